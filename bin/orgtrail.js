@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// The TypeScript in src/ is run by Node itself, which needs Node 24. This file runs on any Node: it goes on
+// with the Node 24 that the `node` development dependency installed where the host's own is older, and says
+// what to do where there is none.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const REQUIRED_MAJOR = 24;
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+if (Number(process.versions.node.split('.')[0]) >= REQUIRED_MAJOR) {
+  await import(main);
+} else {
+  const bundled = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url));
+  if (existsSync(bundled)) {
+    const child = spawn(bundled, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+    // A terminal sends Ctrl-C to both processes; `kill` reaches only this one, so pass it on.
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    child.on('exit', (code, signal) => {
+      process.exitCode = code ?? 128 + (signal === 'SIGKILL' ? 9 : 15);
+    });
+  } else {
+    process.stderr.write(
+      `orgtrail needs Node ${REQUIRED_MAJOR} or later; this is Node ${process.versions.node}.\n` +
+        'Install Node 24, or run `npm ci` here without --omit=dev: it brings a Node 24 of its own.\n',
+    );
+    process.exitCode = 2;
+  }
+}
