@@ -1,0 +1,54 @@
+/** A stretch of time `[fromMs, toMs)` in milliseconds since 1970. Never empty inside a `Coverage`. */
+export interface Range {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Ranges in ascending order that neither touch nor overlap: what a PostgreSQL `tstzmultirange` holds. */
+export type Coverage = readonly Range[];
+
+export const isEmpty = (range: Range): boolean => range.toMs <= range.fromMs;
+
+export const intersect = (a: Range, b: Range): Range => ({
+  fromMs: Math.max(a.fromMs, b.fromMs),
+  toMs: Math.min(a.toMs, b.toMs),
+});
+
+/** What `wanted` has that `covered` lacks, in ascending order. */
+export const gapsIn = (wanted: Range, covered: Coverage): Range[] => {
+  const gaps: Range[] = [];
+  let fromMs = wanted.fromMs;
+  for (const range of covered) {
+    if (range.toMs <= fromMs) continue;
+    if (range.fromMs >= wanted.toMs) break;
+    if (range.fromMs > fromMs) gaps.push({ fromMs, toMs: range.fromMs });
+    fromMs = range.toMs;
+  }
+  if (fromMs < wanted.toMs) gaps.push({ fromMs, toMs: wanted.toMs });
+  return gaps;
+};
+
+/** Both together. The database does the same with `+`; this is for the planner's tests and for the simulation. */
+export const addRange = (covered: Coverage, added: Range): Coverage => {
+  if (isEmpty(added)) return covered;
+  const result: Range[] = [];
+  let { fromMs, toMs } = added;
+  for (const range of covered) {
+    if (range.toMs < fromMs || range.fromMs > toMs) result.push(range);
+    else {
+      fromMs = Math.min(fromMs, range.fromMs);
+      toMs = Math.max(toMs, range.toMs);
+    }
+  }
+  return [...result, { fromMs, toMs }].sort((a, b) => a.fromMs - b.fromMs);
+};
+
+export const totalMs = (ranges: readonly Range[]): number =>
+  ranges.reduce((sum, range) => sum + (range.toMs - range.fromMs), 0);
+
+/** The literal that PostgreSQL reads as a `tstzmultirange`. */
+export const toMultirange = (ranges: readonly Range[]): string =>
+  `{${ranges
+    .filter((range) => !isEmpty(range))
+    .map((range) => `[${new Date(range.fromMs).toISOString()},${new Date(range.toMs).toISOString()})`)
+    .join(',')}}`;

@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { columnSource, type Defect, hasSuspiciousEscape, readEntry } from './entry.ts';
+import { findArray } from './json-elements.ts';
+import type { PageFacts } from './walk.ts';
+
+/** An entry of a page that has at least one entry with a defect: read here, since the database could not. */
+export interface CarefulEntry {
+  /** The exact text of the element. */
+  readonly text: string;
+  readonly id: string | undefined;
+  readonly actionTime: string | undefined;
+  readonly defects: readonly Defect[];
+  /** What the database computes the typed columns from: JSON that its `jsonb` takes. */
+  readonly columnSource: string;
+}
+
+/**
+ * One page of an audit log as it is committed. Where every entry is plain, `careful` is undefined and the database takes
+ * `entriesText` (the exact `result` array) apart by itself, which is faster than any batch that a client could send.
+ */
+export interface Page extends PageFacts {
+  readonly entriesText: string;
+  readonly careful: readonly CarefulEntry[] | undefined;
+}
+
+/** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
+export class UnreadablePageError extends Error {
+  override readonly name = 'UnreadablePageError';
+}
+
+/** Every key is optional in the published schema, and `count` a string there but a number in the field. */
+const envelopeSchema = z.looseObject({
+  success: z.boolean().nullish(),
+  result: z.array(z.unknown()).nullish(),
+  result_info: z
+    .looseObject({
+      count: z.union([z.string(), z.number()]).nullish(),
+      cursor: z.string().nullish(),
+      cursors: z.looseObject({ after: z.string().nullish() }).nullish(),
+    })
+    .nullish(),
+});
+
+/**
+ * Reads a page. `validUtf8` is false where the body's bytes were not UTF-8: the text then has U+FFFD in their place.
+ * Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw.
+ */
+export const readPage = (text: string, validUtf8 = true): Page => {
+  const envelope = readEnvelope(text);
+  const entries = envelope.result;
+  if (entries === undefined) {
+    return { entries: 0, timesMs: [], nextCursor: envelope.nextCursor, entriesText: '[]', careful: undefined };
+  }
+  const array = findArray(text, 'result');
+  if (array === undefined || array.elements.length !== entries.length) {
+    throw new UnreadablePageError('the result array could not be found in the text of the response');
+  }
+  const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
+  const readings = entries.map((entry, index) => {
+    const span = array.elements[index] as (typeof array.elements)[number];
+    // The slice is made only where it is looked at: most pages have nothing suspicious.
+    const textOf = suspicious ? text.slice(span.start, span.end) : '';
+    return readEntry(entry, textOf, span, suspicious);
+  });
+  const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
+  return {
+    entries: entries.length,
+    timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
+    nextCursor: envelope.nextCursor,
+    entriesText: text.slice(array.start, array.end),
+    careful: plain
+      ? undefined
+      : readings.map((reading, index) => {
+          const span = array.elements[index] as (typeof array.elements)[number];
+          const exact = text.slice(span.start, span.end);
+          const damaged = !validUtf8 && exact.includes('\ufffd');
+          const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
+          return {
+            text: exact,
+            id: reading.id,
+            actionTime: reading.actionTime,
+            defects,
+            columnSource: columnSource(entries[index], exact, defects),
+          };
+        }),
+  };
+};
+
+/** Every entry read one by one: what a page falls back to when the database refused the text as a whole. */
+export const readPageCarefully = (text: string): readonly CarefulEntry[] => readPage(text, false).careful ?? [];
+
+const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new UnreadablePageError(`the body is not JSON: ${excerpt(text)}`);
+  }
+  const envelope = envelopeSchema.safeParse(parsed);
+  if (!envelope.success) {
+    const fault = envelope.error.issues[0];
+    throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
+  }
+  const { success, result, result_info: info } = envelope.data;
+  if (success === false) throw new UnreadablePageError('the body says success: false');
+  const nothing = Number(info?.count ?? Number.NaN) === 0;
+  if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
+  return { result: result ?? undefined, nextCursor: info?.cursor || info?.cursors?.after || undefined };
+};
+
+const excerpt = (text: string): string => JSON.stringify(text.trimStart().slice(0, 60));

