@@ -126,7 +126,7 @@ create table audit_events (
 comment on table audit_events is 'Every audit-log entry, once per source and id, first seen wins. Never updated. Follow it by position: gapless, in commit order.';
 comment on column audit_events.position is 'Orders the feed: who has seen p never later meets a row below p.';
 comment on column audit_events.action_time is '-infinity where the entry has no time that can be read (see defects).';
-comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply: a JSON string that holds that text.';
+comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
 --> statement-breakpoint
 create table audit_events_default partition of audit_events default;
@@ -203,7 +203,7 @@ select e.position, e.action_time, e.received_at, e.organization_id, o.name as or
 from audit_events e
 left join organizations o on o.id = e.organization_id
 cross join lateral (select case
-  when e.defects && array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply'] then null
+  when e.defects && array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database'] then null
   else e.raw::jsonb end as payload) p;
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
 --> statement-breakpoint

@@ -12,7 +12,13 @@ export type Defect =
   | 'lone_surrogate'
   | 'number_out_of_range'
   | 'nested_too_deeply'
-  | 'invalid_utf8';
+  | 'invalid_utf8'
+  | 'refused_by_database'; // PostgreSQL would not take it as json, for a reason of its own
+
+/** With these, `raw` is a JSON string that holds the exact text, since PostgreSQL cannot hold it as JSON. */
+export const textDefects: readonly Defect[] = ['nested_too_deeply', 'refused_by_database'];
+/** With these, `raw` is the exact JSON, which `jsonb` refuses. The view audit_history names the same. */
+export const jsonbDefects: readonly Defect[] = ['nul_character', 'lone_surrogate', 'number_out_of_range'];
 
 /** An entry as read: what the store needs apart from the exact text, which it keeps as it came. */
 export interface EntryReading {
@@ -40,7 +46,8 @@ export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspi
   if (suspicious) defects.push(...withPlainEscapes(text).defects);
   if (span.oddNumber) defects.push('number_out_of_range');
   if (span.depth > MAX_DEPTH) defects.push('nested_too_deeply');
-  if (!isObject(entry)) return { id: undefined, actionTime: undefined, timeMs: undefined, defects: ['not_an_object', ...defects] };
+  if (!isObject(entry))
+    return { id: undefined, actionTime: undefined, timeMs: undefined, defects: ['not_an_object', ...defects] };
   const id = readId(entry['id'], defects);
   const time = readTime(isObject(entry['action']) ? entry['action']['time'] : undefined, defects);
   return { id, ...time, defects };
@@ -52,10 +59,12 @@ export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspi
  */
 export const columnSource = (entry: unknown, text: string, defects: readonly Defect[]): string => {
   if (!isObject(entry)) return '{}';
-  if (defects.includes('nested_too_deeply')) return shallow(entry);
-  const inner: Defect[] = ['nul_character', 'lone_surrogate', 'number_out_of_range'];
-  return defects.some((defect) => inner.includes(defect)) ? cleaned(text) : text;
+  if (defects.some((defect) => textDefects.includes(defect))) return shallow(entry);
+  return defects.some((defect) => jsonbDefects.includes(defect)) ? cleaned(text) : text;
 };
+
+/** JSON text of a value from the API that `jsonb` takes: for metadata, where the exact text does not matter. */
+export const toJsonbText = (value: unknown): string => cleaned(JSON.stringify(value ?? null));
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

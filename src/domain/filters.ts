@@ -47,7 +47,10 @@ export const canonicalFilters = (filters: readonly Filter[]): string =>
   new URLSearchParams(filters.map(([name, value]): [string, string] => [name, value])).toString();
 
 const suggestion = (name: string): string => {
-  const bare = name.replace(/\.not$/, '').replaceAll('.', '_').replace(/\[.*$/, '');
+  const bare = name
+    .replace(/\.not$/, '')
+    .replaceAll('.', '_')
+    .replace(/\[.*$/, '');
   const near = filterNames.find((known) => known === bare || known.replaceAll('_', '') === bare.replaceAll('_', ''));
   return near === undefined
     ? `the API has ${filterNames.join(', ')}, each also as NAME.not`

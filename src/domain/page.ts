@@ -21,7 +21,19 @@ export interface CarefulEntry {
 export interface Page extends PageFacts {
   readonly entriesText: string;
   readonly careful: readonly CarefulEntry[] | undefined;
+  /** Every entry one by one, plain or not: for a page that the database refused as a whole. */
+  readonly carefully: () => readonly CarefulEntry[];
 }
+
+/** What a walk commits that changes without a page. */
+export const emptyPage: Page = {
+  entries: 0,
+  timesMs: [],
+  nextCursor: undefined,
+  entriesText: '[]',
+  careful: undefined,
+  carefully: () => [],
+};
 
 /** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
 export class UnreadablePageError extends Error {
@@ -49,7 +61,7 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
   const entries = envelope.result;
   if (entries === undefined) {
-    return { entries: 0, timesMs: [], nextCursor: envelope.nextCursor, entriesText: '[]', careful: undefined };
+    return { ...emptyPage, nextCursor: envelope.nextCursor };
   }
   const array = findArray(text, 'result');
   if (array === undefined || array.elements.length !== entries.length) {
@@ -62,32 +74,36 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     const textOf = suspicious ? text.slice(span.start, span.end) : '';
     return readEntry(entry, textOf, span, suspicious);
   });
+  const carefully = (): CarefulEntry[] =>
+    readings.map((reading, index) => {
+      const span = array.elements[index] as (typeof array.elements)[number];
+      const exact = text.slice(span.start, span.end);
+      const damaged = !validUtf8 && exact.includes('\ufffd');
+      const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
+      return {
+        text: exact,
+        id: reading.id,
+        actionTime: reading.actionTime,
+        defects,
+        columnSource: columnSource(entries[index], exact, defects),
+      };
+    });
   const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
   return {
     entries: entries.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
     nextCursor: envelope.nextCursor,
     entriesText: text.slice(array.start, array.end),
-    careful: plain
-      ? undefined
-      : readings.map((reading, index) => {
-          const span = array.elements[index] as (typeof array.elements)[number];
-          const exact = text.slice(span.start, span.end);
-          const damaged = !validUtf8 && exact.includes('\ufffd');
-          const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
-          return {
-            text: exact,
-            id: reading.id,
-            actionTime: reading.actionTime,
-            defects,
-            columnSource: columnSource(entries[index], exact, defects),
-          };
-        }),
+    careful: plain ? undefined : carefully(),
+    carefully,
   };
 };
 
-/** Every entry read one by one: what a page falls back to when the database refused the text as a whole. */
-export const readPageCarefully = (text: string): readonly CarefulEntry[] => readPage(text, false).careful ?? [];
+/** An entry that the database would not take as JSON: kept as text, with the columns that it still gives. */
+export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
+  const defects: readonly Defect[] = [...entry.defects, 'refused_by_database'];
+  return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
+};
 
 const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {
   let parsed: unknown;

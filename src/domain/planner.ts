@@ -5,6 +5,8 @@ import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 export interface SourceProgress {
   readonly coverage: readonly Coverage[];
   readonly openWalks: readonly Walk[];
+  /** How often in a row walks of this source have failed. */
+  readonly failures: number;
 }
 
 export interface PlanPolicy {
@@ -23,6 +25,7 @@ const DAY_MS = 86_400_000;
 const RECOVERY_MS = 7 * DAY_MS;
 /** Behind the newest day, each window reaches back this many times its own distance from now. */
 const REACH_BACK_FACTOR = 32;
+const NARROWEST_MS = 3_600_000;
 /** A settle gap is read when its oldest part is this many delays old: one request then settles a whole delay's time. */
 const SETTLE_BATCH = 2;
 
@@ -36,9 +39,16 @@ export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPo
     const open = progress.openWalks.find((walk) => walk.lane === lane);
     if (open !== undefined) return { kind: 'walk', walk: open };
     const claim = nextClaim[lane](progress, nowMs, policy);
-    if (claim !== undefined) return { kind: 'walk', walk: startWalk(lane, claim, nowMs) };
+    if (claim !== undefined) return { kind: 'walk', walk: startWalk(lane, narrowed(claim, progress.failures), nowMs) };
   }
   return { kind: 'idle' };
+};
+
+/** After repeated failures (time-outs over a wide window among them) each new walk asks for a smaller newest part. */
+const narrowed = (claim: Range, failures: number): Range => {
+  const wholeMs = claim.toMs - claim.fromMs;
+  const partMs = Math.max(Math.min(wholeMs, NARROWEST_MS), wholeMs / 4 ** Math.max(0, failures - 1));
+  return { fromMs: Math.round(claim.toMs - partMs), toMs: claim.toMs };
 };
 
 /** What the first reading lacks, oldest first. Also the base of the gap, lag and retention figures. */

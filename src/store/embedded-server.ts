@@ -56,9 +56,13 @@ const findBinaries = async (): Promise<Binaries> => {
   try {
     return (await import(name)) as Binaries;
   } catch {
-    throw new OrgtrailError('configuration', `no embedded PostgreSQL here: the optional package ${name} is not installed`, {
-      hint: 'set DATABASE_URL to a PostgreSQL of yours (15 or later), or install with optional dependencies',
-    });
+    throw new OrgtrailError(
+      'configuration',
+      `no embedded PostgreSQL here: the optional package ${name} is not installed`,
+      {
+        hint: 'set DATABASE_URL to a PostgreSQL of yours (15 or later), or install with optional dependencies',
+      },
+    );
   }
 };
 

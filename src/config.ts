@@ -1,0 +1,257 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { formatDuration, parseDurationMs } from './domain/duration.ts';
+import { type Filter, parseFilters } from './domain/filters.ts';
+import { parseDateOrInstantMs } from './domain/instant.ts';
+import { OrgtrailError } from './errors.ts';
+import { tickIntervalMs } from './sync/scheduler.ts';
+
+/** How to prove to Cloudflare who is asking. */
+export type Credential =
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'key'; readonly email: string; readonly key: string };
+
+/** Everything that the environment says, checked. Only `loadConfig` makes one. */
+export interface Config {
+  /** Undefined only for verbs that do not talk to Cloudflare. */
+  readonly credential: Credential | undefined;
+  readonly baseUrl: string;
+  /** Undefined: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly schedule: string;
+  readonly tickMs: number;
+  readonly history: { readonly sinceMs: number } | { readonly durationMs: number };
+  readonly settleDelaysMs: readonly number[];
+  readonly organizationIds: readonly string[] | undefined;
+  readonly filters: readonly Filter[];
+  /** Requests in any 5 minutes, of all replicas together. */
+  readonly apiBudget: number;
+  readonly concurrency: number;
+  readonly http: { readonly host: string; readonly port: number; readonly feedToken: string | undefined };
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
+  /** Settings that are allowed but probably not meant; logged at start. */
+  readonly warnings: readonly string[];
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const secretNames = [
+  'CLOUDFLARE_API_TOKEN',
+  'CLOUDFLARE_API_KEY',
+  'CLOUDFLARE_EMAIL',
+  'DATABASE_URL',
+  'ORGTRAIL_FEED_TOKEN',
+] as const;
+
+const SHORTEST_SETTLE_MS = 1_000;
+const SMALLEST_BUDGET = 10;
+
+/** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
+const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, issue): T => {
+      const value = parse(text.trim());
+      if (value === undefined)
+        issue.addIssue({ code: 'custom', message: `wants ${wants}, not ${JSON.stringify(text)}` });
+      return value as T;
+    });
+
+const wholeNumber = (fallback: string, smallest: number, largest: number) =>
+  setting(fallback, `a whole number from ${smallest} to ${largest}`, (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= smallest && value <= largest ? value : undefined;
+  });
+
+const list = (text: string): string[] =>
+  text
+    .split(/[\s,]+/)
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+const httpUrl = (text: string): string | undefined => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '')
+    return undefined;
+  return text.replace(/\/+$/, '');
+};
+
+const settleDelays = (text: string): number[] | undefined => {
+  const delaysMs = list(text).map(parseDurationMs);
+  const valid = delaysMs.every((delayMs, index) => {
+    const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
+    return delayMs !== undefined && delayMs >= SHORTEST_SETTLE_MS && delayMs > before;
+  });
+  return valid ? (delaysMs as number[]) : undefined;
+};
+
+const history = (text: string): Config['history'] | undefined => {
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined && durationMs > 0) return { durationMs };
+  const sinceMs = parseDateOrInstantMs(text);
+  return sinceMs === undefined ? undefined : { sinceMs };
+};
+
+const organizationIds = (text: string): readonly string[] | undefined | null => {
+  const ids = [...new Set(list(text))];
+  return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
+};
+
+const environmentSchema = z.object({
+  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL', httpUrl),
+  DATABASE_URL: z
+    .string()
+    .refine((text) => /^postgres(ql)?:\/\//.test(text), 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE')
+    .optional(),
+  ORGTRAIL_DATA_DIR: z.string().default('./data'),
+  ORGTRAIL_SCHEDULE: setting('*/30 * * * * *', 'a cron pattern with seconds such as "*/30 * * * * *"', (text) =>
+    tickIntervalMs(text) === undefined ? undefined : text,
+  ),
+  ORGTRAIL_HISTORY: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
+  ORGTRAIL_SETTLE: setting('10m,24h', 'growing durations of at least 1s such as "10m,24h", or nothing', settleDelays),
+  ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
+  ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
+  ORGTRAIL_CONCURRENCY: wholeNumber('4', 1, 64),
+  ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
+  ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
+  ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_LOG_LEVEL: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
+    logLevels.find((level) => level === text.toLowerCase()),
+  ),
+  ORGTRAIL_LOG_FORMAT: setting('', '"json" or "pretty"', (text) =>
+    text === '' || text === 'json' || text === 'pretty' ? text : undefined,
+  ),
+});
+
+export interface LoadOptions {
+  /** False for verbs that do not talk to Cloudflare. */
+  readonly needsCredential: boolean;
+  /** True when a person reads the log. */
+  readonly interactive: boolean;
+}
+
+/**
+ * Reads the whole environment. Throws one OrgtrailError `configuration` (exit 2) that names every fault at once.
+ * Called by each verb, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
+ */
+export const loadConfig = (environment: Environment, options: LoadOptions): Config => {
+  const faults: string[] = [];
+  const env = withSecretFiles(withoutEmpty(environment), faults);
+  const parsed = environmentSchema.safeParse(env);
+  for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
+  const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '');
+  faults.push(...filterFaults.map((fault) => `ORGTRAIL_FILTERS: ${fault}`));
+  const credential = readCredential(env, options.needsCredential, faults);
+  if (faults.length > 0 || !parsed.success) throw configurationError(faults);
+  const values = parsed.data;
+  return deepFreeze({
+    credential,
+    baseUrl: values.CLOUDFLARE_BASE_URL,
+    databaseUrl: values.DATABASE_URL,
+    dataDir: values.ORGTRAIL_DATA_DIR,
+    schedule: values.ORGTRAIL_SCHEDULE,
+    tickMs: tickIntervalMs(values.ORGTRAIL_SCHEDULE) ?? 0,
+    history: values.ORGTRAIL_HISTORY,
+    settleDelaysMs: values.ORGTRAIL_SETTLE,
+    organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
+    filters,
+    apiBudget: values.ORGTRAIL_API_BUDGET,
+    concurrency: values.ORGTRAIL_CONCURRENCY,
+    http: { host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+    log: {
+      level: values.ORGTRAIL_LOG_LEVEL,
+      format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
+    },
+    warnings: warningsOf(env, values.ORGTRAIL_SETTLE),
+  });
+};
+
+/** A variable that is set to nothing counts as not set: compose files and shells make such ones. */
+const withoutEmpty = (environment: Environment): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''),
+  );
+
+const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
+  const result = { ...env };
+  for (const name of secretNames) {
+    const file = env[`${name}_FILE`];
+    if (file === undefined) continue;
+    if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
+    try {
+      const secret = readFileSync(file, 'utf8').trim();
+      if (secret === '') faults.push(`${name}_FILE: ${file} is empty`);
+      result[name] = secret;
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+      faults.push(`${name}_FILE: ${file} cannot be read${code}`);
+    }
+  }
+  return result;
+};
+
+const readCredential = (env: Record<string, string>, needed: boolean, faults: string[]): Credential | undefined => {
+  const token = env['CLOUDFLARE_API_TOKEN']?.trim();
+  const email = env['CLOUDFLARE_EMAIL']?.trim();
+  const key = env['CLOUDFLARE_API_KEY']?.trim();
+  for (const [name, value] of Object.entries({
+    CLOUDFLARE_API_TOKEN: token,
+    CLOUDFLARE_EMAIL: email,
+    CLOUDFLARE_API_KEY: key,
+  })) {
+    // The value itself is a secret: the fault names only the variable.
+    if (value !== undefined && !/^[\x21-\x7e]+$/.test(value))
+      faults.push(`${name} has spaces or control characters in it`);
+  }
+  if (token !== undefined && key !== undefined) {
+    faults.push('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: keep one way of authenticating');
+  }
+  if (token !== undefined) return { kind: 'token', token };
+  if (email !== undefined && key !== undefined) return { kind: 'key', email, key };
+  if (key !== undefined) faults.push('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL beside it');
+  else if (needed) faults.push('no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY');
+  return undefined;
+};
+
+const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number[]): string[] => {
+  const warnings: string[] = [];
+  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS']);
+  for (const name of Object.keys(env)) {
+    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name.replace(/_FILE$/, ''));
+    if (unknown) warnings.push(`${name} is not a setting of this version: nothing reads it`);
+  }
+  const host = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x').hostname;
+  if (env['CLOUDFLARE_BASE_URL']?.startsWith('http:') && !/^(localhost|127\.|\[::1\])/.test(host)) {
+    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${host}`);
+  }
+  if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is empty: entries that arrive late will be missed');
+  const longest = settleDelaysMs.at(-1) ?? 0;
+  if (longest > 0 && longest < 60_000) {
+    warnings.push(
+      `the last settle pass comes after ${formatDuration(longest)}: entries later than that will be missed`,
+    );
+  }
+  return warnings;
+};
+
+const configurationError = (faults: readonly string[]): OrgtrailError =>
+  new OrgtrailError(
+    'configuration',
+    `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    {
+      hint: 'settings come from the environment and from .env; the README lists them all',
+    },
+  );
+
+const deepFreeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+};

@@ -1,0 +1,83 @@
+import type { Coverage } from './coverage.ts';
+import type { Page } from './page.ts';
+import type { SourceProgress } from './planner.ts';
+import type { Lane, Walk } from './walk.ts';
+
+/** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
+export interface SourceKey {
+  readonly kind: string;
+  readonly id: string;
+}
+
+/** A source as the store knows it, for planning. */
+export interface SourceState extends SourceKey, SourceProgress {
+  readonly organizationId: string;
+  /** True while Cloudflare answers 403 for it. */
+  readonly refused: boolean;
+  /** How long, from now, before it may be tried again after a failure; 0 where it may. */
+  readonly restMs: number;
+  /** True while another process holds the lease. */
+  readonly heldElsewhere: boolean;
+}
+
+/** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
+export interface Lease extends SourceKey {
+  readonly organizationId: string;
+  readonly owner: string;
+  readonly epoch: number;
+  /** Moves by one with every commit. A commit that expects another value does nothing. */
+  readonly commitSeq: number;
+}
+
+/** A page, what becomes of its walk, and what coverage grows by: they commit together or not at all. */
+export interface PageCommit {
+  readonly lease: Lease;
+  /** `emptyPage` where the walk changes without one: its cursor was refused, or the page could not be had. */
+  readonly page: Page;
+  readonly filterHash: string;
+  readonly lane: Lane;
+  /** The walk as it goes on; undefined when it ends here. */
+  readonly walk: Walk | undefined;
+  /** What each pass may claim now (index 0 is the first reading). */
+  readonly claims: readonly Coverage[];
+}
+
+/** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */
+export type CommitResult =
+  | { readonly kind: 'fenced' }
+  | ({ readonly kind: 'committed'; readonly lease: Lease } & PageCounts);
+
+export interface PageCounts {
+  readonly stored: number;
+  readonly duplicates: number;
+  /** Entries whose id was known with other content, seen for the first time. */
+  readonly changed: number;
+  /** Entries of the page with a defect, stored before or not. */
+  readonly defective: number;
+  /** For the live lane: first seen minus action time of each entry stored, in seconds. */
+  readonly latenessSeconds: readonly number[];
+}
+
+/** Why a walk of a source failed, and how long the source rests. */
+export interface SourceFailure {
+  readonly failure: string;
+  readonly message: string;
+  readonly backoffMs: number;
+}
+
+/** An organization as discovery found it; what the API did not send is undefined. */
+export interface FoundOrganization {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly managedBy?: string | undefined;
+  readonly createTime?: string | undefined;
+  readonly meta?: unknown;
+  readonly profile?: unknown;
+}
+
+/** What a listing changed, for logs and metrics. */
+export interface OrganizationChange {
+  readonly organizationId: string;
+  readonly change: 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved';
+}

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+
+/** Cloudflare counts requests over any 5 minutes; the seconds on top cover what delays a request on its way. */
+const WINDOW_MS = 300_000;
+const WINDOW_SLACK_MS = 5_000;
+/** The share of the budget that may go out at once. */
+const BURST_SHARE = 0.1;
+
+export interface ApiBudgetOptions {
+  readonly pool: Pool;
+  /** Names the row; see `credentialFingerprint`. */
+  readonly fingerprint: string;
+  /** Requests in any 5 minutes, of all replicas together. At least 10. */
+  readonly requestsPerWindow: number;
+  /** Hears of every wait, in milliseconds, and of its reason. */
+  readonly onWait?: (waitMs: number, because: string) => void;
+}
+
+export interface ApiBudget {
+  acquire(signal: AbortSignal): Promise<void>;
+  pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
+  /** Requests that could go out at once now. For the metric. */
+  available(): Promise<number>;
+}
+
+/** Names a credential without holding it: replicas with the same one share a row. */
+export const credentialFingerprint = (secret: string): string =>
+  createHash('sha256').update(`orgtrail api budget\0${secret}`).digest('hex').slice(0, 16);
+
+/**
+ * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the same credential share,
+ * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget.
+ */
+export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
+  const { pool, fingerprint, requestsPerWindow } = options;
+  const burst = Math.max(1, Math.floor(requestsPerWindow * BURST_SHARE));
+  const spacingMs = (WINDOW_MS + WINDOW_SLACK_MS) / (requestsPerWindow - burst);
+  const toleranceMs = (burst - 1) * spacingMs;
+
+  const take = async (): Promise<boolean> => {
+    const { rowCount } = await pool.query(
+      `insert into api_budget as b (credential, next_free_at)
+       values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
+       on conflict (credential) do update set
+         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
+       where b.blocked_until <= clock_timestamp()
+         and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000)`,
+      [fingerprint, spacingMs, toleranceMs],
+    );
+    return rowCount === 1;
+  };
+
+  const waitTime = async (): Promise<{ waitMs: number; because: string }> => {
+    const { rows } = await pool.query<{ blocked_ms: number; spaced_ms: number; blocked_because: string | null }>(
+      `select coalesce(nullif(extract(epoch from blocked_until - clock_timestamp()), '-infinity') * 1000, 0)::float8 as blocked_ms,
+         coalesce(nullif(extract(epoch from next_free_at - clock_timestamp()), '-infinity') * 1000, 0)::float8 - $2 as spaced_ms,
+         blocked_because
+       from api_budget where credential = $1`,
+      [fingerprint, toleranceMs],
+    );
+    const row = rows[0] ?? { blocked_ms: 0, spaced_ms: 0, blocked_because: null };
+    if (row.blocked_ms > row.spaced_ms)
+      return { waitMs: row.blocked_ms, because: row.blocked_because ?? 'retry_after' };
+    return { waitMs: row.spaced_ms, because: 'budget' };
+  };
+
+  return {
+    acquire: async (signal) => {
+      for (;;) {
+        signal.throwIfAborted();
+        if (await take()) return;
+        const { waitMs, because } = await waitTime();
+        // At least a moment: a row that became free between the two statements needs no wait, and no busy loop.
+        const sleepMs = Math.max(5, waitMs);
+        options.onWait?.(sleepMs, because);
+        await sleep(sleepMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    },
+    pause: async (durationMs, reason) => {
+      await pool.query(
+        `insert into api_budget as b (credential, blocked_until, blocked_because)
+         values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000), $3)
+         on conflict (credential) do update set blocked_until = excluded.blocked_until, blocked_because = excluded.blocked_because
+         where b.blocked_until < excluded.blocked_until`,
+        [fingerprint, durationMs, reason],
+      );
+    },
+    available: async () => {
+      const { waitMs } = await waitTime();
+      return Math.min(burst, Math.max(0, Math.floor(-waitMs / spacingMs) + 1));
+    },
+  };
+};

@@ -1,0 +1,101 @@
+import type { Pool } from 'pg';
+import { toMultirange } from '../domain/coverage.ts';
+import { textDefects } from '../domain/entry.ts';
+import { type CarefulEntry, type Page, refusedByDatabase } from '../domain/page.ts';
+import type { CommitResult, PageCommit } from '../domain/source.ts';
+import { commitStatements } from './commit-statement.ts';
+import { isDataFault } from './pool.ts';
+
+/**
+ * Commits a page: fence, entries, their positions, the walk's cursor and the coverage, in one autocommit statement,
+ * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
+ * failure: what is stored is found by its id, and a lease that moved on writes nothing.
+ */
+export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
+  const { careful, entriesText } = commit.page;
+  try {
+    if (careful === undefined) return await run(pool, commit, leaseMs, 'plain', entriesText);
+    return await run(pool, commit, leaseMs, 'careful', toRows(careful));
+  } catch (error) {
+    if (!isDataFault(error)) throw error;
+    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, commit.page)));
+  }
+};
+
+/** Asks the database about each entry of a page that it refused, and keeps as text what it cannot hold as JSON. */
+const withoutRefused = async (pool: Pool, page: Page): Promise<readonly CarefulEntry[]> => {
+  const entries: CarefulEntry[] = [];
+  for (const entry of page.carefully()) {
+    const [row] = JSON.parse(toRows([entry])) as [{ raw: string; columns: string }];
+    const refused = await pool.query('select $1::json, $2::jsonb', [row.raw, row.columns]).then(
+      () => false,
+      (error: unknown) => {
+        if (isDataFault(error)) return true;
+        throw error;
+      },
+    );
+    entries.push(refused ? refusedByDatabase(entry) : entry);
+  }
+  return entries;
+};
+
+const toRows = (entries: readonly CarefulEntry[]): string =>
+  JSON.stringify(
+    entries.map((entry) => ({
+      raw: entry.defects.some((defect) => textDefects.includes(defect)) ? JSON.stringify(entry.text) : entry.text,
+      columns: entry.columnSource,
+      id: entry.id ?? null,
+      time: entry.actionTime ?? null,
+      defects: entry.defects,
+    })),
+  );
+
+interface CommitRow {
+  readonly fence: number;
+  readonly entries: number;
+  readonly stored: number;
+  readonly changed: number;
+  readonly defective: number;
+  readonly lateness: readonly number[] | null;
+}
+
+const run = async (
+  pool: Pool,
+  commit: PageCommit,
+  leaseMs: number,
+  form: keyof typeof commitStatements,
+  pageText: string,
+): Promise<CommitResult> => {
+  const { lease, walk, claims } = commit;
+  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
+  const parameters: unknown[] = [
+    ...[lease.kind, lease.id, lease.organizationId, pageText, lease.epoch, lease.owner, lease.commitSeq],
+    ...[commit.lane, commit.filterHash, leaseMs, latest(commit.page.timesMs)],
+    ...[claimed.map(({ pass }) => pass), claimed.map(({ ranges }) => toMultirange(ranges))],
+  ];
+  if (walk !== undefined) {
+    parameters.push(
+      ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
+      ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls],
+    );
+  }
+  const text = commitStatements[form][walk === undefined ? 'ends' : 'goesOn'];
+  const { rows } = await pool.query<CommitRow>(text, parameters);
+  const row = rows[0];
+  if (row === undefined || row.fence === 0) return { kind: 'fenced' };
+  return {
+    kind: 'committed',
+    lease: { ...lease, commitSeq: lease.commitSeq + 1 },
+    stored: row.stored,
+    duplicates: row.entries - row.stored,
+    changed: row.changed,
+    defective: row.defective,
+    latenessSeconds: row.lateness ?? [],
+  };
+};
+
+const latest = (timesMs: readonly number[]): number | null => {
+  let latestMs: number | null = null;
+  for (const timeMs of timesMs) if (latestMs === null || timeMs > latestMs) latestMs = timeMs;
+  return latestMs;
+};

@@ -1,0 +1,122 @@
+import type { Pool } from 'pg';
+import { toJsonbText } from '../domain/entry.ts';
+import { parseInstantMs } from '../domain/instant.ts';
+import type { FoundOrganization, OrganizationChange } from '../domain/source.ts';
+
+/** From the second complete listing in a row that does not name it, an organization is gone. */
+const LISTINGS_UNTIL_GONE = 2;
+
+/**
+ * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
+ * that it did not name are counted as missed; `within` limits that to an allow-list. Called by discovery.
+ */
+export const recordListing = async (
+  pool: Pool,
+  found: readonly FoundOrganization[],
+  options: { readonly complete: boolean; readonly within: readonly string[] | undefined },
+): Promise<readonly OrganizationChange[]> => {
+  const { rows } = await pool.query<{ organization_id: string; change: OrganizationChange['change'] }>(
+    `with found as materialized (
+       select * from jsonb_to_recordset($1::jsonb)
+         as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
+     upserted as (
+       insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at)
+       select id, name, parent_id, managed_by, create_time, meta, profile,
+         case when profile is not null then clock_timestamp() end from found
+       on conflict (id) do update set
+         name = coalesce(excluded.name, o.name), parent_id = excluded.parent_id, managed_by = excluded.managed_by,
+         create_time = coalesce(excluded.create_time, o.create_time), meta = coalesce(excluded.meta, o.meta),
+         profile = coalesce(excluded.profile, o.profile),
+         profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
+         state = case o.state when 'gone' then 'active' else o.state end,
+         missed_listings = 0, last_seen_at = clock_timestamp()
+       -- An idle organization's row is not rewritten at every listing.
+       where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
+         or (o.name, o.parent_id, o.managed_by, o.meta) is distinct from
+            (coalesce(excluded.name, o.name), excluded.parent_id, excluded.managed_by, coalesce(excluded.meta, o.meta))
+         or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
+         or o.profile is null and excluded.profile is not null),
+     missed as (
+       update organizations o set missed_listings = missed_listings + 1,
+         state = case when missed_listings + 1 >= $4 then 'gone' else state end
+       where $2 and state <> 'gone' and ($3::text[] is null or id = any($3))
+         and not exists (select from found f where f.id = o.id)
+       returning id, state),
+     changes (organization_id, change, old_value, new_value) as (
+       select f.id, 'appeared', null, f.name from found f where not exists (select from organizations o where o.id = f.id)
+       union all select f.id, 'restored', null, null from found f join organizations o using (id) where o.state = 'gone'
+       union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
+         where f.name <> o.name
+       union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
+         where f.parent_id is distinct from o.parent_id and $2
+       union all select id, 'gone', null, null from missed where state = 'gone')
+     insert into organization_changes (organization_id, change, old_value, new_value)
+     select * from changes returning organization_id, change`,
+    [toRows(found), options.complete, options.within ?? null, LISTINGS_UNTIL_GONE],
+  );
+  return rows.map((row) => ({ organizationId: row.organization_id, change: row.change }));
+};
+
+const toRows = (found: readonly FoundOrganization[]): string =>
+  toJsonbText(
+    found.map((organization) => ({
+      id: organization.id,
+      name: organization.name,
+      parent_id: organization.parentId,
+      managed_by: organization.managedBy,
+      // One unreadable time must not fail the listing.
+      create_time: parseInstantMs(organization.createTime ?? '') === undefined ? null : organization.createTime,
+      meta: organization.meta,
+      profile: organization.profile,
+    })),
+  );
+
+/** Notes that the audit log of an organization is refused, or served again. True where that is news. */
+export const recordAccess = async (
+  pool: Pool,
+  organizationId: string,
+  access: 'refused' | 'restored',
+): Promise<boolean> => {
+  const [from, to] = access === 'refused' ? ['active', 'refused'] : ['refused', 'active'];
+  const { rowCount } = await pool.query(
+    `with changed as (update organizations set state = $3 where id = $1 and state = $2 returning id)
+     insert into organization_changes (organization_id, change) select id, $4 from changed`,
+    [organizationId, from, to, access],
+  );
+  return rowCount === 1;
+};
+
+/** The organizations whose profile has never been read, or not for a day. */
+export const withoutProfile = async (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from organizations
+     where state <> 'gone' and (profile_read_at is null or profile_read_at < clock_timestamp() - interval '1 day')
+     order by profile_read_at nulls first, id limit $1`,
+    [limit],
+  );
+  return rows.map((row) => row.id);
+};
+
+/** Stores a profile; undefined notes that it was asked for and there is none. */
+export const recordProfile = async (pool: Pool, organizationId: string, profile: unknown): Promise<void> => {
+  await pool.query(
+    'update organizations set profile = coalesce($2::jsonb, profile), profile_read_at = clock_timestamp() where id = $1',
+    [organizationId, profile === undefined ? null : toJsonbText(profile)],
+  );
+};
+
+/** Notes how a discovery ended; readiness depends on the age of the last success. */
+export const recordDiscovery = async (
+  pool: Pool,
+  result: { organizations: number } | { error: string },
+): Promise<void> => {
+  if ('error' in result) {
+    await pool.query('update discovery set last_attempt_at = clock_timestamp(), last_error = $1', [result.error]);
+    return;
+  }
+  await pool.query(
+    `update discovery set last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(), last_error = null,
+       organizations = $1`,
+    [result.organizations],
+  );
+};

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { planNext } from '../domain/planner.ts';
+import type { SourceKey } from '../domain/source.ts';
+import { type Lane, lanes } from '../domain/walk.ts';
+import { ApiError } from '../errors.ts';
+import { discover, readProfiles } from './discover.ts';
+import type { SyncContext } from './ports.ts';
+import { type TurnResult, takeTurn } from './turn.ts';
+
+/** Long enough to be efficient, short enough that a long backfill does not make others wait. */
+const PAGES_PER_TURN = 20;
+/** Between two attempts at the same source within one cycle, a cycle waits no longer than this. */
+const LONGEST_RETRY_WAIT_MS = 10_000;
+
+export interface CycleOptions {
+  /** Aborts at once what is under way; the cycle then throws the signal's reason. */
+  readonly signal: AbortSignal;
+  /** True once no further page should be begun (shutdown). */
+  readonly stopping: () => boolean;
+  /** True once the cycle should end between two turns: the next tick is due, and live comes first. */
+  readonly interrupted: () => boolean;
+  /** How often a source that failed is tried again within this cycle; also, whether resting sources are tried. */
+  readonly retries: number;
+  readonly profiles: number;
+}
+
+export interface CycleReport {
+  readonly sources: number;
+  /** Sources whose last turn of this cycle failed, or that were resting after an earlier failure. */
+  readonly failed: readonly SourceKey[];
+  /** Why discovery failed, where it did; the cycle then went on with the organizations known before. */
+  readonly discoveryError: unknown;
+  readonly finished: boolean;
+}
+
+/**
+ * One cycle: discovery, then every source's gaps as of Cloudflare's time at its start, in the order of the lanes, with
+ * bounded concurrency. Called by the scheduler at every tick, and once by the verb `sync`. Throws when the database
+ * fails, when the signal aborts, or when nothing is known yet and discovery failed.
+ */
+export const runCycle = async (context: SyncContext, options: CycleOptions): Promise<CycleReport> => {
+  const discoveryError = await discover(context, options.signal).then(
+    () => undefined,
+    (error: unknown) => {
+      if (error instanceof ApiError && context.api.nowMs() !== undefined) return error;
+      throw error;
+    },
+  );
+  const nowMs = context.api.nowMs();
+  if (nowMs === undefined) throw discoveryError;
+  const sources = await context.store.loadSources();
+  if (sources.length === 0 && discoveryError !== undefined) throw discoveryError;
+  const queue = new LaneQueue();
+  const failed = new Map<string, SourceKey>();
+  const policy = { horizonMs: context.horizonMs(nowMs), settleDelaysMs: context.settleDelaysMs };
+  for (const source of sources) {
+    if (source.heldElsewhere) continue;
+    if (source.restMs > 0 && options.retries === 0) {
+      failed.set(keyOf(source), source);
+      continue;
+    }
+    const plan = planNext(source, nowMs, policy);
+    if (plan.kind === 'walk') queue.add(plan.walk.lane, source);
+  }
+  context.observer.cyclePlanned?.({ sources: sources.length, due: queue.size });
+  const ended = () => options.interrupted() || options.stopping() || options.signal.aborted;
+  const workers = Array.from({ length: context.concurrency }, () =>
+    work(context, options, nowMs, queue, failed, ended),
+  );
+  await settleAll(workers);
+  if (!ended()) await readProfiles(context, options.profiles, options.signal);
+  return {
+    sources: sources.length,
+    failed: [...failed.values()],
+    discoveryError,
+    finished: queue.size === 0 && !ended(),
+  };
+};
+
+const work = async (
+  context: SyncContext,
+  options: CycleOptions,
+  nowMs: number,
+  queue: LaneQueue,
+  failed: Map<string, SourceKey>,
+  ended: () => boolean,
+): Promise<void> => {
+  const { signal, stopping } = options;
+  for (let source = queue.take(); source !== undefined && !ended(); source = queue.take()) {
+    let result: TurnResult = { kind: 'held' };
+    for (let attempt = 0; attempt <= options.retries; attempt += 1) {
+      result = await takeTurn(context, source, { nowMs, maxPages: PAGES_PER_TURN, signal, stopping });
+      if (result.kind !== 'failed' || attempt === options.retries || ended()) break;
+      await sleep(Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS), undefined, { signal }).catch(() => {});
+    }
+    if (result.kind === 'failed') failed.set(keyOf(source), source);
+    else failed.delete(keyOf(source));
+    if (result.kind === 'more') queue.add(result.lane, source);
+    if (result.kind === 'idle') context.observer.sourceSettled?.({ source });
+  }
+};
+
+/** Waits for all, then throws the first failure: no worker may still be writing when the cycle is over. */
+const settleAll = async (workers: readonly Promise<void>[]): Promise<void> => {
+  for (const result of await Promise.allSettled(workers)) if (result.status === 'rejected') throw result.reason;
+};
+
+const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}`;
+
+/** Sources in the order of their lanes: every live gap before any settle gap before any backfill. */
+class LaneQueue {
+  readonly #lanes: Record<Lane, SourceKey[]> = { live: [], settle: [], backfill: [] };
+
+  get size(): number {
+    return lanes.reduce((sum, lane) => sum + this.#lanes[lane].length, 0);
+  }
+
+  add(lane: Lane, source: SourceKey): void {
+    this.#lanes[lane].push(source);
+  }
+
+  take(): SourceKey | undefined {
+    for (const lane of lanes) {
+      const source = this.#lanes[lane].shift();
+      if (source !== undefined) return source;
+    }
+    return undefined;
+  }
+}

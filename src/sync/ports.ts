@@ -1,0 +1,83 @@
+import type { Page } from '../domain/page.ts';
+import type {
+  CommitResult,
+  FoundOrganization,
+  Lease,
+  OrganizationChange,
+  PageCommit,
+  PageCounts,
+  SourceFailure,
+  SourceKey,
+  SourceState,
+} from '../domain/source.ts';
+import type { Lane, Walk } from '../domain/walk.ts';
+
+/** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
+export interface AuditApi {
+  /** The next page of the walk: its window, a second more at both ends, ascending, from its cursor. */
+  fetchPage(organizationId: string, walk: Walk, signal: AbortSignal): Promise<Page>;
+  /** Every organization of the listing, page by page; `ids` asks for these only. */
+  listOrganizations(
+    ids: readonly string[] | undefined,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly FoundOrganization[]>;
+  getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
+  /** Undefined where the organization has none. */
+  getProfile(id: string, signal: AbortSignal): Promise<unknown>;
+  /** A lower bound of Cloudflare's own time; undefined before its first response. */
+  nowMs(): number | undefined;
+}
+
+/** What sync needs of the store. All of it is safe to repeat. */
+export interface SyncStore {
+  loadSources(): Promise<readonly SourceState[]>;
+  /** Undefined where another process holds the source. */
+  claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
+  commit(commit: PageCommit): Promise<CommitResult>;
+  release(lease: Lease): Promise<void>;
+  recordFailure(lease: Lease, failure: SourceFailure): Promise<void>;
+  /** True where that is news. */
+  recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
+  recordListing(found: readonly FoundOrganization[], complete: boolean): Promise<readonly OrganizationChange[]>;
+  recordDiscovery(result: { organizations: number } | { error: string }): Promise<void>;
+  syncSources(horizonMs: number): Promise<void>;
+  withoutProfile(limit: number): Promise<readonly string[]>;
+  recordProfile(organizationId: string, profile: unknown): Promise<void>;
+}
+
+export type WalkResult = 'done' | 'assumed' | 'again' | 'fenced' | 'failed';
+
+/** What happens while syncing, for logs, metrics and progress. Must not throw and must not wait. */
+export interface SyncObserver {
+  discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
+  organizationChanged?(event: OrganizationChange): void;
+  discoveryFailed?(event: { readonly error: unknown }): void;
+  cyclePlanned?(event: { readonly sources: number; readonly due: number }): void;
+  pageCommitted?(
+    event: PageCounts & { readonly source: SourceKey; readonly lane: Lane; readonly entries: number },
+  ): void;
+  walkEnded?(event: { readonly source: SourceKey; readonly lane: Lane; readonly result: WalkResult }): void;
+  sourceSettled?(event: { readonly source: SourceKey }): void;
+  sourceFailed?(event: {
+    readonly source: SourceKey;
+    readonly failure: string;
+    readonly message: string;
+    readonly backoffMs: number;
+  }): void;
+}
+
+/** Everything that syncing is done with. Built by app.ts. */
+export interface SyncContext {
+  readonly api: AuditApi;
+  readonly store: SyncStore;
+  readonly observer: SyncObserver;
+  readonly filterHash: string;
+  readonly settleDelaysMs: readonly number[];
+  /** The oldest time wanted, as of Cloudflare's now. */
+  readonly horizonMs: (nowMs: number) => number;
+  /** The allow-list, where one is configured: also the way in where the credential may not list. */
+  readonly organizationIds: readonly string[] | undefined;
+  readonly concurrency: number;
+  /** In [0, 1), for spreading retries. */
+  readonly random: () => number;
+}

@@ -1,0 +1,204 @@
+import { sourceBackoffMs } from '../domain/backoff.ts';
+import { addRange, type Coverage } from '../domain/coverage.ts';
+import { emptyPage, type Page } from '../domain/page.ts';
+import { planNext, type SourceProgress } from '../domain/planner.ts';
+import type { Lease, SourceKey, SourceState } from '../domain/source.ts';
+import {
+  afterPage,
+  afterRefusedCursor,
+  claimForPass,
+  type Lane,
+  type Walk,
+  type WalkStep,
+  withSmallerPages,
+} from '../domain/walk.ts';
+import { ApiError } from '../errors.ts';
+import type { SyncContext } from './ports.ts';
+
+export interface TurnOptions {
+  /** Cloudflare's time that this cycle plans for; the same for all its turns, so that a cycle has an end. */
+  readonly nowMs: number;
+  /** Pages until others get their turn. */
+  readonly maxPages: number;
+  /** Aborts at once what is under way. */
+  readonly signal: AbortSignal;
+  /** True once no further page should be begun; the page in hand is still committed. */
+  readonly stopping: () => boolean;
+}
+
+/** How a turn ended: with more to do in a lane, with nothing to do, because another process holds the source, or failed. */
+export type TurnResult =
+  | { readonly kind: 'more'; readonly lane: Lane }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'held' }
+  | { readonly kind: 'failed'; readonly backoffMs: number };
+
+/**
+ * One turn of one source: takes its lease, walks what the planner says is next for some pages, gives the lease back.
+ * Never throws for what Cloudflare does: that is this source's trouble alone, and is recorded with a backoff.
+ * Throws when the database fails or the signal aborts.
+ */
+export const takeTurn = async (context: SyncContext, key: SourceKey, options: TurnOptions): Promise<TurnResult> => {
+  const claimed = await context.store.claim(key);
+  if (claimed === undefined) return { kind: 'held' };
+  const turn: Turn = {
+    context,
+    options,
+    source: claimed.source,
+    lease: claimed.lease,
+    progress: claimed.source,
+    pages: 0,
+  };
+  try {
+    const first = planNext(turn.progress, options.nowMs, policyOf(turn));
+    if (first.kind === 'idle') return { kind: 'idle' };
+    const outcome = await walkPages(turn, first.walk);
+    if (outcome === 'fenced') return { kind: 'held' };
+    const next = planNext(turn.progress, options.nowMs, policyOf(turn));
+    return next.kind === 'idle' ? { kind: 'idle' } : { kind: 'more', lane: next.walk.lane };
+  } catch (error) {
+    if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
+    return await recordFailure(turn, error);
+  } finally {
+    await context.store.release(turn.lease).catch(() => {
+      // The lease runs out by itself; the fault itself has been thrown already, or shows at the next statement.
+    });
+  }
+};
+
+interface Turn {
+  readonly context: SyncContext;
+  readonly options: TurnOptions;
+  readonly source: SourceState;
+  lease: Lease;
+  progress: SourceProgress;
+  pages: number;
+}
+
+/** The walk itself went wrong (invariant 9): a cursor that repeats, empty pages without end, no way forward. */
+class WalkFailedError extends Error {
+  override readonly name = 'WalkFailedError';
+  readonly failure: string;
+
+  constructor(failure: string, walk: Walk) {
+    const window = `${new Date(walk.claim.fromMs).toISOString()} to ${new Date(walk.claim.toMs).toISOString()}`;
+    super(`the walk of ${window} ended after ${walk.pages} pages: ${failure.replaceAll('_', ' ')}`);
+    this.failure = failure;
+  }
+}
+
+const policyOf = (turn: Turn) => ({
+  horizonMs: turn.context.horizonMs(turn.options.nowMs),
+  settleDelaysMs: turn.context.settleDelaysMs,
+});
+
+/** Walks from `begin` until the walk ends, the turn is spent, or the lease is lost. */
+const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 'fenced'> => {
+  const { context, options } = turn;
+  const seenCursors = new Set<string>();
+  const prefetch = new AbortController();
+  const fetchPage = (walk: Walk): Promise<Page | ApiError> => {
+    if (walk.cursor !== undefined) seenCursors.add(walk.cursor);
+    const signal = AbortSignal.any([options.signal, prefetch.signal]);
+    return context.api.fetchPage(turn.source.organizationId, walk, signal).catch((error: unknown) => {
+      if (error instanceof ApiError) return error;
+      throw error;
+    });
+  };
+  let walk = begin;
+  let pending = fetchPage(walk);
+  try {
+    for (;;) {
+      const page = await pending;
+      const step = page instanceof ApiError ? afterFailedPage(walk, page) : afterPage(walk, page, seenCursors);
+      turn.pages += 1;
+      const goesOn = step.kind === 'next' || step.kind === 'again';
+      const spent = turn.pages >= options.maxPages || options.stopping();
+      if (step.kind === 'again') seenCursors.clear();
+      // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
+      if (goesOn && !spent) {
+        pending = fetchPage(step.walk);
+        pending.catch(() => {});
+      }
+      if (!(await commitStep(turn, walk, page instanceof ApiError ? emptyPage : page, step))) return 'fenced';
+      if (!goesOn) return 'ended';
+      if (spent) return 'paused';
+      walk = step.walk;
+    }
+  } finally {
+    prefetch.abort();
+  }
+};
+
+const afterFailedPage = (walk: Walk, error: ApiError): WalkStep => {
+  const refusedCursor = error.failure === 'bad_request' && walk.cursor !== undefined;
+  const step = refusedCursor
+    ? afterRefusedCursor(walk)
+    : error.failure === 'too_large'
+      ? withSmallerPages(walk)
+      : undefined;
+  if (step === undefined) throw error;
+  return step;
+};
+
+/** Commits what a step says. False where the lease was lost. Throws WalkFailedError after committing a failed step. */
+const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): Promise<boolean> => {
+  const { context, source } = turn;
+  const delaysMs = [0, ...context.settleDelaysMs];
+  const claims = delaysMs.map((delayMs, pass): Coverage => {
+    if (step.claim === undefined) return [];
+    return pass === 0 ? [step.claim] : claimForPass(walk, step.claim, delayMs);
+  });
+  const goesOn = step.kind === 'next' || step.kind === 'again' ? step.walk : undefined;
+  const result = await context.store.commit({
+    lease: turn.lease,
+    page,
+    filterHash: context.filterHash,
+    lane: walk.lane,
+    walk: goesOn,
+    claims,
+  });
+  const { observer } = context;
+  if (result.kind === 'fenced') {
+    observer.walkEnded?.({ source, lane: walk.lane, result: 'fenced' });
+    return false;
+  }
+  turn.lease = result.lease;
+  turn.progress = advance(turn.progress, walk.lane, goesOn, claims);
+  observer.pageCommitted?.({ ...result, source, lane: walk.lane, entries: page.entries });
+  if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
+    observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
+  }
+  if (step.kind === 'next') return true;
+  const ended = step.kind === 'done' && step.assumed ? 'assumed' : step.kind;
+  observer.walkEnded?.({ source, lane: walk.lane, result: ended });
+  if (step.kind === 'failed') throw new WalkFailedError(step.fault, walk);
+  return true;
+};
+
+const advance = (
+  progress: SourceProgress,
+  lane: Lane,
+  walk: Walk | undefined,
+  claims: readonly Coverage[],
+): SourceProgress => ({
+  failures: 0,
+  coverage: claims.map((ranges, pass) => ranges.reduce(addRange, progress.coverage[pass] ?? [])),
+  openWalks: [...progress.openWalks.filter((open) => open.lane !== lane), ...(walk === undefined ? [] : [walk])],
+});
+
+const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Promise<TurnResult> => {
+  const { context, source, lease } = turn;
+  const backoffMs = sourceBackoffMs(turn.progress.failures + 1, context.random());
+  const failure = { failure: error.failure, message: error.message, backoffMs };
+  await context.store.recordFailure(lease, failure);
+  if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {
+    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
+  }
+  if (error instanceof ApiError) {
+    const open = planNext(turn.progress, turn.options.nowMs, policyOf(turn));
+    if (open.kind === 'walk') context.observer.walkEnded?.({ source, lane: open.walk.lane, result: 'failed' });
+  }
+  context.observer.sourceFailed?.({ source, ...failure });
+  return { kind: 'failed', backoffMs };
+};
