@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from 'vitest';
 import { sleep } from '../../../src/cloudflare/sleep.ts';
 import { answer, startHttpServer, startTcpServer } from './local-server.ts';
@@ -48,12 +49,18 @@ describe('an abort', () => {
 
   it.each([200, 403])('in the middle of the body of a %i', async (status) => {
     const controller = new AbortController();
-    await using server = await startHttpServer((_request, response) => {
-      response.writeHead(status).write('{', () => setImmediate(() => controller.abort(new Stopped())));
-    });
-    await using test = createTestClient(server.baseUrl);
-    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
-    await server.allClosed();
+    // The client has the headers by then, and is in the body.
+    const abort = () => setImmediate(() => controller.abort(new Stopped()));
+    subscribe('undici:request:headers', abort);
+    try {
+      await using server = await startHttpServer((_request, response) => void response.writeHead(status).write('{'));
+      await using test = createTestClient(server.baseUrl);
+      await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+      await server.allClosed();
+      expect(test.observed).toEqual([]);
+    } finally {
+      unsubscribe('undici:request:headers', abort);
+    }
   });
 
   it('during the wait before a retry', async () => {
