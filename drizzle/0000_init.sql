@@ -224,7 +224,7 @@ select s.kind as source_kind, s.id as source_id, s.organization_id, o.name as or
   s.last_event_at, s.last_failure, s.last_error, s.wanted_since,
   extract(epoch from now() - least(now(), greatest(g.read_until, s.wanted_since)))::float8 as lag_seconds,
   coalesce(g.gap_seconds, 0)::float8 as gap_seconds,
-  extract(epoch from g.oldest_gap - s.wanted_since)::float8 as retention_slack_seconds,
+  extract(epoch from coalesce(g.oldest_gap, now()) - (now() - interval '548 days'))::float8 as retention_slack_seconds,
   w.open_walks, w.walking_pages, w.walking_entries
 from sources s
 join organizations o on o.id = s.organization_id

@@ -1,15 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { Credential } from './cloudflare/credential.ts';
 import { formatDuration, parseDurationMs } from './domain/duration.ts';
 import { type Filter, parseFilters } from './domain/filters.ts';
 import { parseDateOrInstantMs } from './domain/instant.ts';
 import { OrgtrailError } from './errors.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
-
-/** How to prove to Cloudflare who is asking. */
-export type Credential =
-  | { readonly kind: 'token'; readonly token: string }
-  | { readonly kind: 'key'; readonly email: string; readonly key: string };
 
 /** Everything that the environment says, checked. Only `loadConfig` makes one. */
 export interface Config {

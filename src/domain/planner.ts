@@ -14,6 +14,8 @@ export interface PlanPolicy {
   readonly horizonMs: number;
   /** The delays of passes 1, 2, …: the time after which the same time is read again for late entries. */
   readonly settleDelaysMs: readonly number[];
+  /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that somebody asked for. */
+  readonly untilMs?: number | undefined;
 }
 
 /** The next thing to do for a source: go on with an open walk, begin one, or nothing until `now` moves on. */
@@ -35,6 +37,12 @@ const SETTLE_BATCH = 2;
  * lane begins; live comes before settle before backfill.
  */
 export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Plan => {
+  if (policy.untilMs !== undefined) {
+    const claim = nextClaim.backfill(progress, nowMs, policy);
+    if (claim === undefined) return { kind: 'idle' };
+    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && walk.claim.fromMs === claim.fromMs);
+    return { kind: 'walk', walk: open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs) };
+  }
   for (const lane of lanes) {
     const open = progress.openWalks.find((walk) => walk.lane === lane);
     if (open !== undefined) return { kind: 'walk', walk: open };
@@ -51,15 +59,13 @@ const narrowed = (claim: Range, failures: number): Range => {
   return { fromMs: Math.round(claim.toMs - partMs), toMs: claim.toMs };
 };
 
-/** What the first reading lacks, oldest first. Also the base of the gap, lag and retention figures. */
-export const unreadGaps = (progress: SourceProgress, nowMs: number, horizonMs: number): Range[] =>
-  gapsIn({ fromMs: horizonMs, toMs: newestClaimable(nowMs) }, progress.coverage[0] ?? []);
-
 /** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */
 const newestClaimable = (nowMs: number): number => nowMs - OVERLAP_MS;
 
-const newestUnread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range | undefined =>
-  unreadGaps(progress, nowMs, policy.horizonMs).at(-1);
+const newestUnread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range | undefined => {
+  const endMs = Math.min(newestClaimable(nowMs), policy.untilMs ?? Number.POSITIVE_INFINITY);
+  return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, progress.coverage[0] ?? []).at(-1);
+};
 
 const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined> = {
   live: (progress, nowMs, policy) => {

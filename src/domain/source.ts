@@ -52,7 +52,7 @@ export interface PageCounts {
   readonly duplicates: number;
   /** Entries whose id was known with other content, seen for the first time. */
   readonly changed: number;
-  /** Entries of the page with a defect, stored before or not. */
+  /** Of those stored, how many have a defect. */
   readonly defective: number;
   /** For the live lane: first seen minus action time of each entry stored, in seconds. */
   readonly latenessSeconds: readonly number[];

@@ -123,7 +123,7 @@ changed as (
   on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1)
 select (select count(*) from fence)::integer as fence, (select count(*) from page)::integer as entries,
   (select count(*) from stored)::integer as stored, (select count(*) from changed)::integer as changed,
-  (select count(*) from page where defects is not null)::integer as defective,
+  (select count(*) from fresh where defects is not null)::integer as defective,
   (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
     where $8 = 'live' and action_time > '-infinity') as lateness`;
 

@@ -4,7 +4,7 @@ import type { SourceKey } from '../domain/source.ts';
 import { type Lane, lanes } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { discover, readProfiles } from './discover.ts';
-import type { SyncContext } from './ports.ts';
+import { planPolicy, type SyncContext } from './ports.ts';
 import { type TurnResult, takeTurn } from './turn.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make others wait. */
@@ -30,6 +30,8 @@ export interface CycleReport {
   readonly failed: readonly SourceKey[];
   /** Why discovery failed, where it did; the cycle then went on with the organizations known before. */
   readonly discoveryError: unknown;
+  /** Sources that another process holds: it is at work on them. */
+  readonly held: number;
   readonly finished: boolean;
 }
 
@@ -52,9 +54,13 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
   if (sources.length === 0 && discoveryError !== undefined) throw discoveryError;
   const queue = new LaneQueue();
   const failed = new Map<string, SourceKey>();
-  const policy = { horizonMs: context.horizonMs(nowMs), settleDelaysMs: context.settleDelaysMs };
+  let held = 0;
+  const policy = planPolicy(context, nowMs);
   for (const source of sources) {
-    if (source.heldElsewhere) continue;
+    if (source.heldElsewhere) {
+      held += 1;
+      continue;
+    }
     if (source.restMs > 0 && options.retries === 0) {
       failed.set(keyOf(source), source);
       continue;
@@ -62,7 +68,7 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
     const plan = planNext(source, nowMs, policy);
     if (plan.kind === 'walk') queue.add(plan.walk.lane, source);
   }
-  context.observer.cyclePlanned?.({ sources: sources.length, due: queue.size });
+  context.observer.cyclePlanned?.({ sources: sources.length, due: queue.ids() });
   const ended = () => options.interrupted() || options.stopping() || options.signal.aborted;
   const workers = Array.from({ length: context.concurrency }, () =>
     work(context, options, nowMs, queue, failed, ended),
@@ -73,6 +79,7 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
     sources: sources.length,
     failed: [...failed.values()],
     discoveryError,
+    held,
     finished: queue.size === 0 && !ended(),
   };
 };
@@ -113,6 +120,10 @@ class LaneQueue {
 
   get size(): number {
     return lanes.reduce((sum, lane) => sum + this.#lanes[lane].length, 0);
+  }
+
+  ids(): string[] {
+    return lanes.flatMap((lane) => this.#lanes[lane].map((source) => source.id));
   }
 
   add(lane: Lane, source: SourceKey): void {

@@ -1,4 +1,5 @@
 import type { Page } from '../domain/page.ts';
+import type { PlanPolicy } from '../domain/planner.ts';
 import type {
   CommitResult,
   FoundOrganization,
@@ -52,7 +53,8 @@ export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
-  cyclePlanned?(event: { readonly sources: number; readonly due: number }): void;
+  /** `due` names the sources that have something to do. */
+  cyclePlanned?(event: { readonly sources: number; readonly due: readonly string[] }): void;
   pageCommitted?(
     event: PageCounts & { readonly source: SourceKey; readonly lane: Lane; readonly entries: number },
   ): void;
@@ -75,9 +77,18 @@ export interface SyncContext {
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
+  /** Only what is older than this is wanted: for a backfill that somebody asked for. */
+  readonly untilMs?: number | undefined;
   /** The allow-list, where one is configured: also the way in where the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
   /** In [0, 1), for spreading retries. */
   readonly random: () => number;
 }
+
+/** What the planner is told, as of Cloudflare's now. */
+export const planPolicy = (context: SyncContext, nowMs: number): PlanPolicy => ({
+  horizonMs: context.horizonMs(nowMs),
+  settleDelaysMs: context.settleDelaysMs,
+  untilMs: context.untilMs,
+});

@@ -13,7 +13,7 @@ import {
   withSmallerPages,
 } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
-import type { SyncContext } from './ports.ts';
+import { planPolicy, type SyncContext } from './ports.ts';
 
 export interface TurnOptions {
   /** Cloudflare's time that this cycle plans for; the same for all its turns, so that a cycle has an end. */
@@ -50,11 +50,11 @@ export const takeTurn = async (context: SyncContext, key: SourceKey, options: Tu
     pages: 0,
   };
   try {
-    const first = planNext(turn.progress, options.nowMs, policyOf(turn));
+    const first = planNext(turn.progress, options.nowMs, planPolicy(context, options.nowMs));
     if (first.kind === 'idle') return { kind: 'idle' };
     const outcome = await walkPages(turn, first.walk);
     if (outcome === 'fenced') return { kind: 'held' };
-    const next = planNext(turn.progress, options.nowMs, policyOf(turn));
+    const next = planNext(turn.progress, options.nowMs, planPolicy(context, options.nowMs));
     return next.kind === 'idle' ? { kind: 'idle' } : { kind: 'more', lane: next.walk.lane };
   } catch (error) {
     if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
@@ -87,10 +87,6 @@ class WalkFailedError extends Error {
   }
 }
 
-const policyOf = (turn: Turn) => ({
-  horizonMs: turn.context.horizonMs(turn.options.nowMs),
-  settleDelaysMs: turn.context.settleDelaysMs,
-});
 
 /** Walks from `begin` until the walk ends, the turn is spent, or the lease is lost. */
 const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 'fenced'> => {
@@ -196,7 +192,7 @@ const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Pro
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
   }
   if (error instanceof ApiError) {
-    const open = planNext(turn.progress, turn.options.nowMs, policyOf(turn));
+    const open = planNext(turn.progress, turn.options.nowMs, planPolicy(context, turn.options.nowMs));
     if (open.kind === 'walk') context.observer.walkEnded?.({ source, lane: open.walk.lane, result: 'failed' });
   }
   context.observer.sourceFailed?.({ source, ...failure });

@@ -1,0 +1,178 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import manifest from '../package.json' with { type: 'json' };
+import { connectAuditApi } from './audit-api.ts';
+import { createServerClock } from './cloudflare/server-clock.ts';
+import type { Config } from './config.ts';
+import { canonicalFilters } from './domain/filters.ts';
+import { OrgtrailError } from './errors.ts';
+import { logSync } from './log-sync.ts';
+import type { Metrics, MetricsSource } from './metrics.ts';
+import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
+import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
+import { migrateDatabase } from './store/migrate.ts';
+import { createPool, requireReachable } from './store/pool.ts';
+import { countOrganizations, readStatus, type Status } from './store/status.ts';
+import { createSyncStore } from './sync-store.ts';
+import type { SyncContext, SyncObserver } from './sync/ports.ts';
+
+/** Cloudflare keeps audit logs for 18 months; asking for more is asking for nothing. */
+const RETENTION_MS = 548 * 86_400_000;
+
+export const version: string = manifest.version;
+
+export interface Database {
+  readonly pool: Pool;
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable` after `patienceMs`. */
+export const openDatabase = async (config: Config, logger: Logger, patienceMs = 0): Promise<Database> => {
+  let server: EmbeddedServer | undefined;
+  if (config.databaseUrl === undefined) {
+    server = await startEmbeddedServer(config.dataDir);
+    logger.info({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+  }
+  const url = config.databaseUrl ?? server?.url ?? '';
+  // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
+  const pool = createPool(url, config.concurrency * 2 + 4, (error) =>
+    logger.warn({ reason: error.message }, 'lost an idle database connection'),
+  );
+  const close = async () => {
+    await pool.end();
+    await server?.stop();
+  };
+  try {
+    await waitUntilReachable(pool, url, patienceMs, logger);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { pool, url, close };
+};
+
+const waitUntilReachable = async (pool: Pool, url: string, patienceMs: number, logger: Logger): Promise<void> => {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await requireReachable(pool, url);
+    } catch (error) {
+      if (performance.now() >= giveUpAt) throw error;
+      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
+      await sleep(1_000);
+    }
+  }
+};
+
+export interface App {
+  readonly database: Database;
+  readonly sync: SyncContext;
+  readonly metricsSource: MetricsSource;
+  status(): Promise<Status>;
+  /** Closes everything, the database last. */
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Hears of everything as well: the progress of a verb. */
+  readonly observer?: SyncObserver;
+  /** How long to wait for a database that does not answer yet. */
+  readonly databasePatienceMs?: number;
+}
+
+/** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
+export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
+  const { logger, metrics } = options;
+  if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
+  for (const warning of config.warnings) logger.warn(warning);
+  const database = await openDatabase(config, logger, options.databasePatienceMs);
+  try {
+    await migrateDatabase(database.pool);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  const { pool } = database;
+  const budget = openBudget(config, pool, metrics, logger);
+  const clock = createServerClock(() => performance.now());
+  const { api, close: closeApi } = connectAuditApi(config, { budget, clock, metrics, logger, version });
+  const filterHash = hashFilters(config);
+  const owner = `${hostname()}/${randomBytes(6).toString('hex')}`;
+  const store = createSyncStore(pool, { owner, filterHash, organizationIds: config.organizationIds, metrics });
+  const status = () => readStatus(pool, config.organizationIds);
+  return {
+    database,
+    sync: {
+      api,
+      store,
+      observer: combine([metrics.sync, logSync(logger), options.observer ?? {}]),
+      filterHash,
+      settleDelaysMs: config.settleDelaysMs,
+      horizonMs: (nowMs) => horizonOf(config, nowMs),
+      organizationIds: config.organizationIds,
+      concurrency: config.concurrency,
+      random: Math.random,
+    },
+    metricsSource: { status, organizationCounts: () => countOrganizations(pool), budgetAvailable: budget.available },
+    status,
+    close: async () => {
+      await closeApi();
+      await database.close();
+    },
+  };
+};
+
+const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger): ApiBudget => {
+  const { credential } = config;
+  const secret = credential?.kind === 'token' ? credential.token : `${credential?.email}\0${credential?.key}`;
+  return createApiBudget({
+    pool,
+    fingerprint: credentialFingerprint(secret),
+    requestsPerWindow: config.apiBudget,
+    onWait: (waitMs, because) => {
+      metrics.throttled(waitMs);
+      if (waitMs > 10_000) logger.warn({ waitMs: Math.round(waitMs), because }, 'requests to Cloudflare wait');
+    },
+  });
+};
+
+/** The oldest time wanted: the configured start or Cloudflare's retention, whichever is later. Whole seconds. */
+export const horizonOf = (config: Pick<Config, 'history'>, nowMs: number): number => {
+  const { history } = config;
+  const startMs = 'sinceMs' in history ? history.sinceMs : nowMs - history.durationMs;
+  return Math.floor(Math.max(startMs, nowMs - RETENTION_MS) / 1_000) * 1_000;
+};
+
+/** `none` without filters, so that people can read the common case in the tables. */
+const hashFilters = (config: Config): string =>
+  config.filters.length === 0
+    ? 'none'
+    : createHash('sha256').update(canonicalFilters(config.filters)).digest('hex').slice(0, 16);
+
+/** One observer that tells all of them, in order. */
+const combine = (observers: readonly SyncObserver[]): SyncObserver => {
+  const names = [
+    'discovered',
+    'organizationChanged',
+    'discoveryFailed',
+    'cyclePlanned',
+    'pageCommitted',
+    'walkEnded',
+    'sourceSettled',
+    'sourceFailed',
+  ] as const satisfies readonly (keyof SyncObserver)[];
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      (event: never) => {
+        for (const observer of observers) observer[name]?.(event);
+      },
+    ]),
+  );
+};

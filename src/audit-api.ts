@@ -1,0 +1,89 @@
+import type { Logger } from 'pino';
+import { createAuditLogsApi } from './cloudflare/audit-logs.ts';
+import type { RequestBudget } from './cloudflare/budget.ts';
+import { createCloudflareClient } from './cloudflare/client.ts';
+import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
+import type { ServerClock } from './cloudflare/server-clock.ts';
+import type { Config } from './config.ts';
+import { type Page, readPage, UnreadablePageError } from './domain/page.ts';
+import type { FoundOrganization } from './domain/source.ts';
+import { requestWindow } from './domain/walk.ts';
+import { ApiError, OrgtrailError } from './errors.ts';
+import type { Metrics } from './metrics.ts';
+import type { AuditApi } from './sync/ports.ts';
+
+export interface AuditApiParts {
+  readonly budget: RequestBudget;
+  readonly clock: ServerClock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+/** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
+export const connectAuditApi = (
+  config: Pick<Config, 'baseUrl' | 'credential' | 'filters'>,
+  parts: AuditApiParts,
+): { api: AuditApi; close: () => Promise<void> } => {
+  const { budget, clock, logger } = parts;
+  if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
+  const client = createCloudflareClient({
+    baseUrl: config.baseUrl,
+    credential: config.credential,
+    budget,
+    clock,
+    userAgent: `orgtrail/${parts.version}`,
+    observer: {
+      ...parts.metrics.requests,
+      onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
+    },
+  });
+  const organizations = createOrganizationsApi(client, {
+    onUnreadable: () => logger.warn('the listing has an organization without an id: it cannot be pulled'),
+  });
+  const auditLogs = createAuditLogsApi(client);
+  const api: AuditApi = {
+    fetchPage: async (organizationId, walk, signal) => {
+      const window = requestWindow(walk);
+      let page: Page | undefined;
+      const response = await auditLogs.fetchPage({
+        organizationId,
+        since: window.fromMs,
+        before: window.toMs,
+        cursor: walk.cursor,
+        limit: walk.pageLimit,
+        filters: config.filters,
+        signal,
+        validate: (text) => {
+          page = readOrThrow(text, true);
+        },
+      });
+      return page === undefined || !response.validUtf8 ? readOrThrow(response.text, response.validUtf8) : page;
+    },
+    listOrganizations: async function* (ids, signal) {
+      for await (const page of organizations.list({ signal, ...(ids === undefined ? {} : { ids }) })) yield page.map(toFound);
+    },
+    getOrganization: async (id, signal) => {
+      const organization = await organizations.get(id, signal);
+      return organization === undefined ? { id } : toFound(organization);
+    },
+    getProfile: (id, signal) => organizations.getProfile(id, signal),
+    nowMs: () => clock.nowMs(),
+  };
+  return { api, close: () => client.close() };
+};
+
+/** As the client wants it: a body that cannot be read is worth another attempt. */
+const readOrThrow = (text: string, validUtf8: boolean): Page => {
+  try {
+    return readPage(text, validUtf8);
+  } catch (error) {
+    if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);
+    throw error;
+  }
+};
+
+const toFound = (organization: Organization): FoundOrganization => ({
+  ...organization,
+  createTime: organization.createTime?.toISOString(),
+});

@@ -1,0 +1,111 @@
+import { Command, CommanderError } from 'commander';
+import { version } from '../app.ts';
+import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
+import { sqlState } from '../store/pool.ts';
+import { backfillVerb } from './backfill.ts';
+import { checkVerb } from './check.ts';
+import { demoVerb } from './demo.ts';
+import { migrateVerb } from './migrate.ts';
+import { runVerb } from './run.ts';
+import { simulateVerb } from './simulate.ts';
+import { statusVerb } from './status.ts';
+import { syncVerb } from './sync.ts';
+import type { VerbContext } from './verb-context.ts';
+
+const examples = `
+Examples:
+  $ orgtrail demo                    try it: a simulated Cloudflare, an embedded PostgreSQL, the real daemon
+  $ orgtrail check                   is everything in place: credential, organizations, database
+  $ orgtrail run                     the daemon: pulls for ever, serves health and metrics
+  $ orgtrail sync                    one full cycle, then exit
+  $ orgtrail status --json           how far every organization is
+
+Settings come from the environment and from .env; the README lists them all.
+Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
+4 a service was unreachable, 130/143 stopped by a signal.`;
+
+/** Runs one command line and returns its exit code. Faults of the user show as a sentence and what to do, not as a stack. */
+export const runCli = async (argv: readonly string[], context: VerbContext): Promise<number> => {
+  let exitCode: number = exitCodes.done;
+  const report = (code: number) => {
+    exitCode = code;
+  };
+  const program = new Command('orgtrail')
+    .description('Keeps every audit-log entry of every Cloudflare Organization that a credential can reach.')
+    .version(version)
+    .addHelpText('after', examples);
+  const verbs = [
+    runVerb(context),
+    syncVerb(context, report),
+    checkVerb(context, report),
+    statusVerb(context),
+    backfillVerb(context, report),
+    migrateVerb(context),
+    simulateVerb(context),
+    demoVerb(context, report),
+  ];
+  for (const verb of verbs) program.addCommand(verb);
+  for (const command of [program, ...verbs]) {
+    command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+    command.configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return explain(error, context);
+  }
+};
+
+const explain = (error: unknown, context: VerbContext): number => {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (context.signal.aborted) return Number(context.signal.reason);
+  const { message, hint, exitCode } = describe(error);
+  context.stderr.write(`orgtrail: ${message}\n`);
+  if (hint !== undefined) context.stderr.write(`Try: ${hint}\n`);
+  return exitCode;
+};
+
+const describe = (error: unknown): { message: string; hint?: string | undefined; exitCode: number } => {
+  if (error instanceof OrgtrailError) return error;
+  if (error instanceof ApiError) return { message: error.message, ...apiAdvice(error) };
+  if (isConnectionFault(error)) {
+    return {
+      message: `the database went away: ${error.message}`,
+      hint: 'check that PostgreSQL runs; what was committed is safe, and the next run goes on from there',
+      exitCode: exitCodes.unreachable,
+    };
+  }
+  // A bug: here the stack is what helps.
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };
+};
+
+/** What to do about a failure of Cloudflare's API, and what it ends with. */
+export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
+  switch (error.failure) {
+    case 'unauthorized':
+      return { hint: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN', exitCode: exitCodes.usage };
+    case 'bad_request':
+      return { hint: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS', exitCode: exitCodes.usage };
+    case 'refused':
+      return {
+        hint:
+          'the credential may not list organizations: give the token "User Details Read" (a token of a user, not of an account), ' +
+          'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
+        exitCode: exitCodes.usage,
+      };
+    default:
+      return { hint: 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com', exitCode: exitCodes.unreachable };
+  }
+};
+
+const isConnectionFault = (error: unknown): error is Error => {
+  const state = sqlState(error) ?? '';
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const lost = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENOTFOUND)/.test(code) || /^(08|57P)/.test(state);
+  return lost || (error instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message));
+};

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import type { Logger } from 'pino';
+import { type App, openApp, version } from '../app.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { startHttpServer } from '../http/server.ts';
+import { createLogger } from '../log.ts';
+import { createMetrics } from '../metrics.ts';
+import { readSchemaState } from '../store/migrate.ts';
+import { runCycle } from '../sync/cycle.ts';
+import { PROFILES_PER_CYCLE } from '../sync/discover.ts';
+import type { SyncObserver } from '../sync/ports.ts';
+import { startScheduler } from '../sync/scheduler.ts';
+import { secretsOf } from './secrets.ts';
+import type { VerbContext } from './verb-context.ts';
+
+/** A container often starts before its database. */
+const DATABASE_PATIENCE_MS = 30_000;
+/** How long a page that is under way may still take after the first signal; the whole must leave within 10 s. */
+const STOP_GRACE_MS = 4_000;
+
+const help = `
+Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
+
+Examples:
+  $ CLOUDFLARE_API_TOKEN=... orgtrail run
+  $ CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token DATABASE_URL=postgres://... ORGTRAIL_HTTP_HOST=0.0.0.0 orgtrail run
+  $ curl -s localhost:8080/healthz`;
+
+export const runVerb = (context: VerbContext): Command =>
+  new Command('run')
+    .description('the daemon: pulls audit logs for ever, serves health and metrics')
+    .addHelpText('after', help)
+    .action(async () => {
+      const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
+      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
+      const daemon = await startDaemon(config, logger);
+      await aborted(context.signal);
+      logger.info('stopping');
+      await daemon.stop();
+      logger.info('stopped');
+    });
+
+/** A running daemon, in this process. */
+export interface Daemon {
+  readonly app: App;
+  readonly httpUrl: string;
+  /** Finishes the page in hand and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything in order: database, schema, HTTP, scheduler. Used by `run` and by `demo`. */
+export const startDaemon = async (config: Config, logger: Logger, observer: SyncObserver = {}): Promise<Daemon> => {
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics, observer, databasePatienceMs: DATABASE_PATIENCE_MS });
+  const { pool } = app.database;
+  const http = await startHttpServer({
+    ...config.http,
+    tickMs: config.tickMs,
+    version,
+    status: app.status,
+    schemaState: async () => (await readSchemaState(pool)).state,
+    metrics: () => metrics.scrape(app.metricsSource),
+  }).catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
+  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
+  const abort = new AbortController();
+  let stopping = false;
+  const scheduler = startScheduler(
+    config.schedule,
+    (interrupted) =>
+      runCycle(app.sync, {
+        signal: abort.signal,
+        stopping: () => stopping,
+        interrupted,
+        retries: 0,
+        profiles: PROFILES_PER_CYCLE,
+      }),
+    (error) => {
+      if (!stopping) logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'a cycle failed');
+    },
+  );
+  return {
+    app,
+    httpUrl: http.url,
+    stop: async () => {
+      stopping = true;
+      const grace = sleep(STOP_GRACE_MS, undefined, { ref: false }).then(() => abort.abort());
+      await Promise.race([scheduler.stop(), grace.then(() => scheduler.stop())]);
+      await http.close();
+      await app.close();
+    },
+  };
+};
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  signal.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -1,0 +1,74 @@
+import { Command } from 'commander';
+import { openDatabase } from '../app.ts';
+import { loadConfig } from '../config.ts';
+import { formatDuration } from '../domain/duration.ts';
+import { sourceHealth } from '../domain/health.ts';
+import { OrgtrailError } from '../errors.ts';
+import { createLogger } from '../log.ts';
+import { readSchemaState, refuseNewer } from '../store/migrate.ts';
+import { readStatus, type Status } from '../store/status.ts';
+import { secretsOf } from './secrets.ts';
+import type { VerbContext } from './verb-context.ts';
+
+const help = `
+Reads the database alone, so it works beside a running daemon and from anywhere.
+
+States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
+failing (the last attempt failed), refused (Cloudflare answers 403).
+
+Examples:
+  $ orgtrail status
+  $ orgtrail status --json | jq '.sources[] | select(.state == "refused")'`;
+
+export const statusVerb = (context: VerbContext): Command =>
+  new Command('status')
+    .description('how far every organization is')
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (options: { json?: boolean }) => {
+      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+      const database = await openDatabase(config, logger);
+      try {
+        const schema = await readSchemaState(database.pool);
+        refuseNewer(schema);
+        if (schema.state !== 'current') {
+          throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, { hint: 'run `orgtrail migrate` or start the daemon' });
+        }
+        const status = await readStatus(database.pool, config.organizationIds);
+        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, config.tickMs) }));
+        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources }, null, 2)}\n`);
+        else context.stdout.write(table(status, sources));
+      } finally {
+        await database.close();
+      }
+    });
+
+type Row = Status['sources'][number] & { readonly state: string };
+
+const table = (status: Status, sources: readonly Row[]): string => {
+  const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
+  const rows = sources.map((source) => [
+    source.organizationId,
+    printable(source.organizationName ?? '-', 28),
+    source.state,
+    formatDuration(source.lagSeconds * 1_000),
+    formatDuration(source.gapSeconds * 1_000),
+    source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
+    source.leaseOwner ?? '-',
+    printable(source.lastError ?? '-', 60),
+  ]);
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = [header, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const { discovery } = status;
+  const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
+  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;
+  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
+};
+
+/** Names come from others: no control characters reach the terminal. */
+const printable = (text: string, width: number): string => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
+};

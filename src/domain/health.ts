@@ -1,0 +1,40 @@
+/** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
+export const sourceStates = ['fresh', 'quiet', 'behind', 'failing', 'refused'] as const;
+export type SourceHealth = (typeof sourceStates)[number];
+
+/** The facts of a source that its state depends on. Seconds; null where there has never been one. */
+export interface SourceFacts {
+  readonly refused: boolean;
+  readonly failures: number;
+  /** Between now and the end of what has been read. */
+  readonly lagSeconds: number;
+  /** All that has not been read, the lag included. */
+  readonly gapSeconds: number;
+  /** Since the action time of the newest event. */
+  readonly sinceLastEventSeconds: number | null;
+}
+
+/** Nothing for a day is quiet. */
+const QUIET_AFTER_SECONDS = 86_400;
+/** Ticks that a source may wait for its turn before it is behind. */
+const TICKS_UNTIL_BEHIND = 4;
+const SHORTEST_BEHIND_SECONDS = 60;
+
+/** The lag from which on a source is behind. */
+export const behindAfterSeconds = (tickMs: number): number =>
+  Math.max(SHORTEST_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000);
+
+/**
+ * Refused before failing before behind: the state names what has to be mended first. Behind means that the live tail
+ * lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
+ */
+export const sourceHealth = (facts: SourceFacts, tickMs: number): SourceHealth => {
+  if (facts.refused) return 'refused';
+  if (facts.failures > 0) return 'failing';
+  if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(tickMs)) return 'behind';
+  const { sinceLastEventSeconds } = facts;
+  return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
+};
+
+/** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
+export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);

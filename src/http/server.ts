@@ -1,0 +1,130 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+
+/** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
+interface ShownSource {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly refused: boolean;
+  readonly failures: number;
+  readonly lagSeconds: number;
+  readonly gapSeconds: number;
+  readonly sinceLastEventSeconds: number | null;
+  readonly lastFailure: string | null;
+  readonly lastError: string | null;
+  readonly leaseOwner: string | null;
+}
+
+interface ShownStatus {
+  readonly position: number;
+  readonly feedId: string;
+  readonly discovery: { readonly ageSeconds: number | null; readonly lastError: string | null };
+  readonly sources: readonly ShownSource[];
+}
+
+export interface HttpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Needed, outside loopback, for everything but health and metrics. */
+  readonly feedToken: string | undefined;
+  readonly tickMs: number;
+  readonly version: string;
+  /** How things stand; rejects where the database does not answer. */
+  readonly status: () => Promise<ShownStatus>;
+  /** `current`, or what is wrong with the schema. */
+  readonly schemaState: () => Promise<string>;
+  readonly metrics: () => Promise<string>;
+}
+
+export interface HttpServer {
+  /** Where it listens. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves health, metrics and status. Called by the verb `run`. Rejects where the port is taken. */
+export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
+  const server = Fastify({ logger: false, forceCloseConnections: true });
+  server.setErrorHandler((_error, _request, reply) => {
+    reply.code(503).send({ status: 'unavailable', reason: 'the database does not answer' });
+  });
+  healthRoutes(server, options);
+  const authorized = requireToken(options);
+  server.get('/v1/status', { onRequest: authorized }, async () => ({
+    version: options.version,
+    ...withStates(await options.status(), options.tickMs),
+  }));
+  const url = await server.listen({ host: options.host, port: options.port });
+  return { url, close: () => server.close() };
+};
+
+const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
+  server.get('/livez', () => ({ status: 'ok' }));
+  server.get('/readyz', async (_request, reply) => {
+    const reasons = await unreadyReasons(options);
+    return reply.code(reasons.length === 0 ? 200 : 503).send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
+  });
+  server.get('/healthz', async () => {
+    const status = withStates(await options.status(), options.tickMs);
+    const sources = status.sources.map((source) => ({
+      organization_id: source.organizationId,
+      organization_name: source.organizationName,
+      state: source.state,
+      lag_seconds: source.lagSeconds,
+      gap_seconds: source.gapSeconds,
+      failures: source.failures,
+      ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
+    }));
+    return { status: worst(status.sources), feed_position: status.position, discovery: status.discovery, sources };
+  });
+  server.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
+  );
+};
+
+/** Readiness is about freshness: a process that is up but has not seen its organizations for long is not ready. */
+const unreadyReasons = async (options: HttpOptions): Promise<string[]> => {
+  try {
+    const [schema, status] = await Promise.all([options.schemaState(), options.status()]);
+    const reasons: string[] = [];
+    if (schema !== 'current') reasons.push(`the schema is ${schema}`);
+    const { ageSeconds, lastError } = status.discovery;
+    const because = lastError === null ? '' : `: ${lastError}`;
+    if (ageSeconds === null) reasons.push(`the organizations have not been listed yet${because}`);
+    else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
+      reasons.push(`the organizations were last listed ${Math.round(ageSeconds)} s ago${because}`);
+    }
+    return reasons;
+  } catch {
+    return ['the database does not answer'];
+  }
+};
+
+const withStates = (status: ShownStatus, tickMs: number) => ({
+  ...status,
+  sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, tickMs) })),
+});
+
+/** The state that most needs somebody: one word for the whole. */
+const worst = (sources: readonly { readonly state: string }[]): string =>
+  ['failing', 'refused', 'behind'].find((state) => sources.some((source) => source.state === state)) ?? 'ok';
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
+
+const requireToken = (options: HttpOptions) => {
+  const { feedToken, host } = options;
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (feedToken === undefined && isLoopback(host)) return;
+    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (feedToken !== undefined && sameSecret(given, feedToken)) return;
+    const reason = feedToken === undefined ? 'set ORGTRAIL_FEED_TOKEN to open this outside loopback' : 'wants the feed token';
+    await reply.code(401).header('www-authenticate', 'Bearer').send({ status: 'unauthorized', reason });
+  };
+};
+
+/** Hashes first: then both have one length, and the time says nothing about either. */
+const sameSecret = (given: string, expected: string): boolean => {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+};

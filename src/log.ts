@@ -1,0 +1,36 @@
+import type { Writable } from 'node:stream';
+import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { LogLevel } from './config.ts';
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: 'json' | 'pretty';
+  readonly destination: Writable;
+  /** Values that must not appear in any line, wherever they come from. */
+  readonly secrets: readonly string[];
+}
+
+/** Shorter ones would blank out ordinary words. */
+const SHORTEST_SECRET = 6;
+
+/**
+ * The log of the process: one JSON object per line, or lines for people. Nobody hands it a credential; should one reach
+ * a message all the same (an error of a library), it is blanked before the line is written (invariant 12).
+ */
+export const createLogger = (options: LogOptions): Logger => {
+  const secrets = options.secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
+  const blank = (line: string): string => secrets.reduce((text, secret) => text.replaceAll(secret, '[secret]'), line);
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+    hooks: { streamWrite: blank },
+  };
+  if (options.format === 'json') return pino(settings, options.destination);
+  return pino(
+    settings,
+    pretty({ destination: options.destination, sync: true, singleLine: true, colorize: false, translateTime: 'SYS:HH:MM:ss' }),
+  );
+};

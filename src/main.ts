@@ -1,0 +1,29 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { runCli } from './cli/cli.ts';
+
+const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
+const stop = new AbortController();
+
+// The first signal asks; the second leaves at once. 128 + the signal's number, as shells count.
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(code);
+    stop.abort(code);
+  });
+}
+// A reader that went away (`orgtrail status | head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  env: { ...dotenv, ...process.env },
+  stdout: process.stdout,
+  stderr: process.stderr,
+  interactive: process.stdout.isTTY === true,
+  signal: stop.signal,
+});
+if (stop.signal.aborted) process.exitCode = Number(stop.signal.reason);
+// What is still open by now (a keep-alive socket of somebody else) must not hold the process.
+setTimeout(() => process.exit(), 1_000).unref();

@@ -1,0 +1,129 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RequestObserver } from './cloudflare/with-observer.ts';
+import type { Status } from './store/status.ts';
+import type { SyncObserver } from './sync/ports.ts';
+
+/** What a scrape reads from the database, so that every replica shows the same. */
+export interface MetricsSource {
+  status(): Promise<Status>;
+  organizationCounts(): Promise<Readonly<Record<string, number>>>;
+  budgetAvailable(): Promise<number>;
+}
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly sync: SyncObserver;
+  readonly requests: RequestObserver;
+  throttled(waitMs: number): void;
+  pageCommitSeconds(seconds: number): void;
+  leaseTaken(): void;
+  /** The exposition text; reads the gauges from `source` first. Rejects where the database does not answer. */
+  scrape(source: MetricsSource): Promise<string>;
+}
+
+/** All metrics of the process, on a registry of its own. Names and labels are a contract (README). */
+export const createMetrics = (version: string): Metrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counters = createCounters(registers);
+  const gauges = createGauges(registers);
+  new Gauge({ name: 'orgtrail_build_info', help: 'Always 1; the labels say what runs.', labelNames: ['version', 'node'], registers })
+    .labels(version, process.versions.node)
+    .set(1);
+  return {
+    registry,
+    sync: syncObserver(counters),
+    requests: {
+      onAttempt: ({ endpoint, status, durationMs }) => {
+        counters.requests.labels(endpoint, String(status)).inc();
+        counters.requestSeconds.labels(endpoint).observe(durationMs / 1_000);
+      },
+    },
+    throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
+    pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
+    leaseTaken: () => counters.leases.inc(),
+    scrape: async (source) => {
+      await readGauges(gauges, source);
+      return await registry.metrics();
+    },
+  };
+};
+
+type Counters = ReturnType<typeof createCounters>;
+type Gauges = ReturnType<typeof createGauges>;
+
+const createCounters = (registers: Registry[]) => ({
+  stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
+  duplicates: new Counter({ name: 'orgtrail_entries_duplicate_total', help: 'Entries read that were stored already.', registers }),
+  defective: new Counter({ name: 'orgtrail_entries_defective_total', help: 'Events stored that have a defect.', registers }),
+  changed: new Counter({ name: 'orgtrail_entries_changed_total', help: 'Entries whose id was stored with other content.', registers }),
+  lateness: new Histogram({
+    name: 'orgtrail_event_lateness_seconds',
+    help: 'First seen minus action time, live lane.',
+    buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
+    registers,
+  }),
+  requests: new Counter({
+    name: 'orgtrail_api_requests_total',
+    help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
+    labelNames: ['endpoint', 'status'],
+    registers,
+  }),
+  requestSeconds: new Histogram({
+    name: 'orgtrail_api_request_duration_seconds',
+    help: 'Time of one attempt, from sending to the end of the body.',
+    labelNames: ['endpoint'],
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+    registers,
+  }),
+  throttled: new Counter({ name: 'orgtrail_api_throttled_seconds_total', help: 'Time that requests waited for the budget or a block.', registers }),
+  commitSeconds: new Histogram({
+    name: 'orgtrail_page_commit_duration_seconds',
+    help: 'Time of the statement that commits a page.',
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers,
+  }),
+  walks: new Counter({ name: 'orgtrail_walks_total', help: 'Walks that ended.', labelNames: ['lane', 'result'], registers }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+});
+
+const createGauges = (registers: Registry[]) => {
+  const perOrganization = (name: string, help: string) => new Gauge({ name, help, labelNames: ['organization_id'], registers });
+  return {
+    organizations: new Gauge({ name: 'orgtrail_organizations', help: 'Organizations by state.', labelNames: ['state'], registers }),
+    lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
+    gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
+    lastSuccess: perOrganization('orgtrail_source_last_success_timestamp_seconds', 'When a page was last committed.'),
+    slack: perOrganization('orgtrail_retention_slack_seconds', 'Until the oldest gap leaves the retention of Cloudflare.'),
+    budget: new Gauge({ name: 'orgtrail_api_budget_available', help: 'Requests that could go out at once now.', registers }),
+    position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
+  };
+};
+
+const syncObserver = (counters: Counters): SyncObserver => ({
+  pageCommitted: (page) => {
+    counters.stored.inc(page.stored);
+    counters.duplicates.inc(page.duplicates);
+    counters.defective.inc(page.defective);
+    counters.changed.inc(page.changed);
+    for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
+  },
+  walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
+});
+
+const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
+  const [status, counts, budget] = await Promise.all([source.status(), source.organizationCounts(), source.budgetAvailable()]);
+  for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
+  gauges.budget.set(budget);
+  gauges.position.set(status.position);
+  // An organization that is gone must not keep its last value.
+  for (const gauge of [gauges.lag, gauges.gap, gauges.lastSuccess, gauges.slack]) gauge.reset();
+  for (const row of status.sources) {
+    const label = { organization_id: row.organizationId };
+    gauges.lag.set(label, row.lagSeconds);
+    gauges.gap.set(label, row.gapSeconds);
+    gauges.slack.set(label, row.retentionSlackSeconds);
+    if (row.lastSuccessAt !== null) gauges.lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
+  }
+};

@@ -1,0 +1,72 @@
+import type { Pool } from 'pg';
+import type { SourceFacts } from '../domain/health.ts';
+
+export interface SourceStatus extends SourceFacts {
+  readonly kind: string;
+  readonly id: string;
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly organizationState: string;
+  readonly leaseOwner: string | null;
+  readonly leaseEpoch: number;
+  readonly lastSuccessAt: Date | null;
+  readonly nextAttemptAt: Date | null;
+  readonly lastFailure: string | null;
+  readonly lastError: string | null;
+  readonly retentionSlackSeconds: number;
+  readonly openWalks: number;
+}
+
+export interface Status {
+  readonly feedId: string;
+  readonly position: number;
+  readonly discovery: {
+    readonly lastSuccessAt: Date | null;
+    /** Null where there has never been one. */
+    readonly ageSeconds: number | null;
+    readonly lastError: string | null;
+    readonly organizations: number | null;
+  };
+  readonly sources: readonly SourceStatus[];
+}
+
+/** How things stand, from the database alone: the same for every replica. `organizationIds` limits it to an allow-list. */
+export const readStatus = async (pool: Pool, organizationIds: readonly string[] | undefined): Promise<Status> => {
+  const [head, sources] = await Promise.all([
+    pool.query(
+      `select f.feed_id as "feedId", f.position::float8 as position, d.last_success_at as "lastSuccessAt",
+         extract(epoch from clock_timestamp() - d.last_success_at)::float8 as "ageSeconds",
+         d.last_error as "lastError", d.organizations
+       from feed_head f, discovery d`,
+    ),
+    pool.query<SourceStatus>(
+      `select source_kind as kind, source_id as id, organization_id as "organizationId",
+         organization_name as "organizationName", organization_state as "organizationState",
+         organization_state = 'refused' as refused, failures, lag_seconds as "lagSeconds", gap_seconds as "gapSeconds",
+         extract(epoch from clock_timestamp() - last_event_at)::float8 as "sinceLastEventSeconds",
+         case when lease_until > clock_timestamp() then lease_owner end as "leaseOwner", lease_epoch::float8 as "leaseEpoch",
+         last_success_at as "lastSuccessAt", next_attempt_at as "nextAttemptAt", last_failure as "lastFailure",
+         last_error as "lastError", retention_slack_seconds as "retentionSlackSeconds", open_walks as "openWalks"
+       from sync_status
+       where organization_state <> 'gone' and ($1::text[] is null or organization_id = any($1))
+       order by organization_name nulls last, organization_id`,
+      [organizationIds ?? null],
+    ),
+  ]);
+  const row = head.rows[0];
+  const { lastSuccessAt, ageSeconds, lastError, organizations } = row;
+  return {
+    feedId: row.feedId,
+    position: row.position,
+    discovery: { lastSuccessAt, ageSeconds, lastError, organizations },
+    sources: sources.rows,
+  };
+};
+
+/** How many organizations there are in each state, gone ones included. */
+export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<string, number>>> => {
+  const { rows } = await pool.query<{ state: string; count: number }>(
+    'select state, count(*)::integer as count from organizations group by state',
+  );
+  return Object.fromEntries(rows.map((row) => [row.state, row.count]));
+};

@@ -1,0 +1,54 @@
+import type { Pool } from 'pg';
+import type { Metrics } from './metrics.ts';
+import { commitPage } from './store/commit-page.ts';
+import { recordAccess, recordDiscovery, recordListing, recordProfile, withoutProfile } from './store/organizations.ts';
+import { createPartitions } from './store/partitions.ts';
+import { claimSource, loadSources, recordFailure, releaseSource, syncSources } from './store/sources.ts';
+import type { SyncStore } from './sync/ports.ts';
+
+/** Longer than a page takes in bad times. A holder that is paused for longer is fenced: nothing is lost by that. */
+const LEASE_MS = 60_000;
+/** Partitions are made this far ahead of need; the check costs one statement. */
+const PARTITION_CHECK_MS = 3_600_000;
+
+export interface SyncStoreOptions {
+  /** Names this process in leases. */
+  readonly owner: string;
+  readonly filterHash: string;
+  readonly organizationIds: readonly string[] | undefined;
+  readonly metrics: Metrics;
+}
+
+/** Joins the statements of the store to the port that sync declares. */
+export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
+  const { owner, filterHash, organizationIds, metrics } = options;
+  let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    loadSources: () => loadSources(pool, owner, organizationIds),
+    claim: async (source) => {
+      const claimed = await claimSource(pool, source, owner, LEASE_MS);
+      if (claimed !== undefined) metrics.leaseTaken();
+      return claimed;
+    },
+    commit: async (commit) => {
+      const startMs = performance.now();
+      const result = await commitPage(pool, commit, LEASE_MS);
+      metrics.pageCommitSeconds((performance.now() - startMs) / 1_000);
+      return result;
+    },
+    release: (lease) => releaseSource(pool, lease),
+    recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
+    recordAccess: (organizationId, access) => recordAccess(pool, organizationId, access),
+    recordListing: (found, complete) => recordListing(pool, found, { complete, within: organizationIds }),
+    recordDiscovery: (result) => recordDiscovery(pool, result),
+    syncSources: async (horizonMs) => {
+      if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {
+        await createPartitions(pool, horizonMs);
+        partitionsCheckedAtMs = performance.now();
+      }
+      await syncSources(pool, filterHash, horizonMs);
+    },
+    withoutProfile: (limit) => withoutProfile(pool, limit),
+    recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),
+  };
+};
