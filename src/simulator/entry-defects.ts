@@ -1,4 +1,4 @@
-import { type EntryParts, entryParts, joinParts } from './entry-text.ts';
+import { type EntryParts, entryParts, joinParts, resourceText } from './entry-text.ts';
 import type { OrganizationVoice } from './organization-voice.ts';
 
 /** How one element of `result` can be other than documented. Handed out in this order, in turn. */
@@ -37,10 +37,6 @@ export const largeEntryLength = 1_048_576;
 const invalidTimes = ['yesterday', '2024-02-30T25:61:00Z', '', '0000-00-00T00:00:00Z'];
 const nul = '\\u0000';
 
-function requestOf(parts: EntryParts, text: string): void {
-  parts.resource = parts.resource.replace('"request":', `"request":${text},"request_as_sent":`);
-}
-
 function timeOf(parts: EntryParts, member: string): void {
   parts.action = parts.action.replace(/"time":"[^"]*",/, member);
 }
@@ -49,19 +45,20 @@ function nulSomewhere(parts: EntryParts, index: number): void {
   const place = index % 5;
   if (place === 0) parts.action = parts.action.replace('"description":"', `"description":"${nul}`);
   else if (place === 1) parts.raw = parts.raw.replace('"user_agent":"', `"user_agent":"a${nul}b`);
-  else if (place === 2) requestOf(parts, `{"note":"x${nul}y"}`);
-  else if (place === 3) requestOf(parts, `{"key${nul}":1}`);
+  else if (place === 2) parts.request = `{"note":"x${nul}y"}`;
+  else if (place === 3) parts.request = `{"key${nul}":1}`;
   else parts.actor = parts.actor.replace('"email":"', `"email":"${nul}`);
 }
 
 function surrogateSomewhere(parts: EntryParts, index: number): void {
   const lone = index % 2 === 0 ? '\\ud83d' : '\\uDE00';
   if (index % 3 === 0) parts.action = parts.action.replace('"description":"', `"description":"${lone}`);
-  else if (index % 3 === 1) requestOf(parts, `{"note":"x${lone}y"}`);
-  else parts.resource = parts.resource.replace('"type":"', `"type":"${lone}`);
+  else if (index % 3 === 1) parts.request = `{"note":"x${lone}y"}`;
+  else parts.resourceType = `"${lone}${parts.resourceType.slice(1)}`;
 }
 
 /** Changes that leave an object behind; the others are in `strangeElement`. */
+// biome-ignore format: one defect a line
 const changes: Partial<Record<DefectName, (parts: EntryParts, index: number) => void>> = {
   empty_id: (parts) => { parts.id = '""'; },
   numeric_id: (parts, index) => { parts.id = String(7_000_000 + index); },
@@ -71,20 +68,18 @@ const changes: Partial<Record<DefectName, (parts: EntryParts, index: number) => 
   nul: nulSomewhere,
   nul_in_id: (parts) => { parts.id = `${parts.id.slice(0, 9)}${nul}${parts.id.slice(9)}`; },
   lone_surrogate: surrogateSomewhere,
-  huge_integer: (parts) => requestOf(parts, '{"serial":12345678901234567890,"ratio":0.1000000000000000055511151231257827}'),
-  huge_number: (parts) => requestOf(parts, '{"size":1e200000}'),
+  huge_integer: (parts) => { parts.request = '{"serial":12345678901234567890,"ratio":0.1000000000000000055511151231257827}'; },
+  huge_number: (parts) => { parts.request = '{"size":1e200000}'; },
   duplicate_keys: (parts, index) => {
-    requestOf(parts, `{"a":1,"b":2,"a":${index}}`);
+    parts.request = `{"a":1,"b":2,"a":${index}}`;
     parts.action = parts.action.replace('{', '{"description":"an earlier value",');
   },
-  deep_nesting: (parts) => requestOf(parts, `${'['.repeat(nestingLevels)}${']'.repeat(nestingLevels)}`),
+  deep_nesting: (parts) => { parts.request = `${'['.repeat(nestingLevels)}${']'.repeat(nestingLevels)}`; },
   long_id: (parts) => { parts.id = `"${parts.id.slice(1, -1).repeat(Math.ceil(longIdLength / 32)).slice(0, longIdLength)}"`; },
-  large_entry: (parts) => requestOf(parts, `{"body":"${'0123456789abcdef'.repeat(largeEntryLength / 16)}"}`),
-  string_scope: (parts) => { parts.resource = parts.resource.replace(/"scope":("organizations"|\{\})/, '"scope":"memberships"'); },
-  array_response: (parts, index) => {
-    parts.resource = parts.resource.replace('"response":', `"response":["ok",{"row":${index}},null],"response_as_sent":`);
-  },
-}; // biome-ignore format: one defect a line
+  large_entry: (parts) => { parts.request = `{"body":"${'0123456789abcdef'.repeat(largeEntryLength / 16)}"}`; },
+  string_scope: (parts) => { parts.scope = '"memberships"'; },
+  array_response: (parts, index) => { parts.response = `["ok",{"row":${index}},null]`; },
+};
 
 /** An element that is not an object, has a member missing, or is written oddly. */
 function strangeElement(defect: DefectName, p: EntryParts, index: number): string {
@@ -112,7 +107,7 @@ function oddText(p: EntryParts): string {
   const id = p.id.replace(/[a-f]/, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
   const action = p.action.replaceAll('/', '\\/').replace('"type":', '"t\\u0079pe" :\t');
   const greeting = '"na\\u00efve caf\u00e9 \ud83d\ude00 \\ud83d\\ude00 \\"\\/\\b\\f"';
-  return `{ "resource" : ${p.resource},\r\n  "raw":${p.raw} ,"1":1.0,"note":${greeting},"n":-0E+2, "actor" :${p.actor},\n"organization":${p.organization},"action":${action},\t"id": ${id} }`;
+  return `{ "resource" : ${resourceText(p)},\r\n  "raw":${p.raw} ,"1":1.0,"note":${greeting},"n":-0E+2, "actor" :${p.actor},\n"organization":${p.organization},"action":${action},\t"id": ${id} }`;
 }
 
 /** The text of an entry that has a defect; the same for the same arguments. Unique, except `null_entry`. */

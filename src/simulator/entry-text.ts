@@ -11,7 +11,12 @@ export interface EntryParts {
   actor: string;
   organization: string;
   raw: string;
+  /** Members of `resource` up to the payloads, without the braces. */
   resource: string;
+  request: string;
+  response: string;
+  scope: string;
+  resourceType: string;
 }
 
 const strangeTypes = ['login', 'rotate', 'View'] as const;
@@ -43,11 +48,20 @@ export function entryParts(voice: OrganizationVoice, index: number, timeMs: numb
     actor: actors[c % actors.length] as string,
     organization: voice.organizationText,
     raw: `{"${rayKey}":"${hex8(d)}${hex8(a)}","method":"${story.method}","status_code":${failed ? 500 : 200},"uri":"${story.uri}${story.hasId ? resourceId : ''}","user_agent":"${voice.agents[d % voice.agents.length]}"}`,
-    resource: `{"id":"${resourceId}","product":"${story.product}","request":${story.request(a, b, c)},"response":${story.response(b, c, d, resourceId, time)},"scope":${(a & 7) === 0 ? '{}' : '"organizations"'},"type":"${story.resourceType}"}`,
+    resource: `"id":"${resourceId}","product":"${story.product}"`,
+    request: story.request(a, b, c),
+    response: story.response(b, c, d, resourceId, time),
+    scope: (a & 7) === 0 ? '{}' : '"organizations"',
+    resourceType: `"${story.resourceType}"`,
   };
+}
+
+/** The member `resource`. */
+export function resourceText(p: EntryParts): string {
+  return `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
 }
 
 /** Joins the parts in the order in which the documentation shows them. */
 export function joinParts(p: EntryParts): string {
-  return `{"id":${p.id},"action":${p.action},"actor":${p.actor},"organization":${p.organization},"raw":${p.raw},"resource":${p.resource}}`;
+  return `{"id":${p.id},"action":${p.action},"actor":${p.actor},"organization":${p.organization},"raw":${p.raw},"resource":${resourceText(p)}}`;
 }

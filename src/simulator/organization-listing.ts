@@ -11,24 +11,38 @@ const largestPageSize = 1000;
 
 /** The filters of the listing, by wire name: each makes a predicate from the value that was sent. */
 function predicates(registry: OrganizationRegistry): Record<string, (value: string) => Predicate> {
-  const named = (test: (name: string, part: string) => boolean) => (value: string): Predicate => {
-    const part = value.toLowerCase();
-    return ({ name }) => test(name.toLowerCase(), part);
-  }; // biome-ignore format: reads as one
+  const named =
+    (test: (name: string, part: string) => boolean) =>
+    (value: string): Predicate => {
+      const part = value.toLowerCase();
+      return ({ name }) => test(name.toLowerCase(), part);
+    };
   return {
-    name: (value) => ({ name }) => name === value,
+    name:
+      (value) =>
+      ({ name }) =>
+        name === value,
     'name.startsWith': named((name, part) => name.startsWith(part)),
     'name.endsWith': named((name, part) => name.endsWith(part)),
     'name.contains': named((name, part) => name.includes(part)),
-    'containing.account': (value) => ({ accountIds }) => accountIds.includes(value),
-    'containing.user': (value) => ({ userIds }) => userIds.includes(value),
+    'containing.account':
+      (value) =>
+      ({ accountIds }) =>
+        accountIds.includes(value),
+    'containing.user':
+      (value) =>
+      ({ userIds }) =>
+        userIds.includes(value),
     'containing.organization': (value) => {
       const inner = registry.get(value);
       const chain = inner === undefined ? [] : registry.chain(inner).slice(0, -1);
       return (organization) => chain.includes(organization);
     },
-    'parent.id': (value) => ({ parentId }) => (value === 'null' ? parentId === undefined : parentId === value),
-  }; // biome-ignore format: a table
+    'parent.id':
+      (value) =>
+      ({ parentId }) =>
+        value === 'null' ? parentId === undefined : parentId === value,
+  };
 }
 
 function pageSizeOf(query: URLSearchParams): number {

@@ -112,6 +112,8 @@ class RunningSimulator implements Simulator {
       // A bug here, or a client that went away while it sent its body: nobody is left to tell but the connection.
       handler.handle(request, response).catch(() => response.destroy());
     });
+    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault nobody asked for.
+    this.#server.keepAliveTimeout = 600_000;
     this.#live = new LiveStream(this.#world, options.liveRate);
   }
 

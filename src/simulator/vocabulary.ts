@@ -15,15 +15,18 @@ export interface StoryTemplate {
   readonly result: (id: string, b: number, c: number, d: number, time: string) => string;
 }
 
+// biome-ignore format: a list
 export const firstNames = [
   'Amara', 'Björn', 'Chen', 'Dalia', 'Emeka', 'Frida', 'Goran', 'Hana', 'Ines', 'Jonas', 'Kemal', 'Lucía', 'Mira', 'Noor', 'Oskar', 'Priya',
-] as const; // biome-ignore format: a list
+] as const;
+// biome-ignore format: a list
 export const lastNames = [
   'Abiola', 'Bauer', 'Costa', 'Dubois', 'Eriksen', 'Fischer', 'García', 'Haddad', 'Ivanov', 'Jensen', 'Kowalski', 'Lindqvist', 'Moreau', 'Nakamura', 'Okafor', 'Petrov',
-] as const; // biome-ignore format: a list
+] as const;
+// biome-ignore format: a list
 export const companyNames = [
   'Northwind Traders', 'Contoso Retail', 'Fabrikam Robotics', 'Globex Energy', 'Initech Software', 'Umbra Health', 'Vandelay Imports', 'Wayfarer Travel', 'Soylent Foods', 'Tyrell Optics', 'Hooli Cloud', 'Stark Logistics', 'Acme Aerospace', 'Blue Harbor Bank', 'Cyberdyne Labs', 'Duff Beverages',
-] as const; // biome-ignore format: a list
+] as const;
 
 export const userAgents = [
   'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15',
@@ -61,6 +64,7 @@ function flags(_id: string, b: number, c: number, _d: number, time: string): str
 
 const removed = (id: string): string => `{"id":"${id}"}`;
 
+// biome-ignore format: one story a line
 export const storyTemplates: readonly StoryTemplate[] = [
   story('Add Member', 'create', 'POST', 'members', 'member', '/organizations/{org}/members', (a, b) => `{"email":"user${a % 9973}@example.com","roles":["${role(b)}"],"status":"pending"}`, member),
   story('Update Member', 'update', 'PUT', 'members', 'member', '/organizations/{org}/members/', (a) => `{"roles":[{"name":"${role(a)}"}]}`, member),
@@ -78,7 +82,7 @@ export const storyTemplates: readonly StoryTemplate[] = [
   story('Share Managed Ruleset', 'create', 'POST', 'resource_sharing', 'share', '/accounts/{account}/shares', (a, b) => `{"name":"waf-${hex8(a)}","recipients":[{"organization_id":"{org}"}],"resources":[{"resource_type":"custom-ruleset","resource_id":"${hex8(b)}${hex8(a)}","meta":{}}]}`, account),
   story('Update SSO Connector', 'update', 'PATCH', 'sso', 'sso_connector', '/organizations/{org}/sso_connectors/', (a) => `{"enabled":${a % 2 === 0},"use_fedramp_language":false}`, token),
   story('View Billing Profile', 'view', 'GET', 'billing', 'billing_profile', '/organizations/{org}/billing/profile', () => '{}', account),
-]; // biome-ignore format: one story a line
+];
 
 function story(
   description: string,
