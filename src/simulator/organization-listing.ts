@@ -4,44 +4,30 @@ import type { Organization, OrganizationRegistry } from './organization-registry
 import { BadRequest, type Reply, successReply } from './reply.ts';
 
 type Fires = (name: FaultName) => number | undefined;
-type Predicate = (organization: Organization) => boolean;
 
 const defaultPageSize = 10;
 const largestPageSize = 1000;
 
-/** The filters of the listing, by wire name: each makes a predicate from the value that was sent. */
-function predicates(registry: OrganizationRegistry): Record<string, (value: string) => Predicate> {
-  const named =
-    (test: (name: string, part: string) => boolean) =>
-    (value: string): Predicate => {
-      const part = value.toLowerCase();
-      return ({ name }) => test(name.toLowerCase(), part);
-    };
+type Filter = (organization: Organization, value: string) => boolean;
+
+function byName(test: (name: string, part: string) => boolean): Filter {
+  return ({ name }, value) => test(name.toLowerCase(), value.toLowerCase());
+}
+
+/** The filters of the listing that take one value, by wire name. */
+function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
   return {
-    name:
-      (value) =>
-      ({ name }) =>
-        name === value,
-    'name.startsWith': named((name, part) => name.startsWith(part)),
-    'name.endsWith': named((name, part) => name.endsWith(part)),
-    'name.contains': named((name, part) => name.includes(part)),
-    'containing.account':
-      (value) =>
-      ({ accountIds }) =>
-        accountIds.includes(value),
-    'containing.user':
-      (value) =>
-      ({ userIds }) =>
-        userIds.includes(value),
-    'containing.organization': (value) => {
+    name: ({ name }, value) => name === value,
+    'name.startsWith': byName((name, part) => name.startsWith(part)),
+    'name.endsWith': byName((name, part) => name.endsWith(part)),
+    'name.contains': byName((name, part) => name.includes(part)),
+    'containing.account': ({ accountIds }, value) => accountIds.includes(value),
+    'containing.user': ({ userIds }, value) => userIds.includes(value),
+    'containing.organization': (organization, value) => {
       const inner = registry.get(value);
-      const chain = inner === undefined ? [] : registry.chain(inner).slice(0, -1);
-      return (organization) => chain.includes(organization);
+      return inner !== undefined && inner !== organization && registry.chain(inner).includes(organization);
     },
-    'parent.id':
-      (value) =>
-      ({ parentId }) =>
-        value === 'null' ? parentId === undefined : parentId === value,
+    'parent.id': ({ parentId }, value) => (value === 'null' ? parentId === undefined : parentId === value),
   };
 }
 
@@ -65,17 +51,17 @@ export function listOrganizations(
   listsSubOrganizations: boolean,
   fires: Fires,
 ): Reply {
-  const conditions: Predicate[] = [];
+  const conditions: ((organization: Organization) => boolean)[] = [];
   const signature: unknown[] = [];
   const ids = query.getAll('id');
   if (ids.length > 0) {
     conditions.push(({ id }) => ids.includes(id));
     signature.push(['id', [...ids].sort()]);
   }
-  for (const [name, predicate] of Object.entries(predicates(registry))) {
+  for (const [name, filter] of Object.entries(filtersOf(registry))) {
     const value = query.get(name);
     if (value === null) continue;
-    conditions.push(predicate(value));
+    conditions.push((organization) => filter(organization, value));
     signature.push([name, value]);
   }
   if (conditions.length === 0 && !listsSubOrganizations) conditions.push(({ parentId }) => parentId === undefined);
