@@ -103,13 +103,13 @@ async function start(flags: Flags): Promise<Simulator> {
 function faultHelp(): string {
   const lines = faultNames.map((name) => {
     const { summary, probability, inAll } = faultCatalogue[name];
-    return `  ${name.padEnd(22)} ${String(probability).padEnd(6)} ${inAll ? '' : '[not in all] '}${summary}`;
+    return `  ${name.padEnd(26)} ${String(probability).padEnd(6)} ${inAll ? '' : '[not in all] '}${summary}`;
   });
   return [
     '',
     'Faults (name, probability when it is only named, what happens):',
     ...lines,
-    `  ${'defects'.padEnd(22)} 0.01   one of these in an entry, in turn:`,
+    `  ${'defects'.padEnd(26)} 0.01   one of these in an entry, in turn:`,
     `  ${defectNames.join(', ')}`,
     '',
     'Examples:',

@@ -6,8 +6,8 @@ import type { Occasion, Operation } from './fault-plan.ts';
 import type { OrganizationsApi } from './organizations-api.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { errorReply, type Reply, refusal } from './reply.ts';
-import { readBody } from './request-body.ts';
 import type { RequestLog } from './request-log.ts';
+import { readBody, splitTarget } from './request-reading.ts';
 import { interruption, sendCutOff, sendSlowly, staySilent, tooManyRequests } from './wire-faults.ts';
 import type { World } from './world.ts';
 
@@ -66,8 +66,8 @@ export class ApiFront {
   }
 
   async #answer(exchange: Exchange): Promise<void> {
-    const url = new URL(exchange.request.url ?? '/', 'http://simulator');
-    const route = routeOf(url.pathname);
+    const { path, query } = splitTarget(exchange.request.url);
+    const route = routeOf(path);
     if (route === undefined) {
       this.#send(exchange, errorReply(404, 7000, 'No route for that URI'));
       return;
@@ -81,23 +81,23 @@ export class ApiFront {
     const interrupted = interruption(this.#parts.world.faults, occasion);
     if (interrupted?.kind === 'reply') this.#send(exchange, interrupted.reply, occasion, interrupted.name);
     else if (interrupted !== undefined) this.#interrupt(exchange, interrupted.name, interrupted.kind);
-    else this.#send(exchange, await this.#reply(exchange, url, route, occasion), occasion);
+    else this.#send(exchange, await this.#reply(exchange, query, route, occasion), occasion);
   }
 
-  async #reply(exchange: Exchange, url: URL, route: Route, occasion: Occasion): Promise<Reply> {
+  async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply> {
     const { request, caller } = exchange;
     const { organizationId, operation } = route;
     const method = request.method ?? 'GET';
     if (operation === 'audit' && organizationId !== undefined) {
       if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
-      return this.#parts.audit.list(organizationId, url.searchParams, occasion);
+      return this.#parts.audit.list(organizationId, query, occasion);
     }
     const body = await readBody(request);
     if (body === undefined) return errorReply(413, 1005, 'The body is too large');
     return this.#parts.organizations.handle({
       method,
       url: request.url ?? '/',
-      query: url.searchParams,
+      query,
       organizationId,
       isProfile: operation === 'profile',
       body,

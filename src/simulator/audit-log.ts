@@ -66,7 +66,7 @@ export class AuditLog {
 
   /** The latest action.time in the log, or undefined when it is empty. */
   get lastTimeMs(): number | undefined {
-    return this.#ordered.at(-1)?.timeMs ?? (this.#base.count > 0 ? this.#base.times[this.#base.count - 1] : undefined);
+    return this.#ordered.at(-1)?.timeMs ?? this.#base.times.at(-1);
   }
 
   /** Adds an entry; returns its number. */

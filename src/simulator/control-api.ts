@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { faultPatchProblems } from './fault-patch.ts';
 import type { FaultPatch } from './fault-plan.ts';
 import { BadRequest } from './reply.ts';
-import { readBody } from './request-body.ts';
+import { readBody, splitTarget } from './request-reading.ts';
 import type { Simulator, SimulatorSummary } from './simulator.ts';
 import type { TrueEntry } from './world.ts';
 
@@ -36,11 +36,11 @@ export class ControlApi {
 
   /** Answers one request below `controlPath`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://simulator');
-    const path = url.pathname.slice(controlPath.length);
+    const { path: wholePath, query } = splitTarget(request.url);
+    const path = wholePath.slice(controlPath.length);
     try {
       if (request.method === 'GET' && path === '/truth') {
-        await streamTruth(response, this.#simulator.truth({ all: url.searchParams.get('all') === '1' }));
+        await streamTruth(response, this.#simulator.truth({ all: query.get('all') === '1' }));
         return;
       }
       const answer = request.method === 'POST' ? await this.#post(path, request) : this.#get(path);

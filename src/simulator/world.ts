@@ -37,6 +37,8 @@ export interface TrueEntry {
   raw(): string;
 }
 
+const equalWithinMs = 1000;
+
 /** Everything that the simulated Cloudflare knows: organizations, logs, clock, faults. */
 export class World {
   readonly seed: number;
@@ -100,8 +102,10 @@ export class World {
     const { organizationId } = voice;
     const occasion = { number: draw(voice.key, log.nextSeq), organizationId };
     const happens = (name: Parameters<FaultPlan['fires']>[0]): number | undefined => this.faults.fires(name, occasion);
-    const lastMs = happens('equal_timestamps') === undefined ? undefined : log.lastTimeMs;
-    const timeMs = lastMs ?? entry.timeMs;
+    const lastMs = log.lastTimeMs ?? Number.NEGATIVE_INFINITY;
+    // Only right after the entry before: later, it would be a late entry, which is another fault.
+    const canBeEqual = entry.timeMs - lastMs <= equalWithinMs;
+    const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : entry.timeMs;
     const late = happens('late');
     const moved = happens('out_of_order');
     const marks =
