@@ -121,7 +121,12 @@ test('documented fact: the SDK stops after the first page of audit logs, unless 
 
 test('the SDK sends email and key where it has no token', async () => {
   const simulator = await simulate({ credentials: [{ email: 'a@example.com', key: 'secret' }] });
-  const good = new Cloudflare({ baseURL: simulator.baseUrl, apiToken: null, apiEmail: 'a@example.com', apiKey: 'secret' });
+  const good = new Cloudflare({
+    baseURL: simulator.baseUrl,
+    apiToken: null,
+    apiEmail: 'a@example.com',
+    apiKey: 'secret',
+  });
   expect((await good.organizations.list()).result).toHaveLength(1);
   const bad = new Cloudflare({ baseURL: simulator.baseUrl, apiToken: null, apiEmail: 'a@example.com', apiKey: 'x' });
   await expect(bad.organizations.list()).rejects.toMatchObject({ status: 403, errors: [{ code: 10000 }] });

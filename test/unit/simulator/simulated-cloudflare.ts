@@ -52,7 +52,10 @@ export function organizationAt(simulator: Simulator, n = 0): string {
 }
 
 /** The path of an audit request for all of 2026, ascending, with these parameters added or put instead. */
-export function auditPath(organizationId: string, parameters: Record<string, string | number | undefined> = {}): string {
+export function auditPath(
+  organizationId: string,
+  parameters: Record<string, string | number | undefined> = {},
+): string {
   const query = new URLSearchParams({ since: '2026-01-01', before: '2027-01-01', direction: 'asc', limit: '100' });
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined) query.delete(name);
