@@ -9,6 +9,8 @@ import type { World } from './world.ts';
 export interface AuditApiOptions extends AuditQueryOptions {
   /** Entries on a page at most, whatever `limit` asks for; undefined: the limit. */
   readonly pageCap: number | undefined;
+  /** A filter that finds little is answered with a short page and a cursor after this many entries looked at in vain. */
+  readonly scanLimit: number;
   /** `result_info.count` as a string (as specified) or a number (as seen). */
   readonly countType: 'string' | 'number';
   /** `result_info.cursor` (as documented) or `result_info.cursors.after` (as the SDKs read it). */
@@ -22,9 +24,6 @@ interface Page {
   /** Where the next page goes on; undefined on the last one. */
   next: LogPosition | undefined;
 }
-
-/** A filter that finds little is answered with a short page and a cursor after this many entries looked at. */
-const scanLimit = 200_000;
 
 /** `GET /organizations/{id}/logs/audit`, with the faults of paging and of the served content. */
 export class AuditApi {
@@ -87,7 +86,7 @@ export class AuditApi {
       if (isWanted) {
         page.seqs.push(seq);
         last = log.position(seq);
-      } else if (++scanned >= scanLimit) {
+      } else if (++scanned >= this.#options.scanLimit) {
         page.next = log.position(seq);
         return page;
       }

@@ -42,6 +42,8 @@ export interface SimulatorOptions {
   readonly beforeInclusive?: boolean;
   /** Entries on a page at most, whatever `limit` says. Default: the limit. */
   readonly pageCap?: number;
+  /** Entries that one request looks at in vain before it answers with a short page and a cursor. Default 200,000. */
+  readonly scanLimit?: number;
   /** Type of `result_info.count`. Default `string`. */
   readonly countType?: 'string' | 'number';
   /** Where the cursor is in `result_info`. Default `cursor`. */
@@ -72,6 +74,7 @@ export function resolveOptions(options: SimulatorOptions) {
     sinceInclusive: true,
     beforeInclusive: false,
     pageCap: undefined,
+    scanLimit: 200_000,
     countType: 'string' as const,
     cursorField: 'cursor' as const,
     ...options,
