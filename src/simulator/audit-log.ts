@@ -1,0 +1,217 @@
+import type { BaseHistory } from './base-history.ts';
+
+/** A place in the order of a log. Entries stand by order time (usually their action.time), ties by insertion. */
+export interface LogPosition {
+  readonly orderMs: number;
+  /** Number of the entry within its log, from 0, in order of insertion. */
+  readonly seq: number;
+}
+
+/** An entry that is kept explicitly: appended after the start, or moved out of its place in the history. */
+interface ExtraEntry extends LogPosition {
+  readonly timeMs: number;
+  readonly visibleAtMs: number;
+  /** The text, or how to make it (the same every time). */
+  readonly text: string | (() => string);
+}
+
+/** A new entry. Unnamed times: stands at `timeMs`, visible at once. */
+export interface NewEntry {
+  readonly timeMs: number;
+  readonly orderMs?: number;
+  readonly visibleAtMs?: number;
+  readonly text: string | ((index: number) => string);
+}
+
+export interface LogWindow {
+  readonly sinceMs: number;
+  readonly beforeMs: number;
+  /** False: entries exactly at `sinceMs` are outside. */
+  readonly sinceInclusive: boolean;
+  /** True: entries exactly at `beforeMs` are inside. */
+  readonly beforeInclusive: boolean;
+  readonly direction: 'asc' | 'desc';
+}
+
+/**
+ * The audit log of one organization: a generated history (times only, texts are made when asked for) and the entries
+ * added since. Knows nothing of HTTP. All times are milliseconds since the epoch.
+ */
+export class AuditLog {
+  readonly #base: BaseHistory;
+  readonly #extras: ExtraEntry[] = [];
+  readonly #ordered: ExtraEntry[] = [];
+  readonly #served: Uint8Array;
+  readonly #servedExtras = new Set<number>();
+  readonly #revisions = new Map<number, string[]>();
+  #largestShiftMs = 0;
+
+  constructor(base: BaseHistory) {
+    this.#base = base;
+    this.#served = new Uint8Array(base.count);
+    for (const moved of base.moved) {
+      this.append({ ...moved, visibleAtMs: base.visibleAtMs(moved.index), text: () => base.text(moved.index) });
+    }
+  }
+
+  /** Entries there are, visible or not. */
+  get size(): number {
+    return this.#base.count - this.#base.moved.length + this.#extras.length;
+  }
+
+  /** The number that the next appended entry gets. */
+  get nextSeq(): number {
+    return this.#base.count + this.#extras.length;
+  }
+
+  /** The latest action.time in the log, or undefined when it is empty. */
+  get lastTimeMs(): number | undefined {
+    return this.#ordered.at(-1)?.timeMs ?? this.#base.times.at(-1);
+  }
+
+  /** Adds an entry; returns its number. */
+  append(entry: NewEntry): number {
+    const seq = this.nextSeq;
+    const { timeMs, orderMs = timeMs, visibleAtMs = 0, text } = entry;
+    const extra: ExtraEntry = {
+      seq,
+      timeMs,
+      orderMs,
+      visibleAtMs,
+      text: typeof text === 'string' ? text : () => text(seq),
+    };
+    this.#extras.push(extra);
+    let at = this.#ordered.length;
+    while (at > 0 && (this.#ordered[at - 1] as ExtraEntry).orderMs > orderMs) at--;
+    this.#ordered.splice(at, 0, extra);
+    this.#largestShiftMs = Math.max(this.#largestShiftMs, orderMs - timeMs);
+    return seq;
+  }
+
+  /** The exact text of an entry as it would be served now: its latest revision. */
+  text(seq: number): string {
+    const revisions = this.#revisions.size === 0 ? undefined : this.#revisions.get(seq);
+    return revisions?.at(-1) ?? this.originalText(seq);
+  }
+
+  /** The exact text that the entry was born with. */
+  originalText(seq: number): string {
+    if (seq < this.#base.count) return this.#base.text(seq);
+    const text = this.#extra(seq).text;
+    return typeof text === 'string' ? text : text();
+  }
+
+  timeMs(seq: number): number {
+    return seq < this.#base.count ? (this.#base.times[seq] as number) : this.#extra(seq).timeMs;
+  }
+
+  position(seq: number): LogPosition {
+    return { orderMs: seq < this.#base.count ? (this.#base.times[seq] as number) : this.#extra(seq).orderMs, seq };
+  }
+
+  isVisible(seq: number, nowMs: number): boolean {
+    return (seq < this.#base.count ? this.#base.visibleAtMs(seq) : this.#extra(seq).visibleAtMs) <= nowMs;
+  }
+
+  /** True when id and action.time of the entry need no reading: its text is of the documented form. */
+  isPlain(seq: number): boolean {
+    return seq < this.#base.count && this.#base.isPlain(seq);
+  }
+
+  markServed(seq: number): void {
+    if (seq < this.#base.count) this.#served[seq] = 1;
+    else this.#servedExtras.add(seq);
+  }
+
+  wasServed(seq: number): boolean {
+    return seq < this.#base.count ? this.#served[seq] === 1 : this.#servedExtras.has(seq);
+  }
+
+  /** From now on the entry is served with this text. */
+  revise(seq: number, text: string): void {
+    this.#revisions.set(seq, [...this.revisions(seq), text]);
+  }
+
+  /** Later texts of the entry, oldest first. */
+  revisions(seq: number): readonly string[] {
+    return this.#revisions.get(seq) ?? [];
+  }
+
+  /** Numbers of the entries whose action.time is in the window, in its direction, from just behind `after`. */
+  *walk(window: LogWindow, after?: LogPosition): Generator<number> {
+    const isAscending = window.direction === 'asc';
+    const step = isAscending ? 1 : -1;
+    const [baseFirst, baseEnd] = this.#bounds(this.#base.count, (i) => this.position(i), window, 0, after);
+    const extraAt = (i: number): ExtraEntry => this.#ordered[i] as ExtraEntry;
+    const [extraFirst, extraEnd] = this.#bounds(this.#ordered.length, extraAt, window, this.#largestShiftMs, after);
+    let b = isAscending ? baseFirst : baseEnd - 1;
+    let e = isAscending ? extraFirst : extraEnd - 1;
+    while (true) {
+      const hasBase = isAscending ? b < baseEnd : b >= baseFirst;
+      const hasExtra = isAscending ? e < extraEnd : e >= extraFirst;
+      if (!hasBase && !hasExtra) return;
+      if (hasBase && (!hasExtra || (this.#base.times[b] as number) <= extraAt(e).orderMs === isAscending)) {
+        if (!this.#base.isMoved(b)) yield b;
+        b += step;
+      } else {
+        if (isInside(extraAt(e).timeMs, window)) yield extraAt(e).seq;
+        e += step;
+      }
+    }
+  }
+
+  #extra(seq: number): ExtraEntry {
+    const extra = this.#extras[seq - this.#base.count];
+    if (extra === undefined) throw new RangeError(`The log has no entry number ${seq}.`);
+    return extra;
+  }
+
+  #bounds(
+    count: number,
+    at: (index: number) => LogPosition,
+    window: LogWindow,
+    shiftMs: number,
+    after: LogPosition | undefined,
+  ): [first: number, end: number] {
+    const untilMs = window.beforeMs + shiftMs;
+    let first = firstIndex(count, (i) =>
+      window.sinceInclusive ? at(i).orderMs >= window.sinceMs : at(i).orderMs > window.sinceMs,
+    );
+    let end = firstIndex(count, (i) =>
+      window.beforeInclusive || shiftMs > 0 ? at(i).orderMs > untilMs : at(i).orderMs >= untilMs,
+    );
+    if (after !== undefined && window.direction === 'asc') {
+      first = Math.max(
+        first,
+        firstIndex(count, (i) => compare(at(i), after) > 0),
+      );
+    } else if (after !== undefined) {
+      end = Math.min(
+        end,
+        firstIndex(count, (i) => compare(at(i), after) >= 0),
+      );
+    }
+    return [first, Math.max(first, end)];
+  }
+}
+
+function compare(a: LogPosition, b: LogPosition): number {
+  return a.orderMs - b.orderMs || a.seq - b.seq;
+}
+
+function isInside(timeMs: number, window: LogWindow): boolean {
+  const isAfterStart = window.sinceInclusive ? timeMs >= window.sinceMs : timeMs > window.sinceMs;
+  return isAfterStart && (window.beforeInclusive ? timeMs <= window.beforeMs : timeMs < window.beforeMs);
+}
+
+/** The first index of `count` ascending ones for which `holds`, or `count`. */
+function firstIndex(count: number, holds: (index: number) => boolean): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,67 @@
+import type { OrganizationVoice } from './organization-voice.ts';
+import { hex8, mix } from './random.ts';
+
+/** Marks of an entry that change how it is written. Bits, so that a million entries keep theirs in a byte each. */
+export const entryMark = { unknownEnum: 1, oldRayKey: 2 } as const;
+
+/** The JSON texts of an entry's members, before they are joined. Each is one valid JSON value. */
+export interface EntryParts {
+  id: string;
+  action: string;
+  actor: string;
+  organization: string;
+  raw: string;
+  /** Members of `resource` up to the payloads, without the braces. */
+  resource: string;
+  request: string;
+  response: string;
+  scope: string;
+  resourceType: string;
+}
+
+const strangeTypes = ['login', 'rotate', 'View'] as const;
+
+/** RFC 3339 in UTC as the API writes it: seconds, and milliseconds only where there are any. */
+export function timeText(timeMs: number): string {
+  const text = new Date(timeMs).toISOString();
+  return timeMs % 1000 === 0 ? `${text.slice(0, 19)}Z` : text;
+}
+
+/** The parts of the `index`-th entry that this organization ever has: always the same for the same arguments. */
+export function entryParts(voice: OrganizationVoice, index: number, timeMs: number, marks: number): EntryParts {
+  const a = mix(index ^ voice.key);
+  const b = mix(a + 0x9e3779b9);
+  const c = mix(b + 0x9e3779b9);
+  const d = mix(c + 0x9e3779b9);
+  const story = voice.stories[b % voice.stories.length] as OrganizationVoice['stories'][number];
+  const isStrange = (marks & entryMark.unknownEnum) !== 0;
+  const actors = isStrange ? voice.strangeActors : voice.actors;
+  const failed = d % 29 === 0;
+  const result = isStrange && c % 4 === 0 ? '' : failed ? 'failure' : 'success';
+  const type = isStrange ? strangeTypes[c % 3] : story.actionType;
+  const resourceId = hex8(c) + hex8(b) + hex8(d) + hex8(a);
+  const rayKey = (marks & entryMark.oldRayKey) === 0 ? 'cf_ray_id' : 'cf_rayid';
+  const time = timeText(timeMs);
+  return {
+    id: `"${hex8(a)}${hex8(b)}${hex8(c)}${hex8(d)}"`,
+    action: `{"description":"${story.description}","result":"${result}","time":"${time}","type":"${type}"}`,
+    actor: actors[c % actors.length] as string,
+    organization: voice.organizationText,
+    raw: `{"${rayKey}":"${hex8(d)}${hex8(a)}","method":"${story.method}","status_code":${failed ? 500 : 200},"uri":"${story.uri}${story.hasId ? resourceId : ''}","user_agent":"${voice.agents[d % voice.agents.length]}"}`,
+    resource: `"id":"${resourceId}","product":"${story.product}"`,
+    request: story.request(a, b, c),
+    response: story.response(b, c, d, resourceId, time),
+    scope: (a & 7) === 0 ? '{}' : '"organizations"',
+    resourceType: `"${story.resourceType}"`,
+  };
+}
+
+/** The member `resource`. */
+export function resourceText(p: EntryParts): string {
+  return `{${p.resource},"request":${p.request},"response":${p.response},"scope":${p.scope},"type":${p.resourceType}}`;
+}
+
+/** Joins the parts in the order in which the documentation shows them. */
+export function joinParts(p: EntryParts): string {
+  return `{"id":${p.id},"action":${p.action},"actor":${p.actor},"organization":${p.organization},"raw":${p.raw},"resource":${resourceText(p)}}`;
+}

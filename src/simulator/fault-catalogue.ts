@@ -1,0 +1,50 @@
+/** One fault: what a client meets, how often when nobody says, and whether `--faults all` has it. */
+interface FaultDescription {
+  readonly summary: string;
+  /** Probability that naming the fault alone gives it. */
+  readonly probability: number;
+  /** False for what could keep a correct client from ending with the truth in reasonable time. */
+  readonly inAll: boolean;
+}
+
+function fault(summary: string, probability: number, inAll = true): FaultDescription {
+  return { summary, probability, inAll };
+}
+
+/**
+ * Every fault of the wire, of paging and of the data; defects of single entries are named in entry-defects.ts.
+ * Faults of the data (`late`, `equal_timestamps`, `out_of_order`, `unknown_enums`, `cf_rayid`) are decided when an entry comes
+ * into being: for the history at the start, later only for what is appended.
+ */
+export const faultCatalogue = {
+  server_error: fault('500, 502, 503 or 504, with a JSON, a text or no body', 0.01),
+  html_error: fault('502 or 503 with an HTML page', 0.003),
+  html_ok: fault('200 with an HTML page', 0.002),
+  slow_body: fault('half the body, a pause of slowBodyMs, the rest', 0.01),
+  cut_body: fault('the connection is destroyed in the middle of the body', 0.005),
+  connection_reset: fault('the connection is destroyed before any byte of the response', 0.002),
+  hung: fault('no byte of a response, until hangMs or the client gives up', 0.002, false),
+  throttled: fault('a single 429 with Retry-After: retryAfterSeconds', 0.002),
+  refused: fault('403 code 10000 for the audit log of an organization, once', 0.002, false),
+  listing_403: fault('403 code 10000 for the list of organizations', 0.01, false),
+  missing_organization: fault('one organization is missing from one page of the listing', 0.05),
+  repeated_page_token: fault('the listing answers with a page token that leads to the same page again', 0.01),
+  repeated_cursor: fault('a page answers with the very cursor it was asked with', 0.003),
+  expired_cursor: fault('a cursor answers 400', 0.005),
+  last_page_cursor: fault('the last page has a cursor; an empty page without one follows', 0.2),
+  empty_middle_page: fault('an empty page with a cursor that goes on where the page would have', 0.02),
+  full_last_page_bad_cursor: fault('a full last page has a cursor, and that cursor answers 400', 0.2),
+  full_page_no_cursor: fault('a full page has no cursor although there is more', 0.005, false),
+  duplicate_entries: fault('a page begins with the last entry of the page before', 0.02),
+  shuffled_page: fault('the entries of one page are not in order', 0.02),
+  changed_content: fault('an entry that was served before has the same id and other content', 0.01, false),
+  late: fault('an entry becomes visible up to lateDelayMs after its action.time', 0.02),
+  equal_timestamps: fault('an entry has the action.time of the one before it', 0.3),
+  out_of_order: fault('an entry stands behind later ones, across page edges', 0.01, false),
+  unknown_enums: fault('an actor.context, actor.type, action.type or action.result that no document has', 0.05),
+  cf_rayid: fault('raw.cf_rayid instead of raw.cf_ray_id', 0.05),
+} as const;
+
+export type FaultName = keyof typeof faultCatalogue;
+
+export const faultNames = Object.keys(faultCatalogue) as FaultName[];

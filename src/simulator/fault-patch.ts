@@ -1,0 +1,65 @@
+import { defectNames } from './entry-defects.ts';
+import { faultNames } from './fault-catalogue.ts';
+import { type FaultPatch, operations } from './fault-plan.ts';
+
+type Check = readonly [isGood: (value: unknown) => boolean, what: string];
+
+const isShare = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1;
+const isAmount = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+const isCount = (value: unknown): boolean => isAmount(value) && Number.isInteger(value);
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+const oneOf = (names: readonly string[]) => (value: unknown) => names.includes(value as string);
+
+const share: Check = [isShare, 'a number from 0 to 1'];
+const amount: Check = [isAmount, 'a number of 0 or more'];
+
+const parameterChecks: Readonly<Record<string, Check>> = {
+  preset: [oneOf(['all', 'none']), '"all" or "none"'],
+  defectRate: share,
+  defects: [
+    (value) => Array.isArray(value) && value.every(oneOf(defectNames)),
+    `a list of some of ${defectNames.join(', ')}`,
+  ],
+  slowBodyMs: amount,
+  hangMs: amount,
+  lateDelayMs: amount,
+  retryAfterSeconds: [isCount, 'a whole number of seconds'],
+};
+
+const settingChecks: Readonly<Record<string, Check>> = {
+  probability: share,
+  count: [isCount, 'a whole number'],
+  organizationId: [isText, 'an organization id'],
+  operation: [oneOf(operations), `one of ${operations.join(', ')}`],
+};
+
+function settingProblems(name: string, value: unknown): string[] {
+  if (value === null || isShare(value)) return [];
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    return [`${name} must be null, a probability from 0 to 1, or an object`];
+  }
+  return Object.entries(value).flatMap(([key, part]) => {
+    const check = settingChecks[key];
+    if (check === undefined) return [`${name}.${key} is unknown; known: ${Object.keys(settingChecks).join(', ')}`];
+    return check[0](part) ? [] : [`${name}.${key} must be ${check[1]}`];
+  });
+}
+
+/** Everything that is wrong with a patch of the fault settings; empty when it can be applied. */
+export function faultPatchProblems(patch: unknown): string[] {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return ['must be a JSON object'];
+  return Object.entries(patch).flatMap(([name, value]) => {
+    if ((faultNames as string[]).includes(name)) return settingProblems(name, value);
+    const check = parameterChecks[name];
+    if (check !== undefined) return check[0](value) ? [] : [`${name} must be ${check[1]}`];
+    const known = [...faultNames, ...Object.keys(parameterChecks)].join(', ');
+    return [`${name} is unknown; known: ${known}`];
+  });
+}
+
+/** The patch, checked. Throws RangeError, naming everything that is wrong, on a bad one. */
+export function checkedFaultPatch(patch: unknown): FaultPatch {
+  const problems = faultPatchProblems(patch);
+  if (problems.length > 0) throw new RangeError(`Bad fault settings: ${problems.join('; ')}`);
+  return patch as FaultPatch;
+}

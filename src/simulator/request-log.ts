@@ -1,0 +1,44 @@
+/** One request to the simulated API, as it was answered. */
+export interface RequestRecord {
+  /** When it arrived, by the simulator's clock. Milliseconds since the epoch. */
+  readonly timeMs: number;
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly path: string;
+  /** 0 when no status was sent (faults `hung` and `connection_reset`). */
+  readonly status: number;
+  /** Fingerprint of the credential; `none` without one. */
+  readonly credential: string;
+  /** Names of the faults of the wire that the response met; those of paging and content are in its body. */
+  readonly wireFault?: string;
+}
+
+const kept = 10_000;
+
+/** The latest requests, and how many there were in all. */
+export class RequestLog {
+  readonly #records: RequestRecord[] = [];
+  readonly #listeners = new Set<(record: RequestRecord) => void>();
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  add(record: RequestRecord): void {
+    this.#records[this.#total++ % kept] = record;
+    for (const listener of this.#listeners) listener(record);
+  }
+
+  /** The kept records, oldest first. */
+  records(): RequestRecord[] {
+    const head = this.#total % kept;
+    return this.#total <= kept ? [...this.#records] : [...this.#records.slice(head), ...this.#records.slice(0, head)];
+  }
+
+  /** Calls the listener for every later request; returns what ends that. */
+  onRequest(listener: (record: RequestRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

@@ -1,0 +1,208 @@
+import { hash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApiFront, basePath } from './api-front.ts';
+import { AuditApi } from './audit-api.ts';
+import { ControlApi, controlPath } from './control-api.ts';
+import { readFacts } from './entry-defects.ts';
+import type { FaultName } from './fault-catalogue.ts';
+import { checkedFaultPatch } from './fault-patch.ts';
+import { type FaultPatch, FaultPlan, type FaultState } from './fault-plan.ts';
+import { LiveStream } from './live-stream.ts';
+import { OrganizationsApi } from './organizations-api.ts';
+import { RateLimit } from './rate-limit.ts';
+import { RequestLog, type RequestRecord } from './request-log.ts';
+import { resolveOptions, type SimulatorOptions } from './simulator-options.ts';
+import { type TrueEntry, World } from './world.ts';
+
+export interface AppendOptions {
+  /** The entries become visible this much later. Milliseconds, default 0. */
+  readonly visibleAfterMs?: number;
+  /** Stands in for an action.time that cannot be read. Milliseconds since the epoch, default now. */
+  readonly actionTimeMs?: number;
+}
+
+export interface SimulatorSummary {
+  /** Milliseconds since the epoch, by the simulator's clock. */
+  readonly nowMs: number;
+  readonly requests: number;
+  /** Entries of all organizations, the invisible ones included. */
+  readonly entries: number;
+  readonly faultsFired: Readonly<Partial<Record<FaultName, number>>>;
+  readonly organizations: readonly OrganizationSummary[];
+}
+
+export interface OrganizationSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly parentId: string | null;
+  readonly entries: number;
+  readonly refused: boolean;
+}
+
+/** A running simulator, seen from inside its process. The control API gives others the same. */
+export interface Simulator {
+  /** What to set CLOUDFLARE_BASE_URL to; no slash at the end. */
+  readonly baseUrl: string;
+  /** Base of the control API; no slash at the end. */
+  readonly controlUrl: string;
+  /** Ends everything: open connections are destroyed. Can be called again. */
+  close(): Promise<void>;
+  readonly faults: {
+    /** Changes what the patch names; returns the settings as they then are. Throws RangeError on a bad patch. */
+    set(patch: FaultPatch): FaultState;
+    current(): FaultState;
+    /** How often each fault has happened. */
+    fired(): Partial<Record<FaultName, number>>;
+  };
+  /** Adds entries, each the exact JSON text of one element. Throws RangeError: no JSON, or no such organization. */
+  append(organizationId: string, texts: readonly string[], options?: AppendOptions): void;
+  /** Appends generated entries with action.time now, with the faults of the data that are on. */
+  generate(organizationId: string, count: number): void;
+  /** True: the audit log of the organization answers 403. Throws RangeError: no such organization. */
+  setRefused(organizationId: string, refused: boolean): void;
+  /** Moves the simulator's clock. Milliseconds, absolute. */
+  setClockOffset(offsetMs: number): void;
+  /** Every entry visible by now; `all`: the invisible ones, too. */
+  truth(options?: { readonly all?: boolean }): Iterable<TrueEntry>;
+  summary(): SimulatorSummary;
+  /** Requests to the simulated API since the start. */
+  readonly requestCount: number;
+  /** The latest 10,000 of them, oldest first. */
+  requests(): RequestRecord[];
+  /** Calls the listener for every later request, before its last byte is sent; returns what ends that. */
+  onRequest(listener: (record: RequestRecord) => void): () => void;
+}
+
+class RunningSimulator implements Simulator {
+  readonly #server: Server;
+  readonly #world: World;
+  readonly #requests: RequestLog;
+  readonly #live: LiveStream;
+  readonly faults: Simulator['faults'];
+  baseUrl = '';
+  controlUrl = '';
+
+  constructor(options: ReturnType<typeof resolveOptions>) {
+    const plan = new FaultPlan(options.seed);
+    plan.patch(typeof options.faults === 'string' ? { preset: options.faults } : checkedFaultPatch(options.faults));
+    this.#world = new World({ ...options, hasSubOrganizations: options.subOrganizations }, plan);
+    this.#world.clockOffsetMs = options.clockOffsetMs;
+    this.#requests = new RequestLog();
+    this.faults = {
+      set: (patch) => {
+        plan.patch(checkedFaultPatch(patch));
+        return plan.current();
+      },
+      current: () => plan.current(),
+      fired: () => plan.fired(),
+    };
+    const front = new ApiFront({
+      world: this.#world,
+      audit: new AuditApi(this.#world, options),
+      organizations: new OrganizationsApi(this.#world, options.listsSubOrganizations),
+      rateLimit: new RateLimit(options.budget),
+      requests: this.#requests,
+      acceptedCredentials: options.credentials,
+    });
+    const control = new ControlApi(this);
+    this.#server = createServer((request, response) => {
+      const handler = request.url?.startsWith(`${controlPath}/`) === true ? control : front;
+      // A bug here, or a client that went away while it sent its body: nobody is left to tell but the connection.
+      handler.handle(request, response).catch(() => response.destroy());
+    });
+    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault nobody asked for.
+    this.#server.keepAliveTimeout = 600_000;
+    this.#live = new LiveStream(this.#world, options.liveRate);
+  }
+
+  async listen(port: number, host: string): Promise<void> {
+    this.#server.listen(port, host);
+    await once(this.#server, 'listening');
+    const address = this.#server.address() as AddressInfo;
+    const origin = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+    this.baseUrl = origin + basePath;
+    this.controlUrl = origin + controlPath;
+  }
+
+  async close(): Promise<void> {
+    this.#live.stop();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, 'close');
+  }
+
+  append(organizationId: string, texts: readonly string[], options: AppendOptions = {}): void {
+    const nowMs = Math.floor(this.#world.nowMs());
+    const visibleAtMs = options.visibleAfterMs === undefined ? 0 : nowMs + options.visibleAfterMs;
+    const entries = texts.map((text) => ({ text, timeMs: timeOf(text) ?? options.actionTimeMs ?? nowMs, visibleAtMs }));
+    for (const entry of entries) this.#world.append(organizationId, entry);
+  }
+
+  generate(organizationId: string, count: number): void {
+    for (let n = 0; n < count; n++) this.#world.append(organizationId, { timeMs: Math.floor(this.#world.nowMs()) });
+  }
+
+  setRefused(organizationId: string, refused: boolean): void {
+    const organization = this.#world.organizations.get(organizationId);
+    if (organization === undefined) throw new RangeError(`There is no organization ${organizationId}.`);
+    organization.refused = refused;
+  }
+
+  setClockOffset(offsetMs: number): void {
+    this.#world.clockOffsetMs = offsetMs;
+  }
+
+  truth(options: { readonly all?: boolean } = {}): Iterable<TrueEntry> {
+    return this.#world.truth((text) => hash('sha256', text), options.all);
+  }
+
+  summary(): SimulatorSummary {
+    const organizations = this.#world.organizations.all().map(({ id, name, parentId, refused }) => {
+      return { id, name, parentId: parentId ?? null, entries: this.#world.log(id)?.size ?? 0, refused };
+    });
+    return {
+      nowMs: this.#world.nowMs(),
+      requests: this.#requests.total,
+      entries: organizations.reduce((sum, { entries }) => sum + entries, 0),
+      faultsFired: this.faults.fired(),
+      organizations,
+    };
+  }
+
+  get requestCount(): number {
+    return this.#requests.total;
+  }
+
+  requests(): RequestRecord[] {
+    return this.#requests.records();
+  }
+
+  onRequest(listener: (record: RequestRecord) => void): () => void {
+    return this.#requests.onRequest(listener);
+  }
+}
+
+function timeOf(text: string): number | undefined {
+  try {
+    const { actionTime } = readFacts(text);
+    return actionTime === null ? undefined : Date.parse(actionTime);
+  } catch {
+    throw new RangeError(`Not the JSON text of one entry: ${text.slice(0, 80)}`);
+  }
+}
+
+/** Starts a simulated Cloudflare. Throws RangeError on a bad option; rejects when the port cannot be had. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const resolved = resolveOptions(options);
+  const simulator = new RunningSimulator(resolved);
+  try {
+    await simulator.listen(resolved.port, resolved.host);
+  } catch (error) {
+    await simulator.close();
+    throw error;
+  }
+  return simulator;
+}

@@ -1,0 +1,160 @@
+import { expect, test } from 'vitest';
+import { auditFilterNames } from '../../../src/simulator/audit-filters.ts';
+import { parseTime } from '../../../src/simulator/audit-query.ts';
+import { auditPage, auditPath, auditWalk, get, organizationAt, simulate } from './simulated-cloudflare.ts';
+
+function entry(n: number, time: string): string {
+  return `{"id":"e${n}","action":{"time":"${time}"}}`;
+}
+
+test('since and before are required, limit and direction checked; errors of this service have no code', async () => {
+  const simulator = await simulate({ entries: 5 });
+  const id = organizationAt(simulator);
+  const bad: Record<string, string | undefined>[] = [
+    { since: undefined },
+    { before: undefined },
+    { since: '' },
+    { since: 'yesterday' },
+    { since: '2026-02-30' },
+    { since: '2026-01-01T25:00:00Z' },
+    { since: '2026-01-01T00:00:00' },
+    { limit: '0' },
+    { limit: '1001' },
+    { limit: '1.5' },
+    { limit: 'all' },
+    { direction: 'up' },
+    { cursor: 'invented' },
+  ];
+  for (const parameters of bad) {
+    const { status, text } = await get(simulator, auditPath(id, parameters));
+    expect({ parameters, status }).toEqual({ parameters, status: 400 });
+    expect(JSON.parse(text)).toEqual({ success: false, errors: [{ message: expect.any(String) }], messages: [] });
+  }
+  expect((await auditPage(simulator, { page: 2, per_page: 1, whatever: 'x' })).result).toHaveLength(5);
+  expect((await get(simulator, auditPath('nobody'))).status).toBe(404);
+});
+
+test('the two forms of a time', () => {
+  const noon = Date.UTC(2026, 3, 26, 12);
+  expect(parseTime('2026-04-26')).toBe(Date.UTC(2026, 3, 26));
+  expect(parseTime('2026-04-26T12:00:00Z')).toBe(noon);
+  expect(parseTime('2026-04-26t12:00:00z')).toBe(noon);
+  expect(parseTime('2026-04-26T14:30:00+02:30')).toBe(noon);
+  expect(parseTime('2026-04-26T05:00:00-07:00')).toBe(noon);
+  expect(parseTime('2026-04-26T12:00:00.123Z')).toBe(noon + 123);
+  expect(parseTime('2026-04-26T12:00:00.0005Z')).toBe(noon + 0.5);
+  // A plus sign that was not percent-encoded arrives as a space.
+  for (const bad of ['2026-04-26T14:30:00 02:30', '2026-04-26 12:00:00Z', '26.4.2026', '2026-4-26', '']) {
+    expect(parseTime(bad)).toBeUndefined();
+  }
+});
+
+test('since is inside and before is outside, or the other way round', async () => {
+  const times = ['2026-05-01T00:00:00Z', '2026-05-01T00:00:00.5Z', '2026-05-02T00:00:00Z'];
+  const window = { since: '2026-05-01', before: '2026-05-02' };
+  const seen = async (options: object, more: object = {}): Promise<string> => {
+    const simulator = await simulate(options);
+    simulator.append(
+      organizationAt(simulator),
+      times.map((time, n) => entry(n, time)),
+    );
+    return (await auditPage(simulator, { ...window, ...more })).result.map(({ id }) => id).join();
+  };
+  expect(await seen({})).toBe('e0,e1');
+  expect(await seen({ sinceInclusive: false })).toBe('e1');
+  expect(await seen({ beforeInclusive: true })).toBe('e0,e1,e2');
+  expect(await seen({}, { direction: 'desc' })).toBe('e1,e0');
+  expect(await seen({}, { since: '2026-05-01T02:00:00.500+02:00' })).toBe('e1');
+  expect(await seen({}, { since: '2026-05-02', before: '2026-05-01' })).toBe('');
+});
+
+test('descending and a hundred by default; ties stand in the order of insertion', async () => {
+  const simulator = await simulate({ entries: 250 });
+  const id = organizationAt(simulator);
+  const plain = await auditPage(simulator, { direction: undefined, limit: undefined });
+  const ascending = (await auditWalk(simulator)).flatMap(({ texts }) => texts);
+  expect(plain.texts).toEqual(ascending.toReversed().slice(0, 100));
+  expect(plain.count).toBe('100');
+  simulator.append(id, [
+    entry(1, '2026-10-02T00:00:00Z'),
+    entry(2, '2026-10-02T00:00:00Z'),
+    entry(3, '2026-10-01T23:00:00Z'),
+  ]);
+  const tied = await auditPage(simulator, { since: '2026-10-01' });
+  expect(tied.result.map((one) => one.id)).toEqual(['e3', 'e1', 'e2']);
+});
+
+test.each(['asc', 'desc'])('a walk %s gives every entry once, in any page size', async (direction) => {
+  const simulator = await simulate({ entries: 500, faults: { equal_timestamps: 0.8 } });
+  simulator.generate(organizationAt(simulator), 37);
+  const whole = (await auditPage(simulator, { direction, limit: 1000 })).texts;
+  expect(new Set(whole).size).toBe(537);
+  for (const limit of [1, 7, 100, 537, 538]) {
+    const pages = await auditWalk(simulator, { direction, limit });
+    expect(pages.flatMap(({ texts }) => texts)).toEqual(whole);
+    expect(pages).toHaveLength(Math.ceil(537 / limit));
+    expect(pages.at(-1)?.cursor).toBeUndefined();
+    for (const page of pages.slice(0, -1)) expect(page.cursor).toMatch(/^[A-Za-z0-9_-]+={0,2}$/);
+  }
+});
+
+test('a cursor belongs to its parameters', async () => {
+  const simulator = await simulate({ organizations: 2, entries: 100 });
+  const { cursor } = await auditPage(simulator, { limit: 5 });
+  expect((await auditPage(simulator, { limit: 5, cursor, unknown: 1 })).status).toBe(200);
+  const others = [
+    { limit: 6 },
+    { direction: 'desc' },
+    { since: '2026-01-02' },
+    { before: '2026-12-31' },
+    { action_type: 'x' },
+  ];
+  for (const other of others) {
+    expect((await auditPage(simulator, { limit: 5, cursor, ...other })).status).toBe(400);
+  }
+  expect((await auditPage(simulator, { limit: 5, cursor }, organizationAt(simulator, 1))).status).toBe(400);
+});
+
+test('the page cap, the type of count and the place of the cursor are options', async () => {
+  const simulator = await simulate({ entries: 250, pageCap: 100, countType: 'number', cursorField: 'cursors.after' });
+  const { text } = await get(simulator, auditPath(organizationAt(simulator), { limit: 1000 }));
+  const { result, result_info: info } = JSON.parse(text);
+  expect(result).toHaveLength(100);
+  expect(info).toEqual({ count: 100, cursors: { after: expect.any(String) } });
+});
+
+test('an entry appended at the end of an open walk is in it; one appended behind its cursor is not', async () => {
+  const simulator = await simulate({ entries: 10 });
+  const { cursor } = await auditPage(simulator, { limit: 5 });
+  simulator.append(organizationAt(simulator), [entry(1, '2026-01-01T00:00:00Z'), entry(2, '2026-12-01T00:00:00Z')]);
+  const rest = await auditPage(simulator, { limit: 5, cursor });
+  expect(rest.cursor).toBeDefined();
+  expect((await auditPage(simulator, { limit: 5, cursor: rest.cursor })).result.map(({ id }) => id)).toEqual(['e2']);
+});
+
+// biome-ignore format: a table
+const places: Record<string, string> = {
+  action_result: 'action.result', action_type: 'action.type', actor_context: 'actor.context', actor_email: 'actor.email',
+  actor_id: 'actor.id', actor_ip_address: 'actor.ip_address', actor_token_id: 'actor.token_id', actor_token_name: 'actor.token_name',
+  actor_type: 'actor.type', id: 'id', raw_cf_ray_id: 'raw.cf_ray_id', raw_method: 'raw.method', raw_status_code: 'raw.status_code',
+  raw_uri: 'raw.uri', resource_id: 'resource.id', resource_product: 'resource.product', resource_scope: 'resource.scope',
+  resource_type: 'resource.type',
+};
+
+test.each(auditFilterNames)('the filter %s and its .not split the log in two', async (name) => {
+  const simulator = await simulate({ entries: 400, faults: { unknown_enums: 0.1, cf_rayid: 0.1 } });
+  // biome-ignore lint/suspicious/noExplicitAny: a place in anything
+  const placeOf = (one: any): unknown => (places[name] ?? '').split('.').reduce((at, key) => at?.[key], one);
+  const all = (await auditPage(simulator, { limit: 1000 })).result;
+  const values = [...new Set(all.map(placeOf))].filter(
+    (one) => ['string', 'number'].includes(typeof one) && one !== '',
+  );
+  const [first, second = first] = values;
+  const query = `&${name}=${encodeURIComponent(String(first))}&${name}=${encodeURIComponent(String(second))}`;
+  const path = auditPath(organizationAt(simulator), { limit: 1000 });
+  const read = async (more: string): Promise<unknown[]> => JSON.parse((await get(simulator, path + more)).text).result;
+  const isWanted = (one: unknown): boolean => [first, second].includes(placeOf(one) as string);
+  expect(await read(query)).toEqual(all.filter(isWanted));
+  expect((await read(query)).length).toBeGreaterThan(0);
+  expect(await read(query.replaceAll(`${name}=`, `${name}.not=`))).toEqual(all.filter((one) => !isWanted(one)));
+});

@@ -1,0 +1,174 @@
+import { expect, test } from 'vitest';
+import type { RequestRecord } from '../../../src/simulator/request-log.ts';
+import type { Simulator } from '../../../src/simulator/simulator.ts';
+import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
+
+interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+  readonly body: any;
+}
+
+async function control(simulator: Simulator, path: string, input?: unknown): Promise<Answer> {
+  const body = typeof input === 'string' ? input : JSON.stringify(input);
+  const response = await fetch(simulator.controlUrl + path, input === undefined ? {} : { method: 'POST', body });
+  return { status: response.status, body: await response.json() };
+}
+
+test('truth: one line for each visible entry, of exactly what is served', async () => {
+  const simulator = await simulate({ organizations: 3, entries: 1200, faults: { defectRate: 0.1 } });
+  simulator.append(organizationAt(simulator), ['{"id":"late"}'], { visibleAfterMs: 1000 });
+  const read = async (query = ''): Promise<{ organization_id: string; sha256: string }[]> => {
+    const text = await (await fetch(`${simulator.controlUrl}/truth${query}`)).text();
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  };
+  const lines = await read();
+  expect(lines).toHaveLength(1200);
+  expect(Object.keys(lines[0] ?? {})).toEqual([
+    'organization_id',
+    'id',
+    'sha256',
+    'action_time',
+    'log_time',
+    'changes',
+  ]);
+  const first = organizationAt(simulator);
+  const served = await auditPage(simulator, { limit: 1000 });
+  const expected = lines.filter((line) => line.organization_id === first).map((line) => line.sha256);
+  expect(served.texts.map(sha256)).toEqual(expected);
+  expect(await read('?all=1')).toHaveLength(1201);
+});
+
+test('entries: appended byte for byte, by their own time or the given one, at once or later', async () => {
+  let nowMs = startMs;
+  const simulator = await simulate({ clock: () => nowMs });
+  const id = organizationAt(simulator);
+  const odd = '{ "id" : "x\\u0041" , "action": {"time":"2026-05-01T00:00:00Z" }, "n": 1.0 }';
+  const add = (more: object): Promise<Answer> => control(simulator, '/entries', { organization_id: id, ...more });
+  expect((await add({ entries: [odd, '"text"'], action_time: '2026-04-01T00:00:00Z' })).body).toEqual({ appended: 2 });
+  expect((await auditPage(simulator)).texts).toEqual(['"text"', odd]);
+  await add({ entries: ['{"id":"later"}'], visible_after_ms: 500 });
+  expect((await auditPage(simulator)).texts).toHaveLength(2);
+  nowMs += 500;
+  expect((await auditPage(simulator)).texts).toEqual(['"text"', odd, '{"id":"later"}']);
+});
+
+test('faults: a patch changes what it names and answers with the settings', async () => {
+  const simulator = await simulate();
+  const set = await control(simulator, '/faults', { server_error: 0.5, cut_body: { count: 2 }, slowBodyMs: 9 });
+  expect(set.body).toMatchObject({
+    server_error: { probability: 0.5 },
+    cut_body: { probability: 1, count: 2 },
+    slowBodyMs: 9,
+  });
+  await control(simulator, '/faults', { server_error: null });
+  const { body } = await control(simulator, '/faults');
+  expect(body).toMatchObject({ server_error: { probability: 0 }, cut_body: { count: 2 } });
+  expect((await control(simulator, '/faults', { preset: 'all' })).body).toMatchObject({
+    hung: { probability: 0 },
+    defectRate: 0.01,
+  });
+  expect((await control(simulator, '/faults', { preset: 'none' })).body).toMatchObject({
+    server_error: { probability: 0 },
+  });
+});
+
+test('refused, clock and summary', async () => {
+  const simulator = await simulate({ entries: 10 });
+  const id = organizationAt(simulator);
+  await control(simulator, `/organizations/${id}/refused`, { refused: true });
+  expect((await auditPage(simulator)).status).toBe(403);
+  await control(simulator, '/clock', { offsetMs: 5000 });
+  const { body } = await control(simulator, '/summary');
+  expect(body).toMatchObject({
+    nowMs: startMs + 5000,
+    requests: 1,
+    entries: 10,
+    organizations: [{ id, entries: 10, refused: true }],
+  });
+});
+
+test('requests: what came, how it was answered, by whom; never the credential', async () => {
+  const simulator = await simulate();
+  const seen: RequestRecord[] = [];
+  simulator.onRequest((record) => seen.push(record));
+  await get(simulator, '/organizations?page_size=1', { authorization: 'Bearer very-secret' });
+  await get(simulator, '/organizations', {});
+  const { body } = await control(simulator, '/requests');
+  expect(body.total).toBe(2);
+  expect(body.requests).toEqual(seen);
+  const path = '/client/v4/organizations';
+  const credential = expect.stringMatching(/^[0-9a-f]{12}$/);
+  expect(seen[0]).toEqual({ timeMs: startMs, method: 'GET', path: `${path}?page_size=1`, status: 200, credential });
+  expect(seen[1]).toMatchObject({ status: 401, credential: 'none' });
+  expect(JSON.stringify(body)).not.toContain('very-secret');
+});
+
+test('bad input answers 400 and says what is wrong', async () => {
+  const simulator = await simulate();
+  const id = organizationAt(simulator);
+  const cases: [string, unknown, string][] = [
+    ['/faults', 'nonsense', 'JSON object'],
+    ['/faults', { sever_error: 1 }, 'sever_error is unknown; known: server_error'],
+    ['/faults', { server_error: 2 }, 'server_error must be'],
+    ['/faults', { server_error: { often: 1 } }, 'server_error.often is unknown'],
+    ['/faults', { server_error: { count: -1 } }, 'server_error.count must be a whole number'],
+    ['/faults', { defects: ['x'] }, 'defects must be'],
+    ['/faults', { slowBodyMs: 'x', hangMs: -1 }, 'slowBodyMs must be a number of 0 or more; hangMs must be'],
+    ['/entries', { entries: [] }, 'organization_id'],
+    ['/entries', { organization_id: id, entries: [1] }, 'entries must be'],
+    ['/entries', { organization_id: id, entries: ['{"a"'] }, 'Not the JSON text'],
+    ['/entries', { organization_id: 'none', entries: ['1'] }, 'There is no organization none'],
+    ['/entries', { organization_id: id, entries: ['1'], visible_after_ms: -1 }, 'visible_after_ms'],
+    ['/entries', { organization_id: id, entries: ['1'], action_time: 'x' }, 'action_time'],
+    ['/organizations/none/refused', { refused: true }, 'There is no organization none'],
+    [`/organizations/${id}/refused`, {}, 'refused must be'],
+    ['/clock', { offsetMs: 'x' }, 'offsetMs'],
+  ];
+  for (const [path, input, why] of cases) {
+    const { status, body } = await control(simulator, path, input);
+    expect({ path, input, status }).toEqual({ path, input, status: 400 });
+    expect(body.error).toContain(why);
+  }
+  expect((await control(simulator, '/nothing')).status).toBe(404);
+  expect((await control(simulator, '/nothing', {})).status).toBe(404);
+  expect(simulator.summary().entries).toBe(0);
+});
+
+test('the live stream appends entries about now, at about its rate', async () => {
+  const simulator = await simulate({ organizations: 5, liveRate: 400, clock: Date.now });
+  const fromMs = Date.now();
+  const isEnough = (): boolean => simulator.summary().entries >= 100;
+  await expect.poll(isEnough, { interval: 20, timeout: 5000 }).toBe(true);
+  expect(Date.now() - fromMs).toBeGreaterThan(150);
+  for (const { logTimeMs, actionTime } of simulator.truth()) {
+    expect(logTimeMs).toBeGreaterThanOrEqual(fromMs - 1000);
+    expect(Date.parse(actionTime ?? '')).toBe(logTimeMs);
+  }
+});
+
+test('close ends open connections and can be called again; the port is free afterwards', async () => {
+  const simulator = await simulate({ faults: { hung: 1 } });
+  const hanging = get(simulator, '/organizations').then(
+    () => 'answered',
+    () => 'ended',
+  );
+  await new Promise<void>((resolve) => simulator.onRequest(() => resolve()));
+  await simulator.close();
+  await simulator.close();
+  expect(await hanging).toBe('ended');
+  const port = Number(new URL(simulator.baseUrl).port);
+  const next = await simulate({ port });
+  expect(next.baseUrl).toBe(simulator.baseUrl);
+  await expect(simulate({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});
+
+test('options that cannot be are refused by name', async () => {
+  await expect(simulate({ entries: -1 })).rejects.toThrow('entries');
+  await expect(simulate({ organizations: 1.5 })).rejects.toThrow('organizations');
+  await expect(simulate({ organizations: 0, entries: 1 })).rejects.toThrow('organization');
+  await expect(simulate({ faults: { server_error: 7 } })).rejects.toThrow('server_error');
+});

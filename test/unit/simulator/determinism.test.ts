@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { defectNames } from '../../../src/simulator/entry-defects.ts';
+import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { auditWalk, get, organizationAt, sha256, simulate } from './simulated-cloudflare.ts';
+
+const options: SimulatorOptions = {
+  organizations: 4,
+  entries: 3000,
+  faults: { defectRate: 0.05, unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3, out_of_order: 0.02 },
+};
+
+async function digest(more: SimulatorOptions = {}): Promise<string> {
+  const simulator = await simulate({ ...options, ...more });
+  const truth = [...simulator.truth()].map((entry) => `${entry.organizationId} ${entry.sha256} ${entry.logTimeMs}`);
+  return sha256([(await get(simulator, '/organizations?page_size=1000')).text, ...truth].join('\n'));
+}
+
+test('the same seed, options and start give the same bytes; another seed or start does not', async () => {
+  const first = await digest();
+  expect(await digest()).toBe(first);
+  expect(await digest({ seed: 2 })).not.toBe(first);
+  expect(await digest({ startMs: Date.UTC(2026, 8, 1) })).not.toBe(first);
+});
+
+test('what is appended in the same order is the same, too', async () => {
+  const texts = async (): Promise<string[]> => {
+    const simulator = await simulate(options);
+    simulator.generate(organizationAt(simulator), 50);
+    return [...simulator.truth()].map((entry) => entry.raw());
+  };
+  expect(await texts()).toEqual(await texts());
+});
+
+test('texts are unique within an organization, ids are, and the size is that of life', async () => {
+  const simulator = await simulate({
+    organizations: 3,
+    entries: 6000,
+    faults: { defectRate: 0.2, defects: defectNames.filter((name) => name !== 'large_entry') },
+  });
+  const truth = [...simulator.truth()];
+  expect(truth).toHaveLength(6000);
+  expect(new Set(truth.map((entry) => entry.organizationId + entry.sha256)).size).toBe(6000);
+  const ids = truth.flatMap((entry) => (entry.id === null ? [] : [entry.organizationId + entry.id]));
+  expect(new Set(ids).size).toBe(ids.length);
+  const plain = await simulate({ entries: 2000 });
+  const lengths = [...plain.truth()].map((entry) => entry.raw().length);
+  const average = lengths.reduce((a, b) => a + b, 0) / lengths.length;
+  expect(average).toBeGreaterThan(800);
+  expect(average).toBeLessThan(1200);
+});
+
+test('a few organizations have most entries, or all have as many', async () => {
+  const counts = async (distribution: 'zipf' | 'uniform'): Promise<number[]> => {
+    const simulator = await simulate({ organizations: 10, entries: 1000, distribution });
+    return simulator.summary().organizations.map(({ entries }) => entries);
+  };
+  const zipf = await counts('zipf');
+  expect(zipf.reduce((a, b) => a + b, 0)).toBe(1000);
+  expect(zipf[0]).toBeGreaterThan(9 * (zipf[9] ?? 0));
+  expect(await counts('uniform')).toEqual(Array.from({ length: 10 }, () => 100));
+});
+
+test('the history ends at the start and reaches back as far as it should, in the order of time', async () => {
+  const simulator = await simulate({ entries: 1000, historyMs: 86_400_000, startMs: Date.UTC(2026, 5, 1) });
+  const pages = await auditWalk(simulator, { limit: 1000 });
+  const times = pages.flatMap(({ result }) => result.map(({ action }) => Date.parse(action.time)));
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+  expect(times[0]).toBeGreaterThanOrEqual(Date.UTC(2026, 4, 31) - 1000);
+  expect(times.at(-1)).toBeLessThan(Date.UTC(2026, 5, 1));
+});
+
+test('a million entries take megabytes', async () => {
+  const before = process.memoryUsage().rss;
+  const simulator = await simulate({ organizations: 25, entries: 1_000_000 });
+  expect(simulator.summary().entries).toBe(1_000_000);
+  expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1_048_576);
+});
