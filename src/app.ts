@@ -16,8 +16,8 @@ import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-serve
 import { migrateDatabase } from './store/migrate.ts';
 import { createPool, requireReachable } from './store/pool.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
-import { createSyncStore } from './sync-store.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
+import { createSyncStore } from './sync-store.ts';
 
 /** Cloudflare keeps audit logs for 18 months; asking for more is asking for nothing. */
 const RETENTION_MS = 548 * 86_400_000;

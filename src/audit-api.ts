@@ -61,7 +61,8 @@ export const connectAuditApi = (
       return page === undefined || !response.validUtf8 ? readOrThrow(response.text, response.validUtf8) : page;
     },
     listOrganizations: async function* (ids, signal) {
-      for await (const page of organizations.list({ signal, ...(ids === undefined ? {} : { ids }) })) yield page.map(toFound);
+      for await (const page of organizations.list({ signal, ...(ids === undefined ? {} : { ids }) }))
+        yield page.map(toFound);
     },
     getOrganization: async (id, signal) => {
       const organization = await organizations.get(id, signal);

@@ -6,12 +6,15 @@ export const logSync = (logger: Logger): SyncObserver => ({
   discovered: (event) => logger.debug(event, 'organizations listed'),
   organizationChanged: (event) => logger.info(event, `organization ${event.change}`),
   discoveryFailed: ({ error }) =>
-    logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'the listing of organizations failed'),
+    logger.warn(
+      { reason: error instanceof Error ? error.message : String(error) },
+      'the listing of organizations failed',
+    ),
   cyclePlanned: ({ sources, due }) => logger.debug({ sources, due: due.length }, 'cycle planned'),
   pageCommitted: ({ source, lane, entries, stored, changed, defective }) => {
     const facts = { source: source.id, lane, entries, stored };
     if (changed > 0) logger.warn({ ...facts, changed }, 'an entry came again with other content');
-    if (defective > 0) logger.warn({ ...facts, defective }, 'entries with defects are stored with their exact text');
+    if (defective > 0) logger.info({ ...facts, defective }, 'entries with defects are stored with their exact text');
     logger.debug(facts, 'page committed');
   },
   walkEnded: ({ source, lane, result }) => {

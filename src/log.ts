@@ -31,6 +31,12 @@ export const createLogger = (options: LogOptions): Logger => {
   if (options.format === 'json') return pino(settings, options.destination);
   return pino(
     settings,
-    pretty({ destination: options.destination, sync: true, singleLine: true, colorize: false, translateTime: 'SYS:HH:MM:ss' }),
+    pretty({
+      destination: options.destination,
+      sync: true,
+      singleLine: true,
+      colorize: false,
+      translateTime: 'SYS:HH:MM:ss',
+    }),
   );
 };

@@ -6,7 +6,10 @@ const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
 const stop = new AbortController();
 
 // The first signal asks; the second leaves at once. 128 + the signal's number, as shells count.
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
   process.on(signal, () => {
     if (stop.signal.aborted) process.exit(code);
     stop.abort(code);
@@ -17,8 +20,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
 });
 
+// biome-ignore lint/style/noProcessEnv: the one place where the environment enters
+const environment = { ...dotenv, ...process.env };
 process.exitCode = await runCli(process.argv.slice(2), {
-  env: { ...dotenv, ...process.env },
+  env: environment,
   stdout: process.stdout,
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,

@@ -28,7 +28,12 @@ export const createMetrics = (version: string): Metrics => {
   collectDefaultMetrics({ register: registry });
   const counters = createCounters(registers);
   const gauges = createGauges(registers);
-  new Gauge({ name: 'orgtrail_build_info', help: 'Always 1; the labels say what runs.', labelNames: ['version', 'node'], registers })
+  new Gauge({
+    name: 'orgtrail_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'node'],
+    registers,
+  })
     .labels(version, process.versions.node)
     .set(1);
   return {
@@ -55,9 +60,21 @@ type Gauges = ReturnType<typeof createGauges>;
 
 const createCounters = (registers: Registry[]) => ({
   stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
-  duplicates: new Counter({ name: 'orgtrail_entries_duplicate_total', help: 'Entries read that were stored already.', registers }),
-  defective: new Counter({ name: 'orgtrail_entries_defective_total', help: 'Events stored that have a defect.', registers }),
-  changed: new Counter({ name: 'orgtrail_entries_changed_total', help: 'Entries whose id was stored with other content.', registers }),
+  duplicates: new Counter({
+    name: 'orgtrail_entries_duplicate_total',
+    help: 'Entries read that were stored already.',
+    registers,
+  }),
+  defective: new Counter({
+    name: 'orgtrail_entries_defective_total',
+    help: 'Events stored that have a defect.',
+    registers,
+  }),
+  changed: new Counter({
+    name: 'orgtrail_entries_changed_total',
+    help: 'Entries whose id was stored with other content.',
+    registers,
+  }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
     help: 'First seen minus action time, live lane.',
@@ -77,26 +94,48 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
     registers,
   }),
-  throttled: new Counter({ name: 'orgtrail_api_throttled_seconds_total', help: 'Time that requests waited for the budget or a block.', registers }),
+  throttled: new Counter({
+    name: 'orgtrail_api_throttled_seconds_total',
+    help: 'Time that requests waited for the budget or a block.',
+    registers,
+  }),
   commitSeconds: new Histogram({
     name: 'orgtrail_page_commit_duration_seconds',
     help: 'Time of the statement that commits a page.',
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   }),
-  walks: new Counter({ name: 'orgtrail_walks_total', help: 'Walks that ended.', labelNames: ['lane', 'result'], registers }),
+  walks: new Counter({
+    name: 'orgtrail_walks_total',
+    help: 'Walks that ended.',
+    labelNames: ['lane', 'result'],
+    registers,
+  }),
   leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
 });
 
 const createGauges = (registers: Registry[]) => {
-  const perOrganization = (name: string, help: string) => new Gauge({ name, help, labelNames: ['organization_id'], registers });
+  const perOrganization = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['organization_id'], registers });
   return {
-    organizations: new Gauge({ name: 'orgtrail_organizations', help: 'Organizations by state.', labelNames: ['state'], registers }),
+    organizations: new Gauge({
+      name: 'orgtrail_organizations',
+      help: 'Organizations by state.',
+      labelNames: ['state'],
+      registers,
+    }),
     lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
     gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
     lastSuccess: perOrganization('orgtrail_source_last_success_timestamp_seconds', 'When a page was last committed.'),
-    slack: perOrganization('orgtrail_retention_slack_seconds', 'Until the oldest gap leaves the retention of Cloudflare.'),
-    budget: new Gauge({ name: 'orgtrail_api_budget_available', help: 'Requests that could go out at once now.', registers }),
+    slack: perOrganization(
+      'orgtrail_retention_slack_seconds',
+      'Until the oldest gap leaves the retention of Cloudflare.',
+    ),
+    budget: new Gauge({
+      name: 'orgtrail_api_budget_available',
+      help: 'Requests that could go out at once now.',
+      registers,
+    }),
     position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
   };
 };
@@ -113,7 +152,11 @@ const syncObserver = (counters: Counters): SyncObserver => ({
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, budget] = await Promise.all([source.status(), source.organizationCounts(), source.budgetAvailable()]);
+  const [status, counts, budget] = await Promise.all([
+    source.status(),
+    source.organizationCounts(),
+    source.budgetAvailable(),
+  ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.budget.set(budget);
   gauges.position.set(status.position);

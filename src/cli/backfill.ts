@@ -44,5 +44,8 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
 const readTime = (option: string, text: string): number => {
   const timeMs = parseDateOrInstantMs(text);
   if (timeMs !== undefined) return timeMs;
-  throw new OrgtrailError('usage', `${option} wants a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z, not "${text}"`);
+  throw new OrgtrailError(
+    'usage',
+    `${option} wants a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z, not "${text}"`,
+  );
 };

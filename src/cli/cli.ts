@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../app.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
 import { sqlState } from '../store/pool.ts';
+import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
 import { checkVerb } from './check.ts';
 import { demoVerb } from './demo.ts';
@@ -84,28 +85,12 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };
 };
 
-/** What to do about a failure of Cloudflare's API, and what it ends with. */
-export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
-  switch (error.failure) {
-    case 'unauthorized':
-      return { hint: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN', exitCode: exitCodes.usage };
-    case 'bad_request':
-      return { hint: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS', exitCode: exitCodes.usage };
-    case 'refused':
-      return {
-        hint:
-          'the credential may not list organizations: give the token "User Details Read" (a token of a user, not of an account), ' +
-          'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
-        exitCode: exitCodes.usage,
-      };
-    default:
-      return { hint: 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com', exitCode: exitCodes.unreachable };
-  }
-};
-
 const isConnectionFault = (error: unknown): error is Error => {
   const state = sqlState(error) ?? '';
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const lost = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENOTFOUND)/.test(code) || /^(08|57P)/.test(state);
-  return lost || (error instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message));
+  return (
+    lost ||
+    (error instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message))
+  );
 };

@@ -23,7 +23,9 @@ export const migrateVerb = (context: VerbContext): Command =>
       const database = await openDatabase(config, logger);
       try {
         const schema = await migrateDatabase(database.pool);
-        context.stdout.write(`the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`);
+        context.stdout.write(
+          `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
+        );
       } finally {
         await database.close();
       }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { type App, openApp, version } from '../app.ts';
@@ -11,13 +10,12 @@ import { runCycle } from '../sync/cycle.ts';
 import { PROFILES_PER_CYCLE } from '../sync/discover.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { startScheduler } from '../sync/scheduler.ts';
+import { gracefulStop } from './graceful-stop.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** A container often starts before its database. */
 const DATABASE_PATIENCE_MS = 30_000;
-/** How long a page that is under way may still take after the first signal; the whole must leave within 10 s. */
-const STOP_GRACE_MS = 4_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
@@ -66,29 +64,29 @@ export const startDaemon = async (config: Config, logger: Logger, observer: Sync
     throw error;
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
-  const abort = new AbortController();
-  let stopping = false;
+  const stop = new AbortController();
+  const { stopping, signal } = gracefulStop(stop.signal);
   const scheduler = startScheduler(
     config.schedule,
     (interrupted) =>
       runCycle(app.sync, {
-        signal: abort.signal,
-        stopping: () => stopping,
+        signal,
+        stopping,
         interrupted,
         retries: 0,
         profiles: PROFILES_PER_CYCLE,
       }),
     (error) => {
-      if (!stopping) logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'a cycle failed');
+      if (!stopping())
+        logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'a cycle failed');
     },
   );
   return {
     app,
     httpUrl: http.url,
     stop: async () => {
-      stopping = true;
-      const grace = sleep(STOP_GRACE_MS, undefined, { ref: false }).then(() => abort.abort());
-      await Promise.race([scheduler.stop(), grace.then(() => scheduler.stop())]);
+      stop.abort();
+      await scheduler.stop();
       await http.close();
       await app.close();
     },

@@ -33,7 +33,9 @@ export const statusVerb = (context: VerbContext): Command =>
         const schema = await readSchemaState(database.pool);
         refuseNewer(schema);
         if (schema.state !== 'current') {
-          throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, { hint: 'run `orgtrail migrate` or start the daemon' });
+          throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, {
+            hint: 'run `orgtrail migrate` or start the daemon',
+          });
         }
         const status = await readStatus(database.pool, config.organizationIds);
         const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, config.tickMs) }));
@@ -59,7 +61,12 @@ const table = (status: Status, sources: readonly Row[]): string => {
     printable(source.lastError ?? '-', 60),
   ]);
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = [header, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const lines = [header, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
   const { discovery } = status;
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;

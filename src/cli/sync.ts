@@ -6,6 +6,7 @@ import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { type CycleReport, runCycle } from '../sync/cycle.ts';
 import type { SyncContext } from '../sync/ports.ts';
+import { gracefulStop } from './graceful-stop.ts';
 import { type Progress, showProgress } from './progress.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -56,11 +57,10 @@ export const syncOnce = async (context: VerbContext, options: SyncOnceOptions): 
   try {
     const sync = options.narrow?.(app.sync, config) ?? app.sync;
     const cycle = await runCycle(sync, {
-      signal: context.signal,
-      stopping: () => context.signal.aborted,
+      ...gracefulStop(context.signal),
       interrupted: () => false,
       retries: RETRIES_PER_SOURCE,
-      profiles: Number.MAX_SAFE_INTEGER,
+      profiles: 1_000_000,
     });
     progress.finish();
     return await describeOutcome(app, cycle, progress);
@@ -73,11 +73,15 @@ const describeOutcome = async (app: App, cycle: CycleReport, progress: Progress)
   const status = await app.status();
   const failing = status.sources.filter((source) => cycle.failed.some((failed) => failed.id === source.id));
   const failed = failing.length > 0 || cycle.discoveryError !== undefined;
-  const lines = [`${progress.stored()} new events of ${cycle.sources} organizations; the feed is at position ${status.position}`];
+  const lines = [
+    `${progress.stored()} new events of ${cycle.sources} organizations; the feed is at position ${status.position}`,
+  ];
   if (cycle.held > 0) lines.push(`${cycle.held} organizations are being read by another orgtrail`);
   if (cycle.discoveryError instanceof Error) lines.push(`the listing failed: ${cycle.discoveryError.message}`);
   for (const source of failing) {
-    lines.push(`failed: ${source.organizationId} (${source.organizationName ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`);
+    lines.push(
+      `failed: ${source.organizationId} (${source.organizationName ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`,
+    );
   }
   return {
     exitCode: failed ? exitCodes.sourceFailed : exitCodes.done,

@@ -5,7 +5,8 @@ import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber 
 export type Defect =
   | 'not_an_object'
   | 'id_missing'
-  | 'id_unusable' // not a string, empty, too long for an index, or with characters PostgreSQL's text cannot hold
+  | 'id_unusable' // not a string, empty, or with characters that PostgreSQL's text cannot hold
+  | 'id_too_long' // for an index: the hash of the id stands for it
   | 'time_missing'
   | 'time_unreadable'
   | 'nul_character'
@@ -30,8 +31,9 @@ export interface EntryReading {
   readonly defects: readonly Defect[];
 }
 
-/** PostgreSQL refuses index entries over a third of an 8 kB page; the API's own ids have 32 or 36 characters. */
-const MAX_ID_LENGTH = 512;
+/** PostgreSQL refuses index entries over a third of an 8 kB page (of 4-byte characters, 512 fit safely); the API's own
+ * ids have 32 or 36 characters. */
+export const MAX_ID_LENGTH = 512;
 /** PostgreSQL parses JSON by recursion: at the default stack depth (2 MB), 10,000 levels pass and 20,000 fail. */
 const MAX_DEPTH = 5_000;
 
@@ -74,7 +76,8 @@ const readId = (id: unknown, defects: Defect[]): string | undefined => {
     defects.push('id_missing');
     return undefined;
   }
-  if (typeof id === 'string' && id !== '' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed()) {
+  if (typeof id === 'string' && id !== '' && !id.includes('\0') && id.isWellFormed()) {
+    if (id.length > MAX_ID_LENGTH) defects.push('id_too_long');
     return id;
   }
   defects.push('id_unusable');

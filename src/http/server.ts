@@ -63,7 +63,9 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
   server.get('/livez', () => ({ status: 'ok' }));
   server.get('/readyz', async (_request, reply) => {
     const reasons = await unreadyReasons(options);
-    return reply.code(reasons.length === 0 ? 200 : 503).send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
+    return reply
+      .code(reasons.length === 0 ? 200 : 503)
+      .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
   server.get('/healthz', async () => {
     const status = withStates(await options.status(), options.tickMs);
@@ -118,7 +120,8 @@ const requireToken = (options: HttpOptions) => {
     if (feedToken === undefined && isLoopback(host)) return;
     const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
     if (feedToken !== undefined && sameSecret(given, feedToken)) return;
-    const reason = feedToken === undefined ? 'set ORGTRAIL_FEED_TOKEN to open this outside loopback' : 'wants the feed token';
+    const reason =
+      feedToken === undefined ? 'set ORGTRAIL_FEED_TOKEN to open this outside loopback' : 'wants the feed token';
     await reply.code(401).header('www-authenticate', 'Bearer').send({ status: 'unauthorized', reason });
   };
 };

@@ -6,6 +6,12 @@ import type { CommitResult, PageCommit } from '../domain/source.ts';
 import { commitStatements } from './commit-statement.ts';
 import { isDataFault } from './pool.ts';
 
+const WIDE_DEDUPE_ENTRIES = 200;
+const DEDUPE_MARGIN_MS = 35 * 86_400_000;
+/** Years outside of these do not go through ISO strings of four digits. */
+const EARLIEST_BOUND_MS = Date.UTC(1000, 0, 1);
+const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
+
 /**
  * Commits a page: fence, entries, their positions, the walk's cursor and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
@@ -71,7 +77,11 @@ const run = async (
   const parameters: unknown[] = [
     ...[lease.kind, lease.id, lease.organizationId, pageText, lease.epoch, lease.owner, lease.commitSeq],
     ...[commit.lane, commit.filterHash, leaseMs, latest(commit.page.timesMs)],
-    ...[claimed.map(({ pass }) => pass), claimed.map(({ ranges }) => toMultirange(ranges))],
+    ...[
+      claimed.map(({ pass }) => pass),
+      claimed.map(({ ranges }) => toMultirange(ranges)),
+      ...dedupeBounds(commit.page),
+    ],
   ];
   if (walk !== undefined) {
     parameters.push(
@@ -92,6 +102,20 @@ const run = async (
     defective: row.defective,
     latenessSeconds: row.lateness ?? [],
   };
+};
+
+/**
+ * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its
+ * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
+ * would be stored twice.
+ */
+const dedupeBounds = (page: Page): [string, string] => {
+  if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
+  const bound = (timeMs: number) => new Date(timeMs).toISOString();
+  const earliestMs = page.timesMs.reduce((a, b) => Math.min(a, b));
+  const latestMs = page.timesMs.reduce((a, b) => Math.max(a, b));
+  if (earliestMs < EARLIEST_BOUND_MS || latestMs > LATEST_BOUND_MS) return ['-infinity', 'infinity'];
+  return [bound(earliestMs - DEDUPE_MARGIN_MS), bound(latestMs + DEDUPE_MARGIN_MS)];
 };
 
 const latest = (timesMs: readonly number[]): number | null => {

@@ -1,4 +1,4 @@
-import { jsonbDefects, textDefects } from '../domain/entry.ts';
+import { jsonbDefects, MAX_ID_LENGTH, textDefects } from '../domain/entry.ts';
 
 /** Every entry is plain: PostgreSQL takes the array's exact text apart and reads each entry once. */
 const plainPage = `
@@ -41,8 +41,8 @@ const columnValues = Object.values(columns)
 const walkGoesOn = `
   insert into walks as w (source_kind, source_id, lane, filter_hash, since, before, started_at, cursor, seq, pages,
     empty_pages, entries, last_time, in_order, page_limit, stalls)
-  select kind, id, $8, $9, to_timestamp($14::float8 / 1000), to_timestamp($15::float8 / 1000),
-    to_timestamp($16::float8 / 1000), $17, commit_seq, $18, $19, $20, to_timestamp($21::float8 / 1000), $22, $23, $24
+  select kind, id, $8, $9, to_timestamp($16::float8 / 1000), to_timestamp($17::float8 / 1000),
+    to_timestamp($18::float8 / 1000), $19, commit_seq, $20, $21, $22, to_timestamp($23::float8 / 1000), $24, $25, $26
   from fence
   on conflict (source_kind, source_id, lane) do update set filter_hash = excluded.filter_hash, since = excluded.since,
     before = excluded.before, started_at = excluded.started_at, cursor = excluded.cursor, seq = excluded.seq,
@@ -60,9 +60,11 @@ const notJsonb = sqlList([...jsonbDefects, ...textDefects]);
 /**
  * Fence, entries, positions, walk and coverage in one statement. $1 kind, $2 source id, $3 organization, $4 page,
  * $5 epoch, $6 owner, $7 expected commit_seq, $8 lane, $9 filter hash, $10 lease ms, $11 latest time seen, $12 pass
- * numbers, $13 their ranges, $14-$24 the walk (where it goes on).
+ * numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for, $16-$26 the walk (where it
+ * goes on).
  *
- * - The dedupe asks by nested loop, once per entry: a hash join would read the whole index of the source.
+ * - The dedupe asks by nested loop, once per entry: a hash join would read the whole index of the source. Its bounds keep
+ *   it to a few partitions.
  * - The feed's head is locked last, after all parsing: sources wait for one another only while rows go in.
  * - A statement that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs,
  *   the fence is empty and nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
@@ -83,7 +85,8 @@ claim as (
   on conflict (source_kind, source_id, filter_hash, pass) do update set ranges = c.ranges + excluded.ranges),
 page as materialized (
   select n, raw, j, defects,
-    coalesce(known_id, case when defects is null then j ->> 'id' end,
+    coalesce(case when length(known_id) > ${MAX_ID_LENGTH} then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
+      else known_id end, case when defects is null then j ->> 'id' end,
       'sha256:' || encode(sha256(convert_to(case when defects && ${heldAsText} then raw #>> '{}' else raw::text end,
         'UTF8')), 'hex')) as id,
     coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
@@ -96,7 +99,8 @@ compared as materialized (
   from firsts f
   left join lateral (
     select e.position, e.raw, e.defects from audit_events e
-    where e.source_kind = $1 and e.source_id = $2 and e.id = f.id limit 1) known on true),
+    where e.source_kind = $1 and e.source_id = $2 and e.id = f.id
+      and (e.action_time between $14 and $15 or e.action_time = '-infinity') limit 1) known on true),
 fresh as materialized (
   select f.*, row_number() over (order by f.n) as ordinal
   from firsts f join compared c using (n) where c.position is null),

@@ -41,13 +41,7 @@ export interface CycleReport {
  * fails, when the signal aborts, or when nothing is known yet and discovery failed.
  */
 export const runCycle = async (context: SyncContext, options: CycleOptions): Promise<CycleReport> => {
-  const discoveryError = await discover(context, options.signal).then(
-    () => undefined,
-    (error: unknown) => {
-      if (error instanceof ApiError && context.api.nowMs() !== undefined) return error;
-      throw error;
-    },
-  );
+  const discoveryError = await discoverUntilNothingIsNew(context, options);
   const nowMs = context.api.nowMs();
   if (nowMs === undefined) throw discoveryError;
   const sources = await context.store.loadSources();
@@ -82,6 +76,26 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
     held,
     finished: queue.size === 0 && !ended(),
   };
+};
+
+/**
+ * A listing can miss an organization. The daemon lists again at the next tick; a cycle that stands alone lists until
+ * nothing new appears. Returns what made the last listing fail, where known organizations can still be pulled.
+ */
+const discoverUntilNothingIsNew = async (context: SyncContext, options: CycleOptions): Promise<unknown> => {
+  let failure: unknown;
+  for (let attempt = 0; attempt <= options.retries; attempt += 1) {
+    try {
+      failure = undefined;
+      const { appeared } = await discover(context, options.signal);
+      if (appeared === 0) break;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failure = error;
+      if (error.failure === 'unauthorized' || error.failure === 'refused') break;
+    }
+  }
+  return failure;
 };
 
 const work = async (

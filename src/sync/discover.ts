@@ -8,18 +8,20 @@ export const PROFILES_PER_CYCLE = 20;
 /**
  * Walks the listing of organizations, stores them and what changed, and gives each its source. Where the credential may
  * not list and an allow-list is configured, each of its organizations is asked for by id instead.
- * Throws what made it fail, after noting it for readiness. Called at the start of every cycle.
+ * Throws what made it fail, after noting it for readiness. Called at the start of every cycle. Returns how many are new.
  */
-export const discover = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
+export const discover = async (context: SyncContext, signal: AbortSignal): Promise<{ appeared: number }> => {
   const { store, observer } = context;
   try {
     const { found, complete } = await findOrganizations(context, signal);
-    for (const change of await store.recordListing(found, complete)) observer.organizationChanged?.(change);
+    const changes = await store.recordListing(found, complete);
+    for (const change of changes) observer.organizationChanged?.(change);
     const nowMs = context.api.nowMs();
     if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
     await store.syncSources(context.horizonMs(nowMs));
     await store.recordDiscovery({ organizations: found.length });
     observer.discovered?.({ organizations: found.length, complete });
+    return { appeared: changes.filter((change) => change.change === 'appeared').length };
   } catch (error) {
     if (signal.aborted) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });

@@ -87,7 +87,6 @@ class WalkFailedError extends Error {
   }
 }
 
-
 /** Walks from `begin` until the walk ends, the turn is spent, or the lease is lost. */
 const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 'fenced'> => {
   const { context, options } = turn;

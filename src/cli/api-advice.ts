@@ -1,0 +1,26 @@
+import { type ApiError, exitCodes } from '../errors.ts';
+
+/** What to do about a failure of Cloudflare's API, and what it ends with. */
+export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } => {
+  switch (error.failure) {
+    case 'unauthorized':
+      return { hint: 'the credential is wrong or expired: check CLOUDFLARE_API_TOKEN', exitCode: exitCodes.usage };
+    case 'bad_request':
+      return {
+        hint: 'Cloudflare did not accept the request or the credential: check the token and ORGTRAIL_FILTERS',
+        exitCode: exitCodes.usage,
+      };
+    case 'refused':
+      return {
+        hint:
+          'the credential may not list organizations: give the token "User Details Read" (a token of a user, not of an account), ' +
+          'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
+        exitCode: exitCodes.usage,
+      };
+    default:
+      return {
+        hint: 'check CLOUDFLARE_BASE_URL, the network, and www.cloudflarestatus.com',
+        exitCode: exitCodes.unreachable,
+      };
+  }
+};
