@@ -1,5 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
@@ -11,6 +10,7 @@ import { canonicalFilters } from './domain/filters.ts';
 import { OrgtrailError } from './errors.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
+import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
 import { migrateDatabase } from './store/migrate.ts';
@@ -103,7 +103,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const clock = createServerClock(() => performance.now());
   const { api, close: closeApi } = connectAuditApi(config, { budget, clock, metrics, logger, version });
   const filterHash = hashFilters(config);
-  const owner = `${hostname()}/${randomBytes(6).toString('hex')}`;
+  const owner = createProcessIdentity();
   const store = createSyncStore(pool, { owner, filterHash, organizationIds: config.organizationIds, metrics });
   const status = () => readStatus(pool, config.organizationIds);
   return {

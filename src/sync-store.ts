@@ -1,13 +1,14 @@
 import type { Pool } from 'pg';
 import type { Metrics } from './metrics.ts';
+import { isDeadOwner } from './process-identity.ts';
 import { commitPage } from './store/commit-page.ts';
 import { recordAccess, recordDiscovery, recordListing, recordProfile, withoutProfile } from './store/organizations.ts';
 import { createPartitions } from './store/partitions.ts';
-import { claimSource, loadSources, recordFailure, releaseSource, syncSources } from './store/sources.ts';
+import { claimSource, loadSources, recordFailure, releaseDead, releaseSource, syncSources } from './store/sources.ts';
 import type { SyncStore } from './sync/ports.ts';
 
 /** Longer than a page takes in bad times. A holder that is paused for longer is fenced: nothing is lost by that. */
-const LEASE_MS = 60_000;
+const LEASE_MS = 30_000;
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
 
@@ -24,7 +25,10 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const { owner, filterHash, organizationIds, metrics } = options;
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
-    loadSources: () => loadSources(pool, owner, organizationIds),
+    loadSources: async () => {
+      await releaseDead(pool, (other) => isDeadOwner(other, owner));
+      return await loadSources(pool, owner, organizationIds);
+    },
     claim: async (source) => {
       const claimed = await claimSource(pool, source, owner, LEASE_MS);
       if (claimed !== undefined) metrics.leaseTaken();

@@ -72,11 +72,11 @@ export const syncOnce = async (context: VerbContext, options: SyncOnceOptions): 
 const describeOutcome = async (app: App, cycle: CycleReport, progress: Progress): Promise<SyncOutcome> => {
   const status = await app.status();
   const failing = status.sources.filter((source) => cycle.failed.some((failed) => failed.id === source.id));
-  const failed = failing.length > 0 || cycle.discoveryError !== undefined;
+  const failed = failing.length > 0 || cycle.held > 0 || cycle.discoveryError !== undefined;
   const lines = [
     `${progress.stored()} new events of ${cycle.sources} organizations; the feed is at position ${status.position}`,
   ];
-  if (cycle.held > 0) lines.push(`${cycle.held} organizations are being read by another orgtrail`);
+  if (cycle.held > 0) lines.push(`${cycle.held} organizations were held by another orgtrail all the time`);
   if (cycle.discoveryError instanceof Error) lines.push(`the listing failed: ${cycle.discoveryError.message}`);
   for (const source of failing) {
     lines.push(

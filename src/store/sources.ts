@@ -101,6 +101,18 @@ export const claimSource = async (
   };
 };
 
+/**
+ * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
+ * one lives: the next claim is a new epoch. Called at the start of every cycle.
+ */
+export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
+  const { rows } = await pool.query<{ owner: string }>(
+    'select distinct lease_owner as owner from sources where lease_until > clock_timestamp()',
+  );
+  const dead = rows.map((row) => row.owner).filter(isDead);
+  if (dead.length > 0) await pool.query('update sources set lease_until = null where lease_owner = any($1)', [dead]);
+};
+
 /** Gives the lease back, so that nobody has to wait for it to run out. Does nothing where it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
   await pool.query('update sources set lease_until = null where kind = $1 and id = $2 and lease_epoch = $3', [

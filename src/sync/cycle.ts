@@ -11,6 +11,9 @@ import { type TurnResult, takeTurn } from './turn.ts';
 const PAGES_PER_TURN = 20;
 /** Between two attempts at the same source within one cycle, a cycle waits no longer than this. */
 const LONGEST_RETRY_WAIT_MS = 10_000;
+/** A cycle that stands alone waits for sources that others hold: longer than a lease, so that a dead holder is outlived. */
+const HELD_POLL_MS = 500;
+const HELD_PATIENCE_MS = 90_000;
 
 export interface CycleOptions {
   /** Aborts at once what is under way; the cycle then throws the signal's reason. */
@@ -30,7 +33,7 @@ export interface CycleReport {
   readonly failed: readonly SourceKey[];
   /** Why discovery failed, where it did; the cycle then went on with the organizations known before. */
   readonly discoveryError: unknown;
-  /** Sources that another process holds: it is at work on them. */
+  /** Sources that another process held all the time: it is at work on them. */
   readonly held: number;
   readonly finished: boolean;
 }
@@ -48,11 +51,11 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
   if (sources.length === 0 && discoveryError !== undefined) throw discoveryError;
   const queue = new LaneQueue();
   const failed = new Map<string, SourceKey>();
-  let held = 0;
+  const held = new Map<string, SourceKey>();
   const policy = planPolicy(context, nowMs);
   for (const source of sources) {
-    if (source.heldElsewhere) {
-      held += 1;
+    if (source.heldElsewhere && options.retries === 0) {
+      held.set(keyOf(source), source);
       continue;
     }
     if (source.restMs > 0 && options.retries === 0) {
@@ -64,16 +67,15 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
   }
   context.observer.cyclePlanned?.({ sources: sources.length, due: queue.ids() });
   const ended = () => options.interrupted() || options.stopping() || options.signal.aborted;
-  const workers = Array.from({ length: context.concurrency }, () =>
-    work(context, options, nowMs, queue, failed, ended),
-  );
+  const work = { context, options, nowMs, queue, failed, held, ended };
+  const workers = Array.from({ length: context.concurrency }, () => workOff(work));
   await settleAll(workers);
   if (!ended()) await readProfiles(context, options.profiles, options.signal);
   return {
     sources: sources.length,
     failed: [...failed.values()],
     discoveryError,
-    held,
+    held: held.size,
     finished: queue.size === 0 && !ended(),
   };
 };
@@ -98,26 +100,44 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: CycleOpt
   return failure;
 };
 
-const work = async (
-  context: SyncContext,
-  options: CycleOptions,
-  nowMs: number,
-  queue: LaneQueue,
-  failed: Map<string, SourceKey>,
-  ended: () => boolean,
-): Promise<void> => {
-  const { signal, stopping } = options;
+interface Work {
+  readonly context: SyncContext;
+  readonly options: CycleOptions;
+  readonly nowMs: number;
+  readonly queue: LaneQueue;
+  readonly failed: Map<string, SourceKey>;
+  readonly held: Map<string, SourceKey>;
+  readonly ended: () => boolean;
+}
+
+/** One worker: takes sources from the queue, most urgent lane first, until there is none or the cycle has ended. */
+const workOff = async (work: Work): Promise<void> => {
+  const { context, queue, failed, held, ended } = work;
   for (let source = queue.take(); source !== undefined && !ended(); source = queue.take()) {
-    let result: TurnResult = { kind: 'held' };
-    for (let attempt = 0; attempt <= options.retries; attempt += 1) {
-      result = await takeTurn(context, source, { nowMs, maxPages: PAGES_PER_TURN, signal, stopping });
-      if (result.kind !== 'failed' || attempt === options.retries || ended()) break;
-      await sleep(Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS), undefined, { signal }).catch(() => {});
-    }
-    if (result.kind === 'failed') failed.set(keyOf(source), source);
-    else failed.delete(keyOf(source));
+    const key = keyOf(source);
+    const result = await persist(work, source);
+    if (result.kind === 'failed') failed.set(key, source);
+    else failed.delete(key);
+    if (result.kind === 'held') held.set(key, source);
+    else held.delete(key);
     if (result.kind === 'more') queue.add(result.lane, source);
     if (result.kind === 'idle') context.observer.sourceSettled?.({ source });
+  }
+};
+
+/** A turn, and where the cycle stands alone, further ones after a failure or while somebody else holds the source. */
+const persist = async (work: Work, source: SourceKey): Promise<TurnResult> => {
+  const { options, nowMs, ended } = work;
+  const { signal, stopping, retries } = options;
+  const heldUntilMs = performance.now() + (retries > 0 ? HELD_PATIENCE_MS : 0);
+  for (let failures = 0; ; ) {
+    const result = await takeTurn(work.context, source, { nowMs, maxPages: PAGES_PER_TURN, signal, stopping });
+    if (result.kind === 'failed') failures += 1;
+    const again =
+      result.kind === 'failed' ? failures <= retries : result.kind === 'held' && performance.now() < heldUntilMs;
+    if (!again || ended()) return result;
+    const waitMs = result.kind === 'failed' ? Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS) : HELD_POLL_MS;
+    await sleep(waitMs, undefined, { signal }).catch(() => {});
   }
 };
 

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
+import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { runOrgtrail, startOrgtrail } from '../support/orgtrail-process.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+
+const SEED = 50;
+const KILLS = 50;
+/** From before the process has read its configuration to well into its work: a start takes about a second. */
+const LONGEST_LIFE_MS = 2_500;
+
+let simulator: Simulator;
+let database: TestDatabase;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  simulator = await startSimulator({
+    seed: SEED,
+    organizations: 12,
+    entries: 30_000,
+    // Small pages, so that a kill falls between and into many commits.
+    pageCap: 60,
+    budget: null,
+    faults: { expired_cursor: 0.02, cut_body: 0.01, last_page_cursor: 0.2, equal_timestamps: 0.3, defectRate: 0.01 },
+  });
+  database = await createTestDatabase();
+  env = {
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: database.url,
+    ORGTRAIL_API_BUDGET: '1000000',
+  };
+});
+
+afterAll(async () => {
+  await database?.close();
+  await simulator?.close();
+});
+
+test(`killed at ${KILLS} random moments (seed ${SEED}) and started again, the store has exactly what was served`, async () => {
+  const random = seededRandom(SEED);
+  const organizations = simulator.summary().organizations;
+  let killed = 0;
+  let storedByKilled = 0;
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const before = await count();
+    const running = startOrgtrail(['sync'], env);
+    await sleep(random() * LONGEST_LIFE_MS);
+    running.child.kill('SIGKILL');
+    if ((await running.ended) === 'SIGKILL') {
+      killed += 1;
+      if ((await count()) > before) storedByKilled += 1;
+    }
+    // New entries keep the later ones at work, too.
+    for (const { id } of organizations) simulator.generate(id, Math.ceil(random() * 40));
+  }
+  expect(killed, 'most kills hit a process at work').toBeGreaterThan(KILLS / 2);
+  expect(storedByKilled, 'kills fell into the writing').toBeGreaterThan(5);
+
+  // Entries of the last moments lie inside the second that a walk leaves for the next.
+  await sleep(1_500);
+  const last = await runOrgtrail(['sync'], env);
+  expect(last, last.stderr).toMatchObject({ code: 0 });
+  const comparison = await compareWithTruth(database.pool, simulator);
+  expect(comparison).toMatchObject({
+    missing: 0,
+    extra: 0,
+    duplicates: 0,
+    positionsMissing: 0,
+    organizationsStored: 12,
+  });
+  expect(comparison.stored).toBe(comparison.expected);
+});
+
+const count = async (): Promise<number> => {
+  const { rows } = await database.pool.query<{ count: number }>('select count(*)::integer as count from audit_events');
+  return rows[0]?.count ?? 0;
+};
