@@ -59,6 +59,11 @@ export class AuditLog {
     return this.#base.count - this.#base.moved.length + this.#extras.length;
   }
 
+  /** Entries that are not visible at this time. */
+  invisibleCount(nowMs: number): number {
+    return this.#base.invisibleCount(nowMs) + this.#extras.filter(({ visibleAtMs }) => visibleAtMs > nowMs).length;
+  }
+
   /** The number that the next appended entry gets. */
   get nextSeq(): number {
     return this.#base.count + this.#extras.length;
