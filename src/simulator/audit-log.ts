@@ -40,7 +40,7 @@ export interface LogWindow {
 export class AuditLog {
   readonly #base: BaseHistory;
   readonly #extras: ExtraEntry[] = [];
-  readonly #ordered: ExtraEntry[] = [];
+  #ordered: ExtraEntry[] = [];
   readonly #served: Uint8Array;
   readonly #servedExtras = new Set<number>();
   readonly #revisions = new Map<number, string[]>();
@@ -49,7 +49,7 @@ export class AuditLog {
   constructor(base: BaseHistory) {
     this.#base = base;
     this.#served = new Uint8Array(base.count);
-    for (const moved of base.moved) {
+    for (const moved of base.moved.toSorted((a, b) => a.orderMs - b.orderMs)) {
       this.append({ ...moved, visibleAtMs: base.visibleAtMs(moved.index), text: () => base.text(moved.index) });
     }
   }
@@ -57,6 +57,11 @@ export class AuditLog {
   /** Entries there are, visible or not. */
   get size(): number {
     return this.#base.count - this.#base.moved.length + this.#extras.length;
+  }
+
+  /** Entries that are not visible at this time. */
+  invisibleCount(nowMs: number): number {
+    return this.#base.invisibleCount(nowMs) + this.#extras.filter(({ visibleAtMs }) => visibleAtMs > nowMs).length;
   }
 
   /** The number that the next appended entry gets. */
@@ -83,7 +88,9 @@ export class AuditLog {
     this.#extras.push(extra);
     let at = this.#ordered.length;
     while (at > 0 && (this.#ordered[at - 1] as ExtraEntry).orderMs > orderMs) at--;
-    this.#ordered.splice(at, 0, extra);
+    // A walk that is under way keeps the array it began with: only its end may grow.
+    if (at === this.#ordered.length) this.#ordered.push(extra);
+    else this.#ordered = this.#ordered.toSpliced(at, 0, extra);
     this.#largestShiftMs = Math.max(this.#largestShiftMs, orderMs - timeMs);
     return seq;
   }
@@ -142,8 +149,9 @@ export class AuditLog {
     const isAscending = window.direction === 'asc';
     const step = isAscending ? 1 : -1;
     const [baseFirst, baseEnd] = this.#bounds(this.#base.count, (i) => this.position(i), window, 0, after);
-    const extraAt = (i: number): ExtraEntry => this.#ordered[i] as ExtraEntry;
-    const [extraFirst, extraEnd] = this.#bounds(this.#ordered.length, extraAt, window, this.#largestShiftMs, after);
+    const ordered = this.#ordered;
+    const extraAt = (i: number): ExtraEntry => ordered[i] as ExtraEntry;
+    const [extraFirst, extraEnd] = this.#bounds(ordered.length, extraAt, window, this.#largestShiftMs, after);
     let b = isAscending ? baseFirst : baseEnd - 1;
     let e = isAscending ? extraFirst : extraEnd - 1;
     while (true) {

@@ -60,6 +60,15 @@ export class BaseHistory {
     return this.#visibleAtMs.size === 0 ? 0 : (this.#visibleAtMs.get(index) ?? 0);
   }
 
+  /** Entries that are not visible at this time. */
+  invisibleCount(nowMs: number): number {
+    let count = 0;
+    for (const [index, visibleAtMs] of this.#visibleAtMs) {
+      if (visibleAtMs > nowMs && !this.isMoved(index)) count++;
+    }
+    return count;
+  }
+
   /** The exact text of the entry. */
   text(index: number): string {
     const marks = this.#marks[index] as number;

@@ -1,5 +1,6 @@
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { faultPatchProblems } from './fault-patch.ts';
 import type { FaultPatch } from './fault-plan.ts';
 import { BadRequest } from './reply.ts';
@@ -133,14 +134,17 @@ const linesPerWrite = 500;
 
 async function streamTruth(response: ServerResponse, entries: Iterable<TrueEntry>): Promise<void> {
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
+  await pipeline(Readable.from(truthChunks(entries)), response);
+}
+
+function* truthChunks(entries: Iterable<TrueEntry>): Generator<string> {
   let lines: string[] = [];
   for (const { organizationId, id, sha256, actionTime, logTimeMs, changes } of entries) {
     const times = { action_time: actionTime, log_time: new Date(logTimeMs).toISOString() };
     lines.push(`${JSON.stringify({ organization_id: organizationId, id, sha256, ...times, changes })}\n`);
     if (lines.length < linesPerWrite) continue;
-    if (!response.write(lines.join(''))) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    if (response.destroyed) return;
+    yield lines.join('');
     lines = [];
   }
-  response.end(lines.join(''));
+  yield lines.join('');
 }

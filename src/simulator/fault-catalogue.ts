@@ -33,6 +33,7 @@ export const faultCatalogue = {
   expired_cursor: fault('a cursor answers 400', 0.005),
   last_page_cursor: fault('the last page has a cursor; an empty page without one follows', 0.2),
   empty_middle_page: fault('an empty page with a cursor that goes on where the page would have', 0.02),
+  full_last_page: fault('the page before the last one is short, so that the last one is full and has no cursor', 0.2),
   full_last_page_bad_cursor: fault('a full last page has a cursor, and that cursor answers 400', 0.2),
   full_page_no_cursor: fault('a full page has no cursor although there is more', 0.005, false),
   duplicate_entries: fault('a page begins with the last entry of the page before', 0.02),

@@ -37,8 +37,13 @@ export interface OrganizationSummary {
   readonly id: string;
   readonly name: string;
   readonly parentId: string | null;
+  /** The invisible ones included. */
   readonly entries: number;
+  /** Late entries that cannot be seen yet. */
+  readonly invisible: number;
   readonly refused: boolean;
+  readonly accountIds: readonly string[];
+  readonly userIds: readonly string[];
 }
 
 /** A running simulator, seen from inside its process. The control API gives others the same. */
@@ -64,7 +69,7 @@ export interface Simulator {
   setRefused(organizationId: string, refused: boolean): void;
   /** Moves the simulator's clock. Milliseconds, absolute. */
   setClockOffset(offsetMs: number): void;
-  /** Every entry visible by now; `all`: the invisible ones, too. */
+  /** Every entry visible by now (`all`: the invisible ones, too) of the organizations there are; a deleted one takes its log along. */
   truth(options?: { readonly all?: boolean }): Iterable<TrueEntry>;
   summary(): SimulatorSummary;
   /** Requests to the simulated API since the start. */
@@ -160,11 +165,15 @@ class RunningSimulator implements Simulator {
   }
 
   summary(): SimulatorSummary {
-    const organizations = this.#world.organizations.all().map(({ id, name, parentId, refused }) => {
-      return { id, name, parentId: parentId ?? null, entries: this.#world.log(id)?.size ?? 0, refused };
+    const nowMs = this.#world.nowMs();
+    const organizations = this.#world.organizations.all().map((organization): OrganizationSummary => {
+      const { id, name, parentId = null, refused, accountIds, userIds } = organization;
+      const log = this.#world.log(id);
+      const counts = { entries: log?.size ?? 0, invisible: log?.invisibleCount(nowMs) ?? 0 };
+      return { id, name, parentId, ...counts, refused, accountIds, userIds };
     });
     return {
-      nowMs: this.#world.nowMs(),
+      nowMs,
       requests: this.#requests.total,
       entries: organizations.reduce((sum, { entries }) => sum + entries, 0),
       faultsFired: this.faults.fired(),

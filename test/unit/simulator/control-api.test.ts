@@ -42,6 +42,20 @@ test('truth: one line for each visible entry, of exactly what is served', async 
   expect(await read('?all=1')).toHaveLength(1201);
 });
 
+test('the truth is that of one moment, whatever is appended while it is read', async () => {
+  const simulator = await simulate();
+  const id = organizationAt(simulator);
+  const entry = (n: number): string => `{"id":"${n}","action":{"time":"2026-05-01T00:00:0${n}Z"}}`;
+  simulator.append(id, [entry(2), entry(4), entry(6)]);
+  const seen: (string | null)[] = [];
+  for (const one of simulator.truth()) {
+    seen.push(one.id);
+    if (one.id === '4') simulator.append(id, [entry(1), entry(5), entry(7)]);
+  }
+  expect(seen).toEqual(['2', '4', '6']);
+  expect([...simulator.truth()].map((one) => one.id)).toEqual(['1', '2', '4', '5', '6', '7']);
+});
+
 test('entries: appended byte for byte, by their own time or the given one, at once or later', async () => {
   let nowMs = startMs;
   const simulator = await simulate({ clock: () => nowMs });

@@ -19,6 +19,7 @@ test('late: an entry becomes visible between half of lateDelayMs and all of it a
   expect(some).toBeGreaterThan(5);
   expect(some).toBeLessThan(45);
   expect([...simulator.truth()]).toHaveLength(some);
+  expect(simulator.summary().organizations[0]).toMatchObject({ entries: 50, invisible: 50 - some });
   nowMs = startMs + 10_000;
   expect(await visible()).toBe(50);
 });
@@ -26,6 +27,7 @@ test('late: an entry becomes visible between half of lateDelayMs and all of it a
 test('late, in the history: only its last stretch can still be invisible', async () => {
   const simulator = await simulate({ entries: 100, historyMs: 100_000, faults: { late: 1, lateDelayMs: 20_000 } });
   const seen = (await auditPage(simulator, { limit: 1000 })).texts.length;
+  expect(simulator.summary().organizations[0]).toMatchObject({ entries: 100, invisible: 100 - seen });
   expect(seen).toBeGreaterThan(75);
   expect(seen).toBeLessThan(95);
 });

@@ -22,6 +22,14 @@ test('empty_middle_page: an empty page whose fresh cursor goes on', async () => 
   expect(new Set(pages.map(({ cursor }) => cursor)).size).toBe(4);
 });
 
+test('full_last_page: a short page before it makes the last page full, without a cursor', async () => {
+  const simulator = await simulate({ entries: 230, faults: { full_last_page: 1 } });
+  const whole = (await auditPage(simulator, { limit: 1000 })).texts;
+  const pages = await auditWalk(simulator);
+  expect(pages.map(({ texts }) => texts.length)).toEqual([100, 30, 100]);
+  expect(pages.flatMap(({ texts }) => texts)).toEqual(whole);
+});
+
 test('full_last_page_bad_cursor: the cursor of a full last page answers 400', async () => {
   const simulator = await simulate({ entries: 200, faults: { full_last_page_bad_cursor: 1 } });
   const first = await auditPage(simulator);
