@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import type { Pool } from 'pg';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
@@ -15,26 +13,26 @@ export interface SchemaState {
   readonly state: 'current' | 'outdated' | 'newer' | 'empty';
   readonly applied: number;
   readonly known: number;
+  /** When the newest applied one was made, in milliseconds since 1970; orders them. */
+  readonly newest: number;
 }
 
 /** Compares the database's migrations with those of this binary. Read-only. Called by check, status and readiness. */
-export const readSchemaState = async (pool: Pool): Promise<SchemaState> => {
-  const journal = JSON.parse(await readFile(`${migrationsFolder}/meta/_journal.json`, 'utf8')) as {
-    entries: readonly { when: number }[];
-  };
-  const known = journal.entries.length;
+export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaState> => {
+  const migrations = readMigrationFiles({ migrationsFolder });
+  const known = migrations.length;
   const exists = await pool.query<{ found: string | null }>(
     "select to_regclass('drizzle.__drizzle_migrations') as found",
   );
-  if (exists.rows[0]?.found == null) return { state: 'empty', applied: 0, known };
+  if (exists.rows[0]?.found == null) return { state: 'empty', applied: 0, known, newest: 0 };
   const rows = await pool.query<{ applied: number; newest: number | null }>(
     'select count(*)::integer as applied, max(created_at)::float8 as newest from drizzle.__drizzle_migrations',
   );
   const { applied, newest } = rows.rows[0] ?? { applied: 0, newest: null };
-  if (newest === null) return { state: 'empty', applied, known };
-  const newestKnown = journal.entries.at(-1)?.when ?? 0;
+  if (newest === null) return { state: 'empty', applied, known, newest: 0 };
+  const newestKnown = migrations.at(-1)?.folderMillis ?? 0;
   const state = newest > newestKnown ? 'newer' : newest < newestKnown ? 'outdated' : 'current';
-  return { state, applied, known };
+  return { state, applied, known, newest };
 };
 
 /**
@@ -44,21 +42,37 @@ export const readSchemaState = async (pool: Pool): Promise<SchemaState> => {
 export const migrateDatabase = async (pool: Pool): Promise<SchemaState> => {
   const client = await pool.connect();
   try {
-    // drizzle's migrator takes no lock. A transaction-scoped lock on a connection of its own also holds behind a pooler
-    // in transaction mode, where a session lock would be left on a connection that somebody else gets next.
+    // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
+    // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
     await client.query('begin');
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    await refuseUnsupportedServer(pool);
-    const before = await readSchemaState(pool);
+    await refuseUnsupportedServer(client);
+    const before = await readSchemaState(client);
     refuseNewer(before);
-    if (before.state !== 'current') await migrate(drizzle(pool), { migrationsFolder });
+    if (before.state !== 'current') await applyMissing(client, before.newest);
+    const after = await readSchemaState(client);
     await client.query('commit');
-    return await readSchemaState(pool);
+    return after;
   } catch (error) {
     await client.query('rollback').catch(() => {});
     throw error;
   } finally {
     client.release();
+  }
+};
+
+const applyMissing = async (client: PoolClient, newest: number): Promise<void> => {
+  await client.query('create schema if not exists drizzle');
+  await client.query(
+    'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
+  );
+  for (const migration of readMigrationFiles({ migrationsFolder })) {
+    if (migration.folderMillis <= newest) continue;
+    for (const statement of migration.sql) await client.query(statement);
+    await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
+      migration.hash,
+      migration.folderMillis,
+    ]);
   }
 };
 
@@ -72,8 +86,8 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
-const refuseUnsupportedServer = async (pool: Pool): Promise<void> => {
-  const { rows } = await pool.query<{ version: number; name: string }>(
+const refuseUnsupportedServer = async (client: PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ version: number; name: string }>(
     "select current_setting('server_version_num')::integer as version, current_setting('server_version') as name",
   );
   if ((rows[0]?.version ?? 0) >= OLDEST_SUPPORTED) return;
