@@ -24,14 +24,24 @@ const RETENTION_MS = 548 * 86_400_000;
 
 export const version: string = manifest.version;
 
+/** How long to wait for a database that does not answer yet, and what ends the wait early. */
+export interface DatabasePatience {
+  readonly forMs: number;
+  readonly signal?: AbortSignal;
+}
+
 export interface Database {
   readonly pool: Pool;
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable` after `patienceMs`. */
-export const openDatabase = async (config: Config, logger: Logger, patienceMs = 0): Promise<Database> => {
+/** Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`. */
+export const openDatabase = async (
+  config: Config,
+  logger: Logger,
+  patience: DatabasePatience = { forMs: 0 },
+): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
     server = await startEmbeddedServer(config.dataDir);
@@ -43,11 +53,12 @@ export const openDatabase = async (config: Config, logger: Logger, patienceMs = 
     logger.warn({ reason: error.message }, 'lost an idle database connection'),
   );
   const close = async () => {
-    await pool.end();
+    // A connection attempt that hangs must not hold up a stop.
+    await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
     await server?.stop();
   };
   try {
-    await waitUntilReachable(pool, url, patienceMs, logger);
+    await waitUntilReachable(pool, url, patience, logger);
   } catch (error) {
     await close();
     throw error;
@@ -55,16 +66,37 @@ export const openDatabase = async (config: Config, logger: Logger, patienceMs = 
   return { pool, url, close };
 };
 
-const waitUntilReachable = async (pool: Pool, url: string, patienceMs: number, logger: Logger): Promise<void> => {
-  const giveUpAt = performance.now() + patienceMs;
+const waitUntilReachable = async (
+  pool: Pool,
+  url: string,
+  { forMs, signal }: DatabasePatience,
+  logger: Logger,
+): Promise<void> => {
+  const giveUpAt = performance.now() + forMs;
   for (;;) {
     try {
-      return await requireReachable(pool, url);
+      return await raceAbort(requireReachable(pool, url), signal);
     } catch (error) {
+      signal?.throwIfAborted();
       if (performance.now() >= giveUpAt) throw error;
       logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
-      await sleep(1_000);
+      await sleep(1_000, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
     }
+  }
+};
+
+/** A connection attempt cannot be aborted, but it need not be waited for. */
+const raceAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (signal === undefined) return await work;
+  work.catch(() => {});
+  const abort = Promise.withResolvers<never>();
+  const onAbort = () => abort.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, abort.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 };
 
@@ -82,8 +114,7 @@ export interface AppOptions {
   readonly metrics: Metrics;
   /** Hears of everything as well: the progress of a verb. */
   readonly observer?: SyncObserver;
-  /** How long to wait for a database that does not answer yet. */
-  readonly databasePatienceMs?: number;
+  readonly databasePatience?: DatabasePatience;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
@@ -91,7 +122,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { logger, metrics } = options;
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
   for (const warning of config.warnings) logger.warn(warning);
-  const database = await openDatabase(config, logger, options.databasePatienceMs);
+  const database = await openDatabase(config, logger, options.databasePatience);
   try {
     await migrateDatabase(database.pool);
   } catch (error) {

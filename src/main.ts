@@ -1,6 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { runCli } from './cli/cli.ts';
+import { setFlagsFromString } from 'node:v8';
+
+// V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
+// collects early: the peak falls by half, for about no time (npm run measure:memory).
+setFlagsFromString('--optimize-for-size');
 
 const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
 const stop = new AbortController();
@@ -22,6 +26,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 // biome-ignore lint/style/noProcessEnv: the one place where the environment enters
 const environment = { ...dotenv, ...process.env };
+// Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
+const { runCli } = await import('./cli/cli.ts');
 process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
   stdout: process.stdout,

@@ -67,7 +67,7 @@ const demo = async (context: VerbContext, port: string, durationMs: number | und
     const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
     const logger = createLogger({ ...config.log, destination: context.stderr, secrets: [] });
     const progress = showProgress(context);
-    daemon = await startDaemon(config, logger, progress.observer);
+    daemon = await startDaemon(config, logger, progress.observer, context.signal);
     context.stdout.write(whereToLook(daemon, simulator.baseUrl, durationMs));
     await stream(simulator, context.signal, durationMs);
     context.stdout.write('\nthe stream has ended; waiting until all of it is stored …\n');

@@ -32,7 +32,7 @@ export const runVerb = (context: VerbContext): Command =>
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
-      const daemon = await startDaemon(config, logger);
+      const daemon = await startDaemon(config, logger, {}, context.signal);
       await aborted(context.signal);
       logger.info('stopping');
       await daemon.stop();
@@ -48,9 +48,19 @@ export interface Daemon {
 }
 
 /** Starts everything in order: database, schema, HTTP, scheduler. Used by `run` and by `demo`. */
-export const startDaemon = async (config: Config, logger: Logger, observer: SyncObserver = {}): Promise<Daemon> => {
+export const startDaemon = async (
+  config: Config,
+  logger: Logger,
+  observer: SyncObserver,
+  starting: AbortSignal,
+): Promise<Daemon> => {
   const metrics = createMetrics(version);
-  const app = await openApp(config, { logger, metrics, observer, databasePatienceMs: DATABASE_PATIENCE_MS });
+  const app = await openApp(config, {
+    logger,
+    metrics,
+    observer,
+    databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
+  });
   const { pool } = app.database;
   const http = await startHttpServer({
     ...config.http,

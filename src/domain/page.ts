@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { columnSource, type Defect, hasSuspiciousEscape, readEntry } from './entry.ts';
-import { findArray } from './json-elements.ts';
+import { columnSource, type Defect, type EntryReading, hasSuspiciousEscape, readEntry } from './entry.ts';
+import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
 import type { PageFacts } from './walk.ts';
 
-/** An entry of a page that has at least one entry with a defect: read here, since the database could not. */
+/** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
 export interface CarefulEntry {
   /** The exact text of the element. */
   readonly text: string;
@@ -15,14 +15,16 @@ export interface CarefulEntry {
 }
 
 /**
- * One page of an audit log as it is committed. Where every entry is plain, `careful` is undefined and the database takes
- * `entriesText` (the exact `result` array) apart by itself, which is faster than any batch that a client could send.
+ * One page of an audit log as it is committed. Where every entry is plain, the database takes `entriesText` apart by
+ * itself, which is faster than any batch that a client could send; else `readCarefully` gives the entries one by one.
+ * Holds the text and nothing parsed: pages wait in memory, several at a time.
  */
 export interface Page extends PageFacts {
+  /** The exact `result` array. */
   readonly entriesText: string;
-  readonly careful: readonly CarefulEntry[] | undefined;
-  /** Every entry one by one, plain or not: for a page that the database refused as a whole. */
-  readonly carefully: () => readonly CarefulEntry[];
+  readonly plain: boolean;
+  /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
+  readonly validUtf8: boolean;
 }
 
 /** What a walk commits that changes without a page. */
@@ -31,8 +33,8 @@ export const emptyPage: Page = {
   timesMs: [],
   nextCursor: undefined,
   entriesText: '[]',
-  careful: undefined,
-  carefully: () => [],
+  plain: true,
+  validUtf8: true,
 };
 
 /** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
@@ -54,55 +56,60 @@ const envelopeSchema = z.looseObject({
 });
 
 /**
- * Reads a page. `validUtf8` is false where the body's bytes were not UTF-8: the text then has U+FFFD in their place.
- * Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw.
+ * Reads a page. Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw.
  */
 export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
-  const entries = envelope.result;
-  if (entries === undefined) {
-    return { ...emptyPage, nextCursor: envelope.nextCursor };
-  }
+  if (envelope.result === undefined) return { ...emptyPage, nextCursor: envelope.nextCursor };
   const array = findArray(text, 'result');
-  if (array === undefined || array.elements.length !== entries.length) {
+  if (array === undefined || array.elements.length !== envelope.result.length) {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
   }
-  const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
-  const readings = entries.map((entry, index) => {
-    const span = array.elements[index] as (typeof array.elements)[number];
-    // The slice is made only where it is looked at: most pages have nothing suspicious.
-    const textOf = suspicious ? text.slice(span.start, span.end) : '';
-    return readEntry(entry, textOf, span, suspicious);
-  });
-  const carefully = (): CarefulEntry[] =>
-    readings.map((reading, index) => {
-      const span = array.elements[index] as (typeof array.elements)[number];
-      const exact = text.slice(span.start, span.end);
-      const damaged = !validUtf8 && exact.includes('\ufffd');
-      const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
-      return {
-        text: exact,
-        id: reading.id,
-        actionTime: reading.actionTime,
-        defects,
-        columnSource: columnSource(entries[index], exact, defects),
-      };
-    });
-  const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
+  const readings = readEntries(text, array, envelope.result);
   return {
-    entries: entries.length,
+    entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
     nextCursor: envelope.nextCursor,
     entriesText: text.slice(array.start, array.end),
-    careful: plain ? undefined : carefully(),
-    carefully,
+    plain: validUtf8 && readings.every((reading) => reading.defects.length === 0),
+    validUtf8,
   };
+};
+
+/** Every entry of a page one by one, plain or not. */
+export const readCarefully = (page: Page): readonly CarefulEntry[] => {
+  const text = `{"result":${page.entriesText}}`;
+  const entries = (JSON.parse(text) as { result: readonly unknown[] }).result;
+  const array = findArray(text, 'result');
+  if (array === undefined) return [];
+  return readEntries(text, array, entries).map((reading, index) => {
+    const span = array.elements[index] as ElementSpan;
+    const exact = text.slice(span.start, span.end);
+    const damaged = !page.validUtf8 && exact.includes('\ufffd');
+    const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
+    return {
+      text: exact,
+      id: reading.id,
+      actionTime: reading.actionTime,
+      defects,
+      columnSource: columnSource(entries[index], exact, defects),
+    };
+  });
 };
 
 /** An entry that the database would not take as JSON: kept as text, with the columns that it still gives. */
 export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
   const defects: readonly Defect[] = [...entry.defects, 'refused_by_database'];
   return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
+};
+
+const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]): EntryReading[] => {
+  const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
+  return entries.map((entry, index) => {
+    const span = array.elements[index] as ElementSpan;
+    // The slice is made only where it is looked at: most pages have nothing suspicious.
+    return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
+  });
 };
 
 const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
-import { type CarefulEntry, type Page, refusedByDatabase } from '../domain/page.ts';
+import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
 import { commitStatements } from './commit-statement.ts';
 import { isDataFault } from './pool.ts';
@@ -18,20 +18,20 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
  * failure: what is stored is found by its id, and a lease that moved on writes nothing.
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
-  const { careful, entriesText } = commit.page;
+  const { page } = commit;
   try {
-    if (careful === undefined) return await run(pool, commit, leaseMs, 'plain', entriesText);
-    return await run(pool, commit, leaseMs, 'careful', toRows(careful));
+    if (page.plain) return await run(pool, commit, leaseMs, 'plain', page.entriesText);
+    return await run(pool, commit, leaseMs, 'careful', toRows(readCarefully(page)));
   } catch (error) {
     if (!isDataFault(error)) throw error;
-    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, commit.page)));
+    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, page)));
   }
 };
 
 /** Asks the database about each entry of a page that it refused, and keeps as text what it cannot hold as JSON. */
 const withoutRefused = async (pool: Pool, page: Page): Promise<readonly CarefulEntry[]> => {
   const entries: CarefulEntry[] = [];
-  for (const entry of page.carefully()) {
+  for (const entry of readCarefully(page)) {
     const [row] = JSON.parse(toRows([entry])) as [{ raw: string; columns: string }];
     const refused = await pool.query('select $1::json, $2::jsonb', [row.raw, row.columns]).then(
       () => false,

@@ -1,0 +1,58 @@
+# orgtrail in a container: node as pid 1, not root, nothing to write, no PostgreSQL inside.
+#
+#   docker build -t orgtrail --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker run --read-only -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... -p 8080:8080 orgtrail
+#   docker run --rm -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... orgtrail check
+
+FROM node:24-trixie-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Without the optional dependencies there is no embedded PostgreSQL: a container has DATABASE_URL.
+# No install scripts: none of these packages needs one.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+# Source maps, and TypeScript, which node refuses to run inside node_modules: half of the bytes. Licences stay.
+RUN find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' \) -delete
+
+FROM node:24-trixie-slim AS source
+WORKDIR /app
+COPY package.json ./
+COPY bin bin
+COPY drizzle drizzle
+COPY src src
+# The user below must be able to read these, whatever the umask of the checkout; nobody but root may change them.
+RUN chmod -R u=rwX,go=rX .
+
+FROM node:24-trixie-slim
+# npm and yarn are for building: what runs needs no package manager, and no advisories about one.
+RUN rm -rf /usr/local/lib/node_modules /opt/yarn* \
+      /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
+  && ln -s /app/bin/orgtrail.js /usr/local/bin/orgtrail
+WORKDIR /app
+# Dependencies first: they change seldom, and then a new version is one small layer.
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=source /app ./
+ENV NODE_ENV=production ORGTRAIL_HTTP_HOST=0.0.0.0
+EXPOSE 8080
+# The user `node`, by number: Kubernetes believes runAsNonRoot only of a number.
+USER 1000:1000
+
+# /livez, not /readyz: what watches this state (Swarm, autoheal and the like) kills what is unhealthy. That helps a
+# process that hangs. It does not help while Cloudflare or the database is away, when /readyz says 503: a restart then
+# brings nothing back, and in a loop it only costs API budget. Give /readyz to what routes traffic or alerts.
+# HTTP opens after the database was reached and migrated, so `healthy` says that as well; a long migration must not be
+# killed in its middle, hence the long start period. There is no curl here, and node is at hand.
+HEALTHCHECK --interval=30s --timeout=5s --retries=3 --start-period=10m --start-interval=2s \
+  CMD ["node", "-e", "const { ORGTRAIL_HTTP_HOST: host, ORGTRAIL_HTTP_PORT: port } = process.env; require('node:http').get({ host, port: port || 8080, path: '/livez', timeout: 4000 }, (response) => process.exit(response.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
+
+# Exec form, no shell and no npm between: SIGTERM reaches orgtrail itself, which finishes the page in hand and leaves.
+ENTRYPOINT ["node", "/app/src/main.ts"]
+CMD ["run"]
+
+# Last, because they change with every build.
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="orgtrail" \
+      org.opencontainers.image.description="Keeps every audit-log entry of every Cloudflare Organization a credential can reach, in your own PostgreSQL" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
