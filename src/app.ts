@@ -7,6 +7,7 @@ import { connectAuditApi } from './audit-api.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
+import { laneIntervals } from './domain/lane-intervals.ts';
 import { OrgtrailError } from './errors.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
@@ -148,6 +149,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       horizonMs: (nowMs) => horizonOf(config, nowMs),
       organizationIds: config.organizationIds,
       concurrency: config.concurrency,
+      intervals: (sources) => laneIntervals(sources, config.apiBudget),
       random: Math.random,
     },
     metricsSource: { status, organizationCounts: () => countOrganizations(pool), budgetAvailable: budget.available },

@@ -65,6 +65,7 @@ export const startDaemon = async (
   const http = await startHttpServer({
     ...config.http,
     tickMs: config.tickMs,
+    apiBudget: config.apiBudget,
     version,
     status: app.status,
     schemaState: async () => (await readSchemaState(pool)).state,

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { sourceHealth } from '../domain/health.ts';
+import { askedEveryMs, sourceHealth } from '../domain/health.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
@@ -38,7 +38,8 @@ export const statusVerb = (context: VerbContext): Command =>
           });
         }
         const status = await readStatus(database.pool, config.organizationIds);
-        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, config.tickMs) }));
+        const everyMs = askedEveryMs(config, status.sources.length);
+        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) }));
         if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources }, null, 2)}\n`);
         else context.stdout.write(table(status, sources));
       } finally {

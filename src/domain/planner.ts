@@ -1,4 +1,5 @@
 import { type Coverage, gapsIn, intersect, isEmpty, type Range } from './coverage.ts';
+import type { LaneIntervals } from './lane-intervals.ts';
 import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source: what each pass has read (index 0 is the first reading), and the walks left open. */
@@ -14,6 +15,8 @@ export interface PlanPolicy {
   readonly horizonMs: number;
   /** The delays of passes 1, 2, …: the time after which the same time is read again for late entries. */
   readonly settleDelaysMs: readonly number[];
+  /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
+  readonly intervals: LaneIntervals;
   /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that somebody asked for. */
   readonly untilMs?: number | undefined;
 }
@@ -28,8 +31,8 @@ const RECOVERY_MS = 7 * DAY_MS;
 /** Behind the newest day, each window reaches back this many times its own distance from now. */
 const REACH_BACK_FACTOR = 32;
 const NARROWEST_MS = 3_600_000;
-/** A settle gap is read when its oldest part is this many delays old: one request then settles a whole delay's time. */
-const SETTLE_BATCH = 2;
+/** A settle gap is read when it spans this many delays: one request then settles a whole delay's time. */
+const SETTLE_BATCH = 1;
 
 /**
  * The planner: fill the newest gap first. Live tail, first backfill, recovery after an outage and re-reading for late
@@ -62,20 +65,26 @@ const narrowed = (claim: Range, failures: number): Range => {
 /** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */
 const newestClaimable = (nowMs: number): number => nowMs - OVERLAP_MS;
 
-const newestUnread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range | undefined => {
+/** What the first reading lacks, oldest first. */
+const unread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range[] => {
   const endMs = Math.min(newestClaimable(nowMs), policy.untilMs ?? Number.POSITIVE_INFINITY);
-  return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, progress.coverage[0] ?? []).at(-1);
+  return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, progress.coverage[0] ?? []);
 };
 
 const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined> = {
   live: (progress, nowMs, policy) => {
-    const gap = newestUnread(progress, nowMs, policy);
+    const gap = unread(progress, nowMs, policy).at(-1);
     if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
+    if (gap.toMs - gap.fromMs < policy.intervals.liveMs) return undefined;
     const whole = gap.toMs - gap.fromMs <= RECOVERY_MS;
     return { fromMs: whole ? gap.fromMs : gap.toMs - DAY_MS, toMs: gap.toMs };
   },
   backfill: (progress, nowMs, policy) => {
-    const gap = newestUnread(progress, nowMs, policy);
+    // The gap that ends at now belongs to the live lane, even while it is too young to be asked for.
+    const olderThanMs = policy.untilMs ?? newestClaimable(nowMs) - 1;
+    const gap = unread(progress, nowMs, policy)
+      .filter((range) => range.toMs <= olderThanMs)
+      .at(-1);
     if (gap === undefined) return undefined;
     const reachMs = REACH_BACK_FACTOR * Math.max(DAY_MS, nowMs - gap.toMs);
     return { fromMs: Math.max(gap.fromMs, gap.toMs - reachMs), toMs: gap.toMs };
@@ -84,7 +93,7 @@ const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: 
     for (const [index, delayMs] of policy.settleDelaysMs.entries()) {
       const wanted = { fromMs: policy.horizonMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
       if (isEmpty(wanted)) continue;
-      const oldestPartBeforeMs = nowMs - SETTLE_BATCH * delayMs;
+      const oldestPartBeforeMs = nowMs - delayMs - Math.max(SETTLE_BATCH * delayMs, policy.intervals.settleMs);
       const gap = settleGaps(wanted, progress.coverage[index + 1] ?? [], progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)
         .at(-1);

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
 
 /** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
 interface ShownSource {
@@ -29,6 +29,8 @@ export interface HttpOptions {
   /** Needed, outside loopback, for everything but health and metrics. */
   readonly feedToken: string | undefined;
   readonly tickMs: number;
+  /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
+  readonly apiBudget: number;
   readonly version: string;
   /** How things stand; rejects where the database does not answer. */
   readonly status: () => Promise<ShownStatus>;
@@ -53,7 +55,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   const authorized = requireToken(options);
   server.get('/v1/status', { onRequest: authorized }, async () => ({
     version: options.version,
-    ...withStates(await options.status(), options.tickMs),
+    ...withStates(await options.status(), options),
   }));
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, close: () => server.close() };
@@ -68,7 +70,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
   server.get('/healthz', async () => {
-    const status = withStates(await options.status(), options.tickMs);
+    const status = withStates(await options.status(), options);
     const sources = status.sources.map((source) => ({
       organization_id: source.organizationId,
       organization_name: source.organizationName,
@@ -103,10 +105,10 @@ const unreadyReasons = async (options: HttpOptions): Promise<string[]> => {
   }
 };
 
-const withStates = (status: ShownStatus, tickMs: number) => ({
-  ...status,
-  sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, tickMs) })),
-});
+const withStates = (status: ShownStatus, options: HttpOptions) => {
+  const everyMs = askedEveryMs(options, status.sources.length);
+  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
+};
 
 /** The state that most needs somebody: one word for the whole. */
 const worst = (sources: readonly { readonly state: string }[]): string =>

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { planNext } from '../domain/planner.ts';
+import { noIntervals } from '../domain/lane-intervals.ts';
+import { type PlanPolicy, planNext } from '../domain/planner.ts';
 import type { SourceKey } from '../domain/source.ts';
 import { type Lane, lanes } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { discover, readProfiles } from './discover.ts';
-import { planPolicy, type SyncContext } from './ports.ts';
+import type { SyncContext } from './ports.ts';
 import { type TurnResult, takeTurn } from './turn.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make others wait. */
@@ -52,7 +53,13 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
   const queue = new LaneQueue();
   const failed = new Map<string, SourceKey>();
   const held = new Map<string, SourceKey>();
-  const policy = planPolicy(context, nowMs);
+  const policy = {
+    horizonMs: context.horizonMs(nowMs),
+    settleDelaysMs: context.settleDelaysMs,
+    untilMs: context.untilMs,
+    // A cycle that stands alone reads all there is.
+    intervals: options.retries > 0 ? noIntervals : context.intervals(sources.length),
+  };
   for (const source of sources) {
     if (source.heldElsewhere && options.retries === 0) {
       held.set(keyOf(source), source);
@@ -67,7 +74,7 @@ export const runCycle = async (context: SyncContext, options: CycleOptions): Pro
   }
   context.observer.cyclePlanned?.({ sources: sources.length, due: queue.ids() });
   const ended = () => options.interrupted() || options.stopping() || options.signal.aborted;
-  const work = { context, options, nowMs, queue, failed, held, ended };
+  const work = { context, options, nowMs, policy, queue, failed, held, ended };
   const workers = Array.from({ length: context.concurrency }, () => workOff(work));
   await settleAll(workers);
   if (!ended()) await readProfiles(context, options.profiles, options.signal);
@@ -104,6 +111,7 @@ interface Work {
   readonly context: SyncContext;
   readonly options: CycleOptions;
   readonly nowMs: number;
+  readonly policy: PlanPolicy;
   readonly queue: LaneQueue;
   readonly failed: Map<string, SourceKey>;
   readonly held: Map<string, SourceKey>;
@@ -127,11 +135,11 @@ const workOff = async (work: Work): Promise<void> => {
 
 /** A turn, and where the cycle stands alone, further ones after a failure or while somebody else holds the source. */
 const persist = async (work: Work, source: SourceKey): Promise<TurnResult> => {
-  const { options, nowMs, ended } = work;
+  const { options, nowMs, policy, ended } = work;
   const { signal, stopping, retries } = options;
   const heldUntilMs = performance.now() + (retries > 0 ? HELD_PATIENCE_MS : 0);
   for (let failures = 0; ; ) {
-    const result = await takeTurn(work.context, source, { nowMs, maxPages: PAGES_PER_TURN, signal, stopping });
+    const result = await takeTurn(work.context, source, { nowMs, policy, maxPages: PAGES_PER_TURN, signal, stopping });
     if (result.kind === 'failed') failures += 1;
     const again =
       result.kind === 'failed' ? failures <= retries : result.kind === 'held' && performance.now() < heldUntilMs;

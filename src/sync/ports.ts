@@ -1,5 +1,5 @@
+import type { LaneIntervals } from '../domain/lane-intervals.ts';
 import type { Page } from '../domain/page.ts';
-import type { PlanPolicy } from '../domain/planner.ts';
 import type {
   CommitResult,
   FoundOrganization,
@@ -82,13 +82,8 @@ export interface SyncContext {
   /** The allow-list, where one is configured: also the way in where the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
+  /** How often each of so many sources may be asked, so that no lane starves. */
+  readonly intervals: (sources: number) => LaneIntervals;
   /** In [0, 1), for spreading retries. */
   readonly random: () => number;
 }
-
-/** What the planner is told, as of Cloudflare's now. */
-export const planPolicy = (context: SyncContext, nowMs: number): PlanPolicy => ({
-  horizonMs: context.horizonMs(nowMs),
-  settleDelaysMs: context.settleDelaysMs,
-  untilMs: context.untilMs,
-});

@@ -1,7 +1,7 @@
 import { sourceBackoffMs } from '../domain/backoff.ts';
 import { addRange, type Coverage } from '../domain/coverage.ts';
 import { emptyPage, type Page } from '../domain/page.ts';
-import { planNext, type SourceProgress } from '../domain/planner.ts';
+import { type PlanPolicy, planNext, type SourceProgress } from '../domain/planner.ts';
 import type { Lease, SourceKey, SourceState } from '../domain/source.ts';
 import {
   afterPage,
@@ -13,11 +13,12 @@ import {
   withSmallerPages,
 } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
-import { planPolicy, type SyncContext } from './ports.ts';
+import type { SyncContext } from './ports.ts';
 
 export interface TurnOptions {
   /** Cloudflare's time that this cycle plans for; the same for all its turns, so that a cycle has an end. */
   readonly nowMs: number;
+  readonly policy: PlanPolicy;
   /** Pages until others get their turn. */
   readonly maxPages: number;
   /** Aborts at once what is under way. */
@@ -50,11 +51,11 @@ export const takeTurn = async (context: SyncContext, key: SourceKey, options: Tu
     pages: 0,
   };
   try {
-    const first = planNext(turn.progress, options.nowMs, planPolicy(context, options.nowMs));
+    const first = planNext(turn.progress, options.nowMs, options.policy);
     if (first.kind === 'idle') return { kind: 'idle' };
     const outcome = await walkPages(turn, first.walk);
     if (outcome === 'fenced') return { kind: 'held' };
-    const next = planNext(turn.progress, options.nowMs, planPolicy(context, options.nowMs));
+    const next = planNext(turn.progress, options.nowMs, options.policy);
     return next.kind === 'idle' ? { kind: 'idle' } : { kind: 'more', lane: next.walk.lane };
   } catch (error) {
     if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
@@ -191,7 +192,7 @@ const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Pro
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
   }
   if (error instanceof ApiError) {
-    const open = planNext(turn.progress, turn.options.nowMs, planPolicy(context, turn.options.nowMs));
+    const open = planNext(turn.progress, turn.options.nowMs, turn.options.policy);
     if (open.kind === 'walk') context.observer.walkEnded?.({ source, lane: open.walk.lane, result: 'failed' });
   }
   context.observer.sourceFailed?.({ source, ...failure });
