@@ -1,4 +1,4 @@
-import { type Coverage, gapsIn, intersect, isEmpty, type Range } from './coverage.ts';
+import { type Coverage, gapsIn, intersect, isEmpty, isWithin, type Range } from './coverage.ts';
 import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source: what each pass has read (index 0 is the first reading), and the walks left open. */
@@ -40,7 +40,8 @@ export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPo
   if (policy.untilMs !== undefined) {
     const claim = nextClaim.backfill(progress, nowMs, policy);
     if (claim === undefined) return { kind: 'idle' };
-    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && walk.claim.fromMs === claim.fromMs);
+    // Failures may have made it narrower than the claim; one of the daemon's may reach behind `untilMs`.
+    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && isWithin(walk.claim, claim));
     return { kind: 'walk', walk: open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs) };
   }
   for (const lane of lanes) {
