@@ -6,6 +6,7 @@ import {
   gapsIn,
   intersect,
   isEmpty,
+  isWithin,
   type Range,
   toMultirange,
   totalMs,
@@ -91,12 +92,13 @@ describe('gapsIn', () => {
   });
 });
 
-describe('intersect, isEmpty and totalMs', () => {
+describe('intersect, isEmpty, isWithin and totalMs', () => {
   it('agree with the points', () => {
     fc.assert(
       fc.property(anyRange, anyRange, anyRanges, (a, b, ranges) => {
         const inB = new Set(pointsOf([b]));
         expect(pointsOf([intersect(a, b)])).toEqual(pointsOf([a]).filter((each) => inB.has(each)));
+        if (!isEmpty(a)) expect(isWithin(a, b)).toBe(pointsOf([a]).every((each) => inB.has(each)));
         expect(isEmpty(a)).toBe(pointsOf([a]).length === 0);
         expect(totalMs(coverageOf(ranges))).toBe(pointsOf(ranges).length);
       }),

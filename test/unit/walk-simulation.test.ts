@@ -19,6 +19,8 @@ const policyAt = (nowMs: number): PlanPolicy => ({ horizonMs: nowMs - 60 * DAY_M
 
 type Entry = { readonly timeMs: number };
 
+const faultKind = fc.constantFrom('repeat', 'endless', 'timeout', 'misplaced', 'expired');
+
 /** How the simulated API behaves: everything that its documentation leaves open, and what goes wrong. */
 const world = fc.record({
   // From now back in time: so much earlier, so many entries, so far apart.
@@ -36,15 +38,13 @@ const world = fc.record({
   lastPage: fc.constantFrom('no_cursor', 'no_cursor', 'empty_page', 'refused'),
   // Pages after the first before the cursor is refused.
   cursorUses: fc.constantFrom(1, 2, 5, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
-  // Each second or third page is empty, with a cursor; 0: none.
+  // Each second page (the first of all too) or each third is empty, with a cursor; 0: none.
   emptyEvery: fc.constantFrom(0, 0, 2, 3),
   inclusive: fc.boolean(),
   precisionMs: fc.constantFrom(1, 1_000),
   largestPage: fc.constantFrom(1_000, 1_000, 1_000, 120, 30),
   pagesPerTurn: fc.constantFrom(1, 3, 20),
-  faults: fc.array(fc.record({ at: fc.nat(25), kind: fc.constantFrom('repeat', 'endless', 'timeout', 'reverse') }), {
-    maxLength: 3,
-  }),
+  faults: fc.array(fc.record({ at: fc.nat(25), kind: faultKind }), { maxLength: 3 }),
 });
 type World = typeof world extends fc.Arbitrary<infer T> ? Readonly<T> : never;
 
@@ -78,38 +78,39 @@ class SimulatedLog {
 
   fetch(walk: Walk): Reply {
     this.requests += 1;
-    const fault = this.#faults.find(
-      ({ at, kind }) => at < this.requests && (kind !== 'repeat' || walk.cursor !== undefined),
-    );
-    this.#faults = this.#faults.filter((other) => other !== fault);
+    const canHappen = {
+      timeout: true,
+      endless: true,
+      misplaced: walk.cursor === undefined,
+      repeat: walk.cursor !== undefined,
+      // Behind a first page that is empty it would look like the end: walk.ts says that it guesses there.
+      expired: walk.cursor !== undefined && walk.entries > 0,
+    };
+    const fault = this.#faults.find(({ at, kind }) => at < this.requests && canHappen[kind]);
+    this.#faults = this.#faults.filter((each) => each !== fault);
+    if (fault?.kind === 'expired') return { kind: 'refused_cursor' };
     if (fault?.kind === 'timeout') return { kind: 'timeout' };
-    const reply = this.#page(walk);
+    const reply = this.#page(walk, fault?.kind === 'misplaced');
     if (reply.kind !== 'page') return reply;
     if (fault?.kind === 'repeat') return { ...reply, nextCursor: walk.cursor };
     if (fault?.kind === 'endless') return { kind: 'page', entries: [], nextCursor: `endless:${this.requests}` };
-    if (fault?.kind === 'reverse') return { ...reply, entries: reply.entries.toReversed() };
     return reply;
   }
 
-  #page(walk: Walk): Reply {
+  #page(walk: Walk, misplaced: boolean): Reply {
     const { cap, cursors, lastPage, cursorUses, emptyEvery, largestPage } = this.world;
-    if (walk.cursor?.startsWith('endless')) {
-      return { kind: 'page', entries: [], nextCursor: `endless:${this.requests}` };
-    }
+    const endless = `endless:${this.requests}`;
+    if (walk.cursor?.startsWith('endless')) return { kind: 'page', entries: [], nextCursor: endless };
     const asked = JSON.stringify([requestWindow(walk), walk.pageLimit]);
-    const [id, index, offset] = (walk.cursor ?? `${this.#chains.length}:0:0`).split(':').map(Number) as [
-      number,
-      number,
-      number,
-    ];
-    this.#chains[id] ??= { asked, matching: this.#matching(requestWindow(walk)) };
+    const [id = 0, index = 0, offset = 0] = (walk.cursor ?? `${this.#chains.length}:0:0`).split(':').map(Number);
+    this.#chains[id] ??= { asked, matching: this.#matching(requestWindow(walk), misplaced) };
     const chain = this.#chains[id];
     // A cursor belongs to the window and the page size that it was given for.
     expect(asked).toBe(chain.asked);
     if (index > cursorUses) return { kind: 'refused_cursor' };
     const { matching } = chain;
     if (lastPage === 'refused' && index > 0 && offset >= matching.length) return { kind: 'refused_cursor' };
-    const empty = emptyEvery > 0 && index % emptyEvery === emptyEvery - 1;
+    const empty = cursors && emptyEvery > 0 && index % emptyEvery === emptyEvery - 2;
     const entries = empty ? [] : matching.slice(offset, offset + Math.min(walk.pageLimit, cap));
     if (entries.length > largestPage) return { kind: 'too_large' };
     const next = offset + entries.length;
@@ -118,20 +119,22 @@ class SimulatedLog {
   }
 
   /** The bounds are read to a precision, down or up, and may themselves belong to the window or not. */
-  #matching({ fromMs, toMs }: Range): readonly Entry[] {
+  #matching({ fromMs, toMs }: Range, misplaced: boolean): readonly Entry[] {
     const { precisionMs, inclusive } = this.world;
     const first = (inclusive ? Math.floor : Math.ceil)(fromMs / precisionMs) * precisionMs;
     const last = Math.floor(toMs / precisionMs) * precisionMs;
-    return this.entries.filter(({ timeMs }) =>
+    const matching = this.entries.filter(({ timeMs }) =>
       inclusive ? timeMs >= first && timeMs <= last : timeMs > first && timeMs < last,
     );
+    // The newest entry comes first of all, as if the order had not been obeyed.
+    return misplaced ? [...matching.slice(-1), ...matching.slice(0, -1)] : matching;
   }
 
   /** No world needs more: three passes read each page twice at most, and three tries precede each failure. */
   mostRequests(failures: number): number {
     const { cap, largestPage, faults } = this.world;
     // The page size goes down by quarters until pages are small enough.
-    const size = { 30: 15, 120: 62 }[largestPage] ?? 1_000;
+    const size = largestPage === 30 ? 15 : largestPage === 120 ? 62 : 1_000;
     const endless = 201 * faults.filter(({ kind }) => kind === 'endless').length;
     return endless + 30 * (failures + 2) + (6 + 4 * failures) * Math.ceil(this.entries.length / Math.min(size, cap));
   }
@@ -160,24 +163,23 @@ const drive = (log: SimulatedLog, begin: SourceProgress, nowMs: number, counts: 
     for (let pages = 0; pages < log.world.pagesPerTurn; pages += 1) {
       if (walk.cursor !== undefined) seenCursors.add(walk.cursor);
       const reply = log.fetch(walk);
+      if (reply.kind === 'page') for (const entry of reply.entries) read.add(entry);
+      else count(reply.kind);
       const step = stepAfter(walk, reply, seenCursors);
-      if (reply.kind !== 'page') count(reply.kind);
+      if (step === undefined || step.kind === 'failed') failures += 1;
       if (step === undefined) {
-        failures += 1;
-        progress = { ...progress, failures: progress.failures + 1 };
+        progress = { ...progress, failures };
         break;
       }
-      if (reply.kind === 'page') for (const entry of reply.entries) read.add(entry);
       count(step.kind === 'done' && step.assumed ? 'assumed' : step.kind === 'failed' ? step.fault : step.kind);
       count(`${walk.lane} walk`);
       const goesOn = step.kind === 'next' || step.kind === 'again' ? step.walk : undefined;
-      progress = commit(progress, walk, step, goesOn, (range) => {
-        expect(log.entries.filter((entry) => isIn(range, entry) && !read.has(entry))).toEqual([]);
+      progress = commit(progress, walk, step, goesOn, ({ fromMs, toMs }) => {
+        expect(log.entries.filter((each) => !read.has(each) && fromMs <= each.timeMs && each.timeMs < toMs)).toEqual(
+          [],
+        );
       });
-      if (step.kind === 'failed') {
-        failures += 1;
-        progress = { ...progress, failures };
-      }
+      if (step.kind === 'failed') progress = { ...progress, failures };
       if (goesOn === undefined) break;
       if (step.kind === 'again') seenCursors.clear();
       walk = goesOn;
@@ -185,8 +187,6 @@ const drive = (log: SimulatedLog, begin: SourceProgress, nowMs: number, counts: 
   }
   return { progress, failures, idle: false };
 };
-
-const isIn = (range: Range, { timeMs }: Entry): boolean => range.fromMs <= timeMs && timeMs < range.toMs;
 
 const stepAfter = (walk: Walk, reply: Reply, seenCursors: ReadonlySet<string>): WalkStep | undefined => {
   if (reply.kind !== 'page') {
@@ -238,7 +238,7 @@ describe('walks over a simulated log', () => {
         expect(log.requests).toBeLessThanOrEqual(log.mostRequests(first.failures + second.failures));
         if (log.isSound) expect(second.idle).toBe(true);
       }),
-      { seed: 1, numRuns: 1_500 },
+      { seed: 1, numRuns: 1_000 },
     );
     // Not one of the ways through walk.ts may be left out by the worlds above.
     const steps = ['next', 'again', 'done', 'assumed', 'cursor_repeated', 'too_many_empty_pages', 'stalled'];
