@@ -47,14 +47,21 @@ const SHORTEST_SETTLE_MS = 1_000;
 const SMALLEST_BUDGET = 10;
 
 /** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
-const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
+const setting = <T>(
+  fallback: string,
+  wants: string,
+  parse: (text: string) => T | undefined,
+  shows: 'value' | 'nothing' = 'value',
+) =>
   z
     .string()
     .default(fallback)
     .transform((text, issue): T => {
       const value = parse(text.trim());
-      if (value === undefined)
-        issue.addIssue({ code: 'custom', message: `wants ${wants}, not ${JSON.stringify(text)}` });
+      if (value === undefined) {
+        const sent = shows === 'value' ? `, not ${JSON.stringify(text)}` : '';
+        issue.addIssue({ code: 'custom', message: `wants ${wants}${sent}` });
+      }
       return value as T;
     });
 
@@ -72,8 +79,8 @@ const list = (text: string): string[] =>
 
 const httpUrl = (text: string): string | undefined => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '')
-    return undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  if (`${url.username}${url.password}${url.search}${url.hash}` !== '') return undefined;
   return text.replace(/\/+$/, '');
 };
 
@@ -99,7 +106,12 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
 };
 
 const environmentSchema = z.object({
-  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL', httpUrl),
+  CLOUDFLARE_BASE_URL: setting(
+    'https://api.cloudflare.com/client/v4',
+    'an http or https URL without user, password, query or fragment',
+    httpUrl,
+    'nothing', // what is wrong with it may be the password in it
+  ),
   DATABASE_URL: z
     .string()
     .refine((text) => /^postgres(ql)?:\/\//.test(text), 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE')
