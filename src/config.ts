@@ -191,13 +191,14 @@ const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
+    // Not the path: it may be the secret itself, by mistake.
     try {
       const secret = readFileSync(file, 'utf8').trim();
-      if (secret === '') faults.push(`${name}_FILE: ${file} is empty`);
+      if (secret === '') faults.push(`${name}_FILE: the file is empty`);
       result[name] = secret;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-      faults.push(`${name}_FILE: ${file} cannot be read${code}`);
+      faults.push(`${name}_FILE: the file cannot be read${code}`);
     }
   }
   return result;
