@@ -229,14 +229,15 @@ const readCredential = (env: Record<string, string>, needed: boolean, faults: st
 
 const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number[]): string[] => {
   const warnings: string[] = [];
-  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS']);
+  const files = secretNames.map((name) => `${name}_FILE`);
+  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS', ...files]);
   for (const name of Object.keys(env)) {
-    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name.replace(/_FILE$/, ''));
+    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name);
     if (unknown) warnings.push(`${name} is not a setting of this version: nothing reads it`);
   }
-  const host = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x').hostname;
-  if (env['CLOUDFLARE_BASE_URL']?.startsWith('http:') && !/^(localhost|127\.|\[::1\])/.test(host)) {
-    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${host}`);
+  const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
+  if (protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) {
+    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is empty: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;
