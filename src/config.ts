@@ -47,19 +47,15 @@ const SHORTEST_SETTLE_MS = 1_000;
 const SMALLEST_BUDGET = 10;
 
 /** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
-const setting = <T>(
-  fallback: string,
-  wants: string,
-  parse: (text: string) => T | undefined,
-  shows: 'value' | 'nothing' = 'value',
-) =>
+const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
   z
     .string()
     .default(fallback)
     .transform((text, issue): T => {
       const value = parse(text.trim());
       if (value === undefined) {
-        const sent = shows === 'value' ? `, not ${JSON.stringify(text)}` : '';
+        // What is wrong with a URL may be the password in it.
+        const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
         issue.addIssue({ code: 'custom', message: `wants ${wants}${sent}` });
       }
       return value as T;
@@ -106,12 +102,7 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
 };
 
 const environmentSchema = z.object({
-  CLOUDFLARE_BASE_URL: setting(
-    'https://api.cloudflare.com/client/v4',
-    'an http or https URL without user, password, query or fragment',
-    httpUrl,
-    'nothing', // what is wrong with it may be the password in it
-  ),
+  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z
     .string()
     .refine((text) => /^postgres(ql)?:\/\//.test(text), 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE')

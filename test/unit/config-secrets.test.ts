@@ -105,6 +105,7 @@ describe('no secret reaches the error', () => {
     ['a feed token that is too short', () => ({ ORGTRAIL_FEED_TOKEN: SECRET.slice(0, 12) })],
     ['a base URL with a user', () => ({ CLOUDFLARE_BASE_URL: `https://user:${SECRET}@example.com` })],
     ['a base URL with a password only', () => ({ CLOUDFLARE_BASE_URL: `https://:${SECRET}@example.com` })],
+    ['a base URL without a scheme', () => ({ CLOUDFLARE_BASE_URL: `user:${SECRET}@example.com` })],
     ['a base URL with a query', () => ({ CLOUDFLARE_BASE_URL: `https://example.com/?token=${SECRET}` })],
     ['a token where its file should be named', () => ({ CLOUDFLARE_API_TOKEN_FILE: SECRET })],
     ['a URL where its file should be named', () => ({ DATABASE_URL_FILE: `postgres://u:${SECRET}@h/d` })],
