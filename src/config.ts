@@ -53,8 +53,11 @@ const setting = <T>(fallback: string, wants: string, parse: (text: string) => T 
     .default(fallback)
     .transform((text, issue): T => {
       const value = parse(text.trim());
-      if (value === undefined)
-        issue.addIssue({ code: 'custom', message: `wants ${wants}, not ${JSON.stringify(text)}` });
+      if (value === undefined) {
+        // What is wrong with a URL may be the password in it.
+        const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
+        issue.addIssue({ code: 'custom', message: `wants ${wants}${sent}` });
+      }
       return value as T;
     });
 
@@ -72,8 +75,8 @@ const list = (text: string): string[] =>
 
 const httpUrl = (text: string): string | undefined => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '')
-    return undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  if (`${url.username}${url.password}${url.search}${url.hash}` !== '') return undefined;
   return text.replace(/\/+$/, '');
 };
 
@@ -99,7 +102,7 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
 };
 
 const environmentSchema = z.object({
-  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL', httpUrl),
+  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z
     .string()
     .refine((text) => /^postgres(ql)?:\/\//.test(text), 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE')
@@ -179,13 +182,14 @@ const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
+    // Not the path: it may be the secret itself, by mistake.
     try {
       const secret = readFileSync(file, 'utf8').trim();
-      if (secret === '') faults.push(`${name}_FILE: ${file} is empty`);
+      if (secret === '') faults.push(`${name}_FILE: the file is empty`);
       result[name] = secret;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-      faults.push(`${name}_FILE: ${file} cannot be read${code}`);
+      faults.push(`${name}_FILE: the file cannot be read${code}`);
     }
   }
   return result;
@@ -216,14 +220,15 @@ const readCredential = (env: Record<string, string>, needed: boolean, faults: st
 
 const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number[]): string[] => {
   const warnings: string[] = [];
-  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS']);
+  const files = secretNames.map((name) => `${name}_FILE`);
+  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS', ...files]);
   for (const name of Object.keys(env)) {
-    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name.replace(/_FILE$/, ''));
+    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name);
     if (unknown) warnings.push(`${name} is not a setting of this version: nothing reads it`);
   }
-  const host = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x').hostname;
-  if (env['CLOUDFLARE_BASE_URL']?.startsWith('http:') && !/^(localhost|127\.|\[::1\])/.test(host)) {
-    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${host}`);
+  const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
+  if (protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) {
+    warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is empty: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;

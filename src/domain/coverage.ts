@@ -9,6 +9,9 @@ export type Coverage = readonly Range[];
 
 export const isEmpty = (range: Range): boolean => range.toMs <= range.fromMs;
 
+export const isWithin = (inner: Range, outer: Range): boolean =>
+  inner.fromMs >= outer.fromMs && inner.toMs <= outer.toMs;
+
 export const intersect = (a: Range, b: Range): Range => ({
   fromMs: Math.max(a.fromMs, b.fromMs),
   toMs: Math.min(a.toMs, b.toMs),

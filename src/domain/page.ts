@@ -126,7 +126,8 @@ const readEnvelope = (text: string): { result: readonly unknown[] | undefined; n
   }
   const { success, result, result_info: info } = envelope.data;
   if (success === false) throw new UnreadablePageError('the body says success: false');
-  const nothing = Number(info?.count ?? Number.NaN) === 0;
+  // Not Number(count): it takes an empty text for 0, and the window would count as read.
+  const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
   return { result: result ?? undefined, nextCursor: info?.cursor || info?.cursors?.after || undefined };
 };

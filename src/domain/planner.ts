@@ -1,4 +1,4 @@
-import { type Coverage, gapsIn, intersect, isEmpty, type Range } from './coverage.ts';
+import { type Coverage, gapsIn, intersect, isEmpty, isWithin, type Range } from './coverage.ts';
 import type { LaneIntervals } from './lane-intervals.ts';
 import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
@@ -31,8 +31,6 @@ const RECOVERY_MS = 7 * DAY_MS;
 /** Behind the newest day, each window reaches back this many times its own distance from now. */
 const REACH_BACK_FACTOR = 32;
 const NARROWEST_MS = 3_600_000;
-/** A settle gap is read when it spans this many delays: one request then settles a whole delay's time. */
-const SETTLE_BATCH = 1;
 
 /**
  * The planner: fill the newest gap first. Live tail, first backfill, recovery after an outage and re-reading for late
@@ -43,7 +41,8 @@ export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPo
   if (policy.untilMs !== undefined) {
     const claim = nextClaim.backfill(progress, nowMs, policy);
     if (claim === undefined) return { kind: 'idle' };
-    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && walk.claim.fromMs === claim.fromMs);
+    // Failures may have made it narrower than the claim; one of the daemon's may reach behind `untilMs`.
+    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && isWithin(walk.claim, claim));
     return { kind: 'walk', walk: open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs) };
   }
   for (const lane of lanes) {
@@ -93,7 +92,8 @@ const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: 
     for (const [index, delayMs] of policy.settleDelaysMs.entries()) {
       const wanted = { fromMs: policy.horizonMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
       if (isEmpty(wanted)) continue;
-      const oldestPartBeforeMs = nowMs - delayMs - Math.max(SETTLE_BATCH * delayMs, policy.intervals.settleMs);
+      // In batches: one request settles at least a whole delay's time.
+      const oldestPartBeforeMs = nowMs - delayMs - Math.max(delayMs, policy.intervals.settleMs);
       const gap = settleGaps(wanted, progress.coverage[index + 1] ?? [], progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)
         .at(-1);

@@ -92,7 +92,9 @@ export const afterPage = (before: Walk, page: PageFacts, seenCursors: ReadonlySe
     return { kind: 'next', walk: { ...walk, cursor: page.nextCursor }, claim: undefined };
   }
   const full = page.entries >= before.pageLimit || page.entries === SUSPECTED_CAP;
-  return full ? beginAgain(walk) : { kind: 'done', claim: walk.claim, assumed: false };
+  if (!full) return { kind: 'done', claim: walk.claim, assumed: false };
+  // Only pages below the suspected cap can show that there were 100 entries and no more.
+  return beginAgain(walk, page.entries === SUSPECTED_CAP ? SUSPECTED_CAP : walk.pageLimit);
 };
 
 /**
@@ -146,7 +148,8 @@ const readSoFar = (walk: Walk): Range | undefined => {
   return isEmpty(claim) ? undefined : claim;
 };
 
-const beginAgain = (walk: Walk): WalkStep => {
+/** `fullAt` is the size at which the page's edge is in doubt. */
+const beginAgain = (walk: Walk, fullAt = walk.pageLimit): WalkStep => {
   const claim = readSoFar(walk);
   if (claim !== undefined && claim.toMs >= walk.claim.toMs) {
     return { kind: 'done', claim: walk.claim, assumed: false };
@@ -160,6 +163,6 @@ const beginAgain = (walk: Walk): WalkStep => {
   }
   if (walk.stalls > 1) return { kind: 'failed', fault: 'stalled', claim: undefined };
   // Another page size moves the page's edge: a full page that was the end by chance is then not full.
-  const pageLimit = Math.max(1, walk.pageLimit - 1);
+  const pageLimit = Math.max(1, Math.min(walk.pageLimit, fullAt) - 1);
   return { kind: 'again', claim: undefined, walk: { ...fresh, pageLimit, stalls: walk.stalls + 1 } };
 };

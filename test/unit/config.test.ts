@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { OrgtrailError } from '../../src/errors.ts';
+
+const TOKEN = 'token-0123456789';
+const load = (environment: Record<string, string | undefined> = {}, interactive = false): Config =>
+  loadConfig({ CLOUDFLARE_API_TOKEN: TOKEN, ...environment }, { needsCredential: true, interactive });
+
+const errorOf = (environment: Record<string, string>): OrgtrailError => {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof OrgtrailError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+};
+
+describe('defaults', () => {
+  it('are the documented ones', () => {
+    expect(load()).toEqual({
+      credential: { kind: 'token', token: TOKEN },
+      baseUrl: 'https://api.cloudflare.com/client/v4',
+      databaseUrl: undefined,
+      dataDir: './data',
+      schedule: '*/30 * * * * *',
+      tickMs: 30_000,
+      history: { durationMs: 548 * 86_400_000 },
+      settleDelaysMs: [600_000, 86_400_000],
+      organizationIds: undefined,
+      filters: [],
+      apiBudget: 900,
+      concurrency: 4,
+      http: { host: '127.0.0.1', port: 8080, feedToken: undefined },
+      log: { level: 'info', format: 'json' },
+      warnings: [],
+    });
+  });
+
+  it('stand in for a variable that is set to nothing', () => {
+    const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
+    const own =
+      'DATA_DIR SCHEDULE HISTORY SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY HTTP_HOST HTTP_PORT'.split(' ');
+    const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
+    const all = [...names, ...[...own, ...more].map((name) => `ORGTRAIL_${name}`), 'DATABASE_URL', 'DATABASE_URL_FILE'];
+    expect(load(Object.fromEntries(all.map((name) => [name, ''])))).toEqual(load());
+  });
+
+  it('log for people on a terminal, unless told otherwise', () => {
+    expect(load({}, true).log.format).toBe('pretty');
+    expect(load({ ORGTRAIL_LOG_FORMAT: 'json' }, true).log.format).toBe('json');
+    expect(load({ ORGTRAIL_LOG_FORMAT: 'pretty' }).log.format).toBe('pretty');
+  });
+});
+
+describe('settings', () => {
+  it.each<[string, string, Partial<Config>]>([
+    ['CLOUDFLARE_BASE_URL', 'https://api.example.com/v4//', { baseUrl: 'https://api.example.com/v4' }],
+    ['DATABASE_URL', 'postgresql://u:p@h/d', { databaseUrl: 'postgresql://u:p@h/d' }],
+    ['ORGTRAIL_SCHEDULE', '0 * * * * *', { schedule: '0 * * * * *', tickMs: 60_000 }],
+    ['ORGTRAIL_HISTORY', '90d', { history: { durationMs: 90 * 86_400_000 } }],
+    ['ORGTRAIL_HISTORY', '2025-06-01', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+    ['ORGTRAIL_HISTORY', '2025-06-01T01:00:00+01:00', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+    ['ORGTRAIL_SETTLE', ' 1m, 1h ,2d', { settleDelaysMs: [60_000, 3_600_000, 172_800_000] }],
+    ['ORGTRAIL_ORGANIZATIONS', 'a1, b-2 c_3,a1', { organizationIds: ['a1', 'b-2', 'c_3'] }],
+    ['ORGTRAIL_ORGANIZATIONS', ' , ', { organizationIds: undefined }],
+    [
+      'ORGTRAIL_FILTERS',
+      'id=b&id=a',
+      {
+        filters: [
+          ['id', 'a'],
+          ['id', 'b'],
+        ],
+      },
+    ],
+    ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
+    ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
+    ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined } }],
+    ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
+  ])('%s=%s is read', (name, value, expected) => {
+    expect(load({ [name]: value })).toMatchObject(expected);
+  });
+
+  it.each([
+    ['CLOUDFLARE_BASE_URL', 'api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'ftp://api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'https://api.cloudflare.com/?x=1'],
+    ['CLOUDFLARE_BASE_URL', 'https://api.cloudflare.com/#x'],
+    ['CLOUDFLARE_BASE_URL', 'https://user@api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'https://:password@api.cloudflare.com'],
+    ['DATABASE_URL', 'mysql://h/d'],
+    ['ORGTRAIL_SCHEDULE', 'often'],
+    ['ORGTRAIL_HISTORY', '0d'],
+    ['ORGTRAIL_HISTORY', '2024-02-30'],
+    ['ORGTRAIL_SETTLE', '24h,10m'],
+    ['ORGTRAIL_SETTLE', '10m,10m'],
+    ['ORGTRAIL_SETTLE', '500ms'],
+    ['ORGTRAIL_SETTLE', '10m,soon'],
+    ['ORGTRAIL_ORGANIZATIONS', 'a/b'],
+    ['ORGTRAIL_FILTERS', 'colour=red'],
+    ['ORGTRAIL_API_BUDGET', '9'],
+    ['ORGTRAIL_API_BUDGET', '1e3'],
+    ['ORGTRAIL_CONCURRENCY', '0'],
+    ['ORGTRAIL_CONCURRENCY', '65'],
+    ['ORGTRAIL_HTTP_PORT', '65536'],
+    ['ORGTRAIL_HTTP_PORT', '-1'],
+    ['ORGTRAIL_FEED_TOKEN', 'short'],
+    ['ORGTRAIL_LOG_LEVEL', 'loud'],
+    ['ORGTRAIL_LOG_FORMAT', 'xml'],
+  ])('%s=%s is refused with its name', (name, value) => {
+    const { message, code, exitCode } = errorOf({ [name]: value });
+    expect(message).toMatch(new RegExp(`^the configuration has a fault:\\n {2}- ${name}:? [^\\n]+$`));
+    expect({ code, exitCode }).toEqual({ code: 'configuration', exitCode: 2 });
+  });
+
+  it('are refused all at once, in one error', () => {
+    const { message } = errorOf({
+      CLOUDFLARE_API_KEY: 'key',
+      ORGTRAIL_HISTORY: 'long',
+      ORGTRAIL_HTTP_PORT: 'http',
+      ORGTRAIL_FILTERS: 'since=1&colour=red',
+      DATABASE_URL_FILE: '/does/not/exist',
+    });
+    const named = message
+      .split('\n  - ')
+      .slice(1)
+      .map((fault) => fault.split(/[ :]/)[0]);
+    expect(message).toMatch(/^the configuration has 6 faults:/);
+    expect(named.toSorted()).toEqual([
+      'CLOUDFLARE_API_TOKEN',
+      'DATABASE_URL_FILE',
+      'ORGTRAIL_FILTERS',
+      'ORGTRAIL_FILTERS',
+      'ORGTRAIL_HISTORY',
+      'ORGTRAIL_HTTP_PORT',
+    ]);
+  });
+
+  it('cannot be changed once they are read', () => {
+    const config = load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_ORGANIZATIONS: 'a' });
+    const frozen = (value: unknown): boolean =>
+      typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+    expect(frozen(config)).toBe(true);
+  });
+});
+
+describe('warnings', () => {
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['a variable that nothing reads', { ORGTRAIL_CONCURENCY: '2' }, /^ORGTRAIL_CONCURENCY is not a setting/],
+    ['a file for what is no secret', { ORGTRAIL_HTTP_PORT_FILE: '/x' }, /^ORGTRAIL_HTTP_PORT_FILE is not a setting/],
+    ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
+    ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
+    ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
+    ['no settle pass', { ORGTRAIL_SETTLE: ' ' }, /^ORGTRAIL_SETTLE is empty/],
+    ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
+  ])('are given for %s', (_, environment, expected) => {
+    expect(load(environment).warnings).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('are not given for what is as it should be', () => {
+    for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '[::1]']) {
+      expect(load({ CLOUDFLARE_BASE_URL: `http://${host}:8788/v4` }).warnings).toEqual([]);
+    }
+    expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
+  });
+});

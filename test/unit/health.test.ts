@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import {
+  behindAfterSeconds,
+  discoveryTooOldSeconds,
+  type SourceFacts,
+  type SourceHealth,
+  sourceHealth,
+  sourceStates,
+} from '../../src/domain/health.ts';
+
+const TICK_MS = 30_000;
+const healthy: SourceFacts = { refused: false, failures: 0, lagSeconds: 30, gapSeconds: 30, sinceLastEventSeconds: 60 };
+
+const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
+  ['read up to now, with a recent event', {}, 'fresh'],
+  ['an event exactly a day ago', { sinceLastEventSeconds: 86_400 }, 'fresh'],
+  ['no event for longer than a day', { sinceLastEventSeconds: 86_401 }, 'quiet'],
+  ['never an event', { sinceLastEventSeconds: null }, 'quiet'],
+  ['a lag of four ticks', { lagSeconds: 120, gapSeconds: 120 }, 'fresh'],
+  ['a lag of more than four ticks', { lagSeconds: 121, gapSeconds: 121 }, 'behind'],
+  ['history missing though the tail is read', { gapSeconds: 1_000_000 }, 'behind'],
+  ['behind before quiet', { gapSeconds: 1_000_000, sinceLastEventSeconds: null }, 'behind'],
+  ['one failure', { failures: 1 }, 'failing'],
+  ['failing before behind', { failures: 3, lagSeconds: 9_999, gapSeconds: 9_999 }, 'failing'],
+  ['failing before quiet', { failures: 1, sinceLastEventSeconds: null }, 'failing'],
+  ['refused', { refused: true }, 'refused'],
+  [
+    'refused before all others',
+    { refused: true, failures: 9, lagSeconds: 9_999, sinceLastEventSeconds: null },
+    'refused',
+  ],
+];
+
+describe('sourceHealth', () => {
+  it.each(table)('%s', (_, facts, expected) => {
+    expect(sourceHealth({ ...healthy, ...facts }, TICK_MS)).toBe(expected);
+  });
+
+  it('can be every state there is', () => {
+    expect(new Set(table.map(([, , state]) => state))).toEqual(new Set(sourceStates));
+  });
+
+  it('gives a source a minute, however short the tick', () => {
+    expect(behindAfterSeconds(1_000)).toBe(60);
+    expect(behindAfterSeconds(15_000)).toBe(60);
+    expect(behindAfterSeconds(TICK_MS)).toBe(120);
+    expect(behindAfterSeconds(3_600_000)).toBe(14_400);
+    expect(sourceHealth({ ...healthy, lagSeconds: 121 }, 3_600_000)).toBe('fresh');
+  });
+});
+
+describe('discoveryTooOldSeconds', () => {
+  it('is ten ticks, at least five minutes', () => {
+    expect([1_000, TICK_MS, 60_000, 3_600_000].map(discoveryTooOldSeconds)).toEqual([300, 300, 600, 36_000]);
+  });
+});

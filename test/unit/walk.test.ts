@@ -1,0 +1,249 @@
+import { describe, expect, it } from 'vitest';
+import type { Coverage, Range } from '../../src/domain/coverage.ts';
+import {
+  afterPage,
+  afterRefusedCursor,
+  claimForPass,
+  OVERLAP_MS,
+  type PageFacts,
+  requestWindow,
+  startWalk,
+  type Walk,
+  type WalkStep,
+  withSmallerPages,
+} from '../../src/domain/walk.ts';
+
+const CLAIM: Range = { fromMs: 1_000_000, toMs: 2_000_000 };
+const begun = startWalk('live', CLAIM, 2_001_000);
+const walkWith = (more: Partial<Walk>): Walk => ({ ...begun, ...more });
+const times = (count: number, fromMs = CLAIM.fromMs): number[] => Array.from({ length: count }, (_, n) => fromMs + n);
+const page = (timesMs: readonly number[], nextCursor?: string, entries = timesMs.length): PageFacts => ({
+  entries,
+  timesMs,
+  nextCursor,
+});
+const none: ReadonlySet<string> = new Set();
+const upTo = (toMs: number): Range => ({ fromMs: CLAIM.fromMs, toMs });
+const again = (claim: Range | undefined, walk: Partial<Walk> = {}): WalkStep => ({
+  kind: 'again',
+  claim,
+  walk: walkWith(claim === undefined ? walk : { claim: { fromMs: claim.toMs, toMs: CLAIM.toMs }, ...walk }),
+});
+const done: WalkStep = { kind: 'done', claim: CLAIM, assumed: false };
+
+describe('startWalk and requestWindow', () => {
+  it('asks for a second more at both ends than it will claim, and for the largest page', () => {
+    expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
+    expect(begun).toMatchObject({
+      cursor: undefined,
+      pages: 0,
+      entries: 0,
+      stalls: 0,
+      inOrder: true,
+      pageLimit: 1_000,
+    });
+  });
+});
+
+describe('afterPage', () => {
+  it.each<[string, Walk, PageFacts, WalkStep]>([
+    ['an empty page without a cursor is the end', begun, page([]), done],
+    ['a short page without a cursor is the end', begun, page(times(99)), done],
+    ['a page of 101 without a cursor is the end', begun, page(times(101)), done],
+    ['a short page is the end, whatever its order', begun, page([1_500_000, 1_400_000]), done],
+    ['a full page without a cursor is asked on from its last time', begun, page(times(1_000)), again(upTo(1_000_999))],
+    ['a page of 100 is taken for the cap', begun, page(times(100)), again(upTo(1_000_099))],
+    [
+      'a page as full as asked for keeps its size',
+      walkWith({ pageLimit: 15 }),
+      page(times(15)),
+      again(upTo(1_000_014), { pageLimit: 15 }),
+    ],
+    [
+      'a full page that got no further is asked again with another size',
+      begun,
+      page(Array(1_000).fill(CLAIM.fromMs)),
+      again(undefined, { pageLimit: 999, stalls: 1 }),
+    ],
+    [
+      'a page of 100 that got no further is asked again with a size below that',
+      begun,
+      page(Array(100).fill(CLAIM.fromMs)),
+      again(undefined, { pageLimit: 99, stalls: 1 }),
+    ],
+    [
+      'a full page out of order claims nothing',
+      begun,
+      page([...times(999), CLAIM.fromMs]),
+      again(undefined, { pageLimit: 999, stalls: 1 }),
+    ],
+    [
+      'a full page with a time far outside the window claims nothing',
+      begun,
+      page([...times(999), CLAIM.toMs + 3 * OVERLAP_MS]),
+      again(undefined, { pageLimit: 999, stalls: 1 }),
+    ],
+    [
+      'a full page without any valid time claims nothing',
+      begun,
+      page([], undefined, 1_000),
+      again(undefined, { pageLimit: 999, stalls: 1 }),
+    ],
+    ['a full page that passes the end is the end', begun, page([...times(999), CLAIM.toMs]), done],
+    [
+      'no progress for the third time is a failure',
+      walkWith({ stalls: 2 }),
+      page(Array(1_000).fill(CLAIM.fromMs)),
+      { kind: 'failed', fault: 'stalled', claim: undefined },
+    ],
+    [
+      'the smallest page cannot get smaller',
+      walkWith({ pageLimit: 1 }),
+      page([CLAIM.fromMs]),
+      again(undefined, { pageLimit: 1, stalls: 1 }),
+    ],
+    [
+      'progress after a stall forgets the stall',
+      walkWith({ stalls: 2, pageLimit: 998 }),
+      page(times(998)),
+      again(upTo(1_000_997), { pageLimit: 998 }),
+    ],
+    [
+      'a cursor is followed',
+      begun,
+      page(times(2), 'b'),
+      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 1, entries: 2, lastTimeMs: 1_000_001 }) },
+    ],
+    [
+      'an empty page with a fresh cursor is followed',
+      walkWith({ cursor: 'a', pages: 3, entries: 9, emptyPages: 4 }),
+      page([], 'b'),
+      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 4, entries: 9, emptyPages: 5 }) },
+    ],
+    [
+      'a page with entries ends the row of empty ones',
+      walkWith({ cursor: 'a', emptyPages: 200 }),
+      page([], 'b', 1),
+      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 1, entries: 1 }) },
+    ],
+    [
+      'too many empty pages in a row are a failure',
+      walkWith({ cursor: 'a', emptyPages: 200, lastTimeMs: 1_500_000 }),
+      page([], 'b'),
+      { kind: 'failed', fault: 'too_many_empty_pages', claim: upTo(1_500_000) },
+    ],
+    [
+      'its own cursor again is a failure, and claims up to the last time',
+      walkWith({ cursor: 'a' }),
+      page(times(5), 'a'),
+      { kind: 'failed', fault: 'cursor_repeated', claim: upTo(1_000_004) },
+    ],
+    [
+      'the end at a last page of a long walk',
+      walkWith({ cursor: 'z', pages: 9, entries: 9_000 }),
+      page(times(3)),
+      done,
+    ],
+  ])('%s', (_, walk, facts, expected) => {
+    expect(afterPage(walk, facts, none)).toEqual(expected);
+  });
+
+  it('notices a cursor that any earlier page of the run had', () => {
+    expect(afterPage(walkWith({ cursor: 'c' }), page(times(1), 'a'), new Set(['a', 'b', 'c']))).toMatchObject({
+      kind: 'failed',
+      fault: 'cursor_repeated',
+    });
+  });
+
+  it('remembers across pages that the order broke, and how far the walk has come', () => {
+    const first = afterPage(begun, page([1_000_005, 1_000_003], 'b'), none);
+    expect(first).toMatchObject({ kind: 'next', walk: { inOrder: false, lastTimeMs: 1_000_005 } });
+    if (first.kind !== 'next') return;
+    expect(afterPage(first.walk, page(times(1_000, 1_000_100)), none)).toMatchObject({
+      kind: 'again',
+      claim: undefined,
+    });
+  });
+
+  it('takes times in the overlap for in order, equal ones too', () => {
+    const edge = [CLAIM.fromMs - OVERLAP_MS, CLAIM.fromMs, CLAIM.fromMs, CLAIM.toMs, CLAIM.toMs + OVERLAP_MS];
+    expect(afterPage(begun, page(edge, 'b'), none)).toMatchObject({ walk: { inOrder: true } });
+  });
+});
+
+describe('afterRefusedCursor', () => {
+  const onePage = { cursor: 'a', pages: 1, entries: 5, lastTimeMs: CLAIM.fromMs + 4 };
+  it.each<[string, Walk, WalkStep]>([
+    ['asks on from the last time', walkWith(onePage), again(upTo(CLAIM.fromMs + 4))],
+    [
+      'asks the same again where that was no progress',
+      walkWith({ ...onePage, lastTimeMs: CLAIM.fromMs }),
+      again(undefined, { pageLimit: 999, stalls: 1 }),
+    ],
+    [
+      'takes the same short page with the same refusal for the end',
+      walkWith({ ...onePage, lastTimeMs: CLAIM.fromMs, stalls: 1 }),
+      { kind: 'done', claim: CLAIM, assumed: true },
+    ],
+    [
+      'takes an empty page with the same refusal for the end',
+      walkWith({ cursor: 'a', pages: 1, stalls: 1 }),
+      { kind: 'done', claim: CLAIM, assumed: true },
+    ],
+    [
+      'does not take a full page for the end',
+      walkWith({ ...onePage, entries: 1_000, lastTimeMs: CLAIM.fromMs, stalls: 1 }),
+      again(undefined, { pageLimit: 999, stalls: 2 }),
+    ],
+    [
+      'does not take a page of 100 for the end',
+      walkWith({ ...onePage, entries: 100, lastTimeMs: CLAIM.fromMs, stalls: 1 }),
+      again(undefined, { pageLimit: 999, stalls: 2 }),
+    ],
+    [
+      'does not take a page out of order for the end',
+      walkWith({ ...onePage, inOrder: false, stalls: 1 }),
+      again(undefined, { pageLimit: 999, stalls: 2 }),
+    ],
+    [
+      'fails at the third time without progress',
+      walkWith({ ...onePage, pages: 2, lastTimeMs: CLAIM.fromMs, stalls: 2 }),
+      { kind: 'failed', fault: 'stalled', claim: undefined },
+    ],
+    ['is the end where the walk had passed it', walkWith({ ...onePage, pages: 4, lastTimeMs: CLAIM.toMs }), done],
+  ])('%s', (_, walk, expected) => {
+    expect(afterRefusedCursor(walk)).toEqual(expected);
+  });
+});
+
+describe('withSmallerPages', () => {
+  it('goes down to pages of one entry, then gives up', () => {
+    const limits: number[] = [];
+    let walk: Walk | undefined = walkWith({ stalls: 2 });
+    while (walk !== undefined) {
+      limits.push(walk.pageLimit);
+      const step: WalkStep | undefined = withSmallerPages(walk);
+      expect(step?.kind ?? 'again').toBe('again');
+      walk = step?.kind === 'again' ? step.walk : undefined;
+      expect(walk?.stalls ?? 0).toBe(0);
+    }
+    expect(limits).toEqual([1_000, 250, 62, 15, 3, 1]);
+  });
+
+  it('keeps what had been read, and drops the cursor, which was made for another size', () => {
+    const midway = walkWith({ cursor: 'c', pages: 3, entries: 9, lastTimeMs: 1_400_000 });
+    expect(withSmallerPages(midway)).toEqual(again(upTo(1_400_000), { pageLimit: 250 }));
+    expect(withSmallerPages({ ...midway, lastTimeMs: CLAIM.toMs + 1 })).toEqual(done);
+  });
+});
+
+describe('claimForPass', () => {
+  it.each<[string, number, Coverage]>([
+    ['all that is older than the delay', 1_000, [CLAIM]],
+    ['the part that is older than the delay', 501_000, [upTo(1_500_000)]],
+    ['nothing that is younger', 1_001_000, []],
+    ['nothing where all is much younger', 86_400_000, []],
+  ])('counts %s', (_, delayMs, expected) => {
+    expect(claimForPass(begun, CLAIM, delayMs)).toEqual(expected);
+  });
+});
