@@ -60,7 +60,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
        from api_budget where credential = $1`,
       [fingerprint, toleranceMs],
     );
-    const row = rows[0] ?? { blocked_ms: 0, spaced_ms: 0, blocked_because: null };
+    const row = rows[0] ?? { blocked_ms: 0, spaced_ms: -toleranceMs, blocked_because: null };
     if (row.blocked_ms > row.spaced_ms)
       return { waitMs: row.blocked_ms, because: row.blocked_because ?? 'retry_after' };
     return { waitMs: row.spaced_ms, because: 'budget' };
