@@ -61,7 +61,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
       [fingerprint, toleranceMs],
     );
     const row = rows[0] ?? { blocked_ms: 0, spaced_ms: -toleranceMs, blocked_because: null };
-    if (row.blocked_ms > row.spaced_ms)
+    if (row.blocked_ms > Math.max(0, row.spaced_ms))
       return { waitMs: row.blocked_ms, because: row.blocked_because ?? 'retry_after' };
     return { waitMs: row.spaced_ms, because: 'budget' };
   };
