@@ -24,7 +24,10 @@ export const recordListing = async (
        select id, name, parent_id, managed_by, create_time, meta, profile,
          case when profile is not null then clock_timestamp() end from found
        on conflict (id) do update set
-         name = coalesce(excluded.name, o.name), parent_id = excluded.parent_id, managed_by = excluded.managed_by,
+         name = coalesce(excluded.name, o.name),
+         -- Without a name, nothing but the id is known: that it has no parent is not.
+         parent_id = case when excluded.name is null then o.parent_id else excluded.parent_id end,
+         managed_by = case when excluded.name is null then o.managed_by else excluded.managed_by end,
          create_time = coalesce(excluded.create_time, o.create_time), meta = coalesce(excluded.meta, o.meta),
          profile = coalesce(excluded.profile, o.profile),
          profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
@@ -32,8 +35,9 @@ export const recordListing = async (
          missed_listings = 0, last_seen_at = clock_timestamp()
        -- An idle organization's row is not rewritten at every listing.
        where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
-         or (o.name, o.parent_id, o.managed_by, o.meta) is distinct from
-            (coalesce(excluded.name, o.name), excluded.parent_id, excluded.managed_by, coalesce(excluded.meta, o.meta))
+         or (o.name, o.parent_id, o.managed_by) is distinct from (excluded.name, excluded.parent_id, excluded.managed_by)
+            and excluded.name is not null
+         or o.meta is distinct from coalesce(excluded.meta, o.meta)
          or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
          or o.profile is null and excluded.profile is not null),
      missed as (
@@ -48,7 +52,7 @@ export const recordListing = async (
        union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
          where f.name <> o.name
        union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
-         where f.parent_id is distinct from o.parent_id and $2
+         where f.parent_id is distinct from o.parent_id and f.name is not null
        union all select id, 'gone', null, null from missed where state = 'gone')
      insert into organization_changes (organization_id, change, old_value, new_value)
      select * from changes returning organization_id, change`,
