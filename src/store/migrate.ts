@@ -4,6 +4,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
+import { inTransaction } from './pool.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
 /** Any number that no other program is likely to lock. */
@@ -42,24 +43,16 @@ export const readSchemaState = async (pool: Pool): Promise<SchemaState> => {
  * Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here.
  */
 export const migrateDatabase = async (pool: Pool): Promise<SchemaState> => {
-  const client = await pool.connect();
-  try {
+  await inTransaction(pool, async (client) => {
     // drizzle's migrator takes no lock. A transaction-scoped lock on a connection of its own also holds behind a pooler
     // in transaction mode, where a session lock would be left on a connection that somebody else gets next.
-    await client.query('begin');
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await refuseUnsupportedServer(pool);
     const before = await readSchemaState(pool);
     refuseNewer(before);
     if (before.state !== 'current') await migrate(drizzle(pool), { migrationsFolder });
-    await client.query('commit');
-    return await readSchemaState(pool);
-  } catch (error) {
-    await client.query('rollback').catch(() => {});
-    throw error;
-  } finally {
-    client.release();
-  }
+  });
+  return await readSchemaState(pool);
 };
 
 /** Throws OrgtrailError `database_too_new` for a database that a later orgtrail has migrated. */
