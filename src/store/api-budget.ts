@@ -54,14 +54,14 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
 
   const waitTime = async (): Promise<{ waitMs: number; because: string }> => {
     const { rows } = await pool.query<{ blocked_ms: number; spaced_ms: number; blocked_because: string | null }>(
-      `select coalesce(nullif(extract(epoch from blocked_until - clock_timestamp()), '-infinity') * 1000, 0)::float8 as blocked_ms,
-         coalesce(nullif(extract(epoch from next_free_at - clock_timestamp()), '-infinity') * 1000, 0)::float8 - $2 as spaced_ms,
-         blocked_because
+      // No infinite time is subtracted: before version 17 that is an error.
+      `select extract(epoch from greatest(blocked_until, now()) - now())::float8 * 1000 as blocked_ms,
+         extract(epoch from greatest(next_free_at, now()) - now())::float8 * 1000 - $2 as spaced_ms, blocked_because
        from api_budget where credential = $1`,
       [fingerprint, toleranceMs],
     );
-    const row = rows[0] ?? { blocked_ms: 0, spaced_ms: 0, blocked_because: null };
-    if (row.blocked_ms > row.spaced_ms)
+    const row = rows[0] ?? { blocked_ms: 0, spaced_ms: -toleranceMs, blocked_because: null };
+    if (row.blocked_ms > Math.max(0, row.spaced_ms))
       return { waitMs: row.blocked_ms, because: row.blocked_because ?? 'retry_after' };
     return { waitMs: row.spaced_ms, because: 'budget' };
   };

@@ -1,4 +1,4 @@
-import { jsonbDefects, MAX_ID_LENGTH, textDefects } from '../domain/entry.ts';
+import { jsonbDefects, textDefects } from '../domain/entry.ts';
 
 /** Every entry is plain: PostgreSQL takes the array's exact text apart and reads each entry once. */
 const plainPage = `
@@ -85,7 +85,7 @@ claim as (
   on conflict (source_kind, source_id, filter_hash, pass) do update set ranges = c.ranges + excluded.ranges),
 page as materialized (
   select n, raw, j, defects,
-    coalesce(case when length(known_id) > ${MAX_ID_LENGTH} then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
+    coalesce(case when 'id_too_long' = any(defects) then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
       else known_id end, case when defects is null then j ->> 'id' end,
       'sha256:' || encode(sha256(convert_to(case when defects && ${heldAsText} then raw #>> '{}' else raw::text end,
         'UTF8')), 'hex')) as id,

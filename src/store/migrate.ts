@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
+import { inTransaction } from './pool.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
 /** Any number that no other program is likely to lock. */
@@ -39,27 +40,17 @@ export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaSt
  * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait.
  * Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here.
  */
-export const migrateDatabase = async (pool: Pool): Promise<SchemaState> => {
-  const client = await pool.connect();
-  try {
+export const migrateDatabase = (pool: Pool): Promise<SchemaState> =>
+  inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
-    await client.query('begin');
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await refuseUnsupportedServer(client);
     const before = await readSchemaState(client);
     refuseNewer(before);
     if (before.state !== 'current') await applyMissing(client, before.newest);
-    const after = await readSchemaState(client);
-    await client.query('commit');
-    return after;
-  } catch (error) {
-    await client.query('rollback').catch(() => {});
-    throw error;
-  } finally {
-    client.release();
-  }
-};
+    return await readSchemaState(client);
+  });
 
 const applyMissing = async (client: PoolClient, newest: number): Promise<void> => {
   await client.query('create schema if not exists drizzle');

@@ -2,9 +2,53 @@ import type { Pool } from 'pg';
 import { toJsonbText } from '../domain/entry.ts';
 import { parseInstantMs } from '../domain/instant.ts';
 import type { FoundOrganization, OrganizationChange } from '../domain/source.ts';
+import { inTransaction } from './pool.ts';
 
 /** From the second complete listing in a row that does not name it, an organization is gone. */
 const LISTINGS_UNTIL_GONE = 2;
+
+/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the number of misses that makes one gone. */
+const recordStatement = `
+with found as materialized (
+  select * from jsonb_to_recordset($1::jsonb)
+    as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
+upserted as (
+  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at)
+  select id, name, parent_id, managed_by, create_time, meta, profile,
+    case when profile is not null then clock_timestamp() end from found
+  on conflict (id) do update set
+    name = coalesce(excluded.name, o.name),
+    -- Without a name, nothing but the id is known: that it has no parent is not.
+    parent_id = case when excluded.name is null then o.parent_id else excluded.parent_id end,
+    managed_by = case when excluded.name is null then o.managed_by else excluded.managed_by end,
+    create_time = coalesce(excluded.create_time, o.create_time), meta = coalesce(excluded.meta, o.meta),
+    profile = coalesce(excluded.profile, o.profile),
+    profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
+    state = case o.state when 'gone' then 'active' else o.state end,
+    missed_listings = 0, last_seen_at = clock_timestamp()
+  -- An idle organization's row is not rewritten at every listing.
+  where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
+    or (o.name, o.parent_id, o.managed_by) is distinct from (excluded.name, excluded.parent_id, excluded.managed_by)
+       and excluded.name is not null
+    or o.meta is distinct from coalesce(excluded.meta, o.meta)
+    or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
+    or o.profile is null and excluded.profile is not null),
+missed as (
+  update organizations o set missed_listings = missed_listings + 1,
+    state = case when missed_listings + 1 >= $4 then 'gone' else state end
+  where $2 and state <> 'gone' and ($3::text[] is null or id = any($3))
+    and not exists (select from found f where f.id = o.id)
+  returning id, state),
+changes (organization_id, change, old_value, new_value) as (
+  select f.id, 'appeared', null, f.name from found f where not exists (select from organizations o where o.id = f.id)
+  union all select f.id, 'restored', null, null from found f join organizations o using (id) where o.state = 'gone'
+  union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
+    where f.name <> o.name
+  union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
+    where f.parent_id is distinct from o.parent_id and f.name is not null
+  union all select id, 'gone', null, null from missed where state = 'gone')
+insert into organization_changes (organization_id, change, old_value, new_value)
+select * from changes returning organization_id, change`;
 
 /**
  * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
@@ -15,47 +59,20 @@ export const recordListing = async (
   found: readonly FoundOrganization[],
   options: { readonly complete: boolean; readonly within: readonly string[] | undefined },
 ): Promise<readonly OrganizationChange[]> => {
-  const { rows } = await pool.query<{ organization_id: string; change: OrganizationChange['change'] }>(
-    `with found as materialized (
-       select * from jsonb_to_recordset($1::jsonb)
-         as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
-     upserted as (
-       insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at)
-       select id, name, parent_id, managed_by, create_time, meta, profile,
-         case when profile is not null then clock_timestamp() end from found
-       on conflict (id) do update set
-         name = coalesce(excluded.name, o.name), parent_id = excluded.parent_id, managed_by = excluded.managed_by,
-         create_time = coalesce(excluded.create_time, o.create_time), meta = coalesce(excluded.meta, o.meta),
-         profile = coalesce(excluded.profile, o.profile),
-         profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
-         state = case o.state when 'gone' then 'active' else o.state end,
-         missed_listings = 0, last_seen_at = clock_timestamp()
-       -- An idle organization's row is not rewritten at every listing.
-       where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
-         or (o.name, o.parent_id, o.managed_by, o.meta) is distinct from
-            (coalesce(excluded.name, o.name), excluded.parent_id, excluded.managed_by, coalesce(excluded.meta, o.meta))
-         or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
-         or o.profile is null and excluded.profile is not null),
-     missed as (
-       update organizations o set missed_listings = missed_listings + 1,
-         state = case when missed_listings + 1 >= $4 then 'gone' else state end
-       where $2 and state <> 'gone' and ($3::text[] is null or id = any($3))
-         and not exists (select from found f where f.id = o.id)
-       returning id, state),
-     changes (organization_id, change, old_value, new_value) as (
-       select f.id, 'appeared', null, f.name from found f where not exists (select from organizations o where o.id = f.id)
-       union all select f.id, 'restored', null, null from found f join organizations o using (id) where o.state = 'gone'
-       union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
-         where f.name <> o.name
-       union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
-         where f.parent_id is distinct from o.parent_id and $2
-       union all select id, 'gone', null, null from missed where state = 'gone')
-     insert into organization_changes (organization_id, change, old_value, new_value)
-     select * from changes returning organization_id, change`,
-    [toRows(found), options.complete, options.within ?? null, LISTINGS_UNTIL_GONE],
-  );
+  const parameters = [toRows(found), options.complete, options.within ?? null, LISTINGS_UNTIL_GONE];
+  const rows = await inTransaction(pool, async (client) => {
+    // Replicas list at the same moments: one after the other, each sees what the one before it changed.
+    await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))");
+    const result = await client.query<ChangeRow>(recordStatement, parameters);
+    return result.rows;
+  });
   return rows.map((row) => ({ organizationId: row.organization_id, change: row.change }));
 };
+
+interface ChangeRow {
+  readonly organization_id: string;
+  readonly change: OrganizationChange['change'];
+}
 
 const toRows = (found: readonly FoundOrganization[]): string =>
   toJsonbText(

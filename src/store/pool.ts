@@ -1,4 +1,4 @@
-import { Pool } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 
 /** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
@@ -18,6 +18,29 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
   });
   pool.on('error', onIdleError);
   return pool;
+};
+
+/** Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. */
+export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => Promise<T>): Promise<T> => {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  // A connection that breaks also fails its statement; without a listener it would end the process as well.
+  client.on('error', onError);
+  try {
+    await client.query('begin');
+    const result = await run(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(onError);
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
 };
 
 /** Throws OrgtrailError `database_unreachable` (exit 4), with the server's own words and without the password. */
