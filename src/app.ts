@@ -30,8 +30,16 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable` after `patienceMs`. */
-export const openDatabase = async (config: Config, logger: Logger, patienceMs = 0): Promise<Database> => {
+/**
+ * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable` after `patienceMs`,
+ * and the reason of `signal` where that aborts the waiting.
+ */
+export const openDatabase = async (
+  config: Config,
+  logger: Logger,
+  patienceMs = 0,
+  signal?: AbortSignal,
+): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
     server = await startEmbeddedServer(config.dataDir);
@@ -47,7 +55,7 @@ export const openDatabase = async (config: Config, logger: Logger, patienceMs = 
     await server?.stop();
   };
   try {
-    await waitUntilReachable(pool, url, patienceMs, logger);
+    await waitUntilReachable(pool, url, { patienceMs, signal, logger });
   } catch (error) {
     await close();
     throw error;
@@ -55,7 +63,14 @@ export const openDatabase = async (config: Config, logger: Logger, patienceMs = 
   return { pool, url, close };
 };
 
-const waitUntilReachable = async (pool: Pool, url: string, patienceMs: number, logger: Logger): Promise<void> => {
+interface Waiting {
+  readonly patienceMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly logger: Logger;
+}
+
+const waitUntilReachable = async (pool: Pool, url: string, waiting: Waiting): Promise<void> => {
+  const { patienceMs, signal, logger } = waiting;
   const giveUpAt = performance.now() + patienceMs;
   for (;;) {
     try {
@@ -63,7 +78,7 @@ const waitUntilReachable = async (pool: Pool, url: string, patienceMs: number, l
     } catch (error) {
       if (performance.now() >= giveUpAt) throw error;
       logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
-      await sleep(1_000);
+      await sleep(1_000, undefined, signal === undefined ? {} : { signal });
     }
   }
 };
@@ -84,6 +99,8 @@ export interface AppOptions {
   readonly observer?: SyncObserver;
   /** How long to wait for a database that does not answer yet. */
   readonly databasePatienceMs?: number;
+  /** Ends that waiting. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
@@ -91,7 +108,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { logger, metrics } = options;
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
   for (const warning of config.warnings) logger.warn(warning);
-  const database = await openDatabase(config, logger, options.databasePatienceMs);
+  const database = await openDatabase(config, logger, options.databasePatienceMs, options.signal);
   try {
     await migrateDatabase(database.pool);
   } catch (error) {

@@ -32,7 +32,7 @@ export const runVerb = (context: VerbContext): Command =>
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
-      const daemon = await startDaemon(config, logger);
+      const daemon = await startDaemon(config, logger, {}, context.signal);
       await aborted(context.signal);
       logger.info('stopping');
       await daemon.stop();
@@ -47,10 +47,16 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts everything in order: database, schema, HTTP, scheduler. Used by `run` and by `demo`. */
-export const startDaemon = async (config: Config, logger: Logger, observer: SyncObserver = {}): Promise<Daemon> => {
+/** Starts everything in order: database, schema, HTTP, scheduler. `signal` ends the waiting for a database that does not
+ * answer. Used by `run` and by `demo`. */
+export const startDaemon = async (
+  config: Config,
+  logger: Logger,
+  observer: SyncObserver = {},
+  signal?: AbortSignal,
+): Promise<Daemon> => {
   const metrics = createMetrics(version);
-  const app = await openApp(config, { logger, metrics, observer, databasePatienceMs: DATABASE_PATIENCE_MS });
+  const app = await openApp(config, { logger, metrics, observer, databasePatienceMs: DATABASE_PATIENCE_MS, signal });
   const { pool } = app.database;
   const http = await startHttpServer({
     ...config.http,
@@ -65,12 +71,12 @@ export const startDaemon = async (config: Config, logger: Logger, observer: Sync
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
   const stop = new AbortController();
-  const { stopping, signal } = gracefulStop(stop.signal);
+  const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const scheduler = startScheduler(
     config.schedule,
     (interrupted) =>
       runCycle(app.sync, {
-        signal,
+        signal: hardStop,
         stopping,
         interrupted,
         retries: 0,
