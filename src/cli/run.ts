@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { type App, openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { OrgtrailError } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
@@ -72,16 +73,16 @@ export const startDaemon = async (
     metrics: () => metrics.scrape(app.metricsSource),
   }).catch(async (error: unknown) => {
     await app.close();
-    throw error;
+    throw cannotListen(error, config.http);
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
   const stop = new AbortController();
-  const { stopping, signal } = gracefulStop(stop.signal);
+  const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const scheduler = startScheduler(
     config.schedule,
     (interrupted) =>
       runCycle(app.sync, {
-        signal,
+        signal: hardStop,
         stopping,
         interrupted,
         retries: 0,
@@ -102,6 +103,15 @@ export const startDaemon = async (
       await app.close();
     },
   };
+};
+
+/** A port that is taken, or an address that is not this machine's, is for the operator to mend; anything else is a bug. */
+const cannotListen = (error: unknown, { host, port }: Config['http']): unknown => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
+  return new OrgtrailError('configuration', `health and metrics cannot listen on ${host} port ${port} (${code})`, {
+    hint: 'set ORGTRAIL_HTTP_PORT to a free port (0: any), and ORGTRAIL_HTTP_HOST to an address of this machine',
+  });
 };
 
 const aborted = (signal: AbortSignal): Promise<void> =>

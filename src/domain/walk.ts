@@ -99,11 +99,14 @@ export const afterPage = (before: Walk, page: PageFacts, seenCursors: ReadonlySe
 
 /**
  * Decides after Cloudflare refused the walk's cursor (400): it may have expired, or stood on a page that was the last.
- * The rest is asked for again by time. Where that brings the same short page with the same refusal, the page was the end.
+ * The rest is asked for again by time. Where that brings nothing later than what was read, and the same refusal, the short
+ * page was the end. (A stall alone proves nothing: it may have come of a page that was out of order.)
  */
 export const afterRefusedCursor = (walk: Walk): WalkStep => {
   const short = walk.pages === 1 && walk.entries < walk.pageLimit && walk.entries !== SUSPECTED_CAP;
-  if (short && walk.stalls > 0 && walk.inOrder) return { kind: 'done', claim: walk.claim, assumed: true };
+  if (short && walk.stalls > 0 && walk.inOrder && readSoFar(walk) === undefined) {
+    return { kind: 'done', claim: walk.claim, assumed: true };
+  }
   return beginAgain(walk);
 };
 

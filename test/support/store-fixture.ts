@@ -53,7 +53,7 @@ export const pageOf = (entries: readonly string[], cursor?: string): Page =>
   );
 
 /** The same page, as if it had to be read entry by entry. */
-export const asCareful = (page: Page): Page => ({ ...page, careful: page.carefully() });
+export const asCareful = (page: Page): Page => ({ ...page, plain: false });
 
 export const anyWalk = (cursor: string, more: Partial<Walk> = {}): Walk => ({
   ...startWalk('live', { fromMs: T0, toMs: T0 + 3_600_000 }, T0 + 3_600_000),

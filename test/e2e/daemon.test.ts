@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest';
+import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/orgtrail-process.ts';
+import { asAuditRequest, auditRequests, openWorld, type SyncWorld } from '../support/sync-world.ts';
+import { addressOf, byWayOf, startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+const PAGE = 20;
+
+/** One organization whose audit pages take their time, and a daemon that is in the middle of them. */
+const daemonInSlowPages = async (slowBodyMs: number): Promise<{ world: SyncWorld; daemon: OrgtrailProcess }> => {
+  const world = await openWorld({
+    ...{ organizations: 1, pageCap: PAGE },
+    faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs },
+  });
+  const thirdPage = Promise.withResolvers<void>();
+  const pagesBefore = slowBodyMs > 3_000 ? 1 : 3;
+  world.simulator.onRequest((record) => {
+    if (asAuditRequest(record) === undefined) return;
+    if (auditRequests(world.simulator).length >= pagesBefore) thirdPage.resolve();
+  });
+  const daemon = startOrgtrail(['run'], { ...world.env, ORGTRAIL_HTTP_PORT: '0' });
+  await thirdPage.promise;
+  return { world, daemon };
+};
+
+const timed = async <T>(work: Promise<T>): Promise<{ result: T; ms: number }> => {
+  const startMs = performance.now();
+  const result = await work;
+  return { result, ms: performance.now() - startMs };
+};
+
+// These take half a minute each: they begin first, and the others run beside them.
+describe.concurrent('what is waited for', () => {
+  test('sync exits 1 when a source fails and names it with the reason; the others are complete', async () => {
+    await using world = await openWorld();
+    const [refused] = world.simulator.summary().organizations;
+    world.simulator.setRefused(refused?.id ?? '', true);
+    const { code, stdout } = await runOrgtrail(['sync'], world.env);
+    expect(stdout).toMatch(/^400 new events of 3 organizations; the feed is at position 400$/m);
+    expect(stdout).toMatch(new RegExp(`^failed: ${refused?.id} \\(${refused?.name}\\): refused: .*403`, 'm'));
+    expect(code).toBe(1);
+  });
+
+  test('run with a database that is down waits for half a minute, then says what is wrong, exit 4', async () => {
+    const env = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', DATABASE_URL: 'postgres://x:secret-word@127.0.0.1:1/x' };
+    const daemon = startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: '0' });
+    const { result, ms } = await timed(daemon.ended);
+    expect(result).toBe(4);
+    expect(ms).toBeGreaterThan(29_000);
+    expect(daemon.stderr()).toMatch(
+      /^orgtrail: PostgreSQL at 127\.0\.0\.1:1\/x: .*ECONNREFUSED.*\nTry: check DATABASE_URL/,
+    );
+    expect(daemon.stdout() + daemon.stderr()).not.toContain('secret-word');
+  });
+});
+
+describe.concurrent('run, told to stop', () => {
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)(
+    '%s during a slow page: the page is finished and committed, no other begun, exit %i',
+    async (signal, code) => {
+      const { world, daemon } = await daemonInSlowPages(1_500);
+      await using _world = world;
+      const asked = auditRequests(world.simulator).length;
+      daemon.child.kill(signal);
+      const { result, ms } = await timed(daemon.ended);
+      expect(result, daemon.stderr()).toBe(code);
+      expect(ms).toBeLessThan(10_000);
+      expect(daemon.stdout()).toMatch(/"msg":"stopping"[\s\S]*"msg":"stopped"/);
+      expect(auditRequests(world.simulator)).toHaveLength(asked);
+      expect(await world.compare()).toMatchObject({ stored: asked * PAGE, extra: 0, positionsMissing: 0 });
+      const { rows } = await world.database.pool.query('select pages, lease_until from walks, sources');
+      expect(rows).toEqual([{ pages: asked, lease_until: null }]);
+    },
+  );
+
+  test('SIGTERM during a page that takes for ever: leaves within 10 s all the same', async () => {
+    const { world, daemon } = await daemonInSlowPages(60_000);
+    await using _world = world;
+    daemon.child.kill('SIGTERM');
+    const { result, ms } = await timed(daemon.ended);
+    expect(result).toBe(143);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  test('a second signal leaves at once', async () => {
+    const { world, daemon } = await daemonInSlowPages(60_000);
+    await using _world = world;
+    daemon.child.kill('SIGTERM');
+    await daemon.waitFor('"msg":"stopping"');
+    daemon.child.kill('SIGTERM');
+    const { result, ms } = await timed(daemon.ended);
+    expect(result).toBe(143);
+    expect(ms).toBeLessThan(2_000);
+  });
+});
+
+describe.concurrent('run and its database', () => {
+  test('down at start, and told to stop: leaves without waiting for it', async () => {
+    const env = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', DATABASE_URL: 'postgres://x@127.0.0.1:1/x' };
+    const daemon = startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: '0' });
+    await daemon.waitFor('waiting for the database');
+    daemon.child.kill('SIGTERM');
+    const { result, ms } = await timed(daemon.ended);
+    expect(result).toBe(143);
+    expect(ms).toBeLessThan(5_000);
+    expect(daemon.stderr()).toBe('');
+  });
+
+  test('up only after a while: the daemon goes on with it', async () => {
+    await using world = await openWorld();
+    await using proxy = await startTcpProxy(addressOf(world.database.url), { cut: true });
+    const env = { ...world.env, DATABASE_URL: byWayOf(proxy, world.database.url), ORGTRAIL_HTTP_PORT: '0' };
+    const daemon = startOrgtrail(['run'], env);
+    await daemon.waitFor('waiting for the database');
+    await proxy.restore();
+    await daemon.waitFor('orgtrail runs');
+    await until('all of it is stored', async () => (await world.compare()).missing === 0);
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended).toBe(143);
+  });
+
+  test('restarted under a running daemon: not ready meanwhile, then everything is read, once each', async () => {
+    await using world = await openWorld();
+    await using proxy = await startTcpProxy(addressOf(world.database.url));
+    const env = {
+      ...world.env,
+      ...{ DATABASE_URL: byWayOf(proxy, world.database.url), ORGTRAIL_SCHEDULE: '* * * * * *' },
+      ORGTRAIL_HTTP_PORT: '0',
+    };
+    const daemon = startOrgtrail(['run'], env);
+    await daemon.waitFor('orgtrail runs');
+    const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
+    const readiness = async () => (await fetch(`${url}/readyz`)).status;
+    await until('all of it is stored', async () => (await world.compare()).missing === 0);
+    await until('it is ready', async () => (await readiness()) === 200);
+
+    // As a server says goodbye that shuts down, and then is not there for a while.
+    await world.database.pool.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    await proxy.cut();
+    await daemon.waitFor('a cycle failed');
+    expect(await readiness()).toBe(503);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 25);
+    await proxy.restore();
+    await until('what came meanwhile is stored', async () => (await world.compare()).stored === 675);
+    await until('it is ready again', async () => (await readiness()) === 200);
+    await world.expectExactTruth();
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended, daemon.stderr()).toBe(143);
+    expect(daemon.stdout() + daemon.stderr()).not.toContain(world.env['CLOUDFLARE_API_TOKEN']);
+  });
+
+  test('a port that is taken: says so, and leaves nothing running', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    const port = new URL(world.simulator.baseUrl).port;
+    const daemon = startOrgtrail(['run'], { ...world.env, ORGTRAIL_HTTP_PORT: port });
+    expect(await daemon.ended).toBe(2);
+    expect(daemon.stderr()).toMatch(new RegExp(`port ${port} \\(EADDRINUSE\\)\\nTry: set ORGTRAIL_HTTP_PORT`));
+    expect(daemon.stderr()).not.toMatch(/\n\s+at /);
+  });
+});

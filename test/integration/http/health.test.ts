@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest';
+import { serve } from '../../support/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
+
+describe.concurrent('health over HTTP', () => {
+  test('not ready before the first listing, ready after it, and not again when the last one is too old', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run);
+    expect(await served.get('/livez')).toEqual({ code: 200, body: { status: 'ok' } });
+    expect(await served.get('/readyz')).toEqual({
+      code: 503,
+      body: { status: 'not ready', reasons: ['the organizations have not been listed yet'] },
+    });
+
+    await run.cycle();
+    expect(await served.get('/readyz')).toEqual({ code: 200, body: { status: 'ready', reasons: [] } });
+
+    await world.database.pool.query("update discovery set last_success_at = clock_timestamp() - interval '299 s'");
+    expect(await served.get('/readyz')).toMatchObject({ code: 200 });
+    await world.database.pool.query(
+      "update discovery set last_success_at = clock_timestamp() - interval '301 s', last_error = 'it was refused'",
+    );
+    expect(await served.get('/readyz')).toEqual({
+      code: 503,
+      body: { status: 'not ready', reasons: ['the organizations were last listed 301 s ago: it was refused'] },
+    });
+    expect(await served.get('/livez')).toMatchObject({ code: 200 });
+  });
+
+  test('a first listing that failed: not ready, and the reason says why', async () => {
+    await using world = await openWorld({ faults: { listing_403: 1 } });
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle().catch(() => {});
+    const { code, body } = await served.get('/readyz');
+    expect(code).toBe(503);
+    expect(body).toMatchObject({ reasons: [expect.stringMatching(/not been listed yet: .*403/)] });
+  });
+
+  test('a database that is gone: alive, not ready, no numbers, and no credential in any answer', async () => {
+    const world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    await world[Symbol.asyncDispose]();
+    expect(await served.get('/livez')).toMatchObject({ code: 200 });
+    expect(await served.get('/readyz')).toEqual({
+      code: 503,
+      body: { status: 'not ready', reasons: ['the database does not answer'] },
+    });
+    for (const path of ['/healthz', '/metrics', '/v1/status']) {
+      expect(await served.get(path)).toEqual({
+        code: 503,
+        body: { status: 'unavailable', reason: 'the database does not answer' },
+      });
+    }
+  });
+
+  test('a schema that is not current: not ready, and the reason says so', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
+    expect(await served.get('/readyz')).toEqual({
+      code: 503,
+      body: { status: 'not ready', reasons: ['the schema is outdated'] },
+    });
+    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at + 2');
+    expect(await served.get('/readyz')).toMatchObject({ code: 503, body: { reasons: ['the schema is newer'] } });
+  });
+
+  test('healthz names each source with its state: fresh, quiet, behind, failing, refused', async () => {
+    await using world = await openWorld({ organizations: 5, entries: 500 });
+    await using run = await world.open();
+    await using served = await serve(run);
+    const [fresh = '', quiet = '', behind = '', failing = '', refused = ''] = idsOf(world);
+    await run.cycle();
+    world.simulator.setRefused(refused, true);
+    world.simulator.faults.set({ expired_cursor: 0, html_ok: { organizationId: failing } });
+    world.simulator.setClockOffset(1_500);
+    expect((await run.cycle()).failed).toHaveLength(2);
+    const { pool } = world.database;
+    await pool.query("update sources set last_event_at = last_event_at - interval '25 h' where id = $1", [quiet]);
+    await pool.query(
+      `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '10 min', null)) where source_id = $1`,
+      [behind],
+    );
+    const { code, body } = await served.get('/healthz');
+    expect(code).toBe(200);
+    expect(body).toMatchObject({
+      status: 'failing',
+      feed_position: 500,
+      discovery: { organizations: 5, lastError: null },
+    });
+    const { sources } = body as { sources: { organization_id: string; state: string; lag_seconds: number }[] };
+    const states = Object.fromEntries(sources.map((source) => [source.organization_id, source.state]));
+    expect(states).toEqual({
+      [fresh]: 'fresh',
+      [quiet]: 'quiet',
+      [behind]: 'behind',
+      [failing]: 'failing',
+      [refused]: 'refused',
+    });
+    const of = (id: string) => sources.find((source) => source.organization_id === id);
+    expect(of(behind)?.lag_seconds).toBeGreaterThanOrEqual(600);
+    expect(of(fresh)?.lag_seconds).toBeLessThan(60);
+    expect(of(failing)).toMatchObject({ failures: 1, last_failure: 'unreadable', last_error: expect.any(String) });
+    expect(of(refused)).toMatchObject({ last_failure: 'refused', last_error: expect.stringContaining('403') });
+    expect(of(fresh)).not.toHaveProperty('last_error');
+
+    await pool.query('update sources set failures = 0');
+    expect(await served.get('/healthz')).toMatchObject({ body: { status: 'refused' } });
+  });
+
+  test('healthz of organizations that are all read says ok', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    expect(await served.get('/healthz')).toMatchObject({ code: 200, body: { status: 'ok', feed_position: 600 } });
+  });
+
+  test('an address that does not exist answers 404', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    await using run = await world.open();
+    await using served = await serve(run);
+    expect(await served.get('/v1/nothing')).toMatchObject({ code: 404 });
+  });
+});
+
+describe.concurrent('/v1/status', () => {
+  test('on loopback, without a token: open, and shows each source', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await run.cycle();
+    await using served = await serve(run);
+    const { code, body } = await served.get('/v1/status');
+    expect(code).toBe(200);
+    expect(body).toMatchObject({ version: '1.2.3', position: 600, discovery: { organizations: 3 } });
+    const { sources } = body as { sources: { organizationId: string; state: string }[] };
+    expect(sources.map(({ organizationId }) => organizationId).sort()).toEqual(idsOf(world).sort());
+    expect(sources.every(({ state }) => state === 'fresh')).toBe(true);
+    expect(JSON.stringify(body)).not.toContain('token-of-the-test');
+  });
+
+  test('outside loopback, without a token configured: closed, health and metrics open', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run, { host: '0.0.0.0' });
+    expect(await served.get('/v1/status')).toEqual({
+      code: 401,
+      body: { status: 'unauthorized', reason: expect.stringContaining('ORGTRAIL_FEED_TOKEN') },
+    });
+    for (const path of ['/livez', '/healthz']) expect(await served.get(path)).toMatchObject({ code: 200 });
+    expect(await served.text('/metrics')).toContain('orgtrail_build_info');
+  });
+
+  test.each(['0.0.0.0', '127.0.0.1'])('with a token configured (%s): only with that token', async (host) => {
+    const feedToken = 'feed-token-of-the-test';
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run, { host, feedToken });
+    for (const authorization of [
+      undefined,
+      'Bearer wrong-token-of-the-test',
+      `Bearer ${feedToken}x`,
+      'Bearer ',
+      feedToken,
+      `Basic ${feedToken}`,
+    ]) {
+      const answer = await served.get('/v1/status', authorization === undefined ? {} : { authorization });
+      expect(answer, authorization).toMatchObject({ code: 401 });
+      expect(JSON.stringify(answer)).not.toContain(feedToken);
+    }
+    expect(await served.get('/v1/status', { authorization: `Bearer ${feedToken}` })).toMatchObject({ code: 200 });
+    expect(await served.get('/v1/status', { authorization: `bearer ${feedToken}` })).toMatchObject({ code: 200 });
+    expect(await served.get('/healthz')).toMatchObject({ code: 200 });
+  });
+});

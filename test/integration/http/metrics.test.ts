@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import { serve } from '../../support/served.ts';
+import { auditRequests, openWorld } from '../../support/sync-world.ts';
+
+/** Samples by name and labels, as they are written: `name{label="value"}`. */
+const parse = (text: string): Map<string, number> => {
+  const samples = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const at = line.lastIndexOf(' ');
+    samples.set(line.slice(0, at), Number(line.slice(at + 1)));
+  }
+  return samples;
+};
+
+/** The contract: every metric, and its kind. */
+const contract = {
+  orgtrail_events_stored_total: 'counter',
+  orgtrail_entries_duplicate_total: 'counter',
+  orgtrail_entries_defective_total: 'counter',
+  orgtrail_entries_changed_total: 'counter',
+  orgtrail_event_lateness_seconds: 'histogram',
+  orgtrail_api_requests_total: 'counter',
+  orgtrail_api_request_duration_seconds: 'histogram',
+  orgtrail_api_throttled_seconds_total: 'counter',
+  orgtrail_api_budget_available: 'gauge',
+  orgtrail_page_commit_duration_seconds: 'histogram',
+  orgtrail_walks_total: 'counter',
+  orgtrail_organizations: 'gauge',
+  orgtrail_source_lag_seconds: 'gauge',
+  orgtrail_source_gap_seconds: 'gauge',
+  orgtrail_source_last_success_timestamp_seconds: 'gauge',
+  orgtrail_retention_slack_seconds: 'gauge',
+  orgtrail_lease_epochs_total: 'counter',
+  orgtrail_feed_position: 'gauge',
+  orgtrail_build_info: 'gauge',
+} as const;
+
+describe.concurrent('/metrics', () => {
+  test('has every metric of the contract, with help and kind, already before the first cycle', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await using served = await serve(run);
+    const text = await served.text('/metrics');
+    for (const [name, kind] of Object.entries(contract)) {
+      expect(text).toContain(`\n# TYPE ${name} ${kind}\n`);
+      expect(text).toMatch(new RegExp(`# HELP ${name} \\S.+\\n`));
+    }
+    const samples = parse(text);
+    expect(samples.get('orgtrail_feed_position')).toBe(0);
+    expect(samples.get('orgtrail_events_stored_total')).toBe(0);
+    expect(samples.get('orgtrail_api_budget_available')).toBeGreaterThan(0);
+  });
+
+  test('after a sync its values are those of the sync', async () => {
+    await using world = await openWorld({ faults: { html_ok: { count: 1, operation: 'audit' } } });
+    const [first = '', , refused = ''] = world.simulator.summary().organizations.map(({ id }) => id);
+    world.simulator.setRefused(refused, true);
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    const samples = parse(await served.text('/metrics'));
+    const value = (name: string) => samples.get(name);
+
+    expect(value('orgtrail_events_stored_total')).toBe(400);
+    expect(value('orgtrail_feed_position')).toBe(400);
+    expect(value('orgtrail_entries_duplicate_total')).toBe(0);
+    expect(value('orgtrail_entries_defective_total')).toBe(0);
+    expect(value('orgtrail_entries_changed_total')).toBe(0);
+    expect(value('orgtrail_event_lateness_seconds_count')).toBe(400);
+    expect(value('orgtrail_organizations{state="active"}')).toBe(2);
+    expect(value('orgtrail_organizations{state="refused"}')).toBe(1);
+    expect(value('orgtrail_organizations{state="gone"}')).toBe(0);
+
+    const pages = auditRequests(world.simulator);
+    const answered = (status: number) => pages.filter((page) => page.status === status).length;
+    const requests = (status: string) =>
+      value(`orgtrail_api_requests_total{endpoint="organization_audit_logs",status="${status}"}`);
+    expect(requests('200')).toBe(answered(200) - 1);
+    expect(requests('unreadable')).toBe(1);
+    expect(requests('403')).toBe(answered(403));
+    expect(value('orgtrail_api_requests_total{endpoint="organizations",status="200"}')).toBe(1);
+    expect(value('orgtrail_api_request_duration_seconds_count{endpoint="organization_audit_logs"}')).toBe(pages.length);
+    expect(value('orgtrail_page_commit_duration_seconds_count')).toBe(answered(200) - 1);
+    expect(value('orgtrail_walks_total{lane="live",result="done"}')).toBe(2);
+    expect(value('orgtrail_walks_total{lane="live",result="failed"}')).toBe(1);
+    expect(value('orgtrail_lease_epochs_total')).toBeGreaterThanOrEqual(3);
+
+    const of = (name: string, id: string) => value(`${name}{organization_id="${id}"}`) ?? Number.NaN;
+    expect(of('orgtrail_source_lag_seconds', first)).toBeLessThan(30);
+    expect(of('orgtrail_source_gap_seconds', first)).toBeLessThan(30);
+    expect(of('orgtrail_source_gap_seconds', refused)).toBeGreaterThan(2.9 * 86_400);
+    expect(of('orgtrail_source_last_success_timestamp_seconds', first)).toBeGreaterThan(Date.now() / 1_000 - 60);
+    expect(of('orgtrail_source_last_success_timestamp_seconds', refused)).toBeNaN();
+    // The gap of the refused one begins three days ago, and the retention ends 548 days ago.
+    expect(of('orgtrail_retention_slack_seconds', refused) / 86_400).toBeCloseTo(545, 1);
+    expect(of('orgtrail_retention_slack_seconds', first) / 86_400).toBeCloseTo(548, 1);
+    expect([...samples.keys()].filter((name) => name.startsWith('orgtrail_build_info{version="'))).toHaveLength(1);
+  });
+
+  test('an organization that is gone keeps no gauges, and counts as gone', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    expect(await served.text('/metrics')).toContain(`orgtrail_source_lag_seconds{organization_id="${id}"}`);
+    world.simulator.faults.set({ missing_organization: { count: 2 } });
+    await run.cycle();
+    await run.cycle();
+    const text = await served.text('/metrics');
+    expect(text).not.toContain(`organization_id="${id}"`);
+    expect(parse(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+  });
+
+  test('defects, duplicates and throttling are counted', async () => {
+    await using world = await openWorld({
+      faults: { defectRate: 0.3, duplicate_entries: 0.5, throttled: { count: 1 }, retryAfterSeconds: 1 },
+    });
+    await using run = await world.open();
+    await using served = await serve(run);
+    await run.cycle();
+    const samples = parse(await served.text('/metrics'));
+    const { rows } = await world.database.pool.query(
+      'select count(*)::integer as stored, count(defects)::integer as defective from audit_events',
+    );
+    expect(samples.get('orgtrail_events_stored_total')).toBe(rows[0].stored);
+    expect(samples.get('orgtrail_entries_defective_total')).toBe(rows[0].defective);
+    expect(samples.get('orgtrail_entries_duplicate_total')).toBeGreaterThan(0);
+    expect(samples.get('orgtrail_api_throttled_seconds_total')).toBeGreaterThan(0.5);
+  });
+});

@@ -1,0 +1,216 @@
+import { describe, expect, test } from 'vitest';
+import { ApiError } from '../../../src/errors.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../../support/sync-world.ts';
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
+
+const stateOf = async (world: SyncWorld, id: string): Promise<string> => {
+  const { rows } = await world.database.pool.query('select state from organizations where id = $1', [id]);
+  return rows[0]?.state;
+};
+
+const changesOf = async (world: SyncWorld, id: string): Promise<string[]> => {
+  const { rows } = await world.database.pool.query(
+    'select change from organization_changes where organization_id = $1 order by id',
+    [id],
+  );
+  return rows.map((row) => row.change);
+};
+
+const createOrganization = async (world: SyncWorld, name: string): Promise<string> => {
+  const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
+  const url = `${world.simulator.baseUrl}/organizations`;
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ name }) });
+  const { result } = (await response.json()) as { result: { id: string } };
+  return result.id;
+};
+
+describe.concurrent('organizations', () => {
+  test('a refused one (403) shows as refused, the others complete; restored, it completes too (invariant 10)', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    const [refused = '', ...others] = idsOf(world);
+    world.simulator.setRefused(refused, true);
+    const first = await run.cycle();
+    expect(first).toMatchObject({ sources: 3, failed: [{ id: refused }], finished: true });
+    expect(await world.compare()).toMatchObject({ missing: 200, stored: 400, extra: 0, positionsMissing: 0 });
+    expect(await stateOf(world, refused)).toBe('refused');
+    expect(await changesOf(world, refused)).toEqual(['appeared', 'refused']);
+    for (const other of others) expect(await stateOf(world, other)).toBe('active');
+
+    // Still refused: no news, and asked again only after its rest.
+    const asked = world.simulator.requestCount;
+    expect((await run.cycle()).failed).toHaveLength(1);
+    expect(auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId)).not.toContain(refused);
+    await world.endRests();
+    await run.cycle();
+    expect(await changesOf(world, refused)).toEqual(['appeared', 'refused']);
+
+    world.simulator.setRefused(refused, false);
+    await world.endRests();
+    expect((await run.cycle()).failed).toEqual([]);
+    expect(await stateOf(world, refused)).toBe('active');
+    expect(await changesOf(world, refused)).toEqual(['appeared', 'refused', 'restored']);
+    await world.expectExactTruth();
+  });
+
+  test('one refused in the middle of its walk goes on from the page it had', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    let pages = 0;
+    const id = idsOf(world)[0] ?? '';
+    await using run = await world.open(
+      { ORGTRAIL_CONCURRENCY: '1' },
+      {
+        pageCommitted: () => {
+          pages += 1;
+          if (pages === 3) world.simulator.setRefused(id, true);
+        },
+      },
+    );
+    expect((await run.cycle()).failed).toHaveLength(1);
+    const read = auditRequests(world.simulator).filter(({ status }) => status === 200);
+    world.simulator.setRefused(id, false);
+    await world.endRests();
+    const asked = world.simulator.requestCount;
+    await run.cycle();
+    const first = auditRequests(world.simulator, asked)[0];
+    expect(first?.cursor).not.toBeNull();
+    expect(read.map(({ path }) => path)).not.toContain(first?.path);
+    await world.expectExactTruth();
+  });
+
+  test('a single 403 (fault refused) is not the end: the next attempt completes', async () => {
+    await using world = await openWorld({ faults: { refused: { count: 1 } } });
+    await using run = await world.open();
+    expect((await run.cycle()).failed).toHaveLength(1);
+    await world.endRests();
+    expect((await run.cycle()).failed).toEqual([]);
+    expect(world.simulator.faults.fired()).toEqual({ refused: 1 });
+    await world.expectExactTruth();
+  });
+
+  test('a listing that is refused (403) fails a first cycle that knows nothing', async () => {
+    await using world = await openWorld({ faults: { listing_403: 1 } });
+    await using run = await world.open();
+    const failure = await run.cycle({ retries: 3 }).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ApiError);
+    expect(failure).toMatchObject({ failure: 'refused', status: 403 });
+    const { rows } = await world.database.pool.query('select last_error, last_success_at from discovery');
+    expect(rows).toEqual([{ last_error: expect.stringContaining('403'), last_success_at: null }]);
+  });
+
+  test('a listing that is refused later is reported, and what is known is pulled on', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await run.cycle();
+    world.simulator.faults.set({ listing_403: 1 });
+    for (const id of idsOf(world)) world.simulator.generate(id, 10);
+    world.simulator.setClockOffset(30_000);
+    // The first one learns what time it is by then from the pages: an answer that fails does not set the clock.
+    await run.cycle({ retries: 1 });
+    const report = await run.cycle({ retries: 1 });
+    expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: { failure: 'refused' } });
+    await world.expectExactTruth();
+  });
+
+  test('with ORGTRAIL_ORGANIZATIONS the refused listing is not needed: those named are pulled, and no others', async () => {
+    await using world = await openWorld({ faults: { listing_403: 1 } });
+    const [one = '', two = '', three = ''] = idsOf(world);
+    await using run = await world.open({ ORGTRAIL_ORGANIZATIONS: `${one},${three}` });
+    expect(await run.cycle()).toMatchObject({ sources: 2, failed: [], discoveryError: undefined });
+    expect(world.simulator.faults.fired().listing_403).toBeGreaterThan(0);
+    expect(new Set(auditRequests(world.simulator).map(({ organizationId }) => organizationId))).toEqual(
+      new Set([one, three]),
+    );
+    const { rows } = await world.database.pool.query('select name from organizations where id = any($1)', [
+      [one, three],
+    ]);
+    expect(rows.every((row) => row.name !== null)).toBe(true);
+    expect(await world.compare()).toMatchObject({ stored: 400, missing: 200, extra: 0, organizationsStored: 2 });
+
+    world.simulator.faults.set({ preset: 'none' });
+    await using all = await world.open();
+    await all.cycle();
+    expect(await changesOf(world, two)).toEqual(['appeared']);
+    await world.expectExactTruth();
+  });
+
+  test('one missing from one listing is not gone and is pulled on; from two it is gone; listed again it is restored', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 100 });
+    await using run = await world.open();
+    const [id = ''] = idsOf(world);
+    let seconds = 0;
+    const cycle = async (missing: boolean) => {
+      if (missing) world.simulator.faults.set({ missing_organization: { count: 1 } });
+      world.simulator.generate(id, 10);
+      seconds += 30;
+      world.simulator.setClockOffset(seconds * 1_000);
+      return await run.cycle();
+    };
+    await cycle(false);
+    expect(await cycle(true)).toMatchObject({ sources: 1, failed: [] });
+    await world.expectExactTruth();
+    await cycle(false);
+    expect(await changesOf(world, id), 'one listing between starts the count anew').toEqual(['appeared']);
+
+    await cycle(true);
+    expect(await stateOf(world, id)).toBe('active');
+    expect(await cycle(true)).toMatchObject({ sources: 0 });
+    expect(await stateOf(world, id)).toBe('gone');
+    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 3 });
+
+    expect(await cycle(false)).toMatchObject({ sources: 1, failed: [] });
+    expect(await changesOf(world, id)).toEqual(['appeared', 'gone', 'restored']);
+    await world.expectExactTruth();
+  });
+
+  test('a cycle that stands alone lists again until nothing new appears', async () => {
+    await using world = await openWorld({ faults: { missing_organization: { count: 1 } } });
+    await using run = await world.open();
+    expect(await run.cycle({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
+    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 1 });
+    await world.expectExactTruth();
+  });
+
+  test('new ones are found by the next listing, in pages, and renamed ones noticed', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await run.cycle();
+    const created = await createOrganization(world, 'Newcomer');
+    world.simulator.generate(created, 30);
+    world.simulator.setClockOffset(30_000);
+    expect(await run.cycle()).toMatchObject({ sources: 4, failed: [] });
+    expect(await changesOf(world, created)).toEqual(['appeared']);
+    await world.expectExactTruth();
+
+    const headers = { authorization: 'Bearer token-of-the-test', 'content-type': 'application/json' };
+    const body = JSON.stringify({ name: 'Renamed' });
+    await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'PUT', headers, body });
+    world.simulator.setClockOffset(60_000);
+    await run.cycle();
+    expect(await changesOf(world, created)).toEqual(['appeared', 'renamed']);
+    await world.expectExactTruth();
+  });
+
+  test('a page token that repeats is an error of the listing, and the organizations known are pulled on (invariant 9)', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    await run.cycle();
+    // One more than a page of the listing holds.
+    for (let made = 0; made < 1_000; made += 50) {
+      await Promise.all(Array.from({ length: 50 }, (_, n) => createOrganization(world, `Number ${made + n}`)));
+    }
+    for (const id of idsOf(world).slice(0, 3)) world.simulator.generate(id, 10);
+    world.simulator.setClockOffset(30_000);
+    world.simulator.faults.set({ repeated_page_token: 1 });
+    const report = await run.cycle();
+    expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: { failure: 'unreadable' } });
+    expect(String(report.discoveryError)).toContain('page token came twice');
+    expect(world.simulator.faults.fired().repeated_page_token).toBeGreaterThan(0);
+    expect(await world.compare()).toMatchObject({ stored: 630, extra: 0, positionsMissing: 0, organizationsStored: 3 });
+
+    world.simulator.faults.set({ preset: 'none' });
+    await run.cycle({ interrupted: () => true });
+    expect(await world.compare()).toMatchObject({ organizationsStored: 1_003 });
+  });
+});

@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync-world.ts';
+
+describe.concurrent('resumption', () => {
+  test('a cycle that is aborted in a long walk goes on from the persisted cursor: no page twice but the one in hand', async () => {
+    await using world = await openWorld({ organizations: 1, pageCap: 20 });
+    const abort = new AbortController();
+    let pages = 0;
+    {
+      await using first = await world.open(
+        {},
+        {
+          pageCommitted: () => {
+            pages += 1;
+            if (pages === 9) abort.abort(new Error('killed'));
+          },
+        },
+      );
+      await expect(first.cycle({ signal: abort.signal })).rejects.toThrow('killed');
+    }
+    const before = auditRequests(world.simulator);
+    const asked = world.simulator.requestCount;
+    await using second = await world.open();
+    expect(await second.cycle()).toMatchObject({ failed: [], finished: true });
+    const after = auditRequests(world.simulator, asked);
+    const paths = [...before, ...after].map(({ path }) => path);
+    expect(after[0]?.cursor, 'goes on from a cursor').not.toBeNull();
+    // The page that was on its way, and the one that was asked for ahead.
+    expect(paths.length - new Set(paths).size).toBeLessThanOrEqual(2);
+    expect(after[0]?.query.get('before')).toBe(before[0]?.query.get('before'));
+    await world.expectExactTruth();
+  });
+
+  test('a cursor that has expired by the restart: the walk goes on by time, and does not begin anew', async () => {
+    await using world = await openWorld({ organizations: 1, pageCap: 20 });
+    let pages = 0;
+    {
+      await using first = await world.open(
+        {},
+        {
+          pageCommitted: () => {
+            pages += 1;
+          },
+        },
+      );
+      await first.cycle({ stopping: () => pages >= 12 });
+    }
+    const read = (await world.compare()).stored;
+    expect(read).toBeGreaterThanOrEqual(200);
+    const asked = world.simulator.requestCount;
+    world.simulator.faults.set({ expired_cursor: { count: 1 } });
+    await using second = await world.open();
+    expect(await second.cycle()).toMatchObject({ failed: [], finished: true });
+    const [refused, again, ...others] = auditRequests(world.simulator, asked);
+    expect(refused).toMatchObject({ status: 400, cursor: expect.any(String) });
+    expect(again?.cursor).toBeNull();
+    expect(again?.sinceMs ?? 0).toBeGreaterThan((refused?.sinceMs ?? 0) + 1_000);
+    expect(again?.beforeMs).toBe(refused?.beforeMs);
+    expect(others.length).toBeLessThanOrEqual(Math.ceil((600 - read) / 20) + 3);
+    await world.expectExactTruth();
+  });
+
+  test('the page in hand is committed when the process is told to stop, and no further one begun', async () => {
+    await using world = await openWorld({ organizations: 1, pageCap: 20 });
+    let stopping = false;
+    let committed = 0;
+    await using run = await world.open(
+      {},
+      {
+        pageCommitted: (page) => {
+          committed += page.stored;
+        },
+      },
+    );
+    const stop = world.simulator.onRequest((record) => {
+      if (auditRequests(world.simulator).length === 3 && asAuditRequest(record) !== undefined) stopping = true;
+    });
+    const report = await run.cycle({ stopping: () => stopping });
+    stop();
+    expect(report.finished).toBe(false);
+    const asked = auditRequests(world.simulator);
+    expect(committed).toBe(asked.length * 20);
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+  });
+});
+
+describe.concurrent('each source for itself', () => {
+  test('one organization that never answers holds up nobody else (invariant 10)', async () => {
+    await using world = await openWorld();
+    const [hanging = '', ...others] = world.simulator.summary().organizations.map(({ id }) => id);
+    world.simulator.faults.set({ hung: { organizationId: hanging }, hangMs: 0 });
+    const settled = new Set<string>();
+    const abort = new AbortController();
+    const othersDone = Promise.withResolvers<void>();
+    await using run = await world.open(
+      {},
+      {
+        sourceSettled: ({ source }) => {
+          settled.add(source.id);
+          if (settled.size === 2) othersDone.resolve();
+        },
+      },
+    );
+    const cycle = run.cycle({ signal: abort.signal });
+    await othersDone.promise;
+    abort.abort(new Error('seen enough'));
+    await expect(cycle).rejects.toThrow('seen enough');
+    expect(settled).toEqual(new Set(others));
+    expect(await world.compare()).toMatchObject({ stored: 400, missing: 200, extra: 0 });
+
+    world.simulator.faults.set({ preset: 'none' });
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+  });
+
+  test('in the daemon a failing source rests, longer each time, and the others do not', async () => {
+    await using world = await openWorld();
+    const [failing = ''] = world.simulator.summary().organizations.map(({ id }) => id);
+    world.simulator.setRefused(failing, true);
+    await using run = await world.open();
+    const rest = async () => {
+      const { rows } = await world.database.pool.query<{ failures: number; seconds: number }>(
+        `select failures, extract(epoch from next_attempt_at - last_attempt_at)::float8 as seconds
+         from sources where id = $1`,
+        [failing],
+      );
+      return rows[0];
+    };
+    await run.cycle();
+    expect(await rest()).toMatchObject({ failures: 1 });
+    for (let failures = 1; failures <= 4; failures += 1) {
+      const fullSeconds = 5 * 2 ** (failures - 1);
+      const { seconds = 0 } = (await rest()) ?? {};
+      expect(seconds).toBeGreaterThan(fullSeconds * 0.74);
+      expect(seconds).toBeLessThan(fullSeconds + 0.5);
+
+      const asked = world.simulator.requestCount;
+      world.simulator.setClockOffset(failures * 20_000);
+      const resting = await run.cycle();
+      expect(resting.failed, 'resting counts as failed').toMatchObject([{ id: failing }]);
+      const organizations = auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
+      expect(organizations).toHaveLength(2);
+      expect(organizations).not.toContain(failing);
+      await world.endRests();
+      await run.cycle();
+    }
+    world.simulator.setRefused(failing, false);
+    await world.endRests();
+    await run.cycle();
+    expect(await rest()).toEqual({ failures: 0, seconds: null });
+    await world.expectExactTruth();
+  });
+
+  test('a tick in a long backfill: the live gaps of all sources are asked for before further backfill', async () => {
+    await using world = await openWorld({ historyMs: 90 * 86_400_000, entries: 6_000, pageCap: 10 });
+    const ids = world.simulator.summary().organizations.map(({ id }) => id);
+    const lanes: string[] = [];
+    await using run = await world.open(
+      { ORGTRAIL_HISTORY: '100d', ORGTRAIL_CONCURRENCY: '1' },
+      { pageCommitted: ({ lane }) => void lanes.push(lane) },
+    );
+    // The next tick is due as soon as the backfill is well under way.
+    const report = await run.cycle({ interrupted: () => lanes.filter((lane) => lane === 'backfill').length > 40 });
+    expect(report.finished).toBe(false);
+    for (const id of ids) world.simulator.generate(id, 15);
+    world.simulator.setClockOffset(30_000);
+
+    const asked = world.simulator.requestCount;
+    await run.cycle({ interrupted: () => lanes.filter((lane) => lane === 'backfill').length > 80 });
+    const newestMs = Date.now() - 60_000;
+    const order = auditRequests(world.simulator, asked).map(({ organizationId, beforeMs }) => ({
+      organizationId,
+      live: beforeMs > newestMs,
+    }));
+    const firstBackfill = order.findIndex(({ live }) => !live);
+    expect(firstBackfill).toBeGreaterThan(0);
+    const liveFirst = order.slice(0, firstBackfill).map(({ organizationId }) => organizationId);
+    expect(new Set(liveFirst)).toEqual(new Set(ids));
+    expect(order.slice(firstBackfill).filter(({ live }) => live)).toEqual([]);
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+  });
+
+  test('the next page is on its way before the last one has been committed', async () => {
+    await using world = await openWorld({ organizations: 1, pageCap: 100 });
+    const events: string[] = [];
+    await using run = await world.open({}, { pageCommitted: () => void events.push('committed') });
+    const askedTwice = Promise.withResolvers<void>();
+    world.simulator.onRequest((record) => {
+      if (asAuditRequest(record) !== undefined) events.push('asked');
+      if (events.length === 2) askedTwice.resolve();
+    });
+    // The commit of the first page waits for this lock, while the request for the second goes out.
+    const locker = await world.database.pool.connect();
+    await run.cycle({ interrupted: () => true });
+    await locker.query('begin');
+    await locker.query('lock table audit_events in share mode');
+    const cycle = run.cycle();
+    await Promise.race([askedTwice.promise, sleep(10_000)]);
+    expect(events).toEqual(['asked', 'asked']);
+    await locker.query('commit');
+    locker.release();
+    await cycle;
+    await world.expectExactTruth();
+  });
+});

@@ -1,0 +1,41 @@
+import { type HttpServer, startHttpServer } from '../../src/http/server.ts';
+import { readSchemaState } from '../../src/store/migrate.ts';
+import type { SyncRun } from './sync-world.ts';
+
+export interface Answer {
+  readonly code: number;
+  readonly body: unknown;
+}
+
+export interface Served extends AsyncDisposable {
+  readonly server: HttpServer;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  text(path: string): Promise<string>;
+}
+
+/** Health, metrics and status of an opened application, as `run` serves them, on a free port. */
+export const serve = async (
+  run: SyncRun,
+  options: { readonly host?: string; readonly feedToken?: string; readonly tickMs?: number } = {},
+): Promise<Served> => {
+  const server = await startHttpServer({
+    host: options.host ?? '127.0.0.1',
+    port: 0,
+    feedToken: options.feedToken,
+    tickMs: options.tickMs ?? 30_000,
+    version: '1.2.3',
+    status: run.app.status,
+    schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
+    metrics: () => run.metrics.scrape(run.app.metricsSource),
+  });
+  const base = server.url.replace('0.0.0.0', '127.0.0.1');
+  return {
+    server,
+    get: async (path, headers = {}) => {
+      const response = await fetch(`${base}${path}`, { headers });
+      return { code: response.status, body: await response.json() };
+    },
+    text: async (path) => await (await fetch(`${base}${path}`)).text(),
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+};

@@ -1,0 +1,153 @@
+import { Writable } from 'node:stream';
+import { expect } from 'vitest';
+import { type App, openApp, version } from '../../src/app.ts';
+import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import type { RequestRecord } from '../../src/simulator/request-log.ts';
+import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
+import { type CycleOptions, type CycleReport, runCycle } from '../../src/sync/cycle.ts';
+import type { SyncObserver } from '../../src/sync/ports.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+type Env = Readonly<Record<string, string>>;
+
+/** The application in this process, opened as `sync` and `run` open it. */
+export interface SyncRun extends AsyncDisposable {
+  readonly app: App;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  /** One cycle; without options to its end, each source tried once. */
+  cycle(options?: Partial<CycleOptions>): Promise<CycleReport>;
+  close(): Promise<void>;
+}
+
+/** A simulated Cloudflare and a database, and the application between them, as often as it is opened. */
+export interface SyncWorld extends AsyncDisposable {
+  readonly simulator: Simulator;
+  readonly database: TestDatabase;
+  readonly env: Env;
+  open(env?: Env, observer?: SyncObserver): Promise<SyncRun>;
+  /** What sources rest after a failure is over: their next attempt is due. */
+  endRests(): Promise<void>;
+  compare(): Promise<Comparison>;
+  /** Complete, once each, to the byte, without a hole in the positions. */
+  expectExactTruth(): Promise<Comparison>;
+}
+
+const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+
+/**
+ * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY and short
+ * enough for one walk each, in pages of 40.
+ */
+export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): Promise<SyncWorld> => {
+  const simulator = await startSimulator({
+    ...{ seed: 11, organizations: 3, entries: 600, distribution: 'uniform', pageCap: 40, budget: null },
+    ...{ historyMs: 2 * 86_400_000, startMs: Date.now() + (options.clockOffsetMs ?? 0) - 60_000 },
+    ...options,
+  });
+  const database = await createTestDatabase();
+  const wholeEnv = {
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: database.url,
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_HISTORY: '3d',
+    ORGTRAIL_CONCURRENCY: '2',
+    ...env,
+  };
+  const compare = () => compareWithTruth(database.pool, simulator);
+  return {
+    simulator,
+    database,
+    env: wholeEnv,
+    open: (more = {}, observer = {}) => openRun({ ...wholeEnv, ...more }, observer),
+    endRests: async () => {
+      await database.pool.query('update sources set next_attempt_at = null');
+    },
+    compare,
+    expectExactTruth: async () => {
+      const comparison = await compare();
+      expect(comparison).toMatchObject({ missing: 0, extra: 0, duplicates: 0, positionsMissing: 0 });
+      expect(comparison.stored).toBe(comparison.expected);
+      expect(comparison.organizationsStored).toBe(comparison.organizationsExpected);
+      return comparison;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await database.close();
+      await simulator.close();
+    },
+  };
+};
+
+const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
+  const config = loadConfig(env, { needsCredential: true, interactive: false });
+  const logger = createLogger({ level: 'silent', format: 'json', destination: silent, secrets: [] });
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics, observer });
+  let closed = false;
+  const close = async () => {
+    if (closed) return;
+    closed = true;
+    await app.close();
+  };
+  return {
+    app,
+    config,
+    metrics,
+    cycle: (options = {}) => runCycle(app.sync, { ...wholeCycle(), ...options }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+};
+
+const wholeCycle = (): CycleOptions => ({
+  signal: new AbortController().signal,
+  stopping: () => false,
+  interrupted: () => false,
+  retries: 0,
+  profiles: 0,
+});
+
+/** Cycles until one ends without a failure; what a failed source would rest is skipped. */
+export const cycleUntilClean = async (world: SyncWorld, run: SyncRun, most = 6): Promise<readonly CycleReport[]> => {
+  const reports: CycleReport[] = [];
+  while (reports.length < most) {
+    const report = await run.cycle();
+    reports.push(report);
+    if (report.failed.length === 0 && report.discoveryError === undefined && report.finished) return reports;
+    await world.endRests();
+  }
+  throw new Error(`still failing after ${most} cycles: ${JSON.stringify(reports.at(-1))}`);
+};
+
+/** A request for a page of an audit log, as the simulator saw it. */
+export interface AuditRequest extends RequestRecord {
+  readonly organizationId: string;
+  readonly query: URLSearchParams;
+  readonly sinceMs: number;
+  readonly beforeMs: number;
+  readonly cursor: string | null;
+}
+
+export const asAuditRequest = (record: RequestRecord): AuditRequest | undefined => {
+  const url = new URL(record.path, 'http://localhost');
+  const organizationId = /\/organizations\/([^/]+)\/logs\/audit$/.exec(url.pathname)?.[1];
+  if (organizationId === undefined) return undefined;
+  const query = url.searchParams;
+  const time = (name: string) => Date.parse(query.get(name) ?? '');
+  return {
+    ...{ ...record, organizationId, query, sinceMs: time('since'), beforeMs: time('before') },
+    cursor: query.get('cursor'),
+  };
+};
+
+/** All of them so far, oldest first; `from` skips those of before: pass an earlier `simulator.requestCount`. */
+export const auditRequests = (simulator: Simulator, from = 0): AuditRequest[] =>
+  simulator
+    .requests()
+    .slice(from)
+    .flatMap((record) => asAuditRequest(record) ?? []);
