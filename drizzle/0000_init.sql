@@ -88,6 +88,7 @@ create table walks (
   in_order boolean not null,
   page_limit integer not null,
   stalls integer not null,
+  stalled_entries bigint not null,
   primary key (source_kind, source_id, lane),
   foreign key (source_kind, source_id) references sources (kind, id)
 );

@@ -63,6 +63,8 @@ export interface SourceFailure {
   readonly failure: string;
   readonly message: string;
   readonly backoffMs: number;
+  /** In a row, this one included: what came further in between ends the row. */
+  readonly failures: number;
 }
 
 /** An organization as discovery found it; what the API did not send is undefined. */

@@ -32,8 +32,9 @@ export interface Walk {
   /** False once a time came that was earlier than one before it, or outside the window: then only the end counts. */
   readonly inOrder: boolean;
   readonly pageLimit: number;
-  /** How often in a row the walk had to begin again without having come any further. */
+  /** How often in a row the walk had to begin again without having come any further, and with how many entries. */
   readonly stalls: number;
+  readonly stalledEntries: number;
 }
 
 /** What the decision needs to know of a page. */
@@ -71,6 +72,7 @@ export const startWalk = (lane: Lane, claim: Range, startedAtMs: number): Walk =
   inOrder: true,
   pageLimit: MAX_PAGE_LIMIT,
   stalls: 0,
+  stalledEntries: 0,
 });
 
 /** The window as it is asked for. */
@@ -99,12 +101,13 @@ export const afterPage = (before: Walk, page: PageFacts, seenCursors: ReadonlySe
 
 /**
  * Decides after Cloudflare refused the walk's cursor (400): it may have expired, or stood on a page that was the last.
- * The rest is asked for again by time. Where that brings nothing later than what was read, and the same refusal, the short
- * page was the end. (A stall alone proves nothing: it may have come of a page that was out of order.)
+ * The rest is asked for again by time. Where that brings the same short page with nothing later, and the same refusal, it
+ * was the end. (A stall alone proves nothing: it may have come of a page that was out of order, or of an empty one.)
  */
 export const afterRefusedCursor = (walk: Walk): WalkStep => {
   const short = walk.pages === 1 && walk.entries < walk.pageLimit && walk.entries !== SUSPECTED_CAP;
-  if (short && walk.stalls > 0 && walk.inOrder && readSoFar(walk) === undefined) {
+  const same = walk.stalls > 0 && walk.entries > 0 && walk.entries === walk.stalledEntries;
+  if (short && same && walk.inOrder && readSoFar(walk) === undefined) {
     return { kind: 'done', claim: walk.claim, assumed: true };
   }
   return beginAgain(walk);
@@ -116,7 +119,7 @@ export const withSmallerPages = (walk: Walk): WalkStep | undefined => {
   if (walk.pageLimit <= 1) return undefined;
   const step = beginAgain({ ...walk, stalls: 0 });
   const pageLimit = Math.max(1, Math.floor(walk.pageLimit / 4));
-  return step.kind === 'again' ? { ...step, walk: { ...step.walk, pageLimit, stalls: 0 } } : step;
+  return step.kind === 'again' ? { ...step, walk: { ...step.walk, pageLimit, stalls: 0, stalledEntries: 0 } } : step;
 };
 
 /** What pass `delayMs` may count of a walk's claim: what was at least its delay old when the walk began. */
@@ -167,5 +170,9 @@ const beginAgain = (walk: Walk, fullAt = walk.pageLimit): WalkStep => {
   if (walk.stalls > 1) return { kind: 'failed', fault: 'stalled', claim: undefined };
   // Another page size moves the page's edge: a full page that was the end by chance is then not full.
   const pageLimit = Math.max(1, Math.min(walk.pageLimit, fullAt) - 1);
-  return { kind: 'again', claim: undefined, walk: { ...fresh, pageLimit, stalls: walk.stalls + 1 } };
+  return {
+    kind: 'again',
+    claim: undefined,
+    walk: { ...fresh, pageLimit, stalls: walk.stalls + 1, stalledEntries: walk.entries },
+  };
 };

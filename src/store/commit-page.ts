@@ -86,7 +86,7 @@ const run = async (
   if (walk !== undefined) {
     parameters.push(
       ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
-      ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls],
+      ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls, walk.stalledEntries],
     );
   }
   const text = commitStatements[form][walk === undefined ? 'ends' : 'goesOn'];

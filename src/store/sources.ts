@@ -28,6 +28,7 @@ interface WalkRow {
   readonly in_order: boolean;
   readonly page_limit: number;
   readonly stalls: number;
+  readonly stalled_entries: number;
 }
 
 /** A time as milliseconds since 1970. Exact: only whole milliseconds are ever stored here. */
@@ -44,7 +45,7 @@ const state = `
   coalesce((select json_agg(json_build_object('lane', w.lane, 'since', ${ms('w.since')}, 'before', ${ms('w.before')},
       'started_at', ${ms('w.started_at')}, 'cursor', w.cursor, 'pages', w.pages, 'empty_pages', w.empty_pages,
       'entries', w.entries, 'last_time', ${ms('w.last_time')}, 'in_order', w.in_order, 'page_limit', w.page_limit,
-      'stalls', w.stalls))
+      'stalls', w.stalls, 'stalled_entries', w.stalled_entries))
     from walks w
     where w.source_kind = s.kind and w.source_id = s.id and w.filter_hash = s.filter_hash), '[]') as walks`;
 
@@ -125,10 +126,10 @@ export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => 
 /** Notes that a walk of the source failed, and lets it rest. Does nothing where the lease has gone to somebody else. */
 export const recordFailure = async (pool: Pool, lease: Lease, failure: SourceFailure): Promise<void> => {
   await pool.query(
-    `update sources set failures = failures + 1, last_failure = $4, last_error = $5, last_attempt_at = clock_timestamp(),
+    `update sources set failures = $7, last_failure = $4, last_error = $5, last_attempt_at = clock_timestamp(),
        next_attempt_at = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
      where kind = $1 and id = $2 and lease_epoch = $3`,
-    [lease.kind, lease.id, lease.epoch, failure.failure, failure.message, failure.backoffMs],
+    [lease.kind, lease.id, lease.epoch, failure.failure, failure.message, failure.backoffMs, failure.failures],
   );
 };
 
@@ -178,4 +179,5 @@ const toWalk = (row: WalkRow): Walk => ({
   inOrder: row.in_order,
   pageLimit: row.page_limit,
   stalls: row.stalls,
+  stalledEntries: row.stalled_entries,
 });

@@ -160,7 +160,9 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
     return false;
   }
   turn.lease = result.lease;
-  turn.progress = advance(turn.progress, walk.lane, goesOn, claims);
+  // What brings nothing new is no success: a walk that stalls again and again rests longer each time.
+  const failures = result.stored > 0 || step.claim !== undefined ? 0 : turn.progress.failures;
+  turn.progress = { ...advance(turn.progress, walk.lane, goesOn, claims), failures };
   observer.pageCommitted?.({ ...result, source, lane: walk.lane, entries: page.entries });
   if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
     observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
@@ -177,16 +179,16 @@ const advance = (
   lane: Lane,
   walk: Walk | undefined,
   claims: readonly Coverage[],
-): SourceProgress => ({
-  failures: 0,
+): Omit<SourceProgress, 'failures'> => ({
   coverage: claims.map((ranges, pass) => ranges.reduce(addRange, progress.coverage[pass] ?? [])),
   openWalks: [...progress.openWalks.filter((open) => open.lane !== lane), ...(walk === undefined ? [] : [walk])],
 });
 
 const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Promise<TurnResult> => {
   const { context, source, lease } = turn;
-  const backoffMs = sourceBackoffMs(turn.progress.failures + 1, context.random());
-  const failure = { failure: error.failure, message: error.message, backoffMs };
+  const failures = turn.progress.failures + 1;
+  const backoffMs = sourceBackoffMs(failures, context.random());
+  const failure = { failure: error.failure, message: error.message, backoffMs, failures };
   await context.store.recordFailure(lease, failure);
   if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });

@@ -23,6 +23,7 @@ export const serve = async (
     port: 0,
     feedToken: options.feedToken,
     tickMs: options.tickMs ?? 30_000,
+    apiBudget: 1_000_000,
     version: '1.2.3',
     status: run.app.status,
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,

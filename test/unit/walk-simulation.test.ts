@@ -88,8 +88,7 @@ class SimulatedLog {
       endless: true,
       misplaced: walk.cursor === undefined,
       repeat: walk.cursor !== undefined,
-      // Behind a first page that is empty it would look like the end: walk.ts says that it guesses there.
-      expired: walk.cursor !== undefined && walk.entries > 0,
+      expired: walk.cursor !== undefined,
     };
     const fault = this.#faults.find(({ at, kind }) => at < this.requests && canHappen[kind]);
     this.#faults = this.#faults.filter((each) => each !== fault);

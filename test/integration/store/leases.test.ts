@@ -197,11 +197,11 @@ describe('invariant 7: leases', () => {
     const { pool } = database;
     const old = await newSource(pool, 'fails');
     const lease = await takeLease(pool, 'fails');
-    const failure = { failure: 'timeout', message: 'no bytes', backoffMs: 60_000 };
+    const failure = { failure: 'timeout', message: 'no bytes', backoffMs: 60_000, failures: 1 };
     await recordFailure(pool, old, failure);
     expect(await rowOf('fails')).toMatchObject({ failures: 0, last_failure: null, rests: null });
     await recordFailure(pool, lease, failure);
-    await recordFailure(pool, lease, failure);
+    await recordFailure(pool, lease, { ...failure, failures: 2 });
     expect(await rowOf('fails')).toMatchObject({
       failures: 2,
       last_failure: 'timeout',
