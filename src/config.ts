@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Credential } from './cloudflare/credential.ts';
 import { formatDuration, parseDurationMs } from './domain/duration.ts';
 import { type Filter, parseFilters } from './domain/filters.ts';
 import { parseDateOrInstantMs } from './domain/instant.ts';
 import { OrgtrailError } from './errors.ts';
+import { readCredential, secretNames, withSecretFiles } from './secret-settings.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
 
 /** Everything that the environment says, checked. Only `loadConfig` makes one. */
@@ -34,14 +34,6 @@ const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 export type LogLevel = (typeof logLevels)[number];
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-const secretNames = [
-  'CLOUDFLARE_API_TOKEN',
-  'CLOUDFLARE_API_KEY',
-  'CLOUDFLARE_EMAIL',
-  'DATABASE_URL',
-  'ORGTRAIL_FEED_TOKEN',
-] as const;
 
 const SHORTEST_SETTLE_MS = 1_000;
 const SMALLEST_BUDGET = 10;
@@ -81,6 +73,7 @@ const httpUrl = (text: string): string | undefined => {
 };
 
 const settleDelays = (text: string): number[] | undefined => {
+  if (text === 'none') return [];
   const delaysMs = list(text).map(parseDurationMs);
   const valid = delaysMs.every((delayMs, index) => {
     const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
@@ -112,7 +105,7 @@ const environmentSchema = z.object({
     tickIntervalMs(text) === undefined ? undefined : text,
   ),
   ORGTRAIL_HISTORY: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
-  ORGTRAIL_SETTLE: setting('10m,24h', 'growing durations of at least 1s such as "10m,24h", or nothing', settleDelays),
+  ORGTRAIL_SETTLE: setting('10m,24h', 'growing durations of at least 1s such as "10m,24h", or "none"', settleDelays),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
   ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
   ORGTRAIL_CONCURRENCY: wholeNumber('4', 1, 64),
@@ -176,48 +169,6 @@ const withoutEmpty = (environment: Environment): Record<string, string> =>
     Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''),
   );
 
-const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
-  const result = { ...env };
-  for (const name of secretNames) {
-    const file = env[`${name}_FILE`];
-    if (file === undefined) continue;
-    if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
-    // Not the path: it may be the secret itself, by mistake.
-    try {
-      const secret = readFileSync(file, 'utf8').trim();
-      if (secret === '') faults.push(`${name}_FILE: the file is empty`);
-      result[name] = secret;
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-      faults.push(`${name}_FILE: the file cannot be read${code}`);
-    }
-  }
-  return result;
-};
-
-const readCredential = (env: Record<string, string>, needed: boolean, faults: string[]): Credential | undefined => {
-  const token = env['CLOUDFLARE_API_TOKEN']?.trim();
-  const email = env['CLOUDFLARE_EMAIL']?.trim();
-  const key = env['CLOUDFLARE_API_KEY']?.trim();
-  for (const [name, value] of Object.entries({
-    CLOUDFLARE_API_TOKEN: token,
-    CLOUDFLARE_EMAIL: email,
-    CLOUDFLARE_API_KEY: key,
-  })) {
-    // The value itself is a secret: the fault names only the variable.
-    if (value !== undefined && !/^[\x21-\x7e]+$/.test(value))
-      faults.push(`${name} has spaces or control characters in it`);
-  }
-  if (token !== undefined && key !== undefined) {
-    faults.push('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: keep one way of authenticating');
-  }
-  if (token !== undefined) return { kind: 'token', token };
-  if (email !== undefined && key !== undefined) return { kind: 'key', email, key };
-  if (key !== undefined) faults.push('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL beside it');
-  else if (needed) faults.push('no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY');
-  return undefined;
-};
-
 const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number[]): string[] => {
   const warnings: string[] = [];
   const files = secretNames.map((name) => `${name}_FILE`);
@@ -230,7 +181,7 @@ const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number
   if (protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) {
     warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
   }
-  if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is empty: entries that arrive late will be missed');
+  if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;
   if (longest > 0 && longest < 60_000) {
     warnings.push(

@@ -46,9 +46,6 @@ export const addRange = (covered: Coverage, added: Range): Coverage => {
   return [...result, { fromMs, toMs }].sort((a, b) => a.fromMs - b.fromMs);
 };
 
-export const totalMs = (ranges: readonly Range[]): number =>
-  ranges.reduce((sum, range) => sum + (range.toMs - range.fromMs), 0);
-
 /** The literal that PostgreSQL reads as a `tstzmultirange`. */
 export const toMultirange = (ranges: readonly Range[]): string =>
   `{${ranges

@@ -26,7 +26,11 @@ export const startScheduler = (schedule: string, runCycle: RunCycle, onError: (e
     running = (async () => {
       while (due && !stopped) {
         due = false;
-        await runCycle(() => due || stopped).catch(onError);
+        try {
+          await runCycle(() => due || stopped);
+        } catch (error) {
+          onError(error);
+        }
       }
       busy = false;
     })();

@@ -152,7 +152,7 @@ describe('warnings', () => {
     ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
     ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
     ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
-    ['no settle pass', { ORGTRAIL_SETTLE: ' ' }, /^ORGTRAIL_SETTLE is empty/],
+    ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
     ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
   ])('are given for %s', (_, environment, expected) => {
     expect(load(environment).warnings).toEqual([expect.stringMatching(expected)]);
