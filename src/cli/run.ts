@@ -11,6 +11,7 @@ import { runCycle } from '../sync/cycle.ts';
 import { PROFILES_PER_CYCLE } from '../sync/discover.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { startScheduler } from '../sync/scheduler.ts';
+import { Stragglers } from '../sync/stragglers.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -78,6 +79,7 @@ export const startDaemon = async (
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
   const stop = new AbortController();
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
+  const stragglers = new Stragglers();
   const scheduler = startScheduler(
     config.schedule,
     (interrupted) =>
@@ -87,6 +89,7 @@ export const startDaemon = async (
         interrupted,
         retries: 0,
         profiles: PROFILES_PER_CYCLE,
+        stragglers,
       }),
     (error) => {
       if (!stopping())
@@ -99,6 +102,7 @@ export const startDaemon = async (
     stop: async () => {
       stop.abort();
       await scheduler.stop();
+      await stragglers.allOver();
       await http.close();
       await app.close();
     },

@@ -11,7 +11,7 @@ export interface Scheduler {
 
 /**
  * Ticks by a cron pattern with seconds; the first cycle begins at once. Cycles never overlap: a tick that comes while one
- * runs asks it to end between two turns and then runs the next, so that a long backfill never holds up the live tail.
+ * runs asks it to end between two pages and then runs the next, so that a long backfill never holds up the live tail.
  * `onError` hears of cycles that failed as a whole (database or network away); the next tick tries again.
  */
 export const startScheduler = (schedule: string, runCycle: RunCycle, onError: (error: unknown) => void): Scheduler => {

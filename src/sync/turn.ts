@@ -23,7 +23,7 @@ export interface TurnOptions {
   readonly maxPages: number;
   /** Aborts at once what is under way. */
   readonly signal: AbortSignal;
-  /** True once no further page should be begun; the page in hand is still committed. */
+  /** True once no further page should be begun (shutdown, or the next tick is due); the page in hand is still committed. */
   readonly stopping: () => boolean;
 }
 

@@ -118,7 +118,7 @@ describe('sync_status', () => {
     const walk = anyWalk('b', { lane: 'backfill', pages: 4, entries: 5_000_000_000 });
     const second = await commit(pool, first.lease, [], { lane: 'backfill', walk });
     if (second.kind !== 'committed') throw new Error('fenced');
-    await recordFailure(pool, second.lease, { failure: 'server', message: '502', backoffMs: 1_000 });
+    await recordFailure(pool, second.lease, { failure: 'server', message: '502', backoffMs: 1_000, failures: 1 });
     expect(await statusOf('busy')).toMatchObject({
       open_walks: 2,
       walking_pages: 7,

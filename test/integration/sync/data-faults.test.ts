@@ -45,6 +45,10 @@ describe.concurrent('faults of the data', () => {
     );
     expect(defective.reduce((a, b) => a + b, 0)).toBe(rows[0].defective);
     expect(rows[0].kinds).toBeGreaterThanOrEqual(8);
+    const unsaid = await world.database.pool.query(
+      "select id from audit_events where defects is null and (id like 'sha256:%' or action_time = '-infinity')",
+    );
+    expect(unsaid.rows).toEqual([]);
     // The view must give every row, defective or not.
     const view = await world.database.pool.query(
       'select count(payload)::integer, count(*)::integer as all from audit_history',

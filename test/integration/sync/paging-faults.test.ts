@@ -143,6 +143,17 @@ describe.concurrent('faults of paging', () => {
     await world.expectExactTruth();
   });
 
+  test('a page out of order whose cursor is refused twice is not taken for the end', async () => {
+    await using world = await openWorld({
+      organizations: 1,
+      faults: { shuffled_page: { count: 1 }, expired_cursor: { count: 2 } },
+    });
+    await using run = await world.open();
+    await cycleUntilClean(world, run);
+    expect(world.simulator.faults.fired()).toEqual({ shuffled_page: 1, expired_cursor: 2 });
+    await world.expectExactTruth();
+  });
+
   test('empty pages without end fail the walk instead of going on for ever (invariant 9)', async () => {
     await using world = await openWorld({ organizations: 1, faults: { empty_middle_page: 1 } });
     const failures: string[] = [];

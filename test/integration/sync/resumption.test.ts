@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { startScheduler } from '../../../src/sync/scheduler.ts';
+import { Stragglers } from '../../../src/sync/stragglers.ts';
 import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync-world.ts';
 
 describe.concurrent('resumption', () => {
@@ -111,6 +113,46 @@ describe.concurrent('each source for itself', () => {
     expect(await world.compare()).toMatchObject({ stored: 400, missing: 200, extra: 0 });
 
     world.simulator.faults.set({ preset: 'none' });
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+  });
+
+  test('in the daemon, one that hangs does not hold up the next ticks of the others (invariant 10)', async () => {
+    await using world = await openWorld({ organizations: 4, entries: 400 });
+    const [hanging = '', ...others] = world.simulator.summary().organizations.map(({ id }) => id);
+    const stop = new AbortController();
+    let ticks = 0;
+    const fifthTick = Promise.withResolvers<void>();
+    await using run = await world.open(
+      { ORGTRAIL_CONCURRENCY: '3' },
+      {
+        cyclePlanned: () => {
+          ticks += 1;
+          if (!stop.signal.aborted) for (const id of others) world.simulator.generate(id, 5);
+          if (ticks === 5) fifthTick.resolve();
+        },
+      },
+    );
+    world.simulator.faults.set({ hung: { organizationId: hanging }, hangMs: 0 });
+    const stragglers = new Stragglers();
+    const scheduler = startScheduler(
+      '* * * * * *',
+      (interrupted) => run.cycle({ interrupted, stragglers, signal: stop.signal, stopping: () => stop.signal.aborted }),
+      () => {},
+    );
+    await fifthTick.promise;
+    expect(stragglers.size).toBe(1);
+    const asked = auditRequests(world.simulator).filter(({ organizationId }) => organizationId === hanging);
+    expect(asked).toHaveLength(1);
+    expect((await world.compare()).stored, 'what came in since the first tick').toBeGreaterThan(300);
+    stop.abort(new Error('seen enough'));
+    await scheduler.stop();
+    await stragglers.allOver();
+    expect(stragglers.size).toBe(0);
+
+    world.simulator.faults.set({ preset: 'none' });
+    world.simulator.setClockOffset(30_000);
+    await world.endRests();
     await cycleUntilClean(world, run);
     await world.expectExactTruth();
   });
