@@ -45,9 +45,9 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordAccess: (organizationId, access) => recordAccess(pool, organizationId, access),
     recordListing: (found, complete) => recordListing(pool, found, { complete, within: organizationIds }),
     recordDiscovery: (result) => recordDiscovery(pool, result),
-    syncSources: async (horizonMs) => {
+    syncSources: async (horizonMs, oldestMs = horizonMs) => {
       if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {
-        await createPartitions(pool, horizonMs);
+        await createPartitions(pool, Math.min(horizonMs, oldestMs));
         partitionsCheckedAtMs = performance.now();
       }
       await syncSources(pool, filterHash, horizonMs);

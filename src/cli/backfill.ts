@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
-import { syncOnce } from './sync.ts';
+import { runSync } from './sync.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `
@@ -31,11 +31,11 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
       const sinceMs = readTime('--since', options.since);
       const untilMs = readTime('--before', options.before);
       if (untilMs <= sinceMs) throw new OrgtrailError('usage', '--before must be later than --since');
-      const outcome = await syncOnce(context, {
+      const outcome = await runSync(context, {
         quiet: options.json === true,
         config: (config) =>
           options.organization === undefined ? config : { ...config, organizationIds: options.organization },
-        narrow: (sync) => ({ ...sync, horizonMs: () => sinceMs, untilMs, settleDelaysMs: sync.settleDelaysMs }),
+        window: { sinceMs, untilMs },
       });
       report(outcome.exitCode);
       context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);

@@ -7,11 +7,9 @@ import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { readSchemaState } from '../store/migrate.ts';
-import { runCycle } from '../sync/cycle.ts';
-import { PROFILES_PER_CYCLE } from '../sync/discover.ts';
+import { reasonOf } from '../store/pool.ts';
 import type { SyncObserver } from '../sync/ports.ts';
-import { startScheduler } from '../sync/scheduler.ts';
-import { Stragglers } from '../sync/stragglers.ts';
+import { syncForever } from '../sync/sync-forever.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -79,30 +77,20 @@ export const startDaemon = async (
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
   const stop = new AbortController();
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
-  const stragglers = new Stragglers();
-  const scheduler = startScheduler(
-    config.schedule,
-    (interrupted) =>
-      runCycle(app.sync, {
-        signal: hardStop,
-        stopping,
-        interrupted,
-        retries: 0,
-        profiles: PROFILES_PER_CYCLE,
-        stragglers,
-      }),
-    (error) => {
-      if (!stopping())
-        logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'a cycle failed');
+  const syncing = syncForever(app.sync, {
+    schedule: config.schedule,
+    signal: hardStop,
+    stopping,
+    onError: (error) => {
+      if (!stopping()) logger.error({ reason: reasonOf(error) }, 'syncing failed; the next tick tries again');
     },
-  );
+  });
   return {
     app,
     httpUrl: http.url,
     stop: async () => {
       stop.abort();
-      await scheduler.stop();
-      await stragglers.allOver();
+      await syncing.stop();
       await http.close();
       await app.close();
     },

@@ -4,8 +4,8 @@ import { type Config, loadConfig } from '../config.ts';
 import { exitCodes } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
-import { type CycleReport, runCycle } from '../sync/cycle.ts';
 import type { SyncContext } from '../sync/ports.ts';
+import { type SyncReport, syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { type Progress, showProgress } from './progress.ts';
 import { secretsOf } from './secrets.ts';
@@ -28,16 +28,16 @@ export const syncVerb = (context: VerbContext, report: (code: number) => void): 
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
-      const outcome = await syncOnce(context, { quiet: options.json === true });
+      const outcome = await runSync(context, { quiet: options.json === true });
       report(outcome.exitCode);
       if (options.json === true) context.stdout.write(`${JSON.stringify(outcome.summary)}\n`);
       else context.stdout.write(outcome.text);
     });
 
-export interface SyncOnceOptions {
+export interface RunSyncOptions {
   readonly quiet: boolean;
-  /** Narrows what is read; undefined for all of it. */
-  readonly narrow?: (sync: SyncContext, config: Config) => SyncContext;
+  /** Only this is read; undefined for all. */
+  readonly window?: SyncContext['window'];
   readonly config?: (config: Config) => Config;
 }
 
@@ -47,37 +47,33 @@ export interface SyncOutcome {
   readonly summary: Readonly<Record<string, unknown>>;
 }
 
-/** Opens everything, runs one cycle to its end, closes. Used by `sync` and `backfill`. */
-export const syncOnce = async (context: VerbContext, options: SyncOnceOptions): Promise<SyncOutcome> => {
+/** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
+export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   const loaded = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
   const config = options.config?.(loaded) ?? loaded;
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
   const app = await openApp(config, { logger, metrics: createMetrics(version), observer: progress.observer });
   try {
-    const sync = options.narrow?.(app.sync, config) ?? app.sync;
-    const cycle = await runCycle(sync, {
-      ...gracefulStop(context.signal),
-      interrupted: () => false,
-      retries: RETRIES_PER_SOURCE,
-      profiles: 1_000_000,
-    });
+    const sync = { ...app.sync, window: options.window };
+    const report = await syncOnce(sync, { ...gracefulStop(context.signal), retries: RETRIES_PER_SOURCE });
     progress.finish();
-    return await describeOutcome(app, cycle, progress);
+    return await describeOutcome(app, report, progress);
   } finally {
     await app.close();
   }
 };
 
-const describeOutcome = async (app: App, cycle: CycleReport, progress: Progress): Promise<SyncOutcome> => {
+const describeOutcome = async (app: App, report: SyncReport, progress: Progress): Promise<SyncOutcome> => {
   const status = await app.status();
-  const failing = status.sources.filter((source) => cycle.failed.some((failed) => failed.id === source.id));
-  const failed = failing.length > 0 || cycle.held > 0 || cycle.discoveryError !== undefined;
+  const failing = status.sources.filter((source) => report.failed.some((failed) => failed.id === source.id));
+  const failed = failing.length > 0 || report.held.length > 0 || report.discoveryError !== undefined;
   const lines = [
-    `${progress.stored()} new events of ${cycle.sources} organizations; the feed is at position ${status.position}`,
+    `${progress.stored()} new events of ${report.sources} organizations; the feed is at position ${status.position}`,
   ];
-  if (cycle.held > 0) lines.push(`${cycle.held} organizations were held by another orgtrail all the time`);
-  if (cycle.discoveryError instanceof Error) lines.push(`the listing failed: ${cycle.discoveryError.message}`);
+  if (report.held.length > 0)
+    lines.push(`${report.held.length} organizations were held by another orgtrail all the time`);
+  if (report.discoveryError instanceof Error) lines.push(`the listing failed: ${report.discoveryError.message}`);
   for (const source of failing) {
     lines.push(
       `failed: ${source.organizationId} (${source.organizationName ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`,
@@ -88,15 +84,15 @@ const describeOutcome = async (app: App, cycle: CycleReport, progress: Progress)
     text: `${lines.join('\n')}\n`,
     summary: {
       stored: progress.stored(),
-      organizations: cycle.sources,
+      organizations: report.sources,
       position: status.position,
-      heldByOthers: cycle.held,
+      heldByOthers: report.held.length,
       failed: failing.map((source) => ({
         organizationId: source.organizationId,
         failure: source.lastFailure,
         error: source.lastError,
       })),
-      finished: cycle.finished,
+      finished: report.finished,
     },
   };
 };

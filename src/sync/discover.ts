@@ -2,13 +2,10 @@ import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
 import type { SyncContext } from './ports.ts';
 
-/** Requests for profiles per cycle of the daemon: they are the least urgent of all. */
-export const PROFILES_PER_CYCLE = 20;
-
 /**
  * Walks the listing of organizations, stores them and what changed, and gives each its source. Where the credential may
  * not list and an allow-list is configured, each of its organizations is asked for by id instead.
- * Throws what made it fail, after noting it for readiness. Called at the start of every cycle. Returns how many are new.
+ * Throws what made it fail, after noting it for readiness. Called at every tick. Returns how many are new.
  */
 export const discover = async (context: SyncContext, signal: AbortSignal): Promise<{ appeared: number }> => {
   const { store, observer } = context;
@@ -18,7 +15,7 @@ export const discover = async (context: SyncContext, signal: AbortSignal): Promi
     for (const change of changes) observer.organizationChanged?.(change);
     const nowMs = context.api.nowMs();
     if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
-    await store.syncSources(context.horizonMs(nowMs));
+    await store.syncSources(context.horizonMs(nowMs), context.window?.sinceMs);
     await store.recordDiscovery({ organizations: found.length });
     observer.discovered?.({ organizations: found.length, complete });
     return { appeared: changes.filter((change) => change.change === 'appeared').length };

@@ -41,7 +41,8 @@ export interface SyncStore {
   recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
   recordListing(found: readonly FoundOrganization[], complete: boolean): Promise<readonly OrganizationChange[]>;
   recordDiscovery(result: { organizations: number } | { error: string }): Promise<void>;
-  syncSources(horizonMs: number): Promise<void>;
+  /** `oldestMs`: entries older than the horizon are about to come, too. */
+  syncSources(horizonMs: number, oldestMs: number | undefined): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
 }
@@ -77,8 +78,8 @@ export interface SyncContext {
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
-  /** Only what is older than this is wanted: for a backfill that somebody asked for. */
-  readonly untilMs?: number | undefined;
+  /** Only this is wanted, whatever the horizon: a backfill that somebody asked for. */
+  readonly window?: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   /** The allow-list, where one is configured: also the way in where the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;

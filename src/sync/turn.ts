@@ -1,8 +1,8 @@
 import { sourceBackoffMs } from '../domain/backoff.ts';
 import { addRange, type Coverage } from '../domain/coverage.ts';
 import { emptyPage, type Page } from '../domain/page.ts';
-import { type PlanPolicy, planNext, type SourceProgress } from '../domain/planner.ts';
-import type { Lease, SourceKey, SourceState } from '../domain/source.ts';
+import { planNext, type SourceProgress } from '../domain/planner.ts';
+import type { Lease, SourceState } from '../domain/source.ts';
 import {
   afterPage,
   afterRefusedCursor,
@@ -14,16 +14,15 @@ import {
 } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import type { SyncContext } from './ports.ts';
+import type { Job } from './work-pool.ts';
+
+/** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
+const PAGES_PER_TURN = 20;
 
 export interface TurnOptions {
-  /** Cloudflare's time that this cycle plans for; the same for all its turns, so that a cycle has an end. */
-  readonly nowMs: number;
-  readonly policy: PlanPolicy;
-  /** Pages until others get their turn. */
-  readonly maxPages: number;
   /** Aborts at once what is under way. */
   readonly signal: AbortSignal;
-  /** True once no further page should be begun (shutdown, or the next tick is due); the page in hand is still committed. */
+  /** True once no further page should be begun (shutdown); the page in hand is still committed. */
   readonly stopping: () => boolean;
 }
 
@@ -32,18 +31,20 @@ export type TurnResult =
   | { readonly kind: 'more'; readonly lane: Lane }
   | { readonly kind: 'idle' }
   | { readonly kind: 'held' }
-  | { readonly kind: 'failed'; readonly backoffMs: number };
+  /** `lasting`: another attempt in a moment is of no use. */
+  | { readonly kind: 'failed'; readonly backoffMs: number; readonly lasting: boolean };
 
 /**
  * One turn of one source: takes its lease, walks what the planner says is next for some pages, gives the lease back.
  * Never throws for what Cloudflare does: that is this source's trouble alone, and is recorded with a backoff.
  * Throws when the database fails or the signal aborts.
  */
-export const takeTurn = async (context: SyncContext, key: SourceKey, options: TurnOptions): Promise<TurnResult> => {
-  const claimed = await context.store.claim(key);
+export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
+  const claimed = await context.store.claim(job.source);
   if (claimed === undefined) return { kind: 'held' };
   const turn: Turn = {
     context,
+    job,
     options,
     source: claimed.source,
     lease: claimed.lease,
@@ -51,12 +52,12 @@ export const takeTurn = async (context: SyncContext, key: SourceKey, options: Tu
     pages: 0,
   };
   try {
-    const first = planNext(turn.progress, options.nowMs, options.policy);
-    if (first.kind === 'idle') return { kind: 'idle' };
+    const first = planNext(turn.progress, job.nowMs, job.policy);
+    if (first.kind === 'idle') return settled(turn);
     const outcome = await walkPages(turn, first.walk);
     if (outcome === 'fenced') return { kind: 'held' };
-    const next = planNext(turn.progress, options.nowMs, options.policy);
-    return next.kind === 'idle' ? { kind: 'idle' } : { kind: 'more', lane: next.walk.lane };
+    const next = planNext(turn.progress, job.nowMs, job.policy);
+    return next.kind === 'idle' ? settled(turn) : { kind: 'more', lane: next.walk.lane };
   } catch (error) {
     if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
     return await recordFailure(turn, error);
@@ -67,8 +68,14 @@ export const takeTurn = async (context: SyncContext, key: SourceKey, options: Tu
   }
 };
 
+const settled = (turn: Turn): TurnResult => {
+  turn.context.observer.sourceSettled?.({ source: turn.source });
+  return { kind: 'idle' };
+};
+
 interface Turn {
   readonly context: SyncContext;
+  readonly job: Job;
   readonly options: TurnOptions;
   readonly source: SourceState;
   lease: Lease;
@@ -109,7 +116,7 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
       const step = page instanceof ApiError ? afterFailedPage(walk, page) : afterPage(walk, page, seenCursors);
       turn.pages += 1;
       const goesOn = step.kind === 'next' || step.kind === 'again';
-      const spent = turn.pages >= options.maxPages || options.stopping();
+      const spent = turn.pages >= PAGES_PER_TURN || options.stopping();
       if (step.kind === 'again') seenCursors.clear();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       if (goesOn && !spent) {
@@ -194,9 +201,9 @@ const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Pro
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
   }
   if (error instanceof ApiError) {
-    const open = planNext(turn.progress, turn.options.nowMs, turn.options.policy);
+    const open = planNext(turn.progress, turn.job.nowMs, turn.job.policy);
     if (open.kind === 'walk') context.observer.walkEnded?.({ source, lane: open.walk.lane, result: 'failed' });
   }
   context.observer.sourceFailed?.({ source, ...failure });
-  return { kind: 'failed', backoffMs };
+  return { kind: 'failed', backoffMs, lasting: ['refused', 'unauthorized', 'not_found'].includes(error.failure) };
 };

@@ -3,13 +3,16 @@ import { expect } from 'vitest';
 import { type App, openApp, version } from '../../src/app.ts';
 import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import { ApiError } from '../../src/errors.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { RequestRecord } from '../../src/simulator/request-log.ts';
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
-import { type CycleOptions, type CycleReport, runCycle } from '../../src/sync/cycle.ts';
-import type { SyncObserver } from '../../src/sync/ports.ts';
+import { discover } from '../../src/sync/discover.ts';
+import { planJobs } from '../../src/sync/plan-jobs.ts';
+import type { SyncContext, SyncObserver } from '../../src/sync/ports.ts';
+import { type SyncOnceOptions, type SyncReport, syncOnce, workOff } from '../../src/sync/sync-once.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 type Env = Readonly<Record<string, string>>;
@@ -19,8 +22,10 @@ export interface SyncRun extends AsyncDisposable {
   readonly app: App;
   readonly config: Config;
   readonly metrics: Metrics;
-  /** One cycle; without options to its end, each source tried once. */
-  cycle(options?: Partial<CycleOptions>): Promise<CycleReport>;
+  /** What `sync` does. */
+  sync(options?: Partial<SyncOnceOptions>): Promise<SyncReport>;
+  /** One tick; without options to its end, each source tried once. */
+  cycle(options?: Partial<SyncOnceOptions>): Promise<SyncReport>;
   close(): Promise<void>;
 }
 
@@ -98,23 +103,39 @@ const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
     app,
     config,
     metrics,
-    cycle: (options = {}) => runCycle(app.sync, { ...wholeCycle(), ...options }),
+    sync: (options = {}) => syncOnce(app.sync, { ...wholeCycle(), ...options }),
+    cycle: (options = {}) => oneTick(app.sync, { ...wholeCycle(), ...options }),
     close,
     [Symbol.asyncDispose]: close,
   };
 };
 
-const wholeCycle = (): CycleOptions => ({
+const wholeCycle = (): SyncOnceOptions => ({
   signal: new AbortController().signal,
   stopping: () => false,
-  interrupted: () => false,
   retries: 0,
-  profiles: 0,
 });
 
+/** What the daemon does at a tick, and its work to the end: sources that rest or are held elsewhere are left alone. */
+const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
+  const discoveryError = await discover(context, options.signal).then(
+    () => undefined,
+    (error: unknown) => {
+      if (error instanceof ApiError) return error;
+      throw error;
+    },
+  );
+  const nowMs = context.api.nowMs();
+  if (nowMs === undefined) throw discoveryError;
+  const { sources, jobs, resting } = await planJobs(context, nowMs, false);
+  if (sources === 0 && discoveryError !== undefined) throw discoveryError;
+  const { failed, held } = await workOff(context, jobs, options);
+  return { sources, failed: [...resting, ...failed], held, discoveryError, finished: !options.stopping() };
+};
+
 /** Cycles until one ends without a failure; what a failed source would rest is skipped. */
-export const cycleUntilClean = async (world: SyncWorld, run: SyncRun, most = 6): Promise<readonly CycleReport[]> => {
-  const reports: CycleReport[] = [];
+export const cycleUntilClean = async (world: SyncWorld, run: SyncRun, most = 6): Promise<readonly SyncReport[]> => {
+  const reports: SyncReport[] = [];
   while (reports.length < most) {
     const report = await run.cycle();
     reports.push(report);

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { startScheduler } from '../../../src/sync/scheduler.ts';
-import { Stragglers } from '../../../src/sync/stragglers.ts';
+import { syncForever } from '../../../src/sync/sync-forever.ts';
 import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync-world.ts';
 
 describe.concurrent('each source for itself', () => {
@@ -50,21 +49,18 @@ describe.concurrent('each source for itself', () => {
       },
     );
     world.simulator.faults.set({ hung: { organizationId: hanging }, hangMs: 0 });
-    const stragglers = new Stragglers();
-    const scheduler = startScheduler(
-      '* * * * * *',
-      (interrupted) => run.cycle({ interrupted, stragglers, signal: stop.signal, stopping: () => stop.signal.aborted }),
-      () => {},
-    );
+    const syncing = syncForever(run.app.sync, {
+      schedule: '* * * * * *',
+      signal: stop.signal,
+      stopping: () => stop.signal.aborted,
+      onError: () => {},
+    });
     await fifthTick.promise;
-    expect(stragglers.size).toBe(1);
     const asked = auditRequests(world.simulator).filter(({ organizationId }) => organizationId === hanging);
     expect(asked).toHaveLength(1);
     expect((await world.compare()).stored, 'what came in since the first tick').toBeGreaterThan(300);
     stop.abort(new Error('seen enough'));
-    await scheduler.stop();
-    await stragglers.allOver();
-    expect(stragglers.size).toBe(0);
+    await syncing.stop();
 
     world.simulator.faults.set({ preset: 'none' });
     world.simulator.setClockOffset(30_000);
@@ -120,13 +116,13 @@ describe.concurrent('each source for itself', () => {
       { pageCommitted: ({ lane }) => void lanes.push(lane) },
     );
     // The next tick is due as soon as the backfill is well under way.
-    const report = await run.cycle({ interrupted: () => lanes.filter((lane) => lane === 'backfill').length > 40 });
+    const report = await run.cycle({ stopping: () => lanes.filter((lane) => lane === 'backfill').length > 40 });
     expect(report.finished).toBe(false);
     for (const id of ids) world.simulator.generate(id, 15);
     world.simulator.setClockOffset(30_000);
 
     const asked = world.simulator.requestCount;
-    await run.cycle({ interrupted: () => lanes.filter((lane) => lane === 'backfill').length > 80 });
+    await run.cycle({ stopping: () => lanes.filter((lane) => lane === 'backfill').length > 80 });
     const newestMs = Date.now() - 60_000;
     const order = auditRequests(world.simulator, asked).map(({ organizationId, beforeMs }) => ({
       organizationId,
@@ -152,7 +148,7 @@ describe.concurrent('each source for itself', () => {
     });
     // The commit of the first page waits for this lock, while the request for the second goes out.
     const locker = await world.database.pool.connect();
-    await run.cycle({ interrupted: () => true });
+    await run.cycle({ stopping: () => true });
     await locker.query('begin');
     await locker.query('lock table audit_events in share mode');
     const cycle = run.cycle();

@@ -93,7 +93,7 @@ describe.concurrent('organizations', () => {
   test('a listing that is refused (403) fails a first cycle that knows nothing', async () => {
     await using world = await openWorld({ faults: { listing_403: 1 } });
     await using run = await world.open();
-    const failure = await run.cycle({ retries: 3 }).catch((error: unknown) => error);
+    const failure = await run.sync({ retries: 3 }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ApiError);
     expect(failure).toMatchObject({ failure: 'refused', status: 403 });
     const { rows } = await world.database.pool.query('select last_error, last_success_at from discovery');
@@ -170,7 +170,7 @@ describe.concurrent('organizations', () => {
   test('a cycle that stands alone lists again until nothing new appears', async () => {
     await using world = await openWorld({ faults: { missing_organization: { count: 1 } } });
     await using run = await world.open();
-    expect(await run.cycle({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
+    expect(await run.sync({ retries: 3 })).toMatchObject({ sources: 3, failed: [] });
     expect(world.simulator.faults.fired()).toEqual({ missing_organization: 1 });
     await world.expectExactTruth();
   });
@@ -213,7 +213,7 @@ describe.concurrent('organizations', () => {
     expect(await world.compare()).toMatchObject({ stored: 630, extra: 0, positionsMissing: 0, organizationsStored: 3 });
 
     world.simulator.faults.set({ preset: 'none' });
-    await run.cycle({ interrupted: () => true });
+    await run.cycle({ stopping: () => true });
     expect(await world.compare()).toMatchObject({ organizationsStored: 1_003 });
   });
 });

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import { noIntervals } from '../../src/domain/lane-intervals.ts';
+import type { Lane } from '../../src/domain/walk.ts';
+import { type Job, WorkPool } from '../../src/sync/work-pool.ts';
+
+const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };
+const job = (id: string, lane: Lane = 'live'): Job => ({
+  source: { kind: 'organization', id },
+  lane,
+  nowMs: 0,
+  policy,
+});
+
+/** A pool whose turns the test ends. */
+const opened = (concurrency: number) => {
+  const turns = new Map<string, PromiseWithResolvers<Job | undefined>>();
+  const begun: string[] = [];
+  const faults: unknown[] = [];
+  const work = ({ source, lane }: Job): Promise<Job | undefined> => {
+    begun.push(`${lane} ${source.id}`);
+    const turn = Promise.withResolvers<Job | undefined>();
+    turns.set(source.id, turn);
+    return turn.promise;
+  };
+  const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const end = async (id: string, next?: Job) => {
+    turns.get(id)?.resolve(next);
+    await settle();
+  };
+  const fail = async (id: string, error: unknown) => {
+    turns.get(id)?.reject(error);
+    await settle();
+  };
+  return { pool, begun, faults, end, fail };
+};
+
+describe('WorkPool', () => {
+  test('takes every live job before any settle job before any backfill, no more at once than allowed', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.refill([job('a', 'backfill'), job('b', 'settle'), job('c'), job('d', 'backfill'), job('e')]);
+    expect(begun).toEqual(['live c', 'live e']);
+    await end('c');
+    await end('e');
+    expect(begun.slice(2)).toEqual(['settle b', 'backfill a']);
+  });
+
+  test('what is left of a job queues up behind the others of its lane', async () => {
+    const { pool, begun, end } = opened(1);
+    pool.refill([job('a', 'backfill'), job('b', 'backfill')]);
+    await end('a', job('a', 'backfill'));
+    await end('b');
+    expect(begun).toEqual(['backfill a', 'backfill b', 'backfill a']);
+  });
+
+  test('a refill replaces what waits, and leaves a source alone whose turn is under way (invariant 10)', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.refill([job('hanging'), job('a', 'backfill'), job('b', 'backfill')]);
+    pool.refill([job('hanging'), job('a'), job('c')]);
+    expect(begun).toEqual(['live hanging', 'backfill a']);
+    await end('a');
+    await end('c');
+    expect(begun).toEqual(['live hanging', 'backfill a', 'live c']);
+    expect(pool.waiting).toBe(0);
+    await end('hanging');
+    pool.refill([job('hanging')]);
+    expect(begun.at(-1)).toBe('live hanging');
+  });
+
+  test('is idle once nothing waits and nothing is under way', async () => {
+    const { pool, end } = opened(2);
+    await pool.idle();
+    pool.refill([job('a'), job('b'), job('c')]);
+    let idle = false;
+    void pool.idle().then(() => {
+      idle = true;
+    });
+    await end('a');
+    await end('b', job('b', 'backfill'));
+    await end('c');
+    expect(idle).toBe(false);
+    await end('b');
+    expect(idle).toBe(true);
+    pool.refill([]);
+    await pool.idle();
+  });
+
+  test('a fault drops what waits, is told, and leaves the pool of use', async () => {
+    const { pool, begun, faults, fail, end } = opened(1);
+    pool.refill([job('a'), job('b')]);
+    await fail('a', 'the database is away');
+    expect(faults).toEqual(['the database is away']);
+    await pool.idle();
+    expect(begun).toEqual(['live a']);
+    pool.refill([job('b')]);
+    await end('b');
+    await pool.idle();
+    expect(begun).toEqual(['live a', 'live b']);
+  });
+});
