@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPartitions } from '../../../src/store/partitions.ts';
+import { createPool } from '../../../src/store/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
 import { commit, commitAll, entryText, eventsOf, newSource, T0, takeLease } from '../../support/store-fixture.ts';
@@ -56,18 +57,18 @@ describe('partitions', () => {
     expect(rows).toEqual([{ count: 2 * (23 + 1) }]);
   });
 
-  test('do not depend on the time zone of the session', async () => {
+  test('begin and end with months of UTC, whatever the time zone of the session', async () => {
     const name = new URL(database.url).pathname.slice(1);
     await database.pool.query(`alter database ${name} set timezone = 'Pacific/Auckland'`);
-    const client = await database.pool.connect();
-    client.release(true);
-    await createPartitions(database.pool, Date.UTC(2026, 0, 1));
-    const { rows } = await database.pool
-      .query<{ bound: string }>(
-        `set timezone = 'UTC'; select pg_get_expr(relpartbound, oid) as bound from pg_class where relname = 'audit_events_2026_01'`,
-      )
-      .then((results) => (Array.isArray(results) ? results[1] : results));
-    expect(rows[0]?.bound).toMatch(/FROM \('2026-01-01 00:00:00\+00'\) TO \('2026-02-01 00:00:00\+00'\)/);
+    const abroad = createPool(database.url, 1, () => {});
+    // There, it is February already.
+    await createPartitions(abroad, Date.UTC(2026, 0, 31, 20));
+    await abroad.query("set timezone = 'UTC'");
+    const { rows } = await abroad.query<{ bound: string }>(
+      "select pg_get_expr(relpartbound, oid) as bound from pg_class where relname = 'audit_events_2026_01'",
+    );
+    await abroad.end();
+    expect(rows[0]?.bound).toBe("FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2026-02-01 00:00:00+00')");
   });
 
   test('are made by many at once without an error, each once', async () => {
