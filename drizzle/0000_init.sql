@@ -7,12 +7,15 @@ create table organizations (
   meta jsonb,
   profile jsonb,
   profile_read_at timestamptz,
+  listed_under text collate "C",
+  children_listed_at timestamptz,
   state text not null default 'active' check (state in ('active', 'refused', 'gone')),
   missed_listings integer not null default 0,
   first_seen_at timestamptz not null default clock_timestamp(),
   last_seen_at timestamptz not null default clock_timestamp()
 );
 comment on table organizations is 'Every organization that the credential has reached, with the metadata of its last listing.';
+comment on column organizations.listed_under is 'The parent under which it was found, where the listing itself does not show it.';
 comment on column organizations.missed_listings is 'Complete listings in a row that did not name it; gone from the second on.';
 --> statement-breakpoint
 create table organization_changes (

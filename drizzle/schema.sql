@@ -90,6 +90,8 @@ create table organizations (
   meta jsonb,
   profile jsonb,
   profile_read_at timestamp with time zone,
+  listed_under text collate "C",
+  children_listed_at timestamp with time zone,
   state text not null default 'active'::text,
   missed_listings integer not null default 0,
   first_seen_at timestamp with time zone not null default clock_timestamp(),
@@ -131,7 +133,8 @@ create table walks (
   last_time timestamp with time zone,
   in_order boolean not null,
   page_limit integer not null,
-  stalls integer not null
+  stalls integer not null,
+  stalled_entries bigint not null
 );
 
 create table audit_events_default partition of audit_events DEFAULT;
@@ -299,6 +302,7 @@ comment on table discovery is 'The last walk of GET /organizations: readiness de
 comment on table feed_head is 'The last position given out, and which feed it belongs to. Locked by each page commit that adds rows.';
 comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on table organizations is 'Every organization that the credential has reached, with the metadata of its last listing.';
+comment on column organizations.listed_under is 'The parent under which it was found, where the listing itself does not show it.';
 comment on column organizations.missed_listings is 'Complete listings in a row that did not name it; gone from the second on.';
 comment on table sources is 'One row per log that is pulled; also the lease that lets one replica at a time walk it.';
 comment on column sources.filter_hash is 'Names the filter set in force; coverage read under another one does not count.';

@@ -60,9 +60,8 @@ export const connectAuditApi = (
       });
       return page === undefined || !response.validUtf8 ? readOrThrow(response.text, response.validUtf8) : page;
     },
-    listOrganizations: async function* (ids, signal) {
-      for await (const page of organizations.list({ signal, ...(ids === undefined ? {} : { ids }) }))
-        yield page.map(toFound);
+    listOrganizations: async function* (filter, signal) {
+      for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
     },
     getOrganization: async (id, signal) => {
       const organization = await organizations.get(id, signal);

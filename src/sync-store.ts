@@ -2,7 +2,15 @@ import type { Pool } from 'pg';
 import type { Metrics } from './metrics.ts';
 import { isDeadOwner } from './process-identity.ts';
 import { commitPage } from './store/commit-page.ts';
-import { recordAccess, recordDiscovery, recordListing, recordProfile, withoutProfile } from './store/organizations.ts';
+import {
+  recordAccess,
+  recordChildrenListed,
+  recordDiscovery,
+  recordListing,
+  recordProfile,
+  withoutChildrenListed,
+  withoutProfile,
+} from './store/organizations.ts';
 import { createPartitions } from './store/partitions.ts';
 import { claimSource, loadSources, recordFailure, releaseDead, releaseSource, syncSources } from './store/sources.ts';
 import type { SyncStore } from './sync/ports.ts';
@@ -43,7 +51,9 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     release: (lease) => releaseSource(pool, lease),
     recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
     recordAccess: (organizationId, access) => recordAccess(pool, organizationId, access),
-    recordListing: (found, complete) => recordListing(pool, found, { complete, within: organizationIds }),
+    recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
+    withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
+    recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
     recordDiscovery: (result) => recordDiscovery(pool, result),
     syncSources: async (horizonMs, oldestMs = horizonMs) => {
       if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {

@@ -156,7 +156,8 @@ const reachable = async (
 ): Promise<{ organizations: readonly FoundOrganization[]; note: string }> => {
   const organizations: FoundOrganization[] = [];
   try {
-    for await (const page of api.listOrganizations(config.organizationIds, signal)) organizations.push(...page);
+    for await (const page of api.listOrganizations({ ids: config.organizationIds }, signal))
+      organizations.push(...page);
     return {
       organizations,
       note: config.organizationIds === undefined ? '' : ` of ${config.organizationIds.length} configured`,

@@ -33,6 +33,8 @@ export interface ListOptions {
   readonly signal: AbortSignal;
   /** Only these. None, or an empty list, is no filter. */
   readonly ids?: readonly string[] | undefined;
+  /** Only those directly below this one. */
+  readonly parentId?: string | undefined;
   /** 1 to 1,000; Cloudflare's own default is 10. */
   readonly pageSize?: number | undefined;
 }
@@ -66,11 +68,12 @@ export function createOrganizationsApi(
   client: CloudflareClient,
   { onUnreadable = () => {} }: OrganizationsHooks = {},
 ): OrganizationsApi {
-  async function* list({ signal, ids = [], pageSize = MAX_PAGE_SIZE }: ListOptions) {
+  async function* list({ signal, ids = [], parentId, pageSize = MAX_PAGE_SIZE }: ListOptions) {
     const seenIds = new Set<string>();
     for (const idFilter of chunks(ids, MAX_IDS)) {
       const filters: Parameter[] = [['page_size', String(pageSize)]];
       for (const id of idFilter) filters.push(['id', id]);
+      if (parentId !== undefined) filters.push(['parent.id', parentId]);
       for await (const result of walk(client, filters, signal)) {
         yield readNew(result, seenIds, onUnreadable);
       }

@@ -112,7 +112,6 @@ async function readAnswer(
   response: Dispatcher.ResponseData,
   { clock, maxResponseBytes }: TransportDeps,
 ): Promise<Outcome> {
-  // Only of an answer that Cloudflare itself gave to the credential: a gateway in between has a clock of its own.
   clock.observe(header(response.headers, 'date'));
   const rateLimits = rateLimitsOf(response.headers);
   const body = await readBody(response.body, maxResponseBytes, header(response.headers, 'content-length'));
@@ -133,6 +132,9 @@ async function readFailure(
   // The status says enough: a body that breaks off must not turn a 403 into a connection that is worth a retry.
   const bytes = await readBody(body, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);
   request.signal.throwIfAborted();
+  // A refusal is Cloudflare's own answer, and the only one where nothing may be listed; the page of a gateway that could
+  // not reach it has a clock of its own.
+  if (statusCode >= 400 && statusCode < 500) clock.observe(header(headers, 'date'));
   const sentAtMs = parseHttpDate(header(headers, 'date')) ?? clock.nowMs();
   const error = responseFailure(
     {

@@ -74,7 +74,8 @@ with fence as materialized (
   update sources set commit_seq = commit_seq + 1, failures = 0, next_attempt_at = null, last_failure = null,
     last_error = null, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => $10::float8 / 1000),
-    last_event_at = greatest(last_event_at, to_timestamp($11::float8 / 1000))
+    last_event_at = greatest(last_event_at,
+      case when $11::float8 is not null then least(to_timestamp($11::float8 / 1000), clock_timestamp()) end)
   where kind = $1 and id = $2 and lease_epoch = $5 and lease_owner = $6 and commit_seq = $7
   returning kind, id, commit_seq),
 walk as (${walkChange}),

@@ -7,15 +7,16 @@ import { inTransaction } from './pool.ts';
 /** From the second complete listing in a row that does not name it, an organization is gone. */
 const LISTINGS_UNTIL_GONE = 2;
 
-/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the number of misses that makes one gone. */
+/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the number of misses that makes one gone, $5 the parent
+ * that was asked about. */
 const recordStatement = `
 with found as materialized (
   select * from jsonb_to_recordset($1::jsonb)
     as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
 upserted as (
-  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at)
+  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at, listed_under)
   select id, name, parent_id, managed_by, create_time, meta, profile,
-    case when profile is not null then clock_timestamp() end from found
+    case when profile is not null then clock_timestamp() end, $5 from found
   on conflict (id) do update set
     name = coalesce(excluded.name, o.name),
     -- Without a name, nothing but the id is known: that it has no parent is not.
@@ -25,18 +26,20 @@ upserted as (
     profile = coalesce(excluded.profile, o.profile),
     profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
     state = case o.state when 'gone' then 'active' else o.state end,
+    listed_under = case when $5 is null then null else o.listed_under end,
     missed_listings = 0, last_seen_at = clock_timestamp()
   -- An idle organization's row is not rewritten at every listing.
   where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
     or (o.name, o.parent_id, o.managed_by) is distinct from (excluded.name, excluded.parent_id, excluded.managed_by)
        and excluded.name is not null
+    or o.listed_under is not null and $5 is null
     or o.meta is distinct from coalesce(excluded.meta, o.meta)
     or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
     or o.profile is null and excluded.profile is not null),
 missed as (
   update organizations o set missed_listings = missed_listings + 1,
     state = case when missed_listings + 1 >= $4 then 'gone' else state end
-  where $2 and state <> 'gone' and ($3::text[] is null or id = any($3))
+  where $2 and state <> 'gone' and listed_under is null and ($3::text[] is null or id = any($3))
     and not exists (select from found f where f.id = o.id)
   returning id, state),
 changes (organization_id, change, old_value, new_value) as (
@@ -57,9 +60,15 @@ select * from changes returning organization_id, change`;
 export const recordListing = async (
   pool: Pool,
   found: readonly FoundOrganization[],
-  options: { readonly complete: boolean; readonly within: readonly string[] | undefined },
+  options: ListingOptions,
 ): Promise<readonly OrganizationChange[]> => {
-  const parameters = [toRows(found), options.complete, options.within ?? null, LISTINGS_UNTIL_GONE];
+  const parameters = [
+    toRows(found),
+    options.complete,
+    options.within ?? null,
+    LISTINGS_UNTIL_GONE,
+    options.under ?? null,
+  ];
   const rows = await inTransaction(pool, async (client) => {
     // Replicas list at the same moments: one after the other, each sees what the one before it changed.
     await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))");
@@ -68,6 +77,13 @@ export const recordListing = async (
   });
   return rows.map((row) => ({ organizationId: row.organization_id, change: row.change }));
 };
+
+export interface ListingOptions {
+  readonly complete: boolean;
+  readonly within: readonly string[] | undefined;
+  /** What was listed is what is below this organization, which the listing without a filter may not show. */
+  readonly under?: string | undefined;
+}
 
 interface ChangeRow {
   readonly organization_id: string;
@@ -112,6 +128,26 @@ export const withoutProfile = async (pool: Pool, limit: number): Promise<readonl
     [limit],
   );
   return rows.map((row) => row.id);
+};
+
+/**
+ * The organizations that have not been asked for a day what is below them; none where the listing itself shows
+ * organizations that are below others.
+ */
+export const withoutChildrenListed = async (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from organizations
+     where state <> 'gone' and (children_listed_at is null or children_listed_at < clock_timestamp() - interval '1 day')
+       and not exists (select from organizations where parent_id is not null and listed_under is null)
+     order by children_listed_at nulls first, id limit $1`,
+    [limit],
+  );
+  return rows.map((row) => row.id);
+};
+
+/** Notes that an organization was asked what is below it. */
+export const recordChildrenListed = async (pool: Pool, organizationId: string): Promise<void> => {
+  await pool.query('update organizations set children_listed_at = clock_timestamp() where id = $1', [organizationId]);
 };
 
 /** Stores a profile; undefined notes that it was asked for and there is none. */

@@ -11,7 +11,7 @@ export const discover = async (context: SyncContext, signal: AbortSignal): Promi
   const { store, observer } = context;
   try {
     const { found, complete } = await findOrganizations(context, signal);
-    const changes = await store.recordListing(found, complete);
+    const changes = await store.recordListing(found, { complete });
     for (const change of changes) observer.organizationChanged?.(change);
     const nowMs = context.api.nowMs();
     if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
@@ -34,7 +34,7 @@ const findOrganizations = async (
   const { api, organizationIds } = context;
   const found = new Map<string, FoundOrganization>();
   try {
-    for await (const organizations of api.listOrganizations(organizationIds, signal)) {
+    for await (const organizations of api.listOrganizations({ ids: organizationIds }, signal)) {
       for (const organization of organizations) found.set(organization.id, organization);
     }
   } catch (error) {

@@ -13,15 +13,17 @@ import type {
 } from '../domain/source.ts';
 import type { Lane, Walk } from '../domain/walk.ts';
 
+export interface ListingFilter {
+  readonly ids?: readonly string[] | undefined;
+  readonly parentId?: string;
+}
+
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
 export interface AuditApi {
   /** The next page of the walk: its window, a second more at both ends, ascending, from its cursor. */
   fetchPage(organizationId: string, walk: Walk, signal: AbortSignal): Promise<Page>;
-  /** Every organization of the listing, page by page; `ids` asks for these only. */
-  listOrganizations(
-    ids: readonly string[] | undefined,
-    signal: AbortSignal,
-  ): AsyncIterable<readonly FoundOrganization[]>;
+  /** The listing, page by page: all of it, these ids only, or what is below an organization. */
+  listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
   /** Undefined where the organization has none. */
   getProfile(id: string, signal: AbortSignal): Promise<unknown>;
@@ -39,7 +41,13 @@ export interface SyncStore {
   recordFailure(lease: Lease, failure: SourceFailure): Promise<void>;
   /** True where that is news. */
   recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
-  recordListing(found: readonly FoundOrganization[], complete: boolean): Promise<readonly OrganizationChange[]>;
+  /** `under`: what was listed is what is below this organization. */
+  recordListing(
+    found: readonly FoundOrganization[],
+    listing: { readonly complete: boolean; readonly under?: string },
+  ): Promise<readonly OrganizationChange[]>;
+  withoutChildrenListed(limit: number): Promise<readonly string[]>;
+  recordChildrenListed(organizationId: string): Promise<void>;
   recordDiscovery(result: { organizations: number } | { error: string }): Promise<void>;
   /** `oldestMs`: entries older than the horizon are about to come, too. */
   syncSources(horizonMs: number, oldestMs: number | undefined): Promise<void>;

@@ -4,13 +4,14 @@ import { discover, readProfiles } from './discover.ts';
 import { planJobs } from './plan-jobs.ts';
 import type { SyncContext } from './ports.ts';
 import { startScheduler } from './scheduler.ts';
+import { findSubOrganizations } from './sub-organizations.ts';
 import { takeTurn } from './turn.ts';
 import { type Job, WorkPool } from './work-pool.ts';
 
 /** A listing that takes longer does not hold up the organizations that are known. */
 const LISTING_PATIENCE_MS = 2_000;
-/** Requests for profiles per tick: they are the least urgent of all. */
-const PROFILES_PER_TICK = 5;
+/** Requests for each kind of detail per tick: they are the least urgent of all. */
+const DETAILS_PER_TICK = 5;
 
 export interface SyncForeverOptions {
   /** Cron pattern with seconds. */
@@ -41,7 +42,7 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
   };
   const pool = new WorkPool(context.concurrency, work, onError);
   let listing: Promise<void> | undefined;
-  let profiles: Promise<void> | undefined;
+  let details: Promise<void> | undefined;
   const list = (): Promise<void> => {
     listing ??= discover(context, signal)
       .then(() => {})
@@ -61,10 +62,10 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
     if (nowMs === undefined || stopping()) return;
     const { jobs } = await planJobs(context, nowMs, false);
     pool.refill(jobs);
-    profiles ??= readProfiles(context, PROFILES_PER_TICK, signal)
+    details ??= readDetails(context, signal)
       .catch(onError)
       .finally(() => {
-        profiles = undefined;
+        details = undefined;
       });
   };
   const scheduler = startScheduler(options.schedule, tick, onError);
@@ -73,7 +74,12 @@ export const syncForever = (context: SyncContext, options: SyncForeverOptions): 
       pool.clear();
       await scheduler.stop();
       pool.clear();
-      await Promise.all([listing, profiles, pool.idle()]);
+      await Promise.all([listing, details, pool.idle()]);
     },
   };
+};
+
+const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
+  await findSubOrganizations(context, DETAILS_PER_TICK, signal);
+  await readProfiles(context, DETAILS_PER_TICK, signal);
 };

@@ -4,6 +4,7 @@ import { ApiError } from '../errors.ts';
 import { discover, readProfiles } from './discover.ts';
 import { planJobs } from './plan-jobs.ts';
 import type { SyncContext } from './ports.ts';
+import { findSubOrganizations } from './sub-organizations.ts';
 import { type TurnResult, takeTurn } from './turn.ts';
 import { type Job, keyOf, WorkPool } from './work-pool.ts';
 
@@ -12,7 +13,7 @@ const LONGEST_RETRY_WAIT_MS = 10_000;
 /** A source that somebody else holds is waited for: longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const HELD_PATIENCE_MS = 90_000;
-const MANY_PROFILES = 1_000_000;
+const ALL = 1_000_000;
 
 export interface SyncOnceOptions {
   /** Aborts at once what is under way; the signal's reason is then thrown. */
@@ -46,7 +47,7 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
   const plan = await planJobs(context, nowMs, true);
   if (plan.sources === 0 && discoveryError !== undefined) throw discoveryError;
   const outcome = await workOff(context, plan.jobs, options);
-  if (!options.stopping()) await readProfiles(context, MANY_PROFILES, options.signal);
+  if (!options.stopping()) await readProfiles(context, ALL, options.signal);
   return { sources: plan.sources, ...outcome, discoveryError, finished: !options.stopping() };
 };
 
@@ -84,7 +85,8 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnce
     const last = attempt >= options.retries;
     try {
       const { appeared } = await discover(context, options.signal);
-      if (appeared === 0 || last) return undefined;
+      const below = await findSubOrganizations(context, ALL, options.signal);
+      if (appeared + below === 0 || last) return undefined;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // The client has tried again already what passes by itself.

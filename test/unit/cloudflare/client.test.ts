@@ -50,16 +50,19 @@ describe('a request', () => {
     expect(await getText(test.client)).toMatchObject({ text: '"\ufffdé"', validUtf8: false });
   });
 
-  it('sets the clock by 2xx answers alone', async () => {
+  it('sets the clock by what Cloudflare itself answers, refusals included, not by the errors of a gateway', async () => {
     await using server = await startHttpServer(
-      answer(404, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
-      answer(200, {}, { date: DATE }),
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(403, {}, { date: DATE }),
     );
     const clock = createServerClock(() => 0);
     await using test = createTestClient(server.baseUrl, { clock });
     await apiErrorOf(getText(test.client));
     expect(clock.nowMs()).toBeUndefined();
-    await getText(test.client);
+    await apiErrorOf(getText(test.client));
     expect(clock.nowMs()).toBe(Date.parse(DATE));
   });
 });
