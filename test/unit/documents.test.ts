@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { createMetrics } from '../../src/metrics.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const readme = read('README.md');
+
+describe('docs/INVARIANTS.md', () => {
+  const named = [...read('docs/INVARIANTS.md').matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)];
+
+  test('names a test for each of the thirteen invariants', () => {
+    const sections = read('docs/INVARIANTS.md')
+      .split(/^(?=\d+\. )/m)
+      .slice(1);
+    expect(sections).toHaveLength(13);
+    for (const section of sections) expect(section).toMatch(/`test\/[^`]+`: "/);
+  });
+
+  test.each(named.map(([, file = '', title = '']) => [file, title]))('%s has "%s"', (file, title) => {
+    expect(read(file)).toContain(title);
+  });
+});
+
+describe('README.md', () => {
+  test('has the two commands', () => {
+    expect(readme).toContain('npm ci && npm run demo');
+    expect(readme).toContain('npm ci && npm test');
+  });
+
+  test('lists every metric, and no other', async () => {
+    const names = createMetrics('1')
+      .registry.getMetricsAsArray()
+      .map(({ name }) => name);
+    const own = names.filter((name) => name.startsWith('orgtrail_')).sort();
+    const listed = [...readme.matchAll(/^\| `(orgtrail_\w+)/gm)].map(([, name]) => name).sort();
+    expect(listed).toEqual(own);
+  });
+
+  test('says of every setting what its default is', () => {
+    const config = loadConfig({}, { needsCredential: false, interactive: false });
+    for (const value of [config.baseUrl, config.dataDir, config.schedule, config.apiBudget, config.concurrency]) {
+      expect(readme).toContain(`| \`${value}\` |`);
+    }
+  });
+
+  test('lists exactly the settings that the code reads', () => {
+    const settings = [...read('src/config.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm)].map(
+      ([, name]) => name,
+    );
+    expect(settings.length).toBeGreaterThan(12);
+    for (const name of settings) expect(readme, String(name)).toContain(`\`${name}\``);
+  });
+});
