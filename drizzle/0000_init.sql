@@ -92,10 +92,11 @@ create table walks (
   page_limit integer not null,
   stalls integer not null,
   stalled_entries bigint not null,
+  lookback_ms integer not null,
   primary key (source_kind, source_id, lane),
   foreign key (source_kind, source_id) references sources (kind, id)
 );
-comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for a second more at both ends.';
+comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 --> statement-breakpoint
 create table audit_events (
   source_kind text collate "C" not null,

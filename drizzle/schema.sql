@@ -134,7 +134,8 @@ create table walks (
   in_order boolean not null,
   page_limit integer not null,
   stalls integer not null,
-  stalled_entries bigint not null
+  stalled_entries bigint not null,
+  lookback_ms integer not null
 );
 
 create table audit_events_default partition of audit_events DEFAULT;
@@ -309,4 +310,4 @@ comment on column sources.filter_hash is 'Names the filter set in force; coverag
 comment on column sources.wanted_since is 'The horizon at the last planning: nothing older is wanted.';
 comment on column sources.commit_seq is 'Counts page commits; a statement that expects another value writes nothing.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
-comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for a second more at both ends.';
+comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';

@@ -49,7 +49,8 @@ export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPo
     const open = progress.openWalks.find((walk) => walk.lane === lane);
     if (open !== undefined) return { kind: 'walk', walk: open };
     const claim = nextClaim[lane](progress, nowMs, policy);
-    if (claim !== undefined) return { kind: 'walk', walk: startWalk(lane, narrowed(claim, progress.failures), nowMs) };
+    if (claim !== undefined)
+      return { kind: 'walk', walk: startWalk(lane, narrowed(claim, progress.failures), nowMs, policy.horizonMs) };
   }
   return { kind: 'idle' };
 };

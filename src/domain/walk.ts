@@ -12,14 +12,19 @@ const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
+/** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
+ * time. The request costs the same, and such entries need not wait for a settle pass. */
+const LIVE_LOOKBACK_MS = 120_000;
 
 /**
  * One cursor-paginated run over a frozen window. Persisted with every page (table `walks`), so that a restart goes on
- * from the cursor. `claim` is the range that coverage grows by when the walk ends; the request asks for a second more at both ends.
+ * from the cursor. `claim` is the range that coverage grows by when the walk ends; the request asks for more at both ends.
  */
 export interface Walk {
   readonly lane: Lane;
   readonly claim: Range;
+  /** How much earlier than its claim the request begins. */
+  readonly lookbackMs: number;
   /** Cloudflare's time when the walk began: a pass counts what was read its delay or more before this. */
   readonly startedAtMs: number;
   readonly cursor: string | undefined;
@@ -60,9 +65,16 @@ export type WalkStep =
   | { readonly kind: 'done'; readonly claim: Range; readonly assumed: boolean }
   | { readonly kind: 'failed'; readonly fault: WalkFault; readonly claim: Range | undefined };
 
-export const startWalk = (lane: Lane, claim: Range, startedAtMs: number): Walk => ({
+/** `oldestMs`: nothing older is wanted, which bounds how far a live walk looks back. */
+export const startWalk = (
+  lane: Lane,
+  claim: Range,
+  startedAtMs: number,
+  oldestMs = Number.POSITIVE_INFINITY,
+): Walk => ({
   lane,
   claim,
+  lookbackMs: lane === 'live' ? Math.max(OVERLAP_MS, Math.min(LIVE_LOOKBACK_MS, claim.fromMs - oldestMs)) : OVERLAP_MS,
   startedAtMs,
   cursor: undefined,
   pages: 0,
@@ -77,7 +89,7 @@ export const startWalk = (lane: Lane, claim: Range, startedAtMs: number): Walk =
 
 /** The window as it is asked for. */
 export const requestWindow = (walk: Walk): Range => ({
-  fromMs: walk.claim.fromMs - OVERLAP_MS,
+  fromMs: walk.claim.fromMs - walk.lookbackMs,
   toMs: walk.claim.toMs + OVERLAP_MS,
 });
 
@@ -162,6 +174,8 @@ const beginAgain = (walk: Walk, fullAt = walk.pageLimit): WalkStep => {
   }
   const fresh = {
     ...startWalk(walk.lane, walk.claim, walk.startedAtMs),
+    // By now it looks for the way on, not for late entries: those of a dense time would fill the page.
+    lookbackMs: OVERLAP_MS,
     pageLimit: walk.pageLimit,
   };
   if (claim !== undefined) {

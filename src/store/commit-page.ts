@@ -87,6 +87,7 @@ const run = async (
     parameters.push(
       ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
       ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls, walk.stalledEntries],
+      walk.lookbackMs,
     );
   }
   const text = commitStatements[form][walk === undefined ? 'ends' : 'goesOn'];

@@ -40,15 +40,16 @@ const columnValues = Object.values(columns)
 /** How the walk's row changes. A walk is not persisted before its first page, so going on may mean beginning. */
 const walkGoesOn = `
   insert into walks as w (source_kind, source_id, lane, filter_hash, since, before, started_at, cursor, seq, pages,
-    empty_pages, entries, last_time, in_order, page_limit, stalls, stalled_entries)
+    empty_pages, entries, last_time, in_order, page_limit, stalls, stalled_entries, lookback_ms)
   select kind, id, $8, $9, to_timestamp($16::float8 / 1000), to_timestamp($17::float8 / 1000),
-    to_timestamp($18::float8 / 1000), $19, commit_seq, $20, $21, $22, to_timestamp($23::float8 / 1000), $24, $25, $26, $27
+    to_timestamp($18::float8 / 1000), $19, commit_seq, $20, $21, $22, to_timestamp($23::float8 / 1000), $24, $25, $26, $27, $28
   from fence
   on conflict (source_kind, source_id, lane) do update set filter_hash = excluded.filter_hash, since = excluded.since,
     before = excluded.before, started_at = excluded.started_at, cursor = excluded.cursor, seq = excluded.seq,
     pages = excluded.pages, empty_pages = excluded.empty_pages, entries = excluded.entries,
     last_time = excluded.last_time, in_order = excluded.in_order, page_limit = excluded.page_limit,
-    stalls = excluded.stalls, stalled_entries = excluded.stalled_entries`;
+    stalls = excluded.stalls, stalled_entries = excluded.stalled_entries,
+    lookback_ms = excluded.lookback_ms`;
 
 const walkEnds =
   'delete from walks w using fence where w.source_kind = fence.kind and w.source_id = fence.id and w.lane = $8';
@@ -60,7 +61,7 @@ const notJsonb = sqlList([...jsonbDefects, ...textDefects]);
 /**
  * Fence, entries, positions, walk and coverage in one statement. $1 kind, $2 source id, $3 organization, $4 page,
  * $5 epoch, $6 owner, $7 expected commit_seq, $8 lane, $9 filter hash, $10 lease ms, $11 latest time seen, $12 pass
- * numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for, $16-$27 the walk (where it
+ * numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for, $16-$28 the walk (where it
  * goes on).
  *
  * - The dedupe asks by nested loop, once per entry: a hash join would read the whole index of the source. Its bounds keep

@@ -29,6 +29,7 @@ interface WalkRow {
   readonly page_limit: number;
   readonly stalls: number;
   readonly stalled_entries: number;
+  readonly lookback_ms: number;
 }
 
 /** A time as milliseconds since 1970. Exact: only whole milliseconds are ever stored here. */
@@ -45,7 +46,7 @@ const state = `
   coalesce((select json_agg(json_build_object('lane', w.lane, 'since', ${ms('w.since')}, 'before', ${ms('w.before')},
       'started_at', ${ms('w.started_at')}, 'cursor', w.cursor, 'pages', w.pages, 'empty_pages', w.empty_pages,
       'entries', w.entries, 'last_time', ${ms('w.last_time')}, 'in_order', w.in_order, 'page_limit', w.page_limit,
-      'stalls', w.stalls, 'stalled_entries', w.stalled_entries))
+      'stalls', w.stalls, 'stalled_entries', w.stalled_entries, 'lookback_ms', w.lookback_ms))
     from walks w
     where w.source_kind = s.kind and w.source_id = s.id and w.filter_hash = s.filter_hash), '[]') as walks`;
 
@@ -180,4 +181,5 @@ const toWalk = (row: WalkRow): Walk => ({
   pageLimit: row.page_limit,
   stalls: row.stalls,
   stalledEntries: row.stalled_entries,
+  lookbackMs: row.lookback_ms,
 });

@@ -8,7 +8,7 @@ import { seededRandom } from '../support/seeded-random.ts';
 
 const SEED = 50;
 const KILLS = 50;
-/** From before the process has read its configuration to well into its work: a start takes about a second. */
+/** From before the process has read its configuration to well into its work; shorter where it is done sooner. */
 const LONGEST_LIFE_MS = 2_500;
 
 let simulator: Simulator;
@@ -23,7 +23,14 @@ beforeAll(async () => {
     // Small pages, so that a kill falls between and into many commits.
     pageCap: 60,
     budget: null,
-    faults: { expired_cursor: 0.02, cut_body: 0.01, last_page_cursor: 0.2, equal_timestamps: 0.3, defectRate: 0.01 },
+    faults: {
+      expired_cursor: 0.02,
+      cut_body: 0.01,
+      last_page_cursor: 0.2,
+      equal_timestamps: 0.3,
+      defectRate: 0.01,
+      slow_body: 0.05,
+    },
   });
   database = await createTestDatabase();
   env = {
@@ -42,21 +49,24 @@ afterAll(async () => {
 test(`killed at ${KILLS} random moments (seed ${SEED}) and started again, the store has exactly what was served`, async () => {
   const random = seededRandom(SEED);
   const organizations = simulator.summary().organizations;
-  let killed = 0;
+  let longestLifeMs = LONGEST_LIFE_MS;
   let storedByKilled = 0;
-  for (let kill = 0; kill < KILLS; kill += 1) {
+  for (let killed = 0; killed < KILLS; ) {
     const before = await count();
+    const startedAt = performance.now();
     const running = startOrgtrail(['sync'], env);
-    await sleep(random() * LONGEST_LIFE_MS);
+    await sleep(random() * longestLifeMs);
     running.child.kill('SIGKILL');
     if ((await running.ended) === 'SIGKILL') {
       killed += 1;
       if ((await count()) > before) storedByKilled += 1;
+    } else {
+      // It was done before: on this machine the moments that count lie earlier.
+      longestLifeMs = Math.min(longestLifeMs, performance.now() - startedAt);
     }
     // New entries keep the later ones at work, too.
     for (const { id } of organizations) simulator.generate(id, Math.ceil(random() * 40));
   }
-  expect(killed, 'most kills hit a process at work').toBeGreaterThan(KILLS / 2);
   expect(storedByKilled, 'kills fell into the writing').toBeGreaterThan(5);
 
   // Entries of the last moments lie inside the second that a walk leaves for the next.

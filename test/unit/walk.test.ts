@@ -45,6 +45,27 @@ describe('startWalk and requestWindow', () => {
   });
 });
 
+describe('a live walk', () => {
+  const live = startWalk('live', CLAIM, 2_001_000, CLAIM.fromMs - 50_000);
+
+  it('looks back for late entries, no further than anything is wanted', () => {
+    expect(requestWindow(startWalk('live', CLAIM, 2_001_000, 0))).toMatchObject({ fromMs: CLAIM.fromMs - 120_000 });
+    expect(requestWindow(live)).toMatchObject({ fromMs: CLAIM.fromMs - 50_000 });
+    expect(requestWindow(startWalk('backfill', CLAIM, 2_001_000, 0))).toMatchObject({
+      fromMs: CLAIM.fromMs - OVERLAP_MS,
+    });
+  });
+
+  it('whose page is full of what lies before its claim looks back no more', () => {
+    const before = page(times(1_000, CLAIM.fromMs - 40_000));
+    expect(afterPage(live, before, none)).toMatchObject({
+      kind: 'again',
+      claim: undefined,
+      walk: { lookbackMs: OVERLAP_MS },
+    });
+  });
+});
+
 describe('afterPage', () => {
   it.each<[string, Walk, PageFacts, WalkStep]>([
     ['an empty page without a cursor is the end', begun, page([]), done],

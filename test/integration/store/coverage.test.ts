@@ -156,6 +156,7 @@ describe('loading sources', () => {
     pageLimit: fc.integer({ min: 1, max: 1_000 }),
     stalls: fc.nat({ max: 3 }),
     stalledEntries: fc.nat({ max: 1_000 }),
+    lookbackMs: fc.nat({ max: 120_000 }),
   });
 
   test(`an open walk comes back exactly as it was committed, by both ways (seed ${SEED})`, async () => {

@@ -206,7 +206,7 @@ describe.concurrent('coverage', () => {
     // In another order they are the same set: what was read under it still counts.
     const again = await sync('actor_type.not=system&action_type=update&action_type=create');
     expect(again.length).toBeLessThanOrEqual(3);
-    const newestMs = Date.now() - 60_000;
+    const newestMs = Date.now() - 180_000;
     for (const { sinceMs } of again) expect(sinceMs).toBeGreaterThan(newestMs);
     await world.expectExactTruth();
   });
@@ -220,6 +220,6 @@ describe.concurrent('coverage', () => {
     await run.cycle();
     const requests = auditRequests(world.simulator, asked);
     expect(requests).toHaveLength(3);
-    for (const { sinceMs, beforeMs } of requests) expect(beforeMs - sinceMs).toBeLessThan(60_000);
+    for (const { sinceMs, beforeMs } of requests) expect(beforeMs - sinceMs).toBeLessThan(180_000);
   });
 });

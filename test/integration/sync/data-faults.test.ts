@@ -96,12 +96,31 @@ describe.concurrent('faults of the data', () => {
     );
   });
 
+  test('entries that are late by up to a minute and a half are found by the next live walk, which looks back', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    const lanes = new Set<string>();
+    await using run = await world.open({}, { pageCommitted: (page) => page.stored > 0 && lanes.add(page.lane) });
+    await run.cycle();
+    world.simulator.faults.set({ late: 1, lateDelayMs: 90_000 });
+    world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 25);
+    world.simulator.setClockOffset(20_000);
+    lanes.clear();
+    await run.cycle();
+    expect(lanes, 'nothing can be seen yet').toEqual(new Set());
+    for (const seconds of [50, 80, 110]) {
+      world.simulator.setClockOffset(seconds * 1_000);
+      await run.cycle();
+    }
+    expect(lanes).toEqual(new Set(['live']));
+    await world.expectExactTruth();
+  });
+
   test('late entries are found by a settle pass, not by the live lane', async () => {
     const minuteMs = 60_000;
     await using world = await openWorld();
     const stored = { live: 0, settle: 0, backfill: 0 };
     await using run = await world.open(
-      { ORGTRAIL_SETTLE: '2m,10m' },
+      { ORGTRAIL_SETTLE: '6m,30m' },
       {
         pageCommitted: (page) => {
           stored[page.lane] += page.stored;
@@ -112,9 +131,9 @@ describe.concurrent('faults of the data', () => {
     await world.expectExactTruth();
     const history = { ...stored };
 
-    // By the simulator's clock: 60 entries that can be seen after one to two minutes, and one that can at once.
+    // By the simulator's clock: 60 entries that can be seen after three to six minutes, and one that can at once.
     const [first, second] = world.simulator.summary().organizations;
-    world.simulator.faults.set({ late: 1, lateDelayMs: 2 * minuteMs });
+    world.simulator.faults.set({ late: 1, lateDelayMs: 6 * minuteMs });
     world.simulator.generate(first?.id ?? '', 30);
     world.simulator.generate(second?.id ?? '', 30);
     world.simulator.faults.set({ preset: 'none' });
@@ -123,7 +142,7 @@ describe.concurrent('faults of the data', () => {
     await run.cycle();
     expect(stored).toEqual({ ...history, live: history.live + 1 });
 
-    for (let minutes = 1; minutes <= 5; minutes += 1) {
+    for (let minutes = 1; minutes <= 15; minutes += 1) {
       world.simulator.setClockOffset(minutes * minuteMs);
       await run.cycle();
     }
@@ -136,15 +155,15 @@ describe.concurrent('faults of the data', () => {
     await using world = await openWorld({ organizations: 1 });
     const lanes = new Set<string>();
     await using run = await world.open(
-      { ORGTRAIL_SETTLE: '1s,20s' },
+      { ORGTRAIL_SETTLE: '10s,5m' },
       { pageCommitted: (page) => page.stored > 0 && lanes.add(page.lane) },
     );
     await run.cycle();
-    world.simulator.faults.set({ late: 1, lateDelayMs: 16_000 });
+    world.simulator.faults.set({ late: 1, lateDelayMs: 300_000 });
     world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 25);
-    for (const seconds of [4, 7, 20, 30, 45, 60]) {
+    for (const seconds of [40, 80, 140, 200, 310, 420, 540, 660, 780, 900]) {
       world.simulator.setClockOffset(seconds * 1_000);
-      if (seconds === 20) lanes.clear();
+      if (seconds === 40) lanes.clear();
       await run.cycle();
     }
     expect(lanes).toEqual(new Set(['settle']));
