@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { MAX_ID_LENGTH, textDefects } from '../domain/entry.ts';
-import type { Simulator } from '../simulator/simulator.ts';
+import type { Simulator } from '../simulator/simulator-interface.ts';
 
 /** How the store compares with what the simulator served. Complete, once each, to the byte: all four counts are 0. */
 export interface Comparison {

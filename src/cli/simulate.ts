@@ -5,7 +5,8 @@ import { defectNames } from '../simulator/entry-defects.ts';
 import { faultCatalogue, faultNames } from '../simulator/fault-catalogue.ts';
 import { parseFaultList } from '../simulator/fault-list.ts';
 import { defaultBudget } from '../simulator/rate-limit.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import type { Simulator } from '../simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../simulator/simulator-options.ts';
 import type { VerbContext } from './verb-context.ts';
 

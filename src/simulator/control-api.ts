@@ -5,7 +5,7 @@ import { faultPatchProblems } from './fault-patch.ts';
 import type { FaultPatch } from './fault-plan.ts';
 import { BadRequest } from './reply.ts';
 import { readBody, splitTarget } from './request-reading.ts';
-import type { Simulator, SimulatorSummary } from './simulator.ts';
+import type { Simulator, SimulatorSummary } from './simulator-interface.ts';
 import type { TrueEntry } from './world.ts';
 
 /** Where the control API lives, beside the simulated one. Needs no credential. */

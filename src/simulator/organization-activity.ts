@@ -1,5 +1,5 @@
 import { timeText } from './entry-text.ts';
-import type { OrganizationCall } from './organizations-api.ts';
+import type { OrganizationCall } from './organization-call.ts';
 import { draw, hex8 } from './random.ts';
 
 interface Activity {

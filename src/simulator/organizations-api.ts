@@ -1,26 +1,11 @@
-import type { Caller } from './credentials.ts';
-import type { Occasion } from './fault-plan.ts';
 import { activityText } from './organization-activity.ts';
+import type { OrganizationCall } from './organization-call.ts';
 import { listOrganizations } from './organization-listing.ts';
 import { organizationId, tenantFlags } from './organization-population.ts';
 import { type Organization, type OrganizationProfile, profileMembers } from './organization-registry.ts';
 import { draw, keyOf } from './random.ts';
 import { BadRequest, errorReply, type Reply, refusal, successReply } from './reply.ts';
 import type { World } from './world.ts';
-
-/** One call of the organizations service. */
-export interface OrganizationCall {
-  readonly method: string;
-  /** Path and query as sent. */
-  readonly url: string;
-  readonly query: URLSearchParams;
-  readonly organizationId: string | undefined;
-  readonly isProfile: boolean;
-  readonly body: string;
-  readonly caller: Caller;
-  readonly userAgent: string;
-  readonly occasion: Occasion;
-}
 
 /** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { startSimulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runOrgtrail } from '../support/orgtrail-process.ts';
 import { runInProcess } from '../support/run-in-process.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
-import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { startSimulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runOrgtrail } from '../support/orgtrail-process.ts';
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
-import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts';
+import { startSimulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runOrgtrail, startOrgtrail } from '../support/orgtrail-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { auditPath, elementTexts, get, organizationAt, sha256, simulate } from './simulated-cloudflare.ts';
 
 // The plainest client that is right: it reads a log from the start until one walk went through without an error.

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RequestRecord } from '../../../src/simulator/request-log.ts';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
 
 interface Answer {

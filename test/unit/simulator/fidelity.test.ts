@@ -1,6 +1,6 @@
 import Cloudflare from 'cloudflare';
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { organizationAt, simulate, startMs } from './simulated-cloudflare.ts';
 
 // The official SDK as the client: what it can use is what Cloudflare's own API looks like.

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import type { Simulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { auditPage, auditPath, get, organizationAt, simulate } from './simulated-cloudflare.ts';
 
 /** A connection on which this request has been sent. */
