@@ -13,7 +13,7 @@ export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } =
     case 'refused':
       return {
         hint:
-          'the credential may not list organizations: give the token "User Details Read" (a token of a user, not of an account), ' +
+          'check that the token is right and has not expired; it must be a token of a user (not of an account) with "User Details Read"; ' +
           'or use CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY (the documented workaround), or name them in ORGTRAIL_ORGANIZATIONS',
         exitCode: exitCodes.usage,
       };

@@ -11,6 +11,7 @@ import { startWalk } from '../domain/walk.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { hasEmbeddedData } from '../store/embedded-server.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { describeUrl } from '../store/pool.ts';
 import type { AuditApi } from '../sync/ports.ts';
@@ -77,6 +78,10 @@ const describe = (config: Config): string => {
 };
 
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
+  if (config.databaseUrl === undefined && !hasEmbeddedData(config.dataDir)) {
+    const message = `an embedded PostgreSQL, which the first run will make in ${config.dataDir} (set DATABASE_URL for one of yours)`;
+    return [{ name: 'database', ok: true, message, exitCode: exitCodes.done }];
+  }
   try {
     const database = await openDatabase(config, logger);
     try {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { arch, platform, tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,6 +25,10 @@ interface Binaries {
 const USER = 'orgtrail';
 const DATABASE = 'orgtrail';
 
+/** True where an embedded server has its data already. Called by `check`, which makes nothing. */
+export const hasEmbeddedData = (dataDir: string): boolean =>
+  existsSync(join(resolve(dataDir), 'postgres', 'PG_VERSION'));
+
 /**
  * Starts PostgreSQL on a free loopback port with its data in `dataDir`/postgres, or goes on with the one that already
  * runs there: after a SIGKILL of its owner the server lives on. Called by the composition root where no DATABASE_URL is set.
@@ -31,7 +36,7 @@ const DATABASE = 'orgtrail';
 export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServer> => {
   const directory = join(resolve(dataDir), 'postgres');
   const { run, account } = await createRunner(await findBinaries(), directory);
-  const password = await ensureCluster(run, account, resolve(dataDir), directory);
+  const password = await ensureCluster(run, account, directory);
   const running = await runningPort(run, directory);
   const port = running ?? (await startServer(run, directory));
   const ownerFile = join(resolve(dataDir), 'postgres-owner');
@@ -117,17 +122,23 @@ const execute = async (file: string, args: readonly string[], account: Account =
   return output;
 };
 
-const ensureCluster = async (run: Runner, account: Account, dataDir: string, directory: string): Promise<string> => {
-  const passwordFile = join(dataDir, 'postgres-password');
-  if (await exists(join(directory, 'PG_VERSION'))) return (await readFile(passwordFile, 'utf8')).trim();
-  // A first start that was killed in its middle leaves a directory that initdb would refuse.
-  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true });
-  const password = randomBytes(18).toString('hex');
-  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (account !== undefined) await chown(passwordFile, account.uid, account.gid);
-  const authentication = ['-U', USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
-  await run('initdb', ['-D', directory, ...authentication, '-E', 'UTF8', '--locale=C', '--no-instructions']);
-  return password;
+/** Makes the cluster beside its place and renames it: a start that was killed in its middle leaves nothing that looks whole. */
+const ensureCluster = async (run: Runner, account: Account, directory: string): Promise<string> => {
+  const passwordIn = (place: string) => join(place, 'orgtrail-password');
+  if (!(await exists(join(directory, 'PG_VERSION')))) {
+    const fresh = `${directory}-${randomBytes(4).toString('hex')}`;
+    const passwordFile = `${fresh}-password`;
+    await mkdir(fresh, { mode: 0o700 });
+    await writeFile(passwordFile, `${randomBytes(18).toString('hex')}\n`, { mode: 0o600 });
+    if (account !== undefined) {
+      for (const path of [fresh, passwordFile]) await chown(path, account.uid, account.gid);
+    }
+    const authentication = ['-U', USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+    await run('initdb', ['-D', fresh, ...authentication, '-E', 'UTF8', '--locale=C', '--no-instructions']);
+    await rename(passwordFile, passwordIn(fresh));
+    await rename(fresh, directory);
+  }
+  return (await readFile(passwordIn(directory), 'utf8')).trim();
 };
 
 const ensureDatabase = async (url: string): Promise<void> => {
