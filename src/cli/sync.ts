@@ -49,7 +49,9 @@ export interface SyncOutcome {
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  const loaded = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
+  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
   const config = options.config?.(loaded) ?? loaded;
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
