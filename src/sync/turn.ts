@@ -18,6 +18,8 @@ import type { Job } from './work-pool.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
+/** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
+const LARGE_PAGE_CHARACTERS = 2_500_000;
 
 export interface TurnOptions {
   /** Aborts at once what is under way. */
@@ -119,7 +121,8 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
       const spent = turn.pages >= PAGES_PER_TURN || options.stopping();
       if (step.kind === 'again') seenCursors.clear();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
-      if (goesOn && !spent) {
+      const large = !(page instanceof ApiError) && page.entriesText.length > LARGE_PAGE_CHARACTERS;
+      if (goesOn && !spent && !large) {
         pending = fetchPage(step.walk);
         pending.catch(() => {});
       }
@@ -127,6 +130,7 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
       if (!goesOn) return 'ended';
       if (spent) return 'paused';
       walk = step.walk;
+      if (large) pending = fetchPage(walk);
     }
   } finally {
     prefetch.abort();
