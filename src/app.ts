@@ -194,7 +194,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
     'discovered',
     'organizationChanged',
     'discoveryFailed',
-    'cyclePlanned',
+    'jobsPlanned',
     'pageCommitted',
     'walkEnded',
     'sourceSettled',

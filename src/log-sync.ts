@@ -10,7 +10,7 @@ export const logSync = (logger: Logger): SyncObserver => ({
       { reason: error instanceof Error ? error.message : String(error) },
       'the listing of organizations failed',
     ),
-  cyclePlanned: ({ sources, due }) => logger.debug({ sources, due: due.length }, 'cycle planned'),
+  jobsPlanned: ({ sources, due }) => logger.debug({ sources, due: due.length }, 'jobs planned'),
   pageCommitted: ({ source, lane, entries, stored, changed, defective }) => {
     const facts = { source: source.id, lane, entries, stored };
     if (changed > 0) logger.warn({ ...facts, changed }, 'an entry came again with other content');

@@ -70,7 +70,7 @@ export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'
         failing.add(source.id);
         draw(false);
       },
-      cyclePlanned: ({ due }) => {
+      jobsPlanned: ({ due }) => {
         for (const id of due) left.add(id);
         draw(true);
       },

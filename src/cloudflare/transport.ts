@@ -28,7 +28,7 @@ export interface Transport {
 /** The budget allows 4 requests a second; more connections than this only wait for it. */
 const MAX_CONNECTIONS = 16;
 
-/** Longer than the default schedule's 30 s, so that a quiet daemon does not shake hands anew for every cycle. */
+/** Longer than the default schedule's 30 s, so that a quiet daemon does not shake hands anew for every tick. */
 const KEEP_ALIVE_MS = 60_000;
 
 /** Cloudflare's error bodies have a few hundred bytes; of a longer one nothing is wanted. */

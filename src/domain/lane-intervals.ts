@@ -19,5 +19,5 @@ export const laneIntervals = (sources: number, requestsPerWindow: number): LaneI
   return { liveMs: Math.floor(wholeMs / LIVE_SHARE), settleMs: Math.floor(wholeMs / SETTLE_SHARE) };
 };
 
-/** For a cycle that stands alone: it reads all there is. */
+/** For a sync that stands alone: it reads all there is. */
 export const noIntervals: LaneIntervals = { liveMs: 0, settleMs: 0 };

@@ -52,7 +52,7 @@ const state = `
 
 /**
  * All sources of organizations that are still there, for planning. `organizationIds` limits them to an allow-list.
- * Called once per cycle.
+ * Called for every plan.
  */
 export const loadSources = async (
   pool: Pool,
@@ -105,7 +105,7 @@ export const claimSource = async (
 
 /**
  * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
- * one lives: the next claim is a new epoch. Called at the start of every cycle.
+ * one lives: the next claim is a new epoch. Called before every plan.
  */
 export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
   const { rows } = await pool.query<{ owner: string }>(

@@ -67,7 +67,7 @@ export const readProfiles = async (context: SyncContext, limit: number, signal: 
       await context.store.recordProfile(id, await context.api.getProfile(id, signal));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      // Noted as asked for: a profile that is refused must not be asked for in every cycle.
+      // Noted as asked for: a profile that is refused must not be asked for at every tick.
       if (error.failure === 'refused') await context.store.recordProfile(id, undefined);
     }
   }

@@ -32,6 +32,6 @@ export const planJobs = async (context: SyncContext, nowMs: number, alone: boole
       if (plan.kind === 'walk') jobs.push({ source, lane: plan.walk.lane, nowMs, policy });
     }
   }
-  context.observer.cyclePlanned?.({ sources: sources.length, due: jobs.map((job) => job.source.id) });
+  context.observer.jobsPlanned?.({ sources: sources.length, due: jobs.map((job) => job.source.id) });
   return { sources: sources.length, jobs, resting };
 };

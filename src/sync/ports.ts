@@ -63,7 +63,7 @@ export interface SyncObserver {
   organizationChanged?(event: OrganizationChange): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
   /** `due` names the sources that have something to do. */
-  cyclePlanned?(event: { readonly sources: number; readonly due: readonly string[] }): void;
+  jobsPlanned?(event: { readonly sources: number; readonly due: readonly string[] }): void;
   pageCommitted?(
     event: PageCounts & { readonly source: SourceKey; readonly lane: Lane; readonly entries: number },
   ): void;

@@ -41,7 +41,7 @@ describe.concurrent('each source for itself', () => {
     await using run = await world.open(
       { ORGTRAIL_CONCURRENCY: '3' },
       {
-        cyclePlanned: () => {
+        jobsPlanned: () => {
           ticks += 1;
           if (!stop.signal.aborted) for (const id of others) world.simulator.generate(id, 5);
           if (ticks === 5) fifthTick.resolve();
