@@ -63,7 +63,10 @@ create table discovery (
   last_attempt_at timestamp with time zone,
   last_success_at timestamp with time zone,
   last_error text,
-  organizations integer
+  organizations integer,
+  lease_owner text,
+  lease_until timestamp with time zone,
+  server_time timestamp with time zone
 );
 
 create table feed_head (
@@ -300,6 +303,8 @@ comment on view audit_history is 'Events with organization names and the payload
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
 comment on table discovery is 'The last walk of GET /organizations: readiness depends on its age.';
+comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
+comment on column discovery.server_time is 'Cloudflare''s own time at the last listing: where a replica begins that has had no answer yet.';
 comment on table feed_head is 'The last position given out, and which feed it belongs to. Locked by each page commit that adds rows.';
 comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on table organizations is 'Every organization that the credential has reached, with the metadata of its last listing.';

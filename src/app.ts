@@ -136,18 +136,24 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { api, close: closeApi } = connectAuditApi(config, { budget, clock, metrics, logger, version });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
-  const store = createSyncStore(pool, { owner, filterHash, organizationIds: config.organizationIds, metrics });
+  const { leaseMs, organizationIds } = config;
+  const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
   const status = () => readStatus(pool, config.organizationIds);
   return {
     database,
     sync: {
       api,
       store,
+      time: {
+        nowMs: () => performance.now(),
+        sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
+      },
+      leaseMs,
       observer: combine([metrics.sync, logSync(logger), options.observer ?? {}]),
       filterHash,
       settleDelaysMs: config.settleDelaysMs,
       horizonMs: (nowMs) => horizonOf(config, nowMs),
-      organizationIds: config.organizationIds,
+      organizationIds,
       concurrency: config.concurrency,
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       random: Math.random,

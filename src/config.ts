@@ -24,6 +24,8 @@ export interface Config {
   /** Requests in any 5 minutes, of all replicas together. */
   readonly apiBudget: number;
   readonly concurrency: number;
+  /** How long a replica that has died or is paused keeps its sources. */
+  readonly leaseMs: number;
   readonly http: { readonly host: string; readonly port: number; readonly feedToken: string | undefined };
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
   /** Settings that are allowed but probably not meant; logged at start. */
@@ -37,6 +39,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const SHORTEST_SETTLE_MS = 1_000;
 const SMALLEST_BUDGET = 10;
+const SHORTEST_LEASE_MS = 1_000;
+const LONGEST_LEASE_MS = 600_000;
 
 /** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
 const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
@@ -112,6 +116,10 @@ const environmentSchema = z.object({
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
   ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
+    const leaseMs = parseDurationMs(text);
+    return leaseMs !== undefined && leaseMs >= SHORTEST_LEASE_MS && leaseMs <= LONGEST_LEASE_MS ? leaseMs : undefined;
+  }),
   ORGTRAIL_LOG_LEVEL: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
     logLevels.find((level) => level === text.toLowerCase()),
   ),
@@ -154,6 +162,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     filters,
     apiBudget: values.ORGTRAIL_API_BUDGET,
     concurrency: values.ORGTRAIL_CONCURRENCY,
+    leaseMs: values.ORGTRAIL_LEASE,
     http: { host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
     log: {
       level: values.ORGTRAIL_LOG_LEVEL,

@@ -21,7 +21,12 @@ export const logSync = (logger: Logger): SyncObserver => ({
     if (result === 'assumed') {
       logger.warn({ source: source.id, lane }, 'the cursor of a short last page was refused twice: taken as the end');
     }
-    if (result === 'fenced') logger.warn({ source: source.id, lane }, 'another replica has taken the source: dropped');
+    if (result === 'fenced') {
+      logger.warn({ source: source.id, lane }, 'fenced: another replica has taken the source, nothing was written');
+    }
+    if (result === 'lost') {
+      logger.warn({ source: source.id, lane }, 'the lease ran out (a pause, or the database was away): dropped');
+    }
   },
   sourceFailed: ({ source, failure, message, backoffMs }) =>
     logger.warn({ source: source.id, failure, reason: message, backoffMs }, 'a source failed'),

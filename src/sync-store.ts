@@ -2,27 +2,34 @@ import type { Pool } from 'pg';
 import type { Metrics } from './metrics.ts';
 import { isDeadOwner } from './process-identity.ts';
 import { commitPage } from './store/commit-page.ts';
+import { claimDiscovery, recordDiscovery, renewDiscovery } from './store/discovery-lease.ts';
 import {
   recordAccess,
   recordChildrenListed,
-  recordDiscovery,
   recordListing,
   recordProfile,
   withoutChildrenListed,
   withoutProfile,
 } from './store/organizations.ts';
 import { createPartitions } from './store/partitions.ts';
-import { claimSource, loadSources, recordFailure, releaseDead, releaseSource, syncSources } from './store/sources.ts';
+import {
+  claimSource,
+  loadSources,
+  recordFailure,
+  releaseDead,
+  releaseSource,
+  renewSource,
+  syncSources,
+} from './store/sources.ts';
 import type { SyncStore } from './sync/ports.ts';
 
-/** Longer than a page takes in bad times. A holder that is paused for longer is fenced: nothing is lost by that. */
-const LEASE_MS = 30_000;
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
 
 export interface SyncStoreOptions {
   /** Names this process in leases. */
   readonly owner: string;
+  readonly leaseMs: number;
   readonly filterHash: string;
   readonly organizationIds: readonly string[] | undefined;
   readonly metrics: Metrics;
@@ -30,7 +37,7 @@ export interface SyncStoreOptions {
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
-  const { owner, filterHash, organizationIds, metrics } = options;
+  const { owner, leaseMs, filterHash, organizationIds, metrics } = options;
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
@@ -38,13 +45,14 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
       return await loadSources(pool, owner, organizationIds);
     },
     claim: async (source) => {
-      const claimed = await claimSource(pool, source, owner, LEASE_MS);
+      const claimed = await claimSource(pool, source, owner, leaseMs);
       if (claimed !== undefined) metrics.leaseTaken();
       return claimed;
     },
+    renew: (lease) => renewSource(pool, lease, leaseMs),
     commit: async (commit) => {
       const startMs = performance.now();
-      const result = await commitPage(pool, commit, LEASE_MS);
+      const result = await commitPage(pool, commit, leaseMs);
       metrics.pageCommitSeconds((performance.now() - startMs) / 1_000);
       return result;
     },
@@ -54,7 +62,9 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
-    recordDiscovery: (result) => recordDiscovery(pool, result),
+    claimDiscovery: (restMs) => claimDiscovery(pool, owner, leaseMs, restMs),
+    renewDiscovery: () => renewDiscovery(pool, owner, leaseMs),
+    recordDiscovery: (result) => recordDiscovery(pool, owner, result),
     syncSources: async (horizonMs, oldestMs = horizonMs) => {
       if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {
         await createPartitions(pool, Math.min(horizonMs, oldestMs));

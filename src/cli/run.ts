@@ -79,6 +79,7 @@ export const startDaemon = async (
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,
+    tickMs: config.tickMs,
     signal: hardStop,
     stopping,
     onError: (error) => {

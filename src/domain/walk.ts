@@ -136,7 +136,12 @@ export const withSmallerPages = (walk: Walk): WalkStep | undefined => {
 
 /** What pass `delayMs` may count of a walk's claim: what was at least its delay old when the walk began. */
 export const claimForPass = (walk: Pick<Walk, 'startedAtMs'>, claim: Range, delayMs: number): Coverage => {
-  const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: walk.startedAtMs - delayMs });
+  return claimUntil(claim, walk.startedAtMs - delayMs);
+};
+
+/** The part of a claim before a time: what came later than Cloudflare's answer was not read. */
+export const claimUntil = (claim: Range, untilMs: number): Coverage => {
+  const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: untilMs });
   return isEmpty(part) ? [] : [part];
 };
 

@@ -78,6 +78,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       lag_seconds: source.lagSeconds,
       gap_seconds: source.gapSeconds,
       failures: source.failures,
+      held_by: source.leaseOwner,
       ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
     }));
     return { status: worst(status.sources), feed_position: status.position, discovery: status.discovery, sources };

@@ -157,19 +157,3 @@ export const recordProfile = async (pool: Pool, organizationId: string, profile:
     [organizationId, profile === undefined ? null : toJsonbText(profile)],
   );
 };
-
-/** Notes how a discovery ended; readiness depends on the age of the last success. */
-export const recordDiscovery = async (
-  pool: Pool,
-  result: { organizations: number } | { error: string },
-): Promise<void> => {
-  if ('error' in result) {
-    await pool.query('update discovery set last_attempt_at = clock_timestamp(), last_error = $1', [result.error]);
-    return;
-  }
-  await pool.query(
-    `update discovery set last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(), last_error = null,
-       organizations = $1`,
-    [result.organizations],
-  );
-};

@@ -81,9 +81,14 @@ export const claimSource = async (
   leaseMs: number,
 ): Promise<{ lease: Lease; source: SourceState } | undefined> => {
   const claimed = await pool.query<{ lease_epoch: number; commit_seq: number }>(
-    `update sources set lease_owner = $3, lease_epoch = lease_epoch + 1,
+    // Skips a row that is locked: whoever is writing to it holds the source.
+    `with free as (
+       select kind, id from sources
+       where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
+       for update skip locked)
+     update sources s set lease_owner = $3, lease_epoch = lease_epoch + 1,
        lease_until = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
-     where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
+     from free where s.kind = free.kind and s.id = free.id
      returning lease_epoch::float8, commit_seq::float8`,
     [source.kind, source.id, owner, leaseMs],
   );
@@ -113,6 +118,16 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
   );
   const dead = rows.map((row) => row.owner).filter(isDead);
   if (dead.length > 0) await pool.query('update sources set lease_until = null where lease_owner = any($1)', [dead]);
+};
+
+/** Lets the lease last longer, while a page is waited for. False where it has gone to somebody else. */
+export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `update sources set lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
+     where kind = $1 and id = $2 and lease_epoch = $3 and lease_owner = $4`,
+    [lease.kind, lease.id, lease.epoch, lease.owner, leaseMs],
+  );
+  return rowCount === 1;
 };
 
 /** Gives the lease back, so that nobody has to wait for it to run out. Does nothing where it has already gone. */

@@ -25,6 +25,8 @@ export interface Status {
     /** Null where there has never been one. */
     readonly ageSeconds: number | null;
     readonly lastError: string | null;
+    /** Who lists at this moment. */
+    readonly leaseOwner: string | null;
     readonly organizations: number | null;
   };
   readonly sources: readonly SourceStatus[];
@@ -36,7 +38,8 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
     pool.query(
       `select f.feed_id as "feedId", f.position::float8 as position, d.last_success_at as "lastSuccessAt",
          extract(epoch from clock_timestamp() - d.last_success_at)::float8 as "ageSeconds",
-         d.last_error as "lastError", d.organizations
+         d.last_error as "lastError", d.organizations,
+         case when d.lease_until > clock_timestamp() then d.lease_owner end as "leaseOwner"
        from feed_head f, discovery d`,
     ),
     pool.query<SourceStatus>(
@@ -54,11 +57,11 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
     ),
   ]);
   const row = head.rows[0];
-  const { lastSuccessAt, ageSeconds, lastError, organizations } = row;
+  const { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations } = row;
   return {
     feedId: row.feedId,
     position: row.position,
-    discovery: { lastSuccessAt, ageSeconds, lastError, organizations },
+    discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
     sources: sources.rows,
   };
 };

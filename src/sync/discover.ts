@@ -1,11 +1,36 @@
 import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
+import { keepLease, LeaseLostError } from './keep-lease.ts';
 import type { SyncContext } from './ports.ts';
+
+/**
+ * A discovery by one replica at a time. Undefined where another one lists, or did within `restMs`: then `serverTimeMs` is
+ * what it learned of Cloudflare's time.
+ */
+export const discoverInTurn = async (
+  context: SyncContext,
+  restMs: number,
+  signal: AbortSignal,
+): Promise<{ appeared: number } | { readonly serverTimeMs: number | undefined }> => {
+  const { store, time, leaseMs } = context;
+  const takenAtMs = time.nowMs();
+  const turn = await store.claimDiscovery(restMs);
+  if (!turn.mine) return { serverTimeMs: turn.serverTimeMs };
+  const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renewDiscovery() });
+  try {
+    return await discover(context, AbortSignal.any([signal, kept.lost]));
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+    return { serverTimeMs: undefined };
+  } finally {
+    kept.end();
+  }
+};
 
 /**
  * Walks the listing of organizations, stores them and what changed, and gives each its source. Where the credential may
  * not list and an allow-list is configured, each of its organizations is asked for by id instead.
- * Throws what made it fail, after noting it for readiness. Called at every tick. Returns how many are new.
+ * Throws what made it fail, after noting it for readiness. Returns how many are new.
  */
 export const discover = async (context: SyncContext, signal: AbortSignal): Promise<{ appeared: number }> => {
   const { store, observer } = context;
@@ -16,7 +41,7 @@ export const discover = async (context: SyncContext, signal: AbortSignal): Promi
     const nowMs = context.api.nowMs();
     if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
     await store.syncSources(context.horizonMs(nowMs), context.window?.sinceMs);
-    await store.recordDiscovery({ organizations: found.length });
+    await store.recordDiscovery({ organizations: found.length, serverTimeMs: nowMs });
     observer.discovered?.({ organizations: found.length, complete });
     return { appeared: changes.filter((change) => change.change === 'appeared').length };
   } catch (error) {

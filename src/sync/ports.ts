@@ -18,6 +18,14 @@ export interface ListingFilter {
   readonly parentId?: string;
 }
 
+/** A clock that never goes back, and waiting on it. */
+export interface Time {
+  /** Milliseconds from any start. */
+  nowMs(): number;
+  /** Rejects with the signal's reason where that aborts first. Does not keep the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
 export interface AuditApi {
   /** The next page of the walk: its window, a second more at both ends, ascending, from its cursor. */
@@ -36,6 +44,8 @@ export interface SyncStore {
   loadSources(): Promise<readonly SourceState[]>;
   /** Undefined where another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
+  /** False where the lease has gone to another process. */
+  renew(lease: Lease): Promise<boolean>;
   commit(commit: PageCommit): Promise<CommitResult>;
   release(lease: Lease): Promise<void>;
   recordFailure(lease: Lease, failure: SourceFailure): Promise<void>;
@@ -48,14 +58,22 @@ export interface SyncStore {
   ): Promise<readonly OrganizationChange[]>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
-  recordDiscovery(result: { organizations: number } | { error: string }): Promise<void>;
+  /**
+   * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
+   * `serverTimeMs` is then Cloudflare's time at the last listing, where there has been one.
+   */
+  claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
+  renewDiscovery(): Promise<boolean>;
+  /** Gives the right to list back, too. */
+  recordDiscovery(result: { organizations: number; serverTimeMs: number } | { error: string }): Promise<void>;
   /** `oldestMs`: entries older than the horizon are about to come, too. */
   syncSources(horizonMs: number, oldestMs: number | undefined): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
 }
 
-export type WalkResult = 'done' | 'assumed' | 'again' | 'fenced' | 'failed';
+/** `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written. */
+export type WalkResult = 'done' | 'assumed' | 'again' | 'fenced' | 'lost' | 'failed';
 
 /** What happens while syncing, for logs, metrics and progress. Must not throw and must not wait. */
 export interface SyncObserver {
@@ -82,6 +100,9 @@ export interface SyncContext {
   readonly api: AuditApi;
   readonly store: SyncStore;
   readonly observer: SyncObserver;
+  readonly time: Time;
+  /** How long a lease lasts unless it is renewed. */
+  readonly leaseMs: number;
   readonly filterHash: string;
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */

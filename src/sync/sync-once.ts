@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SourceKey } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
-import { discover, readProfiles } from './discover.ts';
+import { discoverInTurn, readProfiles } from './discover.ts';
 import { planJobs } from './plan-jobs.ts';
 import type { SyncContext } from './ports.ts';
 import { findSubOrganizations } from './sub-organizations.ts';
@@ -84,7 +83,7 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnce
   for (let attempt = 0; ; attempt += 1) {
     const last = attempt >= options.retries;
     try {
-      const { appeared } = await discover(context, options.signal);
+      const appeared = await listWhenFree(context, options);
       const below = await findSubOrganizations(context, ALL, options.signal);
       if (appeared + below === 0 || last) return undefined;
     } catch (error) {
@@ -95,18 +94,28 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnce
   }
 };
 
+/** Waits while another process lists. Returns how many are new. */
+const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<number> => {
+  for (;;) {
+    const result = await discoverInTurn(context, 0, signal);
+    if ('appeared' in result) return result.appeared;
+    if (stopping()) return 0;
+    await context.time.sleep(HELD_POLL_MS, signal);
+  }
+};
+
 /** A turn, and further ones after a failure or while somebody else holds the source. */
 const persist = async (context: SyncContext, options: SyncOnceOptions, job: Job): Promise<TurnResult> => {
   const { signal, stopping, retries } = options;
-  const heldUntilMs = performance.now() + (retries > 0 ? HELD_PATIENCE_MS : 0);
+  const heldUntilMs = context.time.nowMs() + (retries > 0 ? HELD_PATIENCE_MS : 0);
   for (let failures = 0; ; ) {
     const result = await takeTurn(context, job, { signal, stopping });
     if (result.kind === 'failed') failures += 1;
     const again =
       (result.kind === 'failed' && !result.lasting && failures <= retries) ||
-      (result.kind === 'held' && performance.now() < heldUntilMs);
+      (result.kind === 'held' && context.time.nowMs() < heldUntilMs);
     if (!again || stopping()) return result;
     const waitMs = result.kind === 'failed' ? Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS) : HELD_POLL_MS;
-    await sleep(waitMs, undefined, { signal }).catch(() => {});
+    await context.time.sleep(waitMs, signal).catch(() => {});
   }
 };

@@ -7,12 +7,14 @@ import {
   afterPage,
   afterRefusedCursor,
   claimForPass,
+  claimUntil,
   type Lane,
   type Walk,
   type WalkStep,
   withSmallerPages,
 } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
+import { type KeptLease, keepLease, LeaseLostError } from './keep-lease.ts';
 import type { SyncContext } from './ports.ts';
 import type { Job } from './work-pool.ts';
 
@@ -42,14 +44,17 @@ export type TurnResult =
  * Throws when the database fails or the signal aborts.
  */
 export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
+  const takenAtMs = context.time.nowMs();
   const claimed = await context.store.claim(job.source);
   if (claimed === undefined) return { kind: 'held' };
+  const { leaseMs } = context;
   const turn: Turn = {
     context,
     job,
     options,
     source: claimed.source,
     lease: claimed.lease,
+    kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
     progress: claimed.source,
     pages: 0,
   };
@@ -57,13 +62,14 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
     const first = planNext(turn.progress, job.nowMs, job.policy);
     if (first.kind === 'idle') return settled(turn);
     const outcome = await walkPages(turn, first.walk);
-    if (outcome === 'fenced') return { kind: 'held' };
+    if (outcome === 'lost') return { kind: 'held' };
     const next = planNext(turn.progress, job.nowMs, job.policy);
     return next.kind === 'idle' ? settled(turn) : { kind: 'more', lane: next.walk.lane };
   } catch (error) {
     if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
     return await recordFailure(turn, error);
   } finally {
+    turn.kept.end();
     await context.store.release(turn.lease).catch(() => {
       // The lease runs out by itself; the fault itself has been thrown already, or shows at the next statement.
     });
@@ -81,6 +87,7 @@ interface Turn {
   readonly options: TurnOptions;
   readonly source: SourceState;
   lease: Lease;
+  readonly kept: KeptLease;
   progress: SourceProgress;
   pages: number;
 }
@@ -98,17 +105,20 @@ class WalkFailedError extends Error {
 }
 
 /** Walks from `begin` until the walk ends, the turn is spent, or the lease is lost. */
-const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 'fenced'> => {
+const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 'lost'> => {
   const { context, options } = turn;
   const seenCursors = new Set<string>();
   const prefetch = new AbortController();
-  const fetchPage = (walk: Walk): Promise<Page | ApiError> => {
+  const fetchPage = async (walk: Walk): Promise<Page | ApiError> => {
+    turn.kept.throwIfLost();
     if (walk.cursor !== undefined) seenCursors.add(walk.cursor);
-    const signal = AbortSignal.any([options.signal, prefetch.signal]);
-    return context.api.fetchPage(turn.source.organizationId, walk, signal).catch((error: unknown) => {
+    const signal = AbortSignal.any([options.signal, prefetch.signal, turn.kept.lost]);
+    try {
+      return await context.api.fetchPage(turn.source.organizationId, walk, signal);
+    } catch (error) {
       if (error instanceof ApiError) return error;
       throw error;
-    });
+    }
   };
   let walk = begin;
   let pending = fetchPage(walk);
@@ -126,12 +136,16 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
         pending = fetchPage(step.walk);
         pending.catch(() => {});
       }
-      if (!(await commitStep(turn, walk, page instanceof ApiError ? emptyPage : page, step))) return 'fenced';
+      if (!(await commitStep(turn, walk, page instanceof ApiError ? emptyPage : page, step))) return 'lost';
       if (!goesOn) return 'ended';
       if (spent) return 'paused';
       walk = step.walk;
       if (large) pending = fetchPage(walk);
     }
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+    context.observer.walkEnded?.({ source: turn.source, lane: walk.lane, result: 'lost' });
+    return 'lost';
   } finally {
     prefetch.abort();
   }
@@ -152,11 +166,15 @@ const afterFailedPage = (walk: Walk, error: ApiError): WalkStep => {
 const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): Promise<boolean> => {
   const { context, source } = turn;
   const delaysMs = [0, ...context.settleDelaysMs];
+  // As of the answer itself: a walk planned with a clock that ran ahead must not claim the future as read. (Claims end a
+  // second before the plan's now, and a Date header lacks less than a second: of a right clock this takes nothing.)
+  const newestMs = context.api.nowMs() ?? walk.claim.toMs;
   const claims = delaysMs.map((delayMs, pass): Coverage => {
     if (step.claim === undefined) return [];
-    return pass === 0 ? [step.claim] : claimForPass(walk, step.claim, delayMs);
+    return pass === 0 ? claimUntil(step.claim, newestMs) : claimForPass(walk, step.claim, delayMs);
   });
   const goesOn = step.kind === 'next' || step.kind === 'again' ? step.walk : undefined;
+  const sentAtMs = context.time.nowMs();
   const result = await context.store.commit({
     lease: turn.lease,
     page,
@@ -171,6 +189,7 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
     return false;
   }
   turn.lease = result.lease;
+  turn.kept.renewed(sentAtMs);
   // What brings nothing new is no success: a walk that stalls again and again rests longer each time.
   const failures = result.stored > 0 || step.claim !== undefined ? 0 : turn.progress.failures;
   turn.progress = { ...advance(turn.progress, walk.lane, goesOn, claims), failures };

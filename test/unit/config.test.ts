@@ -31,6 +31,7 @@ describe('defaults', () => {
       filters: [],
       apiBudget: 900,
       concurrency: 4,
+      leaseMs: 30_000,
       http: { host: '127.0.0.1', port: 8080, feedToken: undefined },
       log: { level: 'info', format: 'json' },
       warnings: [],
@@ -40,7 +41,9 @@ describe('defaults', () => {
   it('stand in for a variable that is set to nothing', () => {
     const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
     const own =
-      'DATA_DIR SCHEDULE HISTORY SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY HTTP_HOST HTTP_PORT'.split(' ');
+      'DATA_DIR SCHEDULE HISTORY SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
+        ' ',
+      );
     const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
     const all = [...names, ...[...own, ...more].map((name) => `ORGTRAIL_${name}`), 'DATABASE_URL', 'DATABASE_URL_FILE'];
     expect(load(Object.fromEntries(all.map((name) => [name, ''])))).toEqual(load());
@@ -76,6 +79,7 @@ describe('settings', () => {
     ],
     ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
     ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
+    ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
     ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined } }],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
   ])('%s=%s is read', (name, value, expected) => {
@@ -103,6 +107,8 @@ describe('settings', () => {
     ['ORGTRAIL_API_BUDGET', '1e3'],
     ['ORGTRAIL_CONCURRENCY', '0'],
     ['ORGTRAIL_CONCURRENCY', '65'],
+    ['ORGTRAIL_LEASE', '500ms'],
+    ['ORGTRAIL_LEASE', '11m'],
     ['ORGTRAIL_HTTP_PORT', '65536'],
     ['ORGTRAIL_HTTP_PORT', '-1'],
     ['ORGTRAIL_FEED_TOKEN', 'short'],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { recordAccess, recordDiscovery, recordProfile, withoutProfile } from '../../../src/store/organizations.ts';
+import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
+import { recordAccess, recordProfile, withoutProfile } from '../../../src/store/organizations.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { listingsIn } from '../../support/organization-fixture.ts';
@@ -84,16 +85,16 @@ describe('profiles', () => {
 
 test('a discovery that fails leaves the time and the size of the last one that did not', async () => {
   const { pool } = database;
-  await recordDiscovery(pool, { organizations: 3 });
+  await recordDiscovery(pool, 'host/1/me', { organizations: 3, serverTimeMs: 0 });
   const read = async () => (await pool.query('select * from discovery')).rows[0];
   const good = await read();
   expect(good).toMatchObject({ organizations: 3, last_error: null, last_attempt_at: expect.any(Date) });
-  await recordDiscovery(pool, { error: 'no bytes' });
+  await recordDiscovery(pool, 'host/1/me', { error: 'no bytes' });
   expect(await read()).toMatchObject({
     organizations: 3,
     last_error: 'no bytes',
     last_success_at: good.last_success_at,
   });
-  await recordDiscovery(pool, { organizations: 4 });
+  await recordDiscovery(pool, 'host/1/me', { organizations: 4, serverTimeMs: 0 });
   expect(await read()).toMatchObject({ organizations: 4, last_error: null });
 });

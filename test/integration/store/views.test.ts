@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { recordAccess, recordDiscovery } from '../../../src/store/organizations.ts';
+import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
+import { recordAccess } from '../../../src/store/organizations.ts';
 import { recordFailure, syncSources } from '../../../src/store/sources.ts';
 import { countOrganizations, readStatus } from '../../../src/store/status.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -136,7 +137,7 @@ describe('the status as the verbs and the health endpoint read it', () => {
   test('has the feed, the discovery and every source that is still there', async () => {
     const { pool } = database;
     expect((await readStatus(pool, undefined)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
-    await recordDiscovery(pool, { organizations: 5 });
+    await recordDiscovery(pool, 'host/1/me', { organizations: 5, serverTimeMs: 0 });
     await recordAccess(pool, 'unread', 'refused');
     await commit(pool, await takeLease(pool, 'read'), [entryText('one', nowMs - HOUR * 1_000), entryText('two', T0)]);
     const status = await readStatus(pool, undefined);

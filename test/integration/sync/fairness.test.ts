@@ -50,6 +50,7 @@ describe.concurrent('each source for itself', () => {
     );
     world.simulator.faults.set({ hung: { organizationId: hanging }, hangMs: 0 });
     const syncing = syncForever(run.app.sync, {
+      tickMs: 1_000,
       schedule: '* * * * * *',
       signal: stop.signal,
       stopping: () => stop.signal.aborted,

@@ -1,0 +1,67 @@
+import type { Pool } from 'pg';
+
+/** Whether this replica is to list now; if not, what the last listing said of Cloudflare's time. */
+export interface DiscoveryTurn {
+  readonly mine: boolean;
+  readonly serverTimeMs: number | undefined;
+}
+
+/**
+ * Takes the right to list the organizations, so that of many replicas one does. Not given while another replica lists, nor
+ * for `restMs` after the last attempt of another one: replicas tick at the same moments.
+ */
+export const claimDiscovery = async (
+  pool: Pool,
+  owner: string,
+  leaseMs: number,
+  restMs: number,
+): Promise<DiscoveryTurn> => {
+  const { rowCount } = await pool.query(
+    `with free as (
+       select only_row from discovery
+       where lease_owner is not distinct from $1 or (
+         (lease_until is null or lease_until <= clock_timestamp())
+         and (last_attempt_at is null or last_attempt_at <= clock_timestamp() - make_interval(secs => $3::float8 / 1000)))
+       for update skip locked)
+     update discovery d set lease_owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2::float8 / 1000)
+     from free where d.only_row = free.only_row`,
+    [owner, leaseMs, restMs],
+  );
+  if (rowCount === 1) return { mine: true, serverTimeMs: undefined };
+  const { rows } = await pool.query<{ ms: number | null }>(
+    'select extract(epoch from server_time)::float8 * 1000 as ms from discovery',
+  );
+  return { mine: false, serverTimeMs: rows[0]?.ms ?? undefined };
+};
+
+/** Lets a long listing keep the right. False where another replica has it by now. */
+export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `update discovery set lease_until = clock_timestamp() + make_interval(secs => $2::float8 / 1000)
+     where lease_owner = $1`,
+    [owner, leaseMs],
+  );
+  return rowCount === 1;
+};
+
+/** What a listing came to. */
+export type DiscoveryResult =
+  | { readonly organizations: number; readonly serverTimeMs: number }
+  | { readonly error: string };
+
+/** Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success. */
+export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
+  const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
+  if ('error' in result) {
+    await pool.query(`update discovery set ${free}, last_attempt_at = clock_timestamp(), last_error = $2`, [
+      owner,
+      result.error,
+    ]);
+    return;
+  }
+  await pool.query(
+    `update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
+       last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)`,
+    [owner, result.organizations, result.serverTimeMs],
+  );
+};
