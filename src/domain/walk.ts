@@ -12,6 +12,8 @@ const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
+/** How far an entry may stand behind later ones on pages that a walk did not get to. */
+const DISORDER_MS = 60_000;
 /** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
  * time. The request costs the same, and such entries need not wait for a settle pass. */
 const LIVE_LOOKBACK_MS = 120_000;
@@ -164,11 +166,14 @@ const withPage = (walk: Walk, page: PageFacts): Walk => {
   };
 };
 
-/** Entries come in ascending time, so all before the last time seen has been read, if the order held. */
+/**
+ * Entries come in ascending time, so all before the last time seen has been read, if the order held. Nobody promises that
+ * it holds across pages: the last minute is left to be read again, where that is the smaller part of what was read.
+ */
 const readSoFar = (walk: Walk): Range | undefined => {
   if (!walk.inOrder || walk.lastTimeMs === undefined) return undefined;
-  const claim = intersect(walk.claim, { fromMs: walk.claim.fromMs, toMs: walk.lastTimeMs });
-  return isEmpty(claim) ? undefined : claim;
+  const wide = walk.lastTimeMs - walk.claim.fromMs > 2 * DISORDER_MS;
+  return claimUntil(walk.claim, walk.lastTimeMs - (wide ? DISORDER_MS : 0))[0];
 };
 
 /** `fullAt` is the size at which the page's edge is in doubt. */

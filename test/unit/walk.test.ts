@@ -14,6 +14,8 @@ import {
 } from '../../src/domain/walk.ts';
 
 const CLAIM: Range = { fromMs: 1_000_000, toMs: 2_000_000 };
+/** As long as a walk may be that does not leave its last minute to be read again when it ends early. */
+const MINUTES: Range = { fromMs: CLAIM.fromMs, toMs: CLAIM.fromMs + 120_000 };
 const begun = startWalk('live', CLAIM, 2_001_000);
 const walkWith = (more: Partial<Walk>): Walk => ({ ...begun, ...more });
 const times = (count: number, fromMs = CLAIM.fromMs): number[] => Array.from({ length: count }, (_, n) => fromMs + n);
@@ -110,7 +112,18 @@ describe('afterPage', () => {
       page([], undefined, 1_000),
       again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 1_000 }),
     ],
-    ['a full page that passes the end is the end', begun, page([...times(999), CLAIM.toMs]), done],
+    [
+      'a full page that passes the end leaves the last minute to be read again',
+      begun,
+      page([...times(999), CLAIM.toMs]),
+      again(upTo(CLAIM.toMs - 60_000)),
+    ],
+    [
+      'a full page that passes the end is the end, where the minute would be more than half',
+      walkWith({ claim: MINUTES }),
+      page([...times(999), MINUTES.toMs]),
+      { kind: 'done', claim: MINUTES, assumed: false },
+    ],
     [
       'no progress for the third time is a failure',
       walkWith({ stalls: 2 }),
@@ -151,7 +164,7 @@ describe('afterPage', () => {
       'too many empty pages in a row are a failure',
       walkWith({ cursor: 'a', emptyPages: 200, lastTimeMs: 1_500_000 }),
       page([], 'b'),
-      { kind: 'failed', fault: 'too_many_empty_pages', claim: upTo(1_500_000) },
+      { kind: 'failed', fault: 'too_many_empty_pages', claim: upTo(1_440_000) },
     ],
     [
       'its own cursor again is a failure, and claims up to the last time',
@@ -236,7 +249,16 @@ describe('afterRefusedCursor', () => {
       walkWith({ ...onePage, pages: 2, lastTimeMs: CLAIM.fromMs, stalls: 2 }),
       { kind: 'failed', fault: 'stalled', claim: undefined },
     ],
-    ['is the end where the walk had passed it', walkWith({ ...onePage, pages: 4, lastTimeMs: CLAIM.toMs }), done],
+    [
+      'leaves the last minute where the walk had passed the end',
+      walkWith({ ...onePage, pages: 4, lastTimeMs: CLAIM.toMs }),
+      again(upTo(CLAIM.toMs - 60_000)),
+    ],
+    [
+      'is the end where the walk had passed it within two minutes',
+      walkWith({ ...onePage, claim: MINUTES, pages: 4, lastTimeMs: MINUTES.toMs }),
+      { kind: 'done', claim: MINUTES, assumed: false },
+    ],
   ])('%s', (_, walk, expected) => {
     expect(afterRefusedCursor(walk)).toEqual(expected);
   });
@@ -258,8 +280,9 @@ describe('withSmallerPages', () => {
 
   it('keeps what had been read, and drops the cursor, which was made for another size', () => {
     const midway = walkWith({ cursor: 'c', pages: 3, entries: 9, lastTimeMs: 1_400_000 });
-    expect(withSmallerPages(midway)).toEqual(again(upTo(1_400_000), { pageLimit: 250 }));
-    expect(withSmallerPages({ ...midway, lastTimeMs: CLAIM.toMs + 1 })).toEqual(done);
+    expect(withSmallerPages(midway)).toEqual(again(upTo(1_340_000), { pageLimit: 250 }));
+    const passed = { ...midway, claim: MINUTES, lastTimeMs: MINUTES.toMs };
+    expect(withSmallerPages(passed)).toEqual({ ...done, claim: MINUTES });
   });
 });
 
