@@ -70,8 +70,9 @@ const table = (status: Status, sources: readonly Row[]): string => {
   );
   const { discovery } = status;
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
+  const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;
-  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
+  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
 };
 
 /** Names come from others: no control characters reach the terminal. */

@@ -19,7 +19,12 @@ interface ShownSource {
 interface ShownStatus {
   readonly position: number;
   readonly feedId: string;
-  readonly discovery: { readonly ageSeconds: number | null; readonly lastError: string | null };
+  readonly discovery: {
+    readonly ageSeconds: number | null;
+    readonly lastError: string | null;
+    readonly leaseOwner: string | null;
+    readonly organizations: number | null;
+  };
   readonly sources: readonly ShownSource[];
 }
 
@@ -81,7 +86,9 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       held_by: source.leaseOwner,
       ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
     }));
-    return { status: worst(status.sources), feed_position: status.position, discovery: status.discovery, sources };
+    const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
+    const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
+    return { status: worst(status.sources), feed_position: status.position, discovery, sources };
   });
   server.get('/metrics', async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),

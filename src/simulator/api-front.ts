@@ -6,7 +6,7 @@ import type { Occasion, Operation } from './fault-plan.ts';
 import type { OrganizationsApi } from './organizations-api.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { errorReply, type Reply, refusal } from './reply.ts';
-import type { RequestLog } from './request-log.ts';
+import type { RequestLog, RequestRecord } from './request-log.ts';
 import { readBody, splitTarget } from './request-reading.ts';
 import { interruption, sendCutOff, sendSlowly, staySilent, tooManyRequests } from './wire-faults.ts';
 import type { World } from './world.ts';
@@ -136,15 +136,20 @@ export class ApiFront {
     else response.end(body);
   }
 
-  #record({ request, timeMs, caller }: Exchange, status: number, wireFault: FaultName | undefined): void {
-    this.#parts.requests.add({
+  #record({ request, response, timeMs, caller }: Exchange, status: number, wireFault: FaultName | undefined): void {
+    const record: RequestRecord = {
       timeMs,
       method: request.method ?? 'GET',
+      host: request.headers.host ?? '',
       path: request.url ?? '/',
       status,
       credential: caller.fingerprint,
       ...(wireFault === undefined ? {} : { wireFault }),
+    };
+    response.once('close', () => {
+      record.endedMs = this.#parts.world.nowMs();
     });
+    this.#parts.requests.add(record);
   }
 }
 

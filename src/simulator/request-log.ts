@@ -2,7 +2,11 @@
 export interface RequestRecord {
   /** When it arrived, by the simulator's clock. Milliseconds since the epoch. */
   readonly timeMs: number;
+  /** When its response ended or its connection closed; undefined until then. Milliseconds since the epoch. */
+  endedMs?: number;
   readonly method: string;
+  /** The Host header: tells clients apart that were given different names of this server. */
+  readonly host: string;
   /** Path and query as sent. */
   readonly path: string;
   /** 0 when no status was sent (faults `hung` and `connection_reset`). */

@@ -89,12 +89,14 @@ describe.concurrent('health over HTTP', () => {
       `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '10 min', null)) where source_id = $1`,
       [behind],
     );
+    await run.app.sync.store.claim({ kind: 'organization', id: fresh });
+    await run.app.sync.store.claimDiscovery(0);
     const { code, body } = await served.get('/healthz');
     expect(code).toBe(200);
     expect(body).toMatchObject({
       status: 'failing',
       feed_position: 500,
-      discovery: { organizations: 5, lastError: null },
+      discovery: { organizations: 5, last_error: null },
     });
     const { sources } = body as { sources: { organization_id: string; state: string; lag_seconds: number }[] };
     const states = Object.fromEntries(sources.map((source) => [source.organization_id, source.state]));
@@ -108,6 +110,12 @@ describe.concurrent('health over HTTP', () => {
     const of = (id: string) => sources.find((source) => source.organization_id === id);
     expect(of(behind)?.lag_seconds).toBeGreaterThanOrEqual(600);
     expect(of(fresh)?.lag_seconds).toBeLessThan(60);
+    const me = expect.stringMatching(/^.+\/\d+\/.+/);
+    expect([of(fresh), of(quiet), body]).toMatchObject([
+      { held_by: me },
+      { held_by: null },
+      { discovery: { held_by: me } },
+    ]);
     expect(of(failing)).toMatchObject({ failures: 1, last_failure: 'unreadable', last_error: expect.any(String) });
     expect(of(refused)).toMatchObject({ last_failure: 'refused', last_error: expect.stringContaining('403') });
     expect(of(fresh)).not.toHaveProperty('last_error');

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { claimDiscovery, recordDiscovery, renewDiscovery } from '../../../src/store/discovery-lease.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { LEASE_MS } from '../../support/store-fixture.ts';
+
+const ME = 'host/1/me';
+const OTHER = 'host/2/other';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database?.close();
+});
+beforeEach(async () => {
+  await database.pool.query('truncate discovery; insert into discovery default values');
+});
+
+const claim = (owner: string, restMs = 0) => claimDiscovery(database.pool, owner, LEASE_MS, restMs);
+const listed = (owner: string) => recordDiscovery(database.pool, owner, { organizations: 3, serverTimeMs: 1_234_567 });
+
+test('while one replica lists, no other does; of many at once one is let in', async () => {
+  const turns = await Promise.all(Array.from({ length: 8 }, (_, each) => claim(`host/${each}/x`)));
+  expect(turns.filter(({ mine }) => mine)).toHaveLength(1);
+  expect(await claim('late')).toEqual({ mine: false, serverTimeMs: undefined });
+});
+
+test('what another one has just listed is as good: no second listing for a while, but its time', async () => {
+  expect(await claim(ME)).toMatchObject({ mine: true });
+  await listed(ME);
+  expect(await claim(OTHER, 15_000)).toEqual({ mine: false, serverTimeMs: 1_234_567 });
+  expect(await claim(ME, 15_000), 'the one that listed goes on').toMatchObject({ mine: true });
+  await listed(ME);
+  expect(await claim(OTHER, 0), 'one that must list does').toMatchObject({ mine: true });
+});
+
+test('a failed attempt gives the right back, and counts for the others as one', async () => {
+  await claim(ME);
+  await recordDiscovery(database.pool, ME, { error: 'no bytes' });
+  expect(await claim(OTHER, 15_000)).toMatchObject({ mine: false });
+  expect(await claim(OTHER)).toMatchObject({ mine: true });
+});
+
+test('a dead replica holds it no longer than a lease; who was away for longer does not give back what is not its own', async () => {
+  await claim(ME);
+  expect(await renewDiscovery(database.pool, ME, -1), 'and it runs out').toBe(true);
+  expect(await claim(OTHER, 15_000)).toMatchObject({ mine: true });
+  expect(await renewDiscovery(database.pool, ME, LEASE_MS)).toBe(false);
+  await listed(ME);
+  expect(await claim(ME)).toMatchObject({ mine: false });
+});
