@@ -49,7 +49,13 @@ export type DiscoveryResult =
   | { readonly organizations: number; readonly serverTimeMs: number }
   | { readonly error: string };
 
-/** Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success. */
+/** What a source fails with when Cloudflare, the way there or the credential fails for all. */
+const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
+
+/**
+ * Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success. The first
+ * success after a failure ends an outage: sources that failed with it need not rest on, which can be minutes.
+ */
 export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
   const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
   if ('error' in result) {
@@ -60,8 +66,13 @@ export const recordDiscovery = async (pool: Pool, owner: string, result: Discove
     return;
   }
   await pool.query(
-    `update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
+    `with before as materialized (select last_error from discovery),
+     rested as (
+       update sources set next_attempt_at = null
+       where next_attempt_at is not null and last_failure = any($4)
+         and exists (select from before where last_error is not null))
+     update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
        last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)`,
-    [owner, result.organizations, result.serverTimeMs],
+    [owner, result.organizations, result.serverTimeMs, OUTAGE_FAILURES],
   );
 };

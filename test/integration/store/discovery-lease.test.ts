@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { claimDiscovery, recordDiscovery, renewDiscovery } from '../../../src/store/discovery-lease.ts';
+import { recordFailure } from '../../../src/store/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { LEASE_MS } from '../../support/store-fixture.ts';
+import { LEASE_MS, newSource } from '../../support/store-fixture.ts';
 
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
@@ -40,6 +41,23 @@ test('a failed attempt gives the right back, and counts for the others as one', 
   await recordDiscovery(database.pool, ME, { error: 'no bytes' });
   expect(await claim(OTHER, 15_000)).toMatchObject({ mine: false });
   expect(await claim(OTHER)).toMatchObject({ mine: true });
+});
+
+test('the first listing that succeeds after an outage ends the rest of the sources that failed with it, and of no other', async () => {
+  const { pool } = database;
+  const rests = async (): Promise<string[]> => {
+    const { rows } = await pool.query('select id from sources where next_attempt_at is not null order by id');
+    return rows.map(({ id }) => id);
+  };
+  for (const failure of ['connection', 'refused']) {
+    const failed = { failure, message: 'no', backoffMs: 900_000, failures: 9 };
+    await recordFailure(pool, await newSource(pool, failure), failed);
+  }
+  await listed(ME);
+  expect(await rests(), 'one source fails, the listing never did').toEqual(['connection', 'refused']);
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
+  await listed(ME);
+  expect(await rests()).toEqual(['refused']);
 });
 
 test('a dead replica holds it no longer than a lease; who was away for longer does not give back what is not its own', async () => {
