@@ -18,6 +18,8 @@ export interface AuditApiParts {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly version: string;
+  /** How retries wait; tests give one that does not. */
+  readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
@@ -33,6 +35,7 @@ export const connectAuditApi = (
     budget,
     clock,
     userAgent: `orgtrail/${parts.version}`,
+    sleep: parts.sleep,
     observer: {
       ...parts.metrics.requests,
       onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
