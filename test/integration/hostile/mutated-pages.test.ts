@@ -84,7 +84,9 @@ const stateOf = async (id: string) => {
   );
   const row = rows[0];
   if (row === undefined) throw new Error(`no source ${id}`);
-  return { ...row, events: row.events ?? [], changes: row.changes ?? [] };
+  // No element that is a string has an id that it could share with another: a string here is a text kept as such.
+  const changes = (row.changes ?? []).map((raw): string => (raw.startsWith('"') ? JSON.parse(raw) : raw));
+  return { ...row, events: row.events ?? [], changes };
 };
 
 const sha256 = (text: string): string => `sha256:${createHash('sha256').update(text, 'utf8').digest('hex')}`;
