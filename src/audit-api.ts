@@ -42,7 +42,7 @@ export const connectAuditApi = (
     },
   });
   const organizations = createOrganizationsApi(client, {
-    onUnreadable: () => logger.warn('the listing has an organization without an id: it cannot be pulled'),
+    onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
   });
   const auditLogs = createAuditLogsApi(client);
   const api: AuditApi = {
