@@ -18,6 +18,8 @@ export interface AuditApiParts {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly version: string;
+  /** How retries wait; tests give one that does not. */
+  readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
@@ -33,13 +35,14 @@ export const connectAuditApi = (
     budget,
     clock,
     userAgent: `orgtrail/${parts.version}`,
+    sleep: parts.sleep,
     observer: {
       ...parts.metrics.requests,
       onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
     },
   });
   const organizations = createOrganizationsApi(client, {
-    onUnreadable: () => logger.warn('the listing has an organization without an id: it cannot be pulled'),
+    onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
   });
   const auditLogs = createAuditLogsApi(client);
   const api: AuditApi = {

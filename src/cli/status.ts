@@ -7,6 +7,7 @@ import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { readStatus, type Status } from '../store/status.ts';
+import { withoutControls } from '../terminal-text.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -52,7 +53,7 @@ type Row = Status['sources'][number] & { readonly state: string };
 const table = (status: Status, sources: readonly Row[]): string => {
   const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
   const rows = sources.map((source) => [
-    source.organizationId,
+    printable(source.organizationId, 64),
     printable(source.organizationName ?? '-', 28),
     source.state,
     formatDuration(source.lagSeconds * 1_000),
@@ -71,13 +72,12 @@ const table = (status: Status, sources: readonly Row[]): string => {
   const { discovery } = status;
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
-  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;
+  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
 };
 
-/** Names come from others: no control characters reach the terminal. */
+/** Names and ids come from others: the terminal shows them and obeys nothing in them. */
 const printable = (text: string, width: number): string => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
   return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
 };

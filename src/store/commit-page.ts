@@ -3,8 +3,9 @@ import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
+import { ApiError } from '../errors.ts';
 import { commitStatements } from './commit-statement.ts';
-import { isDataFault } from './pool.ts';
+import { isDataFault, sqlState } from './pool.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
 const DEDUPE_MARGIN_MS = 35 * 86_400_000;
@@ -15,7 +16,8 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 /**
  * Commits a page: fence, entries, their positions, the walk's cursor and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
- * failure: what is stored is found by its id, and a lease that moved on writes nothing.
+ * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
+ * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
   const { page } = commit;
@@ -24,7 +26,12 @@ export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number
     return await run(pool, commit, leaseMs, 'careful', toRows(readCarefully(page)));
   } catch (error) {
     if (!isDataFault(error)) throw error;
-    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, page)));
+    const rows = toRows(await withoutRefused(pool, page));
+    return await run(pool, commit, leaseMs, 'careful', rows).catch((again: unknown) => {
+      if (!isDataFault(again)) throw again;
+      // Whatever it is about this page, it is this source's trouble alone (invariant 10). The server's words quote the data.
+      throw new ApiError('unreadable', `PostgreSQL refuses the page (SQLSTATE ${sqlState(again)})`, { cause: again });
+    });
   }
 };
 

@@ -81,5 +81,12 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 };
 
+/** A value that passes 1 GB on the way (jsonb with millions of members) is an internal error: never translated, without a code. */
+const isTooMuchForOneValue = (error: unknown): boolean =>
+  sqlState(error) === 'XX000' &&
+  error instanceof Error &&
+  error.message.startsWith('invalid memory alloc request size');
+
 /** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
-export const isDataFault = (error: unknown): boolean => dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '');
+export const isDataFault = (error: unknown): boolean =>
+  dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '') || isTooMuchForOneValue(error);

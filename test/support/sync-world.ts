@@ -89,7 +89,7 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
   };
 };
 
-const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
+export const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
   const config = loadConfig(env, { needsCredential: true, interactive: false });
   const logger = createLogger({ level: 'silent', format: 'json', destination: silent, secrets: [] });
   const metrics = createMetrics(version);
