@@ -3,6 +3,7 @@ import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
@@ -12,6 +13,8 @@ import type { VerbContext } from './verb-context.ts';
 
 const help = `
 Reads the database alone, so it works beside a running daemon and from anywhere.
+
+UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
 
 States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
 failing (the last attempt failed), refused (Cloudflare answers 403).
@@ -56,7 +59,7 @@ const table = (status: Status, sources: readonly Row[]): string => {
     printable(source.organizationName ?? '-', 28),
     source.state,
     formatDuration(source.lagSeconds * 1_000),
-    formatDuration(source.gapSeconds * 1_000),
+    unread(source),
     source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
     source.leaseOwner ?? '-',
     printable(source.lastError ?? '-', 60),
@@ -72,6 +75,15 @@ const table = (status: Status, sources: readonly Row[]): string => {
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;
   return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
+};
+
+/** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */
+const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
+  const gap = formatDuration(gapSeconds * 1_000);
+  if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
+  const lost =
+    retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
+  return `${gap} (${lost})`;
 };
 
 /** Names come from others: no control characters reach the terminal. */

@@ -1,9 +1,10 @@
 import type { Pool } from 'pg';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
+import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
-import { commitStatements } from './commit-statement.ts';
+import { commitStatements, type PageForm } from './commit-statement.ts';
 import { isDataFault } from './pool.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -17,14 +18,20 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
  * failure: what is stored is found by its id, and a lease that moved on writes nothing.
  */
-export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
-  const { page } = commit;
+export const commitPage = (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> =>
+  inPageForm(pool, commit.page, (form, pageText) => run(pool, commit, leaseMs, form, pageText));
+
+/** Runs a statement with the page in a form that the database takes. Used for committing and for comparing. */
+export const inPageForm = async <T>(
+  pool: Pool,
+  page: Page,
+  send: (form: PageForm, pageText: string) => Promise<T>,
+): Promise<T> => {
   try {
-    if (page.plain) return await run(pool, commit, leaseMs, 'plain', page.entriesText);
-    return await run(pool, commit, leaseMs, 'careful', toRows(readCarefully(page)));
+    return page.plain ? await send('plain', page.entriesText) : await send('careful', toRows(readCarefully(page)));
   } catch (error) {
     if (!isDataFault(error)) throw error;
-    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, page)));
+    return await send('careful', toRows(await withoutRefused(pool, page)));
   }
 };
 
@@ -63,13 +70,14 @@ interface CommitRow {
   readonly changed: number;
   readonly defective: number;
   readonly lateness: readonly number[] | null;
+  readonly covered: readonly CoveredEntries[] | null;
 }
 
 const run = async (
   pool: Pool,
   commit: PageCommit,
   leaseMs: number,
-  form: keyof typeof commitStatements,
+  form: PageForm,
   pageText: string,
 ): Promise<CommitResult> => {
   const { lease, walk, claims } = commit;
@@ -102,6 +110,7 @@ const run = async (
     changed: row.changed,
     defective: row.defective,
     latenessSeconds: row.lateness ?? [],
+    covered: row.covered ?? [],
   };
 };
 
@@ -110,7 +119,7 @@ const run = async (
  * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
  * would be stored twice.
  */
-const dedupeBounds = (page: Page): [string, string] => {
+export const dedupeBounds = (page: Page): [string, string] => {
   if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
   const bound = (timeMs: number) => new Date(timeMs).toISOString();
   const earliestMs = page.timesMs.reduce((a, b) => Math.min(a, b));
