@@ -87,7 +87,7 @@ const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
 };
 
 /** Names come from others: no control characters reach the terminal. */
-const printable = (text: string, width: number): string => {
+export const printable = (text: string, width: number): string => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
   const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
   return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;

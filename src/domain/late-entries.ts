@@ -16,8 +16,6 @@ export interface LateEntries {
   readonly beyondLastPass: number;
 }
 
-export const noLateEntries: LateEntries = { foundBy: {}, byLastPass: 0, beyondLastPass: 0 };
-
 /** Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 where there is the first reading alone. */
 export const sortLateEntries = (covered: readonly CoveredEntries[], lane: Lane, lastPass: number): LateEntries => {
   const foundBy: Record<string, number> = {};
