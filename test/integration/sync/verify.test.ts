@@ -52,8 +52,8 @@ const verify = async (
 
 describe.concurrent('verifying', () => {
   test.each([
-    ['in sections as large as planned', 40],
-    ['in sections that turn out too large, and are halved', 2],
+    ['in sections', 40],
+    ['in very small sections', 2],
   ])('%s: each entry is counted once', async (_what, sectionEntries) => {
     await using world = await openWorld({ organizations: 1, entries: 300, faults: { equal_timestamps: 0.5 } });
     await using run = await world.open();
@@ -67,7 +67,7 @@ describe.concurrent('verifying', () => {
     expect(sections.size).toBeGreaterThan(5);
   });
 
-  test('of nothing that is stored, all is missing, each entry once; --fix stores it all', async () => {
+  test('of nothing that is stored, all is missing, each once, though sections turn out too large; --fix stores it all', async () => {
     await using world = await openWorld({ faults: { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 } });
     await using run = await world.open();
     await run.cycle();
@@ -75,9 +75,9 @@ describe.concurrent('verifying', () => {
     await world.database.pool.query('truncate audit_events');
     await world.database.pool.query('update feed_head set position = 0');
     world.simulator.setClockOffset(600_000);
-    const lost = await verify(run, { sectionEntries: 50 });
+    const lost = await verify(run, { sectionEntries: 20 });
     expect(lost.total).toEqual({ compared: rows[0].stored, missing: rows[0].stored, extra: 0, changed: 0 });
-    const fixed = await verify(run, { sectionEntries: 50, fix: true });
+    const fixed = await verify(run, { sectionEntries: 20, fix: true });
     expect(fixed.total).toEqual(lost.total);
     expect(fixed.results.reduce((sum, { findings }) => sum + findings.missing.fixed, 0)).toBe(rows[0].stored);
     await world.expectExactTruth();
@@ -97,15 +97,20 @@ describe.concurrent('verifying', () => {
     world.simulator.setClockOffset(600_000);
     world.simulator.faults.set({ full_page_no_cursor: 1 });
     let suspected = 0;
-    const { total } = await verify(run, {}, (store) => ({
-      findUnserved: async (...parameters) => {
-        const unserved = await store.findUnserved(...parameters);
-        suspected += unserved.entries;
-        return unserved;
-      },
-    }));
+    const { nowMs } = world.simulator.summary();
+    // Where pages end depends on where sections do: a few tries, until something is stepped over.
+    for (let hours = 0; hours < 20 && suspected === 0; hours += 1) {
+      const window = { fromMs: nowMs - 3 * dayMs - hours * 3_600_000, toMs: nowMs - 121_000 };
+      const { total } = await verify(run, { window, retries: 12 }, (store) => ({
+        findUnserved: async (...parameters) => {
+          const unserved = await store.findUnserved(...parameters);
+          suspected += unserved.entries;
+          return unserved;
+        },
+      }));
+      expect(total).toEqual({ compared: 3_000, missing: 0, extra: 0, changed: 0 });
+    }
     expect(suspected, 'or this shows nothing').toBeGreaterThan(0);
-    expect(total).toEqual({ compared: 3_000, missing: 0, extra: 0, changed: 0 });
   });
 
   test('what others store after a page was read is not extra', async () => {
