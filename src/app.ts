@@ -8,6 +8,7 @@ import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
+import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
@@ -19,9 +20,6 @@ import { createPool, requireReachable } from './store/pool.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { createSyncStore } from './sync-store.ts';
-
-/** Cloudflare keeps audit logs for 18 months; asking for more is asking for nothing. */
-const RETENTION_MS = 548 * 86_400_000;
 
 export const version: string = manifest.version;
 
@@ -149,7 +147,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
         sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
       },
       leaseMs,
-      observer: combine([metrics.sync, logSync(logger), options.observer ?? {}]),
+      observer: combine([metrics.sync, logSync(logger, () => performance.now()), options.observer ?? {}]),
       filterHash,
       settleDelaysMs: config.settleDelaysMs,
       horizonMs: (nowMs) => horizonOf(config, nowMs),

@@ -75,6 +75,17 @@ const createCounters = (registers: Registry[]) => ({
     help: 'Entries whose id was stored with other content.',
     registers,
   }),
+  late: new Counter({
+    name: 'orgtrail_entries_late_total',
+    help: 'Entries stored that could not be seen yet when their time was read, by what found them: a settle pass or a lane.',
+    labelNames: ['pass'],
+    registers,
+  }),
+  beyondLastPass: new Counter({
+    name: 'orgtrail_entries_beyond_last_pass_total',
+    help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
+    registers,
+  }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
     help: 'First seen minus action time, live lane.',
@@ -146,6 +157,8 @@ const syncObserver = (counters: Counters): SyncObserver => ({
     counters.duplicates.inc(page.duplicates);
     counters.defective.inc(page.defective);
     counters.changed.inc(page.changed);
+    for (const [finder, entries] of Object.entries(page.late.foundBy)) counters.late.labels(finder).inc(entries);
+    counters.beyondLastPass.inc(page.late.beyondLastPass);
     for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
   },
   walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),

@@ -12,6 +12,7 @@ import { simulateVerb } from './simulate.ts';
 import { statusVerb } from './status.ts';
 import { syncVerb } from './sync.ts';
 import type { VerbContext } from './verb-context.ts';
+import { verifyVerb } from './verify.ts';
 
 const examples = `
 Examples:
@@ -41,6 +42,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     checkVerb(context, report),
     statusVerb(context),
     backfillVerb(context, report),
+    verifyVerb(context, report),
     migrateVerb(context),
     simulateVerb(context),
     demoVerb(context, report),

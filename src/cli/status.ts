@@ -3,6 +3,7 @@ import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
@@ -13,6 +14,8 @@ import type { VerbContext } from './verb-context.ts';
 
 const help = `
 Reads the database alone, so it works beside a running daemon and from anywhere.
+
+UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
 
 States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
 failing (the last attempt failed), refused (Cloudflare answers 403).
@@ -57,7 +60,7 @@ const table = (status: Status, sources: readonly Row[]): string => {
     printable(source.organizationName ?? '-', 28),
     source.state,
     formatDuration(source.lagSeconds * 1_000),
-    formatDuration(source.gapSeconds * 1_000),
+    unread(source),
     source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
     source.leaseOwner ?? '-',
     printable(source.lastError ?? '-', 60),
@@ -76,8 +79,17 @@ const table = (status: Status, sources: readonly Row[]): string => {
   return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
 };
 
+/** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */
+const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
+  const gap = formatDuration(gapSeconds * 1_000);
+  if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
+  const lost =
+    retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
+  return `${gap} (${lost})`;
+};
+
 /** Names and ids come from others: the terminal shows them and obeys nothing in them. */
-const printable = (text: string, width: number): string => {
+export const printable = (text: string, width: number): string => {
   const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
   return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
 };

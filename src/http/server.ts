@@ -10,6 +10,7 @@ interface ShownSource {
   readonly failures: number;
   readonly lagSeconds: number;
   readonly gapSeconds: number;
+  readonly retentionSlackSeconds: number;
   readonly sinceLastEventSeconds: number | null;
   readonly lastFailure: string | null;
   readonly lastError: string | null;
@@ -82,6 +83,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       state: source.state,
       lag_seconds: source.lagSeconds,
       gap_seconds: source.gapSeconds,
+      retention_slack_seconds: source.retentionSlackSeconds,
       failures: source.failures,
       held_by: source.leaseOwner,
       ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),

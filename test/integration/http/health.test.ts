@@ -98,7 +98,9 @@ describe.concurrent('health over HTTP', () => {
       feed_position: 500,
       discovery: { organizations: 5, last_error: null },
     });
-    const { sources } = body as { sources: { organization_id: string; state: string; lag_seconds: number }[] };
+    const { sources } = body as {
+      sources: { organization_id: string; state: string; lag_seconds: number; retention_slack_seconds: number }[];
+    };
     const states = Object.fromEntries(sources.map((source) => [source.organization_id, source.state]));
     expect(states).toEqual({
       [fresh]: 'fresh',
@@ -119,6 +121,9 @@ describe.concurrent('health over HTTP', () => {
     expect(of(failing)).toMatchObject({ failures: 1, last_failure: 'unreadable', last_error: expect.any(String) });
     expect(of(refused)).toMatchObject({ last_failure: 'refused', last_error: expect.stringContaining('403') });
     expect(of(fresh)).not.toHaveProperty('last_error');
+    const slackDays = (id: string) => Math.round((of(id)?.retention_slack_seconds ?? 0) / 86_400);
+    expect(slackDays(fresh)).toBe(548);
+    expect(slackDays(refused), 'all of it: its history of three days was read before').toBe(548);
 
     await pool.query('update sources set failures = 0');
     expect(await served.get('/healthz')).toMatchObject({ body: { status: 'refused' } });

@@ -19,6 +19,8 @@ const contract = {
   orgtrail_entries_duplicate_total: 'counter',
   orgtrail_entries_defective_total: 'counter',
   orgtrail_entries_changed_total: 'counter',
+  orgtrail_entries_late_total: 'counter',
+  orgtrail_entries_beyond_last_pass_total: 'counter',
   orgtrail_event_lateness_seconds: 'histogram',
   orgtrail_api_requests_total: 'counter',
   orgtrail_api_request_duration_seconds: 'histogram',
@@ -68,6 +70,8 @@ describe.concurrent('/metrics', () => {
     expect(value('orgtrail_entries_defective_total')).toBe(0);
     expect(value('orgtrail_entries_changed_total')).toBe(0);
     expect(value('orgtrail_event_lateness_seconds_count')).toBe(400);
+    expect(value('orgtrail_entries_beyond_last_pass_total')).toBe(0);
+    expect([...samples.keys()].filter((name) => name.startsWith('orgtrail_entries_late_total'))).toEqual([]);
     expect(value('orgtrail_organizations{state="active"}')).toBe(2);
     expect(value('orgtrail_organizations{state="refused"}')).toBe(1);
     expect(value('orgtrail_organizations{state="gone"}')).toBe(0);
@@ -111,6 +115,42 @@ describe.concurrent('/metrics', () => {
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);
     expect(parse(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+  });
+
+  test('late entries are counted by what found them, and those that no pass would have found', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    await using run = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
+    await using served = await serve(run);
+    const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
+    const nowMs = world.simulator.summary().nowMs;
+    const append = (name: string, secondsAgo: number, visibleAfterMs: number) => {
+      const time = new Date(nowMs - secondsAgo * 1_000).toISOString();
+      world.simulator.append(id, [JSON.stringify({ id: name, action: { time } })], { visibleAfterMs });
+    };
+    await run.cycle();
+    append('at the next look back', 20, 0);
+    append('by the first pass', 30, 200_000);
+    append('by the last pass', 40, 600_000);
+    append('beyond the last pass', 50, 1_000_000);
+    // The passes come after 5 and 15 minutes; by then nothing looks back so far.
+    for (const seconds of [20, 150, 305, 905, 1_010]) {
+      world.simulator.setClockOffset(seconds * 1_000);
+      await run.cycle();
+    }
+    const { length: stored } = (await world.database.pool.query("select from audit_events where id like '% %'")).rows;
+    expect(stored, 'the last one is never looked for again').toBe(3);
+    // Somebody asks for the time again.
+    await using backfill = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
+    await world.database.pool.query("update coverage set ranges = '{}' where pass = 0");
+    await backfill.cycle();
+    await world.expectExactTruth();
+    const samples = parse(await served.text('/metrics'));
+    expect(samples.get('orgtrail_entries_late_total{pass="live"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_late_total{pass="1"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_late_total{pass="2"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_beyond_last_pass_total')).toBe(0);
+    const beyond = await backfill.metrics.registry.getSingleMetricAsString('orgtrail_entries_beyond_last_pass_total');
+    expect(beyond).toMatch(/\norgtrail_entries_beyond_last_pass_total 1$/);
   });
 
   test('defects, duplicates and throttling are counted', async () => {
