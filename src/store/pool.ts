@@ -81,5 +81,14 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 };
 
+/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
+  if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
+  return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
+    hint: 'as the owner run `orgtrail migrate --roles`, then grant orgtrail_ingest (or for reading orgtrail_reader) to the account',
+    cause: error,
+  });
+};
+
 /** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
 export const isDataFault = (error: unknown): boolean => dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '');
