@@ -11,13 +11,17 @@ export interface Login extends AsyncDisposable {
 }
 
 /** Makes an account that may log in to the server of the database, a member of the roles, and removes it at the end. */
-export const createLogin = async (database: TestDatabase, memberOf: readonly string[] = []): Promise<Login> => {
-  const [name, password] = [`orgtrail_test_${randomBytes(5).toString('hex')}`, randomBytes(12).toString('hex')];
+export const createLogin = async (
+  database: TestDatabase,
+  memberOf: readonly string[] = [],
+  password = randomBytes(12).toString('hex'),
+): Promise<Login> => {
+  const name = `orgtrail_test_${randomBytes(5).toString('hex')}`;
   await database.pool.query(`create role ${name} login password '${password}'`);
   for (const role of memberOf) await database.pool.query(`grant ${role} to ${name}`);
   const url = new URL(database.url);
   url.username = name;
-  url.password = password;
+  url.password = encodeURIComponent(password);
   const pool = new Pool({ connectionString: url.href, max: 2 });
   return {
     ...{ name, url: url.href, pool },
