@@ -263,6 +263,8 @@ create view sync_status as
 CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp with time zone, until timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   month timestamp := date_trunc('month', since at time zone 'UTC');

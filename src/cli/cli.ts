@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../app.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
-import { sqlState } from '../store/pool.ts';
+import { explainForbidden, sqlState } from '../store/pool.ts';
 import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
 import { checkVerb } from './check.ts';
@@ -82,6 +82,8 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
       exitCode: exitCodes.unreachable,
     };
   }
+  const forbidden = explainForbidden(error);
+  if (forbidden !== undefined) return forbidden;
   // A bug: here the stack is what helps.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };

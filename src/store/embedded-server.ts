@@ -23,6 +23,8 @@ interface Binaries {
 }
 
 const USER = 'orgtrail';
+/** All that the server inherits: of our own environment, which has the credential, a superuser of the database could read. */
+const SERVER_ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const DATABASE = 'orgtrail';
 
 /** True where an embedded server has its data already. Called by `check`, which makes nothing. */
@@ -108,7 +110,10 @@ const unprivilegedAccount = async (): Promise<{ uid: number; gid: number }> => {
 
 const execute = async (file: string, args: readonly string[], account: Account = undefined): Promise<string> => {
   // Its own process group: a Ctrl-C in the terminal is for orgtrail, which stops the server when it has finished.
-  const child = spawn(file, args, { ...account, cwd: tmpdir(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    ...{ ...account, cwd: tmpdir(), env: SERVER_ENVIRONMENT, detached: true },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const chunks: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   const status = await new Promise<number | null>((settle, reject) => {

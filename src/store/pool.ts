@@ -1,4 +1,5 @@
-import { Pool, type PoolClient } from 'pg';
+import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
+import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError } from '../errors.ts';
 
 /** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
@@ -9,8 +10,17 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server).
  */
 export const createPool = (databaseUrl: string, max: number, onIdleError: (error: Error) => void): Pool => {
+  const { connectionString, tls, sslnegotiation } = readDatabaseUrl(databaseUrl);
+  // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
+  class TlsClient extends Client {
+    constructor(config?: ClientConfig) {
+      super(tls === undefined ? config : { ...config, ssl: tls() });
+    }
+  }
   const pool = new Pool({
-    connectionString: databaseUrl,
+    connectionString,
+    ...(sslnegotiation && { sslnegotiation }),
+    Client: TlsClient,
     max,
     application_name: 'orgtrail',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -49,10 +59,37 @@ export const requireReachable = async (pool: Pool, databaseUrl: string): Promise
     await pool.query('select 1');
   } catch (error) {
     throw new OrgtrailError('database_unreachable', `PostgreSQL at ${describeUrl(databaseUrl)}: ${reasonOf(error)}`, {
-      hint: 'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in',
+      hint: adviceOn(error),
       cause: error,
     });
   }
+};
+
+/** By code (Node's, or a SQLSTATE) or words: what to try. */
+const advice: readonly (readonly [what: RegExp, hint: string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_(VERIFY_LEAF|GET_ISSUER)|CERT_SIGNATURE/,
+    "name the CA that signed the server's certificate: sslrootcert=/path/to/ca.pem in DATABASE_URL",
+  ],
+  [
+    /ERR_TLS_CERT_ALTNAME/,
+    "connect by a name or address that the server's certificate has, or have it made for this one",
+  ],
+  [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
+  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
+  [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [
+    /client certificate|ALERT/i,
+    'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',
+  ],
+];
+
+const adviceOn = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
+    'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in'
+  );
 };
 
 /** Host, port and database of a connection string, never its credential. For messages. */
@@ -86,6 +123,15 @@ const isTooMuchForOneValue = (error: unknown): boolean =>
   sqlState(error) === 'XX000' &&
   error instanceof Error &&
   error.message.startsWith('invalid memory alloc request size');
+
+/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
+  if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
+  return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
+    hint: 'as the owner run `orgtrail migrate --roles`, then grant orgtrail_ingest (or for reading orgtrail_reader) to the account',
+    cause: error,
+  });
+};
 
 /** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
 export const isDataFault = (error: unknown): boolean =>

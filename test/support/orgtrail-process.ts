@@ -16,9 +16,14 @@ export interface OrgtrailProcess {
   waitFor(text: string): Promise<void>;
 }
 
-/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
-export const startOrgtrail = (args: readonly string[], env: Readonly<Record<string, string>>): OrgtrailProcess => {
+/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH; `cwd` is where it looks for a `.env`. */
+export const startOrgtrail = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd?: string,
+): OrgtrailProcess => {
   const child = spawn(process.execPath, [main, ...args], {
+    cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -47,8 +52,9 @@ export const startOrgtrail = (args: readonly string[], env: Readonly<Record<stri
 export const runOrgtrail = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  cwd?: string,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> => {
-  const running = startOrgtrail(args, env);
+  const running = startOrgtrail(args, env, cwd);
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 };

@@ -181,7 +181,13 @@ describe.concurrent('/v1/status', () => {
       undefined,
       'Bearer wrong-token-of-the-test',
       `Bearer ${feedToken}x`,
-      'Bearer ',
+      `Bearer ${feedToken}${feedToken}`,
+      `Bearer ${'x'.repeat(feedToken.length)}`,
+      `Bearer ${'x'.repeat(8_000)}`,
+      `Bearer \u00e9${feedToken}`,
+      // Every beginning and every end of it, from nothing on.
+      ...Array.from(feedToken, (_, length) => `Bearer ${feedToken.slice(0, length)}`),
+      ...Array.from(feedToken, (_, length) => `Bearer ${feedToken.slice(length + 1)}`),
       feedToken,
       `Basic ${feedToken}`,
     ]) {
