@@ -16,9 +16,14 @@ export interface OrgtrailProcess {
   waitFor(text: string): Promise<void>;
 }
 
-/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
-export const startOrgtrail = (args: readonly string[], env: Readonly<Record<string, string>>): OrgtrailProcess => {
-  const child = spawn(process.execPath, [main, ...args], {
+/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH; `within`: by way of this command. */
+export const startOrgtrail = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  within: readonly string[] = [],
+): OrgtrailProcess => {
+  const [program = process.execPath, ...rest] = [...within, process.execPath, main, ...args];
+  const child = spawn(program, rest, {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

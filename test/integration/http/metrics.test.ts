@@ -1,17 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { parseMetrics } from '../../support/metrics-text.ts';
 import { serve } from '../../support/served.ts';
 import { auditRequests, openWorld } from '../../support/sync-world.ts';
-
-/** Samples by name and labels, as they are written: `name{label="value"}`. */
-const parse = (text: string): Map<string, number> => {
-  const samples = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    if (line === '' || line.startsWith('#')) continue;
-    const at = line.lastIndexOf(' ');
-    samples.set(line.slice(0, at), Number(line.slice(at + 1)));
-  }
-  return samples;
-};
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -24,6 +14,8 @@ const contract = {
   orgtrail_api_request_duration_seconds: 'histogram',
   orgtrail_api_throttled_seconds_total: 'counter',
   orgtrail_api_budget_available: 'gauge',
+  orgtrail_api_blocked_seconds: 'gauge',
+  orgtrail_discovery_age_seconds: 'gauge',
   orgtrail_page_commit_duration_seconds: 'histogram',
   orgtrail_walks_total: 'counter',
   orgtrail_organizations: 'gauge',
@@ -46,7 +38,7 @@ describe.concurrent('/metrics', () => {
       expect(text).toContain(`\n# TYPE ${name} ${kind}\n`);
       expect(text).toMatch(new RegExp(`# HELP ${name} \\S.+\\n`));
     }
-    const samples = parse(text);
+    const samples = parseMetrics(text);
     expect(samples.get('orgtrail_feed_position')).toBe(0);
     expect(samples.get('orgtrail_events_stored_total')).toBe(0);
     expect(samples.get('orgtrail_api_budget_available')).toBeGreaterThan(0);
@@ -59,7 +51,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const value = (name: string) => samples.get(name);
 
     expect(value('orgtrail_events_stored_total')).toBe(400);
@@ -110,7 +102,7 @@ describe.concurrent('/metrics', () => {
     await run.cycle();
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);
-    expect(parse(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+    expect(parseMetrics(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
   });
 
   test('defects, duplicates and throttling are counted', async () => {
@@ -120,7 +112,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const { rows } = await world.database.pool.query(
       'select count(*)::integer as stored, count(defects)::integer as defective from audit_events',
     );
