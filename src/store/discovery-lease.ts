@@ -59,8 +59,14 @@ export const recordDiscovery = async (pool: Pool, owner: string, result: Discove
     ]);
     return;
   }
+  // A listing that works again after one that failed is the end of an outage: what failed by the same trouble is due at
+  // once, not after its rest of up to a quarter of an hour.
   await pool.query(
-    `update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
+    `with woken as (
+       update sources set next_attempt_at = null
+       where next_attempt_at > clock_timestamp() and last_failure in ('connection', 'timeout', 'server')
+         and exists (select from discovery where last_error is not null))
+     update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
        last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)`,
     [owner, result.organizations, result.serverTimeMs],
   );

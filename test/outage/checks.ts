@@ -170,8 +170,8 @@ const catchUpChecks = (course: Course): Check[] => [
     course.caughtUpMs === undefined
       ? 'not within 20 min'
       : `${(course.caughtUpMs / 1_000).toFixed(0)} s for ${course.backlog} entries`,
-    '≤ 1000 s (the longest rest of a source is 900 s)',
-    course.caughtUpMs !== undefined && course.caughtUpMs <= 1_000_000,
+    '≤ 120 s',
+    course.caughtUpMs !== undefined && course.caughtUpMs <= 120_000,
   ),
 ];
 

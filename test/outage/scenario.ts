@@ -39,7 +39,7 @@ export interface Plan {
 }
 
 const HEALTHY_MS = 120_000;
-/** A source rests up to 15 minutes after failing for an hour, and is read at the next tick. */
+/** Longer than a source ever rests. */
 const CATCH_UP_PATIENCE_MS = 20 * 60_000;
 /** Longer than alerts take to resolve: two evaluations and a scrape. */
 const RECOVERED_MS = 60_000;
