@@ -42,6 +42,8 @@ describe.concurrent('/metrics', () => {
     expect(samples.get('orgtrail_feed_position')).toBe(0);
     expect(samples.get('orgtrail_events_stored_total')).toBe(0);
     expect(samples.get('orgtrail_api_budget_available')).toBeGreaterThan(0);
+    expect(samples.get('orgtrail_api_blocked_seconds')).toBe(0);
+    expect(samples.get('orgtrail_discovery_age_seconds')).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('after a sync its values are those of the sync', async () => {
