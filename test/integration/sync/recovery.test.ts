@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { startApiGate } from '../../support/api-gate.ts';
-import { openWorld } from '../../support/sync-world.ts';
+import { auditRequests, openWorld } from '../../support/sync-world.ts';
 
 describe.concurrent('the end of an outage', () => {
   test('the first listing that works again ends the rests that the outage brought: all is read at once', async () => {
@@ -43,6 +43,9 @@ describe.concurrent('the end of an outage', () => {
     await run.cycle();
     world.simulator.faults.set({ server_error: { operation: 'organizations', count: 4 } });
     expect((await run.cycle()).discoveryError).toMatchObject({ failure: 'server' });
+    const asked = world.simulator.requestCount;
     expect((await run.cycle()).failed).toEqual([expect.objectContaining({ id: refused })]);
+    const organizations = auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
+    expect(organizations).not.toContain(refused);
   });
 });
