@@ -34,6 +34,9 @@ export interface Probe {
   stop(): Promise<void>;
 }
 
+/** Longer than a machine that is busy with other things makes it wait. */
+const LOOK_PATIENCE_MS = 30_000;
+
 /** Looks at the daemon every `everyMs`, until it is stopped. A look that fails ends the run: `onFault` hears of it. */
 export const startProbe = (options: {
   readonly daemon: OrgtrailProcess;
@@ -77,7 +80,7 @@ const takeSample = async (
   phase: string,
   atMs: number,
 ): Promise<Sample> => {
-  const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(10_000) });
+  const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(LOOK_PATIENCE_MS) });
   const [usage, livez, readyz, metrics, alerts] = await Promise.all([
     usageOf(daemon.child.pid ?? 0),
     get('/livez'),

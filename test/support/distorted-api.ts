@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** What the simulator answered, before anything is done to it. */
 export interface TrueAnswer {
@@ -79,4 +81,16 @@ export const sendTrue = (
 ) => {
   response.sendDate = false;
   response.writeHead(answer.status, { ...answer.headers, ...headers }).end(answer.body);
+};
+
+/** A body of this many mebibytes of nothing; `announced`: by a content-length. Resolves when it is sent, or nobody reads on. */
+export const sendHuge = async (
+  response: ServerResponse,
+  answer: TrueAnswer,
+  { mebibytes, announced }: { readonly mebibytes: number; readonly announced: boolean },
+): Promise<void> => {
+  const piece = Buffer.alloc(1024 * 1024, 0x20);
+  const length: Record<string, number> = announced ? { 'content-length': mebibytes * piece.length } : {};
+  response.writeHead(answer.status, { ...answer.headers, ...length });
+  await pipeline(Readable.from(Array(mebibytes).fill(piece)), response).catch(() => {});
 };
