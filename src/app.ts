@@ -4,6 +4,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { connectAuditApi } from './audit-api.ts';
+import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
@@ -114,6 +115,8 @@ export interface AppOptions {
   /** Hears of everything as well: the progress of a verb. */
   readonly observer?: SyncObserver;
   readonly databasePatience?: DatabasePatience;
+  /** How long each phase of a request may take, where that is not the default: for tests. */
+  readonly timeouts?: Partial<Timeouts>;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
@@ -131,7 +134,10 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { pool } = database;
   const budget = openBudget(config, pool, metrics, logger);
   const clock = createServerClock(() => performance.now());
-  const { api, close: closeApi } = connectAuditApi(config, { budget, clock, metrics, logger, version });
+  const { api, close: closeApi } = connectAuditApi(config, {
+    ...{ budget, clock, metrics, logger, version },
+    timeouts: options.timeouts,
+  });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
   const { leaseMs, organizationIds } = config;
@@ -156,7 +162,12 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       random: Math.random,
     },
-    metricsSource: { status, organizationCounts: () => countOrganizations(pool), budgetAvailable: budget.available },
+    metricsSource: {
+      status,
+      organizationCounts: () => countOrganizations(pool),
+      budgetAvailable: budget.available,
+      blockedSeconds: budget.blockedSeconds,
+    },
     status,
     close: async () => {
       await closeApi();

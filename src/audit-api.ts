@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { createAuditLogsApi } from './cloudflare/audit-logs.ts';
 import type { RequestBudget } from './cloudflare/budget.ts';
 import { createCloudflareClient } from './cloudflare/client.ts';
+import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
 import type { ServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
@@ -20,6 +21,8 @@ export interface AuditApiParts {
   readonly version: string;
   /** How retries wait; tests give one that does not. */
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
+  /** Default: those of the client. */
+  readonly timeouts?: Partial<Timeouts> | undefined;
 }
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
@@ -36,6 +39,7 @@ export const connectAuditApi = (
     clock,
     userAgent: `orgtrail/${parts.version}`,
     sleep: parts.sleep,
+    timeouts: parts.timeouts,
     observer: {
       ...parts.metrics.requests,
       onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),

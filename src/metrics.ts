@@ -8,6 +8,7 @@ export interface MetricsSource {
   status(): Promise<Status>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   budgetAvailable(): Promise<number>;
+  blockedSeconds(): Promise<number>;
 }
 
 export interface Metrics {
@@ -147,6 +148,16 @@ const createGauges = (registers: Registry[]) => {
       help: 'Requests that could go out at once now.',
       registers,
     }),
+    blocked: new Gauge({
+      name: 'orgtrail_api_blocked_seconds',
+      help: 'How much longer Retry-After stops all requests; 0 where it does not.',
+      registers,
+    }),
+    discoveryAge: new Gauge({
+      name: 'orgtrail_discovery_age_seconds',
+      help: 'Since the organizations were last listed; +Inf before the first time.',
+      registers,
+    }),
     position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
   };
 };
@@ -165,13 +176,16 @@ const syncObserver = (counters: Counters): SyncObserver => ({
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, budget] = await Promise.all([
+  const [status, counts, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
     source.budgetAvailable(),
+    source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.budget.set(budget);
+  gauges.blocked.set(blocked);
+  gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
   gauges.position.set(status.position);
   // An organization that is gone must not keep its last value.
   for (const gauge of [gauges.lag, gauges.gap, gauges.lastSuccess, gauges.slack]) gauge.reset();

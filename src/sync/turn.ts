@@ -220,7 +220,8 @@ const advance = (
 const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Promise<TurnResult> => {
   const { context, source, lease } = turn;
   const failures = turn.progress.failures + 1;
-  const backoffMs = sourceBackoffMs(failures, context.random());
+  const askedMs = error instanceof ApiError && error.status === 503 ? (error.retryAfterMs ?? 0) : 0;
+  const backoffMs = Math.max(askedMs, sourceBackoffMs(failures, context.random()));
   const failure = { failure: error.failure, message: error.message, backoffMs, failures };
   await context.store.recordFailure(lease, failure);
   if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {

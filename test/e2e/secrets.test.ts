@@ -216,7 +216,7 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     ['in variables', () => byVariable],
     ['in files', () => byFile],
   ])('the daemon at level trace, with secrets %s and an API that repeats what it is sent', async (_, given) => {
-    const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, cwd);
+    const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, { cwd });
     await daemon.waitFor('a source failed');
     await daemon.waitFor('page committed');
     const answers = await askEverything(daemon);
@@ -246,7 +246,7 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
         ORGTRAIL_FEED_TOKEN: secrets.feed,
         ORGTRAIL_DATA_DIR: join(directory, 'data'),
       },
-      directory,
+      { cwd: directory },
     );
     await daemon.waitFor('page committed');
     const data = join(directory, 'data', 'postgres');

@@ -16,13 +16,21 @@ export interface OrgtrailProcess {
   waitFor(text: string): Promise<void>;
 }
 
-/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH; `cwd` is where it looks for a `.env`. */
+export interface StartOptions {
+  /** Where it looks for a `.env`. */
+  readonly cwd?: string | undefined;
+  /** The command by way of which it is started. */
+  readonly within?: readonly string[];
+}
+
+/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
 export const startOrgtrail = (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  cwd?: string,
+  { cwd, within = [] }: StartOptions = {},
 ): OrgtrailProcess => {
-  const child = spawn(process.execPath, [main, ...args], {
+  const [program = process.execPath, ...rest] = [...within, process.execPath, main, ...args];
+  const child = spawn(program, rest, {
     cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -54,7 +62,7 @@ export const runOrgtrail = async (
   env: Readonly<Record<string, string>>,
   cwd?: string,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> => {
-  const running = startOrgtrail(args, env, cwd);
+  const running = startOrgtrail(args, env, { cwd });
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 };

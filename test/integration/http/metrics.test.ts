@@ -1,17 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { parseMetrics } from '../../support/metrics-text.ts';
 import { serve } from '../../support/served.ts';
 import { auditRequests, openWorld } from '../../support/sync-world.ts';
-
-/** Samples by name and labels, as they are written: `name{label="value"}`. */
-const parse = (text: string): Map<string, number> => {
-  const samples = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    if (line === '' || line.startsWith('#')) continue;
-    const at = line.lastIndexOf(' ');
-    samples.set(line.slice(0, at), Number(line.slice(at + 1)));
-  }
-  return samples;
-};
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -26,6 +16,8 @@ const contract = {
   orgtrail_api_request_duration_seconds: 'histogram',
   orgtrail_api_throttled_seconds_total: 'counter',
   orgtrail_api_budget_available: 'gauge',
+  orgtrail_api_blocked_seconds: 'gauge',
+  orgtrail_discovery_age_seconds: 'gauge',
   orgtrail_page_commit_duration_seconds: 'histogram',
   orgtrail_walks_total: 'counter',
   orgtrail_organizations: 'gauge',
@@ -48,10 +40,12 @@ describe.concurrent('/metrics', () => {
       expect(text).toContain(`\n# TYPE ${name} ${kind}\n`);
       expect(text).toMatch(new RegExp(`# HELP ${name} \\S.+\\n`));
     }
-    const samples = parse(text);
+    const samples = parseMetrics(text);
     expect(samples.get('orgtrail_feed_position')).toBe(0);
     expect(samples.get('orgtrail_events_stored_total')).toBe(0);
     expect(samples.get('orgtrail_api_budget_available')).toBeGreaterThan(0);
+    expect(samples.get('orgtrail_api_blocked_seconds')).toBe(0);
+    expect(samples.get('orgtrail_discovery_age_seconds')).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('after a sync its values are those of the sync', async () => {
@@ -61,7 +55,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const value = (name: string) => samples.get(name);
 
     expect(value('orgtrail_events_stored_total')).toBe(400);
@@ -114,7 +108,7 @@ describe.concurrent('/metrics', () => {
     await run.cycle();
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);
-    expect(parse(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+    expect(parseMetrics(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
   });
 
   test('late entries are counted by what found them, and those that no pass would have found', async () => {
@@ -144,7 +138,7 @@ describe.concurrent('/metrics', () => {
     await world.database.pool.query("update coverage set ranges = '{}' where pass = 0");
     await backfill.cycle();
     await world.expectExactTruth();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     expect(samples.get('orgtrail_entries_late_total{pass="live"}')).toBe(1);
     expect(samples.get('orgtrail_entries_late_total{pass="1"}')).toBe(1);
     expect(samples.get('orgtrail_entries_late_total{pass="2"}')).toBe(1);
@@ -160,7 +154,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const { rows } = await world.database.pool.query(
       'select count(*)::integer as stored, count(defects)::integer as defective from audit_events',
     );
