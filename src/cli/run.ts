@@ -11,6 +11,7 @@ import type { SyncObserver } from '../sync/ports.ts';
 import { syncForever } from '../sync/sync-forever.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { secretsOf } from './secrets.ts';
+import { createSyncTrouble } from './sync-trouble.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** A container often starts before its database. */
@@ -61,6 +62,7 @@ export const startDaemon = async (
     databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
   });
   const { pool } = app.database;
+  const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const http = await startHttpServer({
     ...config.http,
     tickMs: config.tickMs,
@@ -68,6 +70,7 @@ export const startDaemon = async (
     version,
     status: app.status,
     schemaState: async () => (await readSchemaState(pool)).state,
+    trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
   }).catch(async (error: unknown) => {
     await app.close();
@@ -82,7 +85,10 @@ export const startDaemon = async (
     signal: hardStop,
     stopping,
     onError: (error) => {
-      if (!stopping()) logger.error({ reason: reasonOf(error) }, 'syncing failed; the next tick tries again');
+      if (stopping()) return;
+      const reason = reasonOf(error);
+      trouble.failed(reason);
+      logger.error({ reason }, 'syncing failed; the next tick tries again');
     },
   });
   return {
