@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { type App, openApp, version } from '../app.ts';
@@ -16,6 +17,8 @@ import type { VerbContext } from './verb-context.ts';
 
 /** A container often starts before its database. */
 const DATABASE_PATIENCE_MS = 30_000;
+/** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
+const STOP_PATIENCE_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
@@ -96,7 +99,7 @@ export const startDaemon = async (
     httpUrl: http.url,
     stop: async () => {
       stop.abort();
-      await syncing.stop();
+      await Promise.race([syncing.stop(), sleep(STOP_PATIENCE_MS, undefined, { ref: false })]);
       await http.close();
       await app.close();
     },

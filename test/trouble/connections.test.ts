@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../src/store/pool.ts';
 import { withLock } from '../support/lock-waits.ts';
@@ -55,6 +56,20 @@ describe.concurrent('connections to PostgreSQL', () => {
     troubled.generate(20);
     proxy.letThrough();
     await troubled.untilExact(url);
+    await troubled.stop();
+  });
+
+  test('half-open, and told to stop: leaves without waiting for an answer', async () => {
+    const { url, proxied, proxy } = await withProxy();
+    await using _proxy = proxy;
+    await using troubled = await startTroubled(proxied, { simulator: { entries: 3_000 } });
+    await until('some is stored', async () => (await troubled.storedBy(url)) > 0);
+    proxy.fallSilent();
+    troubled.daemon.child.kill('SIGTERM');
+    const left = troubled.daemon.ended.then(() => true);
+    // A third of what a statement has.
+    const tooLong = sleep(20_000, false, { ref: false });
+    expect(await Promise.race([left, tooLong])).toBe(true);
     await troubled.stop();
   });
 
