@@ -12,6 +12,8 @@ const leftOut = [
   'test/integration/store/refused-by-database.test.ts',
   // Cancels backends by their process id, which by then serve another client.
   'test/integration/store/feed-position.test.ts',
+  // Cancels what has been given up, which pgbouncer does not pass on once the connection is gone (decision 10).
+  'test/integration/store/pool.test.ts',
 ];
 
 const missing = await installPgbouncer();
