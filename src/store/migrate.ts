@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
-import { inTransaction, sqlState } from './pool.ts';
+import { inTransaction, longStatement, sqlState } from './pool.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
@@ -47,7 +47,7 @@ export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean 
   inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
-    await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
     await refuseUnsupportedServer(client);
     const before = await readSchemaState(client);
     refuseNewer(before);
@@ -73,7 +73,7 @@ const applyMissing = async (client: PoolClient, newest: number): Promise<void> =
   );
   for (const migration of readMigrationFiles({ migrationsFolder })) {
     if (migration.folderMillis <= newest) continue;
-    for (const statement of migration.sql) await client.query(statement);
+    for (const statement of migration.sql) await client.query(longStatement(statement));
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       migration.hash,
       migration.folderMillis,

@@ -1,9 +1,21 @@
-import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
+import { connect } from 'node:net';
+import { Client, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { readDatabaseUrl } from '../database-url.ts';
-import { OrgtrailError } from '../errors.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 
 /** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
+ * other end has gone silently would be waited on for ever. `?query_timeout=` in the URL sets another one.
+ */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** For what may rightly take long: migrations, and waiting for another replica that migrates. */
+const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
+/** The kernel's own is two hours. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
+/** The words of the driver. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
@@ -24,13 +36,44 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
     max,
     application_name: 'orgtrail',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
   });
   pool.on('error', onIdleError);
+  // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
+  // a lock, and each new attempt would add another such backend until no connection is left.
+  pool.on('release', (error: Error | undefined, client) => {
+    if (error?.message === TIMEOUT_MESSAGE) cancelStatement(client);
+  });
   return pool;
 };
 
-/** Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. */
+/** Asks the server to end what this client has under way, by a connection of its own. The client itself is closed by now. */
+const cancelStatement = (client: PoolClient): void => {
+  const { host, port, processID, secretKey } = client as PoolClient & Record<string, unknown>;
+  if (typeof host !== 'string' || typeof port !== 'number') return;
+  if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
+  const request = Buffer.alloc(16);
+  for (const [n, word] of [16, 80_877_102, processID, secretKey].entries()) request.writeInt32BE(word, n * 4);
+  const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
+  socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
+  // A server that cannot be reached has nothing to cancel, or ends it when it notices.
+  socket.on('error', () => {});
+  socket.end(request);
+  socket.unref();
+};
+
+/** A statement that may take much longer than others. */
+export const longStatement = (text: string, values: unknown[] = []): QueryConfig => {
+  const config = { text, values, query_timeout: LONG_STATEMENT_TIMEOUT_MS };
+  return config;
+};
+
+/**
+ * Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. Should this
+ * process vanish in the middle, the server lets go of the locks after a minute.
+ */
 export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => Promise<T>): Promise<T> => {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -40,18 +83,23 @@ export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => 
   // A connection that breaks also fails its statement; without a listener it would end the process as well.
   client.on('error', onError);
   try {
-    await client.query('begin');
+    // Local to the transaction: nothing of it stays on a connection that a pooler shares.
+    await client.query("begin; set local idle_in_transaction_session_timeout = '60s'");
     const result = await run(client);
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch(onError);
+    // On a connection that is broken or does not answer, closing it is all that can be done: the server rolls back.
+    if (sqlState(error) === undefined && !(error instanceof OrgtrailError)) broken ??= asError(error);
+    else await client.query('rollback').catch(onError);
     throw error;
   } finally {
     client.off('error', onError);
     client.release(broken);
   }
 };
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Throws OrgtrailError `database_unreachable` (exit 4), with the server's own words and without the password. */
 export const requireReachable = async (pool: Pool, databaseUrl: string): Promise<void> => {
@@ -100,14 +148,6 @@ export const describeUrl = (databaseUrl: string): string => {
   } catch {
     return '(a DATABASE_URL that cannot be read)';
   }
-};
-
-/** What went wrong, in the words of the driver or the server; a refused connection to several addresses has only a code. */
-export const reasonOf = (error: unknown): string => {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
-  }
-  return error instanceof Error ? error.message || error.name : String(error);
 };
 
 const dataFaultClasses = ['22', '54'];
