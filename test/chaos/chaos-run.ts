@@ -24,7 +24,7 @@ const ORGANIZATIONS = 12;
 const PAGE_CAP = 200;
 const DAY_MS = 86_400_000;
 /** Beside what the settle passes need: replicas have to start, and sources that failed rest for a while. */
-const CATCH_UP_MS = 180_000;
+const CATCH_UP_MS = 300_000;
 const PROGRESS_MS = 10_000;
 
 type Say = (line: string) => void;

@@ -15,28 +15,51 @@ export interface Battlefield {
 }
 
 const AIM_PATIENCE_MS = 1_000;
+const WORK_PATIENCE_MS = 3_000;
 /** Some ticks, and time for a replica that has just been killed to come back. */
 const LARGE_PAGE_PATIENCE_MS = 5_000;
 /** How long a page keeps a replica busy after it was sent, roughly. */
 const PAGE_MS = 120;
 
-/** SIGKILL every two seconds or so, half of them while a page is under way; started again at once or after a moment. */
+/**
+ * SIGKILL every two seconds or so: half of them while a page is under way, some at any moment, the start of a replica included.
+ * Started again at once or after a moment.
+ */
 export const killReplicas = async (field: Battlefield, random: () => number, signal: AbortSignal): Promise<void> => {
   const restarts: Promise<void>[] = [];
   for (;;) {
-    await pause(between(random, 1_000, 2_800), signal);
+    await pause(between(random, 900, 2_300), signal);
     if (signal.aborted) break;
-    const aimed = random() < 0.5 ? await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS) : undefined;
-    if (aimed !== undefined) await pause(between(random, 0, 30), signal);
-    // Sometimes one that is stopped: it dies without ever having woken up.
-    const isTarget = (replica: Replica) => replica.isRunning || (replica.isPaused && random() < 0.15);
-    const victim = aimed ?? pick(field.replicas.filter(isTarget), random);
+    const victim = await chooseVictim(field, random, signal);
     if (victim === undefined) continue;
     await victim.kill();
     const atOnce = random() < 0.5;
-    restarts.push(pause(atOnce ? 0 : between(random, 200, 2_000), signal).then(() => victim.start()));
+    restarts.push(pause(atOnce ? 0 : between(random, 200, 1_000), signal).then(() => victim.start()));
   }
   await Promise.all(restarts);
+};
+
+const chooseVictim = async (field: Battlefield, random: () => number, signal: AbortSignal) => {
+  const choice = random();
+  const replicas = field.replicas.filter((replica) => replica.isRunning || replica.isPaused);
+  if (choice < 0.15) return pick(replicas, random);
+  const aimed = choice < 0.6 ? await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS) : undefined;
+  if (aimed === undefined) return await oneAtWork(field.replicas, random, signal);
+  await pause(between(random, 0, 30), signal);
+  return aimed;
+};
+
+/** On a busy machine a start takes its time: a replica that is killed before it works shows little. */
+const oneAtWork = async (replicas: readonly Replica[], random: () => number, signal: AbortSignal) => {
+  const giveUpAtMs = performance.now() + WORK_PATIENCE_MS;
+  for (;;) {
+    const victim = pick(
+      replicas.filter((replica) => replica.isAtWork),
+      random,
+    );
+    if (victim !== undefined || signal.aborted || performance.now() > giveUpAtMs) return victim;
+    await pause(50, signal);
+  }
 };
 
 /** SIGSTOP for longer than the lease, one replica at a time; most of them in the middle of a page, large ones among them. */
@@ -47,12 +70,7 @@ export const stopReplicas = async (field: Battlefield, random: () => number, sig
     if (signal.aborted) return;
     const aimed = await aimAtPage(field, random);
     if (aimed !== undefined) await pause(between(random, 0, PAGE_MS), signal);
-    const victim = aimed?.isRunning
-      ? aimed
-      : pick(
-          replicas.filter((replica) => replica.isRunning),
-          random,
-        );
+    const victim = aimed?.isRunning ? aimed : await oneAtWork(replicas, random, signal);
     if (victim === undefined) continue;
     const stoppedAtMs = performance.now();
     const resume = victim.pause();

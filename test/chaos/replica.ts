@@ -15,6 +15,7 @@ export class Replica {
   readonly #tally: Tally;
   #process: OrgtrailProcess | undefined;
   #isPaused = false;
+  #isAtWork = false;
   #isEnding = false;
 
   constructor(name: string, env: Readonly<Record<string, string>>, logFile: string, tally: Tally) {
@@ -33,6 +34,11 @@ export class Replica {
     return this.#process !== undefined && !this.#isPaused;
   }
 
+  /** It runs, and has said so: start and migrations lie behind it. */
+  get isAtWork(): boolean {
+    return this.isRunning && this.#isAtWork;
+  }
+
   get isPaused(): boolean {
     return this.#process !== undefined && this.#isPaused;
   }
@@ -43,8 +49,9 @@ export class Replica {
     const started = startOrgtrail(['run'], this.#env);
     this.#process = started;
     this.#isPaused = false;
+    this.#isAtWork = false;
     const { stdout } = started.child;
-    if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#read(line));
+    if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#read(started, line));
     void started.ended.then((end) => this.#ended(started, end));
   }
 
@@ -85,8 +92,9 @@ export class Replica {
     clearTimeout(timer);
   }
 
-  #read(line: string): void {
+  #read(process: OrgtrailProcess, line: string): void {
     appendFileSync(this.#logFile, `${line}\n`);
+    if (line.includes('"msg":"orgtrail runs"') && this.#process === process) this.#isAtWork = true;
     if (line.includes('"msg":"fenced:')) this.#tally.fencedWrites += 1;
     if (line.includes('"msg":"the lease ran out')) this.#tally.leasesLost += 1;
   }
