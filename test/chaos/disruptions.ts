@@ -15,7 +15,8 @@ export interface Battlefield {
 }
 
 const AIM_PATIENCE_MS = 1_000;
-const WORK_PATIENCE_MS = 3_000;
+const WORK_PATIENCE_MS = 5_000;
+const LONGEST_LIFE_MS = 3_000;
 /** Some ticks, and time for a replica that has just been killed to come back. */
 const LARGE_PAGE_PATIENCE_MS = 5_000;
 /** How long a page keeps a replica busy after it was sent, roughly. */
@@ -41,23 +42,32 @@ export const killReplicas = async (field: Battlefield, random: () => number, sig
 
 const chooseVictim = async (field: Battlefield, random: () => number, signal: AbortSignal) => {
   const choice = random();
-  const replicas = field.replicas.filter((replica) => replica.isRunning || replica.isPaused);
-  if (choice < 0.15) return pick(replicas, random);
-  const aimed = choice < 0.6 ? await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS) : undefined;
-  if (aimed === undefined) return await oneAtWork(field.replicas, random, signal);
+  if (choice < 0.15)
+    return pick(
+      field.replicas.filter(({ isRunning, isPaused }) => isRunning || isPaused),
+      random,
+    );
+  // On a busy machine a start takes its time, and a replica that is killed before it has done anything shows little.
+  const lifeMs = between(random, 0, LONGEST_LIFE_MS);
+  const victim = await oneAtWork(field.replicas, lifeMs, random, signal);
+  if (choice < 0.5) return victim;
+  const aimed = await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS);
+  if ((aimed?.atWorkForMs ?? -1) < lifeMs) return victim;
   await pause(between(random, 0, 30), signal);
   return aimed;
 };
 
-/** On a busy machine a start takes its time: a replica that is killed before it works shows little. */
-const oneAtWork = async (replicas: readonly Replica[], random: () => number, signal: AbortSignal) => {
+/** Waits a while for one that has been at work for so long. */
+const oneAtWork = async (
+  replicas: readonly Replica[],
+  lifeMs: number,
+  random: () => number,
+  signal: AbortSignal,
+): Promise<Replica | undefined> => {
   const giveUpAtMs = performance.now() + WORK_PATIENCE_MS;
   for (;;) {
-    const victim = pick(
-      replicas.filter((replica) => replica.isAtWork),
-      random,
-    );
-    if (victim !== undefined || signal.aborted || performance.now() > giveUpAtMs) return victim;
+    const atWork = replicas.filter(({ atWorkForMs = -1 }) => atWorkForMs >= lifeMs);
+    if (atWork.length > 0 || signal.aborted || performance.now() > giveUpAtMs) return pick(atWork, random);
     await pause(50, signal);
   }
 };
@@ -70,7 +80,7 @@ export const stopReplicas = async (field: Battlefield, random: () => number, sig
     if (signal.aborted) return;
     const aimed = await aimAtPage(field, random);
     if (aimed !== undefined) await pause(between(random, 0, PAGE_MS), signal);
-    const victim = aimed?.isRunning ? aimed : await oneAtWork(replicas, random, signal);
+    const victim = aimed?.isRunning ? aimed : await oneAtWork(replicas, 0, random, signal);
     if (victim === undefined) continue;
     const stoppedAtMs = performance.now();
     const resume = victim.pause();

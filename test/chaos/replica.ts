@@ -15,7 +15,7 @@ export class Replica {
   readonly #tally: Tally;
   #process: OrgtrailProcess | undefined;
   #isPaused = false;
-  #isAtWork = false;
+  #atWorkSinceMs: number | undefined;
   #isEnding = false;
 
   constructor(name: string, env: Readonly<Record<string, string>>, logFile: string, tally: Tally) {
@@ -34,9 +34,10 @@ export class Replica {
     return this.#process !== undefined && !this.#isPaused;
   }
 
-  /** It runs, and has said so: start and migrations lie behind it. */
-  get isAtWork(): boolean {
-    return this.isRunning && this.#isAtWork;
+  /** How long ago it said that it runs: start and migrations lie behind it. Undefined before that, and while it is stopped. */
+  get atWorkForMs(): number | undefined {
+    if (!this.isRunning || this.#atWorkSinceMs === undefined) return undefined;
+    return performance.now() - this.#atWorkSinceMs;
   }
 
   get isPaused(): boolean {
@@ -49,7 +50,7 @@ export class Replica {
     const started = startOrgtrail(['run'], this.#env);
     this.#process = started;
     this.#isPaused = false;
-    this.#isAtWork = false;
+    this.#atWorkSinceMs = undefined;
     const { stdout } = started.child;
     if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#read(started, line));
     void started.ended.then((end) => this.#ended(started, end));
@@ -94,7 +95,7 @@ export class Replica {
 
   #read(process: OrgtrailProcess, line: string): void {
     appendFileSync(this.#logFile, `${line}\n`);
-    if (line.includes('"msg":"orgtrail runs"') && this.#process === process) this.#isAtWork = true;
+    if (line.includes('"msg":"orgtrail runs"') && this.#process === process) this.#atWorkSinceMs = performance.now();
     if (line.includes('"msg":"fenced:')) this.#tally.fencedWrites += 1;
     if (line.includes('"msg":"the lease ran out')) this.#tally.leasesLost += 1;
   }
