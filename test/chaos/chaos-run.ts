@@ -112,6 +112,8 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
     ...{ DATABASE_URL: cluster.url, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HTTP_PORT: '0' },
     ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '40d', ORGTRAIL_SETTLE: options.settle },
     ORGTRAIL_LEASE: options.lease,
+    // Replicas start some hundred times: this halves what a start costs, and leaves more of the time for work.
+    NODE_COMPILE_CACHE: join(directory, 'compile-cache'),
   };
   const replicas = Array.from({ length: REPLICAS }, (_, index) => {
     const name = String(index + 1);

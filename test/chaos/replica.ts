@@ -47,7 +47,7 @@ export class Replica {
   /** Does nothing where it has a process, or is to have none any more. */
   start(): void {
     if (this.#process !== undefined || this.#isEnding) return;
-    const started = startOrgtrail(['run'], this.#env);
+    const started = startOrgtrail(['run'], this.#env, { detached: true });
     this.#process = started;
     this.#isPaused = false;
     this.#atWorkSinceMs = undefined;

@@ -16,9 +16,17 @@ export interface OrgtrailProcess {
   waitFor(text: string): Promise<void>;
 }
 
-/** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
-export const startOrgtrail = (args: readonly string[], env: Readonly<Record<string, string>>): OrgtrailProcess => {
+/**
+ * Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. `detached`: in a session of its own, which
+ * a Ctrl-C in the terminal does not reach.
+ */
+export const startOrgtrail = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { detached = false }: { readonly detached?: boolean } = {},
+): OrgtrailProcess => {
   const child = spawn(process.execPath, [main, ...args], {
+    detached,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
