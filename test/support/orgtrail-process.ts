@@ -21,17 +21,20 @@ export interface StartOptions {
   readonly cwd?: string | undefined;
   /** The command by way of which it is started. */
   readonly within?: readonly string[];
+  /** In a session of its own, which a Ctrl-C in the terminal does not reach. */
+  readonly detached?: boolean;
 }
 
 /** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
 export const startOrgtrail = (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { cwd, within = [] }: StartOptions = {},
+  { cwd, within = [], detached = false }: StartOptions = {},
 ): OrgtrailProcess => {
   const [program = process.execPath, ...rest] = [...within, process.execPath, main, ...args];
   const child = spawn(program, rest, {
     cwd,
+    detached,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
