@@ -58,8 +58,8 @@ const expectedOf = (body: Buffer): readonly string[] | 'refused' | 'either' => {
   if (read === undefined || !isObject(read.json)) return 'refused';
   const { success, result, result_info: info } = read.json;
   if (success === false || (result !== undefined && result !== null && !Array.isArray(result))) return 'refused';
-  const usual = isObject(info) && typeof cursor === 'string' && typeof info['count'] === 'string';
   const cursor = isObject(info) ? info['cursor'] : undefined;
+  const usual = isObject(info) && typeof cursor === 'string' && typeof info['count'] === 'string';
   if (typeof cursor === 'string' && (cursor.includes('\0') || !cursor.isWellFormed())) return 'refused';
   const elements = resultElements(read.text);
   if (elements === undefined || !usual || (success !== undefined && success !== true)) return 'either';

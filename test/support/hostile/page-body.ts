@@ -13,10 +13,6 @@ export interface Envelope {
   readonly keyEscaped: boolean;
 }
 
-export const plainEnvelope: Envelope = {
-  ...{ space: '', byteOrderMark: false, damaged: false, decoy: '', infoFirst: false, keyEscaped: false },
-};
-
 export const anyEnvelope: fc.Arbitrary<Envelope> = fc.record({
   space: whiteSpace,
   byteOrderMark: fc.boolean(),
