@@ -5,7 +5,7 @@ import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber 
 export type Defect =
   | 'not_an_object'
   | 'id_missing'
-  | 'id_unusable' // not a string, empty, or with characters that PostgreSQL's text cannot hold
+  | 'id_unusable' // not a string, empty, with characters that PostgreSQL's text cannot hold, or of the form of a content hash
   | 'id_too_long' // for an index: the hash of the id stands for it
   | 'time_missing'
   | 'time_unreadable'
@@ -88,12 +88,15 @@ const pruned = (value: unknown, levels: number): unknown => {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** As the store names what has no id of its own: nobody else may name an entry like that. */
+const ownId = /^sha256:[0-9a-f]{64}$/;
+
 const readId = (id: unknown, defects: Defect[]): string | undefined => {
   if (id === undefined || id === null) {
     defects.push('id_missing');
     return undefined;
   }
-  if (typeof id === 'string' && id !== '' && !id.includes('\0') && id.isWellFormed()) {
+  if (typeof id === 'string' && id !== '' && !id.includes('\0') && id.isWellFormed() && !ownId.test(id)) {
     if (id.length > MAX_ID_LENGTH) defects.push('id_too_long');
     return id;
   }

@@ -271,9 +271,13 @@ export const expectedEvent = ({ json, content }: HostileEntry, damaged: boolean)
 const asColumn = (json: Json | undefined): string | null =>
   json?.value?.replaceAll('\0', '\ufffd').toWellFormed() ?? null;
 
+/** As orgtrail names what has no id. */
+const isOwnId = (id: string): boolean => /^sha256:[0-9a-f]{64}$/.test(id);
+
 const expectedId = (sent: Json | undefined, defects: Defect[]): string | undefined => {
   if (sent === undefined || sent.text === 'null') defects.push('id_missing');
-  else if (sent.value === undefined || sent.value === '' || sent.nul || sent.loneSurrogate) defects.push('id_unusable');
+  else if (sent.value === undefined || sent.value === '' || sent.nul || sent.loneSurrogate || isOwnId(sent.value))
+    defects.push('id_unusable');
   else if (sent.value.length <= 512) return sent.value;
   else {
     defects.push('id_too_long');
