@@ -55,20 +55,24 @@ describe.concurrent('verifying', () => {
     ['in sections', 40],
     ['in very small sections', 2],
   ])('%s: each entry is counted once', async (_what, sectionEntries) => {
-    await using world = await openWorld({ organizations: 1, entries: 300, faults: { equal_timestamps: 0.5 } });
+    await using world = await openWorld({ organizations: 1, entries: 150, faults: { equal_timestamps: 0.5 } });
     await using run = await world.open();
     await run.cycle();
     world.simulator.setClockOffset(600_000);
     const asked = world.simulator.requestCount;
     const { total, failures } = await verify(run, { sectionEntries });
-    expect(total).toEqual({ compared: 300, missing: 0, extra: 0, changed: 0 });
+    expect(total).toEqual({ compared: 150, missing: 0, extra: 0, changed: 0 });
     expect(failures).toEqual([undefined]);
     const sections = new Set(auditRequests(world.simulator, asked).map(({ sinceMs }) => sinceMs));
-    expect(sections.size).toBeGreaterThan(5);
+    expect(sections.size).toBeGreaterThan(2);
   });
 
   test('of nothing that is stored, all is missing, each once, though sections turn out too large; --fix stores it all', async () => {
-    await using world = await openWorld({ faults: { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 } });
+    await using world = await openWorld({
+      organizations: 1,
+      entries: 250,
+      faults: { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 },
+    });
     await using run = await world.open();
     await run.cycle();
     const { rows } = await world.database.pool.query('select count(*)::integer as stored from audit_events');
