@@ -36,6 +36,17 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        // Each file starts PostgreSQL servers of its own, to stop, crash and fill them.
+        test: {
+          name: 'trouble',
+          include: ['test/trouble/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          // They mostly wait.
+          maxWorkers: 3,
+        },
+      },
     ],
   },
 });

@@ -242,15 +242,16 @@ create view sync_status as
     s.wanted_since,
     EXTRACT(epoch FROM now() - LEAST(now(), GREATEST(g.read_until, s.wanted_since)))::double precision AS lag_seconds,
     COALESCE(g.gap_seconds, 0::numeric)::double precision AS gap_seconds,
-    EXTRACT(epoch FROM COALESCE(g.oldest_gap, now()) - (now() - '548 days'::interval))::double precision AS retention_slack_seconds,
+    EXTRACT(epoch FROM COALESCE(g.oldest_gap, now()) - r.oldest_kept)::double precision AS retention_slack_seconds,
     w.open_walks,
     w.walking_pages,
     w.walking_entries
    FROM sources s
      JOIN organizations o ON o.id = s.organization_id
+     CROSS JOIN LATERAL ( SELECT now() - '13152:00:00'::interval AS oldest_kept) r
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
      LEFT JOIN LATERAL ( SELECT upper(c.ranges) AS read_until,
-            min(lower(gap.gap)) AS oldest_gap,
+            min(GREATEST(lower(gap.gap), r.oldest_kept)) FILTER (WHERE upper(gap.gap) > r.oldest_kept) AS oldest_gap,
             sum(EXTRACT(epoch FROM upper(gap.gap) - lower(gap.gap))) AS gap_seconds
            FROM unnest(tstzmultirange(tstzrange(LEAST(s.wanted_since, now()), now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)) g ON true
      LEFT JOIN LATERAL ( SELECT count(*)::integer AS open_walks,
@@ -262,6 +263,8 @@ create view sync_status as
 CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp with time zone, until timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   month timestamp := date_trunc('month', since at time zone 'UTC');

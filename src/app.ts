@@ -4,10 +4,12 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { connectAuditApi } from './audit-api.ts';
+import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
+import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
@@ -19,9 +21,6 @@ import { createPool, requireReachable } from './store/pool.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { createSyncStore } from './sync-store.ts';
-
-/** Cloudflare keeps audit logs for 18 months; asking for more is asking for nothing. */
-const RETENTION_MS = 548 * 86_400_000;
 
 export const version: string = manifest.version;
 
@@ -116,6 +115,8 @@ export interface AppOptions {
   /** Hears of everything as well: the progress of a verb. */
   readonly observer?: SyncObserver;
   readonly databasePatience?: DatabasePatience;
+  /** How long each phase of a request may take, where that is not the default: for tests. */
+  readonly timeouts?: Partial<Timeouts>;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
@@ -133,7 +134,10 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { pool } = database;
   const budget = openBudget(config, pool, metrics, logger);
   const clock = createServerClock(() => performance.now());
-  const { api, close: closeApi } = connectAuditApi(config, { budget, clock, metrics, logger, version });
+  const { api, close: closeApi } = connectAuditApi(config, {
+    ...{ budget, clock, metrics, logger, version },
+    timeouts: options.timeouts,
+  });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
   const { leaseMs, organizationIds } = config;
@@ -149,7 +153,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
         sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
       },
       leaseMs,
-      observer: combine([metrics.sync, logSync(logger), options.observer ?? {}]),
+      observer: combine([metrics.sync, logSync(logger, () => performance.now()), options.observer ?? {}]),
       filterHash,
       settleDelaysMs: config.settleDelaysMs,
       horizonMs: (nowMs) => horizonOf(config, nowMs),
@@ -158,7 +162,12 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       random: Math.random,
     },
-    metricsSource: { status, organizationCounts: () => countOrganizations(pool), budgetAvailable: budget.available },
+    metricsSource: {
+      status,
+      organizationCounts: () => countOrganizations(pool),
+      budgetAvailable: budget.available,
+      blockedSeconds: budget.blockedSeconds,
+    },
     status,
     close: async () => {
       await closeApi();

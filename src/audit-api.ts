@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { createAuditLogsApi } from './cloudflare/audit-logs.ts';
 import type { RequestBudget } from './cloudflare/budget.ts';
 import { createCloudflareClient } from './cloudflare/client.ts';
+import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
 import type { ServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
@@ -18,6 +19,10 @@ export interface AuditApiParts {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly version: string;
+  /** How retries wait; tests give one that does not. */
+  readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
+  /** Default: those of the client. */
+  readonly timeouts?: Partial<Timeouts> | undefined;
 }
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
@@ -33,13 +38,15 @@ export const connectAuditApi = (
     budget,
     clock,
     userAgent: `orgtrail/${parts.version}`,
+    sleep: parts.sleep,
+    timeouts: parts.timeouts,
     observer: {
       ...parts.metrics.requests,
       onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
     },
   });
   const organizations = createOrganizationsApi(client, {
-    onUnreadable: () => logger.warn('the listing has an organization without an id: it cannot be pulled'),
+    onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
   });
   const auditLogs = createAuditLogsApi(client);
   const api: AuditApi = {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Credential } from './cloudflare/credential.ts';
+import { databaseUrlFault } from './database-url.ts';
 import { formatDuration, parseDurationMs } from './domain/duration.ts';
 import { type Filter, parseFilters } from './domain/filters.ts';
 import { parseDateOrInstantMs } from './domain/instant.ts';
@@ -102,7 +103,10 @@ const environmentSchema = z.object({
   CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z
     .string()
-    .refine((text) => /^postgres(ql)?:\/\//.test(text), 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE')
+    .superRefine((text, issue) => {
+      const message = databaseUrlFault(text);
+      if (message !== undefined) issue.addIssue({ code: 'custom', message });
+    })
     .optional(),
   ORGTRAIL_DATA_DIR: z.string().default('./data'),
   ORGTRAIL_SCHEDULE: setting('*/30 * * * * *', 'a cron pattern with seconds such as "*/30 * * * * *"', (text) =>

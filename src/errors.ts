@@ -91,3 +91,13 @@ export class ApiError extends Error {
     this.retryAfterMs = facts.retryAfterMs;
   }
 }
+
+/** What went wrong, in words: those of the driver or the server. A refused connection to several addresses has only a code. */
+export const reasonOf = (error: unknown): string => {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
+  }
+  const words = error instanceof Error ? error.message || error.name : String(error);
+  // What pg says of a statement without an answer says little to somebody who reads a log.
+  return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
+};

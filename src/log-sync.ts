@@ -1,8 +1,13 @@
 import type { Logger } from 'pino';
+import { logRetention } from './log-retention.ts';
+import { onceADay } from './once-a-day.ts';
 import type { SyncObserver } from './sync/ports.ts';
 
-/** What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. */
-export const logSync = (logger: Logger): SyncObserver => ({
+/**
+ * What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. `nowMs` is a clock that never
+ * goes back: what would be said again and again is said once a day.
+ */
+export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
   discovered: (event) => logger.debug(event, 'organizations listed'),
   organizationChanged: (event) => logger.info(event, `organization ${event.change}`),
   discoveryFailed: ({ error }) =>
@@ -10,13 +15,8 @@ export const logSync = (logger: Logger): SyncObserver => ({
       { reason: error instanceof Error ? error.message : String(error) },
       'the listing of organizations failed',
     ),
-  jobsPlanned: ({ sources, due }) => logger.debug({ sources, due: due.length }, 'jobs planned'),
-  pageCommitted: ({ source, lane, entries, stored, changed, defective }) => {
-    const facts = { source: source.id, lane, entries, stored };
-    if (changed > 0) logger.warn({ ...facts, changed }, 'an entry came again with other content');
-    if (defective > 0) logger.info({ ...facts, defective }, 'entries with defects are stored with their exact text');
-    logger.debug(facts, 'page committed');
-  },
+  ...logPlans(logger, nowMs),
+  pageCommitted: logPages(logger, nowMs),
   walkEnded: ({ source, lane, result }) => {
     if (result === 'assumed') {
       logger.warn({ source: source.id, lane }, 'the cursor of a short last page was refused twice: taken as the end');
@@ -31,3 +31,35 @@ export const logSync = (logger: Logger): SyncObserver => ({
   sourceFailed: ({ source, failure, message, backoffMs }) =>
     logger.warn({ source: source.id, failure, reason: message, backoffMs }, 'a source failed'),
 });
+
+const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobsPlanned'> => {
+  const retention = logRetention(logger, nowMs);
+  return {
+    jobsPlanned: ({ sources, due, nearRetention }) => {
+      logger.debug({ sources, due: due.length }, 'jobs planned');
+      retention(nearRetention);
+    },
+  };
+};
+
+const logPages = (logger: Logger, nowMs: () => number): NonNullable<SyncObserver['pageCommitted']> => {
+  const mayWarn = onceADay(nowMs);
+  return ({ source, lane, entries, stored, changed, defective, late }) => {
+    const facts = { source: source.id, lane, entries, stored };
+    if (changed > 0) logger.warn({ ...facts, changed }, 'an entry came again with other content');
+    if (defective > 0) logger.info({ ...facts, defective }, 'entries with defects are stored with their exact text');
+    if (late.beyondLastPass > 0 && mayWarn(`beyond ${source.id}`)) {
+      logger.warn(
+        { ...facts, beyondLastPass: late.beyondLastPass },
+        'entries appeared after the last settle pass had read their time, and were found by chance: others may be missing. Give ORGTRAIL_SETTLE a longer delay, and run `orgtrail verify --fix`',
+      );
+    }
+    if (late.byLastPass > 0 && mayWarn(`last pass ${source.id}`)) {
+      logger.warn(
+        { ...facts, byLastPass: late.byLastPass },
+        'the last settle pass found new entries: some may appear even later. Give ORGTRAIL_SETTLE a further delay',
+      );
+    }
+    logger.debug(facts, 'page committed');
+  };
+};

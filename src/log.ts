@@ -1,7 +1,8 @@
-import type { Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { LogLevel } from './config.ts';
+import { withoutControls } from './terminal-text.ts';
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -26,13 +27,13 @@ export const createLogger = (options: LogOptions): Logger => {
     base: null,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
-    hooks: { streamWrite: blank },
+    hooks: { streamWrite: (line: string) => withoutControls(blank(line)) },
   };
   if (options.format === 'json') return pino(settings, options.destination);
   return pino(
     settings,
     pretty({
-      destination: options.destination,
+      destination: harmless(options.destination),
       sync: true,
       singleLine: true,
       colorize: false,
@@ -40,3 +41,13 @@ export const createLogger = (options: LogOptions): Logger => {
     }),
   );
 };
+
+/** The lines for people are made anew from the JSON: what they quote of others must not be obeyed by the terminal. */
+const harmless = (destination: Writable): Writable =>
+  new Writable({
+    decodeStrings: false,
+    write: (chunk: string | Buffer, _encoding, done) => {
+      destination.write(withoutControls(String(chunk)));
+      done();
+    },
+  });

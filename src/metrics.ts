@@ -8,6 +8,7 @@ export interface MetricsSource {
   status(): Promise<Status>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   budgetAvailable(): Promise<number>;
+  blockedSeconds(): Promise<number>;
 }
 
 export interface Metrics {
@@ -75,6 +76,17 @@ const createCounters = (registers: Registry[]) => ({
     help: 'Entries whose id was stored with other content.',
     registers,
   }),
+  late: new Counter({
+    name: 'orgtrail_entries_late_total',
+    help: 'Entries stored that could not be seen yet when their time was read, by what found them: a settle pass or a lane.',
+    labelNames: ['pass'],
+    registers,
+  }),
+  beyondLastPass: new Counter({
+    name: 'orgtrail_entries_beyond_last_pass_total',
+    help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
+    registers,
+  }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
     help: 'First seen minus action time, live lane.',
@@ -136,6 +148,16 @@ const createGauges = (registers: Registry[]) => {
       help: 'Requests that could go out at once now.',
       registers,
     }),
+    blocked: new Gauge({
+      name: 'orgtrail_api_blocked_seconds',
+      help: 'How much longer Retry-After stops all requests; 0 where it does not.',
+      registers,
+    }),
+    discoveryAge: new Gauge({
+      name: 'orgtrail_discovery_age_seconds',
+      help: 'Since the organizations were last listed; +Inf before the first time.',
+      registers,
+    }),
     position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
   };
 };
@@ -146,19 +168,24 @@ const syncObserver = (counters: Counters): SyncObserver => ({
     counters.duplicates.inc(page.duplicates);
     counters.defective.inc(page.defective);
     counters.changed.inc(page.changed);
+    for (const [finder, entries] of Object.entries(page.late.foundBy)) counters.late.labels(finder).inc(entries);
+    counters.beyondLastPass.inc(page.late.beyondLastPass);
     for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
   },
   walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, budget] = await Promise.all([
+  const [status, counts, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
     source.budgetAvailable(),
+    source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.budget.set(budget);
+  gauges.blocked.set(blocked);
+  gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
   gauges.position.set(status.position);
   // An organization that is gone must not keep its last value.
   for (const gauge of [gauges.lag, gauges.gap, gauges.lastSuccess, gauges.slack]) gauge.reset();

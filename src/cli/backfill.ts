@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { isEmpty, type Range } from '../domain/coverage.ts';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
 import { runSync } from './sync.ts';
@@ -28,9 +29,7 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: BackfillOptions) => {
-      const sinceMs = readTime('--since', options.since);
-      const untilMs = readTime('--before', options.before);
-      if (untilMs <= sinceMs) throw new OrgtrailError('usage', '--before must be later than --since');
+      const { fromMs: sinceMs, toMs: untilMs } = readWindow(options);
       const outcome = await runSync(context, {
         quiet: options.json === true,
         config: (config) =>
@@ -40,6 +39,13 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
       report(outcome.exitCode);
       context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);
     });
+
+/** The window that two options name. Throws OrgtrailError `usage`. */
+export const readWindow = (options: { readonly since: string; readonly before: string }): Range => {
+  const window = { fromMs: readTime('--since', options.since), toMs: readTime('--before', options.before) };
+  if (isEmpty(window)) throw new OrgtrailError('usage', '--before must be later than --since');
+  return window;
+};
 
 const readTime = (option: string, text: string): number => {
   const timeMs = parseDateOrInstantMs(text);

@@ -13,7 +13,7 @@ import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { hasEmbeddedData } from '../store/embedded-server.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
-import { describeUrl } from '../store/pool.ts';
+import { describeUrl, explainForbidden } from '../store/pool.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { apiAdvice } from './api-advice.ts';
 import { secretsOf } from './secrets.ts';
@@ -109,8 +109,9 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
     } finally {
       await database.close();
     }
-  } catch (error) {
-    if (!(error instanceof OrgtrailError)) throw error;
+  } catch (thrown) {
+    const error = explainForbidden(thrown) ?? thrown;
+    if (!(error instanceof OrgtrailError)) throw thrown;
     const name = error.code === 'database_too_new' ? 'schema' : 'database';
     return [{ name, ok: false, message: error.message, hint: error.hint, exitCode: error.exitCode }];
   }

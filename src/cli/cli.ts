@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../app.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
-import { sqlState } from '../store/pool.ts';
+import { explainForbidden, sqlState } from '../store/pool.ts';
 import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
 import { checkVerb } from './check.ts';
@@ -12,6 +12,7 @@ import { simulateVerb } from './simulate.ts';
 import { statusVerb } from './status.ts';
 import { syncVerb } from './sync.ts';
 import type { VerbContext } from './verb-context.ts';
+import { verifyVerb } from './verify.ts';
 
 const examples = `
 Examples:
@@ -41,6 +42,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     checkVerb(context, report),
     statusVerb(context),
     backfillVerb(context, report),
+    verifyVerb(context, report),
     migrateVerb(context),
     simulateVerb(context),
     demoVerb(context, report),
@@ -80,6 +82,8 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
       exitCode: exitCodes.unreachable,
     };
   }
+  const forbidden = explainForbidden(error);
+  if (forbidden !== undefined) return forbidden;
   // A bug: here the stack is what helps.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };

@@ -10,22 +10,35 @@ const help = `
 run, sync and backfill do this by themselves at start; use it where another account may change the schema.
 Safe to run from many machines at once.
 
-Example:
-  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate`;
+--roles makes two roles without login, orgtrail_ingest (all that run, sync and backfill need; of events it may only insert)
+and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. Run it again
+whenever you like; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
+schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
+
+Examples:
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --roles
+  $ psql -c 'grant orgtrail_ingest to orgtrail_daemon' -c 'grant orgtrail_reader to siem'`;
 
 export const migrateVerb = (context: VerbContext): Command =>
   new Command('migrate')
     .description("bring the database's schema up to this version")
+    .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
     .addHelpText('after', help)
-    .action(async () => {
+    .action(async (options: { roles?: boolean }) => {
       const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {
-        const schema = await migrateDatabase(database.pool);
+        const schema = await migrateDatabase(database.pool, { roles: options.roles === true });
         context.stdout.write(
           `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
         );
+        if (options.roles === true) {
+          context.stdout.write(
+            'orgtrail_ingest and orgtrail_reader have their rights: grant them to the accounts you use\n',
+          );
+        }
       } finally {
         await database.close();
       }

@@ -14,6 +14,32 @@ export interface Progress {
   finish(): void;
 }
 
+/** Keeps a line about long work up to date: redrawn on a terminal, now and then a new one elsewhere. */
+export const drawLine = (
+  context: Pick<VerbContext, 'stdout' | 'interactive'>,
+  line: () => string,
+): { draw: (force: boolean) => void; finish: () => void } => {
+  let drawnAt = Number.NEGATIVE_INFINITY;
+  let drawn = '';
+  const draw = (force: boolean): void => {
+    const nowMs = performance.now();
+    const interval = context.interactive ? TERMINAL_INTERVAL_MS : PIPE_INTERVAL_MS;
+    if (!force && nowMs - drawnAt < interval) return;
+    drawnAt = nowMs;
+    const text = line();
+    if (context.interactive) context.stdout.write(`\r\u001b[2K${text}`);
+    else if (text !== drawn) context.stdout.write(`${text}\n`);
+    drawn = text;
+  };
+  return {
+    draw,
+    finish: () => {
+      draw(true);
+      if (context.interactive) context.stdout.write('\n');
+    },
+  };
+};
+
 /** Shows how far a sync is: organizations, events, rate, what is left. Used by `sync`, `backfill` and `demo`. */
 export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'>): Progress => {
   const startedAt = performance.now();
@@ -22,8 +48,6 @@ export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'
   let organizations = 0;
   let stored = 0;
   let known = 0;
-  let drawnAt = Number.NEGATIVE_INFINITY;
-  let drawn = '';
 
   const line = (): string => {
     const seconds = Math.max(0.001, (performance.now() - startedAt) / 1_000);
@@ -38,16 +62,7 @@ export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'
     if (failing.size > 0) parts.splice(5, 0, `${failing.size} failing`);
     return parts.join(' · ');
   };
-  const draw = (force: boolean): void => {
-    const nowMs = performance.now();
-    const interval = context.interactive ? TERMINAL_INTERVAL_MS : PIPE_INTERVAL_MS;
-    if (!force && nowMs - drawnAt < interval) return;
-    drawnAt = nowMs;
-    const text = line();
-    if (context.interactive) context.stdout.write(`\r\u001b[2K${text}`);
-    else if (text !== drawn) context.stdout.write(`${text}\n`);
-    drawn = text;
-  };
+  const { draw, finish } = drawLine(context, line);
   return {
     observer: {
       discovered: (event) => {
@@ -76,9 +91,6 @@ export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'
       },
     },
     stored: () => stored,
-    finish: () => {
-      draw(true);
-      if (context.interactive) context.stdout.write('\n');
-    },
+    finish,
   };
 };

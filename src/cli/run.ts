@@ -1,21 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { type App, openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
-import { OrgtrailError } from '../errors.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { readSchemaState } from '../store/migrate.ts';
-import { reasonOf } from '../store/pool.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { syncForever } from '../sync/sync-forever.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { secretsOf } from './secrets.ts';
+import { createSyncTrouble } from './sync-trouble.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** A container often starts before its database. */
 const DATABASE_PATIENCE_MS = 30_000;
+/** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
+const STOP_PATIENCE_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
@@ -62,6 +65,7 @@ export const startDaemon = async (
     databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
   });
   const { pool } = app.database;
+  const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const http = await startHttpServer({
     ...config.http,
     tickMs: config.tickMs,
@@ -69,6 +73,7 @@ export const startDaemon = async (
     version,
     status: app.status,
     schemaState: async () => (await readSchemaState(pool)).state,
+    trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
   }).catch(async (error: unknown) => {
     await app.close();
@@ -83,7 +88,10 @@ export const startDaemon = async (
     signal: hardStop,
     stopping,
     onError: (error) => {
-      if (!stopping()) logger.error({ reason: reasonOf(error) }, 'syncing failed; the next tick tries again');
+      if (stopping()) return;
+      const reason = reasonOf(error);
+      trouble.failed(reason);
+      logger.error({ reason }, 'syncing failed; the next tick tries again');
     },
   });
   return {
@@ -91,7 +99,7 @@ export const startDaemon = async (
     httpUrl: http.url,
     stop: async () => {
       stop.abort();
-      await syncing.stop();
+      await Promise.race([syncing.stop(), sleep(STOP_PATIENCE_MS, undefined, { ref: false })]);
       await http.close();
       await app.close();
     },

@@ -1,13 +1,11 @@
 import type { Config } from '../config.ts';
+import { databasePasswords } from '../database-url.ts';
 
 /** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {
   const secrets: (string | undefined)[] = [config.http.feedToken];
   if (config.credential?.kind === 'token') secrets.push(config.credential.token);
-  if (config.credential?.kind === 'key') secrets.push(config.credential.key);
-  if (config.databaseUrl !== undefined && URL.canParse(config.databaseUrl)) {
-    const { password } = new URL(config.databaseUrl);
-    secrets.push(password, decodeURIComponent(password));
-  }
+  if (config.credential?.kind === 'key') secrets.push(config.credential.key, config.credential.email);
+  if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
 };

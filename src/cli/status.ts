@@ -3,15 +3,19 @@ import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { readStatus, type Status } from '../store/status.ts';
+import { withoutControls } from '../terminal-text.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `
 Reads the database alone, so it works beside a running daemon and from anywhere.
+
+UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
 
 States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
 failing (the last attempt failed), refused (Cloudflare answers 403).
@@ -52,11 +56,11 @@ type Row = Status['sources'][number] & { readonly state: string };
 const table = (status: Status, sources: readonly Row[]): string => {
   const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
   const rows = sources.map((source) => [
-    source.organizationId,
+    printable(source.organizationId, 64),
     printable(source.organizationName ?? '-', 28),
     source.state,
     formatDuration(source.lagSeconds * 1_000),
-    formatDuration(source.gapSeconds * 1_000),
+    unread(source),
     source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
     source.leaseOwner ?? '-',
     printable(source.lastError ?? '-', 60),
@@ -71,13 +75,21 @@ const table = (status: Status, sources: readonly Row[]): string => {
   const { discovery } = status;
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
-  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${discovery.lastError})`;
+  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
 };
 
-/** Names come from others: no control characters reach the terminal. */
-const printable = (text: string, width: number): string => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+/** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */
+const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
+  const gap = formatDuration(gapSeconds * 1_000);
+  if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
+  const lost =
+    retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
+  return `${gap} (${lost})`;
+};
+
+/** Names and ids come from others: the terminal shows them and obeys nothing in them. */
+export const printable = (text: string, width: number): string => {
+  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
   return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
 };

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { type App, openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { formatDuration } from '../domain/duration.ts';
+import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { exitCodes } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
@@ -76,6 +78,11 @@ const describeOutcome = async (app: App, report: SyncReport, progress: Progress)
   if (report.held.length > 0)
     lines.push(`${report.held.length} organizations were held by another orgtrail all the time`);
   if (report.discoveryError instanceof Error) lines.push(`the listing failed: ${report.discoveryError.message}`);
+  const near = status.sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
+  if (near.length > 0)
+    lines.push(
+      `${near.length} organizations have unread time that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
+    );
   for (const source of failing) {
     lines.push(
       `failed: ${source.organizationId} (${source.organizationName ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`,
@@ -100,5 +107,5 @@ const describeOutcome = async (app: App, report: SyncReport, progress: Progress)
 };
 
 /** Progress goes nowhere where JSON is asked for: stdout then holds the result alone. */
-const nowhere = (context: VerbContext): VerbContext['stdout'] =>
+export const nowhere = (context: VerbContext): VerbContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });

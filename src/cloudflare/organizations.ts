@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_ID_LENGTH } from '../domain/entry.ts';
 import { ApiError } from '../errors.ts';
 import type { CloudflareClient } from './client.ts';
 import { type Envelope, getEnvelope } from './envelope.ts';
@@ -40,7 +41,7 @@ export interface ListOptions {
 }
 
 export interface OrganizationsHooks {
-  /** Called for each listed item that is skipped, since it has no id to be known by. */
+  /** Called for each listed item that is skipped, since it has no id that it could be known by. */
   readonly onUnreadable?: ((item: unknown) => void) | undefined;
 }
 
@@ -52,9 +53,13 @@ const MAX_IDS = 100;
 
 type Parameter = [name: string, value: string];
 
+/** One that a table, an index and a URL can hold as it is: Cloudflare's own have 32 characters. */
+const isUsableId = (id: string): boolean =>
+  id !== '' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed();
+
 const text = z.string().min(1).optional().catch(undefined);
 const item = z.object({
-  id: z.string().min(1),
+  id: z.string().refine(isUsableId),
   name: text,
   create_time: z.string().optional().catch(undefined),
   parent: z.object({ id: text }).optional().catch(undefined),
@@ -142,7 +147,7 @@ function readNew(result: readonly unknown[], seenIds: Set<string>, onUnreadable:
   });
 }
 
-/** undefined when it is nothing that has an id. */
+/** undefined when it is nothing that has a usable id. */
 function readOrganization(value: unknown): Organization | undefined {
   const { data } = item.safeParse(value);
   if (data === undefined) return undefined;

@@ -5,7 +5,7 @@ import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber 
 export type Defect =
   | 'not_an_object'
   | 'id_missing'
-  | 'id_unusable' // not a string, empty, or with characters that PostgreSQL's text cannot hold
+  | 'id_unusable' // not a string, empty, with characters that PostgreSQL's text cannot hold, or of the form of a content hash
   | 'id_too_long' // for an index: the hash of the id stands for it
   | 'time_missing'
   | 'time_unreadable'
@@ -36,6 +36,7 @@ export interface EntryReading {
 export const MAX_ID_LENGTH = 512;
 /** PostgreSQL parses JSON by recursion: at the default stack depth (2 MB), 10,000 levels pass and 20,000 fail. */
 const MAX_DEPTH = 5_000;
+const MAX_METADATA_DEPTH = 500;
 
 /** NUL and halves of surrogate pairs: a quick test of a whole page, that may be true for a text with whole pairs. */
 const suspiciousEscape = /\\u(?:0000|[dD][89a-fA-F])/;
@@ -65,18 +66,37 @@ export const columnSource = (entry: unknown, text: string, defects: readonly Def
   return defects.some((defect) => jsonbDefects.includes(defect)) ? cleaned(text) : text;
 };
 
-/** JSON text of a value from the API that `jsonb` takes: for metadata, where the exact text does not matter. */
-export const toJsonbText = (value: unknown): string => cleaned(JSON.stringify(value ?? null));
+/**
+ * JSON text of a value from the API that `jsonb` takes: for metadata, where the exact text does not matter. What is nested
+ * more deeply than any metadata is left out, since neither JSON.stringify nor PostgreSQL take it.
+ */
+export const toJsonbText = (value: unknown): string =>
+  cleaned(JSON.stringify(isDeeper(value, MAX_METADATA_DEPTH) ? pruned(value, MAX_METADATA_DEPTH) : (value ?? null)));
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)));
+
+const pruned = (value: unknown, levels: number): unknown => {
+  if (typeof value !== 'object' || value === null) return value;
+  if (levels === 0) return null;
+  if (Array.isArray(value)) return value.map((inner) => pruned(inner, levels - 1));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, pruned(inner, levels - 1)]));
+};
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** As the store names what has no id of its own: nobody else may name an entry like that. */
+const ownId = /^sha256:[0-9a-f]{64}$/;
 
 const readId = (id: unknown, defects: Defect[]): string | undefined => {
   if (id === undefined || id === null) {
     defects.push('id_missing');
     return undefined;
   }
-  if (typeof id === 'string' && id !== '' && !id.includes('\0') && id.isWellFormed()) {
+  if (typeof id === 'string' && id !== '' && !id.includes('\0') && id.isWellFormed() && !ownId.test(id)) {
     if (id.length > MAX_ID_LENGTH) defects.push('id_too_long');
     return id;
   }

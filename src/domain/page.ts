@@ -37,6 +37,9 @@ export const emptyPage: Page = {
   validUtf8: true,
 };
 
+/** Servers refuse URLs over 8 kB. */
+const MAX_CURSOR_LENGTH = 8_000;
+
 /** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
 export class UnreadablePageError extends Error {
   override readonly name = 'UnreadablePageError';
@@ -129,7 +132,19 @@ const readEnvelope = (text: string): { result: readonly unknown[] | undefined; n
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
   const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
-  return { result: result ?? undefined, nextCursor: info?.cursor || info?.cursors?.after || undefined };
+  return { result: result ?? undefined, nextCursor: readCursor(info?.cursor || info?.cursors?.after) };
+};
+
+/** Refuses one that could not be kept (NUL) or asked for again as it came (half a character, longer than a URL may be). */
+const readCursor = (cursor: string | null | undefined): string | undefined => {
+  if (cursor === undefined || cursor === null || cursor === '') return undefined;
+  if (cursor.length > MAX_CURSOR_LENGTH) {
+    throw new UnreadablePageError(`the cursor has ${cursor.length} characters, more than a URL holds`);
+  }
+  if (cursor.includes('\0') || !cursor.isWellFormed()) {
+    throw new UnreadablePageError('the cursor holds characters that cannot be sent back');
+  }
+  return cursor;
 };
 
 const excerpt = (text: string): string => JSON.stringify(text.trimStart().slice(0, 60));

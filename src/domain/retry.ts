@@ -53,6 +53,8 @@ export function nextRetry(
   if (attempt >= MAX_ATTEMPTS[facts.failure]) return 'give_up';
   if (facts.failure === 'throttled') return { retryInMs: throttlePauseMs(facts, attempt, random) };
   const floorMs = facts.status === 503 ? bounded(facts.retryAfterMs ?? 0) : 0;
+  // A longer wait is for the caller, who holds a place that others want.
+  if (floorMs > MAX_BACKOFF_MS) return 'give_up';
   return { retryInMs: Math.max(floorMs, backoffMs(attempt, random)) };
 }
 

@@ -1,4 +1,5 @@
 import type { Coverage } from './coverage.ts';
+import type { CoveredEntries } from './late-entries.ts';
 import type { Page } from './page.ts';
 import type { SourceProgress } from './planner.ts';
 import type { Lane, Walk } from './walk.ts';
@@ -56,6 +57,8 @@ export interface PageCounts {
   readonly defective: number;
   /** For the live lane: first seen minus action time of each entry stored, in seconds. */
   readonly latenessSeconds: readonly number[];
+  /** Of those stored, how many lay in time that had been read before, by the highest pass that had. */
+  readonly covered: readonly CoveredEntries[];
 }
 
 /** Why a walk of a source failed, and how long the source rests. */

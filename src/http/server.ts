@@ -1,6 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+import { reasonOf } from '../errors.ts';
+
+/** A probe is answered by then, whatever the database does. */
+const READINESS_PATIENCE_MS = 3_000;
 
 /** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
 interface ShownSource {
@@ -10,6 +15,7 @@ interface ShownSource {
   readonly failures: number;
   readonly lagSeconds: number;
   readonly gapSeconds: number;
+  readonly retentionSlackSeconds: number;
   readonly sinceLastEventSeconds: number | null;
   readonly lastFailure: string | null;
   readonly lastError: string | null;
@@ -41,6 +47,8 @@ export interface HttpOptions {
   readonly status: () => Promise<ShownStatus>;
   /** `current`, or what is wrong with the schema. */
   readonly schemaState: () => Promise<string>;
+  /** What keeps syncing as a whole from going on, although the database may answer. */
+  readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
 }
 
@@ -68,8 +76,9 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
 
 const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
   server.get('/livez', () => ({ status: 'ok' }));
+  const unreadyReasons = readiness(options);
   server.get('/readyz', async (_request, reply) => {
-    const reasons = await unreadyReasons(options);
+    const reasons = await unreadyReasons();
     return reply
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
@@ -82,6 +91,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       state: source.state,
       lag_seconds: source.lagSeconds,
       gap_seconds: source.gapSeconds,
+      retention_slack_seconds: source.retentionSlackSeconds,
       failures: source.failures,
       held_by: source.leaseOwner,
       ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
@@ -95,8 +105,27 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
   );
 };
 
-/** Readiness is about freshness: a process that is up but has not seen its organizations for long is not ready. */
-const unreadyReasons = async (options: HttpOptions): Promise<string[]> => {
+/**
+ * Readiness is about freshness: a process that is up but has not seen its organizations for long is not ready. One look
+ * at the database at a time: probes of one that does not answer must not use up the connections.
+ */
+const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => {
+  let underWay: Promise<readonly string[]> | undefined;
+  return async () => {
+    underWay ??= reasonsByDatabase(options).finally(() => {
+      underWay = undefined;
+    });
+    const patience = new AbortController();
+    const silence = sleep(READINESS_PATIENCE_MS, ['the database does not answer'], { signal: patience.signal });
+    silence.catch(() => {});
+    const reasons = await Promise.race([underWay, silence]);
+    patience.abort();
+    const trouble = options.trouble?.();
+    return trouble === undefined ? reasons : [...reasons, `syncing fails: ${trouble}`];
+  };
+};
+
+const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
   try {
     const [schema, status] = await Promise.all([options.schemaState(), options.status()]);
     const reasons: string[] = [];
@@ -108,8 +137,8 @@ const unreadyReasons = async (options: HttpOptions): Promise<string[]> => {
       reasons.push(`the organizations were last listed ${Math.round(ageSeconds)} s ago${because}`);
     }
     return reasons;
-  } catch {
-    return ['the database does not answer'];
+  } catch (error) {
+    return [`the database does not answer: ${reasonOf(error)}`];
   }
 };
 

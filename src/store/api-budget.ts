@@ -23,6 +23,8 @@ export interface ApiBudget {
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
   /** Requests that could go out at once now. For the metric. */
   available(): Promise<number>;
+  /** How much longer `Retry-After` stops all requests; 0 where it does not. For the metric. */
+  blockedSeconds(): Promise<number>;
 }
 
 /** Names a credential without holding it: replicas with the same one share a row. */
@@ -90,6 +92,10 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
     available: async () => {
       const { waitMs } = await waitTime();
       return Math.min(burst, Math.max(0, Math.floor(-waitMs / spacingMs) + 1));
+    },
+    blockedSeconds: async () => {
+      const { waitMs, because } = await waitTime();
+      return because === 'retry_after' ? waitMs / 1_000 : 0;
     },
   };
 };

@@ -1,10 +1,12 @@
 import type { Pool } from 'pg';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
+import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
-import { commitStatements } from './commit-statement.ts';
-import { isDataFault } from './pool.ts';
+import { ApiError } from '../errors.ts';
+import { commitStatements, type PageForm } from './commit-statement.ts';
+import { isDataFault, sqlState } from './pool.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
 const DEDUPE_MARGIN_MS = 35 * 86_400_000;
@@ -15,16 +17,28 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 /**
  * Commits a page: fence, entries, their positions, the walk's cursor and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
- * failure: what is stored is found by its id, and a lease that moved on writes nothing.
+ * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
+ * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
  */
-export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
-  const { page } = commit;
+export const commitPage = (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> =>
+  inPageForm(pool, commit.page, (form, pageText) => run(pool, commit, leaseMs, form, pageText));
+
+/** Runs a statement with the page in a form that the database takes. Used for committing and for comparing. */
+export const inPageForm = async <T>(
+  pool: Pool,
+  page: Page,
+  send: (form: PageForm, pageText: string) => Promise<T>,
+): Promise<T> => {
   try {
-    if (page.plain) return await run(pool, commit, leaseMs, 'plain', page.entriesText);
-    return await run(pool, commit, leaseMs, 'careful', toRows(readCarefully(page)));
+    return page.plain ? await send('plain', page.entriesText) : await send('careful', toRows(readCarefully(page)));
   } catch (error) {
     if (!isDataFault(error)) throw error;
-    return await run(pool, commit, leaseMs, 'careful', toRows(await withoutRefused(pool, page)));
+    const rows = toRows(await withoutRefused(pool, page));
+    return await send('careful', rows).catch((again: unknown) => {
+      if (!isDataFault(again)) throw again;
+      // Whatever it is about this page, it is this source's trouble alone (invariant 10). The server's words quote the data.
+      throw new ApiError('unreadable', `PostgreSQL refuses the page (SQLSTATE ${sqlState(again)})`, { cause: again });
+    });
   }
 };
 
@@ -63,13 +77,14 @@ interface CommitRow {
   readonly changed: number;
   readonly defective: number;
   readonly lateness: readonly number[] | null;
+  readonly covered: readonly CoveredEntries[] | null;
 }
 
 const run = async (
   pool: Pool,
   commit: PageCommit,
   leaseMs: number,
-  form: keyof typeof commitStatements,
+  form: PageForm,
   pageText: string,
 ): Promise<CommitResult> => {
   const { lease, walk, claims } = commit;
@@ -102,6 +117,7 @@ const run = async (
     changed: row.changed,
     defective: row.defective,
     latenessSeconds: row.lateness ?? [],
+    covered: row.covered ?? [],
   };
 };
 
@@ -110,7 +126,7 @@ const run = async (
  * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
  * would be stored twice.
  */
-const dedupeBounds = (page: Page): [string, string] => {
+export const dedupeBounds = (page: Page): [string, string] => {
   if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
   const bound = (timeMs: number) => new Date(timeMs).toISOString();
   const earliestMs = page.timesMs.reduce((a, b) => Math.min(a, b));

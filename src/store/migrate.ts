@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
-import { inTransaction } from './pool.ts';
+import { inTransaction, longStatement, sqlState } from './pool.ts';
+import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
 /** Any number that no other program is likely to lock. */
@@ -38,19 +39,32 @@ export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaSt
 
 /**
  * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait.
- * Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here.
+ * Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here, `configuration` (exit 2) where
+ * the account may not do it. What is current needs no rights. With `roles`, makes the roles and brings their rights up to
+ * date; without, only where there are some already.
  */
-export const migrateDatabase = (pool: Pool): Promise<SchemaState> =>
+export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean } = {}): Promise<SchemaState> =>
   inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
-    await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
     await refuseUnsupportedServer(client);
     const before = await readSchemaState(client);
     refuseNewer(before);
-    if (before.state !== 'current') await applyMissing(client, before.newest);
+    const outdated = before.state !== 'current';
+    if (outdated) await applyMissing(client, before.newest).catch(explainForbidden);
+    if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
     return await readSchemaState(client);
   });
+
+const explainForbidden = (error: unknown): never => {
+  if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
+  throw new OrgtrailError(
+    'configuration',
+    `the schema is not that of this version, and this account may not change it: ${error.message}`,
+    { hint: 'run `orgtrail migrate` with an account that owns the database or its schema', cause: error },
+  );
+};
 
 const applyMissing = async (client: PoolClient, newest: number): Promise<void> => {
   await client.query('create schema if not exists drizzle');
@@ -59,7 +73,7 @@ const applyMissing = async (client: PoolClient, newest: number): Promise<void> =
   );
   for (const migration of readMigrationFiles({ migrationsFolder })) {
     if (migration.folderMillis <= newest) continue;
-    for (const statement of migration.sql) await client.query(statement);
+    for (const statement of migration.sql) await client.query(longStatement(statement));
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       migration.hash,
       migration.folderMillis,

@@ -1,26 +1,79 @@
-import { Pool, type PoolClient } from 'pg';
-import { OrgtrailError } from '../errors.ts';
+import { connect } from 'node:net';
+import { Client, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
+import { readDatabaseUrl } from '../database-url.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 
 /** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
+ * other end has gone silently would be waited on for ever. `?query_timeout=` in the URL sets another one.
+ */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** For what may rightly take long: migrations, and waiting for another replica that migrates. */
+const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
+/** The kernel's own is two hours. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
+/** The words of the driver. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
  * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server).
  */
 export const createPool = (databaseUrl: string, max: number, onIdleError: (error: Error) => void): Pool => {
+  const { connectionString, tls, sslnegotiation } = readDatabaseUrl(databaseUrl);
+  // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
+  class TlsClient extends Client {
+    constructor(config?: ClientConfig) {
+      super(tls === undefined ? config : { ...config, ssl: tls() });
+    }
+  }
   const pool = new Pool({
-    connectionString: databaseUrl,
+    connectionString,
+    ...(sslnegotiation && { sslnegotiation }),
+    Client: TlsClient,
     max,
     application_name: 'orgtrail',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
   });
   pool.on('error', onIdleError);
+  // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
+  // a lock, and each new attempt would add another such backend until no connection is left.
+  pool.on('release', (error: Error | undefined, client) => {
+    if (error?.message === TIMEOUT_MESSAGE) cancelStatement(client);
+  });
   return pool;
 };
 
-/** Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. */
+/** Asks the server to end what this client has under way, by a connection of its own. The client itself is closed by now. */
+const cancelStatement = (client: PoolClient): void => {
+  const { host, port, processID, secretKey } = client as PoolClient & Record<string, unknown>;
+  if (typeof host !== 'string' || typeof port !== 'number') return;
+  if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
+  const request = Buffer.alloc(16);
+  for (const [n, word] of [16, 80_877_102, processID, secretKey].entries()) request.writeInt32BE(word, n * 4);
+  const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
+  socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
+  // A server that cannot be reached has nothing to cancel, or ends it when it notices.
+  socket.on('error', () => {});
+  socket.end(request);
+  socket.unref();
+};
+
+/** A statement that may take much longer than others. */
+export const longStatement = (text: string, values: unknown[] = []): QueryConfig => {
+  const config = { text, values, query_timeout: LONG_STATEMENT_TIMEOUT_MS };
+  return config;
+};
+
+/**
+ * Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. Should this
+ * process vanish in the middle, the server lets go of the locks after a minute.
+ */
 export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => Promise<T>): Promise<T> => {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -30,12 +83,15 @@ export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => 
   // A connection that breaks also fails its statement; without a listener it would end the process as well.
   client.on('error', onError);
   try {
-    await client.query('begin');
+    // Local to the transaction: nothing of it stays on a connection that a pooler shares.
+    await client.query("begin; set local idle_in_transaction_session_timeout = '60s'");
     const result = await run(client);
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch(onError);
+    // On a connection that is broken or does not answer, closing it is all that can be done: the server rolls back.
+    if (sqlState(error) === undefined && !(error instanceof OrgtrailError)) broken ??= asError(error);
+    else await client.query('rollback').catch(onError);
     throw error;
   } finally {
     client.off('error', onError);
@@ -43,16 +99,45 @@ export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => 
   }
 };
 
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
 /** Throws OrgtrailError `database_unreachable` (exit 4), with the server's own words and without the password. */
 export const requireReachable = async (pool: Pool, databaseUrl: string): Promise<void> => {
   try {
     await pool.query('select 1');
   } catch (error) {
     throw new OrgtrailError('database_unreachable', `PostgreSQL at ${describeUrl(databaseUrl)}: ${reasonOf(error)}`, {
-      hint: 'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in',
+      hint: adviceOn(error),
       cause: error,
     });
   }
+};
+
+/** By code (Node's, or a SQLSTATE) or words: what to try. */
+const advice: readonly (readonly [what: RegExp, hint: string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_(VERIFY_LEAF|GET_ISSUER)|CERT_SIGNATURE/,
+    "name the CA that signed the server's certificate: sslrootcert=/path/to/ca.pem in DATABASE_URL",
+  ],
+  [
+    /ERR_TLS_CERT_ALTNAME/,
+    "connect by a name or address that the server's certificate has, or have it made for this one",
+  ],
+  [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
+  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
+  [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [
+    /client certificate|ALERT/i,
+    'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',
+  ],
+];
+
+const adviceOn = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
+    'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in'
+  );
 };
 
 /** Host, port and database of a connection string, never its credential. For messages. */
@@ -65,14 +150,6 @@ export const describeUrl = (databaseUrl: string): string => {
   }
 };
 
-/** What went wrong, in the words of the driver or the server; a refused connection to several addresses has only a code. */
-export const reasonOf = (error: unknown): string => {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
-  }
-  return error instanceof Error ? error.message || error.name : String(error);
-};
-
 const dataFaultClasses = ['22', '54'];
 
 /** SQLSTATE of an error of the server; undefined for faults of the connection and for bugs. */
@@ -81,5 +158,21 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 };
 
+/** A value that passes 1 GB on the way (jsonb with millions of members) is an internal error: never translated, without a code. */
+const isTooMuchForOneValue = (error: unknown): boolean =>
+  sqlState(error) === 'XX000' &&
+  error instanceof Error &&
+  error.message.startsWith('invalid memory alloc request size');
+
+/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
+  if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
+  return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
+    hint: 'as the owner run `orgtrail migrate --roles`, then grant orgtrail_ingest (or for reading orgtrail_reader) to the account',
+    cause: error,
+  });
+};
+
 /** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
-export const isDataFault = (error: unknown): boolean => dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '');
+export const isDataFault = (error: unknown): boolean =>
+  dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '') || isTooMuchForOneValue(error);

@@ -1,7 +1,8 @@
 import { noIntervals } from '../domain/lane-intervals.ts';
 import { planNext } from '../domain/planner.ts';
+import { RETENTION_NEAR_MS, retentionSlackMs } from '../domain/retention.ts';
 import type { SourceKey } from '../domain/source.ts';
-import type { SyncContext } from './ports.ts';
+import type { NearRetention, SyncContext } from './ports.ts';
 import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
@@ -25,13 +26,17 @@ export const planJobs = async (context: SyncContext, nowMs: number, alone: boole
   };
   const jobs: Job[] = [];
   const resting: SourceKey[] = [];
+  const nearRetention: NearRetention[] = [];
   for (const source of sources) {
+    const slackMs = retentionSlackMs(source.coverage[0] ?? [], policy.horizonMs, nowMs);
+    if (slackMs < RETENTION_NEAR_MS) nearRetention.push({ source, slackMs });
     if (!alone && source.restMs > 0) resting.push(source);
     else if (alone || !source.heldElsewhere) {
       const plan = planNext(source, nowMs, policy);
       if (plan.kind === 'walk') jobs.push({ source, lane: plan.walk.lane, nowMs, policy });
     }
   }
-  context.observer.jobsPlanned?.({ sources: sources.length, due: jobs.map((job) => job.source.id) });
+  const due = jobs.map((job) => job.source.id);
+  context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs, resting };
 };

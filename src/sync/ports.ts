@@ -1,4 +1,5 @@
 import type { LaneIntervals } from '../domain/lane-intervals.ts';
+import type { LateEntries } from '../domain/late-entries.ts';
 import type { Page } from '../domain/page.ts';
 import type {
   CommitResult,
@@ -75,15 +76,30 @@ export interface SyncStore {
 /** `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written. */
 export type WalkResult = 'done' | 'assumed' | 'again' | 'fenced' | 'lost' | 'failed';
 
+/** A source whose oldest unread time leaves Cloudflare's retention within `slackMs`. */
+export interface NearRetention {
+  readonly source: SourceKey;
+  readonly slackMs: number;
+}
+
 /** What happens while syncing, for logs, metrics and progress. Must not throw and must not wait. */
 export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
-  /** `due` names the sources that have something to do. */
-  jobsPlanned?(event: { readonly sources: number; readonly due: readonly string[] }): void;
+  /** `due` names the sources that have something to do; `nearRetention` those whose unread time Cloudflare will soon delete. */
+  jobsPlanned?(event: {
+    readonly sources: number;
+    readonly due: readonly string[];
+    readonly nearRetention: readonly NearRetention[];
+  }): void;
   pageCommitted?(
-    event: PageCounts & { readonly source: SourceKey; readonly lane: Lane; readonly entries: number },
+    event: PageCounts & {
+      readonly source: SourceKey;
+      readonly lane: Lane;
+      readonly entries: number;
+      readonly late: LateEntries;
+    },
   ): void;
   walkEnded?(event: { readonly source: SourceKey; readonly lane: Lane; readonly result: WalkResult }): void;
   sourceSettled?(event: { readonly source: SourceKey }): void;

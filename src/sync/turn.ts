@@ -1,5 +1,6 @@
 import { sourceBackoffMs } from '../domain/backoff.ts';
 import { addRange, type Coverage } from '../domain/coverage.ts';
+import { sortLateEntries } from '../domain/late-entries.ts';
 import { emptyPage, type Page } from '../domain/page.ts';
 import { planNext, type SourceProgress } from '../domain/planner.ts';
 import type { Lease, SourceState } from '../domain/source.ts';
@@ -93,7 +94,7 @@ interface Turn {
 }
 
 /** The walk itself went wrong (invariant 9): a cursor that repeats, empty pages without end, no way forward. */
-class WalkFailedError extends Error {
+export class WalkFailedError extends Error {
   override readonly name = 'WalkFailedError';
   readonly failure: string;
 
@@ -151,7 +152,8 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
   }
 };
 
-const afterFailedPage = (walk: Walk, error: ApiError): WalkStep => {
+/** Decides after a page that could not be had. Throws the error where it says nothing about the walk. */
+export const afterFailedPage = (walk: Walk, error: ApiError): WalkStep => {
   const refusedCursor = error.failure === 'bad_request' && walk.cursor !== undefined;
   const step = refusedCursor
     ? afterRefusedCursor(walk)
@@ -193,7 +195,8 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
   // What brings nothing new is no success: a walk that stalls again and again rests longer each time.
   const failures = result.stored > 0 || step.claim !== undefined ? 0 : turn.progress.failures;
   turn.progress = { ...advance(turn.progress, walk.lane, goesOn, claims), failures };
-  observer.pageCommitted?.({ ...result, source, lane: walk.lane, entries: page.entries });
+  const late = sortLateEntries(result.covered, walk.lane, context.settleDelaysMs.length);
+  observer.pageCommitted?.({ ...result, source, lane: walk.lane, entries: page.entries, late });
   if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
     observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
   }
@@ -217,7 +220,8 @@ const advance = (
 const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Promise<TurnResult> => {
   const { context, source, lease } = turn;
   const failures = turn.progress.failures + 1;
-  const backoffMs = sourceBackoffMs(failures, context.random());
+  const askedMs = error instanceof ApiError && error.status === 503 ? (error.retryAfterMs ?? 0) : 0;
+  const backoffMs = Math.max(askedMs, sourceBackoffMs(failures, context.random()));
   const failure = { failure: error.failure, message: error.message, backoffMs, failures };
   await context.store.recordFailure(lease, failure);
   if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {

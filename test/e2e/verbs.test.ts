@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 
 describe.concurrent('help', () => {
-  test.each(['run', 'sync', 'check', 'status', 'backfill', 'migrate', 'simulate', 'demo'])(
+  test.each(['run', 'sync', 'check', 'status', 'backfill', 'verify', 'migrate', 'simulate', 'demo'])(
     '%s --help has a description, its options and examples',
     async (verb) => {
       const { code, stdout, stderr } = await runInProcess([verb, '--help'], {});
@@ -21,7 +21,7 @@ describe.concurrent('help', () => {
   test('--help names every verb and the exit codes', async () => {
     const { code, stdout } = await runOrgtrail(['--help'], {});
     expect(code).toBe(0);
-    for (const verb of ['run', 'sync', 'check', 'status', 'backfill', 'migrate', 'simulate', 'demo']) {
+    for (const verb of ['run', 'sync', 'check', 'status', 'backfill', 'verify', 'migrate', 'simulate', 'demo']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'));
     }
     expect(stdout).toContain('Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage');

@@ -16,9 +16,25 @@ export interface OrgtrailProcess {
   waitFor(text: string): Promise<void>;
 }
 
+export interface StartOptions {
+  /** Where it looks for a `.env`. */
+  readonly cwd?: string | undefined;
+  /** The command by way of which it is started. */
+  readonly within?: readonly string[];
+  /** In a session of its own, which a Ctrl-C in the terminal does not reach. */
+  readonly detached?: boolean;
+}
+
 /** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH. */
-export const startOrgtrail = (args: readonly string[], env: Readonly<Record<string, string>>): OrgtrailProcess => {
-  const child = spawn(process.execPath, [main, ...args], {
+export const startOrgtrail = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { cwd, within = [], detached = false }: StartOptions = {},
+): OrgtrailProcess => {
+  const [program = process.execPath, ...rest] = [...within, process.execPath, main, ...args];
+  const child = spawn(program, rest, {
+    cwd,
+    detached,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -47,8 +63,9 @@ export const startOrgtrail = (args: readonly string[], env: Readonly<Record<stri
 export const runOrgtrail = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  cwd?: string,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> => {
-  const running = startOrgtrail(args, env);
+  const running = startOrgtrail(args, env, { cwd });
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 };

@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node';
 import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
 import { migrateDatabase } from '../../src/store/migrate.ts';
 import { createPool } from '../../src/store/pool.ts';
+import { startPostgresContainer } from './postgres-container.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -17,14 +18,12 @@ declare module 'vitest' {
 }
 
 /**
- * One real PostgreSQL for a run: TEST_DATABASE_URL if given, else the embedded server in a temporary directory. Migrates
- * one template database; every test file copies it (see database.ts).
+ * One real PostgreSQL for a run: TEST_DATABASE_URL if given, else a container where Docker answers, else the embedded server
+ * in a temporary directory. TEST_POSTGRES=container or =embedded allows that one only. Migrates one template database;
+ * every test file copies it (see database.ts).
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const given = process.env['TEST_DATABASE_URL'];
-  const directory = given === undefined ? await mkdtemp(join(tmpdir(), 'orgtrail-test-')) : undefined;
-  const server = directory === undefined ? undefined : await startEmbeddedServer(directory);
-  const serverUrl = given ?? server?.url ?? '';
+  const { url: serverUrl, stop } = await startServer();
   const templateName = `orgtrail_template_${process.pid}_${project.name}`;
   const admin = new Client({ connectionString: serverUrl });
   await admin.connect();
@@ -38,10 +37,41 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     await admin.query(`drop database if exists ${templateName}`);
     await admin.end();
-    await server?.stop();
-    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+    await stop();
   };
 }
+
+interface Server {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const startServer = async (): Promise<Server> => {
+  const given = process.env['TEST_DATABASE_URL'];
+  if (given !== undefined) return { url: given, stop: async () => {} };
+  const only = process.env['TEST_POSTGRES'];
+  if (only !== 'embedded') {
+    const container = await startPostgresContainer().catch((error: unknown) => {
+      if (only === 'container') throw error;
+      console.log(`Docker answers, but has no PostgreSQL for the tests (${String(error)}): the embedded one serves`);
+    });
+    if (container !== undefined) return container;
+    if (only === 'container') throw new Error('TEST_POSTGRES=container, and no Docker engine answers');
+  }
+  return await startEmbedded();
+};
+
+const startEmbedded = async (): Promise<Server> => {
+  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-'));
+  const server = await startEmbeddedServer(directory);
+  return {
+    url: server.url,
+    stop: async () => {
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+};
 
 /** The same server, another database. */
 export const withDatabase = (serverUrl: string, name: string): string => {

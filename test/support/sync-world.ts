@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect } from 'vitest';
-import { type App, openApp, version } from '../../src/app.ts';
+import { type App, type AppOptions, openApp, version } from '../../src/app.ts';
 import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { ApiError } from '../../src/errors.ts';
@@ -23,6 +23,8 @@ export interface SyncRun extends AsyncDisposable {
   readonly app: App;
   readonly config: Config;
   readonly metrics: Metrics;
+  /** What the log says so far. */
+  log(): string;
   /** What `sync` does. */
   sync(options?: Partial<SyncOnceOptions>): Promise<SyncReport>;
   /** One tick; without options to its end, each source tried once. */
@@ -35,15 +37,13 @@ export interface SyncWorld extends AsyncDisposable {
   readonly simulator: Simulator;
   readonly database: TestDatabase;
   readonly env: Env;
-  open(env?: Env, observer?: SyncObserver): Promise<SyncRun>;
+  open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts'>): Promise<SyncRun>;
   /** What sources rest after a failure is over: their next attempt is due. */
   endRests(): Promise<void>;
   compare(): Promise<Comparison>;
   /** Complete, once each, to the byte, without a hole in the positions. */
   expectExactTruth(): Promise<Comparison>;
 }
-
-const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
 
 /**
  * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY and short
@@ -70,7 +70,7 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
     simulator,
     database,
     env: wholeEnv,
-    open: (more = {}, observer = {}) => openRun({ ...wholeEnv, ...more }, observer),
+    open: (more = {}, observer = {}, options = {}) => openRun({ ...wholeEnv, ...more }, observer, options),
     endRests: async () => {
       await database.pool.query('update sources set next_attempt_at = null');
     },
@@ -89,11 +89,22 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
   };
 };
 
-const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
+export const openRun = async (
+  env: Env,
+  observer: SyncObserver,
+  options: Pick<AppOptions, 'timeouts'> = {},
+): Promise<SyncRun> => {
   const config = loadConfig(env, { needsCredential: true, interactive: false });
-  const logger = createLogger({ level: 'silent', format: 'json', destination: silent, secrets: [] });
+  const lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(chunk.toString('utf8'));
+      done();
+    },
+  });
+  const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
   const metrics = createMetrics(version);
-  const app = await openApp(config, { logger, metrics, observer });
+  const app = await openApp(config, { logger, metrics, observer, ...options });
   let closed = false;
   const close = async () => {
     if (closed) return;
@@ -104,6 +115,7 @@ const openRun = async (env: Env, observer: SyncObserver): Promise<SyncRun> => {
     app,
     config,
     metrics,
+    log: () => lines.join(''),
     sync: (options = {}) => syncOnce(app.sync, { ...wholeCycle(), ...options }),
     cycle: (options = {}) => oneTick(app.sync, { ...wholeCycle(), ...options }),
     close,

@@ -49,7 +49,7 @@ const listen = async (server: Server, port: number): Promise<void> => {
 };
 
 /** The same database by way of the proxy. */
-export const byWayOf = (proxy: TcpProxy, databaseUrl: string): string => {
+export const byWayOf = (proxy: Pick<TcpProxy, 'port'>, databaseUrl: string): string => {
   const url = new URL(databaseUrl);
   url.host = `127.0.0.1:${proxy.port}`;
   return url.href;

@@ -49,7 +49,7 @@ describe.concurrent('health over HTTP', () => {
     expect(await served.get('/livez')).toMatchObject({ code: 200 });
     expect(await served.get('/readyz')).toEqual({
       code: 503,
-      body: { status: 'not ready', reasons: ['the database does not answer'] },
+      body: { status: 'not ready', reasons: [expect.stringMatching(/^the database does not answer: \w+/)] },
     });
     for (const path of ['/healthz', '/metrics', '/v1/status']) {
       expect(await served.get(path)).toEqual({
@@ -98,7 +98,9 @@ describe.concurrent('health over HTTP', () => {
       feed_position: 500,
       discovery: { organizations: 5, last_error: null },
     });
-    const { sources } = body as { sources: { organization_id: string; state: string; lag_seconds: number }[] };
+    const { sources } = body as {
+      sources: { organization_id: string; state: string; lag_seconds: number; retention_slack_seconds: number }[];
+    };
     const states = Object.fromEntries(sources.map((source) => [source.organization_id, source.state]));
     expect(states).toEqual({
       [fresh]: 'fresh',
@@ -119,6 +121,9 @@ describe.concurrent('health over HTTP', () => {
     expect(of(failing)).toMatchObject({ failures: 1, last_failure: 'unreadable', last_error: expect.any(String) });
     expect(of(refused)).toMatchObject({ last_failure: 'refused', last_error: expect.stringContaining('403') });
     expect(of(fresh)).not.toHaveProperty('last_error');
+    const slackDays = (id: string) => Math.round((of(id)?.retention_slack_seconds ?? 0) / 86_400);
+    expect(slackDays(fresh)).toBe(548);
+    expect(slackDays(refused), 'all of it: its history of three days was read before').toBe(548);
 
     await pool.query('update sources set failures = 0');
     expect(await served.get('/healthz')).toMatchObject({ body: { status: 'refused' } });
@@ -176,7 +181,13 @@ describe.concurrent('/v1/status', () => {
       undefined,
       'Bearer wrong-token-of-the-test',
       `Bearer ${feedToken}x`,
-      'Bearer ',
+      `Bearer ${feedToken}${feedToken}`,
+      `Bearer ${'x'.repeat(feedToken.length)}`,
+      `Bearer ${'x'.repeat(8_000)}`,
+      `Bearer \u00e9${feedToken}`,
+      // Every beginning and every end of it, from nothing on.
+      ...Array.from(feedToken, (_, length) => `Bearer ${feedToken.slice(0, length)}`),
+      ...Array.from(feedToken, (_, length) => `Bearer ${feedToken.slice(length + 1)}`),
       feedToken,
       `Basic ${feedToken}`,
     ]) {

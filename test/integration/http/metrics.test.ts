@@ -1,17 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { parseMetrics } from '../../support/metrics-text.ts';
 import { serve } from '../../support/served.ts';
 import { auditRequests, openWorld } from '../../support/sync-world.ts';
-
-/** Samples by name and labels, as they are written: `name{label="value"}`. */
-const parse = (text: string): Map<string, number> => {
-  const samples = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    if (line === '' || line.startsWith('#')) continue;
-    const at = line.lastIndexOf(' ');
-    samples.set(line.slice(0, at), Number(line.slice(at + 1)));
-  }
-  return samples;
-};
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -19,11 +9,15 @@ const contract = {
   orgtrail_entries_duplicate_total: 'counter',
   orgtrail_entries_defective_total: 'counter',
   orgtrail_entries_changed_total: 'counter',
+  orgtrail_entries_late_total: 'counter',
+  orgtrail_entries_beyond_last_pass_total: 'counter',
   orgtrail_event_lateness_seconds: 'histogram',
   orgtrail_api_requests_total: 'counter',
   orgtrail_api_request_duration_seconds: 'histogram',
   orgtrail_api_throttled_seconds_total: 'counter',
   orgtrail_api_budget_available: 'gauge',
+  orgtrail_api_blocked_seconds: 'gauge',
+  orgtrail_discovery_age_seconds: 'gauge',
   orgtrail_page_commit_duration_seconds: 'histogram',
   orgtrail_walks_total: 'counter',
   orgtrail_organizations: 'gauge',
@@ -46,10 +40,12 @@ describe.concurrent('/metrics', () => {
       expect(text).toContain(`\n# TYPE ${name} ${kind}\n`);
       expect(text).toMatch(new RegExp(`# HELP ${name} \\S.+\\n`));
     }
-    const samples = parse(text);
+    const samples = parseMetrics(text);
     expect(samples.get('orgtrail_feed_position')).toBe(0);
     expect(samples.get('orgtrail_events_stored_total')).toBe(0);
     expect(samples.get('orgtrail_api_budget_available')).toBeGreaterThan(0);
+    expect(samples.get('orgtrail_api_blocked_seconds')).toBe(0);
+    expect(samples.get('orgtrail_discovery_age_seconds')).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('after a sync its values are those of the sync', async () => {
@@ -59,7 +55,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const value = (name: string) => samples.get(name);
 
     expect(value('orgtrail_events_stored_total')).toBe(400);
@@ -68,6 +64,8 @@ describe.concurrent('/metrics', () => {
     expect(value('orgtrail_entries_defective_total')).toBe(0);
     expect(value('orgtrail_entries_changed_total')).toBe(0);
     expect(value('orgtrail_event_lateness_seconds_count')).toBe(400);
+    expect(value('orgtrail_entries_beyond_last_pass_total')).toBe(0);
+    expect([...samples.keys()].filter((name) => name.startsWith('orgtrail_entries_late_total'))).toEqual([]);
     expect(value('orgtrail_organizations{state="active"}')).toBe(2);
     expect(value('orgtrail_organizations{state="refused"}')).toBe(1);
     expect(value('orgtrail_organizations{state="gone"}')).toBe(0);
@@ -110,7 +108,43 @@ describe.concurrent('/metrics', () => {
     await run.cycle();
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);
-    expect(parse(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+    expect(parseMetrics(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+  });
+
+  test('late entries are counted by what found them, and those that no pass would have found', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    await using run = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
+    await using served = await serve(run);
+    const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
+    const nowMs = world.simulator.summary().nowMs;
+    const append = (name: string, secondsAgo: number, visibleAfterMs: number) => {
+      const time = new Date(nowMs - secondsAgo * 1_000).toISOString();
+      world.simulator.append(id, [JSON.stringify({ id: name, action: { time } })], { visibleAfterMs });
+    };
+    await run.cycle();
+    append('at the next look back', 20, 0);
+    append('by the first pass', 30, 200_000);
+    append('by the last pass', 40, 600_000);
+    append('beyond the last pass', 50, 1_000_000);
+    // The passes come after 5 and 15 minutes; by then nothing looks back so far.
+    for (const seconds of [20, 150, 305, 905, 1_010]) {
+      world.simulator.setClockOffset(seconds * 1_000);
+      await run.cycle();
+    }
+    const { length: stored } = (await world.database.pool.query("select from audit_events where id like '% %'")).rows;
+    expect(stored, 'the last one is never looked for again').toBe(3);
+    // Somebody asks for the time again.
+    await using backfill = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
+    await world.database.pool.query("update coverage set ranges = '{}' where pass = 0");
+    await backfill.cycle();
+    await world.expectExactTruth();
+    const samples = parseMetrics(await served.text('/metrics'));
+    expect(samples.get('orgtrail_entries_late_total{pass="live"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_late_total{pass="1"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_late_total{pass="2"}')).toBe(1);
+    expect(samples.get('orgtrail_entries_beyond_last_pass_total')).toBe(0);
+    const beyond = await backfill.metrics.registry.getSingleMetricAsString('orgtrail_entries_beyond_last_pass_total');
+    expect(beyond).toMatch(/\norgtrail_entries_beyond_last_pass_total 1$/);
   });
 
   test('defects, duplicates and throttling are counted', async () => {
@@ -120,7 +154,7 @@ describe.concurrent('/metrics', () => {
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle();
-    const samples = parse(await served.text('/metrics'));
+    const samples = parseMetrics(await served.text('/metrics'));
     const { rows } = await world.database.pool.query(
       'select count(*)::integer as stored, count(defects)::integer as defective from audit_events',
     );

@@ -85,4 +85,27 @@ describe('invariant 2: an entry that only the database refuses', () => {
     }
     expect(await eventsOf(strict, 'schema')).toEqual([]);
   });
+
+  test.each([
+    ['22030', 'secret words'],
+    // What jsonb with millions of members ends in.
+    ['XX000', 'invalid memory alloc request size 1207959552'],
+  ])(
+    'a page that is refused whatever is done about it is the trouble of its source, not of the database (invariant 10): %s',
+    async (code, words) => {
+      const lease = await newSource(strict, `poison ${code}`);
+      await database.pool.query(
+        `create function refuse_poison() returns trigger language plpgsql as
+         $$ begin if new.id = 'poison' then raise '${words}' using errcode = '${code}'; end if; return new; end $$;
+       create trigger refuse_poison before insert on audit_events for each row execute function refuse_poison()`,
+      );
+      await expect(commit(strict, lease, [entryText('poison')])).rejects.toMatchObject({
+        name: 'ApiError',
+        failure: 'unreadable',
+        message: `PostgreSQL refuses the page (SQLSTATE ${code})`,
+      });
+      await database.pool.query('drop function refuse_poison cascade');
+      expect(await commit(strict, lease, [entryText('poison')])).toMatchObject({ kind: 'committed', stored: 1 });
+    },
+  );
 });

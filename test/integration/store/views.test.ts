@@ -110,6 +110,41 @@ describe('sync_status', () => {
     expect((await statusOf('ahead')).retention_slack_seconds).toBeCloseTo(retentionHours * HOUR, -2);
   });
 
+  test.each([
+    ['unread from before the retention on', 30, [[500, 0]], 0],
+    ['unread before the retention alone', 30, [[549, 0]], 548],
+    [
+      'unread until a moment inside of it',
+      0,
+      [
+        [548, 541],
+        [540, 0],
+      ],
+      7,
+    ],
+    ['never read, all of it wanted', 0, [], 0],
+    ['with an hour of horizon that nobody wants any more', 1 / 24, [[548, 0]], 548],
+  ] as const)('counts down what can still be had: %s', async (what, wantedEarlierDays, coveredDays, slackDays) => {
+    const { pool } = database;
+    await newSource(pool, what);
+    await cover(
+      what,
+      coveredDays.map(([from, to]) => [from * 24, to * 24] as const),
+    );
+    await pool.query('update sources set wanted_since = to_timestamp($2::float8 / 1000) where id = $1', [
+      what,
+      nowMs - (548 + wantedEarlierDays) * 24 * HOUR * 1_000,
+    ]);
+    const { retention_slack_seconds: slack } = await statusOf(what);
+    // What lies at the very edge moves out of the retention while this runs.
+    expect(slack).toBeGreaterThanOrEqual(Math.max(0, slackDays * 24 * HOUR - SLACK));
+    expect(slack).toBeLessThanOrEqual(slackDays * 24 * HOUR + 1);
+    // The other tests count organizations.
+    await pool.query('delete from coverage where source_id = $1', [what]);
+    await pool.query('delete from sources where id = $1', [what]);
+    await pool.query('delete from organizations where id = $1', [what]);
+  });
+
   test('shows open walks, failures and the holder', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'busy');

@@ -65,7 +65,7 @@ describe('an abort', () => {
 
   it('during the wait before a retry', async () => {
     const controller = new AbortController();
-    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '300' }));
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }));
     await using test = createTestClient(server.baseUrl, {
       sleep,
       observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },

@@ -139,10 +139,17 @@ describe('a retry', () => {
   });
 
   it('obeys Retry-After of a 503', async () => {
-    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '300' }), answer(200));
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }), answer(200));
     await using test = createTestClient(server.baseUrl);
     await getText(test.client);
-    expect(test.log).toEqual(['acquire', 'sleep 300000', 'acquire']);
+    expect(test.log).toEqual(['acquire', 'sleep 30000', 'acquire']);
+  });
+
+  it('leaves a 503 that asks for longer to the caller, with what it asked for', async () => {
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '300' }), answer(200));
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'server', retryAfterMs: 300_000 });
+    expect(test.log).toEqual(['acquire']);
   });
 
   it('asks again for a body that the caller cannot read', async () => {

@@ -1,0 +1,143 @@
+import { Command } from 'commander';
+import { openApp, version } from '../app.ts';
+import { loadConfig } from '../config.ts';
+import type { Range } from '../domain/coverage.ts';
+import { formatDuration } from '../domain/duration.ts';
+import { RETENTION_MS } from '../domain/retention.ts';
+import { OrgtrailError } from '../errors.ts';
+import { createLogger } from '../log.ts';
+import { createMetrics } from '../metrics.ts';
+import { createVerifyStore } from '../store/verify-store.ts';
+import { findScope, type VerifyScope, verifySources } from '../sync/verify.ts';
+import { readWindow } from './backfill.ts';
+import { gracefulStop } from './graceful-stop.ts';
+import { secretsOf } from './secrets.ts';
+import { nowhere } from './sync.ts';
+import type { VerbContext } from './verb-context.ts';
+import { showVerifyProgress } from './verify-progress.ts';
+import { exitCodeOf, toJson, toText, type VerifyOutcome } from './verify-report.ts';
+
+/** Attempts after the first at a part of a window that cannot be read. */
+const RETRIES = 3;
+/** So many are read before what they leave in memory is given up: 20 full pages. */
+const SECTION_ENTRIES = 20_000;
+/** Younger than this, an entry may yet appear in the ordinary course of things: the window is not closed. */
+const CLOSED_AFTER_MS = 120_000;
+
+const help = `
+Reads the time between the two times again and compares every entry with the store, by id and content:
+  missing   Cloudflare serves it, it is not stored
+  changed   stored under the same id with other content, which is not known (audit_event_changes) either
+  extra     stored, and not served any more (not judged: entries without a readable time)
+Nothing is written but with --fix: missing entries are then stored and other content is recorded, through the statement that
+the daemon uses; what is stored is never changed or deleted. Works beside a running daemon and shares its API budget.
+Entries may appear late: what is missing in time that the last pass of ORGTRAIL_SETTLE has not read yet, the daemon will find.
+With ORGTRAIL_FILTERS it asks under these filters, and does not judge as extra what may have been stored under others.
+
+Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something is, or an organization could not be compared.
+
+Examples:
+  $ orgtrail verify --since 2026-01-01 --before 2026-02-01
+  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --fix
+  $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
+
+interface Options {
+  readonly since: string;
+  readonly before: string;
+  readonly organization?: string[];
+  readonly fix?: boolean;
+  readonly json?: boolean;
+}
+
+export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('verify')
+    .description('read a closed time again and compare it with the store')
+    .requiredOption('--since <time>', 'date (UTC) or RFC 3339 time, inclusive')
+    .requiredOption('--before <time>', 'date (UTC) or RFC 3339 time, exclusive')
+    .option('--organization <id...>', 'these organizations only')
+    .option('--fix', 'store what is missing and record what has changed')
+    .option('--json', 'print the result as JSON, and no progress')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const window = readWindow(options);
+      const outcome = await runVerify(context, options, window);
+      report(exitCodeOf(outcome));
+      context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
+    });
+
+const runVerify = async (context: VerbContext, options: Options, window: Range): Promise<VerifyOutcome> => {
+  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  const config = options.organization === undefined ? loaded : { ...loaded, organizationIds: options.organization };
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+  const app = await openApp(config, { logger, metrics: createMetrics(version) });
+  try {
+    const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
+    const stop = gracefulStop(context.signal);
+    const scope = await findScope(app.sync, stop.signal);
+    requireReadable(window, scope.nowMs);
+    requireKnown(scope, options.organization);
+    const progress = showVerifyProgress(
+      options.json === true ? { ...context, stdout: nowhere(context) } : context,
+      scope.sources.length,
+    );
+    const results = await verifySources({ ...app.sync, verifyStore }, scope.sources, {
+      ...{ window, nowMs: scope.nowMs, fix: options.fix === true, filtered: config.filters.length > 0 },
+      ...{
+        retries: RETRIES,
+        sectionEntries: SECTION_ENTRIES,
+        ...stop,
+        onPage: progress.onPage,
+        onSource: progress.onSource,
+      },
+    });
+    progress.finish();
+    const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
+    return { window, scope, results, settledUntilMs, names: await readNames(app.status), fix: options.fix === true };
+  } finally {
+    await app.close();
+  }
+};
+
+const readNames = async (
+  status: () => Promise<{
+    sources: readonly { organizationId: string; organizationName: string | null }[];
+  }>,
+): Promise<ReadonlyMap<string, string>> =>
+  new Map((await status()).sources.map((source) => [source.organizationId, source.organizationName ?? '-']));
+
+/** Throws OrgtrailError `usage` for time that is not over yet by Cloudflare's clock, or that Cloudflare has deleted. */
+const requireReadable = (window: Range, nowMs: number): void => {
+  const latestMs = Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
+  const oldestMs = nowMs - RETENTION_MS;
+  if (window.toMs > latestMs) {
+    throw new OrgtrailError(
+      'usage',
+      `--before ${timeText(window.toMs)} is not over long enough: by Cloudflare's clock it is ${timeText(nowMs)}, and entries appear up to ${formatDuration(CLOSED_AFTER_MS)} late`,
+      { hint: `--before ${timeText(latestMs)} or earlier` },
+    );
+  }
+  if (window.fromMs < oldestMs) {
+    throw new OrgtrailError(
+      'usage',
+      `--since ${timeText(window.fromMs)} is older than the 18 months that Cloudflare keeps: there is nothing to compare with`,
+      { hint: `--since ${timeText(Math.ceil(oldestMs / 60_000 + 1) * 60_000)} or later` },
+    );
+  }
+};
+
+/** Throws OrgtrailError `usage` for ids that were named and that neither the store nor Cloudflare's listing knows. */
+const requireKnown = (scope: VerifyScope, named: readonly string[] | undefined): void => {
+  const strangers = named?.filter((id) => scope.unknown.includes(id)) ?? [];
+  if (strangers.length > 0) {
+    throw new OrgtrailError('usage', `not among the organizations that are pulled: ${strangers.join(', ')}`, {
+      hint: 'look at the ids in `orgtrail status`; `orgtrail backfill` reads an organization for the first time',
+    });
+  }
+  if (scope.sources.length + scope.unknown.length === 0) {
+    throw new OrgtrailError('usage', 'no organization is known yet', { hint: 'run `orgtrail sync` first' });
+  }
+};
+
+const timeText = (timeMs: number): string => new Date(timeMs).toISOString().replace('.000Z', 'Z');

@@ -1,0 +1,34 @@
+import type { Lane } from './walk.ts';
+
+/** Of the entries that one commit stored, those in time that pass `pass`, and no later one, had read before. */
+export interface CoveredEntries {
+  readonly pass: number;
+  readonly entries: number;
+}
+
+/** Entries that could not be seen yet when their time was read, by what found them in the end. */
+export interface LateEntries {
+  /** By the number of a settle pass, or by the lane that looked back over time that had been read. */
+  readonly foundBy: Readonly<Record<string, number>>;
+  /** Of these, found by the last pass: what comes a little later will be missed. */
+  readonly byLastPass: number;
+  /** Not in `foundBy`: in time that the last pass had read. No pass would ever have found them. */
+  readonly beyondLastPass: number;
+}
+
+/** Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 where there is the first reading alone. */
+export const sortLateEntries = (covered: readonly CoveredEntries[], lane: Lane, lastPass: number): LateEntries => {
+  const foundBy: Record<string, number> = {};
+  let byLastPass = 0;
+  let beyondLastPass = 0;
+  for (const { pass, entries } of covered) {
+    if (pass >= lastPass) {
+      beyondLastPass += entries;
+      continue;
+    }
+    const finder = lane === 'settle' ? String(pass + 1) : lane;
+    foundBy[finder] = (foundBy[finder] ?? 0) + entries;
+    if (lane === 'settle' && pass + 1 === lastPass) byLastPass += entries;
+  }
+  return { foundBy, byLastPass, beyondLastPass };
+};

@@ -1,0 +1,100 @@
+import type { PoolClient } from 'pg';
+import { OrgtrailError } from '../errors.ts';
+import { sqlState } from './pool.ts';
+
+/** What `run`, `sync` and `backfill` do with each table, and no more: nobody but the owner changes or removes an event. */
+const ingestMay: Readonly<Record<string, string>> = {
+  organizations: 'select, insert, update',
+  organization_changes: 'select, insert',
+  sources: 'select, insert, update',
+  coverage: 'select, insert, update',
+  walks: 'select, insert, update, delete',
+  audit_events: 'select, insert',
+  audit_event_changes: 'select, insert',
+  // Not feed_id: it names the feed for good.
+  feed_head: 'select, update (position)',
+  api_budget: 'select, insert, update',
+  discovery: 'select, update',
+  'drizzle.__drizzle_migrations': 'select',
+};
+
+/** Of these, both roles may select. */
+const views = ['audit_history', 'coverage_gaps', 'sync_status'];
+const createPartitions = 'orgtrail_create_partitions(timestamptz, timestamptz)';
+const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
+
+/**
+ * Makes the roles where they are missing (they belong to the whole server, not to this database) and gives them exactly the
+ * rights above here; what else the owner once gave them is taken back. Partitions need no rights of their own: they are
+ * reached through their parent. Within the caller's transaction; called by `migrate --roles` and after every migration of
+ * a database that has used them. Throws OrgtrailError `configuration` where the account may not.
+ */
+export const grantRoles = async (client: PoolClient): Promise<void> => {
+  await requireOwner(client);
+  for (const role of roles) await createRole(client, role);
+  const both = roles.join(', ');
+  await grantUsage(client);
+  await client.query(`revoke all on all tables in schema drizzle from ${both}`);
+  await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
+  await client.query(`revoke all on function ${createPartitions} from ${both}`);
+  for (const [table, rights] of Object.entries(ingestMay)) {
+    await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
+  }
+  await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
+  await client.query(`grant select on ${views.join(', ')} to ${both}`);
+  await client.query(`grant execute on function ${createPartitions} to orgtrail_ingest`);
+};
+
+/** True where `grantRoles` has been here before. */
+export const areRolesInUse = async (client: PoolClient): Promise<boolean> => {
+  const { rows } = await client.query<{ used: boolean | null }>(
+    "select has_schema_privilege(to_regrole('orgtrail_ingest')::oid, 'drizzle', 'usage') as used",
+  );
+  return rows[0]?.used === true;
+};
+
+/** A grant by somebody who does not own the table is only a warning where he has rights of his own. */
+const requireOwner = async (client: PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ account: string; owner: string }>(
+    `select current_user as account, pg_get_userbyid(relowner) as owner from pg_class
+     where oid = any($1::regclass[]) and not pg_has_role(current_user, relowner, 'usage') limit 1`,
+    [Object.keys(ingestMay)],
+  );
+  const row = rows[0];
+  if (row === undefined) return;
+  throw new OrgtrailError(
+    'configuration',
+    `the schema belongs to ${row.owner}: ${row.account} may not give rights on it`,
+    {
+      hint: `run \`orgtrail migrate --roles\` as ${row.owner}`,
+    },
+  );
+};
+
+const createRole = async (client: PoolClient, role: (typeof roles)[number]): Promise<void> => {
+  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role]);
+  if (rowCount === 1) return;
+  try {
+    // Another database of the server may be making them at this moment.
+    await client.query(
+      `do $$ begin create role ${role} nologin; exception when duplicate_object or unique_violation then null; end $$`,
+    );
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error;
+    throw new OrgtrailError('configuration', `this account may not create the role ${role}`, {
+      hint: `let one that may run \`${roles.map((name) => `create role ${name};`).join(' ')}\`, then run this again`,
+      cause: error,
+    });
+  }
+};
+
+/** Of schema public everybody has the use already, as a rule, and its owner need not be that of the tables. */
+const grantUsage = async (client: PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ schema: string; role: string }>(
+    `select quote_ident(schema) as schema, role
+     from unnest(array[current_schema(), 'drizzle']) as schema, unnest($1::text[]) as role
+     where not has_schema_privilege(role, schema, 'usage')`,
+    [roles],
+  );
+  for (const { schema, role } of rows) await client.query(`grant usage on schema ${schema} to ${role}`);
+};

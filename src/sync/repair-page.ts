@@ -1,0 +1,59 @@
+import { sortLateEntries } from '../domain/late-entries.ts';
+import type { Page } from '../domain/page.ts';
+import type { CommitResult, SourceKey } from '../domain/source.ts';
+import type { SyncContext } from './ports.ts';
+
+/** A source that somebody else holds is waited for: longer than a lease, so that a dead holder is outlived. */
+const HELD_POLL_MS = 500;
+const HELD_PATIENCE_MS = 90_000;
+
+/** Another process had the source all the time. */
+export class SourceHeldError extends Error {
+  override readonly name = 'SourceHeldError';
+
+  constructor() {
+    super('another orgtrail held it all the time: it could not be repaired');
+  }
+}
+
+/**
+ * Commits a page that somebody has read beside the daemon, through the daemon's own statement: what is stored stays, what is
+ * missing is added, other content is recorded. Claims nothing for coverage, and leaves the open walk of the lane as it is. Holds
+ * the lease for this one page, so that the live tail goes on in between. Throws SourceHeldError.
+ */
+export const repairPage = async (
+  context: SyncContext,
+  source: SourceKey,
+  page: Page,
+  options: { readonly signal: AbortSignal },
+): Promise<void> => {
+  const { time, observer } = context;
+  const untilMs = time.nowMs() + HELD_PATIENCE_MS;
+  for (;;) {
+    const result = await commitUnderLease(context, source, page);
+    if (result?.kind === 'committed') {
+      const late = sortLateEntries(result.covered, 'settle', context.settleDelaysMs.length);
+      observer.pageCommitted?.({ ...result, source, lane: 'settle', entries: page.entries, late });
+      return;
+    }
+    if (time.nowMs() >= untilMs) throw new SourceHeldError();
+    await time.sleep(HELD_POLL_MS, options.signal);
+  }
+};
+
+const commitUnderLease = async (
+  { store, filterHash }: SyncContext,
+  source: SourceKey,
+  page: Page,
+): Promise<CommitResult | undefined> => {
+  const claimed = await store.claim(source);
+  if (claimed === undefined) return undefined;
+  const { lease } = claimed;
+  try {
+    const walk = claimed.source.openWalks.find((open) => open.lane === 'settle');
+    return await store.commit({ lease, page, filterHash, lane: 'settle', walk, claims: [] });
+  } finally {
+    // It runs out by itself; the fault itself shows at the next statement.
+    await store.release(lease).catch(() => {});
+  }
+};

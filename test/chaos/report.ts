@@ -1,0 +1,103 @@
+import type { Comparison } from '../../src/cli/compare-with-truth.ts';
+import type { FaultName } from '../../src/simulator/fault-catalogue.ts';
+import type { ChaosOptions } from './chaos-options.ts';
+import type { FeedReader } from './feed-reader.ts';
+import type { Tally } from './tally.ts';
+
+/** What a run has done and found. `--json` prints it. */
+export interface ChaosResult extends Tally {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly expected: number;
+  readonly stored: number;
+  readonly lastPosition: number;
+  readonly missing: number;
+  readonly duplicates: number;
+  readonly positionsMissing: number;
+  /** Stored, but nothing that was ever served. */
+  readonly contentMismatches: number;
+  readonly organizationsExpected: number;
+  readonly organizationsStored: number;
+  readonly rowsRead: number;
+  readonly readerViolations: number;
+  readonly firstReaderViolations: readonly string[];
+  /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
+  readonly caughtUp: boolean;
+  /** How often each fault of the simulated Cloudflare has happened. */
+  readonly faults: Readonly<Partial<Record<FaultName, number>>>;
+}
+
+export const resultOf = (run: {
+  readonly options: ChaosOptions;
+  readonly durationMs: number;
+  readonly complete: boolean;
+  readonly comparison: Comparison;
+  readonly reader: FeedReader;
+  readonly tally: Tally;
+  readonly faults: ChaosResult['faults'];
+}): ChaosResult => {
+  const { expected, stored, missing, extra, duplicates, positionsMissing } = run.comparison;
+  return {
+    seed: run.options.seed,
+    seconds: Math.round(run.durationMs / 1_000),
+    ...run.tally,
+    ...{ expected, stored, lastPosition: stored + positionsMissing },
+    ...{ missing, duplicates, positionsMissing, contentMismatches: extra },
+    organizationsExpected: run.comparison.organizationsExpected,
+    organizationsStored: run.comparison.organizationsStored,
+    rowsRead: run.reader.rows,
+    readerViolations: run.reader.violationCount,
+    firstReaderViolations: run.reader.violations,
+    caughtUp: run.complete,
+    faults: run.faults,
+  };
+};
+
+/** Nothing lost, doubled, changed, out of order or crashed. */
+export const isSound = (result: ChaosResult): boolean =>
+  result.missing + result.duplicates + result.positionsMissing + result.contentMismatches === 0 &&
+  result.expected === result.stored &&
+  result.organizationsExpected === result.organizationsStored &&
+  result.rowsRead === result.stored &&
+  result.readerViolations === 0 &&
+  result.crashes.length === 0 &&
+  result.caughtUp;
+
+/** The result as a table that is also Markdown, and a sentence. */
+export const reportOf = (result: ChaosResult): string => {
+  const rows: readonly (readonly [what: string, count: number])[] = [
+    ['replicas killed (SIGKILL)', result.kills],
+    ['of these, while they were stopped', result.killedWhileStopped],
+    ['replicas stopped beyond their lease (SIGSTOP, SIGCONT)', result.stopsBeyondLease],
+    ['PostgreSQL restarts (stop -m immediate, start)', result.postgresRestarts],
+    ['faults of the simulated Cloudflare', Object.values(result.faults).reduce((sum, count) => sum + count, 0)],
+    ['entries expected', result.expected],
+    ['entries stored', result.stored],
+    ['last position', result.lastPosition],
+    ['entries missing', result.missing],
+    ['duplicates', result.duplicates],
+    ['positions missing', result.positionsMissing],
+    ['content mismatches', result.contentMismatches],
+    ['rows seen by the live reader', result.rowsRead],
+    ['reader violations (gap, repeat, lower position, changed row)', result.readerViolations],
+    ['fenced writes', result.fencedWrites],
+    ['leases lost', result.leasesLost],
+    ['starts given up because PostgreSQL was away', result.endedWithoutDatabase],
+    ['crashes of a replica', result.crashes.length],
+  ];
+  const width = Math.max(...rows.map(([what]) => what.length));
+  const line = (what: string, count: string) => `| ${what.padEnd(width)} | ${count.padStart(9)} |`;
+  return [
+    line(`seed ${result.seed}, ${result.seconds} s`, 'count'),
+    `| ${'-'.repeat(width)} | --------: |`,
+    ...rows.map(([what, count]) => line(what, count.toLocaleString('en'))),
+    '',
+    ...result.firstReaderViolations,
+    ...result.crashes,
+    ...(result.caughtUp ? [] : ['Some source was not read to its end, or not by every settle pass, in time.']),
+    isSound(result)
+      ? 'Every entry is stored, once each, to the byte; the reader missed nothing.'
+      : `The store or the feed is NOT what it should be. Again: npm run chaos -- --seed ${result.seed}`,
+    '',
+  ].join('\n');
+};

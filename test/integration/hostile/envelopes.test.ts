@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
+import { entryText } from '../../support/store-fixture.ts';
+
+let world: HostileWorld;
+beforeAll(async () => {
+  world = await openHostileWorld();
+});
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+});
+
+const page = (info: string, before = ''): Buffer =>
+  Buffer.from(`{${before}"success":true,"result":[${entryText('one')}],"result_info":${info}}`);
+
+const failuresOf = async (id: string) => {
+  const { rows } = await world.database.pool.query(
+    `select failures, last_failure, last_error, (select count(*)::integer from walks where source_id = $1) as walks,
+       (select count(*)::integer from audit_events where source_id = $1) as events,
+       exists (select from coverage where source_id = $1) as claimed
+     from sources where id = $1`,
+    [id],
+  );
+  return rows[0];
+};
+
+const nothing = { failures: 1, last_failure: 'unreadable', walks: 0, events: 0, claimed: false };
+
+describe('invariant 9: an envelope that cannot be followed fails its walk, visibly, with nothing stored and nothing claimed', () => {
+  test.each([
+    ['a cursor with NUL', page('{"cursor":"a\\u0000b"}')],
+    ['a cursor with half a character', page('{"cursor":"a\\ud800"}')],
+    ['a cursor of 10 MB', page(`{"cursor":"${'c'.repeat(10_000_000)}"}`)],
+    ['a cursor that is a number', page('{"cursor":1}')],
+    ['a cursor in an array', page('{"cursor":["page-1"]}')],
+    ['result_info in a text', page('"cursor"')],
+    ['a result that is null, with a count', Buffer.from('{"success":true,"result":null,"result_info":{"count":"1"}}')],
+    ['a result under __proto__', Buffer.from('{"__proto__":{"result":[{"id":"a"}]},"success":true}')],
+    ['two bodies', Buffer.concat([page('{}'), page('{}')])],
+    ['a comma behind the last element', Buffer.from('{"success":true,"result":[{"id":"a"},]}')],
+    ['an array', Buffer.from('[{"id":"a"}]')],
+    ['UTF-16', Buffer.from('\ufeff{"success":true,"result":[{"id":"a"}]}', 'utf16le')],
+    ['a NUL behind the end', Buffer.concat([page('{}'), Buffer.of(0)])],
+    ['two byte order marks', Buffer.concat([Buffer.from('\ufeff\ufeff'), page('{}')])],
+    ['nothing', Buffer.of()],
+  ])('%s', async (name, body) => {
+    await world.addSources([name]);
+    world.serve(name, [body]);
+    expect(await world.sync(name)).toMatchObject({ kind: 'failed', lasting: false });
+    expect(await failuresOf(name)).toMatchObject(nothing);
+  });
+
+  test.each([
+    ['a cursor under __proto__ is none', page('{"__proto__":{"cursor":"page-1"}}')],
+    [
+      'members that nobody knows',
+      page('{"cursor":"","cursors":{"after":""},"more":[1]}', '"__proto__":{"success":false},'),
+    ],
+    ['a byte order mark', Buffer.concat([Buffer.from('\ufeff'), page('{}')])],
+    ['100,000 levels beside the result', page('{}', `"messages":${'['.repeat(100_000)}${']'.repeat(100_000)},`)],
+    ['a success that comes twice', page('{}', '"success":false,')],
+  ])('but %s', async (name, body) => {
+    await world.addSources([name]);
+    world.serve(name, [body]);
+    expect(await world.sync(name)).toEqual({ kind: 'idle' });
+    expect(await failuresOf(name)).toMatchObject({ failures: 0, walks: 0, events: 1, claimed: true });
+    expect(world.requests(name)).toBe(1);
+  });
+});

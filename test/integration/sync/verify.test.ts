@@ -1,0 +1,174 @@
+import { describe, expect, test } from 'vitest';
+import { createVerifyStore } from '../../../src/store/verify-store.ts';
+import type { SyncContext } from '../../../src/sync/ports.ts';
+import { findScope, verifySources } from '../../../src/sync/verify.ts';
+import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/sync/verify-ports.ts';
+import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync-world.ts';
+
+const dayMs = 86_400_000;
+
+interface Verified {
+  readonly results: readonly SourceVerification[];
+  readonly total: {
+    readonly compared: number;
+    readonly missing: number;
+    readonly extra: number;
+    readonly changed: number;
+  };
+  readonly failures: readonly (string | undefined)[];
+}
+
+/** What the verb does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
+const verify = async (
+  run: SyncRun,
+  options: Partial<VerifyOptions> = {},
+  wrap: (store: VerifyStore) => Partial<VerifyStore> = () => ({}),
+  replaced: Partial<SyncContext> = {},
+): Promise<Verified> => {
+  const { sync, database } = run.app;
+  const store = createVerifyStore(database.pool, sync.filterHash);
+  // What a source rests after a failure is not waited for.
+  const time = { nowMs: sync.time.nowMs, sleep: async () => {} };
+  const context = { ...sync, time, ...replaced, verifyStore: { ...store, ...wrap(store) }, random: () => 0.5 };
+  const signal = new AbortController().signal;
+  const { nowMs, sources } = await findScope(context, signal);
+  const results = await verifySources(context, sources, {
+    ...{ window: { fromMs: nowMs - 3 * dayMs, toMs: nowMs - 120_000 }, nowMs, fix: false, filtered: false },
+    ...{ sectionEntries: 20_000, retries: 3, signal, stopping: () => false, onPage: () => {}, onSource: () => {} },
+    ...options,
+  });
+  const sum = (value: (result: SourceVerification) => number) => results.reduce((a, result) => a + value(result), 0);
+  return {
+    results,
+    total: {
+      compared: sum(({ findings }) => findings.compared),
+      missing: sum(({ findings }) => findings.missing.entries),
+      extra: sum(({ findings }) => findings.extra),
+      changed: sum(({ findings }) => findings.changed.entries),
+    },
+    failures: results.map(({ failure }) => failure),
+  };
+};
+
+describe.concurrent('verifying', () => {
+  test.each([
+    ['in sections', 40],
+    ['in very small sections', 2],
+  ])('%s: each entry is counted once', async (_what, sectionEntries) => {
+    await using world = await openWorld({ organizations: 1, entries: 150, faults: { equal_timestamps: 0.5 } });
+    await using run = await world.open();
+    await run.cycle();
+    world.simulator.setClockOffset(600_000);
+    const asked = world.simulator.requestCount;
+    const { total, failures } = await verify(run, { sectionEntries });
+    expect(total).toEqual({ compared: 150, missing: 0, extra: 0, changed: 0 });
+    expect(failures).toEqual([undefined]);
+    const sections = new Set(auditRequests(world.simulator, asked).map(({ sinceMs }) => sinceMs));
+    expect(sections.size).toBeGreaterThan(2);
+  });
+
+  test('of nothing that is stored, all is missing, each once, though sections turn out too large; --fix stores it all', async () => {
+    await using world = await openWorld({
+      organizations: 1,
+      entries: 250,
+      faults: { duplicate_entries: 0.5, expired_cursor: 0.2, defectRate: 0.2 },
+    });
+    await using run = await world.open();
+    await run.cycle();
+    const { rows } = await world.database.pool.query('select count(*)::integer as stored from audit_events');
+    await world.database.pool.query('truncate audit_events');
+    await world.database.pool.query('update feed_head set position = 0');
+    world.simulator.setClockOffset(600_000);
+    const lost = await verify(run, { sectionEntries: 20 });
+    expect(lost.total).toEqual({ compared: rows[0].stored, missing: rows[0].stored, extra: 0, changed: 0 });
+    const fixed = await verify(run, { sectionEntries: 20, fix: true });
+    expect(fixed.total).toEqual(lost.total);
+    expect(fixed.results.reduce((sum, { findings }) => sum + findings.missing.fixed, 0)).toBe(rows[0].stored);
+    await world.expectExactTruth();
+    expect((await verify(run)).total).toEqual({ compared: rows[0].stored, missing: 0, extra: 0, changed: 0 });
+  });
+
+  test('walks that begin again by time, in disorder: what they step over is asked for once more, not called extra', async () => {
+    await using world = await openWorld({
+      organizations: 1,
+      entries: 3_000,
+      pageCap: 100,
+      faults: { out_of_order: 0.005 },
+    });
+    await using run = await world.open();
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+    world.simulator.setClockOffset(600_000);
+    world.simulator.faults.set({ full_page_no_cursor: 1 });
+    let suspected = 0;
+    const { nowMs } = world.simulator.summary();
+    // Where pages end depends on where sections do: a few tries, until something is stepped over.
+    for (let hours = 0; hours < 20 && suspected === 0; hours += 1) {
+      const window = { fromMs: nowMs - 3 * dayMs - hours * 3_600_000, toMs: nowMs - 121_000 };
+      const { total } = await verify(run, { window, retries: 12 }, (store) => ({
+        findUnserved: async (...parameters) => {
+          const unserved = await store.findUnserved(...parameters);
+          suspected += unserved.entries;
+          return unserved;
+        },
+      }));
+      expect(total).toEqual({ compared: 3_000, missing: 0, extra: 0, changed: 0 });
+    }
+    expect(suspected, 'or this shows nothing').toBeGreaterThan(0);
+  });
+
+  test('what others store after a page was read is not extra', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    await using run = await world.open();
+    await run.cycle();
+    world.simulator.setClockOffset(600_000);
+    const { total } = await verify(run, {}, (store) => ({
+      findUnserved: async (...parameters) => {
+        await world.database.pool.query(
+          `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
+           select source_kind, source_id, organization_id, 'later', 601, action_time, raw from audit_events
+           where position = 10 on conflict do nothing`,
+        );
+        return await store.findUnserved(...parameters);
+      },
+    }));
+    expect(total).toEqual({ compared: 600, missing: 0, extra: 0, changed: 0 });
+    expect((await world.compare()).stored).toBe(601);
+  });
+
+  test('a walk that fails is tried again; one that keeps failing ends with what was compared, and its failure', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    await using run = await world.open();
+    await run.cycle();
+    world.simulator.setClockOffset(600_000);
+    world.simulator.faults.set({ repeated_cursor: { count: 2 } });
+    expect((await verify(run, { sectionEntries: 200 })).total).toMatchObject({ compared: 600, missing: 0, extra: 0 });
+    expect(world.simulator.faults.fired().repeated_cursor).toBe(2);
+
+    world.simulator.faults.set({ repeated_cursor: 1 });
+    const { total, failures } = await verify(run, { sectionEntries: 600, retries: 1 });
+    expect(total).toMatchObject({ missing: 0, extra: 0, changed: 0 });
+    expect(failures).toEqual([expect.stringContaining('cursor repeated')]);
+  });
+
+  test('a source that another process never lets go fails to be repaired, and only that is said', async () => {
+    await using world = await openWorld({ organizations: 1 });
+    await using run = await world.open();
+    await run.cycle();
+    const { pool } = world.database;
+    await pool.query("delete from audit_events where action_time < now() - interval '1 h'");
+    await pool.query("update sources set lease_owner = 'elsewhere/1/x', lease_until = 'infinity'");
+    world.simulator.setClockOffset(600_000);
+    let nowMs = 0;
+    const time = {
+      nowMs: () => nowMs,
+      sleep: async (ms: number) => {
+        nowMs += ms;
+      },
+    };
+    const { failures, total } = await verify(run, { fix: true }, undefined, { time });
+    expect(failures).toEqual([expect.stringContaining('another orgtrail held it')]);
+    expect(total.missing).toBeGreaterThan(0);
+    expect(nowMs).toBeGreaterThanOrEqual(90_000);
+  });
+});

@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+/** A real Prometheus that scrapes one daemon and evaluates the rules of deploy/prometheus. */
+export interface Prometheus extends AsyncDisposable {
+  /** Names of the alerts that fire now, and that it has seen the daemon (`up` is 1). */
+  look(): Promise<{ readonly firing: readonly string[]; readonly up: boolean }>;
+}
+
+const rules = fileURLToPath(new URL('../../deploy/prometheus/rules.yml', import.meta.url));
+const PROGRAM = 'prometheus';
+/** As in Prometheus' own example configuration. */
+const INTERVAL = '15s';
+const START_PATIENCE_MS = 60_000;
+
+/** Undefined where the program `prometheus` is not installed. Keeps its data in `directory`. */
+export const startPrometheus = async (daemonUrl: string, directory: string): Promise<Prometheus | undefined> => {
+  const port = await freePort();
+  const configFile = join(directory, 'prometheus.yml');
+  await writeFile(configFile, configuration(new URL(daemonUrl).host));
+  const child = spawn(
+    PROGRAM,
+    [
+      ...[`--config.file=${configFile}`, `--storage.tsdb.path=${join(directory, 'prometheus')}`],
+      ...[`--web.listen-address=127.0.0.1:${port}`, '--log.level=error'],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  try {
+    await once(child, 'spawn');
+  } catch {
+    return undefined;
+  }
+  const ended = once(child, 'exit');
+  const base = `http://127.0.0.1:${port}`;
+  await untilReady(`${base}/-/ready`, ended);
+  return {
+    look: async () => {
+      const [alerts, up] = await Promise.all([
+        getData(`${base}/api/v1/alerts`),
+        getData(`${base}/api/v1/query?query=up`),
+      ]);
+      const firing = (alerts as Alerts).alerts.filter(({ state }) => state === 'firing');
+      const { result } = up as QueryResult;
+      return {
+        firing: [...new Set(firing.map(({ labels }) => labels.alertname))].sort(),
+        up: result.length > 0 && result.every(({ value }) => value[1] === '1'),
+      };
+    },
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+};
+
+interface Alerts {
+  readonly alerts: readonly { readonly state: string; readonly labels: { readonly alertname: string } }[];
+}
+
+interface QueryResult {
+  readonly result: readonly { readonly value: readonly [number, string] }[];
+}
+
+const configuration = (target: string): string => `
+global: { scrape_interval: ${INTERVAL}, evaluation_interval: ${INTERVAL} }
+rule_files: ['${rules}']
+scrape_configs:
+  - job_name: orgtrail
+    static_configs: [{ targets: ['${target}'] }]
+`;
+
+const getData = async (url: string): Promise<unknown> => {
+  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+  return ((await response.json()) as { data: unknown }).data;
+};
+
+const untilReady = async (url: string, ended: Promise<unknown>): Promise<void> => {
+  const giveUpAt = performance.now() + START_PATIENCE_MS;
+  let over = false;
+  ended.then(() => {
+    over = true;
+  });
+  for (;;) {
+    const ready = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ready) return;
+    if (over || performance.now() > giveUpAt) throw new Error('Prometheus did not start');
+    await sleep(200);
+  }
+};
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+};

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# All that needs Docker: the image, built and run locked down against a PostgreSQL container (container.sh), and the
+# integration tests on a PostgreSQL that testcontainers starts. Called by .ci/run and `npm run test:docker`.
+#
+# Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
+# none to be had, this says so in one line and exits 0; once there is one, what fails here fails.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+lab=../shared/docker-lab/up
+images=(node:24-trixie-slim postgres:17-trixie)
+
+skip() {
+  echo "skipped, the tests that need Docker: $1"
+  exit 0
+}
+answers() { timeout 20 docker info >/dev/null 2>&1; }
+has_images() {
+  local image
+  for image in "${images[@]}"; do
+    docker image inspect "$image" >/dev/null 2>&1 || timeout 300 docker pull -q "$image" >/dev/null 2>&1 || return 1
+  done
+}
+is_ready() { answers && has_images; }
+
+if ! is_ready; then
+  [ -f "$lab" ] || skip 'no Docker engine answers and has the images, and there is no docker-lab'
+  bash "$lab" || skip 'docker-lab could not bring an engine'
+  is_ready || skip 'docker-lab brought no engine with the images'
+fi
+
+bash test/scripts/container.sh
+# Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
+TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npm run test:integration

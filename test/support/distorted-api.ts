@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+/** What the simulator answered, before anything is done to it. */
+export interface TrueAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+export interface Distortion {
+  readonly request: IncomingMessage;
+  readonly url: URL;
+  readonly answer: TrueAnswer;
+  readonly response: ServerResponse;
+}
+
+/** Sends something in place of the true answer. */
+export type Distort = (distortion: Distortion) => void | Promise<void>;
+
+/** An API that stands before the simulator and answers pages of audit logs in a way of its own, for as long as it is told to. */
+export interface DistortedApi extends AsyncDisposable {
+  /** What to set CLOUDFLARE_BASE_URL to. */
+  readonly baseUrl: string;
+  readonly distorted: number;
+  /** Undefined: answers as the simulator does. */
+  distort(how: Distort | undefined): void;
+}
+
+export const startDistortedApi = async (simulatorBaseUrl: string): Promise<DistortedApi> => {
+  const { origin } = new URL(simulatorBaseUrl);
+  let how: Distort | undefined;
+  let distorted = 0;
+  const server = createServer(async (request, response) => {
+    response.on('error', () => {});
+    const url = new URL(request.url ?? '/', origin);
+    const headers = { authorization: request.headers.authorization ?? '' };
+    const reply = await fetch(url, { headers });
+    const answer = {
+      status: reply.status,
+      headers: Object.fromEntries(['date', 'content-type', 'retry-after'].flatMap((name) => pair(reply.headers, name))),
+      body: Buffer.from(await reply.arrayBuffer()),
+    };
+    if (how === undefined || !url.pathname.endsWith('/logs/audit')) sendTrue(response, answer);
+    else {
+      distorted += 1;
+      await how({ request, url, answer, response });
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    baseUrl: simulatorBaseUrl.replace(origin, `http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    get distorted() {
+      return distorted;
+    },
+    distort: (next) => {
+      how = next;
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+};
+
+const pair = (headers: Headers, name: string): [string, string][] => {
+  const value = headers.get(name);
+  return value === null ? [] : [[name, value]];
+};
+
+/** The answer as it was, with other headers where they are given. */
+export const sendTrue = (
+  response: ServerResponse,
+  answer: TrueAnswer,
+  headers: Readonly<Record<string, string>> = {},
+) => {
+  response.sendDate = false;
+  response.writeHead(answer.status, { ...answer.headers, ...headers }).end(answer.body);
+};
+
+/** A body of this many mebibytes of nothing; `announced`: by a content-length. Resolves when it is sent, or nobody reads on. */
+export const sendHuge = async (
+  response: ServerResponse,
+  answer: TrueAnswer,
+  { mebibytes, announced }: { readonly mebibytes: number; readonly announced: boolean },
+): Promise<void> => {
+  const piece = Buffer.alloc(1024 * 1024, 0x20);
+  const length: Record<string, number> = announced ? { 'content-length': mebibytes * piece.length } : {};
+  response.writeHead(answer.status, { ...answer.headers, ...length });
+  await pipeline(Readable.from(Array(mebibytes).fill(piece)), response).catch(() => {});
+};

@@ -1,0 +1,32 @@
+const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{},:]|[^\s"[\]{},:]+/gs;
+
+/**
+ * The exact texts of the elements of `result`, found in another way than orgtrail's. The text must be valid JSON. Undefined
+ * where the last `result` of the top level is no array.
+ */
+export const resultElements = (text: string): readonly string[] | undefined => {
+  let elements: string[] | undefined;
+  let depth = 0;
+  let previous = '';
+  let key = '';
+  let inside = false;
+  let from = 0;
+  for (const { 0: token, index } of text.matchAll(tokens)) {
+    if (depth === 1 && token === ':') key = JSON.parse(previous);
+    const begins = depth === 1 && previous === ':' && key === 'result';
+    if (begins) elements = token === '[' ? [] : undefined;
+    if (begins && token === '[') {
+      inside = true;
+      from = index + 1;
+    } else if (inside && depth === 2 && (token === ',' || token === ']')) {
+      const element = text.slice(from, index).trim();
+      if (element !== '') elements?.push(element);
+      from = index + 1;
+      inside = token === ',';
+    }
+    if (token === '[' || token === '{') depth += 1;
+    if (token === ']' || token === '}') depth -= 1;
+    previous = token;
+  }
+  return elements;
+};

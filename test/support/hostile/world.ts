@@ -1,0 +1,107 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Writable } from 'node:stream';
+import { openApp, version } from '../../../src/app.ts';
+import { connectAuditApi } from '../../../src/audit-api.ts';
+import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { noIntervals } from '../../../src/domain/lane-intervals.ts';
+import { createLogger } from '../../../src/log.ts';
+import { createMetrics, type Metrics } from '../../../src/metrics.ts';
+import { recordListing } from '../../../src/store/organizations.ts';
+import { syncSources } from '../../../src/store/sources.ts';
+import type { SyncContext } from '../../../src/sync/ports.ts';
+import { type TurnResult, takeTurn } from '../../../src/sync/turn.ts';
+import { createTestDatabase, type TestDatabase } from '../database.ts';
+
+/** An API that serves bodies as they are given, and the application's own path from there into PostgreSQL. */
+export interface HostileWorld extends AsyncDisposable {
+  readonly database: TestDatabase;
+  readonly metrics: Metrics;
+  /** Makes the sources known, some at once, since each takes a statement. */
+  addSources(ids: readonly string[]): Promise<void>;
+  /** What the audit log of an organization answers: the first request gets the first body, the cursor `page-1` the second. */
+  serve(organizationId: string, bodies: readonly Buffer[]): void;
+  /** How often the audit log of this organization was asked for. */
+  requests(organizationId: string): number;
+  /** One turn after the other until the source is read, held or has failed. */
+  sync(organizationId: string): Promise<TurnResult>;
+}
+
+export const HORIZON_MS = 3_600_000;
+const NOTHING = Buffer.from('{"success":true,"result":[],"result_info":{"count":"0"}}');
+const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+
+export const openHostileWorld = async (): Promise<HostileWorld> => {
+  const api = await startApi();
+  const database = await createTestDatabase();
+  const env = {
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: api.baseUrl,
+    DATABASE_URL: database.url,
+  };
+  const config = loadConfig({ ...env, ORGTRAIL_HISTORY: '1h' }, { needsCredential: true, interactive: false });
+  const logger = createLogger({ level: 'silent', format: 'json', destination: silent, secrets: [] });
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics });
+  const clock = createServerClock(() => performance.now());
+  // The same wire as the application's, but for pauses: thousands of bodies are asked for four times.
+  const budget = { acquire: async () => {}, pause: async () => {} };
+  const wire = connectAuditApi(config, { budget, clock, metrics, logger, version, sleep: async () => {} });
+  const context: SyncContext = { ...app.sync, api: wire.api };
+  return {
+    database,
+    metrics,
+    addSources: async (ids) => {
+      await recordListing(
+        database.pool,
+        ids.map((id) => ({ id, name: id })),
+        { complete: false, within: undefined },
+      );
+      await syncSources(database.pool, context.filterHash, Date.now() - HORIZON_MS);
+    },
+    serve: api.serve,
+    requests: api.requests,
+    sync: (organizationId) => syncSource(context, organizationId),
+    [Symbol.asyncDispose]: async () => {
+      await wire.close();
+      await app.close();
+      await database.close();
+      await api.close();
+    },
+  };
+};
+
+const syncSource = async (context: SyncContext, id: string): Promise<TurnResult> => {
+  const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
+  const policy = { horizonMs: nowMs - HORIZON_MS, settleDelaysMs: [], intervals: noIntervals };
+  const job = { source: { kind: 'organization', id }, lane: 'live', nowMs, policy } as const;
+  const options = { signal: new AbortController().signal, stopping: () => false };
+  for (;;) {
+    const result = await takeTurn(context, job, options);
+    if (result.kind !== 'more') return result;
+  }
+};
+
+const startApi = async () => {
+  const served = new Map<string, readonly Buffer[]>();
+  const asked = new Map<string, number>();
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://localhost');
+    const id = decodeURIComponent(/\/organizations\/([^/]+)\/logs\/audit$/.exec(url.pathname)?.[1] ?? '');
+    asked.set(id, (asked.get(id) ?? 0) + 1);
+    const page = Number(url.searchParams.get('cursor')?.replace('page-', '') ?? 0);
+    response.on('error', () => {});
+    response.writeHead(200, { 'content-type': 'application/json' }).end(served.get(id)?.[page] ?? NOTHING);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/client/v4`,
+    serve: (id: string, bodies: readonly Buffer[]) => void served.set(id, bodies),
+    requests: (id: string) => asked.get(id) ?? 0,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+};

@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createPool } from '../../src/store/pool.ts';
+import { withLock } from '../support/lock-waits.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
+import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
+import { byWayOf } from '../support/tcp-proxy.ts';
+import { expectTroubleSaid, startTroubled } from '../support/trouble.ts';
+import { until } from '../support/until.ts';
+
+/** In the statement that commits a page, and in no other. */
+const PAGE_STATEMENT = 'update feed_head set position';
+/** Stands in for the minute that a statement may take. */
+const STATEMENT_TIMEOUT_MS = 2_000;
+/** The daemon has few workers; without an end to abandoned statements, each second would add some. */
+const MOST_WAITING = 8;
+
+let cluster: PostgresCluster;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+const withProxy = async (): Promise<{ url: string; proxied: string; proxy: PostgresProxy; name: string }> => {
+  const { name, url } = await cluster.createDatabase();
+  const proxy = await startPostgresProxy(cluster);
+  return { name, url, proxied: byWayOf(proxy, url), proxy };
+};
+
+describe.concurrent('connections to PostgreSQL', () => {
+  test('cut at every point of the page statement, twice each: every page counts once', async () => {
+    const { url, proxied, proxy } = await withProxy();
+    await using _proxy = proxy;
+    proxy.cutNext(PAGE_STATEMENT, [...cutPoints, ...cutPoints]);
+    await using troubled = await startTroubled(proxied, {
+      simulator: { entries: 3_000, faults: { defectRate: 0.02, last_page_cursor: 0.2 } },
+    });
+    await until('all cuts are made', async () => proxy.cuts.length === 2 * cutPoints.length, 120_000);
+    await troubled.untilExact(url);
+    expect([...proxy.cuts].sort()).toEqual([...cutPoints, ...cutPoints].sort());
+    expect(await troubled.livez()).toBe(200);
+    await troubled.stop();
+  });
+
+  test('half-open: nothing arrives any more and nobody closes them; the daemon gives them up and goes on', async () => {
+    const { url, proxied, proxy } = await withProxy();
+    await using _proxy = proxy;
+    await using troubled = await startTroubled(`${proxied}?query_timeout=${STATEMENT_TIMEOUT_MS}`);
+    await until('some is stored', async () => (await troubled.storedBy(url)) > 0);
+    proxy.fallSilent();
+    await expectTroubleSaid(troubled, /did not answer|does not answer|timeout/);
+    troubled.generate(20);
+    proxy.letThrough();
+    await troubled.untilExact(url);
+    await troubled.stop();
+  });
+
+  test('half-open, and told to stop: leaves without waiting for an answer', async () => {
+    const { url, proxied, proxy } = await withProxy();
+    await using _proxy = proxy;
+    await using troubled = await startTroubled(proxied, { simulator: { entries: 3_000 } });
+    await until('some is stored', async () => (await troubled.storedBy(url)) > 0);
+    proxy.fallSilent();
+    troubled.daemon.child.kill('SIGTERM');
+    const left = troubled.daemon.ended.then(() => true);
+    // A third of what a statement has.
+    const tooLong = sleep(20_000, false, { ref: false });
+    expect(await Promise.race([left, tooLong])).toBe(true);
+    await troubled.stop();
+  });
+
+  test('half-open: a limit is set without anybody asking for one', async () => {
+    const pool = createPool(cluster.url(), 1, () => {});
+    expect(pool.options).toMatchObject({ query_timeout: 60_000, keepAlive: true, keepAliveInitialDelayMillis: 10_000 });
+    await pool.end();
+  });
+
+  test('slow: every packet takes its time, and all is read', async () => {
+    const { url, proxied, proxy } = await withProxy();
+    await using _proxy = proxy;
+    proxy.delayMs = 20;
+    await using troubled = await startTroubled(proxied, { simulator: { entries: 200 } });
+    await troubled.untilExact(url);
+    await troubled.stop();
+  });
+
+  test("slow: another transaction holds the feed's head for long; statements are given up and leave nothing behind", async () => {
+    const { url, name } = await cluster.createDatabase();
+    await using troubled = await startTroubled(`${url}?query_timeout=${STATEMENT_TIMEOUT_MS}`);
+    await until('some is stored', async () => (await troubled.storedBy(url)) > 0);
+    const other = createPool(cluster.url(name), 1, () => {});
+    const waiting = async () => {
+      const rows = await cluster.sql(
+        `select from pg_stat_activity where datname = '${name}' and usename = '${name}' and state = 'active' and wait_event_type = 'Lock'`,
+      );
+      return rows.length;
+    };
+    await withLock(other, 'select from feed_head for update', async () => {
+      const saidTwice = async () => {
+        troubled.generate(5);
+        await expectTroubleSaid(troubled, /did not answer a statement in time/);
+      };
+      await saidTwice();
+      await saidTwice();
+      expect(await waiting()).toBeLessThanOrEqual(MOST_WAITING);
+    });
+    await other.end();
+    await troubled.untilExact(url);
+    await troubled.stop();
+  });
+
+  test('out of connections: the role may have no more', async () => {
+    const { url, name } = await cluster.createDatabase();
+    await using troubled = await startTroubled(url);
+    await until('some is stored', async () => (await troubled.storedBy(url)) > 0);
+    await cluster.sql(`alter role ${name} connection limit 0`);
+    await cluster.sql(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${name}'`);
+    await expectTroubleSaid(troubled, /too many connections for role/);
+    troubled.generate(20);
+    // Fewer than it would like, for a while.
+    await cluster.sql(`alter role ${name} connection limit 3`);
+    await until('it goes on with few', async () => (await troubled.storedBy(cluster.url(name))) > 0);
+    await cluster.sql(`alter role ${name} connection limit -1`);
+    await troubled.untilExact(url);
+    await troubled.stop();
+  });
+});

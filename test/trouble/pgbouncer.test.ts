@@ -1,0 +1,70 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installPgbouncer, type Pgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
+import { byWayOf } from '../support/tcp-proxy.ts';
+import { startTroubled, type Troubled } from '../support/trouble.ts';
+import { until } from '../support/until.ts';
+
+/** Fewer than either daemon alone would like. */
+const POOL_SIZE = 3;
+
+const missing = await installPgbouncer();
+if (missing !== undefined) console.warn(`skipped, needs pgbouncer: ${missing}`);
+
+describe.skipIf(missing !== undefined)('two daemons behind pgbouncer in transaction mode', () => {
+  let cluster: PostgresCluster;
+  let pgbouncer: Pgbouncer;
+  let name: string;
+  let url: string;
+  let troubled: Troubled;
+
+  beforeAll(async () => {
+    cluster = await startCluster();
+    ({ name, url } = await cluster.createDatabase());
+    pgbouncer = await startPgbouncer({ server: cluster, users: [name], poolSize: POOL_SIZE });
+    troubled = await startTroubled(byWayOf(pgbouncer, url), { simulator: { entries: 4_000 }, replicas: 2 });
+  });
+
+  afterAll(async () => {
+    await troubled?.[Symbol.asyncDispose]();
+    await pgbouncer?.[Symbol.asyncDispose]();
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  const untilStoredMore = async (more: number): Promise<void> => {
+    const before = await troubled.storedBy(url);
+    await until('pages are being stored', async () => (await troubled.storedBy(url)) >= before + more);
+  };
+
+  test('pgbouncer restarted, told to RECONNECT and to KILL in the middle of a backfill: all is read, once each', async () => {
+    await untilStoredMore(300);
+    await pgbouncer.restart();
+    await untilStoredMore(300);
+    await pgbouncer.command('RECONNECT');
+    await untilStoredMore(300);
+    await pgbouncer.command(`KILL ${name}`);
+    troubled.generate(30);
+    await pgbouncer.command(`RESUME ${name}`);
+    await troubled.untilExact(url);
+    const rows = await cluster.sql(`select count(*)::integer as n from pg_stat_activity where usename = '${name}'`);
+    expect(rows[0]?.['n']).toBeLessThanOrEqual(POOL_SIZE);
+  });
+
+  test('nothing of one client is left on a server connection that others use', async () => {
+    await troubled.stop();
+    const clients = Array.from({ length: POOL_SIZE }, () => new Client({ connectionString: byWayOf(pgbouncer, url) }));
+    for (const client of clients) {
+      await client.connect();
+      // Each transaction keeps a server connection: together they see all of them.
+      await client.query('begin');
+      const { rows } = await client.query(
+        `select (select count(*)::integer from pg_prepared_statements) as prepared,
+           (select count(*)::integer from pg_locks where locktype = 'advisory') as locks,
+           (select count(*)::integer from pg_settings where name ~ '_timeout$' and setting <> reset_val) as timeouts`,
+      );
+      expect(rows).toEqual([{ prepared: 0, locks: 0, timeouts: 0 }]);
+    }
+    await Promise.all(clients.map((client) => client.end()));
+  });
+});

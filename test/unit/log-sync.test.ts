@@ -1,0 +1,93 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import type { LateEntries } from '../../src/domain/late-entries.ts';
+import { createLogger } from '../../src/log.ts';
+import { logSync } from '../../src/log-sync.ts';
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
+const logged = () => {
+  let nowMs = 0;
+  let lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(...chunk.toString('utf8').trim().split('\n'));
+      done();
+    },
+  });
+  const logger = createLogger({ level: 'warn', format: 'json', destination, secrets: [] });
+  return {
+    observer: logSync(logger, () => nowMs),
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    warnings: (): Record<string, unknown>[] => {
+      const taken = lines.map((line) => JSON.parse(line));
+      lines = [];
+      return taken;
+    },
+  };
+};
+
+const source = (id: string) => ({ kind: 'organization', id });
+
+const page = (id: string, late: Partial<LateEntries>) => ({
+  ...{ source: source(id), lane: 'settle' as const, entries: 9, stored: 5, duplicates: 4, changed: 0, defective: 0 },
+  ...{ latenessSeconds: [], covered: [], late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late } },
+});
+
+test('what the last pass finds, and what it could not have found, is warned of once per source and day', () => {
+  const { observer, warnings, advance } = logged();
+  observer.pageCommitted?.(page('a', { foundBy: { 1: 5 } }));
+  expect(warnings()).toEqual([]);
+  for (const _ of ['first', 'second']) {
+    observer.pageCommitted?.(page('a', { foundBy: { 2: 3 }, byLastPass: 3 }));
+    observer.pageCommitted?.(page('a', { beyondLastPass: 2 }));
+  }
+  observer.pageCommitted?.(page('b', { foundBy: { 2: 1 }, byLastPass: 1 }));
+  expect(warnings()).toMatchObject([
+    {
+      source: 'a',
+      byLastPass: 3,
+      msg: expect.stringMatching(/the last settle pass found new entries.*ORGTRAIL_SETTLE/),
+    },
+    { source: 'a', beyondLastPass: 2, msg: expect.stringContaining('after the last settle pass had read their time') },
+    { source: 'b', byLastPass: 1 },
+  ]);
+  advance(dayMs - 1);
+  observer.pageCommitted?.(page('a', { byLastPass: 1 }));
+  expect(warnings()).toEqual([]);
+  advance(1);
+  observer.pageCommitted?.(page('a', { byLastPass: 1 }));
+  expect(warnings()).toHaveLength(1);
+});
+
+test('unread time near the end of the retention is warned of once a day from the second hour on, and again when urgent', () => {
+  const { observer, warnings, advance } = logged();
+  const plan = (...near: readonly (readonly [id: string, slackDays: number])[]) =>
+    observer.jobsPlanned?.({
+      ...{ sources: 3, due: [] },
+      nearRetention: near.map(([id, days]) => ({ source: source(id), slackMs: days * dayMs })),
+    });
+  plan(['a', 20], ['first', 0]);
+  expect(warnings(), 'a first backfill reads it by itself').toEqual([]);
+  advance(hourMs);
+  plan(['a', 20], ['b', 20]);
+  expect(warnings()).toMatchObject([
+    { source: 'a', retentionSlackSeconds: 20 * 86_400, urgent: false, msg: expect.stringContaining('in 20d,') },
+  ]);
+  advance(hourMs);
+  plan(['a', 20], ['first', 0]);
+  expect(warnings(), 'b has been read; the first one is near again, but not for an hour').toEqual([]);
+  advance(hourMs);
+  plan(['a', 6.9], ['first', 0]);
+  expect(warnings()).toMatchObject([
+    { source: 'a', urgent: true },
+    { source: 'first', urgent: true, msg: expect.stringContaining('now, and is then lost') },
+  ]);
+  advance(dayMs);
+  plan(['a', 6]);
+  expect(warnings()).toMatchObject([{ source: 'a', urgent: true }]);
+});
