@@ -7,6 +7,18 @@ export default defineConfig({
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
         test: {
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          testTimeout: 1_800_000,
+          // Short-lived objects by the million: a small young generation would be collected all the time.
+          execArgv: ['--max-semi-space-size=64'],
+          // All cores, and after everything else: it waits for nothing.
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/support/postgres-server.ts'],

@@ -39,7 +39,8 @@ export interface Walk {
   /** False once a time came that was earlier than one before it, or outside the window: then only the end counts. */
   readonly inOrder: boolean;
   readonly pageLimit: number;
-  /** How often in a row the walk had to begin again without having come any further, and with how many entries. */
+  /** How often in a row the walk had to begin again without having come any further, and with how many entries on its one
+   * page (0 where it had several). */
   readonly stalls: number;
   readonly stalledEntries: number;
 }
@@ -197,6 +198,6 @@ const beginAgain = (walk: Walk, fullAt = walk.pageLimit): WalkStep => {
   return {
     kind: 'again',
     claim: undefined,
-    walk: { ...fresh, pageLimit, stalls: walk.stalls + 1, stalledEntries: walk.entries },
+    walk: { ...fresh, pageLimit, stalls: walk.stalls + 1, stalledEntries: walk.pages === 1 ? walk.entries : 0 },
   };
 };

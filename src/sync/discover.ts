@@ -1,6 +1,6 @@
 import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
-import { keepLease, LeaseLostError } from './keep-lease.ts';
+import { type KeptLease, keepLease, LeaseLostError } from './keep-lease.ts';
 import type { SyncContext } from './ports.ts';
 
 /**
@@ -18,7 +18,7 @@ export const discoverInTurn = async (
   if (!turn.mine) return { serverTimeMs: turn.serverTimeMs };
   const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renewDiscovery() });
   try {
-    return await discover(context, AbortSignal.any([signal, kept.lost]));
+    return await discover(context, AbortSignal.any([signal, kept.lost]), kept);
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
     return { serverTimeMs: undefined };
@@ -32,10 +32,14 @@ export const discoverInTurn = async (
  * not list and an allow-list is configured, each of its organizations is asked for by id instead.
  * Throws what made it fail, after noting it for readiness. Returns how many are new.
  */
-export const discover = async (context: SyncContext, signal: AbortSignal): Promise<{ appeared: number }> => {
+export const discover = async (
+  context: SyncContext,
+  signal: AbortSignal,
+  lease: Pick<KeptLease, 'throwIfLost'>,
+): Promise<{ appeared: number }> => {
   const { store, observer } = context;
   try {
-    const { found, complete } = await findOrganizations(context, signal);
+    const { found, complete } = await findOrganizations(context, signal, lease);
     const changes = await store.recordListing(found, { complete });
     for (const change of changes) observer.organizationChanged?.(change);
     const nowMs = context.api.nowMs();
@@ -45,7 +49,7 @@ export const discover = async (context: SyncContext, signal: AbortSignal): Promi
     observer.discovered?.({ organizations: found.length, complete });
     return { appeared: changes.filter((change) => change.change === 'appeared').length };
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (signal.aborted || error instanceof LeaseLostError) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
     observer.discoveryFailed?.({ error });
     throw error;
@@ -55,12 +59,15 @@ export const discover = async (context: SyncContext, signal: AbortSignal): Promi
 const findOrganizations = async (
   context: SyncContext,
   signal: AbortSignal,
+  lease: Pick<KeptLease, 'throwIfLost'>,
 ): Promise<{ found: readonly FoundOrganization[]; complete: boolean }> => {
   const { api, organizationIds } = context;
   const found = new Map<string, FoundOrganization>();
   try {
     for await (const organizations of api.listOrganizations({ ids: organizationIds }, signal)) {
       for (const organization of organizations) found.set(organization.id, organization);
+      // Right after a pause of the process the signal may not know yet; the next page must not be asked for.
+      lease.throwIfLost();
     }
   } catch (error) {
     const mayNotList = error instanceof ApiError && error.failure === 'refused';
@@ -69,7 +76,10 @@ const findOrganizations = async (
   const complete = organizationIds === undefined;
   if (organizationIds === undefined) return { found: [...found.values()], complete };
   // What was asked for by name is pulled even where no listing shows it.
-  for (const id of organizationIds) if (!found.has(id)) found.set(id, await getById(context, id, signal));
+  for (const id of organizationIds) {
+    lease.throwIfLost();
+    if (!found.has(id)) found.set(id, await getById(context, id, signal));
+  }
   const wanted = new Set(organizationIds);
   return { found: [...found.values()].filter((organization) => wanted.has(organization.id)), complete };
 };

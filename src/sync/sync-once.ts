@@ -42,7 +42,11 @@ export interface SyncReport {
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
   const discoveryError = await discoverUntilNothingIsNew(context, options);
   const nowMs = context.api.nowMs();
-  if (nowMs === undefined) throw discoveryError;
+  if (nowMs === undefined) {
+    if (discoveryError !== undefined) throw discoveryError;
+    // Stopped while another process was listing: there has been no answer yet.
+    return { sources: 0, failed: [], held: [], discoveryError, finished: false };
+  }
   const plan = await planJobs(context, nowMs, true);
   if (plan.sources === 0 && discoveryError !== undefined) throw discoveryError;
   const outcome = await workOff(context, plan.jobs, options);

@@ -131,7 +131,7 @@ const wholeCycle = (): SyncOnceOptions => ({
 
 /** What the daemon does at a tick, and its work to the end: sources that rest or are held elsewhere are left alone. */
 const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
-  const discoveryError = await discover(context, options.signal).then(
+  const discoveryError = await discover(context, options.signal, { throwIfLost: () => {} }).then(
     () => undefined,
     (error: unknown) => {
       if (error instanceof ApiError) return error;

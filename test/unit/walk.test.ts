@@ -225,6 +225,11 @@ describe('afterRefusedCursor', () => {
       again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 5 }),
     ],
     [
+      'does not compare with a walk of several pages: another cursor was refused then',
+      walkWith({ ...onePage, pages: 2, lastTimeMs: CLAIM.fromMs }),
+      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 0 }),
+    ],
+    [
       'does not take an empty page for the end: one may stand in the middle',
       walkWith({ cursor: 'a', pages: 1, stalls: 1 }),
       again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 0 }),

@@ -1,0 +1,161 @@
+import type { FoundOrganization, OrganizationChange } from '../../src/domain/source.ts';
+
+const LISTINGS_UNTIL_GONE = 2;
+const DAY_MS = 86_400_000;
+
+interface OrganizationRow {
+  readonly id: string;
+  parentId: string | undefined;
+  listedUnder: string | undefined;
+  state: 'active' | 'refused' | 'gone';
+  missedListings: number;
+  profileReadAtMs: number | undefined;
+  childrenListedAtMs: number | undefined;
+}
+
+export type DiscoveryResult = { readonly serverTimeMs: number } | { readonly error: string };
+
+interface Listing {
+  readonly complete: boolean;
+  readonly within: readonly string[] | undefined;
+  readonly under?: string | undefined;
+}
+
+/** The tables `organizations` and `discovery`: what src/store/organizations.ts and discovery-lease.ts do to them. */
+export class SimulatedOrganizations {
+  readonly rows = new Map<string, OrganizationRow>();
+  readonly discovery: {
+    leaseOwner: string | undefined;
+    leaseUntilMs: number | undefined;
+    lastAttemptAtMs: number | undefined;
+    lastError: string | undefined;
+    serverTimeMs: number | undefined;
+  } = {
+    leaseOwner: undefined,
+    leaseUntilMs: undefined,
+    lastAttemptAtMs: undefined,
+    lastError: undefined,
+    serverTimeMs: undefined,
+  };
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  stateOf(id: string): OrganizationRow['state'] | undefined {
+    return this.rows.get(id)?.state;
+  }
+
+  recordListing(found: readonly FoundOrganization[], { complete, within, under }: Listing): OrganizationChange[] {
+    const changes: OrganizationChange[] = [];
+    const ids = new Set(found.map(({ id }) => id));
+    for (const organization of found) {
+      const { id, name, parentId } = organization;
+      const row = this.rows.get(id);
+      if (row === undefined) {
+        this.rows.set(id, { ...newRow(id), parentId, listedUnder: under });
+        changes.push({ organizationId: id, change: 'appeared' });
+        continue;
+      }
+      if (row.state === 'gone') changes.push({ organizationId: id, change: 'restored' });
+      if (name !== undefined && row.parentId !== parentId) changes.push({ organizationId: id, change: 'moved' });
+      if (name !== undefined) row.parentId = parentId;
+      if (row.state === 'gone') row.state = 'active';
+      if (under === undefined) row.listedUnder = undefined;
+      row.missedListings = 0;
+    }
+    if (complete) changes.push(...this.#miss(ids, within));
+    return changes;
+  }
+
+  #miss(found: ReadonlySet<string>, within: readonly string[] | undefined): OrganizationChange[] {
+    const gone: OrganizationChange[] = [];
+    for (const row of this.rows.values()) {
+      const { id, state, listedUnder } = row;
+      if (found.has(id) || state === 'gone' || listedUnder !== undefined || within?.includes(id) === false) continue;
+      row.missedListings += 1;
+      if (row.missedListings < LISTINGS_UNTIL_GONE) continue;
+      row.state = 'gone';
+      gone.push({ organizationId: id, change: 'gone' });
+    }
+    return gone;
+  }
+
+  recordAccess(id: string, access: 'refused' | 'restored'): boolean {
+    const row = this.rows.get(id);
+    if (row?.state !== (access === 'refused' ? 'active' : 'refused')) return false;
+    row.state = access === 'refused' ? 'refused' : 'active';
+    return true;
+  }
+
+  withoutChildrenListed(limit: number): readonly string[] {
+    for (const { parentId, listedUnder } of this.rows.values()) {
+      if (parentId !== undefined && listedUnder === undefined) return [];
+    }
+    return this.#due('childrenListedAtMs', limit);
+  }
+
+  recordChildrenListed(id: string): void {
+    const row = this.rows.get(id);
+    if (row !== undefined) row.childrenListedAtMs = this.#nowMs();
+  }
+
+  withoutProfile(limit: number): readonly string[] {
+    return this.#due('profileReadAtMs', limit);
+  }
+
+  recordProfile(id: string): void {
+    const row = this.rows.get(id);
+    if (row !== undefined) row.profileReadAtMs = this.#nowMs();
+  }
+
+  #due(at: 'profileReadAtMs' | 'childrenListedAtMs', limit: number): readonly string[] {
+    const beforeMs = this.#nowMs() - DAY_MS;
+    const key = (row: OrganizationRow) => row[at] ?? Number.NEGATIVE_INFINITY;
+    return [...this.rows.values()]
+      .filter((row) => row.state !== 'gone' && key(row) < beforeMs)
+      .sort((a, b) => key(a) - key(b) || (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
+      .map(({ id }) => id);
+  }
+
+  claimDiscovery(owner: string, leaseMs: number, restMs: number): boolean {
+    const { discovery } = this;
+    const nowMs = this.#nowMs();
+    const free = discovery.leaseUntilMs === undefined || discovery.leaseUntilMs <= nowMs;
+    const rested = discovery.lastAttemptAtMs === undefined || discovery.lastAttemptAtMs <= nowMs - restMs;
+    if (discovery.leaseOwner !== owner && !(free && rested)) return false;
+    discovery.leaseOwner = owner;
+    discovery.leaseUntilMs = nowMs + leaseMs;
+    return true;
+  }
+
+  renewDiscovery(owner: string, leaseMs: number): boolean {
+    if (this.discovery.leaseOwner !== owner) return false;
+    this.discovery.leaseUntilMs = this.#nowMs() + leaseMs;
+    return true;
+  }
+
+  /** True where it ends an outage. */
+  recordDiscovery(owner: string, result: DiscoveryResult): boolean {
+    const { discovery } = this;
+    const failedBefore = discovery.lastError !== undefined;
+    if (discovery.leaseOwner === owner) discovery.leaseUntilMs = undefined;
+    discovery.lastAttemptAtMs = this.#nowMs();
+    discovery.lastError = 'error' in result ? result.error : undefined;
+    if ('error' in result) return false;
+    discovery.serverTimeMs = result.serverTimeMs;
+    return failedBefore;
+  }
+}
+
+const newRow = (id: string): OrganizationRow => ({
+  id,
+  parentId: undefined,
+  listedUnder: undefined,
+  state: 'active',
+  missedListings: 0,
+  profileReadAtMs: undefined,
+  childrenListedAtMs: undefined,
+});

@@ -1,0 +1,206 @@
+import { noIntervals } from '../../src/domain/lane-intervals.ts';
+import { ApiError } from '../../src/errors.ts';
+import type { SyncContext, SyncObserver, SyncStore, Time } from '../../src/sync/ports.ts';
+import { createDaemon, type SyncDaemon } from '../../src/sync/sync-forever.ts';
+import { syncOnce } from '../../src/sync/sync-once.ts';
+import type { Actor } from './scheduler.ts';
+import type { Simulation } from './simulation.ts';
+import { DatabaseError } from './store.ts';
+
+/** What sync is given of its surroundings. */
+export type Process = SimulatedProcess;
+
+/** One process of orgtrail: the daemon, or a verb that syncs once. May crash, be paused, or be stopped. */
+export class SimulatedProcess implements Actor {
+  readonly name: string;
+  readonly host: string;
+  readonly owner: string;
+  readonly simulation: Simulation;
+  readonly abort = new AbortController();
+  dead = false;
+  stopping = false;
+  ended = false;
+  pausedUntilMs = 0;
+  #daemon: SyncDaemon | undefined;
+  #tick: Promise<void> | undefined;
+  readonly #monotonicStartMs: number;
+
+  constructor(simulation: Simulation, number: number) {
+    const { dice, nowMs } = simulation.scheduler;
+    this.simulation = simulation;
+    this.name = `p${number}`;
+    this.host = dice.pick(['h1', 'h2']);
+    this.owner = `${this.host}/${number}`;
+    this.#monotonicStartMs = nowMs - dice.between(0, 1_000_000);
+  }
+
+  /** Its own clock: from any start, and never back. */
+  monotonicMs(): number {
+    return this.simulation.scheduler.nowMs - this.#monotonicStartMs;
+  }
+
+  get running(): boolean {
+    return !this.dead && !this.ended;
+  }
+
+  get isDaemon(): boolean {
+    return this.#daemon !== undefined;
+  }
+
+  startDaemon(): void {
+    const { world } = this.simulation;
+    const { signal } = this.abort;
+    const stopping = () => this.stopping;
+    const onError = (error: unknown) => this.#expectFault(error);
+    this.#daemon = createDaemon(this.#context({}), { tickMs: world.tickMs, signal, stopping, onError });
+    this.#runTick();
+  }
+
+  /** The verb `sync`, or `backfill` where there is a window. */
+  startOnce(window: SyncContext['window']): void {
+    const { checker, database, scheduler } = this.simulation;
+    const due: string[] = [];
+    let plannedMs = 0;
+    const context = this.#context({
+      window,
+      intervals: () => noIntervals,
+      horizonMs: (nowMs) => {
+        plannedMs = nowMs;
+        return this.simulation.world.horizonMs;
+      },
+      observer: { ...this.#observer(), jobsPlanned: (event) => due.push(...event.due) },
+    });
+    const options = { signal: this.abort.signal, stopping: () => this.stopping, retries: 2 };
+    syncOnce(context, options)
+      .then((report) => {
+        scheduler.note(() => `${this.name} has synced: ${report.failed.length} failed, ${report.held.length} held`);
+        if (!report.finished) return;
+        const left = new Set([...report.failed, ...report.held].map(({ id }) => id));
+        const untilMs = window === undefined ? plannedMs - 1_000 : Math.min(window.untilMs, plannedMs - 1_000);
+        const wanted = { fromMs: window?.sinceMs ?? context.horizonMs(plannedMs), toMs: untilMs };
+        for (const id of due.filter((each) => !left.has(each))) checker.checkRead(database, id, wanted);
+        if (left.size === 0) checker.reached(window === undefined ? 'sync completed' : 'backfill completed');
+      })
+      .catch((error: unknown) => this.#expectFault(error))
+      .finally(() => {
+        this.ended = true;
+      });
+  }
+
+  /** As at SIGTERM: begins nothing new, and ends when what is under way has ended. */
+  async stop(): Promise<void> {
+    const daemon = this.#daemon;
+    this.stopping = true;
+    daemon?.clear();
+    await this.#tick;
+    daemon?.clear();
+    await daemon?.idle();
+    this.ended = daemon !== undefined || this.ended;
+  }
+
+  /** As at SIGKILL: nothing of it ever runs again. */
+  crash(how: string): void {
+    this.simulation.scheduler.note(() => `${this.name} crashes (${how})`);
+    this.dead = true;
+    this.simulation.replace();
+  }
+
+  /** As SIGSTOP, and SIGCONT after a while. */
+  pause(durationMs: number): void {
+    const { scheduler, checker, world } = this.simulation;
+    scheduler.note(() => `${this.name} is paused for ${durationMs} ms`);
+    if (durationMs > world.leaseMs) checker.reached('pause longer than a lease');
+    this.pausedUntilMs = scheduler.nowMs + durationMs;
+  }
+
+  /** Decides whether it dies at the moment of receiving something: what was answered is then never acted on. */
+  mayCrash(at: 'an answer of Cloudflare' | 'an answer of the database'): boolean {
+    const { world, scheduler, checker, faulty } = this.simulation;
+    if (!faulty || !scheduler.dice.chance(world.processes.crashRate)) return false;
+    checker.reached(`crash at ${at}`);
+    this.crash(`at ${at}`);
+    return true;
+  }
+
+  #runTick(): void {
+    const { scheduler, tickMs } = this.simulation;
+    if (this.stopping) return;
+    this.#tick ??= this.#daemon
+      ?.tick()
+      .catch((error: unknown) => this.#expectFault(error))
+      .finally(() => {
+        this.#tick = undefined;
+      });
+    // All replicas tick at the same moments.
+    const nextMs = (Math.floor(scheduler.nowMs / tickMs) + 1) * tickMs;
+    scheduler.at(nextMs, 'tick', () => this.#runTick(), this);
+  }
+
+  #expectFault(error: unknown): void {
+    if (error instanceof DatabaseError || error instanceof ApiError) return;
+    const stack = error instanceof Error ? (error.stack ?? '') : '';
+    this.simulation.checker.fail(`unexpected: ${String(error)} ${stack}`);
+  }
+
+  #context(more: Partial<SyncContext>): SyncContext {
+    const { simulation } = this;
+    const { world, scheduler } = simulation;
+    const store: SyncStore = simulation.storeFor(this);
+    return {
+      api: simulation.cloudflare.connect(this),
+      store,
+      observer: this.#observer(),
+      time: this.#time(),
+      leaseMs: world.leaseMs,
+      filterHash: 'none',
+      settleDelaysMs: world.settleDelaysMs,
+      horizonMs: () => world.horizonMs,
+      organizationIds: simulation.organizationIds,
+      concurrency: world.concurrency,
+      intervals: () => world.intervals,
+      random: scheduler.dice.next,
+      ...more,
+    };
+  }
+
+  #observer(): SyncObserver {
+    const { checker, scheduler } = this.simulation;
+    return {
+      organizationChanged: ({ organizationId, change }) => {
+        scheduler.note(() => `${this.name}: ${organizationId} ${change}`);
+      },
+      walkEnded: ({ source, lane, result }) => {
+        scheduler.note(() => `${this.name}: ${lane} walk of ${source.id} ${result}`);
+        if (result === 'lost') checker.reached('lease lost');
+        if (result === 'assumed') checker.reached('end of a walk assumed');
+      },
+      pageCommitted: ({ source, lane, entries, stored }) =>
+        scheduler.note(() => `${this.name}: ${lane} page of ${source.id}: ${entries} entries, ${stored} new`),
+      sourceFailed: ({ source, failure, backoffMs }) =>
+        scheduler.note(() => `${this.name}: ${source.id} ${failure}, rests ${backoffMs} ms`),
+      discoveryFailed: ({ error }) => scheduler.note(() => `${this.name}: listing failed: ${String(error)}`),
+    };
+  }
+
+  #time(): Time {
+    const { scheduler } = this.simulation;
+    return {
+      nowMs: () => this.monotonicMs(),
+      sleep: (ms, signal) => {
+        if (signal?.aborted === true) return Promise.reject(signal.reason);
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        const abort = () => {
+          event.cancelled = true;
+          reject(signal?.reason);
+        };
+        const wake = () => {
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        };
+        const event = scheduler.after(Math.max(1, ms), 'timer', wake, this);
+        signal?.addEventListener('abort', abort, { once: true });
+        return promise;
+      },
+    };
+  }
+}

@@ -1,0 +1,184 @@
+import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/domain/source.ts';
+import type { SyncStore } from '../../src/sync/ports.ts';
+import { Checker } from './checker.ts';
+import { SimulatedCloudflare } from './cloudflare.ts';
+import { SimulatedDatabase } from './database.ts';
+import { Dice } from './dice.ts';
+import { type Process, SimulatedProcess } from './process.ts';
+import { VirtualScheduler } from './scheduler.ts';
+import { createSimulatedStore } from './store.ts';
+import { drawWorld, type World } from './world.ts';
+
+/** The clock of the database is another one than Cloudflare's. */
+const DATABASE_BEHIND_MS = 90_000;
+
+/** One world with its processes; what happens in it is drawn from its seed. */
+export class Simulation {
+  readonly world: World;
+  readonly scheduler: VirtualScheduler;
+  readonly checker: Checker;
+  readonly database: SimulatedDatabase;
+  readonly cloudflare: SimulatedCloudflare;
+  readonly processes: SimulatedProcess[] = [];
+
+  constructor(seed: number, tracing: boolean) {
+    const dice = new Dice(seed);
+    this.world = drawWorld(dice);
+    this.scheduler = new VirtualScheduler(dice, this.world.startMs, tracing);
+    this.checker = new Checker(this.world, this.scheduler);
+    this.database = new SimulatedDatabase(() => this.scheduler.nowMs - DATABASE_BEHIND_MS);
+    this.cloudflare = new SimulatedCloudflare(this.world, this.scheduler, this.checker);
+  }
+
+  get faulty(): boolean {
+    return this.scheduler.nowMs < this.world.faultsUntilMs;
+  }
+
+  get databaseIsAway(): boolean {
+    const { nowMs } = this.scheduler;
+    return this.world.database.away.some(({ fromMs, toMs }) => nowMs >= fromMs && nowMs < toMs);
+  }
+
+  /** Once all is quiet, ticks only cost time. */
+  get tickMs(): number {
+    const { tickMs, settleDelaysMs } = this.world;
+    return this.faulty ? tickMs : Math.max(tickMs, 60_000, Math.floor((settleDelaysMs.at(-1) ?? 0) / 4));
+  }
+
+  get organizationIds(): readonly string[] | undefined {
+    const { allowList, organizations } = this.world;
+    return allowList ? organizations.map(({ id }) => id) : undefined;
+  }
+
+  get daemons(): readonly SimulatedProcess[] {
+    return this.processes.filter((process) => process.running && process.isDaemon);
+  }
+
+  /** Begins: processes start one after the other, and it is drawn what will befall them. */
+  begin(): void {
+    const { scheduler, world } = this;
+    const { dice } = scheduler;
+    const faultsMs = world.faultsUntilMs - world.startMs;
+    const during = (what: string, run: () => void) => scheduler.after(dice.between(0, faultsMs - 1), what, run);
+    this.startDaemon();
+    for (let more = 1; more < world.replicas; more += 1) {
+      scheduler.after(dice.pick([0, dice.between(0, 60_000)]), 'start', () => this.startDaemon());
+    }
+    for (let run = 0; run < world.onceRuns; run += 1) during('start', () => this.#startOnce());
+    const { crashes, pauses, stops } = world.processes;
+    const some = (use: (process: Process) => void) => {
+      const running = this.processes.filter((process) => process.running && process.pausedUntilMs <= scheduler.nowMs);
+      if (running.length > 0) use(dice.pick(running));
+    };
+    for (let each = 0; each < crashes; each += 1) {
+      during('crash', () =>
+        some((process) => {
+          this.checker.reached('crash in between');
+          process.crash('in between');
+        }),
+      );
+    }
+    for (let each = 0; each < pauses; each += 1) {
+      during('pause', () => some((process) => process.pause(this.#drawPause())));
+    }
+    for (let each = 0; each < stops; each += 1) during('stop', () => some((process) => this.#stop(process)));
+    scheduler.at(world.faultsUntilMs, 'faults end', () => {
+      if (this.daemons.length === 0) this.startDaemon();
+    });
+    const readTail = () => {
+      this.checker.readTail(this.database);
+      scheduler.after(dice.between(1_000, 120_000), 'tail', readTail);
+    };
+    readTail();
+  }
+
+  startDaemon(): void {
+    const process = this.#newProcess();
+    process.startDaemon();
+  }
+
+  /** Another one starts after a crash: soon, or not before the faults end. */
+  replace(): void {
+    const { scheduler } = this;
+    if (!this.faulty || scheduler.dice.chance(0.9)) {
+      scheduler.after(scheduler.dice.between(0, 60_000), 'restart', () => {
+        if (this.daemons.length < this.world.replicas) this.startDaemon();
+      });
+    }
+  }
+
+  storeFor(process: Process): SyncStore {
+    return createSimulatedStore(this, process);
+  }
+
+  claim(process: Process, source: SourceKey): Pick<Lease, 'epoch' | 'commitSeq'> | undefined {
+    const { database, checker } = this;
+    const row = database.sources.get(source.id);
+    const ranOut = (row?.leaseUntilMs ?? Number.POSITIVE_INFINITY) <= database.nowMs();
+    const stolen = ranOut && row?.leaseOwner !== process.owner;
+    const claimed = database.claimSource(source, process.owner, this.world.leaseMs);
+    if (claimed === undefined) return undefined;
+    if (stolen) checker.reached('lease stolen');
+    checker.claimed(source.id, process.owner, claimed.epoch);
+    return claimed;
+  }
+
+  commit(commit: PageCommit): CommitResult {
+    const { database, cloudflare, checker } = this;
+    const before = database.sources.get(commit.lease.id)?.walks.get(commit.lane);
+    const log = cloudflare.logOf(commit.lease.organizationId);
+    const reading = log?.readingOf(commit.page, before);
+    const result = database.commitPage(commit, this.world.leaseMs);
+    if (result.kind === 'committed') log?.committed(commit.walk);
+    checker.committed(commit, result, reading, database);
+    return result;
+  }
+
+  /** A process knows of those of its own host that are dead. */
+  releaseDead(process: Process): void {
+    this.database.releaseDead((owner) => {
+      const other = this.processes.find((each) => each.owner === owner);
+      const dead = other !== undefined && other.host === process.host && !other.running;
+      if (dead) this.checker.reached('lease of a dead process released');
+      return dead;
+    });
+  }
+
+  claimDiscovery(process: Process, restMs: number): boolean {
+    const { organizations } = this.database;
+    const { leaseOwner, leaseUntilMs } = organizations.discovery;
+    const mine = organizations.claimDiscovery(process.owner, this.world.leaseMs, restMs);
+    const before = this.processes.find((each) => each.owner === leaseOwner);
+    if (mine && leaseUntilMs !== undefined && before?.dead === true) {
+      this.checker.reached('discovery taken over from a dead process');
+    }
+    return mine;
+  }
+
+  #newProcess(): SimulatedProcess {
+    const process = new SimulatedProcess(this, this.processes.length);
+    this.processes.push(process);
+    return process;
+  }
+
+  #startOnce(): void {
+    const { dice } = this.scheduler;
+    const { horizonMs, faultsUntilMs } = this.world;
+    const sinceMs = dice.between(horizonMs, faultsUntilMs - 60_000);
+    const window = { sinceMs, untilMs: dice.between(sinceMs + 1, faultsUntilMs) };
+    this.#newProcess().startOnce(dice.chance(0.5) ? window : undefined);
+  }
+
+  #stop(process: SimulatedProcess): void {
+    this.scheduler.note(() => `${process.name} is asked to stop`);
+    void process.stop().then(() => {
+      this.checker.reached('graceful stop');
+      this.replace();
+    });
+  }
+
+  #drawPause(): number {
+    const { dice } = this.scheduler;
+    return Math.floor(this.world.leaseMs * dice.pick([0.1, 0.5, 1, 1, 2, 2.5]) * (0.9 + dice.next() / 5));
+  }
+}

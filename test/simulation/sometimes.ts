@@ -1,0 +1,44 @@
+/** The rare paths. Each must be reached in a run of many seeds: one that is not is not tested. */
+export const sometimes = [
+  'fenced write',
+  'ambiguous commit',
+  'statement of a dead process applied',
+  'late entry found by a settle pass',
+  'entry later than all passes',
+  'lease stolen',
+  'lease of a dead process released',
+  'lease lost',
+  'cursor lost',
+  'repeated cursor',
+  'early end of a walk',
+  'entry out of order claimed unread',
+  'end of a walk assumed',
+  'crash at an answer of the database',
+  'crash at an answer of Cloudflare',
+  'crash in between',
+  'pause longer than a lease',
+  'request of a paused process overtaken',
+  'database away',
+  'refused organization restored',
+  'organization gone and restored',
+  'organization found below another',
+  'discovery taken over from a dead process',
+  'graceful stop',
+  'sync completed',
+  'backfill completed',
+] as const;
+
+/** Counted as well, but nothing is wrong where they do not come up. */
+const counted = ['entry out of order lost'] as const;
+export type Sometimes = (typeof sometimes)[number] | (typeof counted)[number];
+
+export type Counts = Map<Sometimes, number>;
+
+/** Adds what one run reached to what all have. */
+export const sum = (all: Counts, of: ReadonlyMap<Sometimes, number>): void => {
+  for (const [what, count] of of) all.set(what, (all.get(what) ?? 0) + count);
+};
+
+/** How often each was reached. */
+export const countsTable = (counts: Counts): string =>
+  [...sometimes, ...counted].map((what) => `${String(counts.get(what) ?? 0).padStart(9)}  ${what}`).join('\n');

@@ -1,0 +1,102 @@
+import type { SyncStore } from '../../src/sync/ports.ts';
+import type { Process } from './process.ts';
+import type { Simulation } from './simulation.ts';
+
+/** A statement failed, or its answer was lost. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+}
+
+/** The port of src/sync over the simulated database, for one process: every statement takes time, and may fail before
+ * its moment, or after it. */
+export const createSimulatedStore = (simulation: Simulation, process: Process): SyncStore => {
+  const { database, checker, world, organizationIds } = simulation;
+  const { organizations } = database;
+  const { owner } = process;
+  const { leaseMs } = world;
+  const statement = <T>(what: string, run: () => T) => execute(simulation, process, what, run);
+  return {
+    loadSources: async () => {
+      await statement('release dead', () => simulation.releaseDead(process));
+      return await statement('load', () => database.loadSources(owner, organizationIds));
+    },
+    claim: async (source) => {
+      const claimed = await statement('claim', () => simulation.claim(process, source));
+      if (claimed === undefined) return undefined;
+      const state = await statement('read', () => database.readSource(source));
+      if (state === undefined) return undefined;
+      const { kind, id, organizationId } = state;
+      return { source: state, lease: { kind, id, organizationId, owner, ...claimed } };
+    },
+    renew: (lease) => statement('renew', () => database.renewSource(lease, leaseMs)),
+    commit: (commit) => statement('commit', () => simulation.commit(commit)),
+    release: (lease) => statement('release', () => database.releaseSource(lease)),
+    recordFailure: (lease, failure) => statement('failure', () => database.recordFailure(lease, failure)),
+    recordAccess: (id, access) =>
+      statement('access', () => {
+        const news = organizations.recordAccess(id, access);
+        if (news && access === 'restored') checker.reached('refused organization restored');
+        return news;
+      }),
+    recordListing: (found, listing) =>
+      statement('listing', () => {
+        const changes = organizations.recordListing(found, { ...listing, within: organizationIds });
+        for (const { change } of changes) {
+          if (change === 'restored') checker.reached('organization gone and restored');
+          if (change === 'appeared' && listing.under !== undefined) checker.reached('organization found below another');
+        }
+        return changes;
+      }),
+    withoutChildrenListed: (limit) => statement('without children', () => organizations.withoutChildrenListed(limit)),
+    recordChildrenListed: (id) => statement('children', () => organizations.recordChildrenListed(id)),
+    claimDiscovery: async (restMs) => {
+      const mine = await statement('claim discovery', () => simulation.claimDiscovery(process, restMs));
+      if (mine) return { mine, serverTimeMs: undefined };
+      const serverTimeMs = await statement('read discovery', () => organizations.discovery.serverTimeMs);
+      return { mine, serverTimeMs };
+    },
+    renewDiscovery: () => statement('renew discovery', () => organizations.renewDiscovery(owner, leaseMs)),
+    recordDiscovery: (result) => statement('discovery', () => database.recordDiscovery(owner, result)),
+    syncSources: () => statement('sync sources', () => database.syncSources()),
+    withoutProfile: (limit) => statement('without profile', () => organizations.withoutProfile(limit)),
+    recordProfile: (id) => statement('profile', () => organizations.recordProfile(id)),
+  };
+
+  function execute<T>(of: Simulation, by: Process, what: string, run: () => T): Promise<T> {
+    const { scheduler } = of;
+    const { dice } = scheduler;
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    checker.called();
+    const answer = (delayMs: number, use: () => void) => {
+      scheduler.after(
+        delayMs,
+        `${what}: answer`,
+        () => {
+          if (!by.mayCrash('an answer of the database')) use();
+        },
+        by,
+      );
+    };
+    const faults = of.faulty ? world.database : undefined;
+    if (of.databaseIsAway || dice.chance(faults?.failBeforeRate ?? 0)) {
+      if (of.databaseIsAway) checker.reached('database away');
+      answer(dice.between(1, 2_000), () => reject(new DatabaseError(`${what}: not connected`)));
+      return promise;
+    }
+    const slow = dice.chance(faults?.slowRate ?? 0);
+    const delayMs = slow ? dice.between(200, 2 * leaseMs) : dice.between(1, 8);
+    scheduler.after(delayMs, what, () => {
+      // A statement that a dead process has sent may have arrived, or not.
+      if (by.dead) {
+        if (dice.chance(0.5)) return;
+        checker.reached('statement of a dead process applied');
+      }
+      if (of.databaseIsAway) return answer(1, () => reject(new DatabaseError(`${what}: connection lost`)));
+      const result = run();
+      const lost = dice.chance(faults?.ambiguousRate ?? 0);
+      if (lost && what === 'commit') checker.reached('ambiguous commit');
+      answer(dice.between(1, 8), () => (lost ? reject(new DatabaseError(`${what}: answer lost`)) : resolve(result)));
+    });
+    return promise;
+  }
+};

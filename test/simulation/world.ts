@@ -1,0 +1,179 @@
+import type { LaneIntervals } from '../../src/domain/lane-intervals.ts';
+import type { Dice } from './dice.ts';
+import { drawEntries, type Entry } from './entries.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+export interface SimulatedOrganization {
+  readonly id: string;
+  /** Listed from then on. */
+  readonly appearsAtMs: number;
+  /** Its audit log answers 403 in between. */
+  readonly refused: { readonly fromMs: number; readonly toMs: number } | undefined;
+  /** The listing leaves it out in between. */
+  readonly unlisted: { readonly fromMs: number; readonly toMs: number } | undefined;
+  /** Found only by asking what is below this one. */
+  readonly below: string | undefined;
+  readonly entries: readonly Entry[];
+}
+
+/** What Cloudflare does that nobody documents, and what goes wrong there. Rates are per request. */
+export interface ApiTraits {
+  readonly pageCap: number;
+  readonly cursors: 'snapshot' | 'keyed' | 'none';
+  readonly lastPage: 'no_cursor' | 'empty_page' | 'refused';
+  readonly inclusive: boolean;
+  readonly precisionMs: 1 | 1_000;
+  /** Bodies of more entries are too large. */
+  readonly largestPage: number;
+  /** A cursor that is older is refused. */
+  readonly cursorLifeMs: number;
+  readonly failRate: number;
+  readonly hangRate: number;
+  readonly slowRate: number;
+  readonly refuseCursorRate: number;
+  readonly repeatCursorRate: number;
+  readonly emptyPageRate: number;
+  readonly shuffleRate: number;
+  /** Per request without a cursor: the order does not hold across pages. */
+  readonly displaceRate: number;
+  readonly duplicateRate: number;
+  readonly failListingRate: number;
+}
+
+/** Rates are per statement. */
+export interface DatabaseFaults {
+  readonly failBeforeRate: number;
+  readonly ambiguousRate: number;
+  readonly slowRate: number;
+  readonly away: readonly { readonly fromMs: number; readonly toMs: number }[];
+}
+
+export interface ProcessFaults {
+  /** Per answer that a process receives. */
+  readonly crashRate: number;
+  readonly crashes: number;
+  readonly pauses: number;
+  readonly stops: number;
+}
+
+/** One run, drawn from one seed. Times are Cloudflare's. */
+export interface World {
+  readonly replicas: number;
+  readonly onceRuns: number;
+  readonly startMs: number;
+  /** From then on nothing goes wrong any more, and nothing new happens. */
+  readonly faultsUntilMs: number;
+  readonly horizonMs: number;
+  readonly tickMs: number;
+  readonly leaseMs: number;
+  readonly settleDelaysMs: readonly number[];
+  readonly intervals: LaneIntervals;
+  readonly concurrency: number;
+  readonly allowList: boolean;
+  /** Pages go through the reader of src/domain/page.ts as text, as they do in production. */
+  readonly readsText: boolean;
+  readonly organizations: readonly SimulatedOrganization[];
+  readonly api: ApiTraits;
+  readonly database: DatabaseFaults;
+  readonly processes: ProcessFaults;
+}
+
+/** Each kind of fault is in about half of the worlds: in those without it, others are seen more clearly. */
+const maybe = (dice: Dice, rate: number, probability = 0.5): number =>
+  dice.chance(probability) ? rate * (0.3 + dice.next()) : 0;
+
+export const drawWorld = (dice: Dice): World => {
+  const startMs = Date.UTC(2026, 0, 10) + dice.between(0, 999);
+  const settleDelaysMs = drawSettleDelays(dice);
+  const faultsMs = dice.between(2, dice.chance(0.03) ? 20 : 5) * MINUTE_MS;
+  const faultsUntilMs = startMs + faultsMs;
+  const horizonMs = Math.floor((startMs - dice.pick([HOUR_MS, 3 * HOUR_MS, DAY_MS, 12 * DAY_MS])) / 1_000) * 1_000;
+  const dense = dice.chance(0.03);
+  const base = { startMs, faultsUntilMs, horizonMs, settleDelaysMs };
+  const replicas = dice.pick([1, 1, 1, 2, 2, 2, 3, 4]);
+  // Much of both at once is slow, and shows nothing else.
+  const count = dice.pick(replicas > 2 ? [1, 1, 2] : [1, 1, 1, 2, 3]);
+  const organizations = Array.from({ length: count }, (_, index) => drawOrganization(dice, base, index, dense));
+  return {
+    ...base,
+    replicas,
+    onceRuns: dice.chance(0.2) ? 1 : 0,
+    tickMs: dice.pick([15_000, 30_000, 30_000]),
+    leaseMs: dice.pick([5_000, 10_000, 30_000, 30_000]),
+    intervals: { liveMs: dice.pick([0, 0, 12_000]), settleMs: dice.pick([0, 0, 40_000]) },
+    concurrency: dice.pick([1, 2, 4]),
+    allowList: dice.chance(0.05),
+    readsText: dice.chance(0.06),
+    organizations,
+    api: drawApiTraits(dice, dense),
+    database: drawDatabaseFaults(dice, base),
+    processes: {
+      crashRate: maybe(dice, 0.004, 0.4),
+      crashes: dice.pick([0, 0, 0, 1, 2]),
+      pauses: dice.pick([0, 0, 1, 3]),
+      stops: dice.pick([0, 0, 0, 1]),
+    },
+  };
+};
+
+const drawSettleDelays = (dice: Dice): readonly number[] => {
+  if (dice.chance(0.02)) return [10 * MINUTE_MS, dice.between(2, 24) * HOUR_MS];
+  return dice.pick([[MINUTE_MS, 6 * MINUTE_MS], [2 * MINUTE_MS], [MINUTE_MS / 2, 3 * MINUTE_MS], [4 * MINUTE_MS]]);
+};
+
+type Base = Pick<World, 'startMs' | 'faultsUntilMs' | 'horizonMs' | 'settleDelaysMs'>;
+
+const drawSpan = (dice: Dice, { startMs, faultsUntilMs }: Base) => {
+  const fromMs = dice.between(startMs, faultsUntilMs);
+  return { fromMs, toMs: Math.min(faultsUntilMs, fromMs + dice.between(10_000, 300_000)) };
+};
+
+const drawOrganization = (dice: Dice, base: Base, index: number, dense: boolean): SimulatedOrganization => {
+  const id = `o${index}`;
+  const later = index > 0 && dice.chance(0.2);
+  return {
+    id,
+    appearsAtMs: later ? dice.between(base.startMs, base.faultsUntilMs) : base.startMs,
+    refused: dice.chance(0.12) ? drawSpan(dice, base) : undefined,
+    unlisted: dice.chance(0.05) ? drawSpan(dice, base) : undefined,
+    below: index === 1 && dice.chance(0.15) ? 'o0' : undefined,
+    entries: drawEntries(dice, { ...base, organizationId: id, dense: dense && index === 0 }),
+  };
+};
+
+const drawApiTraits = (dice: Dice, dense: boolean): ApiTraits => {
+  const cursors = dense && dice.chance(0.4) ? 'none' : dice.pick(['snapshot', 'keyed'] as const);
+  const lastPage = dense ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const);
+  return {
+    // 100 is the size at which a page without a cursor is in doubt; a smaller one is believed to be the end. Where the
+    // cursor behind the last page is refused, only a log that fits a page can be told from one that does not go on.
+    pageCap: dense ? 100 : lastPage === 'refused' ? 1_000 : dice.pick([1, 2, 3, 4, 5, 8, 1_000]),
+    cursors,
+    lastPage,
+    inclusive: dice.chance(0.5),
+    precisionMs: dice.pick([1, 1, 1_000]),
+    largestPage: dense && dice.chance(0.4) ? 60 : Number.POSITIVE_INFINITY,
+    cursorLifeMs: dice.chance(0.3) ? dice.between(1_000, 120_000) : Number.POSITIVE_INFINITY,
+    failRate: maybe(dice, 0.1),
+    hangRate: maybe(dice, 0.03),
+    slowRate: maybe(dice, 0.1),
+    refuseCursorRate: maybe(dice, 0.15),
+    repeatCursorRate: maybe(dice, 0.1, 0.3),
+    emptyPageRate: maybe(dice, 0.3, 0.3),
+    shuffleRate: maybe(dice, 0.15, 0.3),
+    displaceRate: maybe(dice, 0.6, 0.4),
+    // Without cursors the size of a page is all that tells of its end.
+    duplicateRate: cursors === 'none' ? 0 : maybe(dice, 0.2, 0.4),
+    failListingRate: maybe(dice, 0.2, 0.4),
+  };
+};
+
+const drawDatabaseFaults = (dice: Dice, base: Base): DatabaseFaults => ({
+  failBeforeRate: maybe(dice, 0.03),
+  ambiguousRate: maybe(dice, 0.03),
+  slowRate: maybe(dice, 0.03),
+  away: dice.chance(0.25) ? [drawSpan(dice, base)] : [],
+});
