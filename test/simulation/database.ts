@@ -136,6 +136,7 @@ export class SimulatedDatabase {
       changed: 0,
       defective: 0,
       latenessSeconds: [],
+      covered: [],
     };
   }
 
