@@ -99,10 +99,19 @@ export class FeedReader {
   /** Compares a page with what was seen there before, from the row with this index on. */
   async #readAgain(client: Client, first: number): Promise<void> {
     const rows = await readFeed(client, this.#positionOf(first - 1));
-    for (const [index, seen] of this.#seen.slice(first, first + PAGE).entries()) {
-      const row = rows[index];
-      if (row?.position !== seen.position) this.#violate(`position ${seen.position} was there and is not any more`);
-      else if (row.digest !== seen.digest) this.#violate(`the row at position ${seen.position} has changed`);
+    const seen = this.#seen.slice(first, first + PAGE);
+    // What both have in view: a row that vanished or came late moves the end of a page.
+    const seenTo = seen.at(-1)?.position ?? 0;
+    const readTo = rows.length < PAGE ? seenTo : Math.min(seenTo, rows.at(-1)?.position ?? 0);
+    const digests = new Map(rows.map(({ position, digest }) => [position, digest]));
+    for (const { position, digest } of seen.filter((row) => row.position <= readTo)) {
+      const now = digests.get(position);
+      if (now === undefined) this.#violate(`position ${position} was there and is not any more`);
+      else if (now !== digest) this.#violate(`the row at position ${position} has changed`);
+      digests.delete(position);
+    }
+    for (const position of digests.keys()) {
+      if (position <= readTo) this.#violate(`position ${position} came after a later one`);
     }
   }
 

@@ -70,7 +70,10 @@ export const reportOf = (result: ChaosResult): string => {
     ['of these, while they were stopped', result.killedWhileStopped],
     ['replicas stopped beyond their lease (SIGSTOP, SIGCONT)', result.stopsBeyondLease],
     ['PostgreSQL restarts (stop -m immediate, start)', result.postgresRestarts],
-    ['faults of the simulated Cloudflare', Object.values(result.faults).reduce((sum, count) => sum + count, 0)],
+    [
+      'faults of the simulated Cloudflare (wire, paging, entries)',
+      Object.values(result.faults).reduce((sum, count) => sum + count, 0),
+    ],
     ['entries expected', result.expected],
     ['entries stored', result.stored],
     ['last position', result.lastPosition],
