@@ -116,7 +116,9 @@ test('requests: what came, how it was answered, by whom; never the credential', 
   expect(body.requests).toEqual(seen);
   const path = '/client/v4/organizations';
   const credential = expect.stringMatching(/^[0-9a-f]{12}$/);
-  expect(seen[0]).toEqual({ timeMs: startMs, method: 'GET', path: `${path}?page_size=1`, status: 200, credential });
+  const { host } = new URL(simulator.baseUrl);
+  const facts = { timeMs: startMs, endedMs: startMs, method: 'GET', host, status: 200, credential };
+  expect(seen[0]).toEqual({ ...facts, path: `${path}?page_size=1` });
   expect(seen[1]).toMatchObject({ status: 401, credential: 'none' });
   expect(JSON.stringify(body)).not.toContain('very-secret');
 });
