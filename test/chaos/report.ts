@@ -23,7 +23,7 @@ export interface ChaosResult extends Tally {
   readonly firstReaderViolations: readonly string[];
   /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
   readonly caughtUp: boolean;
-  /** How often each fault of the simulated Cloudflare has happened. */
+  /** How often each fault of the simulated Cloudflare has happened while it ran (those of the history come before). */
   readonly faults: Readonly<Partial<Record<FaultName, number>>>;
 }
 
@@ -77,7 +77,7 @@ export const reportOf = (result: ChaosResult): string => {
     ['replicas stopped beyond their lease (SIGSTOP, SIGCONT)', result.stopsBeyondLease],
     ['PostgreSQL restarts (stop -m immediate, start)', result.postgresRestarts],
     ['faults of the wire and of paging', wireAndPaging(result.faults)],
-    ['late entries', result.faults.late ?? 0],
+    ['entries that came late while it ran', result.faults.late ?? 0],
     ['entries expected', result.expected],
     ['entries stored', result.stored],
     ['last position', result.lastPosition],
