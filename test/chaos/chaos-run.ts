@@ -52,6 +52,7 @@ export const runChaos = async (
   await using stack = new AsyncDisposableStack();
   const scene = await buildScene(options, stack);
   const startedAtMs = performance.now();
+  const inHistory = scene.simulator.faults.fired();
   const reading = new AbortController();
   const followed = scene.reader.follow(reading.signal);
   stack.defer(() => {
@@ -80,7 +81,7 @@ export const runChaos = async (
     comparison,
     reader,
     tally,
-    faults: simulator.faults.fired(),
+    faults: firedSince(inHistory, simulator.faults.fired()),
   });
   scene.evidence.isWanted = !isSound(result);
   if (scene.evidence.isWanted) {
@@ -126,6 +127,11 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   const reader = new FeedReader(cluster.url, seededRandom(options.seed + 1));
   return { evidence, directory, simulator, cluster, pool, replicas, tally, reader };
 };
+
+type Fired = ReturnType<Simulator['faults']['fired']>;
+
+const firedSince = (before: Fired, now: Fired): Fired =>
+  Object.fromEntries(Object.entries(now).map(([name, count]) => [name, count - (before[name as keyof Fired] ?? 0)]));
 
 /** What was served, as the simulator's control API shows it: to be compared with the data that are kept. */
 const writeTruth = async (simulator: Simulator, directory: string): Promise<void> => {

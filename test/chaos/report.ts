@@ -23,7 +23,7 @@ export interface ChaosResult extends Tally {
   readonly firstReaderViolations: readonly string[];
   /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
   readonly caughtUp: boolean;
-  /** How often each fault of the simulated Cloudflare has happened. */
+  /** How often each fault of the simulated Cloudflare has happened while it ran (those of the history come before). */
   readonly faults: Readonly<Partial<Record<FaultName, number>>>;
 }
 
@@ -63,6 +63,12 @@ export const isSound = (result: ChaosResult): boolean =>
   result.crashes.length === 0 &&
   result.caughtUp;
 
+/** These happen to entries, all others to responses. */
+const ofEntries: readonly string[] = ['late', 'equal_timestamps', 'out_of_order', 'unknown_enums', 'cf_rayid'];
+
+const wireAndPaging = (faults: ChaosResult['faults']): number =>
+  Object.entries(faults).reduce((sum, [name, count]) => sum + (ofEntries.includes(name) ? 0 : count), 0);
+
 /** The result as a table that is also Markdown, and a sentence. */
 export const reportOf = (result: ChaosResult): string => {
   const rows: readonly (readonly [what: string, count: number])[] = [
@@ -70,10 +76,8 @@ export const reportOf = (result: ChaosResult): string => {
     ['of these, while they were stopped', result.killedWhileStopped],
     ['replicas stopped beyond their lease (SIGSTOP, SIGCONT)', result.stopsBeyondLease],
     ['PostgreSQL restarts (stop -m immediate, start)', result.postgresRestarts],
-    [
-      'faults of the simulated Cloudflare (wire, paging, entries)',
-      Object.values(result.faults).reduce((sum, count) => sum + count, 0),
-    ],
+    ['faults of the wire and of paging', wireAndPaging(result.faults)],
+    ['entries that came late while it ran', result.faults.late ?? 0],
     ['entries expected', result.expected],
     ['entries stored', result.stored],
     ['last position', result.lastPosition],

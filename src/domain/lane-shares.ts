@@ -1,0 +1,52 @@
+import { type Lane, lanes } from './walk.ts';
+
+/** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
+const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.15, backfill: 0.15 };
+/** One turn that hangs must not cost its lane minutes. */
+const MOST_CHARGED_MS = 10_000;
+
+/**
+ * Shares the workers among the lanes, fair by time: where the live tails of all sources take longer than a tick (many
+ * sources, a slow API), the other lanes would else never have a turn. A lane that has had no work for a while neither
+ * saves up its share nor owes what it took meanwhile. Pure but for its own state. Used by the work pool.
+ */
+export class LaneShares {
+  /** What each lane has taken, in milliseconds by its share, and what its last turn took. */
+  readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
+  readonly #lastMs: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
+  #waiting: readonly Lane[] = [];
+  #now = 0;
+
+  /** The lane whose turn it is, of those that have work waiting; undefined where none has. Counts a turn as begun. */
+  next(waiting: readonly Lane[]): Lane | undefined {
+    for (const lane of waiting) {
+      if (!this.#waiting.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);
+    }
+    this.#waiting = waiting;
+    let chosen: Lane | undefined;
+    for (const lane of lanes) {
+      if (!waiting.includes(lane)) continue;
+      if (chosen === undefined || this.#taken[lane] < this.#taken[chosen]) chosen = lane;
+    }
+    if (chosen === undefined) return undefined;
+    this.#now = this.#taken[chosen];
+    this.#charge(chosen, this.#lastMs[chosen]);
+    return chosen;
+  }
+
+  /** A turn of this lane has ended after so long. What it had been counted as beforehand is `countedMs`. */
+  ended(lane: Lane, tookMs: number, countedMs: number): void {
+    const chargedMs = Math.min(tookMs, MOST_CHARGED_MS);
+    this.#charge(lane, chargedMs - countedMs);
+    this.#lastMs[lane] = chargedMs;
+  }
+
+  /** What a turn of this lane that begins now is counted as until it ends. */
+  expectedMs(lane: Lane): number {
+    return this.#lastMs[lane];
+  }
+
+  #charge(lane: Lane, ms: number): void {
+    this.#taken[lane] += ms / SHARES[lane];
+  }
+}
