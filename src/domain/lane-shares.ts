@@ -2,12 +2,15 @@ import { type Lane, lanes } from './walk.ts';
 
 /** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.15, backfill: 0.15 };
+/** So far, in time by its share, a lane may be behind a more urgent one before it is its turn: live comes first as long as
+ * that starves nobody. */
+const PATIENCE_MS = 10_000;
 /** One turn that hangs must not cost its lane minutes. */
 const MOST_CHARGED_MS = 10_000;
 
 /**
  * Shares the workers among the lanes, fair by time: where the live tails of all sources take longer than a tick (many
- * sources, a slow API), the other lanes would else never have a turn. A lane that has had no work for a while neither
+ * sources, a slow API), the other lanes would else never have a turn. Within that, the more urgent lane comes first. A lane that has had no work for a while neither
  * saves up its share nor owes what it took meanwhile. Pure but for its own state. Used by the work pool.
  */
 export class LaneShares {
@@ -23,13 +26,10 @@ export class LaneShares {
       if (!this.#waiting.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);
     }
     this.#waiting = waiting;
-    let chosen: Lane | undefined;
-    for (const lane of lanes) {
-      if (!waiting.includes(lane)) continue;
-      if (chosen === undefined || this.#taken[lane] < this.#taken[chosen]) chosen = lane;
-    }
+    const leastMs = Math.min(...waiting.map((lane) => this.#taken[lane]));
+    const chosen = lanes.find((lane) => waiting.includes(lane) && this.#taken[lane] <= leastMs + PATIENCE_MS);
     if (chosen === undefined) return undefined;
-    this.#now = this.#taken[chosen];
+    this.#now = leastMs;
     this.#charge(chosen, this.#lastMs[chosen]);
     return chosen;
   }

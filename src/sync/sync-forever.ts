@@ -67,7 +67,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     const result = await takeTurn(context, job, { signal, stopping });
     return result.kind === 'more' && !stopping() ? { ...job, lane: result.lane } : undefined;
   };
-  const pool = new WorkPool(context.concurrency, work, onError);
+  const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
   let details: Promise<void> | undefined;
   const listing = createListing(context, options, () => {
     details ??= readDetails(context, signal)

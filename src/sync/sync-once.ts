@@ -75,7 +75,7 @@ export const workOff = async (
     }
     return result.kind === 'more' && !options.stopping() ? { ...job, lane: result.lane } : undefined;
   };
-  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error));
+  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error), context.time.nowMs);
   pool.refill(jobs);
   await pool.idle();
   if (faults.length > 0) throw faults[0];

@@ -1,3 +1,4 @@
+import { LaneShares } from '../domain/lane-shares.ts';
 import type { PlanPolicy } from '../domain/planner.ts';
 import type { SourceKey } from '../domain/source.ts';
 import { type Lane, lanes } from '../domain/walk.ts';
@@ -14,22 +15,26 @@ export interface Job {
 export type Work = (job: Job) => Promise<Job | undefined>;
 
 /**
- * Works off jobs with bounded concurrency, the most urgent lane first: every live gap before any settle gap before any
- * backfill. A source has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10).
+ * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
+ * for the share of time that each lane has (lane-shares.ts). A source has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10).
  * After a fault (the database is away) what waits is dropped: the next plan brings it again.
  */
 export class WorkPool {
   readonly #concurrency: number;
   readonly #work: Work;
   readonly #onFault: (error: unknown) => void;
+  readonly #nowMs: () => number;
+  readonly #shares = new LaneShares();
   readonly #waiting: Record<Lane, Job[]> = { live: [], settle: [], backfill: [] };
   readonly #inHand = new Set<string>();
   #idle = Promise.withResolvers<void>();
 
-  constructor(concurrency: number, work: Work, onFault: (error: unknown) => void) {
+  /** `nowMs` never goes back. */
+  constructor(concurrency: number, work: Work, onFault: (error: unknown) => void, nowMs: () => number) {
     this.#concurrency = concurrency;
     this.#work = work;
     this.#onFault = onFault;
+    this.#nowMs = nowMs;
     this.#idle.resolve();
   }
 
@@ -57,10 +62,8 @@ export class WorkPool {
 
   #pump(): void {
     while (this.#inHand.size < this.#concurrency) {
-      const job = lanes
-        .map((lane) => this.#waiting[lane])
-        .find((queue) => queue.length > 0)
-        ?.shift();
+      const lane = this.#shares.next(lanes.filter((each) => this.#waiting[each].length > 0));
+      const job = lane && this.#waiting[lane].shift();
       if (job === undefined) break;
       void this.#start(job);
     }
@@ -70,6 +73,8 @@ export class WorkPool {
   async #start(job: Job): Promise<void> {
     const key = keyOf(job.source);
     this.#inHand.add(key);
+    const beganAtMs = this.#nowMs();
+    const countedMs = this.#shares.expectedMs(job.lane);
     try {
       const next = await this.#work(job);
       if (next !== undefined) this.#waiting[next.lane].push(next);
@@ -77,6 +82,7 @@ export class WorkPool {
       this.clear();
       this.#onFault(error);
     }
+    this.#shares.ended(job.lane, this.#nowMs() - beganAtMs, countedMs);
     this.#inHand.delete(key);
     this.#pump();
   }

@@ -12,7 +12,7 @@ const job = (id: string, lane: Lane = 'live'): Job => ({
 });
 
 /** A pool whose turns the test ends. */
-const opened = (concurrency: number) => {
+const opened = (concurrency: number, nowMs = () => 0) => {
   const turns = new Map<string, PromiseWithResolvers<Job | undefined>>();
   const begun: string[] = [];
   const faults: unknown[] = [];
@@ -22,7 +22,7 @@ const opened = (concurrency: number) => {
     turns.set(source.id, turn);
     return turn.promise;
   };
-  const pool = new WorkPool(concurrency, work, (error) => faults.push(error));
+  const pool = new WorkPool(concurrency, work, (error) => faults.push(error), nowMs);
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   const end = async (id: string, next?: Job) => {
     turns.get(id)?.resolve(next);
@@ -43,6 +43,39 @@ describe('WorkPool', () => {
     await end('c');
     await end('e');
     expect(begun.slice(2)).toEqual(['settle b', 'backfill a']);
+  });
+
+  test('where live work never ends, the other lanes have their share of the time all the same', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(1, () => nowMs);
+    const live = Array.from({ length: 200 }, (_, n) => job(`live ${n}`));
+    const backfill = Array.from({ length: 30 }, (_, n) => job(`old ${n}`, 'backfill'));
+    pool.refill([...live, ...backfill]);
+    for (let turn = 0; turn < 100; turn += 1) {
+      const [lane = '', ...id] = (begun.at(-1) ?? '').split(' ');
+      // A turn of history takes five times as long.
+      nowMs += lane === 'live' ? 2_000 : 10_000;
+      if (turn % 20 === 19) pool.refill([...live, ...backfill]);
+      await end(id.join(' '));
+    }
+    const turns = begun.filter((each) => each.startsWith('backfill')).length;
+    expect(turns * 10_000).toBeGreaterThan(0.15 * nowMs);
+    expect(turns * 10_000).toBeLessThan(0.25 * nowMs);
+  });
+
+  test('a turn that hangs costs its lane no more than ten seconds', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(1, () => nowMs);
+    pool.refill([job('hangs'), ...Array.from({ length: 90 }, (_, n) => job(`old ${n}`, 'backfill'))]);
+    nowMs += 120_000;
+    await end('hangs');
+    pool.refill([job('a'), ...Array.from({ length: 90 }, (_, n) => job(`old ${n}`, 'backfill'))]);
+    for (let turn = 0; turn < 30 && !begun.includes('live a'); turn += 1) {
+      nowMs += 100;
+      await end(begun.at(-1)?.replace('backfill ', '') ?? '');
+    }
+    expect(begun).toContain('live a');
+    pool.clear();
   });
 
   test('what is left of a job queues up behind the others of its lane', async () => {
