@@ -61,6 +61,8 @@ test(`killed at ${KILLS} random moments (seed ${SEED}) and started again, the st
     if ((await running.ended) === 'SIGKILL') {
       killed += 1;
       if ((await count()) > before) storedByKilled += 1;
+      // On a machine that is slow to start it, the moments that count lie later.
+      else longestLifeMs = Math.min(longestLifeMs * 1.1, 4 * LONGEST_LIFE_MS);
     } else {
       // It was done before: on this machine the moments that count lie earlier.
       longestLifeMs = Math.min(longestLifeMs, performance.now() - startedAt);

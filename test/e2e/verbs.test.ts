@@ -69,7 +69,7 @@ describe.concurrent('migrate and status', () => {
     await runInProcess(['sync'], world.env);
     const { code, stdout } = await runInProcess(['status'], world.env);
     expect(code).toBe(0);
-    expect(stdout).toContain('evil?[2Jname');
+    expect(stdout).toContain('evil\\u001b[2Jname');
     expect(stdout).not.toContain('\u001b');
   });
 });
