@@ -33,7 +33,8 @@ export default defineConfig({
           globalSetup: ['test/support/postgres-server.ts'],
           testTimeout: 240_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Half of their time they wait: for a lease, a tick, an answer.
+          maxWorkers: 3,
         },
       },
       {
