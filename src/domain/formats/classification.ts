@@ -1,0 +1,104 @@
+import { type AuditEntry, member, textMember } from './audit-entry.ts';
+
+/** What was done; `unknown` where the entry does not say, `other` for a word that no document has. */
+export type ActionKind = 'create' | 'view' | 'update' | 'delete' | 'unknown' | 'other';
+/** How it ended, in the same way. */
+export type Outcome = 'success' | 'failure' | 'unknown' | 'other';
+/** What it was done to, as far as formats tell apart. `entity` is any other part of identity management. */
+export type Subject = 'user' | 'group' | 'organization' | 'policy' | 'entity' | 'other';
+export type Severity = 'informational' | 'low' | 'medium';
+
+export interface Classification {
+  readonly action: ActionKind;
+  readonly outcome: Outcome;
+  readonly subject: Subject;
+  readonly severity: Severity;
+}
+
+const actions: readonly string[] = ['create', 'view', 'update', 'delete'] satisfies ActionKind[];
+const outcomes: readonly string[] = ['success', 'failure'] satisfies Outcome[];
+
+/** Singular, lower case. Cloudflare publishes no list of resource types: names of its API and documentation. */
+const subjects: Readonly<Record<string, Subject>> = {
+  member: 'user',
+  user: 'user',
+  membership: 'user',
+  account_member: 'user',
+  organization_member: 'user',
+  invite: 'user',
+  group: 'group',
+  user_group: 'group',
+  organization: 'organization',
+  sub_organization: 'organization',
+  tenant: 'organization',
+  tenant_flag: 'organization',
+  policy: 'policy',
+  access_policy: 'policy',
+  account: 'entity',
+  role: 'entity',
+  permission_group: 'entity',
+  resource_group: 'entity',
+  token: 'entity',
+  api_token: 'entity',
+  api_key: 'entity',
+  service_token: 'entity',
+  sso_connector: 'entity',
+  identity_provider: 'entity',
+};
+
+const word = (text: string): string => text.toLowerCase().replace(/[\s-]+/g, '_');
+
+const subjectOf = (type: string): Subject => {
+  const name = word(type).replace(/ies$/, 'y').replace(/s$/, '');
+  return Object.hasOwn(subjects, name) ? (subjects[name] as Subject) : 'other';
+};
+
+const known = <T extends string>(words: readonly string[], text: string | undefined): T | 'unknown' | 'other' => {
+  if (text === undefined) return 'unknown';
+  return words.includes(word(text)) ? (word(text) as T) : 'other';
+};
+
+const severityOf = (action: ActionKind, actorType: string | undefined): Severity => {
+  if (action === 'delete' || isCloudflareStaff(actorType)) return 'medium';
+  return action === 'view' ? 'informational' : 'low';
+};
+
+/** True for Cloudflare's own people, whose acts on a customer's organization are worth a look. */
+export const isCloudflareStaff = (actorType: string | undefined): boolean =>
+  actorType !== undefined && word(actorType) === 'cloudflare_admin';
+
+/** Sorts an entry into the few kinds that all formats need. Letter case does not matter, new words become `other`. */
+export const classify = ({ texts }: AuditEntry): Classification => {
+  const action = known<ActionKind>(actions, texts.actionType);
+  return {
+    action,
+    outcome: known<Outcome>(outcomes, texts.actionResult),
+    subject: subjectOf(texts.resourceType ?? texts.resourceProduct ?? ''),
+    severity: severityOf(action, texts.actorType),
+  };
+};
+
+/** The user that a change of a member is about. */
+export interface TargetUser {
+  /** Of the user where the response tells it, else of the membership. */
+  readonly id: string | undefined;
+  readonly membershipId: string | undefined;
+  readonly email: string | undefined;
+}
+
+/** Who a change of a user or member is about; undefined where the entry does not say. */
+export const targetUser = ({ texts, request, response }: AuditEntry): TargetUser | undefined => {
+  const result = member(response, 'result');
+  const user = member(result, 'user');
+  const email = textMember(user, 'email') ?? textMember(result, 'email') ?? textMember(request, 'email');
+  const membershipId = texts.resourceId;
+  const id = textMember(user, 'id') ?? membershipId;
+  return id === undefined && email === undefined ? undefined : { id, membershipId, email };
+};
+
+/** Names the kind of event for formats that want an identifier, as `member:create`. Not longer than 130 characters. */
+export const eventKind = ({ texts }: AuditEntry): string => {
+  const part = (text: string | undefined, otherwise: string): string =>
+    (text ?? otherwise).replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, 64);
+  return `${part(texts.resourceType ?? texts.resourceProduct, 'entry')}:${part(texts.actionType, 'unknown')}`;
+};

@@ -1,0 +1,23 @@
+/** One stored event as the feed hands it to a format. Texts are well-formed, as PostgreSQL only holds such. */
+export interface FeedEvent {
+  /** Gapless, in commit order; a safe integer. */
+  readonly position: number;
+  /** Names the numbering that `position` belongs to: another database, another feed. */
+  readonly feedId: string;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  /** As stored: Cloudflare's, or a hash where there was none that could be used. */
+  readonly id: string;
+  /** RFC 3339; null where the entry has no time that can be read. */
+  readonly actionTime: string | null;
+  /** RFC 3339. */
+  readonly receivedAt: string;
+  /** The entry's exact JSON text; with the defects of `textDefects`, a JSON string that holds it. */
+  readonly rawText: string;
+  readonly defects: readonly string[] | null;
+}
+
+/** Writes one event as one line, without the newline. Pure, never throws, whatever the entry holds. */
+export type EventFormatter = (event: FeedEvent) => string;

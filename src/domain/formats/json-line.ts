@@ -1,0 +1,39 @@
+/** Deeper is refused by common JSON readers (Elasticsearch at 1,000 levels), and `JSON.stringify` recurses. */
+const MAX_DEPTH = 100;
+const tooDeep = '[nested too deeply]';
+
+/** U+FFFD in place of NUL and lone surrogates, which many consumers refuse. */
+export const cleanText = (text: string): string =>
+  text.isWellFormed() && !text.includes('\0') ? text : text.toWellFormed().replaceAll('\0', '\ufffd');
+
+const isClean = (value: unknown, depth: number): boolean => {
+  if (typeof value === 'string') return cleanText(value) === value;
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === MAX_DEPTH) return false;
+  if (Array.isArray(value)) return value.every((element) => isClean(element, depth + 1));
+  return Object.entries(value).every(([key, inner]) => cleanText(key) === key && isClean(inner, depth + 1));
+};
+
+const cleanCopy = (value: unknown, depth: number): unknown => {
+  if (typeof value === 'string') return cleanText(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === MAX_DEPTH) return tooDeep;
+  if (Array.isArray(value)) return value.map((element) => cleanCopy(element, depth + 1));
+  // fromEntries, since assigning to a key `__proto__` would lose it.
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [cleanText(key), cleanCopy(inner, depth + 1)]));
+};
+
+/** A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only where it must be. */
+export const cleanJson = (value: unknown): unknown => (isClean(value, 0) ? value : cleanCopy(value, 0));
+
+/** Legal in JSON, but taken for line ends or commands by some readers of lines and by terminals. */
+const risky = /[\u007f-\u009f\u2028\u2029]/g;
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. */
+export const toJsonLine = (value: object): string => JSON.stringify(value).replace(risky, escaped);
+
+/** The object, or undefined where none of its members has a value: JSON then leaves it out. */
+export const unlessEmpty = <T extends object>(object: T): T | undefined =>
+  Object.values(object).some((value) => value !== undefined) ? object : undefined;

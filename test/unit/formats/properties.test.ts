@@ -1,0 +1,177 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
+import { type FormatName, formats } from '../../../src/domain/formats/formats.ts';
+import { EcsValidator } from './ecs-validator.ts';
+import { type ReadLine, readCef, readLeef } from './line-readers.ts';
+import { OcsfValidator } from './ocsf-validator.ts';
+import { readEcsFields, readOcsfSchema } from './reference-data.ts';
+import { storedEvents } from './simulated-events.ts';
+
+const ocsf = readOcsfSchema();
+const ecs = readEcsFields();
+const names = Object.keys(formats) as FormatName[];
+const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';
+
+// biome-ignore format: a list
+const pieces = [
+  'a', 'é', '😀', ' ', '  ', '|', '=', '\\', '\\n', '"', '\n', '\r', '\t', '\0', '\u000b', '\u001b[0m', '\u007f', '\u0085', '\u2028',
+  '\ud83d', '\ude00', ' suser=root', '\tusrName=root', '\nCEF:0|', ' cn1=9', 'create', 'member', 'user', '203.0.113.7', '::1',
+];
+const text = fc.oneof(
+  fc.array(fc.constantFrom(...pieces), { maxLength: 6 }).map((parts) => parts.join('')),
+  fc.string({ unit: 'binary', maxLength: 8 }),
+  fc.constantFrom('x'.repeat(2_000), `${'y'.repeat(1_021)}😀y`, `${'z'.repeat(253)}😀z`),
+);
+const value = fc.oneof(
+  { weight: 4, arbitrary: text },
+  { weight: 1, arbitrary: fc.jsonValue({ stringUnit: 'binary' }) },
+);
+const part = (...keys: string[]) =>
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record(Object.fromEntries(keys.map((key) => [key, value])), { requiredKeys: [] }) },
+    { weight: 1, arbitrary: fc.jsonValue() },
+  );
+const entry = fc.record(
+  {
+    id: value,
+    action: part('description', 'result', 'time', 'type'),
+    actor: part('id', 'context', 'email', 'ip_address', 'token_id', 'token_name', 'type', '__proto__'),
+    organization: part('id'),
+    raw: part('cf_ray_id', 'cf_rayid', 'method', 'status_code', 'uri', 'user_agent'),
+    resource: part('id', 'product', 'request', 'response', 'scope', 'type'),
+    __proto__: value,
+  },
+  { requiredKeys: [] },
+);
+const entryText = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.tuple(entry, fc.constantFrom(0, 1)).map(([one, space]) => JSON.stringify(one, undefined, space)),
+  },
+  { weight: 1, arbitrary: fc.json() },
+);
+const event = entryText.map((one) => storedEvents([one], organizationId)[0] as FeedEvent);
+const settings = { seed: 7, numRuns: 300 };
+
+/** What a value must come back as, worked out character by character. */
+const shown = (given: unknown, limit: number, keepsBreaks: boolean): string | undefined => {
+  if (typeof given !== 'string' || given === '') return undefined;
+  const characters = Array.from(given, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    if (keepsBreaks && (character === '\n' || character === '\r')) return character;
+    if ((code >= 9 && code <= 13) || code === 0x85 || code === 0x2028 || code === 0x2029) return ' ';
+    return code < 32 || (code >= 127 && code < 160) || (code >= 0xd800 && code <= 0xdfff) ? '\ufffd' : character;
+  });
+  if (characters.join('').length <= limit) return characters.join('');
+  let short = '';
+  for (const character of characters) {
+    if (short.length + character.length > limit - 1) break;
+    short += character;
+  }
+  return `${short}…`;
+};
+
+const memberOf = (one: FeedEvent, section: string, key: string): unknown => {
+  const parsed = JSON.parse(one.rawText)?.[section];
+  return typeof parsed === 'object' && parsed !== null && Object.hasOwn(parsed, key) ? parsed[key] : undefined;
+};
+
+const checkFields = (read: ReadLine, expected: Readonly<Record<string, string | undefined>>) => {
+  const keys = read.fields.map(([key]) => key);
+  expect(new Set(keys).size).toBe(keys.length);
+  const found = Object.fromEntries(read.fields);
+  for (const [key, one] of Object.entries(expected)) expect([key, found[key]]).toEqual([key, one]);
+  return keys;
+};
+
+describe('any JSON text as an entry', { timeout: 60_000 }, () => {
+  test('every format writes one line of valid UTF-8, and JSON where it says so', () => {
+    fc.assert(
+      fc.property(event, (one) => {
+        for (const name of names) {
+          const { format, contentType } = formats[name];
+          const line = format(one);
+          expect(line.isWellFormed(), name).toBe(true);
+          expect(line, name).not.toMatch(name === 'native' ? /[\n\r]/ : /[\n\r\v\f\u0085\u2028\u2029]/);
+          if (contentType.includes('json')) JSON.parse(line);
+        }
+      }),
+      settings,
+    );
+  });
+
+  test('native has the very text of the entry', () => {
+    fc.assert(
+      fc.property(event, (one) => {
+        const line = formats.native.format(one);
+        const exact = line.endsWith(`,"raw":${one.rawText}}`) ? one.rawText : JSON.parse(line).raw_text;
+        expect(exact).toBe(one.rawText);
+        expect(JSON.parse(line).raw).toEqual(JSON.parse(one.rawText));
+      }),
+      settings,
+    );
+  });
+
+  test('CEF reads back to the same values, and no value makes a field or a header', () => {
+    fc.assert(
+      fc.property(event, (one) => {
+        const read = readCef(formats.cef.format(one));
+        const at = (section: string, key: string, limit = 1_023) => shown(memberOf(one, section, key), limit, true);
+        checkFields(read, {
+          act: at('action', 'type', 63),
+          outcome: at('action', 'result', 63),
+          cat: at('resource', 'type'),
+          suser: at('actor', 'email'),
+          spriv: at('actor', 'type'),
+          request: at('raw', 'uri'),
+          requestMethod: at('raw', 'method'),
+          requestClientApplication: at('raw', 'user_agent'),
+          cs2: at('actor', 'context', 4_000),
+          cs1: one.organizationName ?? undefined,
+          cn1: '1',
+        });
+        expect(read.fields.at(-1)).toEqual(['cn1Label', 'Feed Position']);
+        expect([read.header.slice(0, 4), read.header.length]).toEqual([['CEF:0', 'Cloudflare', 'Audit Logs', '2'], 7]);
+        const name = shown(memberOf(one, 'action', 'description'), 512, false);
+        expect(read.header[5]).toBe(name ?? read.header[4]);
+      }),
+      settings,
+    );
+  });
+
+  test('LEEF reads back to the same values, and no value makes a field or a header', () => {
+    fc.assert(
+      fc.property(event, (one) => {
+        const read = readLeef(formats.leef.format(one));
+        const at = (section: string, key: string) => shown(memberOf(one, section, key), 255, false);
+        const keys = checkFields(read, {
+          cat: at('resource', 'product'),
+          action: at('action', 'type'),
+          outcome: at('action', 'result'),
+          eventName: at('action', 'description'),
+          role: at('actor', 'type'),
+          realm: at('actor', 'context'),
+          srcAddress: at('actor', 'ip_address'),
+          userAgent: at('raw', 'user_agent'),
+          resource: at('resource', 'id'),
+          position: '1',
+        });
+        expect(keys.at(-1)).toBe('position');
+        expect(read.header[4]).toMatch(/^[\w.-]+:[\w.-]+$/);
+      }),
+      settings,
+    );
+  });
+
+  test.skipIf(ocsf === undefined || ecs === undefined)('OCSF and ECS stay valid', () => {
+    const [ocsfValidator, ecsValidator] = [new OcsfValidator(ocsf as never), new EcsValidator(ecs as never)];
+    fc.assert(
+      fc.property(event, (one) => {
+        expect(ocsfValidator.validate(JSON.parse(formats.ocsf.format(one)))).toEqual([]);
+        expect(ecsValidator.validate(JSON.parse(formats.ecs.format(one)))).toEqual([]);
+      }),
+      settings,
+    );
+  });
+});

@@ -1,0 +1,140 @@
+import { isIP } from 'node:net';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { eventInstant } from '../../../src/domain/formats/event-time.ts';
+import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
+import { type FormatName, formats } from '../../../src/domain/formats/formats.ts';
+import { ipVersion } from '../../../src/domain/formats/ip-address.ts';
+import { readUri } from '../../../src/domain/formats/request-uri.ts';
+import { readOcsfSchema } from './reference-data.ts';
+import { storedEvents } from './simulated-events.ts';
+
+const organizationId = 'o';
+const event = (entry: unknown): FeedEvent => storedEvents([JSON.stringify(entry)], organizationId)[0] as FeedEvent;
+const written = (name: FormatName, entry: unknown) => JSON.parse(formats[name].format(event(entry)));
+
+describe('which OCSF class an entry is', () => {
+  const resource = { id: 'r', product: 'p' };
+  test.each([
+    ['member', 'create', 300101],
+    ['members', 'delete', 300106],
+    ['User', 'UPDATE', 300199],
+    ['member', 'view', 600302],
+    ['api_token', 'create', 300401],
+    ['Access Policies', 'update', 300403],
+    ['organization', 'delete', 300404],
+    ['account', 'view', 300402],
+    ['account', 'login', 600399],
+    ['dns_record', 'update', 600303],
+    ['constructor', 'create', 600301],
+    ['dns_record', '', 600300],
+    ['toString', '__proto__', 600399],
+  ])('%s, %s: %i', (type, action, typeUid) => {
+    expect(written('ocsf', { id: 'a', action: { type: action }, resource: { ...resource, type } }).type_uid).toBe(
+      typeUid,
+    );
+  });
+
+  test('a change of a member that names nobody is an API Activity', () => {
+    expect(written('ocsf', { action: { type: 'create' }, resource: { type: 'member' } }).type_uid).toBe(600301);
+  });
+});
+
+test('a token is the application, a person the user, and Cloudflare staff neither user nor admin of the customer', () => {
+  const actor = (one: object) => written('ocsf', { actor: one }).actor;
+  expect(actor({ context: 'api_token', token_id: 't', token_name: 'ci' })).toEqual({ app_name: 'ci', app_uid: 't' });
+  expect(actor({ id: 'u', email: 'lucía@example.com', context: 'dash', type: 'user' })).toEqual({
+    user: { uid: 'u', name: 'lucía@example.com', type_id: 1, type: 'User' },
+    app_name: 'dash',
+  });
+  expect(actor({ id: 's', type: 'cloudflare_admin' }).user).toEqual({
+    uid: 's',
+    type_id: 99,
+    type: 'cloudflare_admin',
+  });
+  expect(actor({ id: 'y', type: 'system' }).user).toEqual({ uid: 'y', type_id: 3, type: 'System' });
+  expect(actor({})).toEqual({ app_name: 'Unknown' });
+});
+
+test('what staff does and what is deleted is graded higher than what is looked at', () => {
+  const grade = (type: string, actorType: string) => {
+    const one = event({ action: { type }, actor: { type: actorType } });
+    const sev = /\tsev=(\d+)/.exec(formats.leef.format(one))?.[1];
+    const cef = formats.cef.format(one).split('|')[6];
+    return [
+      JSON.parse(formats.ocsf.format(one)).severity_id,
+      JSON.parse(formats.ecs.format(one)).event.severity,
+      cef,
+      sev,
+    ];
+  };
+  expect(grade('view', 'user')).toEqual([1, 1, '1', '1']);
+  expect(grade('update', 'user')).toEqual([2, 3, '3', '3']);
+  expect(grade('delete', 'user')).toEqual([3, 5, '5', '5']);
+  expect(grade('view', 'Cloudflare_admin')).toEqual([3, 5, '5', '5']);
+});
+
+test('a time that is unknown is the time of receipt where a format needs one', () => {
+  const one = event({ id: 'x' });
+  expect(one.actionTime).toBeNull();
+  expect(written('native', { id: 'x' }).action_time).toBeNull();
+  expect(written('ocsf', { id: 'x' }).time).toBe(Date.parse('2026-10-01T00:00:30.123Z'));
+  expect(written('ecs', { id: 'x' })['@timestamp']).toBe(one.receivedAt);
+  expect(written('logpush', { id: 'x' }).ActionTimestamp).toBe(one.receivedAt);
+  expect(formats.cef.format(one)).not.toContain(' start=');
+  expect(formats.leef.format(one)).toContain('\tdevTimeFormat=yyyy');
+});
+
+test.each([
+  ['2026-01-02t03:04:05z', '2026-01-02T03:04:05.000Z'],
+  ['2026-01-02T03:04:60.5Z', '2026-01-02T03:05:00.500Z'],
+  ['2026-01-02T03:04:05.123456789012Z', '2026-01-02T03:04:05.123Z'],
+  ['2026-01-02T03:04:05.123456+02:00', '2026-01-02T03:04:05.123456+02:00'],
+])('the instant %s is written %s', (actionTime, instant) => {
+  expect(eventInstant({ ...event({}), actionTime })).toBe(instant);
+});
+
+test('an address is one where the standard library and OCSF say so', () => {
+  const regex = readOcsfSchema()?.types['ip_t']?.regex;
+  const group = fc.constantFrom('0', '1', 'ffff', '10000', 'g', '', '255', '256', '01', '1.2.3.4', '1.2.3');
+  const address = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.array(group, { maxLength: 9 }).map((parts) => parts.join(':')),
+    fc
+      .array(fc.constantFrom('1', 'ffff', '1:2:3', '1:2:3:4', '1.2.3.4'), { maxLength: 3 })
+      .map((parts) => parts.join('::')),
+    fc.array(group, { maxLength: 5 }).map((parts) => parts.join('.')),
+    fc.tuple(fc.ipV6(), fc.constantFrom('%eth0', ' ', '/64', ':')).map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(address, (one) => {
+      const version = ipVersion(one);
+      if (one.length <= 40 && !one.includes('%')) expect(version ?? 0).toBe(isIP(one));
+      else expect(version).toBeUndefined();
+      if (version !== undefined && regex) expect(one).toMatch(new RegExp(regex));
+    }),
+    { seed: 3, numRuns: 3_000 },
+  );
+});
+
+test('a long id is not cut in CEF, it has a key of its own', () => {
+  const long = 'i'.repeat(41);
+  expect(formats.cef.format(event({ id: long }))).toContain(` CloudflareAuditLogsId=${long} `);
+  expect(formats.cef.format(event({ id: 'i'.repeat(40) }))).toContain(` externalId=${'i'.repeat(40)} `);
+});
+
+test.each([
+  ['/a?b=c', { path: '/a', query: 'b=c', scheme: undefined, host: undefined, isWhole: true }],
+  ['/a#b', { path: '/a', query: undefined, scheme: undefined, host: undefined, isWhole: false }],
+  ['https://u:p@h.example:8443/a', { path: '/a', query: undefined, scheme: 'https', host: 'h.example', isWhole: true }],
+  ['?', { path: '', query: '', scheme: undefined, host: undefined, isWhole: true }],
+])('%s is taken apart', (uri, parts) => {
+  expect(readUri(uri)).toEqual(parts);
+});
+
+test('a text that is no JSON, which the store never holds, still makes a line in every format', () => {
+  const broken = { ...event({}), rawText: '{"id":' };
+  for (const { format } of Object.values(formats)) expect(format(broken)).not.toContain('\n');
+  expect(JSON.parse(formats.ocsf.format(broken)).raw_data).toBe('{"id":');
+});

@@ -1,0 +1,51 @@
+import { textDefects } from '../../../src/domain/entry.ts';
+import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
+import { type CarefulEntry, readCarefully, readPage } from '../../../src/domain/page.ts';
+import { BaseHistory, DefectDeal } from '../../../src/simulator/base-history.ts';
+import { defectNames } from '../../../src/simulator/entry-defects.ts';
+import { FaultPlan } from '../../../src/simulator/fault-plan.ts';
+import { organizationVoice } from '../../../src/simulator/organization-voice.ts';
+import { hashed } from '../../support/defective-entries.ts';
+
+export const seed = 5;
+const organizations = ['019c4f65e7607d8c9f6f6b58aa3aff50', '019c4f65e7607d8c9f6f6b58aa3aff51', 'a7b9c3d2e8f4g1h5'];
+const receivedAt = '2026-10-01T00:00:30.123456Z';
+
+/** The event that the store makes of an entry. */
+export const storedEvent = (entry: CarefulEntry, position: number, organizationId: string): FeedEvent => ({
+  position,
+  feedId: '0f8fad5b-d9cb-469f-a165-70867728950e',
+  sourceKind: 'organization',
+  sourceId: organizationId,
+  organizationId,
+  organizationName: position % 7 === 0 ? null : 'Northwind "Traders" | Björn=Co',
+  id: entry.id ?? hashed(entry.text),
+  actionTime: entry.actionTime ?? null,
+  receivedAt,
+  rawText: entry.defects.some((defect) => textDefects.includes(defect)) ? JSON.stringify(entry.text) : entry.text,
+  defects: entry.defects.length === 0 ? null : entry.defects,
+});
+
+/** The events that the store makes of these entries of one organization. */
+export const storedEvents = (texts: readonly string[], organizationId: string, firstPosition = 1): FeedEvent[] =>
+  readCarefully(readPage(`{"success":true,"result":[${texts.join(',')}]}`)).map((entry, index) =>
+    storedEvent(entry, firstPosition + index, organizationId),
+  );
+
+/** Many entries of several organizations: every defect but the largest, unknown words, the older name of the Ray id. */
+export const simulatedEvents = (count: number): FeedEvent[] => {
+  const faults = new FaultPlan(seed);
+  const defects = defectNames.filter((name) => name !== 'large_entry');
+  faults.patch({ defectRate: 0.2, defects, unknown_enums: 0.2, cf_rayid: 0.1 });
+  const each = Math.ceil(count / organizations.length);
+  return organizations
+    .flatMap((organizationId, n) => {
+      const voice = organizationVoice(seed, organizationId, []);
+      const deal = new DefectDeal(voice, faults);
+      const endMs = Date.UTC(2026, 9, 1);
+      const history = new BaseHistory({ voice, count: each, endMs, lengthMs: 90 * 86_400_000, faults, deal });
+      const texts = Array.from({ length: each }, (_, index) => history.text(index));
+      return storedEvents(texts, organizationId, n * each + 1);
+    })
+    .slice(0, count);
+};
