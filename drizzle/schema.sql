@@ -50,6 +50,12 @@ create table audit_events (
   defects text[]
 ) partition by RANGE (action_time);
 
+create table collector_tokens (
+  token_id text not null,
+  note text,
+  added_at timestamp with time zone not null default clock_timestamp()
+);
+
 create table coverage (
   source_kind text collate "C" not null,
   source_id text collate "C" not null,
@@ -146,6 +152,7 @@ create table audit_events_default partition of audit_events DEFAULT;
 alter table api_budget add constraint api_budget_pkey PRIMARY KEY (credential);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
+alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
 alter table coverage add constraint coverage_pass_check CHECK ((pass >= 0));
 alter table coverage add constraint coverage_pkey PRIMARY KEY (source_kind, source_id, filter_hash, pass);
 alter table coverage add constraint coverage_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
@@ -168,6 +175,62 @@ CREATE INDEX audit_events_position ON ONLY public.audit_events USING btree ("pos
 CREATE INDEX audit_events_default_position_idx ON public.audit_events_default USING btree ("position");
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
+
+create view audit_event_traits as
+ SELECT e."position",
+    e.action_time,
+    e.received_at,
+    e.organization_id,
+    o.name AS organization_name,
+    a.actor,
+    e.actor_id,
+    e.actor_type,
+    e.actor_ip_address,
+    e.actor_token_id,
+    e.action_type,
+    e.action_result,
+    e.action_description,
+    e.resource_type,
+    e.resource_id,
+    e.source_kind,
+    e.source_id,
+    e.id,
+    regexp_replace(concat("left"(COALESCE(NULLIF(e.action_description, ''::text), concat_ws(' '::text, e.action_type, e.resource_type)), 200), (' ('::text || "left"(NULLIF(concat_ws(' '::text, e.resource_type, e.resource_id), ''::text), 200)) || ')'::text, ' by ', "left"(a.actor, 200), ' from '::text || "left"(NULLIF(e.actor_ip_address, ''::text), 60),
+        CASE
+            WHEN k.failed THEN ', failed'::text
+            ELSE NULL::text
+        END), '[\u0001-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]'::text, ' '::text, 'g'::text) AS summary,
+    k.failed,
+    NOT k.failed AND k.verb <> 'view'::text AS done,
+    NOT k.failed AND (k.verb = 'delete'::text OR k.method = 'DELETE'::text) AS deletes,
+    k.verb <> 'delete'::text AND k.method <> 'DELETE'::text AND (k.verb = 'create'::text OR k.method = 'POST'::text) AS creates,
+    k.names ~* '(^|[^a-z])api[ _-]?(token|key)s?([^a-z]|$)'::text OR (lower(e.resource_type) = ANY (ARRAY['token'::text, 'tokens'::text])) OR (lower(e.resource_product) = ANY (ARRAY['token'::text, 'tokens'::text])) OR k.uri ~ '^[^?#]*/(user|accounts/[^/?#]+|organizations/[^/?#]+)/tokens(/|[?#]|$)'::text AS about_api_token,
+    k.names ~* '(^|[^a-z])(member|membership|invite)s?([^a-z]|$)'::text OR k.uri ~ '^[^?#]*/(accounts|organizations)/[^?#]+/members(/|[?#]|$)'::text AS about_member,
+    k.uri ~ '^[^?#]*/organizations/[^/?#]+/members(/|[?#]|$)'::text AS about_organization_member,
+    concat_ws(' '::text, p.request, p.response) ~* 'super[ _-]?admin'::text AS names_super_administrator,
+    COALESCE(p.request, ''::text) ~* 'role'::text AS requests_role,
+    k.names ~* '(^|[^a-z])((sso|mfa|2fa|saml)([^a-z]|$)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider)'::text OR k.uri ~ '^[^?#]*/(sso_connectors|identity_providers|two_factor_authentication)(/|[?#]|$)'::text OR (strpos(e.raw::text, 'factor'::text) > 0 OR strpos(e.raw::text, 'mfa_'::text) > 0) AND COALESCE(p.request, ''::text) ~ 'two_?factor|mfa_'::text AS about_sso_or_mfa,
+    COALESCE(lower(e.actor_type) = ANY (ARRAY['cloudflare_admin'::text, 'cloudflare-admin'::text, 'cloudflare admin'::text]), false) AS by_cloudflare_staff,
+    COALESCE(e.actor_token_id = ANY (c.tokens), false) OR COALESCE(e.resource_id = ANY (c.tokens), false) OR COALESCE("substring"(e.raw_uri, '/tokens/([^/?#]+)'::text) = ANY (c.tokens), false) AS touches_collector_token
+   FROM audit_events e
+     LEFT JOIN organizations o ON o.id = e.organization_id
+     CROSS JOIN LATERAL ( SELECT COALESCE(NULLIF(e.actor_email, ''::text), NULLIF(e.actor_token_name, ''::text), NULLIF(e.actor_id, ''::text), NULLIF(e.actor_type, ''::text), 'unknown'::text) AS actor) a
+     CROSS JOIN LATERAL ( SELECT COALESCE(lower(e.action_result) = 'failure'::text, false) OR COALESCE(e.raw_status_code >= 400 AND e.raw_status_code <= 599, false) AS failed,
+            COALESCE(lower(e.action_type), ''::text) AS verb,
+            COALESCE(upper(e.raw_method), ''::text) AS method,
+            COALESCE(e.raw_uri, ''::text) AS uri,
+            concat_ws(';'::text, e.resource_type, e.resource_product, e.action_description) AS names) k
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN e.defects && ARRAY['nul_character'::text, 'lone_surrogate'::text, 'number_out_of_range'::text, 'nested_too_deeply'::text, 'refused_by_database'::text] THEN e.raw::text
+                    ELSE e.raw::jsonb #>> '{resource,request}'::text[]
+                END AS request,
+                CASE
+                    WHEN e.defects && ARRAY['nul_character'::text, 'lone_surrogate'::text, 'number_out_of_range'::text, 'nested_too_deeply'::text, 'refused_by_database'::text] THEN NULL::text
+                    ELSE e.raw::jsonb #>> '{resource,response}'::text[]
+                END AS response) p
+     CROSS JOIN LATERAL ( SELECT ARRAY( SELECT collector_tokens.token_id
+                   FROM collector_tokens) AS tokens) c;
 
 create view audit_history as
  SELECT e."position",
@@ -222,6 +285,501 @@ create view coverage_gaps as
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
      CROSS JOIN LATERAL unnest(tstzmultirange(tstzrange(LEAST(s.wanted_since, now()), now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)
   WHERE o.state <> 'gone'::text;
+
+create view detection_api_token_changed as
+ SELECT 'api_token_changed'::text AS detection,
+    'medium'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND about_api_token;
+
+create view detection_cloudflare_staff as
+ SELECT 'cloudflare_staff'::text AS detection,
+    'medium'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE by_cloudflare_staff;
+
+create view detection_collector_token as
+ SELECT 'collector_token'::text AS detection,
+    'critical'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE touches_collector_token;
+
+create view detection_delete_burst as
+ SELECT 'delete_burst'::text AS detection,
+    'high'::text AS severity,
+    last_position AS "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    10 AS events,
+    first_time,
+    concat('10 deletes or more within 5 minutes, the tenth: ', summary) AS summary,
+    source_kind,
+    source_id,
+    id
+   FROM ( SELECT t."position",
+            t.action_time,
+            t.received_at,
+            t.organization_id,
+            t.organization_name,
+            t.actor,
+            t.actor_id,
+            t.actor_type,
+            t.actor_ip_address,
+            t.actor_token_id,
+            t.action_type,
+            t.action_result,
+            t.action_description,
+            t.resource_type,
+            t.resource_id,
+            t.source_kind,
+            t.source_id,
+            t.id,
+            t.summary,
+            t.failed,
+            t.done,
+            t.deletes,
+            t.creates,
+            t.about_api_token,
+            t.about_member,
+            t.about_organization_member,
+            t.names_super_administrator,
+            t.requests_role,
+            t.about_sso_or_mfa,
+            t.by_cloudflare_staff,
+            t.touches_collector_token,
+            s.since,
+            lag(t.action_time, 9) OVER actions AS first_time,
+            lag(t.action_time, 1) OVER actions AS previous_time,
+            lag(t.action_time, 10) OVER actions AS previous_first_time,
+            max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
+           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+             CROSS JOIN audit_event_traits t
+          WHERE t.deletes AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
+          WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
+  WHERE first_time >= (action_time - '00:05:00'::interval) AND (previous_first_time >= (previous_time - '00:05:00'::interval)) IS NOT TRUE AND action_time >= since;
+
+create view detection_failure_burst as
+ SELECT 'failure_burst'::text AS detection,
+    'medium'::text AS severity,
+    last_position AS "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    10 AS events,
+    first_time,
+    concat('10 failed actions or more within 5 minutes, the tenth: ', summary) AS summary,
+    source_kind,
+    source_id,
+    id
+   FROM ( SELECT t."position",
+            t.action_time,
+            t.received_at,
+            t.organization_id,
+            t.organization_name,
+            t.actor,
+            t.actor_id,
+            t.actor_type,
+            t.actor_ip_address,
+            t.actor_token_id,
+            t.action_type,
+            t.action_result,
+            t.action_description,
+            t.resource_type,
+            t.resource_id,
+            t.source_kind,
+            t.source_id,
+            t.id,
+            t.summary,
+            t.failed,
+            t.done,
+            t.deletes,
+            t.creates,
+            t.about_api_token,
+            t.about_member,
+            t.about_organization_member,
+            t.names_super_administrator,
+            t.requests_role,
+            t.about_sso_or_mfa,
+            t.by_cloudflare_staff,
+            t.touches_collector_token,
+            s.since,
+            lag(t.action_time, 9) OVER actions AS first_time,
+            lag(t.action_time, 1) OVER actions AS previous_time,
+            lag(t.action_time, 10) OVER actions AS previous_first_time,
+            max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
+           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+             CROSS JOIN audit_event_traits t
+          WHERE t.failed AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
+          WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
+  WHERE first_time >= (action_time - '00:05:00'::interval) AND (previous_first_time >= (previous_time - '00:05:00'::interval)) IS NOT TRUE AND action_time >= since;
+
+create view detection_member_added as
+ SELECT 'member_added'::text AS detection,
+    'medium'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND creates AND about_member;
+
+create view detection_sso_or_mfa_changed as
+ SELECT 'sso_or_mfa_changed'::text AS detection,
+    'high'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND about_sso_or_mfa;
+
+create view detection_super_administrator_added as
+ SELECT 'super_administrator_added'::text AS detection,
+    'high'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND about_member AND NOT deletes AND (names_super_administrator OR creates AND about_organization_member AND NOT requests_role);
+
+create view detections as
+ SELECT detection_api_token_changed.detection,
+    detection_api_token_changed.severity,
+    detection_api_token_changed."position",
+    detection_api_token_changed.action_time,
+    detection_api_token_changed.received_at,
+    detection_api_token_changed.organization_id,
+    detection_api_token_changed.organization_name,
+    detection_api_token_changed.actor,
+    detection_api_token_changed.actor_id,
+    detection_api_token_changed.actor_type,
+    detection_api_token_changed.actor_ip_address,
+    detection_api_token_changed.actor_token_id,
+    detection_api_token_changed.action_type,
+    detection_api_token_changed.action_result,
+    detection_api_token_changed.action_description,
+    detection_api_token_changed.resource_type,
+    detection_api_token_changed.resource_id,
+    detection_api_token_changed.events,
+    detection_api_token_changed.first_time,
+    detection_api_token_changed.summary,
+    detection_api_token_changed.source_kind,
+    detection_api_token_changed.source_id,
+    detection_api_token_changed.id
+   FROM detection_api_token_changed
+UNION ALL
+ SELECT detection_member_added.detection,
+    detection_member_added.severity,
+    detection_member_added."position",
+    detection_member_added.action_time,
+    detection_member_added.received_at,
+    detection_member_added.organization_id,
+    detection_member_added.organization_name,
+    detection_member_added.actor,
+    detection_member_added.actor_id,
+    detection_member_added.actor_type,
+    detection_member_added.actor_ip_address,
+    detection_member_added.actor_token_id,
+    detection_member_added.action_type,
+    detection_member_added.action_result,
+    detection_member_added.action_description,
+    detection_member_added.resource_type,
+    detection_member_added.resource_id,
+    detection_member_added.events,
+    detection_member_added.first_time,
+    detection_member_added.summary,
+    detection_member_added.source_kind,
+    detection_member_added.source_id,
+    detection_member_added.id
+   FROM detection_member_added
+UNION ALL
+ SELECT detection_super_administrator_added.detection,
+    detection_super_administrator_added.severity,
+    detection_super_administrator_added."position",
+    detection_super_administrator_added.action_time,
+    detection_super_administrator_added.received_at,
+    detection_super_administrator_added.organization_id,
+    detection_super_administrator_added.organization_name,
+    detection_super_administrator_added.actor,
+    detection_super_administrator_added.actor_id,
+    detection_super_administrator_added.actor_type,
+    detection_super_administrator_added.actor_ip_address,
+    detection_super_administrator_added.actor_token_id,
+    detection_super_administrator_added.action_type,
+    detection_super_administrator_added.action_result,
+    detection_super_administrator_added.action_description,
+    detection_super_administrator_added.resource_type,
+    detection_super_administrator_added.resource_id,
+    detection_super_administrator_added.events,
+    detection_super_administrator_added.first_time,
+    detection_super_administrator_added.summary,
+    detection_super_administrator_added.source_kind,
+    detection_super_administrator_added.source_id,
+    detection_super_administrator_added.id
+   FROM detection_super_administrator_added
+UNION ALL
+ SELECT detection_sso_or_mfa_changed.detection,
+    detection_sso_or_mfa_changed.severity,
+    detection_sso_or_mfa_changed."position",
+    detection_sso_or_mfa_changed.action_time,
+    detection_sso_or_mfa_changed.received_at,
+    detection_sso_or_mfa_changed.organization_id,
+    detection_sso_or_mfa_changed.organization_name,
+    detection_sso_or_mfa_changed.actor,
+    detection_sso_or_mfa_changed.actor_id,
+    detection_sso_or_mfa_changed.actor_type,
+    detection_sso_or_mfa_changed.actor_ip_address,
+    detection_sso_or_mfa_changed.actor_token_id,
+    detection_sso_or_mfa_changed.action_type,
+    detection_sso_or_mfa_changed.action_result,
+    detection_sso_or_mfa_changed.action_description,
+    detection_sso_or_mfa_changed.resource_type,
+    detection_sso_or_mfa_changed.resource_id,
+    detection_sso_or_mfa_changed.events,
+    detection_sso_or_mfa_changed.first_time,
+    detection_sso_or_mfa_changed.summary,
+    detection_sso_or_mfa_changed.source_kind,
+    detection_sso_or_mfa_changed.source_id,
+    detection_sso_or_mfa_changed.id
+   FROM detection_sso_or_mfa_changed
+UNION ALL
+ SELECT detection_delete_burst.detection,
+    detection_delete_burst.severity,
+    detection_delete_burst."position",
+    detection_delete_burst.action_time,
+    detection_delete_burst.received_at,
+    detection_delete_burst.organization_id,
+    detection_delete_burst.organization_name,
+    detection_delete_burst.actor,
+    detection_delete_burst.actor_id,
+    detection_delete_burst.actor_type,
+    detection_delete_burst.actor_ip_address,
+    detection_delete_burst.actor_token_id,
+    detection_delete_burst.action_type,
+    detection_delete_burst.action_result,
+    detection_delete_burst.action_description,
+    detection_delete_burst.resource_type,
+    detection_delete_burst.resource_id,
+    detection_delete_burst.events,
+    detection_delete_burst.first_time,
+    detection_delete_burst.summary,
+    detection_delete_burst.source_kind,
+    detection_delete_burst.source_id,
+    detection_delete_burst.id
+   FROM detection_delete_burst
+UNION ALL
+ SELECT detection_failure_burst.detection,
+    detection_failure_burst.severity,
+    detection_failure_burst."position",
+    detection_failure_burst.action_time,
+    detection_failure_burst.received_at,
+    detection_failure_burst.organization_id,
+    detection_failure_burst.organization_name,
+    detection_failure_burst.actor,
+    detection_failure_burst.actor_id,
+    detection_failure_burst.actor_type,
+    detection_failure_burst.actor_ip_address,
+    detection_failure_burst.actor_token_id,
+    detection_failure_burst.action_type,
+    detection_failure_burst.action_result,
+    detection_failure_burst.action_description,
+    detection_failure_burst.resource_type,
+    detection_failure_burst.resource_id,
+    detection_failure_burst.events,
+    detection_failure_burst.first_time,
+    detection_failure_burst.summary,
+    detection_failure_burst.source_kind,
+    detection_failure_burst.source_id,
+    detection_failure_burst.id
+   FROM detection_failure_burst
+UNION ALL
+ SELECT detection_cloudflare_staff.detection,
+    detection_cloudflare_staff.severity,
+    detection_cloudflare_staff."position",
+    detection_cloudflare_staff.action_time,
+    detection_cloudflare_staff.received_at,
+    detection_cloudflare_staff.organization_id,
+    detection_cloudflare_staff.organization_name,
+    detection_cloudflare_staff.actor,
+    detection_cloudflare_staff.actor_id,
+    detection_cloudflare_staff.actor_type,
+    detection_cloudflare_staff.actor_ip_address,
+    detection_cloudflare_staff.actor_token_id,
+    detection_cloudflare_staff.action_type,
+    detection_cloudflare_staff.action_result,
+    detection_cloudflare_staff.action_description,
+    detection_cloudflare_staff.resource_type,
+    detection_cloudflare_staff.resource_id,
+    detection_cloudflare_staff.events,
+    detection_cloudflare_staff.first_time,
+    detection_cloudflare_staff.summary,
+    detection_cloudflare_staff.source_kind,
+    detection_cloudflare_staff.source_id,
+    detection_cloudflare_staff.id
+   FROM detection_cloudflare_staff
+UNION ALL
+ SELECT detection_collector_token.detection,
+    detection_collector_token.severity,
+    detection_collector_token."position",
+    detection_collector_token.action_time,
+    detection_collector_token.received_at,
+    detection_collector_token.organization_id,
+    detection_collector_token.organization_name,
+    detection_collector_token.actor,
+    detection_collector_token.actor_id,
+    detection_collector_token.actor_type,
+    detection_collector_token.actor_ip_address,
+    detection_collector_token.actor_token_id,
+    detection_collector_token.action_type,
+    detection_collector_token.action_result,
+    detection_collector_token.action_description,
+    detection_collector_token.resource_type,
+    detection_collector_token.resource_id,
+    detection_collector_token.events,
+    detection_collector_token.first_time,
+    detection_collector_token.summary,
+    detection_collector_token.source_kind,
+    detection_collector_token.source_id,
+    detection_collector_token.id
+   FROM detection_collector_token;
 
 create view sync_status as
  SELECT s.kind AS source_kind,
@@ -297,14 +855,37 @@ $function$;
 
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on table audit_event_changes is 'Later content of an id that was already stored with other content; position is that of the stored event.';
+comment on view audit_event_traits is 'What the detections look at, one row per event: build your own on it. Select only the traits that you need; each costs time.';
+comment on column audit_event_traits.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column audit_event_traits.summary is 'For people: texts of the entry, shortened, without control characters. Still text of others: do not trust it.';
+comment on column audit_event_traits.failed is 'The result is failure, or the HTTP status 400 to 599. A result that no document has counts as success.';
+comment on column audit_event_traits.done is 'Did not fail, and is no view.';
+comment on column audit_event_traits.requests_role is 'The request names a role in any way.';
+comment on column audit_event_traits.about_sso_or_mfa is 'Single sign-on, identity providers or two factors by name, by path, or in the request (enforce_twofactor of account settings).';
 comment on table audit_events is 'Every audit-log entry, once per source and id, first seen wins. Never updated. Follow it by position: gapless, in commit order.';
 comment on column audit_events."position" is 'Orders the feed: who has seen p never later meets a row below p.';
 comment on column audit_events.action_time is '-infinity where the entry has no time that can be read (see defects).';
 comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
+comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
+comment on view detection_api_token_changed is 'An API token (or key) was created, changed, rolled or deleted, for a user, an account or an organization.';
+comment on view detection_cloudflare_staff is 'Cloudflare''s own staff did something (actor.type cloudflare_admin), whatever came of it.';
+comment on view detection_collector_token is 'One of collector_tokens was used for something that is logged (reading is not), or somebody tried to change it, failed attempts included.';
+comment on view detection_delete_burst is 'One actor deleted 10 things or more in an organization within 5 minutes. One row each time the tenth comes; looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_delete_burst."position" is 'Of that one of the ten that was stored last: whoever follows it meets the burst, in whatever order its events arrive.';
+comment on column detection_delete_burst.action_time is 'Of the action that made it a burst; first_time is that of the first of the ten.';
+comment on view detection_failure_burst is 'Of one actor in an organization, 10 actions or more failed within 5 minutes. One row each time the tenth comes; looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_failure_burst."position" is 'Of that one of the ten that was stored last: whoever follows it meets the burst, in whatever order its events arrive.';
+comment on column detection_failure_burst.action_time is 'Of the action that made it a burst; first_time is that of the first of the ten.';
+comment on view detection_member_added is 'Somebody was added to an organization, an account or a group, or invited.';
+comment on view detection_sso_or_mfa_changed is 'Single sign-on, an identity provider or the demand for a second factor was set, changed or removed.';
+comment on view detection_super_administrator_added is 'A member whose role is named super administrator was added or changed, or one was added to an organization without a role: that is a super administrator, too.';
+comment on view detections is 'All detections. Follow it by position: an event stands in it once for each detection that it meets. An alert is named by (detection, source_kind, source_id, id).';
+comment on column detections.severity is 'low, medium, high or critical, as the level of the Sigma rule.';
+comment on column detections.events is 'How many events it takes: 1, or for a burst its threshold.';
 comment on table discovery is 'The last walk of GET /organizations: readiness depends on its age.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
 comment on column discovery.server_time is 'Cloudflare''s own time at the last listing: where a replica begins that has had no answer yet.';

@@ -15,11 +15,27 @@ const ingestMay: Readonly<Record<string, string>> = {
   feed_head: 'select, update (position)',
   api_budget: 'select, insert, update',
   discovery: 'select, update',
+  // Whoever holds the collector's account must not silence the detection of its own misuse.
+  collector_tokens: 'select',
   'drizzle.__drizzle_migrations': 'select',
 };
 
 /** Of these, both roles may select. */
-const views = ['audit_history', 'coverage_gaps', 'sync_status'];
+const views = [
+  'audit_history',
+  'coverage_gaps',
+  'sync_status',
+  'audit_event_traits',
+  'detections',
+  'detection_api_token_changed',
+  'detection_member_added',
+  'detection_super_administrator_added',
+  'detection_sso_or_mfa_changed',
+  'detection_delete_burst',
+  'detection_failure_burst',
+  'detection_cloudflare_staff',
+  'detection_collector_token',
+];
 const createPartitions = 'orgtrail_create_partitions(timestamptz, timestamptz)';
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
