@@ -22,29 +22,28 @@ select e.position, e.action_time, e.received_at, e.organization_id, o.name as or
   not k.failed and k.verb <> 'view' as done,
   not k.failed and (k.verb = 'delete' or k.method = 'DELETE') as deletes,
   k.verb <> 'delete' and k.method <> 'DELETE' and (k.verb = 'create' or k.method = 'POST') as creates,
-  k.names ~* '(^|[^a-z])api[ _-]?(token|key)s?([^a-z]|$)' or lower(e.resource_type) in ('token', 'tokens')
-    or lower(e.resource_product) in ('token', 'tokens')
-    or k.uri ~ '^[^?#]*/(user|accounts/[^/?#]+|organizations/[^/?#]+)/tokens(/|[?#]|$)' as about_api_token,
-  k.names ~* '(^|[^a-z])(member|membership|invite)s?([^a-z]|$)'
-    or k.uri ~ '^[^?#]*/(accounts|organizations)/[^?#]+/members(/|[?#]|$)' as about_member,
-  k.uri ~ '^[^?#]*/organizations/[^/?#]+/members(/|[?#]|$)' as about_organization_member,
+  k.names ~* 'api[ _-]?(token|key)' or k.path ~* '/tokens(/|$)'
+    or coalesce(lower(e.resource_type) in ('token', 'tokens') or lower(e.resource_product) in ('token', 'tokens'), false)
+    as about_api_token,
+  k.names ~* 'member|invite' or k.path ~* '/members(/|$)' as about_member,
+  k.path ~* '/members(/|$)' and k.path ~* '/organizations/' as about_organization_member,
   concat_ws(' ', p.request, p.response) ~* 'super[ _-]?admin' as names_super_administrator,
   coalesce(p.request, '') ~* 'role' as requests_role,
-  k.names ~* '(^|[^a-z])((sso|mfa|2fa|saml)([^a-z]|$)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider)'
-    or k.uri ~ '^[^?#]*/(sso_connectors|identity_providers|two_factor_authentication)(/|[?#]|$)'
-    -- The first two only spare most rows the cast.
-    or (strpos(e.raw::text, 'factor') > 0 or strpos(e.raw::text, 'mfa_') > 0)
-      and coalesce(p.request, '') ~ 'two_?factor|mfa_' as about_sso_or_mfa,
+  k.names ~* '(^|[; _-])(sso|mfa|2fa)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider'
+    or k.path ~* '/sso_connectors|/identity_providers|/two_factor'
+    -- The first only spares most rows the cast.
+    or e.raw::text ~* 'factor|mfa_'
+      and coalesce(p.request, '') ~* 'two_?factor|mfa_' as about_sso_or_mfa,
   coalesce(lower(e.actor_type) in ('cloudflare_admin', 'cloudflare-admin', 'cloudflare admin'), false) as by_cloudflare_staff,
   coalesce(e.actor_token_id = any (c.tokens), false) or coalesce(e.resource_id = any (c.tokens), false)
-    or coalesce(substring(e.raw_uri from '/tokens/([^/?#]+)') = any (c.tokens), false) as touches_collector_token
+    or coalesce(substring(k.path from '/tokens/([^/]+)') = any (c.tokens), false) as touches_collector_token
 from audit_events e
 left join organizations o on o.id = e.organization_id
 cross join lateral (select coalesce(nullif(e.actor_email, ''), nullif(e.actor_token_name, ''), nullif(e.actor_id, ''),
   nullif(e.actor_type, ''), 'unknown') as actor) a
 cross join lateral (select
   coalesce(lower(e.action_result) = 'failure', false) or coalesce(e.raw_status_code between 400 and 599, false) as failed,
-  coalesce(lower(e.action_type), '') as verb, coalesce(upper(e.raw_method), '') as method, coalesce(e.raw_uri, '') as uri,
+  coalesce(lower(e.action_type), '') as verb, coalesce(upper(e.raw_method), '') as method, coalesce(substring(e.raw_uri from '^[^?#]*'), '') as path,
   -- A semicolon, so that two names do not make one.
   concat_ws(';', e.resource_type, e.resource_product, e.action_description) as names) k
 -- As in audit_history; what jsonb cannot hold is looked through as a whole.

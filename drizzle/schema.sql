@@ -204,21 +204,21 @@ create view audit_event_traits as
     NOT k.failed AND k.verb <> 'view'::text AS done,
     NOT k.failed AND (k.verb = 'delete'::text OR k.method = 'DELETE'::text) AS deletes,
     k.verb <> 'delete'::text AND k.method <> 'DELETE'::text AND (k.verb = 'create'::text OR k.method = 'POST'::text) AS creates,
-    k.names ~* '(^|[^a-z])api[ _-]?(token|key)s?([^a-z]|$)'::text OR (lower(e.resource_type) = ANY (ARRAY['token'::text, 'tokens'::text])) OR (lower(e.resource_product) = ANY (ARRAY['token'::text, 'tokens'::text])) OR k.uri ~ '^[^?#]*/(user|accounts/[^/?#]+|organizations/[^/?#]+)/tokens(/|[?#]|$)'::text AS about_api_token,
-    k.names ~* '(^|[^a-z])(member|membership|invite)s?([^a-z]|$)'::text OR k.uri ~ '^[^?#]*/(accounts|organizations)/[^?#]+/members(/|[?#]|$)'::text AS about_member,
-    k.uri ~ '^[^?#]*/organizations/[^/?#]+/members(/|[?#]|$)'::text AS about_organization_member,
+    k.names ~* 'api[ _-]?(token|key)'::text OR k.path ~* '/tokens(/|$)'::text OR COALESCE((lower(e.resource_type) = ANY (ARRAY['token'::text, 'tokens'::text])) OR (lower(e.resource_product) = ANY (ARRAY['token'::text, 'tokens'::text])), false) AS about_api_token,
+    k.names ~* 'member|invite'::text OR k.path ~* '/members(/|$)'::text AS about_member,
+    k.path ~* '/members(/|$)'::text AND k.path ~* '/organizations/'::text AS about_organization_member,
     concat_ws(' '::text, p.request, p.response) ~* 'super[ _-]?admin'::text AS names_super_administrator,
     COALESCE(p.request, ''::text) ~* 'role'::text AS requests_role,
-    k.names ~* '(^|[^a-z])((sso|mfa|2fa|saml)([^a-z]|$)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider)'::text OR k.uri ~ '^[^?#]*/(sso_connectors|identity_providers|two_factor_authentication)(/|[?#]|$)'::text OR (strpos(e.raw::text, 'factor'::text) > 0 OR strpos(e.raw::text, 'mfa_'::text) > 0) AND COALESCE(p.request, ''::text) ~ 'two_?factor|mfa_'::text AS about_sso_or_mfa,
+    k.names ~* '(^|[; _-])(sso|mfa|2fa)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider'::text OR k.path ~* '/sso_connectors|/identity_providers|/two_factor'::text OR e.raw::text ~* 'factor|mfa_'::text AND COALESCE(p.request, ''::text) ~* 'two_?factor|mfa_'::text AS about_sso_or_mfa,
     COALESCE(lower(e.actor_type) = ANY (ARRAY['cloudflare_admin'::text, 'cloudflare-admin'::text, 'cloudflare admin'::text]), false) AS by_cloudflare_staff,
-    COALESCE(e.actor_token_id = ANY (c.tokens), false) OR COALESCE(e.resource_id = ANY (c.tokens), false) OR COALESCE("substring"(e.raw_uri, '/tokens/([^/?#]+)'::text) = ANY (c.tokens), false) AS touches_collector_token
+    COALESCE(e.actor_token_id = ANY (c.tokens), false) OR COALESCE(e.resource_id = ANY (c.tokens), false) OR COALESCE("substring"(k.path, '/tokens/([^/]+)'::text) = ANY (c.tokens), false) AS touches_collector_token
    FROM audit_events e
      LEFT JOIN organizations o ON o.id = e.organization_id
      CROSS JOIN LATERAL ( SELECT COALESCE(NULLIF(e.actor_email, ''::text), NULLIF(e.actor_token_name, ''::text), NULLIF(e.actor_id, ''::text), NULLIF(e.actor_type, ''::text), 'unknown'::text) AS actor) a
      CROSS JOIN LATERAL ( SELECT COALESCE(lower(e.action_result) = 'failure'::text, false) OR COALESCE(e.raw_status_code >= 400 AND e.raw_status_code <= 599, false) AS failed,
             COALESCE(lower(e.action_type), ''::text) AS verb,
             COALESCE(upper(e.raw_method), ''::text) AS method,
-            COALESCE(e.raw_uri, ''::text) AS uri,
+            COALESCE("substring"(e.raw_uri, '^[^?#]*'::text), ''::text) AS path,
             concat_ws(';'::text, e.resource_type, e.resource_product, e.action_description) AS names) k
      CROSS JOIN LATERAL ( SELECT
                 CASE

@@ -88,7 +88,7 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['token not created, by status alone', { action: type('create', ''), raw: api('POST', '/user/tokens', { status_code: 403 }) }, []],
   ['token looked at', { action: type('View'), raw: api('GET', '/user/tokens/t1') }, []],
   ['words in the wrong places', { actor: { email: 'super administrator, api token, sso' }, raw: api('PUT', '/zones/z1?next=/user/tokens', { user_agent: 'api_token sso member' }), resource: { id: 'api_token', request: { name: 'super administrator, sso' } } }, []],
-  ['parts of words', { action: { description: 'Processor of lessons, remembered; capital tokenizer' }, resource: { type: 'capi_tokens_x', product: 'semiapi token' } }, []],
+  ['parts of words', { action: { description: 'Processor of lessons and associations; capital tokenizer' }, raw: api('PUT', '/zones/z1/tokenstore/associations'), resource: { type: 'ca_pi_tokens_x', product: 'capi tal token' } }, []],
   ['two names are not one', { resource: { type: 'api', product: 'token_bucket' } }, []],
 ];
 

@@ -23,34 +23,23 @@ const expand = (text: string, placeholders: Placeholders): string =>
     return value;
   });
 
-const equals = (field: unknown, value: string | number): boolean => {
-  if (typeof value === 'number') return field === value;
-  if (/[*?\\]/.test(value)) throw new Error(`wildcards are not supported: ${value}`);
-  return typeof field === 'string' && field.toLowerCase() === value.toLowerCase();
+const ways: Readonly<Record<string, (field: string, text: string) => boolean>> = {
+  '': (field, text) => field === text,
+  contains: (field, text) => field.includes(text),
+  startswith: (field, text) => field.startsWith(text),
+  endswith: (field, text) => field.endsWith(text),
 };
 
 /** One value of one field. Knows exactly the modifiers that deploy/sigma uses, and throws on others. */
 const matcher = (modifiers: string, given: string | number, placeholders: Placeholders): ((f: unknown) => boolean) => {
-  const text = String(given);
-  switch (modifiers) {
-    case '':
-      return (field) => equals(field, given);
-    case 'expand':
-      return (field) => equals(field, expand(text, placeholders));
-    case 'contains|expand': {
-      const part = expand(text, placeholders).toLowerCase();
-      return (field) => typeof field === 'string' && field.toLowerCase().includes(part);
-    }
-    case 're':
-    case 're|i': {
-      const pattern = new RegExp(text, modifiers === 're' ? '' : 'i');
-      return (field) => typeof field === 'string' && pattern.test(field);
-    }
-    case 'gte':
-      return (field) => typeof field === 'number' && field >= Number(given);
-    default:
-      throw new Error(`unknown modifiers: ${modifiers}`);
-  }
+  if (modifiers === 'gte') return (field) => typeof field === 'number' && field >= Number(given);
+  if (typeof given === 'number') return (field) => modifiers === '' && field === given;
+  if (/[*?\\]/.test(given)) throw new Error(`wildcards are not supported: ${given}`);
+  const [way = '', ...more] = modifiers.replace(/\|?expand$/, '').split('|');
+  const text = (modifiers.endsWith('expand') ? expand(given, placeholders) : given).toLowerCase();
+  const matches = ways[way];
+  if (matches === undefined || more.length > 0) throw new Error(`unknown modifiers: ${modifiers}`);
+  return (field) => typeof field === 'string' && matches(field.toLowerCase(), text);
 };
 
 const allOf = (map: object, placeholders: Placeholders): Test => {
