@@ -56,6 +56,7 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['token deleted, by path with a query, whole URL', { action: type('delete'), raw: { method: 'DELETE', uri: `https://api.cloudflare.com/client/v4/accounts/${ACCOUNT}/tokens/t1?x=1` } }, token],
   ['token rolled, by type alone', { action: type('rotate'), raw: { method: null, uri: null }, resource: { type: 'API-Tokens' } }, token],
   ['token deleted, by product alone', { action: type('delete'), raw: {}, resource: { product: 'tokens' } }, token],
+  ['token changed, by a capital type alone', { resource: { type: 'Tokens' } }, token],
   ['key changed, by description alone', { action: { description: 'Change Global API Key' } }, token],
   ['token created, result unknown', { action: type('create', 'maybe'), raw: api('POST', '/user/tokens') }, token],
   ['token created, upper case', { action: type('CREATE', 'SUCCESS'), resource: { type: 'API_TOKEN' } }, token],
@@ -121,6 +122,7 @@ export const burstDeeds = (fromMs: number): readonly Deed[] => [
   ...series('sweeper', [25, 5_000, fromMs], deletes, [10, 'delete_burst']),
   ...series('exact', [10, 300_000 / 9, fromMs], deletes, [10, 'delete_burst']),
   ...series('at once', [12, 0, fromMs], { raw: api('DELETE', '/zones/z1') }, [10, 'delete_burst']),
+  ...series('patient prober', [10, 300_000 / 9, fromMs], failures, [10, 'failure_burst']),
   ...series('prober', [14, 1_000, fromMs], failures, [10, 'failure_burst']),
   ...series('prober by status', [10, 1_000, fromMs], { raw: api('PUT', '/zones/z1', { status_code: 403 }) }, [
     10,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/base-history.ts';
 import { FaultPlan } from '../../../src/simulator/fault-plan.ts';
@@ -161,5 +162,16 @@ describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {
       expect(plan, detection).toMatch(/Subplans Removed: [5-9]/);
       expect(plan, detection).not.toContain('audit_events_2025');
     }
+  });
+
+  test('every query of docs/detections.md works', async () => {
+    const docs = readFileSync(new URL('../../../docs/detections.md', import.meta.url), 'utf8');
+    const blocks = [...docs.matchAll(/^```sql\n(.*?)^```|<<'SQL'.*?\n(.*?)^SQL/gms)].map(([, a, b]) => a ?? b ?? '');
+    expect(blocks).toHaveLength(6);
+    const sql = blocks
+      .join(';')
+      .replaceAll(/\$1|:last/g, '0')
+      .replace(/\$__timeFilter\((\w+)\)/, "$1 > now() - interval '10 minutes'");
+    await database.pool.query(`begin; ${sql}; rollback`);
   });
 });

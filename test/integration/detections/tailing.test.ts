@@ -60,7 +60,7 @@ describe(`following the detections by position (seed ${SEED})`, () => {
       if (result === undefined) throw new Error('not committed');
       lease = result.lease;
       seen.push(...(await alertsAfter(seen.at(-1)?.position ?? 0)));
-      if (from % 4 > 0) continue;
+      if (from % 8 > 0) continue;
       expect(new Set(seen.map(lineOf)), 'all that there is now').toEqual(
         new Set([...seen, ...(await alertsAfter(0))].map(lineOf)),
       );
