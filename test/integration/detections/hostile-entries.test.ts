@@ -89,7 +89,7 @@ describe('defective and hostile entries', () => {
       "select summary, action_description from detection_api_token_changed where source_id = 'loud'",
     );
     expect(rows).toHaveLength(1);
-    expect(rows[0].summary).toMatch(/^Create API Token \[2J {3}x{170,} \(t r1\) by é{200} from 203\.0\.113\.66$/);
+    expect(rows[0].summary).toMatch(/^Create API Token \[2J {3}x{177} \(t r1\) by é{200} from 203\.0\.113\.66$/);
     expect(rows[0].action_description).toBe(description);
   });
 
