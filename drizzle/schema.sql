@@ -169,6 +169,45 @@ CREATE INDEX audit_events_default_position_idx ON public.audit_events_default US
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
 
+create view audit_feed as
+ SELECT "position",
+    ( SELECT h.feed_id::text AS feed_id
+           FROM feed_head h) AS feed_id,
+    source_kind,
+    source_id,
+    organization_id,
+    ( SELECT o.name
+           FROM organizations o
+          WHERE o.id = e.organization_id) AS organization_name,
+    id,
+        CASE
+            WHEN isfinite(action_time) THEN action_time
+            ELSE NULL::timestamp with time zone
+        END AS action_time,
+    received_at,
+    action_type,
+    action_result,
+    action_description,
+    actor_id,
+    actor_type,
+    actor_context,
+    actor_email,
+    actor_ip_address,
+    actor_token_id,
+    actor_token_name,
+    raw_cf_ray_id,
+    raw_method,
+    raw_status_code,
+    raw_uri,
+    raw_user_agent,
+    resource_id,
+    resource_product,
+    resource_type,
+    resource_scope,
+    raw::text AS raw,
+    array_to_string(defects, ','::text) AS defects
+   FROM audit_events e;
+
 create view audit_history as
  SELECT e."position",
     e.action_time,
@@ -302,6 +341,7 @@ comment on column audit_events."position" is 'Orders the feed: who has seen p ne
 comment on column audit_events.action_time is '-infinity where the entry has no time that can be read (see defects).';
 comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
+comment on view audit_feed is 'audit_events for tools that follow it by position: plain types, organization names, and the feed that a position belongs to. Null action_time where the entry has none that can be read.';
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';

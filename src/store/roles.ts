@@ -19,7 +19,7 @@ const ingestMay: Readonly<Record<string, string>> = {
 };
 
 /** Of these, both roles may select. */
-const views = ['audit_history', 'coverage_gaps', 'sync_status'];
+const views = ['audit_feed', 'audit_history', 'coverage_gaps', 'sync_status'];
 const createPartitions = 'orgtrail_create_partitions(timestamptz, timestamptz)';
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
