@@ -17,3 +17,44 @@ select e.position,
 from audit_events e;
 --> statement-breakpoint
 comment on view audit_feed is 'audit_events for tools that follow it by position: plain types, organization names, and the feed that a position belongs to. Null action_time where the entry has none that can be read.';
+--> statement-breakpoint
+-- A reader that came while a month was being made had looked up the partitions before it waited, for the default one: it missed the
+-- rows that were moved, went on behind them, and invariant 6 was broken. Now it waits before it looks. Since everybody waits behind
+-- this function, it gives up where somebody reads for long (a dump, a cursor): the default partition takes the rows meanwhile.
+create or replace function orgtrail_create_partitions(since timestamptz, until timestamptz) returns integer
+language plpgsql as $function$
+declare
+  month timestamp := date_trunc('month', since at time zone 'UTC');
+  lower_bound timestamptz;
+  upper_bound timestamptz;
+  partition text;
+  created integer := 0;
+begin
+  perform pg_advisory_xact_lock(hashtext('orgtrail_create_partitions'));
+  while month <= until at time zone 'UTC' loop
+    partition := format('audit_events_%s', to_char(month, 'YYYY_MM'));
+    if to_regclass(partition) is null then
+      lower_bound := month at time zone 'UTC';
+      upper_bound := (month + interval '1 month') at time zone 'UTC';
+      -- Page commits and readers wait here, before they look up the partitions: what they add is moved, what was moved they find.
+      lock table only audit_events in access exclusive mode;
+      lock table audit_events_default in access exclusive mode;
+      execute format('create table %I (like audit_events including defaults including constraints)', partition);
+      execute format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
+        ' insert into %I select * from moved', lower_bound, upper_bound, partition);
+      execute format('alter table audit_events attach partition %I for values from (%L) to (%L)',
+        partition, lower_bound, upper_bound);
+      created := created + 1;
+    end if;
+    month := month + interval '1 month';
+  end loop;
+  return created;
+end
+$function$;
+--> statement-breakpoint
+do $$
+begin
+  execute format('alter function orgtrail_create_partitions(timestamptz, timestamptz)'
+    ' security definer set search_path = %I, pg_temp set lock_timeout = ''10s''', current_schema());
+end
+$$;

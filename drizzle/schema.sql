@@ -304,6 +304,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp wit
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '10s'
 AS $function$
 declare
   month timestamp := date_trunc('month', since at time zone 'UTC');
@@ -318,8 +319,8 @@ begin
     if to_regclass(partition) is null then
       lower_bound := month at time zone 'UTC';
       upper_bound := (month + interval '1 month') at time zone 'UTC';
-      -- Page commits wait here, before they look up the partitions: what they add is moved, what was moved they find.
-      lock table only audit_events in share row exclusive mode;
+      -- Page commits and readers wait here, before they look up the partitions: what they add is moved, what was moved they find.
+      lock table only audit_events in access exclusive mode;
       lock table audit_events_default in access exclusive mode;
       execute format('create table %I (like audit_events including defaults including constraints)', partition);
       execute format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'

@@ -238,7 +238,8 @@ describe('orgtrail_reader', () => {
     await using reader = await createLogin(database, ['orgtrail_reader']);
     for (const name of Object.keys(ingest)) {
       await expect(reader.pool.query(`select * from ${name}`), name).resolves.toBeDefined();
-      if (name.includes('.') || ['audit_feed', 'audit_history', 'sync_status', 'coverage_gaps'].includes(name)) continue;
+      if (name.includes('.') || ['audit_feed', 'audit_history', 'sync_status', 'coverage_gaps'].includes(name))
+        continue;
       for (const statement of [`insert into ${name} default values`, `delete from ${name}`, `truncate ${name}`]) {
         expect(await refusal(reader.pool, statement), statement).toBe(`permission denied for table ${name}`);
       }
