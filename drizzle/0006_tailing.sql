@@ -1,7 +1,7 @@
 -- For readers that tail by position through JDBC and the like: scalar types only, and no value that a driver cannot hold. Position
 -- comes first, which Splunk DB Connect wants. Names and the feed are looked up for each row that is given out, not joined: the plan
 -- of "where position > $1 order by position" stays the walk along the indexes on position that it is on audit_events.
-create view audit_feed as
+create or replace view audit_feed as
 select e.position,
   (select h.feed_id::text from feed_head h) as feed_id,
   e.source_kind, e.source_id, e.organization_id,
