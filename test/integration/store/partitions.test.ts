@@ -167,6 +167,14 @@ describe('partitions', () => {
     expect(Object.values(await places('s'))).toEqual([expectedNames(1)[0]]);
   });
 
+  test('take over rows also where somebody has made a publication that publishes deletes', async () => {
+    const { pool } = database;
+    await pool.query('create publication everything for all tables');
+    await commit(pool, await newSource(pool, 's'), [entryText('here')]);
+    await pool.query("select orgtrail_create_partitions('2026-01-05', '2026-01-05')");
+    expect(await places('s')).toEqual({ here: 'audit_events_2026_01' });
+  });
+
   test('may be made while pages are committed, some of which come again', async () => {
     const { pool } = database;
     const sources = ['a', 'b', 'c'];
