@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Client, Query } from 'pg';
 
@@ -55,16 +56,31 @@ const logstash = (name: string, run: Run): TailingTool => ({
   run,
 });
 
-const tail = 'select * from audit_feed where position > $1 order by position';
-const literal = (after: number): string => tail.replace('$1', String(after));
+const page = readFileSync(new URL('../../docs/sql-tailing.md', import.meta.url), 'utf8');
+
+/** What docs/sql-tailing.md tells people to configure, with a limit that a test gets to. */
+const recipe = (setting: RegExp): string => {
+  const value = setting.exec(page)?.[1];
+  if (value === undefined) throw new Error(`docs/sql-tailing.md has no ${setting}`);
+  return value.replaceAll('\\\n', '').replace('?', '$1').replace('10000', String(LIMIT));
+};
+
+const logstashStatement = recipe(/statement => "(.*)"/);
+const splunkQuery = recipe(/\nquery = ([\s\S]*?)\ntail_/);
+const kafkaQuery = recipe(/"query": "(.*)"/);
+const kafkaSuffix = recipe(/"query.suffix": "(.*)"/);
+
+/** As the statement is sent without prepared statements. */
+const literal = (after: number): string => logstashStatement.replace('$1', String(after));
+const unlimited = (after: number): string => literal(after).replace(/ limit .*/, '');
 
 const autoPaging: Run = async (client, after, onRow) => {
   const counted = await client.query<{ count: string }>(
-    `SELECT count(*) AS "count" FROM (${literal(after)}) AS "t1" LIMIT 1`,
+    `SELECT count(*) AS "count" FROM (${unlimited(after)}) AS "t1" LIMIT 1`,
   );
   const pages = Math.ceil(Number(counted.rows[0]?.count) / LIMIT);
   for (let page = 0; page < pages; page += 1) {
-    const text = `SELECT * FROM (${literal(after)}) AS "t1" LIMIT ${LIMIT} OFFSET ${page * LIMIT}`;
+    const text = `SELECT * FROM (${unlimited(after)}) AS "t1" LIMIT ${LIMIT} OFFSET ${page * LIMIT}`;
     await extended(client, { text, values: [] }, onRow);
   }
 };
@@ -72,7 +88,7 @@ const autoPaging: Run = async (client, after, onRow) => {
 const explicitPaging: Run = async (client, after, onRow) => {
   for (let offset = 0; ; offset += LIMIT) {
     let rows = 0;
-    await extended(client, { text: `${literal(after)} limit ${LIMIT} offset ${offset}`, values: [] }, (row) => {
+    await extended(client, { text: `${unlimited(after)} limit ${LIMIT} offset ${offset}`, values: [] }, (row) => {
       rows += 1;
       onRow(row);
     });
@@ -90,15 +106,15 @@ const kafkaConnect = (name: string, text: string): TailingTool => ({
 });
 
 const table = '"public"."audit_feed"';
-const splunkQuery = 'SELECT * FROM audit_feed WHERE position > $1 ORDER BY position ASC';
+const incrementing = (column: string): string => ` WHERE ${column} > $1 ORDER BY ${column} ASC`;
 
 /** As docs/sql-tailing.md gives them, and the ways that it advises against but people will use. */
 export const tailingTools: readonly TailingTool[] = [
   logstash('prepared statement', (client, after, onRow) =>
-    extended(client, { name: 'orgtrail', text: `${tail} limit ${LIMIT}`, values: [after] }, onRow),
+    extended(client, { name: 'orgtrail', text: logstashStatement, values: [after] }, onRow),
   ),
   logstash('value in the statement', (client, after, onRow) =>
-    extended(client, { text: `${literal(after)} limit ${LIMIT}`, values: [] }, onRow),
+    extended(client, { text: literal(after), values: [] }, onRow),
   ),
   logstash('paging auto', autoPaging),
   logstash('paging explicit', explicitPaging),
@@ -113,15 +129,11 @@ export const tailingTools: readonly TailingTool[] = [
     initial: 0,
     remembers: 'each row',
     run: (client, after, onRow) =>
-      inTransaction(client, () =>
-        extended(client, { text: `${splunkQuery} LIMIT ${LIMIT}`, values: [after], rows: FETCH_SIZE }, onRow),
-      ),
+      inTransaction(client, () => extended(client, { text: splunkQuery, values: [after], rows: FETCH_SIZE }, onRow)),
   },
-  kafkaConnect(
-    'table mode',
-    `SELECT * FROM ${table} WHERE ${table}."position" > $1 ORDER BY ${table}."position" ASC LIMIT ${LIMIT}`,
-  ),
-  kafkaConnect('query mode, no limit', 'select * from audit_feed WHERE "position" > $1 ORDER BY "position" ASC'),
+  kafkaConnect('query', `${kafkaQuery}${incrementing('"position"')} ${kafkaSuffix}`),
+  kafkaConnect('table', `SELECT * FROM ${table}${incrementing(`${table}."position"`)} ${kafkaSuffix}`),
+  kafkaConnect('no limit', `${kafkaQuery}${incrementing('"position"')}`),
 ];
 
 /** What a tool has done until now. */
@@ -148,7 +160,9 @@ export const followWith = async (
   for (;;) {
     const last = isWritten();
     const passedOn: TailedRow[] = [];
-    const killAt = random() < 1 / 3 ? Math.floor(random() * LIMIT) : undefined;
+    // The first kill comes soon: how many runs there are is a matter of speed.
+    const killAt =
+      tailed.kills === 0 ? Math.floor(random() * 4) : random() < 1 / 3 ? Math.floor(random() * LIMIT) : undefined;
     const ended = await runOnce(tool, databaseUrl, tailed.rows.at(-1)?.position ?? tool.initial, (row) => {
       passedOn.push(row);
       return passedOn.length - 1 !== killAt;
