@@ -232,6 +232,45 @@ create view audit_event_traits as
      CROSS JOIN LATERAL ( SELECT ARRAY( SELECT collector_tokens.token_id
                    FROM collector_tokens) AS tokens) c;
 
+create view audit_feed as
+ SELECT "position",
+    ( SELECT h.feed_id::text AS feed_id
+           FROM feed_head h) AS feed_id,
+    source_kind,
+    source_id,
+    organization_id,
+    ( SELECT o.name
+           FROM organizations o
+          WHERE o.id = e.organization_id) AS organization_name,
+    id,
+        CASE
+            WHEN isfinite(action_time) THEN action_time
+            ELSE NULL::timestamp with time zone
+        END AS action_time,
+    received_at,
+    action_type,
+    action_result,
+    action_description,
+    actor_id,
+    actor_type,
+    actor_context,
+    actor_email,
+    actor_ip_address,
+    actor_token_id,
+    actor_token_name,
+    raw_cf_ray_id,
+    raw_method,
+    raw_status_code,
+    raw_uri,
+    raw_user_agent,
+    resource_id,
+    resource_product,
+    resource_type,
+    resource_scope,
+    raw::text AS raw,
+    array_to_string(defects, ','::text) AS defects
+   FROM audit_events e;
+
 create view audit_history as
  SELECT e."position",
     e.action_time,
@@ -823,6 +862,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp wit
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '10s'
 AS $function$
 declare
   month timestamp := date_trunc('month', since at time zone 'UTC');
@@ -837,8 +877,8 @@ begin
     if to_regclass(partition) is null then
       lower_bound := month at time zone 'UTC';
       upper_bound := (month + interval '1 month') at time zone 'UTC';
-      -- Page commits wait here, before they look up the partitions: what they add is moved, what was moved they find.
-      lock table only audit_events in share row exclusive mode;
+      -- Page commits and readers wait here, before they look up the partitions: what they add is moved, what was moved they find.
+      lock table only audit_events in access exclusive mode;
       lock table audit_events_default in access exclusive mode;
       execute format('create table %I (like audit_events including defaults including constraints)', partition);
       execute format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
@@ -867,6 +907,7 @@ comment on column audit_events."position" is 'Orders the feed: who has seen p ne
 comment on column audit_events.action_time is '-infinity where the entry has no time that can be read (see defects).';
 comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
+comment on view audit_feed is 'audit_events for tools that follow it by position: plain types, organization names, and the feed that a position belongs to. Null action_time where the entry has none that can be read.';
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
 comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';

@@ -3,6 +3,7 @@ import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { migrateDatabase } from '../store/migrate.ts';
+import { createPublications } from '../store/publication.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -15,17 +16,23 @@ and orgtrail_reader (select on every table and view), and gives them exactly the
 whenever you like; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
 schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
 
+--publication makes the publications orgtrail (events, by insert only) and orgtrail_organizations for logical replication to
+another PostgreSQL, Kafka, ClickHouse or a warehouse: docs/logical-replication.md. Run it again whenever you like. Needs an
+account that owns the tables and may create in the database, not a superuser.
+
 Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --roles
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --publication
   $ psql -c 'grant orgtrail_ingest to orgtrail_daemon' -c 'grant orgtrail_reader to siem'`;
 
 export const migrateVerb = (context: VerbContext): Command =>
   new Command('migrate')
     .description("bring the database's schema up to this version")
     .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
+    .option('--publication', 'make the publications for logical replication')
     .addHelpText('after', help)
-    .action(async (options: { roles?: boolean }) => {
+    .action(async (options: { roles?: boolean; publication?: boolean }) => {
       const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
@@ -39,7 +46,17 @@ export const migrateVerb = (context: VerbContext): Command =>
             'orgtrail_ingest and orgtrail_reader have their rights: grant them to the accounts you use\n',
           );
         }
+        if (options.publication === true) {
+          context.stdout.write(describePublications(await createPublications(database.pool)));
+        }
       } finally {
         await database.close();
       }
     });
+
+const describePublications = ({ walLevel }: { readonly walLevel: string }): string => {
+  const made =
+    'the publications orgtrail and orgtrail_organizations are there: docs/logical-replication.md says how to use them\n';
+  if (walLevel === 'logical') return made;
+  return `${made}but wal_level is ${walLevel}: nothing can be replicated before the server is restarted with wal_level = logical\n`;
+};

@@ -22,6 +22,7 @@ const ingestMay: Readonly<Record<string, string>> = {
 
 /** Of these, both roles may select. */
 const views = [
+  'audit_feed',
   'audit_history',
   'coverage_gaps',
   'sync_status',

@@ -123,6 +123,58 @@ describe('partitions', () => {
     expect(await places('s')).toEqual({ 'under way': 'audit_events_2026_01', later: 'audit_events_2026_01' });
   });
 
+  test('are made between the statements of readers: one that comes while a month is made sees what was moved (invariant 6)', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 's');
+    await commit(pool, lease, [entryText('january'), entryText('may', Date.UTC(2026, 4, 5))]);
+    const read = 'select id, position::integer as position from audit_events where position > 0 order by position';
+    const generic = await pool.connect();
+    await generic.query('set plan_cache_mode = force_generic_plan');
+    await generic.query({ name: 'read', text: read });
+    // Under way, so that the maker of the partition waits and the next readers come behind it.
+    const early = await pool.connect();
+    await early.query('begin');
+    await early.query('lock table only audit_events_default in access share mode');
+    const creating = pool.query("select orgtrail_create_partitions('2026-01-05', '2026-01-05') as created");
+    await waitingBackends(pool, 1);
+    const reading = [pool.query(read), generic.query({ name: 'read', text: read })];
+    await waitingBackends(pool, 3);
+    await early.query('commit');
+    early.release();
+    expect((await creating).rows).toEqual([{ created: 1 }]);
+    for (const { rows } of await Promise.all(reading)) {
+      expect(rows).toEqual([
+        { id: 'january', position: 1 },
+        { id: 'may', position: 2 },
+      ]);
+    }
+    await generic.query('reset plan_cache_mode');
+    generic.release();
+  });
+
+  test('are left for the next time where somebody reads for long, and nobody waits behind that', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 's');
+    await pool.query("alter function orgtrail_create_partitions(timestamptz, timestamptz) set lock_timeout = '100ms'");
+    const reader = await pool.connect();
+    await reader.query('begin');
+    await reader.query('declare c cursor for select from audit_feed order by position');
+    expect(await createPartitions(pool, monthsAgo(3))).toBe(0);
+    expect(await commit(pool, lease, [entryText('meanwhile', monthsAgo(1))])).toMatchObject({ stored: 1 });
+    await reader.query('commit');
+    reader.release();
+    expect(await createPartitions(pool, monthsAgo(3))).toBe(6);
+    expect(Object.values(await places('s'))).toEqual([expectedNames(1)[0]]);
+  });
+
+  test('take over rows also where somebody has made a publication that publishes deletes', async () => {
+    const { pool } = database;
+    await pool.query('create publication everything for all tables');
+    await commit(pool, await newSource(pool, 's'), [entryText('here')]);
+    await pool.query("select orgtrail_create_partitions('2026-01-05', '2026-01-05')");
+    expect(await places('s')).toEqual({ here: 'audit_events_2026_01' });
+  });
+
   test('may be made while pages are committed, some of which come again', async () => {
     const { pool } = database;
     const sources = ['a', 'b', 'c'];

@@ -15,6 +15,7 @@ const ingest: Readonly<Record<string, string>> = {
   audit_event_changes: 'SELECT INSERT',
   audit_event_traits: 'SELECT',
   audit_events: 'SELECT INSERT',
+  audit_feed: 'SELECT',
   audit_history: 'SELECT',
   collector_tokens: 'SELECT',
   coverage: 'SELECT INSERT UPDATE',
@@ -41,7 +42,7 @@ const ingest: Readonly<Record<string, string>> = {
 
 /** Which of them PostgreSQL cannot write to, whoever asks. */
 const isView = (name: string): boolean =>
-  ['audit_event_traits', 'audit_history', 'sync_status', 'coverage_gaps', 'detections'].includes(name) ||
+  ['audit_event_traits', 'audit_feed', 'audit_history', 'sync_status', 'coverage_gaps', 'detections'].includes(name) ||
   name.startsWith('detection_');
 
 /** What each role may do with each table and view, by the catalog; partitions too. */

@@ -1,0 +1,79 @@
+import type { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migrateDatabase } from '../../../src/store/migrate.ts';
+import { createPool } from '../../../src/store/pool.ts';
+import { createLogin, type Login } from '../../support/login.ts';
+import { type PostgresCluster, startCluster } from '../../support/postgres-cluster.ts';
+import { seededRandom } from '../../support/seeded-random.ts';
+import { addSources, commit, entryText, T0, takeLease } from '../../support/store-fixture.ts';
+import { followWith, tailingTools } from '../../support/tailing-tools.ts';
+
+const SEED = 606;
+const SOURCES = ['a', 'b', 'c', 'd'];
+const PAGES = 60;
+const DAY_MS = 86_400_000;
+
+// A server of its own: roles belong to the whole server, and other tests make and drop these.
+let cluster: PostgresCluster;
+let pool: Pool;
+let reader: Login;
+beforeAll(async () => {
+  cluster = await startCluster();
+  const { name } = await cluster.createDatabase();
+  pool = createPool(cluster.url(name), 8, () => {});
+  await migrateDatabase(pool, { roles: true });
+  reader = await createLogin({ url: cluster.url(name), pool, close: async () => {} }, ['orgtrail_reader']);
+  await addSources(pool, SOURCES);
+});
+afterAll(async () => {
+  await reader?.pool.end();
+  await pool?.end();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+/** Commits pages of random size over three months, with some entries that are known. Returns the entries' texts by id. */
+const write = async (source: string, random: () => number): Promise<Map<string, string>> => {
+  let lease = await takeLease(pool, source);
+  const texts = new Map<string, string>();
+  for (let page = 0; page < PAGES; page += 1) {
+    const from = Math.max(0, texts.size - Math.floor(random() * 4));
+    const entries = Array.from({ length: Math.floor(random() * 14) + 4 }, (_, index) => {
+      const id = `${source}-${from + index}`;
+      return [id, texts.get(id) ?? entryText(id, T0 + Math.floor(random() * 90) * DAY_MS)] as const;
+    });
+    for (const [id, text] of entries) texts.set(id, text);
+    const result = await commit(
+      pool,
+      lease,
+      entries.map(([, text]) => text),
+    );
+    if (result.kind !== 'committed') throw new Error('fenced');
+    lease = result.lease;
+  }
+  return texts;
+};
+
+describe('tailing by position in SQL', () => {
+  test(`as Logstash, Splunk DB Connect and Kafka Connect do it, beside four writers and new partitions, killed at random: every position once, in order (seed ${SEED})`, async () => {
+    let written = false;
+    const following = tailingTools.map((tool, index) =>
+      followWith(tool, reader.url, seededRandom(SEED + index), () => written),
+    );
+    const random = seededRandom(SEED);
+    const writing = SOURCES.map((source) => write(source, random));
+    for (const month of ['2026-01-15', '2026-02-15', '2026-03-15']) {
+      await pool.query('select orgtrail_create_partitions($1, $1)', [month]);
+    }
+    const sent = new Map((await Promise.all(writing)).flatMap((texts) => [...texts]));
+    written = true;
+    for (const [index, tailed] of (await Promise.all(following)).entries()) {
+      const name = `${tailingTools[index]?.name} (seed ${SEED})`;
+      expect(
+        tailed.rows.map(({ position }) => position),
+        name,
+      ).toEqual(Array.from(sent, (_, n) => n + 1));
+      expect(new Map(tailed.rows.map(({ id, raw }) => [id, raw])), name).toEqual(sent);
+      expect(tailed.kills, name).toBeGreaterThan(0);
+    }
+  });
+});
