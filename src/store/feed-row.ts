@@ -37,11 +37,19 @@ export const readInstant = (
   { bytes, starts }: BinaryRow,
   index: number,
 ): { readonly day: number; readonly microseconds: number } | null => {
-  const sinceEpoch = int64(bytes, starts[index] ?? 0);
+  const at = starts[index] ?? 0;
+  const sinceEpoch = int64(bytes, at);
   const days = Math.floor(sinceEpoch / DAY_MICROSECONDS);
-  const day = EPOCH_DAY + days;
-  if (!(day >= FIRST_DAY && day <= LAST_DAY)) return null;
-  return { day, microseconds: sinceEpoch - days * DAY_MICROSECONDS };
+  // Before 1715 and after 2285 a number is not exact to the microsecond.
+  if (!Number.isSafeInteger(sinceEpoch)) return readDistantInstant(bytes.readBigInt64BE(at));
+  return { day: EPOCH_DAY + days, microseconds: sinceEpoch - days * DAY_MICROSECONDS };
+};
+
+const readDistantInstant = (sinceEpoch: bigint): ReturnType<typeof readInstant> => {
+  const microsecondsOfDay = BigInt(DAY_MICROSECONDS);
+  const microseconds = ((sinceEpoch % microsecondsOfDay) + microsecondsOfDay) % microsecondsOfDay;
+  const day = EPOCH_DAY + Number((sinceEpoch - microseconds) / microsecondsOfDay);
+  return day >= FIRST_DAY && day <= LAST_DAY ? { day, microseconds: Number(microseconds) } : null;
 };
 
 /** RFC 3339 with microseconds. */
