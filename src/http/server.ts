@@ -58,6 +58,8 @@ export interface HttpOptions {
 export interface HttpServer {
   /** Where it listens. */
   readonly url: string;
+  /** All of them, `METHOD /path`. */
+  readonly routes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -66,8 +68,13 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   const server = Fastify({
     logger: false,
     forceCloseConnections: true,
+    exposeHeadRoutes: false,
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
     ajv: { customOptions: { removeAdditional: false } },
+  });
+  const routes: string[] = [];
+  server.addHook('onRoute', ({ method, url }) => {
+    routes.push(`${method} ${url}`);
   });
   server.setErrorHandler((error: FastifyError, _request, reply) => {
     const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
@@ -84,7 +91,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   );
   feedRoutes(server, options.feed, authorized);
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, close: () => server.close() };
+  return { url, routes, close: () => server.close() };
 };
 
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
