@@ -9,8 +9,11 @@ import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
+
 import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
+import { openFeed } from './feed.ts';
+import type { FeedSource } from './http/feed.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
@@ -104,6 +107,7 @@ export interface App {
   readonly database: Database;
   readonly sync: SyncContext;
   readonly metricsSource: MetricsSource;
+  readonly feed: FeedSource;
   status(): Promise<Status>;
   /** Closes everything, the database last. */
   close(): Promise<void>;
@@ -142,6 +146,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const owner = createProcessIdentity();
   const { leaseMs, organizationIds } = config;
   const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
+  const feed = openFeed(database.url, logger);
   const status = () => readStatus(pool, config.organizationIds);
   return {
     database,
@@ -168,9 +173,11 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       budgetAvailable: budget.available,
       blockedSeconds: budget.blockedSeconds,
     },
+    feed: feed.source,
     status,
     close: async () => {
       await closeApi();
+      await feed.close();
       await database.close();
     },
   };

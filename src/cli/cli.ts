@@ -6,6 +6,7 @@ import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
 import { checkVerb } from './check.ts';
 import { demoVerb } from './demo.ts';
+import { feedVerb } from './feed.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
 import { simulateVerb } from './simulate.ts';
@@ -44,6 +45,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     backfillVerb(context, report),
     verifyVerb(context, report),
     migrateVerb(context),
+    feedVerb(context),
     simulateVerb(context),
     demoVerb(context, report),
   ];

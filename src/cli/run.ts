@@ -75,6 +75,7 @@ export const startDaemon = async (
     schemaState: async () => (await readSchemaState(pool)).state,
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
+    feed: app.feed,
   }).catch(async (error: unknown) => {
     await app.close();
     throw cannotListen(error, config.http);

@@ -4,9 +4,8 @@ import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { askedEveryMs, sourceHealth } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
-import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
-import { readSchemaState, refuseNewer } from '../store/migrate.ts';
+import { requireCurrent } from '../store/migrate.ts';
 import { readStatus, type Status } from '../store/status.ts';
 import { withoutControls } from '../terminal-text.ts';
 import { secretsOf } from './secrets.ts';
@@ -34,13 +33,7 @@ export const statusVerb = (context: VerbContext): Command =>
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {
-        const schema = await readSchemaState(database.pool);
-        refuseNewer(schema);
-        if (schema.state !== 'current') {
-          throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, {
-            hint: 'run `orgtrail migrate` or start the daemon',
-          });
-        }
+        await requireCurrent(database.pool);
         const status = await readStatus(database.pool, config.organizationIds);
         const everyMs = askedEveryMs(config, status.sources.length);
         const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) }));

@@ -1,8 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
+import { type FeedSource, feedRoutes } from './feed.ts';
+import { describeApi, jsonAnswer, withToken } from './openapi.ts';
+import { requireToken } from './require-token.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
@@ -50,59 +52,91 @@ export interface HttpOptions {
   /** What keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
+  readonly feed: FeedSource;
 }
 
 export interface HttpServer {
   /** Where it listens. */
   readonly url: string;
+  /** All of them, `METHOD /path`. */
+  readonly routes: readonly string[];
   close(): Promise<void>;
 }
 
-/** Serves health, metrics and status. Called by the verb `run`. Rejects where the port is taken. */
+/** Serves health, metrics, status and the feed. Called by the verb `run`. Rejects where the port is taken. */
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
-  const server = Fastify({ logger: false, forceCloseConnections: true });
-  server.setErrorHandler((_error, _request, reply) => {
-    reply.code(503).send({ status: 'unavailable', reason: 'the database does not answer' });
+  const server = Fastify({
+    logger: false,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
+    ajv: { customOptions: { removeAdditional: false } },
   });
+  const routes: string[] = [];
+  server.addHook('onRoute', ({ method, url }) => {
+    routes.push(`${method} ${url}`);
+  });
+  server.setErrorHandler((error: FastifyError, _request, reply) => {
+    const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
+    if (mistake) return reply.code(error.statusCode ?? 400).send({ status: 'bad request', reason: error.message });
+    return reply.code(503).send({ status: 'unavailable', reason: 'the database does not answer' });
+  });
+  await describeApi(server, options.version);
   healthRoutes(server, options);
   const authorized = requireToken(options);
-  server.get('/v1/status', { onRequest: authorized }, async () => ({
-    version: options.version,
-    ...withStates(await options.status(), options),
-  }));
+  server.get(
+    '/v1/status',
+    { onRequest: authorized, schema: { ...withToken, ...about('How far everything is', 'All that is known.') } },
+    async () => ({ version: options.version, ...withStates(await options.status(), options) }),
+  );
+  feedRoutes(server, options.feed, authorized);
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, close: () => server.close() };
+  return { url, routes, close: () => server.close() };
 };
 
+const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
+
 const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
-  server.get('/livez', () => ({ status: 'ok' }));
+  const liveness = about('The process turns', 'It does.');
+  server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
-  server.get('/readyz', async (_request, reply) => {
+  server.get('/readyz', { schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
     const reasons = await unreadyReasons();
     return reply
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
-  server.get('/healthz', async () => {
-    const status = withStates(await options.status(), options);
-    const sources = status.sources.map((source) => ({
-      organization_id: source.organizationId,
-      organization_name: source.organizationName,
-      state: source.state,
-      lag_seconds: source.lagSeconds,
-      gap_seconds: source.gapSeconds,
-      retention_slack_seconds: source.retentionSlackSeconds,
-      failures: source.failures,
-      held_by: source.leaseOwner,
-      ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
-    }));
-    const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
-    const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
-    return { status: worst(status.sources), feed_position: status.position, discovery, sources };
-  });
-  server.get('/metrics', async (_request, reply) =>
+  server.get('/healthz', { schema: about('How each organization is', 'State, lag and gap of each.') }, async () =>
+    healthOf(withStates(await options.status(), options)),
+  );
+  server.get('/metrics', { schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
   );
+};
+
+const metricsAnswer = {
+  summary: 'Metrics for Prometheus',
+  tags: ['health'],
+  response: {
+    200: { description: 'The text format, version 0.0.4.', content: { 'text/plain': { schema: { type: 'string' } } } },
+  },
+};
+
+const healthOf = (status: ReturnType<typeof withStates>) => {
+  const sources = status.sources.map((source) => ({
+    organization_id: source.organizationId,
+    organization_name: source.organizationName,
+    state: source.state,
+    lag_seconds: source.lagSeconds,
+    gap_seconds: source.gapSeconds,
+    retention_slack_seconds: source.retentionSlackSeconds,
+    failures: source.failures,
+    held_by: source.leaseOwner,
+    ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
+  }));
+  const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
+  const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
+  return { status: worst(status.sources), feed_position: status.position, discovery, sources };
 };
 
 /**
@@ -150,23 +184,3 @@ const withStates = (status: ShownStatus, options: HttpOptions) => {
 /** The state that most needs somebody: one word for the whole. */
 const worst = (sources: readonly { readonly state: string }[]): string =>
   ['failing', 'refused', 'behind'].find((state) => sources.some((source) => source.state === state)) ?? 'ok';
-
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
-
-const requireToken = (options: HttpOptions) => {
-  const { feedToken, host } = options;
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    if (feedToken === undefined && isLoopback(host)) return;
-    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (feedToken !== undefined && sameSecret(given, feedToken)) return;
-    const reason =
-      feedToken === undefined ? 'set ORGTRAIL_FEED_TOKEN to open this outside loopback' : 'wants the feed token';
-    await reply.code(401).header('www-authenticate', 'Bearer').send({ status: 'unauthorized', reason });
-  };
-};
-
-/** Hashes first: then both have one length, and the time says nothing about either. */
-const sameSecret = (given: string, expected: string): boolean => {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
-};

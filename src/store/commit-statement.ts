@@ -150,7 +150,8 @@ select (select count(*) from fence)::integer as fence, (select count(*) from pag
   (select count(*) from fresh where defects is not null)::integer as defective,
   (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
     where $8 = 'live' and action_time > '-infinity') as lateness,
-  (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered) as covered`;
+  (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered) as covered,
+  (select pg_notify('orgtrail_feed', max(position)::text) from stored having count(*) > 0) as notified`;
 
 /** The four forms of the statement, by how the page is read and what becomes of the walk. Used by commit-page.ts. */
 export const commitStatements = {

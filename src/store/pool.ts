@@ -22,24 +22,14 @@ const TIMEOUT_MESSAGE = 'Query read timeout';
  * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server).
  */
 export const createPool = (databaseUrl: string, max: number, onIdleError: (error: Error) => void): Pool => {
-  const { connectionString, tls, sslnegotiation } = readDatabaseUrl(databaseUrl);
+  const { tls, ...config } = clientConfig(databaseUrl);
   // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
   class TlsClient extends Client {
     constructor(config?: ClientConfig) {
       super(tls === undefined ? config : { ...config, ssl: tls() });
     }
   }
-  const pool = new Pool({
-    connectionString,
-    ...(sslnegotiation && { sslnegotiation }),
-    Client: TlsClient,
-    max,
-    application_name: 'orgtrail',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
-  });
+  const pool = new Pool({ ...config, Client: TlsClient, max });
   pool.on('error', onIdleError);
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
@@ -47,6 +37,26 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
     if (error?.message === TIMEOUT_MESSAGE) cancelStatement(client);
   });
   return pool;
+};
+
+/** One connection that nobody shares, not yet connected: for LISTEN. */
+export const createClient = (databaseUrl: string): Client => {
+  const { tls, ...config } = clientConfig(databaseUrl);
+  return new Client(tls === undefined ? config : { ...config, ssl: tls() });
+};
+
+const clientConfig = (databaseUrl: string) => {
+  const { connectionString, tls, sslnegotiation } = readDatabaseUrl(databaseUrl);
+  return {
+    connectionString,
+    ...(sslnegotiation && { sslnegotiation }),
+    application_name: 'orgtrail',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+    tls,
+  };
 };
 
 /** Asks the server to end what this client has under way, by a connection of its own. The client itself is closed by now. */

@@ -28,6 +28,7 @@ export const serve = async (
     status: run.app.status,
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
+    feed: run.app.feed,
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');
   return {

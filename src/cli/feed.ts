@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Logger } from 'pino';
+import { openDatabase } from '../app.ts';
+import { loadConfig } from '../config.ts';
+import { type FormatName, formats } from '../domain/formats/formats.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
+import { type Feed, openFeed } from '../feed.ts';
+import { conflictOf, type FeedSource, lastLine } from '../http/feed.ts';
+import { createLogger } from '../log.ts';
+import { requireCurrent } from '../store/migrate.ts';
+import { secretsOf } from './secrets.ts';
+import type { VerbContext } from './verb-context.ts';
+
+/** How long one wait may be: a notification ends it, and where one is lost, this does. */
+const LONGEST_WAIT_MS = 60_000;
+/** With --follow, when the database does not answer. */
+const RETRY_AFTER_MS = 2_000;
+
+const help = `
+For collectors that run a command: one event a line on stdout, in order of position, nothing else. What is printed is
+complete: remember the position of the last line (native, ocsf, ecs, logpush, leef have it) or ask for --last-line, and go
+on with --after. With --feed-id and --check a database that was swapped or restored is refused (exit code 2) instead of
+giving something else.
+
+Examples:
+  $ orgtrail feed --after 0 --limit 1000
+  $ orgtrail feed --follow --format ocsf | collector
+  $ orgtrail feed --after 5000 --last-line --organization 0a1b2c... | tail -1`;
+
+interface Options {
+  readonly after: number;
+  readonly limit?: number;
+  readonly follow?: boolean;
+  readonly format: FormatName;
+  readonly organization?: readonly string[];
+  readonly feedId?: string;
+  readonly check?: string;
+  readonly lastLine?: boolean;
+}
+
+const wholeNumber = (least: number) => (text: string) => {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`It wants a whole number from ${least}.`);
+};
+
+const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
+
+export const feedVerb = (context: VerbContext): Command =>
+  new Command('feed')
+    .description('the events behind a position, one a line, on stdout')
+    .option('--after <position>', 'the last position that you have', wholeNumber(0), 0)
+    .option('--limit <number>', 'stop after so many events', wholeNumber(1))
+    .option('--follow', 'wait for more, until stopped')
+    .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
+    .option('--organization <id>', 'only events of this one; may be given more than once', collect)
+    .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
+    .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
+    .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…}')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+      const database = await openDatabase(config, logger);
+      const feed = openFeed(database.url, logger);
+      try {
+        await requireCurrent(database.pool);
+        await writeFeed(feed, options, context, logger);
+      } finally {
+        await feed.close();
+        await database.close();
+      }
+    });
+
+/** Writes what there is, and with --follow what comes, until it is stopped. */
+const writeFeed = async (feed: Feed, options: Options, context: VerbContext, logger: Logger): Promise<void> => {
+  const { source } = feed;
+  const { signal } = context;
+  const head = await source.head();
+  const state: Progress = {
+    after: options.after,
+    left: options.limit ?? Number.MAX_SAFE_INTEGER,
+    feedId: head.feedId,
+    aborted: once(signal, 'abort'),
+  };
+  await requireSameFeed(source, head, options);
+  for (;;) {
+    try {
+      await writeUpToHead(source, options, state, context);
+      if (options.follow !== true || state.left <= 0 || signal.aborted) break;
+      await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
+    } catch (error) {
+      if (options.follow !== true || error instanceof OrgtrailError) throw error;
+      // What was printed is not printed again.
+      logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; trying again');
+      await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});
+    }
+    if (signal.aborted) break;
+  }
+  if (options.lastLine === true) {
+    const check = await source.checkOf(state.after);
+    context.stdout.write(lastLine({ nextPosition: state.after, feedId: state.feedId, check }));
+  }
+};
+
+/** Where the output is: what is up to `after` has been printed. */
+interface Progress {
+  after: number;
+  left: number;
+  readonly feedId: string;
+  /** A reader that does not read must not hold up a stop. */
+  readonly aborted: Promise<unknown>;
+}
+
+const writeUpToHead = async (
+  source: FeedSource,
+  { organization: organizationIds, format }: Options,
+  state: Progress,
+  { stdout, signal }: VerbContext,
+): Promise<void> => {
+  const head = await source.head();
+  await requireSameFeed(source, head, state);
+  const range = { after: state.after, until: head.position, organizationIds };
+  const until = await source.endOf(range, state.left);
+  for await (const piece of source.pieces(head.feedId, { ...range, until }, format)) {
+    if (signal.aborted) return;
+    await Promise.race([written(stdout, piece.lines), state.aborted]);
+    state.after = piece.until;
+    state.left -= piece.events;
+  }
+};
+
+const requireSameFeed = async (
+  source: FeedSource,
+  head: Awaited<ReturnType<FeedSource['head']>>,
+  presented: Parameters<typeof conflictOf>[2],
+): Promise<void> => {
+  const reason = await conflictOf(source, head, presented);
+  if (reason === undefined) return;
+  throw new OrgtrailError('usage', reason, { hint: 'begin again with --after 0, or go back to the database it is of' });
+};
+
+const written = (stdout: Writable, lines: Buffer): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stdout.write(lines, (error) => (error ? reject(error) : resolve()));
+  });

@@ -1,0 +1,41 @@
+import fastifySwagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import { problemSchema } from './feed-schema.ts';
+
+/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`. */
+export const describeApi = async (server: FastifyInstance, version: string): Promise<void> => {
+  await server.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'orgtrail',
+        version,
+        description: 'Every audit-log entry of every Cloudflare Organization: the feed, health and metrics.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      components: {
+        securitySchemes: {
+          feedToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'ORGTRAIL_FEED_TOKEN; not needed on loopback without one.',
+          },
+        },
+      },
+    },
+  });
+  server.get(
+    '/v1/openapi.json',
+    { schema: { summary: 'This document', tags: ['meta'], response: jsonAnswer('OpenAPI 3.1.') } },
+    () => server.swagger(),
+  );
+};
+
+/** The answers of a route that gives one JSON document, or says that it cannot. */
+export const jsonAnswer = (description: string) => ({
+  200: { description, type: 'object', additionalProperties: true },
+  503: { description: 'Not now, and why.', ...problemSchema, required: ['status'] },
+});
+
+/** What a route says that wants the token. */
+export const withToken = { security: [{ feedToken: [] as string[] }] };

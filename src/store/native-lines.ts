@@ -1,0 +1,140 @@
+import { formatNative } from '../domain/formats/native.ts';
+import type { BinaryRow } from './copy-out.ts';
+import { eventOf, field, positionOf, readInstant, textOf } from './feed-row.ts';
+import { LineBuffer } from './line-buffer.ts';
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const CLOSING_BRACE = 125;
+const COLON = 58;
+const POINT = 46;
+const ZULU = 90;
+const FIRST_CAPACITY_BYTES = 262_144;
+const LARGE_BYTES = 8_388_608;
+/** More than all that is written beside origin, id, defects and entry. */
+const ENVELOPE_BYTES = 256;
+const MAX_CACHED = 10_000;
+
+const ready = (text: string): Uint8Array => new TextEncoder().encode(text);
+const beforePosition = ready('{"position":');
+const beforeActionTime = ready(',"action_time":"');
+const noActionTime = ready(',"action_time":null,"received_at":"');
+const beforeReceivedAt = ready('","received_at":"');
+const noDefects = ready('","defects":null,"raw":');
+
+/**
+ * Writes rows as `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a
+ * defect, a line break, an id with escapes) goes through `formatNative` itself, and a test holds the rest to it.
+ */
+export class NativeLines {
+  private readonly feedId: string;
+  private readonly origins = new Map<string, Uint8Array>();
+  private readonly days = new Map<number, Uint8Array>();
+  private out = new LineBuffer(FIRST_CAPACITY_BYTES);
+
+  constructor(feedId: string) {
+    this.feedId = feedId;
+  }
+
+  /** Appends the line of a row. */
+  add(row: BinaryRow): void {
+    if (isOrdinary(row) && this.addOrdinary(row)) return;
+    this.out.text(`${formatNative(eventOf(row, this.feedId))}\n`);
+  }
+
+  /** All lines since the last `clear`, each with its newline; valid until then. */
+  written(): Buffer {
+    return this.out.written();
+  }
+
+  clear(): void {
+    // A very large entry need not hold its memory for as long as the reader stays.
+    if (this.out.written().length > LARGE_BYTES) this.out = new LineBuffer(FIRST_CAPACITY_BYTES);
+    else this.out.truncate(0);
+  }
+
+  private addOrdinary(row: BinaryRow): boolean {
+    const { out } = this;
+    const { bytes, starts, lengths } = row;
+    const actionTime = readInstant(row, field.actionTime);
+    const receivedAt = readInstant(row, field.receivedAt);
+    if (receivedAt === null) return false;
+    const origin = this.originOf(row);
+    const idBytes = lengths[field.id] ?? 0;
+    const rawBytes = lengths[field.raw] ?? 0;
+    out.reserve(ENVELOPE_BYTES + origin.length + idBytes + rawBytes);
+    const start = out.length;
+    out.ready(beforePosition);
+    out.number(positionOf(row));
+    out.ready(origin);
+    if (!out.quoted(bytes, starts[field.id] ?? 0, idBytes)) {
+      out.truncate(start);
+      return false;
+    }
+    if (actionTime === null) out.ready(noActionTime);
+    else {
+      out.ready(beforeActionTime);
+      this.instant(actionTime);
+      out.ready(beforeReceivedAt);
+    }
+    this.instant(receivedAt);
+    out.ready(noDefects);
+    out.slice(bytes, starts[field.raw] ?? 0, rawBytes);
+    out.byte(CLOSING_BRACE);
+    out.byte(LINE_FEED);
+    return true;
+  }
+
+  /** Feed, source and organization of a row, as JSON: the same for many rows. */
+  private originOf(row: BinaryRow): Uint8Array {
+    const from = row.starts[field.sourceKind] ?? 0;
+    const to = row.starts[field.id] ?? 0;
+    return cached(this.origins, row.bytes.toString('latin1', from - 4, to - 4), () => {
+      const quoted = (index: number) => JSON.stringify(textOf(row, index));
+      return ready(
+        `,"feed_id":${JSON.stringify(this.feedId)},"source_kind":${quoted(field.sourceKind)}` +
+          `,"source_id":${quoted(field.sourceId)},"organization_id":${quoted(field.organizationId)}` +
+          `,"organization_name":${quoted(field.organizationName)},"id":`,
+      );
+    });
+  }
+
+  private instant({ day, microseconds }: { readonly day: number; readonly microseconds: number }): void {
+    const { out } = this;
+    const seconds = Math.floor(microseconds / 1_000_000);
+    const minutes = Math.floor(seconds / 60);
+    const hours = Math.floor(minutes / 60);
+    const fraction = microseconds - seconds * 1_000_000;
+    const hundredths = Math.floor(fraction / 10_000);
+    const rest = fraction - hundredths * 10_000;
+    out.ready(cached(this.days, day, () => ready(new Date(day * 86_400_000).toISOString().slice(0, 11))));
+    out.twoDigits(hours);
+    out.byte(COLON);
+    out.twoDigits(minutes - hours * 60);
+    out.byte(COLON);
+    out.twoDigits(seconds - minutes * 60);
+    out.byte(POINT);
+    out.twoDigits(hundredths);
+    out.twoDigits(Math.floor(rest / 100));
+    out.twoDigits(rest % 100);
+    out.byte(ZULU);
+  }
+}
+
+const isOrdinary = ({ bytes, starts, lengths }: BinaryRow): boolean => {
+  const from = starts[field.raw] ?? 0;
+  // The entry is the last field: both searches end with it.
+  return (
+    lengths[field.defects] === -1 && bytes.indexOf(LINE_FEED, from) < 0 && bytes.indexOf(CARRIAGE_RETURN, from) < 0
+  );
+};
+
+const cached = <K>(cache: Map<K, Uint8Array>, key: K, make: () => Uint8Array): Uint8Array => {
+  let value = cache.get(key);
+  if (value === undefined) {
+    value = make();
+    if (cache.size === MAX_CACHED) cache.clear();
+    cache.set(key, value);
+  }
+  return value;
+};

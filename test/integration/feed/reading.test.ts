@@ -1,0 +1,184 @@
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatNative } from '../../../src/domain/formats/native.ts';
+import { type Feed, openFeed } from '../../../src/feed.ts';
+import {
+  eachFeedRow,
+  positionOfNth,
+  readFeedEvents,
+  readFeedHead,
+  readPositionCheck,
+} from '../../../src/store/feed.ts';
+import { eventOf } from '../../../src/store/feed-row.ts';
+import { NativeLines } from '../../../src/store/native-lines.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
+import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/store-fixture.ts';
+
+const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
+const PLAIN = 40;
+const no = { maxEvents: 1_000_000, maxBytes: 1_000_000_000 };
+
+let database: TestDatabase;
+let feed: Feed;
+let end = 0;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const { pool } = database;
+  await addSources(pool, ['plain', 'defective', 'odd', 'large']);
+  await pool.query('update organizations set name = $1 where id = $2', [ODD_NAME, 'odd']);
+  await pool.query("update organizations set name = null where id = 'large'");
+  const lease = { plain: await takeLease(pool, 'plain'), defective: await takeLease(pool, 'defective') };
+  await commit(
+    pool,
+    lease.plain,
+    Array.from({ length: PLAIN }, (_, n) => entryText(`p-${n}`, T0 + n * 86_400_000)),
+  );
+  await commit(
+    pool,
+    lease.defective,
+    [...unnamedEntries, ...unholdableEntries, ...strangeEntries].map(({ text }) => text),
+  );
+  await commit(pool, await takeLease(pool, 'odd'), [
+    entryText('line-break').replace('{', '{\n'),
+    entryText('carriage-return').replace('{', '{\r'),
+    entryText('id "with" \\ escapes'),
+    entryText('ид-и-ещё-多字节-😀'),
+    entryText('early').replace(/"time":"[^"]*"/, '"time":"0999-12-31T23:59:59.999999Z"'),
+    entryText('last year').replace(/"time":"[^"]*"/, '"time":"9999-12-31T23:59:59.999Z"'),
+    entryText('microseconds').replace(/"time":"[^"]*"/, '"time":"2026-01-10T08:00:00.000001Z"'),
+    entryText('leap day').replace(/"time":"[^"]*"/, '"time":"2024-02-29T00:00:00-11:30"'),
+  ]);
+  const bulk = { blob: 'x'.repeat(300_000) };
+  await commit(pool, await takeLease(pool, 'large'), [
+    ...Array.from({ length: 8 }, (_, n) => entryText(`l-${n}`, T0, bulk)),
+    entryText('l-single', T0, { blob: 'y'.repeat(3_000_000) }),
+    entryText('l-last'),
+  ]);
+  end = (await readFeedHead(pool)).position;
+  feed = openFeed(database.url, pino({ level: 'silent' }));
+});
+afterAll(async () => {
+  await feed?.close();
+  await database?.close();
+});
+
+const all = () => ({ after: 0, until: end, organizationIds: undefined });
+
+const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: 'native' | 'ecs' = 'native') => {
+  const pieces: { until: number; events: number; text: string }[] = [];
+  for await (const { until, events, lines } of feed.source.pieces('feed', range, format)) {
+    pieces.push({ until, events, text: lines.toString('utf8') });
+  }
+  const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));
+  return { pieces, lines };
+};
+
+describe('an event as it is read', () => {
+  test('is what is stored: position, organization, times to the microsecond, the text to the byte, defects', async () => {
+    const { list, until } = await readFeedEvents(database.pool, 'feed', all(), no);
+    expect(until).toBe(end);
+    const { rows } = await database.pool.query(
+      `select e.position::float8 as position, 'feed' as "feedId", source_kind as "sourceKind", source_id as "sourceId",
+         organization_id as "organizationId", o.name as "organizationName", e.id, e.raw::text as "rawText", defects,
+         case when action_time > '-infinity' then to_char(action_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end as "actionTime",
+         to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "receivedAt"
+       from audit_events e join organizations o on o.id = e.organization_id order by 1`,
+    );
+    expect(list).toEqual(rows);
+    expect(list.length).toBe(end);
+    expect(list.some(({ defects }) => defects !== null)).toBe(true);
+    expect(list.some(({ actionTime }) => actionTime === null)).toBe(true);
+    expect(list.filter(({ organizationId }) => organizationId === 'odd')[0]?.organizationName).toBe(ODD_NAME);
+  });
+
+  test('is written as the format native writes it, to the byte, whatever is in it', async () => {
+    const native = new NativeLines('feed "1"');
+    const expected: string[] = [];
+    await eachFeedRow(database.pool, all(), no, (row) => {
+      expected.push(`${formatNative(eventOf(row, 'feed "1"'))}\n`);
+      native.add(row);
+    });
+    expect(expected.length).toBe(end);
+    expect(native.written().toString('utf8')).toBe(expected.join(''));
+    for (const line of expected) expect(() => JSON.parse(line)).not.toThrow();
+  });
+
+  test('of a time that RFC 3339 cannot say has none', async () => {
+    const { pool } = database;
+    await pool.query('begin');
+    try {
+      await pool.query("update audit_events set action_time = '20000-01-01' where id = 'last year'");
+      const { list } = await readFeedEvents(pool, 'feed', all(), no);
+      const times = list.filter(({ id }) => id === 'last year').map(({ actionTime }) => actionTime);
+      expect(times).toEqual([null]);
+    } finally {
+      await pool.query("update audit_events set action_time = '9999-12-31T23:59:59.999Z' where id = 'last year'");
+      await pool.query('commit');
+    }
+  });
+});
+
+describe('pieces of a range', () => {
+  test('have every event once, in order, and no piece more than about two megabytes, but for a single large event', async () => {
+    const { pieces, lines } = await linesOf(all());
+    expect(lines.map((line) => JSON.parse(line).position)).toEqual(Array.from({ length: end }, (_, n) => n + 1));
+    expect(pieces.map(({ events }) => events).reduce((a, b) => a + b)).toBe(end);
+    expect(pieces.at(-1)?.until).toBe(end);
+    expect(pieces.length).toBeGreaterThan(3);
+    for (const { text, events } of pieces) expect(text.length < 2_200_000 || events === 1).toBe(true);
+  });
+
+  test('in another format are the same events', async () => {
+    const { pieces, lines } = await linesOf(all(), 'ecs');
+    expect(lines.length).toBe(end);
+    expect(pieces.at(-1)?.until).toBe(end);
+  });
+
+  test('with a filter have only the events of these organizations, and end where the range ends', async () => {
+    const { pieces, lines } = await linesOf({ ...all(), organizationIds: ['odd', "x' or true --"] });
+    expect(lines.map((line) => JSON.parse(line).organization_id)).toEqual(Array.from({ length: 8 }, () => 'odd'));
+    expect(pieces.at(-1)?.until).toBe(end);
+    expect((await linesOf({ ...all(), organizationIds: ['nobody'] })).lines).toEqual([]);
+  });
+
+  test('of nothing are none', async () => {
+    expect((await linesOf({ after: end, until: end, organizationIds: undefined })).pieces).toEqual([]);
+  });
+});
+
+describe('the end of so many events', () => {
+  test('is arithmetic without a filter, and counted with one', async () => {
+    const { pool } = database;
+    expect(await positionOfNth(pool, all(), 7)).toBe(7);
+    expect(await positionOfNth(pool, all(), 10_000)).toBe(end);
+    expect(await positionOfNth(pool, { ...all(), after: 3 }, Number.MAX_SAFE_INTEGER)).toBe(end);
+    const odd = { ...all(), organizationIds: ['odd'] };
+    const { lines } = await linesOf(odd);
+    expect(await positionOfNth(pool, odd, 3)).toBe(JSON.parse(lines[2] ?? '').position);
+    expect(await positionOfNth(pool, odd, 8)).toBe(JSON.parse(lines[7] ?? '').position);
+    expect(await positionOfNth(pool, odd, 9)).toBe(end);
+    const after = JSON.parse(lines[2] ?? '').position;
+    expect(await positionOfNth(pool, { ...odd, after }, 1)).toBe(JSON.parse(lines[3] ?? '').position);
+  });
+});
+
+describe('the check of a position', () => {
+  test('is the same as long as the event is, another for another event, and none where there is none', async () => {
+    const { pool } = database;
+    const check = await readPositionCheck(pool, 5);
+    expect(check).toMatch(/^[0-9a-f]{16}$/);
+    expect(await readPositionCheck(pool, 5)).toBe(check);
+    expect(await readPositionCheck(pool, 6)).not.toBe(check);
+    expect(await readPositionCheck(pool, 0)).toBeUndefined();
+  });
+});
+
+test('a page that is read while it is written is not seen in part', async () => {
+  const { pool } = database;
+  const { position } = await readFeedHead(pool);
+  await commit(pool, await takeLease(pool, 'plain'), pageOf([entryText('later-1'), entryText('later-2')]));
+  const { list } = await readFeedEvents(pool, 'feed', { ...all(), after: position, until: position + 5 }, no);
+  expect(list.map(({ id }) => id)).toEqual(['later-1', 'later-2']);
+});

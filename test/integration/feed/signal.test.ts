@@ -1,0 +1,131 @@
+import { Client } from 'pg';
+import { describe, expect, test } from 'vitest';
+import { readFeedHead } from '../../../src/store/feed.ts';
+import { createFeedSignal } from '../../../src/store/feed-signal.ts';
+import { createClient } from '../../../src/store/pool.ts';
+import { createTestDatabase } from '../../support/database.ts';
+import { commit, entryText, newSource } from '../../support/store-fixture.ts';
+import { until } from '../../support/until.ts';
+
+const LONG_MS = 50_000;
+const never = new AbortController().signal;
+
+const open = async (clientOf: (url: string) => Client = createClient) => {
+  const database = await createTestDatabase();
+  const fallbacks: string[] = [];
+  let looks = 0;
+  const signal = createFeedSignal({
+    createClient: () => clientOf(database.url),
+    pool: database.pool,
+    headPosition: async () => {
+      looks += 1;
+      return (await readFeedHead(database.pool)).position;
+    },
+    onFallback: (reason) => fallbacks.push(reason),
+  });
+  const lease = await newSource(database.pool, 'a');
+  let current = lease;
+  return {
+    ...{ database, signal, fallbacks },
+    looks: () => looks,
+    store: async (id: string) => {
+      const result = await commit(database.pool, current, [entryText(id)]);
+      if (result.kind === 'committed') current = result.lease;
+    },
+    listeners: async () => {
+      const { rows } = await database.pool.query<{ pid: number }>(
+        "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()",
+      );
+      return rows.map(({ pid }) => pid);
+    },
+    [Symbol.asyncDispose]: async () => {
+      signal.close();
+      await database.close();
+    },
+  };
+};
+
+describe.concurrent('waiting for news', () => {
+  test('ends with the commit that has some, for all who wait for it, without asking the database again and again', async () => {
+    await using world = await open();
+    const waits = [0, 0, 0].map((position) => world.signal.waitBeyond(position, LONG_MS, never));
+    const patient = new AbortController();
+    let later = false;
+    const further = world.signal.waitBeyond(1, LONG_MS, patient.signal).then(() => {
+      later = true;
+    });
+    await until('it listens', async () => (await world.listeners()).length === 1);
+    await world.store('one');
+    await Promise.all(waits);
+    expect(later).toBe(false);
+    expect(world.looks()).toBeLessThanOrEqual(1);
+    patient.abort();
+    await further;
+    expect(world.fallbacks).toEqual([]);
+  });
+
+  test('a page without anything new wakes nobody', async () => {
+    await using world = await open();
+    await world.store('one');
+    const wait = new AbortController();
+    let woken = false;
+    const waiting = world.signal.waitBeyond(1, LONG_MS, wait.signal).then(() => {
+      woken = true;
+    });
+    await until('it listens', async () => (await world.listeners()).length === 1);
+    await world.store('one');
+    await world.signal.waitBeyond(1, 300, never);
+    expect(woken).toBe(false);
+    // The one after it began to listen.
+    expect(world.looks()).toBeLessThanOrEqual(1);
+    wait.abort();
+    await waiting;
+  });
+
+  test('ends at its time-out, on abort, and when it is closed', async () => {
+    await using world = await open();
+    await world.signal.waitBeyond(0, 20, never);
+    await world.signal.waitBeyond(0, LONG_MS, AbortSignal.abort());
+    const waiting = world.signal.waitBeyond(0, LONG_MS, never);
+    world.signal.close();
+    await waiting;
+    await world.signal.waitBeyond(0, LONG_MS, never);
+  });
+
+  test('what was committed before anybody listened is seen', async () => {
+    await using world = await open();
+    await world.store('one');
+    await world.signal.waitBeyond(0, LONG_MS, never);
+  });
+
+  test('a listener that was cut off: looking every second until it listens again', async () => {
+    await using world = await open();
+    const first = world.signal.waitBeyond(0, LONG_MS, never);
+    await until('it listens', async () => (await world.listeners()).length === 1);
+    const [pid] = await world.listeners();
+    await world.database.pool.query('select pg_terminate_backend($1)', [pid]);
+    await until('it fell back', async () => world.fallbacks.length === 1);
+    await world.store('one');
+    await first;
+    expect(world.fallbacks.length).toBe(1);
+  });
+
+  test('where notifications do not arrive, as behind a pooler, it looks every second, and says so once', async () => {
+    // Listens in another database: to this one it is as deaf as behind a pooler.
+    const elsewhere = await createTestDatabase({ empty: true });
+    await using world = await open(() => createClient(elsewhere.url));
+    const waiting = world.signal.waitBeyond(0, LONG_MS, never);
+    await until('it fell back', async () => world.fallbacks.length === 1);
+    await world.store('one');
+    await waiting;
+    expect(world.fallbacks).toEqual(['notifications do not arrive, as behind a pooler']);
+    world.signal.close();
+    await elsewhere.close();
+  });
+
+  test('a database that does not answer at all ends no wait early and rejects nothing', async () => {
+    await using world = await open(() => new Client({ host: '127.0.0.1', port: 1 }));
+    await world.signal.waitBeyond(0, 1_500, never);
+    expect(world.fallbacks.length).toBe(1);
+  });
+});
