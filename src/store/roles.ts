@@ -15,6 +15,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   feed_head: 'select, update (position)',
   api_budget: 'select, insert, update',
   discovery: 'select, update',
+  sinks: 'select, insert, update',
+  sink_dead_letters: 'select, insert, delete',
   'drizzle.__drizzle_migrations': 'select',
 };
 
