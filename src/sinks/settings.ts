@@ -6,6 +6,8 @@ import { formats } from '../domain/formats/formats.ts';
 
 const formatName = z.enum(Object.keys(formats) as [keyof typeof formats]);
 const secret = z.string().trim().min(1);
+/** One that is sent in a header as it is. The message shows none of it. */
+const headerSecret = secret.regex(/^[\x21-\x7e]+$/, 'wants printable ASCII without spaces');
 
 const durationMs = (fallback: string) =>
   z
@@ -36,7 +38,9 @@ const common = {
   timeout: durationMs('30s'),
 };
 
-const http = { url: urlOf('https:', 'http:'), ca_file: z.string().optional() };
+/** Of a receiver whose paths the sink knows. */
+const baseUrl = urlOf('https:', 'http:').refine((text) => !/[?#]/.test(text), 'wants a URL without query and fragment');
+const http = { url: baseUrl, ca_file: z.string().optional(), gzip: z.boolean().default(true) };
 
 const syslog = z.strictObject({
   type: z.literal('syslog'),
@@ -71,34 +75,55 @@ const splunkHec = z.strictObject({
   type: z.literal('splunk_hec'),
   ...common,
   ...http,
-  token: secret,
+  token: headerSecret,
   format: formatName.default('native'),
-  index: z.string().optional(),
-  source: z.string().default('orgtrail'),
-  sourcetype: z.string().optional(),
-  /** Whether the token wants indexer acknowledgement. */
+  /** These are the token's own where they are left out. */
+  index: z.string().min(1).optional(),
+  host: z.string().min(1).optional(),
+  source: z.string().min(1).default('orgtrail'),
+  sourcetype: z.string().min(1).optional(),
+  /** Whether the token has indexer acknowledgement: delivered is then what is indexed. */
   ack: z.boolean().default(false),
+  /** For so long after a delivery its acknowledgement is asked for. */
+  ack_timeout: durationMs('5m'),
 });
 
-const elasticsearch = z.strictObject({
+const elasticsearchSettings = z.strictObject({
   type: z.literal('elasticsearch'),
   ...common,
   ...http,
   /** Index or data stream. */
   index: z.string().regex(/^[^A-Z\s\\/*?"<>|,#:_+-][^A-Z\s\\/*?"<>|,#:]*$/, 'is no name of an index'),
   format: z.enum(['ecs', 'native', 'ocsf', 'logpush']).default('ecs'),
-  username: z.string().optional(),
+  username: z
+    .string()
+    .regex(/^[^:]+$/, 'wants a name without a colon')
+    .optional(),
   password: secret.optional(),
-  api_key: secret.optional(),
+  /** In the form that `encoded` has: base64 of id and key. */
+  api_key: headerSecret.optional(),
 });
+const elasticsearch = elasticsearchSettings
+  .refine(
+    (sink) => (sink.username === undefined) === (sink.password === undefined),
+    'wants username and password together',
+  )
+  .refine((sink) => sink.username === undefined || sink.api_key === undefined, 'wants api_key or password, not both');
+
+const isWebhookSecret = (text: string): boolean => {
+  const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(text)?.[1];
+  const { length } = Buffer.from(base64 ?? '', 'base64');
+  return length >= 24 && length <= 64;
+};
 
 const webhook = z.strictObject({
   type: z.literal('webhook'),
   ...common,
-  ...http,
+  url: urlOf('https:', 'http:'),
+  ca_file: z.string().optional(),
   format: formatName.default('native'),
   /** Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. */
-  secret: z.string().regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'wants whsec_ and base64 of 24 to 64 bytes'),
+  secret: z.string().trim().refine(isWebhookSecret, 'wants whsec_ and base64 of 24 to 64 bytes'),
 });
 
 const file = z.strictObject({
