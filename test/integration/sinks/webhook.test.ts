@@ -2,8 +2,6 @@ import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Sink } from '../../../src/domain/delivery.ts';
 import type { FormatName } from '../../../src/domain/formats/formats.ts';
-import { sinkSettings } from '../../../src/sinks/settings.ts';
-import { createWebhookSink } from '../../../src/sinks/webhook.ts';
 import type { HttpReceiver } from '../../support/http-receiver.ts';
 import { startWebhookReceiver } from '../../support/http-receivers.ts';
 import {
@@ -13,9 +11,10 @@ import {
   deliverThroughFaults,
   expectComplete,
 } from '../../support/http-sink-checks.ts';
+import { credentials, httpSinks } from '../../support/http-sinks.ts';
 import { hostileEvents, ordinaryEvents } from '../../support/outgoing-events.ts';
 
-const secret = `whsec_${Buffer.alloc(32, 'orgtrail').toString('base64')}`;
+const { webhookSecret: secret } = credentials;
 const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]();
@@ -27,16 +26,8 @@ const receive = async (options = {}): Promise<HttpReceiver> => {
   return receiver;
 };
 
-const sinkTo = (receiver: Pick<HttpReceiver, 'url' | 'caFile'>, more: object = {}): Sink => {
-  const settings = sinkSettings.parse({
-    type: 'webhook',
-    url: `${receiver.url}/hooks/orgtrail?code=query-credential`,
-    secret,
-    ...(receiver.caFile !== undefined && { ca_file: receiver.caFile }),
-    ...more,
-  });
-  if (settings.type !== 'webhook') throw new Error('another sink');
-  const sink = createWebhookSink(settings);
+const sinkTo = (receiver: HttpReceiver, more: object = {}): Sink => {
+  const sink = httpSinks.webhook(receiver, more);
   opened.push({ [Symbol.asyncDispose]: () => sink.close() });
   return sink;
 };
