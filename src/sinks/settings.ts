@@ -88,7 +88,7 @@ const splunkHec = z.strictObject({
   ack_timeout: durationMs('5m'),
 });
 
-const elasticsearchSettings = z.strictObject({
+const elasticsearch = z.strictObject({
   type: z.literal('elasticsearch'),
   ...common,
   ...http,
@@ -103,12 +103,6 @@ const elasticsearchSettings = z.strictObject({
   /** In the form that `encoded` has: base64 of id and key. */
   api_key: headerSecret.optional(),
 });
-const elasticsearch = elasticsearchSettings
-  .refine(
-    (sink) => (sink.username === undefined) === (sink.password === undefined),
-    'wants username and password together',
-  )
-  .refine((sink) => sink.username === undefined || sink.api_key === undefined, 'wants api_key or password, not both');
 
 const isWebhookSecret = (text: string): boolean => {
   const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(text)?.[1];

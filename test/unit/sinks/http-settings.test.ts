@@ -51,9 +51,7 @@ describe('settings of the sinks over HTTP', () => {
     [{ ...base.elasticsearch, index: 'Upper' }, /^index: /],
     [{ ...base.elasticsearch, index: 'a/b' }, /^index: /],
     [{ ...base.elasticsearch, format: 'cef' }, /^format: /],
-    [{ ...base.elasticsearch, username: 'u' }, /username and password together/],
     [{ ...base.elasticsearch, username: 'a:b', password: 'p' }, /^username: /],
-    [{ ...base.elasticsearch, username: 'u', password: 'p', api_key: 'k' }, /not both/],
   ])('faulty %#', (settings, fault) => {
     const faults = faultsOf(settings);
     expect(faults).toEqual([expect.stringMatching(fault)]);
