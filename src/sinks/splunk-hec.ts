@@ -65,9 +65,7 @@ const channelOf = ({ url, index, source }: SettingsOf<'splunk_hec'>): string => 
   const hex = createHash('sha256')
     .update(JSON.stringify(['orgtrail', url, index, source]))
     .digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
-    '-',
-  );
+  return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, '$1-$2-8$3-8$4-$5');
 };
 
 /** Before anything is sent: without acknowledgement every attempt would fail, and leave the events once more. */

@@ -31,7 +31,7 @@ export const startWebhookReceiver = async (options: ReceiverOptions = {}): Promi
         text: eventText(members.get('event') ?? ''),
       });
     }
-    return { status: 204 };
+    return { status: 200, body: 'ok' };
   };
   return await startHttpReceiver({ handle, received: () => events }, options);
 };

