@@ -107,6 +107,30 @@ create table organizations (
   last_seen_at timestamp with time zone not null default clock_timestamp()
 );
 
+create table sink_dead_letters (
+  sink text collate "C" not null,
+  "position" bigint not null,
+  reason text not null,
+  refused_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table sinks (
+  name text collate "C" not null,
+  kind text not null,
+  "position" bigint not null,
+  batch_until bigint,
+  lease_owner text,
+  lease_epoch bigint not null default 0,
+  lease_until timestamp with time zone,
+  failures integer not null default 0,
+  next_attempt_at timestamp with time zone,
+  delivered bigint not null default 0,
+  last_attempt_at timestamp with time zone,
+  last_success_at timestamp with time zone,
+  last_error text,
+  created_at timestamp with time zone not null default clock_timestamp()
+);
+
 create table sources (
   kind text collate "C" not null,
   id text collate "C" not null,
@@ -164,6 +188,9 @@ alter table organization_changes add constraint organization_changes_change_chec
 alter table organization_changes add constraint organization_changes_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_state_check CHECK ((state = ANY (ARRAY['active'::text, 'refused'::text, 'gone'::text])));
+alter table sink_dead_letters add constraint sink_dead_letters_pkey PRIMARY KEY (sink, "position");
+alter table sink_dead_letters add constraint sink_dead_letters_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
+alter table sinks add constraint sinks_pkey PRIMARY KEY (name);
 alter table sources add constraint sources_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id);
 alter table sources add constraint sources_pkey PRIMARY KEY (kind, id);
 alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['live'::text, 'settle'::text, 'backfill'::text])));
@@ -935,6 +962,11 @@ comment on table organization_changes is 'What became of organizations, as orgtr
 comment on table organizations is 'Every organization that the credential has reached, with the metadata of its last listing.';
 comment on column organizations.listed_under is 'The parent under which it was found, where the listing itself does not show it.';
 comment on column organizations.missed_listings is 'Complete listings in a row that did not name it; gone from the second on.';
+comment on table sink_dead_letters is 'Events that a sink refuses for good, and why. The event itself is in audit_events, by its position.';
+comment on table sinks is 'Where events are pushed to, one row per sink of ORGTRAIL_SINKS, and how far each is.';
+comment on column sinks."position" is 'All events up to here are delivered or in sink_dead_letters. May be set back: orgtrail sink replay.';
+comment on column sinks.batch_until is 'The last position of the delivery under way: after a restart the same events go out under the same key.';
+comment on column sinks.lease_owner is 'The replica that delivers, while lease_until is to come; lease_epoch counts such leases.';
 comment on table sources is 'One row per log that is pulled; also the lease that lets one replica at a time walk it.';
 comment on column sources.filter_hash is 'Names the filter set in force; coverage read under another one does not count.';
 comment on column sources.wanted_since is 'The horizon at the last planning: nothing older is wanted.';

@@ -17,6 +17,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   discovery: 'select, update',
   // Whoever holds the collector's account must not silence the detection of its own misuse.
   collector_tokens: 'select',
+  sinks: 'select, insert, update',
+  sink_dead_letters: 'select, insert, delete',
   'drizzle.__drizzle_migrations': 'select',
 };
 
