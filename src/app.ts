@@ -18,6 +18,7 @@ import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/
 import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
 import { migrateDatabase } from './store/migrate.ts';
 import { createPool, requireReachable } from './store/pool.ts';
+import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { createSyncStore } from './sync-store.ts';
@@ -102,9 +103,13 @@ const raceAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): 
 
 export interface App {
   readonly database: Database;
+  /** Names this process in leases. */
+  readonly owner: string;
   readonly sync: SyncContext;
   readonly metricsSource: MetricsSource;
   status(): Promise<Status>;
+  /** How the configured sinks stand. */
+  sinks(): Promise<readonly SinkStatus[]>;
   /** Closes everything, the database last. */
   close(): Promise<void>;
 }
@@ -143,8 +148,11 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { leaseMs, organizationIds } = config;
   const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
   const status = () => readStatus(pool, config.organizationIds);
+  const sinkNames = config.sinks.map(({ name }) => name);
+  const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
   return {
     database,
+    owner,
     sync: {
       api,
       store,
@@ -163,12 +171,12 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       random: Math.random,
     },
     metricsSource: {
-      status,
+      ...{ status, sinks },
       organizationCounts: () => countOrganizations(pool),
       budgetAvailable: budget.available,
       blockedSeconds: budget.blockedSeconds,
     },
-    status,
+    ...{ status, sinks },
     close: async () => {
       await closeApi();
       await database.close();
