@@ -9,6 +9,7 @@ import { demoVerb } from './demo.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
 import { simulateVerb } from './simulate.ts';
+import { sinkVerb } from './sink.ts';
 import { statusVerb } from './status.ts';
 import { syncVerb } from './sync.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -41,6 +42,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     syncVerb(context, report),
     checkVerb(context, report),
     statusVerb(context),
+    sinkVerb(context),
     backfillVerb(context, report),
     verifyVerb(context, report),
     migrateVerb(context),
@@ -48,7 +50,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     demoVerb(context, report),
   ];
   for (const verb of verbs) program.addCommand(verb);
-  for (const command of [program, ...verbs]) {
+  for (const command of [program, ...verbs, ...verbs.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
     command.configureOutput({
       writeOut: (text) => context.stdout.write(text),

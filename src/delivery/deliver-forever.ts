@@ -9,6 +9,8 @@ import type { DeliveryContext, DeliveryResult, FeedPart, Route, SinkTurn } from 
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** Where another replica delivers: how soon its end is noticed. */
 const LONGEST_WAIT_MS = 5_000;
+/** Where there is no news: how soon a replay is noticed. */
+const LONGEST_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
 const LONGEST_REASON = 500;
 
@@ -82,10 +84,12 @@ const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<
     requireHeld(await context.store.skip(turn, part.scannedTo));
     return { ...turn, position: part.scannedTo, batchUntil: undefined };
   }
-  const over = AbortSignal.any([stop.asked, kept.lost]);
+  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(LONGEST_IDLE_MS)]);
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;
   });
+  // A replay ends the turn: it is noticed here, where no delivery would.
+  if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
   return turn;
 };
 
@@ -107,14 +111,21 @@ const deliver = async (
 };
 
 /** What a sink makes of it. Throws LeaseLostError where the lease has gone meanwhile. */
-const attempt = async ({ context, route, stop }: Courier, delivery: Delivery, kept: KeptLease) => {
+const attempt = async (
+  { context, route, stop }: Courier,
+  delivery: Delivery,
+  kept: KeptLease,
+): Promise<DeliveryOutcome> => {
   const signal = AbortSignal.any([stop.hard, kept.lost]);
+  let outcome: DeliveryOutcome;
   try {
-    return withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
+    outcome = withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
   } catch (error) {
-    kept.throwIfLost();
-    return { kind: 'failed', reason: plainReason(context, reasonOf(error)) } as const;
+    outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
+  // That it failed then says nothing of the sink. What was delivered may be recorded, unless another one has begun.
+  if (outcome.kind === 'failed') kept.throwIfLost();
+  return outcome;
 };
 
 /** Reasons are what others say: they are shown and stored short, and without what is secret. Each event is refused once. */

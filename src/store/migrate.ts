@@ -91,6 +91,16 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
+/** For verbs that read what is there and change no schema. Throws OrgtrailError where it is not that of this version. */
+export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
+  const schema = await readSchemaState(pool);
+  refuseNewer(schema);
+  if (schema.state === 'current') return;
+  throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, {
+    hint: 'run `orgtrail migrate` or start the daemon',
+  });
+};
+
 const refuseUnsupportedServer = async (client: PoolClient): Promise<void> => {
   const { rows } = await client.query<{ version: number; name: string }>(
     "select current_setting('server_version_num')::integer as version, current_setting('server_version') as name",
