@@ -21,7 +21,8 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
-    result[name] = readSecretFile(file, `${name}_FILE`, faults) ?? '';
+    const secret = readSecretFile(file, `${name}_FILE`, faults);
+    if (secret !== undefined) result[name] = secret;
   }
   return result;
 };

@@ -58,7 +58,10 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
   const parsed = sinkSettings.safeParse(values);
   if (!parsed.success) {
     const named = (key: PropertyKey) => (fromFile.has(String(key)) ? `${String(key)}_file` : String(key));
-    for (const issue of parsed.error.issues) faults.push(...describe(path, issue, named));
+    for (const issue of parsed.error.issues) {
+      const isSaid = fromFile.has(String(issue.path[0])) && values[String(issue.path[0])] === undefined;
+      if (!isSaid) faults.push(...describe(path, issue, named, isMissing(values, issue.path)));
+    }
     return undefined;
   }
   faults.push(...contradictions(parsed.data).map((fault) => `${path}${fault}`));
@@ -76,14 +79,23 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
     if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: keep one`);
     fromFile.add(key);
     if (typeof file !== 'string') faults.push(`${path}.${key}_file wants the path of a file`);
-    // A fault of the file is the only one that is shown of it.
+    // Undefined where the file has a fault, which is then the only one that is shown.
     values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
   }
   return { values, fromFile };
 };
 
+const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
+  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
+  undefined;
+
 /** A fault as the other settings have them: where, and what is wanted there. Says nothing of what was found. */
-const describe = (path: string, issue: z.core.$ZodIssue, named: (key: PropertyKey) => string): string[] => {
+const describe = (
+  path: string,
+  issue: z.core.$ZodIssue,
+  named: (key: PropertyKey) => string,
+  missing: boolean,
+): string[] => {
   const at = [path, ...issue.path.map(named)].join('.');
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -93,7 +105,7 @@ const describe = (path: string, issue: z.core.$ZodIssue, named: (key: PropertyKe
     case 'invalid_value':
       return [`${at} wants one of ${issue.values.map(String).join(', ')}`];
     case 'invalid_type':
-      return [issue.input === undefined ? `${at} is missing` : `${at} wants ${article(issue.expected)}`];
+      return [missing ? `${at} is missing` : `${at} wants ${article(issue.expected)}`];
     case 'too_small':
       return [
         issue.origin === 'string' || issue.origin === 'array'
