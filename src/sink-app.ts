@@ -4,25 +4,15 @@ import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
 import { type DeliveryStop, deliverForever } from './delivery/deliver-forever.ts';
-import type { DeliveryContext, DeliveryObserver, DeliveryStore, Route } from './delivery/ports.ts';
+import type { DeliveryContext, DeliveryObserver, Route } from './delivery/ports.ts';
+import { createDeliveryStore } from './delivery-store.ts';
 import { logDelivery } from './log-delivery.ts';
 import type { Metrics } from './metrics.ts';
-import { isDeadOwner } from './process-identity.ts';
 import { redactorOf } from './sink-config.ts';
 import { createSink } from './sinks/create-sink.ts';
-import { readFeedEvents, readFeedHead } from './store/feed-events.ts';
+import { readFeedHead } from './store/feed-events.ts';
 import { createPool } from './store/pool.ts';
-import {
-  beginDelivery,
-  claimSink,
-  failDelivery,
-  finishDelivery,
-  registerSinks,
-  releaseDeadSinks,
-  releaseSink,
-  renewSink,
-  skipEvents,
-} from './store/sinks.ts';
+import { registerSinks } from './store/sinks.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
 const MOST_CONNECTIONS = 6;
@@ -79,25 +69,6 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     },
   };
 };
-
-/** Joins the statements of the store to the port that delivery declares. */
-const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number): DeliveryStore => ({
-  claim: async (name) => {
-    const claimed = await claimSink(pool, name, owner, leaseMs);
-    if ('epoch' in claimed) return claimed;
-    const { heldBy, restMs } = claimed;
-    if (heldBy === undefined || !isDeadOwner(heldBy, owner)) return { waitMs: restMs };
-    await releaseDeadSinks(pool, heldBy);
-    return { waitMs: restMs ?? 0 };
-  },
-  renew: (turn) => renewSink(pool, turn, leaseMs),
-  read: (range) => readFeedEvents(pool, range),
-  begin: (turn, until) => beginDelivery(pool, turn, until, leaseMs),
-  finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
-  skip: (turn, until) => skipEvents(pool, turn, until, leaseMs),
-  fail: (turn, failure) => failDelivery(pool, turn, failure),
-  release: (turn) => releaseSink(pool, turn),
-});
 
 /** Looks once a second. */
 const waitForNews = async (pool: Pool, after: number, signal: AbortSignal): Promise<void> => {

@@ -9,6 +9,7 @@ import type { DeliveryContext, DeliveryResult, FeedPart, Route, SinkTurn } from 
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** Where another replica delivers: how soon its end is noticed. */
 const LONGEST_WAIT_MS = 5_000;
+const SHORTEST_WAIT_MS = 20;
 /** Where there is no news: how soon a replay is noticed. */
 const LONGEST_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
@@ -34,7 +35,7 @@ export const deliverForever = async (context: DeliveryContext, route: Route, sto
       const takenAtMs = time.nowMs();
       const claimed = await context.store.claim(route.name);
       if ('epoch' in claimed) await takeTurn(courier, claimed, takenAtMs);
-      else await pause(Math.min(LONGEST_WAIT_MS, claimed.waitMs ?? context.leaseMs / 3));
+      else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
     } catch (error) {
       if (stop.asked.aborted) return;
       observer.interrupted?.({ sink: route.name, error });
@@ -42,6 +43,8 @@ export const deliverForever = async (context: DeliveryContext, route: Route, sto
     }
   }
 };
+
+const waitMs = (ms: number): number => Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms));
 
 /** The one who goes to a sink, and what it remembers from one turn to the next. */
 interface Courier {
@@ -119,6 +122,7 @@ const attempt = async (
   const signal = AbortSignal.any([stop.hard, kept.lost]);
   let outcome: DeliveryOutcome;
   try {
+    signal.throwIfAborted();
     outcome = withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };

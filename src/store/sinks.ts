@@ -78,11 +78,13 @@ export const claimSink = async (
 const readHolder = async (pool: Pool, name: string) => {
   const { rows } = await pool.query<{ held_by: string | null; rest_ms: number | null }>(
     `select case when lease_until > clock_timestamp() then lease_owner end as held_by,
-       greatest(0, extract(epoch from next_attempt_at - clock_timestamp()) * 1000)::float8 as rest_ms
+       case when lease_until > clock_timestamp() then null
+         else greatest(0, extract(epoch from next_attempt_at - clock_timestamp()) * 1000)::float8 end as rest_ms
      from sinks where name = $1`,
     [name],
   );
-  return { heldBy: rows[0]?.held_by ?? undefined, restMs: rows[0]?.rest_ms || undefined };
+  if (rows[0] === undefined) throw new Error(`the sink ${name} is not in the database: a restart puts it there`);
+  return { heldBy: rows[0].held_by ?? undefined, restMs: rows[0].rest_ms ?? undefined };
 };
 
 /** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
