@@ -64,7 +64,7 @@ export const createFileSink = (settings: FileSettings): Sink => {
       } catch (error) {
         // Opened again, it is cut back to its last whole line.
         await close().catch(() => {});
-        return { kind: 'failed', reason: reasonFor(path, error) };
+        return { kind: 'failed', reason: reasonFor(error) };
       }
     },
     close,
@@ -162,8 +162,8 @@ const reasons: Readonly<Record<string, string>> = {
   EIO: 'the disk has an error',
 };
 
-const reasonFor = (path: string, error: unknown): string => {
+const reasonFor = (error: unknown): string => {
   const code = codeOf(error);
   const words = reasons[code] ?? (error instanceof Error ? error.message : String(error));
-  return `${path}: ${words}${code === '' ? '' : ` (${code})`}`;
+  return `${words}${code === '' ? '' : ` (${code})`}`;
 };

@@ -188,6 +188,19 @@ describe('what fails', () => {
     expect(await status('lost')).toMatchObject({ position: 7, failures: 0, lastError: null, heldBy: null });
   });
 
+  test('a sink that never answers holds up no other', async () => {
+    for (const name of ['silent', 'lively']) await register(name);
+    const silent = createTestSink(
+      (_, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    );
+    const lively = createTestSink();
+    await using _silent = startCourier(database.pool, { name: 'silent', sink: silent });
+    await until('it is asked', async () => silent.deliveries.length === 1);
+    await using _lively = startCourier(database.pool, { name: 'lively', sink: lively });
+    await until('the other has all', async () => (await status('lively')).lagEvents === 0);
+    expect(await status('silent')).toMatchObject({ position: 0, failures: 0, heldBy: 'host/1/courier' });
+  });
+
   test('a lease is kept, however long a delivery takes', async () => {
     await register('long');
     const gate = Promise.withResolvers<void>();

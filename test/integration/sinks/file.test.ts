@@ -146,15 +146,15 @@ describe('at its size', () => {
 
 describe('what cannot be written', () => {
   test.each<[string, () => Promise<string>, RegExp]>([
-    ['there is no directory', async () => join(folder, 'none/a'), /none\/a: there is no such directory \(ENOENT\)$/],
-    ['the path is a directory', async () => folder, /: it is a directory \(EISDIR\)$/],
+    ['there is no directory', async () => join(folder, 'none/a'), /^there is no such directory \(ENOENT\)$/],
+    ['the path is a directory', async () => folder, /^it is a directory \(EISDIR\)$/],
     [
       'the path goes through a file',
       async () => {
         await writeFile(join(folder, 'a-file'), '');
         return join(folder, 'a-file', 'x');
       },
-      /: there is no such directory \(ENOTDIR\)$/,
+      /^there is no such directory \(ENOTDIR\)$/,
     ],
   ])('fails and says why: %s', async (_, pathOf, reason) => {
     const sink = createFileSink({ path: await pathOf(), max_bytes: large });

@@ -28,6 +28,8 @@ const contract: Readonly<Record<string, string>> = {
     resource_scope raw defects`,
   audit_event_changes: 'source_kind source_id event_id position raw seen_at',
   feed_head: 'feed_id position',
+  sinks: 'name kind target position batch_until lease_owner failures delivered last_success_at last_error',
+  sink_dead_letters: 'sink position reason refused_at',
   api_budget: 'credential',
   audit_history:
     'position action_time organization_id organization_name action_type actor_email request response payload defects',
