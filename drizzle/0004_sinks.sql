@@ -1,4 +1,4 @@
-create table sinks (
+create table if not exists sinks (
   name text collate "C" primary key,
   kind text not null,
   target text not null,
@@ -17,7 +17,7 @@ create table sinks (
   created_at timestamptz not null default clock_timestamp()
 );
 --> statement-breakpoint
-create table sink_dead_letters (
+create table if not exists sink_dead_letters (
   sink text collate "C" not null references sinks (name) on delete cascade,
   position bigint not null,
   reason text not null,
