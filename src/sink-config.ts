@@ -12,6 +12,8 @@ export interface NamedSink {
 
 const SETTING = 'ORGTRAIL_SINKS';
 const WANTS = `${SETTING} wants a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+/** Shorter ones would blank out ordinary words. */
+const SHORTEST_SECRET = 6;
 const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 type Raw = Readonly<Record<string, unknown>>;
@@ -177,8 +179,15 @@ const samePaths = (sinks: readonly NamedSink[]): string[] => {
 export const secretsOfSink = (settings: SinkSettings): string[] => {
   const values: Raw = { ...settings };
   const secrets = sinkSecrets.map((key) => values[key]).filter((secret) => typeof secret === 'string');
-  if (settings.type !== 'elasticsearch' || settings.password === undefined) return secrets;
-  return [...secrets, Buffer.from(`${settings.username}:${settings.password}`).toString('base64')];
+  if (settings.type === 'elasticsearch' && settings.password !== undefined) {
+    secrets.push(Buffer.from(`${settings.username}:${settings.password}`).toString('base64'));
+  }
+  if (settings.type === 'webhook') {
+    const { search, searchParams } = new URL(settings.url);
+    // A query often is a credential, as `?code=...`.
+    secrets.push(settings.secret.replace(/^whsec_/, ''), search.slice(1), ...searchParams.values());
+  }
+  return secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
 };
 
 /** Takes these secrets out of what a receiver says: it may repeat what it was sent. */

@@ -154,12 +154,14 @@ describe('secrets of sinks', () => {
     hec: { type: 'splunk_hec', url: 'https://s', token: SECRET },
     es: { type: 'elasticsearch', url: 'https://e', index: 'x', username: 'user', password: `${SECRET}-p` },
     key: { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: `${SECRET}-k` },
-    hook: { type: 'webhook', url: 'https://h', secret: WHSEC },
+    hook: { type: 'webhook', url: `https://h/x?code=${SECRET}-q&v=1`, secret: WHSEC },
   };
   const basic = Buffer.from(`user:${SECRET}-p`).toString('base64');
 
   it('are all known to the log, also as they go over the wire', () => {
-    expect(secretsOf(load(sinks))).toEqual([SECRET, `${SECRET}-p`, basic, `${SECRET}-k`, WHSEC]);
+    expect(secretsOf(load(sinks))).toEqual([
+      ...[SECRET, `${SECRET}-p`, basic, `${SECRET}-k`, WHSEC, WHSEC.slice(6), `code=${SECRET}-q&v=1`, `${SECRET}-q`],
+    ]);
   });
 
   it('are taken out of what a receiver says', () => {
