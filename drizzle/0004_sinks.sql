@@ -1,12 +1,14 @@
-create table sinks (
+create table if not exists sinks (
   name text collate "C" primary key,
   kind text not null,
-  position bigint not null,
+  target text not null,
+  position bigint not null check (position >= 0),
   batch_until bigint,
   lease_owner text,
   lease_epoch bigint not null default 0,
   lease_until timestamptz,
   failures integer not null default 0,
+  refused_in_row integer not null default 0,
   next_attempt_at timestamptz,
   delivered bigint not null default 0,
   last_attempt_at timestamptz,
@@ -15,7 +17,7 @@ create table sinks (
   created_at timestamptz not null default clock_timestamp()
 );
 --> statement-breakpoint
-create table sink_dead_letters (
+create table if not exists sink_dead_letters (
   sink text collate "C" not null references sinks (name) on delete cascade,
   position bigint not null,
   reason text not null,
@@ -30,5 +32,7 @@ comment on column sinks.position is 'All events up to here are delivered or in s
 comment on column sinks.batch_until is 'The last position of the delivery under way: after a restart the same events go out under the same key.';
 --> statement-breakpoint
 comment on column sinks.lease_owner is 'The replica that delivers, while lease_until is to come; lease_epoch counts such leases.';
+--> statement-breakpoint
+comment on column sinks.refused_in_row is 'Dead letters since something was last accepted: too many of them mean a wrong setting, not wrong events.';
 --> statement-breakpoint
 comment on table sink_dead_letters is 'Events that a sink refuses for good, and why. The event itself is in audit_events, by its position.';

@@ -117,12 +117,14 @@ create table sink_dead_letters (
 create table sinks (
   name text collate "C" not null,
   kind text not null,
+  target text not null,
   "position" bigint not null,
   batch_until bigint,
   lease_owner text,
   lease_epoch bigint not null default 0,
   lease_until timestamp with time zone,
   failures integer not null default 0,
+  refused_in_row integer not null default 0,
   next_attempt_at timestamp with time zone,
   delivered bigint not null default 0,
   last_attempt_at timestamp with time zone,
@@ -191,6 +193,7 @@ alter table organizations add constraint organizations_state_check CHECK ((state
 alter table sink_dead_letters add constraint sink_dead_letters_pkey PRIMARY KEY (sink, "position");
 alter table sink_dead_letters add constraint sink_dead_letters_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
 alter table sinks add constraint sinks_pkey PRIMARY KEY (name);
+alter table sinks add constraint sinks_position_check CHECK (("position" >= 0));
 alter table sources add constraint sources_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id);
 alter table sources add constraint sources_pkey PRIMARY KEY (kind, id);
 alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['live'::text, 'settle'::text, 'backfill'::text])));
@@ -967,6 +970,7 @@ comment on table sinks is 'Where events are pushed to, one row per sink of ORGTR
 comment on column sinks."position" is 'All events up to here are delivered or in sink_dead_letters. May be set back: orgtrail sink replay.';
 comment on column sinks.batch_until is 'The last position of the delivery under way: after a restart the same events go out under the same key.';
 comment on column sinks.lease_owner is 'The replica that delivers, while lease_until is to come; lease_epoch counts such leases.';
+comment on column sinks.refused_in_row is 'Dead letters since something was last accepted: too many of them mean a wrong setting, not wrong events.';
 comment on table sources is 'One row per log that is pulled; also the lease that lets one replica at a time walk it.';
 comment on column sources.filter_hash is 'Names the filter set in force; coverage read under another one does not count.';
 comment on column sources.wanted_since is 'The horizon at the last planning: nothing older is wanted.';

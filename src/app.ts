@@ -21,6 +21,7 @@ import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/
 import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
 import { migrateDatabase } from './store/migrate.ts';
 import { createPool, requireReachable } from './store/pool.ts';
+import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { createSyncStore } from './sync-store.ts';
@@ -105,10 +106,14 @@ const raceAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): 
 
 export interface App {
   readonly database: Database;
+  /** Names this process in leases. */
+  readonly owner: string;
   readonly sync: SyncContext;
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
   status(): Promise<Status>;
+  /** How the configured sinks stand. */
+  sinks(): Promise<readonly SinkStatus[]>;
   /** Closes everything, the database last. */
   close(): Promise<void>;
 }
@@ -148,8 +153,11 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
   const feed = openFeed(database.url, logger);
   const status = () => readStatus(pool, config.organizationIds);
+  const sinkNames = config.sinks.map(({ name }) => name);
+  const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
   return {
     database,
+    owner,
     sync: {
       api,
       store,
@@ -168,13 +176,13 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       random: Math.random,
     },
     metricsSource: {
-      status,
+      ...{ status, sinks },
       organizationCounts: () => countOrganizations(pool),
       budgetAvailable: budget.available,
       blockedSeconds: budget.blockedSeconds,
     },
     feed: feed.source,
-    status,
+    ...{ status, sinks },
     close: async () => {
       await closeApi();
       await feed.close();

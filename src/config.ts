@@ -6,6 +6,7 @@ import { type Filter, parseFilters } from './domain/filters.ts';
 import { parseDateOrInstantMs } from './domain/instant.ts';
 import { OrgtrailError } from './errors.ts';
 import { readCredential, secretNames, withSecretFiles } from './secret-settings.ts';
+import { type NamedSink, readSinks, sinkWarnings } from './sink-config.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
 
 /** Everything that the environment says, checked. Only `loadConfig` makes one. */
@@ -28,6 +29,8 @@ export interface Config {
   /** How long a replica that has died or is paused keeps its sources. */
   readonly leaseMs: number;
   readonly http: { readonly host: string; readonly port: number; readonly feedToken: string | undefined };
+  /** Where events are pushed to. */
+  readonly sinks: readonly NamedSink[];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
   /** Settings that are allowed but probably not meant; logged at start. */
   readonly warnings: readonly string[];
@@ -120,6 +123,8 @@ const environmentSchema = z.object({
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
   ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  /** Read by sink-config.ts. */
+  ORGTRAIL_SINKS: z.string().optional(),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
     return leaseMs !== undefined && leaseMs >= SHORTEST_LEASE_MS && leaseMs <= LONGEST_LEASE_MS ? leaseMs : undefined;
@@ -151,6 +156,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
   const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '');
   faults.push(...filterFaults.map((fault) => `ORGTRAIL_FILTERS: ${fault}`));
   const credential = readCredential(env, options.needsCredential, faults);
+  const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
   if (faults.length > 0 || !parsed.success) throw configurationError(faults);
   const values = parsed.data;
   return deepFreeze({
@@ -168,11 +174,12 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     concurrency: values.ORGTRAIL_CONCURRENCY,
     leaseMs: values.ORGTRAIL_LEASE,
     http: { host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+    sinks,
     log: {
       level: values.ORGTRAIL_LOG_LEVEL,
       format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
     },
-    warnings: warningsOf(env, values.ORGTRAIL_SETTLE),
+    warnings: [...warningsOf(env, values.ORGTRAIL_SETTLE), ...sinkWarnings(sinks)],
   });
 };
 

@@ -8,7 +8,7 @@ import {
   type FeedRange,
   hasFeedEvents,
   positionOfNth,
-  readFeedEvents,
+  readFeedChunk,
   readFeedHead,
   readPositionCheck,
 } from './store/feed.ts';
@@ -79,7 +79,7 @@ const chunkReader = (pool: Pool, feedId: string, format: FormatName): ReadChunk 
   }
   const write = formats[format].format;
   return async (range, maxEvents) => {
-    const { list, ...end } = await readFeedEvents(pool, feedId, range, { maxEvents, maxBytes: CHUNK_BYTES });
+    const { list, ...end } = await readFeedChunk(pool, feedId, range, { maxEvents, maxBytes: CHUNK_BYTES });
     return { ...end, lines: Buffer.from(list.map((event) => `${write(event)}\n`).join('')) };
   };
 };

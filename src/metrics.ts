@@ -1,11 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RequestObserver } from './cloudflare/with-observer.ts';
+import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
+import type { SinkStatus } from './store/sink-status.ts';
 import type { Status } from './store/status.ts';
 import type { SyncObserver } from './sync/ports.ts';
 
 /** What a scrape reads from the database, so that every replica shows the same. */
 export interface MetricsSource {
   status(): Promise<Status>;
+  sinks(): Promise<readonly SinkStatus[]>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
@@ -15,6 +18,7 @@ export interface Metrics {
   readonly registry: Registry;
   readonly sync: SyncObserver;
   readonly requests: RequestObserver;
+  readonly delivery: SinkMetrics['observer'];
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
@@ -29,6 +33,7 @@ export const createMetrics = (version: string): Metrics => {
   collectDefaultMetrics({ register: registry });
   const counters = createCounters(registers);
   const gauges = createGauges(registers);
+  const sinks = createSinkMetrics(registers);
   new Gauge({
     name: 'orgtrail_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -46,11 +51,13 @@ export const createMetrics = (version: string): Metrics => {
         counters.requestSeconds.labels(endpoint).observe(durationMs / 1_000);
       },
     },
+    delivery: sinks.observer,
     throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
     pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
     leaseTaken: () => counters.leases.inc(),
     scrape: async (source) => {
-      await readGauges(gauges, source);
+      const [sinkStatus] = await Promise.all([source.sinks(), readGauges(gauges, source)]);
+      sinks.show(sinkStatus);
       return await registry.metrics();
     },
   };

@@ -8,6 +8,7 @@ export const secretNames = [
   'CLOUDFLARE_EMAIL',
   'DATABASE_URL',
   'ORGTRAIL_FEED_TOKEN',
+  'ORGTRAIL_SINKS',
 ] as const;
 
 /**
@@ -20,16 +21,23 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
-    try {
-      const secret = readFileSync(file, 'utf8').trim();
-      if (secret === '') faults.push(`${name}_FILE: the file is empty`);
-      result[name] = secret;
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
-      faults.push(`${name}_FILE: the file cannot be read${code}`);
-    }
+    const secret = readSecretFile(file, `${name}_FILE`, faults);
+    if (secret !== undefined) result[name] = secret;
   }
   return result;
+};
+
+/** What a file of a secret holds. Adds to `faults`, as `setting`, why it holds none; then undefined. */
+export const readSecretFile = (file: string, setting: string, faults: string[]): string | undefined => {
+  try {
+    const secret = readFileSync(file, 'utf8').trim();
+    if (secret !== '') return secret;
+    faults.push(`${setting}: the file is empty`);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    faults.push(`${setting}: the file cannot be read${code}`);
+  }
+  return undefined;
 };
 
 /** The one way of authenticating that the environment has; adds to `faults` what is wrong, without the values. */

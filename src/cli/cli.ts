@@ -10,6 +10,7 @@ import { feedVerb } from './feed.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
 import { simulateVerb } from './simulate.ts';
+import { sinkVerb } from './sink.ts';
 import { statusVerb } from './status.ts';
 import { syncVerb } from './sync.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -42,6 +43,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     syncVerb(context, report),
     checkVerb(context, report),
     statusVerb(context),
+    sinkVerb(context),
     backfillVerb(context, report),
     verifyVerb(context, report),
     migrateVerb(context),
@@ -50,7 +52,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     demoVerb(context, report),
   ];
   for (const verb of verbs) program.addCommand(verb);
-  for (const command of [program, ...verbs]) {
+  for (const command of [program, ...verbs, ...verbs.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
     command.configureOutput({
       writeOut: (text) => context.stdout.write(text),

@@ -10,7 +10,7 @@ import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type Feed, openFeed } from '../feed.ts';
 import { conflictOf, type FeedSource, lastLine } from '../http/feed.ts';
 import { createLogger } from '../log.ts';
-import { requireCurrent } from '../store/migrate.ts';
+import { requireCurrentSchema } from '../store/migrate.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -67,7 +67,7 @@ export const feedVerb = (context: VerbContext): Command =>
       const database = await openDatabase(config, logger);
       const feed = openFeed(database.url, logger);
       try {
-        await requireCurrent(database.pool);
+        await requireCurrentSchema(database.pool);
         await writeFeed(feed, options, context, logger);
       } finally {
         await feed.close();

@@ -7,6 +7,7 @@ import { OrgtrailError, reasonOf } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { startSinks } from '../sink-app.ts';
 import { readSchemaState } from '../store/migrate.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { syncForever } from '../sync/sync-forever.ts';
@@ -46,7 +47,7 @@ export const runVerb = (context: VerbContext): Command =>
 export interface Daemon {
   readonly app: App;
   readonly httpUrl: string;
-  /** Finishes the page in hand and closes everything. */
+  /** Finishes the page and the deliveries in hand and closes everything. */
   stop(): Promise<void>;
 }
 
@@ -66,23 +67,31 @@ export const startDaemon = async (
   });
   const { pool } = app.database;
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
+  const stop = new AbortController();
+  const { stopping, signal: hardStop } = gracefulStop(stop.signal);
+  const sinks = await startSinks(config, app, { logger, metrics, asked: stop.signal, hard: hardStop }).catch(
+    async (error: unknown) => {
+      await app.close();
+      throw error;
+    },
+  );
   const http = await startHttpServer({
     ...config.http,
     tickMs: config.tickMs,
     apiBudget: config.apiBudget,
     version,
-    status: app.status,
+    ...{ status: app.status, sinks: app.sinks },
     schemaState: async () => (await readSchemaState(pool)).state,
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
     feed: app.feed,
   }).catch(async (error: unknown) => {
+    stop.abort();
+    await sinks.close();
     await app.close();
     throw cannotListen(error, config.http);
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
-  const stop = new AbortController();
-  const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
@@ -100,8 +109,12 @@ export const startDaemon = async (
     httpUrl: http.url,
     stop: async () => {
       stop.abort();
-      await Promise.race([syncing.stop(), sleep(STOP_PATIENCE_MS, undefined, { ref: false })]);
+      await Promise.race([
+        Promise.all([syncing.stop(), sinks.ended]),
+        sleep(STOP_PATIENCE_MS, undefined, { ref: false }),
+      ]);
       await http.close();
+      await sinks.close();
       await app.close();
     },
   };

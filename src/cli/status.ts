@@ -5,10 +5,12 @@ import { formatDuration } from '../domain/duration.ts';
 import { askedEveryMs, sourceHealth } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { createLogger } from '../log.ts';
-import { requireCurrent } from '../store/migrate.ts';
+import { requireCurrentSchema } from '../store/migrate.ts';
+import { readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
 import { readStatus, type Status } from '../store/status.ts';
-import { withoutControls } from '../terminal-text.ts';
 import { secretsOf } from './secrets.ts';
+import { sinkTable } from './sink-table.ts';
+import { alignColumns, printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `
@@ -33,12 +35,14 @@ export const statusVerb = (context: VerbContext): Command =>
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {
-        await requireCurrent(database.pool);
+        await requireCurrentSchema(database.pool);
         const status = await readStatus(database.pool, config.organizationIds);
         const everyMs = askedEveryMs(config, status.sources.length);
         const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) }));
-        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources }, null, 2)}\n`);
-        else context.stdout.write(table(status, sources));
+        const configured = config.sinks.map(({ name }) => name);
+        const sinks = await readSinkStatus(database.pool, configured.length > 0 ? configured : undefined);
+        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources, sinks }, null, 2)}\n`);
+        else context.stdout.write(table(status, sources, sinks));
       } finally {
         await database.close();
       }
@@ -46,7 +50,7 @@ export const statusVerb = (context: VerbContext): Command =>
 
 type Row = Status['sources'][number] & { readonly state: string };
 
-const table = (status: Status, sources: readonly Row[]): string => {
+const table = (status: Status, sources: readonly Row[], sinks: readonly SinkStatus[]): string => {
   const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
   const rows = sources.map((source) => [
     printable(source.organizationId, 64),
@@ -58,18 +62,12 @@ const table = (status: Status, sources: readonly Row[]): string => {
     source.leaseOwner ?? '-',
     printable(source.lastError ?? '-', 60),
   ]);
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = [header, ...rows].map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  const lines = alignColumns([header, ...rows]);
   const { discovery } = status;
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
-  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n`;
+  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
 };
 
 /** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */
@@ -79,10 +77,4 @@ const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
   const lost =
     retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
   return `${gap} (${lost})`;
-};
-
-/** Names and ids come from others: the terminal shows them and obeys nothing in them. */
-export const printable = (text: string, width: number): string => {
-  const clean = withoutControls(text.replaceAll(/[\r\n\t]/g, ' '));
-  return clean.length > width ? `${clean.slice(0, width - 1)}…` : clean;
 };

@@ -3,7 +3,7 @@ import { formatDuration } from '../domain/duration.ts';
 import { exitCodes } from '../errors.ts';
 import type { VerifyScope } from '../sync/verify.ts';
 import type { SourceVerification } from '../sync/verify-ports.ts';
-import { printable } from './status.ts';
+import { printable } from './terminal-table.ts';
 
 /** Ids of each kind that the text shows of one organization; the JSON has more. */
 const SHOWN_IDS = 5;

@@ -36,6 +36,20 @@ interface ShownStatus {
   readonly sources: readonly ShownSource[];
 }
 
+/** The parts of `SinkStatus` (store/sink-status.ts) that are shown. */
+interface ShownSink {
+  readonly name: string;
+  readonly type: string;
+  readonly target: string;
+  readonly position: number;
+  readonly lagEvents: number;
+  readonly lagSeconds: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+  readonly deadLetters: number;
+  readonly heldBy: string | null;
+}
+
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
@@ -47,6 +61,8 @@ export interface HttpOptions {
   readonly version: string;
   /** How things stand; rejects where the database does not answer. */
   readonly status: () => Promise<ShownStatus>;
+  /** How the sinks stand; rejects as `status` does. */
+  readonly sinks: () => Promise<readonly ShownSink[]>;
   /** `current`, or what is wrong with the schema. */
   readonly schemaState: () => Promise<string>;
   /** What keeps syncing as a whole from going on, although the database may answer. */
@@ -87,7 +103,11 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   server.get(
     '/v1/status',
     { onRequest: authorized, schema: { ...withToken, ...about('How far everything is', 'All that is known.') } },
-    async () => ({ version: options.version, ...withStates(await options.status(), options) }),
+    async () => ({
+      version: options.version,
+      ...withStates(await options.status(), options),
+      sinks: await options.sinks(),
+    }),
   );
   feedRoutes(server, options.feed, authorized);
   const url = await server.listen({ host: options.host, port: options.port });
@@ -107,7 +127,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
   server.get('/healthz', { schema: about('How each organization is', 'State, lag and gap of each.') }, async () =>
-    healthOf(withStates(await options.status(), options)),
+    healthOf(withStates(await options.status(), options), await options.sinks()),
   );
   server.get('/metrics', { schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
@@ -122,7 +142,7 @@ const metricsAnswer = {
   },
 };
 
-const healthOf = (status: ReturnType<typeof withStates>) => {
+const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[]) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -136,7 +156,9 @@ const healthOf = (status: ReturnType<typeof withStates>) => {
   }));
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
   const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
-  return { status: worst(status.sources), feed_position: status.position, discovery, sources };
+  const sinks = shownSinks.map(sinkHealth);
+  const states = [...status.sources, ...sinks].map(({ state }) => state);
+  return { status: worst(states), feed_position: status.position, discovery, sources, sinks };
 };
 
 /**
@@ -181,6 +203,19 @@ const withStates = (status: ShownStatus, options: HttpOptions) => {
   return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
 };
 
+/** Seconds; the alert OrgtrailSinkBehind has the same. */
+const SINK_BEHIND_SECONDS = 600;
+
+const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
+  failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
+
+const sinkHealth = (sink: ShownSink) => ({
+  ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },
+  ...{ position: sink.position, lag_events: sink.lagEvents, lag_seconds: sink.lagSeconds },
+  ...{ dead_letters: sink.deadLetters, failures: sink.failures, held_by: sink.heldBy },
+  ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
+});
+
 /** The state that most needs somebody: one word for the whole. */
-const worst = (sources: readonly { readonly state: string }[]): string =>
-  ['failing', 'refused', 'behind'].find((state) => sources.some((source) => source.state === state)) ?? 'ok';
+const worst = (states: readonly string[]): string =>
+  ['failing', 'refused', 'behind'].find((state) => states.includes(state)) ?? 'ok';

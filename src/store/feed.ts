@@ -57,8 +57,8 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
   return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
 };
 
-/** The next events of the range, as objects. Used for all formats but native, and by the sinks. */
-export const readFeedEvents = async (
+/** The next events of the range, as objects. Used for all formats but native. */
+export const readFeedChunk = async (
   pool: Pool,
   feedId: string,
   range: FeedRange,

@@ -91,8 +91,8 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
-/** For verbs that only read: throws `database_outdated` or `database_too_new` where the schema is not that of this version. */
-export const requireCurrent = async (pool: Pool): Promise<void> => {
+/** For verbs that read what is there and change no schema. Throws OrgtrailError where it is not that of this version. */
+export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
   refuseNewer(schema);
   if (schema.state === 'current') return;

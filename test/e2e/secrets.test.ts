@@ -12,13 +12,14 @@ import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/org
 
 const core = (): string => randomBytes(8).toString('hex');
 /** What makes each secret recognisable, whatever becomes of the rest of it. */
-const marks = { token: core(), key: core(), email: core(), password: core(), feed: core() };
+const marks = { token: core(), key: core(), email: core(), password: core(), feed: core(), sink: core() };
 const secrets = {
   token: `token-${marks.token}`,
   key: `key-${marks.key}`,
   email: `mail-${marks.email}@example.com`,
   password: `p/${marks.password}@?#%1`,
   feed: `feed-token-${marks.feed}`,
+  sink: `sink-token-${marks.sink}`,
 };
 const encodings = Object.values(secrets).map((secret) => Buffer.from(secret).toString('base64').slice(0, 16));
 const needles = [...Object.values(marks), ...encodings];
@@ -169,6 +170,8 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     await mkdir(join(directory, 'dotenv'));
     await plant(join('dotenv', '.env'), `CLOUDFLARE_API_TOKEN=${secrets.token}\nORGTRAIL_FEED_TOKEN=${secrets.feed}\n`);
     const dotenv = { ...settings('echo'), DATABASE_URL: login.url };
+    const sink = { type: 'splunk_hec', url: `${api.origin}/echo`, token: secrets.sink };
+    const sinks = (text: string) => ({ ...of(login.url), ORGTRAIL_SINKS: text });
     const of = (url: string) => ({ ...settings('good'), ...byVariable, DATABASE_URL: url });
     const wrong = new URL(database.url);
     wrong.password = `wrong-${marks.password}`;
@@ -188,9 +191,15 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
         ORGTRAIL_FEED_TOKEN: `x${marks.feed}`.slice(0, 15),
         CLOUDFLARE_API_TOKEN: `${secrets.token} x`,
       }),
+      run(['status'], sinks(JSON.stringify({ hec: sink }))),
+      run(['run'], sinks(`{"hec": {"token": "${secrets.sink}}`)),
+      run(
+        ['run'],
+        sinks(JSON.stringify({ hec: { ...sink, format: secrets.sink, url: `http://u:${secrets.sink}@h` } })),
+      ),
       run(['sync', secrets.token.replace(marks.token, 'argument')], of(login.url)),
     ]);
-    expect(outcomes.map(({ code }) => code)).toEqual([2, 2, 4, 4, 2, 2, 2, expect.any(Number), 1, 2, 2]);
+    expect(outcomes.map(({ code }) => code)).toEqual([2, 2, 4, 4, 2, 2, 2, expect.any(Number), 1, 2, 0, 2, 2, 2]);
     expect(outcomes[0]?.output).toContain('you sent');
     expect(outcomes[8]?.output, 'the crash').toContain('this should not have happened');
   });

@@ -25,7 +25,7 @@ export const serve = async (
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
     version: '1.2.3',
-    status: run.app.status,
+    ...{ status: run.app.status, sinks: run.app.sinks },
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,

@@ -21,7 +21,7 @@ describe('deploy/prometheus/rules.yml', () => {
   });
 
   test('has, for each alert, a severity, a summary, and what to do', () => {
-    expect(alerts).toHaveLength(7);
+    expect(alerts).toHaveLength(9);
     for (const alert of alerts) {
       expect(alert).toMatch(/severity: (critical|warning) /);
       expect(alert).toMatch(/summary: \S/);

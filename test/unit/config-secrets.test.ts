@@ -107,6 +107,12 @@ describe('no secret reaches the error', () => {
     ['a base URL with a password only', () => ({ CLOUDFLARE_BASE_URL: `https://:${SECRET}@example.com` })],
     ['a base URL without a scheme', () => ({ CLOUDFLARE_BASE_URL: `user:${SECRET}@example.com` })],
     ['a base URL with a query', () => ({ CLOUDFLARE_BASE_URL: `https://example.com/?token=${SECRET}` })],
+    ['sinks that are no JSON', () => ({ ORGTRAIL_SINKS: `{"x": {"token": "${SECRET}}` })],
+    ['sinks where their file should be named', () => ({ ORGTRAIL_SINKS_FILE: `{"x": {"token": "${SECRET}"}}` })],
+    [
+      'the token of a sink that has other faults',
+      () => ({ ORGTRAIL_SINKS: JSON.stringify({ x: { type: 'splunk_hec', token: SECRET, url: SECRET } }) }),
+    ],
     ['a token where its file should be named', () => ({ CLOUDFLARE_API_TOKEN_FILE: SECRET })],
     ['a URL where its file should be named', () => ({ DATABASE_URL_FILE: `postgres://u:${SECRET}@h/d` })],
     ['a bad secret in a file', () => ({ CLOUDFLARE_API_TOKEN_FILE: file('bad', `${SECRET} x`) })],

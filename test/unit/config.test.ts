@@ -32,6 +32,7 @@ describe('defaults', () => {
       apiBudget: 900,
       concurrency: 4,
       leaseMs: 30_000,
+      sinks: [],
       http: { host: '127.0.0.1', port: 8080, feedToken: undefined },
       log: { level: 'info', format: 'json' },
       warnings: [],

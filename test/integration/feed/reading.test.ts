@@ -5,7 +5,7 @@ import { type Feed, openFeed } from '../../../src/feed.ts';
 import {
   eachFeedRow,
   positionOfNth,
-  readFeedEvents,
+  readFeedChunk,
   readFeedHead,
   readPositionCheck,
 } from '../../../src/store/feed.ts';
@@ -77,7 +77,7 @@ const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: '
 
 describe('an event as it is read', () => {
   test('is what is stored: position, organization, times to the microsecond, the text to the byte, defects', async () => {
-    const { list, until } = await readFeedEvents(database.pool, 'feed', all(), no);
+    const { list, until } = await readFeedChunk(database.pool, 'feed', all(), no);
     expect(until).toBe(end);
     const { rows } = await database.pool.query(
       `select e.position::float8 as position, 'feed' as "feedId", source_kind as "sourceKind", source_id as "sourceId",
@@ -110,7 +110,7 @@ describe('an event as it is read', () => {
     await pool.query('begin');
     try {
       await pool.query("update audit_events set action_time = '20000-01-01' where id = 'last year'");
-      const { list } = await readFeedEvents(pool, 'feed', all(), no);
+      const { list } = await readFeedChunk(pool, 'feed', all(), no);
       const times = list.filter(({ id }) => id === 'last year').map(({ actionTime }) => actionTime);
       expect(times).toEqual([null]);
     } finally {
@@ -179,6 +179,6 @@ test('a page that is read while it is written is not seen in part', async () => 
   const { pool } = database;
   const { position } = await readFeedHead(pool);
   await commit(pool, await takeLease(pool, 'plain'), pageOf([entryText('later-1'), entryText('later-2')]));
-  const { list } = await readFeedEvents(pool, 'feed', { ...all(), after: position, until: position + 5 }, no);
+  const { list } = await readFeedChunk(pool, 'feed', { ...all(), after: position, until: position + 5 }, no);
   expect(list.map(({ id }) => id)).toEqual(['later-1', 'later-2']);
 });

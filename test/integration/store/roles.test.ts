@@ -35,6 +35,8 @@ const ingest: Readonly<Record<string, string>> = {
   feed_head: 'SELECT',
   organization_changes: 'SELECT INSERT',
   organizations: 'SELECT INSERT UPDATE',
+  sink_dead_letters: 'SELECT INSERT DELETE',
+  sinks: 'SELECT INSERT UPDATE',
   sources: 'SELECT INSERT UPDATE',
   sync_status: 'SELECT',
   walks: 'SELECT INSERT UPDATE DELETE',

@@ -32,6 +32,8 @@ const contract: Readonly<Record<string, string>> = {
     action_result action_description actor_id actor_type actor_context actor_email actor_ip_address actor_token_id
     actor_token_name raw_cf_ray_id raw_method raw_status_code raw_uri raw_user_agent resource_id resource_product
     resource_type resource_scope raw defects`,
+  sinks: 'name kind target position batch_until lease_owner failures delivered last_success_at last_error',
+  sink_dead_letters: 'sink position reason refused_at',
   api_budget: 'credential',
   audit_history:
     'position action_time organization_id organization_name action_type actor_email request response payload defects',

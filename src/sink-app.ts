@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import type { App } from './app.ts';
+import type { Config } from './config.ts';
+import { type DeliveryStop, deliverForever } from './delivery/deliver-forever.ts';
+import type { DeliveryContext, DeliveryObserver, Route } from './delivery/ports.ts';
+import { createDeliveryStore } from './delivery-store.ts';
+import { logDelivery } from './log-delivery.ts';
+import type { Metrics } from './metrics.ts';
+import { redactorOf } from './sink-config.ts';
+import { createSink } from './sinks/create-sink.ts';
+import type { FeedSource } from './http/feed.ts';
+import { createPool } from './store/pool.ts';
+import { registerSinks } from './store/sinks.ts';
+
+/** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
+const MOST_CONNECTIONS = 6;
+/** Where a notification is lost, this ends the wait. */
+const LONGEST_WAIT_MS = 30_000;
+
+export interface RunningSinks {
+  /** Resolves once a stop was asked for and no delivery is under way any more. */
+  readonly ended: Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface SinkAppOptions extends DeliveryStop {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Starts delivering to all sinks of the configuration. Called by the daemon, once the schema is current. Throws
+ * OrgtrailError `configuration` for a sink that cannot be used.
+ */
+export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
+  const routes = config.sinks.map(({ name, settings }): Route & Pick<DeliveryContext, 'redact'> => ({
+    ...{ name, sink: createSink(settings), format: settings.format, batchEvents: settings.batch_events },
+    ...{ organizationIds: settings.organizations, redact: redactorOf(settings) },
+  }));
+  if (routes.length === 0) return { ended: Promise.resolve(), close: async () => {} };
+  const { logger, metrics } = options;
+  const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
+    ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
+  }));
+  await registerSinks(app.database.pool, registrations);
+  const pool = createPool(app.database.url, Math.min(MOST_CONNECTIONS, routes.length + 1), (error) =>
+    logger.warn({ reason: error.message }, 'lost an idle database connection'),
+  );
+  const context: Omit<DeliveryContext, 'redact'> = {
+    store: createDeliveryStore(pool, app.owner, config.leaseMs),
+    time: app.sync.time,
+    leaseMs: config.leaseMs,
+    observer: both(
+      metrics.delivery,
+      logDelivery(logger, () => performance.now()),
+    ),
+    random: Math.random,
+    waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
+  };
+  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'a sink is served');
+  const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
+  return {
+    ended: Promise.all(loops),
+    close: async () => {
+      await Promise.all(routes.map(({ sink }) => sink.close().catch(() => {})));
+      // A connection attempt that hangs must not hold up a stop.
+      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    },
+  };
+};
+
+/** Woken by the notification that comes with each commit. */
+const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
+  while ((await feed.head()).position <= after) {
+    await feed.waitBeyond(after, LONGEST_WAIT_MS, signal);
+    signal.throwIfAborted();
+  }
+};
+
+/** One observer that tells both. */
+const both = (first: DeliveryObserver, second: DeliveryObserver): DeliveryObserver => {
+  const names = ['delivered', 'split', 'failed', 'lost', 'interrupted'] as const satisfies (keyof DeliveryObserver)[];
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      (event: never) => {
+        first[name]?.(event);
+        second[name]?.(event);
+      },
+    ]),
+  );
+};
