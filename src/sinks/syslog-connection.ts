@@ -60,9 +60,9 @@ export const openSyslogConnection = async (
       const tlsEnd = stream === tcp ? undefined : once(stream, 'end', { signal: life });
       for (const end of [tcpEnd, tlsEnd]) end?.catch(() => {});
       const written = event(stream, 'finish', life);
+      channel.expectEnd();
       stream.end();
       await written;
-      channel.expectEnd();
       if (confirm === 'none') return await endUnconfirmed(tcp, life);
       await rethrown(tcpEnd, life);
       if (isShown) await expectAllRead(ports, tlsEnd !== undefined);
