@@ -10,7 +10,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** From the end of TCP to what is left of TLS in our own buffers. */
 const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
 /** How long one that proves nothing is given to close before it is left alone. */
-const UNCONFIRMED_CLOSE_MS = 1_000;
+const UNCONFIRMED_CLOSE_MS = 500;
 
 /** PEM texts; the public authorities where there is no `ca`. */
 export interface TlsMaterial {

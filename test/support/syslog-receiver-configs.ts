@@ -62,7 +62,7 @@ options {
   frac-digits(6); stats(freq(0));
 };
 source s_orgtrail {
-  syslog(ip("127.0.0.1") port(${port}) max-connections(100)
+  syslog(ip("127.0.0.1") port(${port})
          ${transport});
 };
 destination d_orgtrail {
