@@ -11,6 +11,11 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
 /** How long one that proves nothing is given to close before it is left alone. */
 const UNCONFIRMED_CLOSE_MS = 500;
+/** From the arrival of the last byte to the end of TCP: a receiver has written what it has read. */
+const READING_MS = 100;
+const UNDER_WAY_POLL_MS = 10;
+
+type Ports = readonly [local: number, remote: number];
 
 /** PEM texts; the public authorities where there is no `ca`. */
 export interface TlsMaterial {
@@ -47,7 +52,7 @@ export const openSyslogConnection = async (
   const channel = await openChannel(address, signal);
   const { tcp, stream, life } = channel;
   // Where the kernel does not show the connection now, it cannot be asked at the end either.
-  const ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0] as const;
+  const ports: Ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0];
   const isShown = (await kernelSockets(...ports)).length > 0;
   return {
     write: async (frame) => {
@@ -59,6 +64,7 @@ export const openSyslogConnection = async (
       const tcpEnd = once(tcp, 'end', { signal: life });
       const tlsEnd = stream === tcp ? undefined : once(stream, 'end', { signal: life });
       for (const end of [tcpEnd, tlsEnd]) end?.catch(() => {});
+      if (confirm !== 'none' && tlsEnd === undefined) await letItBeRead(tcp, isShown ? ports : undefined, life);
       const written = event(stream, 'finish', life);
       channel.expectEnd();
       stream.end();
@@ -140,6 +146,19 @@ const rethrown = async <T>(promise: Promise<T>, life: AbortSignal): Promise<T> =
 const event = (emitter: Duplex, name: string, life: AbortSignal): Promise<unknown> =>
   rethrown(once(emitter, name, { signal: life }), life);
 
+/**
+ * Over TCP the kernel acknowledges the end by itself: one that dies with messages in its memory, all read and none written,
+ * then looks like one that has read to the end. Until the end is sent, it does not.
+ */
+const letItBeRead = async (tcp: Socket, ports: Ports | undefined, life: AbortSignal): Promise<void> => {
+  const pause = (ms: number) => rethrown(sleep(ms, undefined, { signal: life }), life);
+  const isUnderWay = async () =>
+    tcp.writableLength > 0 ||
+    (ports !== undefined && (await kernelSockets(...ports)).some(({ unacknowledged }) => unacknowledged > 0));
+  while (await isUnderWay()) await pause(UNDER_WAY_POLL_MS);
+  await pause(READING_MS);
+};
+
 const endUnconfirmed = async (tcp: Socket, life: AbortSignal): Promise<void> => {
   const end = event(tcp, 'end', life);
   tcp.end();
@@ -151,7 +170,7 @@ const endUnconfirmed = async (tcp: Socket, life: AbortSignal): Promise<void> => 
  * The receiver has closed. Whether it had all by then the kernel tells: if it closed before, our end or our last bytes are
  * not acknowledged, or have brought a reset, which Node does not report any more. Over TLS we have sent no end of TCP.
  */
-const expectAllRead = async (ports: readonly [number, number], isTls: boolean): Promise<void> => {
+const expectAllRead = async (ports: Ports, isTls: boolean): Promise<void> => {
   const sockets = await kernelSockets(...ports);
   const isAllRead = sockets.every(({ state, unacknowledged }) =>
     isTls ? state === CLOSE_WAIT && unacknowledged === 0 : state === TIME_WAIT,
