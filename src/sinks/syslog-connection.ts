@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
+import { reasonOf } from '../errors.ts';
 import { CLOSE_WAIT, kernelSockets, TIME_WAIT } from './kernel-socket.ts';
 import { tlsTunnel } from './tls-tunnel.ts';
 
@@ -11,9 +12,13 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
 /** How long one that proves nothing is given to close before it is left alone. */
 const UNCONFIRMED_CLOSE_MS = 500;
-/** From the arrival of the last byte to the end of TCP: a receiver has written what it has read. */
-const READING_MS = 100;
-const UNDER_WAY_POLL_MS = 10;
+/** From the end of a connection of a process that ends, to that of its listening socket. */
+const GONE_MS = 50;
+
+interface TcpAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 type Ports = readonly [local: number, remote: number];
 
@@ -46,10 +51,10 @@ interface Channel {
 
 /** Opens it, with TLS where `tls` is given; nothing is sent before the receiver has shown a valid certificate. */
 export const openSyslogConnection = async (
-  address: { readonly host: string; readonly port: number; readonly tls: TlsMaterial | undefined },
+  { tls, ...address }: TcpAddress & { readonly tls: TlsMaterial | undefined },
   signal: AbortSignal,
 ): Promise<SyslogConnection> => {
-  const channel = await openChannel(address, signal);
+  const channel = await openChannel(address, tls, signal);
   const { tcp, stream, life } = channel;
   // Where the kernel does not show the connection now, it cannot be asked at the end either.
   const ports: Ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0];
@@ -64,7 +69,6 @@ export const openSyslogConnection = async (
       const tcpEnd = once(tcp, 'end', { signal: life });
       const tlsEnd = stream === tcp ? undefined : once(stream, 'end', { signal: life });
       for (const end of [tcpEnd, tlsEnd]) end?.catch(() => {});
-      if (confirm !== 'none' && tlsEnd === undefined) await letItBeRead(tcp, isShown ? ports : undefined, life);
       const written = event(stream, 'finish', life);
       channel.expectEnd();
       stream.end();
@@ -72,14 +76,16 @@ export const openSyslogConnection = async (
       if (confirm === 'none') return await endUnconfirmed(tcp, life);
       await rethrown(tcpEnd, life);
       if (isShown) await expectAllRead(ports, tlsEnd !== undefined);
-      if (confirm === 'close' && tlsEnd !== undefined) await expectCloseNotify(tlsEnd);
+      if (tlsEnd !== undefined && confirm === 'close') await expectCloseNotify(tlsEnd);
+      else await expectStillThere(address, life);
     },
     destroy: () => tcp.destroy(),
   };
 };
 
 const openChannel = async (
-  { host, port, tls }: Parameters<typeof openSyslogConnection>[0],
+  { host, port }: TcpAddress,
+  tls: TlsMaterial | undefined,
   signal: AbortSignal,
 ): Promise<Channel> => {
   const broken = new AbortController();
@@ -147,16 +153,20 @@ const event = (emitter: Duplex, name: string, life: AbortSignal): Promise<unknow
   rethrown(once(emitter, name, { signal: life }), life);
 
 /**
- * Over TCP the kernel acknowledges the end by itself: one that dies with messages in its memory, all read and none written,
- * then looks like one that has read to the end. Until the end is sent, it does not.
+ * Over TCP the kernel answers the end by itself: one that stops or dies with messages in its memory, all read and none
+ * written, looks like one that has read to the end. But one that has gone takes no connections.
  */
-const letItBeRead = async (tcp: Socket, ports: Ports | undefined, life: AbortSignal): Promise<void> => {
-  const pause = (ms: number) => rethrown(sleep(ms, undefined, { signal: life }), life);
-  const isUnderWay = async () =>
-    tcp.writableLength > 0 ||
-    (ports !== undefined && (await kernelSockets(...ports)).some(({ unacknowledged }) => unacknowledged > 0));
-  while (await isUnderWay()) await pause(UNDER_WAY_POLL_MS);
-  await pause(READING_MS);
+const expectStillThere = async (address: TcpAddress, life: AbortSignal): Promise<void> => {
+  await rethrown(sleep(GONE_MS, undefined, { signal: life }), life);
+  const probe = connectTcp(address);
+  try {
+    await event(probe, 'connect', life);
+  } catch (error) {
+    life.throwIfAborted();
+    throw new Error(`the receiver closed and then took no connection, as if it had ended: ${reasonOf(error)}`);
+  } finally {
+    probe.destroy();
+  }
 };
 
 const endUnconfirmed = async (tcp: Socket, life: AbortSignal): Promise<void> => {

@@ -11,7 +11,8 @@ const run = (command: string, ...args: string[]) => execFile(command, args, { ti
 /** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */
 const canShape = async (): Promise<boolean> => {
   if (userInfo().uid !== 0) return false;
-  const trial = 'ip link add a type veth peer name b && tc qdisc add dev a root tbf rate 8mbit burst 10kb latency 1s';
+  const trial =
+    'ip link add near type veth peer name far && tc qdisc add dev near root tbf rate 8mbit burst 10kb latency 1s';
   return await run('unshare', '--net', 'bash', '-c', trial).then(
     () => true,
     () => false,
