@@ -73,7 +73,7 @@ export const openSyslogConnection = async (
       channel.expectEnd();
       stream.end();
       await written;
-      if (confirm === 'none') return await endUnconfirmed(tcp, life);
+      if (confirm === 'none') return await endUnconfirmed(tcp, rethrown(tcpEnd, life));
       await rethrown(tcpEnd, life);
       if (isShown) await expectAllRead(ports, tlsEnd !== undefined);
       if (tlsEnd !== undefined && confirm === 'close') await expectCloseNotify(tlsEnd);
@@ -169,8 +169,7 @@ const expectStillThere = async (address: TcpAddress, life: AbortSignal): Promise
   }
 };
 
-const endUnconfirmed = async (tcp: Socket, life: AbortSignal): Promise<void> => {
-  const end = event(tcp, 'end', life);
+const endUnconfirmed = async (tcp: Socket, end: Promise<unknown>): Promise<void> => {
   tcp.end();
   await Promise.race([end, sleep(UNCONFIRMED_CLOSE_MS, undefined, { ref: false })]);
   end.catch(() => {});
