@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
 const execFile = promisify(execFileWithCallback);
-const file = (name: string) => fileURLToPath(new URL(`../../support/slow-link/${name}`, import.meta.url));
+const file = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
 const run = (command: string, ...args: string[]) => execFile(command, args, { timeout: 50_000 });
 
 /** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */
@@ -23,7 +23,7 @@ const possible = await canShape();
 if (!possible) console.warn('skipped, needs root, unshare, ip and tc: a slow link');
 
 test.skipIf(!possible)('a receiver that closes while the rest is still under way has nothing for certain', async () => {
-  const scripts = [file('hasty-receiver.ts'), file('deliver.ts')];
+  const scripts = [file('slow-link-receiver.ts'), file('slow-link-sink.ts')];
   const { stdout } = await run('unshare', '--net', 'bash', file('slow-link.sh'), process.execPath, ...scripts);
   expect(stdout.trim().split('\n')).toEqual(Array.from({ length: 10 }, () => 'failed'));
 });
