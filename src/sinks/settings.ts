@@ -67,8 +67,11 @@ const syslog = z.strictObject({
     .min(480)
     .max(64 * 1024 * 1024)
     .default(1_048_576),
-  /** `close`: delivered is what the receiver has read to its end, which it shows by closing. `none`: what was sent. */
-  confirm: z.enum(['close', 'none']).default('close'),
+  /**
+   * `close`: delivered is what the receiver has read to its end, which it shows by closing, over TLS with close_notify.
+   * `tcp_close`: the same without close_notify, which rsyslog's gtls driver never sends. `none`: what was sent.
+   */
+  confirm: z.enum(['close', 'tcp_close', 'none']).default('close'),
 });
 
 const splunkHec = z.strictObject({

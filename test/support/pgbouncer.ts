@@ -1,33 +1,22 @@
-import { type ChildProcess, execFile as execFileWithCallback, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { freePort } from '../../src/store/embedded-server.ts';
+import { installDebianPeers } from './debian-peers.ts';
 import { until } from './until.ts';
 
-const execFile = promisify(execFileWithCallback);
-const installer = fileURLToPath(new URL('../scripts/install-debian-peers.sh', import.meta.url));
 const places = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'];
 const ADMIN = 'pgbouncer_admin';
 
 const findPgbouncer = (): string | undefined => places.find((place) => existsSync(place));
 
 /** Sees to it that pgbouncer is here, from Debian if need be. The reason where it is not. */
-export const installPgbouncer = async (): Promise<string | undefined> => {
-  if (findPgbouncer() !== undefined) return undefined;
-  if (userInfo().uid !== 0) return 'pgbouncer is not installed, and only root may install it';
-  if (!existsSync('/usr/bin/apt-get')) return 'pgbouncer is not installed, and there is no apt-get';
-  const failed = await execFile('bash', [installer], { timeout: 100_000 }).then(
-    () => undefined,
-    (error: unknown) => String(error),
-  );
-  return findPgbouncer() === undefined ? `pgbouncer could not be installed: ${failed}` : undefined;
-};
+export const installPgbouncer = (): Promise<string | undefined> =>
+  installDebianPeers('pgbouncer', () => findPgbouncer() !== undefined);
 
 /** A pgbouncer in transaction mode in front of a server that lets everybody in. */
 export interface Pgbouncer extends AsyncDisposable {

@@ -1,0 +1,115 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
+import { startCuttingProxy } from '../../support/cutting-proxy.ts';
+import { deliverInOrder, expectAtLeastOnce } from '../../support/deliver-in-order.ts';
+import { outgoingEvents } from '../../support/syslog-events.ts';
+import { seededRandom } from '../../support/seeded-random.ts';
+import {
+  installSyslogReceivers,
+  type SyslogReceiver,
+  startRsyslog,
+  startSyslogNg,
+} from '../../support/syslog-receivers.ts';
+import { syslogSink } from '../../support/syslog-sink.ts';
+
+const missing = await installSyslogReceivers();
+if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);
+
+const SEED = Number(process.env['TEST_SEED'] ?? 20_261_124);
+const RESTARTS = Number(process.env['TEST_RESTARTS'] ?? 4);
+/** As systemd's RestartSec has it by default: one that is back within 50 ms is not found out over plain TCP (docs/decisions/0014). */
+const RESTART_PAUSE_MS = 100;
+const CUTS = 12;
+
+let directory: string;
+let ca: CertificateFiles;
+let server: CertificateFiles;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-syslog-'));
+  ca = await createCa(directory, 'ca');
+  server = await createCertificate(directory, ca, 'localhost', 'DNS:localhost');
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const kinds = {
+  'rsyslog over TCP': { url: 'tcp:', start: () => startRsyslog() },
+  'rsyslog over TLS (ossl)': { url: 'tls:', start: () => startRsyslog({ tls: server }) },
+  'rsyslog over TLS (gtls)': {
+    url: 'tls:',
+    confirm: 'tcp_close',
+    start: () => startRsyslog({ tls: server, driver: 'gtls' }),
+  },
+  'syslog-ng over TCP': { url: 'tcp:', start: () => startSyslogNg() },
+  'syslog-ng over TLS': { url: 'tls:', start: () => startSyslogNg({ tls: server }) },
+} as const;
+
+describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (name, kind) => {
+  const sinkTo = (port: number) =>
+    syslogSink({
+      url: `${kind.url}//localhost:${port}`,
+      ...('confirm' in kind && { confirm: kind.confirm }),
+      ...(kind.url === 'tls:' && { ca_file: ca.cert }),
+      timeout: '5s',
+    });
+
+  /** Ends the receiver at some moment of a delivery, again and again, until `isOver`. */
+  const restartAgainAndAgain = async (receiver: SyslogReceiver, how: 'stop' | 'kill', random: () => number) => {
+    for (let n = 0; n < RESTARTS; n += 1) {
+      await sleep(random() * 60);
+      await receiver[how]();
+      await sleep(RESTART_PAUSE_MS);
+      await receiver.restart();
+    }
+  };
+
+  test.each(['stop', 'kill'] as const)('restarted (%s) while deliveries run: has everything', async (how) => {
+    await using receiver = await kind.start();
+    const random = seededRandom(SEED);
+    const sink = sinkTo(receiver.port);
+    let position = 1;
+    const events = [];
+    let repeated = 0;
+    let restarting = true;
+    const restarts = restartAgainAndAgain(receiver, how, random).finally(() => {
+      restarting = false;
+    });
+    while (restarting) {
+      const some = outgoingEvents(300, { firstPosition: position, textLength: 1_000 });
+      repeated += await deliverInOrder(sink, some, { batchEvents: 300, signal: AbortSignal.timeout(50_000) });
+      events.push(...some);
+      position += some.length;
+    }
+    await restarts;
+    const received = await receiver.received();
+    console.log(
+      `${name}, ${how}: ${events.length} events, ${repeated} deliveries repeated, ${received.length - events.length} events twice, seed ${SEED}`,
+    );
+    expectAtLeastOnce(received, events);
+  });
+
+  test('a network that resets connections after any number of bytes: has everything', async () => {
+    await using receiver = await kind.start();
+    const random = seededRandom(SEED + 1);
+    let left = CUTS;
+    await using proxy = await startCuttingProxy(receiver.port, () =>
+      left-- > 0 ? Math.floor(random() ** 2 * 250_000) : undefined,
+    );
+    const events = outgoingEvents(600, { textLength: 1_000 });
+    const repeated = await deliverInOrder(sinkTo(proxy.port), events, {
+      batchEvents: 150,
+      signal: AbortSignal.timeout(50_000),
+    });
+    const received = await receiver.received();
+    console.log(
+      `${name}: ${proxy.cuts()} cuts, ${repeated} deliveries repeated, ${received.length - events.length} events twice, seed ${SEED + 1}`,
+    );
+    expectAtLeastOnce(received, events);
+    expect(repeated).toBeGreaterThan(3);
+  });
+});

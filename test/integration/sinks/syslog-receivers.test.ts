@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { OutgoingEvent } from '../../../src/domain/delivery.ts';
+import type { FormatName } from '../../../src/domain/formats/formats.ts';
+import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
+import { outgoing, outgoingEvents } from '../../support/syslog-events.ts';
+import {
+  installSyslogReceivers,
+  type SyslogReceiver,
+  startRsyslog,
+  startSyslogNg,
+} from '../../support/syslog-receivers.ts';
+import { syslogSink } from '../../support/syslog-sink.ts';
+import { sampleEvents } from '../../unit/formats/sample-events.ts';
+
+const missing = await installSyslogReceivers();
+if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);
+
+let directory: string;
+let ca: CertificateFiles;
+let server: CertificateFiles;
+let client: CertificateFiles;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-syslog-'));
+  ca = await createCa(directory, 'ca');
+  server = await createCertificate(directory, ca, 'localhost', 'DNS:localhost');
+  client = await createCertificate(directory, ca, 'orgtrail-client');
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const kinds = {
+  'rsyslog over TCP': { url: 'tcp:', start: () => startRsyslog() },
+  'rsyslog over TLS (ossl)': { url: 'tls:', start: () => startRsyslog({ tls: server }) },
+  'rsyslog over TLS (ossl), with client certificates': {
+    url: 'tls:',
+    start: () => startRsyslog({ tls: { ...server, clientCa: ca.cert } }),
+  },
+  'rsyslog over TLS (gtls)': {
+    url: 'tls:',
+    confirm: 'tcp_close',
+    start: () => startRsyslog({ tls: server, driver: 'gtls' }),
+  },
+  'syslog-ng over TCP': { url: 'tcp:', start: () => startSyslogNg() },
+  'syslog-ng over TLS': { url: 'tls:', start: () => startSyslogNg({ tls: server }) },
+  'syslog-ng over TLS, with client certificates': {
+    url: 'tls:',
+    start: () => startSyslogNg({ tls: { ...server, clientCa: ca.cert } }),
+  },
+} as const;
+
+const hostileNames = [
+  'Quotes " and "] brackets [x] and \\ backslashes \\" \\] \\\\',
+  'x\r\n<13>1 2026-01-01T00:00:00Z forged orgtrail - native - {"forged":true}',
+  'tab\there, NUL-like \u2400, escape \u001b[2J, bell \u0007',
+  '58 <13>1 2026-01-01T00:00:00Z forged',
+  '%msg% $MSG $(id) `id` %n%s',
+  'Björn 株式会社 😀 \u202eright to left',
+];
+
+/** The entries that the formats are tested with, and organizations whose names attack the line. */
+const hostileEvents = (format: FormatName): OutgoingEvent[] => {
+  const named = outgoingEvents(hostileNames.length).map(({ event }, index) => ({
+    ...event,
+    organizationName: hostileNames[index] ?? '',
+  }));
+  return [...named, ...sampleEvents].map((event, index) => outgoing({ ...event, position: index + 1 }, format));
+};
+
+describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kind) => {
+  let receiver: SyslogReceiver;
+
+  beforeAll(async () => {
+    receiver = await kind.start();
+  });
+  afterAll(() => receiver?.[Symbol.asyncDispose]());
+
+  const arrive = async (events: readonly OutgoingEvent[], format: FormatName) => {
+    const before = (await receiver.received()).length;
+    const sink = syslogSink({
+      url: `${kind.url}//localhost:${receiver.port}`,
+      ...('confirm' in kind && { confirm: kind.confirm }),
+      ...(kind.url === 'tls:' && { ca_file: ca.cert, cert_file: client.cert, key_file: client.key }),
+      ...{ format, hostname: 'collector-1', app_name: 'trail', facility: 13 },
+    });
+    const outcome = await sink.deliver({ id: 'one', events }, AbortSignal.timeout(30_000));
+    expect(outcome, receiver.said()).toEqual({ kind: 'delivered', refused: [] });
+    return (await receiver.received()).slice(before);
+  };
+
+  test.each(['native', 'leef'] as const)(
+    'has the fields of every message and its text to the byte: %s',
+    async (format) => {
+      const events = hostileEvents(format);
+      const received = await arrive(events, format);
+      expect(received.map(({ text }) => text)).toEqual(events.map(({ text }) => text));
+      expect(received.map(({ key, position }) => ({ key, position }))).toEqual(
+        events.map(({ key, event }) => ({ key, position: event.position })),
+      );
+      for (const { hostname, appName, processId, messageId, priority, timestamp } of received) {
+        expect({ hostname, appName, messageId }).toEqual({
+          hostname: 'collector-1',
+          appName: 'trail',
+          messageId: format,
+        });
+        expect(['', '-']).toContain(processId);
+        expect([108, 109, 110]).toContain(priority);
+        expect(Number.isNaN(Date.parse(timestamp))).toBe(false);
+      }
+      expect(received[0]?.parameters).toEqual({
+        position: '1',
+        feed: events[0]?.event.feedId,
+        key: events[0]?.key,
+        organization: hostileNames[0],
+      });
+      expect(Date.parse(received[0]?.timestamp ?? '')).toBe(Date.parse('2026-11-05T10:00:00Z'));
+    },
+  );
+
+  test('has messages of 64 kB and of 1 MB whole, between small ones', async () => {
+    const lengths = [200, 65_536, 300, 1_048_000, 200];
+    const events = lengths.flatMap((textLength, n) => outgoingEvents(1, { firstPosition: n + 1, textLength }));
+    const received = await arrive(events, 'native');
+    expect(received.map(({ text }) => text.length)).toEqual(events.map(({ text }) => text.length));
+    expect(received.map(({ text }) => text)).toEqual(events.map(({ text }) => text));
+  });
+});

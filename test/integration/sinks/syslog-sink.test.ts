@@ -1,0 +1,140 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { freePort } from '../../../src/store/embedded-server.ts';
+import { mostHeldBytes } from '../../support/held-bytes.ts';
+import { outgoingEvents } from '../../support/syslog-events.ts';
+import { syslogSink } from '../../support/syslog-sink.ts';
+
+const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
+const patience = () => AbortSignal.timeout(30_000);
+
+/** A receiver that does to each connection what it is told. */
+const startScripted = async (script: (socket: Socket) => void) => {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    script(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+};
+
+describe('over TCP', () => {
+  const tcpSink = (port: number, settings: Readonly<Record<string, unknown>> = {}) =>
+    syslogSink({ url: `tcp://127.0.0.1:${port}`, timeout: '1s', ...settings });
+
+  test('messages are framed by their length in bytes', async () => {
+    const chunks: Buffer[] = [];
+    await using server = await startScripted((socket) => {
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => socket.end());
+    });
+    const events = outgoingEvents(2, { organizationName: 'Björn 😀' });
+    expect(await tcpSink(server.port).deliver({ id: 'one', events }, patience())).toEqual({
+      kind: 'delivered',
+      refused: [],
+    });
+    let rest = Buffer.concat(chunks);
+    for (const { text } of events) {
+      const space = rest.indexOf(' ');
+      const end = space + 1 + Number(rest.subarray(0, space));
+      const message = rest.subarray(space + 1, end).toString('utf8');
+      expect(message).toMatch(/^<109>1 2026-11-05T10:00:00Z \S+ orgtrail - native \[orgtrail@32473 /);
+      expect(message).toContain('organization="Björn 😀"');
+      expect(message.endsWith(text)).toBe(true);
+      rest = rest.subarray(end);
+    }
+    expect(rest).toHaveLength(0);
+  });
+
+  test.each([
+    ['closes at once', (socket: Socket) => socket.destroy(), /closed|ECONNRESET|EPIPE/],
+    [
+      'closes when it has read a part',
+      (socket: Socket) => socket.once('data', () => socket.end().destroy()),
+      /closed|ECONNRESET|EPIPE/,
+    ],
+    [
+      'resets when it has read a part',
+      (socket: Socket) => socket.once('data', () => socket.resetAndDestroy()),
+      /closed|ECONNRESET|EPIPE/,
+    ],
+    ['ends its own side and reads on', (socket: Socket) => socket.end().resume(), /closed the connection before/],
+    ['never reads', () => {}, /has not read everything and closed within 1s/],
+    [
+      'reads everything and never closes',
+      (socket: Socket) => socket.resume(),
+      /has not read everything and closed within 1s/,
+    ],
+  ])('a receiver that %s has nothing for certain', async (_, script, reason) => {
+    await using server = await startScripted(script);
+    const outcome = await tcpSink(server.port).deliver(delivery(2_000), patience());
+    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringMatching(reason) });
+  });
+
+  test('nobody there, or not in time, is a failure with its reason', async () => {
+    const outcome = await tcpSink(await freePort()).deliver(delivery(1), patience());
+    expect(outcome).toEqual({ kind: 'failed', reason: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  test('with confirm none, what was sent counts, though the receiver never closes', async () => {
+    let bytes = 0;
+    await using server = await startScripted((socket) => {
+      socket.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+      });
+    });
+    const outcome = await tcpSink(server.port, { confirm: 'none', timeout: '30s' }).deliver(delivery(10), patience());
+    expect(outcome).toEqual({ kind: 'delivered', refused: [] });
+    expect(bytes).toBeGreaterThan(10 * 500);
+  });
+
+  test('what is longer than max_message_bytes is refused by its index, the others are delivered', async () => {
+    let text = '';
+    await using server = await startScripted((socket) => {
+      socket.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      socket.on('end', () => socket.end());
+    });
+    const [first, , third] = outgoingEvents(3, { textLength: 400 });
+    const [long] = outgoingEvents(1, { firstPosition: 2, textLength: 3_000 });
+    const events = [first, long, third].filter((event) => event !== undefined);
+    const sink = tcpSink(server.port, { max_message_bytes: 2_000 });
+    expect(await sink.deliver({ id: 'one', events }, patience())).toEqual({
+      kind: 'delivered',
+      refused: [{ index: 1, reason: expect.stringMatching(/^3\d\d\d bytes, and max_message_bytes is 2000$/) }],
+    });
+    expect(text).toContain(first?.key);
+    expect(text).toContain(third?.key);
+    expect(text).not.toContain(long?.key);
+  });
+
+  test('an abort ends it at once, with the reason', async () => {
+    const asked = new AbortController();
+    await using server = await startScripted(() => asked.abort(new Error('shutting down')));
+    await expect(tcpSink(server.port, { timeout: '60s' }).deliver(delivery(2_000), asked.signal)).rejects.toThrow(
+      'shutting down',
+    );
+    await expect(tcpSink(server.port).deliver(delivery(1), asked.signal)).rejects.toThrow('shutting down');
+  });
+
+  test('a receiver that stands still holds no more in memory than a few messages', async () => {
+    await using server = await startScripted((socket) => socket.pause());
+    expect(await mostHeldBytes(tcpSink(server.port))).toBeLessThan(20_000_000);
+  });
+});
+
+test('the target has no more than scheme, host and port', () => {
+  expect(syslogSink({ url: 'tls://siem.example.com/x' }).target).toBe('tls://siem.example.com:6514');
+  expect(syslogSink({ url: 'tcp://[::1]' }).target).toBe('tcp://[::1]:514');
+});
