@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
 import { type DeliveryStop, deliverForever } from './delivery/deliver-forever.ts';
 import type { DeliveryContext, DeliveryObserver, Route } from './delivery/ports.ts';
 import { createDeliveryStore } from './delivery-store.ts';
+import type { FeedSource } from './http/feed.ts';
 import { logDelivery } from './log-delivery.ts';
 import type { Metrics } from './metrics.ts';
 import { redactorOf } from './sink-config.ts';
 import { createSink } from './sinks/create-sink.ts';
-import type { FeedSource } from './http/feed.ts';
 import { createPool } from './store/pool.ts';
 import { registerSinks } from './store/sinks.ts';
 

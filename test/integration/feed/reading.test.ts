@@ -2,13 +2,7 @@ import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatNative } from '../../../src/domain/formats/native.ts';
 import { type Feed, openFeed } from '../../../src/feed.ts';
-import {
-  eachFeedRow,
-  positionOfNth,
-  readFeedChunk,
-  readFeedHead,
-  readPositionCheck,
-} from '../../../src/store/feed.ts';
+import { eachFeedRow, positionOfNth, readFeedChunk, readFeedHead, readPositionCheck } from '../../../src/store/feed.ts';
 import { eventOf } from '../../../src/store/feed-row.ts';
 import { NativeLines } from '../../../src/store/native-lines.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
 import { startCuttingProxy } from '../../support/cutting-proxy.ts';
 import { deliverInOrder, expectAtLeastOnce } from '../../support/deliver-in-order.ts';
-import { outgoingEvents } from '../../support/syslog-events.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
+import { outgoingEvents } from '../../support/syslog-events.ts';
 import {
   installSyslogReceivers,
   type SyslogReceiver,
