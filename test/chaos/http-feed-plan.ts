@@ -19,6 +19,8 @@ export interface FeedPlan extends Conduct {
 /** On a busy machine a replica takes its time; one that is stopped never answers. */
 const PATIENCE_MS = 2_000;
 const BYTES_OF_AN_EVENT = 1_000;
+/** More than fits into the buffers of a connection: a replica that is killed meanwhile has not sent it all. */
+const MOST_EVENTS = 40_000;
 
 /**
  * The next request of a reader that has seen everything up to `reached`: usually what is behind it, sometimes from an
@@ -31,9 +33,10 @@ export const planRequest = (
   formats: readonly FormatName[],
 ): FeedPlan => {
   const below = (end: number) => Math.floor(random() * end);
-  const earlier = random() < 0.15 ? known[below(known.length)] : undefined;
-  const limit = 1 + below([20, 2_000, 20_000][below(3)] ?? 1);
-  const expectedBytes = Math.min(limit, 5_000) * BYTES_OF_AN_EVENT;
+  const earlier = random() < 0.2 ? known[below(known.length)] : undefined;
+  const limit = 1 + below([20, 2_000, MOST_EVENTS][earlier === undefined ? below(3) : 2] ?? 1);
+  // Rather early: there may be less than asked for.
+  const somewhere = () => 1 + Math.floor(random() ** 3 * Math.min(limit, 10_000) * BYTES_OF_AN_EVENT);
   const waitSeconds = below(3);
   const behaviour = random();
   return {
@@ -44,8 +47,10 @@ export const planRequest = (
     asksForLastLine: random() < 0.3,
     encoding: (['gzip', 'zstd'] as const)[below(8)] ?? 'identity',
     patienceMs: waitSeconds * 1_000 + PATIENCE_MS,
-    ...(behaviour < 0.3 && { stall: { afterBytes: below(expectedBytes), forMs: 200 + below(2_000) } }),
-    ...(behaviour > 0.85 && { cutAfterBytes: 1 + below(expectedBytes) }),
+    ...(behaviour < (earlier === undefined ? 0.2 : 0.6) && {
+      stall: { afterBytes: somewhere(), forMs: 200 + below(2_000) },
+    }),
+    ...(behaviour > 0.85 && { cutAfterBytes: somewhere() }),
   };
 };
 
