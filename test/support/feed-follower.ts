@@ -5,6 +5,8 @@ import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 export class FeedFollower {
   /** What it has, in the order in which it came. */
   readonly events: FeedLine[] = [];
+  /** Lines that were none. */
+  readonly faults: string[] = [];
   readonly #env: Readonly<Record<string, string>>;
   #process: OrgtrailProcess;
 
@@ -35,8 +37,16 @@ export class FeedFollower {
     started.child.stdout?.on('data', (text: string) => {
       const lines = `${rest}${text}`.split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) this.events.push(readFeedLine('native', line));
+      for (const line of lines) this.#take(line);
     });
     return started;
+  }
+
+  #take(line: string): void {
+    try {
+      this.events.push(readFeedLine('native', line));
+    } catch (error) {
+      this.faults.push(`${String(error)}: ${line.slice(0, 200)}`);
+    }
   }
 }
