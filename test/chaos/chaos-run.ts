@@ -3,15 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
+import { type FormatName, formats } from '../../src/domain/formats/formats.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { createPool } from '../../src/store/pool.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { createAim } from './aim.ts';
 import { caughtUp } from './catch-up.ts';
 import type { ChaosOptions } from './chaos-options.ts';
 import { type Battlefield, crashPostgres, killReplicas, stopReplicas } from './disruptions.ts';
 import { FeedReader } from './feed-reader.ts';
+import { HttpFeedReader } from './http-feed-reader.ts';
 import { Load } from './load.ts';
 import { pause } from './pause.ts';
 import { type PostgresCluster, startPostgresCluster } from './postgres-cluster.ts';
@@ -25,6 +28,8 @@ const PAGE_CAP = 200;
 const DAY_MS = 86_400_000;
 /** Beside what the settle passes need: replicas have to start, and sources that failed rest for a while. */
 const CATCH_UP_MS = 300_000;
+/** To read what is left over HTTP, when nothing disturbs any more. */
+const HTTP_END_MS = 120_000;
 const PROGRESS_MS = 10_000;
 
 type Say = (line: string) => void;
@@ -38,6 +43,7 @@ interface Scene {
   readonly replicas: readonly Replica[];
   readonly tally: Tally;
   readonly reader: FeedReader;
+  readonly httpReader: HttpFeedReader;
 }
 
 /**
@@ -54,10 +60,10 @@ export const runChaos = async (
   const startedAtMs = performance.now();
   const inHistory = scene.simulator.faults.fired();
   const reading = new AbortController();
-  const followed = scene.reader.follow(reading.signal);
-  stack.defer(() => {
+  const followed = Promise.all([scene.reader, scene.httpReader].map((reader) => reader.follow(reading.signal)));
+  stack.defer(async () => {
     reading.abort();
-    return followed;
+    await followed;
   });
   const progress = setInterval(() => say(progressLine(scene, performance.now() - startedAtMs)), PROGRESS_MS);
   stack.defer(() => clearInterval(progress));
@@ -66,20 +72,24 @@ export const runChaos = async (
 
   say('no more disruptions, faults or new entries; waiting until everything is read, the settle passes included');
   const complete = await catchUp(scene, options, say, signal);
-  await Promise.all(scene.replicas.map((replica) => replica.end()));
   reading.abort();
   await followed;
   if (signal.aborted) return undefined;
+  // While there are replicas to ask.
+  await scene.httpReader.finish(HTTP_END_MS);
+  await Promise.all(scene.replicas.map((replica) => replica.end()));
   await scene.reader.finish();
+  scene.httpReader.compare(scene.reader.events);
   const comparison: Comparison = await compareWithTruth(scene.pool, scene.simulator);
   const durationMs = performance.now() - startedAtMs;
-  const { reader, tally, simulator, directory } = scene;
+  const { reader, httpReader, tally, simulator, directory } = scene;
   const result = resultOf({
     options,
     durationMs,
     complete,
     comparison,
     reader,
+    httpReader,
     tally,
     faults: firedSince(inHistory, simulator.faults.fired()),
   });
@@ -110,22 +120,26 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   const tally = newTally();
   const env = {
     ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-chaos-run', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ DATABASE_URL: cluster.url, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HTTP_PORT: '0' },
+    ...{ DATABASE_URL: cluster.url, ORGTRAIL_API_BUDGET: '1000000' },
     ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '40d', ORGTRAIL_SETTLE: options.settle },
     ORGTRAIL_LEASE: options.lease,
     // Replicas start some hundred times: this halves what a start costs, and leaves more of the time for work.
     NODE_COMPILE_CACHE: join(directory, 'compile-cache'),
   };
-  const replicas = Array.from({ length: REPLICAS }, (_, index) => {
+  // Fixed: a consumer knows where the replicas are, also when they have been restarted.
+  const ports = await freePorts(REPLICAS);
+  const replicas = ports.map((port, index) => {
     const name = String(index + 1);
-    return new Replica(name, env, join(directory, `replica-${name}.log`), tally);
+    return new Replica(name, port, env, join(directory, `replica-${name}.log`), tally);
   });
   stack.defer(async () => {
     await Promise.all(replicas.map((replica) => replica.end()));
   });
   for (const replica of replicas) replica.start();
   const reader = new FeedReader(cluster.url, seededRandom(options.seed + 1));
-  return { evidence, directory, simulator, cluster, pool, replicas, tally, reader };
+  const random = seededRandom(options.seed + 6);
+  const httpReader = new HttpFeedReader({ ports, random, formats: Object.keys(formats) as FormatName[] });
+  return { evidence, directory, simulator, cluster, pool, replicas, tally, reader, httpReader };
 };
 
 type Fired = ReturnType<Simulator['faults']['fired']>;
@@ -172,13 +186,14 @@ const catchUp = async (scene: Scene, options: ChaosOptions, say: Say, signal: Ab
   return await caughtUp(pool, { sources, untilMs, settlePasses, patienceMs, onProgress, signal });
 };
 
-const progressLine = ({ tally, reader }: Scene, elapsedMs: number): string =>
+const progressLine = ({ tally, reader, httpReader }: Scene, elapsedMs: number): string =>
   [
     `${Math.round(elapsedMs / 1_000)} s`,
     `${tally.kills} kills`,
     `${tally.stopsBeyondLease} stops beyond the lease`,
     `${tally.postgresRestarts} PostgreSQL restarts`,
     `${reader.rows} rows read from the feed, ${reader.violationCount} violations`,
+    `${httpReader.events} events read over HTTP, ${httpReader.counts.violations} violations`,
     `${tally.fencedWrites} fenced writes`,
     `${tally.leasesLost} leases lost`,
   ].join(' · ');

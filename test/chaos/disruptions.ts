@@ -1,4 +1,5 @@
 import type { Aim } from './aim.ts';
+import type { HttpFeedReader } from './http-feed-reader.ts';
 import type { Load } from './load.ts';
 import { pause } from './pause.ts';
 import type { PostgresCluster } from './postgres-cluster.ts';
@@ -12,10 +13,14 @@ export interface Battlefield {
   readonly aim: Aim;
   readonly tally: Tally;
   readonly leaseMs: number;
+  readonly httpReader: HttpFeedReader;
 }
 
 const AIM_PATIENCE_MS = 1_000;
 const WORK_PATIENCE_MS = 5_000;
+/** Until the reader over HTTP stops in the middle of a body. */
+const BODY_PATIENCE_MS = 1_000;
+const BODY_PATIENCE_OF_CRASH_MS = 5_000;
 const LONGEST_LIFE_MS = 3_000;
 /** Some ticks, and time for a replica that has just been killed to come back. */
 const LARGE_PAGE_PATIENCE_MS = 5_000;
@@ -50,7 +55,8 @@ const chooseVictim = async (field: Battlefield, random: () => number, signal: Ab
   // On a busy machine a start takes its time, and a replica that is killed before it has done anything shows little.
   const lifeMs = between(random, 0, LONGEST_LIFE_MS);
   const victim = await oneAtWork(field.replicas, lifeMs, random, signal);
-  if (choice < 0.5) return victim;
+  if (choice < 0.3) return (await replicaInABody(field, BODY_PATIENCE_MS, signal)) ?? victim;
+  if (choice < 0.55) return victim;
   const aimed = await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS);
   if ((aimed?.atWorkForMs ?? -1) < lifeMs) return victim;
   await pause(between(random, 0, 30), signal);
@@ -70,6 +76,21 @@ const oneAtWork = async (
     if (atWork.length > 0 || signal.aborted || performance.now() > giveUpAtMs) return pick(atWork, random);
     await pause(50, signal);
   }
+};
+
+/** Waits a while for the reader over HTTP to stop reading in the middle of a body, and returns the replica that it comes from. */
+const replicaInABody = async (
+  { httpReader, replicas }: Battlefield,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<Replica | undefined> => {
+  const giveUpAtMs = performance.now() + patienceMs;
+  while (!signal.aborted && performance.now() < giveUpAtMs) {
+    const port = httpReader.stalledAtPort;
+    if (port !== undefined) return replicas.find((replica) => replica.port === port && replica.isRunning);
+    await pause(20, signal);
+  }
+  return undefined;
 };
 
 /** SIGSTOP for longer than the lease, one replica at a time; most of them in the middle of a page, large ones among them. */
@@ -97,11 +118,15 @@ const aimAtPage = async ({ aim, load }: Battlefield, random: () => number): Prom
   return choice < 0.75 ? await aim.replicaThatIsSentAPage(AIM_PATIENCE_MS) : undefined;
 };
 
-/** Crashes the database every forty seconds or so and starts it again after a moment. It runs when this ends. */
+/**
+ * Crashes the database every forty seconds or so, most times while a body of the feed is under way, and starts it again after
+ * a moment. It runs when this ends.
+ */
 export const crashPostgres = async (field: Battlefield, random: () => number, signal: AbortSignal): Promise<void> => {
   for (let first = true; ; first = false) {
     await pause(first ? between(random, 8_000, 12_000) : between(random, 25_000, 50_000), signal);
     if (signal.aborted) return;
+    if (random() < 0.7) await replicaInABody(field, BODY_PATIENCE_OF_CRASH_MS, signal);
     await field.cluster.crash();
     await pause(between(random, 0, 3_000), signal);
     await field.cluster.start();

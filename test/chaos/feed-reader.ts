@@ -8,14 +8,15 @@ const IDLE_MS = 100;
 const RECONNECT_MS = 200;
 const KEPT_VIOLATIONS = 20;
 
-interface SeenRow {
+/** An event as it was first read. */
+export interface SeenEvent {
   readonly position: number;
-  readonly digest: string;
-}
-
-interface FeedRow extends SeenRow {
   /** Source and id of the entry. */
   readonly key: string;
+  /** MD5 of everything in the row. */
+  readonly digest: string;
+  /** MD5 of the entry's exact text. */
+  readonly rawDigest: string;
 }
 
 /**
@@ -25,7 +26,7 @@ interface FeedRow extends SeenRow {
 export class FeedReader {
   readonly #url: string;
   readonly #random: () => number;
-  readonly #seen: SeenRow[] = [];
+  readonly #seen: SeenEvent[] = [];
   readonly #keys = new Set<string>();
   readonly #violations: string[] = [];
   #violationCount = 0;
@@ -39,6 +40,11 @@ export class FeedReader {
   /** Rows read so far. */
   get rows(): number {
     return this.#seen.length;
+  }
+
+  /** In the order in which they came. */
+  get events(): readonly SeenEvent[] {
+    return this.#seen;
   }
 
   get violationCount(): number {
@@ -86,12 +92,13 @@ export class FeedReader {
   async #readOn(client: Client): Promise<number> {
     const rows = await readFeed(client, this.#positionOf(this.rows - 1));
     this.#pages += 1;
-    for (const { position, digest, key } of rows) {
+    for (const row of rows) {
+      const { position, key } = row;
       const expected = this.#positionOf(this.rows - 1) + 1;
       if (position !== expected) this.#violate(`position ${position} came where ${expected} was due`);
       if (this.#keys.has(key)) this.#violate(`entry ${key} came again at position ${position}`);
       this.#keys.add(key);
-      this.#seen.push({ position, digest });
+      this.#seen.push(row);
     }
     return rows.length;
   }
@@ -125,10 +132,11 @@ export class FeedReader {
   }
 }
 
-const readFeed = async (client: Client, after: number): Promise<readonly FeedRow[]> => {
-  const { rows } = await client.query<FeedRow>(
+const readFeed = async (client: Client, after: number): Promise<readonly SeenEvent[]> => {
+  const { rows } = await client.query<SeenEvent>(
     `select position::float8 as position, concat_ws(' ', source_kind, source_id, id) as key,
-       md5(concat_ws('|', source_kind, source_id, id, organization_id, action_time, received_at, raw::text, defects::text)) as digest
+       md5(concat_ws('|', source_kind, source_id, id, organization_id, action_time, received_at, raw::text, defects::text)) as digest,
+       md5(raw::text) as "rawDigest"
      from audit_events where position > $1 order by position limit ${PAGE}`,
     [after],
   );

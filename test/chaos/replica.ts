@@ -10,6 +10,8 @@ const RESTART_AFTER_MS = 1_000;
 /** One replica of the daemon: a place that has a process most of the time, with its log in one file. */
 export class Replica {
   readonly name: string;
+  /** Where it serves HTTP: always the same. */
+  readonly port: number;
   readonly #env: Readonly<Record<string, string>>;
   readonly #logFile: string;
   readonly #tally: Tally;
@@ -18,9 +20,10 @@ export class Replica {
   #atWorkSinceMs: number | undefined;
   #isEnding = false;
 
-  constructor(name: string, env: Readonly<Record<string, string>>, logFile: string, tally: Tally) {
+  constructor(name: string, port: number, env: Readonly<Record<string, string>>, logFile: string, tally: Tally) {
     this.name = name;
-    this.#env = env;
+    this.port = port;
+    this.#env = { ...env, ORGTRAIL_HTTP_PORT: String(port) };
     this.#logFile = logFile;
     this.#tally = tally;
   }

@@ -2,6 +2,7 @@ import type { Comparison } from '../../src/cli/compare-with-truth.ts';
 import type { FaultName } from '../../src/simulator/fault-catalogue.ts';
 import type { ChaosOptions } from './chaos-options.ts';
 import type { FeedReader } from './feed-reader.ts';
+import type { HttpFeedReader, HttpReaderCounts } from './http-feed-reader.ts';
 import type { Tally } from './tally.ts';
 
 /** What a run has done and found. `--json` prints it. */
@@ -21,6 +22,8 @@ export interface ChaosResult extends Tally {
   readonly rowsRead: number;
   readonly readerViolations: number;
   readonly firstReaderViolations: readonly string[];
+  /** Of the reader of `GET /v1/events`. */
+  readonly http: HttpReaderCounts & { readonly events: number; readonly firstViolations: readonly string[] };
   /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
   readonly caughtUp: boolean;
   /** How often each fault of the simulated Cloudflare has happened while it ran (those of the history come before). */
@@ -33,6 +36,7 @@ export const resultOf = (run: {
   readonly complete: boolean;
   readonly comparison: Comparison;
   readonly reader: FeedReader;
+  readonly httpReader: HttpFeedReader;
   readonly tally: Tally;
   readonly faults: ChaosResult['faults'];
 }): ChaosResult => {
@@ -48,6 +52,11 @@ export const resultOf = (run: {
     rowsRead: run.reader.rows,
     readerViolations: run.reader.violationCount,
     firstReaderViolations: run.reader.violations,
+    http: {
+      events: run.httpReader.events,
+      ...run.httpReader.counts,
+      firstViolations: run.httpReader.violations,
+    },
     caughtUp: run.complete,
     faults: run.faults,
   };
@@ -60,6 +69,8 @@ export const isSound = (result: ChaosResult): boolean =>
   result.organizationsExpected === result.organizationsStored &&
   result.rowsRead === result.stored &&
   result.readerViolations === 0 &&
+  result.http.events === result.stored &&
+  result.http.violations === 0 &&
   result.crashes.length === 0 &&
   result.caughtUp;
 
@@ -87,6 +98,14 @@ export const reportOf = (result: ChaosResult): string => {
     ['content mismatches', result.contentMismatches],
     ['rows seen by the live reader', result.rowsRead],
     ['reader violations (gap, repeat, lower position, changed row)', result.readerViolations],
+    ['events seen by the reader over HTTP', result.http.events],
+    ['of its requests, answered', result.http.requests - result.http.unanswered - result.http.unavailable],
+    ['without an answer (nobody there, broken off, silent)', result.http.unanswered],
+    ['answered with 503 (no database)', result.http.unavailable],
+    ['bodies that broke off in the middle', result.http.cut],
+    ['bodies that the reader cut itself', result.http.left],
+    ['times it stopped reading in the middle of a body', result.http.stalls],
+    ['violations over HTTP (as above, 409, a body that lies about its end)', result.http.violations],
     ['fenced writes', result.fencedWrites],
     ['leases lost', result.leasesLost],
     ['starts given up because PostgreSQL was away', result.endedWithoutDatabase],
@@ -100,10 +119,11 @@ export const reportOf = (result: ChaosResult): string => {
     ...rows.map(([what, count]) => line(what, count.toLocaleString('en'))),
     '',
     ...result.firstReaderViolations,
+    ...result.http.firstViolations.map((violation) => `over HTTP: ${violation}`),
     ...result.crashes,
     ...(result.caughtUp ? [] : ['Some source was not read to its end, or not by every settle pass, in time.']),
     isSound(result)
-      ? 'Every entry is stored, once each, to the byte; the reader missed nothing.'
+      ? 'Every entry is stored, once each, to the byte; the readers missed nothing.'
       : `The store or the feed is NOT what it should be. Again: npm run chaos -- --seed ${result.seed}`,
     '',
   ].join('\n');

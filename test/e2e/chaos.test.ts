@@ -20,7 +20,7 @@ const chaos = async (args: readonly string[]): Promise<{ code: unknown; stdout: 
 };
 
 test(
-  `forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost`,
+  `forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`,
   async () => {
     const args = ['--for', '40s', '--seed', String(SEED), '--lease', '2s', '--settle', '3s,8s', '--entries', '20000'];
     const { code, stdout, stderr } = await chaos([...args, '--json']);
@@ -28,11 +28,14 @@ test(
     expect(result, stderr).toMatchObject({
       ...{ missing: 0, duplicates: 0, positionsMissing: 0, contentMismatches: 0, readerViolations: 0 },
       ...{ crashes: [], caughtUp: true, organizationsStored: 12 },
+      http: { violations: 0, firstViolations: [] },
     });
     expect(code).toBe(0);
     expect(result.stored).toBe(result.expected);
     expect(result.lastPosition).toBe(result.expected);
     expect(result.rowsRead).toBe(result.expected);
+    expect(result.http.events).toBe(result.expected);
+    expect(result.http.cut + result.http.left, 'bodies that were not read to their end').toBeGreaterThanOrEqual(1);
     expect(result.expected, 'new entries came while it ran').toBeGreaterThan(20_500);
     expect(result.kills).toBeGreaterThanOrEqual(8);
     expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(3);
