@@ -9,18 +9,22 @@ import {
   hasFeedEvents,
   positionOfNth,
   readFeedChunk,
+  readFeedContext,
   readFeedHead,
   readPositionCheck,
 } from './store/feed.ts';
+import type { FeedContext } from './store/feed-row.ts';
 import { createFeedSignal, type FeedSignal } from './store/feed-signal.ts';
 import { NativeLines } from './store/native-lines.ts';
 import { createClient, createPool } from './store/pool.ts';
 
 /** Each holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
-/** Enough that the cost of a statement does not show, few enough to be held in memory by each of many readers. */
-const CHUNK_EVENTS = 1_000;
-const CHUNK_BYTES = 2_097_152;
+/** Enough that what a statement costs by itself does not show, few enough to be held in memory by each of many readers. */
+const CHUNK_EVENTS = 2_500;
+const CHUNK_BYTES = 3_145_728;
+/** A first one tells how large the events are. */
+const FIRST_CHUNK_EVENTS = 500;
 
 export interface Feed {
   readonly source: FeedSource;
@@ -55,7 +59,7 @@ const createFeedSource = (pool: Pool, signal: FeedSignal): FeedSource => ({
   endOf: (range, limit) => positionOfNth(pool, range, limit),
   hasEvents: (range) => hasFeedEvents(pool, range),
   waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-  pieces: (feedId, range, format) => prefetched(chunkReader(pool, feedId, format), range),
+  pieces: (feedId, range, format) => pieces(pool, feedId, range, format),
 });
 
 interface Chunk extends FeedPiece {
@@ -64,10 +68,10 @@ interface Chunk extends FeedPiece {
 
 type ReadChunk = (range: FeedRange, maxEvents: number) => Promise<Chunk>;
 
-const chunkReader = (pool: Pool, feedId: string, format: FormatName): ReadChunk => {
+const chunkReader = (pool: Pool, context: FeedContext, format: FormatName): ReadChunk => {
   if (format === 'native') {
     // Two, in turn: while one piece is on its way, the next is written.
-    const writers = [new NativeLines(feedId), new NativeLines(feedId)] as const;
+    const writers = [new NativeLines(context), new NativeLines(context)] as const;
     let turn = 0;
     return async (range, maxEvents) => {
       turn = 1 - turn;
@@ -79,22 +83,33 @@ const chunkReader = (pool: Pool, feedId: string, format: FormatName): ReadChunk 
   }
   const write = formats[format].format;
   return async (range, maxEvents) => {
-    const { list, ...end } = await readFeedChunk(pool, feedId, range, { maxEvents, maxBytes: CHUNK_BYTES });
+    const { list, ...end } = await readFeedChunk(pool, context, range, { maxEvents, maxBytes: CHUNK_BYTES });
     return { ...end, lines: Buffer.from(list.map((event) => `${write(event)}\n`).join('')) };
   };
 };
 
 /** Piece by piece: one is read while the one before is on its way, and no more than that. */
-async function* prefetched(read: ReadChunk, range: FeedRange): AsyncGenerator<FeedPiece, void, void> {
+async function* pieces(
+  pool: Pool,
+  feedId: string,
+  range: FeedRange,
+  format: FormatName,
+): AsyncGenerator<FeedPiece, void, void> {
   if (range.until <= range.after) return;
-  let maxEvents = CHUNK_EVENTS;
-  let next: Promise<Chunk> | undefined = read(range, maxEvents);
+  const read = chunkReader(pool, await readFeedContext(pool, feedId), format);
+  let next: Promise<Chunk> | undefined = read(range, FIRST_CHUNK_EVENTS);
   while (next !== undefined) {
     const chunk: Chunk = await next;
-    maxEvents = chunk.full ? Math.max(1, chunk.events) : Math.min(CHUNK_EVENTS, maxEvents * 2);
-    next = chunk.until < range.until ? read({ ...range, after: chunk.until }, maxEvents) : undefined;
+    next = chunk.until < range.until ? read({ ...range, after: chunk.until }, fittingEvents(chunk)) : undefined;
     // Nobody may be there any more to hear that it failed.
     next?.catch(() => {});
     yield chunk;
   }
 }
+
+/** As many as will probably fit, judged by the chunk before: what does not fit is read twice. */
+const fittingEvents = ({ events, lines, full }: Chunk): number => {
+  if (full) return Math.max(1, Math.floor(events * 0.8));
+  if (events === 0) return CHUNK_EVENTS;
+  return Math.max(1, Math.min(CHUNK_EVENTS, Math.floor((0.8 * CHUNK_BYTES * events) / lines.length)));
+};

@@ -7,13 +7,19 @@ export const field = {
   sourceKind: 1,
   sourceId: 2,
   organizationId: 3,
-  organizationName: 4,
-  id: 5,
-  actionTime: 6,
-  receivedAt: 7,
-  defects: 8,
-  raw: 9,
+  id: 4,
+  actionTime: 5,
+  receivedAt: 6,
+  defects: 7,
+  raw: 8,
 } as const;
+
+/** What all rows of a reading share. */
+export interface FeedContext {
+  readonly feedId: string;
+  /** By id, as they were when the reading began. Joining them to each row costs a third of the speed. */
+  readonly organizationNames: ReadonlyMap<string, string | null>;
+}
 
 const int64 = (bytes: Buffer, at: number): number => bytes.readInt32BE(at) * 4_294_967_296 + bytes.readUInt32BE(at + 4);
 
@@ -62,15 +68,16 @@ export const instantOf = (row: BinaryRow, index: number): string | null => {
 };
 
 /** The row as the formats take it. */
-export const eventOf = (row: BinaryRow, feedId: string): FeedEvent => {
+export const eventOf = (row: BinaryRow, { feedId, organizationNames }: FeedContext): FeedEvent => {
   const defects = textOf(row, field.defects);
+  const organizationId = textOf(row, field.organizationId) ?? '';
   return {
     position: positionOf(row),
     feedId,
     sourceKind: textOf(row, field.sourceKind) ?? '',
     sourceId: textOf(row, field.sourceId) ?? '',
-    organizationId: textOf(row, field.organizationId) ?? '',
-    organizationName: textOf(row, field.organizationName),
+    organizationId,
+    organizationName: organizationNames.get(organizationId) ?? null,
     id: textOf(row, field.id) ?? '',
     actionTime: instantOf(row, field.actionTime),
     receivedAt: instantOf(row, field.receivedAt) ?? '9999-12-31T00:00:00.000000Z',

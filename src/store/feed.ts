@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import type { FeedEvent } from '../domain/formats/feed-event.ts';
 import { type BinaryRow, copyOut } from './copy-out.ts';
-import { eventOf, field, positionOf } from './feed-row.ts';
+import { eventOf, type FeedContext, field, positionOf } from './feed-row.ts';
 
 /** Which numbering, and the last position given out. */
 export interface FeedHead {
@@ -57,15 +57,23 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
   return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
 };
 
+/**
+ * What a reading needs beside its rows. To be read after the head that ends the range: then every organization in it is known.
+ */
+export const readFeedContext = async (pool: Pool, feedId: string): Promise<FeedContext> => {
+  const { rows } = await pool.query<{ id: string; name: string | null }>('select id, name from organizations');
+  return { feedId, organizationNames: new Map(rows.map(({ id, name }) => [id, name])) };
+};
+
 /** The next events of the range, as objects. Used for all formats but native. */
 export const readFeedChunk = async (
   pool: Pool,
-  feedId: string,
+  context: FeedContext,
   range: FeedRange,
   limits: ChunkLimits,
 ): Promise<ChunkEnd & { readonly list: readonly FeedEvent[] }> => {
   const list: FeedEvent[] = [];
-  const end = await eachFeedRow(pool, range, limits, (row) => list.push(eventOf(row, feedId)));
+  const end = await eachFeedRow(pool, range, limits, (row) => list.push(eventOf(row, context)));
   return { ...end, list };
 };
 
@@ -106,10 +114,9 @@ const chunkQuery = (
   if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('a position that is no whole number');
   const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
   return (
-    'select e.position, e.source_kind, e.source_id, e.organization_id, o.name, e.id, e.action_time, e.received_at,' +
-    ' to_json(e.defects), e.raw from audit_events e left join organizations o on o.id = e.organization_id' +
-    ` where e.position > ${after} and e.position <= ${until}` +
-    `${ids === undefined ? '' : ` and e.organization_id in (${ids})`} order by e.position limit ${limit}`
+    'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects), raw' +
+    ` from audit_events where position > ${after} and position <= ${until}` +
+    `${ids === undefined ? '' : ` and organization_id in (${ids})`} order by position limit ${limit}`
   );
 };
 

@@ -1,6 +1,6 @@
 import { formatNative } from '../domain/formats/native.ts';
 import type { BinaryRow } from './copy-out.ts';
-import { eventOf, field, positionOf, readInstant, textOf } from './feed-row.ts';
+import { eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
 import { LineBuffer } from './line-buffer.ts';
 
 const LINE_FEED = 10;
@@ -27,19 +27,19 @@ const noDefects = ready('","defects":null,"raw":');
  * defect, a line break, an id with escapes) goes through `formatNative` itself, and a test holds the rest to it.
  */
 export class NativeLines {
-  private readonly feedId: string;
+  private readonly context: FeedContext;
   private readonly origins = new Map<string, Uint8Array>();
   private readonly days = new Map<number, Uint8Array>();
   private out = new LineBuffer(FIRST_CAPACITY_BYTES);
 
-  constructor(feedId: string) {
-    this.feedId = feedId;
+  constructor(context: FeedContext) {
+    this.context = context;
   }
 
   /** Appends the line of a row. */
   add(row: BinaryRow): void {
     if (isOrdinary(row) && this.addOrdinary(row)) return;
-    this.out.text(`${formatNative(eventOf(row, this.feedId))}\n`);
+    this.out.text(`${formatNative(eventOf(row, this.context))}\n`);
   }
 
   /** All lines since the last `clear`, each with its newline; valid until then. */
@@ -91,10 +91,11 @@ export class NativeLines {
     const to = row.starts[field.id] ?? 0;
     return cached(this.origins, row.bytes.toString('latin1', from - 4, to - 4), () => {
       const quoted = (index: number) => JSON.stringify(textOf(row, index));
+      const name = this.context.organizationNames.get(textOf(row, field.organizationId) ?? '') ?? null;
       return ready(
-        `,"feed_id":${JSON.stringify(this.feedId)},"source_kind":${quoted(field.sourceKind)}` +
+        `,"feed_id":${JSON.stringify(this.context.feedId)},"source_kind":${quoted(field.sourceKind)}` +
           `,"source_id":${quoted(field.sourceId)},"organization_id":${quoted(field.organizationId)}` +
-          `,"organization_name":${quoted(field.organizationName)},"id":`,
+          `,"organization_name":${JSON.stringify(name)},"id":`,
       );
     });
   }

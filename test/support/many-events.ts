@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { syncOnce } from '../../src/sync/sync-once.ts';
 import { openWorld, type SyncWorld } from './sync-world.ts';
 
-/** Simulated entries stored the usual way, so many that a hundredth of `events` is enough for all of them. */
+/** Simulated entries that are stored the usual way. */
 const SYNCED = 5_000;
 
 /**

@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
+import { multiplyEvents } from '../../support/many-events.ts';
 import { serve } from '../../support/served.ts';
 import { entryText } from '../../support/store-fixture.ts';
 import { openWorld } from '../../support/sync-world.ts';
@@ -201,7 +202,8 @@ describe.concurrent('what is wrong is said', () => {
   test('a database that goes away: 503 before the first line, and a cut connection after it', async () => {
     await using world = await open({}, 3_000);
     const { pool } = world.world.database;
-    const response = await fetch(`${world.base}/v1/events?limit=3000`);
+    await multiplyEvents(pool, 60_000);
+    const response = await fetch(`${world.base}/v1/events?limit=60000`);
     const reader = response.body?.getReader();
     await reader?.read();
     await pool.query('alter table audit_events rename to away');
