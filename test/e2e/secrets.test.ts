@@ -9,10 +9,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { createLogin, type Login } from '../support/login.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/orgtrail-process.ts';
+import { until } from '../support/until.ts';
 
 const core = (): string => randomBytes(8).toString('hex');
 /** What makes each secret recognisable, whatever becomes of the rest of it. */
-const marks = { token: core(), key: core(), email: core(), password: core(), feed: core(), sink: core() };
+const marks = {
+  token: core(),
+  key: core(),
+  email: core(),
+  password: core(),
+  feed: core(),
+  sink: core(),
+  webhook: core(),
+};
 const secrets = {
   token: `token-${marks.token}`,
   key: `key-${marks.key}`,
@@ -20,6 +29,8 @@ const secrets = {
   password: `p/${marks.password}@?#%1`,
   feed: `feed-token-${marks.feed}`,
   sink: `sink-token-${marks.sink}`,
+  // 24 bytes, as base64.
+  webhook: `whsec_${marks.webhook}${'A'.repeat(16)}`,
 };
 const encodings = Object.values(secrets).map((secret) => Buffer.from(secret).toString('base64').slice(0, 16));
 const needles = [...Object.values(marks), ...encodings];
@@ -32,7 +43,10 @@ const expectNone = (what: string, text: string): void => {
 const startApi = async () => {
   const server = createServer((request, response) => {
     const url = request.url ?? '';
-    const refused = url.startsWith('/echo') || (url.startsWith('/mixed') && url.includes('/bad/logs/audit'));
+    const refused =
+      url.startsWith('/echo') ||
+      url.startsWith('/services/') ||
+      (url.startsWith('/mixed') && url.includes('/bad/logs/audit'));
     const said = `you sent ${request.rawHeaders.join(' ')} to ${url}`;
     response.writeHead(refused ? 403 : 200, { 'content-type': 'application/json', 'x-echo': said.slice(0, 300) });
     const organizations = [
@@ -106,12 +120,18 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-secrets-'));
   cwd = join(directory, 'cwd');
   await mkdir(cwd);
+  const sinks = JSON.stringify({
+    hec: { type: 'splunk_hec', url: api.origin, token: secrets.sink, gzip: false },
+    hook: { type: 'webhook', url: `${api.origin}/echo`, secret: secrets.webhook },
+  });
   byVariable = {
+    ORGTRAIL_SINKS: sinks,
     CLOUDFLARE_API_TOKEN: secrets.token,
     DATABASE_URL: login.url,
     ORGTRAIL_FEED_TOKEN: secrets.feed,
   };
   byFile = {
+    ORGTRAIL_SINKS_FILE: await plant('sinks', sinks),
     CLOUDFLARE_EMAIL_FILE: await plant('email', `${secrets.email}\n`),
     CLOUDFLARE_API_KEY_FILE: await plant('key', `${secrets.key}\n`),
     DATABASE_URL_FILE: await plant('url', `${login.url}\n`),
@@ -228,6 +248,10 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, { cwd });
     await daemon.waitFor('a source failed');
     await daemon.waitFor('page committed');
+    await until('both sinks have failed', async () => {
+      const { rows } = await database.pool.query("select from sinks where last_error like '%403%'");
+      return rows.length === 2;
+    });
     const answers = await askEverything(daemon);
     expect(answers).toMatch(/"last_error":"[^"]*you sent/);
     expect(answers).toContain('orgtrail_api_requests_total');
@@ -243,6 +267,7 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     const text = await dump(database.pool);
     expect(text).toContain('entry');
     expect(text).toContain('you sent');
+    expect(text).toContain('127.0.0.1');
     expectNone('the database', text);
   });
 
