@@ -92,14 +92,14 @@ export const feedRoutes = (
     },
     async (request, reply) => {
       const { query } = request;
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
       const head = await source.head();
       const presented = { after: query.after, feedId: query.feed_id, check: query.check };
       const reason = await conflictOf(source, head, presented);
       if (reason !== undefined) {
         return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
       }
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
       await send(request, reply, source, query, await answerTo(source, query, head, gone.signal));
     },
   );

@@ -25,6 +25,8 @@ export const streamFeed = async (
   pieces: AsyncIterable<FeedPiece>,
   last: string,
 ): Promise<void> => {
+  // No event would tell it any more, and a compressor whose output nobody takes never says that it is done.
+  if (response.destroyed) return;
   const compressor = encoding && compressors[encoding]();
   const body: Writable = compressor ?? response;
   compressor?.pipe(response);

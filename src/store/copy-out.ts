@@ -24,6 +24,9 @@ interface CopyQuery {
  */
 export const copyOut = async (pool: Pool, query: string, take: (row: BinaryRow) => void): Promise<void> => {
   const client = await pool.connect();
+  // A connection that breaks also fails the statement; without a listener it would end the process as well.
+  const onError = () => {};
+  client.on('error', onError);
   try {
     let failure: { readonly error: unknown } | undefined;
     const reader = rowReader(take);
@@ -45,6 +48,8 @@ export const copyOut = async (pool: Pool, query: string, take: (row: BinaryRow) 
   } catch (error) {
     client.release(error instanceof Error ? error : true);
     throw error;
+  } finally {
+    client.off('error', onError);
   }
 };
 

@@ -20,7 +20,7 @@ const AIM_PATIENCE_MS = 1_000;
 const WORK_PATIENCE_MS = 5_000;
 /** Until the reader over HTTP stops in the middle of a body. */
 const BODY_PATIENCE_MS = 1_000;
-const BODY_PATIENCE_OF_CRASH_MS = 5_000;
+const BODY_PATIENCE_OF_CRASH_MS = 8_000;
 const LONGEST_LIFE_MS = 3_000;
 /** Some ticks, and time for a replica that has just been killed to come back. */
 const LARGE_PAGE_PATIENCE_MS = 5_000;
@@ -126,7 +126,7 @@ export const crashPostgres = async (field: Battlefield, random: () => number, si
   for (let first = true; ; first = false) {
     await pause(first ? between(random, 8_000, 12_000) : between(random, 25_000, 50_000), signal);
     if (signal.aborted) return;
-    if (random() < 0.7) await replicaInABody(field, BODY_PATIENCE_OF_CRASH_MS, signal);
+    if (random() < 0.8) await replicaInABody(field, BODY_PATIENCE_OF_CRASH_MS, signal);
     await field.cluster.crash();
     await pause(between(random, 0, 3_000), signal);
     await field.cluster.start();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Agent } from 'node:http';
+import { Agent, type IncomingHttpHeaders } from 'node:http';
 import type { FormatName } from '../../src/domain/formats/formats.ts';
 import type { SeenEvent } from './feed-reader.ts';
 import { faultsOfBody, faultsOfHead, headOf, type WholeBody } from './http-feed-answer.ts';
@@ -10,6 +10,8 @@ import { pause } from './pause.ts';
 
 const RETRY_MS = 50;
 const KEPT_VIOLATIONS = 20;
+/** More than fits into the buffers of a connection. */
+const MANY_EVENTS = 3_000;
 
 /** What the reader has done and met. */
 export interface HttpReaderCounts {
@@ -79,7 +81,7 @@ export class HttpFeedReader {
     return this.#seen.length;
   }
 
-  /** The port of the replica whose answer it has not read to its end, since it stopped for a while in its middle. */
+  /** The port of the replica in whose answer it stopped reading for a while, and that cannot have sent all of it yet. */
   get stalledAtPort(): number | undefined {
     return this.#stalledAtPort;
   }
@@ -139,9 +141,9 @@ export class HttpFeedReader {
       else if (plan.asksForLastLine && line.startsWith('{"next_position":')) last = line;
       else position = this.#take(plan.format, line, position + 1);
     };
-    const onStall = () => {
+    const onStall = (headers: IncomingHttpHeaders) => {
       this.counts.stalls += 1;
-      this.#stalledAtPort = port;
+      if (headOf(headers).nextPosition - position >= MANY_EVENTS) this.#stalledAtPort = port;
     };
     const url = `http://127.0.0.1:${port}${pathOf(plan, this.#feedId)}`;
     const end = await requestFeed(url, this.#agent, plan, { onLine, onStall }, signal);

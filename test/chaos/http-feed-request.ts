@@ -38,7 +38,8 @@ export type FeedEnd =
 export interface FeedListener {
   /** Each line that has its newline, also of a body that turns out not to be whole. */
   onLine(line: string): void;
-  onStall(): void;
+  /** It stops reading for a while. */
+  onStall(headers: IncomingHttpHeaders): void;
 }
 
 /** Sends one request to the feed and reads its answer. Never rejects for what a server does. */
@@ -60,7 +61,7 @@ export const requestFeed = async (
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     const stalled = async (forMs: number) => {
       clearTimeout(timer);
-      listener.onStall();
+      listener.onStall(response.headers);
       await pause(forMs, signal);
       timer = setTimeout(giveUp, conduct.patienceMs);
     };

@@ -67,7 +67,7 @@ test(
     expect(digestOf(rawTexts), 'all texts over HTTP, one after the other').toBe(digestOf(stored));
     expect(digestOf(follower.events.map(({ rawText }) => rawText)), 'and by feed --follow').toBe(digestOf(stored));
   },
-  2 * PATIENCE_MS,
+  3 * PATIENCE_MS,
 );
 
 /** Four daemons and three readers, all at work. Leaving the scope ends them. */
