@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../src/store/pool.ts';
 import { unholdableEntries, unnamedEntries } from '../support/defective-entries.ts';
+import { documented, documentedSubscription } from '../support/documented-sql.ts';
 import { decodePgoutput } from '../support/pgoutput.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
 import { runInProcess } from '../support/run-in-process.ts';
@@ -17,15 +17,6 @@ const DAY_MS = 86_400_000;
 const PATIENCE_MS = 90_000;
 const columns = `position, source_kind, source_id, organization_id, id, action_time, received_at, action_type, action_result,
   actor_email, actor_ip_address, raw_cf_ray_id, raw_status_code, resource_scope, raw::text as raw, defects`;
-
-const page = readFileSync(new URL('../../docs/logical-replication.md', import.meta.url), 'utf8');
-
-/** The statements that docs/logical-replication.md gives under this heading. */
-const documented = (heading: string): string => {
-  const block = new RegExp(`\`\`\`sql\\n *-- ${heading}\\n([^\`]*)\`\`\``).exec(page)?.[1];
-  if (block === undefined) throw new Error(`docs/logical-replication.md has no SQL "${heading}"`);
-  return block;
-};
 
 let source: PostgresCluster;
 let subscriber: PostgresCluster;
@@ -59,11 +50,7 @@ afterAll(async () => {
 });
 
 const subscribe = async () => {
-  const statement = documented('at the subscriber: subscription').replace(
-    /'host=[^']*'/,
-    `'host=127.0.0.1 port=${proxy.port} dbname=${database} user=orgtrail_replication'`,
-  );
-  await subscriber.sql(statement);
+  await subscriber.sql(documentedSubscription(proxy.port, database));
 };
 
 /** Commits pages until it is told to stop, whatever becomes of the source meanwhile. */
