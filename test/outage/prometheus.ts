@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 export interface Prometheus extends AsyncDisposable {
   /** Names of the alerts that fire now, and that it has seen the daemon (`up` is 1). */
   look(): Promise<{ readonly firing: readonly string[]; readonly up: boolean }>;
+  /** The value of each series that the expression gives now, by its label `sink`; `''` where it has none. */
+  query(expression: string): Promise<ReadonlyMap<string, number>>;
 }
 
 const rules = fileURLToPath(new URL('../../deploy/prometheus/rules.yml', import.meta.url));
@@ -19,10 +21,14 @@ const INTERVAL = '15s';
 const START_PATIENCE_MS = 60_000;
 
 /** Undefined where the program `prometheus` is not installed. Keeps its data in `directory`. */
-export const startPrometheus = async (daemonUrl: string, directory: string): Promise<Prometheus | undefined> => {
+export const startPrometheus = async (
+  daemonUrl: string,
+  directory: string,
+  interval = INTERVAL,
+): Promise<Prometheus | undefined> => {
   const port = await freePort();
   const configFile = join(directory, 'prometheus.yml');
-  await writeFile(configFile, configuration(new URL(daemonUrl).host));
+  await writeFile(configFile, configuration(new URL(daemonUrl).host, interval));
   const child = spawn(
     PROGRAM,
     [
@@ -52,6 +58,10 @@ export const startPrometheus = async (daemonUrl: string, directory: string): Pro
         up: result.length > 0 && result.every(({ value }) => value[1] === '1'),
       };
     },
+    query: async (expression) => {
+      const { result } = (await getData(`${base}/api/v1/query?query=${encodeURIComponent(expression)}`)) as QueryResult;
+      return new Map(result.map(({ metric, value }) => [metric.sink ?? '', Number(value[1])]));
+    },
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -64,11 +74,14 @@ interface Alerts {
 }
 
 interface QueryResult {
-  readonly result: readonly { readonly value: readonly [number, string] }[];
+  readonly result: readonly {
+    readonly metric: { readonly sink?: string };
+    readonly value: readonly [number, string];
+  }[];
 }
 
-const configuration = (target: string): string => `
-global: { scrape_interval: ${INTERVAL}, evaluation_interval: ${INTERVAL} }
+const configuration = (target: string, interval: string): string => `
+global: { scrape_interval: ${interval}, evaluation_interval: ${interval} }
 rule_files: ['${rules}']
 scrape_configs:
   - job_name: orgtrail
