@@ -14,7 +14,7 @@ describe.concurrent('help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     // A description of at least two words, and `--help` at least among the options.
     expect(stdout).toMatch(new RegExp(`^Usage: orgtrail ${verb} .*\\n\\n\\S+ \\S.*\\n(.*\\n)*\\nOptions:\\n {2}-`));
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${verb}`));
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${verb}\\b`));
   });
 
   test('--help names every verb and the exit codes', async () => {
