@@ -7,6 +7,7 @@ import { startCuttingProxy } from './cutting-proxy.ts';
 import type { HttpReceiver, ReceivedEvent } from './http-receiver.ts';
 import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from './http-receivers.ts';
 import { basicAuthorization, bulkIndex, credentials } from './http-sinks.ts';
+import { jsonValues } from './json-texts.ts';
 import { documentedKey } from './judge-received.ts';
 import { seededRandom } from './seeded-random.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
@@ -18,7 +19,7 @@ export interface SinkReceiver {
   readonly format: FormatName;
   /** What it has, in the order in which it came, repeats included. */
   received(): Promise<readonly ReceivedEvent[]>;
-  /** Events that it was sent again, knew by their key and did not take in again. */
+  /** Repeats that are not in `received`. */
   dropped(): number;
   /** Ends it, by SIGKILL where that makes a difference, and starts it again after so long. */
   restart(how: 'stop' | 'kill', pauseMs: number): Promise<void>;
@@ -64,10 +65,7 @@ export const startSinkReceivers = async (
     'webhook',
     await behindCuts(stack, hook, { port: portOf(webhook), seed: seed + 3, mostBytes: 2_500_000 }),
   );
-  const hec = stack.use(await startHecReceiver({ tls: true, token: credentials.hecToken, acknowledgeAtPoll: 2 }));
-  // A second or so until it is acknowledged: larger deliveries, or they take all the time.
-  const splunk = http(hec, { type: 'splunk_hec', token: credentials.hecToken, ack: true, batch_events: 300 });
-  receivers.set('splunk', await behindCuts(stack, splunk, { port: portOf(hec), seed: seed + 4, mostBytes: 80_000 }));
+  receivers.set('splunk', await splunk(stack, seed + 4));
   receivers.set('elasticsearch', await elasticsearch(stack, seed + 5));
   receivers.set('file', await file(join(directory, 'archive')));
   return receivers;
@@ -129,6 +127,20 @@ const http =
       cuts: () => cuts() + answersCut,
     };
   };
+
+/** Indexes what it has acknowledged: what was sent and never asked for is counted, not kept. */
+const splunk = async (stack: AsyncDisposableStack, seed: number): Promise<SinkReceiver> => {
+  const hec = stack.use(await startHecReceiver({ tls: true, token: credentials.hecToken, acknowledgeAtPoll: 2 }));
+  // A second or so until it is acknowledged: larger deliveries, or they take all the time.
+  const settings = { type: 'splunk_hec', token: credentials.hecToken, ack: true, batch_events: 300 };
+  return {
+    ...(await behindCuts(stack, http(hec, settings), { port: portOf(hec), seed, mostBytes: 80_000 })),
+    dropped: () => {
+      const bodies = hec.requests.filter(({ path }) => path.endsWith('/event')).map(({ body }) => body);
+      return bodies.reduce((sum, body) => sum + jsonValues(body).length, 0) - hec.received().length;
+    },
+  };
+};
 
 /** `_bulk` keeps documents by key: what came again and was the same is counted, not kept. */
 const elasticsearch = async (stack: AsyncDisposableStack, seed: number): Promise<SinkReceiver> => {
