@@ -66,7 +66,7 @@ const syslog = z.strictObject({
     .int()
     .min(480)
     .max(64 * 1024 * 1024)
-    .default(1_048_576),
+    .default(2_000_000),
   /**
    * `close`: delivered is what the receiver has read to its end, which it shows by closing, over TLS with close_notify.
    * `tcp_close`: the same without close_notify, which rsyslog's gtls driver never sends. `none`: what was sent.

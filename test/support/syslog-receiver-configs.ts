@@ -14,7 +14,7 @@ interface ConfigOptions {
   readonly tls?: SyslogTls;
 }
 
-/** Of one message 2 MB, over the 1 MiB of `max_message_bytes`. */
+/** Of one message 2 MB, over the 2,000,000 of `max_message_bytes`. */
 const MAX_BYTES = 2_097_152;
 
 /** Priority, time, host, app, process, message id, structured data, message: a line each, tabs between. */
