@@ -14,7 +14,7 @@ export default defineConfig({
           execArgv: ['--max-semi-space-size=64'],
           // All cores, and after everything else: it waits for nothing.
           maxWorkers: '100%',
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -24,6 +24,8 @@ export default defineConfig({
           globalSetup: ['test/support/postgres-server.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          // They wait for PostgreSQL and for receivers.
+          maxWorkers: 3,
         },
       },
       {
@@ -33,8 +35,9 @@ export default defineConfig({
           globalSetup: ['test/support/postgres-server.ts'],
           testTimeout: 240_000,
           hookTimeout: 120_000,
-          // Half of their time they wait: for a lease, a tick, an answer.
+          // Half of their time they wait: for a lease, a tick, an answer. Not beside others: they judge by the clock.
           maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -46,6 +49,18 @@ export default defineConfig({
           hookTimeout: 120_000,
           // They mostly wait.
           maxWorkers: 3,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // Not a part of `npm test`, whose time is limited: `npm run test:sinks`, and CI.
+        test: {
+          name: 'sinks',
+          include: ['test/sinks/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -6,7 +6,7 @@ import { until } from '../support/until.ts';
 const LEASE_MS = 3_000;
 const TICK_MS = 1_000;
 /** What this machine may take on top: to start a statement, to send a request. */
-const SLACK_MS = 2_000;
+const SLACK_MS = 4_000;
 
 /** Each replica knows the simulator by a loopback address of its own, so that the request log tells them apart. */
 const hostOf = (replica: number): string => `127.0.0.${10 + replica}`;
