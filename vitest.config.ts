@@ -41,7 +41,8 @@ export default defineConfig({
         },
       },
       {
-        // Each file starts PostgreSQL servers of its own, to stop, crash and fill them.
+        // Each file starts PostgreSQL servers of its own, to stop, crash and fill them. Not a part of `npm test`, whose time is
+        // limited: `npm run test:trouble`, and CI.
         test: {
           name: 'trouble',
           include: ['test/trouble/**/*.test.ts'],
