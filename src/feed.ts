@@ -23,6 +23,8 @@ const CONNECTIONS = 4;
 /** Enough that what a statement costs by itself does not show, few enough to be held in memory by each of many readers. */
 const CHUNK_EVENTS = 2_500;
 const CHUNK_BYTES = 3_145_728;
+/** Made in JavaScript at some 8,000 a second (ocsf): nothing else happens in the process meanwhile. */
+const FORMATTED_EVENTS = 250;
 /** A first one tells how large the events are. */
 const FIRST_CHUNK_EVENTS = 500;
 
@@ -83,7 +85,8 @@ const chunkReader = (pool: Pool, context: FeedContext, format: FormatName): Read
   }
   const write = formats[format].format;
   return async (range, maxEvents) => {
-    const { list, ...end } = await readFeedChunk(pool, context, range, { maxEvents, maxBytes: CHUNK_BYTES });
+    const limits = { maxEvents: Math.min(maxEvents, FORMATTED_EVENTS), maxBytes: CHUNK_BYTES };
+    const { list, ...end } = await readFeedChunk(pool, context, range, limits);
     return { ...end, lines: Buffer.from(list.map((event) => `${write(event)}\n`).join('')) };
   };
 };
