@@ -7,7 +7,7 @@ import { strangeEntries, unholdableEntries, unnamedEntries } from './defective-e
 
 const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';
 
-export const outgoing = (event: FeedEvent, format: FormatName): OutgoingEvent => ({
+export const outgoing = (event: FeedEvent, format: FormatName = 'native'): OutgoingEvent => ({
   event,
   key: createHash('sha256').update(`${event.sourceKind}\n${event.sourceId}\n${event.id}`).digest('base64url'),
   text: formats[format].format(event),

@@ -1,14 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { OutgoingEvent } from '../../src/domain/delivery.ts';
 import type { FeedEvent } from '../../src/domain/formats/feed-event.ts';
-import { type FormatName, formats } from '../../src/domain/formats/formats.ts';
-
-/** On its way to a sink, with a key made as the delivery loop makes it: of source and id. */
-export const outgoing = (event: FeedEvent, format: FormatName = 'native'): OutgoingEvent => ({
-  event,
-  key: createHash('sha256').update(`${event.sourceKind}\n${event.sourceId}\n${event.id}`).digest('base64url'),
-  text: formats[format].format(event),
-});
+import { outgoing } from './outgoing-events.ts';
 
 export interface OutgoingOptions {
   readonly firstPosition?: number;

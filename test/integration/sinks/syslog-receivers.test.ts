@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OutgoingEvent } from '../../../src/domain/delivery.ts';
 import type { FormatName } from '../../../src/domain/formats/formats.ts';
 import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
-import { outgoing, outgoingEvents } from '../../support/syslog-events.ts';
+import { outgoing } from '../../support/outgoing-events.ts';
+import { outgoingEvents } from '../../support/syslog-events.ts';
 import {
   installSyslogReceivers,
   type SyslogReceiver,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
 import { type SyslogHeader, syslogHostname, syslogMessage } from '../../../src/domain/formats/syslog-message.ts';
-import { outgoing, outgoingEvents } from '../../support/syslog-events.ts';
+import { outgoing } from '../../support/outgoing-events.ts';
+import { outgoingEvents } from '../../support/syslog-events.ts';
 import { sampleEvents } from './sample-events.ts';
 
 const header: SyslogHeader = { facility: 13, hostname: 'collector-1', appName: 'orgtrail', format: 'native' };
