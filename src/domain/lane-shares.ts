@@ -17,17 +17,20 @@ export class LaneShares {
   /** What each lane has taken, in milliseconds by its share, and what its last turn took. */
   readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
   readonly #lastMs: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
-  #waiting: readonly Lane[] = [];
+  #atWork: readonly Lane[] = [];
   #now = 0;
 
-  /** The lane whose turn it is, of those that have work waiting; undefined where none has. Counts a turn as begun. */
-  next(waiting: readonly Lane[]): Lane | undefined {
-    for (const lane of waiting) {
-      if (!this.#waiting.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);
+  /**
+   * The lane whose turn it is, of those whose work can begin; undefined where there is none. Counts a turn as begun. A lane
+   * in `atWork` has work under way, or such that cannot begin yet: it keeps its claim.
+   */
+  next(ready: readonly Lane[], atWork: readonly Lane[] = ready): Lane | undefined {
+    for (const lane of atWork) {
+      if (!this.#atWork.includes(lane)) this.#taken[lane] = Math.max(this.#taken[lane], this.#now);
     }
-    this.#waiting = waiting;
-    const leastMs = Math.min(...waiting.map((lane) => this.#taken[lane]));
-    const chosen = lanes.find((lane) => waiting.includes(lane) && this.#taken[lane] <= leastMs + PATIENCE_MS);
+    this.#atWork = atWork;
+    const leastMs = Math.min(...ready.map((lane) => this.#taken[lane]));
+    const chosen = lanes.find((lane) => ready.includes(lane) && this.#taken[lane] <= leastMs + PATIENCE_MS);
     if (chosen === undefined) return undefined;
     this.#now = leastMs;
     this.#charge(chosen, this.#lastMs[chosen]);

@@ -38,21 +38,35 @@ const NARROWEST_MS = 3_600_000;
  * lane begins; live comes before settle before backfill.
  */
 export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Plan => {
-  if (policy.untilMs !== undefined) {
-    const claim = nextClaim.backfill(progress, nowMs, policy);
-    if (claim === undefined) return { kind: 'idle' };
-    // Failures may have made it narrower than the claim; one of the daemon's may reach behind `untilMs`.
-    const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && isWithin(walk.claim, claim));
-    return { kind: 'walk', walk: open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs) };
-  }
-  for (const lane of lanes) {
-    const open = progress.openWalks.find((walk) => walk.lane === lane);
-    if (open !== undefined) return { kind: 'walk', walk: open };
-    const claim = nextClaim[lane](progress, nowMs, policy);
-    if (claim !== undefined)
-      return { kind: 'walk', walk: startWalk(lane, narrowed(claim, progress.failures), nowMs, policy.horizonMs) };
-  }
-  return { kind: 'idle' };
+  const [walk] = planLanes(progress, nowMs, policy);
+  return walk === undefined ? { kind: 'idle' } : { kind: 'walk', walk };
+};
+
+/** What there is to do in each lane, the most urgent first; empty where there is nothing until `nowMs` moves on. */
+export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
+  lanes.flatMap((lane) => {
+    const walk =
+      policy.untilMs === undefined
+        ? planLane(lane, progress, nowMs, policy)
+        : lane === 'backfill'
+          ? planBackfillUntil(progress, nowMs, policy)
+          : undefined;
+    return walk === undefined ? [] : [walk];
+  });
+
+const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
+  const open = progress.openWalks.find((walk) => walk.lane === lane);
+  if (open !== undefined) return open;
+  const claim = nextClaim[lane](progress, nowMs, policy);
+  return claim && startWalk(lane, narrowed(claim, progress.failures), nowMs, policy.horizonMs);
+};
+
+const planBackfillUntil = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
+  const claim = nextClaim.backfill(progress, nowMs, policy);
+  if (claim === undefined) return undefined;
+  // Failures may have made it narrower than the claim; one of the daemon's may reach behind `untilMs`.
+  const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && isWithin(walk.claim, claim));
+  return open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs);
 };
 
 /** After repeated failures (time-outs over a wide window among them) each new walk asks for a smaller newest part. */

@@ -1,5 +1,5 @@
 import { noIntervals } from '../domain/lane-intervals.ts';
-import { planNext } from '../domain/planner.ts';
+import { planLanes } from '../domain/planner.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../domain/retention.ts';
 import type { SourceKey } from '../domain/source.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
@@ -7,6 +7,7 @@ import type { Job } from './work-pool.ts';
 
 export interface JobPlan {
   readonly sources: number;
+  /** One for each lane in which a source has something to do. */
   readonly jobs: readonly Job[];
   /** Sources that rest after a failure. */
   readonly resting: readonly SourceKey[];
@@ -32,11 +33,10 @@ export const planJobs = async (context: SyncContext, nowMs: number, alone: boole
     if (slackMs < RETENTION_NEAR_MS) nearRetention.push({ source, slackMs });
     if (!alone && source.restMs > 0) resting.push(source);
     else if (alone || !source.heldElsewhere) {
-      const plan = planNext(source, nowMs, policy);
-      if (plan.kind === 'walk') jobs.push({ source, lane: plan.walk.lane, nowMs, policy });
+      for (const { lane } of planLanes(source, nowMs, policy)) jobs.push({ source, lane, nowMs, policy });
     }
   }
-  const due = jobs.map((job) => job.source.id);
+  const due = [...new Set(jobs.map((job) => job.source.id))];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs, resting };
 };

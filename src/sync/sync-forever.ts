@@ -1,10 +1,11 @@
+import type { Lane } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { discoverInTurn, readProfiles } from './discover.ts';
 import { planJobs } from './plan-jobs.ts';
 import type { SyncContext } from './ports.ts';
 import { startScheduler } from './scheduler.ts';
 import { findSubOrganizations } from './sub-organizations.ts';
-import { takeTurn } from './turn.ts';
+import { lanesLeft, takeTurn } from './turn.ts';
 import { type Job, WorkPool } from './work-pool.ts';
 
 /** A listing that takes longer does not hold up the organizations that are known. */
@@ -62,10 +63,10 @@ export interface SyncDaemon {
  */
 export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
   const { signal, stopping, onError } = options;
-  const work = async (job: Job): Promise<Job | undefined> => {
+  const work = async (job: Job): Promise<readonly Lane[] | undefined> => {
     if (stopping()) return undefined;
     const result = await takeTurn(context, job, { signal, stopping });
-    return result.kind === 'more' && !stopping() ? { ...job, lane: result.lane } : undefined;
+    return stopping() ? undefined : lanesLeft(result);
   };
   const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
   let details: Promise<void> | undefined;

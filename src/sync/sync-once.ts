@@ -1,10 +1,11 @@
 import type { SourceKey } from '../domain/source.ts';
+import type { Lane } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { discoverInTurn, readProfiles } from './discover.ts';
 import { planJobs } from './plan-jobs.ts';
 import type { SyncContext } from './ports.ts';
 import { findSubOrganizations } from './sub-organizations.ts';
-import { type TurnResult, takeTurn } from './turn.ts';
+import { lanesLeft, type TurnResult, takeTurn } from './turn.ts';
 import { type Job, keyOf, WorkPool } from './work-pool.ts';
 
 /** Between two attempts at the same source. */
@@ -63,7 +64,7 @@ export const workOff = async (
   const failed = new Map<string, SourceKey>();
   const held = new Map<string, SourceKey>();
   const faults: unknown[] = [];
-  const work = async (job: Job): Promise<Job | undefined> => {
+  const work = async (job: Job): Promise<readonly Lane[] | undefined> => {
     if (options.stopping()) return undefined;
     const result = await persist(context, options, job);
     for (const [kind, sources] of [
@@ -73,7 +74,7 @@ export const workOff = async (
       if (result.kind === kind) sources.set(keyOf(job.source), job.source);
       else sources.delete(keyOf(job.source));
     }
-    return result.kind === 'more' && !options.stopping() ? { ...job, lane: result.lane } : undefined;
+    return options.stopping() ? undefined : lanesLeft(result);
   };
   const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error), context.time.nowMs);
   pool.refill(jobs);

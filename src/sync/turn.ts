@@ -2,7 +2,7 @@ import { sourceBackoffMs } from '../domain/backoff.ts';
 import { addRange, type Coverage } from '../domain/coverage.ts';
 import { sortLateEntries } from '../domain/late-entries.ts';
 import { emptyPage, type Page } from '../domain/page.ts';
-import { planNext, type SourceProgress } from '../domain/planner.ts';
+import { planLanes, type SourceProgress } from '../domain/planner.ts';
 import type { Lease, SourceState } from '../domain/source.ts';
 import {
   afterPage,
@@ -31,16 +31,20 @@ export interface TurnOptions {
   readonly stopping: () => boolean;
 }
 
-/** How a turn ended: with more to do in a lane, with nothing to do, because another process holds the source, or failed. */
+/** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
 export type TurnResult =
-  | { readonly kind: 'more'; readonly lane: Lane }
+  | { readonly kind: 'more'; readonly lanes: readonly Lane[] }
   | { readonly kind: 'idle' }
   | { readonly kind: 'held' }
   /** `lasting`: another attempt in a moment is of no use. */
   | { readonly kind: 'failed'; readonly backoffMs: number; readonly lasting: boolean };
 
+/** As the work pool wants it: the lanes that are left, or undefined where the source is to be left alone for now. */
+export const lanesLeft = (result: TurnResult): readonly Lane[] | undefined =>
+  result.kind === 'more' ? result.lanes : result.kind === 'idle' ? [] : undefined;
+
 /**
- * One turn of one source: takes its lease, walks what the planner says is next for some pages, gives the lease back.
+ * One turn of one source: takes its lease, walks what the planner says is next in the job's lane for some pages, gives the lease back.
  * Never throws for what Cloudflare does: that is this source's trouble alone, and is recorded with a backoff.
  * Throws when the database fails or the signal aborts.
  */
@@ -60,12 +64,10 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
     pages: 0,
   };
   try {
-    const first = planNext(turn.progress, job.nowMs, job.policy);
-    if (first.kind === 'idle') return settled(turn);
-    const outcome = await walkPages(turn, first.walk);
-    if (outcome === 'lost') return { kind: 'held' };
-    const next = planNext(turn.progress, job.nowMs, job.policy);
-    return next.kind === 'idle' ? settled(turn) : { kind: 'more', lane: next.walk.lane };
+    const walk = planned(turn).find(({ lane }) => lane === job.lane);
+    if (walk !== undefined && (await walkPages(turn, walk)) === 'lost') return { kind: 'held' };
+    const left = planned(turn).map(({ lane }) => lane);
+    return left.length === 0 ? settled(turn) : { kind: 'more', lanes: left };
   } catch (error) {
     if (!(error instanceof ApiError) && !(error instanceof WalkFailedError)) throw error;
     return await recordFailure(turn, error);
@@ -76,6 +78,8 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
     });
   }
 };
+
+const planned = ({ progress, job }: Turn): readonly Walk[] => planLanes(progress, job.nowMs, job.policy);
 
 const settled = (turn: Turn): TurnResult => {
   turn.context.observer.sourceSettled?.({ source: turn.source });
@@ -228,8 +232,7 @@ const recordFailure = async (turn: Turn, error: ApiError | WalkFailedError): Pro
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
   }
   if (error instanceof ApiError) {
-    const open = planNext(turn.progress, turn.job.nowMs, turn.job.policy);
-    if (open.kind === 'walk') context.observer.walkEnded?.({ source, lane: open.walk.lane, result: 'failed' });
+    context.observer.walkEnded?.({ source, lane: turn.job.lane, result: 'failed' });
   }
   context.observer.sourceFailed?.({ source, ...failure });
   return { kind: 'failed', backoffMs, lasting: ['refused', 'unauthorized', 'not_found'].includes(error.failure) };

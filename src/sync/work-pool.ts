@@ -11,12 +11,17 @@ export interface Job {
   readonly policy: PlanPolicy;
 }
 
-/** Takes one turn of a job; resolves with what is left to do. Rejects where the database fails or the signal aborts. */
-export type Work = (job: Job) => Promise<Job | undefined>;
+/**
+ * Takes one turn of a job; resolves with the lanes in which its source has something left to do as of the job's time, or
+ * undefined where it is to be left alone until the next plan. Rejects where the database fails or the signal aborts.
+ */
+export type Work = (job: Job) => Promise<readonly Lane[] | undefined>;
 
 /**
  * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
- * for the share of time that each lane has (lane-shares.ts). A source has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10).
+ * for the share of time that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
+ * before all live tails are read would bring it back to the live lane each time, and its history would never be reached.
+ * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10).
  * After a fault (the database is away) what waits is dropped: the next plan brings it again.
  */
 export class WorkPool {
@@ -25,8 +30,9 @@ export class WorkPool {
   readonly #onFault: (error: unknown) => void;
   readonly #nowMs: () => number;
   readonly #shares = new LaneShares();
-  readonly #waiting: Record<Lane, Job[]> = { live: [], settle: [], backfill: [] };
-  readonly #inHand = new Set<string>();
+  /** By source, in the order in which they wait. */
+  readonly #waiting: Record<Lane, Map<string, Job>> = { live: new Map(), settle: new Map(), backfill: new Map() };
+  readonly #inHand = new Map<string, Lane>();
   #idle = Promise.withResolvers<void>();
 
   /** `nowMs` never goes back. */
@@ -39,20 +45,23 @@ export class WorkPool {
   }
 
   get waiting(): number {
-    return lanes.reduce((sum, lane) => sum + this.#waiting[lane].length, 0);
+    return lanes.reduce((sum, lane) => sum + this.#waiting[lane].size, 0);
   }
 
-  /** Puts these jobs in place of what waits. Sources whose turn is under way are left to it. */
+  /** Puts these jobs in place of what waits. What is under way goes on, and is not begun a second time. */
   refill(jobs: readonly Job[]): void {
     this.clear();
-    for (const job of jobs) if (!this.#inHand.has(keyOf(job.source))) this.#waiting[job.lane].push(job);
+    for (const job of jobs) {
+      const key = keyOf(job.source);
+      if (this.#inHand.get(key) !== job.lane) this.#waiting[job.lane].set(key, job);
+    }
     if (this.#inHand.size === 0 && this.waiting > 0) this.#idle = Promise.withResolvers<void>();
     this.#pump();
   }
 
   /** Drops what waits. What is under way goes on. */
   clear(): void {
-    for (const lane of lanes) this.#waiting[lane] = [];
+    for (const lane of lanes) this.#waiting[lane].clear();
   }
 
   /** Resolves once nothing waits and nothing is under way. */
@@ -62,22 +71,37 @@ export class WorkPool {
 
   #pump(): void {
     while (this.#inHand.size < this.#concurrency) {
-      const lane = this.#shares.next(lanes.filter((each) => this.#waiting[each].length > 0));
-      const job = lane && this.#waiting[lane].shift();
+      const job = this.#next();
       if (job === undefined) break;
       void this.#start(job);
     }
     if (this.#inHand.size === 0) this.#idle.resolve();
   }
 
+  /** A lane whose sources all have turns under way, in it or in others, keeps its claim to the workers' time. */
+  #next(): Job | undefined {
+    const ready = new Map<Lane, Job>();
+    for (const lane of lanes) {
+      for (const [key, job] of this.#waiting[lane]) {
+        if (this.#inHand.has(key)) continue;
+        ready.set(lane, job);
+        break;
+      }
+    }
+    const inHand = new Set(this.#inHand.values());
+    const atWork = lanes.filter((lane) => inHand.has(lane) || this.#waiting[lane].size > 0);
+    const lane = this.#shares.next([...ready.keys()], atWork);
+    return lane && ready.get(lane);
+  }
+
   async #start(job: Job): Promise<void> {
     const key = keyOf(job.source);
-    this.#inHand.add(key);
+    this.#waiting[job.lane].delete(key);
+    this.#inHand.set(key, job.lane);
     const beganAtMs = this.#nowMs();
     const countedMs = this.#shares.expectedMs(job.lane);
     try {
-      const next = await this.#work(job);
-      if (next !== undefined) this.#waiting[next.lane].push(next);
+      this.#afterTurn(key, job, await this.#work(job));
     } catch (error) {
       this.clear();
       this.#onFault(error);
@@ -85,6 +109,18 @@ export class WorkPool {
     this.#shares.ended(job.lane, this.#nowMs() - beganAtMs, countedMs);
     this.#inHand.delete(key);
     this.#pump();
+  }
+
+  #afterTurn(key: string, job: Job, left: readonly Lane[] | undefined): void {
+    for (const lane of lanes) {
+      const waiting = this.#waiting[lane].get(key);
+      if (left?.includes(lane)) {
+        if (waiting === undefined) this.#waiting[lane].set(key, { ...job, lane });
+      } else if (left === undefined || waiting?.nowMs === job.nowMs) {
+        // What a later plan has brought stays.
+        this.#waiting[lane].delete(key);
+      }
+    }
   }
 }
 

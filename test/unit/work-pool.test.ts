@@ -13,26 +13,30 @@ const job = (id: string, lane: Lane = 'live'): Job => ({
 
 /** A pool whose turns the test ends. */
 const opened = (concurrency: number, nowMs = () => 0) => {
-  const turns = new Map<string, PromiseWithResolvers<Job | undefined>>();
+  const turns = new Map<string, PromiseWithResolvers<readonly Lane[] | undefined>>();
   const begun: string[] = [];
   const faults: unknown[] = [];
-  const work = ({ source, lane }: Job): Promise<Job | undefined> => {
+  const work = ({ source, lane }: Job): Promise<readonly Lane[] | undefined> => {
     begun.push(`${lane} ${source.id}`);
-    const turn = Promise.withResolvers<Job | undefined>();
+    const turn = Promise.withResolvers<readonly Lane[] | undefined>();
     turns.set(source.id, turn);
     return turn.promise;
   };
   const pool = new WorkPool(concurrency, work, (error) => faults.push(error), nowMs);
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-  const end = async (id: string, next?: Job) => {
-    turns.get(id)?.resolve(next);
+  const end = async (id: string, ...left: readonly Lane[]) => {
+    turns.get(id)?.resolve(left);
+    await settle();
+  };
+  const leave = async (id: string) => {
+    turns.get(id)?.resolve(undefined);
     await settle();
   };
   const fail = async (id: string, error: unknown) => {
     turns.get(id)?.reject(error);
     await settle();
   };
-  return { pool, begun, faults, end, fail };
+  return { pool, begun, faults, end, leave, fail };
 };
 
 describe('WorkPool', () => {
@@ -63,6 +67,47 @@ describe('WorkPool', () => {
     expect(turns * 10_000).toBeLessThan(0.25 * nowMs);
   });
 
+  test('where every tick comes before all live tails are read, the one source that has history to read gets on with it', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(4, () => nowMs);
+    const names = Array.from({ length: 30 }, (_, n) => `${n}`);
+    const refill = () => {
+      // As the daemon: those that have waited longest come first.
+      const last = (id: string) => begun.findLastIndex((each) => each.endsWith(` ${id}`));
+      const order = names.toSorted((a, b) => last(a) - last(b));
+      pool.refill([...order.map((id) => ({ ...job(id), nowMs })), { ...job('7', 'backfill'), nowMs }]);
+    };
+    refill();
+    for (let turn = 0; turn < 400; turn += 1) {
+      const oldest = begun[turn] ?? '';
+      nowMs += 100;
+      if (turn % 15 === 14) refill();
+      await end(oldest.split(' ')[1] ?? '', ...(oldest.endsWith(' 7') ? (['backfill'] as const) : []));
+    }
+    const turns = begun.filter((each) => each === 'backfill 7').length;
+    expect(turns).toBeGreaterThan(0.1 * begun.length);
+    expect(turns).toBeLessThan(0.25 * begun.length);
+  });
+
+  test('a turn that failed takes its source out of all lanes', async () => {
+    const { pool, begun, leave } = opened(1);
+    pool.refill([job('a'), job('a', 'settle'), job('a', 'backfill'), job('b', 'backfill')]);
+    await leave('a');
+    expect(begun).toEqual(['live a', 'backfill b']);
+    expect(pool.waiting).toBe(0);
+  });
+
+  test('a source has one turn at a time, and the lanes that are left are those that its last turn knows of', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.refill([job('a'), job('a', 'settle')]);
+    expect(begun).toEqual(['live a']);
+    await end('a', 'backfill');
+    expect(begun).toEqual(['live a', 'backfill a']);
+    pool.refill([{ ...job('a'), nowMs: 1 }]);
+    await end('a');
+    expect(begun, 'what a later plan has brought stays').toEqual(['live a', 'backfill a', 'live a']);
+  });
+
   test('a turn that hangs costs its lane no more than ten seconds', async () => {
     let nowMs = 0;
     const { pool, begun, end } = opened(1, () => nowMs);
@@ -81,7 +126,7 @@ describe('WorkPool', () => {
   test('what is left of a job queues up behind the others of its lane', async () => {
     const { pool, begun, end } = opened(1);
     pool.refill([job('a', 'backfill'), job('b', 'backfill')]);
-    await end('a', job('a', 'backfill'));
+    await end('a', 'backfill');
     await end('b');
     expect(begun).toEqual(['backfill a', 'backfill b', 'backfill a']);
   });
@@ -109,7 +154,7 @@ describe('WorkPool', () => {
       idle = true;
     });
     await end('a');
-    await end('b', job('b', 'backfill'));
+    await end('b', 'backfill');
     await end('c');
     expect(idle).toBe(false);
     await end('b');

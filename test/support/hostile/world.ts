@@ -6,6 +6,7 @@ import { connectAuditApi } from '../../../src/audit-api.ts';
 import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { noIntervals } from '../../../src/domain/lane-intervals.ts';
+import type { Lane } from '../../../src/domain/walk.ts';
 import { createLogger } from '../../../src/log.ts';
 import { createMetrics, type Metrics } from '../../../src/metrics.ts';
 import { recordListing } from '../../../src/store/organizations.ts';
@@ -75,11 +76,12 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
 const syncSource = async (context: SyncContext, id: string): Promise<TurnResult> => {
   const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
   const policy = { horizonMs: nowMs - HORIZON_MS, settleDelaysMs: [], intervals: noIntervals };
-  const job = { source: { kind: 'organization', id }, lane: 'live', nowMs, policy } as const;
+  const source = { kind: 'organization', id } as const;
   const options = { signal: new AbortController().signal, stopping: () => false };
-  for (;;) {
-    const result = await takeTurn(context, job, options);
+  for (let lane: Lane = 'live'; ; ) {
+    const result = await takeTurn(context, { source, lane, nowMs, policy }, options);
     if (result.kind !== 'more') return result;
+    lane = result.lanes[0] ?? 'live';
   }
 };
 
