@@ -1,4 +1,5 @@
 import { type HttpServer, startHttpServer } from '../../src/http/server.ts';
+import { createOverviewSource } from '../../src/overview.ts';
 import { readSchemaState } from '../../src/store/migrate.ts';
 import type { SyncRun } from './sync-world.ts';
 
@@ -29,6 +30,7 @@ export const serve = async (
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
+    overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');
   return {

@@ -48,6 +48,7 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <title>${page.title} · orgtrail</title>
 <link rel="icon" href="/console/assets/mark.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/console/assets/console.css">
+<link rel="stylesheet" href="/console/assets/overview.css">
 <script type="module" src="/console/assets/console.js"></script>
 </head>
 <body${refreshAttribute(page)}>
