@@ -17,12 +17,18 @@ export interface Served extends AsyncDisposable {
 /** Health, metrics and status of an opened application, as `run` serves them, on a free port. */
 export const serve = async (
   run: SyncRun,
-  options: { readonly host?: string; readonly feedToken?: string; readonly tickMs?: number } = {},
+  options: {
+    readonly host?: string;
+    readonly feedToken?: string;
+    readonly tickMs?: number;
+    readonly trustedProxies?: readonly string[];
+  } = {},
 ): Promise<Served> => {
   const server = await startHttpServer({
     host: options.host ?? '127.0.0.1',
     port: 0,
     feedToken: options.feedToken,
+    ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
     version: '1.2.3',
