@@ -45,7 +45,7 @@ export const sinksPanel = (
 ${
   sinks.length === 0
     ? html`<p class="muted">None is configured. Events can also be read from the feed and by SQL.</p>`
-    : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="sinks"><table>
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of sinks"><table>
 <thead><tr><th scope="col">Sink</th><th scope="col">State</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Dead letters</th><th scope="col" class="number">Last success</th></tr></thead>
 <tbody>${sinks.map((sink) => sinkRow(sink, nowMs))}</tbody></table></div>`
 }</section>`;

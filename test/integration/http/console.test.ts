@@ -27,7 +27,7 @@ const post = (
   });
 
 const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
-const valueOf = (cookie: string): string => cookie.split(';')[0] ?? '';
+const pairOf = (cookie: string): string => cookie.split(';')[0] ?? '';
 
 const signIn = (served: Served, headers: HeaderFields = {}) =>
   post(served, '/console/sign-in', { token: feedToken, next: '/?state=failing' }, headers);
@@ -89,7 +89,7 @@ describe('signing in', () => {
     const cookie = cookieOf(right);
     expect(cookie).toMatch(/^orgtrail_session=[\w.-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
     expect(cookie).not.toContain(feedToken);
-    const session = { cookie: valueOf(cookie) };
+    const session = { cookie: pairOf(cookie) };
     expect((await get(served, '/', session)).status).toBe(200);
     expect((await get(served, '/v1/status', session)).status, 'the API wants the token itself').toBe(401);
     expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
@@ -161,7 +161,7 @@ test('forms of other sites are refused: another origin, another port, none, or w
 test('every answer of the console has the strict policy; the API answers as before', async () => {
   await using opened = await open({ feedToken });
   const { served } = opened;
-  const session = { cookie: valueOf(cookieOf(await signIn(served))) };
+  const session = { cookie: pairOf(cookieOf(await signIn(served))) };
   const paths = ['/', '/?q=x', '/organizations/none', '/console/sign-in', '/console/assets/console.css'];
   for (const path of paths) {
     const { headers } = await get(served, path, session);
