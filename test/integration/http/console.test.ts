@@ -114,17 +114,16 @@ describe('signing in', () => {
     expect(cookieOf(await signIn(behind))).not.toContain('Secure');
   });
 
-  test.each(['//evil.example', 'https://evil.example', '/\\evil.example', '/%09/evil.example/..//x'])(
-    'next=%s leads nowhere else',
-    async (next) => {
-      await using opened = await open({ feedToken });
+  test('next leads nowhere else, however it is written', async () => {
+    await using opened = await open({ feedToken });
+    const base = baseOf(opened.served);
+    for (const next of ['//evil.example', 'https://evil.example', '/\\evil.example', '/%09/evil.example/..//x']) {
       const { headers } = await post(opened.served, '/console/sign-in', { token: feedToken, next });
-      const base = baseOf(opened.served);
-      expect(new URL(headers.get('location') ?? '', base).origin).toBe(base);
+      expect(new URL(headers.get('location') ?? '', base).origin, next).toBe(base);
       const theme = await post(opened.served, '/console/theme', { theme: 'dark', next });
-      expect(new URL(theme.headers.get('location') ?? '', base).origin).toBe(base);
-    },
-  );
+      expect(new URL(theme.headers.get('location') ?? '', base).origin, next).toBe(base);
+    }
+  });
 
   test('after ten attempts in a minute an address has to wait, whatever it sends, and others need not', async () => {
     await using opened = await open({ feedToken, trustedProxies: ['127.0.0.1'] });
