@@ -1,60 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+import { discoveryTooOldSeconds } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
+import { consoleRoutes } from './console/console.ts';
+import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
+import { type ShownSink, type ShownStatus, sinkState, withStates, worst } from './shown-status.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
-
-/** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
-interface ShownSource {
-  readonly organizationId: string;
-  readonly organizationName: string | null;
-  readonly refused: boolean;
-  readonly failures: number;
-  readonly lagSeconds: number;
-  readonly gapSeconds: number;
-  readonly retentionSlackSeconds: number;
-  readonly sinceLastEventSeconds: number | null;
-  readonly lastFailure: string | null;
-  readonly lastError: string | null;
-  readonly leaseOwner: string | null;
-}
-
-interface ShownStatus {
-  readonly position: number;
-  readonly feedId: string;
-  readonly discovery: {
-    readonly ageSeconds: number | null;
-    readonly lastError: string | null;
-    readonly leaseOwner: string | null;
-    readonly organizations: number | null;
-  };
-  readonly sources: readonly ShownSource[];
-}
-
-/** The parts of `SinkStatus` (store/sink-status.ts) that are shown. */
-interface ShownSink {
-  readonly name: string;
-  readonly type: string;
-  readonly target: string;
-  readonly position: number;
-  readonly lagEvents: number;
-  readonly lagSeconds: number;
-  readonly failures: number;
-  readonly lastError: string | null;
-  readonly deadLetters: number;
-  readonly heldBy: string | null;
-}
 
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   /** Needed, outside loopback, for everything but health and metrics. */
   readonly feedToken: string | undefined;
+  /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
+  readonly trustedProxies?: readonly string[];
   readonly tickMs: number;
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
@@ -69,13 +33,17 @@ export interface HttpOptions {
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
   readonly feed: FeedSource;
+  /** What the console shows beside the status. */
+  readonly overview: OverviewSource;
 }
 
 export interface HttpServer {
   /** Where it listens. */
   readonly url: string;
-  /** All of them, `METHOD /path`. */
+  /** All of the API, `METHOD /path`. */
   readonly routes: readonly string[];
+  /** Those that the API's description leaves out: the console's. */
+  readonly hiddenRoutes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -85,12 +53,14 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     logger: false,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
     ajv: { customOptions: { removeAdditional: false } },
   });
   const routes: string[] = [];
-  server.addHook('onRoute', ({ method, url }) => {
-    routes.push(`${method} ${url}`);
+  const hiddenRoutes: string[] = [];
+  server.addHook('onRoute', ({ method, url, schema }) => {
+    (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
   server.setErrorHandler((error: FastifyError, _request, reply) => {
     const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
@@ -110,8 +80,9 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     }),
   );
   feedRoutes(server, options.feed, authorized);
+  await consoleRoutes(server, options);
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, routes, close: () => server.close() };
+  return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
@@ -198,24 +169,9 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
   }
 };
 
-const withStates = (status: ShownStatus, options: HttpOptions) => {
-  const everyMs = askedEveryMs(options, status.sources.length);
-  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
-};
-
-/** Seconds; the alert OrgtrailSinkBehind has the same. */
-const SINK_BEHIND_SECONDS = 600;
-
-const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
-  failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
-
 const sinkHealth = (sink: ShownSink) => ({
   ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },
   ...{ position: sink.position, lag_events: sink.lagEvents, lag_seconds: sink.lagSeconds },
   ...{ dead_letters: sink.deadLetters, failures: sink.failures, held_by: sink.heldBy },
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
 });
-
-/** The state that most needs somebody: one word for the whole. */
-const worst = (states: readonly string[]): string =>
-  ['failing', 'refused', 'behind'].find((state) => states.includes(state)) ?? 'ok';

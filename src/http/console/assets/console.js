@@ -1,0 +1,62 @@
+// What the console does in the browser. Every page works without it.
+import { Idiomorph } from './idiomorph.esm.js';
+
+const seconds = Number(document.body.dataset.refreshSeconds ?? 0);
+
+/** Takes over what has changed in `main`: scroll, focus and open details stay, and what says `data-keep`. */
+const takeOver = (text) => {
+  const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('main');
+  const main = document.querySelector('main');
+  if (fresh === null || main === null) return;
+  const open = new Set([...main.querySelectorAll('details[open][id]')].map(({ id }) => id));
+  for (const details of fresh.querySelectorAll('details[id]')) details.open = open.has(details.id);
+  Idiomorph.morph(main, fresh, {
+    morphStyle: 'outerHTML',
+    restoreFocus: true,
+    callbacks: { beforeNodeMorphed: (old) => !(old instanceof Element && old.matches('[data-keep]')) },
+  });
+};
+
+/** The page as it is now; undefined where the server does not answer as it should. */
+const fetchPage = async () => {
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    // The session has ended: the browser goes to where one signs in.
+    if (response.type === 'opaqueredirect') location.reload();
+    return response.ok ? await response.text() : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const refresh = async () => {
+  if (document.hidden) return;
+  const text = await fetchPage();
+  if (text !== undefined) takeOver(text);
+  mark(text === undefined ? 'stale' : 'live');
+};
+
+/** Says that what is seen is old, where the server does not answer. */
+const mark = (state) => {
+  document.body.dataset.connection = state;
+  const note = document.querySelector('[data-connection-note]');
+  if (note !== null) note.textContent = state === 'stale' ? 'orgtrail does not answer; what is shown is old.' : '';
+};
+
+if (seconds > 0) {
+  const loop = async () => {
+    await refresh().finally(() => setTimeout(loop, seconds * 1000));
+  };
+  setTimeout(loop, seconds * 1000);
+  document.addEventListener('visibilitychange', refresh);
+}
+
+// Ctrl+K or ⌘K: to the search of the page.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  const search = document.querySelector('[data-search]');
+  if (search === null) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
