@@ -149,6 +149,22 @@ lacks_secrets() {
 }
 check 'no secret shows in the logs or in docker inspect' lacks_secrets
 
+## The recipe of docs/operations/backup.md
+
+backup() { "${compose[@]}" exec -T postgres pg_dump -U orgtrail -Fc orgtrail >"$work/orgtrail.dump"; }
+restore() {
+  "${compose[@]}" exec -T postgres createdb -U orgtrail restored &&
+    "${compose[@]}" exec -T postgres pg_restore -U orgtrail -d restored --exit-on-error <"$work/orgtrail.dump"
+}
+in_restored() { "${compose[@]}" exec -T postgres psql -U orgtrail -d restored -tAc "$1"; }
+same_in_both() { same "$(in_restored "$1")" "$(sql "$1")"; }
+check 'with the same events, to the byte' same_in_both \
+  "select count(*), max(position), md5(string_agg(raw::text, ',' order by position)) from audit_events"
+check 'with the same feed id and position' same_in_both 'select feed_id, position from feed_head'
+check 'with coverage of each organization' same_in_both 'select count(*), bool_and(not isempty(ranges)) from coverage where pass = 0'
+may_not_restored() { ! in_restored "set role orgtrail_daemon; delete from audit_events" >/dev/null 2>&1; }
+check 'and with the rights' may_not_restored
+
 ## Grafana's queries of the history, as its account
 
 reader="postgres://orgtrail_grafana:$(cat "$work/compose/secrets/reader_password")@$(address postgres database):5432/orgtrail"
