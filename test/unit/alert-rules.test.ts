@@ -36,7 +36,7 @@ describe('deploy/prometheus/rules.yml', () => {
   });
 
   test('has, for each rule, a case in which it speaks, and for each alert one in which it does not', () => {
-    const cases = read('deploy/prometheus/rules.test.yml');
+    const cases = ['rules', 'rules.day'].map((name) => read(`deploy/prometheus/${name}.test.yml`)).join('\n');
     for (const { alert } of alerts) {
       const fires = new RegExp(`alertname: ${alert}\\n +exp_alerts:\\n|labels: 'ALERTS\\{alertname="${alert}"`);
       const silent = new RegExp(`alertname: ${alert}, exp_alerts: \\[\\]`);
@@ -49,9 +49,13 @@ describe('deploy/prometheus/rules.yml', () => {
   test.skipIf(!hasPromtool)(
     'fires when it should, and not before (promtool test rules)',
     () => {
-      const { status, stdout, stderr } = spawnSync(PROMTOOL, ['test', 'rules', pathOf('rules.test.yml')], {
-        encoding: 'utf8',
-      });
+      const { status, stdout, stderr } = spawnSync(
+        PROMTOOL,
+        ['test', 'rules', ...['rules.test.yml', 'rules.day.test.yml'].map(pathOf)],
+        {
+          encoding: 'utf8',
+        },
+      );
       expect(status, stdout + stderr).toBe(0);
     },
     60_000,
