@@ -128,6 +128,7 @@ check 'the feed wants its token' refused "$orgtrail/v1/events"
 check 'the feed opens by the token of secrets/feed_token' curl -fsS -o /dev/null \
   -H "Authorization: Bearer $(cat "$work/compose/secrets/feed_token")" "$orgtrail/v1/events?limit=1"
 check 'orgtrail status works inside' "${compose[@]}" exec -T orgtrail orgtrail status
+check 'orgtrail check finds everything in place' "${compose[@]}" exec -T orgtrail orgtrail check
 
 confined() {
   local of
@@ -158,12 +159,19 @@ restore() {
 }
 in_restored() { "${compose[@]}" exec -T postgres psql -U orgtrail -d restored -tAc "$1"; }
 same_in_both() { same "$(in_restored "$1")" "$(sql "$1")"; }
+check 'a backup with pg_dump' backup
+check 'is restored with pg_restore' restore
 check 'with the same events, to the byte' same_in_both \
   "select count(*), max(position), md5(string_agg(raw::text, ',' order by position)) from audit_events"
 check 'with the same feed id and position' same_in_both 'select feed_id, position from feed_head'
 check 'with coverage of each organization' same_in_both 'select count(*), bool_and(not isempty(ranges)) from coverage where pass = 0'
 may_not_restored() { ! in_restored "set role orgtrail_daemon; delete from audit_events" >/dev/null 2>&1; }
 check 'and with the rights' may_not_restored
+new_feed() {
+  in_restored 'update feed_head set feed_id = gen_random_uuid()' &&
+    [ "$(in_restored 'select feed_id from feed_head')" != "$(sql 'select feed_id from feed_head')" ]
+}
+check 'a copy can be given a feed id of its own' new_feed
 
 ## Grafana's queries of the history, as its account
 

@@ -136,7 +136,8 @@ export const schemaTrouble = (object: KubernetesObject): readonly string[] => {
   if (model === undefined) return [`no schema of ${object.apiVersion} ${object.kind}`];
   const looked = new Set<string>();
   try {
-    new model(watched(object, '', looked) as never).validate();
+    // The model holds a copy: only what reads that is the check.
+    (watched(new model(object as never), '', looked) as { validate(): void }).validate();
   } catch (error) {
     return [(error as Error).message];
   }
