@@ -10,8 +10,18 @@ import { fileURLToPath } from 'node:url';
 export interface Prometheus extends AsyncDisposable {
   /** Names of the alerts that fire now, and that it has seen the daemon (`up` is 1). */
   look(): Promise<{ readonly firing: readonly string[]; readonly up: boolean }>;
+  /** Every alert that fires now, with what it says. */
+  alerts(): Promise<readonly FiringAlert[]>;
+  /** Of every rule that has been evaluated: its name and `ok`, or what is wrong with it. */
+  ruleHealth(): Promise<readonly (readonly [name: string, health: string])[]>;
   /** The value of each series that the expression gives now, by its label `sink`; `''` where it has none. */
   query(expression: string): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface FiringAlert {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly summary: string;
 }
 
 const rules = fileURLToPath(new URL('../../deploy/prometheus/rules.yml', import.meta.url));
@@ -22,13 +32,14 @@ const START_PATIENCE_MS = 60_000;
 
 /** Undefined where the program `prometheus` is not installed. Keeps its data in `directory`. */
 export const startPrometheus = async (
-  daemonUrl: string,
+  daemonUrls: string | readonly string[],
   directory: string,
   interval = INTERVAL,
+  ruleFile = rules,
 ): Promise<Prometheus | undefined> => {
   const port = await freePort();
   const configFile = join(directory, 'prometheus.yml');
-  await writeFile(configFile, configuration(new URL(daemonUrl).host, interval));
+  await writeFile(configFile, configuration([daemonUrls].flat(), interval, ruleFile));
   const child = spawn(
     PROGRAM,
     [
@@ -51,12 +62,24 @@ export const startPrometheus = async (
         getData(`${base}/api/v1/alerts`),
         getData(`${base}/api/v1/query?query=up`),
       ]);
-      const firing = (alerts as Alerts).alerts.filter(({ state }) => state === 'firing');
+      const firing = firingIn(alerts);
       const { result } = up as QueryResult;
       return {
-        firing: [...new Set(firing.map(({ labels }) => labels.alertname))].sort(),
+        firing: [...new Set(firing.map(({ labels }) => labels['alertname'] ?? ''))].sort(),
         up: result.length > 0 && result.every(({ value }) => value[1] === '1'),
       };
+    },
+    alerts: async () =>
+      firingIn(await getData(`${base}/api/v1/alerts`)).map(({ labels, annotations }) => ({
+        name: labels['alertname'] ?? '',
+        labels,
+        summary: annotations['summary'] ?? '',
+      })),
+    ruleHealth: async () => {
+      const { groups } = (await getData(`${base}/api/v1/rules`)) as RuleGroups;
+      return groups.flatMap(({ rules }) =>
+        rules.map(({ name, health, lastError = '' }) => [name, `${health} ${lastError}`.trim()] as const),
+      );
     },
     query: async (expression) => {
       const { result } = (await getData(`${base}/api/v1/query?query=${encodeURIComponent(expression)}`)) as QueryResult;
@@ -70,8 +93,20 @@ export const startPrometheus = async (
 };
 
 interface Alerts {
-  readonly alerts: readonly { readonly state: string; readonly labels: { readonly alertname: string } }[];
+  readonly alerts: readonly {
+    readonly state: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  }[];
 }
+
+interface RuleGroups {
+  readonly groups: readonly {
+    readonly rules: readonly { readonly name: string; readonly health: string; readonly lastError?: string }[];
+  }[];
+}
+
+const firingIn = (data: unknown): Alerts['alerts'] => (data as Alerts).alerts.filter(({ state }) => state === 'firing');
 
 interface QueryResult {
   readonly result: readonly {
@@ -80,12 +115,12 @@ interface QueryResult {
   }[];
 }
 
-const configuration = (target: string, interval: string): string => `
+const configuration = (daemonUrls: readonly string[], interval: string, ruleFile: string): string => `
 global: { scrape_interval: ${interval}, evaluation_interval: ${interval} }
-rule_files: ['${rules}']
+rule_files: ['${ruleFile}']
 scrape_configs:
   - job_name: orgtrail
-    static_configs: [{ targets: ['${target}'] }]
+    static_configs: [{ targets: ${JSON.stringify(daemonUrls.map((url) => new URL(url).host))} }]
 `;
 
 const getData = async (url: string): Promise<unknown> => {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All that needs Docker: the image, built and run locked down against a PostgreSQL container (container.sh), and the
-# integration tests on a PostgreSQL that testcontainers starts. Called by .ci/run and `npm run test:docker`.
+# All that needs Docker: the image, built and run locked down against a PostgreSQL container (container.sh), the stack of
+# deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by .ci/run and `npm run test:docker`.
 #
 # Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
 # none to be had, this says so in one line and exits 0; once there is one, what fails here fails.
@@ -30,5 +30,6 @@ if ! is_ready; then
 fi
 
 bash test/scripts/container.sh
+bash test/scripts/compose.sh
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
 TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npm run test:integration

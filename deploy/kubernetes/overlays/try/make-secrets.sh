@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Makes the secrets of this overlay that are not there yet, as files in ./secrets. Never changes one that is there.
+set -euo pipefail
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+# Without a newline at the end: PostgreSQL's image would take it as a part of the password.
+make() {
+  [ ! -e "secrets/$1" ] || return 0
+  printf '%s' "$2" >"secrets/$1"
+  echo "made secrets/$1"
+}
+make postgres-password "$(random)"
+make feed-token "$(random)"
+make database-url "postgres://orgtrail:$(cat secrets/postgres-password)@postgres:5432/orgtrail"
+make cloudflare-api-token replace-me-by-your-API-token

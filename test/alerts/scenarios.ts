@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AlertWorld, WorldPlan } from './world.ts';
+
+/** One cause, and the alerts that it must bring, with what each must say. */
+export interface Scenario {
+  readonly cause: string;
+  readonly alerts: Readonly<Record<string, RegExp>>;
+  /** Alerts that may come of it as well. */
+  readonly also?: readonly string[];
+  readonly provoke: (world: AlertWorld) => void | Promise<void>;
+  readonly mend?: (world: AlertWorld) => void | Promise<void>;
+}
+
+export interface WorldScenarios {
+  readonly plan: WorldPlan;
+  readonly scenarios: readonly Scenario[];
+  /** Reads everything first, and then nothing must fire for a while. */
+  readonly healthyFirst: boolean;
+}
+
+const nothing = () => {};
+const firstOrganization = ({ simulator }: AlertWorld): string => simulator.summary().organizations[0]?.id ?? '';
+
+/** An entry as Cloudflare would send it. `more` replaces parts of it. */
+const entryText = (id: string | undefined, timeMs: number, description: string): string =>
+  JSON.stringify({
+    ...(id === undefined ? {} : { id }),
+    account: { id: 'a'.repeat(32), name: 'Example' },
+    action: { description, result: 'success', time: new Date(timeMs).toISOString(), type: 'update' },
+    actor: { context: 'dash', email: 'person@example.com', id: 'b'.repeat(32), type: 'user' },
+    resource: { id: 'c'.repeat(32), product: 'dns_records', type: 'dns_record' },
+  });
+
+const BLOCK_SECONDS = 25;
+/** Longer ago than the last settle pass of the world, 4 s, and not longer than the live tail looks back, 2 minutes. */
+const TOO_LATE_MS = 60_000;
+
+const daemonsInTrouble: WorldScenarios = {
+  healthyFirst: true,
+  plan: {
+    name: 'two-replicas',
+    replicas: 2,
+    sink: true,
+    simulator: { organizations: 6, entries: 1_500, budget: null },
+  },
+  scenarios: [
+    {
+      cause: 'an id comes again with other content',
+      alerts: { OrgtrailEntriesChanged: /came again with other content/ },
+      provoke: async (world) => {
+        const id = firstOrganization(world);
+        world.simulator.append(id, [entryText('changed', Date.now(), 'what was seen first')]);
+        while ((await world.stored('changed')) === 0) await sleep(100);
+        world.simulator.append(id, [entryText('changed', Date.now(), 'something else')]);
+      },
+    },
+    {
+      cause: 'an entry without an id',
+      alerts: { OrgtrailEntriesDefective: /cannot be read in full/ },
+      provoke: (world) =>
+        world.simulator.append(firstOrganization(world), [entryText(undefined, Date.now(), 'defective')]),
+    },
+    {
+      cause: 'an entry a minute late, where the last settle pass comes after 4 s',
+      alerts: { OrgtrailLateBeyondLastPass: /later than the last settle pass/ },
+      provoke: (world) =>
+        world.simulator.append(firstOrganization(world), [entryText('late', Date.now() - TOO_LATE_MS, 'late')]),
+    },
+    {
+      cause: 'a sink that refuses one event for good (400)',
+      alerts: { OrgtrailSinkDeadLetters: /The sink siem refuses events/ },
+      provoke: (world) => {
+        world.setReceiver({ refuses: 'poison' });
+        world.simulator.append(firstOrganization(world), [entryText('poison', Date.now(), 'poison')]);
+      },
+    },
+    {
+      cause: 'a sink that is away (503)',
+      alerts: { OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/ },
+      provoke: (world) => world.setReceiver('away'),
+      mend: (world) => world.setReceiver('open'),
+    },
+    {
+      cause: `a block (429, Retry-After: ${BLOCK_SECONDS})`,
+      alerts: { OrgtrailApiBlocked: /blocks the credential for another \d/ },
+      also: ['OrgtrailNotFresh', 'OrgtrailNotReady'],
+      provoke: ({ simulator }) =>
+        void simulator.faults.set({ throttled: { probability: 1, count: 1 }, retryAfterSeconds: BLOCK_SECONDS }),
+    },
+    {
+      cause: 'an API that takes connections and never answers',
+      alerts: { OrgtrailNotReady: /have not been listed for \d/, OrgtrailNotFresh: /: 6\.$/ },
+      provoke: ({ gate }) => gate.setMode('silent'),
+      mend: ({ gate }) => gate.setMode('open'),
+    },
+    {
+      cause: 'one replica of two is killed',
+      alerts: { OrgtrailReplicaDown: /while others do: 1\./ },
+      also: ['OrgtrailNotFresh', 'OrgtrailNotReady'],
+      provoke: ({ replicas }) => void replicas[1]?.child.kill('SIGKILL'),
+    },
+    {
+      cause: 'the other one, too',
+      alerts: { OrgtrailDown: /No orgtrail answers/ },
+      provoke: ({ replicas }) => void replicas[0]?.child.kill('SIGKILL'),
+    },
+  ],
+};
+
+const refused: WorldScenarios = {
+  healthyFirst: false,
+  plan: {
+    name: 'refused',
+    replicas: 1,
+    simulator: { organizations: 4, entries: 400 },
+    prepare: (simulator) => simulator.setRefused(simulator.summary().organizations[0]?.id ?? '', true),
+  },
+  scenarios: [
+    {
+      cause: 'an organization refuses (403), and none of its 18 months has been read',
+      alerts: {
+        OrgtrailOrganizationRefused: /\(403\): 1\.$/,
+        OrgtrailGapNearsRetention: /leave Cloudflare's retention in/,
+      },
+      provoke: nothing,
+    },
+  ],
+};
+
+const noBudget: WorldScenarios = {
+  healthyFirst: false,
+  plan: {
+    name: 'budget',
+    replicas: 1,
+    simulator: { organizations: 5, entries: 20_000, pageCap: 50 },
+    env: { ORGTRAIL_API_BUDGET: '60' },
+  },
+  scenarios: [
+    {
+      cause: 'a backfill of 400 pages, and a budget of 60 requests in 5 minutes',
+      alerts: { OrgtrailBudgetExhausted: /used up without a break/ },
+      also: ['OrgtrailNotFresh', 'OrgtrailNotReady', 'OrgtrailGapNearsRetention', 'OrgtrailLateBeyondLastPass'],
+      provoke: nothing,
+    },
+  ],
+};
+
+const noOrganization: WorldScenarios = {
+  healthyFirst: false,
+  plan: { name: 'empty', replicas: 1, simulator: { organizations: 0, entries: 0 } },
+  scenarios: [
+    {
+      cause: 'a credential that sees no organization',
+      alerts: { OrgtrailNoOrganizations: /knows no organization/ },
+      provoke: nothing,
+    },
+  ],
+};
+
+/** Worlds of one list live at the same time, the lists one after the other. */
+export const schedule: readonly (readonly WorldScenarios[])[] = [
+  [refused, noBudget, noOrganization],
+  [daemonsInTrouble],
+];

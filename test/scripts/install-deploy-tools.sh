@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze. Does nothing where they are
+# there, starts no service, and where they cannot be had says so in a line: tests that need them are then skipped.
+set -euo pipefail
+
+install=()
+command -v prometheus >/dev/null && command -v promtool >/dev/null || install+=(prometheus)
+command -v kustomize >/dev/null || install+=(kustomize)
+command -v systemd-analyze >/dev/null || install+=(systemd)
+[ "${#install[@]}" -gt 0 ] || exit 0
+skip() {
+  echo "not installed: ${install[*]} ($1); the tests that need them are skipped"
+  exit 0
+}
+[ "$(id -u)" = 0 ] || skip 'only root may'
+command -v apt-get >/dev/null || skip 'no apt-get'
+
+# Packages of services start them, unless this file says no.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+cleanup() { [ -z "$made_policy" ] || rm -f "$policy"; }
+trap cleanup EXIT
+if [ ! -e "$policy" ]; then
+  made_policy=yes
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+for name in "${install[@]}"; do
+  # One by one: not every release has all of them.
+  { apt-get -o DPkg::Lock::Timeout=300 update -qq && apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$name"; } \
+    >/dev/null 2>&1 || echo "not installed: $name (apt-get could not); the tests that need it are skipped"
+done
