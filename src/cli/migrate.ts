@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
+import { formatDuration } from '../domain/duration.ts';
 import { createLogger } from '../log.ts';
 import { migrateDatabase } from '../store/migrate.ts';
 import { createPublications } from '../store/publication.ts';
+import { setRetentionPolicy } from '../store/retention.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -15,6 +17,8 @@ Safe to run from many machines at once.
 and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. Run it again
 whenever you like; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
 schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
+With ORGTRAIL_RETENTION set here, orgtrail_ingest may also drop whole months that are older than that, and nothing younger
+(table retention_policy); without it, nothing at all.
 
 --publication makes the publications orgtrail (events, by insert only) and orgtrail_organizations for logical replication to
 another PostgreSQL, Kafka, ClickHouse or a warehouse: docs/logical-replication.md. Run it again whenever you like. Needs an
@@ -42,9 +46,8 @@ export const migrateVerb = (context: VerbContext): Command =>
           `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
         );
         if (options.roles === true) {
-          context.stdout.write(
-            'orgtrail_ingest and orgtrail_reader have their rights: grant them to the accounts you use\n',
-          );
+          await setRetentionPolicy(database.pool, config.retentionMs);
+          context.stdout.write(describeRoles(config.retentionMs));
         }
         if (options.publication === true) {
           context.stdout.write(describePublications(await createPublications(database.pool)));
@@ -53,6 +56,12 @@ export const migrateVerb = (context: VerbContext): Command =>
         await database.close();
       }
     });
+
+const describeRoles = (retentionMs: number): string => {
+  const rights = 'orgtrail_ingest and orgtrail_reader have their rights: grant them to the accounts you use\n';
+  if (retentionMs === Number.POSITIVE_INFINITY) return rights;
+  return `${rights}orgtrail_ingest may drop months that are older than ${formatDuration(retentionMs)} (ORGTRAIL_RETENTION)\n`;
+};
 
 const describePublications = ({ walLevel }: { readonly walLevel: string }): string => {
   const made =
