@@ -230,6 +230,7 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
   expect(events?.parameters?.map(({ name }) => name).sort()).toEqual([
     'after',
     'check',
+    'dropped',
     'feed_id',
     'format',
     'last_line',
