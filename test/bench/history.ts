@@ -9,7 +9,7 @@ import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
 import { migrateDatabase } from '../../src/store/migrate.ts';
 import { createPool } from '../../src/store/pool.ts';
 import { createSearchIndex, type SearchIndexKind } from '../../src/store/search-index.ts';
-import { indexesIn, type Question, questionsUntil, searchesUntil } from '../support/history-questions.ts';
+import { indexesIn, indexNames, type Question, questionsUntil, searchesUntil } from '../support/history-questions.ts';
 import { makeLargeHistory } from '../support/large-history.ts';
 import { withDatabase } from '../support/postgres-server.ts';
 
@@ -113,15 +113,6 @@ const ask = async (client: Client, { sql }: Question, names: ReadonlyMap<string,
   const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n');
   const at = (share: number) => timesMs[Math.min(timesMs.length - 1, Math.ceil(share * timesMs.length) - 1)] ?? 0;
   return { medianMs: at(0.5), p95Ms: at(0.95), rows, indexes: indexesIn(text, names) };
-};
-
-/** By the name of each index on a partition, what the one of the parent is called behind audit_events_. */
-const indexNames = async (client: Client): Promise<ReadonlyMap<string, string>> => {
-  const { rows } = await client.query<{ name: string; root: string }>(
-    `select inhrelid::regclass::text as name, replace(inhparent::regclass::text, 'audit_events_', '') as root from pg_inherits
-     where inhparent in (select indexrelid from pg_index where indrelid = 'audit_events'::regclass)`,
-  );
-  return new Map(rows.map(({ name, root }) => [name, root]));
 };
 
 const report = async (client: Client, questions: readonly Question[]): Promise<void> => {

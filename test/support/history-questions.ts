@@ -1,3 +1,4 @@
+import type { ClientBase, Pool } from 'pg';
 import { organizationOfRank } from './large-history.ts';
 
 /** A question that people ask of 90 days of history, in SQL as they (or the console) would write it. */
@@ -139,7 +140,16 @@ export const searchesUntil = (until: string): readonly Question[] => {
   ];
 };
 
-/** The plan of a question, and which indexes of audit_events (by what comes behind audit_events_ at their root) it reads. */
+/** By the name of each index on a partition, what the one of the parent is called behind audit_events_. */
+export const indexNames = async (database: Pool | ClientBase): Promise<ReadonlyMap<string, string>> => {
+  const { rows } = await database.query<{ name: string; root: string }>(
+    `select inhrelid::regclass::text as name, replace(inhparent::regclass::text, 'audit_events_', '') as root from pg_inherits
+     where inhparent in (select indexrelid from pg_index where indrelid = 'audit_events'::regclass)`,
+  );
+  return new Map(rows.map(({ name, root }) => [name, root]));
+};
+
+/** Of the plan of a question, which indexes of audit_events (by what comes behind audit_events_ at their root) it reads. */
 export const indexesIn = (plan: string, indexesByName: ReadonlyMap<string, string>): readonly string[] => [
   ...new Set(
     [...plan.matchAll(/(?:using|on) (\w+?)(?: on \w+)?(?: \w+)?\s+\(/g)].flatMap(
