@@ -28,7 +28,7 @@ account that owns the tables and may create in the database, not a superuser.
 
 --search-index makes what is inside requests and responses quick to find in all of the history, by containment (json) or by any
 part of the text (text, which needs the extension pg_trgm). It is built month by month while the daemon goes on. What it
-costs: docs/decisions/0018. To be rid of it again: drop index audit_events_payload (or audit_events_text).
+costs: docs/decisions/0017. To be rid of it again: drop index audit_events_payload (or audit_events_text).
 
 Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
-import { readFeedHead } from '../store/feed.ts';
+import { readFeedHead, readMissedEvents } from '../store/feed.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
 import { replaySink } from '../store/sinks.ts';
 import { sinkTable } from './sink-table.ts';
@@ -72,7 +72,9 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
   const left = skipped > 0 ? `${skipped} are left out` : `${again} go out again`;
-  return `${name} goes on after ${after}: of ${head - after} events to send, ${left}`;
+  const missed = await readMissedEvents(pool, after, 0);
+  const gone = missed === undefined ? '' : `; retention has dropped up to ${missed.events} of them`;
+  return `${name} goes on after ${after}: of ${head - after} events to send, ${left}${gone}`;
 };
 
 const deadLettersCommand = (context: VerbContext): Command =>

@@ -24,11 +24,15 @@ beforeAll(async () => {
   await pool.query("update organizations set first_seen_at = first_seen_at - interval '5 days'");
   const lease = await newSource(pool, 'changed');
   const text = entryText('changed', Date.now() - DAY_MS);
-  const from = (address: string) => ({ actor: { id: 'a', email: 'a@example.com', ip_address: address } });
+  const from = (id: string, address: string, timeMs: number) =>
+    entryText(id, timeMs, {
+      actor: { id: 'a', email: 'a@example.com', ip_address: address },
+      action: { description: 'Add Member', type: 'create', result: 'success', time: new Date(timeMs).toISOString() },
+    });
   await commit(pool, lease, [
     ...[text, text.replace('create', 'update')],
-    entryText('from home', Date.now() - 8 * DAY_MS, from('192.0.2.1')),
-    entryText('from elsewhere', Date.now() - DAY_MS, from('192.0.2.2')),
+    from('from home', '192.0.2.1', Date.now() - 8 * DAY_MS),
+    from('from elsewhere', '192.0.2.2', Date.now() - DAY_MS),
   ]);
   // The fixture has put its own in force.
   await pool.query("update sources set filter_hash = 'none'");

@@ -115,6 +115,18 @@ describe('the feed behind a position in front of what retention has dropped', ()
     ).toEqual([4, 5, 6, 10]);
   });
 
+  test('orgtrail sink replay says that some will not come', async () => {
+    const { pool } = world.database;
+    await pool.query("insert into sinks (name, kind, target, position) values ('siem', 'webhook', 'x', 12)");
+    const { stdout } = await runInProcess(['sink', 'replay', 'siem', '--after', '0'], {
+      DATABASE_URL: world.database.url,
+    });
+    expect(stdout).toBe(
+      'siem goes on after 0: of 12 events to send, 12 go out again; retention has dropped up to 6 of them\n',
+    );
+    await pool.query('delete from sinks');
+  });
+
   test('what is dropped while it is read is not skipped silently: no piece behind it is given', async () => {
     const { pool } = world.database;
     const feed = openFeed(world.database.url, pino({ level: 'silent' }));
