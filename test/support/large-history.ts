@@ -112,7 +112,7 @@ export const makeLargeHistory = async (pool: Pool, history: LargeHistory): Promi
   await Promise.all(Array.from({ length: CONNECTIONS }, load));
   await pool.query('update feed_head set position = $1', [events]);
   await long(pool, indexes);
-  await long(pool, ['vacuum (analyze) audit_events', 'analyze audit_events', 'analyze organizations']);
+  await long(pool, ['vacuum (analyze) audit_events', 'analyze organizations']);
 };
 
 /** What else than the key and the position is indexed. Returns the statements that make them again. */
