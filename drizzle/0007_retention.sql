@@ -100,11 +100,18 @@ begin
   if until > now_at_most - retention - interval '1 day' then return 'it is not old enough'; end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
   if obstacle is not null then return obstacle; end if;
-  -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds.
-  execute format('select count(*), min(position), max(position), pg_total_relation_size(%L), case when count(*) <= 5000000 then'
-    ' encode(sha256(convert_to(string_agg(source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') end'
-    ' from %s', name, partition)
-    into gone.events, gone.first_position, gone.last_position, gone.bytes, gone.ids_sha256;
+  -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds;
+  -- if not, an error undoes what was done so far.
+  execute format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
+    into gone.events, gone.first_position, gone.last_position, gone.bytes;
+  -- All ids are one text in memory meanwhile.
+  if gone.events <= 2000000 then
+    execute format('select encode(sha256(convert_to(string_agg('
+      'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s', partition)
+      into gone.ids_sha256;
+  end if;
+  execute format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
+  get diagnostics gone.changes = row_count;
   lock table only audit_events in access exclusive mode;
   execute format('lock table %s in access exclusive mode', partition);
   lock table holds, sinks, sink_dead_letters in share mode;
@@ -113,9 +120,7 @@ begin
     raise exception 'events were added to it at this moment' using errcode = 'lock_not_available';
   end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
-  if obstacle is not null then return obstacle; end if;
-  execute format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
-  get diagnostics gone.changes = row_count;
+  if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
   execute format('drop table %s', partition);
   if gone.events > 0 then
     insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention)

@@ -130,7 +130,7 @@ begin
       ('retention_drops', 'first_position', 'The lowest position among them. Others between it and last_position may be kept.'),
       ('retention_drops', 'last_position', 'The highest position among them.'),
       ('retention_drops', 'bytes', 'Size of the table and its indexes.'),
-      ('retention_drops', 'ids_sha256', 'SHA-256 of the lines ''source_kind source_id id'' in order of position: a backup can be compared. Null above 5,000,000 events.'),
+      ('retention_drops', 'ids_sha256', 'SHA-256 of the lines ''source_kind source_id id'' in order of position: a backup can be compared. Null above 2,000,000 events.'),
       ('retention_drops', 'retention', 'The retention that was in force.'),
       ('retention_drops', 'dropped_at', 'When.'),
       ('retention_drops', 'dropped_as', 'The account of the database that did it.'),
