@@ -101,9 +101,8 @@ const history = (text: string): Config['history'] | undefined => {
 };
 
 const retention = (text: string): number | undefined => {
-  if (text === 'forever') return Number.POSITIVE_INFINITY;
-  const durationMs = parseDurationMs(text);
-  return durationMs !== undefined && durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
+  const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
+  return durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
 };
 
 const organizationIds = (text: string): readonly string[] | undefined | null => {
