@@ -81,6 +81,20 @@ create table feed_head (
   "position" bigint not null default 0
 );
 
+create table holds (
+  id bigint not null generated always as identity,
+  organization_id text collate "C",
+  since timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  before timestamp with time zone not null default 'infinity'::timestamp with time zone,
+  reason text not null,
+  created_by text,
+  created_as text not null default SESSION_USER,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  released_by text,
+  released_as text,
+  released_at timestamp with time zone
+);
+
 create table organization_changes (
   id bigint not null generated always as identity,
   organization_id text collate "C" not null,
@@ -105,6 +119,27 @@ create table organizations (
   missed_listings integer not null default 0,
   first_seen_at timestamp with time zone not null default clock_timestamp(),
   last_seen_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table retention_drops (
+  id bigint not null generated always as identity,
+  partition text not null,
+  month date not null,
+  events bigint not null,
+  changes bigint not null,
+  first_position bigint,
+  last_position bigint,
+  bytes bigint not null,
+  ids_sha256 text,
+  retention interval not null,
+  dropped_at timestamp with time zone not null default clock_timestamp(),
+  dropped_as text not null default SESSION_USER
+);
+
+create table retention_policy (
+  only_row boolean not null default true,
+  shortest interval not null,
+  set_at timestamp with time zone not null default clock_timestamp()
 );
 
 create table sink_dead_letters (
@@ -186,10 +221,17 @@ alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table feed_head add constraint feed_head_only_row_check CHECK (only_row);
 alter table feed_head add constraint feed_head_pkey PRIMARY KEY (only_row);
+alter table holds add constraint holds_check CHECK ((since < before));
+alter table holds add constraint holds_pkey PRIMARY KEY (id);
+alter table holds add constraint holds_reason_check CHECK ((reason <> ''::text));
 alter table organization_changes add constraint organization_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text])));
 alter table organization_changes add constraint organization_changes_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_state_check CHECK ((state = ANY (ARRAY['active'::text, 'refused'::text, 'gone'::text])));
+alter table retention_drops add constraint retention_drops_pkey PRIMARY KEY (id);
+alter table retention_policy add constraint retention_policy_only_row_check CHECK (only_row);
+alter table retention_policy add constraint retention_policy_pkey PRIMARY KEY (only_row);
+alter table retention_policy add constraint retention_policy_shortest_check CHECK ((shortest >= '1 day'::interval));
 alter table sink_dead_letters add constraint sink_dead_letters_pkey PRIMARY KEY (sink, "position");
 alter table sink_dead_letters add constraint sink_dead_letters_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
 alter table sinks add constraint sinks_pkey PRIMARY KEY (name);
@@ -200,11 +242,30 @@ alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['liv
 alter table walks add constraint walks_pkey PRIMARY KEY (source_kind, source_id, lane);
 alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 
+CREATE INDEX audit_events_actor_email ON ONLY public.audit_events USING btree (actor_email);
+CREATE INDEX audit_events_actor_id ON ONLY public.audit_events USING btree (actor_id);
+CREATE INDEX audit_events_actor_ip_address ON ONLY public.audit_events USING btree (actor_ip_address);
+CREATE INDEX audit_events_actor_token_id ON ONLY public.audit_events USING btree (actor_token_id) WHERE (actor_token_id IS NOT NULL);
+CREATE INDEX audit_events_failures ON ONLY public.audit_events USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE UNIQUE INDEX audit_events_once ON ONLY public.audit_events USING btree (source_kind, source_id, id, action_time);
+CREATE INDEX audit_events_organization ON ONLY public.audit_events USING btree (organization_id, action_time, "position");
 CREATE INDEX audit_events_position ON ONLY public.audit_events USING btree ("position");
+CREATE INDEX audit_events_resource_id ON ONLY public.audit_events USING btree (resource_id);
+CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
+CREATE INDEX audit_events_time ON ONLY public.audit_events USING btree (action_time, "position");
+CREATE INDEX audit_events_default_action_time_position_idx ON public.audit_events_default USING btree (action_time, "position");
+CREATE INDEX audit_events_default_action_time_position_organization_id_a_idx ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
+CREATE INDEX audit_events_default_actor_email_idx ON public.audit_events_default USING btree (actor_email);
+CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default USING btree (actor_id);
+CREATE INDEX audit_events_default_actor_ip_address_idx ON public.audit_events_default USING btree (actor_ip_address);
+CREATE INDEX audit_events_default_actor_token_id_idx ON public.audit_events_default USING btree (actor_token_id) WHERE (actor_token_id IS NOT NULL);
+CREATE INDEX audit_events_default_organization_id_action_time_position_idx ON public.audit_events_default USING btree (organization_id, action_time, "position");
 CREATE INDEX audit_events_default_position_idx ON public.audit_events_default USING btree ("position");
+CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default USING btree (resource_id);
+CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
+CREATE INDEX retention_drops_last_position ON public.retention_drops USING btree (last_position);
 
 create view audit_event_traits as
  SELECT e."position",
@@ -321,8 +382,8 @@ create view audit_history as
     e.resource_product,
     e.resource_type,
     e.resource_scope,
-    p.payload #> '{resource,request}'::text[] AS request,
-    p.payload #> '{resource,response}'::text[] AS response,
+    orgtrail_payload(e.raw, e.defects) #> '{resource,request}'::text[] AS request,
+    orgtrail_payload(e.raw, e.defects) #> '{resource,response}'::text[] AS response,
     e.raw_cf_ray_id,
     e.raw_method,
     e.raw_status_code,
@@ -331,15 +392,10 @@ create view audit_history as
     e.source_kind,
     e.source_id,
     e.id,
-    p.payload,
+    orgtrail_payload(e.raw, e.defects) AS payload,
     e.defects
    FROM audit_events e
-     LEFT JOIN organizations o ON o.id = e.organization_id
-     CROSS JOIN LATERAL ( SELECT
-                CASE
-                    WHEN e.defects && ARRAY['nul_character'::text, 'lone_surrogate'::text, 'number_out_of_range'::text, 'nested_too_deeply'::text, 'refused_by_database'::text] THEN NULL::jsonb
-                    ELSE e.raw::jsonb
-                END AS payload) p;
+     LEFT JOIN organizations o ON o.id = e.organization_id;
 
 create view coverage_gaps as
  SELECT s.kind AS source_kind,
@@ -923,57 +979,629 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_drop_month(of_month date, retention interval)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  name text := 'audit_events_' || to_char(of_month, 'YYYY_MM');
+  partition regclass := to_regclass(name);
+  month timestamptz := date_trunc('month', of_month::timestamp) at time zone 'UTC';
+  until timestamptz := (date_trunc('month', of_month::timestamp) + interval '1 month') at time zone 'UTC';
+  -- A clock that is ahead must not drop: Cloudflare's own time, as of the last listing, counts as well.
+  now_at_most timestamptz := (select case when server_time is not null
+    then least(clock_timestamp(), server_time + interval '2 days') end from discovery);
+  shortest interval;
+  gone retention_drops;
+  highest bigint;
+  obstacle text;
+begin
+  if retention < interval '1 day' then return 'a retention of less than a day'; end if;
+  if not pg_has_role(session_user, (select relowner from pg_class where oid = 'audit_events'::regclass), 'usage') then
+    select p.shortest into shortest from retention_policy p;
+    if shortest is null then
+      return format('%s may not drop anything: the owner of the schema has not set a retention_policy', session_user);
+    elsif retention < shortest then
+      return format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
+    end if;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('orgtrail_drop_month')) then
+    raise exception 'another replica is dropping one' using errcode = 'lock_not_available';
+  end if;
+  if partition is null or not exists (select from pg_inherits where inhrelid = partition and inhparent = 'audit_events'::regclass) then
+    return 'there is no such partition';
+  end if;
+  -- A day more: what a walk reads again at the edge of the history must not come back as new.
+  if now_at_most is null then
+    raise exception 'the time is not known: no organization has been listed yet' using errcode = 'lock_not_available';
+  end if;
+  if until > now_at_most - retention - interval '1 day' then return 'it is not old enough'; end if;
+  obstacle := orgtrail_retention_obstacle(partition, month, until);
+  if obstacle is not null then return obstacle; end if;
+  -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds;
+  -- if not, an error undoes what was done so far.
+  execute format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
+    into gone.events, gone.first_position, gone.last_position, gone.bytes;
+  -- All ids are one text in memory meanwhile.
+  if gone.events <= 2000000 then
+    execute format('select encode(sha256(convert_to(string_agg('
+      'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s', partition)
+      into gone.ids_sha256;
+  end if;
+  execute format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
+  get diagnostics gone.changes = row_count;
+  lock table only audit_events in access exclusive mode;
+  execute format('lock table %s in access exclusive mode', partition);
+  lock table holds, sinks, sink_dead_letters in share mode;
+  execute format('select max(position) from %s', partition) into highest;
+  if highest is distinct from gone.last_position then
+    raise exception 'events were added to it at this moment' using errcode = 'lock_not_available';
+  end if;
+  obstacle := orgtrail_retention_obstacle(partition, month, until);
+  if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
+  execute format('drop table %s', partition);
+  if gone.events > 0 then
+    insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention)
+    values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
+      gone.ids_sha256, orgtrail_drop_month.retention);
+  end if;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_payload(raw json, defects text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case when defects && array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database']
+    then null else raw::jsonb end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_retention_obstacle(partition regclass, month timestamp with time zone, until timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  highest bigint;
+  obstacle text;
+begin
+  execute format('select max(position) from %s', partition) into highest;
+  if highest is null then return null; end if;
+  execute format('select format(''hold %%s covers events in it: %%s'', h.id, left(h.reason, 200)) from holds h'
+    ' where h.released_at is null and h.since < %L and h.before > %L and exists (select from %s e'
+    ' where (h.organization_id is null or e.organization_id = h.organization_id) and e.action_time >= h.since and e.action_time < h.before)'
+    ' order by h.id limit 1', until, month, partition) into obstacle;
+  if obstacle is not null then return obstacle; end if;
+  select format('the sink %s is at position %s, and still needs events up to %s', s.name, s.position, highest) into obstacle
+  from sinks s where s.position < highest order by s.position limit 1;
+  if obstacle is not null then return obstacle; end if;
+  execute format('select format(''position %%s is a dead letter of the sink %%s'', d.position, d.sink)'
+    ' from sink_dead_letters d where exists (select from %s e where e.position = d.position) order by 1 limit 1', partition)
+    into obstacle;
+  return obstacle;
+end
+$function$;
+
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
+comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';
+comment on column api_budget.next_free_at is 'When the next request may go out, if all of the burst is used.';
+comment on column api_budget.blocked_until is 'Until then Retry-After stops all requests.';
+comment on column api_budget.blocked_because is 'What Cloudflare said when it blocked.';
 comment on table audit_event_changes is 'Later content of an id that was already stored with other content; position is that of the stored event.';
+comment on column audit_event_changes.id is 'A number of its own, in the order in which changes were seen.';
+comment on column audit_event_changes.source_kind is 'organization: the audit log of one.';
+comment on column audit_event_changes.source_id is 'Within the kind: the organization''s id.';
+comment on column audit_event_changes.event_id is 'The id of the entry.';
+comment on column audit_event_changes."position" is 'Of the event in the feed.';
+comment on column audit_event_changes.raw is 'The later content, as Cloudflare sent it.';
+comment on column audit_event_changes.raw_sha256 is 'Of raw: the same content is recorded once.';
+comment on column audit_event_changes.seen_at is 'When it was read.';
 comment on view audit_event_traits is 'What the detections look at, one row per event: build your own on it. Select only the traits that you need; each costs time.';
+comment on column audit_event_traits."position" is 'Of the event in the feed.';
+comment on column audit_event_traits.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column audit_event_traits.received_at is 'When orgtrail stored it.';
+comment on column audit_event_traits.organization_id is 'Cloudflare''s id of the organization.';
+comment on column audit_event_traits.organization_name is 'As of the last listing.';
 comment on column audit_event_traits.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column audit_event_traits.actor_id is 'actor.id: who did it.';
+comment on column audit_event_traits.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column audit_event_traits.actor_ip_address is 'actor.ip_address: from where.';
+comment on column audit_event_traits.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column audit_event_traits.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column audit_event_traits.action_result is 'action.result: success or failure; others may come.';
+comment on column audit_event_traits.action_description is 'action.description: what was done, in words.';
+comment on column audit_event_traits.resource_type is 'resource.type.';
+comment on column audit_event_traits.resource_id is 'resource.id: what it was done to.';
+comment on column audit_event_traits.source_kind is 'organization: the audit log of one.';
+comment on column audit_event_traits.source_id is 'Within the kind: the organization''s id.';
+comment on column audit_event_traits.id is 'The id of the entry; unique within its source.';
 comment on column audit_event_traits.summary is 'For people: texts of the entry, shortened, without control characters. Still text of others: do not trust it.';
 comment on column audit_event_traits.failed is 'The result is failure, or the HTTP status 400 to 599. A result that no document has counts as success.';
 comment on column audit_event_traits.done is 'Did not fail, and is no view.';
+comment on column audit_event_traits.deletes is 'Did not fail, and deletes something.';
+comment on column audit_event_traits.creates is 'Creates something, whether it failed or not.';
+comment on column audit_event_traits.about_api_token is 'API tokens or keys by type, product, description or path.';
+comment on column audit_event_traits.about_member is 'Members or invitations by name or by path.';
+comment on column audit_event_traits.about_organization_member is 'Members of an organization, by path.';
+comment on column audit_event_traits.names_super_administrator is 'The request or the response names that role.';
 comment on column audit_event_traits.requests_role is 'The request names a role in any way.';
 comment on column audit_event_traits.about_sso_or_mfa is 'Single sign-on, identity providers or two factors by name, by path, or in the request (enforce_twofactor of account settings).';
+comment on column audit_event_traits.by_cloudflare_staff is 'Cloudflare''s own staff did it.';
+comment on column audit_event_traits.touches_collector_token is 'By, or about, one of collector_tokens.';
 comment on table audit_events is 'Every audit-log entry, once per source and id, first seen wins. Never updated. Follow it by position: gapless, in commit order.';
+comment on column audit_events.source_kind is 'organization: the audit log of one.';
+comment on column audit_events.source_id is 'Within the kind: the organization''s id.';
+comment on column audit_events.organization_id is 'Cloudflare''s id of the organization.';
+comment on column audit_events.id is 'Cloudflare''s id of the entry; sha256:… where it has none or one that is too long.';
 comment on column audit_events."position" is 'Orders the feed: who has seen p never later meets a row below p.';
 comment on column audit_events.action_time is '-infinity where the entry has no time that can be read (see defects).';
+comment on column audit_events.received_at is 'When it was stored.';
+comment on column audit_events.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column audit_events.action_result is 'action.result: success or failure; others may come.';
+comment on column audit_events.action_description is 'action.description: what was done, in words.';
+comment on column audit_events.actor_id is 'actor.id: who did it.';
+comment on column audit_events.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column audit_events.actor_context is 'actor.context: dash, api_token, api_key, …';
+comment on column audit_events.actor_email is 'actor.email, where the actor has one.';
+comment on column audit_events.actor_ip_address is 'actor.ip_address: from where.';
+comment on column audit_events.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column audit_events.actor_token_name is 'actor.token_name.';
+comment on column audit_events.raw_cf_ray_id is 'raw.cf_ray_id (or cf_rayid) of the request.';
+comment on column audit_events.raw_method is 'raw.method: the HTTP method.';
+comment on column audit_events.raw_status_code is 'raw.status_code: the HTTP status.';
+comment on column audit_events.raw_uri is 'raw.uri: the path that was called.';
+comment on column audit_events.raw_user_agent is 'raw.user_agent.';
+comment on column audit_events.resource_id is 'resource.id: what it was done to.';
+comment on column audit_events.resource_product is 'resource.product.';
+comment on column audit_events.resource_type is 'resource.type.';
+comment on column audit_events.resource_scope is 'resource.scope; as JSON text where it is no string.';
 comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
 comment on view audit_feed is 'audit_events for tools that follow it by position: plain types, organization names, and the feed that a position belongs to. Null action_time where the entry has none that can be read.';
+comment on column audit_feed."position" is 'Follow it: gapless, in commit order, unique.';
+comment on column audit_feed.feed_id is 'Which numbering the position belongs to.';
+comment on column audit_feed.source_kind is 'organization: the audit log of one.';
+comment on column audit_feed.source_id is 'Within the kind: the organization''s id.';
+comment on column audit_feed.organization_id is 'Cloudflare''s id of the organization.';
+comment on column audit_feed.organization_name is 'As of the last listing.';
+comment on column audit_feed.id is 'The id of the entry; unique within its source.';
+comment on column audit_feed.action_time is 'Null where the entry has no time that can be read.';
+comment on column audit_feed.received_at is 'When orgtrail stored it.';
+comment on column audit_feed.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column audit_feed.action_result is 'action.result: success or failure; others may come.';
+comment on column audit_feed.action_description is 'action.description: what was done, in words.';
+comment on column audit_feed.actor_id is 'actor.id: who did it.';
+comment on column audit_feed.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column audit_feed.actor_context is 'actor.context: dash, api_token, api_key, …';
+comment on column audit_feed.actor_email is 'actor.email, where the actor has one.';
+comment on column audit_feed.actor_ip_address is 'actor.ip_address: from where.';
+comment on column audit_feed.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column audit_feed.actor_token_name is 'actor.token_name.';
+comment on column audit_feed.raw_cf_ray_id is 'raw.cf_ray_id (or cf_rayid) of the request.';
+comment on column audit_feed.raw_method is 'raw.method: the HTTP method.';
+comment on column audit_feed.raw_status_code is 'raw.status_code: the HTTP status.';
+comment on column audit_feed.raw_uri is 'raw.uri: the path that was called.';
+comment on column audit_feed.raw_user_agent is 'raw.user_agent.';
+comment on column audit_feed.resource_id is 'resource.id: what it was done to.';
+comment on column audit_feed.resource_product is 'resource.product.';
+comment on column audit_feed.resource_type is 'resource.type.';
+comment on column audit_feed.resource_scope is 'resource.scope; as JSON text where it is no string.';
+comment on column audit_feed.raw is 'What Cloudflare sent, to the byte, as text.';
+comment on column audit_feed.defects is 'Null where the entry could be read in full; else names with commas between.';
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
+comment on column audit_history."position" is 'Orders the feed: who has seen p never later meets a row below p.';
+comment on column audit_history.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column audit_history.received_at is 'When orgtrail stored it.';
+comment on column audit_history.organization_id is 'Cloudflare''s id of the organization.';
+comment on column audit_history.organization_name is 'As of the last listing.';
+comment on column audit_history.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column audit_history.action_result is 'action.result: success or failure; others may come.';
+comment on column audit_history.action_description is 'action.description: what was done, in words.';
+comment on column audit_history.actor_id is 'actor.id: who did it.';
+comment on column audit_history.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column audit_history.actor_context is 'actor.context: dash, api_token, api_key, …';
+comment on column audit_history.actor_email is 'actor.email, where the actor has one.';
+comment on column audit_history.actor_ip_address is 'actor.ip_address: from where.';
+comment on column audit_history.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column audit_history.actor_token_name is 'actor.token_name.';
+comment on column audit_history.resource_id is 'resource.id: what it was done to.';
+comment on column audit_history.resource_product is 'resource.product.';
+comment on column audit_history.resource_type is 'resource.type.';
+comment on column audit_history.resource_scope is 'resource.scope; as JSON text where it is no string.';
+comment on column audit_history.request is 'resource.request of the entry: what was sent to the API.';
+comment on column audit_history.response is 'resource.response of the entry: what the API answered.';
+comment on column audit_history.raw_cf_ray_id is 'raw.cf_ray_id (or cf_rayid) of the request.';
+comment on column audit_history.raw_method is 'raw.method: the HTTP method.';
+comment on column audit_history.raw_status_code is 'raw.status_code: the HTTP status.';
+comment on column audit_history.raw_uri is 'raw.uri: the path that was called.';
+comment on column audit_history.raw_user_agent is 'raw.user_agent.';
+comment on column audit_history.source_kind is 'organization: the audit log of one.';
+comment on column audit_history.source_id is 'Within the kind: the organization''s id.';
+comment on column audit_history.id is 'The id of the entry; unique within its source.';
+comment on column audit_history.payload is 'The whole entry. For containment: payload @> ''{"resource": {"request": {"name": "x"}}}''.';
+comment on column audit_history.defects is 'Null where the entry could be read in full; else what could not.';
 comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
+comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
+comment on column collector_tokens.note is 'For people.';
+comment on column collector_tokens.added_at is 'When it was added.';
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';
+comment on column coverage.source_kind is 'organization: the audit log of one.';
+comment on column coverage.source_id is 'Within the kind: the organization''s id.';
+comment on column coverage.filter_hash is 'Names the filter set that it was read under.';
+comment on column coverage.pass is '0: read for the first time; 1, 2, …: read again after that settle delay.';
+comment on column coverage.ranges is 'What has been read, as ranges [since, before).';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
+comment on column coverage_gaps.source_kind is 'organization: the audit log of one.';
+comment on column coverage_gaps.source_id is 'Within the kind: the organization''s id.';
+comment on column coverage_gaps.organization_id is 'Cloudflare''s id of the organization.';
+comment on column coverage_gaps.organization_name is 'As of the last listing.';
+comment on column coverage_gaps.since is 'The gap begins here.';
+comment on column coverage_gaps.before is 'And ends before this.';
+comment on column coverage_gaps.duration is 'How long it is.';
 comment on view detection_api_token_changed is 'An API token (or key) was created, changed, rolled or deleted, for a user, an account or an organization.';
+comment on column detection_api_token_changed.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_api_token_changed.severity is 'low, medium, high or critical.';
+comment on column detection_api_token_changed."position" is 'Of the event in the feed.';
+comment on column detection_api_token_changed.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_api_token_changed.received_at is 'When orgtrail stored it.';
+comment on column detection_api_token_changed.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_api_token_changed.organization_name is 'As of the last listing.';
+comment on column detection_api_token_changed.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_api_token_changed.actor_id is 'actor.id: who did it.';
+comment on column detection_api_token_changed.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_api_token_changed.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_api_token_changed.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_api_token_changed.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_api_token_changed.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_api_token_changed.action_description is 'action.description: what was done, in words.';
+comment on column detection_api_token_changed.resource_type is 'resource.type.';
+comment on column detection_api_token_changed.resource_id is 'resource.id: what it was done to.';
+comment on column detection_api_token_changed.events is 'How many events it takes.';
+comment on column detection_api_token_changed.first_time is 'When the first of them happened.';
+comment on column detection_api_token_changed.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_api_token_changed.source_kind is 'organization: the audit log of one.';
+comment on column detection_api_token_changed.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_api_token_changed.id is 'The id of the entry; unique within its source.';
 comment on view detection_cloudflare_staff is 'Cloudflare''s own staff did something (actor.type cloudflare_admin), whatever came of it.';
+comment on column detection_cloudflare_staff.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_cloudflare_staff.severity is 'low, medium, high or critical.';
+comment on column detection_cloudflare_staff."position" is 'Of the event in the feed.';
+comment on column detection_cloudflare_staff.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_cloudflare_staff.received_at is 'When orgtrail stored it.';
+comment on column detection_cloudflare_staff.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_cloudflare_staff.organization_name is 'As of the last listing.';
+comment on column detection_cloudflare_staff.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_cloudflare_staff.actor_id is 'actor.id: who did it.';
+comment on column detection_cloudflare_staff.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_cloudflare_staff.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_cloudflare_staff.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_cloudflare_staff.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_cloudflare_staff.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_cloudflare_staff.action_description is 'action.description: what was done, in words.';
+comment on column detection_cloudflare_staff.resource_type is 'resource.type.';
+comment on column detection_cloudflare_staff.resource_id is 'resource.id: what it was done to.';
+comment on column detection_cloudflare_staff.events is 'How many events it takes.';
+comment on column detection_cloudflare_staff.first_time is 'When the first of them happened.';
+comment on column detection_cloudflare_staff.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_cloudflare_staff.source_kind is 'organization: the audit log of one.';
+comment on column detection_cloudflare_staff.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_cloudflare_staff.id is 'The id of the entry; unique within its source.';
 comment on view detection_collector_token is 'One of collector_tokens was used for something that is logged (reading is not), or somebody tried to change it, failed attempts included.';
+comment on column detection_collector_token.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_collector_token.severity is 'low, medium, high or critical.';
+comment on column detection_collector_token."position" is 'Of the event in the feed.';
+comment on column detection_collector_token.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_collector_token.received_at is 'When orgtrail stored it.';
+comment on column detection_collector_token.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_collector_token.organization_name is 'As of the last listing.';
+comment on column detection_collector_token.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_collector_token.actor_id is 'actor.id: who did it.';
+comment on column detection_collector_token.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_collector_token.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_collector_token.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_collector_token.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_collector_token.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_collector_token.action_description is 'action.description: what was done, in words.';
+comment on column detection_collector_token.resource_type is 'resource.type.';
+comment on column detection_collector_token.resource_id is 'resource.id: what it was done to.';
+comment on column detection_collector_token.events is 'How many events it takes.';
+comment on column detection_collector_token.first_time is 'When the first of them happened.';
+comment on column detection_collector_token.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_collector_token.source_kind is 'organization: the audit log of one.';
+comment on column detection_collector_token.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_collector_token.id is 'The id of the entry; unique within its source.';
 comment on view detection_delete_burst is 'One actor deleted 10 things or more in an organization within 5 minutes. One row each time the tenth comes; looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_delete_burst.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_delete_burst.severity is 'low, medium, high or critical.';
 comment on column detection_delete_burst."position" is 'Of that one of the ten that was stored last: whoever follows it meets the burst, in whatever order its events arrive.';
 comment on column detection_delete_burst.action_time is 'Of the action that made it a burst; first_time is that of the first of the ten.';
+comment on column detection_delete_burst.received_at is 'When orgtrail stored it.';
+comment on column detection_delete_burst.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_delete_burst.organization_name is 'As of the last listing.';
+comment on column detection_delete_burst.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_delete_burst.actor_id is 'actor.id: who did it.';
+comment on column detection_delete_burst.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_delete_burst.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_delete_burst.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_delete_burst.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_delete_burst.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_delete_burst.action_description is 'action.description: what was done, in words.';
+comment on column detection_delete_burst.resource_type is 'resource.type.';
+comment on column detection_delete_burst.resource_id is 'resource.id: what it was done to.';
+comment on column detection_delete_burst.events is 'How many events it takes.';
+comment on column detection_delete_burst.first_time is 'When the first of them happened.';
+comment on column detection_delete_burst.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_delete_burst.source_kind is 'organization: the audit log of one.';
+comment on column detection_delete_burst.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_delete_burst.id is 'The id of the entry; unique within its source.';
 comment on view detection_failure_burst is 'Of one actor in an organization, 10 actions or more failed within 5 minutes. One row each time the tenth comes; looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_failure_burst.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_failure_burst.severity is 'low, medium, high or critical.';
 comment on column detection_failure_burst."position" is 'Of that one of the ten that was stored last: whoever follows it meets the burst, in whatever order its events arrive.';
 comment on column detection_failure_burst.action_time is 'Of the action that made it a burst; first_time is that of the first of the ten.';
+comment on column detection_failure_burst.received_at is 'When orgtrail stored it.';
+comment on column detection_failure_burst.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_failure_burst.organization_name is 'As of the last listing.';
+comment on column detection_failure_burst.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_failure_burst.actor_id is 'actor.id: who did it.';
+comment on column detection_failure_burst.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_failure_burst.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_failure_burst.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_failure_burst.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_failure_burst.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_failure_burst.action_description is 'action.description: what was done, in words.';
+comment on column detection_failure_burst.resource_type is 'resource.type.';
+comment on column detection_failure_burst.resource_id is 'resource.id: what it was done to.';
+comment on column detection_failure_burst.events is 'How many events it takes.';
+comment on column detection_failure_burst.first_time is 'When the first of them happened.';
+comment on column detection_failure_burst.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_failure_burst.source_kind is 'organization: the audit log of one.';
+comment on column detection_failure_burst.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_failure_burst.id is 'The id of the entry; unique within its source.';
 comment on view detection_member_added is 'Somebody was added to an organization, an account or a group, or invited.';
+comment on column detection_member_added.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_member_added.severity is 'low, medium, high or critical.';
+comment on column detection_member_added."position" is 'Of the event in the feed.';
+comment on column detection_member_added.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_member_added.received_at is 'When orgtrail stored it.';
+comment on column detection_member_added.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_member_added.organization_name is 'As of the last listing.';
+comment on column detection_member_added.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_member_added.actor_id is 'actor.id: who did it.';
+comment on column detection_member_added.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_member_added.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_member_added.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_member_added.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_member_added.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_member_added.action_description is 'action.description: what was done, in words.';
+comment on column detection_member_added.resource_type is 'resource.type.';
+comment on column detection_member_added.resource_id is 'resource.id: what it was done to.';
+comment on column detection_member_added.events is 'How many events it takes.';
+comment on column detection_member_added.first_time is 'When the first of them happened.';
+comment on column detection_member_added.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_member_added.source_kind is 'organization: the audit log of one.';
+comment on column detection_member_added.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_member_added.id is 'The id of the entry; unique within its source.';
 comment on view detection_sso_or_mfa_changed is 'Single sign-on, an identity provider or the demand for a second factor was set, changed or removed.';
+comment on column detection_sso_or_mfa_changed.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_sso_or_mfa_changed.severity is 'low, medium, high or critical.';
+comment on column detection_sso_or_mfa_changed."position" is 'Of the event in the feed.';
+comment on column detection_sso_or_mfa_changed.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_sso_or_mfa_changed.received_at is 'When orgtrail stored it.';
+comment on column detection_sso_or_mfa_changed.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_sso_or_mfa_changed.organization_name is 'As of the last listing.';
+comment on column detection_sso_or_mfa_changed.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_sso_or_mfa_changed.actor_id is 'actor.id: who did it.';
+comment on column detection_sso_or_mfa_changed.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_sso_or_mfa_changed.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_sso_or_mfa_changed.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_sso_or_mfa_changed.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_sso_or_mfa_changed.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_sso_or_mfa_changed.action_description is 'action.description: what was done, in words.';
+comment on column detection_sso_or_mfa_changed.resource_type is 'resource.type.';
+comment on column detection_sso_or_mfa_changed.resource_id is 'resource.id: what it was done to.';
+comment on column detection_sso_or_mfa_changed.events is 'How many events it takes.';
+comment on column detection_sso_or_mfa_changed.first_time is 'When the first of them happened.';
+comment on column detection_sso_or_mfa_changed.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_sso_or_mfa_changed.source_kind is 'organization: the audit log of one.';
+comment on column detection_sso_or_mfa_changed.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_sso_or_mfa_changed.id is 'The id of the entry; unique within its source.';
 comment on view detection_super_administrator_added is 'A member whose role is named super administrator was added or changed, or one was added to an organization without a role: that is a super administrator, too.';
+comment on column detection_super_administrator_added.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_super_administrator_added.severity is 'low, medium, high or critical.';
+comment on column detection_super_administrator_added."position" is 'Of the event in the feed.';
+comment on column detection_super_administrator_added.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_super_administrator_added.received_at is 'When orgtrail stored it.';
+comment on column detection_super_administrator_added.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_super_administrator_added.organization_name is 'As of the last listing.';
+comment on column detection_super_administrator_added.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_super_administrator_added.actor_id is 'actor.id: who did it.';
+comment on column detection_super_administrator_added.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_super_administrator_added.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_super_administrator_added.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_super_administrator_added.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_super_administrator_added.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_super_administrator_added.action_description is 'action.description: what was done, in words.';
+comment on column detection_super_administrator_added.resource_type is 'resource.type.';
+comment on column detection_super_administrator_added.resource_id is 'resource.id: what it was done to.';
+comment on column detection_super_administrator_added.events is 'How many events it takes.';
+comment on column detection_super_administrator_added.first_time is 'When the first of them happened.';
+comment on column detection_super_administrator_added.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_super_administrator_added.source_kind is 'organization: the audit log of one.';
+comment on column detection_super_administrator_added.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_super_administrator_added.id is 'The id of the entry; unique within its source.';
 comment on view detections is 'All detections. Follow it by position: an event stands in it once for each detection that it meets. An alert is named by (detection, source_kind, source_id, id).';
+comment on column detections.detection is 'Its name; the view detection_… has only this one.';
 comment on column detections.severity is 'low, medium, high or critical, as the level of the Sigma rule.';
+comment on column detections."position" is 'Of the event in the feed.';
+comment on column detections.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detections.received_at is 'When orgtrail stored it.';
+comment on column detections.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detections.organization_name is 'As of the last listing.';
+comment on column detections.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detections.actor_id is 'actor.id: who did it.';
+comment on column detections.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detections.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detections.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detections.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detections.action_result is 'action.result: success or failure; others may come.';
+comment on column detections.action_description is 'action.description: what was done, in words.';
+comment on column detections.resource_type is 'resource.type.';
+comment on column detections.resource_id is 'resource.id: what it was done to.';
 comment on column detections.events is 'How many events it takes: 1, or for a burst its threshold.';
+comment on column detections.first_time is 'When the first of them happened.';
+comment on column detections.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detections.source_kind is 'organization: the audit log of one.';
+comment on column detections.source_id is 'Within the kind: the organization''s id.';
+comment on column detections.id is 'The id of the entry; unique within its source.';
 comment on table discovery is 'The last walk of GET /organizations: readiness depends on its age.';
+comment on column discovery.only_row is 'There is one row.';
+comment on column discovery.last_attempt_at is 'When something was last tried.';
+comment on column discovery.last_success_at is 'When it last succeeded.';
+comment on column discovery.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column discovery.organizations is 'How many the last listing named.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
+comment on column discovery.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column discovery.server_time is 'Cloudflare''s own time at the last listing: where a replica begins that has had no answer yet.';
 comment on table feed_head is 'The last position given out, and which feed it belongs to. Locked by each page commit that adds rows.';
+comment on column feed_head.only_row is 'There is one row.';
+comment on column feed_head.feed_id is 'Names this numbering of positions: made once, with the schema.';
+comment on column feed_head."position" is 'The last one given out.';
+comment on table holds is 'Legal holds: while one is in force, no partition that has events of its organization and time is dropped. Released ones stay, as evidence.';
+comment on column holds.id is 'Its number: orgtrail hold release takes it.';
+comment on column holds.organization_id is 'Whose events are held; null: those of every organization.';
+comment on column holds.since is 'From this action_time on; -infinity: from the beginning.';
+comment on column holds.before is 'Before this action_time; infinity: those to come, too.';
+comment on column holds.reason is 'Why, in the words of who added it.';
+comment on column holds.created_by is 'Who wanted it, by his own account.';
+comment on column holds.created_as is 'The account of the database that added it.';
+comment on column holds.created_at is 'When it was added.';
+comment on column holds.released_by is 'Who released it, by his own account.';
+comment on column holds.released_as is 'The account of the database that released it.';
+comment on column holds.released_at is 'When it was released; null: it is in force.';
 comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
+comment on column organization_changes.id is 'A number of its own, in the order in which changes were seen.';
+comment on column organization_changes.organization_id is 'Cloudflare''s id of the organization.';
+comment on column organization_changes.change is 'appeared, gone, refused, restored, renamed or moved.';
+comment on column organization_changes.old_value is 'The name or parent before.';
+comment on column organization_changes.new_value is 'The name or parent after.';
+comment on column organization_changes.changed_at is 'When orgtrail saw it; it may have happened earlier.';
 comment on table organizations is 'Every organization that the credential has reached, with the metadata of its last listing.';
+comment on column organizations.id is 'Cloudflare''s id of the organization.';
+comment on column organizations.name is 'As of the last listing; changes are in organization_changes.';
+comment on column organizations.parent_id is 'The organization that it is below; null at the top.';
+comment on column organizations.managed_by is 'Who manages it, as Cloudflare says.';
+comment on column organizations.create_time is 'When it was created, as Cloudflare says.';
+comment on column organizations.meta is 'The rest of what the listing says of it.';
+comment on column organizations.profile is 'Its business profile (GET /organizations/{id}/profile), where the credential may read it.';
+comment on column organizations.profile_read_at is 'When the profile was last asked for, whatever the answer.';
 comment on column organizations.listed_under is 'The parent under which it was found, where the listing itself does not show it.';
+comment on column organizations.children_listed_at is 'When organizations below it were last looked for.';
+comment on column organizations.state is 'active; refused: Cloudflare answers 403; gone: no listing names it any more.';
 comment on column organizations.missed_listings is 'Complete listings in a row that did not name it; gone from the second on.';
+comment on column organizations.first_seen_at is 'When a listing first named it.';
+comment on column organizations.last_seen_at is 'When a listing last named it.';
+comment on table retention_drops is 'What ORGTRAIL_RETENTION has dropped, one row per month that had events. A reader of the feed that is behind last_position has missed some of them.';
+comment on column retention_drops.id is 'Its number: a reader of the feed that knows of it says dropped=….';
+comment on column retention_drops.partition is 'The table that held the month.';
+comment on column retention_drops.month is 'Its first day, UTC.';
+comment on column retention_drops.events is 'How many events were dropped.';
+comment on column retention_drops.changes is 'Rows of audit_event_changes about them, which went with them.';
+comment on column retention_drops.first_position is 'The lowest position among them. Others between it and last_position may be kept.';
+comment on column retention_drops.last_position is 'The highest position among them.';
+comment on column retention_drops.bytes is 'Size of the table and its indexes.';
+comment on column retention_drops.ids_sha256 is 'SHA-256 of the lines ''source_kind source_id id'' in order of position: a backup can be compared. Null above 2,000,000 events.';
+comment on column retention_drops.retention is 'The retention that was in force.';
+comment on column retention_drops.dropped_at is 'When.';
+comment on column retention_drops.dropped_as is 'The account of the database that did it.';
+comment on table retention_policy is 'The shortest retention that accounts other than the owner may drop by; without a row they may drop nothing. Written by migrate --roles, from ORGTRAIL_RETENTION.';
+comment on column retention_policy.only_row is 'There is one row or none.';
+comment on column retention_policy.shortest is 'Nothing younger may be dropped.';
+comment on column retention_policy.set_at is 'When it was set.';
 comment on table sink_dead_letters is 'Events that a sink refuses for good, and why. The event itself is in audit_events, by its position.';
+comment on column sink_dead_letters.sink is 'The name of the sink.';
+comment on column sink_dead_letters."position" is 'The event that is refused.';
+comment on column sink_dead_letters.reason is 'What the receiver said.';
+comment on column sink_dead_letters.refused_at is 'When it was last refused.';
 comment on table sinks is 'Where events are pushed to, one row per sink of ORGTRAIL_SINKS, and how far each is.';
+comment on column sinks.name is 'As in ORGTRAIL_SINKS.';
+comment on column sinks.kind is 'syslog, splunk_hec, elasticsearch, webhook or file.';
+comment on column sinks.target is 'Where it delivers to, without any credential.';
 comment on column sinks."position" is 'All events up to here are delivered or in sink_dead_letters. May be set back: orgtrail sink replay.';
 comment on column sinks.batch_until is 'The last position of the delivery under way: after a restart the same events go out under the same key.';
 comment on column sinks.lease_owner is 'The replica that delivers, while lease_until is to come; lease_epoch counts such leases.';
+comment on column sinks.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
+comment on column sinks.lease_until is 'When the lease ends, unless it is renewed.';
+comment on column sinks.failures is 'Failed attempts in a row.';
 comment on column sinks.refused_in_row is 'Dead letters since something was last accepted: too many of them mean a wrong setting, not wrong events.';
+comment on column sinks.next_attempt_at is 'It rests until then.';
+comment on column sinks.delivered is 'Events accepted so far, repeats included.';
+comment on column sinks.last_attempt_at is 'When something was last tried.';
+comment on column sinks.last_success_at is 'When it last succeeded.';
+comment on column sinks.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sinks.created_at is 'When it was first served.';
 comment on table sources is 'One row per log that is pulled; also the lease that lets one replica at a time walk it.';
+comment on column sources.kind is 'organization: its audit log.';
+comment on column sources.id is 'Within the kind: the organization''s id.';
+comment on column sources.organization_id is 'Cloudflare''s id of the organization.';
 comment on column sources.filter_hash is 'Names the filter set in force; coverage read under another one does not count.';
 comment on column sources.wanted_since is 'The horizon at the last planning: nothing older is wanted.';
+comment on column sources.lease_owner is 'Who holds the lease, while lease_until is to come.';
+comment on column sources.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
+comment on column sources.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column sources.commit_seq is 'Counts page commits; a statement that expects another value writes nothing.';
+comment on column sources.failures is 'Failed attempts in a row.';
+comment on column sources.next_attempt_at is 'It rests until then.';
+comment on column sources.last_attempt_at is 'When something was last tried.';
+comment on column sources.last_success_at is 'When it last succeeded.';
+comment on column sources.last_event_at is 'The latest time of an entry that was read.';
+comment on column sources.last_failure is 'The kind of the last failure; null since the last success.';
+comment on column sources.last_error is 'What went wrong last, in words; null since the last success.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
+comment on column sync_status.source_kind is 'organization: the audit log of one.';
+comment on column sync_status.source_id is 'Within the kind: the organization''s id.';
+comment on column sync_status.organization_id is 'Cloudflare''s id of the organization.';
+comment on column sync_status.organization_name is 'As of the last listing.';
+comment on column sync_status.organization_state is 'active, refused or gone: organizations.state.';
+comment on column sync_status.lease_owner is 'Who holds the lease, while lease_until is to come.';
+comment on column sync_status.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
+comment on column sync_status.lease_until is 'When the lease ends, unless it is renewed.';
+comment on column sync_status.failures is 'Failed attempts in a row.';
+comment on column sync_status.next_attempt_at is 'It rests until then.';
+comment on column sync_status.last_attempt_at is 'When something was last tried.';
+comment on column sync_status.last_success_at is 'When it last succeeded.';
+comment on column sync_status.last_event_at is 'The latest time of an entry that was read.';
+comment on column sync_status.last_failure is 'The kind of the last failure; null since the last success.';
+comment on column sync_status.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sync_status.wanted_since is 'The horizon: nothing older is wanted.';
+comment on column sync_status.lag_seconds is 'From the end of what has been read to now.';
+comment on column sync_status.gap_seconds is 'Time that has not been read, from the horizon to now.';
+comment on column sync_status.retention_slack_seconds is 'Until the oldest unread time leaves the retention of Cloudflare.';
+comment on column sync_status.open_walks is 'Walks that are under way.';
+comment on column sync_status.walking_pages is 'Pages that these have read.';
+comment on column sync_status.walking_entries is 'Entries that these have read.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
+comment on column walks.source_kind is 'organization: the audit log of one.';
+comment on column walks.source_id is 'Within the kind: the organization''s id.';
+comment on column walks.lane is 'live, settle or backfill: what it is for.';
+comment on column walks.filter_hash is 'Names the filter set that it was read under.';
+comment on column walks.since is 'What it reads begins here.';
+comment on column walks.before is 'What it reads ends before this.';
+comment on column walks.started_at is 'When it began, by Cloudflare''s clock.';
+comment on column walks.cursor is 'Cloudflare''s cursor of the next page; null: the first one.';
+comment on column walks.seq is 'The commit_seq of the source at its last page.';
+comment on column walks.pages is 'Pages read.';
+comment on column walks.empty_pages is 'Empty pages in a row.';
+comment on column walks.entries is 'Entries read.';
+comment on column walks.last_time is 'The latest time of an entry so far.';
+comment on column walks.in_order is 'Times have only ascended so far: then it may end at any page.';
+comment on column walks.page_limit is 'Entries asked for per page.';
+comment on column walks.stalls is 'How often it got no further with a page.';
+comment on column walks.stalled_entries is 'Entries on the page that got no further.';
+comment on column walks.lookback_ms is 'Requests begin so much before since.';

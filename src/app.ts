@@ -205,11 +205,14 @@ const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger
   });
 };
 
-/** The oldest time wanted: the configured start or Cloudflare's retention, whichever is later. Whole seconds. */
-export const horizonOf = (config: Pick<Config, 'history'>, nowMs: number): number => {
-  const { history } = config;
+/**
+ * The oldest time wanted: the configured start, the end of what is kept here or of what Cloudflare keeps, whichever is
+ * latest. Whole seconds.
+ */
+export const horizonOf = (config: Pick<Config, 'history' | 'retentionMs'>, nowMs: number): number => {
+  const { history, retentionMs } = config;
   const startMs = 'sinceMs' in history ? history.sinceMs : nowMs - history.durationMs;
-  return Math.floor(Math.max(startMs, nowMs - RETENTION_MS) / 1_000) * 1_000;
+  return Math.floor(Math.max(startMs, nowMs - Math.min(RETENTION_MS, retentionMs)) / 1_000) * 1_000;
 };
 
 /** `none` without filters, so that people can read the common case in the tables. */

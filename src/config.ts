@@ -21,6 +21,8 @@ export interface Config {
   readonly schedule: string;
   readonly tickMs: number;
   readonly history: { readonly sinceMs: number } | { readonly durationMs: number };
+  /** Whole months older than this are dropped; infinite: none ever is. */
+  readonly retentionMs: number;
   readonly settleDelaysMs: readonly number[];
   readonly organizationIds: readonly string[] | undefined;
   readonly filters: readonly Filter[];
@@ -50,6 +52,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const SHORTEST_SETTLE_MS = 1_000;
 const SMALLEST_BUDGET = 10;
+const SHORTEST_RETENTION_MS = 86_400_000;
 const SHORTEST_LEASE_MS = 1_000;
 const LONGEST_LEASE_MS = 600_000;
 
@@ -104,6 +107,11 @@ const history = (text: string): Config['history'] | undefined => {
   return sinceMs === undefined ? undefined : { sinceMs };
 };
 
+const retention = (text: string): number | undefined => {
+  const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
+  return durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
+};
+
 const organizationIds = (text: string): readonly string[] | undefined | null => {
   const ids = [...new Set(list(text))];
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
@@ -123,6 +131,7 @@ const environmentSchema = z.object({
     tickIntervalMs(text) === undefined ? undefined : text,
   ),
   ORGTRAIL_HISTORY: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
+  ORGTRAIL_RETENTION: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
   ORGTRAIL_SETTLE: setting('10m,24h', 'growing durations of at least 1s such as "10m,24h", or "none"', settleDelays),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
   ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
@@ -169,6 +178,11 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
   faults.push(...filterFaults.map((fault) => `ORGTRAIL_FILTERS: ${fault}`));
   const credential = readCredential(env, options.needsCredential, faults);
   const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
+  if (parsed.success && (parsed.data.ORGTRAIL_SETTLE.at(-1) ?? 0) >= parsed.data.ORGTRAIL_RETENTION) {
+    faults.push(
+      'ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again',
+    );
+  }
   if (faults.length > 0 || !parsed.success) throw configurationError(faults);
   const values = parsed.data;
   return deepFreeze({
@@ -179,6 +193,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     schedule: values.ORGTRAIL_SCHEDULE,
     tickMs: tickIntervalMs(values.ORGTRAIL_SCHEDULE) ?? 0,
     history: values.ORGTRAIL_HISTORY,
+    retentionMs: values.ORGTRAIL_RETENTION,
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
     filters,
@@ -194,7 +209,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
       level: values.ORGTRAIL_LOG_LEVEL,
       format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
     },
-    warnings: [...warningsOf(env, values.ORGTRAIL_SETTLE), ...sinkWarnings(sinks)],
+    warnings: [...warningsOf(env, values), ...sinkWarnings(sinks)],
   });
 };
 
@@ -204,8 +219,9 @@ const withoutEmpty = (environment: Environment): Record<string, string> =>
     Object.entries(environment).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''),
   );
 
-const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number[]): string[] => {
+const warningsOf = (env: Record<string, string>, values: z.infer<typeof environmentSchema>): string[] => {
   const warnings: string[] = [];
+  const settleDelaysMs = values.ORGTRAIL_SETTLE;
   const files = secretNames.map((name) => `${name}_FILE`);
   const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS', ...files]);
   for (const name of Object.keys(env)) {
@@ -215,6 +231,11 @@ const warningsOf = (env: Record<string, string>, settleDelaysMs: readonly number
   const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
   if (protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) {
     warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
+  }
+  const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
+  // Only one that somebody has set: the default is all that Cloudflare has.
+  if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
+    warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: no more than that is read');
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;

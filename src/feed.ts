@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { type FormatName, formats } from './domain/formats/formats.ts';
+import { OrgtrailError } from './errors.ts';
 import type { FeedPiece, FeedSource } from './http/feed.ts';
 import {
   eachFeedRow,
@@ -11,6 +12,7 @@ import {
   readFeedChunk,
   readFeedContext,
   readFeedHead,
+  readMissedEvents,
   readPositionCheck,
 } from './store/feed.ts';
 import type { FeedContext } from './store/feed-row.ts';
@@ -61,7 +63,8 @@ const createFeedSource = (pool: Pool, signal: FeedSignal): FeedSource => ({
   endOf: (range, limit) => positionOfNth(pool, range, limit),
   hasEvents: (range) => hasFeedEvents(pool, range),
   waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-  pieces: (feedId, range, format) => pieces(pool, feedId, range, format),
+  missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
+  pieces: (head, range, format) => pieces(pool, head, range, format),
 });
 
 interface Chunk extends FeedPiece {
@@ -94,21 +97,30 @@ const chunkReader = (pool: Pool, context: FeedContext, format: FormatName): Read
 /** Piece by piece: one is read while the one before is on its way, and no more than that. */
 async function* pieces(
   pool: Pool,
-  feedId: string,
+  { feedId, lastDrop }: { readonly feedId: string; readonly lastDrop: number },
   range: FeedRange,
   format: FormatName,
 ): AsyncGenerator<FeedPiece, void, void> {
   if (range.until <= range.after) return;
   const read = chunkReader(pool, await readFeedContext(pool, feedId), format);
   let next: Promise<Chunk> | undefined = read(range, FIRST_CHUNK_EVENTS);
+  let after = range.after;
   while (next !== undefined) {
     const chunk: Chunk = await next;
+    // Before it is handed on: who has it goes on behind it, and would not hear of what was dropped before it.
+    if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw droppedMeanwhile(after);
+    after = chunk.until;
     next = chunk.until < range.until ? read({ ...range, after: chunk.until }, fittingEvents(chunk)) : undefined;
     // Nobody may be there any more to hear that it failed.
     next?.catch(() => {});
     yield chunk;
   }
 }
+
+const droppedMeanwhile = (after: number): OrgtrailError =>
+  new OrgtrailError('usage', `retention dropped events behind position ${after} while they were being read`, {
+    hint: `ask again for what is behind ${after}: the answer says what is gone`,
+  });
 
 /** As many as will probably fit, judged by the chunk before: what does not fit is read twice. */
 const fittingEvents = ({ events, lines, full }: Chunk): number => {

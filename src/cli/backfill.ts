@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import type { Config } from '../config.ts';
 import { isEmpty, type Range } from '../domain/coverage.ts';
+import { formatDuration } from '../domain/duration.ts';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
 import { runSync } from './sync.ts';
@@ -32,13 +34,27 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
       const { fromMs: sinceMs, toMs: untilMs } = readWindow(options);
       const outcome = await runSync(context, {
         quiet: options.json === true,
-        config: (config) =>
-          options.organization === undefined ? config : { ...config, organizationIds: options.organization },
+        config: (config) => {
+          requireWithinRetention(config, sinceMs);
+          return options.organization === undefined ? config : { ...config, organizationIds: options.organization };
+        },
         window: { sinceMs, untilMs },
       });
       report(outcome.exitCode);
       context.stdout.write(options.json === true ? `${JSON.stringify(outcome.summary)}\n` : outcome.text);
     });
+
+/** Here by the host's clock: the daemon drops by Cloudflare's. */
+const requireWithinRetention = ({ retentionMs }: Config, sinceMs: number): void => {
+  if (sinceMs >= Date.now() - retentionMs) return;
+  throw new OrgtrailError(
+    'usage',
+    `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
+    {
+      hint: 'what is older would be dropped again: choose a later --since, or a longer retention',
+    },
+  );
+};
 
 /** The window that two options name. Throws OrgtrailError `usage`. */
 export const readWindow = (options: { readonly since: string; readonly before: string }): Range => {
@@ -47,7 +63,8 @@ export const readWindow = (options: { readonly since: string; readonly before: s
   return window;
 };
 
-const readTime = (option: string, text: string): number => {
+/** Reads the time of an option into milliseconds since 1970. Throws OrgtrailError `usage`. */
+export const readTime = (option: string, text: string): number => {
   const timeMs = parseDateOrInstantMs(text);
   if (timeMs !== undefined) return timeMs;
   throw new OrgtrailError(

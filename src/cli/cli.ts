@@ -7,6 +7,7 @@ import { backfillVerb } from './backfill.ts';
 import { checkVerb } from './check.ts';
 import { demoVerb } from './demo.ts';
 import { feedVerb } from './feed.ts';
+import { holdVerb } from './hold.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
 import { simulateVerb } from './simulate.ts';
@@ -44,6 +45,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     checkVerb(context, report),
     statusVerb(context),
     sinkVerb(context),
+    holdVerb(context),
     backfillVerb(context, report),
     verifyVerb(context, report),
     migrateVerb(context),

@@ -8,7 +8,7 @@ import { loadConfig } from '../config.ts';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type Feed, openFeed } from '../feed.ts';
-import { conflictOf, type FeedSource, lastLine } from '../http/feed.ts';
+import { conflictOf, type FeedHead, type FeedSource, goneBehind, lastLine } from '../http/feed.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
 import { secretsOf } from './secrets.ts';
@@ -23,7 +23,8 @@ const help = `
 For collectors that run a command: one event a line on stdout, in order of position, nothing else. What is printed is
 complete: remember the position of the last line (native, ocsf, ecs, logpush, leef have it) or ask for --last-line, and go
 on with --after. With --feed-id and --check a database that was swapped or restored is refused (exit code 2) instead of
-giving something else.
+giving something else. Events that retention has dropped unread are an error, too (exit code 2), until --dropped says that
+you know.
 
 Examples:
   $ orgtrail feed --after 0 --limit 1000
@@ -39,6 +40,7 @@ interface Options {
   readonly feedId?: string;
   readonly check?: string;
   readonly lastLine?: boolean;
+  readonly dropped?: number;
 }
 
 const wholeNumber = (least: number) => (text: string) => {
@@ -59,6 +61,7 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--organization <id>', 'only events of this one; may be given more than once', collect)
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
+    .option('--dropped <number>', 'the last drop by retention that you know of: go on all the same', wholeNumber(0))
     .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -83,10 +86,11 @@ const writeFeed = async (feed: Feed, options: Options, context: VerbContext, log
   const state: Progress = {
     after: options.after,
     left: options.limit ?? Number.MAX_SAFE_INTEGER,
-    feedId: head.feedId,
+    ...{ feedId: head.feedId, dropped: head.lastDrop },
     aborted: once(signal, 'abort'),
   };
   await requireSameFeed(source, head, options);
+  await requireAllThere(source, head, options);
   for (;;) {
     try {
       await writeUpToHead(source, options, state, context);
@@ -111,6 +115,8 @@ interface Progress {
   after: number;
   left: number;
   readonly feedId: string;
+  /** Of later drops by retention nothing is known yet. */
+  dropped: number;
   /** A reader that does not read must not hold up a stop. */
   readonly aborted: Promise<unknown>;
 }
@@ -123,9 +129,11 @@ const writeUpToHead = async (
 ): Promise<void> => {
   const head = await source.head();
   await requireSameFeed(source, head, state);
+  await requireAllThere(source, head, state);
+  state.dropped = head.lastDrop;
   const range = { after: state.after, until: head.position, organizationIds };
   const until = await source.endOf(range, state.left);
-  for await (const piece of source.pieces(head.feedId, { ...range, until }, format)) {
+  for await (const piece of source.pieces(head, { ...range, until }, format)) {
     if (signal.aborted) return;
     await Promise.race([written(stdout, piece.lines), state.aborted]);
     state.after = piece.until;
@@ -135,12 +143,24 @@ const writeUpToHead = async (
 
 const requireSameFeed = async (
   source: FeedSource,
-  head: Awaited<ReturnType<FeedSource['head']>>,
+  head: FeedHead,
   presented: Parameters<typeof conflictOf>[2],
 ): Promise<void> => {
   const reason = await conflictOf(source, head, presented);
   if (reason === undefined) return;
   throw new OrgtrailError('usage', reason, { hint: 'begin again with --after 0, or go back to the database it is of' });
+};
+
+const requireAllThere = async (
+  source: FeedSource,
+  head: FeedHead,
+  presented: Parameters<typeof goneBehind>[1],
+): Promise<void> => {
+  const missed = await goneBehind(source, presented);
+  if (missed === undefined) return;
+  throw new OrgtrailError('usage', missed.reason, {
+    hint: `go on all the same with --after ${presented.after} --dropped ${head.lastDrop}`,
+  });
 };
 
 const written = (stdout: Writable, lines: Buffer): Promise<void> =>

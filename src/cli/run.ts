@@ -8,6 +8,7 @@ import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createOverviewSource } from '../overview.ts';
+import { startRetention } from '../retention-app.ts';
 import { startSinks } from '../sink-app.ts';
 import { readSchemaState } from '../store/migrate.ts';
 import type { SyncObserver } from '../sync/ports.ts';
@@ -92,6 +93,7 @@ export const startDaemon = async (
     await app.close();
     throw cannotListen(error, config.http);
   });
+  const retention = startRetention(config, app, { logger, signal: stop.signal });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,
@@ -111,7 +113,7 @@ export const startDaemon = async (
     stop: async () => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended]),
+        Promise.all([syncing.stop(), sinks.ended, retention]),
         sleep(STOP_PATIENCE_MS, undefined, { ref: false }),
       ]);
       await http.close();

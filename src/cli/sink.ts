@@ -1,17 +1,13 @@
 import { Command } from 'commander';
 import type { Pool } from 'pg';
-import { openDatabase } from '../app.ts';
-import { loadConfig } from '../config.ts';
 import { OrgtrailError } from '../errors.ts';
-import { createLogger } from '../log.ts';
-import { readFeedHead } from '../store/feed.ts';
-import { requireCurrentSchema } from '../store/migrate.ts';
+import { readFeedHead, readMissedEvents } from '../store/feed.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
 import { replaySink } from '../store/sinks.ts';
-import { secretsOf } from './secrets.ts';
 import { sinkTable } from './sink-table.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
+import { withDatabase } from './with-database.ts';
 
 const help = `
 Reads and writes the database alone, so it works beside a running daemon and from anywhere. docs/sinks.md has all of it.
@@ -76,7 +72,9 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
   const left = skipped > 0 ? `${skipped} are left out` : `${again} go out again`;
-  return `${name} goes on after ${after}: of ${head - after} events to send, ${left}`;
+  const missed = await readMissedEvents(pool, after, 0);
+  const gone = missed === undefined ? '' : `; retention has dropped up to ${missed.events} of them`;
+  return `${name} goes on after ${after}: of ${head - after} events to send, ${left}${gone}`;
 };
 
 const deadLettersCommand = (context: VerbContext): Command =>
@@ -123,15 +121,3 @@ const unknownSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError 
         ? 'none has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS'
         : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
   });
-
-const withDatabase = async <T>(context: VerbContext, use: (pool: Pool) => Promise<T>): Promise<T> => {
-  const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-  const database = await openDatabase(config, logger);
-  try {
-    await requireCurrentSchema(database.pool);
-    return await use(database.pool);
-  } finally {
-    await database.close();
-  }
-};

@@ -6,6 +6,7 @@ import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { exitCodes } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
 import { type SyncReport, syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
@@ -59,7 +60,11 @@ export const runSync = async (context: VerbContext, options: RunSyncOptions): Pr
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
   const app = await openApp(config, { logger, metrics: createMetrics(version), observer: progress.observer });
   try {
-    const sync = { ...app.sync, window: options.window };
+    const { window } = options;
+    if (window !== undefined) {
+      await requireKept(app.database.pool, { fromMs: window.sinceMs, toMs: window.untilMs });
+    }
+    const sync = { ...app.sync, window };
     const report = await syncOnce(sync, { ...gracefulStop(context.signal), retries: RETRIES_PER_SOURCE });
     progress.finish();
     return await describeOutcome(app, report, progress);

@@ -7,6 +7,7 @@ import { RETENTION_MS } from '../domain/retention.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { requireKept } from '../store/retention.ts';
 import { createVerifyStore } from '../store/verify-store.ts';
 import { findScope, type VerifyScope, verifySources } from '../sync/verify.ts';
 import { readWindow } from './backfill.ts';
@@ -73,6 +74,7 @@ const runVerify = async (context: VerbContext, options: Options, window: Range):
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
   const app = await openApp(config, { logger, metrics: createMetrics(version) });
   try {
+    await requireKept(app.database.pool, window);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
     const stop = gracefulStop(context.signal);
     const scope = await findScope(app.sync, stop.signal);

@@ -11,6 +11,7 @@ export interface FeedQuery {
   readonly feed_id?: string;
   readonly check?: string;
   readonly last_line?: boolean;
+  readonly dropped?: number;
 }
 
 export const feedQuerySchema = {
@@ -41,6 +42,10 @@ export const feedQuerySchema = {
     check: {
       ...{ type: 'string', maxLength: 64 },
       description: 'The Orgtrail-Next-Check that came with `after`: 409 where that position is another event by now.',
+    },
+    dropped: {
+      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      description: 'The number of the last drop by retention that you know of (from the 410): go on all the same.',
     },
     last_line: {
       type: 'boolean',
@@ -78,5 +83,6 @@ export const feedResponses = {
   400: { description: 'Something in the query is not as it should be.', ...problemSchema },
   401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
+  410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
   503: { description: 'The database does not answer.', ...problemSchema },
 };

@@ -13,9 +13,26 @@ interface FeedRange {
   readonly organizationIds: readonly string[] | undefined;
 }
 
+/** Which feed, its last position, and the number of the last drop by retention (0 before the first). */
+export interface FeedHead {
+  readonly feedId: string;
+  readonly position: number;
+  readonly lastDrop: number;
+}
+
+/** What retention has dropped behind a position (store/feed.ts has the same). */
+interface MissedEvents {
+  readonly events: number;
+  readonly months: readonly string[];
+  readonly until: number;
+  readonly firstPosition: number | null;
+}
+
 /** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
 export interface FeedSource {
-  head(): Promise<{ readonly feedId: string; readonly position: number }>;
+  head(): Promise<FeedHead>;
+  /** What drops of a higher number than this one took from behind a position. */
+  missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
   /** A short hash of the event at a position; undefined where none is kept there. */
   checkOf(position: number): Promise<string | undefined>;
   /** The position of the `limit`th event of the range, or its end. */
@@ -24,8 +41,11 @@ export interface FeedSource {
   hasEvents(range: FeedRange): Promise<boolean>;
   /** Resolves when there may be something behind `position`, after `timeoutMs`, or on abort. */
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
-  /** The whole range in pieces of a few megabytes at most (a single larger event is one). */
-  pieces(feedId: string, range: FeedRange, format: FormatName): AsyncIterable<FeedPiece>;
+  /**
+   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece in front of
+   * which a later drop than the head's has taken something.
+   */
+  pieces(head: Pick<FeedHead, 'feedId' | 'lastDrop'>, range: FeedRange, format: FormatName): AsyncIterable<FeedPiece>;
 }
 
 export interface FeedPiece {
@@ -47,18 +67,30 @@ export interface FeedCursor {
 export const lastLine = ({ nextPosition, feedId, check }: FeedCursor): string =>
   `${JSON.stringify({ next_position: nextPosition, feed_id: feedId, check: check ?? null })}\n`;
 
+/** What a reader says of where it is. */
+interface Presented {
+  readonly after: number;
+  readonly feedId?: string | undefined;
+  readonly check?: string | undefined;
+  /** The number of the last drop that it knows of. */
+  readonly dropped?: number | undefined;
+}
+
 /** Why a position cannot be gone on from here; undefined where it can. Used over HTTP and by the verb `feed`. */
 export const conflictOf = async (
   source: FeedSource,
-  head: { readonly feedId: string; readonly position: number },
-  presented: { readonly after: number; readonly feedId?: string | undefined; readonly check?: string | undefined },
+  head: FeedHead,
+  presented: Presented,
 ): Promise<string | undefined> => {
-  const { after, feedId, check } = presented;
+  const { after, feedId, check, dropped = 0 } = presented;
   if (feedId !== undefined && feedId.toLowerCase() !== head.feedId) {
     return `position ${after} is of feed ${feedId}, and this is feed ${head.feedId}: another database. Positions of one say nothing about the other`;
   }
   if (after > head.position) {
     return `position ${after} has not been given out, the last one is ${head.position}: the database is another one, or was restored to an earlier state`;
+  }
+  if (dropped > head.lastDrop) {
+    return `drop ${dropped} has not happened, the last one is ${head.lastDrop}: the database is another one, or was restored to an earlier state`;
   }
   if (check === undefined) return undefined;
   const actual = await source.checkOf(after);
@@ -66,10 +98,24 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
+/** What a reader will never get any more, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
+export const goneBehind = async (
+  source: FeedSource,
+  { after, dropped = 0 }: Presented,
+): Promise<(MissedEvents & { readonly reason: string }) | undefined> => {
+  const missed = await source.missedBehind(after, dropped);
+  if (missed === undefined) return undefined;
+  const { events, months, until } = missed;
+  const reason = `retention has dropped ${months.join(', ')}: up to ${events} events behind position ${after}, the last of them at ${until}, will never come`;
+  return { ...missed, reason };
+};
+
 interface Answer {
   readonly range: FeedRange;
   readonly cursor: FeedCursor;
   readonly head: number;
+  /** Of the moment when the reader was told of all drops that concern it. */
+  readonly lastDrop: number;
 }
 
 /** `GET /v1/events`. `authorized` is the hook that checks the token. */
@@ -95,23 +141,29 @@ export const feedRoutes = (
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const head = await source.head();
-      const presented = { after: query.after, feedId: query.feed_id, check: query.check };
+      const presented = { after: query.after, feedId: query.feed_id, check: query.check, dropped: query.dropped };
       const reason = await conflictOf(source, head, presented);
       if (reason !== undefined) {
         return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
       }
+      const missed = await goneBehind(source, presented);
+      if (missed !== undefined) return reply.code(410).send(goneBody(head, missed));
       await send(request, reply, source, query, await answerTo(source, query, head, gone.signal));
     },
   );
 };
 
+const goneBody = (head: FeedHead, missed: MissedEvents & { readonly reason: string }) => ({
+  status: 'gone',
+  reason: `${missed.reason}. To go on all the same, add dropped=${head.lastDrop}`,
+  feed_id: head.feedId,
+  first_position: missed.firstPosition,
+  dropped_until: missed.until,
+  dropped: head.lastDrop,
+});
+
 /** What to send: at once where there is something, else as soon as there is, or when the time is over. */
-const answerTo = async (
-  source: FeedSource,
-  query: FeedQuery,
-  head: { readonly feedId: string; readonly position: number },
-  signal: AbortSignal,
-): Promise<Answer> => {
+const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, signal: AbortSignal): Promise<Answer> => {
   const { limit = DEFAULT_LIMIT, organization: organizationIds } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
   let { feedId, position } = head;
@@ -122,7 +174,7 @@ const answerTo = async (
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const cursor = { nextPosition: until, feedId, check: await source.checkOf(until) };
-      return { range: { ...range, after: query.after, until }, cursor, head: position };
+      return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop: head.lastDrop };
     }
     await source.waitBeyond(position, remainingMs, signal);
     after = position;
@@ -135,7 +187,7 @@ const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean>
   range.until > range.after && (range.organizationIds === undefined || (await source.hasEvents(range)));
 
 const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, query: FeedQuery, answer: Answer) => {
-  const { range, cursor, head } = answer;
+  const { range, cursor, head, lastDrop } = answer;
   const format = query.format ?? 'native';
   const encoding = encodingFor(request.headers['accept-encoding']);
   // From here on the answer is a stream of our own.
@@ -150,6 +202,6 @@ const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, 
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  const pieces = source.pieces(cursor.feedId, range, format);
+  const pieces = source.pieces({ feedId: cursor.feedId, lastDrop }, range, format);
   return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '');
 };

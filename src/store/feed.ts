@@ -8,6 +8,20 @@ import { eventOf, type FeedContext, field, positionOf } from './feed-row.ts';
 export interface FeedHead {
   readonly feedId: string;
   readonly position: number;
+  /** The number of the last drop by retention; 0 before the first. */
+  readonly lastDrop: number;
+}
+
+/** What retention has dropped behind a position. */
+export interface MissedEvents {
+  /** Events of these drops; where one began before the position, some of them were read. */
+  readonly events: number;
+  /** As `2024-01`. */
+  readonly months: readonly string[];
+  /** The last position that was dropped. */
+  readonly until: number;
+  /** The first one behind the position that is still there; null where none is. */
+  readonly firstPosition: number | null;
 }
 
 /** A part of the feed: what lies behind `after`, up to and with `until`. */
@@ -38,7 +52,8 @@ const FILTERED_SCAN_POSITIONS = 50_000;
 /** Rejects where the database does not answer. */
 export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
   const { rows } = await pool.query<FeedHead>(
-    'select feed_id as "feedId", position::float8 as position from feed_head',
+    `select feed_id as "feedId", position::float8 as position,
+       coalesce((select max(id) from retention_drops), 0)::float8 as "lastDrop" from feed_head`,
   );
   if (rows[0] === undefined) throw new Error('the table feed_head is empty');
   return rows[0];
@@ -55,6 +70,34 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
     [position],
   );
   return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
+};
+
+/** What later drops than the one of this number have taken from behind a position; undefined where nothing. */
+export const readMissedEvents = async (
+  pool: Pool,
+  after: number,
+  knownDrop: number,
+): Promise<MissedEvents | undefined> => {
+  const { rows } = await pool.query<{ [K in keyof MissedEvents]: MissedEvents[K] | null }>(
+    `select sum(events)::float8 as events, array_agg(distinct to_char(month, 'YYYY-MM')) as months,
+       max(last_position)::float8 as until,
+       case when count(*) > 0 then (
+         select position::float8 from audit_events where position > $1 order by position limit 1) end as "firstPosition"
+     from retention_drops where last_position > $1 and id > $2`,
+    [after, knownDrop],
+  );
+  const { events, months, until, firstPosition } = rows[0] ?? {};
+  if (events == null || months == null || until == null) return undefined;
+  return { events, months, until, firstPosition: firstPosition ?? null };
+};
+
+/** Whether positions of the range are missing: only retention makes such holes. */
+const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    'select from retention_drops where last_position > $1 and first_position <= $2 limit 1',
+    [after, until],
+  );
+  return rowCount === 1;
 };
 
 /**
@@ -122,19 +165,20 @@ const chunkQuery = (
 
 /**
  * The position of the `nth` event of the range, or the end of the range where it has fewer: what a request of that many
- * events covers. Without a filter that is arithmetic, since positions have no holes.
+ * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention.
  */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
   const { after, until, organizationIds } = range;
-  if (organizationIds === undefined) return Math.min(until, after + nth);
+  if (organizationIds === undefined && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
   let wanted = nth;
   for (let from = after; from < until; from += FILTERED_SCAN_POSITIONS) {
     const to = Math.min(until, from + FILTERED_SCAN_POSITIONS);
     const { rows } = await pool.query<{ last: number | null; events: number }>(
       `select max(position)::float8 as last, count(*)::integer as events from (
          select position from audit_events
-         where position > $1 and position <= $2 and organization_id = any($3) order by position limit $4) as matching`,
-      [from, to, organizationIds, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
+         where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3))
+         order by position limit $4) as matching`,
+      [from, to, organizationIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
     );
     wanted -= rows[0]?.events ?? 0;
     if (wanted <= 0 && rows[0]?.last != null) return rows[0].last;

@@ -17,6 +17,10 @@ const ingestMay: Readonly<Record<string, string>> = {
   discovery: 'select, update',
   // Whoever holds the collector's account must not silence the detection of its own misuse.
   collector_tokens: 'select',
+  // Whoever holds the collector's account must neither release a hold nor shorten the retention.
+  holds: 'select',
+  retention_policy: 'select',
+  retention_drops: 'select',
   sinks: 'select, insert, update',
   sink_dead_letters: 'select, insert, delete',
   'drizzle.__drizzle_migrations': 'select',
@@ -39,7 +43,7 @@ const views = [
   'detection_cloudflare_staff',
   'detection_collector_token',
 ];
-const createPartitions = 'orgtrail_create_partitions(timestamptz, timestamptz)';
+const functions = 'orgtrail_create_partitions(timestamptz, timestamptz), orgtrail_drop_month(date, interval)';
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
 /**
@@ -55,13 +59,13 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await grantUsage(client);
   await client.query(`revoke all on all tables in schema drizzle from ${both}`);
   await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
-  await client.query(`revoke all on function ${createPartitions} from ${both}`);
+  await client.query(`revoke all on function ${functions} from ${both}`);
   for (const [table, rights] of Object.entries(ingestMay)) {
     await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
   }
   await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
   await client.query(`grant select on ${views.join(', ')} to ${both}`);
-  await client.query(`grant execute on function ${createPartitions} to orgtrail_ingest`);
+  await client.query(`grant execute on function ${functions} to orgtrail_ingest`);
 };
 
 /** True where `grantRoles` has been here before. */

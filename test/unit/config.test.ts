@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { horizonOf } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { OrgtrailError } from '../../src/errors.ts';
 
@@ -26,6 +27,7 @@ describe('defaults', () => {
       schedule: '*/30 * * * * *',
       tickMs: 30_000,
       history: { durationMs: 548 * 86_400_000 },
+      retentionMs: Number.POSITIVE_INFINITY,
       settleDelaysMs: [600_000, 86_400_000],
       organizationIds: undefined,
       filters: [],
@@ -42,7 +44,7 @@ describe('defaults', () => {
   it('stand in for a variable that is set to nothing', () => {
     const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
     const own =
-      'DATA_DIR SCHEDULE HISTORY SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
+      'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
         ' ',
       );
     const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
@@ -54,6 +56,36 @@ describe('defaults', () => {
     expect(load({}, true).log.format).toBe('pretty');
     expect(load({ ORGTRAIL_LOG_FORMAT: 'json' }, true).log.format).toBe('json');
     expect(load({ ORGTRAIL_LOG_FORMAT: 'pretty' }).log.format).toBe('pretty');
+  });
+});
+
+describe('ORGTRAIL_RETENTION', () => {
+  it('is a duration of a day or more, or forever', () => {
+    expect(load({ ORGTRAIL_RETENTION: '730d' }).retentionMs).toBe(730 * 86_400_000);
+    expect(load({ ORGTRAIL_RETENTION: 'forever' }).retentionMs).toBe(Number.POSITIVE_INFINITY);
+    for (const text of ['0d', '23h', '2y', 'never', '2025-01-01']) {
+      expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('wants a duration of at least 1d such as 730d');
+    }
+  });
+
+  it('leaves the settle passes the time that they read again', () => {
+    expect(errorOf({ ORGTRAIL_RETENTION: '1d' }).message).toContain(
+      'must be longer than the last delay of ORGTRAIL_SETTLE',
+    );
+    expect(errorOf({ ORGTRAIL_RETENTION: '3d', ORGTRAIL_SETTLE: '10m,72h' }).message).toContain('must be longer');
+    expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
+  });
+
+  it('is warned of where ORGTRAIL_HISTORY wants more than it keeps, and limits the horizon', () => {
+    expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
+    const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
+    expect(both.warnings).toEqual([
+      expect.stringContaining('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps'),
+    ]);
+    const nowMs = Date.UTC(2026, 5, 1);
+    expect(horizonOf(both, nowMs)).toBe(nowMs - 90 * 86_400_000);
+    expect(horizonOf({ ...both, history: { durationMs: 1_000 } }, nowMs)).toBe(nowMs - 1_000);
+    expect(horizonOf(load(), nowMs)).toBe(nowMs - 548 * 86_400_000);
   });
 });
 

@@ -234,6 +234,7 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
   expect(events?.parameters?.map(({ name }) => name).sort()).toEqual([
     'after',
     'check',
+    'dropped',
     'feed_id',
     'format',
     'last_line',
@@ -241,5 +242,5 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
     'organization',
     'wait',
   ]);
-  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '409', '503']);
+  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '409', '410', '503']);
 });

@@ -70,7 +70,7 @@ const all = () => ({ after: 0, until: end, organizationIds: undefined });
 
 const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: 'native' | 'ecs' = 'native') => {
   const pieces: { until: number; events: number; text: string }[] = [];
-  for await (const { until, events, lines } of feed.source.pieces('feed', range, format)) {
+  for await (const { until, events, lines } of feed.source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
     pieces.push({ until, events, text: lines.toString('utf8') });
   }
   const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));

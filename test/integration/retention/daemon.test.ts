@@ -1,0 +1,114 @@
+import { Writable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { createLogger } from '../../../src/log.ts';
+import { startRetention } from '../../../src/retention-app.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';
+import { openWorld, type SyncRun } from '../../support/sync-world.ts';
+
+const DAY_MS = 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+
+/** Runs the daemon's loop for so many looks; gives what it logged and how long it waited before each. */
+const look = async (run: SyncRun, retentionMs: number, looks: number) => {
+  const lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(chunk.toString('utf8'));
+      done();
+    },
+  });
+  const stop = new AbortController();
+  const waits: number[] = [];
+  const sleep = async (ms: number) => {
+    waits.push(ms);
+    if (waits.length > looks) stop.abort();
+  };
+  const app = { ...run.app, sync: { ...run.app.sync, time: { ...run.app.sync.time, sleep } } };
+  const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
+  await startRetention({ retentionMs }, app, { logger, signal: stop.signal });
+  return { log: lines.map((line) => JSON.parse(line)), waits };
+};
+
+describe('the daemon', () => {
+  test('looks once a day, says what it dropped and kept, and soon again where something is in the way', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    await using run = await world.open();
+    const { pool } = world.database;
+    await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-02')");
+    await commit(pool, await newSource(pool, 'o'), [
+      entryText('old', january),
+      entryText('young', T0),
+      entryText('february', january + 31 * DAY_MS),
+    ]);
+    await pool.query("insert into holds (organization_id, since, reason) values ('o', '2024-02-01', 'case 7')");
+
+    expect((await look(run, 365 * DAY_MS, 1)).waits, 'before the first listing').toEqual([5_000, 600_000]);
+    await run.cycle();
+    const { log, waits } = await look(run, 365 * DAY_MS, 2);
+    expect(waits).toEqual([5_000, DAY_MS, DAY_MS]);
+    expect(log).toMatchObject([
+      {
+        month: '2024-01',
+        events: 1,
+        firstPosition: 1,
+        lastPosition: 1,
+        msg: expect.stringContaining('dropped a month of events'),
+      },
+      {
+        month: '2024-02',
+        reason: 'hold 1 covers events in it: case 7',
+        msg: expect.stringContaining('kept a month of events'),
+      },
+      { month: '2024-02', msg: expect.stringContaining('kept') },
+    ]);
+  });
+
+  test('never looks where everything is kept for ever', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    await using run = await world.open();
+    expect((await look(run, Number.POSITIVE_INFINITY, 1)).waits).toEqual([]);
+  });
+
+  test('where the database does not answer, says so and looks again soon', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    const run = await world.open();
+    await run.close();
+    const { log, waits } = await look(run, 365 * DAY_MS, 1);
+    expect(waits).toEqual([5_000, 600_000]);
+    expect(log).toMatchObject([{ reason: expect.any(String), msg: expect.stringContaining('it is tried again') }]);
+  });
+});
+
+describe('what was dropped', () => {
+  test('is not pulled again, and verify and backfill refuse that time', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 200 });
+    await using run = await world.open();
+    await run.cycle();
+    const { pool } = world.database;
+    const stored = async () =>
+      (await pool.query('select count(*)::integer as events from audit_events')).rows[0].events;
+    expect(await stored()).toBe(200);
+    // A month that is over, of which nothing is left.
+    await pool.query('delete from audit_events');
+    await pool.query(
+      `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
+       values ('audit_events_2026_01', '2026-01-01', 200, 0, 1, 200, 1, '1 year')`,
+    );
+    await run.cycle();
+    expect(await stored(), 'coverage says that it was read').toBe(0);
+    for (const verb of ['verify', 'backfill']) {
+      const { code, stderr } = await runInProcess([verb, '--since', '2026-01-10', '--before', '2026-01-11'], world.env);
+      expect(stderr).toContain('events of 2026-01 have been dropped (ORGTRAIL_RETENTION)');
+      expect(code).toBe(2);
+    }
+    const old = await runInProcess(['backfill', '--since', '2025-01-10', '--before', '2025-01-11'], {
+      ...world.env,
+      ORGTRAIL_RETENTION: '90d',
+    });
+    expect(old).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--since is further back than ORGTRAIL_RETENTION keeps (90d)'),
+    });
+  });
+});

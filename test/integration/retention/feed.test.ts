@@ -1,0 +1,154 @@
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openFeed } from '../../../src/feed.ts';
+import { dropOldMonths } from '../../../src/store/retention.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { type Served, serve } from '../../support/served.ts';
+import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+
+const YEAR_MS = 365 * 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+
+const drop = () => dropOldMonths(world.database.pool, YEAR_MS);
+const get = async (query: string) => {
+  const response = await fetch(`${served.server.url}/v1/events?${query}`);
+  const text = await response.text();
+  const positions = response.ok
+    ? text
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).position)
+    : [];
+  return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
+};
+const feedVerb = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+
+/** Positions 1 to 12; 1 to 3 and 7 to 9 are of January 2024, and are dropped. */
+beforeAll(async () => {
+  world = await openWorld({ organizations: 1, entries: 0 });
+  const { pool } = world.database;
+  run = await world.open();
+  served = await serve(run);
+  await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-01-02')");
+  await pool.query('update discovery set server_time = clock_timestamp()');
+  const old = (n: number) => entryText(`old-${n}`, january + n * 1_000);
+  const young = (n: number) => entryText(`young-${n}`, T0 + n * 1_000);
+  const texts = [
+    old(1),
+    old(2),
+    old(3),
+    young(4),
+    young(5),
+    young(6),
+    old(7),
+    old(8),
+    old(9),
+    young(10),
+    young(11),
+    young(12),
+  ];
+  await commit(pool, await newSource(pool, 'o'), texts);
+  expect((await get('after=0')).positions).toHaveLength(12);
+  expect((await drop()).dropped).toMatchObject([{ month: '2024-01', events: 6, firstPosition: 1, lastPosition: 9 }]);
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+describe('the feed behind a position in front of what retention has dropped', () => {
+  test.each([0, 3, 5, 8])('after=%i: 410, what is gone, and how to go on', async (after) => {
+    const { status, body } = await get(`after=${after}`);
+    expect(status).toBe(410);
+    expect(body).toEqual({
+      status: 'gone',
+      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To go on all the same, add dropped=1`,
+      feed_id: expect.any(String),
+      first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
+      dropped_until: 9,
+      dropped: 1,
+    });
+  });
+
+  test('after=9 and later: as ever', async () => {
+    expect((await get('after=9')).positions).toEqual([10, 11, 12]);
+    expect((await get('after=12')).positions).toEqual([]);
+  });
+
+  test('with dropped=1 it goes on with what is there, and pages have as many events as asked for', async () => {
+    const seen: number[] = [];
+    for (let after = '0'; ; ) {
+      const { status, positions, headers } = await get(`after=${after}&limit=4&dropped=1`);
+      expect(status).toBe(200);
+      if (positions.length === 0) break;
+      seen.push(...positions);
+      after = headers.get('orgtrail-next-position') ?? '';
+    }
+    expect(seen).toEqual([4, 5, 6, 10, 11, 12]);
+    expect((await get('after=0&limit=4&dropped=1')).positions).toEqual([4, 5, 6, 10]);
+  });
+
+  test('a drop that has not happened: 409, the database is another one', async () => {
+    const { status, body } = await get('after=0&dropped=2');
+    expect(status).toBe(409);
+    expect(body.reason).toContain('drop 2 has not happened, the last one is 1');
+  });
+
+  test('orgtrail feed: exit code 2 and what to do, and with --dropped it goes on', async () => {
+    const refused = await feedVerb('--after', '2');
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toMatch(/retention has dropped 2024-01: up to 6 events behind position 2/);
+    expect(refused.stderr).toContain('Try: go on all the same with --after 2 --dropped 1');
+    const told = await feedVerb('--after', '2', '--dropped', '1', '--limit', '4');
+    expect(told).toMatchObject({ code: 0, stderr: '' });
+    expect(
+      told.stdout
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).position),
+    ).toEqual([4, 5, 6, 10]);
+  });
+
+  test('orgtrail sink replay says that some will not come', async () => {
+    const { pool } = world.database;
+    await pool.query("insert into sinks (name, kind, target, position) values ('siem', 'webhook', 'x', 12)");
+    const { stdout } = await runInProcess(['sink', 'replay', 'siem', '--after', '0'], {
+      DATABASE_URL: world.database.url,
+    });
+    expect(stdout).toBe(
+      'siem goes on after 0: of 12 events to send, 12 go out again; retention has dropped up to 6 of them\n',
+    );
+    await pool.query('delete from sinks');
+  });
+
+  test('what is dropped while it is read is not skipped silently: no piece behind it is given', async () => {
+    const { pool } = world.database;
+    const feed = openFeed(world.database.url, pino({ level: 'silent' }));
+    try {
+      const head = await feed.source.head();
+      const range = { after: 9, until: head.position, organizationIds: undefined };
+      await pool.query(
+        `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
+         values ('audit_events_2024_02', '2024-02-01', 1, 0, 11, 11, 1, '1 year')`,
+      );
+      const events = async (of: typeof head) => {
+        let count = 0;
+        for await (const piece of feed.source.pieces(of, range, 'native')) count += piece.events;
+        return count;
+      };
+      await expect(events(head)).rejects.toThrow(
+        'retention dropped events behind position 9 while they were being read',
+      );
+      expect(await events(await feed.source.head())).toBe(3);
+    } finally {
+      await pool.query('delete from retention_drops where id > 1');
+      await feed.close();
+    }
+  });
+});

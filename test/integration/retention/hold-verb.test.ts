@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { addSources } from '../../support/store-fixture.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await addSources(database.pool, ['o1', 'o2']);
+});
+afterAll(async () => {
+  await database?.close();
+});
+
+const hold = (...args: string[]) => runInProcess(['hold', ...args], { DATABASE_URL: database.url });
+const list = async () => JSON.parse((await hold('list', '--json')).stdout);
+
+describe('orgtrail hold', () => {
+  test('add, list and release: who, why and when stay', async () => {
+    expect((await hold('list')).stdout).toBe('no holds\n');
+    const window = ['--since', '2025-03-01', '--before', '2025-06-01T12:00:00Z'];
+    const added = await hold('add', '--organization', 'o1', ...window, '--reason', 'case 17', '--by', 'J. Doe');
+    expect(added).toMatchObject({ code: 0, stderr: '' });
+    expect(added.stdout).toBe(
+      'hold 1 is in force: events of Name of o1 (o1), since 2025-03-01T00:00:00.000Z, before 2025-06-01T12:00:00.000Z\n',
+    );
+    const everything = await hold('add', '--all-organizations', '--reason', 'notice', '--json');
+    expect(JSON.parse(everything.stdout)).toMatchObject({
+      id: 2,
+      organizationId: null,
+      since: null,
+      before: null,
+      dropped: [],
+    });
+    expect(await list()).toMatchObject([
+      {
+        id: 1,
+        organizationId: 'o1',
+        reason: 'case 17',
+        createdBy: 'J. Doe',
+        createdAs: expect.any(String),
+        releasedAt: null,
+      },
+      { id: 2 },
+    ]);
+    expect((await hold('release', '1', '--by', 'R. Roe')).stdout).toMatch(/^hold 1 is released: the retention applies/);
+    expect(await list()).toMatchObject([
+      { id: 1, createdBy: 'J. Doe', releasedBy: 'R. Roe', releasedAt: expect.any(String) },
+      {},
+    ]);
+    const { stdout } = await hold('list');
+    expect(stdout).toMatch(/^ID +STATE +ORGANIZATION/);
+    expect(stdout).toMatch(/\n1 +released \S+ by R. Roe +o1 .*case 17\n2 +in force +every organization /);
+  });
+
+  test('says what has been dropped before', async () => {
+    await database.pool.query(
+      `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
+       values ('audit_events_2024_02', '2024-02-01', 1, 0, 1, 1, 1, '1 year')`,
+    );
+    const { stdout } = await hold('add', '--organization', 'o2', '--since', '2024-01-15', '--reason', 'too late');
+    expect(stdout).toContain('but dropped before, and not held: 2024-02');
+    const later = await hold('add', '--organization', 'o2', '--since', '2024-03-01', '--reason', 'in time');
+    expect(later.stdout).not.toContain('dropped');
+  });
+
+  test.each([
+    [['add', '--reason', 'x'], 'a hold wants either --organization or --all-organizations'],
+    [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'a hold wants either'],
+    [['add', '--organization', 'nobody', '--reason', 'x'], 'there is no organization "nobody" in the database'],
+    [['add', '--organization', 'o1', '--reason', ' '], '--reason wants some words'],
+    [['add', '--organization', 'o1', '--since', 'soon', '--reason', 'x'], '--since wants a date'],
+    [
+      ['add', '--organization', 'o1', '--since', '2025-02-01', '--before', '2025-01-01', '--reason', 'x'],
+      '--before must be later',
+    ],
+    [['add', '--organization', 'o1'], "required option '--reason <text>' not specified"],
+    [['release', '99'], 'there is no hold 99 in force'],
+    [['release', 'x'], 'a hold has a number, not "x"'],
+  ])('%j: exit code 2, and why', async (args, reason) => {
+    const { code, stdout, stderr } = await hold(...args);
+    expect(stderr).toContain(reason);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+});

@@ -1,0 +1,250 @@
+import type { Pool } from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { addHold, releaseHold } from '../../../src/store/holds.ts';
+import { migrateDatabase } from '../../../src/store/migrate.ts';
+import { dropOldMonths, setRetentionPolicy } from '../../../src/store/retention.ts';
+import { finishDelivery, registerSinks } from '../../../src/store/sinks.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { waitingBackends, withLock } from '../../support/lock-waits.ts';
+import { createLogin } from '../../support/login.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../support/store-fixture.ts';
+
+const YEAR_MS = 365 * 86_400_000;
+const january = Date.UTC(2024, 0, 15);
+const february = Date.UTC(2024, 1, 15);
+
+let database: TestDatabase;
+let pool: Pool;
+
+/** Two old months and a young one; positions 1 to 5, of which 2 and 4 are of January. */
+beforeEach(async () => {
+  database = await createTestDatabase();
+  ({ pool } = database);
+  await pool.query("select orgtrail_create_partitions('2024-01-01', '2024-02-28')");
+  await pool.query("select orgtrail_create_partitions('2026-01-01', '2026-01-02')");
+  await pool.query('update discovery set server_time = clock_timestamp()');
+  const lease = await newSource(pool, 'o');
+  await commit(pool, lease, [
+    entryText('february', february),
+    entryText('january-1', january),
+    entryText('young', T0),
+    entryText('january-2', january + 1_000),
+    '{"id":"timeless"}',
+  ]);
+});
+afterEach(async () => {
+  await database.close();
+});
+
+const ids = async (): Promise<readonly string[]> =>
+  (await pool.query<{ id: string }>('select id from audit_events order by position')).rows.map(({ id }) => id);
+
+const drop = (from: Pool = pool) => dropOldMonths(from, YEAR_MS);
+
+describe('retention', () => {
+  test('drops whole months that are older, says what they were, and keeps what has no time', async () => {
+    const result = await drop();
+    expect(result).toMatchObject({
+      dropped: [
+        { month: '2024-01', events: 2, changes: 0, firstPosition: 2, lastPosition: 4 },
+        { month: '2024-02', events: 1, firstPosition: 1, lastPosition: 1 },
+      ],
+      kept: [],
+      again: false,
+    });
+    expect(await ids()).toEqual(['young', 'timeless']);
+    const { rows } = await pool.query(
+      `select partition, month::text, events::integer, ids_sha256, retention::text, bytes > 0 as sized,
+         encode(sha256(convert_to(E'organization o january-1\\norganization o january-2', 'UTF8')), 'hex') as expected
+       from retention_drops where month = '2024-01-01'`,
+    );
+    expect(rows).toMatchObject([{ partition: 'audit_events_2024_01', month: '2024-01-01', events: 2, sized: true }]);
+    expect(rows[0].ids_sha256).toBe(rows[0].expected);
+    expect(await drop(), 'and nothing a second time').toEqual({ dropped: [], kept: [], again: false });
+  });
+
+  test('takes the later contents of dropped events along, and no others', async () => {
+    await commit(pool, await takeLease(pool, 'o'), [
+      entryText('january-1', january, { other: true }),
+      entryText('young', T0, { other: true }),
+    ]);
+    expect((await drop()).dropped[0]).toMatchObject({ month: '2024-01', changes: 1 });
+    const { rows } = await pool.query('select event_id from audit_event_changes');
+    expect(rows).toEqual([{ event_id: 'young' }]);
+  });
+
+  test('does not touch a month of which a part is younger', async () => {
+    const { rows } = await pool.query<{ obstacle: string }>(
+      `select orgtrail_drop_month('2024-02-01', clock_timestamp() - '2024-02-29T12:00:00Z') as obstacle`,
+    );
+    expect(rows[0]?.obstacle).toBe('it is not old enough');
+    expect(await ids()).toHaveLength(5);
+  });
+
+  test("does not trust a clock that is ahead of Cloudflare's", async () => {
+    await pool.query("update discovery set server_time = '2025-01-05'");
+    const { dropped, kept } = await drop();
+    expect(dropped).toEqual([]);
+    expect(kept.map(({ reason }) => reason)).toEqual(['it is not old enough', 'it is not old enough']);
+    await pool.query('update discovery set server_time = null');
+    expect(await drop()).toMatchObject({
+      dropped: [],
+      again: true,
+      kept: [{ reason: expect.stringContaining('not known') }],
+    });
+  });
+
+  test('keeps what a sink has not had, and what is a dead letter of one', async () => {
+    await registerSinks(pool, [{ name: 'siem', kind: 'webhook', target: 'x', start: 'beginning' }]);
+    await pool.query("update sinks set position = 3, lease_epoch = 1 where name = 'siem'");
+    expect(await drop()).toMatchObject({
+      dropped: [{ month: '2024-02' }],
+      kept: [{ month: '2024-01', reason: 'the sink siem is at position 3, and still needs events up to 4' }],
+    });
+    const turn = { name: 'siem', epoch: 1, position: 3 };
+    const deadLetters = [{ position: 4, reason: 'no' }];
+    await finishDelivery(pool, turn, { until: 5, accepted: 1, deadLetters, refusedInRow: 0 }, 1_000);
+    expect(await drop()).toMatchObject({
+      dropped: [],
+      kept: [{ month: '2024-01', reason: 'position 4 is a dead letter of the sink siem' }],
+    });
+    await pool.query('delete from sink_dead_letters');
+    expect(await drop()).toMatchObject({ dropped: [{ month: '2024-01' }], kept: [] });
+  });
+
+  test('waits for nobody for long: somebody who reads keeps the month, and it is tried again', async () => {
+    const before = performance.now();
+    const result = await withLock(pool, 'select count(*) from audit_events', () => drop());
+    const reason = 'somebody reads the table for long';
+    expect(result).toEqual({ dropped: [], kept: [{ month: '2024-01', reason }], again: true });
+    expect(performance.now() - before).toBeLessThan(15_000);
+    expect((await drop()).dropped).toHaveLength(2);
+  });
+
+  test('is done by one replica at a time', async () => {
+    const result = await withLock(pool, "select pg_advisory_xact_lock(hashtext('orgtrail_drop_month'))", () => drop());
+    expect(result).toEqual({
+      dropped: [],
+      again: true,
+      kept: [{ month: '2024-01', reason: 'another replica is dropping one' }],
+    });
+  });
+
+  test('sees what is committed while it waits for the lock', async () => {
+    const writer = await pool.connect();
+    await writer.query('begin');
+    await writer.query(
+      `insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw)
+       values ('organization', 'o', 'o', 'late', 6, '2024-01-20', '{}')`,
+    );
+    const dropping = drop();
+    await waitingBackends(pool, 1);
+    await writer.query('commit');
+    writer.release();
+    expect(await dropping).toEqual({
+      dropped: [],
+      kept: [{ month: '2024-01', reason: 'events were added to it at this moment' }],
+      again: true,
+    });
+    expect(await ids()).toContain('late');
+    expect((await drop()).dropped).toMatchObject([
+      { month: '2024-01', events: 3, lastPosition: 6 },
+      { month: '2024-02' },
+    ]);
+  });
+
+  test('does not come back: what was read counts as read', async () => {
+    const coverage = () => pool.query('select * from coverage');
+    const before = (await coverage()).rows;
+    await drop();
+    expect((await coverage()).rows).toEqual(before);
+  });
+});
+
+describe('a legal hold', () => {
+  const hold = (more: Partial<Parameters<typeof addHold>[1]> = {}) =>
+    addHold(pool, {
+      ...{ organizationId: 'o', sinceMs: undefined, beforeMs: undefined, reason: 'case 7', by: undefined },
+      ...more,
+    });
+
+  test('keeps every month that has events of its organization, until it is released', async () => {
+    const { id } = await hold();
+    expect(await drop()).toMatchObject({
+      dropped: [],
+      kept: [
+        { month: '2024-01', reason: `hold ${id} covers events in it: case 7` },
+        { month: '2024-02', reason: `hold ${id} covers events in it: case 7` },
+      ],
+    });
+    expect(await ids()).toHaveLength(5);
+    await releaseHold(pool, id, 'somebody');
+    expect((await drop()).dropped).toHaveLength(2);
+    const { rows } = await pool.query('select released_at is not null as released, released_by from holds');
+    expect(rows, 'it stays as evidence').toEqual([{ released: true, released_by: 'somebody' }]);
+  });
+
+  test.each([
+    ['of its time', { sinceMs: january + 1_000, beforeMs: january + 2_000 }, ['2024-02']],
+    ['of every organization', { organizationId: undefined }, []],
+    ['not of another time', { sinceMs: january + 2_000, beforeMs: february }, ['2024-01', '2024-02']],
+    ['not of another organization', { organizationId: 'other' }, ['2024-01', '2024-02']],
+  ])('holds events %s', async (_, more, dropped) => {
+    await hold(more);
+    expect((await drop()).dropped.map(({ month }) => month)).toEqual(dropped);
+  });
+
+  test('that comes while a drop waits for its lock is heeded', async () => {
+    const holder = await pool.connect();
+    await holder.query('begin');
+    await holder.query('lock table only audit_events in access share mode');
+    const dropping = drop();
+    await waitingBackends(pool, 1);
+    await hold();
+    await holder.query('commit');
+    holder.release();
+    expect(await dropping).toEqual({
+      dropped: [],
+      kept: [{ month: '2024-01', reason: 'hold 1 covers events in it: case 7' }],
+      again: true,
+    });
+  });
+});
+
+describe('the account of the daemon (orgtrail_ingest)', () => {
+  test('drops nothing unless the owner allows it, and nothing younger than he says, held or needed', async () => {
+    await migrateDatabase(pool, { roles: true });
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    const reasons = async () => (await drop(daemon.pool)).kept.map(({ reason }) => reason);
+    expect(await reasons()).toEqual([
+      expect.stringMatching(/may not drop anything: the owner of the schema has not set a retention_policy/),
+      expect.stringMatching(/may not drop anything/),
+    ]);
+    await setRetentionPolicy(pool, 2 * YEAR_MS);
+    expect(await reasons()).toEqual([
+      expect.stringMatching(/may not drop what is younger than \S+, as retention_policy says/),
+      expect.stringMatching(/may not drop/),
+    ]);
+    await setRetentionPolicy(pool, YEAR_MS);
+    for (const statement of [
+      "update retention_policy set shortest = '1 day'",
+      'update holds set released_at = now()',
+      'delete from holds',
+      'delete from retention_drops',
+      'drop table audit_events_2024_01',
+      "select orgtrail_retention_obstacle('audit_events_2024_01', now(), now())",
+    ]) {
+      await expect(daemon.pool.query(statement), statement).rejects.toThrow(/permission denied|must be owner/);
+    }
+    const held = await addHold(pool, {
+      ...{ organizationId: 'o', sinceMs: february, beforeMs: undefined, reason: 'case 8', by: undefined },
+    });
+    expect(await drop(daemon.pool)).toMatchObject({
+      dropped: [{ month: '2024-01', events: 2 }],
+      kept: [{ month: '2024-02', reason: `hold ${held.id} covers events in it: case 8` }],
+    });
+    const { rows } = await pool.query('select dropped_as from retention_drops');
+    expect(rows).toEqual([{ dropped_as: daemon.name }]);
+    await pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
+  });
+});
