@@ -85,6 +85,7 @@ export const startDaemon = async (
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
     feed: app.feed,
+    search: app.search,
   }).catch(async (error: unknown) => {
     stop.abort();
     await sinks.close();

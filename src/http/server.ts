@@ -5,6 +5,7 @@ import { reasonOf } from '../errors.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
+import { type SearchSource, searchRoutes } from './search.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
@@ -69,6 +70,7 @@ export interface HttpOptions {
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
   readonly feed: FeedSource;
+  readonly search: SearchSource;
 }
 
 export interface HttpServer {
@@ -110,6 +112,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     }),
   );
   feedRoutes(server, options.feed, authorized);
+  searchRoutes(server, options.search, authorized);
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, close: () => server.close() };
 };
