@@ -64,6 +64,18 @@ export default defineConfig({
           sequence: { groupOrder: 4 },
         },
       },
+      {
+        // The console in a real Chromium: `npm run test:browser`, and CI.
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          globalSetup: ['test/support/postgres-server.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 5 },
+        },
+      },
     ],
   },
 });

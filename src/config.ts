@@ -8,6 +8,7 @@ import { OrgtrailError } from './errors.ts';
 import { readCredential, secretNames, withSecretFiles } from './secret-settings.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sink-config.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
+import { parseProxies } from './trusted-proxies.ts';
 
 /** Everything that the environment says, checked. Only `loadConfig` makes one. */
 export interface Config {
@@ -28,7 +29,13 @@ export interface Config {
   readonly concurrency: number;
   /** How long a replica that has died or is paused keeps its sources. */
   readonly leaseMs: number;
-  readonly http: { readonly host: string; readonly port: number; readonly feedToken: string | undefined };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly feedToken: string | undefined;
+    /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
+    readonly trustedProxies: readonly string[];
+  };
   /** Where events are pushed to. */
   readonly sinks: readonly NamedSink[];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
@@ -123,6 +130,11 @@ const environmentSchema = z.object({
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
   ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_TRUSTED_PROXIES: setting(
+    '',
+    'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',
+    parseProxies,
+  ),
   /** Read by sink-config.ts. */
   ORGTRAIL_SINKS: z.string().optional(),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
@@ -173,7 +185,10 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     apiBudget: values.ORGTRAIL_API_BUDGET,
     concurrency: values.ORGTRAIL_CONCURRENCY,
     leaseMs: values.ORGTRAIL_LEASE,
-    http: { host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+    http: {
+      ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+      trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
+    },
     sinks,
     log: {
       level: values.ORGTRAIL_LOG_LEVEL,

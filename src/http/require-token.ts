@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
+/** Whether a name or address of a host means this machine only. */
+export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 /**
  * The check of the bearer token, for all but health and metrics: needed where a token is set, and always outside loopback.
@@ -24,8 +25,8 @@ export const requireToken = ({
   };
 };
 
-/** Hashes first: then both have one length, and the time says nothing about either. */
-const sameSecret = (given: string, expected: string): boolean => {
+/** Compares a secret in constant time. Hashes first: then both have one length, and the time says nothing about either. */
+export const sameSecret = (given: string, expected: string): boolean => {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 };

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
+import { consoleRoutes } from './console/console.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
@@ -56,6 +57,8 @@ export interface HttpOptions {
   readonly port: number;
   /** Needed, outside loopback, for everything but health and metrics. */
   readonly feedToken: string | undefined;
+  /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
+  readonly trustedProxies?: readonly string[];
   readonly tickMs: number;
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
@@ -76,8 +79,10 @@ export interface HttpOptions {
 export interface HttpServer {
   /** Where it listens. */
   readonly url: string;
-  /** All of them, `METHOD /path`. */
+  /** All of the API, `METHOD /path`. */
   readonly routes: readonly string[];
+  /** Those that the API's description leaves out: the console's. */
+  readonly hiddenRoutes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -87,12 +92,14 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     logger: false,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
     ajv: { customOptions: { removeAdditional: false } },
   });
   const routes: string[] = [];
-  server.addHook('onRoute', ({ method, url }) => {
-    routes.push(`${method} ${url}`);
+  const hiddenRoutes: string[] = [];
+  server.addHook('onRoute', ({ method, url, schema }) => {
+    (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
   server.setErrorHandler((error: FastifyError, _request, reply) => {
     const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
@@ -113,8 +120,9 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   );
   feedRoutes(server, options.feed, authorized);
   searchRoutes(server, options.search, authorized);
+  await consoleRoutes(server, options);
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, routes, close: () => server.close() };
+  return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });

@@ -81,13 +81,21 @@ describe('settings', () => {
     ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
     ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
     ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
-    ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined } }],
+    ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined, trustedProxies: [] } }],
+    [
+      'ORGTRAIL_TRUSTED_PROXIES',
+      '10.0.0.5, fd00::/8',
+      { http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: ['10.0.0.5', 'fd00::/8'] } },
+    ],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
   ])('%s=%s is read', (name, value, expected) => {
     expect(load({ [name]: value })).toMatchObject(expected);
   });
 
   it.each([
+    ['ORGTRAIL_TRUSTED_PROXIES', 'proxy.example'],
+    ['ORGTRAIL_TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['ORGTRAIL_TRUSTED_PROXIES', '*'],
     ['CLOUDFLARE_BASE_URL', 'api.cloudflare.com'],
     ['CLOUDFLARE_BASE_URL', 'ftp://api.cloudflare.com'],
     ['CLOUDFLARE_BASE_URL', 'https://api.cloudflare.com/?x=1'],

@@ -1,0 +1,20 @@
+import { fileURLToPath } from 'node:url';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance } from 'fastify';
+
+const ours = fileURLToPath(new URL('assets', import.meta.url));
+const idiomorph = fileURLToPath(new URL('.', import.meta.resolve('idiomorph')));
+
+/**
+ * Style, scripts and the mark, for everybody: they say nothing. Asked for again each time (an ETag keeps that small), so
+ * that replicas of two versions behind one address do no harm.
+ */
+export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
+  await console.register(fastifyStatic, {
+    ...{ root: [ours, idiomorph], prefix: '/console/assets/' },
+    ...{ cacheControl: false, index: false, list: false, schemaHide: true },
+    // Of the library, one file.
+    allowedPath: (path) => /^\/(?:console\.css|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(path),
+    setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
+  });
+};

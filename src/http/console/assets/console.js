@@ -1,0 +1,54 @@
+// What the console does in the browser. Every page works without it.
+import { Idiomorph } from './idiomorph.esm.js';
+
+const seconds = Number(document.body.dataset.refreshSeconds ?? 0);
+
+/** Takes over what has changed in `main`: scroll, focus, open details and what is typed stay. */
+const takeOver = (text) => {
+  const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('main');
+  const main = document.querySelector('main');
+  if (fresh === null || main === null) return;
+  const open = new Set([...main.querySelectorAll('details[open][id]')].map(({ id }) => id));
+  for (const details of fresh.querySelectorAll('details[id]')) details.open = open.has(details.id);
+  Idiomorph.morph(main, fresh, { morphStyle: 'innerHTML', ignoreActiveValue: true, restoreFocus: true });
+};
+
+const refresh = async () => {
+  if (document.hidden) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    // The session has ended: the browser goes to where one signs in.
+    if (response.type === 'opaqueredirect') return location.reload();
+    if (!response.ok) return mark('stale');
+    takeOver(await response.text());
+    mark('live');
+  } catch {
+    mark('stale');
+  }
+};
+
+/** Says that what is seen is old, where the server does not answer. */
+const mark = (state) => {
+  document.body.dataset.connection = state;
+  const note = document.querySelector('[data-connection-note]');
+  if (note !== null) note.textContent = state === 'stale' ? 'orgtrail does not answer; what is shown is old.' : '';
+};
+
+if (seconds > 0) {
+  const loop = async () => {
+    await refresh();
+    setTimeout(loop, seconds * 1000);
+  };
+  setTimeout(loop, seconds * 1000);
+  document.addEventListener('visibilitychange', refresh);
+}
+
+// Ctrl+K or ⌘K: to the search of the page.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  const search = document.querySelector('[data-search]');
+  if (search === null) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});

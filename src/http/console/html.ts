@@ -1,0 +1,28 @@
+import { html as honoHtml } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
+
+/** Markup that is safe to send. Only `html` makes it. */
+export type Html = HtmlEscapedString;
+
+type Part = Html | string | number | boolean | null | undefined | readonly Part[];
+
+/** Controls, marks that turn the direction of text, and characters without width: what would show another text than there is. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is made visible
+const deceptive = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200d\u2060\ufeff\p{Bidi_Control}]/gu;
+
+/** Shows them as JSON escapes. `html` does so with every value; for text that goes elsewhere. */
+export const visible = (text: string): string =>
+  text.replace(deceptive, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+const prepared = (part: Part): unknown => {
+  if (typeof part === 'string') return visible(part);
+  return Array.isArray(part) ? part.map(prepared) : part;
+};
+
+/**
+ * A template of markup: every value is text, escaped and with deceptive characters made visible, unless `html` made it.
+ * Lists are joined; false, null and undefined are nothing. Attributes stand in double quotes, always.
+ */
+export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html =>
+  // Never a promise: no part is one.
+  honoHtml(strings, ...parts.map(prepared)) as Html;

@@ -1,0 +1,88 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Html, html } from './html.ts';
+
+/** The pages that the menu names. */
+const menu = [{ href: '/', name: 'Overview' }] as const;
+
+/** What all pages of a console share. Made once by `consoleRoutes`. */
+export interface Frame {
+  readonly version: string;
+  /** Whether people sign in: then there is something to sign out of. */
+  readonly signsIn: boolean;
+}
+
+export interface Page {
+  /** Of the browser's tab and, by the page itself, of its heading. */
+  readonly title: string;
+  /** The entry of the menu that it belongs to, by its address. */
+  readonly current?: string;
+  /** What stands in `<main>`; it has the page's one `<h1>`. */
+  readonly body: Html;
+  /** Fetches the page again so often and takes over what has changed, without losing scroll or focus. */
+  readonly refreshSeconds?: number;
+  /** For somebody who has not signed in: without the menu. */
+  readonly closed?: boolean;
+}
+
+/** What every route of the console has as its schema: pages are no part of the API's description. */
+export const hidden = { hide: true };
+
+export const themes = ['auto', 'light', 'dark'] as const;
+export type Theme = (typeof themes)[number];
+export const THEME_COOKIE = 'orgtrail_theme';
+
+/** Sends a page with the frame around it. The status code is what the caller has set. */
+export const sendPage = (request: FastifyRequest, reply: FastifyReply, frame: Frame, page: Page): FastifyReply =>
+  reply
+    .header('content-type', 'text/html; charset=utf-8')
+    .header('cache-control', 'no-store')
+    .send(`<!doctype html>\n${pageDocument(request, frame, page)}`);
+
+const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html => {
+  const theme = themes.find((name) => name === request.cookies[THEME_COOKIE]) ?? 'auto';
+  return html`<html lang="en" data-theme="${theme}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${page.title} · orgtrail</title>
+<link rel="icon" href="/console/assets/mark.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/console/assets/console.css">
+<script type="module" src="/console/assets/console.js"></script>
+</head>
+<body${refreshAttribute(page)}>
+<a class="skip" href="#main">Skip to the content</a>
+<header class="top"><div class="top-in">
+<a class="brand" href="/"><img src="/console/assets/mark.svg" alt="" width="22" height="22">orgtrail</a>
+${page.closed === true ? null : menuOf(page)}
+<div class="tools">${themeSwitch(request, theme)}${page.closed === true || !frame.signsIn ? null : signOut}</div>
+</div></header>
+<main id="main" tabindex="-1">
+${page.body}
+</main>
+<footer class="foot"><p>orgtrail ${frame.version} · all times are UTC</p></footer>
+</body>
+</html>`;
+};
+
+const refreshAttribute = ({ refreshSeconds }: Page): Html | null =>
+  refreshSeconds === undefined ? null : html` data-refresh-seconds="${refreshSeconds}"`;
+
+const menuOf = (page: Page): Html =>
+  html`<nav class="menu" aria-label="Pages"><ul>${menu.map(
+    ({ href, name }) =>
+      html`<li><a href="${href}"${page.current === href ? html` aria-current="page"` : null}>${name}</a></li>`,
+  )}</ul></nav>`;
+
+/** Sent by a form, remembered in a cookie: the right colours are there from the first paint on, and without a script. */
+const themeSwitch = (
+  request: FastifyRequest,
+  theme: Theme,
+): Html => html`<form class="theme" method="post" action="/console/theme">
+<input type="hidden" name="next" value="${request.method === 'GET' ? request.url : '/'}">
+<fieldset><legend class="unseen">Colours</legend>${themes.map(
+  (name) =>
+    html`<button type="submit" name="theme" value="${name}" aria-pressed="${name === theme ? 'true' : 'false'}">${name}</button>`,
+)}</fieldset></form>`;
+
+const signOut = html`<form method="post" action="/console/sign-out"><button class="quiet-button" type="submit">Sign out</button></form>`;

@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accessibilityFaults } from '../support/accessibility.ts';
+import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console-fixture.ts';
+
+const feedToken = 'feed-token-of-the-test';
+let console: ConsoleFixture;
+
+beforeAll(async () => {
+  console = await openConsole({ env: { ORGTRAIL_FEED_TOKEN: feedToken } });
+});
+afterAll(async () => await console?.[Symbol.asyncDispose]());
+
+test('a wrong token is refused, the right one opens what was asked for, signing out closes it', async () => {
+  const { page, faults } = await console.newPage();
+  await page.goto(`${console.url}/?state=failing`);
+  expect(new URL(page.url()).pathname).toBe('/console/sign-in');
+  expect(await accessibilityFaults(page)).toEqual([]);
+
+  const field = page.getByLabel('Feed token');
+  await field.fill('not-the-token-of-the-test');
+  await field.press('Enter');
+  await page.getByRole('alert').getByText('That is not the feed token.').waitFor();
+  expect(await accessibilityFaults(page)).toEqual([]);
+
+  await page.getByLabel('Feed token').fill(feedToken);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+  expect(page.url()).toBe(`${console.url}/?state=failing`);
+
+  const [cookie] = await page.context().cookies();
+  expect(cookie).toMatchObject({ name: 'orgtrail_session', httpOnly: true, sameSite: 'Strict', path: '/' });
+  expect(cookie?.value).not.toContain(feedToken);
+
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await page.goto(`${console.url}/`);
+  expect(new URL(page.url()).pathname).toBe('/console/sign-in');
+  expectNoFaults(faults);
+});
+
+test('who tries too often is told to wait', async () => {
+  const { page, faults } = await console.newPage();
+  await page.goto(`${console.url}/console/sign-in`);
+  const waiting = page.getByText(/Too many attempts to sign in from your address. Try again in/);
+  for (let attempt = 0; attempt < 12 && (await waiting.count()) === 0; attempt += 1) {
+    await page.getByLabel('Feed token').fill('not-the-token-of-the-test');
+    await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Sign in' }).click()]);
+  }
+  await waiting.waitFor();
+  expectNoFaults(faults);
+});

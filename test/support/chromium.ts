@@ -1,0 +1,12 @@
+import { type Browser, chromium } from 'playwright-core';
+
+/** Starts the Chromium of CHROMIUM, or Debian's (test/scripts/install-chromium.sh). It asks nobody for anything by itself. */
+export const launchChromium = (): Promise<Browser> =>
+  chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+      ...['--disable-component-update', '--disable-sync'],
+    ],
+    timeout: 90_000,
+  });
