@@ -3,7 +3,9 @@ import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import type { SearchSource } from '../search.ts';
 import { assetRoutes } from './assets.ts';
+import { explorerRoutes } from './explorer.ts';
 import { html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { type Frame, sendPage } from './page.ts';
@@ -13,6 +15,7 @@ import { themeRoutes } from './theme.ts';
 
 export interface ConsoleOptions extends ConsoleAccess {
   readonly version: string;
+  readonly search: SearchSource;
 }
 
 /**
@@ -35,6 +38,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       pages.addHook('onRequest', requireSession(frame, options));
       // The pages themselves are added here.
       overviewRoutes(pages, frame);
+      explorerRoutes(pages, frame, options.search);
     });
   });
 };
