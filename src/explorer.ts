@@ -21,7 +21,9 @@ const CONNECTIONS = 3;
 const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
 /** Nobody waits for an export, and it has to be whole. */
 const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
-const EXPORT_PAGE_EVENTS = 1_000;
+const FIRST_EXPORT_EVENTS = 500;
+const MOST_EXPORT_EVENTS = 5_000;
+const EXPORT_PAGE_BYTES = 8_388_608;
 /** Of entries that are in memory at once, but for a single larger one. */
 const BATCH_BYTES = 2_097_152;
 const SUGGESTED_ORGANIZATIONS = 1_000;
@@ -109,9 +111,11 @@ async function* exportPieces(
   const frozen = { ...query, untilPosition: position };
   if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
   let cursor: SearchCursor | undefined;
+  let limit = FIRST_EXPORT_EVENTS;
   do {
-    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit: EXPORT_PAGE_EVENTS }, EXPORT_PATIENCE);
+    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit }, EXPORT_PATIENCE);
     cursor = nextCursor(page);
+    limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')) };
@@ -122,6 +126,13 @@ async function* exportPieces(
     }
   } while (cursor !== undefined);
 }
+
+/** How many to read next, judged by those before: columns may be as large as their entries. */
+const fittingEvents = (events: readonly FoundEvent[]): number | undefined => {
+  const bytes = events.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+  if (bytes === 0) return undefined;
+  return Math.max(1, Math.min(MOST_EXPORT_EVENTS, Math.floor((EXPORT_PAGE_BYTES * events.length) / bytes)));
+};
 
 const nextCursor = ({ events, more, reached }: SearchPage): SearchCursor | undefined => {
   if (!more) return undefined;

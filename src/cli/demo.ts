@@ -34,7 +34,7 @@ export const demoVerb = (context: VerbContext, report: (code: number) => void): 
   new Command('demo')
     .description('the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
     .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
-    .option('--port <port>', 'port of health and metrics', '8080')
+    .option('--port <port>', 'port of the console, health and metrics', '8080')
     .addHelpText('after', help)
     .action(async (options: { for?: string; port: string }) => {
       const durationMs = options.for === undefined ? undefined : parseDurationMs(options.for);
@@ -107,6 +107,7 @@ const untilExact = async (daemon: Daemon, simulator: Simulator): Promise<Compari
 const whereToLook = (daemon: Daemon, simulatorUrl: string, durationMs: number | undefined): string => `
 orgtrail demo: ${ORGANIZATIONS} organizations, ${ENTRIES.toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
 
+  console   ${daemon.httpUrl}/
   health    curl -s ${daemon.httpUrl}/healthz
   metrics   curl -s ${daemon.httpUrl}/metrics | grep ^orgtrail
   SQL       psql '${daemon.app.database.url}' -c 'select * from audit_history order by position desc limit 10'

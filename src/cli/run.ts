@@ -7,6 +7,7 @@ import { OrgtrailError, reasonOf } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { createOverviewSource } from '../overview.ts';
 import { startSinks } from '../sink-app.ts';
 import { readSchemaState } from '../store/migrate.ts';
 import type { SyncObserver } from '../sync/ports.ts';
@@ -31,7 +32,7 @@ Examples:
 
 export const runVerb = (context: VerbContext): Command =>
   new Command('run')
-    .description('the daemon: pulls audit logs for ever, serves health and metrics')
+    .description('the daemon: pulls audit logs for ever, serves the console, the feed, health and metrics')
     .addHelpText('after', help)
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
@@ -84,8 +85,8 @@ export const startDaemon = async (
     schemaState: async () => (await readSchemaState(pool)).state,
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
-    feed: app.feed,
     search: app.search,
+    ...{ feed: app.feed, overview: createOverviewSource(pool, config, app.metricsSource, metrics.registry) },
   }).catch(async (error: unknown) => {
     stop.abort();
     await sinks.close();

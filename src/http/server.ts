@@ -1,56 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+import { discoveryTooOldSeconds } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
+import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
+import { type ShownSink, type ShownStatus, sinkState, withStates, worst } from './shown-status.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
-
-/** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
-interface ShownSource {
-  readonly organizationId: string;
-  readonly organizationName: string | null;
-  readonly refused: boolean;
-  readonly failures: number;
-  readonly lagSeconds: number;
-  readonly gapSeconds: number;
-  readonly retentionSlackSeconds: number;
-  readonly sinceLastEventSeconds: number | null;
-  readonly lastFailure: string | null;
-  readonly lastError: string | null;
-  readonly leaseOwner: string | null;
-}
-
-interface ShownStatus {
-  readonly position: number;
-  readonly feedId: string;
-  readonly discovery: {
-    readonly ageSeconds: number | null;
-    readonly lastError: string | null;
-    readonly leaseOwner: string | null;
-    readonly organizations: number | null;
-  };
-  readonly sources: readonly ShownSource[];
-}
-
-/** The parts of `SinkStatus` (store/sink-status.ts) that are shown. */
-interface ShownSink {
-  readonly name: string;
-  readonly type: string;
-  readonly target: string;
-  readonly position: number;
-  readonly lagEvents: number;
-  readonly lagSeconds: number;
-  readonly failures: number;
-  readonly lastError: string | null;
-  readonly deadLetters: number;
-  readonly heldBy: string | null;
-}
 
 export interface HttpOptions {
   readonly host: string;
@@ -74,6 +35,8 @@ export interface HttpOptions {
   readonly metrics: () => Promise<string>;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  /** What the console shows beside the status. */
+  readonly overview: OverviewSource;
 }
 
 export interface HttpServer {
@@ -209,24 +172,9 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
   }
 };
 
-const withStates = (status: ShownStatus, options: HttpOptions) => {
-  const everyMs = askedEveryMs(options, status.sources.length);
-  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
-};
-
-/** Seconds; the alert OrgtrailSinkBehind has the same. */
-const SINK_BEHIND_SECONDS = 600;
-
-const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
-  failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
-
 const sinkHealth = (sink: ShownSink) => ({
   ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },
   ...{ position: sink.position, lag_events: sink.lagEvents, lag_seconds: sink.lagSeconds },
   ...{ dead_letters: sink.deadLetters, failures: sink.failures, held_by: sink.heldBy },
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
 });
-
-/** The state that most needs somebody: one word for the whole. */
-const worst = (states: readonly string[]): string =>
-  ['failing', 'refused', 'behind'].find((state) => states.includes(state)) ?? 'ok';

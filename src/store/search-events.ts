@@ -20,7 +20,7 @@ const TOO_SLOW =
 const FIRST_SPAN_MS = 3_600_000;
 const GROWTH = 4;
 const SHRINK = 16;
-const LEAST_STATEMENT_MS = 50;
+const LEAST_STATEMENT_MS = 10;
 /** Nothing is older but what has no time, or a wrong one: looked at in one go. */
 const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
 

@@ -25,6 +25,18 @@ export const startConsoleDaemon = async (
     ...{ seed: 11, organizations: 5, entries: 500, budget: null, historyMs: 2 * 86_400_000 },
     ...options,
   });
+  const daemon = await startDaemonOver(simulator, env);
+  return {
+    ...{ url: daemon.httpUrl, daemon, simulator },
+    [Symbol.asyncDispose]: async () => {
+      await daemon.stop();
+      await simulator.close();
+    },
+  };
+};
+
+/** The daemon alone. */
+export const startDaemonOver = (simulator: Simulator, env: Readonly<Record<string, string>>): Promise<Daemon> => {
   const whole = {
     ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
     ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '3d', ORGTRAIL_SCHEDULE: '* * * * * *' },
@@ -33,12 +45,5 @@ export const startConsoleDaemon = async (
   const config = loadConfig(whole, { needsCredential: true, interactive: false });
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const logger = createLogger({ level: 'error', format: 'json', destination: nowhere, secrets: [] });
-  const daemon = await startDaemon(config, logger, {}, new AbortController().signal);
-  return {
-    ...{ url: daemon.httpUrl, daemon, simulator },
-    [Symbol.asyncDispose]: async () => {
-      await daemon.stop();
-      await simulator.close();
-    },
-  };
+  return startDaemon(config, logger, {}, new AbortController().signal);
 };

@@ -1,4 +1,5 @@
 import { type HttpServer, startHttpServer } from '../../src/http/server.ts';
+import { createOverviewSource } from '../../src/overview.ts';
 import { readSchemaState } from '../../src/store/migrate.ts';
 import type { SyncRun } from './sync-world.ts';
 
@@ -16,12 +17,18 @@ export interface Served extends AsyncDisposable {
 /** Health, metrics and status of an opened application, as `run` serves them, on a free port. */
 export const serve = async (
   run: SyncRun,
-  options: { readonly host?: string; readonly feedToken?: string; readonly tickMs?: number } = {},
+  options: {
+    readonly host?: string;
+    readonly feedToken?: string;
+    readonly tickMs?: number;
+    readonly trustedProxies?: readonly string[];
+  } = {},
 ): Promise<Served> => {
   const server = await startHttpServer({
     host: options.host ?? '127.0.0.1',
     port: 0,
     feedToken: options.feedToken,
+    ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
     version: '1.2.3',
@@ -30,6 +37,7 @@ export const serve = async (
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
     search: run.app.search,
+    overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');
   return {

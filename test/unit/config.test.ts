@@ -33,7 +33,7 @@ describe('defaults', () => {
       concurrency: 4,
       leaseMs: 30_000,
       sinks: [],
-      http: { host: '127.0.0.1', port: 8080, feedToken: undefined },
+      http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: [] },
       log: { level: 'info', format: 'json' },
       warnings: [],
     });

@@ -15,7 +15,9 @@ export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
     ...{ cacheControl: false, index: false, list: false, schemaHide: true },
     // Of the library, one file.
     allowedPath: (path) =>
-      /^\/(?:console\.css|explorer\.css|explorer\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(path),
+      /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(
+        path,
+      ),
     setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
   });
 };

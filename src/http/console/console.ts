@@ -8,12 +8,14 @@ import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './explorer.ts';
 import { html } from './html.ts';
 import { nextAddress } from './next-address.ts';
+import { organizationRoutes } from './organization.ts';
+import { type OverviewOptions, overviewRoutes } from './overview.ts';
 import { type Frame, sendPage } from './page.ts';
 import { sameOrigin } from './same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in.ts';
 import { themeRoutes } from './theme.ts';
 
-export interface ConsoleOptions extends ConsoleAccess {
+export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
   readonly version: string;
   readonly search: SearchSource;
 }
@@ -36,8 +38,8 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
     signInRoutes(console, frame, options);
     await console.register(async (pages) => {
       pages.addHook('onRequest', requireSession(frame, options));
-      // The pages themselves are added here.
-      overviewRoutes(pages, frame);
+      overviewRoutes(pages, frame, options);
+      organizationRoutes(pages, frame, options);
       explorerRoutes(pages, frame, options.search);
     });
   });
@@ -78,9 +80,4 @@ const showErrors = (console: FastifyInstance, frame: Frame): void => {
     const body = html`<section class="message"><h1>${title}</h1><p>${reason}</p><p><a href="${nextAddress(request.url)}">Try again</a></p></section>`;
     return sendPage(request, reply.code(mistake ? code : 503), frame, { title, body });
   });
-};
-const overviewRoutes = (pages: FastifyInstance, frame: Frame): void => {
-  pages.get('/', { schema: { hide: true } }, (request, reply) =>
-    sendPage(request, reply, frame, { title: 'Overview', current: '/', body: html`<h1>Overview</h1>` }),
-  );
 };

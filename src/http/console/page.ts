@@ -52,6 +52,7 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <link rel="icon" href="/console/assets/mark.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/console/assets/console.css">
 <link rel="stylesheet" href="/console/assets/explorer.css">
+<link rel="stylesheet" href="/console/assets/overview.css">
 <script type="module" src="/console/assets/console.js"></script>
 <script type="module" src="/console/assets/explorer.js"></script>
 </head>

@@ -1,0 +1,113 @@
+import type { FastifyInstance } from 'fastify';
+import type { SourceHealth } from '../../domain/health.ts';
+import { type SourceWithState, withStates } from '../shown-status.ts';
+import { coverageTimeline, notableGaps, type Span, type Tail } from './coverage-timeline.ts';
+import { type Html, html } from './html.ts';
+import { nameOf, slackText, stateMark } from './organizations.ts';
+import { type OverviewOptions, ordinaryTail } from './overview.ts';
+import { changesPanel } from './overview-panels.ts';
+import type { ShownCoverage, TimeRange } from './overview-source.ts';
+import { type Frame, hidden, sendPage } from './page.ts';
+import { agoOf, countOf, countText, spanText, timeOf } from './words.ts';
+
+const REFRESH_SECONDS = 10;
+const CHANGES = 20;
+/** The newest of them are listed. */
+const MOST_GAPS = 200;
+const HOUR_MS = 3_600_000;
+
+/** One organization at `/organizations/:id`: its coverage in three sizes, its gaps, what goes wrong. */
+export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
+  pages.get<{ Params: { id: string } }>('/organizations/:id', { schema: hidden }, async (request, reply) => {
+    const { id } = request.params;
+    const status = withStates(await options.status(), options);
+    const source = status.sources.find(({ organizationId }) => organizationId === id);
+    if (source === undefined) {
+      throw Object.assign(new Error('There is no such organization here, or it is gone.'), { statusCode: 404 });
+    }
+    const [[coverage], activity, changes] = await Promise.all([
+      options.overview.coverage([id]),
+      options.overview.activity(),
+      options.overview.changes(CHANGES, id),
+    ]);
+    const nowMs = Date.now();
+    const tail = ordinaryTail(options, status.sources.length);
+    const body = html`<div class="stack">
+<p class="crumbs"><a href="/">Overview</a></p>
+<div class="row"><h1>${nameOf(source)}</h1>${stateMark(source.state)}<span class="mono muted">${id}</span></div>
+${explanation(source)}
+${facts(source, activity.bySource.get(id) ?? 0, nowMs)}
+${coverage === undefined ? null : coveragePanels(coverage, tail, options.overview.settleDelaysMs)}
+${changesPanel(changes, nowMs)}
+</div>`;
+    const page = { title: nameOf(source), current: '/', refreshSeconds: REFRESH_SECONDS, body };
+    return sendPage(request, reply, frame, page);
+  });
+};
+
+const meanings: Record<SourceHealth, string> = {
+  fresh: 'Read up to now, without a gap.',
+  quiet: 'Read up to now, without a gap. Nothing has happened in it for a day or more.',
+  behind: 'Being read, and not all of it has been read yet.',
+  failing: 'The last attempt failed. orgtrail tries again by itself, each time a little later.',
+  refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
+};
+
+const explanation = (
+  source: SourceWithState,
+): Html => html`<section class="verdict verdict-${source.state}" aria-label="State"><p>${meanings[source.state]}</p>
+${source.lastError === null ? null : html`<p class="error-text">${countOf(source.failures, 'failure')} in a row, the last (${source.lastFailure ?? 'unknown'}): ${source.lastError}</p>`}</section>`;
+
+const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
+${fact('Lag', spanText(source.lagSeconds))}
+${fact('Gap', spanText(source.gapSeconds))}
+${fact('Retention slack', slackText(source))}
+${fact('Events, 48 h', countText(events))}
+${fact('Last success', agoOf(source.lastSuccessAt, nowMs))}
+${fact('Held by', source.leaseOwner ?? 'nobody')}
+</dl>`;
+
+const fact = (name: string, value: Html | string): Html =>
+  html`<div class="tile"><dt>${name}</dt><dd class="tile-value small">${value}</dd></div>`;
+
+const coveragePanels = (coverage: ShownCoverage, tail: Tail, settleDelaysMs: readonly number[]): Html => {
+  const { sinceMs, nowMs } = coverage;
+  const spans = [
+    { name: 'From the horizon', fromMs: sinceMs },
+    { name: 'The last 7 days', fromMs: nowMs - 168 * HOUR_MS },
+    { name: 'The last 24 hours', fromMs: nowMs - 24 * HOUR_MS },
+  ].filter(({ fromMs }, index) => index === 0 || fromMs > sinceMs);
+  const gaps = [...notableGaps(coverage, tail)].reverse();
+  return html`<section class="panel" aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
+${spans.map(({ name, fromMs }) => largeTimeline(name, coverage, { fromMs, toMs: nowMs }, tail, settleDelaysMs.length))}
+<ul class="legend"><li><span class="key key-read"></span>read</li><li><span class="key key-gap"></span>gap</li><li><span class="key key-walk"></span>being read</li>
+${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: read again after ${spanText(delayMs / 1_000)}</li>`)}</ul></section>
+<section class="panel" aria-labelledby="gaps"><h2 id="gaps">${gaps.length === 0 ? 'No gap' : countOf(gaps.length, 'gap')}</h2>${gapTable(gaps)}
+${walks(coverage)}</section>`;
+};
+
+const largeTimeline = (
+  name: string,
+  coverage: ShownCoverage,
+  span: Span,
+  tail: Tail,
+  passes: number,
+): Html => html`<div class="timeline-large"><h3>${name}</h3>${coverageTimeline(coverage, span, tail, passes)}
+<div class="chart-axis" aria-hidden="true"><span>${timeOf(span.fromMs)}</span><span>now</span></div></div>`;
+
+const gapTable = (gaps: readonly TimeRange[]): Html => {
+  if (gaps.length === 0)
+    return html`<p class="muted">Everything from the horizon to now has been read; the next turn reads what happened since the last one.</p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-labelledby="gaps"><table>
+${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : null}
+<thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col" class="number">Length</th></tr></thead>
+<tbody>${gaps.slice(0, MOST_GAPS).map(([fromMs, toMs]) => html`<tr><td>${timeOf(fromMs)}</td><td>${timeOf(toMs)}</td><td class="number">${spanText((toMs - fromMs) / 1_000)}</td></tr>`)}</tbody></table></div>`;
+};
+
+const walks = ({ walks }: ShownCoverage): Html | null =>
+  walks.length === 0
+    ? null
+    : html`<p class="walks">Being read: ${walks.map(
+        ({ lane, range, readUntilMs }, index) =>
+          html`${index === 0 ? '' : '; '}${lane}, ${timeOf(range[0])} to ${timeOf(range[1])}${readUntilMs === null ? '' : html`, arrived at ${timeOf(readUntilMs)}`}`,
+      )}.</p>`;

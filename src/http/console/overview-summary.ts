@@ -1,0 +1,91 @@
+import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../domain/health.ts';
+import { type ShownSink, type StatusWithStates, sinkState, worst } from '../shown-status.ts';
+import { type Html, html } from './html.ts';
+import { nearsLoss } from './organizations.ts';
+import type { ProcessFigures, ShownBudget } from './overview-source.ts';
+import { agoText, countOf, countText, spanText } from './words.ts';
+
+/** How everything is, in one line. */
+export const stateLine = (
+  status: StatusWithStates,
+  sinks: readonly ShownSink[],
+  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
+): Html => {
+  const troubles = troublesOf(status, sinks, options);
+  const states = [...status.sources.map(({ state }) => state), ...sinks.map(sinkState)];
+  const state =
+    troubles.length === 0 ? 'ok' : states.length === 0 || worst(states) === 'ok' ? 'failing' : worst(states);
+  return html`<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
+${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.join(' · ')}</p>`}</section>`;
+};
+
+const allIsWell = ({ sources }: StatusWithStates): string => {
+  const whole = sources.length === 1 ? 'The organization is' : `All ${countText(sources.length)} organizations are`;
+  return `${whole} read up to now, without a gap.`;
+};
+
+const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
+
+const troublesOf = (
+  status: StatusWithStates,
+  sinks: readonly ShownSink[],
+  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
+): readonly string[] => {
+  const troubles: string[] = [];
+  const syncing = options.trouble?.();
+  if (syncing !== undefined) troubles.push(`Syncing fails: ${syncing}`);
+  const { ageSeconds, lastError } = status.discovery;
+  const because = lastError === null ? '' : `: ${lastError}`;
+  if (ageSeconds === null) troubles.push(`The organizations have not been listed yet${because}`);
+  else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
+    troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
+  }
+  const lossy = status.sources.filter(nearsLoss).length;
+  if (lossy > 0) troubles.push(`${countOf(lossy, 'organization')} about to lose unread history for good`);
+  for (const [state, word] of Object.entries(words)) {
+    const count = status.sources.filter((source) => source.state === state).length;
+    if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
+  }
+  for (const state of ['failing', 'behind']) {
+    const count = sinks.filter((sink) => sinkState(sink) === state).length;
+    if (count > 0) troubles.push(`${countOf(count, 'sink')} ${state}`);
+  }
+  return troubles;
+};
+
+export interface SummaryView {
+  readonly status: StatusWithStates;
+  readonly budget: ShownBudget;
+  readonly figures: ProcessFigures;
+  readonly changedEntries: number;
+}
+
+/** The figures that people look at first. */
+export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
+${tile('Organizations', countText(status.sources.length), stateCounts(status))}
+${tile('Feed position', countText(status.position), html`of the newest event`)}
+${tile('Listed', listedText(status), html`all organizations, last`)}
+${tile('API budget', budgetText(budget), budgetNote(budget, figures))}
+${tile('Changed entries', countText(changedEntries), html`the same id, other content`)}
+${tile('Defective entries', countText(figures.defectiveEntries), html`of this process, kept as they came`)}
+</dl>`;
+
+const tile = (name: string, value: string, note: Html): Html =>
+  html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
+
+const stateCounts = ({ sources }: StatusWithStates): Html => {
+  const parts = sourceStates
+    .map((state) => ({ state, count: sources.filter((source) => source.state === state).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`);
+  return html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;
+};
+
+const listedText = ({ discovery }: StatusWithStates): string =>
+  discovery.ageSeconds === null ? 'never' : agoText(discovery.ageSeconds);
+
+const budgetText = ({ available, blockedSeconds }: ShownBudget): string =>
+  blockedSeconds > 0 ? `blocked, ${spanText(blockedSeconds)}` : countText(available);
+
+const budgetNote = ({ per5Minutes }: ShownBudget, { throttledSeconds }: ProcessFigures): Html =>
+  html`requests free now, of ${countText(per5Minutes)} in 5 minutes${throttledSeconds < 1 ? null : `; requests of this process have waited ${spanText(throttledSeconds)}`}`;

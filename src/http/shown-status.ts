@@ -1,0 +1,67 @@
+import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+
+/** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
+export interface ShownSource {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly refused: boolean;
+  readonly failures: number;
+  readonly lagSeconds: number;
+  readonly gapSeconds: number;
+  readonly retentionSlackSeconds: number;
+  readonly lastSuccessAt: Date | null;
+  readonly nextAttemptAt: Date | null;
+  readonly openWalks: number;
+  readonly sinceLastEventSeconds: number | null;
+  readonly lastFailure: string | null;
+  readonly lastError: string | null;
+  readonly leaseOwner: string | null;
+}
+
+export interface ShownStatus {
+  readonly position: number;
+  readonly feedId: string;
+  readonly discovery: {
+    readonly lastSuccessAt: Date | null;
+    readonly ageSeconds: number | null;
+    readonly lastError: string | null;
+    readonly leaseOwner: string | null;
+    readonly organizations: number | null;
+  };
+  readonly sources: readonly ShownSource[];
+}
+
+/** The parts of `SinkStatus` (store/sink-status.ts) that are shown. */
+export interface ShownSink {
+  readonly name: string;
+  readonly type: string;
+  readonly target: string;
+  readonly position: number;
+  readonly lagEvents: number;
+  readonly lagSeconds: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+  readonly lastSuccessAt: Date | null;
+  readonly deadLetters: number;
+  readonly heldBy: string | null;
+}
+
+/** The status with the state of each source. */
+export const withStates = (status: ShownStatus, options: { readonly tickMs: number; readonly apiBudget: number }) => {
+  const everyMs = askedEveryMs(options, status.sources.length);
+  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
+};
+
+/** Seconds; the alert OrgtrailSinkBehind has the same. */
+const SINK_BEHIND_SECONDS = 600;
+
+/** How a sink is, in one word. */
+export const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
+  failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
+
+/** The state that most needs somebody: one word for the whole. */
+export const worst = (states: readonly string[]): string =>
+  ['failing', 'refused', 'behind'].find((state) => states.includes(state)) ?? 'ok';
+
+export type StatusWithStates = ReturnType<typeof withStates>;
+export type SourceWithState = StatusWithStates['sources'][number];

@@ -1,0 +1,36 @@
+import type { Pool } from 'pg';
+
+type Range = readonly [fromMs: number, toMs: number];
+
+/** What has been read of a source, for drawing. All times in milliseconds since 1970, of the filter set in force. */
+export interface CoverageRow {
+  readonly organizationId: string;
+  readonly sinceMs: number;
+  readonly nowMs: number;
+  /** Oldest first: what the view coverage_gaps has. */
+  readonly gaps: readonly Range[];
+  /** What each settle pass has read again, by its number; the first reading is what is no gap. */
+  readonly passes: readonly { readonly pass: number; readonly ranges: readonly Range[] }[];
+  readonly walks: readonly { readonly lane: string; readonly range: Range; readonly readUntilMs: number | null }[];
+}
+
+const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
+
+/** Of these organizations, in no order. Called by the console, for the organizations of one page. */
+export const readCoverage = async (pool: Pool, organizationIds: readonly string[]): Promise<readonly CoverageRow[]> => {
+  const { rows } = await pool.query<CoverageRow>(
+    `select s.organization_id as "organizationId", ${ms('least(s.wanted_since, now())')} as "sinceMs", ${ms('now()')} as "nowMs",
+       coalesce((select json_agg(json_build_array(${ms('g.since')}, ${ms('g.before')}) order by g.since)
+         from coverage_gaps g where g.source_kind = s.kind and g.source_id = s.id), '[]') as gaps,
+       coalesce((select json_agg(json_build_object('pass', c.pass, 'ranges', coalesce((
+             select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r), '[]'))
+           order by c.pass)
+         from coverage c where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass > 0), '[]') as passes,
+       coalesce((select json_agg(json_build_object('lane', w.lane, 'range', json_build_array(${ms('w.since')}, ${ms('w.before')}),
+           'readUntilMs', ${ms('w.last_time')}) order by w.lane)
+         from walks w where w.source_kind = s.kind and w.source_id = s.id and w.filter_hash = s.filter_hash), '[]') as walks
+     from sources s where s.organization_id = any($1)`,
+    [organizationIds],
+  );
+  return rows;
+};

@@ -1,0 +1,215 @@
+import { request as httpRequest } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { type Served, serve } from '../../support/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
+
+const feedToken = 'feed-token-of-the-test';
+
+type HeaderFields = Readonly<Record<string, string>>;
+
+const baseOf = (served: Served): string => served.server.url.replace('0.0.0.0', '127.0.0.1');
+
+const get = (served: Served, path: string, headers: HeaderFields = {}): Promise<Response> =>
+  fetch(`${baseOf(served)}${path}`, { headers, redirect: 'manual' });
+
+/** As a browser sends a form of the console itself, unless `headers` says otherwise. */
+const post = (
+  served: Served,
+  path: string,
+  form: Record<string, string>,
+  headers: HeaderFields = {},
+): Promise<Response> =>
+  fetch(`${baseOf(served)}${path}`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+    headers: { origin: baseOf(served), ...headers },
+    redirect: 'manual',
+  });
+
+const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
+const valueOf = (cookie: string): string => cookie.split(';')[0] ?? '';
+
+const signIn = (served: Served, headers: HeaderFields = {}) =>
+  post(served, '/console/sign-in', { token: feedToken, next: '/?state=failing' }, headers);
+
+const open = async (options: Parameters<typeof serve>[1] = {}, world?: SyncWorld) => {
+  const stack = new AsyncDisposableStack();
+  const opened = stack.use(world ?? (await openWorld({ entries: 60 })));
+  const run = stack.use(await opened.open());
+  await run.cycle();
+  const served = stack.use(await serve(run, options));
+  return { served, world: opened, run, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+/** With a header that fetch does not let one set. */
+const getAs = (served: Served, host: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    httpRequest(`${baseOf(served)}/`, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+describe('signing in', () => {
+  test('without a token set, on loopback: open under the names of loopback, and under no other', async () => {
+    await using opened = await open();
+    const { served } = opened;
+    expect((await get(served, '/')).status).toBe(200);
+    for (const host of ['localhost:8080', '127.0.0.1', '[::1]:8080']) expect(await getAs(served, host)).toBe(200);
+    for (const host of ['evil.example', '127.0.0.1.evil.example', '127.evil.example', 'localhost.evil.example']) {
+      expect(await getAs(served, host), host).toBe(403);
+    }
+    const signInPage = await get(served, '/console/sign-in?next=/?q=x');
+    expect([signInPage.status, signInPage.headers.get('location')]).toEqual([303, '/?q=x']);
+  });
+
+  test('without a token set, outside loopback: closed, and says how to open it', async () => {
+    await using opened = await open({ host: '0.0.0.0' });
+    const response = await get(opened.served, '/');
+    expect(response.status).toBe(403);
+    expect(await response.text()).toContain('Set <code>ORGTRAIL_FEED_TOKEN</code>');
+  });
+
+  test('with a token: every page leads to signing in and back; the cookie opens, another token or a lie does not', async () => {
+    await using opened = await open({ feedToken });
+    const { served, run } = opened;
+    const closed = await get(served, '/organizations/x?a=b');
+    const to = `/console/sign-in?next=${encodeURIComponent('/organizations/x?a=b')}`;
+    expect([closed.status, closed.headers.get('location')]).toEqual([303, to]);
+    expect((await get(served, '/console/sign-in')).status).toBe(200);
+
+    const wrong = await post(served, '/console/sign-in', { token: `${feedToken}x` });
+    expect([wrong.status, cookieOf(wrong)]).toEqual([403, '']);
+    expect(await wrong.text()).toContain('That is not the feed token.');
+
+    const right = await signIn(served);
+    expect([right.status, right.headers.get('location')]).toEqual([303, '/?state=failing']);
+    const cookie = cookieOf(right);
+    expect(cookie).toMatch(/^orgtrail_session=[\w.-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
+    expect(cookie).not.toContain(feedToken);
+    const session = { cookie: valueOf(cookie) };
+    expect((await get(served, '/', session)).status).toBe(200);
+    expect((await get(served, '/v1/status', session)).status, 'the API wants the token itself').toBe(401);
+    expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
+
+    // Another replica, or the same after a restart; and one with another token.
+    await using again = await serve(run, { feedToken });
+    expect((await get(again, '/', session)).status).toBe(200);
+    await using changed = await serve(run, { feedToken: 'another-token-of-the-test' });
+    expect((await get(changed, '/', session)).status).toBe(303);
+
+    const out = await post(served, '/console/sign-out', {}, session);
+    expect([out.status, out.headers.get('location')]).toEqual([303, '/console/sign-in']);
+    expect(cookieOf(out)).toMatch(/^orgtrail_session=; .*Expires=Thu, 01 Jan 1970/);
+  });
+
+  test('the cookie is Secure where the request came by https, which only a trusted proxy can say', async () => {
+    const byHttps = { 'x-forwarded-proto': 'https' };
+    await using opened = await open({ feedToken });
+    expect(cookieOf(await signIn(opened.served, byHttps))).not.toContain('Secure');
+    await using behind = await serve(opened.run, { feedToken, trustedProxies: ['127.0.0.0/8'] });
+    expect(cookieOf(await signIn(behind, byHttps))).toContain('; Secure');
+    expect(cookieOf(await signIn(behind))).not.toContain('Secure');
+  });
+
+  test.each(['//evil.example', 'https://evil.example', '/\\evil.example', '/%09/evil.example/..//x'])(
+    'next=%s leads nowhere else',
+    async (next) => {
+      await using opened = await open({ feedToken });
+      const { headers } = await post(opened.served, '/console/sign-in', { token: feedToken, next });
+      const base = baseOf(opened.served);
+      expect(new URL(headers.get('location') ?? '', base).origin).toBe(base);
+      const theme = await post(opened.served, '/console/theme', { theme: 'dark', next });
+      expect(new URL(theme.headers.get('location') ?? '', base).origin).toBe(base);
+    },
+  );
+
+  test('after ten attempts in a minute an address has to wait, whatever it sends, and others need not', async () => {
+    await using opened = await open({ feedToken, trustedProxies: ['127.0.0.1'] });
+    const attempt = (address: string, token: string) =>
+      post(opened.served, '/console/sign-in', { token }, { 'x-forwarded-for': address });
+    for (let count = 0; count < 10; count += 1) expect((await attempt('192.0.2.1', 'wrong')).status).toBe(403);
+    const refused = await attempt('192.0.2.1', feedToken);
+    expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
+    expect(await refused.text()).toMatch(/Too many attempts to sign in from your address. Try again in 1 minute/);
+    expect((await attempt('192.0.2.2', feedToken)).status).toBe(303);
+  });
+});
+
+test('forms of other sites are refused: another origin, another port, none, or what the browser calls cross-site', async () => {
+  await using opened = await open({ feedToken });
+  const { served } = opened;
+  const attempts: HeaderFields[] = [
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: `${baseOf(served)}0` },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+  ];
+  for (const headers of attempts) {
+    for (const path of ['/console/sign-in', '/console/sign-out', '/console/theme']) {
+      const response = await post(served, path, { token: feedToken }, headers);
+      expect([response.status, cookieOf(response)], JSON.stringify([path, headers])).toEqual([403, '']);
+    }
+  }
+  const silent = await fetch(`${served.server.url}/console/sign-in`, { method: 'POST', redirect: 'manual' });
+  expect(silent.status).toBe(403);
+});
+
+test('every answer of the console has the strict policy; the API answers as before', async () => {
+  await using opened = await open({ feedToken });
+  const { served } = opened;
+  const session = { cookie: valueOf(cookieOf(await signIn(served))) };
+  const paths = ['/', '/?q=x', '/organizations/none', '/console/sign-in', '/console/assets/console.css'];
+  for (const path of paths) {
+    const { headers } = await get(served, path, session);
+    expect(headers.get('content-security-policy'), path).toBe(
+      "default-src 'none';script-src 'self';style-src 'self';img-src 'self';font-src 'self';connect-src 'self';form-action 'self';frame-ancestors 'none';base-uri 'none'",
+    );
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('referrer-policy')).toBe('same-origin');
+    expect(headers.get('x-frame-options')).toBe('DENY');
+  }
+  expect((await get(served, '/', session)).headers.get('cache-control')).toBe('no-store');
+  expect((await get(served, '/livez')).headers.has('content-security-policy')).toBe(false);
+  for (const path of ['/console/assets/', '/console/assets/idiomorph.js', '/console/assets/..%2fconsole.ts']) {
+    expect((await get(served, path)).status, path).toBe(404);
+  }
+});
+
+describe('the overview', () => {
+  test('names, errors and changes are text, whatever they are', async () => {
+    await using opened = await open();
+    const { pool } = opened.world.database;
+    const hostile = `<img src=x onerror=alert(1)>"'\u202e`;
+    await pool.query('update organizations set name = $1', [hostile]);
+    await pool.query("update sources set failures = 1, last_failure = 'unreadable', last_error = $1", [hostile]);
+    await pool.query(
+      `insert into organization_changes (organization_id, change, old_value, new_value) select id, 'renamed', $1, $1 from organizations`,
+      [hostile],
+    );
+    const shown = '&lt;img src=x onerror=alert(1)&gt;&quot;&#39;\\u202e';
+    const id = opened.world.simulator.summary().organizations[0]?.id ?? '';
+    for (const path of ['/', `/?q=${encodeURIComponent(hostile)}`, `/organizations/${id}`]) {
+      const text = await (await get(opened.served, path)).text();
+      expect(text).toContain(shown);
+      expect(text).not.toContain('<img src=x');
+      expect(text).not.toContain('\u202e');
+    }
+  });
+
+  test('an organization that is not there, a database that does not answer: a page that says so', async () => {
+    const opened = await open();
+    const missing = await get(opened.served, '/organizations/none');
+    expect([missing.status, await missing.text()]).toEqual([404, expect.stringContaining('no such organization')]);
+    await opened.world.database.pool.query('alter table feed_head rename to away');
+    const broken = await get(opened.served, '/');
+    const text = await broken.text();
+    expect([broken.status, broken.headers.get('content-type')]).toEqual([503, 'text/html; charset=utf-8']);
+    expect(text).toContain('The database does not answer');
+    expect(text).not.toContain('feed_head');
+    await opened[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { coverageTimeline, notableGaps } from '../../../src/http/console/coverage-timeline.ts';
+import type { ShownCoverage } from '../../../src/http/console/overview-source.ts';
+
+const coverage: ShownCoverage = {
+  ...{ organizationId: 'o', sinceMs: 0, nowMs: 1_000_000 },
+  gaps: [
+    [0, 1_000],
+    [200_000, 300_000],
+    [500_000, 500_001],
+    [990_000, 1_000_000],
+  ],
+  passes: [{ pass: 1, ranges: [[0, 600_000]] }],
+  walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
+};
+const tail = { ordinaryMs: 10_000 };
+const bars = (drawing: string, name: string) =>
+  [...drawing.matchAll(new RegExp(`class="${name}" x="([\\d.]+)" y="[\\d.]+" width="([\\d.]+)"`, 'g'))].map(
+    ([, x, width]) => [Number(x), Number(width)],
+  );
+
+test('what the next turn reads and what the horizon passes are no gaps to speak of; all others are', () => {
+  expect(notableGaps(coverage, tail)).toEqual([
+    [200_000, 300_000],
+    [500_000, 500_001],
+  ]);
+  expect(notableGaps(coverage, { ordinaryMs: 9_999 })).toHaveLength(3);
+});
+
+test('times become places; a gap too short to be seen is drawn as wide as can be seen', () => {
+  const drawing = String(coverageTimeline(coverage, { fromMs: 0, toMs: 1_000_000 }, tail, 2));
+  expect(bars(drawing, 'tl-read')).toEqual([[0, 1_000]]);
+  expect(bars(drawing, 'tl-gap')).toEqual([
+    [200, 100],
+    [500, 4],
+  ]);
+  expect(bars(drawing, 'tl-pass')).toEqual([[0, 600]]);
+  expect(bars(drawing, 'tl-walk')).toEqual([[100, 100]]);
+  expect(drawing).toContain('2 gaps: 1970-01-01 00:03:20 to 1970-01-01 00:05:00 (1m 40s); ');
+  expect(drawing).toContain('Being read: backfill.');
+});
+
+test('a part of the time shows that part, and what lies outside is left out', () => {
+  const drawing = String(coverageTimeline(coverage, { fromMs: 250_000, toMs: 450_000 }, tail, 2));
+  expect(bars(drawing, 'tl-gap')).toEqual([[0, 250]]);
+  expect(bars(drawing, 'tl-walk')).toEqual([]);
+  expect(drawing).toContain('1 gap: ');
+});
