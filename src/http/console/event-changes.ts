@@ -19,7 +19,7 @@ export const changesOf = (detail: EventDetail): Html | null => {
   if (changes.length === 0) return null;
   const deadlineMs = performance.now() + PATIENCE_MS;
   let before = layOut(exactText(rawText, event.defects));
-  return html`<section class="panel changes" id="changes"><h2>Changed later</h2>
+  return html`<section class="panel later-contents" id="changes"><h2>Changed later</h2>
 <p class="hint">Cloudflare sent this id again with other content. The first one stays the event; what came later is kept beside it.</p>
 ${changes.map((change, n) => {
   const after = layOut(laterText(change.rawText));

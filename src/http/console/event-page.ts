@@ -35,7 +35,7 @@ const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs 
     position === null
       ? html`<span class="muted">${name}</span>`
       : html`<a class="quiet-button" rel="${rel}" href="/events/${position}">${name}</a>`;
-  return html`<div class="row between"><p class="crumbs"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
+  return html`<div class="row between"><p class="trail"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
 <nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Stored before', 'prev')}${step(nextPosition, 'Stored after →', 'next')}</nav></div>
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
 <p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
@@ -203,4 +203,4 @@ ${isCut ? html`<p class="cut">${SHOWN_CHARACTERS} of ${text.length} characters. 
 const withKeys = (text: string): readonly (Html | string)[] =>
   text
     .split(/^( *"(?:[^"\\]|\\.)*"(?=: ))/m)
-    .map((part, n) => (n % 2 === 1 ? html`<span class="key">${part}</span>` : part));
+    .map((part, n) => (n % 2 === 1 ? html`<span class="json-name">${part}</span>` : part));

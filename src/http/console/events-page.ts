@@ -146,7 +146,7 @@ const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Resul
   const { length } = page.events;
   const older = page.reached?.direction === 'older' ? 'Go on searching' : 'Older';
   const newer = page.reached?.direction === 'newer' ? 'Go on searching' : 'Newer';
-  return html`<nav class="row between pager" aria-label="Pages of the result">
+  return html`<nav class="row between result-pager" aria-label="Pages of the result">
 ${previous === null ? html`<span></span>` : html`<a class="button" rel="prev" href="${link(previous)}">← ${newer}</a>`}
 <span class="muted">${length} ${length === 1 ? 'event' : 'events'} on this page</span>
 ${next === null ? html`<span class="muted">${previous === null ? 'all there are' : 'the oldest ones'}</span>` : html`<a class="button" rel="next" href="${link(next)}">${older} →</a>`}

@@ -154,7 +154,13 @@ describe('an export of 100,000 events', () => {
     return response as import('node:http').IncomingMessage;
   };
 
-  test.each(['ndjson', 'csv'])('%s is whole, and a reader that stalls costs no memory', async (format) => {
+  test.each([
+    ['ndjson', EVENTS],
+    ['csv&result=failure', undefined],
+  ])('%s is whole, and a reader that stalls costs no memory', async (format, events) => {
+    const { rows } = await world.database.pool.query(
+      "select count(*)::integer as failures from audit_events where action_result = 'failure'",
+    );
     const response = await download(format);
     const heldBytes = () => process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
     await sleep(100);
@@ -171,7 +177,7 @@ describe('an export of 100,000 events', () => {
     }
     positions.delete(Number.NaN);
     expect(rest).toBe('');
-    expect(positions.size).toBe(EVENTS);
+    expect(positions.size).toBe(events ?? rows[0].failures);
   });
 
   test('that cannot go on breaks off, instead of ending as if it were whole', async () => {
