@@ -78,6 +78,7 @@ describe('without DATABASE_URL', () => {
   test('demo --for 5s stores exactly what was served, says so, and exits 0', async () => {
     const { code, stdout, stderr } = await runOrgtrail(['demo', '--for', '5s', '--port', '0'], {});
     expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toMatch(/^ {2}console {3}http:\/\/127\.0\.0\.1:\d+\/$/m);
     expect(stdout).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
       'Every event of every organization is stored, once each, to the byte.',

@@ -22,7 +22,7 @@ ${hours.map(({ startMs, events }, index) => hourBar(startMs, events, index, most
     hours[Math.floor(hours.length / 2)]?.startMs ?? first.startMs,
   )}</span><span>this hour</span></div>
 <figcaption>${countOf(total, 'event')} in ${hours.length} hours, by the time of the action</figcaption>
-<details id="hours-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Events per hour"><table>
+<details id="hours-table"><summary>As a table</summary><div class="scroll tall" tabindex="0" role="region" aria-label="Table of events per hour"><table>
 <thead><tr><th scope="col">Hour (UTC)</th><th scope="col" class="number">Events</th></tr></thead>
 <tbody>${[...hours].reverse().map(({ startMs, events }) => html`<tr><td>${hourText(startMs)}</td><td class="number">${countText(events)}</td></tr>`)}</tbody>
 </table></div></details></figure>`;

@@ -98,7 +98,7 @@ const largeTimeline = (
 const gapTable = (gaps: readonly TimeRange[]): Html => {
   if (gaps.length === 0)
     return html`<p class="muted">Everything from the horizon to now has been read; the next turn reads what happened since the last one.</p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-labelledby="gaps"><table>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of gaps"><table>
 ${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : null}
 <thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col" class="number">Length</th></tr></thead>
 <tbody>${gaps.slice(0, MOST_GAPS).map(([fromMs, toMs]) => html`<tr><td>${timeOf(fromMs)}</td><td>${timeOf(toMs)}</td><td class="number">${spanText((toMs - fromMs) / 1_000)}</td></tr>`)}</tbody></table></div>`;

@@ -97,7 +97,7 @@ ${pager(view)}
 const filterForm = ({
   filter,
   all,
-}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search">
+}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
 <label class="unseen" for="q">Name or id</label>
 <input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
@@ -110,7 +110,7 @@ const filterForm = ({
 
 const table = (view: OrganizationsView): Html => {
   if (view.selected.matching === 0) return html`<p class="muted">None is like that. <a href="/">Show all</a></p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-labelledby="organizations"><table class="organizations">
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of organizations"><table class="organizations">
 <thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Read, from the horizon to now</th>
 <th scope="col" class="number">Lag</th><th scope="col" class="number">Gap</th><th scope="col" class="number optional">Events, 48 h</th>
 <th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Retention slack</th></tr></thead>

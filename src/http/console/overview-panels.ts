@@ -26,7 +26,7 @@ export const latenessPanel = ({ lateness }: ProcessFigures): Html => {
 ${
   total === 0
     ? html`<p class="muted">No new event yet since this process started.</p>`
-    : html`<table class="lateness"><caption>From the action to its event being here: ${countOf(total, 'event')} of the live lane since this process started</caption>
+    : html`<table class="lateness"><caption>From the action to its event being here: ${countOf(total, 'event')} of the live lane since this process started, the first reading included</caption>
 <thead class="unseen"><tr><th scope="col">Within</th><th scope="col">Share, drawn</th><th scope="col">Share</th></tr></thead>
 <tbody>${shares.map(({ name, share }) => shareRow(name, share))}</tbody></table>`
 }</section>`;
@@ -45,7 +45,7 @@ export const sinksPanel = (
 ${
   sinks.length === 0
     ? html`<p class="muted">None is configured. Events can also be read from the feed and by SQL.</p>`
-    : html`<div class="scroll" tabindex="0" role="region" aria-labelledby="sinks"><table>
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of sinks"><table class="sinks">
 <thead><tr><th scope="col">Sink</th><th scope="col">State</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Dead letters</th><th scope="col" class="number">Last success</th></tr></thead>
 <tbody>${sinks.map((sink) => sinkRow(sink, nowMs))}</tbody></table></div>`
 }</section>`;
@@ -71,7 +71,7 @@ ${
 
 const changeItem = (change: ShownChange, nowMs: number): Html =>
   html`<li><span><a href="${organizationHref(change.organizationId)}">${nameOf(change)}</a> ${change.change}${
-    change.oldValue === null && change.newValue === null
+    change.change !== 'renamed' && change.change !== 'moved'
       ? null
       : html` <span class="sub">${change.oldValue ?? 'none'} → ${change.newValue ?? 'none'}</span>`
   }</span> <span class="sub">${agoOf(change.changedAt, nowMs)}</span></li>`;

@@ -27,7 +27,7 @@ const post = (
   });
 
 const cookieOf = (response: Response): string => response.headers.getSetCookie()[0] ?? '';
-const valueOf = (cookie: string): string => cookie.split(';')[0] ?? '';
+const pairOf = (cookie: string): string => cookie.split(';')[0] ?? '';
 
 const signIn = (served: Served, headers: HeaderFields = {}) =>
   post(served, '/console/sign-in', { token: feedToken, next: '/?state=failing' }, headers);
@@ -89,7 +89,7 @@ describe('signing in', () => {
     const cookie = cookieOf(right);
     expect(cookie).toMatch(/^orgtrail_session=[\w.-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
     expect(cookie).not.toContain(feedToken);
-    const session = { cookie: valueOf(cookie) };
+    const session = { cookie: pairOf(cookie) };
     expect((await get(served, '/', session)).status).toBe(200);
     expect((await get(served, '/v1/status', session)).status, 'the API wants the token itself').toBe(401);
     expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
@@ -114,17 +114,16 @@ describe('signing in', () => {
     expect(cookieOf(await signIn(behind))).not.toContain('Secure');
   });
 
-  test.each(['//evil.example', 'https://evil.example', '/\\evil.example', '/%09/evil.example/..//x'])(
-    'next=%s leads nowhere else',
-    async (next) => {
-      await using opened = await open({ feedToken });
+  test('next leads nowhere else, however it is written', async () => {
+    await using opened = await open({ feedToken });
+    const base = baseOf(opened.served);
+    for (const next of ['//evil.example', 'https://evil.example', '/\\evil.example', '/%09/evil.example/..//x']) {
       const { headers } = await post(opened.served, '/console/sign-in', { token: feedToken, next });
-      const base = baseOf(opened.served);
-      expect(new URL(headers.get('location') ?? '', base).origin).toBe(base);
+      expect(new URL(headers.get('location') ?? '', base).origin, next).toBe(base);
       const theme = await post(opened.served, '/console/theme', { theme: 'dark', next });
-      expect(new URL(theme.headers.get('location') ?? '', base).origin).toBe(base);
-    },
-  );
+      expect(new URL(theme.headers.get('location') ?? '', base).origin, next).toBe(base);
+    }
+  });
 
   test('after ten attempts in a minute an address has to wait, whatever it sends, and others need not', async () => {
     await using opened = await open({ feedToken, trustedProxies: ['127.0.0.1'] });
@@ -161,7 +160,7 @@ test('forms of other sites are refused: another origin, another port, none, or w
 test('every answer of the console has the strict policy; the API answers as before', async () => {
   await using opened = await open({ feedToken });
   const { served } = opened;
-  const session = { cookie: valueOf(cookieOf(await signIn(served))) };
+  const session = { cookie: pairOf(cookieOf(await signIn(served))) };
   const paths = ['/', '/?q=x', '/organizations/none', '/console/sign-in', '/console/assets/console.css'];
   for (const path of paths) {
     const { headers } = await get(served, path, session);

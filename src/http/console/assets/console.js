@@ -3,28 +3,37 @@ import { Idiomorph } from './idiomorph.esm.js';
 
 const seconds = Number(document.body.dataset.refreshSeconds ?? 0);
 
-/** Takes over what has changed in `main`: scroll, focus, open details and what is typed stay. */
+/** Takes over what has changed in `main`: scroll, focus and open details stay, and what says `data-keep`. */
 const takeOver = (text) => {
   const fresh = new DOMParser().parseFromString(text, 'text/html').querySelector('main');
   const main = document.querySelector('main');
   if (fresh === null || main === null) return;
   const open = new Set([...main.querySelectorAll('details[open][id]')].map(({ id }) => id));
   for (const details of fresh.querySelectorAll('details[id]')) details.open = open.has(details.id);
-  Idiomorph.morph(main, fresh, { morphStyle: 'innerHTML', ignoreActiveValue: true, restoreFocus: true });
+  Idiomorph.morph(main, fresh, {
+    morphStyle: 'outerHTML',
+    restoreFocus: true,
+    callbacks: { beforeNodeMorphed: (old) => !(old instanceof Element && old.matches('[data-keep]')) },
+  });
+};
+
+/** The page as it is now; undefined where the server does not answer as it should. */
+const fetchPage = async () => {
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    // The session has ended: the browser goes to where one signs in.
+    if (response.type === 'opaqueredirect') location.reload();
+    return response.ok ? await response.text() : undefined;
+  } catch {
+    return undefined;
+  }
 };
 
 const refresh = async () => {
   if (document.hidden) return;
-  try {
-    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
-    // The session has ended: the browser goes to where one signs in.
-    if (response.type === 'opaqueredirect') return location.reload();
-    if (!response.ok) return mark('stale');
-    takeOver(await response.text());
-    mark('live');
-  } catch {
-    mark('stale');
-  }
+  const text = await fetchPage();
+  if (text !== undefined) takeOver(text);
+  mark(text === undefined ? 'stale' : 'live');
 };
 
 /** Says that what is seen is old, where the server does not answer. */
@@ -36,8 +45,7 @@ const mark = (state) => {
 
 if (seconds > 0) {
   const loop = async () => {
-    await refresh();
-    setTimeout(loop, seconds * 1000);
+    await refresh().finally(() => setTimeout(loop, seconds * 1000));
   };
   setTimeout(loop, seconds * 1000);
   document.addEventListener('visibilitychange', refresh);

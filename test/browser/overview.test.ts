@@ -1,0 +1,201 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { accessibilityFaults } from '../support/accessibility.ts';
+import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console-fixture.ts';
+import { until } from '../support/until.ts';
+
+const HOUR_MS = 3_600_000;
+const hostile = `</title><script>window.hacked=1</script><img src="https://evil.example/x" onerror="window.hacked=1">"'\u202egnp.exe`;
+
+let console: ConsoleFixture;
+let ids: readonly string[];
+
+/** One is refused, one fails and has gaps that nobody fills, one has a hostile name; the rest are fresh. */
+beforeAll(async () => {
+  console = await openConsole();
+  const { simulator, database } = console;
+  ids = simulator.summary().organizations.map(({ id }) => id);
+  const { pool } = database;
+  simulator.setRefused(ids[0] ?? '', true);
+  simulator.faults.set({ html_ok: { organizationId: ids[1] ?? '' } });
+  await until('one is refused, one fails', async () => {
+    const { rows } = await pool.query('select count(*)::integer as troubled from sources where failures > 0');
+    return rows[0].troubled >= 2;
+  });
+  await pool.query(
+    `update sources set lease_owner = 'elsewhere', lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + interval '1 hour'
+     where id = $1`,
+    [ids[1]],
+  );
+  for (const [from, to] of [
+    [60, 50],
+    [20, 19.5],
+  ]) {
+    await pool.query(
+      `update coverage set ranges = ranges - tstzmultirange(tstzrange(date_trunc('second', now()) - make_interval(secs => $2), date_trunc('second', now()) - make_interval(secs => $3)))
+       where source_id = $1 and pass = 0`,
+      [ids[1], (from ?? 0) * 3_600, (to ?? 0) * 3_600],
+    );
+  }
+  // Nobody lists the organizations any more, so that this name stays.
+  await pool.query(
+    "update discovery set lease_owner = 'elsewhere', lease_until = clock_timestamp() + interval '1 hour', last_success_at = clock_timestamp() + interval '1 hour'",
+  );
+  await pool.query('update organizations set name = $2 where id = $1', [ids[2], hostile]);
+  await pool.query('update sources set last_error = $2 where id = $1', [ids[1], hostile]);
+  await pool.query(
+    "insert into organization_changes (organization_id, change, old_value, new_value) values ($1, 'renamed', $2, $2)",
+    [ids[1], hostile],
+  );
+});
+afterAll(async () => await console?.[Symbol.asyncDispose]());
+
+const rowOf = (page: Page, id: string | undefined) => page.locator(`tr[id="o-${id}"]`);
+
+test('shows each organization with its state, trouble first, and filters them', async () => {
+  const { page } = console;
+  await page.goto(`${console.url}/`);
+  const states = await page.locator('.organizations tbody .state').allTextContents();
+  expect(states).toHaveLength(5);
+  expect(states.slice(0, 2)).toEqual(['failing', 'refused']);
+  await rowOf(page, ids[0]).getByText('refused', { exact: true }).waitFor();
+  expect(await page.locator('.verdict').textContent()).toMatch(/1 organization failing · 1 organization refused/);
+
+  await page.getByLabel('State', { exact: true }).selectOption('refused');
+  await page.getByRole('button', { name: 'Show' }).click();
+  await page.waitForURL(/state=refused/);
+  expect(await page.locator('.organizations tbody tr').count()).toBe(1);
+  await page.getByLabel('Name or id').fill('no organization has this');
+  await page.getByLabel('Name or id').press('Enter');
+  await page.getByText('None is like that.').waitFor();
+  await page.getByRole('link', { name: 'Show all' }).click();
+  await page.waitForURL(`${console.url}/`);
+  expectNoFaults(console.faults);
+});
+
+interface Drawn {
+  readonly x: number;
+  readonly width: number;
+}
+
+/** What is drawn, as shares of the width of the drawing, as the browser has laid it out. */
+const drawnIn = (page: Page, drawing: string, name: string): Promise<Drawn[]> =>
+  page.evaluate<Drawn[]>(`(() => {
+    const whole = document.querySelector('${drawing}').getBoundingClientRect();
+    return [...document.querySelectorAll('${drawing} .${name}')].map((element) => {
+      const { x, width } = element.getBoundingClientRect();
+      return { x: (x - whole.x) / whole.width, width: width / whole.width };
+    });
+  })()`);
+
+test('draws the gaps that the database has, where they are', async () => {
+  const { page } = await console.newPage();
+  await page.goto(`${console.url}/organizations/${ids[1]}`);
+  const { rows } = await console.database.pool.query<{ since: Date; before: Date; wanted_since: Date }>(
+    `select g.since, g.before, s.wanted_since from coverage_gaps g join sources s on s.id = g.source_id
+     where g.source_id = $1 order by g.since`,
+    [ids[1]],
+  );
+  const [from, now] = [rows[0]?.wanted_since.getTime() ?? 0, Date.now()];
+  const inside = rows.filter(({ since, before }) => since.getTime() > from && before.getTime() < now - HOUR_MS);
+  expect(inside).toHaveLength(2);
+  const drawn = await drawnIn(page, '.timeline-large:first-of-type .timeline', 'tl-gap');
+  // The stretch since the last reading may be long enough by now to be drawn, too.
+  expect(drawn.length).toBeGreaterThanOrEqual(2);
+  for (const [index, { since, before }] of inside.entries()) {
+    expect(drawn[index]?.x).toBeCloseTo((since.getTime() - from) / (now - from), 2);
+    expect(drawn[index]?.width).toBeCloseTo((before.getTime() - since.getTime()) / (now - from), 2);
+  }
+  const listed = await page.locator('#gaps ~ .scroll tbody tr td:last-child').allTextContents();
+  expect(listed).toEqual(expect.arrayContaining(['10h', '30m']));
+  const words = await page.locator('.timeline-large .timeline').first().getAttribute('aria-label');
+  expect(words).toContain(inside[0]?.since.toISOString().slice(0, 19).replace('T', ' '));
+});
+
+test('hostile text is inert: no script of it runs, nothing leaves, the policy has nothing to stop', async () => {
+  const { page, faults } = await console.newPage();
+  const paths = ['/', `/?q=${encodeURIComponent(hostile)}`, `/organizations/${ids[1]}`, `/organizations/${ids[2]}`];
+  for (const path of paths) {
+    await page.goto(`${console.url}${path}`, { waitUntil: 'networkidle' });
+    expect(await page.evaluate('window.hacked')).toBeUndefined();
+    expect(await page.evaluate('document.querySelectorAll("main img, main script").length')).toBe(0);
+    expect(await page.title()).not.toContain('\u202e');
+  }
+  await page.getByText('window.hacked=1').first().waitFor();
+  expectNoFaults(faults);
+});
+
+test('refreshes by itself, and what has the focus keeps it', async () => {
+  const { page, faults } = await console.newPage();
+  await page.goto(`${console.url}/?state=fresh`);
+  const search = page.getByLabel('Name or id');
+  await page.keyboard.press('Control+k');
+  await search.pressSequentially('half of a na');
+  await page.locator('#hours-table summary').click();
+  await search.focus();
+  await console.database.pool.query("update organizations set name = 'Renamed meanwhile' where id = $1", [ids[3]]);
+  await rowOf(page, ids[3]).getByRole('link', { name: 'Renamed meanwhile' }).waitFor({ timeout: 60_000 });
+  expect(await search.inputValue()).toBe('half of a na');
+  expect(await page.evaluate('document.activeElement.id')).toBe('q');
+  expect(await page.locator('#hours-table').getAttribute('open')).not.toBeNull();
+  expectNoFaults(faults);
+});
+
+test('goes by keyboard alone: skip link, menu, filter, organization', async () => {
+  const { page } = await console.newPage();
+  await page.goto(`${console.url}/`);
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the content');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate('document.activeElement.id')).toBe('main');
+  const seen: string[] = [];
+  for (let steps = 0; steps < 40 && !(seen.at(-1) ?? '').startsWith('A /organizations/'); steps += 1) {
+    await page.keyboard.press('Tab');
+    const focused = await page.evaluate<{ what: string; outline: string }>(`(() => {
+      const element = document.activeElement;
+      const what = element.tagName + ' ' + (element.getAttribute('href') ?? element.getAttribute('name') ?? '');
+      return { what, outline: getComputedStyle(element).outlineStyle };
+    })()`);
+    expect(focused.outline, `${focused.what} shows that it has the focus`).not.toBe('none');
+    seen.push(focused.what);
+  }
+  expect(seen).toEqual(expect.arrayContaining(['INPUT q', 'SELECT state']));
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/\/organizations\//);
+});
+
+describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
+  test('has nothing that axe finds wrong, on each page', async () => {
+    const { page } = await console.newPage({ colorScheme });
+    for (const path of ['/', '/?q=nothing-is-like-that', `/organizations/${ids[1]}`, '/organizations/none']) {
+      await page.goto(`${console.url}${path}`);
+      expect(await accessibilityFaults(page), path).toEqual([]);
+    }
+  });
+
+  test('is 360 pixels wide without scrolling sideways', async () => {
+    const { page } = await console.newPage({ colorScheme, viewport: { width: 360, height: 740 } });
+    for (const path of ['/', `/organizations/${ids[1]}`, '/organizations/none']) {
+      await page.goto(`${console.url}${path}`);
+      expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBe(360);
+      expect(await accessibilityFaults(page), path).toEqual([]);
+    }
+  });
+});
+
+test('light and dark go with the system until somebody chooses, and the choice is remembered', async () => {
+  const { page, faults } = await console.newPage({ colorScheme: 'dark' });
+  const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+  await page.goto(`${console.url}/?state=fresh`);
+  const dark = await ground();
+  await page.emulateMedia({ colorScheme: 'light' });
+  const light = await ground();
+  expect(dark).not.toBe(light);
+  await page.getByRole('button', { name: 'dark' }).click();
+  await page.waitForURL(/state=fresh/);
+  expect(await ground()).toBe(dark);
+  await page.goto(`${console.url}/organizations/${ids[3]}`);
+  expect(await ground()).toBe(dark);
+  expect(await page.getByRole('button', { name: 'dark' }).getAttribute('aria-pressed')).toBe('true');
+  expectNoFaults(faults);
+});
