@@ -3,31 +3,8 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accessibilityFaults } from '../support/accessibility.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console-fixture.ts';
-import { nested } from '../support/defective-entries.ts';
+import { defectiveText, hostileText, largeText, wantedEntry } from '../support/explorer-entries.ts';
 import { until } from '../support/until.ts';
-
-const attack = '<img src=x onerror=alert(1)><script>alert(2)</script>';
-const now = Date.now();
-const at = (secondsAgo: number): string => new Date(now - secondsAgo * 1_000).toISOString();
-
-/** To be found by each of its fields. */
-const wanted = {
-  id: 'wanted-entry',
-  action: { type: 'rotate', result: 'failure', description: 'Rotate Key', time: at(50) },
-  actor: { id: 'user-of-the-test', email: 'wanted@example.net', ip_address: '203.0.113.250', token_id: 'token-of-it' },
-  resource: { id: 'resource-of-it', product: 'vault', type: 'vault_key', request: { note: 'Needle in the hay' } },
-  raw: { cf_ray_id: 'ray-of-it', method: 'PUT', uri: 'javascript:alert(3)', status_code: 403, user_agent: attack },
-};
-
-const hostile = JSON.stringify({
-  id: 'hostile-entry',
-  action: { type: attack, result: '"\'><b>', description: 'evil\u202egpj.exe \u0007', time: at(40) },
-  actor: { id: '"/><svg onload=alert(4)>', email: "'--@example.com", context: '{{7*7}}' },
-  resource: { id: '../../etc', product: 'javascript:alert(5)', type: '\u200bhidden' },
-});
-
-const large = `{"id":"large-entry","action":{"type":"upload","time":"${at(30)}"},"n":12345678901234567890,"x":"${'y'.repeat(1_000_000)}","deep":${nested(4_000)}}`;
-const defective = `{"id":"defective-entry","action":{"type":"odd","time":"${at(35)}"},"n":1e400,"a":"\\u0000","a" : "\\ud800"}`;
 
 let console: ConsoleFixture;
 let page: Page;
@@ -36,7 +13,12 @@ beforeAll(async () => {
   console = await openConsole({ simulator: { entries: 300 } });
   page = console.page;
   const [organization] = console.simulator.summary().organizations;
-  console.simulator.append(organization?.id ?? '', [JSON.stringify(wanted), hostile, large, defective]);
+  console.simulator.append(organization?.id ?? '', [
+    JSON.stringify(wantedEntry),
+    hostileText,
+    largeText,
+    defectiveText,
+  ]);
   await console.untilStored();
 });
 afterAll(async () => await console?.[Symbol.asyncDispose]());
@@ -167,17 +149,17 @@ describe('the page of an event', () => {
   test('has the exact original, its fields, and searches for them', async () => {
     const position = await positionOf('wanted-entry');
     await open(`/events/${position}`);
-    await page.getByRole('heading', { name: 'rotate vault vault_key', level: 1 }).waitFor();
+    await page.getByRole('heading', { name: 'Rotate Key', level: 1 }).waitFor();
     expect(await page.getByRole('region', { name: 'The original, laid out' }).textContent()).toBe(
-      JSON.stringify(wanted, null, 2),
+      JSON.stringify(wantedEntry, null, 2),
     );
     const original = await page.request.get(`${console.url}/events/${position}/original`);
-    expect(await original.text()).toBe(JSON.stringify(wanted));
+    expect(await original.text()).toBe(JSON.stringify(wantedEntry));
     expect(original.headers()['content-type']).toBe('text/plain; charset=utf-8');
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await page.getByRole('button', { name: 'Copy exactly' }).click();
     await page.getByRole('button', { name: 'Copied' }).waitFor();
-    expect(await page.evaluate('navigator.clipboard.readText()')).toBe(JSON.stringify(wanted));
+    expect(await page.evaluate('navigator.clipboard.readText()')).toBe(JSON.stringify(wantedEntry));
     await page.getByRole('link', { name: 'Permanent link' }).click();
     expect(new URL(page.url()).pathname).toBe(`/events/${position}`);
     await page.getByRole('link', { name: 'Stored after →' }).click();
@@ -204,7 +186,7 @@ describe('the page of an event', () => {
     await page.getByRole('link', { name: 'Show all' }).first().click();
     await page.waitForURL('**whole=true**');
     expect((await box.textContent())?.length).toBeGreaterThan(1_000_000);
-    expect(await (await page.request.get(`${console.url}/events/${position}/original`)).text()).toBe(large);
+    expect(await (await page.request.get(`${console.url}/events/${position}/original`)).text()).toBe(largeText);
   });
 
   test('text of others is text: no script, no link of theirs, deceptive characters are shown', async () => {

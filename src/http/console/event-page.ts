@@ -30,7 +30,8 @@ ${originalOf(detail, view)}
 };
 
 const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs }: EventView): Html => {
-  const title = [event.actionType, event.resourceProduct, event.resourceType].filter((part) => part !== null).join(' ');
+  const kind = [event.actionType, resourceOf(event)?.text].filter((part) => part !== null && part !== undefined);
+  const title = event.actionDescription ?? kind.join(' ');
   const step = (position: number | null, name: string, rel: string): Html =>
     position === null
       ? html`<span class="muted">${name}</span>`
@@ -40,7 +41,7 @@ const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs 
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
 <p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
 <span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId}</span></p>
-${event.actionDescription === null ? null : html`<p>${cutValue(event.actionDescription)}</p>`}
+${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kind.join(' · '))}</p>`}
 ${aroundOf(event)}</header>`;
 };
 
@@ -161,7 +162,7 @@ const groupOf = ({ name, facts }: Group): Html => {
       ? html`<p class="muted">The entry does not say.</p>`
       : html`<dl>${given.map(
           ([label, value, filter]) =>
-            html`<div><dt>${label}</dt><dd>${shownValue(value)}${filter === undefined || value === '' ? null : html` ${onlyThis(filter, label)}`}</dd></div>`,
+            html`<div><dt>${label}</dt><dd>${shownValue(label, value)}${filter === undefined || value === '' ? null : html` ${onlyThis(filter, label)}`}</dd></div>`,
         )}</dl>`
   }</section>`;
 };
@@ -169,10 +170,11 @@ const groupOf = ({ name, facts }: Group): Html => {
 const onlyThis = (filter: Partial<Search>, label: string): Html =>
   html`<a class="only" href="/events?${printSearch({ defects: false, changed: false, ...filter }).toString()}" title="All events with this">search<span class="unseen"> for this ${label}</span></a>`;
 
-const shownValue = (value: string | number | null): Html =>
-  typeof value === 'string'
-    ? html`<span class="value">${value === '' ? html`<span class="muted">(empty)</span>` : cutValue(value)}</span>`
-    : html`<span class="value">${value}</span>`;
+/** Ids are compared letter by letter. */
+const isId = (label: string): boolean => /\bid$/i.test(label) || label === 'Feed' || label === 'Source';
+
+const shownValue = (label: string, value: string | number | null): Html =>
+  html`<span class="${isId(label) ? 'value mono' : 'value'}">${value === '' ? html`<span class="muted">(empty)</span>` : typeof value === 'string' ? cutValue(value) : value}</span>`;
 
 const cutValue = (text: string): string =>
   text.length > SHOWN_VALUE

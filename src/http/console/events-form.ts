@@ -42,10 +42,10 @@ ${when.map((field) => textField(view, field))}
 <details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
 <div class="search-more">
 ${what.map((field) => textField(view, field))}
-<fieldset class="flags"><legend>Only</legend>
+<div class="flags" role="group" aria-labelledby="only"><span id="only">Only</span>
 ${flag(view, 'changed', 'changed later')}
 ${flag(view, 'defects', 'with defects')}
-</fieldset>
+</div>
 </div></details>
 ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
 <div class="row">

@@ -99,6 +99,20 @@ describe('GET /v1/search', () => {
     }
   });
 
+  test('the pages of the explorer want a session, the exports and originals, too', async () => {
+    for (const path of [
+      '/events',
+      '/events/1',
+      '/events/1/original',
+      '/events/entry?id=x',
+      '/events/export?format=csv',
+    ]) {
+      const response = await fetch(`${served.server.url}${path}`, { redirect: 'manual', headers });
+      expect(response.status).toBe(303);
+      expect(response.headers.get('location')).toMatch(/^\/console\/sign-in\?next=/);
+    }
+  });
+
   test('NDJSON: all that match, each to the byte, as a file', async () => {
     const rows = await stored();
     const { text, headers } = await get('format=ndjson');
