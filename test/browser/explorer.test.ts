@@ -35,7 +35,7 @@ describe('searching', () => {
   const fields: readonly (readonly [label: string, value: string])[] = [
     ['Text', 'needle IN the'],
     ['Actor', 'wanted@example.net'],
-    ['Actor', '203.0.113.250'],
+    ['Actor', '192.0.2.250'],
     ['Actor', 'user-of-the-test'],
     ['Actor', 'token:token-of-it'],
     ['Action', 'rotate'],
@@ -66,6 +66,11 @@ describe('searching', () => {
     const { organization_id: id, matching } = rows[0];
     await open(`/events?since=24h&organization=${id}&limit=500`);
     await page.getByText(`${matching} events on this page`).waitFor();
+    const { rows: names } = await console.database.pool.query('select name from organizations where id = $1', [id]);
+    await open('/events');
+    await page.getByLabel('Organization', { exact: true }).fill(names[0].name.toLowerCase());
+    await page.getByRole('button', { name: 'Search', exact: true }).click();
+    await page.waitForURL(`**/events?organization=${id}`);
     await open('/events?defects=true');
     expect(await rowIds()).toContain(`/events/${await positionOf('defective-entry')}`);
     await open('/events?text=needle');

@@ -8,7 +8,7 @@ const at = (secondsAgo: number): string => new Date(now - secondsAgo * 1_000).to
 export const wantedEntry = {
   id: 'wanted-entry',
   action: { type: 'rotate', result: 'failure', description: 'Rotate Key', time: at(50) },
-  actor: { id: 'user-of-the-test', email: 'wanted@example.net', ip_address: '203.0.113.250', token_id: 'token-of-it' },
+  actor: { id: 'user-of-the-test', email: 'wanted@example.net', ip_address: '192.0.2.250', token_id: 'token-of-it' },
   resource: { id: 'resource-of-it', product: 'vault', type: 'vault_key', request: { note: 'Needle in the hay' } },
   raw: { cf_ray_id: 'ray-of-it', method: 'PUT', uri: 'javascript:alert(3)', status_code: 403, user_agent: attack },
 };

@@ -11,7 +11,7 @@ interface TextField {
 
 const who: readonly TextField[] = [
   { field: 'actor', label: 'Actor', hint: 'e-mail, IP address, id or token id' },
-  { field: 'organization', label: 'Organization', hint: 'id', list: 'organizations' },
+  { field: 'organization', label: 'Organization', hint: 'name or id', list: 'organizations' },
 ];
 
 const what: readonly TextField[] = [

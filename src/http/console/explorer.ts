@@ -96,6 +96,10 @@ const sendEvents = async (
     const text = parameters.toString();
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
+  const named = await organizationByName(source, reading);
+  if (named !== undefined) {
+    return reply.redirect(`/events?${printSearch({ ...reading.search, organization: named }).toString()}`, 303);
+  }
   const view = await lookUp(source, reading, cursor, limit);
   const shown: EventsView = { ...view, reading, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);
@@ -116,6 +120,18 @@ const readLimit = (text: unknown): number => {
   const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `A page has 1 to ${MAX_LIMIT} events.`);
   return limit;
+};
+
+/** People know names: the id of the only organization that is called so. Undefined for ids, and for names of none or several. */
+const organizationByName = async (
+  source: SearchSource,
+  { search: { organization }, faults }: SearchReading,
+): Promise<string | undefined> => {
+  if (organization === undefined || faults.length > 0 || /^[0-9a-f]{32}$/.test(organization)) return undefined;
+  const organizations = await source.organizations();
+  if (organizations.some(({ id }) => id === organization)) return undefined;
+  const named = organizations.filter(({ name }) => name?.toLowerCase() === organization.toLowerCase());
+  return named.length === 1 ? named[0]?.id : undefined;
 };
 
 type LookedUp = Pick<EventsView, 'organizations' | 'result' | 'failure'>;
