@@ -12,8 +12,10 @@ import { laneIntervals } from './domain/lane-intervals.ts';
 
 import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
+import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { FeedSource } from './http/feed.ts';
+import type { SearchSource } from './http/search.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
@@ -111,6 +113,7 @@ export interface App {
   readonly sync: SyncContext;
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
+  readonly search: SearchSource;
   status(): Promise<Status>;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
@@ -152,6 +155,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const { leaseMs, organizationIds } = config;
   const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
   const feed = openFeed(database.url, logger);
+  const explorer = openExplorer(database.url, logger, Date.now);
   const status = () => readStatus(pool, config.organizationIds);
   const sinkNames = config.sinks.map(({ name }) => name);
   const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
@@ -182,10 +186,12 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       blockedSeconds: budget.blockedSeconds,
     },
     feed: feed.source,
+    search: explorer.source,
     ...{ status, sinks },
     close: async () => {
       await closeApi();
       await feed.close();
+      await explorer.close();
       await database.close();
     },
   };

@@ -101,3 +101,14 @@ export const reasonOf = (error: unknown): string => {
   // What pg says of a statement without an answer says little to somebody who reads a log.
   return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
 };
+
+/** A search that could not be made: not in its time, or not with these values. The message is for whoever searches. */
+export class SearchError extends Error {
+  override readonly name = 'SearchError';
+  readonly reason: 'timeout' | 'refused';
+
+  constructor(reason: SearchError['reason'], message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.reason = reason;
+  }
+}

@@ -174,3 +174,9 @@ const shallow = (entry: Record<string, unknown>): string => {
   };
   return cleaned(JSON.stringify(scalars(entry, 2)));
 };
+
+/** The exact text of an entry, from what is stored of it and its defects. */
+export const exactText = (rawText: string, defects: readonly string[] | null): string =>
+  defects?.some((defect) => textDefects.some((name) => name === defect)) === true
+    ? (JSON.parse(rawText) as string)
+    : rawText;

@@ -7,6 +7,7 @@ import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
+import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, withStates, worst } from './shown-status.ts';
 
 /** A probe is answered by then, whatever the database does. */
@@ -33,6 +34,7 @@ export interface HttpOptions {
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
   readonly feed: FeedSource;
+  readonly search: SearchSource;
   /** What the console shows beside the status. */
   readonly overview: OverviewSource;
 }
@@ -80,6 +82,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     }),
   );
   feedRoutes(server, options.feed, authorized);
+  searchRoutes(server, options.search, authorized);
   await consoleRoutes(server, options);
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };

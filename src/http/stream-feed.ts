@@ -3,7 +3,6 @@ import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import { createGzip, createZstdCompress } from 'node:zlib';
 import { negotiate } from '@fastify/accept-negotiator';
-import type { FeedPiece } from './feed.ts';
 
 const compressors = { zstd: createZstdCompress, gzip: createGzip } as const;
 type Encoding = keyof typeof compressors;
@@ -22,7 +21,7 @@ export const encodingFor = (header: string | undefined): Encoding | undefined =>
 export const streamFeed = async (
   response: ServerResponse,
   encoding: Encoding | undefined,
-  pieces: AsyncIterable<FeedPiece>,
+  pieces: AsyncIterable<{ readonly lines: Buffer }>,
   last: string,
 ): Promise<void> => {
   // No event would tell it any more, and a compressor whose output nobody takes never says that it is done.

@@ -23,6 +23,8 @@ interface World {
 interface Picture {
   readonly name: string;
   readonly path: (world: World) => string;
+  /** Of the picture, in pixels; 800 without it. */
+  readonly height?: number;
   /** What to do on the page before the picture is taken. */
   readonly prepare?: (page: Page, world: World) => Promise<void>;
 }
@@ -30,9 +32,37 @@ interface Picture {
 const organizationId = (world: World, index: number): string =>
   world.simulator.summary().organizations[index]?.id ?? '';
 
+/** An entry that Cloudflare sent again with other content, on its own page. */
+const openChanged = async (page: Page, world: World): Promise<void> => {
+  const { pool } = world.daemon.app.database;
+  const changed = async (): Promise<boolean> => {
+    const { rows } = await pool.query('select count(*)::integer as changes from audit_event_changes');
+    return rows[0].changes > 0;
+  };
+  if (!(await changed())) {
+    world.simulator.faults.set({ changed_content: { count: 1, organizationId: organizationId(world, 0) } });
+    await until(
+      'an entry has changed',
+      async () => {
+        // What counts as unread is read again.
+        await pool.query(
+          "update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '3 days', now() - interval '2 days')) where source_id = $1",
+          [organizationId(world, 0)],
+        );
+        return await changed();
+      },
+      120_000,
+    );
+  }
+  const { rows } = await pool.query('select position::integer from audit_event_changes order by id limit 1');
+  await page.goto(`${world.daemon.httpUrl}/events/${rows[0].position}`);
+};
+
 const pictures: readonly Picture[] = [
   { name: 'overview', path: () => '/' },
   { name: 'organization', path: (world) => `/organizations/${organizationId(world, 2)}` },
+  { name: 'explorer', path: () => '/events?since=30d&result=failure' },
+  { name: 'detail', path: () => '/events?changed=true', height: 1_340, prepare: openChanged },
 ];
 
 const images = fileURLToPath(new URL('../../docs/images/', import.meta.url));
@@ -89,9 +119,10 @@ const take = async (world: World, wanted: readonly string[]): Promise<void> => {
   try {
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
-      for (const { name, path, prepare } of pictures) {
+      for (const { name, path, prepare, height = 800 } of pictures) {
         if (wanted.length > 0 && !wanted.includes(name)) continue;
         const page = await context.newPage();
+        await page.setViewportSize({ width: 1280, height });
         await page.goto(`${world.daemon.httpUrl}${path(world)}`);
         await prepare?.(page, world);
         await page.screenshot({ path: join(images, `${name}-${colorScheme}.png`), animations: 'disabled' });

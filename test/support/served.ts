@@ -36,6 +36,7 @@ export const serve = async (
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
+    search: run.app.search,
     overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');

@@ -14,7 +14,10 @@ export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
     ...{ root: [ours, idiomorph], prefix: '/console/assets/' },
     ...{ cacheControl: false, index: false, list: false, schemaHide: true },
     // Of the library, one file.
-    allowedPath: (path) => /^\/(?:console\.css|overview\.css|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(path),
+    allowedPath: (path) =>
+      /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(
+        path,
+      ),
     setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
   });
 };

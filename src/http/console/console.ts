@@ -3,7 +3,9 @@ import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import type { SearchSource } from '../search.ts';
 import { assetRoutes } from './assets.ts';
+import { explorerRoutes } from './explorer.ts';
 import { html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { organizationRoutes } from './organization.ts';
@@ -15,6 +17,7 @@ import { themeRoutes } from './theme.ts';
 
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
   readonly version: string;
+  readonly search: SearchSource;
 }
 
 /**
@@ -37,6 +40,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       pages.addHook('onRequest', requireSession(frame, options));
       overviewRoutes(pages, frame, options);
       organizationRoutes(pages, frame, options);
+      explorerRoutes(pages, frame, options.search);
     });
   });
 };

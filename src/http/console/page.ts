@@ -2,7 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from './html.ts';
 
 /** The pages that the menu names. */
-const menu = [{ href: '/', name: 'Overview' }] as const;
+const menu = [
+  { href: '/', name: 'Overview' },
+  { href: '/events', name: 'Events' },
+] as const;
 
 /** What all pages of a console share. Made once by `consoleRoutes`. */
 export interface Frame {
@@ -48,8 +51,10 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <title>${page.title} · orgtrail</title>
 <link rel="icon" href="/console/assets/mark.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/console/assets/console.css">
+<link rel="stylesheet" href="/console/assets/explorer.css">
 <link rel="stylesheet" href="/console/assets/overview.css">
 <script type="module" src="/console/assets/console.js"></script>
+<script type="module" src="/console/assets/explorer.js"></script>
 </head>
 <body${refreshAttribute(page)}>
 <a class="skip" href="#main">Skip to the content</a>

@@ -1,0 +1,107 @@
+import type { SearchCursor } from './search-cursor.ts';
+
+/** A stored event as a search gives it out: all columns but the entry itself. */
+export interface FoundEvent {
+  readonly position: number;
+  /** As in a cursor: exact, and `-infinity` where the entry has none. */
+  readonly sortTime: string;
+  /** RFC 3339 with microseconds; null where the entry has none, or one that RFC 3339 cannot say. */
+  readonly actionTime: string | null;
+  readonly receivedAt: string;
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  readonly id: string;
+  readonly actionType: string | null;
+  readonly actionResult: string | null;
+  readonly actionDescription: string | null;
+  readonly actorId: string | null;
+  readonly actorType: string | null;
+  readonly actorContext: string | null;
+  readonly actorEmail: string | null;
+  readonly actorIpAddress: string | null;
+  readonly actorTokenId: string | null;
+  readonly actorTokenName: string | null;
+  readonly resourceId: string | null;
+  readonly resourceProduct: string | null;
+  readonly resourceType: string | null;
+  readonly resourceScope: string | null;
+  readonly rayId: string | null;
+  readonly method: string | null;
+  readonly statusCode: number | null;
+  readonly uri: string | null;
+  readonly userAgent: string | null;
+  readonly defects: readonly string[] | null;
+  /** Later content of the same id is kept. */
+  readonly changed: boolean;
+  /** Of the entry's text. */
+  readonly rawBytes: number;
+}
+
+/** How an event is named: by the feed's number, or by what stays the same in any database. */
+export type EventKey =
+  | { readonly position: number }
+  | { readonly sourceKind: string; readonly sourceId: string; readonly id: string };
+
+/** Later content of an id that was already stored. */
+export interface EventChange {
+  /** RFC 3339. */
+  readonly seenAt: string;
+  /** The exact stored text. */
+  readonly rawText: string;
+}
+
+/** One event with all that is kept of it. */
+export interface EventDetail {
+  readonly event: FoundEvent;
+  readonly feedId: string;
+  /** The exact stored text; with the defects of `textDefects` a JSON string that holds it. */
+  readonly rawText: string;
+  /** In the order in which they were seen: the first of them. */
+  readonly changes: readonly EventChange[];
+  /** How many there are in all. */
+  readonly changesInAll: number;
+  /** The events before and after it in the feed; null where none is kept. */
+  readonly previousPosition: number | null;
+  readonly nextPosition: number | null;
+}
+
+/** A page of a search. */
+export interface SearchPage {
+  /** Newest first, whatever the direction. */
+  readonly events: readonly FoundEvent[];
+  /** There are more in the direction of the cursor, or there may be. */
+  readonly more: boolean;
+  /** Where the search gave up for want of time: everything up to here was looked at. Undefined where it looked at all it had to. */
+  readonly reached: SearchCursor | undefined;
+}
+
+/** How much of the time that a search looked at has been read from Cloudflare at all. */
+export interface SearchCoverage {
+  readonly organizations: number;
+  /** Organizations with unread time in it, apart from the last moments before now. */
+  readonly incomplete: number;
+  /** The largest gaps of those, within the time searched. */
+  readonly gaps: readonly SearchGap[];
+  /** Nothing older than this is collected (of the organizations, the latest such time). RFC 3339. */
+  readonly collectedSince: string | null;
+  /** The time searched begins earlier than that. */
+  readonly beginsEarlier: boolean;
+  /** All organizations are read up to here, apart from the gaps. RFC 3339. */
+  readonly readUntil: string | null;
+}
+
+interface SearchGap {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly before: string;
+}
+
+/** `2026-01-10 08:00:00.123+00`, as PostgreSQL writes a time in UTC, in RFC 3339 with microseconds; null where that cannot say it. */
+export const rfc3339Of = (sortTime: string): string | null => {
+  const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?\+00$/.exec(sortTime);
+  return match === null ? null : `${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(6, '0')}Z`;
+};

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { eventCsvHeader, eventCsvRecord } from './domain/event-csv.ts';
+import { formatNative } from './domain/formats/native.ts';
+import type { FoundEvent, SearchPage } from './domain/found-event.ts';
+import { instantOfBound, type Search } from './domain/search.ts';
+import type { SearchCursor } from './domain/search-cursor.ts';
+import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
+import { readFeedHead } from './store/feed.ts';
+import { createPool } from './store/pool.ts';
+import { readRawTexts } from './store/raw-texts.ts';
+import { readEvent } from './store/read-event.ts';
+import type { EventQuery } from './store/search-conditions.ts';
+import { readOrganizationNames, readSearchCoverage } from './store/search-coverage.ts';
+import { type SearchPatience, searchEvents } from './store/search-events.ts';
+
+/** Searches may take seconds: with connections of their own, nothing else waits for them. */
+const CONNECTIONS = 3;
+/** People wait for a page. */
+const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
+/** Nobody waits for an export, and it has to be whole. */
+const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
+const FIRST_EXPORT_EVENTS = 500;
+const MOST_EXPORT_EVENTS = 5_000;
+const EXPORT_PAGE_BYTES = 8_388_608;
+/** Of entries that are in memory at once, but for a single larger one. */
+const BATCH_BYTES = 2_097_152;
+const SUGGESTED_ORGANIZATIONS = 1_000;
+
+export interface Explorer {
+  readonly source: SearchSource;
+  close(): Promise<void>;
+}
+
+/** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
+export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => number): Explorer => {
+  const pool = createPool(databaseUrl, CONNECTIONS, (error) =>
+    logger.warn({ reason: error.message }, 'lost an idle database connection'),
+  );
+  return {
+    source: createSearchSource(pool, nowMs, PAGE_PATIENCE),
+    // A connection attempt that hangs must not hold up a stop.
+    close: async () => {
+      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    },
+  };
+};
+
+const createSearchSource = (pool: Pool, nowMs: () => number, patience: SearchPatience): SearchSource => ({
+  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, patience),
+  coverage: (search) => {
+    const { since, before, organization } = queryOf(search, nowMs());
+    return readSearchCoverage(pool, { since, before, organization });
+  },
+  organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
+  event: (key) => readEvent(pool, key),
+  native: async function* (events) {
+    const { feedId } = await readFeedHead(pool);
+    yield* nativeTexts(pool, feedId, events);
+  },
+  export: (search, format) => exportPieces(pool, queryOf(search, nowMs()), format),
+});
+
+const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery => ({
+  ...rest,
+  since: since && instantOfBound(since, nowMs),
+  before: before && instantOfBound(before, nowMs),
+});
+
+/** The envelopes of the feed's native format, in the order of the events, some at a time. */
+async function* nativeTexts(
+  pool: Pool,
+  feedId: string,
+  events: readonly FoundEvent[],
+): AsyncGenerator<readonly string[], void, void> {
+  for (const batch of batchesOf(events)) {
+    const raws = await readRawTexts(pool, batch);
+    yield batch.map((event) => {
+      const rawText = raws.get(event.position);
+      if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
+      return formatNative({ ...event, feedId, rawText });
+    });
+  }
+}
+
+const batchesOf = (events: readonly FoundEvent[]): FoundEvent[][] => {
+  const batches: FoundEvent[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const event of events) {
+    if (bytes + event.rawBytes > BATCH_BYTES) {
+      batches.push([]);
+      bytes = 0;
+    }
+    batches.at(-1)?.push(event);
+    bytes += event.rawBytes;
+  }
+  return batches;
+};
+
+/**
+ * All events of a search, newest first, that were there when it began: a page of it at a time, read when the one before is
+ * on its way. Never ends early: what cannot be read is thrown.
+ */
+async function* exportPieces(
+  pool: Pool,
+  query: EventQuery,
+  format: ExportFormat,
+): AsyncGenerator<ExportPiece, void, void> {
+  const { feedId, position } = await readFeedHead(pool);
+  const frozen = { ...query, untilPosition: position };
+  if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
+  let cursor: SearchCursor | undefined;
+  let limit = FIRST_EXPORT_EVENTS;
+  do {
+    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit }, EXPORT_PATIENCE);
+    cursor = nextCursor(page);
+    limit = fittingEvents(page.events) ?? limit;
+    // Also with nothing in it: only by writing does it show that the reader has gone.
+    if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
+    if (format === 'csv') yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')) };
+    else {
+      for await (const texts of nativeTexts(pool, feedId, page.events)) {
+        yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')) };
+      }
+    }
+  } while (cursor !== undefined);
+}
+
+/** How many to read next, judged by those before: columns may be as large as their entries. */
+const fittingEvents = (events: readonly FoundEvent[]): number | undefined => {
+  const bytes = events.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+  if (bytes === 0) return undefined;
+  return Math.max(1, Math.min(MOST_EXPORT_EVENTS, Math.floor((EXPORT_PAGE_BYTES * events.length) / bytes)));
+};
+
+const nextCursor = ({ events, more, reached }: SearchPage): SearchCursor | undefined => {
+  if (!more) return undefined;
+  const last = events.at(-1);
+  return reached ?? (last && { direction: 'older', time: last.sortTime, position: last.position });
+};

@@ -1,0 +1,59 @@
+// Keys for the explorer, and copying. Its pages work without.
+
+const isTyping = (target) =>
+  target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]');
+
+const rows = () => [...document.querySelectorAll('[data-row]')];
+
+/** Moves the focus to the row below or above; from nowhere to the first or the last one. */
+const move = (step) => {
+  const all = rows();
+  if (all.length === 0) return false;
+  const current = all.indexOf(document.activeElement?.closest('tr')?.querySelector('[data-row]'));
+  const wanted = current < 0 ? (step > 0 ? 0 : all.length - 1) : current + step;
+  const row = all[Math.max(0, Math.min(all.length - 1, wanted))];
+  row.focus({ preventScroll: true });
+  row.closest('tr').scrollIntoView({ block: 'nearest' });
+  return true;
+};
+
+const steps = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const search = document.querySelector('[data-search]');
+  if (event.key === '/' && search !== null) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+    return;
+  }
+  const step = steps[event.key];
+  if (step === undefined) return;
+  // Arrows scroll, unless one is in the list already.
+  if (event.key.startsWith('Arrow') && document.activeElement?.closest('table.events') == null) return;
+  if (move(step)) event.preventDefault();
+});
+
+for (const button of document.querySelectorAll('[data-copy]')) {
+  // Browsers have a clipboard on https and loopback alone; the download is there in any case.
+  if (navigator.clipboard === undefined) continue;
+  button.hidden = false;
+  const name = button.textContent;
+  const say = (text) => {
+    button.textContent = text;
+    setTimeout(() => {
+      button.textContent = name;
+    }, 2000);
+  };
+  button.addEventListener('click', async () => {
+    try {
+      const response = await fetch(button.dataset.copy, { redirect: 'error' });
+      if (!response.ok) throw new Error(response.statusText);
+      await navigator.clipboard.writeText(await response.text());
+      say('Copied');
+    } catch {
+      say('Could not copy');
+    }
+  });
+}

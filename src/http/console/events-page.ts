@@ -1,0 +1,154 @@
+import { formatDuration } from '../../domain/duration.ts';
+import type { FoundEvent, SearchCoverage, SearchPage } from '../../domain/found-event.ts';
+import { parseInstantMs } from '../../domain/instant.ts';
+import { instantOfBound, printSearch, type Search, type SearchReading } from '../../domain/search.ts';
+import type { PageCursors } from '../search.ts';
+import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
+import { searchForm } from './events-form.ts';
+import { type Html, html } from './html.ts';
+
+/** What the page of a search shows. */
+export interface EventsView {
+  readonly reading: SearchReading;
+  readonly limit: number;
+  readonly nowMs: number;
+  readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
+  readonly result?: PageCursors & {
+    readonly page: SearchPage;
+    readonly coverage: SearchCoverage;
+    readonly isFirst: boolean;
+  };
+  /** Why there is no result, although the search can be read. */
+  readonly failure?: { readonly code: number; readonly reason: string };
+}
+
+export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
+<div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>
+${searchForm(view)}
+${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure.reason}.</p>`}
+${view.result === undefined ? null : resultOf(view, view.result)}
+</div>`;
+
+type Result = NonNullable<EventsView['result']>;
+
+const resultOf = (view: EventsView, result: Result): Html => {
+  const { events } = result.page;
+  return html`${coverageOf(result.coverage)}
+<section class="panel" aria-label="Result">
+${events.length === 0 ? emptyState(view, result) : tableOf(view, events)}
+${reachedOf(result.page)}
+${pagerOf(view, result)}
+</section>`;
+};
+
+const exportLinks = ({ reading }: EventsView): Html => {
+  const link = (format: string): string => {
+    const parameters = printSearch(reading.search);
+    parameters.set('format', format);
+    return `/events/export?${parameters.toString()}`;
+  };
+  return html`<p class="row exports"><span class="muted">Export all that match:</span>
+<a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
+<a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
+${fixedLink(reading.search)}</p>`;
+};
+
+/** `since=24h` is another day tomorrow. */
+const fixedLink = (search: Search): Html | null => {
+  if (search.since?.kind !== 'ago' && search.before?.kind !== 'ago') return null;
+  const nowMs = Date.now();
+  const parameters = printSearch(search);
+  if (search.since !== undefined) parameters.set('since', instantOfBound(search.since, nowMs));
+  parameters.set(
+    'before',
+    search.before === undefined ? new Date(nowMs).toISOString() : instantOfBound(search.before, nowMs),
+  );
+  return html`<a class="quiet-button" href="/events?${parameters.toString()}" title="The same search with these times for ever">Fix the times</a>`;
+};
+
+/** Whether what is not there may only not have been read: the first thing to know about a result. */
+const coverageOf = (coverage: SearchCoverage): Html => {
+  const { organizations, incomplete, gaps, collectedSince, beginsEarlier, readUntil } = coverage;
+  if (organizations === 0)
+    return html`<p class="coverage coverage-incomplete">No such organization is collected: what is stored of it may be old.</p>`;
+  const noOlder =
+    beginsEarlier && collectedSince !== null
+      ? html` Nothing older than ${shortTime(collectedSince)} is collected.`
+      : null;
+  const until = readUntil === null ? null : html` up to ${shortTime(readUntil)}`;
+  if (incomplete === 0) {
+    const subject = organizations === 1 ? 'The organization is' : `All ${organizations} organizations are`;
+    return html`<p class="coverage coverage-complete"><strong>${subject} read completely</strong>${until}.${noOlder}</p>`;
+  }
+  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${incomplete} of ${organizations} organizations ${incomplete === 1 ? 'has' : 'have'} unread time in this range</strong>:
+events of it may be missing here.${noOlder}</summary>
+<ul>${gaps.map(
+    (gap) =>
+      html`<li><span>${gap.organizationName ?? gap.organizationId}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
+  )}</ul></details>`;
+};
+
+const shortTime = (time: string): string => time.slice(0, 19).replace('T', ' ');
+
+const emptyState = ({ reading, nowMs }: EventsView, { page, coverage, isFirst }: Result): Html => {
+  if (page.reached !== undefined) return html`<p class="empty">Nothing found so far.</p>`;
+  if (!isFirst) return html`<p class="empty">No more events on this side.</p>`;
+  const since = reading.search.since && instantOfBound(reading.search.since, nowMs);
+  const sinceMs = since === undefined ? undefined : parseInstantMs(since);
+  const span = sinceMs === undefined ? null : html` in the last ${formatDuration(nowMs - sinceMs)}`;
+  return html`<div class="empty"><p><strong>No event matches.</strong></p>
+<p class="muted">${
+    coverage.incomplete > 0
+      ? html`That is not the last word: part of the time searched has not been read yet.`
+      : html`The time searched has been read completely${reading.search.before === undefined ? span : null}: there is none, or it is spelled in another way.`
+  }</p></div>`;
+};
+
+const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`<table class="events">
+<caption class="unseen">Events, newest first</caption>
+<thead><tr><th scope="col">Time (UTC)</th><th scope="col">Organization</th><th scope="col">Actor</th><th scope="col">Action</th><th scope="col">Resource</th><th scope="col">Result</th></tr></thead>
+<tbody>${events.map((event) => rowOf(view, event))}</tbody>
+</table>`;
+
+const rowOf = ({ reading: { search }, nowMs }: EventsView, event: FoundEvent): Html => {
+  const actor = actorOf(event);
+  const resource = resourceOf(event);
+  const organization = event.organizationName ?? event.organizationId;
+  return html`<tr>
+<th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
+<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: event.organizationId }, organization)}</td>
+<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
+<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
+<td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
+<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}</td>
+</tr>`;
+};
+
+const none = html`<span class="muted" title="the entry does not say">–</span>`;
+
+const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
+
+const reachedOf = ({ reached, events }: SearchPage): Html | null => {
+  if (reached === undefined) return null;
+  const where = reached.direction === 'older' ? 'back' : 'forward';
+  return html`<p class="reached" role="status">This search has no index to help it. ${
+    events.length === 0 ? 'Nothing was found' : 'All that was found is shown'
+  }, searched ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>; go on from there below.</p>`;
+};
+
+const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {
+  const link = (cursor: string): string => {
+    const parameters = printSearch(reading.search);
+    if (limit !== 50) parameters.set('limit', String(limit));
+    parameters.set('cursor', cursor);
+    return `/events?${parameters.toString()}`;
+  };
+  const { length } = page.events;
+  const older = page.reached?.direction === 'older' ? 'Go on searching' : 'Older';
+  const newer = page.reached?.direction === 'newer' ? 'Go on searching' : 'Newer';
+  return html`<nav class="row between result-pager" aria-label="Pages of the result">
+${previous === null ? html`<span></span>` : html`<a class="button" rel="prev" href="${link(previous)}">← ${newer}</a>`}
+<span class="muted">${length} ${length === 1 ? 'event' : 'events'} on this page</span>
+${next === null ? html`<span class="muted">${previous === null ? 'all there are' : 'the oldest ones'}</span>` : html`<a class="button" rel="next" href="${link(next)}">${older} →</a>`}
+</nav>`;
+};

@@ -1,0 +1,24 @@
+import type { Pool, PoolClient } from 'pg';
+import { inTransaction, sqlState } from './pool.ts';
+
+/**
+ * Runs statements that can change nothing, each with a time limit, and with times as text in UTC. Compiling a statement costs more than
+ * it saves where only a page of rows is wanted: off.
+ */
+export const readOnly = async <T>(
+  pool: Pool,
+  timeoutMs: number,
+  run: (client: PoolClient) => Promise<T>,
+): Promise<T> => {
+  if (!Number.isSafeInteger(timeoutMs)) throw new Error('a time limit that is no whole number');
+  return await inTransaction(pool, async (client) => {
+    await client.query(
+      `set transaction read only; set local statement_timeout = ${timeoutMs}; set local timezone = 'UTC';` +
+        " set local datestyle = 'ISO'; set local jit = off",
+    );
+    return await run(client);
+  });
+};
+
+/** True where the server ended a statement because its time was over. */
+export const isTimeout = (error: unknown): boolean => sqlState(error) === '57014';
