@@ -149,7 +149,9 @@ create table sources (
   last_success_at timestamp with time zone,
   last_event_at timestamp with time zone,
   last_failure text,
-  last_error text
+  last_error text,
+  event_rate double precision,
+  recent_event_rate double precision
 );
 
 create table walks (
@@ -975,5 +977,7 @@ comment on table sources is 'One row per log that is pulled; also the lease that
 comment on column sources.filter_hash is 'Names the filter set in force; coverage read under another one does not count.';
 comment on column sources.wanted_since is 'The horizon at the last planning: nothing older is wanted.';
 comment on column sources.commit_seq is 'Counts page commits; a statement that expects another value writes nothing.';
+comment on column sources.event_rate is 'Events per hour over the last days, as the live lane saw them; null before its first page. How often the source is asked depends on it.';
+comment on column sources.recent_event_rate is 'Events per hour over about the last hour that was read.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';

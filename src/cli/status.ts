@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { pausesOf, sourceHealth } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
@@ -37,8 +37,8 @@ export const statusVerb = (context: VerbContext): Command =>
       try {
         await requireCurrentSchema(database.pool);
         const status = await readStatus(database.pool, config.organizationIds);
-        const everyMs = askedEveryMs(config, status.sources.length);
-        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) }));
+        const pauses = pausesOf(config, status.sources.length);
+        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) }));
         const configured = config.sinks.map(({ name }) => name);
         const sinks = await readSinkStatus(database.pool, configured.length > 0 ? configured : undefined);
         if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources, sinks }, null, 2)}\n`);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { askedEveryMs, discoveryTooOldSeconds, sourceHealth } from '../domain/health.ts';
+import { discoveryTooOldSeconds, pausesOf, sourceHealth } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
@@ -199,8 +199,8 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
 };
 
 const withStates = (status: ShownStatus, options: HttpOptions) => {
-  const everyMs = askedEveryMs(options, status.sources.length);
-  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
+  const pauses = pausesOf(options, status.sources.length);
+  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })) };
 };
 
 /** Seconds; the alert OrgtrailSinkBehind has the same. */
