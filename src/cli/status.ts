@@ -18,7 +18,8 @@ Reads the database alone, so it works beside a running daemon and from anywhere.
 
 UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
 
-States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
+States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread;
+with many organizations silent ones are asked seldom on purpose, and that is not behind),
 failing (the last attempt failed), refused (Cloudflare answers 403).
 
 Examples:

@@ -69,12 +69,14 @@ export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Floa
   const { mean, hoursOfMean } = likeness(rates);
   const hours = (2 * MEMORY_MS) / HOUR_MS;
   const recentHours = (2 * RECENT_MEMORY_MS) / HOUR_MS;
-  return Float64Array.from(rates, (rate) => {
-    if (rate === undefined) return mean;
+  const expected = new Float64Array(rates.length).fill(mean);
+  rates.forEach((rate, n) => {
+    if (rate === undefined) return;
     const perHour = Math.max(LEAST_PER_HOUR, blend(rate.perHour, hours, mean, hoursOfMean));
     const chance = STANDARD_DEVIATIONS * Math.sqrt(perHour / recentHours);
-    return perHour + Math.max(0, rate.recentPerHour - perHour - chance);
+    expected[n] = perHour + Math.max(0, rate.recentPerHour - perHour - chance);
   });
+  return expected;
 };
 
 const blend = (a: number, aWeight: number, b: number, bWeight: number): number =>

@@ -19,7 +19,7 @@ export interface SourceFacts {
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
-/** Turns that a source may miss before it is behind, and longest pauses where those are more than a tick. */
+/** So many ticks may pass before a source is behind, and so many of the longest pauses where those are longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
 const SHORTEST_BEHIND_SECONDS = 60;

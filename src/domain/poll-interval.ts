@@ -55,10 +55,12 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   const { equalMs, tickMs } = budget;
   if (equalMs <= tickMs) return new Float64Array(sources.length).fill(equalMs);
   const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
-  const silentBelow = silenceOf(expected);
   const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
+  // Of many that are equally silent, some must be able to be the more silent ones.
+  const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
+  const silentBelow = silenceOf(ranked);
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / Math.sqrt(perHour));
-  const longest = expected.map(
+  const longest = ranked.map(
     (perHour, n) => equalMs * (perHour < silentBelow ? PLANNED_LONGEST_TURNS * (spread[n] ?? 1) : 1),
   );
   return scaled(wanted, longest, Math.max(tickMs, SHORTEST_MS), sources.length / equalMs);
@@ -74,17 +76,20 @@ export const duePolls = <T extends PolledSource>(sources: readonly T[], budget: 
     const intervalMs = intervals[n] ?? 0;
     const dueAfterMs = intervalMs - roundingMs;
     if (!source.walking && source.unreadMs < dueAfterMs) return;
-    const overdue = source.walking ? Number.POSITIVE_INFINITY : source.unreadMs / Math.max(1, intervalMs);
+    const overdue = source.walking
+      ? Number.POSITIVE_INFINITY
+      : Math.min(Number.MAX_VALUE, source.unreadMs / Math.max(1, intervalMs));
     due.push({ source, dueAfterMs, overdue });
   });
-  // Not by difference: two that were never read are infinitely overdue.
-  return due.sort((a, b) => (a.overdue === b.overdue ? 0 : a.overdue < b.overdue ? 1 : -1));
+  return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
 };
 
 /** Below this rate sources are silent: together they have so few of all events that these may wait. */
 const silenceOf = (expected: Float64Array): number => {
-  const ascending = Float64Array.from(expected).sort();
-  let left = (LATE_SHARE / (1 - 1 / LONGEST_TURNS)) * ascending.reduce((sum, perHour) => sum + perHour, 0);
+  const ascending = expected.slice().sort();
+  let whole = 0;
+  for (const perHour of ascending) whole += perHour;
+  let left = (LATE_SHARE / (1 - 1 / LONGEST_TURNS)) * whole;
   for (const perHour of ascending) {
     left -= perHour;
     if (left < 0) return perHour;
