@@ -53,7 +53,7 @@ export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): 
  */
 export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudget): Float64Array => {
   const { equalMs, tickMs } = budget;
-  if (equalMs <= tickMs) return new Float64Array(sources.length).fill(equalMs);
+  if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
   const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
   const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
   // Of many that are equally silent, some must be able to be the more silent ones.
