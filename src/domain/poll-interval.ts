@@ -71,17 +71,26 @@ export const duePolls = <T extends PolledSource>(sources: readonly T[], budget: 
   const intervals = pollIntervals(sources, budget);
   // To the nearest tick: on average a pause is as long as it should be.
   const roundingMs = budget.equalMs <= budget.tickMs ? 0 : budget.tickMs / 2;
+  const boundMs = longestPauseMs(budget);
   const due: (DuePoll<T> & { readonly overdue: number })[] = [];
   sources.forEach((source, n) => {
     const intervalMs = intervals[n] ?? 0;
     const dueAfterMs = intervalMs - roundingMs;
     if (!source.walking && source.unreadMs < dueAfterMs) return;
-    const overdue = source.walking
-      ? Number.POSITIVE_INFINITY
-      : Math.min(Number.MAX_VALUE, source.unreadMs / Math.max(1, intervalMs));
+    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(source.unreadMs, intervalMs, boundMs);
     due.push({ source, dueAfterMs, overdue });
   });
   return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
+};
+
+/**
+ * How overdue a source is by its own pause: 1 when due, 2 after twice its pause. One that nears the bound gets there at the bound, so that
+ * it is kept when more is due than can be asked; and no further by that, since after an outage all are beyond it.
+ */
+const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
+  const byPause = unreadMs / Math.max(1, intervalMs);
+  const byBound = Math.min(2, 1 + (unreadMs - intervalMs) / Math.max(1, boundMs - intervalMs));
+  return Math.min(Number.MAX_VALUE, Math.max(byPause, byBound));
 };
 
 /** Below this rate sources are silent: together they have so few of all events that these may wait. */

@@ -160,6 +160,25 @@ describe('what is due', () => {
     expect(ids).toEqual(['walking', 'new', 'busy, long over', 'silent, a little over']);
   });
 
+  test('at the bound a silent source is as urgent as any after twice its pause, and no more so after an outage', () => {
+    const silent = Array.from({ length: 300 }, (_, n) => source(0.0001, { id: `s${n}` }));
+    const busy = source(100, { id: 'busy' });
+    const intervals = pollIntervals([...silent, busy], budget);
+    const n = intervals.indexOf(Math.max(...intervals));
+    const silentId = `s${n}`;
+    const order = (silentUnreadMs: number, busyUnreadMs: number) => {
+      const all = [
+        ...silent.with(n, source(0.0001, { id: silentId, unreadMs: silentUnreadMs })),
+        { ...busy, unreadMs: busyUnreadMs },
+      ];
+      return duePolls(all, budget).map((each) => each.source.id);
+    };
+    const busyMs = intervals.at(-1) ?? 0;
+    expect(order(2 * EQUAL_MS - 1_000, 1.5 * busyMs)).toEqual([silentId, 'busy']);
+    expect(order(2 * EQUAL_MS, 2.1 * busyMs)).toEqual(['busy', silentId]);
+    expect(order(3 * EQUAL_MS, 2.1 * busyMs)).toEqual(['busy', silentId]);
+  });
+
   test('is limited to the share of the budget until the next tick', () => {
     expect(pollsPerTick(5_000, budget)).toBe(64);
     expect(pollsPerTick(5_000, { equalMs: EQUAL_MS, tickMs: 60_000 })).toBe(127);
