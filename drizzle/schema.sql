@@ -184,7 +184,9 @@ create table sources (
   last_success_at timestamp with time zone,
   last_event_at timestamp with time zone,
   last_failure text,
-  last_error text
+  last_error text,
+  event_rate double precision,
+  recent_event_rate double precision
 );
 
 create table walks (
@@ -1563,6 +1565,8 @@ comment on column sources.last_success_at is 'When it last succeeded.';
 comment on column sources.last_event_at is 'The latest time of an entry that was read.';
 comment on column sources.last_failure is 'The kind of the last failure; null since the last success.';
 comment on column sources.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sources.event_rate is 'Events per hour over the last days, as the live lane saw them; null before its first page. How often the source is asked depends on it.';
+comment on column sources.recent_event_rate is 'Events per hour over about the last hour that was read.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
 comment on column sync_status.source_kind is 'organization: the audit log of one.';
 comment on column sync_status.source_id is 'Within the kind: the organization''s id.';

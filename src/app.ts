@@ -177,6 +177,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       organizationIds,
       concurrency: config.concurrency,
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
+      tickMs: config.tickMs,
       random: Math.random,
     },
     metricsSource: {

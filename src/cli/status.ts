@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { pausesOf, sourceHealth } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
@@ -18,7 +18,8 @@ Reads the database alone, so it works beside a running daemon and from anywhere.
 
 UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
 
-States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread),
+States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread;
+with many organizations silent ones are asked seldom on purpose, and that is not behind),
 failing (the last attempt failed), refused (Cloudflare answers 403).
 
 Examples:
@@ -37,8 +38,8 @@ export const statusVerb = (context: VerbContext): Command =>
       try {
         await requireCurrentSchema(database.pool);
         const status = await readStatus(database.pool, config.organizationIds);
-        const everyMs = askedEveryMs(config, status.sources.length);
-        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) }));
+        const pauses = pausesOf(config, status.sources.length);
+        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) }));
         const configured = config.sinks.map(({ name }) => name);
         const sinks = await readSinkStatus(database.pool, configured.length > 0 ? configured : undefined);
         if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources, sinks }, null, 2)}\n`);

@@ -1,4 +1,5 @@
 import { laneIntervals } from './lane-intervals.ts';
+import { longestPauseMs } from './poll-interval.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'failing', 'refused'] as const;
@@ -18,26 +19,36 @@ export interface SourceFacts {
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
-/** Turns that a source may miss before it is behind. */
-const TURNS_UNTIL_BEHIND = 4;
+/** So many ticks may pass before a source is behind, and so many of the longest pauses where those are longer. */
+const TICKS_UNTIL_BEHIND = 4;
+const PAUSES_UNTIL_BEHIND = 2;
 const SHORTEST_BEHIND_SECONDS = 60;
 
-/** The lag from which on a source is behind, where each is asked every `everyMs`. */
-export const behindAfterSeconds = (everyMs: number): number =>
-  Math.max(SHORTEST_BEHIND_SECONDS, (TURNS_UNTIL_BEHIND * everyMs) / 1_000);
+/** How long a source goes unasked on purpose. Milliseconds. */
+export interface Pauses {
+  readonly tickMs: number;
+  /** Of the most silent source. */
+  readonly longestMs: number;
+}
 
-/** How often each of so many sources is asked: at every tick, or as often as the budget allows. */
-export const askedEveryMs = (settings: { tickMs: number; apiBudget: number }, sources: number): number =>
-  Math.max(settings.tickMs, laneIntervals(sources, settings.apiBudget).liveMs);
+/** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
+export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
+  Math.max(SHORTEST_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
+
+/** The pauses of so many sources: a tick, or what the budget allows. */
+export const pausesOf = (settings: { tickMs: number; apiBudget: number }, sources: number): Pauses => {
+  const { tickMs, apiBudget } = settings;
+  return { tickMs, longestMs: longestPauseMs({ tickMs, equalMs: laneIntervals(sources, apiBudget).liveMs }) };
+};
 
 /**
  * Refused before failing before behind: the state names what has to be mended first. Behind means that the live tail
  * lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
  */
-export const sourceHealth = (facts: SourceFacts, everyMs: number): SourceHealth => {
+export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
   if (facts.failures > 0) return 'failing';
-  if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(everyMs)) return 'behind';
+  if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(pauses)) return 'behind';
   const { sinceLastEventSeconds } = facts;
   return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
 };

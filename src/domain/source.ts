@@ -1,4 +1,5 @@
 import type { Coverage } from './coverage.ts';
+import type { EventRate } from './event-rate.ts';
 import type { CoveredEntries } from './late-entries.ts';
 import type { Page } from './page.ts';
 import type { SourceProgress } from './planner.ts';
@@ -19,6 +20,8 @@ export interface SourceState extends SourceKey, SourceProgress {
   readonly restMs: number;
   /** True while another process holds the lease. */
   readonly heldElsewhere: boolean;
+  /** Undefined where its live tail has never been read. */
+  readonly eventRate: EventRate | undefined;
 }
 
 /** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
@@ -41,6 +44,8 @@ export interface PageCommit {
   readonly walk: Walk | undefined;
   /** What each pass may claim now (index 0 is the first reading). */
   readonly claims: readonly Coverage[];
+  /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
+  readonly eventRate: EventRate | undefined;
 }
 
 /** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */

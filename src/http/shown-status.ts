@@ -1,4 +1,4 @@
-import { askedEveryMs, sourceHealth } from '../domain/health.ts';
+import { pausesOf, sourceHealth } from '../domain/health.ts';
 
 /** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
 export interface ShownSource {
@@ -48,8 +48,8 @@ export interface ShownSink {
 
 /** The status with the state of each source. */
 export const withStates = (status: ShownStatus, options: { readonly tickMs: number; readonly apiBudget: number }) => {
-  const everyMs = askedEveryMs(options, status.sources.length);
-  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, everyMs) })) };
+  const pauses = pausesOf(options, status.sources.length);
+  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })) };
 };
 
 /** Seconds; the alert OrgtrailSinkBehind has the same. */

@@ -97,6 +97,7 @@ const run = async (
       claimed.map(({ ranges }) => toMultirange(ranges)),
       ...dedupeBounds(commit.page),
     ],
+    ...[commit.eventRate?.perHour ?? null, commit.eventRate?.recentPerHour ?? null],
   ];
   if (walk !== undefined) {
     parameters.push(

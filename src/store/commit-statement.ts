@@ -44,8 +44,8 @@ const columnValues = Object.values(columns)
 const walkGoesOn = `
   insert into walks as w (source_kind, source_id, lane, filter_hash, since, before, started_at, cursor, seq, pages,
     empty_pages, entries, last_time, in_order, page_limit, stalls, stalled_entries, lookback_ms)
-  select kind, id, $8, $9, to_timestamp($16::float8 / 1000), to_timestamp($17::float8 / 1000),
-    to_timestamp($18::float8 / 1000), $19, commit_seq, $20, $21, $22, to_timestamp($23::float8 / 1000), $24, $25, $26, $27, $28
+  select kind, id, $8, $9, to_timestamp($18::float8 / 1000), to_timestamp($19::float8 / 1000),
+    to_timestamp($20::float8 / 1000), $21, commit_seq, $22, $23, $24, to_timestamp($25::float8 / 1000), $26, $27, $28, $29, $30
   from fence
   on conflict (source_kind, source_id, lane) do update set filter_hash = excluded.filter_hash, since = excluded.since,
     before = excluded.before, started_at = excluded.started_at, cursor = excluded.cursor, seq = excluded.seq,
@@ -80,8 +80,8 @@ export const contentDiffers = (a: string, b: string): string => `
 /**
  * Fence, entries, positions, walk and coverage in one statement. $1 kind, $2 source id, $3 organization, $4 page,
  * $5 epoch, $6 owner, $7 expected commit_seq, $8 lane, $9 filter hash, $10 lease ms, $11 latest time seen, $12 pass
- * numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for, $16-$28 the walk (where it
- * goes on).
+ * numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for, $16 and $17 the event rate (null: as it
+ * was), $18-$30 the walk (where it goes on).
  *
  * - The dedupe asks by nested loop, once per entry: a hash join would read the whole index of the source. Its bounds keep
  *   it to a few partitions.
@@ -96,7 +96,8 @@ with fence as materialized (
     last_error = null, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
     lease_until = clock_timestamp() + make_interval(secs => $10::float8 / 1000),
     last_event_at = greatest(last_event_at,
-      case when $11::float8 is not null then least(to_timestamp($11::float8 / 1000), clock_timestamp()) end)
+      case when $11::float8 is not null then least(to_timestamp($11::float8 / 1000), clock_timestamp()) end),
+    event_rate = coalesce($16::float8, event_rate), recent_event_rate = coalesce($17::float8, recent_event_rate)
   where kind = $1 and id = $2 and lease_epoch = $5 and lease_owner = $6 and commit_seq = $7
   returning kind, id, commit_seq),
 walk as (${walkChange}),

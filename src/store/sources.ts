@@ -11,6 +11,8 @@ interface StateRow {
   readonly refused: boolean;
   readonly rest_ms: number;
   readonly held_elsewhere: boolean;
+  readonly event_rate: number | null;
+  readonly recent_event_rate: number | null;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly (readonly [number, number])[] | null])[];
   readonly walks: readonly WalkRow[];
 }
@@ -38,6 +40,7 @@ const ms = (expression: string): string => `(extract(epoch from ${expression}) *
 /** Coverage and open walks count only for the filter set in force. */
 const state = `
   s.kind, s.id, s.organization_id, s.failures, o.state = 'refused' as refused,
+  s.event_rate, s.recent_event_rate,
   greatest(0, extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000)::float8 as rest_ms,
   coalesce((select json_agg(json_build_array(c.pass, (
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
@@ -178,6 +181,10 @@ const toSource = (row: StateRow): SourceState => {
     refused: row.refused,
     restMs: row.rest_ms,
     heldElsewhere: row.held_elsewhere,
+    eventRate:
+      row.event_rate === null || row.recent_event_rate === null
+        ? undefined
+        : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
     openWalks: row.walks.map(toWalk),
   };

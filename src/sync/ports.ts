@@ -130,6 +130,8 @@ export interface SyncContext {
   readonly concurrency: number;
   /** How often each of so many sources may be asked, so that no lane starves. */
   readonly intervals: (sources: number) => LaneIntervals;
+  /** Between two plans, in milliseconds: no source is asked more often. */
+  readonly tickMs: number;
   /** In [0, 1), for spreading retries. */
   readonly random: () => number;
 }

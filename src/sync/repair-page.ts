@@ -51,7 +51,7 @@ const commitUnderLease = async (
   const { lease } = claimed;
   try {
     const walk = claimed.source.openWalks.find((open) => open.lane === 'settle');
-    return await store.commit({ lease, page, filterHash, lane: 'settle', walk, claims: [] });
+    return await store.commit({ lease, page, filterHash, lane: 'settle', walk, claims: [], eventRate: undefined });
   } finally {
     // It runs out by itself; the fault itself shows at the next statement.
     await store.release(lease).catch(() => {});

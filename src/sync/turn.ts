@@ -1,5 +1,6 @@
 import { sourceBackoffMs } from '../domain/backoff.ts';
 import { addRange, type Coverage } from '../domain/coverage.ts';
+import { type EventRate, observationOf, observed } from '../domain/event-rate.ts';
 import { sortLateEntries } from '../domain/late-entries.ts';
 import { emptyPage, type Page } from '../domain/page.ts';
 import { planLanes, type SourceProgress } from '../domain/planner.ts';
@@ -61,6 +62,7 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
     lease: claimed.lease,
     kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
     progress: claimed.source,
+    eventRate: claimed.source.eventRate,
     pages: 0,
   };
   try {
@@ -94,6 +96,7 @@ interface Turn {
   lease: Lease;
   readonly kept: KeptLease;
   progress: SourceProgress;
+  eventRate: EventRate | undefined;
   pages: number;
 }
 
@@ -180,6 +183,8 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
     return pass === 0 ? claimUntil(step.claim, newestMs) : claimForPass(walk, step.claim, delayMs);
   });
   const goesOn = step.kind === 'next' || step.kind === 'again' ? step.walk : undefined;
+  const seen = walk.lane === 'live' ? observationOf(walk, step, page.timesMs) : undefined;
+  const eventRate = seen && observed(turn.eventRate, seen);
   const sentAtMs = context.time.nowMs();
   const result = await context.store.commit({
     lease: turn.lease,
@@ -188,6 +193,7 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
     lane: walk.lane,
     walk: goesOn,
     claims,
+    eventRate,
   });
   const { observer } = context;
   if (result.kind === 'fenced') {
@@ -195,6 +201,7 @@ const commitStep = async (turn: Turn, walk: Walk, page: Page, step: WalkStep): P
     return false;
   }
   turn.lease = result.lease;
+  turn.eventRate = eventRate ?? turn.eventRate;
   turn.kept.renewed(sentAtMs);
   // What brings nothing new is no success: a walk that stalls again and again rests longer each time.
   const failures = result.stored > 0 || step.claim !== undefined ? 0 : turn.progress.failures;

@@ -1,4 +1,5 @@
 import { addRange, type Coverage } from '../../src/domain/coverage.ts';
+import type { EventRate } from '../../src/domain/event-rate.ts';
 import type {
   CommitResult,
   Lease,
@@ -22,6 +23,7 @@ interface SourceRow {
   lastSuccessAtMs: number | undefined;
   readonly walks: Map<Lane, Walk>;
   coverage: Coverage[];
+  eventRate: EventRate | undefined;
   readonly positions: Map<string, number>;
 }
 
@@ -127,6 +129,7 @@ export class SimulatedDatabase {
     if (walk === undefined) row.walks.delete(lane);
     else row.walks.set(lane, walk);
     row.coverage = mergeClaims(row.coverage, commit.claims);
+    row.eventRate = commit.eventRate ?? row.eventRate;
     const stored = this.#store(row, page.entriesText);
     return {
       kind: 'committed',
@@ -167,6 +170,7 @@ export class SimulatedDatabase {
       refused: this.organizations.stateOf(row.id) === 'refused',
       restMs: Math.max(0, (row.nextAttemptAtMs ?? 0) - this.nowMs()),
       heldElsewhere,
+      eventRate: row.eventRate,
       coverage: [...row.coverage],
       openWalks: [...row.walks.values()],
     };
@@ -185,6 +189,7 @@ const newRow = (id: string): SourceRow => ({
   lastSuccessAtMs: undefined,
   walks: new Map(),
   coverage: [],
+  eventRate: undefined,
   positions: new Map(),
 });
 

@@ -158,6 +158,7 @@ export class SimulatedProcess implements Actor {
       organizationIds: simulation.organizationIds,
       concurrency: world.concurrency,
       intervals: () => world.intervals,
+      tickMs: world.tickMs,
       random: scheduler.dice.next,
       ...more,
     };

@@ -103,7 +103,7 @@ export const drawWorld = (dice: Dice): World => {
     onceRuns: dice.chance(0.2) ? 1 : 0,
     tickMs: dice.pick([15_000, 30_000, 30_000]),
     leaseMs: dice.pick([5_000, 10_000, 30_000, 30_000]),
-    intervals: { liveMs: dice.pick([0, 0, 12_000]), settleMs: dice.pick([0, 0, 40_000]) },
+    intervals: { liveMs: dice.pick([0, 12_000, 45_000]), settleMs: dice.pick([0, 0, 40_000]) },
     concurrency: dice.pick([1, 2, 4]),
     allowList: dice.chance(0.05),
     readsText: dice.chance(0.06),

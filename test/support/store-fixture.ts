@@ -69,6 +69,7 @@ export const commitOf = (lease: Lease, page: Page, more: Partial<PageCommit> = {
   lane: 'live',
   walk: undefined,
   claims: [],
+  eventRate: undefined,
   ...more,
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   behindAfterSeconds,
   discoveryTooOldSeconds,
+  pausesOf,
   type SourceFacts,
   type SourceHealth,
   sourceHealth,
@@ -9,6 +10,7 @@ import {
 } from '../../src/domain/health.ts';
 
 const TICK_MS = 30_000;
+const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
 const healthy: SourceFacts = { refused: false, failures: 0, lagSeconds: 30, gapSeconds: 30, sinceLastEventSeconds: 60 };
 
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
@@ -33,7 +35,7 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
 
 describe('sourceHealth', () => {
   it.each(table)('%s', (_, facts, expected) => {
-    expect(sourceHealth({ ...healthy, ...facts }, TICK_MS)).toBe(expected);
+    expect(sourceHealth({ ...healthy, ...facts }, TICKS)).toBe(expected);
   });
 
   it('can be every state there is', () => {
@@ -41,11 +43,26 @@ describe('sourceHealth', () => {
   });
 
   it('gives a source a minute, however short the tick', () => {
-    expect(behindAfterSeconds(1_000)).toBe(60);
-    expect(behindAfterSeconds(15_000)).toBe(60);
-    expect(behindAfterSeconds(TICK_MS)).toBe(120);
-    expect(behindAfterSeconds(3_600_000)).toBe(14_400);
-    expect(sourceHealth({ ...healthy, lagSeconds: 121 }, 3_600_000)).toBe('fresh');
+    expect(
+      [1_000, 15_000, TICK_MS, 3_600_000].map((tickMs) => behindAfterSeconds({ tickMs, longestMs: tickMs })),
+    ).toEqual([60, 60, 120, 14_400]);
+  });
+});
+
+describe('where the budget does not let all be asked at every tick', () => {
+  const settings = { tickMs: TICK_MS, apiBudget: 900 };
+
+  it('the longest pause follows from the number of sources and the budget', () => {
+    expect(pausesOf(settings, 10)).toEqual(TICKS);
+    expect(pausesOf(settings, 5_000)).toEqual({ tickMs: TICK_MS, longestMs: 2 * 2_380_952 });
+    expect(pausesOf({ ...settings, apiBudget: 9_000 }, 5_000).longestMs).toBe(2 * 238_095);
+  });
+
+  it('a source that pauses on purpose is not behind, and one that missed its turn twice is', () => {
+    const pauses = pausesOf(settings, 5_000);
+    const seconds = pauses.longestMs / 1_000;
+    expect(sourceHealth({ ...healthy, lagSeconds: seconds, gapSeconds: seconds }, pauses)).toBe('fresh');
+    expect(sourceHealth({ ...healthy, lagSeconds: 2 * seconds + 1 }, pauses)).toBe('behind');
   });
 });
 

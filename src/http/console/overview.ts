@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { askedEveryMs, behindAfterSeconds } from '../../domain/health.ts';
+import { behindAfterSeconds, pausesOf } from '../../domain/health.ts';
 import { type ShownSink, type ShownStatus, type StatusWithStates, withStates } from '../shown-status.ts';
 import type { Tail } from './coverage-timeline.ts';
 import { hoursChart } from './hours-chart.ts';
@@ -26,7 +26,7 @@ export interface OverviewOptions {
 
 /** Up to here, what has not been read is only what the next turns read. */
 export const ordinaryTail = (options: OverviewOptions, sources: number): Tail => ({
-  ordinaryMs: behindAfterSeconds(askedEveryMs(options, sources)) * 1_000,
+  ordinaryMs: behindAfterSeconds(pausesOf(options, sources)) * 1_000,
 });
 
 /** The overview at `/`. */

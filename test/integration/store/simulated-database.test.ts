@@ -90,7 +90,8 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     const walk = dice.chance(0.5)
       ? anyWalk(`c${from}`, { lane, stalls: dice.between(0, 2), inOrder: dice.chance(0.5) })
       : undefined;
-    const page = commitOf(of, pageOf(texts), { lane, walk, claims });
+    const eventRate = dice.chance(0.4) ? { perHour: dice.next(), recentPerHour: dice.next() } : undefined;
+    const page = commitOf(of, pageOf(texts), { lane, walk, claims, eventRate });
     const forMs = leaseMs();
     const real = await commitPage(pool, page, forMs);
     if (real.kind === 'committed') leases.push(real.lease);

@@ -1,0 +1,132 @@
+import { type EventRate, expectedPerHour } from './event-rate.ts';
+
+/** What decides when the live tail of a source is asked for. */
+export interface PolledSource {
+  /** Undefined where it has never been asked. */
+  readonly eventRate: EventRate | undefined;
+  /** How much of its live tail is unread; infinite where it was never read. */
+  readonly unreadMs: number;
+  /** A walk of its live tail is open: it goes on. */
+  readonly walking: boolean;
+  /** Spreads sources that are alike. */
+  readonly id: string;
+}
+
+export interface PollBudget {
+  /** How often the live share of the budget lets each source be asked, if all are asked equally often (lane-intervals.ts). */
+  readonly equalMs: number;
+  /** Between two ticks: nothing is asked more often. */
+  readonly tickMs: number;
+}
+
+export interface DuePoll<T> {
+  readonly source: T;
+  /** What must be unread for it to be due: the planner's `liveMs`. */
+  readonly dueAfterMs: number;
+}
+
+/** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
+const LONGEST_TURNS = 2;
+const PLANNED_LONGEST_TURNS = 1.9;
+/** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
+ * all events, wakers included, which nobody expects, are no later than then. */
+const LATE_SHARE = 0.001;
+/** Pauses are shorter by up to so much, by the source's id. */
+const JITTER = 0.02;
+const SHORTEST_MS = 1_000;
+/** Halvings in the search for the scale: to a thousandth. */
+const HALVINGS = 16;
+
+/** No source is left unasked for longer, give or take a tick. Milliseconds. */
+export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
+  equalMs <= tickMs ? Math.max(equalMs, tickMs) : LONGEST_TURNS * equalMs;
+
+/** So many live tails may be asked for between two ticks. */
+export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
+  equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
+
+/**
+ * How long to pause between two asks of each source, in milliseconds. Where the budget lets all be asked at every tick,
+ * they are. Else by what asking is worth: the mean delay of events is least if pauses go as 1/√rate. None is longer than asking
+ * in turn would make it, but for the most silent sources, in which hardly any event is expected. All together take no more
+ * than the budget, wherever that lets all be asked in turn. Pure.
+ */
+export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudget): Float64Array => {
+  const { equalMs, tickMs } = budget;
+  if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
+  const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
+  const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
+  // Of many that are equally silent, some must be able to be the more silent ones.
+  const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
+  const silentBelow = silenceOf(ranked);
+  const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / Math.sqrt(perHour));
+  const longest = ranked.map(
+    (perHour, n) => equalMs * (perHour < silentBelow ? PLANNED_LONGEST_TURNS * (spread[n] ?? 1) : 1),
+  );
+  return scaled(wanted, longest, Math.max(tickMs, SHORTEST_MS), sources.length / equalMs);
+};
+
+/** The live tails that are due, the most overdue by their own pause first. Pure; used by plan-jobs. */
+export const duePolls = <T extends PolledSource>(sources: readonly T[], budget: PollBudget): readonly DuePoll<T>[] => {
+  const intervals = pollIntervals(sources, budget);
+  // To the nearest tick: on average a pause is as long as it should be.
+  const roundingMs = budget.equalMs <= budget.tickMs ? 0 : budget.tickMs / 2;
+  const boundMs = longestPauseMs(budget);
+  const due: (DuePoll<T> & { readonly overdue: number })[] = [];
+  sources.forEach((source, n) => {
+    const intervalMs = intervals[n] ?? 0;
+    const dueAfterMs = intervalMs - roundingMs;
+    if (!source.walking && source.unreadMs < dueAfterMs) return;
+    const overdue = source.walking ? Number.POSITIVE_INFINITY : urgency(source.unreadMs, intervalMs, boundMs);
+    due.push({ source, dueAfterMs, overdue });
+  });
+  return due.sort((a, b) => (a.overdue === b.overdue ? 0 : b.overdue - a.overdue));
+};
+
+/**
+ * How overdue a source is by its own pause: 1 when due, 2 after twice its pause. One that nears the bound gets there at the bound, so that
+ * it is kept when more is due than can be asked; and no further by that, since after an outage all are beyond it.
+ */
+const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number => {
+  const byPause = unreadMs / Math.max(1, intervalMs);
+  const byBound = Math.min(2, 1 + (unreadMs - intervalMs) / Math.max(1, boundMs - intervalMs));
+  return Math.min(Number.MAX_VALUE, Math.max(byPause, byBound));
+};
+
+/** Below this rate sources are silent: together they have so few of all events that these may wait. */
+const silenceOf = (expected: Float64Array): number => {
+  const ascending = expected.slice().sort();
+  let whole = 0;
+  for (const perHour of ascending) whole += perHour;
+  let left = (LATE_SHARE / (1 - 1 / LONGEST_TURNS)) * whole;
+  for (const perHour of ascending) {
+    left -= perHour;
+    if (left < 0) return perHour;
+  }
+  return Number.POSITIVE_INFINITY;
+};
+
+/** The pauses as wanted, times the one number with which all asks together take `asksPerMs`, within their bounds. */
+const scaled = (wanted: Float64Array, longest: Float64Array, shortestMs: number, asksPerMs: number): Float64Array => {
+  const at = (scale: number, n: number): number =>
+    Math.min(longest[n] ?? 0, Math.max(shortestMs, scale * (wanted[n] ?? 0)));
+  let low = Math.log(shortestMs / wanted.reduce((a, b) => Math.max(a, b), 0));
+  let high = Math.log(longest.reduce((a, b) => Math.max(a, b), 0) / wanted.reduce((a, b) => Math.min(a, b)));
+  for (let halving = 0; halving < HALVINGS; halving += 1) {
+    const middle = (low + high) / 2;
+    const scale = Math.exp(middle);
+    let asks = 0;
+    for (let n = 0; n < wanted.length; n += 1) asks += 1 / at(scale, n);
+    if (asks > asksPerMs) low = middle;
+    else high = middle;
+  }
+  const scale = Math.exp(high);
+  return wanted.map((_, n) => at(scale, n));
+};
+
+/** In [0, 1), by the text alone (FNV-1a). */
+const fraction = (text: string): number => {
+  let hash = 0x811c9dc5;
+  for (let n = 0; n < text.length; n += 1) hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193);
+  return (hash >>> 0) / 0x1_0000_0000;
+};

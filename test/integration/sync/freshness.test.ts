@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { planJobs } from '../../../src/sync/plan-jobs.ts';
+import type { SyncContext } from '../../../src/sync/ports.ts';
+import { workOff } from '../../../src/sync/sync-once.ts';
+import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+
+const TICK_MS = 30_000;
+/** What the budget would let each be asked, in turn: every fourth tick. */
+const EQUAL_MS = 4 * TICK_MS;
+const LONGEST_TICKS = 8;
+const ORGANIZATIONS = 24;
+const BUSY = 2;
+
+/** Goes through ticks by Cloudflare's clock, which the test moves; says by tick which organizations were asked. */
+const ticking = (world: SyncWorld) => {
+  const ids = world.simulator.summary().organizations.map(({ id }) => id);
+  const busy = ids.slice(0, BUSY);
+  let ticks = 0;
+  const tick = async (run: SyncRun): Promise<readonly string[]> => {
+    ticks += 1;
+    for (const id of busy) world.simulator.generate(id, 3);
+    world.simulator.setClockOffset(ticks * TICK_MS);
+    const context: SyncContext = { ...run.app.sync, intervals: () => ({ liveMs: EQUAL_MS, settleMs: 1e12 }) };
+    const asked = world.simulator.requestCount;
+    const { jobs } = await planJobs(context, world.simulator.summary().nowMs, false);
+    const options = { signal: new AbortController().signal, stopping: () => false, retries: 0 };
+    expect(await workOff(context, jobs, options)).toEqual({ failed: [], held: [] });
+    return auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
+  };
+  return { ids, busy, tick };
+};
+
+const timesAsked = (rounds: readonly (readonly string[])[], id: string): number =>
+  rounds.flat().filter((each) => each === id).length;
+
+/** In ticks. */
+const longestPause = (rounds: readonly (readonly string[])[], id: string): number => {
+  const at = rounds.flatMap((asked, n) => (asked.includes(id) ? [n] : []));
+  return Math.max(...[...at, rounds.length].map((each, n) => each - (at[n - 1] ?? -1)));
+};
+
+test('busy organizations are asked more often, silent ones within the bound; a restart and another replica know it, too', async () => {
+  await using world = await openWorld({ organizations: ORGANIZATIONS, entries: 24 }, { ORGTRAIL_CONCURRENCY: '4' });
+  const { ids, busy, tick } = ticking(world);
+  const silent = ids.filter((id) => !busy.includes(id));
+  const first = await world.open();
+  await first.cycle();
+  const rounds: (readonly string[])[] = [];
+  for (let n = 0; n < 24; n += 1) rounds.push(await tick(first));
+  await first.close();
+  const settled = rounds.slice(8);
+  for (const id of busy) expect(timesAsked(settled, id), 'in turn it would be 4').toBeGreaterThanOrEqual(10);
+  for (const id of silent) expect(longestPause(rounds, id)).toBeLessThanOrEqual(LONGEST_TICKS + 1);
+  expect(settled.flat().length, 'requests').toBeLessThanOrEqual(
+    (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS + 6,
+  );
+
+  // Two replicas that have never asked anybody, in turn.
+  await using second = await world.open();
+  await using third = await world.open();
+  const later: (readonly string[])[] = [];
+  for (let n = 0; n < 6; n += 1) later.push(await tick(n % 2 === 0 ? second : third));
+  for (const id of busy) expect(timesAsked(later, id), 'in turn it would be 1 or 2').toBeGreaterThanOrEqual(3);
+  for (const id of silent) expect(longestPause([...rounds, ...later], id)).toBeLessThanOrEqual(LONGEST_TICKS + 1);
+  expect(await second.app.sync.store.loadSources()).toEqual(await third.app.sync.store.loadSources());
+});
+
+test('a sleeper that wakes is asked often from its first event on', async () => {
+  await using world = await openWorld({ organizations: ORGANIZATIONS, entries: 24 }, { ORGTRAIL_CONCURRENCY: '4' });
+  const { ids, tick } = ticking(world);
+  const [sleeper = ''] = ids.slice(-1);
+  await using run = await world.open();
+  await run.cycle();
+  for (let n = 0; n < 8; n += 1) await tick(run);
+  const rounds: (readonly string[])[] = [];
+  for (let n = 0; n < 16; n += 1) {
+    world.simulator.generate(sleeper, 3);
+    rounds.push(await tick(run));
+  }
+  const woken = rounds.slice(rounds.findIndex((asked) => asked.includes(sleeper)) + 1);
+  expect(woken.length).toBeGreaterThanOrEqual(16 - LONGEST_TICKS - 1);
+  // In turn it would be every fourth tick.
+  expect(timesAsked(woken, sleeper)).toBeGreaterThanOrEqual(woken.length / 2);
+});
