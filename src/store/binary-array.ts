@@ -9,10 +9,25 @@ const HEADER_BYTES = 20;
  * Arrays in PostgreSQL's binary format, as parameters: the driver sends a Buffer as such. Its text format would have every
  * quote and backslash of a page escaped here and read again there, character by character.
  */
-export const textArray = (values: readonly (string | null)[]): Buffer => stringArray(values, TEXT);
-
-/** See `textArray`. Each value is the text of a JSON value. */
-export const jsonArray = (texts: readonly string[]): Buffer => stringArray(texts, JSON_TYPE);
+export const textArray = (values: readonly (string | null)[]): Buffer => {
+  // One string of bytes for all values: a call per value would cost more than the bytes do.
+  const ascii = !beyondAscii.test(values.join(''));
+  const pieces: string[] = [];
+  let hasNull = false;
+  for (const value of values) {
+    if (value === null) {
+      hasNull = true;
+      pieces.push('\xff\xff\xff\xff');
+    } else {
+      const bytes = ascii ? value : Buffer.from(value, 'utf8').toString('latin1');
+      pieces.push(lengthBytes(bytes.length), bytes);
+    }
+  }
+  const text = pieces.join('');
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + text.length);
+  bytes.write(text, writeHeader(bytes, values.length, hasNull, TEXT), 'latin1');
+  return bytes;
+};
 
 /** See `textArray`. */
 export const integerArray = (values: readonly (number | null)[]): Buffer => {
@@ -26,22 +41,19 @@ export const integerArray = (values: readonly (number | null)[]): Buffer => {
   return bytes;
 };
 
-const stringArray = (values: readonly (string | null)[], type: number): Buffer => {
-  // One string of bytes for all values: a call per value would cost more than the bytes do.
-  const pieces: string[] = [];
-  let hasNull = false;
-  for (const value of values) {
-    if (value === null) {
-      hasNull = true;
-      pieces.push('\xff\xff\xff\xff');
-    } else {
-      const bytes = asBytes(value);
-      pieces.push(lengthBytes(bytes.length), bytes);
-    }
+const LENGTH_BYTES = 4;
+
+/** See `textArray`. Each value is the text of a JSON value; long ones, each of which is written by itself. */
+export const jsonArray = (texts: readonly string[]): Buffer => {
+  const size = texts.reduce((sum, text) => sum + Buffer.byteLength(text) + LENGTH_BYTES, HEADER_BYTES);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = writeHeader(bytes, texts.length, false, JSON_TYPE);
+  for (const text of texts) {
+    const length = bytes.write(text, at + LENGTH_BYTES, 'utf8');
+    bytes.writeInt32BE(length, at);
+    at += LENGTH_BYTES + length;
   }
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  writeHeader(header, values.length, hasNull, type);
-  return Buffer.concat([header, Buffer.from(pieces.join(''), 'latin1')]);
+  return bytes;
 };
 
 /** Dimensions, whether there are nulls, the type; then the length and the lower bound of the one dimension. */
@@ -54,10 +66,6 @@ const writeHeader = (bytes: Buffer, length: number, hasNull: boolean, type: numb
 };
 
 const beyondAscii = /[^\0-\x7f]/;
-
-/** The UTF-8 of a text, a character for each byte. */
-const asBytes = (text: string): string =>
-  beyondAscii.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
 
 const fourBytes = (length: number): string =>
   String.fromCharCode((length >>> 24) & 255, (length >>> 16) & 255, (length >>> 8) & 255, length & 255);

@@ -95,13 +95,19 @@ const walkGoesOn = (first: number): string => {
 const walkEnds =
   'delete from walks w using fence where w.source_kind = fence.kind and w.source_id = fence.id and w.lane = $8';
 
+const storedBetween = (form: CommitForm, times: string): string => `
+    select id, position, raw, defects from audit_events
+    where source_kind = $1 and source_id = $2 and ${times}
+      and id = any(${form === 'rows' ? pageParameters.rows[0]?.parameter : 'array(select id from page where first)'})`;
+
 /**
  * Fence, entries, positions, walk and coverage in one statement. $1 kind, $2 source id, $3 organization, $4 page (of `rows`:
  * the exact texts), $5 epoch, $6 owner, $7 expected commit_seq, $8 lane, $9 filter hash, $10 lease ms, $11 latest time seen,
  * $12 pass numbers, $13 their ranges, $14 and $15 the times between which known entries are looked for; from $16 the columns of
  * `rows`, and then the walk (where it goes on).
  *
- * - What is known is looked for by the ids of the page, in the unique index: one scan for each partition within the bounds.
+ * - The dedupe asks for all ids of the page at once, in one scan of each partition's unique index: a join would ask once per
+ *   entry, which costs twice as much, or read the whole index of the source. Its bounds keep it to a few partitions.
  * - The feed's head is locked last, after all parsing: sources wait for one another only while rows go in.
  * - "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
  * - A statement that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs,
@@ -124,11 +130,9 @@ claim as (
   on conflict (source_kind, source_id, filter_hash, pass) do update set ranges = c.ranges + excluded.ranges),
 page as materialized (${committedPage[form]}),
 known as materialized (
-  select distinct on (e.id) e.id, e.position, e.raw, e.defects from audit_events e
-  where e.source_kind = $1 and e.source_id = $2
-    and e.id = any(${form === 'rows' ? pageParameters.rows[0]?.parameter : 'array(select id from page where first)'})
-    and (e.action_time between $14 and $15 or e.action_time = '-infinity')
-  order by e.id, e.position),
+  select distinct on (id) id, position, raw, defects
+  from (${storedBetween(form, 'action_time between $14 and $15')} union all ${storedBetween(form, "action_time = '-infinity'")}) e
+  order by id, position),
 fresh as materialized (
   select p.*, row_number() over (order by n) as ordinal
   from page p where first and not exists (select from known k where k.id = p.id)),
