@@ -134,7 +134,7 @@ known as materialized (
   from (${storedBetween(form, 'action_time between $14 and $15')} union all ${storedBetween(form, "action_time = '-infinity'")}) e
   order by id, position),
 fresh as materialized (
-  select p.*, row_number() over (order by n) as ordinal
+  select n, row_number() over (order by n) as ordinal, defects is not null as defective
   from page p where first and not exists (select from known k where k.id = p.id)),
 new as materialized (select count(*) as entries from fresh),
 head as (
@@ -144,7 +144,7 @@ stored as (
   insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, ${columnNames.join(', ')},
     raw, defects)
   select $1, $2, $3, id, head.base + ordinal, action_time, ${columnNames.join(', ')}, raw, defects
-  from fresh, head order by ordinal
+  from page join fresh using (n), head
   returning id, position, action_time),
 firsts as materialized (
   select id, position, raw, defects from known
@@ -167,7 +167,7 @@ covered as (
   where pass is not null group by pass)
 select (select count(*) from fence)::integer as fence, (select count(*) from page)::integer as entries,
   (select count(*) from stored)::integer as stored, (select count(*) from changed)::integer as changed,
-  (select count(*) from fresh where defects is not null)::integer as defective,
+  (select count(*) from fresh where defective)::integer as defective,
   (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
     where $8 = 'live' and action_time > '-infinity') as lateness,
   (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered) as covered,

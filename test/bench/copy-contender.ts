@@ -22,6 +22,7 @@ export const copyContender = (connections: number): Contender => {
   let pages: readonly { readonly rows: number; readonly text: Buffer }[] = [];
   return {
     prepare: async ({ databaseUrl, baseUrl, organizations }) => {
+      if (pages.length > 0) return;
       await Promise.all(clients.map((client) => client.end()));
       clients = Array.from({ length: connections }, () => new Client(databaseUrl));
       await Promise.all(clients.map((client) => client.connect()));

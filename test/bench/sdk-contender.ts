@@ -35,6 +35,7 @@ export const sdkContender = (rowsPerInsert: number): Contender => {
 
   return {
     prepare: async (given) => {
+      if (options?.databaseUrl === given.databaseUrl && options.baseUrl === given.baseUrl) return;
       options = given;
       await pool?.end();
       pool = new Pool({ connectionString: given.databaseUrl, max: 1 });
