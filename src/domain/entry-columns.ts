@@ -47,9 +47,13 @@ export interface PlainEntry {
   readonly actionTime: string;
 }
 
+/** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
+const LARGE_ENTRY_CHARACTERS = 1_000_000;
+
 /**
  * Collects the rows of a page. What comes out is what PostgreSQL itself would read of the same texts, by `jsonb` (a test compares
- * them); where that is not sure, since a number stands where text is expected, `rows` is undefined: PostgreSQL is to read the page.
+ * them); where that is not sure, since a number stands where text is expected or an entry is very large, `rows` is undefined: PostgreSQL is
+ * to read the page.
  */
 export class RowsReader {
   readonly #texts: string[] = [];
@@ -63,6 +67,7 @@ export class RowsReader {
   #sure = true;
 
   add({ value, text, span, id, actionTime }: PlainEntry): void {
+    if (text.length > LARGE_ENTRY_CHARACTERS) this.#sure = false;
     if (!this.#sure) return;
     this.#texts.push(text);
     this.#ids.push(id);

@@ -32,7 +32,9 @@ export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number
     () =>
       page.plain && page.rows !== undefined
         ? send('rows', jsonArray(page.rows.texts), toColumns(page.rows))
-        : send('careful', toRows(readCarefully(page)), []),
+        : page.plain
+          ? send('plain', page.entriesText, [])
+          : send('careful', toRows(readCarefully(page)), []),
     (rows) => send('careful', rows, []),
   );
 };

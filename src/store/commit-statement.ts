@@ -42,7 +42,7 @@ export const contentDiffers = (a: string, b: string): string => `
 const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
 
 /** How the page comes: in columns (see `PageRows`), or as a text of JSON for the database to read. */
-export type CommitForm = 'rows' | 'careful';
+export type CommitForm = 'rows' | PageForm;
 
 /** The parameters behind the fixed ones that a form has for its page: of `rows`, $4 and these. */
 const rowParameters = (first: number) => {
@@ -52,7 +52,16 @@ const rowParameters = (first: number) => {
 };
 
 const FIRST_FREE = 16;
-const pageParameters = { rows: rowParameters(FIRST_FREE), careful: [] } as const;
+const pageParameters = { rows: rowParameters(FIRST_FREE), plain: [], careful: [] } as const;
+
+const pageOfJson = (form: PageForm): string => `
+  select n, row_number() over (partition by id order by n) = 1 as first, id, action_time, raw, defects,
+    ${Object.entries(textColumns)
+      .map(([name, path]) => `j #>> '{${path.join(',')}}' as ${name}`)
+      .join(', ')},
+    coalesce(j #>> '{raw,cf_ray_id}', j #>> '{raw,cf_rayid}') as raw_cf_ray_id,
+    case when j #>> '{raw,status_code}' ~ '^-?[0-9]{1,9}$' then (j #>> '{raw,status_code}')::integer end as raw_status_code
+  from (${pageEntries(form, '$4')}) as read where exists (select from fence)`;
 
 /** The page as the statement goes on with it: number, whether it is the first of its id, what is stored. */
 const committedPage = {
@@ -61,14 +70,8 @@ const committedPage = {
     ${columnNames.join(', ')}
   from (select generate_subscripts($4::json[], 1) as n, unnest($4::json[]) as raw,
       ${pageParameters.rows.map(({ name, parameter }) => `unnest(${parameter}) as ${name}`).join(', ')} from fence) as read`,
-  careful: `
-  select n, row_number() over (partition by id order by n) = 1 as first, id, action_time, raw, defects,
-    ${Object.entries(textColumns)
-      .map(([name, path]) => `j #>> '{${path.join(',')}}' as ${name}`)
-      .join(', ')},
-    coalesce(j #>> '{raw,cf_ray_id}', j #>> '{raw,cf_rayid}') as raw_cf_ray_id,
-    case when j #>> '{raw,status_code}' ~ '^-?[0-9]{1,9}$' then (j #>> '{raw,status_code}')::integer end as raw_status_code
-  from (${pageEntries('careful', '$4')}) as read where exists (select from fence)`,
+  plain: pageOfJson('plain'),
+  careful: pageOfJson('careful'),
 } as const satisfies Record<CommitForm, string>;
 
 /**
@@ -178,5 +181,9 @@ const statementsOf = (form: CommitForm) => ({
   ends: statement(form, walkEnds),
 });
 
-/** The four forms of the statement, by how the page comes and what becomes of the walk. Used by commit-page.ts. */
-export const commitStatements = { rows: statementsOf('rows'), careful: statementsOf('careful') } as const;
+/** The forms of the statement, by how the page comes and what becomes of the walk. Used by commit-page.ts. */
+export const commitStatements = {
+  rows: statementsOf('rows'),
+  plain: statementsOf('plain'),
+  careful: statementsOf('careful'),
+} as const;

@@ -24,6 +24,7 @@ describe('the rows of a page', () => {
   for (const [what, more] of [
     ['a number where text is expected', { actor: { id: 12 } }],
     ['a number inside of an object where text is expected', { resource: { scope: { a: [1] } } }],
+    ['an entry of a million characters, which jsonb may refuse', { x: 'x'.repeat(1_000_000) }],
   ] as const) {
     test(`${what}: PostgreSQL is to read the page`, () => {
       const page = pageOf([entry({}), entry(more, 'b')]);
