@@ -4,29 +4,34 @@ const TEXT = 25;
 const JSON_TYPE = 114;
 
 const HEADER_BYTES = 20;
+const LENGTH_BYTES = 4;
+/** Of one character of JavaScript, as UTF-8. */
+const MOST_BYTES = 3;
 
 /**
  * Arrays in PostgreSQL's binary format, as parameters: the driver sends a Buffer as such. Its text format would have every
  * quote and backslash of a page escaped here and read again there, character by character.
  */
-export const textArray = (values: readonly (string | null)[]): Buffer => {
-  // One string of bytes for all values: a call per value would cost more than the bytes do.
-  const ascii = !beyondAscii.test(values.join(''));
-  const pieces: string[] = [];
-  let hasNull = false;
+export const textArray = (values: readonly (string | null)[]): Buffer => stringArray(values, TEXT);
+
+/** See `textArray`. Each value is the text of a JSON value. */
+export const jsonArray = (texts: readonly string[]): Buffer => stringArray(texts, JSON_TYPE);
+
+const stringArray = (values: readonly (string | null)[], type: number): Buffer => {
+  // Measuring each text beforehand would cost as much as writing it.
+  let [most, hasNull] = [HEADER_BYTES, false];
   for (const value of values) {
-    if (value === null) {
-      hasNull = true;
-      pieces.push('\xff\xff\xff\xff');
-    } else {
-      const bytes = ascii ? value : Buffer.from(value, 'utf8').toString('latin1');
-      pieces.push(lengthBytes(bytes.length), bytes);
-    }
+    most += LENGTH_BYTES + (value?.length ?? 0) * MOST_BYTES;
+    if (value === null) hasNull = true;
   }
-  const text = pieces.join('');
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + text.length);
-  bytes.write(text, writeHeader(bytes, values.length, hasNull, TEXT), 'latin1');
-  return bytes;
+  const bytes = Buffer.allocUnsafe(most);
+  let at = writeHeader(bytes, values.length, hasNull, type);
+  // Each is written in its place: strings put together first would be a megabyte of garbage a page.
+  for (const value of values) {
+    const length = value === null ? 0 : bytes.write(value, at + LENGTH_BYTES, 'utf8');
+    at = bytes.writeInt32BE(value === null ? -1 : length, at) + length;
+  }
+  return bytes.subarray(0, at);
 };
 
 /** See `textArray`. */
@@ -41,21 +46,6 @@ export const integerArray = (values: readonly (number | null)[]): Buffer => {
   return bytes;
 };
 
-const LENGTH_BYTES = 4;
-
-/** See `textArray`. Each value is the text of a JSON value; long ones, each of which is written by itself. */
-export const jsonArray = (texts: readonly string[]): Buffer => {
-  const size = texts.reduce((sum, text) => sum + Buffer.byteLength(text) + LENGTH_BYTES, HEADER_BYTES);
-  const bytes = Buffer.allocUnsafe(size);
-  let at = writeHeader(bytes, texts.length, false, JSON_TYPE);
-  for (const text of texts) {
-    const length = bytes.write(text, at + LENGTH_BYTES, 'utf8');
-    bytes.writeInt32BE(length, at);
-    at += LENGTH_BYTES + length;
-  }
-  return bytes;
-};
-
 /** Dimensions, whether there are nulls, the type; then the length and the lower bound of the one dimension. */
 const writeHeader = (bytes: Buffer, length: number, hasNull: boolean, type: number): number => {
   let at = bytes.writeInt32BE(1, 0);
@@ -64,12 +54,3 @@ const writeHeader = (bytes: Buffer, length: number, hasNull: boolean, type: numb
   at = bytes.writeInt32BE(length, at);
   return bytes.writeInt32BE(1, at);
 };
-
-const beyondAscii = /[^\0-\x7f]/;
-
-const fourBytes = (length: number): string =>
-  String.fromCharCode((length >>> 24) & 255, (length >>> 16) & 255, (length >>> 8) & 255, length & 255);
-
-const usualLengths = Array.from({ length: 4_096 }, (_, length) => fourBytes(length));
-
-const lengthBytes = (length: number): string => usualLengths[length] ?? fourBytes(length);
