@@ -16,6 +16,8 @@ export interface BenchDatabase {
   empty(): Promise<void>;
   /** What has been read is to be read again; what is stored stays. */
   forget(): Promise<void>;
+  /** The organizations, too; events stay. */
+  forgetOrganizations(): Promise<void>;
   /** Rows stored, and the feed's last position. */
   counts(): Promise<{ readonly rows: number; readonly position: number }>;
   drop(): Promise<void>;
@@ -37,6 +39,7 @@ export const openServer = async (): Promise<BenchServer> => {
   const cluster = given === undefined ? await startCluster({ settings }) : undefined;
   const url = given ?? cluster?.url() ?? '';
   const root = new Client(url);
+  root.on('error', () => {});
   await root.connect();
   const names: string[] = [];
   return {
@@ -64,20 +67,24 @@ const openDatabase = async (url: string, drop: () => Promise<unknown>): Promise<
   await pool.end();
   const admin = new Client(url);
   await admin.connect();
-  const forgotten = 'coverage, walks';
+  // What breaks fails its statement; a server that is stopped need not be told twice.
+  admin.on('error', () => {});
+  const forgotten = 'coverage, walks, sources, organizations, organization_changes';
   return {
     url,
     admin,
     postmaster: await findPostmaster(admin),
     empty: async () => {
-      await admin.query(
-        `truncate audit_events, audit_event_changes, ${forgotten}, sources, organizations, organization_changes cascade`,
-      );
+      await admin.query(`truncate audit_events, audit_event_changes, ${forgotten} cascade`);
       await admin.query('update feed_head set position = 0');
       await admin.query('checkpoint');
     },
     forget: async () => {
-      await admin.query(`truncate ${forgotten}`);
+      await admin.query('truncate coverage, walks');
+      await admin.query('checkpoint');
+    },
+    forgetOrganizations: async () => {
+      await admin.query(`truncate ${forgotten} cascade`);
       await admin.query('checkpoint');
     },
     counts: async () => {
