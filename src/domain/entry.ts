@@ -41,7 +41,7 @@ const MAX_METADATA_DEPTH = 500;
 /** NUL and halves of surrogate pairs: a quick test of a whole page, that may be true for a text with whole pairs. */
 const suspiciousEscape = /\\u(?:0000|[dD][89a-fA-F])/;
 
-export const hasSuspiciousEscape = (text: string): boolean => suspiciousEscape.test(text);
+export const hasSuspiciousEscape = (text: string): boolean => text.includes('\\u') && suspiciousEscape.test(text);
 
 /** Reads one parsed entry. `text` is its exact text, `suspicious` says whether its escapes need a look. */
 export const readEntry = (entry: unknown, text: string, span: ElementSpan, suspicious: boolean): EntryReading => {

@@ -6,6 +6,8 @@ export interface ElementSpan {
   readonly depth: number;
   /** A number so large, small or long that `jsonb` may refuse it. */
   readonly oddNumber: boolean;
+  /** Some number is written with a fraction or an exponent. */
+  readonly fraction: boolean;
 }
 
 export interface ArraySpan {
@@ -125,12 +127,15 @@ const scanElement = (text: string, start: number): ElementSpan => {
   let level = 0;
   let depth = 0;
   let oddNumber = false;
+  let fraction = false;
   do {
     const code = text.charCodeAt(index);
     if (code === quote) index = endOfString(text, index);
     else if (isNumberStart(code)) {
       const end = endOfNumber(text, index);
-      oddNumber ||= isOddNumber(text.slice(index, end));
+      const number = text.slice(index, end);
+      fraction ||= /[.eE]/.test(number);
+      oddNumber ||= isOddNumber(number);
       index = end;
     } else if (code === openBrace || code === openBracket) {
       level += 1;
@@ -143,5 +148,5 @@ const scanElement = (text: string, start: number): ElementSpan => {
     else index += 1;
     if (index > text.length || Number.isNaN(code)) throw new SyntaxError('the array does not end');
   } while (level > 0);
-  return { start, end: index, depth, oddNumber };
+  return { start, end: index, depth, oddNumber, fraction };
 };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { columnSource, type Defect, type EntryReading, hasSuspiciousEscape, readEntry } from './entry.ts';
+import { type PageRows, RowsReader } from './entry-columns.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
 import type { PageFacts } from './walk.ts';
 
@@ -15,14 +16,14 @@ export interface CarefulEntry {
 }
 
 /**
- * One page of an audit log as it is committed. Where every entry is plain, the database takes `entriesText` apart by
- * itself, which is faster than any batch that a client could send; else `readCarefully` gives the entries one by one.
- * Holds the text and nothing parsed: pages wait in memory, several at a time.
+ * One page of an audit log as it is committed: as `rows`, where every entry is plain and its columns are sure; else
+ * `readCarefully` gives the entries one by one.
  */
 export interface Page extends PageFacts {
   /** The exact `result` array. */
   readonly entriesText: string;
   readonly plain: boolean;
+  readonly rows: PageRows | undefined;
   /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
   readonly validUtf8: boolean;
 }
@@ -34,6 +35,7 @@ export const emptyPage: Page = {
   nextCursor: undefined,
   entriesText: '[]',
   plain: true,
+  rows: new RowsReader().rows(),
   validUtf8: true,
 };
 
@@ -69,12 +71,14 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
   }
   const readings = readEntries(text, array, envelope.result);
+  const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
     nextCursor: envelope.nextCursor,
     entriesText: text.slice(array.start, array.end),
-    plain: validUtf8 && readings.every((reading) => reading.defects.length === 0),
+    plain,
+    rows: plain ? readRows(text, array, envelope.result, readings) : undefined,
     validUtf8,
   };
 };
@@ -113,6 +117,22 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
     // The slice is made only where it is looked at: most pages have nothing suspicious.
     return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
   });
+};
+
+/** Of entries without defects: each is an object, with an id and a time. */
+const readRows = (
+  text: string,
+  array: ArraySpan,
+  entries: readonly unknown[],
+  readings: readonly EntryReading[],
+): PageRows | undefined => {
+  const reader = new RowsReader();
+  for (const [index, { id = '', actionTime = '' }] of readings.entries()) {
+    const span = array.elements[index] as ElementSpan;
+    const value = entries[index] as Readonly<Record<string, unknown>>;
+    reader.add({ value, text: text.slice(span.start, span.end), span, id, actionTime });
+  }
+  return reader.rows();
 };
 
 const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {

@@ -1,11 +1,13 @@
 import type { Pool } from 'pg';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
+import type { PageRows } from '../domain/entry-columns.ts';
 import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
-import { commitStatements, type PageForm } from './commit-statement.ts';
+import { integerArray, jsonArray, textArray } from './binary-array.ts';
+import { type CommitForm, commitStatements, type PageForm } from './commit-statement.ts';
 import { isDataFault, sqlState } from './pool.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -20,21 +22,49 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
  * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
  * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
  */
-export const commitPage = (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> =>
-  inPageForm(pool, commit.page, (form, pageText) => run(pool, commit, leaseMs, form, pageText));
+export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
+  const { page } = commit;
+  const send = (form: CommitForm, texts: unknown, columns: readonly unknown[]) =>
+    run(pool, commit, leaseMs, { form, texts, columns });
+  return await unlessRefused(
+    pool,
+    page,
+    () =>
+      page.plain && page.rows !== undefined
+        ? send('rows', jsonArray(page.rows.texts), toColumns(page.rows))
+        : page.plain
+          ? send('plain', page.entriesText, [])
+          : send('careful', toRows(readCarefully(page)), []),
+    (rows) => send('careful', rows, []),
+  );
+};
 
-/** Runs a statement with the page in a form that the database takes. Used for committing and for comparing. */
+/** Runs a statement with the page in a form that the database takes. Used for comparing. */
 export const inPageForm = async <T>(
   pool: Pool,
   page: Page,
   send: (form: PageForm, pageText: string) => Promise<T>,
+): Promise<T> =>
+  await unlessRefused(
+    pool,
+    page,
+    () => (page.plain ? send('plain', page.entriesText) : send('careful', toRows(readCarefully(page)))),
+    (rows) => send('careful', rows),
+  );
+
+/** Sends a page; where the database refuses what is in it, sends it again with what it cannot hold as text. */
+const unlessRefused = async <T>(
+  pool: Pool,
+  page: Page,
+  send: () => Promise<T>,
+  sendAgain: (rows: string) => Promise<T>,
 ): Promise<T> => {
   try {
-    return page.plain ? await send('plain', page.entriesText) : await send('careful', toRows(readCarefully(page)));
+    return await send();
   } catch (error) {
     if (!isDataFault(error)) throw error;
     const rows = toRows(await withoutRefused(pool, page));
-    return await send('careful', rows).catch((again: unknown) => {
+    return await sendAgain(rows).catch((again: unknown) => {
       if (!isDataFault(again)) throw again;
       // Whatever it is about this page, it is this source's trouble alone (invariant 10). The server's words quote the data.
       throw new ApiError('unreadable', `PostgreSQL refuses the page (SQLSTATE ${sqlState(again)})`, { cause: again });
@@ -70,6 +100,13 @@ const toRows = (entries: readonly CarefulEntry[]): string =>
     })),
   );
 
+/** In the order in which the statement wants them. */
+const toColumns = (rows: PageRows): readonly Buffer[] => [
+  ...[textArray(rows.ids), textArray(rows.times), integerArray(rows.firsts)],
+  ...rows.columns.map(textArray),
+  ...[textArray(rows.rayIds), integerArray(rows.statusCodes)],
+];
+
 interface CommitRow {
   readonly fence: number;
   readonly entries: number;
@@ -80,17 +117,22 @@ interface CommitRow {
   readonly covered: readonly CoveredEntries[] | null;
 }
 
+interface SentPage {
+  readonly form: CommitForm;
+  readonly texts: unknown;
+  readonly columns: readonly unknown[];
+}
+
 const run = async (
   pool: Pool,
   commit: PageCommit,
   leaseMs: number,
-  form: PageForm,
-  pageText: string,
+  { form, texts, columns }: SentPage,
 ): Promise<CommitResult> => {
   const { lease, walk, claims } = commit;
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
   const parameters: unknown[] = [
-    ...[lease.kind, lease.id, lease.organizationId, pageText, lease.epoch, lease.owner, lease.commitSeq],
+    ...[lease.kind, lease.id, lease.organizationId, texts, lease.epoch, lease.owner, lease.commitSeq],
     ...[commit.lane, commit.filterHash, leaseMs, latest(commit.page.timesMs)],
     ...[
       claimed.map(({ pass }) => pass),
@@ -98,6 +140,7 @@ const run = async (
       ...dedupeBounds(commit.page),
     ],
     ...[commit.eventRate?.perHour ?? null, commit.eventRate?.recentPerHour ?? null],
+    ...columns,
   ];
   if (walk !== undefined) {
     parameters.push(

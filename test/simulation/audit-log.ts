@@ -183,7 +183,7 @@ export class SimulatedAuditLog {
       return readPage(`{"success":true,"result":${entriesText},"result_info":${info}}`);
     }
     const timesMs = entries.map(({ timeMs }) => timeMs);
-    return { entries: entries.length, timesMs, nextCursor, entriesText, plain: true, validUtf8: true };
+    return { entries: entries.length, timesMs, nextCursor, entriesText, plain: true, rows: undefined, validUtf8: true };
   }
 }
 

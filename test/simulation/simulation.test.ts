@@ -29,7 +29,9 @@ test('pages are what the page reader makes of their text', () => {
     const walk = { ...startWalk('live', claim, world.startMs), pageLimit: 50 };
     const page = cloudflare.logOf('o0')?.answer(walk, false);
     const info = page?.nextCursor === undefined ? '{}' : JSON.stringify({ cursor: page.nextCursor });
-    expect(page).toEqual(readPage(`{"success":true,"result":${page?.entriesText},"result_info":${info}}`));
+    const read = readPage(`{"success":true,"result":${page?.entriesText},"result_info":${info}}`);
+    // The columns are for the database; the model of it reads the text.
+    expect(page).toEqual({ ...read, rows: undefined });
   }
 });
 

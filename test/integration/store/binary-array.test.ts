@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { integerArray, jsonArray, textArray } from '../../../src/store/binary-array.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+
+const SEED = 20_261_125;
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase({ empty: true });
+});
+afterAll(async () => {
+  await database?.close();
+});
+
+/** What PostgreSQL makes of a parameter, as JSON, which loses nothing of the values. */
+const read = async (type: string, parameter: Buffer): Promise<unknown> => {
+  const { rows } = await database.pool.query(`select to_json($1::${type}) as value`, [parameter]);
+  return rows[0].value;
+};
+
+const texts = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: 'grapheme-ascii', maxLength: 40 }),
+  fc.constantFrom('', '\x80', 'é', '\ufffd', '😀', '\\"', 'x'.repeat(127), 'x'.repeat(128), 'ä'.repeat(5_000)),
+);
+// Neither a NUL nor half a character reaches PostgreSQL's text: such entries are defective.
+const plainTexts = texts.filter((text) => !text.includes('\0') && text.isWellFormed());
+
+test('text arrays arrive as they were, nulls and every character included', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.option(plainTexts), { maxLength: 30 }), async (values) => {
+      expect(await read('text[]', textArray(values))).toEqual(values);
+    }),
+    { seed: SEED, numRuns: 200 },
+  );
+});
+
+test('integer arrays arrive as they were', async () => {
+  const integers = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.option(integers), { maxLength: 30 }), async (values) => {
+      expect(await read('integer[]', integerArray(values))).toEqual(values);
+    }),
+    { seed: SEED, numRuns: 100 },
+  );
+});
+
+test('json arrays keep every text to the byte', async () => {
+  const json = fc.jsonValue().map((value) => ` ${JSON.stringify(value, undefined, 1)}`);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        json.filter((text) => text.isWellFormed()),
+        { maxLength: 20 },
+      ),
+      async (values) => {
+        const { rows } = await database.pool.query('select array(select unnest($1::json[])::text) as texts', [
+          jsonArray(values),
+        ]);
+        expect(rows[0].texts).toEqual(values);
+      },
+    ),
+    { seed: SEED, numRuns: 100 },
+  );
+});
