@@ -145,7 +145,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     await using world = await openSlowWorld(2 * LEASE_MS);
     await using replicas = replicasOf(world);
     for (const replica of [0, 1]) replicas.start(replica);
-    await until('six answers have come', async () => endedAudits(world).length >= 6);
+    await until('six answers have come', async () => endedAudits(world).length >= 6, 90_000);
     expect(together(auditRequests(world.simulator))).toEqual([]);
     expect(cursorsOfTwo(auditRequests(world.simulator))).toEqual([]);
     expect((await world.compare()).stored).toBeGreaterThanOrEqual(3 * 40);
