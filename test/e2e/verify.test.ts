@@ -32,8 +32,8 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
   const late = 7_500 - (await world.compare()).stored;
   expect(late, 'entries that could not be seen by then').toBeGreaterThan(75);
   // Some may have come to be seen since they were asked for.
-  expect(late - invisible).toBeGreaterThanOrEqual(0);
-  expect(late - invisible).toBeLessThan(10);
+  expect(late - invisible, `${invisible} cannot be seen`).toBeGreaterThanOrEqual(0);
+  expect(late - invisible, `${invisible} cannot be seen`).toBeLessThan(10);
 
   // Seven hours later they can all be seen, and nothing has read their time again.
   simulator.setClockOffset(7 * hourMs);
