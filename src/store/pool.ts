@@ -29,7 +29,7 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
       super(tls === undefined ? config : { ...config, ssl: tls() });
     }
   }
-  const pool = new Pool({ ...config, Client: TlsClient, max });
+  const pool = new Pool({ ...config, Client: TlsClient, max, onConnect: withoutJit });
   pool.on('error', onIdleError);
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
@@ -37,6 +37,14 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
     if (error?.message === TIMEOUT_MESSAGE) cancelStatement(client);
   });
   return pool;
+};
+
+/**
+ * Compiling a page's statement, which touches every partition, takes a second each time, and running it milliseconds. (A server built
+ * without LLVM, as the embedded one, has no such thing.) Behind pgbouncer it holds for the server connection that it meets.
+ */
+const withoutJit = async (client: { query(text: string): Promise<unknown> }): Promise<void> => {
+  await client.query('set jit = off');
 };
 
 /** One connection that nobody shares, not yet connected: for LISTEN. */
