@@ -9,7 +9,6 @@ import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { canonicalFilters } from './domain/filters.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
-
 import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
 import { openExplorer } from './explorer.ts';
