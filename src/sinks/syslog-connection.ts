@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const CLOSE_NOTIFY_TIMEOUT_MS = 1_000;
 /** How long one that proves nothing is given to close before it is left alone. */
 const UNCONFIRMED_CLOSE_MS = 500;
-/** From the end of a connection of a process that ends, to that of its listening socket. */
+/** From the end of a connection of a process that ends, to that of its listening socket; also, to write what it has read. */
 const GONE_MS = 50;
 
 interface TcpAddress {
@@ -77,7 +77,7 @@ export const openSyslogConnection = async (
       await rethrown(tcpEnd, life);
       if (isShown) await expectAllRead(ports, tlsEnd !== undefined);
       if (tlsEnd !== undefined && confirm === 'close') await expectCloseNotify(tlsEnd);
-      else await expectStillThere(address, life);
+      await expectStillThere(() => openChannel(address, tls, life), life);
     },
     destroy: () => tcp.destroy(),
   };
@@ -154,18 +154,24 @@ const event = (emitter: Duplex, name: string, life: AbortSignal): Promise<unknow
 
 /**
  * Over TCP the kernel answers the end by itself: one that stops or dies with messages in its memory, all read and none
- * written, looks like one that has read to the end. But one that has gone takes no connections.
+ * written, looks like one that has read to the end. Over TLS it has read them, and may die before it writes. One that has
+ * gone takes no connections, and one that gets no time does not end them: the kernel would only take them.
  */
-const expectStillThere = async (address: TcpAddress, life: AbortSignal): Promise<void> => {
+const expectStillThere = async (open: () => Promise<Channel>, life: AbortSignal): Promise<void> => {
   await rethrown(sleep(GONE_MS, undefined, { signal: life }), life);
-  const probe = connectTcp(address);
+  let probe: Channel | undefined;
   try {
-    await event(probe, 'connect', life);
+    probe = await open();
+    const end = once(probe.tcp, 'end', { signal: probe.life });
+    end.catch(() => {});
+    probe.expectEnd();
+    probe.stream.end();
+    await rethrown(end, probe.life);
   } catch (error) {
     life.throwIfAborted();
     throw new Error(`the receiver closed and then took no connection, as if it had ended: ${reasonOf(error)}`);
   } finally {
-    probe.destroy();
+    probe?.tcp.destroy();
   }
 };
 
