@@ -10,7 +10,7 @@ const COLON = 58;
 const POINT = 46;
 const ZULU = 90;
 const FIRST_CAPACITY_BYTES = 262_144;
-const LARGE_BYTES = 8_388_608;
+const LARGE_BYTES = 16_777_216;
 /** More than all that is written beside origin, id, defects and entry. */
 const ENVELOPE_BYTES = 256;
 const MAX_CACHED = 10_000;

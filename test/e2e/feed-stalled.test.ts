@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 
 const EVENTS = 120_000;
 const MIB = 1_048_576;
-/** Two pieces of three megabytes, what the kernel and the collector hold beside them, and some noise. */
+/** Two pieces of six megabytes, what the kernel and the collector hold beside them, and some noise. */
 const ROOM_BYTES = 40 * MIB;
 
 /** Resolves when the process has done nothing for a second: the kernel has taken all that it takes. */
