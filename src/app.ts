@@ -7,6 +7,7 @@ import { connectAuditApi } from './audit-api.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
+import { type Database, type DatabasePatience, openDatabase } from './database.ts';
 import { canonicalFilters } from './domain/filters.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
 import { RETENTION_MS } from './domain/retention.ts';
@@ -19,91 +20,13 @@ import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
-import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
 import { migrateDatabase } from './store/migrate.ts';
-import { createPool, requireReachable } from './store/pool.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { createSyncStore } from './sync-store.ts';
 
 export const version: string = manifest.version;
-
-/** How long to wait for a database that does not answer yet, and what ends the wait early. */
-export interface DatabasePatience {
-  readonly forMs: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface Database {
-  readonly pool: Pool;
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-/** Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`. */
-export const openDatabase = async (
-  config: Config,
-  logger: Logger,
-  patience: DatabasePatience = { forMs: 0 },
-): Promise<Database> => {
-  let server: EmbeddedServer | undefined;
-  if (config.databaseUrl === undefined) {
-    server = await startEmbeddedServer(config.dataDir);
-    logger.info({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
-  }
-  const url = config.databaseUrl ?? server?.url ?? '';
-  // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
-  const pool = createPool(url, config.concurrency * 2 + 4, (error) =>
-    logger.warn({ reason: error.message }, 'lost an idle database connection'),
-  );
-  const close = async () => {
-    // A connection attempt that hangs must not hold up a stop.
-    await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
-    await server?.stop();
-  };
-  try {
-    await waitUntilReachable(pool, url, patience, logger);
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return { pool, url, close };
-};
-
-const waitUntilReachable = async (
-  pool: Pool,
-  url: string,
-  { forMs, signal }: DatabasePatience,
-  logger: Logger,
-): Promise<void> => {
-  const giveUpAt = performance.now() + forMs;
-  for (;;) {
-    try {
-      return await raceAbort(requireReachable(pool, url), signal);
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (performance.now() >= giveUpAt) throw error;
-      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
-      await sleep(1_000, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
-    }
-  }
-};
-
-/** A connection attempt cannot be aborted, but it need not be waited for. */
-const raceAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
-  if (signal === undefined) return await work;
-  work.catch(() => {});
-  const abort = Promise.withResolvers<never>();
-  const onAbort = () => abort.reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([work, abort.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-};
 
 export interface App {
   readonly database: Database;

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
-import type { LogLevel } from './config.ts';
+import type { LogLevel } from './environment-schema.ts';
 import { withoutControls } from './terminal-text.ts';
 
 export interface LogOptions {

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 
 /**
  * Reads ORGTRAIL_TRUSTED_PROXIES: addresses and subnets, separated by commas or spaces. Undefined where one is neither.
- * Called by config.ts.
+ * Called by environment-schema.ts.
  */
 export const parseProxies = (text: string): readonly string[] | undefined => {
   const items = text.split(/[\s,]+/).filter((item) => item !== '');

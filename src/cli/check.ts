@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
-import { openDatabase, version } from '../app.ts';
+import { version } from '../app.ts';
 import { connectAuditApi } from '../audit-api.ts';
 import type { RequestBudget } from '../cloudflare/budget.ts';
 import { createServerClock } from '../cloudflare/server-clock.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { openDatabase } from '../database.ts';
 import type { FoundOrganization } from '../domain/source.ts';
 import { startWalk } from '../domain/walk.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
+import { openDatabase } from '../database.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { openDatabase } from '../app.ts';
 import { loadConfig } from '../config.ts';
+import { openDatabase } from '../database.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
 import { secretsOf } from './secrets.ts';

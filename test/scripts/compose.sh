@@ -26,11 +26,13 @@ COMPLETE_WITHIN=120
 WATCHED_WITHIN=120
 
 id="orgtrail-compose-$$"
-work="$(mktemp -d)"
-log="$work/log"
-passed=0
-failed=0
 prometheus_pid=
+clean_up() {
+  [ -z "$prometheus_pid" ] || kill "$prometheus_pid" 2>/dev/null
+  "${compose[@]}" --profile '*' down -v --rmi local --timeout 5 >/dev/null 2>&1
+}
+# shellcheck source=test/scripts/checks.sh
+source test/scripts/checks.sh
 
 # The secrets of this run, not those of whoever owns this checkout.
 cp -r deploy/compose "$work/compose"
@@ -38,47 +40,6 @@ rm -rf "$work/compose/secrets"
 compose=(docker compose --project-name "$id" --project-directory "$work/compose" --env-file deploy/compose/simulator.env
   -f "$work/compose/compose.yaml" -f "$work/override.yaml")
 
-clean_up() {
-  [ -z "$prometheus_pid" ] || kill "$prometheus_pid" 2>/dev/null
-  "${compose[@]}" --profile '*' down -v --rmi local --timeout 5 >/dev/null 2>&1
-  rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-finish() {
-  echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ]
-  exit
-}
-# check WHAT COMMAND...: one line; what the command printed shows when it failed.
-check() {
-  local what="$1" output
-  shift
-  if output="$("$@" 2>&1)"; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-    [ -z "$output" ] || tail -n 30 <<<"$output" | sed 's/^/      /'
-    return 1
-  fi
-}
-needed() { check "$@" || finish; }
-within() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@" >"$log" 2>&1; do
-    if [ "$SECONDS" -ge "$deadline" ]; then
-      cat "$log"
-      return 1
-    fi
-    sleep 0.5
-  done
-}
-same() { [ "$1" = "$2" ] || { echo "$1, not $2"; return 1; }; }
 logs() { "${compose[@]}" logs --no-color --tail 40; }
 
 needed 'make-secrets.sh makes them' bash "$work/compose/make-secrets.sh"

@@ -26,58 +26,15 @@ image="${1:-$id}"
 token="token-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
 password="password-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
 version="$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)"
-log="$(mktemp)"
-passed=0
-failed=0
 
 clean_up() {
   docker ps -aq --filter "label=$id" | xargs -r docker rm -f -v >/dev/null 2>&1
   docker network rm "$id" >/dev/null 2>&1
   [ "$image" != "$id" ] || docker image rm "$id" >/dev/null 2>&1
-  rm -f "$log"
 }
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+# shellcheck source=test/scripts/checks.sh
+source test/scripts/checks.sh
 
-finish() {
-  echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ]
-  exit
-}
-
-# check WHAT COMMAND...: one line; what the command printed shows only when it failed.
-check() {
-  local what="$1" output
-  shift
-  if output="$("$@" 2>&1)"; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-    [ -z "$output" ] || tail -n 20 <<<"$output" | sed 's/^/      /'
-    return 1
-  fi
-}
-
-# needed WHAT COMMAND...: a check without which the rest makes no sense.
-needed() { check "$@" || finish; }
-
-# within SECONDS COMMAND...: until the command succeeds.
-within() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@" >"$log" 2>&1; do
-    if [ "$SECONDS" -ge "$deadline" ]; then
-      cat "$log"
-      return 1
-    fi
-    sleep 0.3
-  done
-}
-
-same() { [ "$1" = "$2" ] || { echo "$1, not $2"; return 1; }; }
 finds_nothing() {
   local found
   if found="$("$@" 2>&1)" && [ -z "$found" ]; then return 0; fi
