@@ -6,7 +6,7 @@ import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
 import type { ServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
-import { type Page, readPage, UnreadablePageError } from './domain/page.ts';
+import { type Page, type PageBody, readBody, UnreadablePageError } from './domain/page.ts';
 import type { FoundOrganization } from './domain/source.ts';
 import { requestWindow } from './domain/walk.ts';
 import { ApiError, OrgtrailError } from './errors.ts';
@@ -61,11 +61,11 @@ export const connectAuditApi = (
         limit: walk.pageLimit,
         filters: config.filters,
         signal,
-        validate: (text) => {
-          page = readOrThrow(text, true);
+        validate: (body) => {
+          page = readOrThrow(body);
         },
       });
-      return page === undefined || !response.validUtf8 ? readOrThrow(response.text, response.validUtf8) : page;
+      return page ?? readOrThrow(response);
     },
     listOrganizations: async function* (filter, signal) {
       for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
@@ -81,9 +81,9 @@ export const connectAuditApi = (
 };
 
 /** As the client wants it: a body that cannot be read is worth another attempt. */
-const readOrThrow = (text: string, validUtf8: boolean): Page => {
+const readOrThrow = (body: PageBody): Page => {
   try {
-    return readPage(text, validUtf8);
+    return readBody(body);
   } catch (error) {
     if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);
     throw error;

@@ -15,12 +15,14 @@ export interface ApiRequest {
    * Called with the body of every 2xx answer. Throws ApiError `unreadable` for a body that cannot be right (a page of
    * HTML, half a JSON text): it is then asked for again, like a 5xx. Whatever else it throws ends the call.
    */
-  readonly validate?: ((text: string) => void) | undefined;
+  readonly validate?: ((body: ApiText) => void) | undefined;
 }
 
 /** A 2xx answer, complete. */
 export interface ApiText {
   readonly status: number;
+  readonly bytes: Buffer;
+  /** Decoded when it is asked for. */
   readonly text: string;
   /** False when some byte was no UTF-8 and is a replacement character in `text`. */
   readonly validUtf8: boolean;

@@ -16,7 +16,7 @@ export interface AuditPageRequest {
   readonly filters: ReadonlyArray<readonly [name: string, value: string]>;
   readonly signal: AbortSignal;
   /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
-  readonly validate: (text: string) => void;
+  readonly validate: (body: ApiText) => void;
 }
 
 export interface AuditLogsApi {

@@ -29,7 +29,7 @@ export async function getEnvelope<T>(
   let value: { readonly read: T } | undefined;
   await client.get({
     ...request,
-    validate: (text) => {
+    validate: ({ text }) => {
       value = { read: read(readEnvelope(text, request.path)) };
     },
   });

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { Agent, type Dispatcher } from 'undici';
-import { parseHttpDate, parseRateLimits, parseRetryAfter } from '../domain/rate-limit-headers.ts';
+import { parseHttpDate, parseRateLimits, parseRetryAfter, type RateLimit } from '../domain/rate-limit-headers.ts';
 import { ApiError } from '../errors.ts';
-import type { ApiRequest, Outcome, Send } from './attempt.ts';
+import type { ApiRequest, ApiText, Outcome, Send } from './attempt.ts';
 import { attemptTimeout, connectionFailure, type Timeouts } from './connection-failure.ts';
 import { type Credential, createRedact, credentialHeaders } from './credential.ts';
 import { readBody } from './read-body.ts';
@@ -119,9 +119,23 @@ async function readAnswer(
     const message = `GET ${request.path}: the response is larger than ${maxResponseBytes} bytes`;
     return { ok: false, error: new ApiError('too_large', message, { status: response.statusCode }), rateLimits };
   }
-  const text = new TextDecoder().decode(body);
-  return { ok: true, response: { status: response.statusCode, text, validUtf8: isUtf8(body), rateLimits }, rateLimits };
+  return { ok: true, response: apiText(response.statusCode, body, rateLimits), rateLimits };
 }
+
+/** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
+const apiText = (status: number, bytes: Buffer, rateLimits: readonly RateLimit[]): ApiText => {
+  let text: string | undefined;
+  return {
+    ...{ status, bytes, rateLimits },
+    get text() {
+      text ??= new TextDecoder().decode(bytes);
+      return text;
+    },
+    get validUtf8() {
+      return isUtf8(bytes);
+    },
+  };
+};
 
 async function readFailure(
   request: ApiRequest,

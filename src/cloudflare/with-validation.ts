@@ -7,7 +7,7 @@ export function withValidation(send: Send): Send {
     const outcome = await send(request);
     if (!outcome.ok) return outcome;
     try {
-      request.validate?.(outcome.response.text);
+      request.validate?.(outcome.response);
       return outcome;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

@@ -1,4 +1,4 @@
-import type { ElementSpan } from './json-elements.ts';
+import type { JsonBytes } from './json-bytes.ts';
 
 /** The typed columns that are text, and the path of each in an entry. */
 export const textColumns = {
@@ -23,103 +23,74 @@ export const textColumns = {
 
 const textPaths = Object.values(textColumns);
 
-/** The entries of a plain page as rows, column by column: all have as many values as there are entries. */
+/** What columns are read from, beside the id. */
+export const partNames = ['action', 'actor', 'raw', 'resource'] as const;
+
+/** The values of a row, by their number: the text columns come from `firstColumn` on, in the order of `textColumns`. */
+export const place = {
+  text: 0,
+  id: 1,
+  time: 2,
+  rayId: 3,
+  /** Of the ray id, where the other has none. */
+  otherRayId: 4,
+  firstColumn: 5,
+  /** Not among the spans. */
+  statusCode: 5 + textPaths.length,
+} as const;
+
+/** How many values a row has spans of. */
+export const PLACES = place.statusCode;
+
+/** In place of a start: there is no value. */
+export const NULL = -1;
+/** In place of a start: the value is in `replaced`, since the bytes have it otherwise (escapes, objects). */
+export const REPLACED = -2;
+
+/**
+ * The entries of a plain page as rows. The values are places in the bytes of the body: of row r and place p, the start is
+ * `spans[(r * PLACES + p) * 2]`, the end comes behind it.
+ */
 export interface PageRows {
-  /** The exact texts. */
-  readonly texts: readonly string[];
-  readonly ids: readonly string[];
-  /** RFC 3339, as sent. */
-  readonly times: readonly string[];
-  /** For each entry the number, from 1, of the first one on the page with its id. */
+  readonly bytes: Buffer;
+  readonly spans: Int32Array;
+  /** By the index in `spans`. */
+  readonly replaced: ReadonlyMap<number, string>;
+  /** For each entry the number, from 1, of the first one on the page with its id. As many as there are rows. */
   readonly firsts: readonly number[];
-  /** In the order of `textColumns`. */
-  readonly columns: readonly (readonly (string | null)[])[];
-  readonly rayIds: readonly (string | null)[];
   readonly statusCodes: readonly (number | null)[];
 }
 
-/** What `RowsReader.add` wants of an entry without defects. */
-export interface PlainEntry {
-  readonly value: Readonly<Record<string, unknown>>;
-  readonly text: string;
-  readonly span: ElementSpan;
-  readonly id: string;
-  readonly actionTime: string;
-}
+/** Bytes that tell most keys apart. */
+const hashOf = (part: number, key: Uint8Array, start: number, end: number): number =>
+  (part << 24) | ((end - start) << 16) | ((key[(start + end) >> 1] ?? 0) << 8) | (key[end - 1] ?? 0);
 
-/** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
-const LARGE_ENTRY_CHARACTERS = 1_000_000;
+const paths: readonly (readonly [part: (typeof partNames)[number], name: string, place: number])[] = [
+  ...textPaths.map(([part, name], index) => [part, name, place.firstColumn + index] as const),
+  ['action', 'time', place.time],
+  ['raw', 'cf_ray_id', place.rayId],
+  ['raw', 'cf_rayid', place.otherRayId],
+  ['raw', 'status_code', place.statusCode],
+];
 
-/**
- * Collects the rows of a page. What comes out is what PostgreSQL itself would read of the same texts, by `jsonb` (a test compares
- * them); where that is not sure, since a number stands where text is expected or an entry is very large, `rows` is undefined: PostgreSQL is
- * to read the page.
- */
-export class RowsReader {
-  readonly #texts: string[] = [];
-  readonly #ids: string[] = [];
-  readonly #times: string[] = [];
-  readonly #firsts: number[] = [];
-  readonly #columns: (string | null)[][] = textPaths.map(() => []);
-  readonly #rayIds: (string | null)[] = [];
-  readonly #statusCodes: (number | null)[] = [];
-  readonly #seen = new Map<string, number>();
-  #sure = true;
+const known = new Map(
+  paths.map(([part, name, at]) => {
+    const key = Buffer.from(name);
+    const number = partNames.indexOf(part);
+    return [hashOf(number, key, 0, key.length), { key, at }];
+  }),
+);
+if (known.size !== paths.length) throw new Error('two keys of one hash');
 
-  add({ value, text, span, id, actionTime }: PlainEntry): void {
-    if (text.length > LARGE_ENTRY_CHARACTERS) this.#sure = false;
-    if (!this.#sure) return;
-    this.#texts.push(text);
-    this.#ids.push(id);
-    this.#times.push(actionTime);
-    const number = this.#ids.length;
-    const first = this.#seen.get(id);
-    if (first === undefined) this.#seen.set(id, number);
-    this.#firsts.push(first ?? number);
-    for (const [column, [part, name]] of textPaths.entries()) {
-      this.#columns[column]?.push(this.#text(fieldOf(value, part, name)));
-    }
-    const rayId = this.#text(fieldOf(value, 'raw', 'cf_ray_id'));
-    this.#rayIds.push(rayId ?? this.#text(fieldOf(value, 'raw', 'cf_rayid')));
-    this.#statusCodes.push(this.#statusCode(fieldOf(value, 'raw', 'status_code'), span));
-  }
-
-  rows(): PageRows | undefined {
-    if (!this.#sure) return undefined;
-    return {
-      ...{ texts: this.#texts, ids: this.#ids, times: this.#times, firsts: this.#firsts },
-      ...{ columns: this.#columns, rayIds: this.#rayIds, statusCodes: this.#statusCodes },
-    };
-  }
-
-  #text(value: unknown): string | null {
-    if (typeof value === 'string') return value;
-    if (value === undefined || value === null) return null;
-    const text = jsonbText(value);
-    if (text !== undefined) return text;
-    this.#sure = false;
-    return null;
-  }
-
-  #statusCode(value: unknown, span: ElementSpan): number | null {
-    if (typeof value === 'number') {
-      // `200.0` and `200` are one number here, and two texts there.
-      if (span.fraction) this.#sure = false;
-      return Number.isInteger(value) && Math.abs(value) < 1e9 ? value : null;
-    }
-    return typeof value === 'string' && /^-?[0-9]{1,9}$/.test(value) ? Number(value) : null;
-  }
-}
-
-const fieldOf = (entry: Readonly<Record<string, unknown>>, part: string, name: string): unknown => {
-  const parent = entry[part];
-  return typeof parent === 'object' && parent !== null && !Array.isArray(parent)
-    ? (parent as Readonly<Record<string, unknown>>)[name]
-    : undefined;
+/** The place of what the last key of a part names; undefined for what has no column. */
+export const placeOf = (part: number, json: JsonBytes): number | undefined => {
+  const { bytes, start, end } = json;
+  const found = known.get(hashOf(part, bytes, start, end));
+  return found !== undefined && json.is(found.key) ? found.at : undefined;
 };
 
 /** As PostgreSQL's `jsonb` prints it; undefined for what holds a number, which it prints otherwise than JavaScript. */
-const jsonbText = (value: unknown): string | undefined => {
+export const jsonbText = (value: unknown): string | undefined => {
   if (typeof value === 'number') return undefined;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const isList = Array.isArray(value);

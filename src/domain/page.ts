@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { columnSource, type Defect, type EntryReading, hasSuspiciousEscape, readEntry } from './entry.ts';
-import { type PageRows, RowsReader } from './entry-columns.ts';
+import type { PageRows } from './entry-columns.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
+import { readPlainPage } from './plain-page.ts';
 import type { PageFacts } from './walk.ts';
 
 /** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
@@ -23,7 +24,9 @@ export interface Page extends PageFacts {
   /** The exact `result` array. */
   readonly entriesText: string;
   readonly plain: boolean;
-  readonly rows: PageRows | undefined;
+  readonly rows?: PageRows | undefined;
+  /** Of the array; where it was read from text, its characters. */
+  readonly sizeBytes: number;
   /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
   readonly validUtf8: boolean;
 }
@@ -35,7 +38,7 @@ export const emptyPage: Page = {
   nextCursor: undefined,
   entriesText: '[]',
   plain: true,
-  rows: new RowsReader().rows(),
+  sizeBytes: 2,
   validUtf8: true,
 };
 
@@ -60,8 +63,38 @@ const envelopeSchema = z.looseObject({
     .nullish(),
 });
 
+/** What came over the wire. */
+export interface PageBody {
+  readonly bytes: Buffer;
+  /** The bytes as text, with U+FFFD for what is no UTF-8. Decoded when it is asked for. */
+  readonly text: string;
+  readonly validUtf8: boolean;
+}
+
 /**
- * Reads a page. Throws UnreadablePageError for anything but a successful envelope; no entry can make it throw.
+ * Reads a page: from its bytes where all of it is plain, as nearly always; else by `readPage`, and throws as that does.
+ */
+export const readBody = (body: PageBody): Page => {
+  const plain = body.validUtf8 ? readPlainPage(body.bytes) : undefined;
+  if (plain === undefined) return readPage(body.text, body.validUtf8);
+  const { rows, timesMs, start, end } = plain;
+  return {
+    entries: rows.firsts.length,
+    timesMs,
+    nextCursor: readEnvelope(plain.envelopeText).nextCursor,
+    get entriesText() {
+      return body.bytes.toString('utf8', start, end);
+    },
+    plain: true,
+    rows,
+    sizeBytes: end - start,
+    validUtf8: true,
+  };
+};
+
+/**
+ * Reads a page from its text, and leaves its rows to PostgreSQL. Throws UnreadablePageError for anything but a successful envelope; no
+ * entry can make it throw.
  */
 export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
@@ -78,7 +111,7 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     nextCursor: envelope.nextCursor,
     entriesText: text.slice(array.start, array.end),
     plain,
-    rows: plain ? readRows(text, array, envelope.result, readings) : undefined,
+    sizeBytes: array.end - array.start,
     validUtf8,
   };
 };
@@ -117,22 +150,6 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
     // The slice is made only where it is looked at: most pages have nothing suspicious.
     return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
   });
-};
-
-/** Of entries without defects: each is an object, with an id and a time. */
-const readRows = (
-  text: string,
-  array: ArraySpan,
-  entries: readonly unknown[],
-  readings: readonly EntryReading[],
-): PageRows | undefined => {
-  const reader = new RowsReader();
-  for (const [index, { id = '', actionTime = '' }] of readings.entries()) {
-    const span = array.elements[index] as ElementSpan;
-    const value = entries[index] as Readonly<Record<string, unknown>>;
-    reader.add({ value, text: text.slice(span.start, span.end), span, id, actionTime });
-  }
-  return reader.rows();
 };
 
 const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {

@@ -1,3 +1,5 @@
+import { NULL, type PageRows, PLACES, REPLACED } from '../domain/entry-columns.ts';
+
 /** OIDs of PostgreSQL's types, the same in every database. */
 const INT4 = 23;
 const TEXT = 25;
@@ -5,33 +7,59 @@ const JSON_TYPE = 114;
 
 const HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
-/** Of one character of JavaScript, as UTF-8. */
-const MOST_BYTES = 3;
+/** Shorter values are copied here, byte by byte: a call costs more. */
+const SHORT_BYTES = 48;
 
 /**
  * Arrays in PostgreSQL's binary format, as parameters: the driver sends a Buffer as such. Its text format would have every
  * quote and backslash of a page escaped here and read again there, character by character.
  */
-export const textArray = (values: readonly (string | null)[]): Buffer => stringArray(values, TEXT);
+export const textArray = (rows: PageRows, at: number): Buffer => stringArray(rows, at, TEXT);
 
 /** See `textArray`. Each value is the text of a JSON value. */
-export const jsonArray = (texts: readonly string[]): Buffer => stringArray(texts, JSON_TYPE);
+export const jsonArray = (rows: PageRows, at: number): Buffer => stringArray(rows, at, JSON_TYPE);
 
-const stringArray = (values: readonly (string | null)[], type: number): Buffer => {
-  // Measuring each text beforehand would cost as much as writing it.
-  let [most, hasNull] = [HEADER_BYTES, false];
-  for (const value of values) {
-    most += LENGTH_BYTES + (value?.length ?? 0) * MOST_BYTES;
-    if (value === null) hasNull = true;
+const stringArray = (rows: PageRows, place: number, type: number): Buffer => {
+  const { bytes, spans } = rows;
+  const target = Buffer.allocUnsafe(sizeOf(rows, place));
+  let at = writeHeader(target, rows.firsts.length, true, type);
+  for (let row = 0; row < rows.firsts.length; row += 1) {
+    const index = (row * PLACES + place) * 2;
+    const start = spans[index] ?? NULL;
+    const value = start === REPLACED ? (rows.replaced.get(index) ?? '') : undefined;
+    const from = at + LENGTH_BYTES;
+    if (start === NULL) {
+      at = target.writeInt32BE(-1, at);
+    } else if (value !== undefined) {
+      const length = target.write(value, from, 'utf8');
+      at = target.writeInt32BE(length, at) + length;
+    } else {
+      const length = (spans[index + 1] ?? start) - start;
+      target.writeInt32BE(length, at);
+      copy(bytes, start, length, target, from);
+      at = from + length;
+    }
   }
-  const bytes = Buffer.allocUnsafe(most);
-  let at = writeHeader(bytes, values.length, hasNull, type);
-  // Each is written in its place: strings put together first would be a megabyte of garbage a page.
-  for (const value of values) {
-    const length = value === null ? 0 : bytes.write(value, at + LENGTH_BYTES, 'utf8');
-    at = bytes.writeInt32BE(value === null ? -1 : length, at) + length;
+  return target;
+};
+
+const sizeOf = ({ spans, replaced, firsts }: PageRows, place: number): number => {
+  let size = HEADER_BYTES + firsts.length * LENGTH_BYTES;
+  for (let row = 0; row < firsts.length; row += 1) {
+    const index = (row * PLACES + place) * 2;
+    const start = spans[index] ?? NULL;
+    if (start === REPLACED) size += Buffer.byteLength(replaced.get(index) ?? '');
+    else if (start !== NULL) size += (spans[index + 1] ?? start) - start;
   }
-  return bytes.subarray(0, at);
+  return size;
+};
+
+const copy = (source: Buffer, start: number, length: number, target: Buffer, at: number): void => {
+  if (length > SHORT_BYTES) {
+    source.copy(target, at, start, start + length);
+    return;
+  }
+  for (let index = 0; index < length; index += 1) target[at + index] = source[start + index] ?? 0;
 };
 
 /** See `textArray`. */

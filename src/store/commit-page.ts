@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
-import type { PageRows } from '../domain/entry-columns.ts';
+import { type PageRows, place, textColumns } from '../domain/entry-columns.ts';
 import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
@@ -31,7 +31,7 @@ export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number
     page,
     () =>
       page.plain && page.rows !== undefined
-        ? send('rows', jsonArray(page.rows.texts), toColumns(page.rows))
+        ? send('rows', jsonArray(page.rows, place.text), toColumns(page.rows))
         : page.plain
           ? send('plain', page.entriesText, [])
           : send('careful', toRows(readCarefully(page)), []),
@@ -102,9 +102,9 @@ const toRows = (entries: readonly CarefulEntry[]): string =>
 
 /** In the order in which the statement wants them. */
 const toColumns = (rows: PageRows): readonly Buffer[] => [
-  ...[textArray(rows.ids), textArray(rows.times), integerArray(rows.firsts)],
-  ...rows.columns.map(textArray),
-  ...[textArray(rows.rayIds), integerArray(rows.statusCodes)],
+  ...[textArray(rows, place.id), textArray(rows, place.time), integerArray(rows.firsts)],
+  ...Object.keys(textColumns).map((_, index) => textArray(rows, place.firstColumn + index)),
+  ...[textArray(rows, place.rayId), integerArray(rows.statusCodes)],
 ];
 
 interface CommitRow {

@@ -23,7 +23,7 @@ import type { Job } from './work-pool.ts';
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
 /** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
-const LARGE_PAGE_CHARACTERS = 2_500_000;
+const LARGE_PAGE_BYTES = 2_500_000;
 
 export interface TurnOptions {
   /** Aborts at once what is under way. */
@@ -139,7 +139,7 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
       const spent = turn.pages >= PAGES_PER_TURN || options.stopping();
       if (step.kind === 'again') seenCursors.clear();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
-      const large = !(page instanceof ApiError) && page.entriesText.length > LARGE_PAGE_CHARACTERS;
+      const large = !(page instanceof ApiError) && page.sizeBytes > LARGE_PAGE_BYTES;
       if (goesOn && !spent && !large) {
         pending = fetchPage(step.walk);
         pending.catch(() => {});

@@ -23,7 +23,7 @@ const openWorld = async (seed: number): Promise<World> => {
   const simulator = await startSimulator({
     seed,
     organizations: 12,
-    entries: 15_000,
+    entries: 30_000,
     // Small pages, so that a kill falls between and into many commits.
     pageCap: 60,
     budget: null,
@@ -97,7 +97,7 @@ const killAgainAndAgain = async ({ simulator, database, env }: World, random: ()
       longestLifeMs = Math.min(longestLifeMs, performance.now() - startedAt);
     }
     // New entries keep the later ones at work, too.
-    for (const { id } of organizations) simulator.generate(id, Math.ceil(random() * 40));
+    for (const { id } of organizations) simulator.generate(id, Math.ceil(random() * 200));
   }
   return storedByKilled;
 };

@@ -85,7 +85,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     for (let replica = 0; replica < n; replica += 1) {
       replicas.start(replica, { ORGTRAIL_API_BUDGET: String(budget) });
     }
-    await until('the history is stored', async () => (await world.compare()).stored >= 18_000, 120_000);
+    await until('the history is stored', async () => (await world.compare()).stored >= 18_000, 200_000);
     const all = world.simulator.requests();
     const audits = auditRequests(world.simulator);
     const timesMs = all.map(({ timeMs }) => timeMs).sort((a, b) => a - b);

@@ -183,7 +183,8 @@ export class SimulatedAuditLog {
       return readPage(`{"success":true,"result":${entriesText},"result_info":${info}}`);
     }
     const timesMs = entries.map(({ timeMs }) => timeMs);
-    return { entries: entries.length, timesMs, nextCursor, entriesText, plain: true, rows: undefined, validUtf8: true };
+    const sizeBytes = entriesText.length;
+    return { entries: entries.length, timesMs, nextCursor, entriesText, plain: true, sizeBytes, validUtf8: true };
   }
 }
 

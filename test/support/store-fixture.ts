@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Coverage } from '../../src/domain/coverage.ts';
-import { type Page, readPage } from '../../src/domain/page.ts';
+import { type Page, type PageBody, readBody } from '../../src/domain/page.ts';
 import type { CommitResult, Lease, PageCommit } from '../../src/domain/source.ts';
 import { startWalk, type Walk } from '../../src/domain/walk.ts';
 import { commitPage } from '../../src/store/commit-page.ts';
@@ -46,10 +46,15 @@ export const entryText = (id: string, timeMs: number = T0, more: Readonly<Record
     ...more,
   });
 
+/** What a client makes of a body of this text. */
+export const pageBody = (text: string): PageBody => ({ bytes: Buffer.from(text), text, validUtf8: true });
+
 /** The page that a response with these exact entries is read as. */
 export const pageOf = (entries: readonly string[], cursor?: string): Page =>
-  readPage(
-    `{"success":true,"result":[${entries.join(',')}],"result_info":{"count":${entries.length},"cursor":${JSON.stringify(cursor ?? '')}}}`,
+  readBody(
+    pageBody(
+      `{"success":true,"result":[${entries.join(',')}],"result_info":{"count":${entries.length},"cursor":${JSON.stringify(cursor ?? '')}}}`,
+    ),
   );
 
 /** The same page, as if it had to be read entry by entry. */

@@ -1,24 +1,35 @@
 import { describe, expect, test } from 'vitest';
+import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../src/domain/entry-columns.ts';
 import { entryText, pageOf, T0 } from '../support/store-fixture.ts';
 
 const entry = (more: Readonly<Record<string, unknown>>, id = 'a') => entryText(id, T0, more);
 
+/** The values of one place, row by row. */
+const valuesOf = (rows: PageRows | undefined, at: number): readonly (string | null)[] =>
+  (rows?.firsts ?? []).map((_, row) => {
+    const index = (row * PLACES + at) * 2;
+    const [start, end] = [rows?.spans[index], rows?.spans[index + 1]];
+    if (start === NULL) return null;
+    return start === REPLACED ? (rows?.replaced.get(index) ?? '') : (rows?.bytes.toString('utf8', start, end) ?? '');
+  });
+
 describe('the rows of a page', () => {
   test('hold the exact texts, ids and times, and which entry is the first of its id', () => {
-    const texts = [entry({}, 'a'), entry({ x: 1 }, 'b'), ` ${entry({ x: 2 }, 'a')}`.trim(), entry({}, 'c')];
-    expect(pageOf(texts).rows).toMatchObject({
-      texts,
-      ids: ['a', 'b', 'a', 'c'],
-      times: texts.map(() => new Date(T0).toISOString()),
-      firsts: [1, 2, 1, 4],
-    });
+    const texts = [entry({}, 'a'), entry({ x: 1 }, 'b'), entry({ x: 2 }, 'a'), entry({}, 'c')];
+    const { rows } = pageOf(texts.map((text) => ` ${text}\n`));
+    expect(valuesOf(rows, place.text)).toEqual(texts);
+    expect(valuesOf(rows, place.id)).toEqual(['a', 'b', 'a', 'c']);
+    expect(valuesOf(rows, place.time)).toEqual(texts.map(() => new Date(T0).toISOString()));
+    expect(rows?.firsts).toEqual([1, 2, 1, 4]);
   });
 
   test('an object in a column is the text that jsonb prints', () => {
     const scope = { bb: [true, null], a: { c: 'x"', b: 'é' }, ä: '' };
-    const { columns = [] } = pageOf([entry({ resource: { scope } })]).rows ?? {};
+    const at = place.firstColumn + Object.keys(textColumns).indexOf('resource_scope');
     // "ä" has two bytes.
-    expect(columns.at(-1)).toEqual(['{"a": {"b": "é", "c": "x\\""}, "bb": [true, null], "ä": ""}']);
+    expect(valuesOf(pageOf([entry({ resource: { scope } })]).rows, at)).toEqual([
+      '{"a": {"b": "é", "c": "x\\""}, "bb": [true, null], "ä": ""}',
+    ]);
   });
 
   for (const [what, more] of [
@@ -33,7 +44,7 @@ describe('the rows of a page', () => {
     });
   }
 
-  test('a status code beside a fraction, which may be its own: PostgreSQL is to read the page', () => {
+  test('a status code with a fraction: PostgreSQL is to read the page', () => {
     const withStatus = (number: string) => entry({ raw: { status_code: 200 } }).replace('200', number);
     expect(pageOf([withStatus('200')]).rows?.statusCodes).toEqual([200]);
     for (const number of ['200.0', '2e2', '200.00000000000000001']) {

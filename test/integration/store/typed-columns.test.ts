@@ -105,7 +105,7 @@ describe('the typed columns are the paths of the API', () => {
   });
 });
 
-/** Without a number: those are left to PostgreSQL (see RowsReader). */
+/** Without a number: those are left to PostgreSQL (see readPlainPage). */
 const numberless = fc.letrec((again) => ({
   value: fc.oneof(
     { weight: 6, arbitrary: fc.string({ unit: 'binary' }) },

@@ -25,7 +25,7 @@ test('unread time that nears the end of the retention: each plan says so, status
 
   const status = await runInProcess(['status'], world.env);
   expect(status.stdout).toMatch(new RegExp(`^${refused} .* 540d( \\S+)? \\(lost in (8d|7d 23h)\\)`, 'm'));
-  expect(status.stdout.match(/lost in/g)).toHaveLength(1);
+  expect(status.stdout.match(/lost in/g), status.stdout).toHaveLength(1);
   const sync = await runInProcess(['sync'], world.env);
   expect(sync.code).toBe(1);
   expect(sync.stdout).toContain('1 organizations have unread time that Cloudflare deletes within 30d');

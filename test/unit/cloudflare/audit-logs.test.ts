@@ -47,7 +47,7 @@ describe('fetchPage', () => {
   it('asks again for what the caller cannot read', async () => {
     await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
     await using test = createTestClient(server.baseUrl);
-    const validate = (text: string) => {
+    const validate = ({ text }: { readonly text: string }) => {
       if (text !== '{}') throw new ApiError('unreadable', 'not JSON');
     };
     expect((await createAuditLogsApi(test.client).fetchPage(page({ validate }))).text).toBe('{}');

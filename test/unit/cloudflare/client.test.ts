@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ApiText } from '../../../src/cloudflare/attempt.ts';
 import { createCloudflareClient } from '../../../src/cloudflare/client.ts';
 import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
 import { ApiError, type ApiFailure, OrgtrailError } from '../../../src/errors.ts';
@@ -20,7 +21,7 @@ describe('a request', () => {
       ]),
       signal: new AbortController().signal,
     });
-    expect(got).toEqual({ status: 200, text: '{"id":12345678901234567890}', validUtf8: true, rateLimits: [] });
+    expect(got).toMatchObject({ status: 200, text: '{"id":12345678901234567890}', validUtf8: true, rateLimits: [] });
     const [request] = server.requests;
     expect(request?.method).toBe('GET');
     expect(request?.url).toBe('/client/v4/organizations?id=a+b&id=c');
@@ -155,7 +156,7 @@ describe('a retry', () => {
   it('asks again for a body that the caller cannot read', async () => {
     await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
     await using test = createTestClient(server.baseUrl);
-    const validate = (text: string) => {
+    const validate = ({ text }: ApiText) => {
       if (text.startsWith('<')) throw new ApiError('unreadable', 'HTML');
     };
     expect(await getText(test.client, { validate })).toMatchObject({ text: '{}' });

@@ -1,3 +1,4 @@
+import type { ApiText } from '../../../src/cloudflare/attempt.ts';
 import {
   type CloudflareClient,
   type CloudflareClientDeps,
@@ -44,7 +45,7 @@ export function createTestClient(baseUrl: string, deps: Partial<CloudflareClient
 /** GETs `/organizations`. */
 export function getText(
   client: CloudflareClient,
-  options: { signal?: AbortSignal; validate?: (text: string) => void } = {},
+  options: { signal?: AbortSignal; validate?: (body: ApiText) => void } = {},
 ) {
   return client.get({
     endpoint: 'organizations',
