@@ -45,7 +45,7 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
   const beside = (direction: SearchCursor['direction'], event: FoundEvent | undefined): string | null => {
     if (reached?.direction === direction) return printCursor(reached);
     if (event !== undefined) return printCursor({ direction, time: event.sortTime, position: event.position });
-    return cursor === undefined ? null : printCursor({ ...cursor, direction });
+    return cursor === undefined ? null : printCursor(turned(cursor));
   };
   const newer = cursor?.direction === 'newer';
   return {
@@ -53,6 +53,12 @@ export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): P
     previous: (newer && more) || cursor?.direction === 'older' ? beside('newer', events[0]) : null,
   };
 };
+
+/** The other way from there, with the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
+const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
+  direction === 'newer'
+    ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
+    : { direction: 'newer', time, position: Math.max(0, position - 1) };
 
 type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 

@@ -22,7 +22,10 @@ export interface EventQuery {
   readonly untilPosition?: number | undefined;
 }
 
-/** A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. */
+/**
+ * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the
+ * search begins has a bound only where all of the part lies behind the cursor, so that the cursor adds nothing.
+ */
 export interface TimeSlice {
   readonly low: string | undefined;
   readonly high: string | undefined;
@@ -55,21 +58,8 @@ const actorColumns: Record<ActorKind, readonly string[]> = {
 export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined, slice: TimeSlice): Conditions => {
   const values: unknown[] = [];
   const parameter = (value: unknown): string => `$${values.push(value)}`;
-  const parts: string[] = [];
-  const { since, before, actor, text, untilPosition } = query;
-  for (const low of [since, slice.low]) {
-    if (low !== undefined) parts.push(`action_time >= ${parameter(low)}::timestamptz`);
-  }
-  for (const high of [before, slice.high]) {
-    if (high !== undefined) parts.push(`action_time < ${parameter(high)}::timestamptz`);
-  }
-  if (cursor !== undefined) {
-    const sign = cursor.direction === 'older' ? '<' : '>';
-    const time = parameter(cursor.time);
-    // The first says to which partitions the second is limited: a comparison of rows alone leaves all of them in.
-    parts.push(`action_time ${sign}= ${time}::timestamptz`);
-    parts.push(`(action_time, position) ${sign} (${time}::timestamptz, ${parameter(cursor.position)}::bigint)`);
-  }
+  const { actor, text, untilPosition } = query;
+  const parts = timeConditions(query, cursor, slice, parameter);
   for (const [name, column] of Object.entries(plainColumns)) {
     const value = query[name as keyof typeof plainColumns];
     if (value !== undefined) parts.push(`${column} = ${parameter(value)}`);
@@ -83,4 +73,33 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
   if (query.changed) parts.push('position in (select c.position from audit_event_changes c)');
   if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
   return { sql: parts.length === 0 ? 'true' : parts.join(' and '), values };
+};
+
+/**
+ * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well. PostgreSQL 17 can forget the
+ * time, and gives out the events between the two: where it goes forwards through an index (for a bitmap, say), at a page whose last entry has
+ * the time of the pair and a position that is not below.
+ */
+const timeConditions = (
+  { since, before }: EventQuery,
+  cursor: SearchCursor | undefined,
+  slice: TimeSlice,
+  parameter: (value: unknown) => string,
+): string[] => {
+  const from = (time: string): string => `action_time >= ${parameter(time)}::timestamptz`;
+  const below = (time: string): string => `action_time < ${parameter(time)}::timestamptz`;
+  const parts = [since, slice.low].filter((low) => low !== undefined).map(from);
+  if (slice.high !== undefined) parts.push(below(slice.high));
+  const older = cursor?.direction === 'older';
+  if (cursor === undefined || (older ? slice.high : slice.low) !== undefined) {
+    return before === undefined ? parts : [...parts, below(before)];
+  }
+  // In this form no index is asked for it. It only matters to a cursor of another search: those of this one are below.
+  if (before !== undefined) parts.push(older ? `(${below(before)}) is true` : below(before));
+  const sign = older ? '<' : '>';
+  const time = parameter(cursor.time);
+  // The first says to which partitions the second is limited: a comparison of rows alone leaves all of them in.
+  parts.push(`action_time ${sign}= ${time}::timestamptz`);
+  parts.push(`(action_time, position) ${sign} (${time}::timestamptz, ${parameter(cursor.position)}::bigint)`);
+  return parts;
 };

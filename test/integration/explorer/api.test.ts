@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { printCursor, type SearchCursor } from '../../../src/domain/search-cursor.ts';
 import { openFullWorld } from '../../support/many-events.ts';
 import { type Served, serve } from '../../support/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
@@ -71,6 +72,24 @@ describe('GET /v1/search', () => {
     expect(pages[0]).toMatchObject({ previous: null, complete: true, coverage: { organizations: 4 } });
     const back = await pageOf(`limit=70&cursor=${pages[1]?.previous}`);
     expect(back.events).toEqual(pages[0]?.events);
+  });
+
+  test('an empty page leads back to the event that it begins beside', async () => {
+    const { rows } = await world.database.pool.query<{ position: number; time: string }>(
+      `select position::float8 as position, (action_time at time zone 'UTC')::text as time from audit_events
+       where isfinite(action_time) order by action_time desc, position desc`,
+    );
+    const query = `since=2000-01-01&limit=3`;
+    const besides = (direction: SearchCursor['direction'], row: (typeof rows)[number] | undefined) =>
+      `cursor=${printCursor({ direction, time: `${row?.time}+00`, position: row?.position ?? 0 })}`;
+    const newest = await pageOf(`${query}&${besides('newer', rows[0])}`);
+    expect(newest.events).toEqual([]);
+    const older = await pageOf(`${query}&cursor=${newest.next}`);
+    expect(older.events.map(({ position }) => position)).toEqual(rows.slice(0, 3).map(({ position }) => position));
+    const oldest = await pageOf(`${query}&${besides('older', rows.at(-1))}`);
+    expect(oldest.events).toEqual([]);
+    const newer = await pageOf(`${query}&cursor=${oldest.previous}`);
+    expect(newer.events.map(({ position }) => position)).toEqual(rows.slice(-3).map(({ position }) => position));
   });
 
   test('what is wrong is said field by field; nonsense of a cursor is a 400', async () => {
