@@ -6,7 +6,7 @@ import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
 import type { ServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
-import { type Page, type PageBody, readBody, UnreadablePageError } from './domain/page.ts';
+import { type Page, type PageBody, readPageBody, UnreadablePageError } from './domain/page.ts';
 import type { FoundOrganization } from './domain/source.ts';
 import { requestWindow } from './domain/walk.ts';
 import { ApiError, OrgtrailError } from './errors.ts';
@@ -83,7 +83,7 @@ export const connectAuditApi = (
 /** As the client wants it: a body that cannot be read is worth another attempt. */
 const readOrThrow = (body: PageBody): Page => {
   try {
-    return readBody(body);
+    return readPageBody(body);
   } catch (error) {
     if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);
     throw error;

@@ -22,6 +22,8 @@ export interface ApiRequest {
 export interface ApiText {
   readonly status: number;
   readonly bytes: Buffer;
+  /** Gives the memory of `bytes` back: see `Body`. Nobody has to. */
+  release(): void;
   /** Decoded when it is asked for. */
   readonly text: string;
   /** False when some byte was no UTF-8 and is a replacement character in `text`. */

@@ -1,4 +1,16 @@
 import type { Readable } from 'node:stream';
+import { BufferPool } from '../buffer-pool.ts';
+
+/** Smaller ones are not worth keeping. */
+const POOLED_BYTES = 65_536;
+const buffers = new BufferPool();
+
+/** A whole body. */
+export interface Body {
+  readonly bytes: Buffer;
+  /** Gives the memory back, for another body. To be called once at most, and only by who knows that nobody reads `bytes` any more. */
+  release(): void;
+}
 
 /**
  * The whole body, or undefined when it is longer than `maxBytes`. Keeps no more than that, and leaves nothing open:
@@ -8,7 +20,7 @@ export async function readBody(
   body: Readable,
   maxBytes: number,
   contentLength: string | undefined,
-): Promise<Buffer | undefined> {
+): Promise<Body | undefined> {
   if (Number(contentLength) > maxBytes) {
     body.on('error', () => {}).destroy();
     return undefined;
@@ -21,5 +33,13 @@ export async function readBody(
     if (sizeBytes > maxBytes) return undefined;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks, sizeBytes);
+  return joined(chunks, sizeBytes);
 }
+
+const joined = (chunks: readonly Buffer[], sizeBytes: number): Body => {
+  if (sizeBytes < POOLED_BYTES) return { bytes: Buffer.concat(chunks, sizeBytes), release: () => {} };
+  const buffer = buffers.take(sizeBytes);
+  let at = 0;
+  for (const chunk of chunks) at += chunk.copy(buffer, at);
+  return { bytes: buffer.subarray(0, sizeBytes), release: () => buffers.giveBack(buffer) };
+};

@@ -5,7 +5,7 @@ import { ApiError } from '../errors.ts';
 import type { ApiRequest, ApiText, Outcome, Send } from './attempt.ts';
 import { attemptTimeout, connectionFailure, type Timeouts } from './connection-failure.ts';
 import { type Credential, createRedact, credentialHeaders } from './credential.ts';
-import { readBody } from './read-body.ts';
+import { type Body, readBody } from './read-body.ts';
 import { responseFailure } from './response-failure.ts';
 import type { ServerClock } from './server-clock.ts';
 
@@ -123,10 +123,10 @@ async function readAnswer(
 }
 
 /** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
-const apiText = (status: number, bytes: Buffer, rateLimits: readonly RateLimit[]): ApiText => {
+const apiText = (status: number, { bytes, release }: Body, rateLimits: readonly RateLimit[]): ApiText => {
   let text: string | undefined;
   return {
-    ...{ status, bytes, rateLimits },
+    ...{ status, bytes, release, rateLimits },
     get text() {
       text ??= new TextDecoder().decode(bytes);
       return text;
@@ -139,12 +139,12 @@ const apiText = (status: number, bytes: Buffer, rateLimits: readonly RateLimit[]
 
 async function readFailure(
   request: ApiRequest,
-  { statusCode, headers, body }: Dispatcher.ResponseData,
+  { statusCode, headers, body: stream }: Dispatcher.ResponseData,
   { clock }: TransportDeps,
   redact: (text: string) => string,
 ): Promise<Outcome> {
   // The status says enough: a body that breaks off must not turn a 403 into a connection that is worth a retry.
-  const bytes = await readBody(body, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);
+  const body = await readBody(stream, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);
   request.signal.throwIfAborted();
   // A refusal is Cloudflare's own answer, and the only one where nothing may be listed; the page of a gateway that could
   // not reach it has a clock of its own.
@@ -154,7 +154,7 @@ async function readFailure(
     {
       path: request.path,
       status: statusCode,
-      text: bytes?.toString('utf8'),
+      text: body?.bytes.toString('utf8'),
       location: header(headers, 'location'),
       retryAfterMs: parseRetryAfter(header(headers, 'retry-after'), sentAtMs),
     },

@@ -29,6 +29,8 @@ export interface Page extends PageFacts {
   readonly sizeBytes: number;
   /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
   readonly validUtf8: boolean;
+  /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Nobody has to. */
+  release?(): void;
 }
 
 /** What a walk commits that changes without a page. */
@@ -66,6 +68,7 @@ const envelopeSchema = z.looseObject({
 /** What came over the wire. */
 export interface PageBody {
   readonly bytes: Buffer;
+  release?(): void;
   /** The bytes as text, with U+FFFD for what is no UTF-8. Decoded when it is asked for. */
   readonly text: string;
   readonly validUtf8: boolean;
@@ -74,21 +77,27 @@ export interface PageBody {
 /**
  * Reads a page: from its bytes where all of it is plain, as nearly always; else by `readPage`, and throws as that does.
  */
-export const readBody = (body: PageBody): Page => {
+export const readPageBody = (body: PageBody): Page => {
   const plain = body.validUtf8 ? readPlainPage(body.bytes) : undefined;
   if (plain === undefined) return readPage(body.text, body.validUtf8);
   const { rows, timesMs, start, end } = plain;
+  let isReleased = false;
   return {
     entries: rows.firsts.length,
     timesMs,
     nextCursor: readEnvelope(plain.envelopeText).nextCursor,
     get entriesText() {
+      if (isReleased) throw new Error('a page that was given back is read');
       return body.bytes.toString('utf8', start, end);
     },
     plain: true,
     rows,
     sizeBytes: end - start,
     validUtf8: true,
+    release: () => {
+      isReleased = true;
+      body.release?.();
+    },
   };
 };
 

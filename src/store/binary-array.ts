@@ -10,40 +10,11 @@ const LENGTH_BYTES = 4;
 /** Shorter values are copied here, byte by byte: a call costs more. */
 const SHORT_BYTES = 48;
 
-/**
- * Arrays in PostgreSQL's binary format, as parameters: the driver sends a Buffer as such. Its text format would have every
- * quote and backslash of a page escaped here and read again there, character by character.
- */
-export const textArray = (rows: PageRows, at: number): Buffer => stringArray(rows, at, TEXT);
+type ElementType = 'text' | 'json';
+const oids = { text: TEXT, json: JSON_TYPE } as const satisfies Record<ElementType, number>;
 
-/** See `textArray`. Each value is the text of a JSON value. */
-export const jsonArray = (rows: PageRows, at: number): Buffer => stringArray(rows, at, JSON_TYPE);
-
-const stringArray = (rows: PageRows, place: number, type: number): Buffer => {
-  const { bytes, spans } = rows;
-  const target = Buffer.allocUnsafe(sizeOf(rows, place));
-  let at = writeHeader(target, rows.firsts.length, true, type);
-  for (let row = 0; row < rows.firsts.length; row += 1) {
-    const index = (row * PLACES + place) * 2;
-    const start = spans[index] ?? NULL;
-    const value = start === REPLACED ? (rows.replaced.get(index) ?? '') : undefined;
-    const from = at + LENGTH_BYTES;
-    if (start === NULL) {
-      at = target.writeInt32BE(-1, at);
-    } else if (value !== undefined) {
-      const length = target.write(value, from, 'utf8');
-      at = target.writeInt32BE(length, at) + length;
-    } else {
-      const length = (spans[index + 1] ?? start) - start;
-      target.writeInt32BE(length, at);
-      copy(bytes, start, length, target, from);
-      at = from + length;
-    }
-  }
-  return target;
-};
-
-const sizeOf = ({ spans, replaced, firsts }: PageRows, place: number): number => {
+/** How many bytes `writeArray` writes. */
+export const sizeOfArray = ({ spans, replaced, firsts }: PageRows, place: number): number => {
   let size = HEADER_BYTES + firsts.length * LENGTH_BYTES;
   for (let row = 0; row < firsts.length; row += 1) {
     const index = (row * PLACES + place) * 2;
@@ -54,6 +25,31 @@ const sizeOf = ({ spans, replaced, firsts }: PageRows, place: number): number =>
   return size;
 };
 
+/**
+ * Writes the values of one place of all rows as an array in PostgreSQL's binary format, into exactly `sizeOfArray` bytes. The text
+ * format would have every quote and backslash of a page escaped here and read again there, character by character.
+ */
+export const writeArray = (rows: PageRows, place: number, type: ElementType, target: Buffer): void => {
+  const { bytes, spans } = rows;
+  let at = writeHeader(target, rows.firsts.length, true, oids[type]);
+  for (let row = 0; row < rows.firsts.length; row += 1) {
+    const index = (row * PLACES + place) * 2;
+    const start = spans[index] ?? NULL;
+    const from = at + LENGTH_BYTES;
+    if (start === NULL) {
+      at = target.writeInt32BE(-1, at);
+    } else if (start === REPLACED) {
+      const length = target.write(rows.replaced.get(index) ?? '', from, 'utf8');
+      at = target.writeInt32BE(length, at) + length;
+    } else {
+      const length = (spans[index + 1] ?? start) - start;
+      target.writeInt32BE(length, at);
+      copy(bytes, start, length, target, from);
+      at = from + length;
+    }
+  }
+};
+
 const copy = (source: Buffer, start: number, length: number, target: Buffer, at: number): void => {
   if (length > SHORT_BYTES) {
     source.copy(target, at, start, start + length);
@@ -62,7 +58,7 @@ const copy = (source: Buffer, start: number, length: number, target: Buffer, at:
   for (let index = 0; index < length; index += 1) target[at + index] = source[start + index] ?? 0;
 };
 
-/** See `textArray`. */
+/** An array of integers, as `writeArray` writes those of texts. */
 export const integerArray = (values: readonly (number | null)[]): Buffer => {
   const nulls = values.reduce<number>((count, value) => count + (value === null ? 1 : 0), 0);
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + values.length * 8 - nulls * 4);

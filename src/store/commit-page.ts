@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { BufferPool } from '../buffer-pool.ts';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
 import { type PageRows, place, textColumns } from '../domain/entry-columns.ts';
@@ -6,8 +7,9 @@ import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
-import { integerArray, jsonArray, textArray } from './binary-array.ts';
+import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
 import { type CommitForm, commitStatements, type PageForm } from './commit-statement.ts';
+import { type PageParameter, pageQuery } from './page-query.ts';
 import { isDataFault, sqlState } from './pool.ts';
 
 const WIDE_DEDUPE_ENTRIES = 200;
@@ -24,20 +26,46 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
   const { page } = commit;
-  const send = (form: CommitForm, texts: unknown, columns: readonly unknown[]) =>
-    run(pool, commit, leaseMs, { form, texts, columns });
   return await unlessRefused(
     pool,
     page,
     () =>
       page.plain && page.rows !== undefined
-        ? send('rows', jsonArray(page.rows, place.text), toColumns(page.rows))
+        ? runWithRows(pool, commit, leaseMs, page.rows)
         : page.plain
-          ? send('plain', page.entriesText, [])
-          : send('careful', toRows(readCarefully(page)), []),
-    (rows) => send('careful', rows, []),
+          ? run(pool, commit, leaseMs, { form: 'plain', page: [page.entriesText] })
+          : run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] }),
+    (rows) => run(pool, commit, leaseMs, { form: 'careful', page: [rows] }),
   );
 };
+
+const buffers = new BufferPool();
+
+const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows: PageRows): Promise<CommitResult> => {
+  const sizes = arrays.map(({ at }) => sizeOfArray(rows, at));
+  const buffer = buffers.take(sizes.reduce((sum, size) => sum + size));
+  let end = 0;
+  const [texts, ids, times, ...columns] = arrays.map(({ at, type }, index) => {
+    const start = end;
+    end += sizes[index] ?? 0;
+    const target = buffer.subarray(start, end);
+    writeArray(rows, at, type, target);
+    return target;
+  }) as [Buffer, Buffer, Buffer, ...Buffer[]];
+  const page = [texts, ids, times, integerArray(rows.firsts), ...columns, integerArray(rows.statusCodes)] as const;
+  const result = await run(pool, commit, leaseMs, { form: 'rows', page });
+  // After a failure the connection may still be sending from it.
+  buffers.giveBack(buffer);
+  return result;
+};
+
+/** What goes as arrays of texts, in the order in which the statement wants it. */
+const arrays = [
+  { at: place.text, type: 'json' as const },
+  ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
+    (at) => ({ at, type: 'text' as const }),
+  ),
+];
 
 /** Runs a statement with the page in a form that the database takes. Used for comparing. */
 export const inPageForm = async <T>(
@@ -100,13 +128,6 @@ const toRows = (entries: readonly CarefulEntry[]): string =>
     })),
   );
 
-/** In the order in which the statement wants them. */
-const toColumns = (rows: PageRows): readonly Buffer[] => [
-  ...[textArray(rows, place.id), textArray(rows, place.time), integerArray(rows.firsts)],
-  ...Object.keys(textColumns).map((_, index) => textArray(rows, place.firstColumn + index)),
-  ...[textArray(rows, place.rayId), integerArray(rows.statusCodes)],
-];
-
 interface CommitRow {
   readonly fence: number;
   readonly entries: number;
@@ -119,19 +140,19 @@ interface CommitRow {
 
 interface SentPage {
   readonly form: CommitForm;
-  readonly texts: unknown;
-  readonly columns: readonly unknown[];
+  /** $4, and what comes behind the fixed parameters. */
+  readonly page: readonly [PageParameter, ...PageParameter[]];
 }
 
 const run = async (
   pool: Pool,
   commit: PageCommit,
   leaseMs: number,
-  { form, texts, columns }: SentPage,
+  { form, page: [texts, ...columns] }: SentPage,
 ): Promise<CommitResult> => {
   const { lease, walk, claims } = commit;
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
-  const parameters: unknown[] = [
+  const parameters: PageParameter[] = [
     ...[lease.kind, lease.id, lease.organizationId, texts, lease.epoch, lease.owner, lease.commitSeq],
     ...[commit.lane, commit.filterHash, leaseMs, latest(commit.page.timesMs)],
     ...[
@@ -150,7 +171,7 @@ const run = async (
     );
   }
   const text = commitStatements[form][walk === undefined ? 'ends' : 'goesOn'];
-  const { rows } = await pool.query<CommitRow>(text, parameters);
+  const { rows } = await pageQuery<CommitRow>(pool, text, parameters);
   const row = rows[0];
   if (row === undefined || row.fence === 0) return { kind: 'fenced' };
   return {

@@ -145,6 +145,7 @@ const walkPages = async (turn: Turn, begin: Walk): Promise<'ended' | 'paused' | 
         pending.catch(() => {});
       }
       if (!(await commitStep(turn, walk, page instanceof ApiError ? emptyPage : page, step))) return 'lost';
+      if (!(page instanceof ApiError)) page.release?.();
       if (!goesOn) return 'ended';
       if (spent) return 'paused';
       walk = step.walk;

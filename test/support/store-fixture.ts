@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Coverage } from '../../src/domain/coverage.ts';
-import { type Page, type PageBody, readBody } from '../../src/domain/page.ts';
+import { type Page, type PageBody, readPageBody } from '../../src/domain/page.ts';
 import type { CommitResult, Lease, PageCommit } from '../../src/domain/source.ts';
 import { startWalk, type Walk } from '../../src/domain/walk.ts';
 import { commitPage } from '../../src/store/commit-page.ts';
@@ -51,7 +51,7 @@ export const pageBody = (text: string): PageBody => ({ bytes: Buffer.from(text),
 
 /** The page that a response with these exact entries is read as. */
 export const pageOf = (entries: readonly string[], cursor?: string): Page =>
-  readBody(
+  readPageBody(
     pageBody(
       `{"success":true,"result":[${entries.join(',')}],"result_info":{"count":${entries.length},"cursor":${JSON.stringify(cursor ?? '')}}}`,
     ),

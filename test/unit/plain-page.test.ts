@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Page, readBody, readPage, UnreadablePageError } from '../../src/domain/page.ts';
+import { type Page, readPage, readPageBody, UnreadablePageError } from '../../src/domain/page.ts';
 import { readPlainPage } from '../../src/domain/plain-page.ts';
 import { entryText, pageBody } from '../support/store-fixture.ts';
 
@@ -145,7 +145,7 @@ describe('a page read from its bytes', () => {
     fc.assert(
       fc.property(texts, (text) => {
         if (isPlain(text)) fromBytes += 1;
-        expect(factsOf(() => readBody(pageBody(text)))).toEqual(factsOf(() => readPage(text)));
+        expect(factsOf(() => readPageBody(pageBody(text)))).toEqual(factsOf(() => readPage(text)));
       }),
       { seed: SEED, numRuns },
     );
@@ -174,8 +174,10 @@ describe('a page read from its bytes', () => {
   });
 
   test('keeps no text, and decodes the array when it is asked for', () => {
-    const page = readBody({ ...pageBody(bodyOf(entryText('é', T))), text: 'not to be read' });
+    const page = readPageBody({ ...pageBody(bodyOf(entryText('é', T))), text: 'not to be read' });
     expect(page.entriesText).toBe(`[${entryText('é', T)}]`);
     expect(page.nextCursor).toBe('c');
+    page.release?.();
+    expect(() => page.entriesText).toThrow('given back');
   });
 });
