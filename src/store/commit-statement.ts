@@ -52,6 +52,9 @@ const rowParameters = (first: number) => {
 };
 
 const FIRST_FREE = 18;
+const unnested = (parameters: ReturnType<typeof rowParameters>): string =>
+  parameters.map(({ name, parameter }) => `unnest(${parameter}) as ${name}`).join(', ');
+
 const pageParameters = { rows: rowParameters(FIRST_FREE), plain: [], careful: [] } as const;
 
 const pageOfJson = (form: PageForm): string => `
@@ -63,16 +66,43 @@ const pageOfJson = (form: PageForm): string => `
     case when j #>> '{raw,status_code}' ~ '^-?[0-9]{1,9}$' then (j #>> '{raw,status_code}')::integer end as raw_status_code
   from (${pageEntries(form, '$4')}) as read where exists (select from fence)`;
 
-/** The page as the statement goes on with it: number, whether it is the first of its id, what is stored. */
-const committedPage = {
-  rows: `
-  select n, first_n = n as first, id, action_time::timestamptz as action_time, raw, null::text[] as defects,
-    ${columnNames.join(', ')}
-  from (select generate_subscripts($4::json[], 1) as n, unnest($4::json[]) as raw,
-      ${pageParameters.rows.map(({ name, parameter }) => `unnest(${parameter}) as ${name}`).join(', ')} from fence) as read`,
-  plain: pageOfJson('plain'),
-  careful: pageOfJson('careful'),
-} as const satisfies Record<CommitForm, string>;
+interface FormParts {
+  /** The page as the statement decides on it: number (from 1, without gaps), id, whether it is the first of its id, defects. */
+  readonly page: string;
+  /** The same with all that is stored. Of `rows` read a second time from the parameters: kept between, it costs more. */
+  readonly entries: string;
+  /** The exact text of one row of `page`. */
+  readonly rawOf: (alias: string) => string;
+  /** The exact texts of all, by their number, if some are to be compared. */
+  readonly raws: string;
+}
+
+const ofJson = (form: PageForm): FormParts => ({
+  page: pageOfJson(form),
+  entries: 'page',
+  rawOf: (alias) => `${alias}.raw`,
+  raws: '(select n, raw from page)',
+});
+
+const formParts: Readonly<Record<CommitForm, FormParts>> = {
+  rows: {
+    page: `
+  select n, id, first_n = n as first, null::text[] as defects
+  from (select generate_subscripts($4::json[], 1) as n,
+      ${unnested(pageParameters.rows.filter(({ name }) => name === 'id' || name === 'first_n'))} from fence) as read`,
+    entries: `(
+    select n, id, action_time::timestamptz as action_time, raw, null::text[] as defects, ${columnNames.join(', ')}
+    from (select generate_subscripts($4::json[], 1) as n, unnest($4::json[]) as raw,
+        ${unnested(pageParameters.rows.filter(({ name }) => name !== 'first_n'))}
+      from (select where (select entries from numbering) > 0) as wanted) as read)`,
+    rawOf: (alias) => `($4::json[])[${alias}.n]`,
+    raws: `(
+    select generate_subscripts($4::json[], 1) as n, unnest($4::json[]) as raw
+    from (select where exists (select from firsts)) as wanted)`,
+  },
+  plain: ofJson('plain'),
+  careful: ofJson('careful'),
+};
 
 /**
  * How the walk's row changes. A walk is not persisted before its first page, so going on may mean beginning. Its 13 parameters
@@ -111,7 +141,9 @@ const storedBetween = (form: CommitForm, times: string): string => `
  *
  * - The dedupe asks for all ids of the page at once, in one scan of each partition's unique index: a join would ask once per
  *   entry, which costs twice as much, or read the whole index of the source. Its bounds keep it to a few partitions.
- * - The feed's head is locked last, after all parsing: sources wait for one another only while rows go in.
+ * - Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
+ *   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
+ * - The feed's head is locked last: sources wait for one another only while rows go in.
  * - "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
  * - A statement that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs,
  *   the fence is empty and nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
@@ -132,32 +164,35 @@ claim as (
   select kind, id, $9, claimed.pass, claimed.ranges::tstzmultirange
   from fence, unnest($12::integer[], $13::text[]) as claimed (pass, ranges)
   on conflict (source_kind, source_id, filter_hash, pass) do update set ranges = c.ranges + excluded.ranges),
-page as materialized (${committedPage[form]}),
+page as materialized (${formParts[form].page}),
 known as materialized (
   select distinct on (id) id, position, raw, defects
   from (${storedBetween(form, 'action_time between $14 and $15')} union all ${storedBetween(form, "action_time = '-infinity'")}) e
   order by id, position),
 fresh as materialized (
-  select n, row_number() over (order by n) as ordinal, defects is not null as defective
-  from page p where first and not exists (select from known k where k.id = p.id)),
-new as materialized (select count(*) as entries from fresh),
+  select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
+  from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
+numbering as materialized (
+  select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
 head as (
-  update feed_head set position = position + new.entries from new
-  where new.entries > 0 returning position - new.entries as base),
+  update feed_head set position = position + numbering.entries from numbering
+  where numbering.entries > 0 returning position - numbering.entries as base),
 stored as (
   insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, ${columnNames.join(', ')},
     raw, defects)
-  select $1, $2, $3, id, head.base + ordinal, action_time, ${columnNames.join(', ')}, raw, defects
-  from page join fresh using (n), head
+  select $1, $2, $3, id, (select base from head) + (select ordinals from numbering)[n], action_time, ${columnNames.join(', ')},
+    raw, defects
+  from ${formParts[form].entries} e where (select ordinals from numbering)[n] > 0
   returning id, position, action_time),
 firsts as materialized (
   select id, position, raw, defects from known
   union all
-  select f.id, s.position, f.raw, f.defects from (select distinct id from page where not first) again
+  select f.id, s.position, ${formParts[form].rawOf('f')}, f.defects from (select distinct id from page where not first) again
     join page f on f.id = again.id and f.first join stored s on s.id = f.id),
 differing as materialized (
   select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
-  from page p join firsts f on f.id = p.id where ${contentDiffers('p', 'f')}),
+  from firsts f join (select n, page.id, page.defects, r.raw from page join ${formParts[form].raws} r using (n)) p on p.id = f.id
+  where ${contentDiffers('p', 'f')}),
 changed as (
   insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
   select $1, $2, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
