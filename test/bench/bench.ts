@@ -20,18 +20,26 @@ const help = `npm run bench -- [options]
 
 The server is that of TEST_DATABASE_URL (an account that may create databases and CHECKPOINT), else the embedded one.`;
 
-const { values } = parseArgs({
-  options: {
-    case: { type: 'string', default: usual.join(',') },
-    rounds: { type: 'string', default: '5' },
-    entries: { type: 'string', default: '60000' },
-    preload: { type: 'string', default: '10000000' },
-    minutes: { type: 'string', default: '30' },
-    json: { type: 'boolean', default: false },
-    report: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const readOptions = () => {
+  try {
+    return parseArgs({
+      options: {
+        case: { type: 'string', default: usual.join(',') },
+        rounds: { type: 'string', default: '5' },
+        entries: { type: 'string', default: '60000' },
+        preload: { type: 'string', default: '10000000' },
+        minutes: { type: 'string', default: '30' },
+        json: { type: 'boolean', default: false },
+        report: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\nsee npm run bench -- --help`);
+    process.exit(2);
+  }
+};
+const values = readOptions();
 
 const count = (name: 'rounds' | 'entries' | 'preload' | 'minutes'): number => {
   const value = Number(values[name]);
