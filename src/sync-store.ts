@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Metrics } from './metrics.ts';
 import { isDeadOwner } from './process-identity.ts';
 import { commitPage } from './store/commit-page.ts';
-import { claimDiscovery, recordDiscovery, renewDiscovery } from './store/discovery-lease.ts';
+import { claimDiscovery, recordDiscovery, releaseDeadDiscovery, renewDiscovery } from './store/discovery-lease.ts';
 import {
   recordAccess,
   recordChildrenListed,
@@ -38,10 +38,11 @@ export interface SyncStoreOptions {
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
   const { owner, leaseMs, filterHash, organizationIds, metrics } = options;
+  const isDead = (other: string) => isDeadOwner(other, owner);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
-      await releaseDead(pool, (other) => isDeadOwner(other, owner));
+      await releaseDead(pool, isDead);
       return await loadSources(pool, owner, organizationIds);
     },
     claim: async (source) => {
@@ -62,7 +63,11 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
-    claimDiscovery: (restMs) => claimDiscovery(pool, owner, leaseMs, restMs),
+    claimDiscovery: async (restMs) => {
+      const turn = await claimDiscovery(pool, owner, leaseMs, restMs);
+      if (turn.mine || !(await releaseDeadDiscovery(pool, isDead))) return turn;
+      return await claimDiscovery(pool, owner, leaseMs, restMs);
+    },
     renewDiscovery: () => renewDiscovery(pool, owner, leaseMs),
     recordDiscovery: (result) => recordDiscovery(pool, owner, result),
     syncSources: async (horizonMs, oldestMs = horizonMs) => {

@@ -34,6 +34,20 @@ export const claimDiscovery = async (
   return { mine: false, serverTimeMs: rows[0]?.ms ?? undefined };
 };
 
+/**
+ * Gives the right back where its owner is known to be dead: killed while it listed. True where that was so. Safe even if it
+ * lives: it lists what another one lists, too, until it asks for its right again. Used where a claim was refused.
+ */
+export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) => boolean): Promise<boolean> => {
+  const { rows } = await pool.query<{ owner: string }>(
+    'select lease_owner as owner from discovery where lease_until > clock_timestamp()',
+  );
+  const dead = rows.map(({ owner }) => owner).filter(isDead);
+  if (dead.length === 0) return false;
+  const released = await pool.query('update discovery set lease_until = null where lease_owner = any($1)', [dead]);
+  return released.rowCount === 1;
+};
+
 /** Lets a long listing keep the right. False where another replica has it by now. */
 export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number): Promise<boolean> => {
   const { rowCount } = await pool.query(

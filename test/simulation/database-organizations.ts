@@ -131,6 +131,14 @@ export class SimulatedOrganizations {
     return true;
   }
 
+  releaseDeadDiscovery(isDead: (owner: string) => boolean): boolean {
+    const { discovery } = this;
+    const held = discovery.leaseUntilMs !== undefined && discovery.leaseUntilMs > this.#nowMs();
+    if (!held || discovery.leaseOwner === undefined || !isDead(discovery.leaseOwner)) return false;
+    discovery.leaseUntilMs = undefined;
+    return true;
+  }
+
   renewDiscovery(owner: string, leaseMs: number): boolean {
     if (this.discovery.leaseOwner !== owner) return false;
     this.discovery.leaseUntilMs = this.#nowMs() + leaseMs;

@@ -137,11 +137,21 @@ export class Simulation {
   /** A process knows of those of its own host that are dead. */
   releaseDead(process: Process): void {
     this.database.releaseDead((owner) => {
-      const other = this.processes.find((each) => each.owner === owner);
-      const dead = other !== undefined && other.host === process.host && !other.running;
+      const dead = this.#isKnownDead(owner, process);
       if (dead) this.checker.reached('lease of a dead process released');
       return dead;
     });
+  }
+
+  releaseDeadDiscovery(process: Process): boolean {
+    const released = this.database.organizations.releaseDeadDiscovery((owner) => this.#isKnownDead(owner, process));
+    if (released) this.checker.reached('listing of a dead process released');
+    return released;
+  }
+
+  #isKnownDead(owner: string, process: Process): boolean {
+    const other = this.processes.find((each) => each.owner === owner);
+    return other !== undefined && other.host === process.host && !other.running;
   }
 
   claimDiscovery(process: Process, restMs: number): boolean {

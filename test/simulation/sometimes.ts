@@ -23,6 +23,7 @@ export const sometimes = [
   'organization gone and restored',
   'organization found below another',
   'discovery taken over from a dead process',
+  'listing of a dead process released',
   'graceful stop',
   'sync completed',
   'backfill completed',

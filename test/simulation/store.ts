@@ -50,7 +50,9 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     withoutChildrenListed: (limit) => statement('without children', () => organizations.withoutChildrenListed(limit)),
     recordChildrenListed: (id) => statement('children', () => organizations.recordChildrenListed(id)),
     claimDiscovery: async (restMs) => {
-      const mine = await statement('claim discovery', () => simulation.claimDiscovery(process, restMs));
+      const claimed = () => statement('claim discovery', () => simulation.claimDiscovery(process, restMs));
+      const released = () => statement('release discovery', () => simulation.releaseDeadDiscovery(process));
+      const mine = (await claimed()) || ((await released()) && (await claimed()));
       if (mine) return { mine, serverTimeMs: undefined };
       const serverTimeMs = await statement('read discovery', () => organizations.discovery.serverTimeMs);
       return { mine, serverTimeMs };

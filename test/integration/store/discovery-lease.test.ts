@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { claimDiscovery, recordDiscovery, renewDiscovery } from '../../../src/store/discovery-lease.ts';
+import {
+  claimDiscovery,
+  recordDiscovery,
+  releaseDeadDiscovery,
+  renewDiscovery,
+} from '../../../src/store/discovery-lease.ts';
 import { recordFailure } from '../../../src/store/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { LEASE_MS, newSource } from '../../support/store-fixture.ts';
@@ -25,6 +30,17 @@ test('while one replica lists, no other does; of many at once one is let in', as
   const turns = await Promise.all(Array.from({ length: 8 }, (_, each) => claim(`host/${each}/x`)));
   expect(turns.filter(({ mine }) => mine)).toHaveLength(1);
   expect(await claim('late')).toEqual({ mine: false, serverTimeMs: undefined });
+});
+
+test('one that was killed while it listed is not waited for, where it is known to be dead', async () => {
+  const { pool } = database;
+  expect(await releaseDeadDiscovery(pool, () => true), 'nobody lists').toBe(false);
+  await claim('host/9/dead');
+  expect(await releaseDeadDiscovery(pool, (owner) => owner === OTHER), 'it may be alive').toBe(false);
+  expect(await claim(ME)).toMatchObject({ mine: false });
+  expect(await releaseDeadDiscovery(pool, (owner) => owner === 'host/9/dead')).toBe(true);
+  expect(await claim(ME)).toMatchObject({ mine: true });
+  expect(await claim(OTHER)).toMatchObject({ mine: false });
 });
 
 test('what another one has just listed is as good: no second listing for a while, but its time', async () => {

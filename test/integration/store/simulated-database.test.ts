@@ -2,7 +2,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CommitResult, Lease, SourceState } from '../../../src/domain/source.ts';
 import { type Lane, lanes } from '../../../src/domain/walk.ts';
 import { commitPage } from '../../../src/store/commit-page.ts';
-import { claimDiscovery, recordDiscovery, renewDiscovery } from '../../../src/store/discovery-lease.ts';
+import {
+  claimDiscovery,
+  recordDiscovery,
+  releaseDeadDiscovery,
+  renewDiscovery,
+} from '../../../src/store/discovery-lease.ts';
 import { recordAccess, recordListing, withoutChildrenListed } from '../../../src/store/organizations.ts';
 import {
   claimSource,
@@ -164,6 +169,12 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     async () => {
       const [by, forMs] = [owner(), leaseMs()];
       return ['renew discovery', await renewDiscovery(pool, by, forMs), organizations.renewDiscovery(by, forMs)];
+    },
+    async () => {
+      const dead = owner();
+      const isDead = (each: string) => each === dead;
+      const released = await releaseDeadDiscovery(pool, isDead);
+      return ['release dead discovery', released, organizations.releaseDeadDiscovery(isDead)];
     },
     async () => {
       const by = owner();
