@@ -10,8 +10,11 @@ import { seededRandom } from '../support/seeded-random.ts';
 /** Side by side, since half of a life is waiting: fifty kills together. */
 const SEEDS = [50, 51];
 const KILLS_EACH = 25;
-/** From before the process has read its configuration to well into its work; shorter where it is done sooner. */
+/** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
 const LONGEST_LIFE_MS = 2_500;
+/** The others end while pages are read and stored, however slow the machine is: after so many requests at most, and a moment more. */
+const MOST_REQUESTS = 50;
+const LONGEST_MOMENT_MS = 60;
 
 interface World extends AsyncDisposable {
   readonly simulator: Simulator;
@@ -77,7 +80,8 @@ test.concurrent.each(SEEDS)(
 );
 
 /** How many of the killed had stored something. */
-const killAgainAndAgain = async ({ simulator, database, env }: World, random: () => number): Promise<number> => {
+const killAgainAndAgain = async (world: World, random: () => number): Promise<number> => {
+  const { simulator, database, env } = world;
   const organizations = simulator.summary().organizations;
   let longestLifeMs = LONGEST_LIFE_MS;
   let storedByKilled = 0;
@@ -85,13 +89,12 @@ const killAgainAndAgain = async ({ simulator, database, env }: World, random: ()
     const before = await count(database);
     const startedAt = performance.now();
     const running = startOrgtrail(['sync'], env);
-    await sleep(random() * longestLifeMs);
+    const moment = killed % 2 === 0 ? sleep(random() * longestLifeMs) : afterRequests(simulator, random);
+    await Promise.race([moment, running.ended]);
     running.child.kill('SIGKILL');
     if ((await running.ended) === 'SIGKILL') {
       killed += 1;
       if ((await count(database)) > before) storedByKilled += 1;
-      // On a machine that is slow to start it, the moments that count lie later.
-      else longestLifeMs = Math.min(longestLifeMs * 1.1, 4 * LONGEST_LIFE_MS);
     } else {
       // It was done before: on this machine the moments that count lie earlier.
       longestLifeMs = Math.min(longestLifeMs, performance.now() - startedAt);
@@ -100,6 +103,21 @@ const killAgainAndAgain = async ({ simulator, database, env }: World, random: ()
     for (const { id } of organizations) simulator.generate(id, Math.ceil(random() * 200));
   }
   return storedByKilled;
+};
+
+/** Resolves a moment after some more requests. */
+const afterRequests = async (simulator: Simulator, random: () => number): Promise<void> => {
+  let left = Math.ceil(random() * MOST_REQUESTS);
+  const momentMs = random() * LONGEST_MOMENT_MS;
+  await new Promise<void>((resolve) => {
+    const stop = simulator.onRequest(() => {
+      left -= 1;
+      if (left > 0) return;
+      stop();
+      resolve();
+    });
+  });
+  await sleep(momentMs);
 };
 
 const count = async ({ pool }: TestDatabase): Promise<number> => {
