@@ -30,7 +30,7 @@ const LONGEST_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
 /** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
  * all events, wakers included, which nobody expects, are no later than then. */
-const LATE_SHARE = 0.0017;
+const LATE_SHARE = 0.001;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
 /** Pauses go as 1/rate to this power: 1/2 makes the mean delay of events least; a little more, their median, in uneven worlds. */
