@@ -44,6 +44,7 @@ describe('the pauses', () => {
         if (by.equalMs <= by.tickMs) return;
         for (const each of intervals) expect(each).toBeGreaterThanOrEqual(by.tickMs);
         const asksPerMs = intervals.reduce((sum, each) => sum + 1 / each, 0);
+        // All at the ordinary longest pause, 0.985 turns, take 1.015 of it.
         expect(asksPerMs).toBeLessThanOrEqual(((sources.length * 1.016) / by.equalMs) * 1.001);
       }),
       property,
@@ -96,7 +97,7 @@ describe('the pauses', () => {
       Array.from({ length: 500 }, () => source(2)),
       budget,
     );
-    for (const each of intervals) expect(each / EQUAL_MS).toBeCloseTo(0.99, 1);
+    for (const each of intervals) expect(each / EQUAL_MS).toBeCloseTo(0.985, 3);
   });
 
   test('go as 1/rate^0.6 between their bounds', () => {
