@@ -1,4 +1,7 @@
+import process from 'node:process';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createMetrics } from '../../../src/metrics.ts';
+import { createProcessIdentity } from '../../../src/process-identity.ts';
 import {
   claimDiscovery,
   recordDiscovery,
@@ -6,6 +9,7 @@ import {
   renewDiscovery,
 } from '../../../src/store/discovery-lease.ts';
 import { recordFailure } from '../../../src/store/sources.ts';
+import { createSyncStore } from '../../../src/sync-store.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { LEASE_MS, newSource } from '../../support/store-fixture.ts';
 
@@ -41,6 +45,20 @@ test('one that was killed while it listed is not waited for, where it is known t
   expect(await releaseDeadDiscovery(pool, (owner) => owner === 'host/9/dead')).toBe(true);
   expect(await claim(ME)).toMatchObject({ mine: true });
   expect(await claim(OTHER)).toMatchObject({ mine: false });
+});
+
+test('the store of a daemon goes on at once after one that died on this machine, and waits for one that lives', async () => {
+  const { pool } = database;
+  const me = createProcessIdentity();
+  const store = createSyncStore(pool, {
+    ...{ owner: me, leaseMs: LEASE_MS, filterHash: '', organizationIds: undefined },
+    metrics: createMetrics('1'),
+  });
+  const ofPid = (pid: number) => me.replace(/\/\d+\//, `/${pid}/`).concat('x');
+  await claim(ofPid(process.ppid));
+  expect(await store.claimDiscovery(0), 'the parent lives').toMatchObject({ mine: false });
+  await pool.query('update discovery set lease_owner = $1', [ofPid(2 ** 30)]);
+  expect(await store.claimDiscovery(0)).toMatchObject({ mine: true });
 });
 
 test('what another one has just listed is as good: no second listing for a while, but its time', async () => {
