@@ -175,10 +175,12 @@ const file = async (directory: string): Promise<SinkReceiver> => {
   };
 };
 
-/** Those put aside have the time in their names. */
+/** Those put aside have the time in their names. There is none at the path after a delivery that filled it. */
 const readFiles = async (directory: string): Promise<ReceivedEvent[]> => {
-  const aside = (await readdir(directory)).filter((name) => name.startsWith('audit-')).sort();
-  const texts = await Promise.all([...aside, 'audit.ndjson'].map((name) => readFile(join(directory, name), 'utf8')));
+  const names = await readdir(directory);
+  const aside = names.filter((name) => name.startsWith('audit-')).sort();
+  const current = names.filter((name) => name === 'audit.ndjson');
+  const texts = await Promise.all([...aside, ...current].map((name) => readFile(join(directory, name), 'utf8')));
   return texts.flatMap((text) =>
     text
       .split('\n')
