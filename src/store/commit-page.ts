@@ -6,9 +6,10 @@ import { type PageRows, place, textColumns } from '../domain/entry-columns.ts';
 import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
+import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
-import { type CommitForm, commitStatements, type PageForm } from './commit-statement.ts';
+import { commitStatements, type PageForm } from './commit-statement.ts';
 import { type PageParameter, pageQuery } from './page-query.ts';
 import { isDataFault, sqlState } from './pool.ts';
 
@@ -52,7 +53,7 @@ const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows
     writeArray(rows, at, type, target);
     return target;
   }) as [Buffer, Buffer, Buffer, ...Buffer[]];
-  const page = [texts, ids, times, integerArray(rows.firsts), ...columns, integerArray(rows.statusCodes)] as const;
+  const page = [texts, ids, times, integerArray(rows.firsts), null, ...columns, integerArray(rows.statusCodes)];
   const result = await run(pool, commit, leaseMs, { form: 'rows', page });
   // After a failure the connection may still be sending from it.
   buffers.giveBack(buffer);
@@ -139,39 +140,14 @@ interface CommitRow {
 }
 
 interface SentPage {
-  readonly form: CommitForm;
-  /** $4, and what comes behind the fixed parameters. */
-  readonly page: readonly [PageParameter, ...PageParameter[]];
+  readonly form: keyof typeof commitStatements;
+  readonly page: readonly PageParameter[];
 }
 
-const run = async (
-  pool: Pool,
-  commit: PageCommit,
-  leaseMs: number,
-  { form, page: [texts, ...columns] }: SentPage,
-): Promise<CommitResult> => {
-  const { lease, walk, claims } = commit;
-  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
-  const parameters: PageParameter[] = [
-    ...[lease.kind, lease.id, lease.organizationId, texts, lease.epoch, lease.owner, lease.commitSeq],
-    ...[commit.lane, commit.filterHash, leaseMs, latest(commit.page.timesMs)],
-    ...[
-      claimed.map(({ pass }) => pass),
-      claimed.map(({ ranges }) => toMultirange(ranges)),
-      ...dedupeBounds(commit.page),
-    ],
-    ...[commit.eventRate?.perHour ?? null, commit.eventRate?.recentPerHour ?? null],
-    ...columns,
-  ];
-  if (walk !== undefined) {
-    parameters.push(
-      ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
-      ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls, walk.stalledEntries],
-      walk.lookbackMs,
-    );
-  }
-  const text = commitStatements[form][walk === undefined ? 'ends' : 'goesOn'];
-  const { rows } = await pageQuery<CommitRow>(pool, text, parameters);
+const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPage): Promise<CommitResult> => {
+  const { lease } = commit;
+  const parameters = [...fixedParameters(commit, leaseMs), ...sent.page];
+  const { rows } = await pageQuery<CommitRow>(pool, commitStatements[sent.form], parameters);
   const row = rows[0];
   if (row === undefined || row.fence === 0) return { kind: 'fenced' };
   return {
@@ -185,6 +161,37 @@ const run = async (
     covered: row.covered ?? [],
   };
 };
+
+/** What the function takes before the page, in its order. */
+const fixedParameters = (
+  { lease, walk, claims, page, lane, filterHash, eventRate }: PageCommit,
+  leaseMs: number,
+): readonly PageParameter[] => {
+  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
+  return [
+    ...[
+      lease.kind,
+      lease.id,
+      lease.organizationId,
+      lease.epoch,
+      lease.owner,
+      lease.commitSeq,
+      leaseMs,
+      lane,
+      filterHash,
+    ],
+    ...[latest(page.timesMs), eventRate?.perHour ?? null, eventRate?.recentPerHour ?? null],
+    ...[claimed.map(({ pass }) => pass), claimed.map(({ ranges }) => toMultirange(ranges)), ...dedupeBounds(page)],
+    ...(walk === undefined ? walkEnds : walkParameters(walk)),
+  ];
+};
+
+const walkParameters = (walk: Walk): readonly PageParameter[] => [
+  ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
+  ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls, walk.stalledEntries],
+  walk.lookbackMs,
+];
+const walkEnds = Array.from({ length: 13 }, () => null);
 
 /**
  * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its

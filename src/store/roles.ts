@@ -43,7 +43,13 @@ const views = [
   'detection_cloudflare_staff',
   'detection_collector_token',
 ];
-const functions = 'orgtrail_create_partitions(timestamptz, timestamptz), orgtrail_drop_month(date, interval)';
+/** Each name is that of one function. */
+const functions = [
+  'orgtrail_create_partitions',
+  'orgtrail_drop_month',
+  'orgtrail_commit_page',
+  'orgtrail_may_know_any',
+].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
 /**

@@ -35,7 +35,12 @@ const judge = (name: string, lines: readonly Measured[]): readonly string[] => {
   const large = line('orgtrail, large table');
   if (large !== undefined) {
     const kept = ratio(large, line('orgtrail, empty table')) ?? 0;
-    return [verdict(kept >= 0.9, `${kept.toFixed(2)} of the rate on an empty table (wanted: 0.9)`)];
+    const [copyLarge, copyEmpty] = [line('copy, large table'), line('copy, empty table')];
+    const copyKept = copyLarge === undefined ? undefined : ratio(copyLarge, copyEmpty);
+    return [
+      verdict(kept >= 0.9, `${kept.toFixed(2)} of the rate on an empty table (wanted: 0.9)`),
+      `COPY of the same rows, one connection, keeps ${number(copyKept, 2)} of its rate; of it orgtrail has ${number(ratio(large, copyLarge), 2)} on the large table.`,
+    ];
   }
   if (own === undefined) return [];
   if (name === 'replay') {

@@ -115,24 +115,16 @@ const runLarge = async (options: CaseOptions): Promise<CaseResult> => {
   const [empty, large] = [await options.server.createDatabase(), await options.server.createDatabase()];
   await fill(large, source, 9_999);
   await storeManyEvents(large.admin, options.preload, options.progress);
-  const set = (round: number) => round;
-  const entries = source.entries;
-  const lines = await compare(
-    [
-      { name: 'orgtrail, empty table', contender: 'orgtrail', database: empty, entries, set, reset: empty.empty },
-      {
-        name: 'orgtrail, large table',
-        contender: 'orgtrail',
-        database: large,
-        entries,
-        set,
-        reset: large.forgetOrganizations,
-      },
-    ],
-    source,
-    options.rounds,
-    options.progress,
-  );
+  // Of sets of their own: what one has loaded, the other must not find there.
+  const sets = { orgtrail: (round: number) => round, copy: (round: number) => 5_000 + round } as const;
+  const one = (contender: 'orgtrail' | 'copy', where: 'empty' | 'large'): Entrant => ({
+    name: `${contender}, ${where} table`,
+    ...{ contender, entries: source.entries, set: sets[contender] },
+    database: where === 'empty' ? empty : large,
+    reset: where === 'empty' ? empty.empty : large.forgetOrganizations,
+  });
+  const entrants = [one('orgtrail', 'empty'), one('orgtrail', 'large'), one('copy', 'empty'), one('copy', 'large')];
+  const lines = await compare(entrants, source, options.rounds, options.progress);
   const { rows } = await large.admin.query('select pg_size_pretty(pg_database_size(current_database())) as size');
   await Promise.all([empty.drop(), large.drop()]);
   const notes = [`${options.preload} rows were there before, in the same months; the database had ${rows[0]?.size}.`];

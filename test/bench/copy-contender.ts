@@ -19,14 +19,16 @@ interface CopyConnection {
 /** A COPY statement with a whole page of rows made beforehand: one for each page, on so many connections. */
 export const copyContender = (connections: number): Contender => {
   let clients: readonly Client[] = [];
+  let preparedFor = '';
   let pages: readonly { readonly rows: number; readonly text: Buffer }[] = [];
   return {
     prepare: async ({ databaseUrl, baseUrl, organizations }) => {
-      if (pages.length > 0) return;
+      if (preparedFor === `${databaseUrl} ${baseUrl}`) return;
+      preparedFor = `${databaseUrl} ${baseUrl}`;
       await Promise.all(clients.map((client) => client.end()));
       clients = Array.from({ length: connections }, () => new Client(databaseUrl));
       await Promise.all(clients.map((client) => client.connect()));
-      pages = await rowsOfPages(baseUrl, organizations);
+      pages = await rowsOfPages(baseUrl, organizations, await lastPosition(clients));
     },
     run: async () => {
       let next = 0;
@@ -55,9 +57,14 @@ const copyIn = (client: Client, text: Buffer): Promise<void> =>
     client.query(copy);
   });
 
-const rowsOfPages = async (baseUrl: string, organizations: readonly string[]) => {
+/** Of all rows: the new ones go to the end of the index of positions, as everybody's. */
+const lastPosition = async ([client]: readonly Client[]): Promise<number> =>
+  (await client?.query('select coalesce(max(position), 0)::float8 as position from audit_events'))?.rows[0]?.position ??
+  0;
+
+const rowsOfPages = async (baseUrl: string, organizations: readonly string[], after: number) => {
   const pages: { rows: number; text: Buffer }[] = [];
-  let position = 0;
+  let position = after;
   for await (const { organizationId, text } of apiPages(baseUrl, organizations)) {
     const { result } = JSON.parse(text) as { result: readonly ApiEntry[] };
     const spans = findArray(text, 'result')?.elements ?? [];

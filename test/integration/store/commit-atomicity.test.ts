@@ -146,7 +146,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     expect(await commit(pool, renewed, twoEntries('ambiguous'))).toMatchObject({ stored: 0, duplicates: 2 });
   });
 
-  test('no other file of the store writes walks, coverage, events or the head of the feed', async () => {
+  test('nothing but the function orgtrail_commit_page writes walks, coverage, events or the head of the feed', async () => {
     const directory = fileURLToPath(new URL('../../../src/store', import.meta.url));
     const writes =
       /(insert\s+into|update|delete\s+from|truncate|merge\s+into)\s+(only\s+)?"?(walks|coverage|audit_events|feed_head)\b/i;
@@ -154,7 +154,11 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     for (const file of await readdir(directory, { recursive: true })) {
       if (file.endsWith('.ts') && writes.test(await readFile(`${directory}/${file}`, 'utf8'))) writers.push(file);
     }
-    expect(writers).toEqual(['commit-statement.ts']);
+    const { rows: functions } = await database.pool.query<{ name: string; body: string }>(
+      "select proname as name, prosrc as body from pg_proc where pronamespace = 'public'::regnamespace",
+    );
+    writers.push(...functions.filter(({ body }) => writes.test(body)).map(({ name }) => name));
+    expect(writers).toEqual(['orgtrail_commit_page']);
   });
 });
 

@@ -99,8 +99,10 @@ const expectRights = async (pool: Pool): Promise<void> => {
      order by 2`,
   );
   expect(functions, 'but for what only computes').toEqual([
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
   ]);
   const { rows: schemas } = await pool.query(
     `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
