@@ -30,7 +30,7 @@ create or replace function orgtrail_commit_page(
   p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[],
   p_raw_status_code integer[])
 returns table (fence integer, entries integer, stored integer, changed integer, defective integer, lateness float8[], covered json)
-language plpgsql set plan_cache_mode = 'force_generic_plan' as $function$
+language plpgsql set plan_cache_mode = 'force_generic_plan' set jit = off as $function$
 #variable_conflict use_column
 declare
   sorted_ids text[];

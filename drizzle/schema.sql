@@ -949,6 +949,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_commit_page(p_kind text, p_source_id 
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
  SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
