@@ -4,7 +4,7 @@ import { type Activity, type Arrivals, drawArrivals } from './arrivals.ts';
 import { type Choose, type Outcome, type Run, runTicks, Tally } from './virtual-time.ts';
 
 const DAY_MS = 86_400_000;
-const TICK_MS = 30_000;
+export const TICK_MS = 30_000;
 /** The default, in requests per 5 minutes. */
 const API_BUDGET = 900;
 

@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Activity } from './arrivals.ts';
-import { type Comparison, comparePolicies, policyNames } from './policies.ts';
+import { limitOfConstantRates } from './limit.ts';
+import { type Comparison, comparePolicies, policyNames, TICK_MS } from './policies.ts';
 import { percentile } from './virtual-time.ts';
 
 const { values } = parseArgs({
@@ -72,6 +73,12 @@ const table = (comparisons: readonly Comparison[]): string => {
   return [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 };
 
+/** Nothing is to be divided where all can be asked at every tick. */
+const limit = (activity: Activity, equalMs: number): string =>
+  equalMs <= TICK_MS
+    ? ''
+    : `; were rates constant and known, p50 would be ${limitOfConstantRates(activity, TICK_MS / equalMs).toFixed(3)}`;
+
 const describeWorld = (name: string, activity: Activity, comparisons: readonly Comparison[]): string => {
   const { organizations, eventsPerDay, zipfExponent, burstsPerDay } = activity;
   const [first] = comparisons;
@@ -79,7 +86,8 @@ const describeWorld = (name: string, activity: Activity, comparisons: readonly C
   const events = median(comparisons.map(({ outcomes }) => outcomes['round-robin'].lagsMs.length));
   return (
     `**${name}**: ${organizations} organizations, ${eventsPerDay} events a day each on average by 1/k^${zipfExponent}, ` +
-    `${burstsPerDay} bursts a day each; ${events} events counted; in turn every ${seconds(first?.equalMs)} s, bound ${seconds(first?.boundMs)} s`
+    `${burstsPerDay} bursts a day each; ${events} events counted; in turn every ${seconds(first?.equalMs)} s, bound ${seconds(first?.boundMs)} s` +
+    limit(activity, first?.equalMs ?? 0)
   );
 };
 
