@@ -30,6 +30,8 @@ export interface Pgbouncer extends AsyncDisposable {
 export interface PgbouncerOptions {
   readonly server: { readonly host: string; readonly port: number };
   readonly users: readonly string[];
+  /** Looks up in the server whoever is not among them. */
+  readonly lookUpAs?: string;
   /** Server connections per database and user. */
   readonly poolSize: number;
   /** A server connection that nobody has used for so long is closed. Default 600, as pgbouncer's own. */
@@ -40,6 +42,7 @@ export interface PgbouncerOptions {
 export const startPgbouncer = async ({
   server,
   users,
+  lookUpAs,
   poolSize,
   serverIdleTimeoutSeconds = 600,
 }: PgbouncerOptions): Promise<Pgbouncer> => {
@@ -51,6 +54,7 @@ export const startPgbouncer = async ({
     ...{ auth_type: 'trust', auth_file: join(directory, 'users.txt') },
     ...{ pool_mode: 'transaction', default_pool_size: poolSize, max_client_conn: 200 },
     server_idle_timeout: serverIdleTimeoutSeconds,
+    ...(lookUpAs !== undefined && { auth_user: lookUpAs }),
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
   await writeFile(
