@@ -58,7 +58,7 @@ export default defineConfig({
         test: {
           name: 'sinks',
           include: ['test/sinks/**/*.test.ts'],
-          testTimeout: 240_000,
+          testTimeout: 600_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
