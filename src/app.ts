@@ -24,6 +24,7 @@ import { migrateDatabase } from './store/migrate.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
+import { WindowLimit } from './sync/window-limit.ts';
 import { createSyncStore } from './sync-store.ts';
 
 export const version: string = manifest.version;
@@ -74,8 +75,11 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
-  const { leaseMs, organizationIds } = config;
-  const store = createSyncStore(pool, { owner, leaseMs, filterHash, organizationIds, metrics });
+  const { leaseMs, organizationIds, settleDelaysMs } = config;
+  const historyMs = historyOf(config);
+  const store = createSyncStore(pool, {
+    ...{ owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics },
+  });
   const feed = openFeed(database.url, logger);
   const explorer = openExplorer(database.url, logger, Date.now);
   const status = () => readStatus(pool, config.organizationIds);
@@ -94,10 +98,12 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       leaseMs,
       observer: combine([metrics.sync, logSync(logger, () => performance.now()), options.observer ?? {}]),
       filterHash,
-      settleDelaysMs: config.settleDelaysMs,
+      filters: config.filters,
+      settleDelaysMs,
       horizonMs: (nowMs) => horizonOf(config, nowMs),
       organizationIds,
       concurrency: config.concurrency,
+      windows: new WindowLimit({ nowMs: () => performance.now() }),
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       tickMs: config.tickMs,
       random: Math.random,
@@ -139,10 +145,14 @@ const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger
  * latest. Whole seconds.
  */
 export const horizonOf = (config: Pick<Config, 'history' | 'retentionMs'>, nowMs: number): number => {
-  const { history, retentionMs } = config;
-  const startMs = 'sinceMs' in history ? history.sinceMs : nowMs - history.durationMs;
-  return Math.floor(Math.max(startMs, nowMs - Math.min(RETENTION_MS, retentionMs)) / 1_000) * 1_000;
+  const { history } = config;
+  const startMs = 'sinceMs' in history ? history.sinceMs : Number.NEGATIVE_INFINITY;
+  return Math.floor(Math.max(startMs, nowMs - historyOf(config)) / 1_000) * 1_000;
 };
+
+/** How much is wanted at most, as of any moment. */
+const historyOf = ({ history, retentionMs }: Pick<Config, 'history' | 'retentionMs'>): number =>
+  Math.min('durationMs' in history ? history.durationMs : Number.POSITIVE_INFINITY, RETENTION_MS, retentionMs);
 
 /** `none` without filters, so that people can read the common case in the tables. */
 const hashFilters = (config: Config): string =>
@@ -160,6 +170,10 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
     'pageCommitted',
     'walkEnded',
     'sourceSettled',
+    'windowNarrowed',
+    'holeFound',
+    'clocksDiffer',
+    'futureTrimmed',
     'sourceFailed',
   ] as const satisfies readonly (keyof SyncObserver)[];
   return Object.fromEntries(

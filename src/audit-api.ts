@@ -59,13 +59,16 @@ export const connectAuditApi = (
         before: window.toMs,
         cursor: walk.cursor,
         limit: walk.pageLimit,
-        filters: config.filters,
+        direction: walk.direction,
+        filters: [...config.filters, ...walk.filters],
         signal,
         validate: (body) => {
           page = readOrThrow(body);
         },
       });
-      return page ?? readOrThrow(response);
+      page ??= readOrThrow(response);
+      page.servedAtMs = response.dateMs;
+      return page;
     },
     listOrganizations: async function* (filter, signal) {
       for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);

@@ -35,7 +35,7 @@ export const openDatabase = async (
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
-  const pool = createPool(url, config.concurrency * 2 + 4, (error) =>
+  const pool = createPool(url, config.concurrency + 4, (error) =>
     logger.warn({ reason: error.message }, 'lost an idle database connection'),
   );
   const close = async () => {

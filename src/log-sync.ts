@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Range } from './domain/coverage.ts';
 import { logRetention } from './log-retention.ts';
 import { onceADay } from './once-a-day.ts';
 import type { SyncObserver } from './sync/ports.ts';
@@ -18,9 +19,6 @@ export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
   ...logPlans(logger, nowMs),
   pageCommitted: logPages(logger, nowMs),
   walkEnded: ({ source, lane, result }) => {
-    if (result === 'assumed') {
-      logger.warn({ source: source.id, lane }, 'the cursor of a short last page was refused twice: taken as the end');
-    }
     if (result === 'fenced') {
       logger.warn({ source: source.id, lane }, 'fenced: another replica has taken the source, nothing was written');
     }
@@ -28,8 +26,45 @@ export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
       logger.warn({ source: source.id, lane }, 'the lease ran out (a pause, or the database was away): dropped');
     }
   },
-  sourceFailed: ({ source, failure, message, backoffMs }) =>
-    logger.warn({ source: source.id, failure, reason: message, backoffMs }, 'a source failed'),
+  ...logTrouble(logger, nowMs),
+});
+
+const logTrouble = (
+  logger: Logger,
+  nowMs: () => number,
+): Pick<SyncObserver, 'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'clocksDiffer' | 'futureTrimmed'> => {
+  const mayWarn = onceADay(nowMs);
+  return {
+    sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
+      logger.warn({ source: source.id, lane, failure, reason: message, backoffMs }, 'a source failed'),
+    windowNarrowed: ({ source, lane, claim, reason }) =>
+      logger.info(
+        { source: source.id, lane, ...isoRange(claim), reason },
+        'a window cannot be read: half of it is asked for',
+      ),
+    holeFound: ({ source, range, pass, reason, message }) =>
+      logger.error(
+        { source: source.id, ...isoRange(range), pass, reason, message },
+        'a hole: the API does not serve this time, not even in parts. Entries may be missing there; it is tried again',
+      ),
+    clocksDiffer: ({ aheadMs }) => {
+      if (!mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
+      logger.warn(
+        { aheadMs: Math.round(aheadMs) },
+        "the clocks of Cloudflare and of the database differ by more than a minute: check the database's",
+      );
+    },
+    futureTrimmed: ({ rows }) =>
+      logger.warn(
+        { rows },
+        'coverage claimed time that has yet to come, and was cut: that time is read when it has come',
+      ),
+  };
+};
+
+const isoRange = ({ fromMs, toMs }: Range) => ({
+  since: new Date(fromMs).toISOString(),
+  before: new Date(toMs).toISOString(),
 });
 
 const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobsPlanned'> => {

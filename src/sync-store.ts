@@ -15,11 +15,14 @@ import { createPartitions } from './store/partitions.ts';
 import {
   claimSource,
   loadSources,
+  readResourceTypes,
+  readTime,
   recordFailure,
   releaseDead,
   releaseSource,
   renewSource,
   syncSources,
+  trimFuture,
 } from './store/sources.ts';
 import type { SyncStore } from './sync/ports.ts';
 
@@ -31,22 +34,30 @@ export interface SyncStoreOptions {
   readonly owner: string;
   readonly leaseMs: number;
   readonly filterHash: string;
+  readonly settleDelaysMs: readonly number[];
+  /** How much is wanted as of any moment. */
+  readonly historyMs: number;
   readonly organizationIds: readonly string[] | undefined;
   readonly metrics: Metrics;
 }
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
-  const { owner, leaseMs, filterHash, organizationIds, metrics } = options;
+  const { owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics } = options;
   const isDead = (other: string) => isDeadOwner(other, owner);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
       await releaseDead(pool, isDead);
-      return await loadSources(pool, owner, organizationIds);
+      return await loadSources(pool, owner, filterHash, organizationIds);
     },
+    readTime: async () => {
+      const trimmed = await trimFuture(pool, [0, ...settleDelaysMs]);
+      return { ...(await readTime(pool)), trimmed };
+    },
+    resourceTypes: (source, range) => readResourceTypes(pool, source, range),
     claim: async (source) => {
-      const claimed = await claimSource(pool, source, owner, leaseMs);
+      const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
       if (claimed !== undefined) metrics.leaseTaken();
       return claimed;
     },
@@ -75,7 +86,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
         await createPartitions(pool, Math.min(horizonMs, oldestMs));
         partitionsCheckedAtMs = performance.now();
       }
-      await syncSources(pool, filterHash, horizonMs);
+      await syncSources(pool, filterHash, horizonMs, historyMs);
     },
     withoutProfile: (limit) => withoutProfile(pool, limit),
     recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),

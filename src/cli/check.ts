@@ -191,7 +191,7 @@ const checkAuditLogs = async (
     try {
       await api.fetchPage(
         id,
-        { ...startWalk('live', { fromMs: nowMs - 3_600_000, toMs: nowMs - 1_000 }, nowMs), pageLimit: 1 },
+        startWalk('live', { fromMs: nowMs - 3_600_000, toMs: nowMs - 1_000 }, { readAtMs: nowMs, pageLimit: 1 }),
         signal,
       );
     } catch (error) {

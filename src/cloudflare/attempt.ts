@@ -29,6 +29,8 @@ export interface ApiText {
   /** False when some byte was no UTF-8 and is a replacement character in `text`. */
   readonly validUtf8: boolean;
   readonly rateLimits: readonly RateLimit[];
+  /** Its `Date` header, in milliseconds since 1970: whole seconds. Undefined where it had none that can be read. */
+  readonly dateMs: number | undefined;
 }
 
 /** What came of one attempt. A value even when it failed: a failure also tells about rate limits, and may be retried. */

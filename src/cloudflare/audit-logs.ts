@@ -12,6 +12,7 @@ export interface AuditPageRequest {
   readonly cursor?: string | undefined;
   /** 1 to 1,000. Fewer may come, without its being the last page. */
   readonly limit: number;
+  readonly direction: 'asc' | 'desc';
   /** The API's own names and values (`action_type.not`, `view`); one name may come more than once. */
   readonly filters: ReadonlyArray<readonly [name: string, value: string]>;
   readonly signal: AbortSignal;
@@ -31,8 +32,8 @@ export function createAuditLogsApi(client: CloudflareClient): AuditLogsApi {
         // Both are required, and at most milliseconds are known to be understood.
         ['since', new Date(page.since).toISOString()],
         ['before', new Date(page.before).toISOString()],
-        // The default is descending; a walk that may stop at any page needs the oldest first.
-        ['direction', 'asc'],
+        // Said even though one of them is the default.
+        ['direction', page.direction],
         ['limit', String(page.limit)],
         ...page.filters.map(([name, value]): [string, string] => [name, value]),
       ]);

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { Agent, type Dispatcher } from 'undici';
-import { parseHttpDate, parseRateLimits, parseRetryAfter, type RateLimit } from '../domain/rate-limit-headers.ts';
+import { parseHttpDate, parseRateLimits, parseRetryAfter } from '../domain/rate-limit-headers.ts';
 import { ApiError } from '../errors.ts';
 import type { ApiRequest, ApiText, Outcome, Send } from './attempt.ts';
 import { attemptTimeout, connectionFailure, type Timeouts } from './connection-failure.ts';
@@ -119,14 +119,15 @@ async function readAnswer(
     const message = `GET ${request.path}: the response is larger than ${maxResponseBytes} bytes`;
     return { ok: false, error: new ApiError('too_large', message, { status: response.statusCode }), rateLimits };
   }
-  return { ok: true, response: apiText(response.statusCode, body, rateLimits), rateLimits };
+  const dateMs = parseHttpDate(header(response.headers, 'date'));
+  return { ok: true, response: apiText({ status: response.statusCode, rateLimits, dateMs }, body), rateLimits };
 }
 
 /** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
-const apiText = (status: number, { bytes, release }: Body, rateLimits: readonly RateLimit[]): ApiText => {
+const apiText = (head: Pick<ApiText, 'status' | 'rateLimits' | 'dateMs'>, { bytes, release }: Body): ApiText => {
   let text: string | undefined;
   return {
-    ...{ status, bytes, release, rateLimits },
+    ...{ ...head, bytes, release },
     get text() {
       text ??= new TextDecoder().decode(bytes);
       return text;

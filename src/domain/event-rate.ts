@@ -1,4 +1,4 @@
-import type { Walk, WalkStep } from './walk.ts';
+import type { Walk } from './walk.ts';
 
 /**
  * What is known of how often events happen in a source, in events per hour: over days, and lately. Kept in `sources` and
@@ -48,17 +48,13 @@ const moved = (perHour: number, { events, spanMs }: Observation, memoryMs: numbe
 };
 
 /**
- * What a page of a live walk says: its events in the time that it was the first to read. Not those of the look-back, which
- * were seen before: so no event counts twice, before the database has told what was new. Undefined where the page has got no further.
+ * What a live walk says that has been read to its end: its events in the time that it was the first to read. Not those of the
+ * look-back, which were seen before.
  */
-export const observationOf = (walk: Walk, step: WalkStep, timesMs: readonly number[]): Observation | undefined => {
-  const { fromMs } = walk.claim;
-  const toMs = step.kind === 'next' ? step.walk.lastTimeMs : step.claim?.toMs;
-  const beganMs = Math.max(fromMs, walk.lastTimeMs ?? fromMs);
-  if (toMs === undefined || toMs <= beganMs) return undefined;
-  const events = timesMs.filter((timeMs) => timeMs >= fromMs && timeMs <= toMs).length;
-  return { events, spanMs: toMs - beganMs };
-};
+export const observationOf = ({ claim, claimEntries }: Walk): Observation => ({
+  events: claimEntries,
+  spanMs: claim.toMs - claim.fromMs,
+});
 
 /**
  * How many events an hour are to be expected of each source: of the long run, as far as sources differ by more than chance

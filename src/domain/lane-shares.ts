@@ -1,7 +1,7 @@
-import { type Lane, lanes } from './walk.ts';
+import { type Lane, lanes } from './lane.ts';
 
 /** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
-const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.15, backfill: 0.15 };
+const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
 /** So far, in time by its share, a lane may be behind a more urgent one before it is its turn: live comes first as long as
  * that starves nobody. */
 const PATIENCE_MS = 10_000;
@@ -15,8 +15,8 @@ const MOST_CHARGED_MS = 10_000;
  */
 export class LaneShares {
   /** What each lane has taken, in milliseconds by its share, and what its last turn took. */
-  readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
-  readonly #lastMs: Record<Lane, number> = { live: 0, settle: 0, backfill: 0 };
+  readonly #taken: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
+  readonly #lastMs: Record<Lane, number> = { live: 0, settle: 0, backfill: 0, scrub: 0 };
   #atWork: readonly Lane[] = [];
   #now = 0;
 

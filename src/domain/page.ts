@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { columnSource, type Defect, type EntryReading, hasSuspiciousEscape, readEntry } from './entry.ts';
 import type { PageRows } from './entry-columns.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
-import { readPlainPage } from './plain-page.ts';
+import { type PlainPage, readPlainPage } from './plain-page.ts';
 import type { PageFacts } from './walk.ts';
 
 /** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
@@ -31,6 +31,8 @@ export interface Page extends PageFacts {
   readonly validUtf8: boolean;
   /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Nobody has to. */
   release?(): void;
+  /** Set by who received it: the answer's own `Date`. */
+  servedAtMs?: number | undefined;
 }
 
 /** What a walk commits that changes without a page. */
@@ -55,6 +57,7 @@ export class UnreadablePageError extends Error {
 /** Every key is optional in the published schema, and `count` a string there but a number in the field. */
 const envelopeSchema = z.looseObject({
   success: z.boolean().nullish(),
+  errors: z.array(z.unknown()).nullish().catch(undefined),
   result: z.array(z.unknown()).nullish(),
   result_info: z
     .looseObject({
@@ -85,7 +88,7 @@ export const readPageBody = (body: PageBody): Page => {
   return {
     entries: rows.firsts.length,
     timesMs,
-    nextCursor: readEnvelope(plain.envelopeText).nextCursor,
+    ...readResultInfo(plain),
     get entriesText() {
       if (isReleased) throw new Error('a page that was given back is read');
       return body.bytes.toString('utf8', start, end);
@@ -107,7 +110,9 @@ export const readPageBody = (body: PageBody): Page => {
  */
 export const readPage = (text: string, validUtf8 = true): Page => {
   const envelope = readEnvelope(text);
-  if (envelope.result === undefined) return { ...emptyPage, nextCursor: envelope.nextCursor };
+  const { nextCursor, count } = envelope;
+  if (envelope.hasErrors && (envelope.result ?? []).length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
+  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count };
   const array = findArray(text, 'result');
   if (array === undefined || array.elements.length !== envelope.result.length) {
     throw new UnreadablePageError('the result array could not be found in the text of the response');
@@ -117,7 +122,7 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
-    nextCursor: envelope.nextCursor,
+    ...{ nextCursor, count },
     entriesText: text.slice(array.start, array.end),
     plain,
     sizeBytes: array.end - array.start,
@@ -146,6 +151,10 @@ export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   });
 };
 
+/** What tells the entries of a page apart: their ids, or else their texts. */
+export const idsOf = (page: Page): ReadonlySet<string> =>
+  new Set(readCarefully(page).map(({ id, text }) => id ?? text));
+
 /** An entry that the database would not take as JSON: kept as text, with the columns that it still gives. */
 export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
   const defects: readonly Defect[] = [...entry.defects, 'refused_by_database'];
@@ -161,7 +170,23 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
   });
 };
 
-const readEnvelope = (text: string): { result: readonly unknown[] | undefined; nextCursor: string | undefined } => {
+/** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
+const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nextCursor' | 'count'> => {
+  const { nextCursor, count, hasErrors } = readEnvelope(envelopeText);
+  if (hasErrors && rows.firsts.length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
+  return { nextCursor, count };
+};
+
+const EMPTY_WITH_ERRORS = 'the body says success: true, has errors and no entries';
+
+interface ReadEnvelope {
+  readonly result: readonly unknown[] | undefined;
+  readonly nextCursor: string | undefined;
+  readonly count: number | undefined;
+  readonly hasErrors: boolean;
+}
+
+const readEnvelope = (text: string): ReadEnvelope => {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -173,12 +198,23 @@ const readEnvelope = (text: string): { result: readonly unknown[] | undefined; n
     const fault = envelope.error.issues[0];
     throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
   }
-  const { success, result, result_info: info } = envelope.data;
+  const { success, result, errors, result_info: info } = envelope.data;
   if (success === false) throw new UnreadablePageError('the body says success: false');
   // Not Number(count): it takes an empty text for 0, and the window would count as read.
   const nothing = String(info?.count) === '0';
   if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
-  return { result: result ?? undefined, nextCursor: readCursor(info?.cursor || info?.cursors?.after) };
+  return {
+    result: result ?? undefined,
+    nextCursor: readCursor(info?.cursor || info?.cursors?.after),
+    count: readCount(info?.count),
+    hasErrors: (errors?.length ?? 0) > 0,
+  };
+};
+
+/** Undefined for what is no number of entries: it then says nothing. */
+const readCount = (count: string | number | null | undefined): number | undefined => {
+  const value = typeof count === 'string' && /^\d{1,9}$/.test(count) ? Number(count) : count;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 };
 
 /** Refuses one that could not be kept (NUL) or asked for again as it came (half a character, longer than a URL may be). */

@@ -1,13 +1,20 @@
-import { type Coverage, gapsIn, intersect, isEmpty, isWithin, type Range } from './coverage.ts';
+import { addRange, type Coverage, gapsIn, intersect, isEmpty, isWithin, type Range } from './coverage.ts';
+import { type Hole, holesOfPass, idleLane, type Lane, type LaneState, lanes, NARROWEST_MS } from './lane.ts';
 import type { LaneIntervals } from './lane-intervals.ts';
-import { type Lane, lanes, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
+import { MAX_PAGE_LIMIT, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
-/** What is known of one source: what each pass has read (index 0 is the first reading), and the walks left open. */
+/** What is known of one source under one filter set. */
 export interface SourceProgress {
+  /** What each pass has read; index 0 is the first reading. */
   readonly coverage: readonly Coverage[];
-  readonly openWalks: readonly Walk[];
-  /** How often in a row walks of this source have failed. */
-  readonly failures: number;
+  /** A lane that has never done anything is missing. */
+  readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
+  /** What cannot be had and is not due to be tried again. */
+  readonly holes: readonly Pick<Hole, 'range' | 'pass'>[];
+  /** The largest page that the source has ever sent. */
+  readonly largestPage: number;
+  /** Events an hour, as the live lane saw them; undefined before its first page. */
+  readonly eventRate?: { readonly perHour: number } | undefined;
 }
 
 export interface PlanPolicy {
@@ -17,63 +24,64 @@ export interface PlanPolicy {
   readonly settleDelaysMs: readonly number[];
   /** The live tail is asked for once this much of it is unread; settle gaps wait in the same way. */
   readonly intervals: LaneIntervals;
-  /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that somebody asked for. */
+  /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that a user asked for. */
   readonly untilMs?: number | undefined;
+  /** The API has refused wider windows to every source; undefined where it has not. */
+  readonly widestMs?: number | undefined;
 }
-
-/** The next thing to do for a source: go on with an open walk, begin one, or nothing until `now` moves on. */
-export type Plan = { readonly kind: 'walk'; readonly walk: Walk } | { readonly kind: 'idle' };
 
 const DAY_MS = 86_400_000;
 /** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one (the first start) the
  * newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
-/** Behind the newest day, each window reaches back this many times its own distance from now. */
+/** Behind the newest day, each window reaches back this many times what has been read in one before. */
 const REACH_BACK_FACTOR = 32;
-const NARROWEST_MS = 3_600_000;
+/** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
+const PAGES_PER_WINDOW = 20;
+/** A source whose pages are smaller may simply have had no more to send. */
+const LEAST_PAGE_ENTRIES = 100;
+
+/** What there is to do in each lane, the most urgent first; empty if there is nothing until `nowMs` moves on. `nowMs` is Cloudflare's own time. */
+export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
+  lanes.flatMap((lane) => planLane(lane, progress, nowMs, policy) ?? []);
 
 /**
- * The planner: fill the newest gap first. Live tail, first backfill, recovery after an outage and re-reading for late
- * entries are all gaps of some pass. `nowMs` is Cloudflare's own time. An open walk goes on before a new one of its
- * lane begins; live comes before settle before backfill.
+ * Fill the newest gap first: live tail, first backfill, recovery after an outage and re-reading for late
+ * entries are all gaps of some pass. An open walk goes on before a new one of its lane begins.
  */
-export const planNext = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Plan => {
-  const [walk] = planLanes(progress, nowMs, policy);
-  return walk === undefined ? { kind: 'idle' } : { kind: 'walk', walk };
-};
-
-/** What there is to do in each lane, the most urgent first; empty where there is nothing until `nowMs` moves on. */
-export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
-  lanes.flatMap((lane) => {
-    const walk =
-      policy.untilMs === undefined
-        ? planLane(lane, progress, nowMs, policy)
-        : lane === 'backfill'
-          ? planBackfillUntil(progress, nowMs, policy)
-          : undefined;
-    return walk === undefined ? [] : [walk];
+export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
+  if (policy.untilMs !== undefined && lane !== 'backfill') return undefined;
+  const state = progress.lanes[lane] ?? idleLane;
+  const open = state.walk;
+  if (open !== undefined && policy.untilMs === undefined) return open;
+  const gap = nextGap[lane](progress, nowMs, policy);
+  if (gap === undefined) return undefined;
+  // An open walk of the daemon may reach behind what a user asked for.
+  if (open !== undefined && isWithin(open.claim, gap)) return open;
+  const claim = newestPart(gap, widestWindow(lane, state, progress, policy));
+  return startWalk(lane, claim, {
+    readAtMs: nowMs,
+    pageLimit: state.pageLimit,
+    // Not over what could not be had.
+    lookBackToMs: lane === 'live' && state.trouble === undefined ? policy.horizonMs : undefined,
+    narrow: progress.holes.some(({ range }) => range.toMs === claim.fromMs || range.fromMs === claim.toMs),
   });
-
-const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
-  const open = progress.openWalks.find((walk) => walk.lane === lane);
-  if (open !== undefined) return open;
-  const claim = nextClaim[lane](progress, nowMs, policy);
-  return claim && startWalk(lane, narrowed(claim, progress.failures), nowMs, policy.horizonMs);
 };
 
-const planBackfillUntil = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
-  const claim = nextClaim.backfill(progress, nowMs, policy);
-  if (claim === undefined) return undefined;
-  // Failures may have made it narrower than the claim; one of the daemon's may reach behind `untilMs`.
-  const open = progress.openWalks.find((walk) => walk.lane === 'backfill' && isWithin(walk.claim, claim));
-  return open ?? startWalk('backfill', narrowed(claim, progress.failures), nowMs);
+/** As wide as nothing speaks against: what failed, what has been read in one before, how much it will hold. */
+const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {
+  const reachMs = lane === 'live' ? RECOVERY_MS : REACH_BACK_FACTOR * Math.max(DAY_MS, state.servedMs);
+  const perDay = state.entriesPerDay ?? 24 * (progress.eventRate?.perHour ?? 0);
+  const pageEntries = progress.largestPage === 0 ? MAX_PAGE_LIMIT : Math.max(LEAST_PAGE_ENTRIES, progress.largestPage);
+  const fullMs = perDay > 0 ? (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay : Number.POSITIVE_INFINITY;
+  const { widthMs = Number.POSITIVE_INFINITY } = state;
+  return Math.max(NARROWEST_MS, Math.min(widthMs, reachMs, fullMs, policy.widestMs ?? Number.POSITIVE_INFINITY));
 };
 
-/** After repeated failures (time-outs over a wide window among them) each new walk asks for a smaller newest part. */
-const narrowed = (claim: Range, failures: number): Range => {
-  const wholeMs = claim.toMs - claim.fromMs;
-  const partMs = Math.max(Math.min(wholeMs, NARROWEST_MS), wholeMs / 4 ** Math.max(0, failures - 1));
-  return { fromMs: Math.round(claim.toMs - partMs), toMs: claim.toMs };
+/** On whole seconds, so that halving ends at one. */
+const newestPart = ({ fromMs, toMs }: Range, widthMs: number): Range => {
+  const partFromMs = Math.ceil((toMs - widthMs) / NARROWEST_MS) * NARROWEST_MS;
+  return { fromMs: Math.max(fromMs, partFromMs), toMs };
 };
 
 /** Coverage ends a second before now, so that the request itself, which asks for a second more, ends at now. */
@@ -82,10 +90,15 @@ const newestClaimable = (nowMs: number): number => nowMs - OVERLAP_MS;
 /** What the first reading lacks, oldest first. */
 const unread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Range[] => {
   const endMs = Math.min(newestClaimable(nowMs), policy.untilMs ?? Number.POSITIVE_INFINITY);
-  return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, progress.coverage[0] ?? []);
+  return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, withHoles(progress, 0));
 };
 
-const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined> = {
+const withHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage =>
+  holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);
+
+type NextGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined;
+
+const nextGap: Record<Lane, NextGap> = {
   live: (progress, nowMs, policy) => {
     const gap = unread(progress, nowMs, policy).at(-1);
     if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
@@ -96,12 +109,9 @@ const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: 
   backfill: (progress, nowMs, policy) => {
     // The gap that ends at now belongs to the live lane, even while it is too young to be asked for.
     const olderThanMs = policy.untilMs ?? newestClaimable(nowMs) - 1;
-    const gap = unread(progress, nowMs, policy)
+    return unread(progress, nowMs, policy)
       .filter((range) => range.toMs <= olderThanMs)
       .at(-1);
-    if (gap === undefined) return undefined;
-    const reachMs = REACH_BACK_FACTOR * Math.max(DAY_MS, nowMs - gap.toMs);
-    return { fromMs: Math.max(gap.fromMs, gap.toMs - reachMs), toMs: gap.toMs };
   },
   settle: (progress, nowMs, policy) => {
     for (const [index, delayMs] of policy.settleDelaysMs.entries()) {
@@ -109,13 +119,14 @@ const nextClaim: Record<Lane, (progress: SourceProgress, nowMs: number, policy: 
       if (isEmpty(wanted)) continue;
       // In batches: one request settles at least a whole delay's time.
       const oldestPartBeforeMs = nowMs - delayMs - Math.max(delayMs, policy.intervals.settleMs);
-      const gap = settleGaps(wanted, progress.coverage[index + 1] ?? [], progress.coverage[0] ?? [])
+      const gap = settleGaps(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)
         .at(-1);
       if (gap !== undefined) return gap;
     }
     return undefined;
   },
+  scrub: () => undefined,
 };
 
 /** What this pass lacks and the first reading has, oldest first: what was never read is for the other lanes. */

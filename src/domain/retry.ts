@@ -17,10 +17,11 @@ export interface RetryFacts {
  */
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
   throttled: 10,
-  server: 4,
-  timeout: 4,
+  server: 2,
+  // It has held a worker for long enough: the rest of its lane is the retry.
+  timeout: 1,
   connection: 4,
-  unreadable: 4,
+  unreadable: 2,
   bad_request: 1,
   unauthorized: 1,
   refused: 1,

@@ -1,9 +1,9 @@
 import type { Coverage } from './coverage.ts';
 import type { EventRate } from './event-rate.ts';
+import type { Hole, Lane, LaneState } from './lane.ts';
 import type { CoveredEntries } from './late-entries.ts';
 import type { Page } from './page.ts';
 import type { SourceProgress } from './planner.ts';
-import type { Lane, Walk } from './walk.ts';
 
 /** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
 export interface SourceKey {
@@ -16,8 +16,8 @@ export interface SourceState extends SourceKey, SourceProgress {
   readonly organizationId: string;
   /** True while Cloudflare answers 403 for it. */
   readonly refused: boolean;
-  /** How long, from now, before it may be tried again after a failure; 0 where it may. */
-  readonly restMs: number;
+  /** How long, from now, before a lane may be tried again after a failure; missing or 0: it may. */
+  readonly restMs: Partial<Readonly<Record<Lane, number>>>;
   /** True while another process holds the lease. */
   readonly heldElsewhere: boolean;
   /** Undefined where its live tail has never been read. */
@@ -40,12 +40,14 @@ export interface PageCommit {
   readonly page: Page;
   readonly filterHash: string;
   readonly lane: Lane;
-  /** The walk as it goes on; undefined when it ends here. */
-  readonly walk: Walk | undefined;
+  /** The lane as it is from here on, with its open walk; undefined leaves it as it is. */
+  readonly state: LaneState | undefined;
   /** What each pass may claim now (index 0 is the first reading). */
   readonly claims: readonly Coverage[];
   /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
+  /** What could not be had, and is not to be asked for again for a while. */
+  readonly holes?: readonly Hole[];
 }
 
 /** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */
@@ -66,13 +68,15 @@ export interface PageCounts {
   readonly covered: readonly CoveredEntries[];
 }
 
-/** Why a walk of a source failed, and how long the source rests. */
-export interface SourceFailure {
+/** Why a walk failed, and how long its lane rests. */
+export interface LaneFailure {
+  readonly filterHash: string;
+  readonly lane: Lane;
+  /** The lane as it is from here on. */
+  readonly state: LaneState;
   readonly failure: string;
   readonly message: string;
   readonly backoffMs: number;
-  /** In a row, this one included: what came further in between ends the row. */
-  readonly failures: number;
 }
 
 /** An organization as discovery found it; what the API did not send is undefined. */

@@ -1,48 +1,61 @@
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
-
-/** The three reasons for a walk, in the order in which they are served. */
-export const lanes = ['live', 'settle', 'backfill'] as const;
-export type Lane = (typeof lanes)[number];
+import type { Filter } from './filters.ts';
+import type { Lane } from './lane.ts';
 
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** An empty page with a fresh cursor is followed, but not for ever. */
+/** The largest page of a source is suspected of being cut, from this size on: hardly any cap is smaller, and small pages are the most. */
+const LEAST_SUSPECTED = 10;
+/** An empty page with a fresh cursor is followed, but not without end. */
 const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
-/** How far an entry may stand behind later ones on pages that a walk did not get to. */
-const DISORDER_MS = 60_000;
+/** Of a window of a second, so that what cannot be had beside it does not count as in it. Enough for any precision that drops digits. */
+const NARROW_OVERLAP_MS = 1;
 /** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
  * time. The request costs the same, and such entries need not wait for a settle pass. */
-const LIVE_LOOKBACK_MS = 120_000;
+export const LIVE_LOOKBACK_MS = 120_000;
+
+export type Direction = 'asc' | 'desc';
 
 /**
- * One cursor-paginated run over a frozen window. Persisted with every page (table `walks`), so that a restart goes on
- * from the cursor. `claim` is the range that coverage grows by when the walk ends; the request asks for more at both ends.
+ * One cursor-paginated run over a frozen window. Persisted with every page (table `lanes`), so that a restart goes on
+ * from the cursor. `claim` is the range that coverage grows by when the walk has been read to a credible end; the request asks for
+ * more at both ends.
  */
 export interface Walk {
   readonly lane: Lane;
   readonly claim: Range;
-  /** How much earlier than its claim the request begins. */
+  /** How much earlier than its claim, and how much later, the request reaches. */
   readonly lookbackMs: number;
-  /** Cloudflare's time when the walk began: a pass counts what was read its delay or more before this. */
-  readonly startedAtMs: number;
+  readonly overlapMs: number;
+  readonly direction: Direction;
+  readonly pageLimit: number;
+  /** Beside the configured ones: a part of what happened in one second. */
+  readonly filters: readonly Filter[];
+  /** Cloudflare's time when the walk began, as its own answers put it: nothing later was read, and a pass counts what was its delay
+   * or more before this. */
+  readonly readAtMs: number;
   readonly cursor: string | undefined;
-  /** Pages committed, empty ones in a row, and entries, since the walk last began at `claim.fromMs`. */
+  /** A cursor of before, replaced when `pages` is a power of two: one that comes again closes a cycle of any length (Brent). */
+  readonly savedCursor: string | undefined;
+  /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
   readonly entries: number;
-  /** The latest valid time seen inside the window. */
-  readonly lastTimeMs: number | undefined;
-  /** False once a time came that was earlier than one before it, or outside the window: then only the end counts. */
-  readonly inOrder: boolean;
-  readonly pageLimit: number;
-  /** How often in a row the walk had to begin again without having come any further, and with how many entries on its one
-   * page (0 where it had several). */
-  readonly stalls: number;
-  readonly stalledEntries: number;
+  /** Of these, how many have a time within the claim. */
+  readonly claimEntries: number;
+  /** Of the last page. */
+  readonly lastPageEntries: number;
+  /** The first and the last time seen inside the window. */
+  readonly oldestMs: number | undefined;
+  readonly newestMs: number | undefined;
+  /** What `count` said where it was not the number of elements: then it can only be that of the whole walk. */
+  readonly countedInAll: number | undefined;
+  /** How often in a row the page at hand could not be had. */
+  readonly failures: number;
 }
 
 /** What the decision needs to know of a page. */
@@ -51,153 +64,128 @@ export interface PageFacts {
   /** The valid action times of the entries, in the page's order. */
   readonly timesMs: readonly number[];
   readonly nextCursor: string | undefined;
+  /** `result_info.count`; undefined where it was not sent. */
+  readonly count?: number | undefined;
+  /** The answer's own `Date`, as far as it can be believed. */
+  readonly servedAtMs?: number | undefined;
 }
 
-export type WalkFault = 'cursor_repeated' | 'too_many_empty_pages' | 'stalled';
+export type WalkFault = 'cursor_repeated' | 'too_many_empty_pages' | 'count_differs';
 
 /**
- * What becomes of the walk after a page. `claim` is what coverage grows by; it commits together with the page.
+ * What becomes of the walk after a page.
  * - next: goes on with the page's cursor
- * - again: begins anew at the end of what was read, since the page gave no credible way on
- * - done: read to its end (`assumed`: the end is a conclusion, not a statement of the API; worth a warning)
- * - failed: ends with an error; what it did not claim stays a gap
+ * - done: read to a credible end; coverage may claim it
+ * - doubtful: it ended at a size at which pages are cut; it counts once it is proven from its edges (proof.ts)
+ * - broken: nothing of it may be claimed; its window must be halved
  */
 export type WalkStep =
-  | { readonly kind: 'next'; readonly walk: Walk; readonly claim: undefined }
-  | { readonly kind: 'again'; readonly walk: Walk; readonly claim: Range | undefined }
-  | { readonly kind: 'done'; readonly claim: Range; readonly assumed: boolean }
-  | { readonly kind: 'failed'; readonly fault: WalkFault; readonly claim: Range | undefined };
+  | { readonly kind: 'next' | 'done' | 'doubtful'; readonly walk: Walk }
+  | { readonly kind: 'broken'; readonly walk: Walk; readonly fault: WalkFault };
 
-/** `oldestMs`: nothing older is wanted, which bounds how far a live walk looks back. */
-export const startWalk = (
-  lane: Lane,
-  claim: Range,
-  startedAtMs: number,
-  oldestMs = Number.POSITIVE_INFINITY,
-): Walk => ({
-  lane,
-  claim,
-  lookbackMs: lane === 'live' ? Math.max(OVERLAP_MS, Math.min(LIVE_LOOKBACK_MS, claim.fromMs - oldestMs)) : OVERLAP_MS,
-  startedAtMs,
-  cursor: undefined,
-  pages: 0,
-  emptyPages: 0,
-  entries: 0,
-  lastTimeMs: undefined,
-  inOrder: true,
-  pageLimit: MAX_PAGE_LIMIT,
-  stalls: 0,
-  stalledEntries: 0,
-});
+export interface WalkOptions {
+  readonly readAtMs: number;
+  /** Look back over what has been read, but not further than this; undefined: not at all. */
+  readonly lookBackToMs?: number | undefined;
+  /** Next to what cannot be had: ask for as little more as may be. */
+  readonly narrow?: boolean;
+  readonly direction?: Direction;
+  readonly pageLimit?: number;
+  readonly filters?: readonly Filter[];
+}
 
-/** The window as it is asked for. */
-export const requestWindow = (walk: Walk): Range => ({
-  fromMs: walk.claim.fromMs - walk.lookbackMs,
-  toMs: walk.claim.toMs + OVERLAP_MS,
-});
-
-/** Decides after a page. `seenCursors` holds the cursors that this run has already sent. */
-export const afterPage = (before: Walk, page: PageFacts, seenCursors: ReadonlySet<string>): WalkStep => {
-  const walk = withPage(before, page);
-  if (page.nextCursor !== undefined) {
-    if (page.nextCursor === before.cursor || seenCursors.has(page.nextCursor)) {
-      return { kind: 'failed', fault: 'cursor_repeated', claim: readSoFar(walk) };
-    }
-    if (walk.emptyPages > MAX_EMPTY_PAGES) {
-      return { kind: 'failed', fault: 'too_many_empty_pages', claim: readSoFar(walk) };
-    }
-    return { kind: 'next', walk: { ...walk, cursor: page.nextCursor }, claim: undefined };
-  }
-  const full = page.entries >= before.pageLimit || page.entries === SUSPECTED_CAP;
-  if (!full) return { kind: 'done', claim: walk.claim, assumed: false };
-  // Only pages below the suspected cap can show that there were 100 entries and no more.
-  return beginAgain(walk, page.entries === SUSPECTED_CAP ? SUSPECTED_CAP : walk.pageLimit);
+export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk => {
+  const { readAtMs, lookBackToMs = Number.POSITIVE_INFINITY } = options;
+  const overlapMs = options.narrow === true ? NARROW_OVERLAP_MS : OVERLAP_MS;
+  const lookbackMs = Math.max(overlapMs, Math.min(LIVE_LOOKBACK_MS, claim.fromMs - lookBackToMs));
+  return {
+    lane,
+    claim,
+    ...{ lookbackMs, overlapMs },
+    direction: options.direction ?? 'asc',
+    pageLimit: options.pageLimit ?? MAX_PAGE_LIMIT,
+    filters: options.filters ?? [],
+    readAtMs,
+    cursor: undefined,
+    savedCursor: undefined,
+    pages: 0,
+    emptyPages: 0,
+    entries: 0,
+    claimEntries: 0,
+    lastPageEntries: 0,
+    oldestMs: undefined,
+    newestMs: undefined,
+    countedInAll: undefined,
+    failures: 0,
+  };
 };
+
+/** The window as it is asked for. A narrow one ends behind a full second: an API that drops digits would cut it short. */
+export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => ({
+  fromMs: claim.fromMs - lookbackMs,
+  toMs: (overlapMs === NARROW_OVERLAP_MS ? nextFullSecond(claim.toMs) : claim.toMs) + overlapMs,
+});
+
+/** The same time where it is one. */
+export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
 /**
- * Decides after Cloudflare refused the walk's cursor (400): it may have expired, or stood on a page that was the last.
- * The rest is asked for again by time. Where that brings the same short page with nothing later, and the same refusal, it
- * was the end. (A stall alone proves nothing: it may have come of a page that was out of order, or of an empty one.)
+ * Whether a page of so many entries without a cursor may have been cut: it has as many as were asked for, as many as a known cap,
+ * or as many as the largest page that its source has ever sent.
  */
-export const afterRefusedCursor = (walk: Walk): WalkStep => {
-  const short = walk.pages === 1 && walk.entries < walk.pageLimit && walk.entries !== SUSPECTED_CAP;
-  const same = walk.stalls > 0 && walk.entries > 0 && walk.entries === walk.stalledEntries;
-  if (short && same && walk.inOrder && readSoFar(walk) === undefined) {
-    return { kind: 'done', claim: walk.claim, assumed: true };
+export const mayBeCut = (entries: number, pageLimit: number, largestPage: number): boolean =>
+  entries >= pageLimit || entries === SUSPECTED_CAP || (entries >= LEAST_SUSPECTED && entries >= largestPage);
+
+/** Decides after a page. `largestPage`: of all that this source has sent before. */
+export const afterPage = (before: Walk, page: PageFacts, largestPage: number): WalkStep => {
+  const walk = withPage(before, page);
+  const { nextCursor } = page;
+  if (nextCursor !== undefined) {
+    if (nextCursor === before.cursor || nextCursor === before.savedCursor) {
+      return { kind: 'broken', walk, fault: 'cursor_repeated' };
+    }
+    if (walk.emptyPages > MAX_EMPTY_PAGES) return { kind: 'broken', walk, fault: 'too_many_empty_pages' };
+    const savedCursor = isPowerOfTwo(walk.pages) ? nextCursor : walk.savedCursor;
+    return { kind: 'next', walk: { ...walk, cursor: nextCursor, savedCursor } };
   }
-  return beginAgain(walk);
+  if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
+    return { kind: 'broken', walk, fault: 'count_differs' };
+  }
+  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk };
 };
 
-/** The walk after a page that could not be had whole (too large, too slow): the same place with smaller pages;
- * undefined where they cannot get smaller. A new limit needs a new cursor, so it begins again. */
-export const withSmallerPages = (walk: Walk): WalkStep | undefined => {
-  if (walk.pageLimit <= 1) return undefined;
-  const step = beginAgain({ ...walk, stalls: 0 });
-  const pageLimit = Math.max(1, Math.floor(walk.pageLimit / 4));
-  return step.kind === 'again' ? { ...step, walk: { ...step.walk, pageLimit, stalls: 0, stalledEntries: 0 } } : step;
-};
-
-/** What pass `delayMs` may count of a walk's claim: what was at least its delay old when the walk began. */
-export const claimForPass = (walk: Pick<Walk, 'startedAtMs'>, claim: Range, delayMs: number): Coverage => {
-  return claimUntil(claim, walk.startedAtMs - delayMs);
-};
-
-/** The part of a claim before a time: what came later than Cloudflare's answer was not read. */
-export const claimUntil = (claim: Range, untilMs: number): Coverage => {
-  const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: untilMs });
+/** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
+export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
+  const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: readAtMs - delayMs });
   return isEmpty(part) ? [] : [part];
 };
 
 const withPage = (walk: Walk, page: PageFacts): Walk => {
-  const window = requestWindow(walk);
-  let { lastTimeMs, inOrder } = walk;
+  const { fromMs, toMs } = requestWindow(walk);
+  let { oldestMs, newestMs, claimEntries } = walk;
   for (const timeMs of page.timesMs) {
-    // A time outside the window says nothing about how far the walk has come.
-    const strange = timeMs < window.fromMs - OVERLAP_MS || timeMs > window.toMs + OVERLAP_MS;
-    if (strange || (lastTimeMs !== undefined && timeMs < lastTimeMs)) inOrder = false;
-    if (!strange && (lastTimeMs === undefined || timeMs > lastTimeMs)) lastTimeMs = timeMs;
+    if (timeMs >= walk.claim.fromMs && timeMs < walk.claim.toMs) claimEntries += 1;
+    // A time far outside the window says nothing about where the walk has been.
+    if (timeMs < fromMs - OVERLAP_MS || timeMs > toMs + OVERLAP_MS) continue;
+    if (oldestMs === undefined || timeMs < oldestMs) oldestMs = timeMs;
+    if (newestMs === undefined || timeMs > newestMs) newestMs = timeMs;
   }
+  const differs = page.count !== undefined && page.count !== page.entries;
   return {
     ...walk,
-    lastTimeMs,
-    inOrder,
+    ...{ oldestMs, newestMs, claimEntries },
     pages: walk.pages + 1,
     emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,
     entries: walk.entries + page.entries,
+    lastPageEntries: page.entries,
+    countedInAll: differs ? countInAll(walk.countedInAll, page.count) : walk.countedInAll,
+    readAtMs: Math.min(walk.readAtMs, page.servedAtMs ?? walk.readAtMs),
+    failures: 0,
   };
 };
 
-/**
- * Entries come in ascending time, so all before the last time seen has been read, if the order held. Nobody promises that
- * it holds across pages: the last minute is left to be read again, where that is the smaller part of what was read.
- */
-const readSoFar = (walk: Walk): Range | undefined => {
-  if (!walk.inOrder || walk.lastTimeMs === undefined) return undefined;
-  const wide = walk.lastTimeMs - walk.claim.fromMs > 2 * DISORDER_MS;
-  return claimUntil(walk.claim, walk.lastTimeMs - (wide ? DISORDER_MS : 0))[0];
-};
+/** Two different totals cannot both be right. */
+const countInAll = (before: number | undefined, now: number | undefined): number | undefined =>
+  before === undefined || before === now ? now : -1;
 
-/** `fullAt` is the size at which the page's edge is in doubt. */
-const beginAgain = (walk: Walk, fullAt = walk.pageLimit): WalkStep => {
-  const claim = readSoFar(walk);
-  if (claim !== undefined && claim.toMs >= walk.claim.toMs) {
-    return { kind: 'done', claim: walk.claim, assumed: false };
-  }
-  const fresh = {
-    ...startWalk(walk.lane, walk.claim, walk.startedAtMs),
-    // By now it looks for the way on, not for late entries: those of a dense time would fill the page.
-    lookbackMs: OVERLAP_MS,
-    pageLimit: walk.pageLimit,
-  };
-  if (claim !== undefined) {
-    return { kind: 'again', claim, walk: { ...fresh, claim: { fromMs: claim.toMs, toMs: walk.claim.toMs } } };
-  }
-  if (walk.stalls > 1) return { kind: 'failed', fault: 'stalled', claim: undefined };
-  // Another page size moves the page's edge: a full page that was the end by chance is then not full.
-  const pageLimit = Math.max(1, Math.min(walk.pageLimit, fullAt) - 1);
-  return {
-    kind: 'again',
-    claim: undefined,
-    walk: { ...fresh, pageLimit, stalls: walk.stalls + 1, stalledEntries: walk.pages === 1 ? walk.entries : 0 },
-  };
-};
+const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;

@@ -3,10 +3,10 @@ import { BufferPool } from '../buffer-pool.ts';
 import { toMultirange } from '../domain/coverage.ts';
 import { textDefects } from '../domain/entry.ts';
 import { type PageRows, place, textColumns } from '../domain/entry-columns.ts';
+import type { Hole } from '../domain/lane.ts';
 import type { CoveredEntries } from '../domain/late-entries.ts';
 import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
-import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
 import { commitStatements, type PageForm } from './commit-statement.ts';
@@ -20,7 +20,7 @@ const EARLIEST_BOUND_MS = Date.UTC(1000, 0, 1);
 const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 
 /**
- * Commits a page: fence, entries, their positions, the walk's cursor and the coverage, in one autocommit statement,
+ * Commits a page: fence, entries, their positions, the lane with its walk and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
  * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
  * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
@@ -164,7 +164,7 @@ const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPa
 
 /** What the function takes before the page, in its order. */
 const fixedParameters = (
-  { lease, walk, claims, page, lane, filterHash, eventRate }: PageCommit,
+  { lease, state, claims, page, lane, filterHash, eventRate, holes = [] }: PageCommit,
   leaseMs: number,
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
@@ -182,16 +182,15 @@ const fixedParameters = (
     ],
     ...[latest(page.timesMs), eventRate?.perHour ?? null, eventRate?.recentPerHour ?? null],
     ...[claimed.map(({ pass }) => pass), claimed.map(({ ranges }) => toMultirange(ranges)), ...dedupeBounds(page)],
-    ...(walk === undefined ? walkEnds : walkParameters(walk)),
+    ...[
+      state === undefined ? null : JSON.stringify(state),
+      holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
+    ],
+    page.entries,
   ];
 };
 
-const walkParameters = (walk: Walk): readonly PageParameter[] => [
-  ...[walk.claim.fromMs, walk.claim.toMs, walk.startedAtMs, walk.cursor ?? null, walk.pages, walk.emptyPages],
-  ...[walk.entries, walk.lastTimeMs ?? null, walk.inOrder, walk.pageLimit, walk.stalls, walk.stalledEntries],
-  walk.lookbackMs,
-];
-const walkEnds = Array.from({ length: 13 }, () => null);
+const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
 
 /**
  * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its

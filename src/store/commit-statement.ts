@@ -40,14 +40,14 @@ export const contentDiffers = (a: string, b: string): string => `
     else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
 
 /** Of the function's parameters, those that no page has. */
-const FIXED_PARAMETERS = 29;
+const FIXED_PARAMETERS = 19;
 const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 
 const parameters = (first: number, last: number): string =>
   Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
 
-const call = (page: string): string => `orgtrail_commit_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
+const call = (page: string): string => `orgtrail_commit_walk_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
 
 /** PostgreSQL reads the page, whose text is the last parameter, and makes the arrays itself. */
 const ofJson = (form: PageForm): string => `

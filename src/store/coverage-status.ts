@@ -19,16 +19,18 @@ const ms = (expression: string): string => `(extract(epoch from ${expression}) *
 /** Of these organizations, in no order. Called by the console, for the organizations of one page. */
 export const readCoverage = async (pool: Pool, organizationIds: readonly string[]): Promise<readonly CoverageRow[]> => {
   const { rows } = await pool.query<CoverageRow>(
-    `select s.organization_id as "organizationId", ${ms('least(s.wanted_since, now())')} as "sinceMs", ${ms('now()')} as "nowMs",
+    `select s.organization_id as "organizationId",
+       ${ms('least(now(), greatest(s.wanted_since, now() - s.wanted_history))')} as "sinceMs", ${ms('now()')} as "nowMs",
        coalesce((select json_agg(json_build_array(${ms('g.since')}, ${ms('g.before')}) order by g.since)
          from coverage_gaps g where g.source_kind = s.kind and g.source_id = s.id), '[]') as gaps,
        coalesce((select json_agg(json_build_object('pass', c.pass, 'ranges', coalesce((
              select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r), '[]'))
            order by c.pass)
          from coverage c where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass > 0), '[]') as passes,
-       coalesce((select json_agg(json_build_object('lane', w.lane, 'range', json_build_array(${ms('w.since')}, ${ms('w.before')}),
-           'readUntilMs', ${ms('w.last_time')}) order by w.lane)
-         from walks w where w.source_kind = s.kind and w.source_id = s.id and w.filter_hash = s.filter_hash), '[]') as walks
+       coalesce((select json_agg(json_build_object('lane', l.lane, 'readUntilMs', l.state #> '{walk,newestMs}',
+           'range', json_build_array(l.state #> '{walk,claim,fromMs}', l.state #> '{walk,claim,toMs}')) order by l.lane)
+         from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = s.filter_hash
+           and l.state ? 'walk'), '[]') as walks
      from sources s where s.organization_id = any($1)`,
     [organizationIds],
   );

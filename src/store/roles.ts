@@ -8,6 +8,9 @@ const ingestMay: Readonly<Record<string, string>> = {
   organization_changes: 'select, insert',
   sources: 'select, insert, update',
   coverage: 'select, insert, update',
+  lanes: 'select, insert, update',
+  coverage_holes: 'select, insert, update, delete',
+  // Of version 0.1, whose replicas may be at work beside this one.
   walks: 'select, insert, update, delete',
   audit_events: 'select, insert',
   audit_event_changes: 'select, insert',
@@ -48,6 +51,7 @@ const functions = [
   'orgtrail_create_partitions',
   'orgtrail_drop_month',
   'orgtrail_commit_page',
+  'orgtrail_commit_walk_page',
   'orgtrail_may_know_any',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;

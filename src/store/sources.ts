@@ -1,57 +1,50 @@
 import type { Pool } from 'pg';
-import type { Coverage } from '../domain/coverage.ts';
-import type { Lease, SourceFailure, SourceKey, SourceState } from '../domain/source.ts';
-import type { Lane, Walk } from '../domain/walk.ts';
+import type { Coverage, Range } from '../domain/coverage.ts';
+import type { Lane, LaneState } from '../domain/lane.ts';
+import type { LaneFailure, Lease, SourceKey, SourceState } from '../domain/source.ts';
+
+type RangeRow = readonly [fromMs: number, toMs: number];
 
 interface StateRow {
   readonly kind: string;
   readonly id: string;
   readonly organization_id: string;
-  readonly failures: number;
   readonly refused: boolean;
-  readonly rest_ms: number;
   readonly held_elsewhere: boolean;
   readonly event_rate: number | null;
   readonly recent_event_rate: number | null;
-  readonly coverage: readonly (readonly [pass: number, ranges: readonly (readonly [number, number])[] | null])[];
-  readonly walks: readonly WalkRow[];
+  readonly largest_page: number;
+  readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
+  readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
+  readonly holes: readonly { readonly pass: number; readonly range: RangeRow }[];
 }
 
-interface WalkRow {
-  readonly lane: Lane;
-  readonly since: number;
-  readonly before: number;
-  readonly started_at: number;
-  readonly cursor: string | null;
-  readonly pages: number;
-  readonly empty_pages: number;
-  readonly entries: number;
-  readonly last_time: number | null;
-  readonly in_order: boolean;
-  readonly page_limit: number;
-  readonly stalls: number;
-  readonly stalled_entries: number;
-  readonly lookback_ms: number;
+/** What the database says about time, at the moment of the statement. */
+export interface StoredTime {
+  /** The clock of the database. */
+  readonly databaseMs: number;
+  /** Cloudflare's time as of the last listing, and the time since then on the clock of the database; undefined before the first. */
+  readonly serverMs: number | undefined;
 }
 
 /** A time as milliseconds since 1970. Exact: only whole milliseconds are ever stored here. */
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
-/** Coverage and open walks count only for the filter set in force. */
-const state = `
-  s.kind, s.id, s.organization_id, s.failures, o.state = 'refused' as refused,
-  s.event_rate, s.recent_event_rate,
-  greatest(0, extract(epoch from s.next_attempt_at - clock_timestamp()) * 1000)::float8 as rest_ms,
+/** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
+const state = (filterHash: string): string => `
+  s.kind, s.id, s.organization_id, o.state = 'refused' as refused, s.event_rate, s.recent_event_rate, s.largest_page,
   coalesce((select json_agg(json_build_array(c.pass, (
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c
-    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash), '[]') as coverage,
-  coalesce((select json_agg(json_build_object('lane', w.lane, 'since', ${ms('w.since')}, 'before', ${ms('w.before')},
-      'started_at', ${ms('w.started_at')}, 'cursor', w.cursor, 'pages', w.pages, 'empty_pages', w.empty_pages,
-      'entries', w.entries, 'last_time', ${ms('w.last_time')}, 'in_order', w.in_order, 'page_limit', w.page_limit,
-      'stalls', w.stalls, 'stalled_entries', w.stalled_entries, 'lookback_ms', w.lookback_ms))
-    from walks w
-    where w.source_kind = s.kind and w.source_id = s.id and w.filter_hash = s.filter_hash), '[]') as walks`;
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash}), '[]') as coverage,
+  coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
+      'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
+    from lanes l
+    where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = ${filterHash}), '[]') as lanes,
+  coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array(${ms('h.since')}, ${ms('h.before')})))
+    from coverage_holes h
+    where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}
+      and h.next_attempt_at > clock_timestamp()), '[]') as holes`;
 
 /**
  * All sources of organizations that are still there, for planning. `organizationIds` limits them to an allow-list.
@@ -60,21 +53,33 @@ const state = `
 export const loadSources = async (
   pool: Pool,
   owner: string,
+  filterHash: string,
   organizationIds: readonly string[] | undefined,
 ): Promise<readonly SourceState[]> => {
   const { rows } = await pool.query<StateRow>(
-    `select ${state},
+    `select ${state('$3')},
        coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as held_elsewhere
      from sources s join organizations o on o.id = s.organization_id
      where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2))
-     order by s.last_success_at nulls first, s.kind, s.id`,
-    [owner, organizationIds ?? null],
+     order by s.last_attempt_at nulls first, s.kind, s.id`,
+    [owner, organizationIds ?? null, filterHash],
   );
   return rows.map(toSource);
 };
 
+/** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
+export const readTime = async (pool: Pool): Promise<StoredTime> => {
+  const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
+    `select ${ms('clock_timestamp()')}::float8 as database_ms,
+       ${ms('server_time + (clock_timestamp() - last_success_at)')}::float8 as server_ms from discovery`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('the table discovery has lost its row');
+  return { databaseMs: row.database_ms, serverMs: row.server_ms ?? undefined };
+};
+
 /**
- * Takes the lease of a source, with its state as of then. Undefined where somebody else holds it. Every taking is a new
+ * Takes the lease of a source, with its state as of then. Undefined where another process holds it. Every taking is a new
  * epoch, so that whatever an earlier holder (this process included) still has under way writes nothing.
  */
 export const claimSource = async (
@@ -82,9 +87,10 @@ export const claimSource = async (
   source: SourceKey,
   owner: string,
   leaseMs: number,
+  filterHash: string,
 ): Promise<{ lease: Lease; source: SourceState } | undefined> => {
   const claimed = await pool.query<{ lease_epoch: number; commit_seq: number }>(
-    // Skips a row that is locked: whoever is writing to it holds the source.
+    // Skips a row that is locked: the process that is writing to it holds the source.
     `with free as (
        select kind, id from sources
        where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
@@ -98,9 +104,9 @@ export const claimSource = async (
   const epoch = claimed.rows[0];
   if (epoch === undefined) return undefined;
   const { rows } = await pool.query<StateRow>(
-    `select ${state}, false as held_elsewhere
+    `select ${state('$3')}, false as held_elsewhere
      from sources s join organizations o on o.id = s.organization_id where s.kind = $1 and s.id = $2`,
-    [source.kind, source.id],
+    [source.kind, source.id, filterHash],
   );
   if (rows[0] === undefined) return undefined;
   const row = toSource(rows[0]);
@@ -120,10 +126,16 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
     'select distinct lease_owner as owner from sources where lease_until > clock_timestamp()',
   );
   const dead = rows.map((row) => row.owner).filter(isDead);
-  if (dead.length > 0) await pool.query('update sources set lease_until = null where lease_owner = any($1)', [dead]);
+  if (dead.length === 0) return;
+  // In one order, and never waiting: replicas that do the same must not wait for each other in a circle.
+  await pool.query(
+    `with held as (select kind, id from sources where lease_owner = any($1) order by kind, id for update skip locked)
+     update sources s set lease_until = null from held where s.kind = held.kind and s.id = held.id`,
+    [dead],
+  );
 };
 
-/** Lets the lease last longer, while a page is waited for. False where it has gone to somebody else. */
+/** Lets the lease last longer, while a page is waited for. False where it has gone to another process. */
 export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
   const { rowCount } = await pool.query(
     `update sources set lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
@@ -133,7 +145,7 @@ export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Pr
   return rowCount === 1;
 };
 
-/** Gives the lease back, so that nobody has to wait for it to run out. Does nothing where it has already gone. */
+/** Gives the lease back, so that no process has to wait for it to run out. Does nothing where it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
   await pool.query('update sources set lease_until = null where kind = $1 and id = $2 and lease_epoch = $3', [
     lease.kind,
@@ -142,66 +154,106 @@ export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => 
   ]);
 };
 
-/** Notes that a walk of the source failed, and lets it rest. Does nothing where the lease has gone to somebody else. */
-export const recordFailure = async (pool: Pool, lease: Lease, failure: SourceFailure): Promise<void> => {
+/** Notes that a lane failed, and lets it rest. Does nothing where the lease has gone to another process. */
+export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
   await pool.query(
-    `update sources set failures = $7, last_failure = $4, last_error = $5, last_attempt_at = clock_timestamp(),
-       next_attempt_at = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
-     where kind = $1 and id = $2 and lease_epoch = $3`,
-    [lease.kind, lease.id, lease.epoch, failure.failure, failure.message, failure.backoffMs, failure.failures],
+    `with fence as (
+       update sources set last_attempt_at = clock_timestamp() where kind = $1 and id = $2 and lease_epoch = $3 returning kind, id)
+     insert into lanes (source_kind, source_id, filter_hash, lane, state, failures, last_failure, last_error, next_attempt_at)
+     select kind, id, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10::float8 / 1000) from fence
+     on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
+       last_failure = excluded.last_failure, last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at,
+       last_attempt_at = excluded.last_attempt_at`,
+    [
+      ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
+      ...[failure.state.failures, failure.failure, failure.message, failure.backoffMs],
+    ],
   );
 };
 
-/** Gives every known organization its source, and all sources the horizon and filter set in force. Called by discovery. */
-export const syncSources = async (pool: Pool, filterHash: string, horizonMs: number): Promise<void> => {
+/**
+ * Gives every known organization its source, and all sources the horizon and filter set in force, for the views. `historyMs`:
+ * how much is wanted as of any moment. Called by discovery.
+ */
+export const syncSources = async (
+  pool: Pool,
+  filterHash: string,
+  horizonMs: number,
+  historyMs: number,
+): Promise<void> => {
   await pool.query(
-    `insert into sources (kind, id, organization_id, filter_hash, wanted_since)
-     select 'organization', o.id, o.id, $1, to_timestamp($2::float8 / 1000) from organizations o
+    `insert into sources (kind, id, organization_id, filter_hash, wanted_since, wanted_history)
+     select 'organization', o.id, o.id, $1, to_timestamp($2::float8 / 1000), make_interval(secs => $3::float8 / 1000)
+     from organizations o order by o.id
      on conflict (kind, id) do nothing`,
-    [filterHash, horizonMs],
+    [filterHash, horizonMs, historyMs],
   );
   // The horizon moves all the time; rows are not rewritten for less than an hour of it.
   await pool.query(
-    `update sources set filter_hash = $1, wanted_since = to_timestamp($2::float8 / 1000)
-     where filter_hash <> $1 or abs(extract(epoch from wanted_since) * 1000 - $2::float8) > 3600000`,
-    [filterHash, horizonMs],
+    `with old as (
+       select kind, id from sources
+       where filter_hash <> $1 or wanted_history is distinct from make_interval(secs => $3::float8 / 1000)
+         or abs(extract(epoch from wanted_since) * 1000 - $2::float8) > 3600000
+       order by kind, id for update)
+     update sources s set filter_hash = $1, wanted_since = to_timestamp($2::float8 / 1000),
+       wanted_history = make_interval(secs => $3::float8 / 1000)
+     from old where s.kind = old.kind and s.id = old.id`,
+    [filterHash, horizonMs, historyMs],
   );
 };
 
+/**
+ * Takes back what was claimed of the future: of a server whose clock was ahead, or by version 0.1. Returns how many rows of
+ * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
+ */
+export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
+  const { rowCount } = await pool.query(
+    `with ahead as (
+       select c.source_kind, c.source_id, c.filter_hash, c.pass,
+         tstzmultirange(tstzrange(null, clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000))) as past
+       from coverage c join unnest($1::float8[]) with ordinality as d (ms, n) on c.pass = d.n - 1
+       where upper(c.ranges) > clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000)
+       order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
+     update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
+     from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
+       and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass`,
+    [delaysMs],
+  );
+  return rowCount ?? 0;
+};
+
+/** What kinds of resources a source has had events of around a time: for telling the entries of one second apart. */
+export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Range): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ resource_type: string }>(
+    `select resource_type from (
+       select resource_type from audit_events where source_kind = $1 and source_id = $2
+         and action_time between to_timestamp($3::float8 / 1000) - interval '7 days'
+           and to_timestamp($4::float8 / 1000) + interval '7 days' limit 20000) near
+     where resource_type <> '' group by 1 order by count(*) desc, 1 limit 20`,
+    [source.kind, source.id, range.fromMs, range.toMs],
+  );
+  return rows.map((row) => row.resource_type);
+};
+
+const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
+
 const toSource = (row: StateRow): SourceState => {
   const coverage: Coverage[] = [];
-  for (const [pass, ranges] of row.coverage) {
-    coverage[pass] = (ranges ?? []).map(([fromMs, toMs]) => ({ fromMs, toMs }));
-  }
+  for (const [pass, ranges] of row.coverage) coverage[pass] = (ranges ?? []).map(toRange);
   return {
     kind: row.kind,
     id: row.id,
     organizationId: row.organization_id,
-    failures: row.failures,
     refused: row.refused,
-    restMs: row.rest_ms,
     heldElsewhere: row.held_elsewhere,
     eventRate:
       row.event_rate === null || row.recent_event_rate === null
         ? undefined
         : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
+    largestPage: row.largest_page,
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
-    openWalks: row.walks.map(toWalk),
+    lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
+    restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
+    holes: row.holes.map(({ pass, range }) => ({ pass, range: toRange(range) })),
   };
 };
-
-const toWalk = (row: WalkRow): Walk => ({
-  lane: row.lane,
-  claim: { fromMs: row.since, toMs: row.before },
-  startedAtMs: row.started_at,
-  cursor: row.cursor ?? undefined,
-  pages: row.pages,
-  emptyPages: row.empty_pages,
-  entries: row.entries,
-  lastTimeMs: row.last_time ?? undefined,
-  inOrder: row.in_order,
-  pageLimit: row.page_limit,
-  stalls: row.stalls,
-  stalledEntries: row.stalled_entries,
-  lookbackMs: row.lookback_ms,
-});

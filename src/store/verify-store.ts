@@ -77,7 +77,7 @@ export const createVerifyStore = (pool: Pool, filterHash: string) => ({
   hasOtherFilters: async (source: SourceKey): Promise<boolean> => {
     const { rowCount } = await pool.query(
       `select from coverage where source_kind = $1 and source_id = $2 and filter_hash <> $3
-       union all select from walks where source_kind = $1 and source_id = $2 and filter_hash <> $3 limit 1`,
+       union all select from lanes where source_kind = $1 and source_id = $2 and filter_hash <> $3 limit 1`,
       [source.kind, source.id, filterHash],
     );
     return (rowCount ?? 0) > 0;

@@ -1,18 +1,22 @@
+import type { Range } from '../domain/coverage.ts';
+import type { Filter } from '../domain/filters.ts';
+import type { Hole, Lane } from '../domain/lane.ts';
 import type { LaneIntervals } from '../domain/lane-intervals.ts';
 import type { LateEntries } from '../domain/late-entries.ts';
 import type { Page } from '../domain/page.ts';
 import type {
   CommitResult,
   FoundOrganization,
+  LaneFailure,
   Lease,
   OrganizationChange,
   PageCommit,
   PageCounts,
-  SourceFailure,
   SourceKey,
   SourceState,
 } from '../domain/source.ts';
-import type { Lane, Walk } from '../domain/walk.ts';
+import type { Walk } from '../domain/walk.ts';
+import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
   readonly ids?: readonly string[] | undefined;
@@ -29,7 +33,7 @@ export interface Time {
 
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
 export interface AuditApi {
-  /** The next page of the walk: its window, a second more at both ends, ascending, from its cursor. */
+  /** The next page of the walk: its window with its overlaps, in its direction, from its cursor. */
   fetchPage(organizationId: string, walk: Walk, signal: AbortSignal): Promise<Page>;
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
@@ -43,13 +47,17 @@ export interface AuditApi {
 /** What sync needs of the store. All of it is safe to repeat. */
 export interface SyncStore {
   loadSources(): Promise<readonly SourceState[]>;
+  /** The clock of the database, and Cloudflare's time by what is stored of it. Takes back coverage of the future. */
+  readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
+  /** What kinds of resources a source has had events of around a time. */
+  resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
   /** Undefined where another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   /** False where the lease has gone to another process. */
   renew(lease: Lease): Promise<boolean>;
   commit(commit: PageCommit): Promise<CommitResult>;
   release(lease: Lease): Promise<void>;
-  recordFailure(lease: Lease, failure: SourceFailure): Promise<void>;
+  recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
   /** True where that is news. */
   recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
   /** `under`: what was listed is what is below this organization. */
@@ -73,8 +81,11 @@ export interface SyncStore {
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
 }
 
-/** `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written. */
-export type WalkResult = 'done' | 'assumed' | 'again' | 'fenced' | 'lost' | 'failed';
+/**
+ * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window cannot be had and is halved. `hole`: nor can a
+ * part of a second. `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written.
+ */
+export type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
 
 /** A source whose oldest unread time leaves Cloudflare's retention within `slackMs`. */
 export interface NearRetention {
@@ -103,8 +114,20 @@ export interface SyncObserver {
   ): void;
   walkEnded?(event: { readonly source: SourceKey; readonly lane: Lane; readonly result: WalkResult }): void;
   sourceSettled?(event: { readonly source: SourceKey }): void;
+  windowNarrowed?(event: {
+    readonly source: SourceKey;
+    readonly lane: Lane;
+    readonly claim: Range;
+    readonly reason: string;
+  }): void;
+  holeFound?(event: Hole & { readonly source: SourceKey }): void;
+  /** Cloudflare's clock and the database's differ by this much; positive: Cloudflare's is ahead. */
+  clocksDiffer?(event: { readonly aheadMs: number }): void;
+  /** So many rows of coverage claimed the future, and were cut. */
+  futureTrimmed?(event: { readonly rows: number }): void;
   sourceFailed?(event: {
     readonly source: SourceKey;
+    readonly lane: Lane;
     readonly failure: string;
     readonly message: string;
     readonly backoffMs: number;
@@ -120,6 +143,7 @@ export interface SyncContext {
   /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
   readonly filterHash: string;
+  readonly filters: readonly Filter[];
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
@@ -128,6 +152,7 @@ export interface SyncContext {
   /** The allow-list, where one is configured: also the way in where the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
+  readonly windows: WindowLimit;
   /** How often each of so many sources may be asked, so that no lane starves. */
   readonly intervals: (sources: number) => LaneIntervals;
   /** Between two plans, in milliseconds: no source is asked more often. */

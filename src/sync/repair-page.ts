@@ -3,7 +3,7 @@ import type { Page } from '../domain/page.ts';
 import type { CommitResult, SourceKey } from '../domain/source.ts';
 import type { SyncContext } from './ports.ts';
 
-/** A source that somebody else holds is waited for: longer than a lease, so that a dead holder is outlived. */
+/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const HELD_PATIENCE_MS = 90_000;
 
@@ -17,8 +17,8 @@ export class SourceHeldError extends Error {
 }
 
 /**
- * Commits a page that somebody has read beside the daemon, through the daemon's own statement: what is stored stays, what is
- * missing is added, other content is recorded. Claims nothing for coverage, and leaves the open walk of the lane as it is. Holds
+ * Commits a page that was read beside the daemon, through the daemon's own statement: what is stored stays, what is
+ * missing is added, other content is recorded. Claims nothing for coverage, and leaves the lanes as they are. Holds
  * the lease for this one page, so that the live tail goes on in between. Throws SourceHeldError.
  */
 export const repairPage = async (
@@ -50,8 +50,8 @@ const commitUnderLease = async (
   if (claimed === undefined) return undefined;
   const { lease } = claimed;
   try {
-    const walk = claimed.source.openWalks.find((open) => open.lane === 'settle');
-    return await store.commit({ lease, page, filterHash, lane: 'settle', walk, claims: [], eventRate: undefined });
+    const nothing = { state: undefined, claims: [], eventRate: undefined };
+    return await store.commit({ lease, page, filterHash, lane: 'settle', ...nothing });
   } finally {
     // It runs out by itself; the fault itself shows at the next statement.
     await store.release(lease).catch(() => {});

@@ -1,16 +1,16 @@
 import type { SourceKey } from '../domain/source.ts';
-import type { Lane } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
+import { createDaemon, type SyncDaemon } from './daemon.ts';
 import { discoverInTurn, readProfiles } from './discover.ts';
-import { planJobs } from './plan-jobs.ts';
+import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
 import { findSubOrganizations } from './sub-organizations.ts';
-import { lanesLeft, type TurnResult, takeTurn } from './turn.ts';
-import { type Job, keyOf, WorkPool } from './work-pool.ts';
+import type { TurnResult } from './turn.ts';
+import { type Job, keyOf } from './work-pool.ts';
 
-/** Between two attempts at the same source. */
+/** Between two attempts at what failed. */
 const LONGEST_RETRY_WAIT_MS = 10_000;
-/** A source that somebody else holds is waited for: longer than a lease, so that a dead holder is outlived. */
+/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
 const HELD_PATIENCE_MS = 90_000;
 const ALL = 1_000_000;
@@ -20,13 +20,13 @@ export interface SyncOnceOptions {
   readonly signal: AbortSignal;
   /** True once no further page should be begun. */
   readonly stopping: () => boolean;
-  /** How often a source that failed, or a listing, is tried again. */
+  /** How often a lane that failed, or a listing, is tried again; a window that is halved counts as progress. */
   readonly retries: number;
 }
 
 export interface SyncReport {
   readonly sources: number;
-  /** Sources whose last attempt failed. */
+  /** Sources that were given up. */
   readonly failed: readonly SourceKey[];
   /** Sources that another process held all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
@@ -37,51 +37,119 @@ export interface SyncReport {
 }
 
 /**
- * Lists the organizations, then fills every source's gaps as of Cloudflare's time at the start. Called by the verbs `sync` and
- * `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
+ * Lists the organizations, then is the daemon until nothing is left as of Cloudflare's time at the start. Called by the commands
+ * `sync` and `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
  */
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
   const discoveryError = await discoverUntilNothingIsNew(context, options);
-  const nowMs = context.api.nowMs();
-  if (nowMs === undefined) {
+  const time = await planningTime(context);
+  if (time === undefined) {
     if (discoveryError !== undefined) throw discoveryError;
     // Stopped while another process was listing: there has been no answer yet.
     return { sources: 0, failed: [], held: [], discoveryError, finished: false };
   }
-  const plan = await planJobs(context, nowMs, true);
-  if (plan.sources === 0 && discoveryError !== undefined) throw discoveryError;
-  const outcome = await workOff(context, plan.jobs, options);
+  const outcome = await workOff(context, time, options);
+  if (outcome.sources === 0 && discoveryError !== undefined) throw discoveryError;
   if (!options.stopping()) await readProfiles(context, ALL, options.signal);
-  return { sources: plan.sources, ...outcome, discoveryError, finished: !options.stopping() };
+  return { ...outcome, discoveryError, finished: !options.stopping() };
 };
 
-/** Works off jobs until nothing of them is left. Throws what made it fail as a whole. */
+/** Works off everything as of a time. Throws what made it fail as a whole. */
 export const workOff = async (
   context: SyncContext,
-  jobs: readonly Job[],
+  time: PlanningTime,
   options: SyncOnceOptions,
-): Promise<Pick<SyncReport, 'failed' | 'held'>> => {
-  const failed = new Map<string, SourceKey>();
-  const held = new Map<string, SourceKey>();
+): Promise<Pick<SyncReport, 'sources' | 'failed' | 'held'>> => {
   const faults: unknown[] = [];
-  const work = async (job: Job): Promise<readonly Lane[] | undefined> => {
-    if (options.stopping()) return undefined;
-    const result = await persist(context, options, job);
-    for (const [kind, sources] of [
-      ['failed', failed],
-      ['held', held],
-    ] as const) {
-      if (result.kind === kind) sources.set(keyOf(job.source), job.source);
-      else sources.delete(keyOf(job.source));
-    }
-    return options.stopping() ? undefined : lanesLeft(result);
-  };
-  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error), context.time.nowMs);
-  pool.refill(jobs);
-  await pool.idle();
+  const patience = new Patience(context.time.nowMs, options.retries);
+  const daemon = createDaemon(context, {
+    ...{ signal: options.signal, stopping: options.stopping, tickMs: context.tickMs },
+    onError: (error) => faults.push(error),
+    onTurn: (job, result) => patience.note(job, result),
+  });
+  const sources = await rounds(context, daemon, time, patience, options, faults);
   if (faults.length > 0) throw faults[0];
-  return { failed: [...failed.values()], held: [...held.values()] };
+  return { sources, failed: patience.failed(), held: patience.held() };
 };
+
+const rounds = async (
+  context: SyncContext,
+  daemon: SyncDaemon,
+  time: PlanningTime,
+  patience: Patience,
+  { signal, stopping }: SyncOnceOptions,
+  faults: readonly unknown[],
+): Promise<number> => {
+  for (;;) {
+    const { sources, jobs } = await daemon.workOff(time, (job) => patience.isSpent(job));
+    await daemon.idle();
+    const waitMs = patience.waitMs();
+    if (jobs.length === 0 || faults.length > 0 || stopping()) return sources;
+    if (waitMs > 0) await context.time.sleep(waitMs, signal).catch(() => {});
+  }
+};
+
+/** Counts what became of each lane of each source, and says when it is to be given up. */
+class Patience {
+  readonly #nowMs: () => number;
+  readonly #retries: number;
+  readonly #failures = new Map<string, number>();
+  readonly #failed = new Map<string, SourceKey>();
+  readonly #heldSince = new Map<string, { readonly source: SourceKey; readonly sinceMs: number }>();
+  readonly #lasting = new Set<string>();
+  #waitMs = 0;
+
+  constructor(nowMs: () => number, retries: number) {
+    this.#nowMs = nowMs;
+    this.#retries = retries;
+  }
+
+  note({ source, lane }: Job, result: TurnResult): void {
+    const key = keyOf(source);
+    if (result.kind === 'held') {
+      if (!this.#heldSince.has(key)) this.#heldSince.set(key, { source, sinceMs: this.#nowMs() });
+      this.#waitMs = Math.max(this.#waitMs, HELD_POLL_MS);
+      return;
+    }
+    this.#heldSince.delete(key);
+    const laneKey = `${key}/${lane}`;
+    if (result.kind !== 'failed') {
+      this.#failures.delete(laneKey);
+      return;
+    }
+    const failures = (this.#failures.get(laneKey) ?? 0) + 1;
+    this.#failures.set(laneKey, failures);
+    if (result.lasting) this.#lasting.add(key);
+    if (this.isSpent({ source, lane })) this.#failed.set(key, source);
+    else this.#waitMs = Math.max(this.#waitMs, Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS));
+  }
+
+  isSpent({ source, lane }: Pick<Job, 'source' | 'lane'>): boolean {
+    const key = keyOf(source);
+    const heldSinceMs = this.#heldSince.get(key)?.sinceMs ?? Number.POSITIVE_INFINITY;
+    const patienceMs = this.#retries > 0 ? HELD_PATIENCE_MS : 0;
+    return (
+      this.#lasting.has(key) ||
+      (this.#failures.get(`${key}/${lane}`) ?? 0) > this.#retries ||
+      this.#nowMs() - heldSinceMs >= patienceMs
+    );
+  }
+
+  /** How long to wait before another round; asked once after each. */
+  waitMs(): number {
+    const waitMs = this.#waitMs;
+    this.#waitMs = 0;
+    return waitMs;
+  }
+
+  failed(): readonly SourceKey[] {
+    return [...this.#failed.values()];
+  }
+
+  held(): readonly SourceKey[] {
+    return [...this.#heldSince.values()].map(({ source }) => source);
+  }
+}
 
 /** A listing can miss an organization, and a repeated page token ends it early: it is asked for until nothing new appears. */
 const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnceOptions): Promise<unknown> => {
@@ -106,21 +174,5 @@ const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnce
     if ('appeared' in result) return result.appeared;
     if (stopping()) return 0;
     await context.time.sleep(HELD_POLL_MS, signal);
-  }
-};
-
-/** A turn, and further ones after a failure or while somebody else holds the source. */
-const persist = async (context: SyncContext, options: SyncOnceOptions, job: Job): Promise<TurnResult> => {
-  const { signal, stopping, retries } = options;
-  const heldUntilMs = context.time.nowMs() + (retries > 0 ? HELD_PATIENCE_MS : 0);
-  for (let failures = 0; ; ) {
-    const result = await takeTurn(context, job, { signal, stopping });
-    if (result.kind === 'failed') failures += 1;
-    const again =
-      (result.kind === 'failed' && !result.lasting && failures <= retries) ||
-      (result.kind === 'held' && context.time.nowMs() < heldUntilMs);
-    if (!again || stopping()) return result;
-    const waitMs = result.kind === 'failed' ? Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS) : HELD_POLL_MS;
-    await context.time.sleep(waitMs, signal).catch(() => {});
   }
 };

@@ -1,12 +1,13 @@
-import { sourceBackoffMs } from '../domain/backoff.ts';
+import { laneBackoffMs } from '../domain/backoff.ts';
 import { gapsIn, type Range } from '../domain/coverage.ts';
-import type { Page } from '../domain/page.ts';
+import { idsOf, type Page } from '../domain/page.ts';
+import { OTHER_LIMIT, type ProofQuestion, proofQuestions, walkOf } from '../domain/proof.ts';
 import type { SourceState } from '../domain/source.ts';
 import { Findings } from '../domain/verification.ts';
-import { afterPage, startWalk, type Walk } from '../domain/walk.ts';
+import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { repairPage, SourceHeldError } from './repair-page.ts';
-import { afterFailedPage, WalkFailedError } from './turn.ts';
+import { blameOf, UnprovenError } from './turn-errors.ts';
 import type { SourceVerification, VerifyContext, VerifyOptions } from './verify-ports.ts';
 
 /** A section with so many times what it should hold is given up, and half of it is read. */
@@ -17,8 +18,9 @@ const LONGEST_RETRY_WAIT_MS = 10_000;
 type MutableVerification = { -readonly [Key in keyof SourceVerification]: SourceVerification[Key] };
 
 /**
- * Reads the window of one source again, section by section, and compares each page with the store by id. Each section is walked
- * to its end, as the daemon walks: what is missing or changed was served, so that broken paging cannot make it up; what looks
+ * Reads the window of one source again, section by section, and compares each page with the store by id. Each section is read
+ * to a credible end, as the daemon does, but from its other side and with another page size, so that it shares no mistake with the first
+ * reading. What is missing or changed was served, so that broken paging cannot make it up; what looks
  * extra is asked for once more. Never throws for what Cloudflare does.
  */
 export const verifySource = async (
@@ -64,15 +66,15 @@ export const verifySource = async (
 };
 
 const rest = async ({ time, random }: VerifyContext, failures: number, signal: AbortSignal): Promise<void> =>
-  await time.sleep(Math.min(sourceBackoffMs(failures, random()), LONGEST_RETRY_WAIT_MS), signal);
+  await time.sleep(Math.min(laneBackoffMs(failures, random()), LONGEST_RETRY_WAIT_MS), signal);
 
-type Fault = ApiError | WalkFailedError | SourceHeldError;
+type Fault = ApiError | UnprovenError | SourceHeldError;
 
 const attempt = async <T>(work: () => Promise<T>): Promise<T | Fault> => {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ApiError || error instanceof WalkFailedError || error instanceof SourceHeldError) return error;
+    if (error instanceof ApiError || error instanceof UnprovenError || error instanceof SourceHeldError) return error;
     throw error;
   }
 };
@@ -105,7 +107,7 @@ const verifySection = async (
   const head = await verifyStore.headPosition();
   const divisible = section.toMs - section.fromMs > SHORTEST_SECTION_MS;
   const mostEntries = divisible ? OVERFULL * options.sectionEntries : Number.POSITIVE_INFINITY;
-  const reading = { context, options, result, section, mostEntries };
+  const reading = { context, options, result, section, mostEntries, largestPage: source.largestPage };
   const outcome = await readAll(reading, section);
   if (outcome !== 'done') return outcome;
   let extra = await verifyStore.findUnserved(source, section, findings.seen, head);
@@ -114,7 +116,7 @@ const verifySection = async (
     result.otherFilters += extra.entries;
     return 'done';
   }
-  // A walk that began again by time may have stepped over an entry that is out of order: one of their own time has them.
+  // Shown neither there nor by a walk of their own time: only then do they count.
   const again = await readAll({ ...reading, mostEntries: Number.POSITIVE_INFINITY }, extra.within);
   if (again !== 'done') return again;
   extra = await verifyStore.findUnserved(source, section, findings.seen, head);
@@ -129,24 +131,85 @@ interface Reading {
   /** The part of the window that entries are counted for now. */
   readonly section: Range;
   readonly mostEntries: number;
+  /** The largest page that the source has sent. */
+  largestPage: number;
 }
 
-/** Walks a range to its end and compares every page. Throws ApiError and WalkFailedError. */
+/** Walks a range to a credible end and compares every page. Throws ApiError and UnprovenError. */
 const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stopped' | 'too_large'> => {
   const { context, options, result } = reading;
-  const seenCursors = new Set<string>();
   const comparedBefore = result.findings.compared;
-  let walk = startWalk('settle', range, options.nowMs);
+  const unproven = (walk: Walk, why: string): 'too_large' => {
+    if (range.toMs - range.fromMs <= SHORTEST_SECTION_MS) throw new UnprovenError(walk, why);
+    return 'too_large';
+  };
+  let lastIds: ReadonlySet<string> | undefined;
+  let walk = startWalk('settle', range, { readAtMs: options.nowMs, direction: 'desc', pageLimit: OTHER_LIMIT });
   for (;;) {
     if (options.stopping()) return 'stopped';
-    if (walk.cursor !== undefined) seenCursors.add(walk.cursor);
     const page = await fetchPage(context, result.source, walk, options.signal);
-    if (!(page instanceof ApiError)) await comparePage(reading, page);
-    const step = page instanceof ApiError ? afterFailedPage(walk, page) : afterPage(walk, page, seenCursors);
+    if (page instanceof ApiError) {
+      const again = afterFailedPage(walk, page);
+      if (again === undefined) {
+        return (await isWhole(reading, walk, lastIds)) ? 'done' : unproven(walk, 'its cursor is refused');
+      }
+      walk = again;
+      continue;
+    }
+    const step = afterPage(walk, page, reading.largestPage);
+    lastIds = mayBeCut(page.entries, walk.pageLimit, reading.largestPage) ? undefined : idsOf(page);
+    await comparePage(reading, page);
+    reading.largestPage = Math.max(reading.largestPage, page.entries);
     if (step.kind === 'done') return 'done';
-    if (step.kind === 'failed') throw new WalkFailedError(step.fault, walk);
+    if (step.kind === 'broken') throw new UnprovenError(step.walk, step.fault.replaceAll('_', ' '));
+    if (step.kind === 'doubtful') {
+      return (await isWhole(reading, step.walk)) ? 'done' : unproven(step.walk, 'it is cut');
+    }
     if (result.findings.compared - comparedBefore > reading.mostEntries) return 'too_large';
-    if (step.kind === 'again') seenCursors.clear();
+    walk = step.walk;
+  }
+};
+
+/** The walk as it is asked for again, or undefined where its cursor is refused. Throws the error where it says nothing about the walk. */
+const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
+  const blame = blameOf(error, walk);
+  if (blame === 'size' && walk.pageLimit > 1) {
+    const pageLimit = Math.max(1, Math.floor(walk.pageLimit / 8));
+    const { lane, claim, readAtMs, direction } = walk;
+    return startWalk(lane, claim, { readAtMs, direction, pageLimit });
+  }
+  if (blame !== 'walk' || walk.cursor === undefined) throw error;
+  return walk.failures > 0 ? undefined : { ...walk, failures: walk.failures + 1 };
+};
+
+/** Whether other questions about the same time bring nothing that has not been compared. */
+const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+  const questions = proofQuestions(walk);
+  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined)) return false;
+  for (const question of questions) if (!(await bringsNothingNew(reading, question, walk, lastIds))) return false;
+  return true;
+};
+
+const bringsNothingNew = async (
+  reading: Reading,
+  question: ProofQuestion,
+  about: Walk,
+  lastIds: ReadonlySet<string> | undefined,
+): Promise<boolean> => {
+  const { context, options, result, largestPage } = reading;
+  let walk = walkOf(question, about);
+  for (;;) {
+    const page = await fetchPage(context, result.source, walk, options.signal);
+    if (page instanceof ApiError) {
+      if (blameOf(page, walk) !== 'walk') throw page;
+      return false;
+    }
+    const before = result.findings.compared;
+    await comparePage(reading, page);
+    if (result.findings.compared > before) return false;
+    if (question.whole) return lastIds === undefined || [...lastIds].every((id) => idsOf(page).has(id));
+    const step = afterPage(walk, page, largestPage);
+    if (step.kind !== 'next') return step.kind === 'done';
     walk = step.walk;
   }
 };

@@ -1,27 +1,38 @@
+import { type Lane, lanes } from '../domain/lane.ts';
 import { LaneShares } from '../domain/lane-shares.ts';
 import type { PlanPolicy } from '../domain/planner.ts';
 import type { SourceKey } from '../domain/source.ts';
-import { type Lane, lanes } from '../domain/walk.ts';
+import type { JobClock } from './planning-time.ts';
 
 /** A source that has something to do in a lane, as of Cloudflare's time `nowMs`. */
 export interface Job {
   readonly source: SourceKey;
   readonly lane: Lane;
   readonly nowMs: number;
+  readonly clock: JobClock;
   readonly policy: PlanPolicy;
 }
 
-/**
- * Takes one turn of a job; resolves with the lanes in which its source has something left to do as of the job's time, or
- * undefined where it is to be left alone until the next plan. Rejects where the database fails or the signal aborts.
- */
-export type Work = (job: Job) => Promise<readonly Lane[] | undefined>;
+/** What a turn leaves. */
+export interface WorkLeft {
+  /** Where its source has something left to do as of the job's time; undefined: it is to be left alone until the next plan. */
+  readonly lanes: readonly Lane[] | undefined;
+  /** The API did not answer: another turn of the same source may hang as well. */
+  readonly timedOut: boolean;
+}
+
+/** Takes one turn of a job. Rejects if the database fails or the signal aborts. */
+export type Work = (job: Job) => Promise<WorkLeft>;
+
+/** One in so many workers is kept for the live lane, and sources that timed out last have no more than so many. */
+const QUARTERS = 4;
 
 /**
  * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
  * for the share of time that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
  * before all live tails are read would bring it back to the live lane each time, and its history would never be reached.
- * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10).
+ * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10): sources that timed out last have at
+ * most a quarter of the workers together, and the lanes that are not live leave a quarter to the live one.
  * After a fault (the database is away) what waits is dropped: the next plan brings it again.
  */
 export class WorkPool {
@@ -31,8 +42,11 @@ export class WorkPool {
   readonly #nowMs: () => number;
   readonly #shares = new LaneShares();
   /** By source, in the order in which they wait. */
-  readonly #waiting: Record<Lane, Map<string, Job>> = { live: new Map(), settle: new Map(), backfill: new Map() };
+  readonly #waiting: Record<Lane, Map<string, Job>> = {
+    ...{ live: new Map(), settle: new Map(), backfill: new Map(), scrub: new Map() },
+  };
   readonly #inHand = new Map<string, Lane>();
+  readonly #timedOut = new Set<string>();
   #idle = Promise.withResolvers<void>();
 
   /** `nowMs` never goes back. */
@@ -81,9 +95,14 @@ export class WorkPool {
   /** A lane whose sources all have turns under way, in it or in others, keeps its claim to the workers' time. */
   #next(): Job | undefined {
     const ready = new Map<Lane, Job>();
+    const quarter = Math.max(1, Math.floor(this.#concurrency / QUARTERS));
+    const slowIsFull = this.#countInHand((key) => this.#timedOut.has(key)) >= quarter;
+    const othersAreFull =
+      this.#concurrency > 1 && this.#countInHand((_, lane) => lane !== 'live') >= this.#concurrency - quarter;
     for (const lane of lanes) {
+      if (lane !== 'live' && othersAreFull) continue;
       for (const [key, job] of this.#waiting[lane]) {
-        if (this.#inHand.has(key)) continue;
+        if (this.#inHand.has(key) || (slowIsFull && this.#timedOut.has(key))) continue;
         ready.set(lane, job);
         break;
       }
@@ -94,6 +113,12 @@ export class WorkPool {
     return lane && ready.get(lane);
   }
 
+  #countInHand(counts: (key: string, lane: Lane) => boolean): number {
+    let count = 0;
+    for (const [key, lane] of this.#inHand) if (counts(key, lane)) count += 1;
+    return count;
+  }
+
   async #start(job: Job): Promise<void> {
     const key = keyOf(job.source);
     this.#waiting[job.lane].delete(key);
@@ -101,7 +126,10 @@ export class WorkPool {
     const beganAtMs = this.#nowMs();
     const countedMs = this.#shares.expectedMs(job.lane);
     try {
-      this.#afterTurn(key, job, await this.#work(job));
+      const { lanes: left, timedOut } = await this.#work(job);
+      if (timedOut) this.#timedOut.add(key);
+      else this.#timedOut.delete(key);
+      this.#afterTurn(key, job, left);
     } catch (error) {
       this.clear();
       this.#onFault(error);

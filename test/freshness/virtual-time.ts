@@ -77,7 +77,7 @@ export const runTicks = (run: Run, choose: Choose): Outcome => {
 
 /** Reads the live tail as the daemon does: the planner's walk, the estimate after it. Returns how many requests it took. */
 const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: number, tally: Tally): number => {
-  const progress = { coverage: [coverageOf(one)], openWalks: [], failures: 0 };
+  const progress = { coverage: [coverageOf(one)], lanes: {}, holes: [], largestPage: PAGE_LIMIT };
   const plan = planLanes(progress, START_MS + nowMs, policyOf(dueAfterMs)).find(({ lane }) => lane === 'live');
   if (plan === undefined) throw new Error(`the planner has nothing to ask ${one.id} for`);
   const untilMs = plan.claim.toMs - START_MS;
@@ -88,13 +88,8 @@ const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: n
   }
   const timesMs = found.map((t) => START_MS + t);
   // As one page, however many it takes: their number only counts.
-  const step = afterPage(
-    { ...plan, pageLimit: Number.POSITIVE_INFINITY },
-    { entries: 0, timesMs, nextCursor: undefined },
-    new Set(),
-  );
-  const seen = observationOf(plan, step, timesMs);
-  if (seen !== undefined) one.eventRate = observed(one.eventRate, seen);
+  const { walk } = afterPage(plan, { entries: 0, timesMs, nextCursor: undefined }, PAGE_LIMIT);
+  one.eventRate = observed(one.eventRate, observationOf(walk));
   const requests = Math.max(1, Math.ceil(found.length / PAGE_LIMIT));
   tally.asked(nowMs, requests, found.length);
   tally.pause(nowMs, atMs - one.askedAtMs);

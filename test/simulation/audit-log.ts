@@ -1,8 +1,9 @@
-import { emptyPage, type Page, readPage } from '../../src/domain/page.ts';
+import type { Filter } from '../../src/domain/filters.ts';
+import { type Page, readPage } from '../../src/domain/page.ts';
 import { requestWindow, type Walk } from '../../src/domain/walk.ts';
 import { ApiError } from '../../src/errors.ts';
 import type { Checker } from './checker.ts';
-import type { Entry } from './entries.ts';
+import { type Entry, matchesFilters } from './entries.ts';
 import type { VirtualScheduler } from './scheduler.ts';
 import type { SimulatedOrganization, World } from './world.ts';
 
@@ -12,34 +13,22 @@ interface Chain {
   readonly asked: string;
   /** Undefined where cursors stand for a place instead: what appears behind it later is shown as well. */
   readonly snapshot: readonly Entry[] | undefined;
-  /** Those that come behind later ones. */
-  readonly displaced: ReadonlySet<Entry>;
   pages: number;
-  /** Its cursors repeat from now on. */
-  stuck: boolean;
-}
-
-/** What a page, or a walk up to its cursor, shows: all that was visible at this time. */
-export interface Reading {
-  readonly readAtMs: number;
-  readonly displaced: ReadonlySet<Entry>;
-  /** A time has come that was earlier than one before it: from then on nobody may trust the order. */
-  readonly orderBroken: boolean;
+  /** From now on its cursors come again, in this order. */
+  cycle: readonly string[] | undefined;
+  readonly issued: string[];
 }
 
 interface Cursor {
   readonly chain: Chain;
-  readonly index: number;
   /** Where it goes on: behind so many, of a snapshot, or behind this one. */
   readonly served: number;
   readonly last: Entry | undefined;
-  readonly reading: Reading;
-  readonly latestMs: number;
   readonly issuedAtMs: number;
   readonly behindLastPage: boolean;
 }
 
-const MOST_PAGES = 400;
+const MOST_PAGES = 600;
 const MOST_DISPLACED_MS = 30_000;
 
 /** The audit log of one organization, page by page, with all that its paging may do. */
@@ -49,8 +38,6 @@ export class SimulatedAuditLog {
   readonly #scheduler: VirtualScheduler;
   readonly #checker: Checker;
   readonly #cursors = new Map<string, Cursor>();
-  readonly #readings = new WeakMap<Page, Reading>();
-  #firstCursorRefused = false;
 
   constructor(world: World, organization: SimulatedOrganization, scheduler: VirtualScheduler, checker: Checker) {
     this.#world = world;
@@ -59,109 +46,166 @@ export class SimulatedAuditLog {
     this.#checker = checker;
   }
 
-  /** `walk`: as it was before a commit without a page of its own. */
-  readingOf(page: Page, walk: Walk | undefined): Reading | undefined {
-    return page === emptyPage ? this.#cursors.get(walk?.cursor ?? '')?.reading : this.#readings.get(page);
-  }
-
-  /** A walk that has got beyond its first page, or ended. */
-  committed(walk: Walk | undefined): void {
-    if (walk === undefined || walk.pages > 1) this.#firstCursorRefused = false;
-  }
-
-  answer(walk: Walk, faulty: boolean): Page {
+  /** `configured`: the filters of the process that asks. */
+  answer(walk: Walk, configured: readonly Filter[], faulty: boolean): Page {
     const { api } = this.#world;
     const { dice } = this.#scheduler;
-    const cursor = walk.cursor === undefined ? undefined : this.#takeCursor(walk, walk.cursor, faulty);
-    const chain = cursor?.chain ?? this.#begin(walk, faulty);
+    this.#refuseWideWindow(walk);
+    const filters = [...configured, ...walk.filters];
+    const cursor = walk.cursor === undefined ? undefined : this.#takeCursor(walk, filters, walk.cursor, faulty);
+    const chain = cursor?.chain ?? this.#begin(walk, filters, faulty);
     chain.pages += 1;
     if (chain.pages > MOST_PAGES) this.#checker.fail('a walk without end');
-    const matching = this.#behind(chain, walk, cursor);
+    const matching = this.#behind(chain, walk, filters, cursor);
     const empty = faulty && matching.length > 0 && api.cursors !== 'none' && dice.chance(api.emptyPageRate);
     const entries = empty ? [] : matching.slice(0, Math.min(walk.pageLimit, api.pageCap));
-    if (entries.length > api.largestPage) throw new ApiError('too_large', 'simulated');
-    const shown = this.#disturb(entries, faulty);
-    const { reading, latestMs } = readUpTo(chain, cursor, shown);
-    const issue = (behindLastPage: boolean): string => {
-      const index = (cursor?.index ?? 0) + 1;
-      const name = `c${this.#cursors.size}`;
-      const last = entries.at(-1) ?? cursor?.last;
-      const served = (cursor?.served ?? 0) + entries.length;
-      const issuedAtMs = this.#scheduler.nowMs;
-      this.#cursors.set(name, { chain, index, served, last, reading, latestMs, behindLastPage, issuedAtMs });
-      return name;
-    };
+    this.#failForSize(entries);
+    const served = (cursor?.served ?? 0) + entries.length;
+    const last = entries.at(-1) ?? cursor?.last;
     let nextCursor: string | undefined;
     if (api.cursors !== 'none') {
-      if (matching.length > entries.length) nextCursor = issue(false);
-      else if (api.lastPage !== 'no_cursor' && entries.length > 0) nextCursor = issue(true);
+      if (matching.length > entries.length) nextCursor = this.#issue(chain, served, last, false);
+      else if (api.lastPage !== 'no_cursor' && entries.length > 0) nextCursor = this.#issue(chain, served, last, true);
     }
-    if (faulty && walk.cursor !== undefined && (chain.stuck || dice.chance(api.repeatCursorRate))) {
-      this.#checker.reached('repeated cursor');
-      chain.stuck = true;
-      nextCursor = walk.cursor;
-    }
-    const page = this.#pageOf(shown, nextCursor);
-    this.#readings.set(page, reading);
-    return page;
+    const shown = this.#disturb(entries, faulty);
+    const count = this.#countOf(shown.length, matching.length + served - entries.length, faulty);
+    return this.#pageOf(shown, this.#cycled(chain, walk, nextCursor, faulty), count);
   }
 
-  #begin(walk: Walk, faulty: boolean): Chain {
+  #issue(chain: Chain, served: number, last: Entry | undefined, behindLastPage: boolean): string {
+    const name = `c${this.#cursors.size}`;
+    this.#cursors.set(name, { chain, served, last, behindLastPage, issuedAtMs: this.#scheduler.nowMs });
+    chain.issued.push(name);
+    return name;
+  }
+
+  #refuseWideWindow(walk: Walk): void {
+    const { windowLimit } = this.#world.api;
+    const { fromMs, toMs } = requestWindow(walk);
+    if (windowLimit === undefined || toMs - fromMs <= windowLimit.widthMs) return;
+    this.#checker.reached('window too wide');
+    throw new ApiError(windowLimit.failure, 'simulated: the window is too wide', { status: 400 });
+  }
+
+  /** Poison and bodies that are too large fail the page, whatever else is on it. */
+  #failForSize(entries: readonly Entry[]): void {
+    const poison = entries.find((entry) => entry.poison !== undefined)?.poison;
+    if (poison !== undefined) {
+      this.#checker.reached('poison page');
+      throw new ApiError(poison, 'simulated: poison');
+    }
+    if (entries.length > this.#world.api.largestPage) throw new ApiError('too_large', 'simulated');
+  }
+
+  /** Cursors come again: the one that was asked for, or a cycle of some. */
+  #cycled(chain: Chain, walk: Walk, nextCursor: string | undefined, faulty: boolean): string | undefined {
+    const { dice } = this.#scheduler;
+    if (!faulty || walk.cursor === undefined) return nextCursor;
+    if (chain.cycle === undefined && dice.chance(this.#world.api.repeatCursorRate)) {
+      const length = Math.min(chain.issued.length, dice.pick([1, 1, 2, 3, 7]));
+      chain.cycle = chain.issued.slice(-length);
+      this.#checker.reached(length > 1 ? 'cycle of cursors' : 'repeated cursor');
+    }
+    if (chain.cycle === undefined) return nextCursor;
+    const at = chain.cycle.indexOf(walk.cursor);
+    return chain.cycle[(at + 1) % chain.cycle.length];
+  }
+
+  #countOf(shown: number, inAll: number, faulty: boolean): number | undefined {
+    const { api } = this.#world;
+    if (api.counts === 'none') return undefined;
+    if (api.counts === 'in_all') return inAll;
+    if (faulty && this.#scheduler.dice.chance(api.wrongCountRate)) {
+      this.#checker.reached('wrong count');
+      return shown + this.#scheduler.dice.between(1, 40);
+    }
+    return shown;
+  }
+
+  #begin(walk: Walk, filters: readonly Filter[], faulty: boolean): Chain {
     const { api } = this.#world;
     const { nowMs, dice } = this.#scheduler;
-    const snapshot = api.cursors === 'snapshot' ? [...this.#matching(walk)] : undefined;
-    const displaced = new Set<Entry>();
-    if (snapshot !== undefined && faulty && dice.chance(api.displaceRate)) {
-      for (let left = dice.between(1, 4); left > 0; left -= 1) this.#displace(snapshot, displaced);
+    const snapshot = api.cursors === 'keyed' ? undefined : this.#ordered(walk, filters);
+    if (snapshot !== undefined && faulty && api.order === 'honest' && dice.chance(api.displaceRate)) {
+      for (let left = dice.between(1, 4); left > 0; left -= 1) this.#displace(snapshot);
     }
-    return { readAtMs: nowMs, asked: askedFor(walk), snapshot, displaced, pages: 0, stuck: false };
+    return { readAtMs: nowMs, asked: askedFor(walk, filters), snapshot, pages: 0, cycle: undefined, issued: [] };
   }
 
-  /** One entry comes behind others that are up to half a minute later, be they on another page. */
-  #displace(snapshot: Entry[], displaced: Set<Entry>): void {
+  /** All that matches, in the order in which pages cut it up. */
+  #ordered(walk: Walk, filters: readonly Filter[]): Entry[] {
+    const { api } = this.#world;
+    const matching = [...this.#matching(walk, filters)];
+    const size = Math.min(walk.pageLimit, api.pageCap);
+    switch (api.order) {
+      case 'honest':
+        return walk.direction === 'asc' ? matching : matching.reverse();
+      case 'ascending':
+        return matching;
+      case 'shuffled':
+        return this.#scheduler.dice.shuffled(matching);
+      case 'blocks': {
+        const blocks: Entry[] = [];
+        for (let end = matching.length; end > 0; end -= size)
+          blocks.push(...matching.slice(Math.max(0, end - size), end));
+        return blocks;
+      }
+      case 'newest': {
+        // Cut first, sorted afterwards; nothing tells that there was more.
+        const newest = matching.slice(-size);
+        if (newest.length < matching.length) this.#checker.reached('page cut in silence');
+        return walk.direction === 'asc' ? newest : newest.reverse();
+      }
+    }
+  }
+
+  /** One entry comes behind others that are up to half a minute away, be they on another page. */
+  #displace(snapshot: Entry[]): void {
     const index = this.#scheduler.dice.between(0, snapshot.length - 1);
     const entry = snapshot[index];
     if (entry === undefined) return;
     snapshot.splice(index, 1);
-    const behind = snapshot.findLastIndex(({ timeMs }) => timeMs <= entry.timeMs + MOST_DISPLACED_MS) + 1;
-    snapshot.splice(behind, 0, entry);
-    displaced.add(entry);
+    const behind = snapshot.findLastIndex(({ timeMs }) => Math.abs(timeMs - entry.timeMs) <= MOST_DISPLACED_MS) + 1;
+    snapshot.splice(Math.max(behind, index), 0, entry);
   }
 
-  #takeCursor(walk: Walk, name: string, faulty: boolean): Cursor {
+  #takeCursor(walk: Walk, filters: readonly Filter[], name: string, faulty: boolean): Cursor {
     const { api } = this.#world;
     const cursor = this.#cursors.get(name);
-    if (cursor === undefined) throw new Error(`nobody has issued the cursor ${name}`);
-    if (askedFor(walk) !== cursor.chain.asked) this.#checker.fail('a cursor was sent with another window or page size');
-    const isFirst = cursor.index === 1;
+    if (cursor === undefined) throw new Error(`no page has issued the cursor ${name}`);
+    if (askedFor(walk, filters) !== cursor.chain.asked) {
+      this.#checker.fail('a cursor was sent with another window, page size, direction or filter');
+    }
     const expired = this.#scheduler.nowMs - cursor.issuedAtMs > api.cursorLifeMs;
     const refused = faulty && (expired || this.#scheduler.dice.chance(api.refuseCursorRate));
     const end = cursor.behindLastPage && api.lastPage === 'refused';
-    // The same short first page whose cursor is refused twice is taken for the end (decision 6): then it has to be.
-    if (end || (refused && !(isFirst && this.#firstCursorRefused))) {
-      if (!end && isFirst) this.#firstCursorRefused = true;
+    if (end || refused || api.deadCursors) {
       if (!end) this.#checker.reached('cursor lost');
-      throw new ApiError('bad_request', 'the cursor is refused', { status: 400 });
+      throw new ApiError(api.cursorFailure, 'the cursor is refused', { status: 400 });
     }
     return cursor;
   }
 
-  #behind(chain: Chain, walk: Walk, cursor: Cursor | undefined): readonly Entry[] {
+  #behind(chain: Chain, walk: Walk, filters: readonly Filter[], cursor: Cursor | undefined): readonly Entry[] {
     if (chain.snapshot !== undefined) return chain.snapshot.slice(cursor?.served ?? 0);
-    const matching = this.#matching(walk);
+    const matching = this.#matching(walk, filters);
     const last = cursor?.last;
-    return last === undefined ? matching : matching.filter((entry) => isAfter(entry, last));
+    const ordered = walk.direction === 'asc' ? matching : [...matching].reverse();
+    if (last === undefined) return ordered;
+    return ordered.filter((entry) => (walk.direction === 'asc' ? isAfter(entry, last) : isAfter(last, entry)));
   }
 
-  #matching(walk: Walk): readonly Entry[] {
+  #matching(walk: Walk, filters: readonly Filter[]): readonly Entry[] {
     const { precisionMs, inclusive } = this.#world.api;
     const { fromMs, toMs } = requestWindow(walk);
-    const first = (inclusive ? Math.floor : Math.ceil)(fromMs / precisionMs) * precisionMs;
+    const first = Math.floor(fromMs / precisionMs) * precisionMs;
     const last = Math.floor(toMs / precisionMs) * precisionMs;
     const { nowMs } = this.#scheduler;
     return this.#organization.entries.filter(
-      ({ timeMs, visibleAtMs }) =>
-        visibleAtMs <= nowMs && (inclusive ? timeMs >= first && timeMs <= last : timeMs > first && timeMs < last),
+      (entry) =>
+        entry.visibleAtMs <= nowMs &&
+        (inclusive ? entry.timeMs >= first && entry.timeMs <= last : entry.timeMs > first && entry.timeMs < last) &&
+        matchesFilters(entry, filters),
     );
   }
 
@@ -176,38 +220,31 @@ export class SimulatedAuditLog {
     return dice.chance(shuffleRate) ? dice.shuffled(again) : again;
   }
 
-  #pageOf(entries: readonly Entry[], nextCursor: string | undefined): Page {
+  #pageOf(entries: readonly Entry[], nextCursor: string | undefined, count: number | undefined): Page {
     const entriesText = `[${entries.map(({ text }) => text).join(',')}]`;
     if (this.#world.readsText) {
-      const info = nextCursor === undefined ? '{}' : JSON.stringify({ cursor: nextCursor });
+      const info = JSON.stringify({ cursor: nextCursor, count });
       return readPage(`{"success":true,"result":${entriesText},"result_info":${info}}`);
     }
     const timesMs = entries.map(({ timeMs }) => timeMs);
     const sizeBytes = entriesText.length;
-    return { entries: entries.length, timesMs, nextCursor, entriesText, plain: true, sizeBytes, validUtf8: true };
+    return {
+      entries: entries.length,
+      timesMs,
+      nextCursor,
+      count,
+      entriesText,
+      plain: true,
+      sizeBytes,
+      validUtf8: true,
+    };
   }
 }
 
-/** What all pages of a chain have shown, this one included. */
-const readUpTo = (
-  chain: Chain,
-  cursor: Cursor | undefined,
-  shown: readonly Entry[],
-): { readonly reading: Reading; readonly latestMs: number } => {
-  const { readAtMs, displaced } = chain;
-  let orderBroken = cursor?.reading.orderBroken ?? false;
-  let latestMs = cursor?.latestMs ?? Number.NEGATIVE_INFINITY;
-  for (const { timeMs } of shown) {
-    if (timeMs < latestMs) orderBroken = true;
-    latestMs = Math.max(latestMs, timeMs);
-  }
-  return { reading: { readAtMs, displaced, orderBroken }, latestMs };
-};
-
-/** A cursor belongs to the window and the page size that it was given for. */
-const askedFor = (walk: Walk): string => {
+/** A cursor belongs to the question that it was given for. */
+const askedFor = (walk: Walk, filters: readonly Filter[]): string => {
   const { fromMs, toMs } = requestWindow(walk);
-  return `${fromMs}/${toMs}/${walk.pageLimit}`;
+  return `${fromMs}/${toMs}/${walk.pageLimit}/${walk.direction}/${filters.join('&')}`;
 };
 
 const isAfter = (a: Entry, b: Entry): boolean => a.timeMs > b.timeMs || (a.timeMs === b.timeMs && a.rank > b.rank);

@@ -1,8 +1,8 @@
-import { gapsIn, type Range } from '../../src/domain/coverage.ts';
+import { addRange, type Coverage, gapsIn, type Range } from '../../src/domain/coverage.ts';
 import type { CommitResult, PageCommit } from '../../src/domain/source.ts';
 import { OVERLAP_MS, requestWindow, type Walk } from '../../src/domain/walk.ts';
-import type { Reading } from './audit-log.ts';
-import type { SimulatedDatabase, StoredEvent } from './database.ts';
+import { filteredOf, type SimulatedDatabase, type StoredEvent } from './database.ts';
+import { type Entry, matchesFilters } from './entries.ts';
 import type { Actor, VirtualScheduler } from './scheduler.ts';
 import type { Sometimes } from './sometimes.ts';
 import type { World } from './world.ts';
@@ -14,7 +14,8 @@ interface SentRequest {
 
 /** Far more than any world needs in a minute, and far less than a loop without a pause makes. */
 const MOST_CALLS_PER_MINUTE = 6_000;
-const TRUSTS_ORDER_WITHIN_MS = 120_000;
+/** What the product believes a clock that is ahead. */
+const MOST_AHEAD_MS = 61_000;
 
 /** What must be true, whatever happens. Keeps the first violation; the run ends there. */
 export class Checker {
@@ -29,7 +30,8 @@ export class Checker {
   #minute = 0;
   #callsInMinute = 0;
   readonly #tail: StoredEvent[] = [];
-  readonly #trusted = new Set<string>();
+  /** When the first page of the window that a lane is reading was served. */
+  readonly #servedAt = new Map<string, number>();
 
   constructor(world: World, scheduler: VirtualScheduler) {
     this.#world = world;
@@ -61,7 +63,9 @@ export class Checker {
   pageAsked(walk: Walk): void {
     this.pagesAsked += 1;
     const beyondMs = requestWindow(walk).toMs - this.#scheduler.nowMs;
-    if (beyondMs > 0) this.fail(`a request reaches ${beyondMs} ms into the future (an overlap is ${OVERLAP_MS} ms)`);
+    const ahead = this.#clocksMayBeAhead ? MOST_AHEAD_MS + 5_000 : 0;
+    if (beyondMs > ahead)
+      this.fail(`a request reaches ${beyondMs} ms into the future (an overlap is ${OVERLAP_MS} ms)`);
   }
 
   /** One request for a source at a time, and one listing; but a process that is paused cannot take back its own. */
@@ -89,9 +93,16 @@ export class Checker {
     this.#holders.set(sourceId, { owner, epoch });
   }
 
-  /** Called in the moment in which the database has written. `reading`: what the claims rest on. */
-  committed(commit: PageCommit, result: CommitResult, reading: Reading | undefined, database: SimulatedDatabase): void {
-    const { lease, claims, walk, lane } = commit;
+  /** The first page of a window: what was visible now, a claim of that window must have stored. */
+  pageServed(sourceId: string, filterHash: string, walk: Walk): void {
+    if (walk.pages === 0 && walk.filters.length === 0) {
+      this.#servedAt.set(servedKey(sourceId, filterHash, walk.claim), this.#scheduler.nowMs);
+    }
+  }
+
+  /** Called in the moment in which the database has written. */
+  committed(commit: PageCommit, result: CommitResult, database: SimulatedDatabase): void {
+    const { lease, claims, lane, filterHash } = commit;
     if (result.kind === 'fenced') {
       this.reached('fenced write');
       return;
@@ -101,39 +112,45 @@ export class Checker {
       this.fail(`${lease.owner} committed to ${lease.id}, which ${holder?.owner} holds`);
     }
     if (lane === 'settle' && result.stored > 0) this.reached('late entry found by a settle pass');
-    if ((claims[0] ?? []).length > 0 && walk !== undefined) this.reached('early end of a walk');
     const stored = database.sources.get(lease.id)?.positions;
     for (const [pass, ranges] of claims.entries()) {
-      for (const range of ranges) this.#checkClaim(lease.id, pass, range, reading, stored);
+      for (const range of ranges) this.#checkClaim(lease.id, filterHash, pass, range, stored);
     }
   }
 
-  /** What is claimed as read by a pass was visible, read and stored, as of the moment when its request was served. */
+  /** Claimed implies stored: all that was visible when the window was first read, or within the pass's delay of its time. */
   #checkClaim(
     sourceId: string,
+    filterHash: string,
     pass: number,
-    { fromMs, toMs }: Range,
-    reading: Reading | undefined,
+    range: Range,
     stored: ReadonlyMap<string, number> | undefined,
   ): void {
-    this.#scheduler.note(() => `     pass ${pass} of ${sourceId} claims ${iso(fromMs)} to ${iso(toMs)}`);
-    if (reading === undefined) {
-      this.fail(`pass ${pass} of ${sourceId} claims what nobody has read`);
-      return;
-    }
-    const delayMs = pass === 0 ? 0 : (this.#world.settleDelaysMs[pass - 1] ?? 0);
-    const beyondMs = toMs - (reading.readAtMs - delayMs);
+    const { fromMs, toMs } = range;
+    this.#scheduler.note(
+      () => `     pass ${pass} of ${sourceId} (${filterHash}) claims ${iso(fromMs)} to ${iso(toMs)}`,
+    );
+    const { nowMs } = this.#scheduler;
+    const delayMs = this.#delayOf(pass);
+    const beyondMs = toMs - (nowMs - delayMs) - (this.#clocksMayBeAhead ? MOST_AHEAD_MS : 0);
     if (beyondMs > 0) this.fail(`pass ${pass} of ${sourceId} claims ${beyondMs} ms too much of the newest time`);
-    for (const entry of this.#entriesOf(sourceId)) {
-      const within = entry.timeMs >= fromMs && entry.timeMs < toMs && entry.visibleAtMs <= reading.readAtMs;
+    const servedAtMs = this.#servedAt.get(servedKey(sourceId, filterHash, range)) ?? Number.NEGATIVE_INFINITY;
+    const byMs = (entry: Entry) => Math.max(entry.timeMs + delayMs, servedAtMs);
+    for (const entry of this.#entriesOf(sourceId, filterHash)) {
+      const within = entry.timeMs >= fromMs && entry.timeMs < toMs && entry.visibleAtMs <= Math.min(nowMs, byMs(entry));
       if (!within || stored?.has(entry.id) === true) continue;
-      // A walk that ends early within two minutes of its start trusts the order, unless it has seen it broken (decision 6).
-      const trusts = !reading.orderBroken && toMs - fromMs <= TRUSTS_ORDER_WITHIN_MS;
-      if (trusts && reading.displaced.has(entry)) {
-        this.#trusted.add(entry.id);
-        this.reached('entry out of order claimed unread');
-      } else this.fail(`pass ${pass} of ${sourceId} claims the time of ${entry.id}, which is not stored`);
+      // A clock that is ahead claims up to a minute too early; the live lane looks back over it.
+      if (this.#clocksMayBeAhead && entry.visibleAtMs > nowMs - MOST_AHEAD_MS) continue;
+      this.fail(`pass ${pass} of ${sourceId} claims the time of ${entry.id}, which is not stored`);
     }
+  }
+
+  get #clocksMayBeAhead(): boolean {
+    return this.#world.api.wrongDate !== undefined;
+  }
+
+  #delayOf(pass: number): number {
+    return pass === 0 ? 0 : (this.#world.settleDelaysMs[pass - 1] ?? 0);
   }
 
   /** A reader that asks for what is behind its last position sees everything once, in order. */
@@ -149,13 +166,14 @@ export class Checker {
     }
   }
 
-  /** What a verb said it had read. */
-  checkRead(database: SimulatedDatabase, sourceId: string, wanted: Range): void {
-    const gap = gapsIn(wanted, database.sources.get(sourceId)?.coverage[0] ?? [])[0];
+  /** What a command said it had read. */
+  checkRead(database: SimulatedDatabase, sourceId: string, filterHash: string, wanted: Range): void {
+    const gap = gapsIn(wanted, this.#readOrHole(database, sourceId, filterHash, 0))[0];
     if (gap !== undefined) this.fail(`a sync ended well, but ${sourceId} lacks ${iso(gap.fromMs)} to ${iso(gap.toMs)}`);
   }
 
-  /** What every pass still lacks of the time before the faults ended; undefined where there is nothing. */
+  /** What every pass still lacks of the time before the faults ended; undefined where there is nothing. Holes count as read only in a
+   * world in which something can never be had. */
   missing(database: SimulatedDatabase): string | undefined {
     const { horizonMs, faultsUntilMs, settleDelaysMs, organizations } = this.#world;
     for (const { id, below } of organizations) {
@@ -165,32 +183,74 @@ export class Checker {
       if (source === undefined) return `${id} has no source`;
       if (database.organizations.stateOf(id) !== 'active') return `${id} is ${database.organizations.stateOf(id)}`;
       for (let pass = 0; pass <= settleDelaysMs.length; pass += 1) {
-        const gap = gapsIn({ fromMs: horizonMs, toMs: faultsUntilMs }, source.coverage[pass] ?? [])[0];
+        const read = this.hasLastingTrouble(id)
+          ? this.#readOrHole(database, id, 'none', pass)
+          : (filteredOf(source, 'none').coverage[pass] ?? []);
+        const gap = gapsIn({ fromMs: horizonMs, toMs: faultsUntilMs }, read)[0];
         if (gap !== undefined) return `pass ${pass} of ${id} lacks ${iso(gap.fromMs)} to ${iso(gap.toMs)}`;
       }
     }
     return undefined;
   }
 
-  /** At the end: all that appeared in time is stored, once each. */
+  /** Something of this organization can never be had, or never be proven. */
+  hasLastingTrouble(id: string): boolean {
+    const { deadCursors, cursors, largestPage, lastPage, order, precisionMs } = this.#world.api;
+    // Nothing tells the last entry from others of its second, or the last page from others.
+    const blurred = lastPage === 'refused' && (precisionMs > 1 || order === 'shuffled');
+    const poisoned = this.#entriesOf(id, 'none').some(({ poison }) => poison !== undefined);
+    return poisoned || deadCursors || blurred || cursors === 'none' || largestPage < 100;
+  }
+
+  #readOrHole(database: SimulatedDatabase, id: string, filterHash: string, pass: number): Coverage {
+    const source = database.sources.get(id);
+    if (source === undefined) return [];
+    const { coverage, holes } = filteredOf(source, filterHash);
+    return holes
+      .filter((hole) => hole.pass <= pass)
+      .map(({ range }) => range)
+      .reduce(addRange, coverage[pass] ?? []);
+  }
+
+  /** At the end: all that appeared in time is stored, once each, but for what lies in a hole. Holes are a second at most, and something is in
+   * each that cannot be had. */
   checkComplete(database: SimulatedDatabase): void {
     this.readTail(database);
     const lastDelayMs = this.#world.settleDelaysMs.at(-1) ?? 0;
+    const inTimeMs = this.#clocksMayBeAhead ? lastDelayMs - MOST_AHEAD_MS : lastDelayMs;
     const keys = new Set(database.events.map(({ sourceId, id }) => `${sourceId}/${id}`));
     if (keys.size !== database.events.length) this.fail('an entry is stored twice');
-    for (const [sourceId, { positions }] of database.sources) {
-      for (const entry of this.#entriesOf(sourceId)) {
-        if (positions.has(entry.id)) continue;
-        if (entry.visibleAtMs - entry.timeMs > lastDelayMs) this.reached('entry later than all passes');
-        else if (this.#trusted.has(entry.id)) this.reached('entry out of order lost');
+    for (const [sourceId, source] of database.sources) {
+      const { holes } = filteredOf(source, 'none');
+      for (const { range } of holes) this.#checkHole(sourceId, range);
+      for (const entry of this.#entriesOf(sourceId, 'none')) {
+        if (source.positions.has(entry.id)) continue;
+        if (holes.some(({ range }) => entry.timeMs >= range.fromMs && entry.timeMs < range.toMs)) continue;
+        if (entry.visibleAtMs - entry.timeMs > inTimeMs) this.reached('entry later than all passes');
         else this.fail(`${entry.id} of ${iso(entry.timeMs)}, visible from ${iso(entry.visibleAtMs)}, is lost`);
       }
     }
   }
 
-  #entriesOf(sourceId: string) {
-    return this.#world.organizations.find(({ id }) => id === sourceId)?.entries ?? [];
+  #checkHole(sourceId: string, { fromMs, toMs }: Range): void {
+    if (toMs - fromMs > 1_000) this.fail(`a hole of ${toMs - fromMs} ms in ${sourceId}`);
+    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, of which everything can be had`);
+    // What rounds down to the second is asked for with the second.
+    const near = this.#entriesOf(sourceId, 'none').some(
+      ({ timeMs }) => timeMs >= fromMs - 1_001 && timeMs <= toMs + 1_001,
+    );
+    if (!near) this.fail(`a hole in ${sourceId} at ${iso(fromMs)}, where there is nothing`);
+  }
+
+  #entriesOf(sourceId: string, filterHash: string): readonly Entry[] {
+    const entries = this.#world.organizations.find(({ id }) => id === sourceId)?.entries ?? [];
+    return filterHash === 'none'
+      ? entries
+      : entries.filter((entry) => matchesFilters(entry, [['action_type.not', 'view']]));
   }
 }
+
+const servedKey = (sourceId: string, filterHash: string, { fromMs, toMs }: Range): string =>
+  `${sourceId}/${filterHash}/${fromMs}/${toMs}`;
 
 const iso = (timeMs: number): string => new Date(timeMs).toISOString();

@@ -10,8 +10,8 @@ import type { Process } from './process.ts';
 import type { ScheduledEvent, VirtualScheduler } from './scheduler.ts';
 import type { SimulatedOrganization, World } from './world.ts';
 
-/** What the client gives up after, its own retries included. */
-const CLIENT_TIMEOUT_MS = 120_000;
+/** What the client gives up after. */
+const CLIENT_TIMEOUT_MS = 30_000;
 const LISTING_PAGE = 2;
 const failures: readonly ApiFailure[] = ['throttled', 'server', 'server', 'connection', 'unreadable', 'timeout'];
 
@@ -39,20 +39,42 @@ export class SimulatedCloudflare {
   connect(process: Process): AuditApi {
     const clock = createServerClock(() => process.monotonicMs());
     const send = <T>(request: Omit<Request<T>, 'process' | 'observe'>): Promise<T> =>
-      this.#send({ ...request, process, observe: (dateMs) => clock.observe(new Date(dateMs).toUTCString()) });
+      this.#send({
+        ...request,
+        process,
+        observe: (dateMs) => {
+          clock.observe(new Date(dateMs).toUTCString());
+          request.hears?.(dateMs);
+        },
+      });
     return {
-      fetchPage: (organizationId, walk, signal) =>
-        send({
+      fetchPage: async (organizationId, walk, signal) => {
+        let dateMs: number | undefined;
+        const page = await send({
           what: `page of ${organizationId}`,
           signal,
           begins: () => this.#checker.pageAsked(walk),
-          answer: () => this.#page(organizationId, walk),
-        }),
+          answer: () => this.#page(organizationId, walk, process),
+          hears: (ms) => {
+            dateMs = ms;
+          },
+        });
+        page.servedAtMs = dateMs;
+        return page;
+      },
       listOrganizations: (filter, signal) => this.#list(filter, (answer, what) => send({ what, signal, answer })),
       getOrganization: (id, signal) => send({ what: 'organization', signal, answer: () => this.#organization(id) }),
       getProfile: (_id, signal) => send({ what: 'profile', signal, answer: () => this.#profile() }),
       nowMs: () => clock.nowMs(),
     };
+  }
+
+  #dateIsOff(what: string): number {
+    const { wrongDate } = this.#world.api;
+    if (wrongDate === undefined || !isWithin(wrongDate, this.#scheduler.nowMs)) return 0;
+    if (wrongDate.listingOnly && !what.startsWith('listing')) return 0;
+    this.#checker.reached('wrong date');
+    return wrongDate.offMs;
   }
 
   get #faulty(): boolean {
@@ -91,7 +113,7 @@ export class SimulatedCloudflare {
     const servedAfterMs = scheduler.dice.between(0, delayMs);
     event = scheduler.after(servedAfterMs, `${what} served`, () => {
       const outcome = settle(answer);
-      const dateMs = Math.floor(scheduler.nowMs / 1_000) * 1_000;
+      const dateMs = Math.floor((scheduler.nowMs + this.#dateIsOff(what)) / 1_000) * 1_000;
       const deliver = () => {
         if (!(outcome.error instanceof ApiError && outcome.error.failure === 'connection')) request.observe(dateMs);
         if (outcome.error === undefined) resolve(outcome.value as T);
@@ -115,7 +137,7 @@ export class SimulatedCloudflare {
     if (this.#faulty && dice.chance(rate)) throw new ApiError(dice.pick(failures), 'simulated');
   }
 
-  #page(organizationId: string, walk: Walk): Page {
+  #page(organizationId: string, walk: Walk, process: Process): Page {
     this.#mayFail(this.#world.api.failRate);
     const organization = this.#world.organizations.find(({ id }) => id === organizationId);
     const log = this.#logs.get(organizationId);
@@ -123,7 +145,9 @@ export class SimulatedCloudflare {
     if (isWithin(organization.refused, this.#scheduler.nowMs)) {
       throw new ApiError('refused', 'simulated', { status: 403 });
     }
-    return log.answer(walk, this.#faulty);
+    const page = log.answer(walk, process.filters, this.#faulty);
+    this.#checker.pageServed(organizationId, process.filterHash, walk);
+    return page;
   }
 
   async *#list(
@@ -171,6 +195,8 @@ interface Request<T> {
   readonly what: string;
   readonly signal: AbortSignal;
   readonly begins?: () => void;
+  /** The `Date` of the answer. */
+  readonly hears?: (dateMs: number) => void;
   /** At the moment when Cloudflare serves it. */
   readonly answer: () => T;
   readonly observe: (dateMs: number) => void;

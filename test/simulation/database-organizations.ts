@@ -29,12 +29,14 @@ export class SimulatedOrganizations {
     leaseUntilMs: number | undefined;
     lastAttemptAtMs: number | undefined;
     lastError: string | undefined;
+    lastSuccessAtMs: number | undefined;
     serverTimeMs: number | undefined;
   } = {
     leaseOwner: undefined,
     leaseUntilMs: undefined,
     lastAttemptAtMs: undefined,
     lastError: undefined,
+    lastSuccessAtMs: undefined,
     serverTimeMs: undefined,
   };
   readonly #nowMs: () => number;
@@ -154,6 +156,7 @@ export class SimulatedOrganizations {
     discovery.lastError = 'error' in result ? result.error : undefined;
     if ('error' in result) return false;
     discovery.serverTimeMs = result.serverTimeMs;
+    discovery.lastSuccessAtMs = this.#nowMs();
     return failedBefore;
   }
 }

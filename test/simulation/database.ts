@@ -1,15 +1,29 @@
-import { addRange, type Coverage } from '../../src/domain/coverage.ts';
+import { addRange, type Coverage, intersect, isEmpty, isWithin, type Range } from '../../src/domain/coverage.ts';
 import type { EventRate } from '../../src/domain/event-rate.ts';
-import type {
-  CommitResult,
-  Lease,
-  PageCommit,
-  SourceFailure,
-  SourceKey,
-  SourceState,
-} from '../../src/domain/source.ts';
-import type { Lane, Walk } from '../../src/domain/walk.ts';
+import type { Lane, LaneState } from '../../src/domain/lane.ts';
+import type { CommitResult, LaneFailure, Lease, PageCommit, SourceKey, SourceState } from '../../src/domain/source.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
+
+interface LaneRow {
+  state: LaneState;
+  lastFailure: string | undefined;
+  nextAttemptAtMs: number | undefined;
+}
+
+export interface HoleRow {
+  readonly range: Range;
+  readonly pass: number;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly nextAttemptAtMs: number;
+}
+
+/** What is known of a source under one filter set. */
+export interface FilteredRow {
+  readonly lanes: Map<Lane, LaneRow>;
+  coverage: Coverage[];
+  holes: HoleRow[];
+}
 
 interface SourceRow {
   readonly id: string;
@@ -17,18 +31,17 @@ interface SourceRow {
   leaseUntilMs: number | undefined;
   leaseEpoch: number;
   commitSeq: number;
-  failures: number;
-  lastFailure: string | undefined;
-  nextAttemptAtMs: number | undefined;
-  lastSuccessAtMs: number | undefined;
-  readonly walks: Map<Lane, Walk>;
-  coverage: Coverage[];
+  lastAttemptAtMs: number | undefined;
+  largestPage: number;
   eventRate: EventRate | undefined;
+  readonly filtered: Map<string, FilteredRow>;
   readonly positions: Map<string, number>;
 }
 
 /** What the end of an outage ends, too. */
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
+const HOUR_MS = 3_600_000;
+const MOST_AHEAD_MS = 60_000;
 
 export interface StoredEvent {
   readonly position: number;
@@ -57,12 +70,32 @@ export class SimulatedDatabase {
     }
   }
 
-  loadSources(owner: string, organizationIds: readonly string[] | undefined): readonly SourceState[] {
-    const key = (row: SourceRow) => row.lastSuccessAtMs ?? Number.NEGATIVE_INFINITY;
+  loadSources(
+    owner: string,
+    filterHash: string,
+    organizationIds: readonly string[] | undefined,
+  ): readonly SourceState[] {
+    const key = (row: SourceRow) => row.lastAttemptAtMs ?? Number.NEGATIVE_INFINITY;
     return [...this.sources.values()]
       .filter(({ id }) => this.organizations.stateOf(id) !== 'gone' && (organizationIds?.includes(id) ?? true))
       .sort((a, b) => key(a) - key(b) || (a.id < b.id ? -1 : 1))
-      .map((row) => this.#stateOf(row, isHeld(row, this.nowMs()) && row.leaseOwner !== owner));
+      .map((row) => this.#stateOf(row, filterHash, isHeld(row, this.nowMs()) && row.leaseOwner !== owner));
+  }
+
+  /** Returns how many rows claimed the future. */
+  trimFuture(delaysMs: readonly number[]): number {
+    let trimmed = 0;
+    for (const row of this.sources.values()) {
+      for (const filtered of row.filtered.values()) {
+        filtered.coverage = filtered.coverage.map((ranges, pass) => {
+          const untilMs = this.nowMs() + MOST_AHEAD_MS + 1_000 - (delaysMs[pass] ?? 0);
+          if ((ranges.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY) <= untilMs) return ranges;
+          trimmed += 1;
+          return until(ranges, untilMs);
+        });
+      }
+    }
+    return trimmed;
   }
 
   claimSource(source: SourceKey, owner: string, leaseMs: number): Pick<Lease, 'epoch' | 'commitSeq'> | undefined {
@@ -74,9 +107,9 @@ export class SimulatedDatabase {
     return { epoch: row.leaseEpoch, commitSeq: row.commitSeq };
   }
 
-  readSource(source: SourceKey): SourceState | undefined {
+  readSource(source: SourceKey, filterHash: string): SourceState | undefined {
     const row = this.sources.get(source.id);
-    return row === undefined ? undefined : this.#stateOf(row, false);
+    return row === undefined ? undefined : this.#stateOf(row, filterHash, false);
   }
 
   renewSource(lease: Lease, leaseMs: number): boolean {
@@ -99,37 +132,51 @@ export class SimulatedDatabase {
     }
   }
 
-  recordFailure(lease: Lease, failure: SourceFailure): void {
+  recordFailure(lease: Lease, failure: LaneFailure): void {
     const row = this.#leased(lease);
     if (row === undefined) return;
-    row.failures = failure.failures;
-    row.lastFailure = failure.failure;
-    row.nextAttemptAtMs = this.nowMs() + failure.backoffMs;
+    row.lastAttemptAtMs = this.nowMs();
+    filteredOf(row, failure.filterHash).lanes.set(failure.lane, {
+      state: failure.state,
+      lastFailure: failure.failure,
+      nextAttemptAtMs: this.nowMs() + failure.backoffMs,
+    });
   }
 
   recordDiscovery(owner: string, result: DiscoveryResult): void {
     if (!this.organizations.recordDiscovery(owner, result)) return;
     for (const row of this.sources.values()) {
-      if (OUTAGE_FAILURES.includes(row.lastFailure ?? '')) row.nextAttemptAtMs = undefined;
+      for (const { lanes } of row.filtered.values()) {
+        for (const lane of lanes.values()) {
+          if (OUTAGE_FAILURES.includes(lane.lastFailure ?? '')) lane.nextAttemptAtMs = undefined;
+        }
+      }
     }
   }
 
   commitPage(commit: PageCommit, leaseMs: number): CommitResult {
-    const { lease, lane, walk, page } = commit;
+    const { lease, lane, state, page, filterHash, holes = [] } = commit;
     const row = this.#leased(lease);
     if (row === undefined || row.leaseOwner !== lease.owner || row.commitSeq !== lease.commitSeq) {
       return { kind: 'fenced' };
     }
     row.commitSeq += 1;
-    row.failures = 0;
-    row.lastFailure = undefined;
-    row.nextAttemptAtMs = undefined;
-    row.lastSuccessAtMs = this.nowMs();
+    row.lastAttemptAtMs = this.nowMs();
     row.leaseUntilMs = this.nowMs() + leaseMs;
-    if (walk === undefined) row.walks.delete(lane);
-    else row.walks.set(lane, walk);
-    row.coverage = mergeClaims(row.coverage, commit.claims);
+    row.largestPage = Math.max(row.largestPage, page.entries);
     row.eventRate = commit.eventRate ?? row.eventRate;
+    const filtered = filteredOf(row, filterHash);
+    if (state !== undefined) {
+      const before = filtered.lanes.get(lane);
+      const lastFailure = state.failures > 0 ? before?.lastFailure : undefined;
+      filtered.lanes.set(lane, { state, lastFailure, nextAttemptAtMs: undefined });
+    }
+    const claims = commit.claims.map((ranges) => until(ranges, this.nowMs() + MOST_AHEAD_MS));
+    filtered.coverage = mergeClaims(filtered.coverage, claims);
+    filtered.holes = filtered.holes.filter(
+      ({ range, pass }) => !(claims[pass] ?? []).some((claimed) => isWithin(range, claimed)),
+    );
+    for (const hole of holes) this.#noteHole(filtered, hole);
     const stored = this.#store(row, page.entriesText);
     return {
       kind: 'committed',
@@ -141,6 +188,14 @@ export class SimulatedDatabase {
       latenessSeconds: [],
       covered: [],
     };
+  }
+
+  #noteHole(filtered: FilteredRow, { range, pass, reason }: NonNullable<PageCommit['holes']>[number]): void {
+    const known = filtered.holes.find((each) => each.pass === pass && each.range.fromMs === range.fromMs);
+    const attempts = (known?.attempts ?? 0) + 1;
+    const restMs = HOUR_MS * Math.min(168, 2 ** Math.min(attempts - 1, 8));
+    filtered.holes = filtered.holes.filter((each) => each !== known);
+    filtered.holes.push({ range, pass, reason, attempts, nextAttemptAtMs: this.nowMs() + restMs });
   }
 
   #store(row: SourceRow, entriesText: string): number {
@@ -161,21 +216,35 @@ export class SimulatedDatabase {
     return row?.leaseEpoch === lease.epoch ? row : undefined;
   }
 
-  #stateOf(row: SourceRow, heldElsewhere: boolean): SourceState {
+  #stateOf(row: SourceRow, filterHash: string, heldElsewhere: boolean): SourceState {
+    const nowMs = this.nowMs();
+    const { lanes, coverage, holes } = filteredOf(row, filterHash);
     return {
       kind: 'organization',
       id: row.id,
       organizationId: row.id,
-      failures: row.failures,
       refused: this.organizations.stateOf(row.id) === 'refused',
-      restMs: Math.max(0, (row.nextAttemptAtMs ?? 0) - this.nowMs()),
       heldElsewhere,
       eventRate: row.eventRate,
-      coverage: [...row.coverage],
-      openWalks: [...row.walks.values()],
+      largestPage: row.largestPage,
+      coverage: [...coverage],
+      lanes: Object.fromEntries([...lanes].map(([lane, { state }]) => [lane, state])),
+      restMs: Object.fromEntries(
+        [...lanes].map(([lane, { nextAttemptAtMs }]) => [lane, Math.max(0, (nextAttemptAtMs ?? 0) - nowMs)]),
+      ),
+      holes: holes.filter(({ nextAttemptAtMs }) => nextAttemptAtMs > nowMs).map(({ range, pass }) => ({ range, pass })),
     };
   }
 }
+
+/** Made when it is first asked for. */
+export const filteredOf = (row: Pick<SourceRow, 'filtered'>, filterHash: string): FilteredRow => {
+  const known = row.filtered.get(filterHash);
+  if (known !== undefined) return known;
+  const fresh: FilteredRow = { lanes: new Map(), coverage: [], holes: [] };
+  row.filtered.set(filterHash, fresh);
+  return fresh;
+};
 
 const newRow = (id: string): SourceRow => ({
   id,
@@ -183,18 +252,20 @@ const newRow = (id: string): SourceRow => ({
   leaseUntilMs: undefined,
   leaseEpoch: 0,
   commitSeq: 0,
-  failures: 0,
-  lastFailure: undefined,
-  nextAttemptAtMs: undefined,
-  lastSuccessAtMs: undefined,
-  walks: new Map(),
-  coverage: [],
+  lastAttemptAtMs: undefined,
+  largestPage: 0,
   eventRate: undefined,
+  filtered: new Map(),
   positions: new Map(),
 });
 
 const isHeld = (row: Pick<SourceRow, 'leaseUntilMs'>, nowMs: number): boolean =>
   row.leaseUntilMs !== undefined && row.leaseUntilMs > nowMs;
+
+const until = (ranges: Coverage, untilMs: number): Coverage =>
+  ranges
+    .map((range) => intersect(range, { fromMs: Number.NEGATIVE_INFINITY, toMs: untilMs }))
+    .filter((range) => !isEmpty(range));
 
 const mergeClaims = (coverage: readonly Coverage[], claims: readonly Coverage[]): Coverage[] => {
   const passes = Math.max(coverage.length, claims.length);

@@ -1,14 +1,17 @@
 import type { Dice } from './dice.ts';
 
-/** An entry of an audit log, and the moment from which the API shows it. */
+/** An entry, and from when on the API serves it. */
 export interface Entry {
   readonly id: string;
   readonly timeMs: number;
   readonly visibleAtMs: number;
-  /** Its place among those of the same time. */
+  /** Orders entries of the same time. */
   readonly rank: number;
-  /** The exact text. */
+  readonly actionType: string;
+  readonly actorType: string;
   readonly text: string;
+  /** What a page that has it fails with, as long as the world lasts. */
+  readonly poison: 'server' | 'too_large' | 'timeout' | undefined;
 }
 
 interface Extent {
@@ -17,13 +20,14 @@ interface Extent {
   readonly faultsUntilMs: number;
   readonly horizonMs: number;
   readonly settleDelaysMs: readonly number[];
-  /** Some hundred entries of the past, as many as it takes for pages of 100. */
-  readonly dense: boolean;
+  /** So many entries of the past beside the others; 0 for none. */
+  readonly dense: number;
+  readonly poisoned: boolean;
 }
 
 /** In the order in which the API lists them. */
 export const drawEntries = (dice: Dice, extent: Extent): readonly Entry[] => {
-  const { startMs, faultsUntilMs, horizonMs, dense } = extent;
+  const { startMs, faultsUntilMs, horizonMs, dense, poisoned } = extent;
   const times: number[] = [];
   const burst = (fromMs: number, toMs: number) => {
     let timeMs = dice.between(fromMs, toMs - 1);
@@ -35,25 +39,31 @@ export const drawEntries = (dice: Dice, extent: Extent): readonly Entry[] => {
   };
   for (let left = dice.between(0, 4); left > 0; left -= 1) burst(horizonMs, startMs);
   for (let left = dice.between(0, 7); left > 0; left -= 1) burst(startMs, faultsUntilMs);
-  if (dense) {
-    const count = dice.pick([99, 100, 101, 200, 250]);
-    const fromMs = dice.between(horizonMs, startMs - count * 1_500);
-    for (let index = 0; index < count; index += 1) times.push(fromMs + index * 1_500);
+  if (dense > 0) {
+    const apartMs = dice.pick([1_500, 1_500, 300, 7]);
+    const fromMs = dice.between(horizonMs, startMs - dense * apartMs);
+    for (let index = 0; index < dense; index += 1) times.push(fromMs + index * apartMs);
   }
+  const poison = poisoned && times.length > 0 ? dice.between(0, times.length - 1) : -1;
   return times
-    .map((timeMs, index) => drawEntry(dice, extent, timeMs, index))
+    .map((timeMs, index) => drawEntry(dice, extent, timeMs, index, index === poison))
     .sort((a, b) => a.timeMs - b.timeMs || a.rank - b.rank);
 };
 
-const drawEntry = (dice: Dice, extent: Extent, timeMs: number, index: number): Entry => {
+const drawEntry = (dice: Dice, extent: Extent, timeMs: number, index: number, poisoned: boolean): Entry => {
   const id = `${extent.organizationId}-${index}`;
-  const action = { time: new Date(timeMs).toISOString() };
+  const actionType = dice.pick(['create', 'update', 'view', 'view', 'purge']);
+  const actorType = dice.pick(['user', 'account', 'robot']);
+  const action = { time: new Date(timeMs).toISOString(), type: actionType };
   return {
     id,
     timeMs,
     visibleAtMs: timeMs + drawLateness(dice, extent.settleDelaysMs.at(-1) ?? 0),
     rank: dice.next(),
-    text: JSON.stringify({ id, action }),
+    actionType,
+    actorType,
+    text: JSON.stringify({ id, action, actor: { type: actorType } }),
+    poison: poisoned ? dice.pick(['server', 'too_large', 'timeout'] as const) : undefined,
   };
 };
 
@@ -66,4 +76,16 @@ const drawLateness = (dice: Dice, lastDelayMs: number): number => {
   if (kind < 0.97) return dice.between(0, lastDelayMs);
   if (kind < 0.985) return lastDelayMs;
   return lastDelayMs + dice.between(1, lastDelayMs);
+};
+
+/** What `filters` leave of entries: repeated names are alternatives, `.not` leaves its values out. */
+export const matchesFilters = (entry: Entry, filters: readonly (readonly [string, string])[]): boolean => {
+  const values: Readonly<Record<string, string>> = { action_type: entry.actionType, actor_type: entry.actorType };
+  const positive = new Map<string, boolean>();
+  for (const [name, value] of filters) {
+    if (name.endsWith('.not')) {
+      if (values[name.slice(0, -4)] === value) return false;
+    } else positive.set(name, positive.get(name) === true || values[name] === value);
+  }
+  return [...positive.values()].every((matched) => matched);
 };

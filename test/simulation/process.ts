@@ -1,8 +1,9 @@
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
 import { ApiError } from '../../src/errors.ts';
+import { createDaemon, type SyncDaemon } from '../../src/sync/daemon.ts';
 import type { SyncContext, SyncObserver, SyncStore, Time } from '../../src/sync/ports.ts';
-import { createDaemon, type SyncDaemon } from '../../src/sync/sync-forever.ts';
 import { syncOnce } from '../../src/sync/sync-once.ts';
+import { WindowLimit } from '../../src/sync/window-limit.ts';
 import type { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';
 import { DatabaseError } from './store.ts';
@@ -17,6 +18,8 @@ export class SimulatedProcess implements Actor {
   readonly owner: string;
   readonly simulation: Simulation;
   readonly abort = new AbortController();
+  /** Under which it reads. */
+  readonly filters: readonly (readonly [string, string])[];
   dead = false;
   stopping = false;
   ended = false;
@@ -31,12 +34,19 @@ export class SimulatedProcess implements Actor {
     this.name = `p${number}`;
     this.host = dice.pick(['h1', 'h2']);
     this.owner = `${this.host}/${number}`;
+    this.filters =
+      simulation.world.filtersVary && simulation.faulty && dice.chance(0.5) ? [['action_type.not', 'view']] : [];
+    if (this.filters.length > 0) simulation.checker.reached('filter changed');
     this.#monotonicStartMs = nowMs - dice.between(0, 1_000_000);
   }
 
   /** Its own clock: from any start, and never back. */
   monotonicMs(): number {
     return this.simulation.scheduler.nowMs - this.#monotonicStartMs;
+  }
+
+  get filterHash(): string {
+    return this.filters.length === 0 ? 'none' : 'no-views';
   }
 
   get running(): boolean {
@@ -78,7 +88,9 @@ export class SimulatedProcess implements Actor {
         const left = new Set([...report.failed, ...report.held].map(({ id }) => id));
         const untilMs = window === undefined ? plannedMs - 1_000 : Math.min(window.untilMs, plannedMs - 1_000);
         const wanted = { fromMs: window?.sinceMs ?? context.horizonMs(plannedMs), toMs: untilMs };
-        for (const id of due.filter((each) => !left.has(each))) checker.checkRead(database, id, wanted);
+        for (const id of due.filter((each) => !left.has(each))) {
+          checker.checkRead(database, id, this.filterHash, wanted);
+        }
         if (left.size === 0) checker.reached(window === undefined ? 'sync completed' : 'backfill completed');
       })
       .catch((error: unknown) => this.#expectFault(error))
@@ -152,7 +164,9 @@ export class SimulatedProcess implements Actor {
       observer: this.#observer(),
       time: this.#time(),
       leaseMs: world.leaseMs,
-      filterHash: 'none',
+      filterHash: this.filterHash,
+      filters: this.filters,
+      windows: new WindowLimit({ nowMs: () => this.monotonicMs() }),
       settleDelaysMs: world.settleDelaysMs,
       horizonMs: () => world.horizonMs,
       organizationIds: simulation.organizationIds,
@@ -173,12 +187,23 @@ export class SimulatedProcess implements Actor {
       walkEnded: ({ source, lane, result }) => {
         scheduler.note(() => `${this.name}: ${lane} walk of ${source.id} ${result}`);
         if (result === 'lost') checker.reached('lease lost');
-        if (result === 'assumed') checker.reached('end of a walk assumed');
+        if (result === 'proven') checker.reached('end in doubt proven');
+        if (result === 'narrowed') checker.reached('window narrowed');
       },
       pageCommitted: ({ source, lane, entries, stored }) =>
         scheduler.note(() => `${this.name}: ${lane} page of ${source.id}: ${entries} entries, ${stored} new`),
-      sourceFailed: ({ source, failure, backoffMs }) =>
-        scheduler.note(() => `${this.name}: ${source.id} ${failure}, rests ${backoffMs} ms`),
+      windowNarrowed: ({ source, lane, claim, reason }) =>
+        scheduler.note(
+          () => `${this.name}: ${lane} window of ${source.id} (${claim.toMs - claim.fromMs} ms): ${reason}`,
+        ),
+      holeFound: ({ source, range, reason }) => {
+        checker.reached('hole found');
+        scheduler.note(
+          () => `${this.name}: hole in ${source.id} at ${new Date(range.fromMs).toISOString()}: ${reason}`,
+        );
+      },
+      sourceFailed: ({ source, lane, failure, backoffMs }) =>
+        scheduler.note(() => `${this.name}: ${lane} of ${source.id} ${failure}, rests ${backoffMs} ms`),
       discoveryFailed: ({ error }) => scheduler.note(() => `${this.name}: listing failed: ${String(error)}`),
     };
   }

@@ -26,9 +26,9 @@ test('pages are what the page reader makes of their text', () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const { world, cloudflare } = new Simulation(seed, false);
     const claim = { fromMs: world.horizonMs, toMs: world.startMs };
-    const walk = { ...startWalk('live', claim, world.startMs), pageLimit: 50 };
-    const page = cloudflare.logOf('o0')?.answer(walk, false);
-    const info = page?.nextCursor === undefined ? '{}' : JSON.stringify({ cursor: page.nextCursor });
+    const walk = startWalk('live', claim, { readAtMs: world.startMs, pageLimit: 50 });
+    const page = cloudflare.logOf('o0')?.answer(walk, [], false);
+    const info = JSON.stringify({ cursor: page?.nextCursor, count: page?.count });
     const read = readPage(`{"success":true,"result":${page?.entriesText},"result_info":${info}}`);
     // The columns are for the database; the model of it reads the text.
     expect({ ...page, rows: undefined }).toEqual({ ...read, rows: undefined });

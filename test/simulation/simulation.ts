@@ -9,9 +9,6 @@ import { VirtualScheduler } from './scheduler.ts';
 import { createSimulatedStore } from './store.ts';
 import { drawWorld, type World } from './world.ts';
 
-/** The clock of the database is another one than Cloudflare's. */
-const DATABASE_BEHIND_MS = 90_000;
-
 /** One world with its processes; what happens in it is drawn from its seed. */
 export class Simulation {
   readonly world: World;
@@ -26,7 +23,7 @@ export class Simulation {
     this.world = drawWorld(dice);
     this.scheduler = new VirtualScheduler(dice, this.world.startMs, tracing);
     this.checker = new Checker(this.world, this.scheduler);
-    this.database = new SimulatedDatabase(() => this.scheduler.nowMs - DATABASE_BEHIND_MS);
+    this.database = new SimulatedDatabase(() => this.scheduler.nowMs - this.world.databaseBehindMs);
     this.cloudflare = new SimulatedCloudflare(this.world, this.scheduler, this.checker);
   }
 
@@ -83,6 +80,7 @@ export class Simulation {
     }
     for (let each = 0; each < stops; each += 1) during('stop', () => some((process) => this.#stop(process)));
     scheduler.at(world.faultsUntilMs, 'faults end', () => {
+      for (const process of this.daemons) if (process.filters.length > 0) process.crash('to start without filters');
       if (this.daemons.length === 0) this.startDaemon();
     });
     const readTail = () => {
@@ -124,13 +122,9 @@ export class Simulation {
   }
 
   commit(commit: PageCommit): CommitResult {
-    const { database, cloudflare, checker } = this;
-    const before = database.sources.get(commit.lease.id)?.walks.get(commit.lane);
-    const log = cloudflare.logOf(commit.lease.organizationId);
-    const reading = log?.readingOf(commit.page, before);
+    const { database, checker } = this;
     const result = database.commitPage(commit, this.world.leaseMs);
-    if (result.kind === 'committed') log?.committed(commit.walk);
-    checker.committed(commit, result, reading, database);
+    checker.committed(commit, result, database);
     return result;
   }
 

@@ -18,12 +18,22 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
   return {
     loadSources: async () => {
       await statement('release dead', () => simulation.releaseDead(process));
-      return await statement('load', () => database.loadSources(owner, organizationIds));
+      return await statement('load', () => database.loadSources(owner, process.filterHash, organizationIds));
     },
+    readTime: () =>
+      statement('time', () => {
+        const trimmed = database.trimFuture([0, ...world.settleDelaysMs]);
+        if (trimmed > 0) checker.reached('future trimmed');
+        const { serverTimeMs, lastSuccessAtMs } = organizations.discovery;
+        const databaseMs = database.nowMs();
+        const known = serverTimeMs !== undefined && lastSuccessAtMs !== undefined;
+        return { databaseMs, serverMs: known ? serverTimeMs + databaseMs - lastSuccessAtMs : undefined, trimmed };
+      }),
+    resourceTypes: () => statement('types', () => []),
     claim: async (source) => {
       const claimed = await statement('claim', () => simulation.claim(process, source));
       if (claimed === undefined) return undefined;
-      const state = await statement('read', () => database.readSource(source));
+      const state = await statement('read', () => database.readSource(source, process.filterHash));
       if (state === undefined) return undefined;
       const { kind, id, organizationId } = state;
       return { source: state, lease: { kind, id, organizationId, owner, ...claimed } };

@@ -23,6 +23,23 @@ export interface SimulatedOrganization {
 export interface ApiTraits {
   readonly pageCap: number;
   readonly cursors: 'snapshot' | 'keyed' | 'none';
+  /** `honest`: by `direction`. `ascending`: whatever is asked for. `blocks`: the newest page first, each ascending. `newest`: a page is cut to the
+   * newest before it is sorted. */
+  readonly order: 'honest' | 'ascending' | 'shuffled' | 'blocks' | 'newest';
+  /** What `count` says: nothing, the elements of the page, or those of all pages. */
+  readonly counts: 'none' | 'page' | 'in_all';
+  readonly wrongCountRate: number;
+  /** Wider windows are refused in this way, as long as the world lasts. */
+  readonly windowLimit:
+    | { readonly widthMs: number; readonly failure: 'bad_request' | 'server' | 'timeout' }
+    | undefined;
+  /** No cursor is ever accepted. */
+  readonly deadCursors: boolean;
+  readonly cursorFailure: 'bad_request' | 'not_found' | 'server';
+  /** The `Date` of answers is off by this much in between: of the listing alone, or of all. */
+  readonly wrongDate:
+    | { readonly fromMs: number; readonly toMs: number; readonly offMs: number; readonly listingOnly: boolean }
+    | undefined;
   readonly lastPage: 'no_cursor' | 'empty_page' | 'refused';
   readonly inclusive: boolean;
   readonly precisionMs: 1 | 1_000;
@@ -75,6 +92,10 @@ export interface World {
   readonly allowList: boolean;
   /** Pages go through the reader of src/domain/page.ts as text, as they do in production. */
   readonly readsText: boolean;
+  /** The clock of the database is behind Cloudflare's by this much. */
+  readonly databaseBehindMs: number;
+  /** Until the faults end, processes start with or without a filter. */
+  readonly filtersVary: boolean;
   readonly organizations: readonly SimulatedOrganization[];
   readonly api: ApiTraits;
   readonly database: DatabaseFaults;
@@ -91,12 +112,15 @@ export const drawWorld = (dice: Dice): World => {
   const faultsMs = dice.between(2, dice.chance(0.03) ? 20 : 5) * MINUTE_MS;
   const faultsUntilMs = startMs + faultsMs;
   const horizonMs = Math.floor((startMs - dice.pick([HOUR_MS, 3 * HOUR_MS, DAY_MS, 12 * DAY_MS])) / 1_000) * 1_000;
-  const dense = dice.chance(0.03);
+  const api = drawApiTraits(dice, { startMs, faultsUntilMs });
+  const dense = api.cursors === 'none' || api.order === 'newest' ? dice.chance(0.8) : dice.chance(0.03);
   const base = { startMs, faultsUntilMs, horizonMs, settleDelaysMs };
   const replicas = dice.pick([1, 1, 1, 2, 2, 2, 3, 4]);
   // Much of both at once is slow, and shows nothing else.
   const count = dice.pick(replicas > 2 ? [1, 1, 2] : [1, 1, 1, 2, 3]);
-  const organizations = Array.from({ length: count }, (_, index) => drawOrganization(dice, base, index, dense));
+  const organizations = Array.from({ length: count }, (_, index) =>
+    drawOrganization(dice, base, index, dense ? drawDensity(dice, api.pageCap) : 0),
+  );
   return {
     ...base,
     replicas,
@@ -108,7 +132,9 @@ export const drawWorld = (dice: Dice): World => {
     allowList: dice.chance(0.05),
     readsText: dice.chance(0.06),
     organizations,
-    api: drawApiTraits(dice, dense),
+    api,
+    databaseBehindMs: dice.between(-40_000, 40_000),
+    filtersVary: dice.chance(0.12),
     database: drawDatabaseFaults(dice, base),
     processes: {
       crashRate: maybe(dice, 0.004, 0.4),
@@ -131,7 +157,17 @@ const drawSpan = (dice: Dice, { startMs, faultsUntilMs }: Base) => {
   return { fromMs, toMs: Math.min(faultsUntilMs, fromMs + dice.between(10_000, 300_000)) };
 };
 
-const drawOrganization = (dice: Dice, base: Base, index: number, dense: boolean): SimulatedOrganization => {
+/** As many entries as a page has, one more, one less, or a few pages. */
+const drawDensity = (dice: Dice, pageCap: number): number =>
+  Math.min(
+    260,
+    Math.max(
+      9,
+      pageCap > 260 ? 60 : dice.pick([pageCap - 1, pageCap, pageCap + 1, 2 * pageCap, Math.ceil(2.5 * pageCap)]),
+    ),
+  );
+
+const drawOrganization = (dice: Dice, base: Base, index: number, dense: number): SimulatedOrganization => {
   const id = `o${index}`;
   const later = index > 0 && dice.chance(0.2);
   return {
@@ -140,22 +176,46 @@ const drawOrganization = (dice: Dice, base: Base, index: number, dense: boolean)
     refused: dice.chance(0.12) ? drawSpan(dice, base) : undefined,
     unlisted: dice.chance(0.05) ? drawSpan(dice, base) : undefined,
     below: index === 1 && dice.chance(0.15) ? 'o0' : undefined,
-    entries: drawEntries(dice, { ...base, organizationId: id, dense: dense && index === 0 }),
+    entries: drawEntries(dice, {
+      ...base,
+      organizationId: id,
+      dense: index === 0 ? dense : 0,
+      poisoned: dice.chance(0.06),
+    }),
   };
 };
 
-const drawApiTraits = (dice: Dice, dense: boolean): ApiTraits => {
-  const cursors = dense && dice.chance(0.4) ? 'none' : dice.pick(['snapshot', 'keyed'] as const);
-  const lastPage = dense ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const);
+const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>): ApiTraits => {
+  const cursors = dice.pick(['snapshot', 'snapshot', 'snapshot', 'keyed', 'keyed', 'keyed', 'none'] as const);
+  const order =
+    cursors === 'none'
+      ? dice.pick(['honest', 'honest', 'ascending', 'newest'] as const)
+      : cursors === 'snapshot'
+        ? dice.pick(['honest', 'honest', 'honest', 'ascending', 'shuffled', 'blocks'] as const)
+        : 'honest';
   return {
-    // 100 is the size at which a page without a cursor is in doubt; a smaller one is believed to be the end. Where the
-    // cursor behind the last page is refused, only a log that fits a page can be told from one that does not go on.
-    pageCap: dense ? 100 : lastPage === 'refused' ? 1_000 : dice.pick([1, 2, 3, 4, 5, 8, 1_000]),
-    cursors,
-    lastPage,
+    ...{ cursors, order },
+    // Without cursors, pages of a few entries are believed to be whole (domain/walk.ts).
+    pageCap:
+      cursors === 'none' || order !== 'honest'
+        ? dice.pick([10, 13, 20, 37, 73, 100, 250])
+        : dice.pick([1, 2, 3, 4, 5, 8, 1_000, 1_000]),
+    lastPage:
+      cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const),
+    counts: dice.pick(['none', 'page', 'page', 'in_all'] as const),
+    wrongCountRate: maybe(dice, 0.1, 0.3),
+    windowLimit: dice.chance(0.15)
+      ? {
+          widthMs: dice.pick([5 * MINUTE_MS, 2 * HOUR_MS, DAY_MS]),
+          failure: dice.pick(['bad_request', 'server', 'timeout'] as const),
+        }
+      : undefined,
+    deadCursors: cursors !== 'none' && dice.chance(0.05),
+    cursorFailure: dice.pick(['bad_request', 'bad_request', 'not_found', 'server'] as const),
+    wrongDate: dice.chance(0.1) ? drawWrongDate(dice, span) : undefined,
     inclusive: dice.chance(0.5),
     precisionMs: dice.pick([1, 1, 1_000]),
-    largestPage: dense && dice.chance(0.4) ? 60 : Number.POSITIVE_INFINITY,
+    largestPage: dice.chance(0.05) ? dice.pick([20, 60]) : Number.POSITIVE_INFINITY,
     cursorLifeMs: dice.chance(0.3) ? dice.between(1_000, 120_000) : Number.POSITIVE_INFINITY,
     failRate: maybe(dice, 0.1),
     hangRate: maybe(dice, 0.03),
@@ -169,6 +229,12 @@ const drawApiTraits = (dice: Dice, dense: boolean): ApiTraits => {
     duplicateRate: cursors === 'none' ? 0 : maybe(dice, 0.2, 0.4),
     failListingRate: maybe(dice, 0.2, 0.4),
   };
+};
+
+const drawWrongDate = (dice: Dice, { startMs, faultsUntilMs }: Pick<Base, 'startMs' | 'faultsUntilMs'>) => {
+  const fromMs = dice.pick([startMs, dice.between(startMs, faultsUntilMs)]);
+  const toMs = Math.min(faultsUntilMs, fromMs + dice.pick([12_000, 120_000, 3_600_000]));
+  return { fromMs, toMs, offMs: dice.pick([3_600_000, 90_000_000, -3_600_000]), listingOnly: dice.chance(0.3) };
 };
 
 const drawDatabaseFaults = (dice: Dice, base: Base): DatabaseFaults => ({

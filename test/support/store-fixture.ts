@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Coverage } from '../../src/domain/coverage.ts';
+import { idleLane, type LaneState } from '../../src/domain/lane.ts';
 import { type Page, type PageBody, readPageBody } from '../../src/domain/page.ts';
 import type { CommitResult, Lease, PageCommit } from '../../src/domain/source.ts';
 import { startWalk, type Walk } from '../../src/domain/walk.ts';
@@ -12,6 +13,8 @@ export const FILTERS = 'filters-in-force';
 /** The first of the times of test entries. */
 export const T0 = Date.UTC(2026, 0, 10);
 export const HORIZON = Date.UTC(2025, 6, 1);
+/** More than lies between the two and today. */
+export const HISTORY_MS = 5_000 * 86_400_000;
 const OWNER = 'host/1/test';
 
 /** The source key of an organization. */
@@ -21,12 +24,12 @@ export const sourceOf = (id: string) => ({ kind: 'organization', id });
 export const addSources = async (pool: Pool, ids: readonly string[]): Promise<void> => {
   const found = ids.map((id) => ({ id, name: `Name of ${id}` }));
   await recordListing(pool, found, { complete: false, within: undefined });
-  await syncSources(pool, FILTERS, HORIZON);
+  await syncSources(pool, FILTERS, HORIZON, HISTORY_MS);
 };
 
 /** A lease of the source, whoever held it before. */
 export const takeLease = async (pool: Pool, id: string, owner = OWNER): Promise<Lease> => {
-  const claimed = await claimSource(pool, sourceOf(id), owner, LEASE_MS);
+  const claimed = await claimSource(pool, sourceOf(id), owner, LEASE_MS, FILTERS);
   if (claimed === undefined) throw new Error(`the source ${id} is held by somebody else`);
   return claimed.lease;
 };
@@ -61,18 +64,21 @@ export const pageOf = (entries: readonly string[], cursor?: string): Page =>
 export const asCareful = (page: Page): Page => ({ ...page, plain: false });
 
 export const anyWalk = (cursor: string, more: Partial<Walk> = {}): Walk => ({
-  ...startWalk('live', { fromMs: T0, toMs: T0 + 3_600_000 }, T0 + 3_600_000),
+  ...startWalk('live', { fromMs: T0, toMs: T0 + 3_600_000 }, { readAtMs: T0 + 3_600_000 }),
   cursor,
   pages: 1,
   ...more,
 });
+
+/** A lane with an open walk. */
+export const walking = (walk: Walk): LaneState => ({ ...idleLane, walk });
 
 export const commitOf = (lease: Lease, page: Page, more: Partial<PageCommit> = {}): PageCommit => ({
   lease,
   page,
   filterHash: FILTERS,
   lane: 'live',
-  walk: undefined,
+  state: idleLane,
   claims: [],
   eventRate: undefined,
   ...more,
@@ -107,7 +113,7 @@ export const commitAll = async (
 /** One pass's claim of a stretch that begins `from` seconds after T0. */
 export const seconds = (from: number, to: number): Coverage => [{ fromMs: T0 + from * 1_000, toMs: T0 + to * 1_000 }];
 
-const tables = ['sources', 'coverage', 'walks', 'audit_events', 'audit_event_changes', 'feed_head'];
+const tables = ['sources', 'coverage', 'lanes', 'coverage_holes', 'audit_events', 'audit_event_changes', 'feed_head'];
 
 /** Everything that a commit could have changed, for comparing before with after. */
 export const everything = async (pool: Pool): Promise<Readonly<Record<string, readonly string[]>>> => {

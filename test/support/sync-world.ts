@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { type App, type AppOptions, openApp, version } from '../../src/app.ts';
 import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { SourceKey } from '../../src/domain/source.ts';
 import { ApiError } from '../../src/errors.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
@@ -12,8 +13,11 @@ import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
 import { discover } from '../../src/sync/discover.ts';
 import { planJobs } from '../../src/sync/plan-jobs.ts';
+import { planningTime } from '../../src/sync/planning-time.ts';
 import type { SyncContext, SyncObserver } from '../../src/sync/ports.ts';
-import { type SyncOnceOptions, type SyncReport, syncOnce, workOff } from '../../src/sync/sync-once.ts';
+import { type SyncOnceOptions, type SyncReport, syncOnce } from '../../src/sync/sync-once.ts';
+import { takeTurn } from '../../src/sync/turn.ts';
+import { type Job, keyOf, type WorkLeft, WorkPool } from '../../src/sync/work-pool.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 type Env = Readonly<Record<string, string>>;
@@ -72,7 +76,7 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
     env: wholeEnv,
     open: (more = {}, observer = {}, options = {}) => openRun({ ...wholeEnv, ...more }, observer, options),
     endRests: async () => {
-      await database.pool.query('update sources set next_attempt_at = null');
+      await database.pool.query('update lanes set next_attempt_at = null');
     },
     compare,
     expectExactTruth: async () => {
@@ -138,12 +142,37 @@ const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<
       throw error;
     },
   );
-  const nowMs = context.api.nowMs();
-  if (nowMs === undefined) throw discoveryError;
-  const { sources, jobs, resting } = await planJobs(context, nowMs, false);
+  const time = await planningTime(context);
+  if (time === undefined) throw discoveryError;
+  const resting = (await context.store.loadSources()).filter(({ restMs }) =>
+    Object.values(restMs).some((ms) => ms > 0),
+  );
+  const { sources, jobs } = await planJobs(context, time, false);
   if (sources === 0 && discoveryError !== undefined) throw discoveryError;
-  const { failed, held } = await workOff(context, jobs, options);
+  const { failed, held } = await workOffOnce(context, jobs, options);
   return { sources, failed: [...resting, ...failed], held, discoveryError, finished: !options.stopping() };
+};
+
+const workOffOnce = async (
+  context: SyncContext,
+  jobs: readonly Job[],
+  { signal, stopping }: SyncOnceOptions,
+): Promise<Pick<SyncReport, 'failed' | 'held'>> => {
+  const failed = new Map<string, SourceKey>();
+  const held = new Map<string, SourceKey>();
+  const faults: unknown[] = [];
+  const work = async (job: Job): Promise<WorkLeft> => {
+    const result = await takeTurn(context, job, { signal, stopping });
+    if (result.kind === 'failed') failed.set(keyOf(job.source), job.source);
+    if (result.kind === 'held') held.set(keyOf(job.source), job.source);
+    const lanes = result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
+    return { lanes: stopping() ? undefined : lanes, timedOut: false };
+  };
+  const pool = new WorkPool(context.concurrency, work, (error) => faults.push(error), context.time.nowMs);
+  pool.refill(jobs);
+  await pool.idle();
+  if (faults.length > 0) throw faults[0];
+  return { failed: [...failed.values()], held: [...held.values()] };
 };
 
 /** Cycles until one ends without a failure; what a failed source would rest is skipped. */

@@ -5,8 +5,8 @@ import { openApp, version } from '../../../src/app.ts';
 import { connectAuditApi } from '../../../src/audit-api.ts';
 import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
 import { loadConfig } from '../../../src/config.ts';
+import type { Lane } from '../../../src/domain/lane.ts';
 import { noIntervals } from '../../../src/domain/lane-intervals.ts';
-import type { Lane } from '../../../src/domain/walk.ts';
 import { createLogger } from '../../../src/log.ts';
 import { createMetrics, type Metrics } from '../../../src/metrics.ts';
 import { recordListing } from '../../../src/store/organizations.ts';
@@ -59,7 +59,7 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
         ids.map((id) => ({ id, name: id })),
         { complete: false, within: undefined },
       );
-      await syncSources(database.pool, context.filterHash, Date.now() - HORIZON_MS);
+      await syncSources(database.pool, context.filterHash, Date.now() - HORIZON_MS, HORIZON_MS);
     },
     serve: api.serve,
     requests: api.requests,
@@ -77,9 +77,10 @@ const syncSource = async (context: SyncContext, id: string): Promise<TurnResult>
   const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
   const policy = { horizonMs: nowMs - HORIZON_MS, settleDelaysMs: [], intervals: noIntervals };
   const source = { kind: 'organization', id } as const;
+  const clock = { databaseMs: Date.now(), atMs: context.time.nowMs() };
   const options = { signal: new AbortController().signal, stopping: () => false };
   for (let lane: Lane = 'live'; ; ) {
-    const result = await takeTurn(context, { source, lane, nowMs, policy }, options);
+    const result = await takeTurn(context, { source, lane, nowMs, clock, policy }, options);
     if (result.kind !== 'more') return result;
     lane = result.lanes[0] ?? 'live';
   }

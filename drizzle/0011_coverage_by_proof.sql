@@ -1,0 +1,348 @@
+-- Coverage by proof (docs/decisions/0026). Replicas of version 0.1 go on beside this: they keep their walks in "walks", which nothing
+-- else reads any more, and what they claim goes to coverage.ranges alone.
+alter table coverage add column proven tstzmultirange not null default '{}';
+--> statement-breakpoint
+comment on column coverage.proven is 'The part of ranges that was read to a credible end. The rest was claimed by version 0.1, which trusted order and caps; the scrub lane proves it first.';
+--> statement-breakpoint
+alter table sources add column largest_page integer not null default 0;
+--> statement-breakpoint
+comment on column sources.largest_page is 'The most entries that a page of this source has ever had. One as large that says that it is the last may have been cut, and must be proven.';
+--> statement-breakpoint
+create table lanes (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  lane text not null check (lane in ('live', 'settle', 'backfill', 'scrub')),
+  state jsonb not null,
+  failures integer not null default 0,
+  next_attempt_at timestamptz,
+  last_attempt_at timestamptz not null default clock_timestamp(),
+  last_success_at timestamptz,
+  last_failure text,
+  last_error text,
+  primary key (source_kind, source_id, filter_hash, lane),
+  foreign key (source_kind, source_id) references sources (kind, id)
+);
+--> statement-breakpoint
+comment on table lanes is 'What each lane of a source does under a filter set: its open walk, how wide its windows may be, its failures and its rest. A lane''s trouble is its own.';
+--> statement-breakpoint
+comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
+--> statement-breakpoint
+comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, servedMs, pageLimit.';
+--> statement-breakpoint
+comment on column lanes.failures is 'In a row; ended by a page that brought something new or a window that was read to its end.';
+--> statement-breakpoint
+comment on column lanes.last_success_at is 'When it last made progress: stored something new, or read a window to its end.';
+--> statement-breakpoint
+create table coverage_holes (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  pass integer not null check (pass >= 0),
+  since timestamptz not null,
+  before timestamptz not null,
+  reason text not null,
+  message text not null,
+  attempts integer not null default 1,
+  found_at timestamptz not null default clock_timestamp(),
+  last_attempt_at timestamptz not null default clock_timestamp(),
+  next_attempt_at timestamptz not null,
+  primary key (source_kind, source_id, filter_hash, pass, since),
+  foreign key (source_kind, source_id) references sources (kind, id)
+);
+--> statement-breakpoint
+comment on table coverage_holes is 'What cannot be had: time that the API serves neither by itself nor in parts. Never claimed; tried again after an hour, two, four, at last once a week. A row goes when its time has been read.';
+--> statement-breakpoint
+comment on column coverage_holes.pass is 'The pass that lacks it; 0 is the first reading: then entries may be missing from the store.';
+--> statement-breakpoint
+-- A page and all that goes with it, by one call: fence, entries, their positions, the state of the lane with its walk and the
+-- coverage, together or not at all (invariant 1). As orgtrail_commit_page of version 0.1, whose replicas may be at work on the same database during an
+-- upgrade; that one counts what a walk had read when it broke off, so what it claims is not proven. Called by src/store/commit-page.ts alone.
+--
+-- p_known_from and p_known_to: the times between which known entries are looked for. p_state: the lane from here on; null leaves it as it is.
+-- p_holes: null, or what could not be had. p_page_entries: null unless the page came from the API as it is. p_firsts: for each
+-- entry the number, from 1, of the first one with its id. p_defects: null, or for each entry null or its defects as an array's text.
+create function orgtrail_commit_walk_page(
+  p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms float8,
+  p_lane text, p_filter_hash text, p_last_event_ms float8, p_event_rate float8, p_recent_event_rate float8,
+  p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamptz, p_known_to timestamptz,
+  p_state jsonb, p_holes jsonb, p_page_entries integer,
+  p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[],
+  p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[],
+  p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[],
+  p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[],
+  p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[],
+  p_raw_status_code integer[])
+returns table (fence integer, entries integer, stored integer, changed integer, defective integer, lateness float8[], covered json)
+language plpgsql set plan_cache_mode = 'force_generic_plan' set jit = off as $function$
+#variable_conflict use_column
+declare
+  sorted_ids text[];
+  known_ids text[];
+  known_positions bigint[];
+  known_raws json[];
+  known_defects text[];
+  last_position bigint;
+  -- With one of these, at least one side is no jsonb that could be compared (src/domain/entry.ts).
+  not_jsonb constant text[] := array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database'];
+begin
+  -- Planned each time, since only with its times does the planner see which partitions it is about, and with their sizes how to read
+  -- them: a plan from when a month was empty would read all of it later. All ids in one scan of each unique index: a join would ask
+  -- once per entry, which costs twice as much. Seen too early, it does no harm: whoever stores for this source moves commit_seq.
+  -- Each partition's index is read in the order of the ids, and what is in order need not be sorted for each anew.
+  sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");
+  if p_known_from > '-infinity' or orgtrail_may_know_any(p_kind, p_source_id, sorted_ids) then
+    execute $known$
+      select array_agg(id), array_agg(position), array_agg(raw), array_agg(defects::text)
+      from (
+        select distinct on (id) id, position, raw, defects
+        from (
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time between $4 and $5 and id = any($3)
+          union all
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time = '-infinity' and id = any($3)) e
+        order by id, position) known
+    $known$ into known_ids, known_positions, known_raws, known_defects
+    using p_kind, p_source_id, sorted_ids, p_known_from, p_known_to;
+  end if;
+
+  -- * A call that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs, the fence is empty and
+  --   nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
+  -- * Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
+  --   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
+  -- * The feed's head is locked last: sources wait for one another only while rows go in.
+  -- * "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
+  with fence as materialized (
+    update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000),
+      last_event_at = greatest(last_event_at,
+        case when p_last_event_ms is not null then least(to_timestamp(p_last_event_ms / 1000), clock_timestamp()) end),
+      event_rate = coalesce(p_event_rate, event_rate), recent_event_rate = coalesce(p_recent_event_rate, recent_event_rate),
+      largest_page = greatest(largest_page, p_page_entries)
+    where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
+    returning kind, id, commit_seq),
+  -- Whatever a caller takes for now: the future cannot have been read.
+  claimed as materialized (
+    select pass, ranges::tstzmultirange * tstzmultirange(tstzrange(null, clock_timestamp() + interval '60 seconds')) as ranges
+    from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
+  claim as (
+    insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
+    select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
+    on conflict (source_kind, source_id, filter_hash, pass)
+    do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
+  filled as (
+    delete from coverage_holes h using claimed
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash and h.pass = claimed.pass
+      and tstzrange(h.since, h.before) <@ claimed.ranges),
+  hole as (
+    insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+    select p_kind, p_source_id, p_filter_hash, (e ->> 'pass')::integer, to_timestamp((e ->> 'fromMs')::float8 / 1000),
+      to_timestamp((e ->> 'toMs')::float8 / 1000), e ->> 'reason', e ->> 'message', clock_timestamp() + interval '1 hour'
+    from fence, jsonb_array_elements(p_holes) e
+    on conflict (source_kind, source_id, filter_hash, pass, since) do update set before = excluded.before, reason = excluded.reason,
+      message = excluded.message, attempts = h.attempts + 1, last_attempt_at = clock_timestamp(),
+      -- An hour, two, four, up to a week.
+      next_attempt_at = clock_timestamp() + make_interval(hours => least(168, 2 ^ least(h.attempts, 8))::integer)),
+  page as materialized (
+    select n, id, first_n = n as first, defects::text[] as defects
+    from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+        unnest(p_defects) as defects from fence) read),
+  known as materialized (
+    select id, position, raw, defects::text[] as defects
+    from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
+  fresh as materialized (
+    select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
+    from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
+  numbering as materialized (
+    select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
+  head as (
+    update feed_head set position = position + numbering.entries from numbering
+    where numbering.entries > 0 returning position - numbering.entries as base),
+  stored as (
+    insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope, raw_cf_ray_id, raw_status_code)
+    select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
+      action_time::timestamptz, raw, defects::text[],
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope, raw_cf_ray_id, raw_status_code
+    from (
+      select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
+        unnest(p_defects) as defects,
+        unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
+        unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
+        unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
+        unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
+        unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
+        unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
+        unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
+        unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
+        unnest(p_resource_scope) as resource_scope, unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
+        unnest(p_raw_status_code) as raw_status_code
+      from (select where (select entries from numbering) > 0) as wanted) e
+    where (select ordinals from numbering)[n] > 0
+    returning id, position, action_time),
+  firsts as materialized (
+    select id, position, raw, defects from known
+    union all
+    select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
+      join page f on f.id = again.id and f.first join stored s on s.id = f.id),
+  differing as materialized (
+    select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
+    from firsts f
+      join (select page.n, page.id, page.defects, r.raw from page
+        join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
+          from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
+    where p.raw::text <> f.raw::text and case
+      when p.defects && not_jsonb or f.defects && not_jsonb then true
+      else p.raw::jsonb <> f.raw::jsonb end),
+  changed as (
+    insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+    select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
+    on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+  -- Progress is what brought something, or was read to its end.
+  lane as (
+    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at)
+    select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
+      case when progress.made then clock_timestamp() end
+    from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
+    where p_state is not null
+    on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
+      last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
+      last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
+      last_failure = case when excluded.failures > 0 then l.last_failure end,
+      last_error = case when excluded.failures > 0 then l.last_error end),
+  read_before as materialized (
+    select pass, ranges from coverage
+    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
+  covered as (
+    select pass, count(*)::integer as entries
+    from (select (select max(pass) from read_before where ranges @> action_time) as pass
+      from stored where action_time > '-infinity') late
+    where pass is not null group by pass)
+  select (select count(*) from fence)::integer, (select count(*) from page)::integer,
+    (select count(*) from stored)::integer, (select count(*) from changed)::integer,
+    (select count(*) from fresh where defective)::integer,
+    (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
+      where p_lane = 'live' and action_time > '-infinity'),
+    (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
+    (select max(position) from stored)
+  into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
+  return next;
+end
+$function$;
+--> statement-breakpoint
+do $do$
+begin
+  execute format('revoke execute on function %s from public', 'orgtrail_commit_walk_page'::regproc::regprocedure);
+end
+$do$;
+--> statement-breakpoint
+alter table sources add column wanted_history interval;
+--> statement-breakpoint
+comment on column sources.wanted_history is 'Nothing older than this is wanted, as of now: wanted_since alone would stand still between two listings.';
+--> statement-breakpoint
+create or replace view coverage_gaps as
+select s.kind as source_kind, s.id as source_id, s.organization_id, o.name as organization_name,
+  lower(gap) as since, upper(gap) as before, upper(gap) - lower(gap) as duration
+from sources s
+join organizations o on o.id = s.organization_id
+cross join lateral (select least(now(), greatest(s.wanted_since, now() - s.wanted_history)) as since) horizon
+left join coverage c on c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass = 0
+cross join lateral unnest(
+  tstzmultirange(tstzrange(horizon.since, now())) - coalesce(c.ranges, '{}'::tstzmultirange)) gap
+where o.state <> 'gone';
+--> statement-breakpoint
+create or replace view sync_status as
+select s.kind as source_kind, s.id as source_id, s.organization_id, o.name as organization_name, o.state as organization_state,
+  s.lease_owner, s.lease_epoch, s.lease_until, coalesce(l.failures, 0) as failures, l.next_attempt_at, s.last_attempt_at,
+  l.last_success_at, s.last_event_at, l.last_failure, l.last_error, s.wanted_since,
+  extract(epoch from now() - least(now(), greatest(g.read_until, horizon.since)))::float8 as lag_seconds,
+  coalesce(g.gap_seconds, 0)::float8 as gap_seconds,
+  extract(epoch from coalesce(g.oldest_gap, now()) - r.oldest_kept)::float8 as retention_slack_seconds,
+  coalesce(l.open_walks, 0) as open_walks, l.walking_pages, l.walking_entries,
+  l.failing_lanes, coalesce(h.holes, 0) as holes, coalesce(u.unproven_seconds, 0) as unproven_seconds
+from sources s
+join organizations o on o.id = s.organization_id
+-- 548 days in hours: a day of a session's time zone may have 23 or 25.
+cross join lateral (select now() - interval '13152 hours' as oldest_kept) r
+cross join lateral (select least(now(), greatest(s.wanted_since, now() - s.wanted_history)) as since) horizon
+left join coverage c on c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass = 0
+left join lateral (
+  select upper(c.ranges) as read_until,
+    min(greatest(lower(gap), r.oldest_kept)) filter (where upper(gap) > r.oldest_kept) as oldest_gap,
+    sum(extract(epoch from upper(gap) - lower(gap))) as gap_seconds
+  from unnest(tstzmultirange(tstzrange(horizon.since, now())) - coalesce(c.ranges, '{}'::tstzmultirange)) gap
+) g on true
+left join lateral (
+  select max(failures) as failures,
+    min(next_attempt_at) filter (where failures > 0) as next_attempt_at,
+    coalesce(max(last_success_at) filter (where lane = 'live'), max(last_success_at)) as last_success_at,
+    (array_agg(last_failure order by failures desc, last_attempt_at desc) filter (where failures > 0))[1] as last_failure,
+    (array_agg(last_error order by failures desc, last_attempt_at desc) filter (where failures > 0))[1] as last_error,
+    string_agg(lane, ',' order by lane) filter (where failures > 0) as failing_lanes,
+    count(state -> 'walk')::integer as open_walks,
+    sum((state #>> '{walk,pages}')::integer)::integer as walking_pages,
+    sum((state #>> '{walk,entries}')::bigint)::bigint as walking_entries
+  from lanes where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash
+) l on true
+left join lateral (
+  select count(*)::integer as holes from coverage_holes
+  where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and pass = 0
+) h on true
+left join lateral (
+  select sum(extract(epoch from upper(part) - lower(part)))::float8 as unproven_seconds
+  from unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part
+) u on true;
+--> statement-breakpoint
+comment on column sync_status.failures is 'Failures in a row of the lane that has most of them.';
+--> statement-breakpoint
+comment on column sync_status.last_success_at is 'When the live lane last made progress.';
+--> statement-breakpoint
+comment on column sync_status.last_error is 'Of the lane that has failed most often in a row; null if none is failing.';
+--> statement-breakpoint
+comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
+--> statement-breakpoint
+comment on column sync_status.holes is 'Seconds that cannot be had: rows of coverage_holes of the first reading.';
+--> statement-breakpoint
+comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
+--> statement-breakpoint
+comment on column lanes.source_kind is 'The kind of log: organization.';
+--> statement-breakpoint
+comment on column lanes.source_id is 'Which one.';
+--> statement-breakpoint
+comment on column lanes.filter_hash is 'The filter set that the process reads under.';
+--> statement-breakpoint
+comment on column lanes.next_attempt_at is 'It rests until then after a failure.';
+--> statement-breakpoint
+comment on column lanes.last_attempt_at is 'When a page of it was last committed, or failed.';
+--> statement-breakpoint
+comment on column lanes.last_failure is 'The kind of the last failure, while it is failing.';
+--> statement-breakpoint
+comment on column lanes.last_error is 'The same in words.';
+--> statement-breakpoint
+comment on column coverage_holes.source_kind is 'The kind of log: organization.';
+--> statement-breakpoint
+comment on column coverage_holes.source_id is 'Which one.';
+--> statement-breakpoint
+comment on column coverage_holes.filter_hash is 'The filter set that it was asked under.';
+--> statement-breakpoint
+comment on column coverage_holes.since is 'The hole begins here.';
+--> statement-breakpoint
+comment on column coverage_holes.before is 'And ends before this.';
+--> statement-breakpoint
+comment on column coverage_holes.reason is 'Why it cannot be had, in one word.';
+--> statement-breakpoint
+comment on column coverage_holes.message is 'The same in words.';
+--> statement-breakpoint
+comment on column coverage_holes.attempts is 'How often it was tried to its end.';
+--> statement-breakpoint
+comment on column coverage_holes.found_at is 'When it was first found.';
+--> statement-breakpoint
+comment on column coverage_holes.last_attempt_at is 'When it was last tried.';
+--> statement-breakpoint
+comment on column coverage_holes.next_attempt_at is 'When it is tried again.';

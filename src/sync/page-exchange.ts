@@ -1,0 +1,83 @@
+import type { Coverage } from '../domain/coverage.ts';
+import { addRange } from '../domain/coverage.ts';
+import { observationOf, observed } from '../domain/event-rate.ts';
+import type { Hole, LaneState } from '../domain/lane.ts';
+import { sortLateEntries } from '../domain/late-entries.ts';
+import type { Page } from '../domain/page.ts';
+import { credibleNow } from '../domain/server-time.ts';
+import type { PageCounts } from '../domain/source.ts';
+import type { Walk } from '../domain/walk.ts';
+import { ApiError } from '../errors.ts';
+import type { Turn } from './turn.ts';
+import { FencedError } from './turn-errors.ts';
+
+/** The next page of a walk, or why it could not be had. Throws LeaseLostError, and the reason of an abort. */
+export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Promise<Page | ApiError> => {
+  const { context, options, kept, source, job } = turn;
+  kept.throwIfLost();
+  const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
+  try {
+    const page = await context.api.fetchPage(source.organizationId, walk, signal);
+    const { databaseMs, atMs } = job.clock;
+    const serverMs = page.servedAtMs ?? context.api.nowMs();
+    if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+    return page;
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+};
+
+export interface CommitMore {
+  /** What coverage grows by, for each pass. */
+  readonly claims?: readonly Coverage[];
+  /** The walk that ends with it. */
+  readonly walk?: Walk;
+  readonly holes?: readonly Hole[];
+}
+
+/**
+ * Commits a page with what becomes of its lane, and takes note of it. `state` undefined leaves the lane as it is. Throws FencedError if the
+ * source has gone to another replica.
+ */
+export const commitPart = async (
+  turn: Turn,
+  page: Page,
+  state: LaneState | undefined,
+  { claims = [], walk, holes = [] }: CommitMore = {},
+): Promise<PageCounts> => {
+  const { context, source, job } = turn;
+  const { lane } = job;
+  const eventRate = lane === 'live' && walk !== undefined ? observed(turn.eventRate, observationOf(walk)) : undefined;
+  const sentAtMs = context.time.nowMs();
+  const { filterHash } = context;
+  const result = await context.store.commit({
+    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, holes },
+  });
+  if (result.kind === 'fenced') throw new FencedError();
+  turn.kept.renewed(sentAtMs);
+  turn.lease = result.lease;
+  turn.eventRate = eventRate ?? turn.eventRate;
+  turn.largestPage = Math.max(turn.largestPage, page.entries);
+  turn.state = state ?? turn.state;
+  turn.progress = advance(turn, claims, holes);
+  const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
+  context.observer.pageCommitted?.({ ...result, source, lane, entries: page.entries, late });
+  if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
+    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
+  }
+  return result;
+};
+
+const advance = (
+  { progress, job, state, largestPage, eventRate }: Turn,
+  claims: readonly Coverage[],
+  holes: readonly Hole[],
+): Turn['progress'] => ({
+  coverage: Array.from({ length: Math.max(claims.length, progress.coverage.length) }, (_, pass) =>
+    (claims[pass] ?? []).reduce(addRange, progress.coverage[pass] ?? []),
+  ),
+  lanes: { ...progress.lanes, [job.lane]: state },
+  holes: [...progress.holes, ...holes],
+  ...{ largestPage, eventRate },
+});

@@ -1,0 +1,36 @@
+import type { Time } from './ports.ts';
+
+/** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
+const REMEMBERED_MS = 3_600_000;
+
+/**
+ * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
+ * for a while. Each source finds its own limits as well (lane.ts); this spares them the same two failures each.
+ */
+export class WindowLimit {
+  readonly #time: Pick<Time, 'nowMs'>;
+  #servedMs = 0;
+  #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
+
+  constructor(time: Pick<Time, 'nowMs'>) {
+    this.#time = time;
+  }
+
+  /** The first page of a window of this width was answered. */
+  served(widthMs: number): void {
+    this.#servedMs = Math.max(this.#servedMs, widthMs);
+  }
+
+  /** A window of this width could not be had, while the API answered other questions. */
+  refused(widthMs: number): void {
+    this.#refused = { widthMs, atMs: this.#time.nowMs() };
+  }
+
+  /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
+  get widestMs(): number | undefined {
+    if (this.#refused === undefined) return undefined;
+    const { widthMs, atMs } = this.#refused;
+    const counts = widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS;
+    return counts ? Math.max(this.#servedMs, widthMs / 2) : undefined;
+  }
+}
