@@ -5,6 +5,7 @@ import {
   flag,
   moment,
   moments,
+  optional,
   type ParameterSet,
   status,
   statusOrHang,
@@ -27,9 +28,11 @@ function fault(summary: string, probability: number, inAll = true): FaultDescrip
 }
 
 /** A way in which the API goes wrong every time, and never one of `--faults all`. */
-function misbehaviour<const P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
+function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
   return { summary, probability: 1, inAll: false, parameters };
 }
+
+const pageNumber = whole(1, 1, 1_000_000);
 
 /** What becomes of the cursors of a page that is cut or ordered in another way than it was asked for. */
 const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
@@ -91,8 +94,8 @@ export const faultCatalogue = {
   dead_cursor: misbehaviour('cursors for which everything that is set here holds answer with a status', {
     status: status(410),
     issuedBefore: moment(),
-    olderThanSeconds: amount<number | undefined>(undefined),
-    onPage: whole<number | undefined>(undefined, 1, 1_000_000),
+    olderThanSeconds: optional(amount(0)),
+    onPage: optional(pageNumber),
   }),
   last_page_dead_cursor: misbehaviour('the last page has a cursor as every other, and that one is refused', {
     status: status(400),
@@ -118,7 +121,7 @@ export const faultCatalogue = {
   }),
   wrong_count: misbehaviour('result_info.count is greater than the number of elements by this (negative: less)', {
     by: whole(1, -1_000_000, 1_000_000),
-    onPage: whole<number | undefined>(undefined, 1, 1_000_000),
+    onPage: optional(pageNumber),
   }),
   listing_away: misbehaviour('the list of organizations answers with a status', { status: status(503) }),
   broken_listing_page: misbehaviour('one page of the listing answers with a status', {

@@ -30,7 +30,7 @@ function isWhole(value: unknown, least: number, most: number): boolean {
 }
 
 /** A number of 0 or more. */
-export function amount<T extends number | undefined>(standard: T): Parameter<T> {
+export function amount(standard: number): Parameter<number> {
   return { isGood: (value) => isNumber(value) && value >= 0, what: 'a number of 0 or more', standard };
 }
 
@@ -40,7 +40,7 @@ export function difference(standard: number): Parameter<number> {
 }
 
 /** A whole number within these bounds. */
-export function whole<T extends number | undefined>(standard: T, least: number, most: number): Parameter<T> {
+export function whole(standard: number, least: number, most: number): Parameter<number> {
   return { isGood: (value) => isWhole(value, least, most), what: `a whole number from ${least} to ${most}`, standard };
 }
 
@@ -66,6 +66,11 @@ export function choice<const W extends string>(words: readonly W[], standard: W)
 
 export function flag(standard: boolean): Parameter<boolean> {
   return { isGood: (value) => typeof value === 'boolean', what: 'true or false', standard };
+}
+
+/** A value of this kind, or none. */
+export function optional<T>({ isGood, what }: Parameter<T>): Parameter<T | undefined> {
+  return { isGood, what, standard: undefined };
 }
 
 /** A time, or none. */

@@ -53,7 +53,9 @@ function middleCursor(end: PageEnd, next: LogPosition): string | undefined {
   // The first cursor of a cycle is its own text: it cannot hold it.
   const firstText = place === 1 ? query.cursor?.text : first;
   if (place >= cycle.pages && firstText !== undefined) return firstText;
-  return issueCursor(query, nowMs, after, { refusedWith, cycle: { place: place + 1, first: firstText } });
+  // To the byte the same the second time round: in a cycle the age of the first cursor is that of all.
+  const issuedMs = place === 0 ? nowMs : (query.cursor?.issuedMs ?? nowMs);
+  return issueCursor(query, issuedMs, after, { refusedWith, cycle: { place: place + 1, first: firstText } });
 }
 
 function lastCursor({ log, query, page, shape, faults, occasion, nowMs }: PageEnd): string | undefined {
