@@ -41,7 +41,7 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly arrivedMs: number;
-  /** When it is answered: later than it arrived only where a fault holds it up. */
+  /** When it is answered: later than it arrived only if a fault holds it up. */
   readonly timeMs: number;
   readonly caller: Caller;
   readonly ratelimit: Readonly<Record<string, string>>;

@@ -120,7 +120,7 @@ export class FaultPlan {
     return this.meets(name, occasion) === undefined ? undefined : draw(this.#key(name) + 1, occasion.number);
   }
 
-  /** The setting of the fault when it happens now, else undefined; only where `holds` of it. Uses up one of its count. */
+  /** The setting of the fault when it happens now, else undefined; it does only if `holds` says so. Uses up one of its count. */
   meets<N extends FaultName>(
     name: N,
     occasion: Occasion,
