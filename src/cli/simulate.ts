@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Command } from 'commander';
 import { OrgtrailError } from '../errors.ts';
 import { defectNames } from '../simulator/entry-defects.ts';
-import { faultCatalogue, faultNames } from '../simulator/fault-catalogue.ts';
+import { type FaultName, faultCatalogue, faultNames, parametersOf } from '../simulator/fault-catalogue.ts';
 import { parseFaultList } from '../simulator/fault-list.ts';
 import { defaultBudget } from '../simulator/rate-limit.ts';
 import { startSimulator } from '../simulator/simulator.ts';
@@ -58,7 +58,7 @@ function faultsOf(text: string): NonNullable<SimulatorOptions['faults']> {
     if (!(error instanceof RangeError)) throw error;
     throw usage(
       `--faults: ${error.message}.`,
-      'Give all, none, or names with commas between; name=0.2 sets a probability.',
+      'Give all, none, names with commas between (name=0.2 sets a probability), or a JSON object.',
     );
   }
 }
@@ -101,14 +101,20 @@ async function start(flags: Flags): Promise<Simulator> {
   }
 }
 
+function faultLines(name: FaultName): string[] {
+  const { summary, probability, inAll } = faultCatalogue[name];
+  const line = `  ${name.padEnd(26)} ${String(probability).padEnd(6)} ${inAll ? '' : '[not in all] '}${summary}`;
+  const parameters = Object.entries(parametersOf(name)).map(([key, { standard }]) =>
+    standard === undefined ? key : `${key}: ${standard}`,
+  );
+  return parameters.length === 0 ? [line] : [line, `${' '.repeat(36)}${parameters.join(', ')}`];
+}
+
 function faultHelp(): string {
-  const lines = faultNames.map((name) => {
-    const { summary, probability, inAll } = faultCatalogue[name];
-    return `  ${name.padEnd(26)} ${String(probability).padEnd(6)} ${inAll ? '' : '[not in all] '}${summary}`;
-  });
+  const lines = faultNames.flatMap(faultLines);
   return [
     '',
-    'Faults (name, probability when it is only named, what happens):',
+    'Faults (name, probability when it is only named, what happens, and what can be set in JSON):',
     ...lines,
     `  ${'defects'.padEnd(26)} 0.01   one of these in an entry, in turn:`,
     `  ${defectNames.join(', ')}`,
@@ -118,8 +124,10 @@ function faultHelp(): string {
     '  orgtrail simulate --faults all --live-rate 5          what a good client must live with',
     '  orgtrail simulate --faults server_error=0.2,no_id     two of them, the first one often',
     '  orgtrail simulate --entries 1000000 --budget off      speed',
+    `  orgtrail simulate --faults '{"preset":"all","page_cap":{"size":73,"cursors":"none"},"wrong_date":{"forSeconds":12}}'`,
     '',
-    'While it runs, GET /__simulator/truth lists every entry there is, and POST /__simulator/faults changes the faults.',
+    'While it runs, GET /__simulator/truth lists every entry there is, POST /__simulator/faults changes the faults, and',
+    'POST /__simulator/entries adds entries, late ones among them (docs/simulator.md).',
   ].join('\n');
 }
 
@@ -137,7 +145,7 @@ export function simulateVerb(context: VerbContext): Command {
     .option('--history <duration>', 'how far the entries reach back', '90d')
     .option('--seed <number>', 'the same seed gives the same data and the same faults', '1')
     .option('--live-rate <number>', 'entries appended per second while it runs', '0')
-    .option('--faults <list>', 'all, none, or names with commas between (see below)', 'none')
+    .option('--faults <list>', 'all, none, names with commas between, or a JSON object (see below)', 'none')
     .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
     .option('--block <duration>', 'how long a credential is refused that went over its budget', '5m')
     .option('--page-cap <number>', 'entries on a page at most, whatever limit asks for')

@@ -5,10 +5,18 @@ import type { FaultName } from './fault-catalogue.ts';
 import type { Occasion, Operation } from './fault-plan.ts';
 import type { OrganizationsApi } from './organizations-api.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { errorReply, type Reply, refusal } from './reply.ts';
+import { errorReply, type Reply, refusal, type Silence } from './reply.ts';
 import type { RequestLog, RequestRecord } from './request-log.ts';
 import { readBody, splitTarget } from './request-reading.ts';
-import { interruption, sendCutOff, sendSlowly, staySilent, tooManyRequests } from './wire-faults.ts';
+import {
+  type Interruption,
+  interruption,
+  pause,
+  sendCutOff,
+  sendSlowly,
+  staySilent,
+  tooManyRequests,
+} from './wire-faults.ts';
 import type { World } from './world.ts';
 
 /** Where the API lives. */
@@ -32,6 +40,8 @@ interface Parts {
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  readonly arrivedMs: number;
+  /** When it is answered: later than it arrived only if a fault holds it up. */
   readonly timeMs: number;
   readonly caller: Caller;
   readonly ratelimit: Readonly<Record<string, string>>;
@@ -55,7 +65,7 @@ export class ApiFront {
     const timeMs = world.nowMs();
     const { caller, refusal: refused } = admit(request.headers, acceptedCredentials);
     const verdict = rateLimit.admit(caller.fingerprint, timeMs);
-    const exchange: Exchange = { request, response, timeMs, caller, ratelimit: verdict.headers };
+    const exchange: Exchange = { request, response, arrivedMs: timeMs, timeMs, caller, ratelimit: verdict.headers };
     if (verdict.retryAfterSeconds !== undefined) {
       this.#send(exchange, tooManyRequests({ 'Retry-After': String(verdict.retryAfterSeconds) }));
     } else if (refused !== undefined) {
@@ -79,12 +89,39 @@ export class ApiFront {
       ...(organizationId === undefined ? {} : { organizationId }),
     };
     const interrupted = interruption(this.#parts.world.faults, occasion);
-    if (interrupted?.kind === 'reply') this.#send(exchange, interrupted.reply, occasion, interrupted.name);
-    else if (interrupted !== undefined) this.#interrupt(exchange, interrupted.name, interrupted.kind);
-    else this.#send(exchange, await this.#reply(exchange, query, route, occasion), occasion);
+    if (interrupted?.kind === 'reply') {
+      this.#send(exchange, { ...interrupted.reply, fault: interrupted.name }, occasion);
+    } else if (interrupted?.kind === 'delay') {
+      await this.#answerLate(exchange, query, route, occasion, interrupted);
+    } else if (interrupted !== undefined) {
+      this.#interrupt(exchange, interrupted.name, interrupted.kind);
+    } else {
+      this.#deliver(exchange, await this.#reply(exchange, query, route, occasion), occasion);
+    }
   }
 
-  async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply> {
+  async #answerLate(
+    exchange: Exchange,
+    query: URLSearchParams,
+    route: Route,
+    occasion: Occasion,
+    { name, delayMs }: Interruption & { readonly kind: 'delay' },
+  ): Promise<void> {
+    if (!(await pause(exchange.response, delayMs))) {
+      this.#record(exchange, 0, name);
+      return;
+    }
+    const later = { ...exchange, timeMs: this.#parts.world.nowMs() };
+    const reply = await this.#reply(later, query, route, occasion);
+    this.#deliver(later, 'silentBy' in reply ? reply : { fault: name, ...reply }, occasion);
+  }
+
+  #deliver(exchange: Exchange, reply: Reply | Silence, occasion: Occasion): void {
+    if ('silentBy' in reply) this.#interrupt(exchange, reply.silentBy, 'silence');
+    else this.#send(exchange, reply, occasion);
+  }
+
+  async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply | Silence> {
     const { request, caller } = exchange;
     const { organizationId, operation } = route;
     const method = request.method ?? 'GET';
@@ -113,18 +150,19 @@ export class ApiFront {
     else staySilent(exchange.response, this.#parts.world.faults.parameters.hangMs);
   }
 
-  #send(exchange: Exchange, reply: Reply, occasion?: Occasion, interruptedBy?: FaultName): void {
+  #send(exchange: Exchange, reply: Reply, occasion?: Occasion): void {
     const { response, timeMs, ratelimit } = exchange;
     const { faults } = this.#parts.world;
     const fires = (name: FaultName): boolean =>
-      occasion !== undefined && interruptedBy === undefined && faults.fires(name, occasion) !== undefined;
+      occasion !== undefined && reply.fault === undefined && faults.fires(name, occasion) !== undefined;
     const bodyFault = fires('cut_body') ? 'cut_body' : fires('slow_body') ? 'slow_body' : undefined;
     const body = Buffer.from(reply.body);
     // Recorded before the last byte leaves: who has read the answer finds its request in the log.
-    this.#record(exchange, reply.status, interruptedBy ?? bodyFault);
+    this.#record(exchange, reply.status, reply.fault ?? bodyFault);
+    const wrong = faults.meets('wrong_date', occasion ?? { number: this.#admitted });
     response.sendDate = false;
     response.writeHead(reply.status, {
-      Date: new Date(timeMs).toUTCString(),
+      Date: new Date(timeMs + (wrong?.offsetSeconds ?? 0) * 1000).toUTCString(),
       'Content-Type': reply.contentType ?? 'application/json',
       'Content-Length': body.length,
       ...ratelimit,
@@ -136,9 +174,9 @@ export class ApiFront {
     else response.end(body);
   }
 
-  #record({ request, response, timeMs, caller }: Exchange, status: number, wireFault: FaultName | undefined): void {
+  #record({ request, response, arrivedMs, caller }: Exchange, status: number, wireFault: FaultName | undefined): void {
     const record: RequestRecord = {
-      timeMs,
+      timeMs: arrivedMs,
       method: request.method ?? 'GET',
       host: request.headers.host ?? '',
       path: request.url ?? '/',
@@ -146,9 +184,11 @@ export class ApiFront {
       credential: caller.fingerprint,
       ...(wireFault === undefined ? {} : { wireFault }),
     };
-    response.once('close', () => {
+    const end = (): void => {
       record.endedMs = this.#parts.world.nowMs();
-    });
+    };
+    if (response.closed) end();
+    else response.once('close', end);
     this.#parts.requests.add(record);
   }
 }

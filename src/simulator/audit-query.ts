@@ -1,6 +1,6 @@
+import { type Cursor, readCursor } from './audit-cursor.ts';
 import { type AuditFilters, auditFilters } from './audit-filters.ts';
-import type { LogPosition, LogWindow } from './audit-log.ts';
-import { decodeToken, encodeToken } from './opaque-token.ts';
+import type { LogWindow } from './audit-log.ts';
 import { keyOf } from './random.ts';
 import { BadRequest } from './reply.ts';
 
@@ -9,10 +9,8 @@ export interface AuditQuery {
   readonly window: LogWindow;
   readonly limit: number;
   readonly filters: AuditFilters;
-  /** Behind which entry to go on; undefined for the first page. */
-  readonly after: LogPosition | undefined;
-  /** The cursor as sent. */
-  readonly cursor: string | undefined;
+  /** The cursor and its text as sent; undefined for the first page. */
+  readonly cursor: (Cursor & { readonly text: string }) | undefined;
   /** Stands for every other parameter; a cursor is bound to it. */
   readonly binding: number;
 }
@@ -75,34 +73,12 @@ export function auditQuery(organizationId: string, query: URLSearchParams, optio
   const limit = limitOf(query);
   const filters = auditFilters(query);
   const binding = keyOf(JSON.stringify([organizationId, sinceMs, beforeMs, direction, limit, filters.signature]));
-  const cursor = query.get('cursor') || undefined;
+  const text = query.get('cursor') || undefined;
   return {
     window: { sinceMs, beforeMs, direction, ...options },
     limit,
     filters,
     binding,
-    cursor,
-    after: cursor === undefined ? undefined : readCursor(cursor, binding),
+    cursor: text === undefined ? undefined : { ...readCursor(text, binding), text },
   };
-}
-
-interface CursorOddity {
-  /** True: a cursor that answers 400. */
-  readonly isBroken?: boolean;
-  /** Makes a cursor to the same place look different. */
-  readonly salt?: number;
-}
-
-/** A cursor to the entries behind `after`; undefined: to the first one. */
-export function writeCursor(binding: number, after: LogPosition | undefined, oddity: CursorOddity = {}): string {
-  const place = after === undefined ? {} : { t: after.orderMs, n: after.seq };
-  return encodeToken({ v: oddity.isBroken === true ? 0 : 2, b: binding, ...place, s: oddity.salt });
-}
-
-function readCursor(cursor: string, binding: number): LogPosition | undefined {
-  const content = decodeToken(cursor);
-  if (content?.['v'] !== 2) throw new BadRequest('invalid cursor');
-  if (content['b'] !== binding) throw new BadRequest('cursor does not belong to these parameters');
-  const { t, n } = content;
-  return typeof t === 'number' && typeof n === 'number' ? { orderMs: t, seq: n } : undefined;
 }

@@ -5,7 +5,7 @@ import { faultPatchProblems } from './fault-patch.ts';
 import type { FaultPatch } from './fault-plan.ts';
 import { BadRequest } from './reply.ts';
 import { readBody, splitTarget } from './request-reading.ts';
-import type { Simulator, SimulatorSummary } from './simulator-interface.ts';
+import type { GenerateOptions, Simulator, SimulatorSummary } from './simulator-interface.ts';
 import type { TrueEntry } from './world.ts';
 
 /** Where the control API lives, beside the simulated one. Needs no credential. */
@@ -25,6 +25,8 @@ export const controlPath = '/__simulator';
  *                            answers with the settings as they then are
  *   POST /entries            {"organization_id", "entries": [texts, each one JSON value], "visible_after_ms"?, "action_time"?};
  *                            `action_time` is for entries whose own cannot be read (else: now)
+ *                            {"organization_id", "count", "action_time"?, "spacing_ms"?, "visible_after_ms"?, "bytes"?}: generated
+ *                            entries, from `action_time` (else: now) on, visible now; `bytes`: the length of each
  *   POST /organizations/{id}/refused   {"refused": true}: its audit log answers 403 until {"refused": false}
  *   POST /clock              {"offsetMs": -5000}: the simulator's clock is this far from the host's
  */
@@ -76,18 +78,35 @@ export class ControlApi {
   }
 
   #appendEntries(body: Record<string, unknown>): unknown {
-    const { organization_id: id, entries, visible_after_ms: delayMs = 0, action_time: time } = body;
+    const { organization_id: id, entries, count } = body;
     if (typeof id !== 'string') throw new BadRequest('organization_id must be a string');
+    const visibleAfterMs = amountIn(body, 'visible_after_ms');
+    const actionTimeMs = timeIn(body, 'action_time');
+    const options = {
+      ...(visibleAfterMs === undefined ? {} : { visibleAfterMs }),
+      ...(actionTimeMs === undefined ? {} : { actionTimeMs }),
+    };
+    if (entries === undefined && count !== undefined) return this.#generateEntries(id, body, options);
     if (!Array.isArray(entries) || !entries.every((text) => typeof text === 'string')) {
       throw new BadRequest('entries must be a list of strings, each the JSON text of one entry');
     }
-    if (typeof delayMs !== 'number' || delayMs < 0) throw new BadRequest('visible_after_ms must be 0 or more');
-    const timeMs = time === undefined ? undefined : Date.parse(String(time));
-    if (timeMs !== undefined && Number.isNaN(timeMs)) throw new BadRequest('action_time must be a timestamp');
     return orBadRequest(() => {
-      const options = { visibleAfterMs: delayMs, ...(timeMs === undefined ? {} : { actionTimeMs: timeMs }) };
       this.#simulator.append(id, entries as string[], options);
       return { appended: entries.length };
+    });
+  }
+
+  #generateEntries(id: string, body: Record<string, unknown>, options: GenerateOptions): unknown {
+    const count = wholeIn(body, 'count') ?? 0;
+    const spacingMs = wholeIn(body, 'spacing_ms');
+    const bytes = wholeIn(body, 'bytes');
+    return orBadRequest(() => {
+      this.#simulator.generate(id, count, {
+        ...options,
+        ...(spacingMs === undefined ? {} : { spacingMs }),
+        ...(bytes === undefined ? {} : { bytes }),
+      });
+      return { appended: count };
     });
   }
 
@@ -104,6 +123,26 @@ export class ControlApi {
     this.#simulator.setClockOffset(offsetMs);
     return { offsetMs };
   }
+}
+
+function amountIn(body: Record<string, unknown>, name: string): number | undefined {
+  const value = body[name];
+  if (value === undefined || (typeof value === 'number' && value >= 0)) return value;
+  throw new BadRequest(`${name} must be 0 or more`);
+}
+
+function wholeIn(body: Record<string, unknown>, name: string): number | undefined {
+  const value = amountIn(body, name);
+  if (value === undefined || Number.isInteger(value)) return value;
+  throw new BadRequest(`${name} must be a whole number`);
+}
+
+function timeIn(body: Record<string, unknown>, name: string): number | undefined {
+  const value = body[name];
+  if (value === undefined) return undefined;
+  const timeMs = Date.parse(String(value));
+  if (Number.isNaN(timeMs)) throw new BadRequest(`${name} must be a timestamp`);
+  return timeMs;
 }
 
 function orBadRequest<T>(work: () => T): T {

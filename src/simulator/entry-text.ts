@@ -65,3 +65,10 @@ export function resourceText(p: EntryParts): string {
 export function joinParts(p: EntryParts): string {
   return `{"id":${p.id},"action":${p.action},"actor":${p.actor},"organization":${p.organization},"raw":${p.raw},"resource":${resourceText(p)}}`;
 }
+
+/** Makes the entry so long that its text has this many bytes (UTF-8); what is longer already stays as it is. */
+export function padParts(parts: EntryParts, bytes: number): void {
+  const padding = (length: number): string => `{"padding":"${'0'.repeat(length)}"}`;
+  const leastBytes = Buffer.byteLength(joinParts({ ...parts, request: padding(0) }));
+  if (bytes > leastBytes) parts.request = padding(bytes - leastBytes);
+}

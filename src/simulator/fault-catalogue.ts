@@ -1,15 +1,44 @@
-/** One fault: what a client meets, how often when nobody says, and whether `--faults all` has it. */
-interface FaultDescription {
+import {
+  amount,
+  choice,
+  difference,
+  flag,
+  moment,
+  moments,
+  optional,
+  type ParameterSet,
+  status,
+  statusOrHang,
+  texts,
+  whole,
+} from './fault-parameters.ts';
+
+/** One fault: what a client meets, how often when nobody says, whether `--faults all` has it, and what can be set beside it. */
+interface FaultDescription<P extends ParameterSet> {
   readonly summary: string;
   /** Probability that naming the fault alone gives it. */
   readonly probability: number;
   /** False for what could keep a correct client from ending with the truth in reasonable time. */
   readonly inAll: boolean;
+  readonly parameters: P;
 }
 
-function fault(summary: string, probability: number, inAll = true): FaultDescription {
-  return { summary, probability, inAll };
+function fault(summary: string, probability: number, inAll = true): FaultDescription<Record<never, never>> {
+  return { summary, probability, inAll, parameters: {} };
 }
+
+/** A way in which the API goes wrong every time, and never one of `--faults all`. */
+function misbehaviour<P extends ParameterSet>(summary: string, parameters: P): FaultDescription<P> {
+  return { summary, probability: 1, inAll: false, parameters };
+}
+
+const pageNumber = whole(1, 1, 1_000_000);
+
+/** What becomes of the cursors of a page that is cut or ordered in another way than it was asked for. */
+const cursorParameters = { cursors: choice(['work', 'refused', 'none'], 'work'), refusedWith: status(400) };
+
+/** What of a listing is hidden from a client; `countsAll`: `total_size` counts what is missing, too. */
+const hiddenParameters = { countsAll: flag(false) };
 
 /**
  * Every fault of the wire, of paging and of the data; defects of single entries are named in entry-defects.ts.
@@ -44,8 +73,79 @@ export const faultCatalogue = {
   out_of_order: fault('an entry stands behind later ones, across page edges', 0.01, false),
   unknown_enums: fault('an actor.context, actor.type, action.type or action.result that no document has', 0.05),
   cf_rayid: fault('raw.cf_rayid instead of raw.cf_ray_id', 0.05),
+  wrong_date: misbehaviour('the Date header is offsetSeconds ahead of the time (negative: behind)', {
+    offsetSeconds: difference(3600),
+  }),
+  error_in_success: misbehaviour('success: true with errors and an empty result (listing and audit log)', {}),
+  hung_organization: misbehaviour('an audit log never answers, or only after answerAfterSeconds', {
+    answerAfterSeconds: amount(0),
+  }),
+  window_limit: misbehaviour('a window wider than maxDays answers with a status, or never ("hang")', {
+    maxDays: amount(90),
+    status: statusOrHang(400),
+  }),
+  poison_page: misbehaviour('a page with one of these entries (none named: with one of any) answers with a status', {
+    status: status(500),
+    ids: texts(),
+    times: moments(),
+    since: moment(),
+    before: moment(),
+  }),
+  dead_cursor: misbehaviour('cursors for which everything that is set here holds answer with a status', {
+    status: status(410),
+    issuedBefore: moment(),
+    olderThanSeconds: optional(amount(0)),
+    onPage: optional(pageNumber),
+  }),
+  last_page_dead_cursor: misbehaviour('the last page has a cursor as every other, and that one is refused', {
+    status: status(400),
+    onEmptyPages: flag(false),
+  }),
+  cursor_cycle: misbehaviour('after this many pages the first cursor comes again, and so on', {
+    pages: whole(2, 1, 1_000_000),
+  }),
+  page_cap: misbehaviour('a page has so many entries at most, whatever limit says', {
+    size: whole(100, 1, 1000),
+    ...cursorParameters,
+  }),
+  page_blocks: misbehaviour(
+    'the newest page comes first, each ascending inside; direction turns all, nothing, or each',
+    {
+      direction: choice(['mirrored', 'ignored', 'inside'], 'mirrored'),
+      ...cursorParameters,
+    },
+  ),
+  wrong_order: misbehaviour('entries are always descending, always ascending, or shuffled over all pages', {
+    order: choice(['descending', 'ascending', 'shuffled'], 'descending'),
+    ...cursorParameters,
+  }),
+  wrong_count: misbehaviour('result_info.count is greater than the number of elements by this (negative: less)', {
+    by: whole(1, -1_000_000, 1_000_000),
+    onPage: optional(pageNumber),
+  }),
+  listing_away: misbehaviour('the list of organizations answers with a status', { status: status(503) }),
+  broken_listing_page: misbehaviour('one page of the listing answers with a status', {
+    page: whole(2, 1, 1_000_000),
+    status: status(500),
+  }),
+  empty_listing: misbehaviour('the listing is empty', hiddenParameters),
+  partial_listing: misbehaviour(
+    'organizations are missing from the listing: the named ones, or a share',
+    hiddenParameters,
+  ),
+  shifting_listing: misbehaviour(
+    'the next page of the listing begins so many organizations further on (negative: back)',
+    {
+      by: whole(1, -1_000_000, 1_000_000),
+    },
+  ),
 } as const;
 
 export type FaultName = keyof typeof faultCatalogue;
 
 export const faultNames = Object.keys(faultCatalogue) as FaultName[];
+
+/** What can be set beside a fault, whichever it is. */
+export function parametersOf(name: FaultName): ParameterSet {
+  return faultCatalogue[name].parameters;
+}

@@ -1,5 +1,6 @@
 import { type DefectName, defectNames } from './entry-defects.ts';
 import { type FaultName, faultCatalogue, faultNames } from './fault-catalogue.ts';
+import { checkedFaultPatch } from './fault-patch.ts';
 import type { FaultPatch } from './fault-plan.ts';
 
 const defaultDefectRate = 0.01;
@@ -19,11 +20,21 @@ function probabilityOf(item: string, text: string | undefined, otherwise: number
   return probability;
 }
 
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new RangeError(`Not JSON: ${(error as SyntaxError).message}`);
+  }
+}
+
 /**
  * Reads the faults of a command line: `all`, `none`, or a list such as `server_error,cut_body=0.2,defects,no_id`. Names are those of the
- * catalogue and of the defects; `defects` means all of these. Throws RangeError, listing all names, on an unknown one.
+ * catalogue and of the defects; `defects` means all of these. Text that begins with `{` is a patch as the control API takes it,
+ * parameters included. Throws RangeError, listing all names, on an unknown one.
  */
 export function parseFaultList(list: string): FaultPatch {
+  if (list.trimStart().startsWith('{')) return checkedFaultPatch(parsed(list));
   const patch: Record<string, unknown> = {};
   const defects: DefectName[] = [];
   const items = list

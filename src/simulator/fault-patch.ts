@@ -1,5 +1,5 @@
 import { defectNames } from './entry-defects.ts';
-import { faultNames } from './fault-catalogue.ts';
+import { type FaultName, faultNames, parametersOf } from './fault-catalogue.ts';
 import { type FaultPatch, operations } from './fault-plan.ts';
 
 type Check = readonly [isGood: (value: unknown) => boolean, what: string];
@@ -12,6 +12,7 @@ const oneOf = (names: readonly string[]) => (value: unknown) => names.includes(v
 
 const share: Check = [isShare, 'a number from 0 to 1'];
 const amount: Check = [isAmount, 'a number of 0 or more'];
+const count: Check = [isCount, 'a whole number'];
 
 const parameterChecks: Readonly<Record<string, Check>> = {
   preset: [oneOf(['all', 'none']), '"all" or "none"'],
@@ -28,19 +29,24 @@ const parameterChecks: Readonly<Record<string, Check>> = {
 
 const settingChecks: Readonly<Record<string, Check>> = {
   probability: share,
-  count: [isCount, 'a whole number'],
+  count,
   organizationId: [isText, 'an organization id'],
+  organizationIds: [(value) => Array.isArray(value) && value.every(isText), 'a list of organization ids'],
+  firstOrganizations: count,
+  forSeconds: amount,
   operation: [oneOf(operations), `one of ${operations.join(', ')}`],
 };
 
-function settingProblems(name: string, value: unknown): string[] {
+function settingProblems(name: FaultName, value: unknown): string[] {
   if (value === null || isShare(value)) return [];
   if (typeof value !== 'object' || Array.isArray(value)) {
     return [`${name} must be null, a probability from 0 to 1, or an object`];
   }
+  const checks = new Map(Object.entries(settingChecks));
+  for (const [key, { isGood, what }] of Object.entries(parametersOf(name))) checks.set(key, [isGood, what]);
   return Object.entries(value).flatMap(([key, part]) => {
-    const check = settingChecks[key];
-    if (check === undefined) return [`${name}.${key} is unknown; known: ${Object.keys(settingChecks).join(', ')}`];
+    const check = checks.get(key);
+    if (check === undefined) return [`${name}.${key} is unknown; known: ${[...checks.keys()].join(', ')}`];
     return check[0](part) ? [] : [`${name}.${key} must be ${check[1]}`];
   });
 }
@@ -49,7 +55,7 @@ function settingProblems(name: string, value: unknown): string[] {
 export function faultPatchProblems(patch: unknown): string[] {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return ['must be a JSON object'];
   return Object.entries(patch).flatMap(([name, value]) => {
-    if ((faultNames as string[]).includes(name)) return settingProblems(name, value);
+    if ((faultNames as string[]).includes(name)) return settingProblems(name as FaultName, value);
     const check = parameterChecks[name];
     if (check !== undefined) return check[0](value) ? [] : [`${name} must be ${check[1]}`];
     const known = [...faultNames, ...Object.keys(parameterChecks)].join(', ');

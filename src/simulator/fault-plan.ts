@@ -1,5 +1,6 @@
 import { type DefectName, defectNames } from './entry-defects.ts';
-import { type FaultName, faultCatalogue, faultNames } from './fault-catalogue.ts';
+import { type FaultName, faultCatalogue, faultNames, parametersOf } from './fault-catalogue.ts';
+import type { ValuesOf } from './fault-parameters.ts';
 import { draw, isChosen, keyOf } from './random.ts';
 
 /** What the simulated API is asked to do; faults can be limited to one of these. */
@@ -14,6 +15,12 @@ export interface FaultSetting {
   readonly count?: number;
   /** Only for requests to (or entries of) this organization. */
   readonly organizationId?: string;
+  /** Only for these organizations. */
+  readonly organizationIds?: readonly string[];
+  /** Only for the organizations that were there first, in the order of the listing. */
+  readonly firstOrganizations?: number;
+  /** How many seconds from now the fault is on, by the clock without its offset. Absent: until it is set otherwise. */
+  readonly forSeconds?: number;
   /** Only for this operation. */
   readonly operation?: Operation;
 }
@@ -33,11 +40,14 @@ export interface FaultParameters {
   readonly retryAfterSeconds: number;
 }
 
+/** How often, to whom, and the parameters of this very fault. */
+export type SettingOf<N extends FaultName> = FaultSetting & ValuesOf<(typeof faultCatalogue)[N]['parameters']>;
+
 export type FaultPatch = Partial<FaultParameters> & {
-  readonly [name in FaultName]?: number | Partial<FaultSetting> | null;
+  readonly [N in FaultName]?: number | Partial<SettingOf<N>> | null;
 } & { readonly preset?: 'all' | 'none' };
 
-export type FaultState = FaultParameters & { readonly [name in FaultName]: FaultSetting };
+export type FaultState = FaultParameters & { readonly [N in FaultName]: SettingOf<N> | { readonly probability: 0 } };
 
 /** Whose turn it is: the occasion that may meet a fault. */
 export interface Occasion {
@@ -65,18 +75,35 @@ export function allFaults(): FaultPatch {
   return patch as FaultPatch;
 }
 
+/** What a plan needs to know of the world. */
+export interface FaultSurroundings {
+  /** Milliseconds since the epoch; times `forSeconds`. Default `Date.now`. */
+  readonly clock?: () => number;
+  /** Place of an organization in the order of the listing, from 0. */
+  readonly placeOf?: (organizationId: string) => number | undefined;
+}
+
+interface LiveSetting {
+  readonly setting: FaultSetting;
+  readonly untilMs: number;
+}
+
 /**
  * Decides which occasion meets which fault. Every fault draws from its own stream, so switching one on or off does not
  * move the others. The only state is the settings, the counts left and how often each fault has happened.
  */
 export class FaultPlan {
   readonly #keys = new Map<FaultName, number>();
-  readonly #settings = new Map<FaultName, FaultSetting>();
+  readonly #settings = new Map<FaultName, LiveSetting>();
   readonly #fired = new Map<FaultName, number>();
+  readonly #clock: () => number;
+  readonly #placeOf: (organizationId: string) => number | undefined;
   #parameters: FaultParameters = quiet;
 
-  constructor(seed: number) {
+  constructor(seed: number, { clock = Date.now, placeOf = () => undefined }: FaultSurroundings = {}) {
     for (const name of faultNames) this.#keys.set(name, keyOf(name, seed));
+    this.#clock = clock;
+    this.#placeOf = placeOf;
   }
 
   get parameters(): FaultParameters {
@@ -85,25 +112,54 @@ export class FaultPlan {
 
   /** True when the fault can happen at all: lets callers skip the work of finding out. */
   isOn(name: FaultName): boolean {
-    return this.#settings.has(name);
+    return this.#live(name) !== undefined;
   }
 
   /** Drawn bits (to choose a variant with) when the fault happens now, else undefined. Uses up one of its count. */
   fires(name: FaultName, occasion: Occasion): number | undefined {
-    const setting = this.#settings.get(name);
-    if (setting === undefined) return undefined;
-    if (setting.organizationId !== undefined && setting.organizationId !== occasion.organizationId) return undefined;
-    if (setting.operation !== undefined && setting.operation !== occasion.operation) return undefined;
-    const key = this.#keys.get(name) ?? 0;
-    if (!isChosen(draw(key, occasion.number), setting.probability)) return undefined;
-    if (setting.count !== undefined) this.#useUp(name, setting, setting.count);
-    this.#fired.set(name, (this.#fired.get(name) ?? 0) + 1);
-    return draw(key + 1, occasion.number);
+    return this.meets(name, occasion) === undefined ? undefined : draw(this.#key(name) + 1, occasion.number);
   }
 
-  #useUp(name: FaultName, setting: FaultSetting, count: number): void {
+  /** The setting of the fault when it happens now, else undefined; it does only if `holds` says so. Uses up one of its count. */
+  meets<N extends FaultName>(
+    name: N,
+    occasion: Occasion,
+    holds: (setting: SettingOf<N>) => boolean = () => true,
+  ): SettingOf<N> | undefined {
+    const live = this.#live(name);
+    if (live === undefined || !this.#concerns(live.setting, occasion)) return undefined;
+    const setting = live.setting as SettingOf<N>;
+    if (!holds(setting)) return undefined;
+    if (!isChosen(draw(this.#key(name), occasion.number), setting.probability)) return undefined;
+    if (setting.count !== undefined) this.#useUp(name, live, setting.count);
+    this.#fired.set(name, (this.#fired.get(name) ?? 0) + 1);
+    return setting;
+  }
+
+  #key(name: FaultName): number {
+    return this.#keys.get(name) ?? 0;
+  }
+
+  #live(name: FaultName): LiveSetting | undefined {
+    const live = this.#settings.get(name);
+    if (live === undefined || this.#clock() < live.untilMs) return live;
+    this.#settings.delete(name);
+    return undefined;
+  }
+
+  #concerns(setting: FaultSetting, { organizationId, operation }: Occasion): boolean {
+    const { organizationIds, firstOrganizations } = setting;
+    if (setting.operation !== undefined && setting.operation !== operation) return false;
+    if (setting.organizationId !== undefined && setting.organizationId !== organizationId) return false;
+    if (organizationIds !== undefined && !organizationIds.some((id) => id === organizationId)) return false;
+    if (firstOrganizations === undefined) return true;
+    const place = organizationId === undefined ? undefined : this.#placeOf(organizationId);
+    return place !== undefined && place < firstOrganizations;
+  }
+
+  #useUp(name: FaultName, live: LiveSetting, count: number): void {
     if (count <= 1) this.#settings.delete(name);
-    else this.#settings.set(name, { ...setting, count: count - 1 });
+    else this.#settings.set(name, { ...live, setting: { ...live.setting, count: count - 1 } });
   }
 
   /** Changes what the (already validated) patch names, and nothing else; `preset` first resets everything. */
@@ -123,18 +179,27 @@ export class FaultPlan {
   }
 
   #set(name: FaultName, value: number | Partial<FaultSetting> | null): void {
-    const setting = typeof value === 'number' ? { probability: value } : { probability: 1, ...value };
-    if (value === null || setting.probability === 0 || ('count' in setting && setting.count === 0)) {
+    if (value === null) {
       this.#settings.delete(name);
-    } else {
-      this.#settings.set(name, setting);
+      return;
     }
+    const standards = Object.entries(parametersOf(name)).map(([key, { standard }]) => [key, standard] as const);
+    const given = typeof value === 'number' ? { probability: value } : value;
+    const setting: FaultSetting = { ...Object.fromEntries(standards), probability: 1, ...given };
+    const { probability, count, forSeconds = Number.POSITIVE_INFINITY } = setting;
+    if (probability === 0 || count === 0) this.#settings.delete(name);
+    else this.#settings.set(name, { setting, untilMs: this.#clock() + forSeconds * 1000 });
   }
 
-  /** The settings as they are now; counts show what is left. */
+  /** The settings as they are now; `count` and `forSeconds` show what is left. */
   current(): FaultState {
     const state: Record<string, unknown> = { ...this.#parameters };
-    for (const name of faultNames) state[name] = this.#settings.get(name) ?? { probability: 0 };
+    for (const name of faultNames) {
+      const live = this.#live(name);
+      const forSeconds = live === undefined ? 0 : (live.untilMs - this.#clock()) / 1000;
+      const left = Number.isFinite(forSeconds) ? { forSeconds } : {};
+      state[name] = live === undefined ? { probability: 0 } : { ...live.setting, ...left };
+    }
     return state as unknown as FaultState;
   }
 

@@ -34,7 +34,8 @@ export class LiveStream {
       // Squaring the draw favours the front of the list.
       const place = (draw(this.#key, this.#made) / 4294967296) ** 2;
       const organization = organizations[Math.floor(place * organizations.length)];
-      if (organization !== undefined) this.#world.append(organization.id, { timeMs: Math.floor(this.#world.nowMs()) });
+      if (organization !== undefined)
+        this.#world.generate(organization.id, { timeMs: Math.floor(this.#world.nowMs()) });
     }
   }
 }

@@ -1,9 +1,8 @@
-import type { FaultName } from './fault-catalogue.ts';
+import type { FaultPlan, Occasion } from './fault-plan.ts';
+import { brokenPage, visibleListing } from './listing-faults.ts';
 import { decodeToken, encodeToken } from './opaque-token.ts';
 import type { Organization, OrganizationRegistry } from './organization-registry.ts';
 import { BadRequest, type Reply, successReply } from './reply.ts';
-
-type Fires = (name: FaultName) => number | undefined;
 
 const defaultPageSize = 10;
 const largestPageSize = 1000;
@@ -41,16 +40,22 @@ function pageSizeOf(query: URLSearchParams): number {
   return Number(text) === 0 ? defaultPageSize : Number(text);
 }
 
+/** One request for the listing. */
+export interface ListingRequest {
+  readonly registry: OrganizationRegistry;
+  readonly query: URLSearchParams;
+  /** False: organizations below others are shown only when a filter asks for them. */
+  readonly listsSubOrganizations: boolean;
+  readonly faults: FaultPlan;
+  readonly occasion: Occasion;
+}
+
 /**
  * `GET /organizations`: filters, pages in the order of creation, and the faults of the listing. Throws BadRequest, saying
  * what is wrong, where Cloudflare answers 400.
  */
-export function listOrganizations(
-  registry: OrganizationRegistry,
-  query: URLSearchParams,
-  listsSubOrganizations: boolean,
-  fires: Fires,
-): Reply {
+export function listOrganizations(request: ListingRequest): Reply {
+  const { registry, query, listsSubOrganizations, faults, occasion } = request;
   const conditions: ((organization: Organization) => boolean)[] = [];
   const signature: unknown[] = [];
   const ids = query.getAll('id');
@@ -69,25 +74,32 @@ export function listOrganizations(
   const filters = JSON.stringify(signature);
   const token = query.get('page_token') || undefined;
   const from = token === undefined ? 0 : readToken(token, filters);
-  const all = registry.all().filter((organization) => conditions.every((holds) => holds(organization)));
-  const rest = all.filter(({ seq }) => seq >= from);
-  return listingPage(registry, { rest, size, totalSize: all.length, filters, from }, fires);
+  const wanted = registry.all().filter((organization) => conditions.every((holds) => holds(organization)));
+  const { organizations: all, totalSize } = visibleListing(faults, occasion, wanted);
+  return listingPage(request, { all, size, totalSize, filters, from });
 }
 
 interface Slice {
-  readonly rest: readonly Organization[];
+  readonly all: readonly Organization[];
   readonly size: number;
   readonly totalSize: number;
   readonly filters: string;
+  /** Place in the order of creation at which the page begins. */
   readonly from: number;
 }
 
-function listingPage(registry: OrganizationRegistry, slice: Slice, fires: Fires): Reply {
-  const { rest, size, totalSize, filters, from } = slice;
+function listingPage({ registry, faults, occasion }: ListingRequest, slice: Slice): Reply {
+  const { all, size, totalSize, filters, from } = slice;
+  const rest = all.filter(({ seq }) => seq >= from);
+  const start = all.length - rest.length;
+  const broken = brokenPage(faults, occasion, Math.floor(start / size) + 1);
+  if (broken !== undefined) return broken;
   const page = rest.slice(0, size);
   let next = rest[size]?.seq;
-  if (next !== undefined && fires('repeated_page_token') !== undefined) next = from;
-  const missing = page.length > 0 ? fires('missing_organization') : undefined;
+  if (next !== undefined && faults.fires('repeated_page_token', occasion) !== undefined) next = from;
+  const shift = next === undefined ? undefined : faults.meets('shifting_listing', occasion);
+  if (shift !== undefined) next = all[Math.max(0, start + size + shift.by)]?.seq;
+  const missing = page.length > 0 ? faults.fires('missing_organization', occasion) : undefined;
   if (missing !== undefined) page.splice(missing % page.length, 1);
   return successReply(
     page.map((organization) => registry.view(organization)),

@@ -1,10 +1,11 @@
+import { listingInterruption } from './listing-faults.ts';
 import { activityText } from './organization-activity.ts';
 import type { OrganizationCall } from './organization-call.ts';
 import { listOrganizations } from './organization-listing.ts';
 import { organizationId, tenantFlags } from './organization-population.ts';
 import { type Organization, type OrganizationProfile, profileMembers } from './organization-registry.ts';
 import { draw, keyOf } from './random.ts';
-import { BadRequest, errorReply, type Reply, refusal, successReply } from './reply.ts';
+import { BadRequest, errorReply, type Reply, successReply } from './reply.ts';
 import type { World } from './world.ts';
 
 /** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
@@ -38,9 +39,11 @@ export class OrganizationsApi {
     if (call.method === 'POST') return this.#create(call);
     if (call.method !== 'GET') return methodNotAllowed();
     const { faults, organizations } = this.#world;
-    if (faults.fires('listing_403', call.occasion) !== undefined) return refusal(403);
-    return listOrganizations(organizations, call.query, this.#listsSubOrganizations, (name) =>
-      faults.fires(name, call.occasion),
+    const { query, occasion } = call;
+    const listsSubOrganizations = this.#listsSubOrganizations;
+    return (
+      listingInterruption(faults, occasion) ??
+      listOrganizations({ registry: organizations, query, listsSubOrganizations, faults, occasion })
     );
   }
 

@@ -1,3 +1,5 @@
+import type { FaultName } from './fault-catalogue.ts';
+
 /** A response before it meets the faults of the wire. */
 export interface Reply {
   readonly status: number;
@@ -5,8 +7,15 @@ export interface Reply {
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
+  /** The fault that stands in place of the answer. */
+  readonly fault?: FaultName;
   /** Called once the whole response has been handed to the network. */
   readonly delivered?: () => void;
+}
+
+/** No answer at all, because of this fault. */
+export interface Silence {
+  readonly silentBy: FaultName;
 }
 
 /** Success of the organizations service. */
@@ -27,6 +36,20 @@ export function errorReply(status: number, code: number, message: string, header
 /** Failure of the audit service: a message without a code, and no `result`. */
 export function auditErrorReply(status: number, message: string): Reply {
   return { status, body: JSON.stringify({ success: false, errors: [{ message }], messages: [] }) };
+}
+
+/** The failure that a fault gives an audit log: of the service up to 499, of the gateway from 500. */
+export function auditFaultReply(fault: FaultName, status: number, message: string): Reply {
+  return { ...(status < 500 ? auditErrorReply(status, message) : gatewayError(status)), fault };
+}
+
+/** The failure that a fault gives the organizations service. */
+export function faultReply(fault: FaultName, status: number): Reply {
+  return { ...gatewayError(status), fault };
+}
+
+function gatewayError(status: number): Reply {
+  return errorReply(status, 10000 + status, status < 500 ? 'The request was refused' : 'Internal error');
 }
 
 /** What Cloudflare says to a credential that may not. */

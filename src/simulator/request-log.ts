@@ -9,11 +9,11 @@ export interface RequestRecord {
   readonly host: string;
   /** Path and query as sent. */
   readonly path: string;
-  /** 0 when no status was sent (faults `hung` and `connection_reset`). */
+  /** 0 when no status was sent (`hung`, `connection_reset`, an answer that nobody waited for). */
   readonly status: number;
   /** Fingerprint of the credential; `none` without one. */
   readonly credential: string;
-  /** Names of the faults of the wire that the response met; those of paging and content are in its body. */
+  /** The fault that the response met on the wire, or that stands in place of an answer; those of paging and content are in its body. */
   readonly wireFault?: string;
 }
 

@@ -10,6 +10,17 @@ export interface AppendOptions {
   readonly actionTimeMs?: number;
 }
 
+export interface GenerateOptions {
+  /** Time of the first entry. With it, entries are visible now, however late that is. Milliseconds since the epoch, default now. */
+  readonly actionTimeMs?: number;
+  /** From one entry to the next. Milliseconds, default 0: all at the same time. */
+  readonly spacingMs?: number;
+  /** The entries become visible this much later. Milliseconds. */
+  readonly visibleAfterMs?: number;
+  /** The text of each entry is filled up to this length (UTF-8). */
+  readonly bytes?: number;
+}
+
 export interface SimulatorSummary {
   /** Milliseconds since the epoch, by the simulator's clock. */
   readonly nowMs: number;
@@ -50,8 +61,8 @@ export interface Simulator {
   };
   /** Adds entries, each the exact JSON text of one element. Throws RangeError: no JSON, or no such organization. */
   append(organizationId: string, texts: readonly string[], options?: AppendOptions): void;
-  /** Appends generated entries with action.time now, with the faults of the data that are on. */
-  generate(organizationId: string, count: number): void;
+  /** Appends generated entries, with the faults of the data that are on. Throws RangeError: no such organization. */
+  generate(organizationId: string, count: number, options?: GenerateOptions): void;
   /** True: the audit log of the organization answers 403. Throws RangeError: no such organization. */
   setRefused(organizationId: string, refused: boolean): void;
   /** Moves the simulator's clock. Milliseconds, absolute. */

@@ -9,10 +9,17 @@ import { readFacts } from './entry-defects.ts';
 import { checkedFaultPatch } from './fault-patch.ts';
 import { FaultPlan } from './fault-plan.ts';
 import { LiveStream } from './live-stream.ts';
+import { OrganizationRegistry } from './organization-registry.ts';
 import { OrganizationsApi } from './organizations-api.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RequestLog, type RequestRecord } from './request-log.ts';
-import type { AppendOptions, OrganizationSummary, Simulator, SimulatorSummary } from './simulator-interface.ts';
+import type {
+  AppendOptions,
+  GenerateOptions,
+  OrganizationSummary,
+  Simulator,
+  SimulatorSummary,
+} from './simulator-interface.ts';
 import { resolveOptions, type SimulatorOptions } from './simulator-options.ts';
 import { type TrueEntry, World } from './world.ts';
 
@@ -26,9 +33,10 @@ class RunningSimulator implements Simulator {
   controlUrl = '';
 
   constructor(options: ReturnType<typeof resolveOptions>) {
-    const plan = new FaultPlan(options.seed);
+    const registry = new OrganizationRegistry();
+    const plan = new FaultPlan(options.seed, { clock: options.clock, placeOf: (id) => registry.get(id)?.seq });
     plan.patch(typeof options.faults === 'string' ? { preset: options.faults } : checkedFaultPatch(options.faults));
-    this.#world = new World({ ...options, hasSubOrganizations: options.subOrganizations }, plan);
+    this.#world = new World({ ...options, hasSubOrganizations: options.subOrganizations }, plan, registry);
     this.#world.clockOffsetMs = options.clockOffsetMs;
     this.#requests = new RequestLog();
     this.faults = {
@@ -82,8 +90,18 @@ class RunningSimulator implements Simulator {
     for (const entry of entries) this.#world.append(organizationId, entry);
   }
 
-  generate(organizationId: string, count: number): void {
-    for (let n = 0; n < count; n++) this.#world.append(organizationId, { timeMs: Math.floor(this.#world.nowMs()) });
+  generate(organizationId: string, count: number, options: GenerateOptions = {}): void {
+    const { actionTimeMs, spacingMs = 0, visibleAfterMs, bytes } = options;
+    const visibleAtMs = actionTimeMs === undefined && visibleAfterMs === undefined ? {} : { visibleAtMs: 0 };
+    for (let n = 0; n < count; n++) {
+      const nowMs = Math.floor(this.#world.nowMs());
+      this.#world.generate(organizationId, {
+        timeMs: (actionTimeMs ?? nowMs) + n * spacingMs,
+        ...visibleAtMs,
+        ...(visibleAfterMs === undefined ? {} : { visibleAtMs: nowMs + visibleAfterMs }),
+        ...(bytes === undefined ? {} : { bytes }),
+      });
+    }
   }
 
   setRefused(organizationId: string, refused: boolean): void {

@@ -6,6 +6,7 @@ import { errorReply, type Reply } from './reply.ts';
 /** What happens instead of an answer. */
 export type Interruption =
   | { readonly name: FaultName; readonly kind: 'silence' | 'reset' }
+  | { readonly name: FaultName; readonly kind: 'delay'; readonly delayMs: number }
   | { readonly name: FaultName; readonly kind: 'reply'; readonly reply: Reply };
 
 const statuses = [500, 502, 503, 504] as const;
@@ -27,6 +28,12 @@ function serverError(bits: number): Reply {
 /** Decides, before the request is worked on, whether something else than its answer comes. The first that fires wins. */
 export function interruption(faults: FaultPlan, occasion: Occasion): Interruption | undefined {
   if (faults.fires('hung', occasion) !== undefined) return { name: 'hung', kind: 'silence' };
+  const isAudit = occasion.operation === 'audit';
+  const hung = isAudit ? faults.meets('hung_organization', occasion) : undefined;
+  if (hung?.answerAfterSeconds === 0) return { name: 'hung_organization', kind: 'silence' };
+  if (hung !== undefined) {
+    return { name: 'hung_organization', kind: 'delay', delayMs: hung.answerAfterSeconds * 1000 };
+  }
   if (faults.fires('connection_reset', occasion) !== undefined) return { name: 'connection_reset', kind: 'reset' };
   if (faults.fires('throttled', occasion) !== undefined) {
     const headers = { 'Retry-After': String(faults.parameters.retryAfterSeconds) };
@@ -39,7 +46,17 @@ export function interruption(faults: FaultPlan, occasion: Occasion): Interruptio
   if (faults.fires('html_ok', occasion) !== undefined) {
     return { name: 'html_ok', kind: 'reply', reply: htmlReply(200) };
   }
+  const isList = isAudit || occasion.operation === 'organizations';
+  if (isList && faults.fires('error_in_success', occasion) !== undefined) {
+    return { name: 'error_in_success', kind: 'reply', reply: errorInSuccess(isAudit) };
+  }
   return undefined;
+}
+
+function errorInSuccess(isAudit: boolean): Reply {
+  const errors = [{ code: 10500, message: 'Some results could not be loaded' }];
+  const info = isAudit ? { count: '0' } : { total_size: 0 };
+  return { status: 200, body: JSON.stringify({ errors, result: [], result_info: info, success: true }) };
 }
 
 function htmlReply(status: number): Reply {
@@ -69,4 +86,15 @@ export function staySilent(response: ServerResponse, hangMs: number): void {
   if (hangMs === 0) return;
   const timer = setTimeout(() => response.destroy(), hangMs);
   response.once('close', () => clearTimeout(timer));
+}
+
+/** Waits; false as soon as the client has gone away. */
+export function pause(response: ServerResponse, delayMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(true), delayMs);
+    response.once('close', () => {
+      clearTimeout(timer);
+      resolve(false);
+    });
+  });
 }

@@ -1,10 +1,10 @@
 import { AuditLog, type NewEntry } from './audit-log.ts';
 import { BaseHistory, DefectDeal, lateness } from './base-history.ts';
 import { defectiveText, readFacts } from './entry-defects.ts';
-import { entryMark, entryParts, joinParts, timeText } from './entry-text.ts';
+import { entryMark, entryParts, joinParts, padParts, timeText } from './entry-text.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import { populate, shares } from './organization-population.ts';
-import { type Organization, OrganizationRegistry } from './organization-registry.ts';
+import type { Organization, OrganizationRegistry } from './organization-registry.ts';
 import { type OrganizationVoice, organizationVoice } from './organization-voice.ts';
 import { draw } from './random.ts';
 
@@ -37,12 +37,20 @@ export interface TrueEntry {
   raw(): string;
 }
 
+/** A generated entry that is to come into being. Unnamed: visible at once, unless the fault `late` says otherwise. */
+export interface EntryOrder {
+  readonly timeMs: number;
+  readonly visibleAtMs?: number;
+  /** Its text has so many bytes at least; it then has no defect. */
+  readonly bytes?: number;
+}
+
 const equalWithinMs = 1000;
 
 /** Everything that the simulated Cloudflare knows: organizations, logs, clock, faults. */
 export class World {
   readonly seed: number;
-  readonly organizations = new OrganizationRegistry();
+  readonly organizations: OrganizationRegistry;
   readonly faults: FaultPlan;
   clockOffsetMs = 0;
   readonly #clock: () => number;
@@ -50,8 +58,10 @@ export class World {
   readonly #voices = new Map<string, OrganizationVoice>();
   readonly #deals = new Map<string, DefectDeal>();
 
-  constructor(options: WorldOptions, faults: FaultPlan) {
+  /** Fills the registry, which the fault plan may already know. */
+  constructor(options: WorldOptions, faults: FaultPlan, organizations: OrganizationRegistry) {
     this.seed = options.seed;
+    this.organizations = organizations;
     this.faults = faults;
     this.#clock = options.clock;
     const population = populate(this.organizations, { ...options, count: options.organizations });
@@ -89,37 +99,50 @@ export class World {
     this.#deals.delete(organizationId);
   }
 
-  /** Appends an entry with a given text; where the text is not given, a generated one with the faults that are on. */
-  append(organizationId: string, entry: Omit<NewEntry, 'text'> & { text?: NewEntry['text'] }): void {
-    const log = this.#logs.get(organizationId);
-    const voice = this.#voices.get(organizationId);
-    if (log === undefined || voice === undefined) throw new RangeError(`There is no organization ${organizationId}.`);
-    if (entry.text !== undefined) log.append({ ...entry, text: entry.text });
-    else log.append(this.#faultyEntry(log, voice, entry));
+  /** Appends an entry with a given text. Throws RangeError: no such organization. */
+  append(organizationId: string, entry: NewEntry): void {
+    this.#logOf(organizationId).append(entry);
   }
 
-  #faultyEntry(log: AuditLog, voice: OrganizationVoice, entry: Omit<NewEntry, 'text'>): NewEntry {
+  /** Appends a generated entry with the faults of the data that are on. Throws RangeError: no such organization. */
+  generate(organizationId: string, order: EntryOrder): void {
+    const log = this.#logOf(organizationId);
+    const voice = this.#voices.get(organizationId) as OrganizationVoice;
+    log.append(this.#faultyEntry(log, voice, order));
+  }
+
+  #logOf(organizationId: string): AuditLog {
+    const log = this.#logs.get(organizationId);
+    if (log === undefined) throw new RangeError(`There is no organization ${organizationId}.`);
+    return log;
+  }
+
+  #faultyEntry(log: AuditLog, voice: OrganizationVoice, order: EntryOrder): NewEntry {
     const { organizationId } = voice;
+    const { bytes } = order;
     const occasion = { number: draw(voice.key, log.nextSeq), organizationId };
     const happens = (name: Parameters<FaultPlan['fires']>[0]): number | undefined => this.faults.fires(name, occasion);
     const lastMs = log.lastTimeMs ?? Number.NEGATIVE_INFINITY;
     // Only right after the entry before: later, it would be a late entry, which is another fault.
-    const canBeEqual = entry.timeMs - lastMs <= equalWithinMs;
-    const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : entry.timeMs;
-    const late = happens('late');
+    const canBeEqual = Math.abs(order.timeMs - lastMs) <= equalWithinMs;
+    const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : order.timeMs;
+    const late = order.visibleAtMs === undefined ? happens('late') : undefined;
     const moved = happens('out_of_order');
     const marks =
       (happens('unknown_enums') === undefined ? 0 : entryMark.unknownEnum) +
       (happens('cf_rayid') === undefined ? 0 : entryMark.oldRayKey);
-    const defect = this.#deals.get(organizationId)?.next(log.nextSeq);
+    const defect = bytes === undefined ? this.#deals.get(organizationId)?.next(log.nextSeq) : undefined;
+    const lateAtMs = late === undefined ? 0 : timeMs + lateness(late, this.faults.parameters.lateDelayMs);
     return {
       timeMs,
       orderMs: moved === undefined ? timeMs : timeMs + 1 + (moved % 5000),
-      visibleAtMs: late === undefined ? 0 : timeMs + lateness(late, this.faults.parameters.lateDelayMs),
-      text: (index) =>
-        defect === undefined
-          ? joinParts(entryParts(voice, index, timeMs, marks))
-          : defectiveText(voice, index, timeMs, marks, defect),
+      visibleAtMs: order.visibleAtMs ?? lateAtMs,
+      text: (index) => {
+        if (defect !== undefined) return defectiveText(voice, index, timeMs, marks, defect);
+        const parts = entryParts(voice, index, timeMs, marks);
+        if (bytes !== undefined) padParts(parts, bytes);
+        return joinParts(parts);
+      },
     };
   }
 

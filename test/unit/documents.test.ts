@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { faultNames, parametersOf } from '../../src/simulator/fault-catalogue.ts';
+import { parseFaultList } from '../../src/simulator/fault-list.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -50,5 +52,24 @@ describe('README.md', () => {
     ].map(([, name]) => name);
     expect(settings.length).toBeGreaterThan(12);
     for (const name of settings) expect(readme, String(name)).toContain(`\`${name}\``);
+  });
+});
+
+describe('docs/simulator.md', () => {
+  const page = read('docs/simulator.md');
+
+  test.each(faultNames)('has the fault %s with its parameters and their values', (name) => {
+    const row = page.split('\n').find((line) => line.startsWith('|') && line.includes(`\`${name}\``)) ?? '';
+    expect(row).not.toBe('');
+    for (const [key, { standard }] of Object.entries(parametersOf(name))) {
+      const value = standard === undefined ? '' : ` ${typeof standard === 'string' ? `\`${standard}\`` : standard}`;
+      expect(row).toContain(`\`${key}\`${value}`);
+    }
+  });
+
+  test('has examples that are good settings', () => {
+    const examples = [...page.matchAll(/(?:--faults |-d )'?([^'\s]+)/g), ...page.matchAll(/: `(\{"page[^`]+)`/g)];
+    expect(examples.length).toBeGreaterThan(6);
+    for (const [, list = ''] of examples) expect(() => parseFaultList(list)).not.toThrow();
   });
 });

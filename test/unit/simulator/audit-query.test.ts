@@ -1,7 +1,17 @@
 import { expect, test } from 'vitest';
 import { auditFilterNames } from '../../../src/simulator/audit-filters.ts';
 import { parseTime } from '../../../src/simulator/audit-query.ts';
-import { auditPage, auditPath, auditWalk, get, organizationAt, simulate } from './simulated-cloudflare.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import {
+  type AuditPage,
+  auditPage,
+  auditPath,
+  auditWalk,
+  elementTexts,
+  get,
+  organizationAt,
+  simulate,
+} from './simulated-cloudflare.ts';
 
 function entry(n: number, time: string): string {
   return `{"id":"e${n}","action":{"time":"${time}"}}`;
@@ -157,4 +167,66 @@ test.each(auditFilterNames)('the filter %s and its .not split the log in two', a
   expect(await read(query)).toEqual(all.filter(isWanted));
   expect((await read(query)).length).toBeGreaterThan(0);
   expect(await read(query.replaceAll(`${name}=`, `${name}.not=`))).toEqual(all.filter((one) => !isWanted(one)));
+  const single = `&${name}=${encodeURIComponent(String(first))}`;
+  expect(await read(single)).toEqual(all.filter((one) => placeOf(one) === first));
+  expect(await read(single.replace('=', '.not='))).toEqual(all.filter((one) => placeOf(one) !== first));
+  const descending =
+    auditPath(organizationAt(simulator), { limit: 1000, direction: 'desc' }) + single.replace('=', '.not=');
+  expect(JSON.parse((await get(simulator, descending)).text).result).toEqual(
+    all.filter((one) => placeOf(one) !== first).toReversed(),
+  );
 });
+
+test('filters, direction and limit together: walks that share nothing find the same entries', async () => {
+  const simulator = await simulate({ entries: 700, faults: { equal_timestamps: 0.9, unknown_enums: 0.1 } });
+  const all = (await auditPage(simulator, { limit: 1000 })).texts;
+  const values = ['action_type', 'actor_type', 'resource_type'].map((name) => {
+    const [outer = '', inner = ''] = name.split('_');
+    return [name, [...new Set(all.map((text) => JSON.parse(text)[outer][inner]))].filter((one) => one !== '')] as const;
+  });
+  for (const [name, known] of values) {
+    expect(known.length).toBeGreaterThan(1);
+    for (const [direction, limit] of [
+      ['desc', 997],
+      ['desc', 33],
+      ['asc', 61],
+    ] as const) {
+      const parts = await Promise.all([
+        ...known.map((value) => auditWalk(simulator, { direction, limit, [name]: String(value) })),
+        walkRest(simulator, { direction, limit }, name, known),
+      ]);
+      for (const part of parts) {
+        const texts = part.flatMap((page) => page.texts);
+        const expected = all.filter((text) => texts.includes(text));
+        expect(texts).toEqual(direction === 'asc' ? expected : expected.toReversed());
+        for (const page of part.slice(0, -1)) expect(page.texts).toHaveLength(limit);
+        expect(part.every((page) => page.count === String(page.texts.length))).toBe(true);
+      }
+      expect(
+        parts
+          .flat()
+          .flatMap((page) => page.texts)
+          .toSorted(),
+      ).toEqual(all.toSorted());
+    }
+  }
+});
+
+/** What is left when each of these values of a filter is excluded. */
+async function walkRest(
+  simulator: Simulator,
+  parameters: Record<string, string | number>,
+  name: string,
+  values: readonly unknown[],
+): Promise<AuditPage[]> {
+  const excluded = values.map((value) => `&${name}.not=${encodeURIComponent(String(value))}`).join('');
+  const pages: AuditPage[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const path = auditPath(organizationAt(simulator), { ...parameters, cursor }) + excluded;
+    const { status, text } = await get(simulator, path);
+    const { result, result_info: info } = JSON.parse(text);
+    pages.push({ status, result, texts: elementTexts(text), count: info.count, cursor: info.cursor });
+    cursor = info.cursor;
+    if (cursor === undefined) return pages;
+  }
+}

@@ -27,6 +27,20 @@ export interface Answer {
   readonly text: string;
 }
 
+/** A request that is not answered: it is sent, arrives, and its client gives up. Throws when there is an answer after all. */
+export async function getInVain(simulator: Simulator, path: string): Promise<void> {
+  const controller = new AbortController();
+  const stop = simulator.onRequest(({ status }) => {
+    if (status === 0) controller.abort();
+  });
+  const answer = await fetch(simulator.baseUrl + path, {
+    headers: { authorization: 'Bearer test' },
+    signal: controller.signal,
+  }).catch((error: Error) => error);
+  stop();
+  if (!(answer instanceof Error && controller.signal.aborted)) throw new Error(`${path} was answered.`);
+}
+
 /** One request, with a bearer token unless other headers are given. The path begins behind the base URL. */
 export async function get(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<Answer> {
   const response = await fetch(simulator.baseUrl + path, {
@@ -43,6 +57,11 @@ export interface AuditPage {
   readonly texts: string[];
   readonly count: unknown;
   readonly cursor: string | undefined;
+}
+
+/** The ids of the elements of pages, in order. */
+export function idsOf(pages: readonly AuditPage[]): string[] {
+  return pages.flatMap(({ result }) => result.map(({ id }) => id));
 }
 
 /** The id of the n-th organization. */
