@@ -155,6 +155,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
   const names = [
     'discovered',
     'organizationChanged',
+    'missedButOpen',
     'discoveryFailed',
     'jobsPlanned',
     'pageCommitted',

@@ -48,6 +48,8 @@ export class SimulatedCloudflare {
           begins: () => this.#checker.pageAsked(walk),
           answer: () => this.#page(organizationId, walk),
         }),
+      probeAuditLog: (organizationId, signal) =>
+        send({ what: `log of ${organizationId}`, signal, answer: () => this.#probe(organizationId) }),
       listOrganizations: (filter, signal) => this.#list(filter, (answer, what) => send({ what, signal, answer })),
       getOrganization: (id, signal) => send({ what: 'organization', signal, answer: () => this.#organization(id) }),
       getProfile: (_id, signal) => send({ what: 'profile', signal, answer: () => this.#profile() }),
@@ -124,6 +126,12 @@ export class SimulatedCloudflare {
       throw new ApiError('refused', 'simulated', { status: 403 });
     }
     return log.answer(walk, this.#faulty);
+  }
+
+  #probe(organizationId: string): 'open' | 'refused' {
+    this.#mayFail(this.#world.api.failRate);
+    const organization = this.#world.organizations.find(({ id }) => id === organizationId);
+    return isWithin(organization?.refused, this.#scheduler.nowMs) ? 'refused' : 'open';
   }
 
   async *#list(

@@ -8,7 +8,13 @@ import {
   releaseDeadDiscovery,
   renewDiscovery,
 } from '../../../src/store/discovery-lease.ts';
-import { recordAccess, recordListing, withoutChildrenListed } from '../../../src/store/organizations.ts';
+import {
+  recordAccess,
+  recordListing,
+  recordLogAnswer,
+  takeMissed,
+  withoutChildrenListed,
+} from '../../../src/store/organizations.ts';
 import {
   claimSource,
   loadSources,
@@ -34,7 +40,7 @@ import {
 } from '../../support/store-fixture.ts';
 
 const SEED = 1;
-const STEPS = 300;
+const STEPS = 500;
 const HOUR_MS = 3_600_000;
 const ids = ['a', 'b', 'c'];
 const owners = ['host/1/x', 'host/2/y', 'host/3/z'];
@@ -107,7 +113,7 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
   const listing: Step = async () => {
     const under = dice.chance(0.2) ? 'a' : undefined;
     const found = ids
-      .filter(() => dice.chance(0.6))
+      .filter(() => dice.chance(0.45))
       .map((each) => ({ id: each, name: each, parentId: under ?? (dice.chance(0.1) ? 'b' : undefined) }));
     const listing = {
       complete: under === undefined && dice.chance(0.7),
@@ -116,6 +122,13 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     };
     const real = await recordListing(pool, found, listing);
     return ['listing', sorted(real), sorted(organizations.recordListing(found, listing))];
+  };
+  let missed: readonly string[] = [];
+  const logAnswer: Step = async () => {
+    const [of, answer] = [dice.pick(missed) ?? id(), dice.pick(['open', 'refused'] as const)];
+    const real = await recordLogAnswer(pool, of, answer);
+    if (real && answer === 'refused') return ['gone', real, organizations.recordLogAnswer(of, answer)];
+    return ['log answer', real, organizations.recordLogAnswer(of, answer)];
   };
   return [
     claim,
@@ -156,6 +169,15 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     listing,
     listing,
     listing,
+    async () => {
+      const limit = dice.between(1, 3);
+      const real = [...(await takeMissed(pool, limit))].sort();
+      if (real.length > 0) missed = real;
+      return ['missed', real, [...organizations.takeMissed(limit)].sort()];
+    },
+    logAnswer,
+    logAnswer,
+    logAnswer,
     async () => ['children', await withoutChildrenListed(pool, 5), organizations.withoutChildrenListed(5)],
     async () => {
       await syncSources(pool, FILTERS, HORIZON);
@@ -228,7 +250,7 @@ test('the model of the database, on which the simulation runs, does what the sta
     expect(modelled, where).toEqual(real);
     const outcome = `${what.split(' of ')[0]}: ${outcomeOf(real)}`;
     met.set(outcome, (met.get(outcome) ?? 0) + 1);
-    for (const change of ['gone', 'restored', 'moved']) {
+    for (const change of ['restored', 'moved']) {
       if (what === 'listing' && JSON.stringify(real).includes(change)) met.set(change, (met.get(change) ?? 0) + 1);
     }
     const by = dice.pick(owners);
@@ -245,7 +267,10 @@ test('the model of the database, on which the simulation runs, does what the sta
     'claim: none',
     'claim: given',
     'claim discovery: false',
-    'gone',
+    'gone: true',
+    'log answer: true',
+    'log answer: false',
+    'missed: given',
     'restored',
     'moved',
     'renew: false',
