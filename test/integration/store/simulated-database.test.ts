@@ -40,7 +40,7 @@ import {
 } from '../../support/store-fixture.ts';
 
 const SEED = 1;
-const STEPS = 500;
+const STEPS = 800;
 const HOUR_MS = 3_600_000;
 const ids = ['a', 'b', 'c'];
 const owners = ['host/1/x', 'host/2/y', 'host/3/z'];
@@ -113,7 +113,7 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
   const listing: Step = async () => {
     const under = dice.chance(0.2) ? 'a' : undefined;
     const found = ids
-      .filter(() => dice.chance(0.45))
+      .filter(() => dice.chance(0.6))
       .map((each) => ({ id: each, name: each, parentId: under ?? (dice.chance(0.1) ? 'b' : undefined) }));
     const listing = {
       complete: under === undefined && dice.chance(0.7),
@@ -169,6 +169,10 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     listing,
     listing,
     listing,
+    async () => {
+      const nobody = { complete: true, within: undefined };
+      return ['empty listing', await recordListing(pool, [], nobody), organizations.recordListing([], nobody)];
+    },
     async () => {
       const limit = dice.between(1, 3);
       const real = [...(await takeMissed(pool, limit))].sort();
