@@ -51,7 +51,8 @@ select * from changes returning organization_id, change`;
 
 /**
  * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
- * that it did not name are counted as missed; `within` limits that to an allow-list. Called by discovery.
+ * that it did not name are counted as missed, which alone makes none gone; `within` limits that to an allow-list. Called by
+ * discovery for each page, and at the end for the ids of all of them.
  */
 export const recordListing = async (
   pool: Pool,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { sendTrue, startDistortedApi } from '../../support/distorted-api.ts';
 import { parseMetrics } from '../../support/metrics-text.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
 import { serve } from '../../support/served.ts';
 import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
 
@@ -139,6 +140,8 @@ test('a partial listing and a log that refuses: gone after two misses, told by l
   expect(await vanished()).toBe(1);
   expect(await served.get('/v1/status')).toMatchObject({ body: { vanished: [{ organizationId: vanishes }] } });
   expect(await served.text('/')).toContain('1 organization vanished from Cloudflare');
+  const status = await runInProcess(['status'], world.env);
+  expect(status.stdout).toMatch(new RegExp(`^vanished .* ago: ${vanishes} \\(.+\\): no listing names it`, 'm'));
 
   // A day later it is no news any more.
   const back = (by: string) =>
