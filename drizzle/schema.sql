@@ -118,7 +118,9 @@ create table organizations (
   state text not null default 'active'::text,
   missed_listings integer not null default 0,
   first_seen_at timestamp with time zone not null default clock_timestamp(),
-  last_seen_at timestamp with time zone not null default clock_timestamp()
+  last_seen_at timestamp with time zone not null default clock_timestamp(),
+  log_asked_at timestamp with time zone,
+  log_open_at_misses integer
 );
 
 create table retention_drops (
@@ -1639,7 +1641,7 @@ comment on column discovery.last_error is 'What went wrong last, in words; null 
 comment on column discovery.organizations is 'How many the last listing named.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
 comment on column discovery.lease_until is 'When the lease ends, unless it is renewed.';
-comment on column discovery.server_time is 'Cloudflare''s own time at the last listing: where a replica begins that has had no answer yet.';
+comment on column discovery.server_time is 'Cloudflare''s own time at last_success_at, which is this database''s clock: their difference is how far the two are apart.';
 comment on table feed_head is 'The last position given out, and which feed it belongs to. Locked by each page commit that adds rows.';
 comment on column feed_head.only_row is 'There is one row.';
 comment on column feed_head.feed_id is 'Names this numbering of positions: made once, with the schema.';
@@ -1675,9 +1677,11 @@ comment on column organizations.profile_read_at is 'When the profile was last as
 comment on column organizations.listed_under is 'The parent under which it was found, where the listing itself does not show it.';
 comment on column organizations.children_listed_at is 'When organizations below it were last looked for.';
 comment on column organizations.state is 'active; refused: Cloudflare answers 403; gone: no listing names it any more.';
-comment on column organizations.missed_listings is 'Complete listings in a row that did not name it; gone from the second on.';
+comment on column organizations.missed_listings is 'Complete listings in a row that did not name it. From the second on its audit log is asked, and it is gone once that refuses.';
 comment on column organizations.first_seen_at is 'When a listing first named it.';
 comment on column organizations.last_seen_at is 'When a listing last named it.';
+comment on column organizations.log_asked_at is 'When its audit log was last asked whether it still answers, since listings miss the organization.';
+comment on column organizations.log_open_at_misses is 'How many listings had missed it when its audit log last answered; the next question waits for twice as many, or a day.';
 comment on table retention_drops is 'What ORGTRAIL_RETENTION has dropped, one row per month that had events. A reader of the feed that is behind last_position has missed some of them.';
 comment on column retention_drops.id is 'Its number: a reader of the feed that knows of it says dropped=….';
 comment on column retention_drops.partition is 'The table that held the month.';

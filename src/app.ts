@@ -22,7 +22,7 @@ import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { migrateDatabase } from './store/migrate.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
-import { countOrganizations, readStatus, type Status } from './store/status.ts';
+import { countOrganizations, countVanished, readStatus, type Status } from './store/status.ts';
 import type { SyncContext, SyncObserver } from './sync/ports.ts';
 import { WindowLimit } from './sync/window-limit.ts';
 import { createSyncStore } from './sync-store.ts';
@@ -111,6 +111,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     metricsSource: {
       ...{ status, sinks },
       organizationCounts: () => countOrganizations(pool),
+      vanishedCount: () => countVanished(pool),
       budgetAvailable: budget.available,
       blockedSeconds: budget.blockedSeconds,
     },
@@ -165,6 +166,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
   const names = [
     'discovered',
     'organizationChanged',
+    'missedButOpen',
     'discoveryFailed',
     'jobsPlanned',
     'pageCommitted',

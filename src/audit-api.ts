@@ -25,6 +25,9 @@ export interface AuditApiParts {
   readonly timeouts?: Partial<Timeouts> | undefined;
 }
 
+/** What is in it does not matter, only whether it is answered. */
+const PROBE_WINDOW_MS = 60_000;
+
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
 export const connectAuditApi = (
   config: Pick<Config, 'baseUrl' | 'credential' | 'filters'>,
@@ -69,6 +72,18 @@ export const connectAuditApi = (
       page ??= readOrThrow(response);
       page.servedAtMs = response.dateMs;
       return page;
+    },
+    probeAuditLog: async (organizationId, signal) => {
+      const before = clock.nowMs();
+      if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
+      const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [] };
+      try {
+        await auditLogs.fetchPage({ organizationId, ...window, signal, validate: readOrThrow });
+        return 'open';
+      } catch (error) {
+        if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
+        throw error;
+      }
     },
     listOrganizations: async function* (filter, signal) {
       for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);

@@ -10,7 +10,9 @@ import type { SyncObserver } from './sync/ports.ts';
  */
 export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
   discovered: (event) => logger.debug(event, 'organizations listed'),
-  organizationChanged: (event) => logger.info(event, `organization ${event.change}`),
+  organizationChanged: (event) =>
+    logger[event.change === 'gone' ? 'warn' : 'info'](event, `organization ${event.change}`),
+  missedButOpen: warnOfMissed(logger, nowMs),
   discoveryFailed: ({ error }) =>
     logger.warn(
       { reason: error instanceof Error ? error.message : String(error) },
@@ -66,6 +68,14 @@ const isoRange = ({ fromMs, toMs }: Range) => ({
   since: new Date(fromMs).toISOString(),
   before: new Date(toMs).toISOString(),
 });
+
+const warnOfMissed = (logger: Logger, nowMs: () => number): NonNullable<SyncObserver['missedButOpen']> => {
+  const mayWarn = onceADay(nowMs);
+  return (event) => {
+    if (!mayWarn(event.organizationId)) return;
+    logger.warn(event, 'listings do not name an organization any more, but its audit log answers: it is pulled on');
+  };
+};
 
 const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobsPlanned'> => {
   const retention = logRetention(logger, nowMs);

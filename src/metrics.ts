@@ -10,6 +10,7 @@ export interface MetricsSource {
   status(): Promise<Status>;
   sinks(): Promise<readonly SinkStatus[]>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
+  vanishedCount(): Promise<number>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }
@@ -143,6 +144,11 @@ const createGauges = (registers: Registry[]) => {
       labelNames: ['state'],
       registers,
     }),
+    vanished: new Gauge({
+      name: 'orgtrail_organizations_vanished',
+      help: 'Organizations that went gone within the last 24 hours and have not come back.',
+      registers,
+    }),
     lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
     gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
     lastSuccess: perOrganization('orgtrail_source_last_success_timestamp_seconds', 'When a page was last committed.'),
@@ -183,13 +189,15 @@ const syncObserver = (counters: Counters): SyncObserver => ({
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, budget, blocked] = await Promise.all([
+  const [status, counts, vanished, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
+    source.vanishedCount(),
     source.budgetAvailable(),
     source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
+  gauges.vanished.set(vanished);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);
   gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);

@@ -7,7 +7,9 @@ import {
   recordAccess,
   recordChildrenListed,
   recordListing,
+  recordLogAnswer,
   recordProfile,
+  takeMissed,
   withoutChildrenListed,
   withoutProfile,
 } from './store/organizations.ts';
@@ -72,6 +74,8 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
     recordAccess: (organizationId, access) => recordAccess(pool, organizationId, access),
     recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
+    takeMissed: (limit) => takeMissed(pool, limit),
+    recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
     claimDiscovery: async (restMs) => {

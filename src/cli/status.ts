@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { openDatabase } from '../database.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { pausesOf, sourceHealth } from '../domain/health.ts';
+import { pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
@@ -21,6 +21,7 @@ UNREAD says so where Cloudflare will delete some of it within 30 days: then it i
 States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread;
 with many organizations silent ones are asked seldom on purpose, and that is not behind),
 failing (the last attempt failed), refused (Cloudflare answers 403).
+Organizations that vanished within a day have a line of their own below.
 
 Examples:
   $ orgtrail status
@@ -40,18 +41,22 @@ export const statusVerb = (context: VerbContext): Command =>
         const status = await readStatus(database.pool, config.organizationIds);
         const pauses = pausesOf(config, status.sources.length);
         const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) }));
+        const { gone, ...rest } = status;
+        const shown = { ...rest, sources, vanished: vanishedOf(gone, sources.length) };
         const configured = config.sinks.map(({ name }) => name);
         const sinks = await readSinkStatus(database.pool, configured.length > 0 ? configured : undefined);
-        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...status, sources, sinks }, null, 2)}\n`);
-        else context.stdout.write(table(status, sources, sinks));
+        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...shown, sinks }, null, 2)}\n`);
+        else context.stdout.write(table(shown, sinks));
       } finally {
         await database.close();
       }
     });
 
 type Row = Status['sources'][number] & { readonly state: string };
+type Shown = Omit<Status, 'gone' | 'sources'> & { readonly sources: readonly Row[]; readonly vanished: Status['gone'] };
 
-const table = (status: Status, sources: readonly Row[], sinks: readonly SinkStatus[]): string => {
+const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
+  const { sources } = status;
   const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
   const rows = sources.map((source) => [
     printable(source.organizationId, 64),
@@ -68,7 +73,14 @@ const table = (status: Status, sources: readonly Row[], sinks: readonly SinkStat
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
-  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
+  const vanished = status.vanished.map((each) => `${vanishedLine(each)}\n`).join('');
+  return `${lines.join('\n')}\n\n${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
+};
+
+const vanishedLine = ({ organizationId, organizationName, goneSeconds }: Status['gone'][number]): string => {
+  const name = organizationName === null ? '' : ` (${printable(organizationName, 28)})`;
+  const ago = goneSeconds === null ? '' : ` ${formatDuration(goneSeconds * 1_000)} ago`;
+  return `vanished${ago}: ${printable(organizationId, 64)}${name}: no listing names it, and its audit log refuses`;
 };
 
 /** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */

@@ -53,5 +53,20 @@ export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth =
   return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
 };
 
+/** An organization that is gone, and for how long; null: not known. */
+export interface GoneFacts {
+  readonly goneSeconds: number | null;
+}
+
+/** So long an organization that is gone is news. */
+export const VANISHED_SECONDS = 86_400;
+
+/**
+ * Which of the organizations that are gone need somebody: those that vanished within a day, and all of them if nothing is
+ * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
+ */
+export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>
+  sources === 0 ? gone : gone.filter(({ goneSeconds }) => goneSeconds !== null && goneSeconds <= VANISHED_SECONDS);
+
 /** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
 export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);

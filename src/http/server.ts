@@ -8,7 +8,7 @@ import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
-import { type ShownSink, type ShownStatus, sinkState, withStates, worst } from './shown-status.ts';
+import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
@@ -131,8 +131,13 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
   const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
   const sinks = shownSinks.map(sinkHealth);
-  const states = [...status.sources, ...sinks].map(({ state }) => state);
-  return { status: worst(states), feed_position: status.position, discovery, sources, sinks };
+  const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
+    organization_id: organizationId,
+    organization_name: organizationName,
+    gone_at: goneAt,
+  }));
+  const state = worst(statesOf(status, shownSinks));
+  return { status: state, feed_position: status.position, discovery, sources, vanished, sinks };
 };
 
 /**

@@ -1,4 +1,4 @@
-import { pausesOf, sourceHealth } from '../domain/health.ts';
+import { pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
 
 /** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
 export interface ShownSource {
@@ -18,6 +18,13 @@ export interface ShownSource {
   readonly leaseOwner: string | null;
 }
 
+export interface ShownGone {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly goneAt: Date | null;
+  readonly goneSeconds: number | null;
+}
+
 export interface ShownStatus {
   readonly position: number;
   readonly feedId: string;
@@ -29,6 +36,8 @@ export interface ShownStatus {
     readonly organizations: number | null;
   };
   readonly sources: readonly ShownSource[];
+  /** Newest first. */
+  readonly gone: readonly ShownGone[];
 }
 
 /** The parts of `SinkStatus` (store/sink-status.ts) that are shown. */
@@ -46,10 +55,15 @@ export interface ShownSink {
   readonly heldBy: string | null;
 }
 
-/** The status with the state of each source. */
+/** The status with the state of each source, and the organizations that vanished. */
 export const withStates = (status: ShownStatus, options: { readonly tickMs: number; readonly apiBudget: number }) => {
   const pauses = pausesOf(options, status.sources.length);
-  return { ...status, sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })) };
+  const { gone, ...rest } = status;
+  return {
+    ...rest,
+    vanished: vanishedOf(gone, status.sources.length),
+    sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })),
+  };
 };
 
 /** Seconds; the alert OrgtrailSinkBehind has the same. */
@@ -59,9 +73,16 @@ const SINK_BEHIND_SECONDS = 600;
 export const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
   failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
 
-/** The state that most needs somebody: one word for the whole. */
+/** The state that most needs somebody: one word for the whole. `vanished`: an organization did. */
 export const worst = (states: readonly string[]): string =>
-  ['failing', 'refused', 'behind'].find((state) => states.includes(state)) ?? 'ok';
+  ['failing', 'refused', 'vanished', 'behind'].find((state) => states.includes(state)) ?? 'ok';
+
+/** The states of all that can need somebody: sources, sinks, and organizations that vanished. */
+export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonly ShownSink[]): readonly string[] => [
+  ...sources.map(({ state }) => state),
+  ...sinks.map(sinkState),
+  ...(vanished.length === 0 ? [] : ['vanished']),
+];
 
 export type StatusWithStates = ReturnType<typeof withStates>;
 export type SourceWithState = StatusWithStates['sources'][number];

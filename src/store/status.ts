@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { SourceFacts } from '../domain/health.ts';
+import { type GoneFacts, type SourceFacts, VANISHED_SECONDS } from '../domain/health.ts';
 
 export interface SourceStatus extends SourceFacts {
   readonly kind: string;
@@ -17,6 +17,12 @@ export interface SourceStatus extends SourceFacts {
   readonly openWalks: number;
 }
 
+export interface GoneOrganization extends GoneFacts {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
+  readonly goneAt: Date | null;
+}
+
 export interface Status {
   readonly feedId: string;
   readonly position: number;
@@ -30,17 +36,34 @@ export interface Status {
     readonly organizations: number | null;
   };
   readonly sources: readonly SourceStatus[];
+  /** The organizations that went gone last, newest first, no more than 100 of them. */
+  readonly gone: readonly GoneOrganization[];
 }
+
+/** So many names are enough to see what happened. */
+const MOST_GONE = 100;
+
+/** When organization o went gone last. */
+const lastGone = `left join lateral (
+         select max(changed_at) as changed_at from organization_changes where organization_id = o.id and change = 'gone') c on true`;
 
 /** How things stand, from the database alone: the same for every replica. `organizationIds` limits it to an allow-list. */
 export const readStatus = async (pool: Pool, organizationIds: readonly string[] | undefined): Promise<Status> => {
-  const [head, sources] = await Promise.all([
+  const [head, gone, sources] = await Promise.all([
     pool.query(
       `select f.feed_id as "feedId", f.position::float8 as position, d.last_success_at as "lastSuccessAt",
          extract(epoch from clock_timestamp() - d.last_success_at)::float8 as "ageSeconds",
          d.last_error as "lastError", d.organizations,
          case when d.lease_until > clock_timestamp() then d.lease_owner end as "leaseOwner"
        from feed_head f, discovery d`,
+    ),
+    pool.query<GoneOrganization>(
+      `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
+         extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
+       from organizations o ${lastGone}
+       where o.state = 'gone' and ($1::text[] is null or o.id = any($1))
+       order by c.changed_at desc nulls last, o.id limit ${MOST_GONE}`,
+      [organizationIds ?? null],
     ),
     pool.query<SourceStatus>(
       `select source_kind as kind, source_id as id, organization_id as "organizationId",
@@ -63,7 +86,18 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
     position: row.position,
     discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
     sources: sources.rows,
+    gone: gone.rows,
   };
+};
+
+/** How many organizations vanished within a day and have not come back. From the tables: the same for every replica. */
+export const countVanished = async (pool: Pool): Promise<number> => {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::integer as count from organizations o ${lastGone}
+     where o.state = 'gone' and c.changed_at >= clock_timestamp() - make_interval(secs => $1)`,
+    [VANISHED_SECONDS],
+  );
+  return rows[0]?.count ?? 0;
 };
 
 /** How many organizations there are in each state, gone ones included. */

@@ -1,7 +1,8 @@
 import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
+import { confirmGone } from './confirm-gone.ts';
 import { type KeptLease, keepLease, LeaseLostError } from './keep-lease.ts';
-import type { SyncContext } from './ports.ts';
+import type { AuditApi, SyncContext } from './ports.ts';
 
 /**
  * A discovery by one replica at a time. Undefined where another one lists, or did within `restMs`: then `serverTimeMs` is
@@ -28,8 +29,10 @@ export const discoverInTurn = async (
 };
 
 /**
- * Walks the listing of organizations, stores them and what changed, and gives each its source. Where the credential may
- * not list and an allow-list is configured, each of its organizations is asked for by id instead.
+ * Walks the listing of organizations. Each page counts by itself: what it names is stored, and has its source, before the
+ * next page is asked for. A listing that reached its end is complete: what it did not name is missed, and what has been
+ * missed again is asked for its audit log. Where the credential may not list and an allow-list is configured, each of its
+ * organizations is asked for by id instead.
  * Throws what made it fail, after noting it for readiness. Returns how many are new.
  */
 export const discover = async (
@@ -37,17 +40,19 @@ export const discover = async (
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
 ): Promise<{ appeared: number }> => {
-  const { store, observer } = context;
+  const { api, store, observer, organizationIds } = context;
+  const recorder = createRecorder(context, lease);
+  const complete = organizationIds === undefined;
   try {
-    const { found, complete } = await findOrganizations(context, signal, lease);
-    const changes = await store.recordListing(found, { complete });
-    for (const change of changes) observer.organizationChanged?.(change);
-    const nowMs = context.api.nowMs();
-    if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
-    await store.syncSources(context.horizonMs(nowMs), context.window?.sinceMs);
-    await store.recordDiscovery({ organizations: found.length, serverTimeMs: nowMs });
-    observer.discovered?.({ organizations: found.length, complete });
-    return { appeared: changes.filter((change) => change.change === 'appeared').length };
+    if (complete) {
+      for await (const page of api.listOrganizations({}, signal)) await recorder.page(page);
+      await recorder.end();
+      await confirmGone(context, signal, lease);
+    } else await discoverByName(context, organizationIds, recorder, lease, signal);
+    const { ids, appeared } = recorder;
+    await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
+    observer.discovered?.({ organizations: ids.size, complete });
+    return { appeared: appeared() };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
@@ -56,37 +61,87 @@ export const discover = async (
   }
 };
 
-const findOrganizations = async (
-  context: SyncContext,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<{ found: readonly FoundOrganization[]; complete: boolean }> => {
-  const { api, organizationIds } = context;
-  const found = new Map<string, FoundOrganization>();
-  try {
-    for await (const organizations of api.listOrganizations({ ids: organizationIds }, signal)) {
-      for (const organization of organizations) found.set(organization.id, organization);
-      // Right after a pause of the process the signal may not know yet; the next page must not be asked for.
-      lease.throwIfLost();
-    }
-  } catch (error) {
-    const mayNotList = error instanceof ApiError && error.failure === 'refused';
-    if (!mayNotList || organizationIds === undefined) throw error;
-  }
-  const complete = organizationIds === undefined;
-  if (organizationIds === undefined) return { found: [...found.values()], complete };
-  // What was asked for by name is pulled even where no listing shows it.
-  for (const id of organizationIds) {
-    lease.throwIfLost();
-    if (!found.has(id)) found.set(id, await getById(context, id, signal));
-  }
-  const wanted = new Set(organizationIds);
-  return { found: [...found.values()].filter((organization) => wanted.has(organization.id)), complete };
+const knownNowMs = ({ api }: SyncContext): number => {
+  const nowMs = api.nowMs();
+  if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
+  return nowMs;
 };
 
-const getById = async (context: SyncContext, id: string, signal: AbortSignal): Promise<FoundOrganization> => {
+type Lease = Pick<KeptLease, 'throwIfLost'>;
+type Recorder = ReturnType<typeof createRecorder>;
+
+/** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
+const createRecorder = (context: SyncContext, lease: Lease) => {
+  const { store, observer, horizonMs, window } = context;
+  const ids = new Set<string>();
+  let appeared = 0;
+  let haveSources = false;
+  const write = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
+    // Right after a pause of the process the signal may not know yet: an old page must not be stored over a newer one.
+    lease.throwIfLost();
+    const changes = await store.recordListing(found, { complete });
+    for (const change of changes) observer.organizationChanged?.(change);
+    const isNew = changes.filter(({ change }) => change === 'appeared').length;
+    appeared += isNew;
+    if (!haveSources || isNew > 0) await store.syncSources(horizonMs(knownNowMs(context)), window?.sinceMs);
+    haveSources = true;
+    // The next page must not be asked for, either.
+    lease.throwIfLost();
+  };
+  return {
+    ids: ids as ReadonlySet<string>,
+    appeared: () => appeared,
+    page: async (found: readonly FoundOrganization[]): Promise<void> => {
+      for (const { id } of found) ids.add(id);
+      await write(found, false);
+    },
+    /** The listing reached its end: what is known and was on none of its pages is missed. */
+    end: () =>
+      write(
+        Array.from(ids, (id) => ({ id })),
+        true,
+      ),
+  };
+};
+
+/** The organizations of an allow-list: as the listing shows them, else by their ids. Throws what failed after all are stored. */
+const discoverByName = async (
+  { api }: SyncContext,
+  names: readonly string[],
+  recorder: Recorder,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> => {
+  const wanted = new Set(names);
+  let failure: ApiError | undefined;
   try {
-    return await context.api.getOrganization(id, signal);
+    for await (const page of api.listOrganizations({ ids: names }, signal)) {
+      await recorder.page(page.filter(({ id }) => wanted.has(id)));
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // A credential that may not list is what the allow-list is for.
+    if (error.failure !== 'refused') failure = error;
+  }
+  const found: FoundOrganization[] = [];
+  for (const id of names.filter((name) => !recorder.ids.has(name))) {
+    lease.throwIfLost();
+    try {
+      found.push(failure === undefined ? await getById(api, id, signal) : { id });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failure = error;
+      // What was asked for by name is pulled even if nothing else is known of it.
+      found.push({ id });
+    }
+  }
+  if (failure === undefined || api.nowMs() !== undefined) await recorder.page(found);
+  if (failure !== undefined) throw failure;
+};
+
+const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<FoundOrganization> => {
+  try {
+    return await api.getOrganization(id, signal);
   } catch (error) {
     // Its audit log may be open all the same; if not, the source shows as refused.
     if (error instanceof ApiError && (error.failure === 'refused' || error.failure === 'not_found')) return { id };

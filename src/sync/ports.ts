@@ -38,6 +38,8 @@ export interface AuditApi {
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
+  /** Whether its audit log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
+  probeAuditLog(organizationId: string, signal: AbortSignal): Promise<'open' | 'refused'>;
   /** Undefined where the organization has none. */
   getProfile(id: string, signal: AbortSignal): Promise<unknown>;
   /** A lower bound of Cloudflare's own time; undefined before its first response. */
@@ -60,11 +62,18 @@ export interface SyncStore {
   recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
   /** True where that is news. */
   recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
-  /** `under`: what was listed is what is below this organization. */
+  /**
+   * `complete`: these are all there are, and all others are counted as missed; makes none of them gone. `under`: what was
+   * listed is what is below this organization.
+   */
   recordListing(
     found: readonly FoundOrganization[],
     listing: { readonly complete: boolean; readonly under?: string },
   ): Promise<readonly OrganizationChange[]>;
+  /** Organizations that complete listings have missed twice or more and whose audit log is to be asked now, each at growing intervals. */
+  takeMissed(limit: number): Promise<readonly string[]>;
+  /** `refused` makes it gone. False where it has been listed again meanwhile, or was gone already. */
+  recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
   /**
@@ -97,6 +106,8 @@ export interface NearRetention {
 export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
+  /** Listings miss it again and again, and its audit log answers all the same: it is pulled on. */
+  missedButOpen?(event: { readonly organizationId: string }): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
   /** `due` names the sources that have something to do; `nearRetention` those whose unread time Cloudflare will soon delete. */
   jobsPlanned?(event: {

@@ -21,6 +21,21 @@ export interface WorldScenarios {
 const nothing = () => {};
 const firstOrganization = ({ simulator }: AlertWorld): string => simulator.summary().organizations[0]?.id ?? '';
 
+const organizationsApi = async (world: AlertWorld, method: string, path: string, body?: unknown): Promise<unknown> => {
+  const response = await fetch(`${world.simulator.baseUrl}/organizations${path}`, {
+    method,
+    headers: { authorization: 'Bearer token-of-the-alert-run', 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!response.ok) throw new Error(`${method} of an organization was answered with ${response.status}`);
+  return await response.json();
+};
+
+const createOrganization = async (world: AlertWorld): Promise<string> => {
+  const { result } = (await organizationsApi(world, 'POST', '', { name: 'Short-lived' })) as { result: { id: string } };
+  return result.id;
+};
+
 /** An entry as Cloudflare would send it. `more` replaces parts of it. */
 const entryText = (id: string | undefined, timeMs: number, description: string): string =>
   JSON.stringify({
@@ -79,6 +94,16 @@ const daemonsInTrouble: WorldScenarios = {
       alerts: { OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/ },
       provoke: (world) => world.setReceiver('away'),
       mend: (world) => world.setReceiver('open'),
+    },
+    {
+      cause: 'an organization is created, read, and deleted',
+      alerts: { OrgtrailOrganizationGone: /vanished from Cloudflare within a day: 1\.$/ },
+      provoke: async (world) => {
+        const id = await createOrganization(world);
+        world.simulator.append(id, [entryText('of the deleted one', Date.now(), 'read in time')]);
+        while ((await world.stored('of the deleted one')) === 0) await sleep(100);
+        await organizationsApi(world, 'DELETE', `/${id}`);
+      },
     },
     {
       cause: `a block (429, Retry-After: ${BLOCK_SECONDS})`,

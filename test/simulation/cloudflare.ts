@@ -62,6 +62,8 @@ export class SimulatedCloudflare {
         page.servedAtMs = dateMs;
         return page;
       },
+      probeAuditLog: (organizationId, signal) =>
+        send({ what: `log of ${organizationId}`, signal, answer: () => this.#probe(organizationId) }),
       listOrganizations: (filter, signal) => this.#list(filter, (answer, what) => send({ what, signal, answer })),
       getOrganization: (id, signal) => send({ what: 'organization', signal, answer: () => this.#organization(id) }),
       getProfile: (_id, signal) => send({ what: 'profile', signal, answer: () => this.#profile() }),
@@ -148,6 +150,12 @@ export class SimulatedCloudflare {
     const page = log.answer(walk, process.filters, this.#faulty);
     this.#checker.pageServed(organizationId, process.filterHash, walk);
     return page;
+  }
+
+  #probe(organizationId: string): 'open' | 'refused' {
+    this.#mayFail(this.#world.api.failRate);
+    const organization = this.#world.organizations.find(({ id }) => id === organizationId);
+    return isWithin(organization?.refused, this.#scheduler.nowMs) ? 'refused' : 'open';
   }
 
   async *#list(

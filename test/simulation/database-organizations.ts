@@ -1,6 +1,6 @@
 import type { FoundOrganization, OrganizationChange } from '../../src/domain/source.ts';
 
-const LISTINGS_UNTIL_GONE = 2;
+const MISSES_UNTIL_ASKED = 2;
 const DAY_MS = 86_400_000;
 
 interface OrganizationRow {
@@ -9,6 +9,8 @@ interface OrganizationRow {
   listedUnder: string | undefined;
   state: 'active' | 'refused' | 'gone';
   missedListings: number;
+  logAskedAtMs: number | undefined;
+  logOpenAtMisses: number | undefined;
   profileReadAtMs: number | undefined;
   childrenListedAtMs: number | undefined;
 }
@@ -66,22 +68,42 @@ export class SimulatedOrganizations {
       if (row.state === 'gone') row.state = 'active';
       if (under === undefined) row.listedUnder = undefined;
       row.missedListings = 0;
+      row.logAskedAtMs = undefined;
+      row.logOpenAtMisses = undefined;
     }
-    if (complete) changes.push(...this.#miss(ids, within));
+    if (complete) this.#miss(ids, within);
     return changes;
   }
 
-  #miss(found: ReadonlySet<string>, within: readonly string[] | undefined): OrganizationChange[] {
-    const gone: OrganizationChange[] = [];
+  #miss(found: ReadonlySet<string>, within: readonly string[] | undefined): void {
     for (const row of this.rows.values()) {
       const { id, state, listedUnder } = row;
       if (found.has(id) || state === 'gone' || listedUnder !== undefined || within?.includes(id) === false) continue;
       row.missedListings += 1;
-      if (row.missedListings < LISTINGS_UNTIL_GONE) continue;
-      row.state = 'gone';
-      gone.push({ organizationId: id, change: 'gone' });
     }
-    return gone;
+  }
+
+  takeMissed(limit: number): readonly string[] {
+    const nowMs = this.#nowMs();
+    const askedAt = (row: OrganizationRow) => row.logAskedAtMs ?? Number.NEGATIVE_INFINITY;
+    const due = [...this.rows.values()]
+      .filter(({ state, listedUnder, missedListings, logOpenAtMisses, logAskedAtMs }) => {
+        if (state === 'gone' || listedUnder !== undefined || missedListings < MISSES_UNTIL_ASKED) return false;
+        if (logOpenAtMisses === undefined || logOpenAtMisses > missedListings) return true;
+        return missedListings >= 2 * logOpenAtMisses || (logAskedAtMs !== undefined && logAskedAtMs < nowMs - DAY_MS);
+      })
+      .sort((a, b) => askedAt(a) - askedAt(b) || (a.id < b.id ? -1 : 1))
+      .slice(0, limit);
+    for (const row of due) row.logAskedAtMs = nowMs;
+    return due.map(({ id }) => id);
+  }
+
+  recordLogAnswer(id: string, answer: 'open' | 'refused'): boolean {
+    const row = this.rows.get(id);
+    if (row === undefined || row.state === 'gone' || row.missedListings < MISSES_UNTIL_ASKED) return false;
+    if (answer === 'refused') row.state = 'gone';
+    else row.logOpenAtMisses = row.missedListings;
+    return true;
   }
 
   recordAccess(id: string, access: 'refused' | 'restored'): boolean {
@@ -167,6 +189,8 @@ const newRow = (id: string): OrganizationRow => ({
   listedUnder: undefined,
   state: 'active',
   missedListings: 0,
+  logAskedAtMs: undefined,
+  logOpenAtMisses: undefined,
   profileReadAtMs: undefined,
   childrenListedAtMs: undefined,
 });

@@ -29,6 +29,7 @@ export const sometimes = [
   'database away',
   'refused organization restored',
   'organization gone and restored',
+  'missed organization whose log answers',
   'organization found below another',
   'discovery taken over from a dead process',
   'listing of a dead process released',

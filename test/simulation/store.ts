@@ -57,6 +57,13 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
         }
         return changes;
       }),
+    takeMissed: (limit) => statement('missed', () => organizations.takeMissed(limit)),
+    recordLogAnswer: (id, answer) =>
+      statement('log answer', () => {
+        const counts = organizations.recordLogAnswer(id, answer);
+        if (counts && answer === 'open') checker.reached('missed organization whose log answers');
+        return counts;
+      }),
     withoutChildrenListed: (limit) => statement('without children', () => organizations.withoutChildrenListed(limit)),
     recordChildrenListed: (id) => statement('children', () => organizations.recordChildrenListed(id)),
     claimDiscovery: async (restMs) => {

@@ -170,11 +170,14 @@ const drawDensity = (dice: Dice, pageCap: number): number =>
 const drawOrganization = (dice: Dice, base: Base, index: number, dense: number): SimulatedOrganization => {
   const id = `o${index}`;
   const later = index > 0 && dice.chance(0.2);
+  const unlisted = dice.chance(0.05) ? drawSpan(dice, base) : undefined;
+  // Half of those that vanish from the listing are closed as well, at about the same time.
+  const closed = unlisted !== undefined && dice.chance(0.5);
   return {
     id,
     appearsAtMs: later ? dice.between(base.startMs, base.faultsUntilMs) : base.startMs,
-    refused: dice.chance(0.12) ? drawSpan(dice, base) : undefined,
-    unlisted: dice.chance(0.05) ? drawSpan(dice, base) : undefined,
+    refused: closed ? unlisted : dice.chance(0.12) ? drawSpan(dice, base) : undefined,
+    unlisted,
     below: index === 1 && dice.chance(0.15) ? 'o0' : undefined,
     entries: drawEntries(dice, {
       ...base,

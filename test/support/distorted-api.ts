@@ -21,7 +21,14 @@ export interface Distortion {
 /** Sends something in place of the true answer. */
 export type Distort = (distortion: Distortion) => void | Promise<void>;
 
-/** An API that stands before the simulator and answers pages of audit logs in a way of its own, for as long as it is told to. */
+export interface DistortedApiOptions {
+  /** Which requests are distorted; default: pages of audit logs. */
+  readonly concerns?: (url: URL) => boolean;
+  /** Changes what the simulator is asked. */
+  readonly rewrite?: (url: URL) => void;
+}
+
+/** An API that stands before the simulator and answers some requests in a way of its own, for as long as it is told to. */
 export interface DistortedApi extends AsyncDisposable {
   /** What to set CLOUDFLARE_BASE_URL to. */
   readonly baseUrl: string;
@@ -30,13 +37,17 @@ export interface DistortedApi extends AsyncDisposable {
   distort(how: Distort | undefined): void;
 }
 
-export const startDistortedApi = async (simulatorBaseUrl: string): Promise<DistortedApi> => {
+export const startDistortedApi = async (
+  simulatorBaseUrl: string,
+  { concerns = ({ pathname }) => pathname.endsWith('/logs/audit'), rewrite }: DistortedApiOptions = {},
+): Promise<DistortedApi> => {
   const { origin } = new URL(simulatorBaseUrl);
   let how: Distort | undefined;
   let distorted = 0;
   const server = createServer(async (request, response) => {
     response.on('error', () => {});
     const url = new URL(request.url ?? '/', origin);
+    rewrite?.(url);
     const headers = { authorization: request.headers.authorization ?? '' };
     const reply = await fetch(url, { headers });
     const answer = {
@@ -44,7 +55,7 @@ export const startDistortedApi = async (simulatorBaseUrl: string): Promise<Disto
       headers: Object.fromEntries(['date', 'content-type', 'retry-after'].flatMap((name) => pair(reply.headers, name))),
       body: Buffer.from(await reply.arrayBuffer()),
     };
-    if (how === undefined || !url.pathname.endsWith('/logs/audit')) sendTrue(response, answer);
+    if (how === undefined || !concerns(url)) sendTrue(response, answer);
     else {
       distorted += 1;
       await how({ request, url, answer, response });

@@ -7,6 +7,7 @@ import {
   type SourceHealth,
   sourceHealth,
   sourceStates,
+  vanishedOf,
 } from '../../src/domain/health.ts';
 
 const TICK_MS = 30_000;
@@ -69,5 +70,19 @@ describe('where the budget does not let all be asked at every tick', () => {
 describe('discoveryTooOldSeconds', () => {
   it('is ten ticks, at least five minutes', () => {
     expect([1_000, TICK_MS, 60_000, 3_600_000].map(discoveryTooOldSeconds)).toEqual([300, 300, 600, 36_000]);
+  });
+});
+
+describe('vanishedOf', () => {
+  const gone = [0, 86_400, 86_401, null].map((goneSeconds) => ({ goneSeconds }));
+
+  it('names those that went within a day', () => {
+    expect(vanishedOf(gone, 3)).toEqual([{ goneSeconds: 0 }, { goneSeconds: 86_400 }]);
+    expect(vanishedOf([], 3)).toEqual([]);
+  });
+
+  it('names all that are gone if none is left to pull', () => {
+    expect(vanishedOf(gone, 0)).toEqual(gone);
+    expect(vanishedOf([], 0), 'there never was any').toEqual([]);
   });
 });

@@ -91,3 +91,18 @@ test('unread time near the end of the retention is warned of once a day from the
   plan(['a', 6]);
   expect(warnings()).toMatchObject([{ source: 'a', urgent: true }]);
 });
+
+test('an organization that is gone is warned of; one that listings miss but that is pulled on, once a day', () => {
+  const { observer, warnings, advance } = logged();
+  observer.organizationChanged?.({ organizationId: 'a', change: 'renamed' });
+  expect(warnings()).toEqual([]);
+  observer.organizationChanged?.({ organizationId: 'a', change: 'gone' });
+  for (const _ of ['first', 'second']) observer.missedButOpen?.({ organizationId: 'b' });
+  expect(warnings()).toMatchObject([
+    { organizationId: 'a', msg: 'organization gone' },
+    { organizationId: 'b', msg: expect.stringContaining('its audit log answers') },
+  ]);
+  advance(dayMs);
+  observer.missedButOpen?.({ organizationId: 'b' });
+  expect(warnings()).toHaveLength(1);
+});

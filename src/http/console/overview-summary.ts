@@ -1,5 +1,5 @@
 import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../domain/health.ts';
-import { type ShownSink, type StatusWithStates, sinkState, worst } from '../shown-status.ts';
+import { type ShownSink, type StatusWithStates, sinkState, statesOf, worst } from '../shown-status.ts';
 import { type Html, html } from './html.ts';
 import { nearsLoss } from './organizations.ts';
 import type { ProcessFigures, ShownBudget } from './overview-source.ts';
@@ -12,19 +12,22 @@ export const stateLine = (
   options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
 ): Html => {
   const troubles = troublesOf(status, sinks, options);
-  const states = [...status.sources.map(({ state }) => state), ...sinks.map(sinkState)];
-  const state =
-    troubles.length === 0 ? 'ok' : states.length === 0 || worst(states) === 'ok' ? 'failing' : worst(states);
+  const known = worst(statesOf(status, sinks));
+  const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
   return html`<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
 ${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.join(' · ')}</p>`}</section>`;
 };
 
 const allIsWell = ({ sources }: StatusWithStates): string => {
+  if (sources.length === 0) return 'The listing names no organization: nothing is read.';
   const whole = sources.length === 1 ? 'The organization is' : `All ${countText(sources.length)} organizations are`;
   return `${whole} read up to now, without a gap.`;
 };
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
+
+/** Of the organizations that vanished. */
+const NAMED = 3;
 
 const troublesOf = (
   status: StatusWithStates,
@@ -45,6 +48,13 @@ const troublesOf = (
   for (const [state, word] of Object.entries(words)) {
     const count = status.sources.filter((source) => source.state === state).length;
     if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
+  }
+  if (status.vanished.length > 0) {
+    const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);
+    const more = status.vanished.length > NAMED ? ' and others' : '';
+    troubles.push(
+      `${countOf(status.vanished.length, 'organization')} vanished from Cloudflare: ${names.join(', ')}${more}`,
+    );
   }
   for (const state of ['failing', 'behind']) {
     const count = sinks.filter((sink) => sinkState(sink) === state).length;

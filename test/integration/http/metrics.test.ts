@@ -103,12 +103,23 @@ describe.concurrent('/metrics', () => {
     await using served = await serve(run);
     await run.cycle();
     expect(await served.text('/metrics')).toContain(`orgtrail_source_lag_seconds{organization_id="${id}"}`);
+    expect(parseMetrics(await served.text('/metrics')).get('orgtrail_organizations_vanished')).toBe(0);
+    world.simulator.setRefused(id, true);
     world.simulator.faults.set({ missing_organization: { count: 2 } });
     await run.cycle();
     await run.cycle();
     const text = await served.text('/metrics');
     expect(text).not.toContain(`organization_id="${id}"`);
     expect(parseMetrics(text).get('orgtrail_organizations{state="gone"}')).toBe(1);
+    expect(parseMetrics(text).get('orgtrail_organizations_vanished')).toBe(1);
+
+    // Another process, a day later: it is gone, and no news any more.
+    await world.database.pool.query("update organization_changes set changed_at = changed_at - interval '25 hours'");
+    await using later = await world.open();
+    await using servedLater = await serve(later);
+    const samples = parseMetrics(await servedLater.text('/metrics'));
+    expect(samples.get('orgtrail_organizations_vanished')).toBe(0);
+    expect(samples.get('orgtrail_organizations{state="gone"}')).toBe(1);
   });
 
   test('late entries are counted by what found them, and those that no pass would have found', async () => {

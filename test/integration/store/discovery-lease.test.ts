@@ -11,6 +11,7 @@ import {
 import { recordFailure } from '../../../src/store/sources.ts';
 import { createSyncStore } from '../../../src/sync-store.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { waitingBackends } from '../../support/lock-waits.ts';
 import { LEASE_MS, newSource } from '../../support/store-fixture.ts';
 
 const ME = 'host/1/me';
@@ -92,6 +93,49 @@ test('the first listing that succeeds after an outage ends the rest of the sourc
   await recordDiscovery(pool, ME, { error: 'no bytes' });
   await listed(ME);
   expect(await rests()).toEqual(['refused']);
+});
+
+test('a listing that ends an outage waits for sources in the order of their ids, so that replicas do not deadlock', async () => {
+  const { pool } = database;
+  // The order in which they are stored is the other one.
+  for (const id of ['lock-b', 'lock-a']) {
+    const failed = { failure: 'connection', message: 'no', backoffMs: 900_000, failures: 9 };
+    await recordFailure(pool, await newSource(pool, id), failed);
+  }
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
+  const other = await pool.connect();
+  try {
+    const rest = 'update sources set next_attempt_at = now() where id = $1';
+    await other.query('begin');
+    await other.query(rest, ['lock-a']);
+    const listing = listed(ME);
+    await waitingBackends(pool, 1);
+    await other.query(rest, ['lock-b']);
+    await other.query('commit');
+    await listing;
+  } finally {
+    other.release(true);
+  }
+});
+
+test("Cloudflare's time and the moment at which it was that time are kept together, and a failure moves neither", async () => {
+  const read = async () => {
+    const { rows } = await database.pool.query(
+      `select extract(epoch from server_time)::float8 * 1000 as "serverTimeMs", last_success_at as at,
+         clock_timestamp() - last_success_at < interval '1 minute' as recent from discovery`,
+    );
+    return rows[0];
+  };
+  expect(await read()).toEqual({ serverTimeMs: null, at: null, recent: null });
+  await listed(ME);
+  const first = await read();
+  expect(first).toMatchObject({ serverTimeMs: 1_234_567, recent: true });
+  await recordDiscovery(database.pool, ME, { error: 'no bytes' });
+  expect(await read()).toMatchObject({ serverTimeMs: 1_234_567, at: first.at });
+  await recordDiscovery(database.pool, ME, { organizations: 3, serverTimeMs: 2_345_678 });
+  const second = await read();
+  expect(second).toMatchObject({ serverTimeMs: 2_345_678, recent: true });
+  expect(second.at.getTime()).toBeGreaterThanOrEqual(first.at.getTime());
 });
 
 test('a dead replica holds it no longer than a lease; who was away for longer does not give back what is not its own', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { recordAccess } from '../../../src/store/organizations.ts';
+import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/store/organizations.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { listingsIn } from '../../support/organization-fixture.ts';
@@ -130,23 +130,85 @@ test('a listing whose connection breaks fails, and leaves the process and the po
 });
 
 describe('organizations that a listing does not name', () => {
-  test('are gone after the second complete listing in a row, and restored when they are back', async () => {
+  const LIMIT = 10;
+  const asked = async (limit = LIMIT) => [...(await takeMissed(database.pool, limit))].sort();
+  const answer = (id: string, said: 'open' | 'refused') => recordLogAnswer(database.pool, id, said);
+  const miss = async (times: number, others: readonly string[] = ['a']) => {
+    for (let time = 0; time < times; time += 1) expect(await listIds(others)).toEqual([]);
+  };
+
+  test('are asked for their log after two complete listings in a row, gone once that refuses, restored when they are back', async () => {
     await listIds(['a', 'b']);
-    expect(await listIds(['a'])).toEqual([]);
+    await miss(1);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
-    expect(await listIds(['a'])).toEqual([{ organizationId: 'b', change: 'gone' }]);
-    expect(await listIds(['a'])).toEqual([]);
+    expect(await asked()).toEqual([]);
+    expect(await answer('b', 'refused'), 'missed once').toBe(false);
+    await miss(1);
+    expect(await row('b'), 'a listing alone makes none gone').toMatchObject({ state: 'active', missed_listings: 2 });
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'refused')).toBe(true);
+    expect(await answer('b', 'refused'), 'no news').toBe(false);
+    await miss(1);
     expect(await row('b')).toMatchObject({ state: 'gone', missed_listings: 2 });
+    expect(await asked()).toEqual([]);
     expect(await listIds(['a', 'b'])).toEqual([{ organizationId: 'b', change: 'restored' }]);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 0 });
+    expect((await changes()).filter((line) => line.startsWith('b'))).toEqual([
+      'b appeared Name of b',
+      'b gone',
+      'b restored',
+    ]);
+  });
+
+  test('stay as they are while their log answers, which is asked at 2, 4, 8 … misses, and after a day', async () => {
+    await listIds(['a', 'b']);
+    const askedAt: number[] = [];
+    for (let misses = 1; misses <= 20; misses += 1) {
+      await miss(1);
+      for (const id of await asked()) {
+        askedAt.push(misses);
+        expect(await answer(id, 'open')).toBe(true);
+      }
+    }
+    expect(askedAt).toEqual([2, 4, 8, 16]);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 20 });
+    await database.pool.query("update organizations set log_asked_at = log_asked_at - interval '25 hours'");
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'open')).toBe(true);
+
+    // Seen once, it begins anew.
+    await listIds(['a', 'b']);
+    expect(await answer('b', 'refused'), 'it has been listed since it was asked').toBe(false);
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
+  });
+
+  test('are asked again after the next listing if nothing was answered, those that have waited longest first', async () => {
+    await listIds(['a', 'b', 'c', 'd']);
+    await miss(2);
+    expect(await asked(2)).toEqual(['b', 'c']);
+    expect(await asked(2), 'd was never asked').toEqual(['b', 'd']);
+    expect(await asked(1)).toEqual(['c']);
+    expect(await asked()).toEqual(['b', 'c', 'd']);
+  });
+
+  test('are asked also if version 0.1 has listed them in between, which does not clear the answers', async () => {
+    await listIds(['a', 'b']);
+    await miss(8);
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'open')).toBe(true);
+    await database.pool.query("update organizations set missed_listings = 0 where id = 'b'");
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
   });
 
   test('are not gone after two misses with a sighting between them', async () => {
     await listIds(['a', 'b']);
-    await listIds(['a']);
+    await miss(1);
     await listIds(['a', 'b']);
-    expect(await listIds(['a'])).toEqual([]);
+    await miss(1);
     expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
+    expect(await asked()).toEqual([]);
   });
 
   test('are not missed by an incomplete listing', async () => {
@@ -157,16 +219,17 @@ describe('organizations that a listing does not name', () => {
 
   test('are not missed where the allow-list does not name them', async () => {
     await listIds(['a', 'b', 'c']);
-    await listIds([], true, ['a', 'b']);
-    expect(await listIds(['b'], true, ['a', 'b'])).toEqual([{ organizationId: 'a', change: 'gone' }]);
+    for (let times = 0; times < 2; times += 1) await listIds(['b'], true, ['a', 'b']);
+    expect(await row('a')).toMatchObject({ missed_listings: 2 });
     expect(await row('c')).toMatchObject({ state: 'active', missed_listings: 0 });
   });
 
   test('are gone also where they were refused, and come back as active', async () => {
     await listIds(['a', 'b']);
     await recordAccess(database.pool, 'b', 'refused');
-    await listIds(['a']);
-    await listIds(['a']);
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'refused')).toBe(true);
     expect(await row('b')).toMatchObject({ state: 'gone' });
     await listIds(['a', 'b']);
     expect(await row('b')).toMatchObject({ state: 'active' });

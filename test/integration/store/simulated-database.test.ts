@@ -8,7 +8,13 @@ import {
   releaseDeadDiscovery,
   renewDiscovery,
 } from '../../../src/store/discovery-lease.ts';
-import { recordAccess, recordListing, withoutChildrenListed } from '../../../src/store/organizations.ts';
+import {
+  recordAccess,
+  recordListing,
+  recordLogAnswer,
+  takeMissed,
+  withoutChildrenListed,
+} from '../../../src/store/organizations.ts';
 import {
   claimSource,
   loadSources,
@@ -34,7 +40,7 @@ import {
 } from '../../support/store-fixture.ts';
 
 const SEED = 1;
-const STEPS = 300;
+const STEPS = 800;
 const HOUR_MS = 3_600_000;
 const ids = ['a', 'b', 'c'];
 const owners = ['host/1/x', 'host/2/y', 'host/3/z'];
@@ -117,6 +123,13 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     const real = await recordListing(pool, found, listing);
     return ['listing', sorted(real), sorted(organizations.recordListing(found, listing))];
   };
+  let missed: readonly string[] = [];
+  const logAnswer: Step = async () => {
+    const [of, answer] = [dice.pick(missed) ?? id(), dice.pick(['open', 'refused'] as const)];
+    const real = await recordLogAnswer(pool, of, answer);
+    if (real && answer === 'refused') return ['gone', real, organizations.recordLogAnswer(of, answer)];
+    return ['log answer', real, organizations.recordLogAnswer(of, answer)];
+  };
   return [
     claim,
     claim,
@@ -156,6 +169,19 @@ const drawSteps = (dice: Dice, simulated: SimulatedDatabase): readonly Step[] =>
     listing,
     listing,
     listing,
+    async () => {
+      const nobody = { complete: true, within: undefined };
+      return ['empty listing', await recordListing(pool, [], nobody), organizations.recordListing([], nobody)];
+    },
+    async () => {
+      const limit = dice.between(1, 3);
+      const real = [...(await takeMissed(pool, limit))].sort();
+      if (real.length > 0) missed = real;
+      return ['missed', real, [...organizations.takeMissed(limit)].sort()];
+    },
+    logAnswer,
+    logAnswer,
+    logAnswer,
     async () => ['children', await withoutChildrenListed(pool, 5), organizations.withoutChildrenListed(5)],
     async () => {
       await syncSources(pool, FILTERS, HORIZON);
@@ -228,7 +254,7 @@ test('the model of the database, on which the simulation runs, does what the sta
     expect(modelled, where).toEqual(real);
     const outcome = `${what.split(' of ')[0]}: ${outcomeOf(real)}`;
     met.set(outcome, (met.get(outcome) ?? 0) + 1);
-    for (const change of ['gone', 'restored', 'moved']) {
+    for (const change of ['restored', 'moved']) {
       if (what === 'listing' && JSON.stringify(real).includes(change)) met.set(change, (met.get(change) ?? 0) + 1);
     }
     const by = dice.pick(owners);
@@ -245,7 +271,10 @@ test('the model of the database, on which the simulation runs, does what the sta
     'claim: none',
     'claim: given',
     'claim discovery: false',
-    'gone',
+    'gone: true',
+    'log answer: true',
+    'log answer: false',
+    'missed: given',
     'restored',
     'moved',
     'renew: false',

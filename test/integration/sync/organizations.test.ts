@@ -138,7 +138,7 @@ describe.concurrent('organizations', () => {
     await world.expectExactTruth();
   });
 
-  test('one missing from one listing is not gone and is pulled on; from two it is gone; listed again it is restored', async () => {
+  test('one missing from the listing is pulled on while its log answers; gone once that refuses; listed again it is restored', async () => {
     await using world = await openWorld({ organizations: 1, entries: 100 });
     await using run = await world.open();
     const [id = ''] = idsOf(world);
@@ -151,20 +151,37 @@ describe.concurrent('organizations', () => {
       return await run.cycle();
     };
     await cycle(false);
-    expect(await cycle(true)).toMatchObject({ sources: 1, failed: [] });
-    await world.expectExactTruth();
-    await cycle(false);
-    expect(await changesOf(world, id), 'one listing between starts the count anew').toEqual(['appeared']);
+    // The listing is empty now, and says so without an error.
+    for (let misses = 1; misses <= 3; misses += 1) {
+      expect(await cycle(true)).toMatchObject({ sources: 1, failed: [], discoveryError: undefined });
+      await world.expectExactTruth();
+    }
+    expect(await changesOf(world, id)).toEqual(['appeared']);
+    expect(run.log()).toContain('its audit log answers');
+    expect(run.log().split('its audit log answers'), 'once a day').toHaveLength(2);
 
-    await cycle(true);
-    expect(await stateOf(world, id)).toBe('active');
-    expect(await cycle(true)).toMatchObject({ sources: 0 });
+    world.simulator.setRefused(id, true);
+    expect(await cycle(true), 'asked at the fourth miss').toMatchObject({ sources: 0 });
     expect(await stateOf(world, id)).toBe('gone');
-    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 3 });
+    expect(world.simulator.faults.fired()).toEqual({ missing_organization: 4 });
 
+    world.simulator.setRefused(id, false);
     expect(await cycle(false)).toMatchObject({ sources: 1, failed: [] });
     expect(await changesOf(world, id)).toEqual(['appeared', 'gone', 'restored']);
     await world.expectExactTruth();
+  });
+
+  test('one that was deleted (no listing names it, and its log answers 404) is gone after the second listing', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    const created = await createOrganization(world, 'Short-lived');
+    await run.cycle();
+    const headers = { authorization: 'Bearer token-of-the-test' };
+    await fetch(`${world.simulator.baseUrl}/organizations/${created}`, { method: 'DELETE', headers });
+    await run.cycle();
+    expect(await stateOf(world, created)).not.toBe('gone');
+    expect(await run.cycle()).toMatchObject({ sources: 3 });
+    expect(await changesOf(world, created)).toEqual(['appeared', 'gone']);
   });
 
   test('a cycle that stands alone lists again until nothing new appears', async () => {
@@ -207,10 +224,10 @@ describe.concurrent('organizations', () => {
     world.simulator.setClockOffset(30_000);
     world.simulator.faults.set({ repeated_page_token: 1 });
     const report = await run.cycle();
-    expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: { failure: 'unreadable' } });
+    expect(report).toMatchObject({ sources: 1_000, failed: [], discoveryError: { failure: 'unreadable' } });
     expect(String(report.discoveryError)).toContain('page token came twice');
     expect(world.simulator.faults.fired().repeated_page_token).toBeGreaterThan(0);
-    expect(await world.compare()).toMatchObject({ stored: 630, extra: 0, positionsMissing: 0, organizationsStored: 3 });
+    expect(await world.compare()).toMatchObject({ extra: 0, positionsMissing: 0, organizationsStored: 1_000 });
 
     world.simulator.faults.set({ preset: 'none' });
     await run.cycle({ stopping: () => true });
