@@ -68,7 +68,8 @@ const table = (status: Status, sources: readonly Row[], sinks: readonly SinkStat
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
-  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
+  const jumps = status.positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${status.positionJumps})`;
+  return `${lines.join('\n')}\n\n${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}${jumps}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
 };
 
 /** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */

@@ -132,7 +132,8 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
   const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
   const sinks = shownSinks.map(sinkHealth);
   const states = [...status.sources, ...sinks].map(({ state }) => state);
-  return { status: worst(states), feed_position: status.position, discovery, sources, sinks };
+  const feed = { feed_position: status.position, position_jumps: status.positionJumps };
+  return { status: worst(states), ...feed, discovery, sources, sinks };
 };
 
 /**

@@ -20,6 +20,7 @@ export interface ShownSource {
 
 export interface ShownStatus {
   readonly position: number;
+  readonly positionJumps: number;
   readonly feedId: string;
   readonly discovery: {
     readonly lastSuccessAt: Date | null;
