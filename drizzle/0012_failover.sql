@@ -56,12 +56,14 @@ begin
 end
 $function$;
 --> statement-breakpoint
--- Compares without giving out anything: readers hear of a jump before there are new events. Called for each new connection.
+-- Compares without giving out anything: readers hear of a jump before there are new events. Called for each new connection, which does not
+-- wait: who holds the row gives out positions, and compares as well.
 create or replace function orgtrail_check_timeline() returns void
 language plpgsql as $function$
 begin
   if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
-  update feed_head set position = position where timeline <> orgtrail_timeline(tableoid);
+  update feed_head set position = position
+  where only_row in (select only_row from feed_head where timeline <> orgtrail_timeline(tableoid) for update skip locked);
 end
 $function$;
 --> statement-breakpoint

@@ -965,7 +965,8 @@ CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
 AS $function$
 begin
   if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
-  update feed_head set position = position where timeline <> orgtrail_timeline(tableoid);
+  update feed_head set position = position
+  where only_row in (select only_row from feed_head where timeline <> orgtrail_timeline(tableoid) for update skip locked);
 end
 $function$;
 
