@@ -62,7 +62,9 @@ const createFeedSource = (pool: Pool, signal: FeedSignal): FeedSource => ({
     const head = await readFeedHead(pool);
     if (after <= head.position) return head;
     await pool.query(compareTimeline);
-    return await readFeedHead(pool);
+    const compared = await readFeedHead(pool);
+    if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
+    return compared;
   },
   checkOf: (position) => readPositionCheck(pool, position),
   endOf: (range, limit) => positionOfNth(pool, range, limit),
@@ -121,6 +123,11 @@ async function* pieces(
     yield chunk;
   }
 }
+
+const notArrived = (after: number, position: number): OrgtrailError =>
+  new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {
+    hint: 'ask again, or ask the primary',
+  });
 
 const goneMeanwhile = (after: number): OrgtrailError =>
   new OrgtrailError('usage', `events behind position ${after} were dropped or lost while they were being read`, {

@@ -97,7 +97,8 @@ const writeFeed = async (feed: Feed, options: Options, context: VerbContext, log
       if (options.follow !== true || state.left <= 0 || signal.aborted) break;
       await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
     } catch (error) {
-      if (options.follow !== true || error instanceof OrgtrailError) throw error;
+      const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
+      if (options.follow !== true || !passes) throw error;
       // What was printed is not printed again.
       logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; trying again');
       await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});

@@ -31,7 +31,10 @@ interface MissedEvents {
 
 /** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
 export interface FeedSource {
-  /** For a reader at this position: before the feed is said to end in front of it, a failover is looked for. */
+  /**
+   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects where the
+   * server is a standby, to which the position may still come.
+   */
   head(after?: number): Promise<FeedHead>;
   /** What drops and jumps of a higher number than this one have to do with a position. */
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;

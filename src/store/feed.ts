@@ -11,6 +11,8 @@ export interface FeedHead {
   readonly position: number;
   /** The number of the last drop by retention or jump of positions; 0 before the first. */
   readonly lastDrop: number;
+  /** The server follows another one: what it lacks may still arrive. */
+  readonly isStandby: boolean;
 }
 
 /** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
@@ -56,7 +58,8 @@ const FILTERED_SCAN_POSITIONS = 50_000;
 export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
   const { rows } = await pool.query<FeedHead>(
     `select feed_id as "feedId", position::float8 as position,
-       greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop"
+       greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop",
+       pg_is_in_recovery() as "isStandby"
      from feed_head`,
   );
   if (rows[0] === undefined) throw new Error('the table feed_head is empty');
