@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compareWithTruth } from '../../../src/cli/compare-with-truth.ts';
-import { countPositions, positionOfNth } from '../../../src/store/feed.ts';
+import { countPositions, eachFeedRow, positionOfNth } from '../../../src/store/feed.ts';
 import { readFeedEvents } from '../../../src/store/feed-events.ts';
 import { createPool } from '../../../src/store/pool.ts';
 import { readSinkStatus } from '../../../src/store/sink-status.ts';
@@ -213,6 +213,13 @@ describe('what counts positions knows of jumps', () => {
     expect(all.events.map(({ position }) => position - to)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     const none = await readFeedEvents(pool, { ...range, after: 4, organizationIds: ['nobody'] });
     expect(none).toEqual({ events: [], scannedTo: to + 10 });
+  });
+
+  test('a reader with a filter that nothing meets steps over it in one statement', async () => {
+    const to = await jumped();
+    const nobody = { after: 4, until: to + 10, organizationIds: ['nobody'] };
+    const chunk = await eachFeedRow(pool, nobody, { maxEvents: 100, maxBytes: 1_000_000 }, () => {});
+    expect(chunk).toEqual({ until: to, events: 0, full: false });
   });
 
   test('the end of a request for some events lies behind as many events', async () => {
