@@ -78,7 +78,9 @@ create table discovery (
 create table feed_head (
   only_row boolean not null default true,
   feed_id uuid not null default gen_random_uuid(),
-  "position" bigint not null default 0
+  "position" bigint not null default 0,
+  timeline text,
+  timeline_since timestamp with time zone
 );
 
 create table holds (
@@ -121,6 +123,15 @@ create table organizations (
   last_seen_at timestamp with time zone not null default clock_timestamp(),
   log_asked_at timestamp with time zone,
   log_open_at_misses integer
+);
+
+create table position_jumps (
+  id bigint not null,
+  from_position bigint not null,
+  to_position bigint not null,
+  old_timeline text not null,
+  new_timeline text not null,
+  found_at timestamp with time zone not null default clock_timestamp()
 );
 
 create table retention_drops (
@@ -232,6 +243,8 @@ alter table organization_changes add constraint organization_changes_change_chec
 alter table organization_changes add constraint organization_changes_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_state_check CHECK ((state = ANY (ARRAY['active'::text, 'refused'::text, 'gone'::text])));
+alter table position_jumps add constraint position_jumps_check CHECK ((to_position > from_position));
+alter table position_jumps add constraint position_jumps_pkey PRIMARY KEY (id);
 alter table retention_drops add constraint retention_drops_pkey PRIMARY KEY (id);
 alter table retention_policy add constraint retention_policy_only_row_check CHECK (only_row);
 alter table retention_policy add constraint retention_policy_pkey PRIMARY KEY (only_row);
@@ -947,6 +960,18 @@ create view sync_status as
            FROM walks
           WHERE walks.source_kind = s.kind AND walks.source_id = s.id) w ON true;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
+  update feed_head set position = position
+  where only_row in (select only_row from feed_head where timeline <> orgtrail_timeline(tableoid) for update skip locked);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_commit_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_walk_since_ms double precision, p_walk_before_ms double precision, p_walk_started_ms double precision, p_walk_cursor text, p_walk_pages integer, p_walk_empty_pages integer, p_walk_entries bigint, p_walk_last_time_ms double precision, p_walk_in_order boolean, p_walk_page_limit integer, p_walk_stalls integer, p_walk_stalled_entries bigint, p_walk_lookback_ms integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
@@ -1211,6 +1236,36 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_jump_positions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  current constant text := orgtrail_timeline(tg_relid);
+  numbers constant text := pg_get_serial_sequence('retention_drops', 'id');
+  last_kept timestamptz;
+  jump bigint;
+begin
+  if current is null then return new; end if;
+  if old.timeline is not null then
+    select e.received_at into last_kept from audit_events e where e.position <= old.position order by e.position desc limit 1;
+    jump := 1000000 + 100000 * ceil(greatest(0,
+      extract(epoch from clock_timestamp() - greatest(last_kept, old.timeline_since))))::bigint;
+    new.position := new.position + jump;
+    -- Numbered with the drops, so that readers acknowledge both alike; beyond the number of any drop that was lost.
+    insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline)
+    values (setval(numbers, nextval(numbers) + 1000), old.position, old.position + jump, old.timeline, current);
+    raise warning 'positions go on after % instead of %: the timeline changed from % to %, and commits may have been lost',
+      old.position + jump, old.position, old.timeline, current using errcode = 'OT001';
+  end if;
+  new.timeline := current;
+  new.timeline_since := clock_timestamp();
+  return new;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_may_know_any(p_kind text, p_source_id text, p_ids text[])
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1260,6 +1315,21 @@ begin
   return obstacle;
 end
 $function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_timeline(head oid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  if pg_is_in_recovery() then return null; end if;
+  return substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || head;
+exception when others then
+  return null;
+end
+$function$;
+
+CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
 
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';
@@ -1646,6 +1716,8 @@ comment on table feed_head is 'The last position given out, and which feed it be
 comment on column feed_head.only_row is 'There is one row.';
 comment on column feed_head.feed_id is 'Names this numbering of positions: made once, with the schema.';
 comment on column feed_head."position" is 'The last one given out.';
+comment on column feed_head.timeline is 'The timeline of the server (the first part of the names of its WAL files) and the oid of this table, as of the last position given out. When either changes, positions jump: position_jumps.';
+comment on column feed_head.timeline_since is 'When timeline was last set.';
 comment on table holds is 'Legal holds: while one is in force, no partition that has events of its organization and time is dropped. Released ones stay, as evidence.';
 comment on column holds.id is 'Its number: orgtrail hold release takes it.';
 comment on column holds.organization_id is 'Whose events are held; null: those of every organization.';
@@ -1682,6 +1754,13 @@ comment on column organizations.first_seen_at is 'When a listing first named it.
 comment on column organizations.last_seen_at is 'When a listing last named it.';
 comment on column organizations.log_asked_at is 'When its audit log was last asked whether it still answers, since listings miss the organization.';
 comment on column organizations.log_open_at_misses is 'How many listings had missed it when its audit log last answered; the next question waits for twice as many, or a day.';
+comment on table position_jumps is 'Where positions were left out after a failover or a restore, which may have lost commits: a lost position is never given to another event. A reader whose position lies between from_position and to_position has read events that were lost; they come again, behind to_position.';
+comment on column position_jumps.id is 'A number of its own, from the same series as retention_drops.id. Readers acknowledge it with dropped=.';
+comment on column position_jumps.from_position is 'The last position before the jump.';
+comment on column position_jumps.to_position is 'The last position that is left out: the next event has the one behind it.';
+comment on column position_jumps.old_timeline is 'What feed_head.timeline was before.';
+comment on column position_jumps.new_timeline is 'What feed_head.timeline became.';
+comment on column position_jumps.found_at is 'When the first position was asked for on the new timeline.';
 comment on table retention_drops is 'What ORGTRAIL_RETENTION has dropped, one row per month that had events. A reader of the feed that is behind last_position has missed some of them.';
 comment on column retention_drops.id is 'Its number: a reader of the feed that knows of it says dropped=….';
 comment on column retention_drops.partition is 'The table that held the month.';

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { logIdleError, logJump } from './log-database.ts';
 import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
 import { createPool, requireReachable } from './store/pool.ts';
 
@@ -35,9 +36,7 @@ export const openDatabase = async (
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
-  const pool = createPool(url, config.concurrency + 4, (error) =>
-    logger.warn({ reason: error.message }, 'lost an idle database connection'),
-  );
+  const pool = createPool(url, config.concurrency + 4, logIdleError(logger), logJump(logger));
   const close = async () => {
     // A connection attempt that hangs must not hold up a stop.
     await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);

@@ -7,6 +7,7 @@ import type { FoundEvent, SearchPage } from './domain/found-event.ts';
 import { instantOfBound, type Search } from './domain/search.ts';
 import type { SearchCursor } from './domain/search-cursor.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
+import { logIdleError, logJump } from './log-database.ts';
 import { readFeedHead } from './store/feed.ts';
 import { createPool } from './store/pool.ts';
 import { readRawTexts } from './store/raw-texts.ts';
@@ -35,9 +36,7 @@ export interface Explorer {
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
 export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => number): Explorer => {
-  const pool = createPool(databaseUrl, CONNECTIONS, (error) =>
-    logger.warn({ reason: error.message }, 'lost an idle database connection'),
-  );
+  const pool = createPool(databaseUrl, CONNECTIONS, logIdleError(logger), logJump(logger));
   return {
     source: createSearchSource(pool, nowMs, PAGE_PATIENCE),
     // A connection attempt that hangs must not hold up a stop.

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { type FormatName, formats } from './domain/formats/formats.ts';
 import { OrgtrailError } from './errors.ts';
 import type { FeedPiece, FeedSource } from './http/feed.ts';
+import { logIdleError, logJump } from './log-database.ts';
 import {
   eachFeedRow,
   type FeedRange,
@@ -19,6 +20,7 @@ import type { FeedContext } from './store/feed-row.ts';
 import { createFeedSignal, type FeedSignal } from './store/feed-signal.ts';
 import { NativeLines } from './store/native-lines.ts';
 import { createClient, createPool } from './store/pool.ts';
+import { compareTimeline } from './store/position-jumps.ts';
 
 /** Each holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
@@ -37,9 +39,7 @@ export interface Feed {
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
 export const openFeed = (databaseUrl: string, logger: Logger): Feed => {
-  const pool = createPool(databaseUrl, CONNECTIONS, (error) =>
-    logger.warn({ reason: error.message }, 'lost an idle database connection'),
-  );
+  const pool = createPool(databaseUrl, CONNECTIONS, logIdleError(logger), logJump(logger));
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),
     pool,
@@ -58,7 +58,14 @@ export const openFeed = (databaseUrl: string, logger: Logger): Feed => {
 
 /** Joins the statements of the store and the formats to what the feed over HTTP and the verb `feed` need. */
 const createFeedSource = (pool: Pool, signal: FeedSignal): FeedSource => ({
-  head: () => readFeedHead(pool),
+  head: async (after = 0) => {
+    const head = await readFeedHead(pool);
+    if (after <= head.position) return head;
+    await pool.query(compareTimeline);
+    const compared = await readFeedHead(pool);
+    if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
+    return compared;
+  },
   checkOf: (position) => readPositionCheck(pool, position),
   endOf: (range, limit) => positionOfNth(pool, range, limit),
   hasEvents: (range) => hasFeedEvents(pool, range),
@@ -111,14 +118,19 @@ async function* pieces(
     // Nobody may be there any more to hear that it failed.
     next?.catch(() => {});
     // Before it is handed on: who has it goes on behind it, and would not hear of what was dropped before it.
-    if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw droppedMeanwhile(after);
+    if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw goneMeanwhile(after);
     after = chunk.until;
     yield chunk;
   }
 }
 
-const droppedMeanwhile = (after: number): OrgtrailError =>
-  new OrgtrailError('usage', `retention dropped events behind position ${after} while they were being read`, {
+const notArrived = (after: number, position: number): OrgtrailError =>
+  new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {
+    hint: 'ask again, or ask the primary',
+  });
+
+const goneMeanwhile = (after: number): OrgtrailError =>
+  new OrgtrailError('usage', `events behind position ${after} were dropped or lost while they were being read`, {
     hint: `ask again for what is behind ${after}: the answer says what is gone`,
   });
 

@@ -172,6 +172,11 @@ const createGauges = (registers: Registry[]) => {
       registers,
     }),
     position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
+    positionJumps: new Gauge({
+      name: 'orgtrail_position_jumps',
+      help: 'How often positions jumped because a failover or a restore may have lost commits.',
+      registers,
+    }),
   };
 };
 
@@ -202,6 +207,7 @@ const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> 
   gauges.blocked.set(blocked);
   gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
   gauges.position.set(status.position);
+  gauges.positionJumps.set(status.positionJumps);
   // An organization that is gone must not keep its last value.
   for (const gauge of [gauges.lag, gauges.gap, gauges.lastSuccess, gauges.slack]) gauge.reset();
   for (const row of status.sources) {

@@ -6,6 +6,7 @@ import { type DeliveryStop, deliverForever } from './delivery/deliver-forever.ts
 import type { DeliveryContext, DeliveryObserver, Route } from './delivery/ports.ts';
 import { createDeliveryStore } from './delivery-store.ts';
 import type { FeedSource } from './http/feed.ts';
+import { logIdleError, logJump } from './log-database.ts';
 import { logDelivery } from './log-delivery.ts';
 import type { Metrics } from './metrics.ts';
 import { redactorOf } from './sink-config.ts';
@@ -44,8 +45,11 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
-  const pool = createPool(app.database.url, Math.min(MOST_CONNECTIONS, routes.length + 1), (error) =>
-    logger.warn({ reason: error.message }, 'lost an idle database connection'),
+  const pool = createPool(
+    app.database.url,
+    Math.min(MOST_CONNECTIONS, routes.length + 1),
+    logIdleError(logger),
+    logJump(logger),
   );
   const context: Omit<DeliveryContext, 'redact'> = {
     store: createDeliveryStore(pool, app.owner, config.leaseMs),

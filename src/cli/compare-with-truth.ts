@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { MAX_ID_LENGTH, textDefects } from '../domain/entry.ts';
 import type { Simulator } from '../simulator/simulator-interface.ts';
+import { leftOut } from '../store/position-jumps.ts';
 
 /** How the store compares with what the simulator served. Complete, once each, to the byte: all four counts are 0. */
 export interface Comparison {
@@ -13,7 +14,7 @@ export interface Comparison {
   readonly extra: number;
   /** Stored more than once. */
   readonly duplicates: number;
-  /** Positions that no event has, up to the last one given out. */
+  /** Positions that were given out and that no event has. */
   readonly positionsMissing: number;
 }
 
@@ -49,7 +50,8 @@ export const compareWithTruth = async (
   }
   const totals = await pool.query<{ organizations: number; stored: number; head: number }>(
     `select (select count(*) from organizations where state <> 'gone')::integer as organizations,
-       (select count(*) from audit_events)::integer as stored, (select position from feed_head)::float8 as head`,
+       (select count(*) from audit_events)::integer as stored,
+       (select position - ${leftOut('0', 'position')} from feed_head)::float8 as head`,
   );
   const { organizations, stored, head } = totals.rows[0] ?? { organizations: 0, stored: 0, head: 0 };
   return {

@@ -24,7 +24,7 @@ For collectors that run a command: one event a line on stdout, in order of posit
 complete: remember the position of the last line (native, ocsf, ecs, logpush, leef have it) or ask for --last-line, and go
 on with --after. With --feed-id and --check a database that was swapped or restored is refused (exit code 2) instead of
 giving something else. Events that retention has dropped unread are an error, too (exit code 2), until --dropped says that
-you know.
+you know. Events that a failover lost come again behind a jump of positions; a warning on stderr says so.
 
 Examples:
   $ orgtrail feed --after 0 --limit 1000
@@ -61,7 +61,7 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--organization <id>', 'only events of this one; may be given more than once', collect)
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
-    .option('--dropped <number>', 'the last drop by retention that you know of: go on all the same', wholeNumber(0))
+    .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
     .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -82,7 +82,7 @@ export const feedVerb = (context: VerbContext): Command =>
 const writeFeed = async (feed: Feed, options: Options, context: VerbContext, logger: Logger): Promise<void> => {
   const { source } = feed;
   const { signal } = context;
-  const head = await source.head();
+  const head = await source.head(options.after);
   const state: Progress = {
     after: options.after,
     left: options.limit ?? Number.MAX_SAFE_INTEGER,
@@ -90,14 +90,15 @@ const writeFeed = async (feed: Feed, options: Options, context: VerbContext, log
     aborted: once(signal, 'abort'),
   };
   await requireSameFeed(source, head, options);
-  await requireAllThere(source, head, options);
+  await requireAllThere(source, head, options, logger);
   for (;;) {
     try {
-      await writeUpToHead(source, options, state, context);
+      await writeUpToHead(source, options, state, { ...context, logger });
       if (options.follow !== true || state.left <= 0 || signal.aborted) break;
       await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
     } catch (error) {
-      if (options.follow !== true || error instanceof OrgtrailError) throw error;
+      const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
+      if (options.follow !== true || !passes) throw error;
       // What was printed is not printed again.
       logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; trying again');
       await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});
@@ -115,7 +116,7 @@ interface Progress {
   after: number;
   left: number;
   readonly feedId: string;
-  /** Of later drops by retention nothing is known yet. */
+  /** Of later drops and jumps nothing is known yet. */
   dropped: number;
   /** A reader that does not read must not hold up a stop. */
   readonly aborted: Promise<unknown>;
@@ -125,11 +126,11 @@ const writeUpToHead = async (
   source: FeedSource,
   { organization: organizationIds, format }: Options,
   state: Progress,
-  { stdout, signal }: VerbContext,
+  { stdout, signal, logger }: VerbContext & { readonly logger: Logger },
 ): Promise<void> => {
-  const head = await source.head();
+  const head = await source.head(state.after);
   await requireSameFeed(source, head, state);
-  await requireAllThere(source, head, state);
+  await requireAllThere(source, head, state, logger);
   state.dropped = head.lastDrop;
   const range = { after: state.after, until: head.position, organizationIds };
   const until = await source.endOf(range, state.left);
@@ -151,13 +152,16 @@ const requireSameFeed = async (
   throw new OrgtrailError('usage', reason, { hint: 'begin again with --after 0, or go back to the database it is of' });
 };
 
+/** What a failover lost comes again: that is only said. What retention dropped does not. */
 const requireAllThere = async (
   source: FeedSource,
   head: FeedHead,
   presented: Parameters<typeof goneBehind>[1],
+  logger: Logger,
 ): Promise<void> => {
   const missed = await goneBehind(source, presented);
   if (missed === undefined) return;
+  if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {
     hint: `go on all the same with --after ${presented.after} --dropped ${head.lastDrop}`,
   });

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
-import { readFeedHead, readMissedEvents } from '../store/feed.ts';
+import { countPositions, readFeedHead, readMissedEvents } from '../store/feed.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
 import { replaySink } from '../store/sinks.ts';
 import { sinkTable } from './sink-table.ts';
@@ -63,7 +63,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (after === undefined || after > head) {
     throw new OrgtrailError('usage', `--after wants a position from 0 to ${head}, the end of the feed`);
   }
-  const skipped = after - sink.position;
+  const skipped = await countPositions(pool, sink.position, after);
   if (skipped > 0 && options.skip !== true) {
     throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${skipped} events would never be sent`, {
       hint: 'add --skip if that is meant',
@@ -72,9 +72,9 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
   const left = skipped > 0 ? `${skipped} are left out` : `${again} go out again`;
-  const missed = await readMissedEvents(pool, after, 0);
-  const gone = missed === undefined ? '' : `; retention has dropped up to ${missed.events} of them`;
-  return `${name} goes on after ${after}: of ${head - after} events to send, ${left}${gone}`;
+  const missed = (await readMissedEvents(pool, after, 0))?.events ?? 0;
+  const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
+  return `${name} goes on after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
 };
 
 const deadLettersCommand = (context: VerbContext): Command =>

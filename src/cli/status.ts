@@ -73,8 +73,9 @@ const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
   const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
+  const jumps = status.positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${status.positionJumps})`;
   const vanished = status.vanished.map((each) => `${vanishedLine(each)}\n`).join('');
-  return `${lines.join('\n')}\n\n${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
+  return `${lines.join('\n')}\n\n${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}${jumps}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
 };
 
 const vanishedLine = ({ organizationId, organizationName, goneSeconds }: Status['gone'][number]): string => {

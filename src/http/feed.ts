@@ -13,25 +13,30 @@ interface FeedRange {
   readonly organizationIds: readonly string[] | undefined;
 }
 
-/** Which feed, its last position, and the number of the last drop by retention (0 before the first). */
+/** Which feed, its last position, and the number of the last drop by retention or jump of positions (0 before the first). */
 export interface FeedHead {
   readonly feedId: string;
   readonly position: number;
   readonly lastDrop: number;
 }
 
-/** What retention has dropped behind a position (store/feed.ts has the same). */
+/** What retention has dropped and a failover lost behind a position (store/feed.ts has the same). */
 interface MissedEvents {
   readonly events: number;
   readonly months: readonly string[];
+  readonly jump: { readonly from: number; readonly to: number } | null;
   readonly until: number;
   readonly firstPosition: number | null;
 }
 
 /** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
 export interface FeedSource {
-  head(): Promise<FeedHead>;
-  /** What drops of a higher number than this one took from behind a position. */
+  /**
+   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects where the
+   * server is a standby, to which the position may still come.
+   */
+  head(after?: number): Promise<FeedHead>;
+  /** What drops and jumps of a higher number than this one have to do with a position. */
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
   /** A short hash of the event at a position; undefined where none is kept there. */
   checkOf(position: number): Promise<string | undefined>;
@@ -72,7 +77,7 @@ interface Presented {
   readonly after: number;
   readonly feedId?: string | undefined;
   readonly check?: string | undefined;
-  /** The number of the last drop that it knows of. */
+  /** The number of the last drop or jump that it knows of. */
   readonly dropped?: number | undefined;
 }
 
@@ -98,23 +103,35 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
-/** What a reader will never get any more, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
+/** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
 export const goneBehind = async (
   source: FeedSource,
   { after, dropped = 0 }: Presented,
 ): Promise<(MissedEvents & { readonly reason: string }) | undefined> => {
   const missed = await source.missedBehind(after, dropped);
   if (missed === undefined) return undefined;
-  const { events, months, until } = missed;
-  const reason = `retention has dropped ${months.join(', ')}: up to ${events} events behind position ${after}, the last of them at ${until}, will never come`;
-  return { ...missed, reason };
+  return { ...missed, reason: [...droppedWords(missed, after), ...lostWords(missed.jump)].join('; ') };
 };
+
+const droppedWords = ({ events, months, until, jump }: MissedEvents, after: number): string[] =>
+  months.length === 0
+    ? []
+    : [
+        `retention has dropped ${months.join(', ')}: up to ${events} events behind position ${after}, ${jump === null ? `the last of them at ${until}, ` : ''}will never come`,
+      ];
+
+const lostWords = (jump: MissedEvents['jump']): string[] =>
+  jump === null
+    ? []
+    : [
+        `the database failed over or was restored and lost the events that you have behind position ${jump.from}: they come again behind ${jump.to}, with the same ids`,
+      ];
 
 interface Answer {
   readonly range: FeedRange;
   readonly cursor: FeedCursor;
   readonly head: number;
-  /** Of the moment when the reader was told of all drops that concern it. */
+  /** Of the moment when the reader was told of all drops and jumps that concern it. */
   readonly lastDrop: number;
 }
 
@@ -140,7 +157,7 @@ export const feedRoutes = (
       const { query } = request;
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      const head = await source.head();
+      const head = await source.head(query.after);
       const presented = { after: query.after, feedId: query.feed_id, check: query.check, dropped: query.dropped };
       const reason = await conflictOf(source, head, presented);
       if (reason !== undefined) {
@@ -166,6 +183,7 @@ const goneBody = (head: FeedHead, missed: MissedEvents & { readonly reason: stri
 const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, signal: AbortSignal): Promise<Answer> => {
   const { limit = DEFAULT_LIMIT, organization: organizationIds } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
+  const { lastDrop } = head;
   let { feedId, position } = head;
   let { after } = query;
   for (;;) {
@@ -174,11 +192,17 @@ const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, si
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const cursor = { nextPosition: until, feedId, check: await source.checkOf(until) };
-      return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop: head.lastDrop };
+      return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop };
     }
     await source.waitBeyond(position, remainingMs, signal);
+    const now = await source.head(query.after);
+    // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
+    if (now.lastDrop !== lastDrop || now.position < query.after) {
+      const cursor = { nextPosition: query.after, feedId: now.feedId, check: query.check };
+      return { range: { ...range, after: query.after, until: query.after }, cursor, head: now.position, lastDrop };
+    }
     after = position;
-    ({ feedId, position } = await source.head());
+    ({ feedId, position } = now);
   }
 };
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { discoveryTooOldSeconds } from '../domain/health.ts';
-import { reasonOf } from '../errors.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
@@ -67,7 +67,9 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   server.setErrorHandler((error: FastifyError, _request, reply) => {
     const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
     if (mistake) return reply.code(error.statusCode ?? 400).send({ status: 'bad request', reason: error.message });
-    return reply.code(503).send({ status: 'unavailable', reason: 'the database does not answer' });
+    const known = error instanceof OrgtrailError && error.code === 'database_unreachable';
+    const reason = known ? error.message : 'the database does not answer';
+    return reply.code(503).send({ status: 'unavailable', reason });
   });
   await describeApi(server, options.version);
   healthRoutes(server, options);
@@ -137,7 +139,8 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
     gone_at: goneAt,
   }));
   const state = worst(statesOf(status, shownSinks));
-  return { status: state, feed_position: status.position, discovery, sources, vanished, sinks };
+  const feed = { feed_position: status.position, position_jumps: status.positionJumps };
+  return { status: state, ...feed, discovery, sources, vanished, sinks };
 };
 
 /**

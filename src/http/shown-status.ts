@@ -27,6 +27,7 @@ export interface ShownGone {
 
 export interface ShownStatus {
   readonly position: number;
+  readonly positionJumps: number;
   readonly feedId: string;
   readonly discovery: {
     readonly lastSuccessAt: Date | null;

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { FeedEvent } from '../domain/formats/feed-event.ts';
 
-/** Positions that one statement looks through: where a filter matches none of them, it still ends soon. */
+/** Positions that one statement looks through, from the next event on: where a filter matches none of them, it still ends soon. */
 const MAX_POSITIONS = 50_000;
 
 export interface FeedEventsRange {
@@ -42,7 +42,8 @@ const utc = (column: string): string => `to_char(${column} at time zone 'UTC', '
 /** Positions and sizes first; the entries themselves only of those that fit. */
 const statement = `
 with head as (
-  select feed_id, greatest($1::bigint, least(position, coalesce($2, position), $1::bigint + ${MAX_POSITIONS})) as last
+  select feed_id, greatest($1::bigint, least(position, coalesce($2, position), (
+    select position - 1 + ${MAX_POSITIONS} from audit_events where position > $1 order by position limit 1))) as last
   from feed_head),
 sized as materialized (
   select position, row_number() over w as n, sum(octet_length(raw::text)) over w as bytes

@@ -3,22 +3,27 @@ import { escapeLiteral, type Pool } from 'pg';
 import type { FeedEvent } from '../domain/formats/feed-event.ts';
 import { type BinaryRow, copyOut } from './copy-out.ts';
 import { eventOf, type FeedContext, field, positionOf } from './feed-row.ts';
+import { leftOut } from './position-jumps.ts';
 
 /** Which numbering, and the last position given out. */
 export interface FeedHead {
   readonly feedId: string;
   readonly position: number;
-  /** The number of the last drop by retention; 0 before the first. */
+  /** The number of the last drop by retention or jump of positions; 0 before the first. */
   readonly lastDrop: number;
+  /** The server follows another one: what it lacks may still arrive. */
+  readonly isStandby: boolean;
 }
 
-/** What retention has dropped behind a position. */
+/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
 export interface MissedEvents {
-  /** Events of these drops; where one began before the position, some of them were read. */
+  /** Events of the drops; where one began before the position, some of them were read. */
   readonly events: number;
   /** As `2024-01`. */
   readonly months: readonly string[];
-  /** The last position that was dropped. */
+  /** The jump that left the position out: what the reader has behind `from` was lost, and comes again behind `to`. */
+  readonly jump: { readonly from: number; readonly to: number } | null;
+  /** The last position that was dropped or left out. */
   readonly until: number;
   /** The first one behind the position that is still there; null where none is. */
   readonly firstPosition: number | null;
@@ -53,7 +58,9 @@ const FILTERED_SCAN_POSITIONS = 50_000;
 export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
   const { rows } = await pool.query<FeedHead>(
     `select feed_id as "feedId", position::float8 as position,
-       coalesce((select max(id) from retention_drops), 0)::float8 as "lastDrop" from feed_head`,
+       greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop",
+       pg_is_in_recovery() as "isStandby"
+     from feed_head`,
   );
   if (rows[0] === undefined) throw new Error('the table feed_head is empty');
   return rows[0];
@@ -72,29 +79,43 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
   return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
 };
 
-/** What later drops than the one of this number have taken from behind a position; undefined where nothing. */
+/** What later drops and jumps than the one of this number have to do with a position; undefined where nothing. */
 export const readMissedEvents = async (
   pool: Pool,
   after: number,
   knownDrop: number,
 ): Promise<MissedEvents | undefined> => {
-  const { rows } = await pool.query<{ [K in keyof MissedEvents]: MissedEvents[K] | null }>(
-    `select sum(events)::float8 as events, array_agg(distinct to_char(month, 'YYYY-MM')) as months,
-       max(last_position)::float8 as until,
-       case when count(*) > 0 then (
-         select position::float8 from audit_events where position > $1 order by position limit 1) end as "firstPosition"
-     from retention_drops where last_position > $1 and id > $2`,
+  const { rows } = await pool.query<MissedEvents>(
+    `select events::float8 as events, months, greatest(last, (jump ->> 'to')::bigint)::float8 as until, jump,
+       (select position::float8 from audit_events where position > $1 order by position limit 1) as "firstPosition"
+     from (
+       select coalesce(sum(events), 0) as events, coalesce(array_agg(distinct to_char(month, 'YYYY-MM')), '{}') as months,
+         max(last_position) as last
+       from retention_drops where last_position > $1 and id > $2) drops
+     left join (
+       select json_build_object('from', from_position, 'to', to_position) as jump
+       from position_jumps where from_position < $1 and to_position > $1 and id > $2) jumps on true
+     where last is not null or jump is not null`,
     [after, knownDrop],
   );
-  const { events, months, until, firstPosition } = rows[0] ?? {};
-  if (events == null || months == null || until == null) return undefined;
-  return { events, months, until, firstPosition: firstPosition ?? null };
+  return rows[0];
 };
 
-/** Whether positions of the range are missing: only retention makes such holes. */
+/** How many positions were given out after `from`, up to and with `to`; negative where `to` comes first. */
+export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
+  if (to < from) return -(await countPositions(pool, to, from));
+  const { rows } = await pool.query<{ positions: number }>(
+    `select ($2::bigint - $1::bigint - ${leftOut('$1::bigint', '$2::bigint')})::float8 as positions`,
+    [from, to],
+  );
+  return rows[0]?.positions ?? 0;
+};
+
+/** Whether positions of the range are missing: only retention and jumps make such holes. */
 const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolean> => {
   const { rowCount } = await pool.query(
-    'select from retention_drops where last_position > $1 and first_position <= $2 limit 1',
+    `select from retention_drops where last_position > $1 and first_position <= $2
+     union all select from position_jumps where to_position > $1 and from_position < $2 limit 1`,
     [after, until],
   );
   return rowCount === 1;
@@ -144,7 +165,18 @@ export const eachFeedRow = async (
     events += 1;
     last = positionOf(row);
   });
-  return { until: full || events === maxEvents ? last : scanned, events, full };
+  if (full || events === maxEvents) return { until: last, events, full };
+  return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, full };
+};
+
+/** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
+const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
+  if (position >= until) return until;
+  const { rows } = await pool.query<{ next: number }>(
+    'select position::float8 as next from audit_events where position > $1 order by position limit 1',
+    [position],
+  );
+  return Math.min(until, (rows[0]?.next ?? Number.POSITIVE_INFINITY) - 1);
 };
 
 /** COPY takes no parameters: the numbers are checked, the ids quoted. */
@@ -165,13 +197,14 @@ const chunkQuery = (
 
 /**
  * The position of the `nth` event of the range, or the end of the range where it has fewer: what a request of that many
- * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention.
+ * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
  */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
   const { after, until, organizationIds } = range;
   if (organizationIds === undefined && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
   let wanted = nth;
-  for (let from = after; from < until; from += FILTERED_SCAN_POSITIONS) {
+  let from = after;
+  while (from < until) {
     const to = Math.min(until, from + FILTERED_SCAN_POSITIONS);
     const { rows } = await pool.query<{ last: number | null; events: number }>(
       `select max(position)::float8 as last, count(*)::integer as events from (
@@ -180,8 +213,10 @@ export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): 
          order by position limit $4) as matching`,
       [from, to, organizationIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
     );
-    wanted -= rows[0]?.events ?? 0;
-    if (wanted <= 0 && rows[0]?.last != null) return rows[0].last;
+    const { last = null, events = 0 } = rows[0] ?? {};
+    wanted -= events;
+    if (wanted <= 0 && last !== null) return last;
+    from = events === 0 ? await beforeNext(pool, to, until) : to;
   }
   return until;
 };

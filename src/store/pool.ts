@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
-import { Client, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
+import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
+import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
 /** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -19,9 +20,15 @@ const TIMEOUT_MESSAGE = 'Query read timeout';
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
- * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server).
+ * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server), `onJump`
+ * hears in the server's words that a statement of this process let positions jump (after a failover).
  */
-export const createPool = (databaseUrl: string, max: number, onIdleError: (error: Error) => void): Pool => {
+export const createPool = (
+  databaseUrl: string,
+  max: number,
+  onIdleError: (error: Error) => void,
+  onJump: (words: string) => void = () => {},
+): Pool => {
   const { tls, ...config } = clientConfig(databaseUrl);
   // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
   class TlsClient extends Client {
@@ -29,7 +36,7 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
       super(tls === undefined ? config : { ...config, ssl: tls() });
     }
   }
-  const pool = new Pool({ ...config, Client: TlsClient, max, onConnect: withoutJit });
+  const pool = new Pool({ ...config, Client: TlsClient, max, onConnect: prepare(onJump) });
   pool.on('error', onIdleError);
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
@@ -42,10 +49,17 @@ export const createPool = (databaseUrl: string, max: number, onIdleError: (error
 /**
  * Compiling a page's statement, which touches every partition, takes a second each time, and running it milliseconds. (A server built
  * without LLVM, as the embedded one, has no such thing.) Behind pgbouncer it holds for the server connection that it meets.
+ *
+ * After a failover every connection is a new one, so comparing timelines here comes before anything else on the new server.
  */
-const withoutJit = async (client: { query(text: string): Promise<unknown> }): Promise<void> => {
-  await client.query('set jit = off');
-};
+const prepare =
+  (onJump: (words: string) => void) =>
+  async (client: ClientBase): Promise<void> => {
+    client.on('notice', ({ code, message }) => {
+      if (code === JUMP_WARNING) onJump(message ?? '');
+    });
+    await client.query(`set jit = off; ${compareTimeline}`);
+  };
 
 /** One connection that nobody shares, not yet connected: for LISTEN. */
 export const createClient = (databaseUrl: string): Client => {

@@ -24,6 +24,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   holds: 'select',
   retention_policy: 'select',
   retention_drops: 'select',
+  // Written by the trigger of feed_head, with its owner's rights.
+  position_jumps: 'select',
   sinks: 'select, insert, update',
   sink_dead_letters: 'select, insert, delete',
   'drizzle.__drizzle_migrations': 'select',
@@ -53,6 +55,8 @@ const functions = [
   'orgtrail_commit_page',
   'orgtrail_commit_walk_page',
   'orgtrail_may_know_any',
+  'orgtrail_timeline',
+  'orgtrail_check_timeline',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { leftOut } from './position-jumps.ts';
 
 /** How a sink stands, from the database alone: the same for every replica. */
 export interface SinkStatus {
@@ -6,7 +7,7 @@ export interface SinkStatus {
   readonly type: string;
   readonly target: string;
   readonly position: number;
-  /** Positions behind the end of the feed. */
+  /** Positions behind the end of the feed, without those that a jump left out. */
   readonly lagEvents: number;
   /** Since the oldest event that is not delivered was stored; 0 where all are. */
   readonly lagSeconds: number;
@@ -27,9 +28,9 @@ export const readSinkStatus = async (
 ): Promise<readonly SinkStatus[]> => {
   const { rows } = await pool.query<SinkStatus>(
     `select s.name, s.kind as type, s.target, s.position::float8,
-       greatest(0, head.position - s.position)::float8 as "lagEvents",
+       greatest(0, head.position - s.position - ${leftOut('s.position', 'head.position')})::float8 as "lagEvents",
        coalesce(extract(epoch from clock_timestamp() - (
-         select received_at from audit_events e where e.position = s.position + 1 limit 1)), 0)::float8 as "lagSeconds",
+         select received_at from audit_events e where e.position > s.position order by e.position limit 1)), 0)::float8 as "lagSeconds",
        s.delivered::float8, (select count(*) from sink_dead_letters d where d.sink = s.name)::integer as "deadLetters",
        s.failures, s.last_error as "lastError", s.last_success_at as "lastSuccessAt",
        s.next_attempt_at as "nextAttemptAt",

@@ -26,6 +26,8 @@ export interface GoneOrganization extends GoneFacts {
 export interface Status {
   readonly feedId: string;
   readonly position: number;
+  /** How often positions jumped because a failover or a restore may have lost commits. */
+  readonly positionJumps: number;
   readonly discovery: {
     readonly lastSuccessAt: Date | null;
     /** Null where there has never been one. */
@@ -54,7 +56,8 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
       `select f.feed_id as "feedId", f.position::float8 as position, d.last_success_at as "lastSuccessAt",
          extract(epoch from clock_timestamp() - d.last_success_at)::float8 as "ageSeconds",
          d.last_error as "lastError", d.organizations,
-         case when d.lease_until > clock_timestamp() then d.lease_owner end as "leaseOwner"
+         case when d.lease_until > clock_timestamp() then d.lease_owner end as "leaseOwner",
+         (select count(*) from position_jumps)::integer as "positionJumps"
        from feed_head f, discovery d`,
     ),
     pool.query<GoneOrganization>(
@@ -84,6 +87,7 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
   return {
     feedId: row.feedId,
     position: row.position,
+    positionJumps: row.positionJumps,
     discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
     sources: sources.rows,
     gone: gone.rows,

@@ -28,6 +28,8 @@ export interface PostgresCluster extends AsyncDisposable {
 
 /** A copy that follows a primary, and can take over from it. */
 export interface Standby extends PostgresCluster {
+  /** From now on nothing of the primary arrives; resolves when it has applied what had arrived. */
+  fallBehind(): Promise<void>;
   promote(): Promise<void>;
 }
 
@@ -62,8 +64,14 @@ export const startCluster = async (options: ClusterOptions = {}): Promise<Postgr
   return cluster;
 };
 
-/** Stops the primary, copies it, starts both; resolves when the copy streams and the primary waits for it at every commit. */
-export const startStandby = async (primary: PostgresCluster): Promise<Standby> => {
+/**
+ * Stops the primary, copies it, starts both; resolves when the copy streams and, unless it is `asynchronous`, the primary waits
+ * for it at every commit.
+ */
+export const startStandby = async (
+  primary: PostgresCluster,
+  { asynchronous = false }: { readonly asynchronous?: boolean } = {},
+): Promise<Standby> => {
   const base = await mkdtemp(join(tmpdir(), 'orgtrail-standby-'));
   const directory = join(base, 'data');
   const { run, account } = await createRunner(await findBinaries(), directory);
@@ -76,13 +84,28 @@ export const startStandby = async (primary: PostgresCluster): Promise<Standby> =
   await writeFile(join(directory, 'standby.signal'), '');
   const standby = clusterIn(run, directory, await freePort(), base);
   await standby.start();
-  await primary.sql("alter system set synchronous_standby_names = 'standby'");
+  if (!asynchronous) await primary.sql("alter system set synchronous_standby_names = 'standby'");
   await primary.sql('select pg_reload_conf()');
+  const state = asynchronous ? 'async' : 'sync';
   await until('the standby streams', async () => {
     const rows = await primary.sql('select state, sync_state from pg_stat_replication');
-    return rows.some((row) => row['state'] === 'streaming' && row['sync_state'] === 'sync');
+    return rows.some((row) => row['state'] === 'streaming' && row['sync_state'] === state);
   });
-  return { ...standby, promote: async () => void (await run('pg_ctl', ['promote', '-D', directory, '-w'])) };
+  const fallBehind = async () => {
+    await standby.sql("alter system set primary_conninfo = ''");
+    await standby.sql('select pg_reload_conf()');
+    await until('nothing more arrives, and all that did is applied', async () => {
+      const rows = await standby.sql(
+        `select not exists (select from pg_stat_wal_receiver) and pg_last_wal_replay_lsn() = pg_last_wal_receive_lsn() as still`,
+      );
+      return rows[0]?.['still'] === true;
+    });
+  };
+  return {
+    ...standby,
+    fallBehind,
+    promote: async () => void (await run('pg_ctl', ['promote', '-D', directory, '-w'])),
+  };
 };
 
 const clusterIn = (run: Runner, directory: string, port: number, base: string): PostgresCluster => {

@@ -4,6 +4,7 @@ import { compareWithTruth, isExact } from '../../src/cli/compare-with-truth.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
+import { countPositions } from '../../src/store/feed.ts';
 import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 import { until } from './until.ts';
 
@@ -22,6 +23,8 @@ const TICKS_WATCHED = 3;
 export interface Troubled extends AsyncDisposable {
   readonly simulator: Simulator;
   readonly daemon: OrgtrailProcess;
+  /** Where the daemon that is watched serves HTTP. */
+  readonly httpUrl: string;
   readyz(): Promise<{ code: number; reasons: string }>;
   livez(): Promise<number>;
   /** New entries in every organization, as of now. */
@@ -31,6 +34,8 @@ export interface Troubled extends AsyncDisposable {
   untilExact(databaseUrl: string): Promise<void>;
   /** Ends the daemon as an operator does, and looks at what it leaves. */
   stop(): Promise<void>;
+  /** What all daemons have logged. */
+  logs(): string;
 }
 
 export interface TroubledOptions {
@@ -63,11 +68,13 @@ export const startTroubled = async (daemonUrl: string, options: TroubledOptions 
   return {
     simulator,
     daemon,
+    httpUrl,
     readyz,
     livez: async () => (await fetch(`${httpUrl}/livez`)).status,
     generate: (each) => {
       for (const { id } of simulator.summary().organizations) simulator.generate(id, each);
     },
+    logs: () => daemons.map((each) => each.stdout()).join(''),
     storedBy: (url) => withPool(url, (pool) => stored(pool)),
     untilExact: async (url) => {
       await withPool(url, async (pool) => {
@@ -76,9 +83,11 @@ export const startTroubled = async (daemonUrl: string, options: TroubledOptions 
           throw new Error(`${error}\n${JSON.stringify(await compareWithTruth(pool, simulator))}\n${tail(daemon)}`);
         });
         const { rows } = await pool.query(
-          'select count(distinct position)::integer as positions, count(*)::integer as events, coalesce(max(position), 0)::integer as last from audit_events',
+          `select count(distinct position)::integer as positions, count(*)::integer as events,
+             coalesce(max(position), 0)::float8 as last from audit_events`,
         );
-        expect(rows[0]).toEqual({ positions: rows[0].events, events: rows[0].events, last: rows[0].events });
+        const { positions, events, last } = rows[0];
+        expect({ positions, given: await countPositions(pool, 0, last) }).toEqual({ positions: events, given: events });
       });
       await until('the daemon is ready', async () => (await readyz()).code === 200, PATIENCE_MS);
     },

@@ -27,6 +27,7 @@ const contract = {
   orgtrail_retention_slack_seconds: 'gauge',
   orgtrail_lease_epochs_total: 'counter',
   orgtrail_feed_position: 'gauge',
+  orgtrail_position_jumps: 'gauge',
   orgtrail_build_info: 'gauge',
 } as const;
 

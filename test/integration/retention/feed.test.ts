@@ -143,7 +143,7 @@ describe('the feed behind a position in front of what retention has dropped', ()
         return count;
       };
       await expect(events(head)).rejects.toThrow(
-        'retention dropped events behind position 9 while they were being read',
+        'events behind position 9 were dropped or lost while they were being read',
       );
       expect(await events(await feed.source.head())).toBe(3);
     } finally {

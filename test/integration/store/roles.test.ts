@@ -37,6 +37,7 @@ const ingest: Readonly<Record<string, string>> = {
   organization_changes: 'SELECT INSERT',
   organizations: 'SELECT INSERT UPDATE',
   retention_drops: 'SELECT',
+  position_jumps: 'SELECT',
   retention_policy: 'SELECT',
   sink_dead_letters: 'SELECT INSERT DELETE',
   sinks: 'SELECT INSERT UPDATE',
@@ -99,10 +100,12 @@ const expectRights = async (pool: Pool): Promise<void> => {
      order by 2`,
   );
   expect(functions, 'but for what only computes').toEqual([
+    { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
     { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_timeline' },
   ]);
   const { rows: schemas } = await pool.query(
     `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r

@@ -27,7 +27,8 @@ const contract: Readonly<Record<string, string>> = {
     raw_cf_ray_id raw_method raw_status_code raw_uri raw_user_agent resource_id resource_product resource_type
     resource_scope raw defects`,
   audit_event_changes: 'source_kind source_id event_id position raw seen_at',
-  feed_head: 'feed_id position',
+  feed_head: 'feed_id position timeline timeline_since',
+  position_jumps: 'id from_position to_position old_timeline new_timeline found_at',
   audit_feed: `position feed_id source_kind source_id organization_id organization_name id action_time received_at action_type
     action_result action_description actor_id actor_type actor_context actor_email actor_ip_address actor_token_id
     actor_token_name raw_cf_ray_id raw_method raw_status_code raw_uri raw_user_agent resource_id resource_product

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lastJump, loseCommits } from '../../support/lost-commits.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { type Served, serve } from '../../support/served.ts';
+import { commit, commitAll, entryText, newSource, takeLease } from '../../support/store-fixture.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+/** What a reader kept that had come to position 8 before the failover. */
+let ahead: { readonly feedId: string; readonly check: string };
+let to: number;
+
+const ids = (from: number, until: number) =>
+  Array.from({ length: until - from + 1 }, (_, index) => entryText(`e-${from + index}`));
+
+const get = async (query: string) => {
+  const response = await fetch(`${served.server.url}/v1/events?${query}`);
+  const text = await response.text();
+  const events = response.ok
+    ? text
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as { position: number; id: string })
+    : [];
+  const { status, headers } = response;
+  return { status, headers, events, body: response.ok ? {} : JSON.parse(text) };
+};
+const feedVerb = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+
+/** Eight events are committed, three of them are lost, and a reader that had all eight is the first to ask. */
+beforeAll(async () => {
+  world = await openWorld({ organizations: 1, entries: 0 });
+  const { pool } = world.database;
+  run = await world.open();
+  served = await serve(run);
+  await commitAll(pool, await newSource(pool, 'o'), [ids(1, 8)]);
+  const { headers } = await get('after=0');
+  ahead = {
+    feedId: headers.get('orgtrail-feed-id') ?? '',
+    check: headers.get('orgtrail-next-check') ?? '',
+  };
+  await loseCommits(pool, 5);
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+describe('the feed after a failover that lost commits', () => {
+  test('a reader that is ahead is told before anything new is committed, also on a connection that survived', async () => {
+    const { status, body } = await get(`after=8&feed_id=${ahead.feedId}&check=${ahead.check}`);
+    const jump = await lastJump(world.database.pool);
+    to = jump.to;
+    expect(status).toBe(410);
+    expect(body).toEqual({
+      status: 'gone',
+      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To go on all the same, add dropped=${jump.id}`,
+      feed_id: ahead.feedId,
+      first_position: null,
+      dropped_until: to,
+      dropped: jump.id,
+    });
+    expect(run.log()).toContain('the database failed over or was restored: positions jump');
+  });
+
+  test('once it says that it knows, it gets what is there, and is told no more', async () => {
+    const { pool } = world.database;
+    await commit(pool, await takeLease(pool, 'o'), ids(6, 9));
+    const { id } = await lastJump(pool);
+    const told = await get(`after=8&feed_id=${ahead.feedId}&check=${ahead.check}&dropped=${id}&limit=2`);
+    expect(told.events.map(({ position, id }) => [position - to, id])).toEqual([
+      [1, 'e-6'],
+      [2, 'e-7'],
+    ]);
+    const [next, check] = ['orgtrail-next-position', 'orgtrail-next-check'].map((name) => told.headers.get(name));
+    const rest = await get(`after=${next}&feed_id=${ahead.feedId}&check=${check}`);
+    expect(rest.events.map(({ id }) => id)).toEqual(['e-8', 'e-9']);
+  });
+
+  test.each([0, 4, 5])(
+    'a reader behind the jump (%i) has lost nothing, is told nothing, and passes it',
+    async (after) => {
+      const { status, events } = await get(`after=${after}&limit=${5 - after + 1}`);
+      expect(status).toBe(200);
+      expect(events.map(({ id }) => id)).toEqual(
+        Array.from({ length: 6 - after }, (_, index) => `e-${after + index + 1}`),
+      );
+      expect(events.at(-1)?.position).toBe(to + 1);
+    },
+  );
+
+  test('at its end, too', async () => {
+    expect((await get(`after=${to}`)).events.map(({ id }) => id)).toEqual(['e-6', 'e-7', 'e-8', 'e-9']);
+  });
+
+  test('with a filter that nothing meets it is passed at once', async () => {
+    const { status, headers } = await get('after=3&organization=nobody');
+    expect([status, headers.get('orgtrail-next-position')]).toEqual([200, String(to + 4)]);
+  });
+
+  test('orgtrail feed warns on stderr, goes on, and says no more with --dropped', async () => {
+    const printed = (stdout: string) =>
+      stdout
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).id);
+    const warned = await feedVerb('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
+    expect(warned.code).toBe(0);
+    expect(warned.stderr.match(/lost the events that you have behind position 5/g)).toHaveLength(1);
+    expect(printed(warned.stdout)).toEqual(['e-6', 'e-7', 'e-8', 'e-9']);
+    const { id } = await lastJump(world.database.pool);
+    const known = await feedVerb('--after', '8', '--dropped', String(id));
+    expect(known).toMatchObject({ code: 0, stderr: '', stdout: warned.stdout });
+  });
+
+  test('orgtrail sink replay counts events, not positions', async () => {
+    const { pool } = world.database;
+    await pool.query("insert into sinks (name, kind, target, position) values ('siem', 'webhook', 'x', $1)", [to + 4]);
+    const { stdout } = await runInProcess(['sink', 'replay', 'siem', '--after', '2'], {
+      DATABASE_URL: world.database.url,
+    });
+    expect(stdout).toBe('siem goes on after 2: of 7 events to send, 7 go out again\n');
+    await pool.query('delete from sinks');
+  });
+
+  test('status, health and metrics say that it happened', async () => {
+    const { stdout } = await runInProcess(['status'], { DATABASE_URL: world.database.url });
+    expect(stdout).toContain(`at position ${to + 4} (jumped after a failover or restore: 1)`);
+    expect((await served.get('/healthz')).body).toMatchObject({ feed_position: to + 4, position_jumps: 1 });
+    expect(await served.text('/metrics')).toContain('\norgtrail_position_jumps 1\n');
+  });
+
+  test('a reader that waits while it happens gets an empty answer, and is told with the next request', async () => {
+    const { pool } = world.database;
+    const after = to + 4;
+    const waiting = get(`after=${after}&wait=60`);
+    await commit(pool, await takeLease(pool, 'o'), []);
+    await loseCommits(pool, to + 2);
+    // The notification of a commit on the new primary wakes whoever waits.
+    await commit(pool, await takeLease(pool, 'o'), ids(8, 10));
+    const woken = await waiting;
+    const next = woken.headers.get('orgtrail-next-position');
+    expect(woken.status === 410 || (woken.events.length === 0 && next === String(after))).toBe(true);
+    expect((await get(`after=${after}`)).status).toBe(410);
+  });
+});
