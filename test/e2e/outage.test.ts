@@ -7,10 +7,6 @@ import { startDaemonProcess } from '../support/running-daemon.ts';
 import { openWorld, type SyncWorld } from '../support/sync-world.ts';
 import { until } from '../support/until.ts';
 
-/** Many processes share the machine with this one. */
-const PATIENCE_MS = 120_000;
-const eventually = (what: string, holds: () => Promise<boolean>) => until(what, holds, PATIENCE_MS);
-
 // The short form of `npm run outage` (docs/outage.md): the daemon ticks every second instead of every 30.
 
 const HOUR_MS = 3_600_000;
@@ -36,7 +32,7 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
   await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base });
   const metrics = async () => parseMetrics((await daemon.get('/metrics')).text);
   const stored = (entries: number) => async () => (await world.compare()).stored === entries;
-  await eventually('the history is stored', stored(600));
+  await until('the history is stored', stored(600));
   expect((await daemon.get('/readyz')).code).toBe(200);
 
   const lines = () => daemon.process.stdout().split('\n').length;
@@ -69,11 +65,11 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
   expect(sumOf(during, 'orgtrail_api_requests_total', 'status="connection"')).toBeGreaterThan(4);
 
   await gate.setMode('open');
-  await eventually('the backlog is stored', stored(1_320));
-  await eventually('it is ready again', async () => (await daemon.get('/readyz')).code === 200);
+  await until('the backlog is stored', stored(1_320));
+  await until('it is ready again', async () => (await daemon.get('/readyz')).code === 200);
   await world.expectExactTruth();
   await blockForAWhile(world, metrics);
-  await eventually('what came during the block is stored', stored(1_350));
+  await until('what came during the block is stored', stored(1_350));
   await world.expectExactTruth();
   expect(sumOf(await metrics(), 'orgtrail_api_blocked_seconds')).toBe(0);
   expect(await daemon.stop(), daemon.process.stderr()).toBe(143);
