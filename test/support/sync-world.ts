@@ -40,6 +40,8 @@ export interface SyncWorld extends AsyncDisposable {
   open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts'>): Promise<SyncRun>;
   /** What sources rest after a failure is over: their next attempt is due. */
   endRests(): Promise<void>;
+  /** Sources that rest after a failure go on resting, however long the test takes. */
+  holdRests(): Promise<void>;
   compare(): Promise<Comparison>;
   /** Complete, once each, to the byte, without a hole in the positions. */
   expectExactTruth(): Promise<Comparison>;
@@ -73,6 +75,9 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
     open: (more = {}, observer = {}, options = {}) => openRun({ ...wholeEnv, ...more }, observer, options),
     endRests: async () => {
       await database.pool.query('update sources set next_attempt_at = null');
+    },
+    holdRests: async () => {
+      await database.pool.query("update sources set next_attempt_at = next_attempt_at + interval '1 hour'");
     },
     compare,
     expectExactTruth: async () => {

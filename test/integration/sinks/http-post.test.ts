@@ -34,7 +34,7 @@ const heldBytes = (): number => {
 
 test('an answer that comes before the body is sent counts, however large the body is', async () => {
   await using receiver = await startWebhookReceiver();
-  const http = postTo(receiver.url, 30_000);
+  const http = postTo(receiver.url, 600_000);
   receiver.faults.push({ kind: 'answer', status: 413, early: true, body: 'too large' });
   expect(await http.post('x'.repeat(20 * MIB), { signal: never })).toMatchObject({ status: 413, body: 'too large' });
   await http.close();
