@@ -184,7 +184,7 @@ describe('what fails', () => {
     );
     const lost: string[] = [];
     const observer = { lost: ({ sink }: { sink: string }) => void lost.push(sink) };
-    await using slow = startCourier(database.pool, { name: 'lost', sink: stuck, speed: 100, observer });
+    await using slow = startCourier(database.pool, { name: 'lost', sink: stuck, speed: 2_000, observer });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     // A replay ends its turn; its next renewal says so.
     await replaySink(database.pool, 'lost', 7);
@@ -215,9 +215,9 @@ describe('what fails', () => {
       return { kind: 'delivered', refused: [] };
     });
     const other = createTestSink();
-    await using _slow = startCourier(database.pool, { name: 'long', sink: slow, speed: 100, owner: 'a/1/x' });
+    await using _slow = startCourier(database.pool, { name: 'long', sink: slow, speed: 2_000, owner: 'a/1/x' });
     await until('it delivers', async () => slow.deliveries.length === 1);
-    await using _other = startCourier(database.pool, { name: 'long', sink: other, speed: 100, owner: 'b/2/y' });
+    await using _other = startCourier(database.pool, { name: 'long', sink: other, speed: 2_000, owner: 'b/2/y' });
     const ends = new Set<number>();
     await until('it has been renewed three times', async () => ends.add(await leaseEnd('long')).size > 3);
     expect([...ends], 'to a later end each time').toEqual([...ends].sort((a, b) => a - b));

@@ -85,10 +85,10 @@ describe.concurrent('/metrics', () => {
     expect(value('orgtrail_lease_epochs_total')).toBeGreaterThanOrEqual(3);
 
     const of = (name: string, id: string) => value(`${name}{organization_id="${id}"}`) ?? Number.NaN;
-    expect(of('orgtrail_source_lag_seconds', first)).toBeLessThan(30);
-    expect(of('orgtrail_source_gap_seconds', first)).toBeLessThan(30);
+    expect(of('orgtrail_source_lag_seconds', first)).toBeLessThan(600);
+    expect(of('orgtrail_source_gap_seconds', first)).toBeLessThan(600);
     expect(of('orgtrail_source_gap_seconds', refused)).toBeGreaterThan(2.9 * 86_400);
-    expect(of('orgtrail_source_last_success_timestamp_seconds', first)).toBeGreaterThan(Date.now() / 1_000 - 60);
+    expect(of('orgtrail_source_last_success_timestamp_seconds', first)).toBeGreaterThan(Date.now() / 1_000 - 600);
     expect(of('orgtrail_source_last_success_timestamp_seconds', refused)).toBeNaN();
     // The gap of the refused one begins three days ago, and the retention ends 548 days ago.
     expect(of('orgtrail_retention_slack_seconds', refused) / 86_400).toBeCloseTo(545, 1);
