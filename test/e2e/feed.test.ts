@@ -27,12 +27,11 @@ test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas kill
   await using scene = await openScene(world);
   const { sqlReader, httpReader, follower, rawTexts } = scene;
   const random = seededRandom(SEED);
-  let mostWriters = 0;
+  await until('all replicas write at once', async () => (await countWriters(world)) === REPLICAS);
   for (let kills = 0; kills < KILLS; kills += 1) {
     const before = [sqlReader.rows, httpReader.events, follower.events.length];
     await until(`all readers get further (kill ${kills}, ${before})`, async () => {
       expect([...sqlReader.violations, ...httpReader.violations, ...follower.faults]).toEqual([]);
-      mostWriters = Math.max(mostWriters, await countWriters(world));
       const now = [sqlReader.rows, httpReader.events, follower.events.length];
       return now.every((count, index) => count >= (before[index] ?? 0) + EVENTS_BETWEEN_KILLS);
     });
@@ -42,7 +41,6 @@ test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas kill
   }
   const last = await scene.endWriting();
   expect(last).toBeGreaterThan(KILLS * EVENTS_BETWEEN_KILLS);
-  expect(mostWriters, 'writers at once').toBe(REPLICAS);
 
   expect(await httpReader.finish(PATIENCE_MS)).toBe(true);
   await sqlReader.finish();
@@ -114,7 +112,7 @@ const openScene = async (world: SyncWorld) => {
 
 /** The replica in the middle of whose answer the reader has stopped reading; undefined where that takes too long to come. */
 const portInBody = async (httpReader: HttpFeedReader): Promise<number | undefined> => {
-  for (let looks = 0; looks < 150 && httpReader.stalledAtPort === undefined; looks += 1) await sleep(20);
+  for (let looks = 0; looks < 1_500 && httpReader.stalledAtPort === undefined; looks += 1) await sleep(20);
   return httpReader.stalledAtPort;
 };
 

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 // The short form of `npm run outage` (docs/outage.md): the daemon ticks every second instead of every 30.
 
 const HOUR_MS = 3_600_000;
-const BLOCK_SECONDS = 5;
+const BLOCK_SECONDS = 10;
 
 const post = async (url: string, body: unknown): Promise<void> => {
   const response = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
@@ -53,12 +53,12 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
     expect((await daemon.get('/livez')).code).toBe(200);
     const { code, text } = await daemon.get('/readyz');
     expect([mode, code]).toEqual([mode, 503]);
-    expect(text).toMatch(/last listed 36\d\d s ago: GET \/organizations: /);
+    expect(text).toMatch(/last listed 3[6-9]\d\d s ago: GET \/organizations: /);
   }
   const elapsedMs = performance.now() - startedAt;
   const usage = await usageOf(pid);
   expect((usage.cpuMs - usageBefore.cpuMs) / elapsedMs, 'of a core').toBeLessThan(0.3);
-  expect(lines() - linesBefore, 'log lines').toBeLessThan(60);
+  expect(lines() - linesBefore, 'log lines').toBeLessThan((60 * Math.max(15_000, elapsedMs)) / 15_000);
   const during = await metrics();
   expect(sumOf(during, 'orgtrail_discovery_age_seconds')).toBeGreaterThan(3_600);
   expect(sumOf(during, 'orgtrail_source_lag_seconds')).toBeGreaterThan(30);
@@ -97,7 +97,7 @@ const blockForAWhile = async (world: SyncWorld, metrics: () => Promise<ReadonlyM
   end();
   const startMs = times[0] ?? 0;
   const within = times.filter((timeMs) => timeMs < startMs + BLOCK_SECONDS * 1_000);
-  const onTheirWay = within.filter((timeMs) => timeMs < startMs + 1_000);
+  const onTheirWay = within.filter((timeMs) => timeMs < startMs + BLOCK_SECONDS * 500);
   expect(within.length, 'nothing but what was on its way').toBe(onTheirWay.length);
   expect(onTheirWay.length).toBeLessThanOrEqual(4);
   expect(sumOf(await metrics(), 'orgtrail_api_throttled_seconds_total') - before).toBeGreaterThan(BLOCK_SECONDS - 1);
