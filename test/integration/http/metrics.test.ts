@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/metrics-text.ts';
 import { serve } from '../../support/served.ts';
-import { auditRequests, openWorld } from '../../support/sync-world.ts';
+import { auditRequests, openWorld, stillClock } from '../../support/sync-world.ts';
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -112,7 +112,7 @@ describe.concurrent('/metrics', () => {
   });
 
   test('late entries are counted by what found them, and those that no pass would have found', async () => {
-    await using world = await openWorld({ organizations: 1 });
+    await using world = await openWorld({ organizations: 1, clock: stillClock() });
     await using run = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
     await using served = await serve(run);
     const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);
