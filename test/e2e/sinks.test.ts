@@ -88,7 +88,7 @@ describe.concurrent('sinks of the real daemon', () => {
     const sink = { type: 'file', path: join(directory, 'a.ndjson'), batch_events: 5, max_bytes: 1_000_000 };
     const env = {
       ...{ ...world.env, ORGTRAIL_HTTP_PORT: '0', ORGTRAIL_SCHEDULE: '* * * * * *' },
-      ...{ ORGTRAIL_SINKS: JSON.stringify({ archive: sink }), ORGTRAIL_LEASE: '5s' },
+      ...{ ORGTRAIL_SINKS: JSON.stringify({ archive: sink }), ORGTRAIL_LEASE: '15s' },
     };
     const random = seededRandom(SEED);
     const replicas: OrgtrailProcess[] = [startOrgtrail(['run'], env), startOrgtrail(['run'], env)];
