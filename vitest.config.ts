@@ -1,10 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * Tests judge by progress, which ends them as soon as it is made. These limits end a test that has stopped, on a machine
+ * that is thirty times slower than usual, too.
+ */
+const patient = { testTimeout: 900_000, hookTimeout: 600_000 };
+
 // A project is a folder, never a list of files: a new test file cannot be forgotten.
 export default defineConfig({
   test: {
+    teardownTimeout: 120_000,
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
       {
         test: {
           name: 'simulation',
@@ -22,8 +29,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/support/postgres-server.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          ...patient,
           // They wait for PostgreSQL and for receivers.
           maxWorkers: 3,
         },
@@ -33,9 +39,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/postgres-server.ts'],
-          testTimeout: 240_000,
-          hookTimeout: 120_000,
-          // Half of their time they wait: for a lease, a tick, an answer. Not beside others: they judge by the clock.
+          ...patient,
+          // Half of their time they wait: for a lease, a tick, an answer. Not beside others, which would make it a long wait.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
@@ -46,8 +51,7 @@ export default defineConfig({
         test: {
           name: 'trouble',
           include: ['test/trouble/**/*.test.ts'],
-          testTimeout: 240_000,
-          hookTimeout: 120_000,
+          ...patient,
           // They mostly wait.
           maxWorkers: 3,
           sequence: { groupOrder: 2 },
@@ -58,8 +62,7 @@ export default defineConfig({
         test: {
           name: 'sinks',
           include: ['test/sinks/**/*.test.ts'],
-          testTimeout: 600_000,
-          hookTimeout: 120_000,
+          ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
         },
@@ -70,8 +73,7 @@ export default defineConfig({
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           globalSetup: ['test/support/postgres-server.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 5 },
         },

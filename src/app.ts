@@ -52,6 +52,8 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
+  /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
+  readonly steadyMs?: () => number;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
@@ -68,7 +70,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   }
   const { pool } = database;
   const budget = openBudget(config, pool, metrics, logger);
-  const clock = createServerClock(() => performance.now());
+  const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api, close: closeApi } = connectAuditApi(config, {
     ...{ budget, clock, metrics, logger, version },
     timeouts: options.timeouts,

@@ -14,6 +14,8 @@ export interface DatabaseTarget {
   /** Reads the certificate files anew for each connection, since they are renewed; undefined where the URL says nothing. */
   readonly tls: (() => DatabaseTls | false) | undefined;
   readonly sslnegotiation: 'direct' | undefined;
+  /** libpq's `connect_timeout`; undefined where the URL says nothing of the kind. */
+  readonly connectTimeoutMs: number | undefined;
 }
 
 /** libpq's names. All but the last two verify: libpq's `require` and `prefer` would take any server for the right one. */
@@ -42,7 +44,8 @@ export const databaseUrlFault = (text: string): string | undefined => {
 /** Takes a DATABASE_URL apart that has no fault. Throws where a certificate file has gone since. Called by the pool. */
 export const readDatabaseUrl = (text: string): DatabaseTarget => {
   const url = parse(text);
-  if (url === undefined) return { connectionString: text, tls: undefined, sslnegotiation: undefined };
+  if (url === undefined)
+    return { connectionString: text, tls: undefined, sslnegotiation: undefined, connectTimeoutMs: undefined };
   const parameters = url.searchParams;
   const mode = modeOf(url);
   const direct = parameters.get('sslnegotiation') === 'direct';
@@ -51,6 +54,7 @@ export const readDatabaseUrl = (text: string): DatabaseTarget => {
   return {
     connectionString: withoutParameters(text, ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat', ...files]),
     sslnegotiation: direct ? 'direct' : undefined,
+    connectTimeoutMs: secondsToMs(parameters.get('connect_timeout')),
     tls: silent
       ? undefined
       : () => {
@@ -119,6 +123,9 @@ const reader = (path: string | null): (() => string) | undefined => {
     return last;
   };
 };
+
+const secondsToMs = (text: string | null): number | undefined =>
+  /^[1-9]\d{0,5}$/.test(text ?? '') ? Number(text) * 1_000 : undefined;
 
 /** Cut out of the text, since writing a parsed URL anew would change how the rest is spelt. */
 const withoutParameters = (text: string, names: readonly string[]): string => {

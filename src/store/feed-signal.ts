@@ -24,6 +24,8 @@ export interface FeedSignalOptions {
   readonly headPosition: () => Promise<number>;
   /** Hears once that notifications do not arrive, and why. */
   readonly onFallback: (reason: string) => void;
+  /** How long a notification of the listener's own may take to come back. Default 3 s. */
+  readonly probePatienceMs?: number;
 }
 
 /** One listener for all that wait in this process; it connects when the first one waits. */
@@ -115,7 +117,7 @@ class Listener implements FeedSignal {
     client.on('notification', onNotification);
     const patience = setTimeout(
       () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
-      PROBE_PATIENCE_MS,
+      this.options.probePatienceMs ?? PROBE_PATIENCE_MS,
     );
     try {
       await this.options.pool.query('select pg_notify($1, $2)', [CHANNEL, token]);

@@ -4,7 +4,10 @@ import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
-/** How long a new connection may take: a database that does not answer is said to be unreachable, not waited for. */
+/**
+ * How long a new connection may take: a database that does not answer is said to be unreachable, not waited for.
+ * `?connect_timeout=` in the URL (seconds, as libpq has it) sets another limit.
+ */
 const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
@@ -68,12 +71,12 @@ export const createClient = (databaseUrl: string): Client => {
 };
 
 const clientConfig = (databaseUrl: string) => {
-  const { connectionString, tls, sslnegotiation } = readDatabaseUrl(databaseUrl);
+  const { connectionString, tls, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(databaseUrl);
   return {
     connectionString,
     ...(sslnegotiation && { sslnegotiation }),
     application_name: 'orgtrail',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     query_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,

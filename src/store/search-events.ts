@@ -9,7 +9,7 @@ import { isTimeout, readOnly } from './read-only.ts';
 import { conditionsOf, type EventQuery, type TimeSlice } from './search-conditions.ts';
 
 export interface SearchPatience {
-  /** Of the first attempt, which looks at the whole time at once. */
+  /** Of the first attempt, which looks at the whole time at once; 0: there is none. */
   readonly firstMs: number;
   /** Of all statements together. */
   readonly totalMs: number;
@@ -28,25 +28,29 @@ const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
  * A page of the events that meet a search, in the order (time, position), newest first. First all of the time is asked at once, which
  * an index answers in a moment. Where that takes too long (a text that no index has), the time is looked through piece by
  * piece from the cursor on, as far as patience goes: then `reached` says how far. Throws SearchError `timeout` where not even
- * one piece could be looked at, and `refused` for values that PostgreSQL does not take.
+ * one piece could be looked at, and `refused` for values that PostgreSQL does not take. `clockMs` is what `totalMs` is
+ * measured by.
  */
 export const searchEvents = async (
   pool: Pool,
   query: EventQuery,
   page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
   patience: SearchPatience,
+  clockMs: () => number = () => performance.now(),
 ): Promise<SearchPage> => {
-  const deadlineMs = performance.now() + patience.totalMs;
+  const deadlineMs = clockMs() + patience.totalMs;
   const ask = (slice: TimeSlice, limit: number, timeoutMs: number) =>
     readSlice(pool, query, { ...page, limit }, slice, timeoutMs);
-  const rows = await ask({ low: undefined, high: undefined }, page.limit + 1, Math.round(patience.firstMs));
+  const firstMs = Math.round(patience.firstMs);
+  // A limit of 0 ms would be none to PostgreSQL.
+  const rows = firstMs > 0 ? await ask({ low: undefined, high: undefined }, page.limit + 1, firstMs) : undefined;
   if (rows !== undefined) return toPage(rows, page, undefined);
   const found: FoundEvent[] = [];
   let slice = firstSlice(query, page.cursor, Date.now());
   let spanMs = FIRST_SPAN_MS;
   let reached: SearchCursor | undefined;
   for (;;) {
-    const startedMs = performance.now();
+    const startedMs = clockMs();
     const remainingMs = Math.floor(deadlineMs - startedMs);
     if (remainingMs < LEAST_STATEMENT_MS) break;
     const some = await ask(slice.bounds(spanMs), page.limit + 1 - found.length, remainingMs);
@@ -59,7 +63,7 @@ export const searchEvents = async (
     if (next === undefined || found.length > page.limit) return toPage(found, page, undefined);
     reached = next.from;
     slice = next;
-    if (performance.now() - startedMs < patience.totalMs / 8) spanMs *= GROWTH;
+    if (clockMs() - startedMs < patience.totalMs / 8) spanMs *= GROWTH;
   }
   if (reached === undefined) throw new SearchError('timeout', TOO_SLOW);
   return toPage(found, page, reached);

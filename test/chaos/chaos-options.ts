@@ -7,6 +7,8 @@ import type { FaultPatch } from '../../src/simulator/fault-plan.ts';
 /** What a run is asked to do. Lease and settle delays also as they were typed: so the replicas get them. */
 export interface ChaosOptions {
   readonly durationMs: number;
+  /** It goes on for longer, until so many replicas were killed, a third as many were stopped, and PostgreSQL has crashed. */
+  readonly leastKills: number;
   readonly seed: number;
   readonly lease: string;
   readonly leaseMs: number;
@@ -23,6 +25,7 @@ export interface ChaosOptions {
 /** Options as commander has parsed them; absent where they were not given. */
 interface Flags {
   readonly for?: number;
+  readonly leastKills?: number;
   readonly seed?: number;
   readonly lease?: Pick<ChaosOptions, 'lease' | 'leaseMs'>;
   readonly settle?: Pick<ChaosOptions, 'settle' | 'settleDelaysMs'>;
@@ -53,6 +56,7 @@ export const readChaosOptions = (argv: readonly string[]): ChaosOptions => {
   const flags = new Command('chaos')
     .description('Kills, stops and restarts everything for a while, then says whether anything was lost.')
     .option('--for <duration>', 'how long to disrupt (default 10m)', duration)
+    .option('--least-kills <number>', 'goes on until there were so many, on a slow machine (default 0)', wholeNumber)
     .option('--seed <number>', 'decides what is done to whom (default: any)', wholeNumber)
     .option('--lease <duration>', 'ORGTRAIL_LEASE of the replicas (default 3s)', lease)
     .option('--settle <durations>', 'ORGTRAIL_SETTLE of the replicas (default 20s,60s)', settle)
@@ -65,7 +69,11 @@ export const readChaosOptions = (argv: readonly string[]): ChaosOptions => {
     .parse([...argv], { from: 'user' })
     .opts<Flags>();
   return {
-    ...{ durationMs: flags.for ?? duration('10m'), seed: flags.seed ?? randomInt(1_000_000) },
+    ...{
+      durationMs: flags.for ?? duration('10m'),
+      leastKills: flags.leastKills ?? 0,
+      seed: flags.seed ?? randomInt(1_000_000),
+    },
     ...(flags.lease ?? lease('3s')),
     ...(flags.settle ?? settle('20s,60s')),
     ...{ faults: flags.faults ?? faultList('all,late=0.05'), entries: flags.entries ?? 100_000 },

@@ -27,9 +27,9 @@ const ORGANIZATIONS = 12;
 const PAGE_CAP = 200;
 const DAY_MS = 86_400_000;
 /** Beside what the settle passes need: replicas have to start, and sources that failed rest for a while. */
-const CATCH_UP_MS = 300_000;
+const CATCH_UP_MS = 600_000;
 /** To read what is left over HTTP, when nothing disturbs any more. */
-const HTTP_END_MS = 120_000;
+const HTTP_END_MS = 600_000;
 const PROGRESS_MS = 10_000;
 
 type Say = (line: string) => void;
@@ -157,12 +157,14 @@ const writeTruth = async (simulator: Simulator, directory: string): Promise<void
 const disrupt = async (scene: Scene, options: ChaosOptions, signal: AbortSignal): Promise<void> => {
   const { simulator, replicas, pool } = scene;
   const failure = new AbortController();
-  const over = AbortSignal.any([signal, failure.signal, AbortSignal.timeout(options.durationMs)]);
+  const enough = new AbortController();
+  const over = AbortSignal.any([signal, failure.signal, enough.signal]);
   const load = new Load(simulator, seededRandom(options.seed + 2));
   const aim = createAim(simulator, pool, replicas);
   const field: Battlefield = { ...scene, load, aim, leaseMs: options.leaseMs };
   await Promise.all(
     [
+      untilEnough(scene, options, over).then(() => enough.abort()),
       load.stream(options.liveRate, over),
       killReplicas(field, seededRandom(options.seed + 3), over),
       stopReplicas(field, seededRandom(options.seed + 4), over),
@@ -170,6 +172,17 @@ const disrupt = async (scene: Scene, options: ChaosOptions, signal: AbortSignal)
     ].map((work) => work.catch((error: unknown) => failure.abort(error))),
   );
   failure.signal.throwIfAborted();
+};
+
+/** Resolves when the time is up and as much has happened as was asked for, or when the signal aborts. */
+const untilEnough = async ({ tally, httpReader }: Scene, options: ChaosOptions, signal: AbortSignal): Promise<void> => {
+  const { durationMs, leastKills } = options;
+  await pause(durationMs, signal);
+  const isEnough = () =>
+    tally.kills >= leastKills &&
+    tally.stopsBeyondLease >= Math.floor(leastKills / 3) &&
+    (leastKills === 0 || (tally.postgresRestarts > 0 && httpReader.counts.cut + httpReader.counts.left > 0));
+  while (!signal.aborted && !isEnough()) await pause(100, signal);
 };
 
 const catchUp = async (scene: Scene, options: ChaosOptions, say: Say, signal: AbortSignal): Promise<boolean> => {

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { type Distort, sendHuge, sendTrue, startDistortedApi } from '../support/distorted-api.ts';
 import { parseMetrics, sumOf } from '../support/metrics-text.ts';
@@ -14,10 +13,6 @@ import { makeCertificates } from '../support/server-certificates.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../support/sync-world.ts';
 import { startTlsGate } from '../support/tls-gate.ts';
 import { until } from '../support/until.ts';
-
-/** Many processes share the machine with this one. */
-const PATIENCE_MS = 120_000;
-const eventually = (what: string, holds: () => Promise<boolean>) => until(what, holds, PATIENCE_MS);
 
 const has = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;
 const portOf = (url: string): number => Number(new URL(url).port);
@@ -49,12 +44,12 @@ describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
     expect(world.simulator.requestCount, 'nothing, the credential least of all').toBe(0);
 
     gate.show(good);
-    await eventually('all of it is stored', isStored(world, 600));
+    await until('all of it is stored', isStored(world, 600));
     gate.show(expired);
     generate(world, 5);
-    await eventually('the sources fail', async () => (await daemon.get('/healthz')).text.includes('CERT_HAS_EXPIRED'));
+    await until('the sources fail', async () => (await daemon.get('/healthz')).text.includes('CERT_HAS_EXPIRED'));
     gate.show(good);
-    await eventually('what came meanwhile is stored', isStored(world, 615));
+    await until('what came meanwhile is stored', isStored(world, 615));
     await world.expectExactTruth();
     expect(await daemon.stop()).toBe(143);
   });
@@ -107,7 +102,7 @@ describe.concurrent('names', () => {
       await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base }, within);
       await daemon.process.waitFor('ENOTFOUND');
       await writeFile(hosts, `${system}\n127.0.0.1 ${name}\n`);
-      await eventually('all of it is stored', isStored(world, 600));
+      await until('all of it is stored', isStored(world, 600));
       expect(await daemon.stop()).toBe(143);
       await world.expectExactTruth();
       await rm(directory, { recursive: true });
@@ -125,9 +120,9 @@ describe.concurrent('silence', () => {
         slowBodyMs: 60_000,
       },
     });
-    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_CONCURRENCY: '3' });
     const startedAt = performance.now();
-    await eventually('all of it is stored', isStored(world, 600));
+    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_CONCURRENCY: '3' });
+    await until('all of it is stored', isStored(world, 600));
     expect(performance.now() - startedAt).toBeGreaterThan(28_000);
     const metrics = parseMetrics((await daemon.get('/metrics')).text);
     expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="timeout"')).toBe(3);
@@ -153,7 +148,7 @@ describe.concurrent('a body of 100 MB', () => {
     await using front = await startDistortedApi(world.simulator.baseUrl);
     front.distort(hugePages(announced));
     await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: front.baseUrl });
-    await eventually('all of it is stored', isStored(world, 400));
+    await until('all of it is stored', isStored(world, 400));
     const limits = auditRequests(world.simulator).map(({ query }) => Number(query.get('limit')));
     expect(limits).toContain(1_000);
     expect(Math.min(...limits)).toBeLessThanOrEqual(100);
@@ -181,14 +176,14 @@ describe.concurrent('a clock of the host that is an hour wrong', () => {
     const faked: Record<string, string> =
       fakeTime === undefined ? {} : { LD_PRELOAD: fakeTime, FAKETIME: shift, DONT_FAKE_MONOTONIC: '1' };
     await using daemon = await startDaemonProcess({ ...world.env, ...faked });
-    await eventually('all of it is stored', isStored(world, 600));
+    await until('all of it is stored', isStored(world, 600));
     if (fakeTime !== undefined) {
       const [, time = ''] = /"time":"([^"]+)"/.exec(daemon.process.stdout()) ?? [];
-      expect(Math.abs(Date.now() - Date.parse(time)), 'the clock is faked').toBeGreaterThan(HOUR_MS - 60_000);
+      expect(Math.abs(Date.now() - Date.parse(time)), 'the clock is faked').toBeGreaterThan(HOUR_MS / 2);
     }
     for (let round = 1; round <= 3; round += 1) {
       generate(world, 4);
-      await eventually(`what came in round ${round} is stored`, isStored(world, 600 + round * 12));
+      await until(`what came in round ${round} is stored`, isStored(world, 600 + round * 12));
     }
     const { rows } = await world.database.pool.query<{ ms: number }>(
       'select max(extract(epoch from upper(ranges)))::float8 * 1000 as ms from coverage',
@@ -207,16 +202,19 @@ describe.concurrent('the one daemon', () => {
       faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 250 },
     });
     await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_LEASE: '2s' });
-    await eventually('it is in its walk', async () => auditRequests(world.simulator).length >= 4);
+    const leaseIsOver = async () => {
+      const { rows } = await world.database.pool.query<{ over: boolean | null }>(
+        'select lease_until < clock_timestamp() as over from sources',
+      );
+      return rows[0]?.over ?? undefined;
+    };
+    const isInWalk = async () => auditRequests(world.simulator).length >= 4 && (await leaseIsOver()) === false;
+    await until('it is in its walk', isInWalk);
     daemon.process.child.kill('SIGSTOP');
-    await sleep(4_500);
-    const { rows } = await world.database.pool.query<{ over: boolean }>(
-      'select lease_until < clock_timestamp() as over from sources',
-    );
-    expect(rows).toEqual([{ over: true }]);
+    await until('its lease has run out', async () => (await leaseIsOver()) === true);
     daemon.process.child.kill('SIGCONT');
     await daemon.process.waitFor('the lease ran out');
-    await eventually('all of it is stored', isStored(world, 600));
+    await until('all of it is stored', isStored(world, 600));
     await world.expectExactTruth();
     expect(await daemon.stop()).toBe(143);
   });
@@ -228,7 +226,7 @@ describe.concurrent('the one daemon', () => {
     world.simulator.setRefused(id, true);
     await using daemon = await startDaemonProcess(world.env);
     await daemon.process.waitFor('organization refused');
-    await eventually('the others are stored', isStored(world, 400));
+    await until('the others are stored', isStored(world, 400));
     const { sources } = JSON.parse((await daemon.get('/healthz')).text) as { sources: Record<string, unknown>[] };
     const shown = sources.find((source) => source['organization_id'] === id);
     expect(shown).toMatchObject({
@@ -237,7 +235,7 @@ describe.concurrent('the one daemon', () => {
       last_error: expect.stringContaining('403'),
     });
     world.simulator.setRefused(id, false);
-    await eventually('its entries are stored', isStored(world, 600));
+    await until('its entries are stored', isStored(world, 600));
     expect(daemon.process.stdout()).toContain('organization restored');
     await world.expectExactTruth();
   });

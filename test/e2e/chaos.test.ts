@@ -5,8 +5,6 @@ import { expect, test } from 'vitest';
 
 const command = fileURLToPath(new URL('../chaos/chaos.ts', import.meta.url));
 const SEED = 11;
-/** A minute on a quiet machine; on a busy one the replicas take long to catch up. */
-const PATIENCE_MS = 600_000;
 
 /** Runs the command as `npm run chaos -- ARGS` would. */
 const chaos = async (args: readonly string[]): Promise<{ code: unknown; stdout: string; stderr: string }> => {
@@ -19,30 +17,39 @@ const chaos = async (args: readonly string[]): Promise<{ code: unknown; stdout: 
   return { code, stdout: out.join(''), stderr: err.join('') };
 };
 
-test(
-  `forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`,
-  async () => {
-    const args = ['--for', '40s', '--seed', String(SEED), '--lease', '2s', '--settle', '3s,8s', '--entries', '20000'];
-    const { code, stdout, stderr } = await chaos([...args, '--json']);
-    const result = JSON.parse(stdout);
-    expect(result, stderr).toMatchObject({
-      ...{ missing: 0, duplicates: 0, positionsMissing: 0, contentMismatches: 0, readerViolations: 0 },
-      ...{ crashes: [], caughtUp: true, organizationsStored: 12 },
-      http: { violations: 0, firstViolations: [] },
-    });
-    expect(code).toBe(0);
-    expect(result.stored).toBe(result.expected);
-    expect(result.lastPosition).toBe(result.expected);
-    expect(result.rowsRead).toBe(result.expected);
-    expect(result.http.events).toBe(result.expected);
-    expect(result.http.cut + result.http.left, 'bodies that were not read to their end').toBeGreaterThanOrEqual(1);
-    expect(result.expected, 'new entries came while it ran').toBeGreaterThan(20_500);
-    expect(result.kills).toBeGreaterThanOrEqual(8);
-    expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(3);
-    expect(result.postgresRestarts).toBeGreaterThanOrEqual(1);
-  },
-  PATIENCE_MS,
-);
+test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, PostgreSQL crashed, and nothing lost, for readers over SQL and HTTP neither`, async () => {
+  const args = [
+    '--for',
+    '40s',
+    '--least-kills',
+    '9',
+    '--seed',
+    String(SEED),
+    '--lease',
+    '2s',
+    '--settle',
+    '3s,8s',
+    '--entries',
+    '20000',
+  ];
+  const { code, stdout, stderr } = await chaos([...args, '--json']);
+  const result = JSON.parse(stdout);
+  expect(result, stderr).toMatchObject({
+    ...{ missing: 0, duplicates: 0, positionsMissing: 0, contentMismatches: 0, readerViolations: 0 },
+    ...{ crashes: [], caughtUp: true, organizationsStored: 12 },
+    http: { violations: 0, firstViolations: [] },
+  });
+  expect(code).toBe(0);
+  expect(result.stored).toBe(result.expected);
+  expect(result.lastPosition).toBe(result.expected);
+  expect(result.rowsRead).toBe(result.expected);
+  expect(result.http.events).toBe(result.expected);
+  expect(result.http.cut + result.http.left, 'bodies that were not read to their end').toBeGreaterThanOrEqual(1);
+  expect(result.expected, 'new entries came while it ran').toBeGreaterThan(20_500);
+  expect(result.kills).toBeGreaterThanOrEqual(8);
+  expect(result.stopsBeyondLease).toBeGreaterThanOrEqual(3);
+  expect(result.postgresRestarts).toBeGreaterThanOrEqual(1);
+});
 
 test('a bad option is a sentence and exit code 2; --help has examples', async () => {
   expect(await chaos(['--for', 'soon'])).toMatchObject({ code: 2, stderr: expect.stringContaining('40s, 10m or 1h') });

@@ -59,7 +59,7 @@ describe('without DATABASE_URL', () => {
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ stored: 0, position: 300, failed: [] });
     expect(existsSync(pidFile())).toBe(false);
-    await until('no server is left', async () => !(await isRunning(pid)), 5_000);
+    await until('no server is left', async () => !(await isRunning(pid)));
   });
 
   test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
@@ -72,7 +72,7 @@ describe('without DATABASE_URL', () => {
     expect(await isRunning(pid)).toBe(true);
     daemon.child.kill('SIGTERM');
     expect(await daemon.ended, daemon.stderr()).toBe(143);
-    await until('no server is left', async () => !(await isRunning(pid)), 5_000);
+    await until('no server is left', async () => !(await isRunning(pid)));
   });
 
   test('demo --for 5s stores exactly what was served, says so, and exits 0', async () => {

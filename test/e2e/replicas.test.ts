@@ -3,10 +3,8 @@ import { type OrgtrailProcess, startOrgtrail } from '../support/orgtrail-process
 import { type AuditRequest, asAuditRequest, auditRequests, openWorld, type SyncWorld } from '../support/sync-world.ts';
 import { until } from '../support/until.ts';
 
-const LEASE_MS = 3_000;
+const LEASE_MS = 6_000;
 const TICK_MS = 1_000;
-/** What this machine may take on top: to start a statement, to send a request. */
-const SLACK_MS = 4_000;
 
 /** Each replica knows the simulator by a loopback address of its own, so that the request log tells them apart. */
 const hostOf = (replica: number): string => `127.0.0.${10 + replica}`;
@@ -79,7 +77,7 @@ const mostWithin = (timesMs: readonly number[], windowMs: number): number => {
   return most;
 };
 
-// Leases of 3 s are lost where a busy machine stops a process for as long: rightly so, but then the run says nothing.
+// Leases of 6 s are lost where a busy machine stops a process for as long: rightly so, but then the run says nothing.
 describe.concurrent('replicas on one database', { retry: 1 }, () => {
   test.each([2, 5])('%i: never above the budget together, no source walked by two at once, all complete', async (n) => {
     // 6,000 in 5 minutes: 600 at once, then 17.7 a second.
@@ -90,19 +88,24 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
       entries: 18_000,
       pageCap: 20,
       liveRate: 20,
+      // They begin together, however long each takes to start.
+      faults: { listing_403: 1 },
     });
     await using replicas = replicasOf(world);
-    for (let replica = 0; replica < n; replica += 1) {
-      replicas.start(replica, { ORGTRAIL_API_BUDGET: String(budget) });
-    }
-    await until('the history is stored', async () => (await world.compare()).stored >= 18_000, 200_000);
+    const daemons = Array.from({ length: n }, (_, replica) =>
+      replicas.start(replica, { ORGTRAIL_API_BUDGET: String(budget) }),
+    );
+    await Promise.all(daemons.map((daemon) => daemon.waitFor('orgtrail runs')));
+    world.simulator.faults.set({ listing_403: null });
+    await until('the history is stored', async () => (await world.compare()).stored >= 18_000);
     const all = world.simulator.requests();
     const audits = auditRequests(world.simulator);
     const timesMs = all.map(({ timeMs }) => timeMs).sort((a, b) => a - b);
     const perSecond = (budget - budget / 10) / 305;
     for (const seconds of [1, 5, 10, 20, 300]) {
       expect(mostWithin(timesMs, seconds * 1_000)).toBeLessThanOrEqual(
-        budget / 10 + Math.ceil(seconds * perSecond) + 8,
+        // And what each worker has been let do, and a busy machine keeps until later.
+        budget / 10 + Math.ceil(seconds * perSecond) + 8 + 2 * n,
       );
     }
     expect(timesMs.length, 'the budget was in use').toBeGreaterThan(900);
@@ -113,7 +116,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
       (_, replica) => audits.filter((each) => replicaOf(each) === replica).length,
     );
     expect(Math.min(...shares), `shares ${shares}`).toBeGreaterThan(audits.length / n / 5);
-    const listings = all.filter(({ path }) => /\/organizations\?/.test(path) && !/parent/.test(path));
+    const listings = all.filter(isListing);
     const seconds = ((timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0)) / 1_000;
     console.log(
       `${n} replicas: ${all.length} requests in ${Math.round(seconds)} s, shares ${shares}, ${listings.length} of listings`,
@@ -138,12 +141,15 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     // On this host a replica sees that the process is gone. On another one it has only the lease.
     await world.database.pool.query("update sources set lease_owner = 'elsewhere/1/x' where lease_until is not null");
     const taken = takenBy(world, 1);
-    await until('the survivor asks for all three', async () => taken.size === 3, LEASE_MS + TICK_MS + SLACK_MS);
+    const leaseEndMs = await lastLeaseEnd(world);
+    await until('the survivor asks for all three', async () => taken.size === 3);
     console.log(
       `taken over ${Date.now() - killedAtMs} ms after SIGKILL, with a lease of ${LEASE_MS} and a tick of ${TICK_MS}`,
     );
+    const ticks = world.simulator.requests().filter((request) => isListing(request) && request.timeMs > leaseEndMs);
+    expect(ticks.length, 'ticks since the lease ended: that tick, or the next one').toBeLessThanOrEqual(3);
     world.simulator.faults.set({ preset: 'none' });
-    await until('all of it is stored', async () => (await world.compare()).missing === 0, 60_000);
+    await until('all of it is stored', async () => (await world.compare()).missing === 0);
     await world.expectExactTruth();
   });
 
@@ -151,7 +157,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     await using world = await openSlowWorld(2 * LEASE_MS);
     await using replicas = replicasOf(world);
     for (const replica of [0, 1]) replicas.start(replica);
-    await until('six answers have come', async () => endedAudits(world).length >= 6, 90_000);
+    await until('six answers have come', async () => endedAudits(world).length >= 6);
     expect(together(auditRequests(world.simulator))).toEqual([]);
     expect(cursorsOfTwo(auditRequests(world.simulator))).toEqual([]);
     expect((await world.compare()).stored).toBeGreaterThanOrEqual(3 * 40);
@@ -168,17 +174,13 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     paused.child.kill('SIGSTOP');
     const taken = takenBy(world, 1);
     const other = replicas.start(1);
-    await until('the other one asks for all three', async () => taken.size === 3, 60_000);
+    await until('the other one asks for all three', async () => taken.size === 3);
     const asked = world.simulator.requestCount;
     paused.child.kill('SIGCONT');
     // The one, where a page was under way when it was stopped; the other, where that had come and was about to be written.
-    await until(
-      'what it had under way is dropped',
-      async () => /the lease ran out|fenced/.test(paused.stdout()),
-      60_000,
-    );
+    await until('what it had under way is dropped', async () => /the lease ran out|fenced/.test(paused.stdout()));
     world.simulator.faults.set({ preset: 'none' });
-    await until('all of it is stored', async () => (await world.compare()).missing === 0, 60_000);
+    await until('all of it is stored', async () => (await world.compare()).missing === 0);
     await world.expectExactTruth();
     expect(together(auditRequests(world.simulator, asked))).toEqual([]);
     other.child.kill('SIGTERM');
@@ -192,6 +194,17 @@ const openSlowWorld = (slowBodyMs = 2_000): Promise<SyncWorld> =>
     { host: '0.0.0.0', faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs } },
     { ORGTRAIL_CONCURRENCY: '3' },
   );
+
+const isListing = ({ path }: { readonly path: string }): boolean =>
+  /\/organizations\?/.test(path) && !/parent/.test(path);
+
+/** By the clock of the simulator's requests. */
+const lastLeaseEnd = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ ms: number }>(
+    'select (extract(epoch from max(lease_until) - clock_timestamp()) * 1000)::float8 as ms from sources',
+  );
+  return world.simulator.summary().nowMs + (rows[0]?.ms ?? 0);
+};
 
 /** Who holds each source by now. */
 const holders = async (world: SyncWorld): Promise<(string | null)[]> => {

@@ -41,18 +41,14 @@ const openChanged = async (page: Page, world: World): Promise<void> => {
   };
   if (!(await changed())) {
     world.simulator.faults.set({ changed_content: { count: 1, organizationId: organizationId(world, 0) } });
-    await until(
-      'an entry has changed',
-      async () => {
-        // What counts as unread is read again.
-        await pool.query(
-          "update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '3 days', now() - interval '2 days')) where source_id = $1",
-          [organizationId(world, 0)],
-        );
-        return await changed();
-      },
-      120_000,
-    );
+    await until('an entry has changed', async () => {
+      // What counts as unread is read again.
+      await pool.query(
+        "update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '3 days', now() - interval '2 days')) where source_id = $1",
+        [organizationId(world, 0)],
+      );
+      return await changed();
+    });
   }
   const { rows } = await pool.query('select position::integer from audit_event_changes order by id limit 1');
   await page.goto(`${world.daemon.httpUrl}/events/${rows[0].position}`);
@@ -70,17 +66,13 @@ const HOUR_MS = 3_600_000;
 const ENTRIES = 24_000;
 
 const untilRead = (daemon: Daemon): Promise<void> =>
-  until(
-    'the history is stored',
-    async () => {
-      const { rows } = await daemon.app.database.pool.query(
-        'select (select count(*) from audit_events) >= $1 and not exists (select from sync_status where gap_seconds > 60) as done',
-        [ENTRIES],
-      );
-      return rows[0].done;
-    },
-    120_000,
-  );
+  until('the history is stored', async () => {
+    const { rows } = await daemon.app.database.pool.query(
+      'select (select count(*) from audit_events) >= $1 and not exists (select from sync_status where gap_seconds > 60) as done',
+      [ENTRIES],
+    );
+    return rows[0].done;
+  });
 
 /** One organization is refused, one fails, and two have gaps that nobody fills at this moment. */
 const makeTrouble = async ({ simulator, daemon }: World): Promise<void> => {
@@ -88,14 +80,10 @@ const makeTrouble = async ({ simulator, daemon }: World): Promise<void> => {
   const ids = simulator.summary().organizations.map(({ id }) => id);
   simulator.setRefused(ids[5] ?? '', true);
   simulator.faults.set({ html_ok: { organizationId: ids[2] ?? '' } });
-  await until(
-    'one is refused, one fails',
-    async () => {
-      const { rows } = await pool.query('select count(*)::integer as troubled from sources where failures > 1');
-      return rows[0].troubled >= 2;
-    },
-    120_000,
-  );
+  await until('one is refused, one fails', async () => {
+    const { rows } = await pool.query('select count(*)::integer as troubled from sources where failures > 1');
+    return rows[0].troubled >= 2;
+  });
   // Held by another replica, which does nothing.
   await pool.query(
     `update sources set lease_owner = 'elsewhere', lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + interval '1 hour'

@@ -48,15 +48,11 @@ export const openConsole = async (
   const browser = await launchChromium();
   const { url, simulator, daemon } = running;
   const untilStored = () =>
-    until(
-      'all that the simulator shows is stored',
-      async () => {
-        const expected = [...simulator.truth()].length;
-        const { rows } = await database.pool.query('select count(*)::integer as stored from audit_events');
-        return rows[0].stored >= expected;
-      },
-      60_000,
-    );
+    until('all that the simulator shows is stored', async () => {
+      const expected = [...simulator.truth()].length;
+      const { rows } = await database.pool.query('select count(*)::integer as stored from audit_events');
+      return rows[0].stored >= expected;
+    });
   await untilStored();
   const newPage = (context: BrowserContextOptions = {}) => watchedPage(browser, url, context);
   const { page, faults } = await newPage();

@@ -11,6 +11,8 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
+const CONNECT_TIMEOUT_SECONDS = 600;
+
 /** A database of its own for a test (file): a copy of the migrated template, or empty. */
 export const createTestDatabase = async (options: { readonly empty?: boolean } = {}): Promise<TestDatabase> => {
   const serverUrl = inject('serverUrl');
@@ -19,7 +21,8 @@ export const createTestDatabase = async (options: { readonly empty?: boolean } =
     serverUrl,
     `create database ${name}${options.empty === true ? '' : ` template ${inject('templateName')}`}`,
   );
-  const url = withDatabase(serverUrl, name);
+  // A server with very much else to do is late with new connections, too.
+  const url = `${withDatabase(serverUrl, name)}?connect_timeout=${CONNECT_TIMEOUT_SECONDS}`;
   const pool = createPool(url, 8, () => {});
   return {
     url,

@@ -8,14 +8,14 @@ export const deliverInOrder = async (
   events: readonly OutgoingEvent[],
   options: {
     readonly batchEvents: number;
-    readonly signal: AbortSignal;
     readonly onOutcome?: (outcome: DeliveryOutcome) => void;
   },
 ): Promise<number> => {
+  const { signal } = new AbortController();
   let repeated = 0;
   for (let from = 0; from < events.length; ) {
     const batch = events.slice(from, from + options.batchEvents);
-    const outcome = await sink.deliver({ id: `from-${from}`, events: batch }, options.signal);
+    const outcome = await sink.deliver({ id: `from-${from}`, events: batch }, signal);
     options.onOutcome?.(outcome);
     if (outcome.kind === 'refused' || (outcome.kind === 'delivered' && outcome.refused.length > 0)) {
       throw new Error(`refused: ${JSON.stringify(outcome)}`);

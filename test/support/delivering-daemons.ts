@@ -23,7 +23,6 @@ export interface DeliveringDaemons {
 
 /** Of all sinks together: so much is delivered between two kills. */
 const EVENTS_BETWEEN_KILLS = 1_500;
-const PATIENCE_MS = 120_000;
 
 /** Starts them with this environment; `pool` leads to their database, `stack` ends them. */
 export const startDeliveringDaemons = async (
@@ -58,7 +57,7 @@ export const startDeliveringDaemons = async (
       held = await turnsHeld(least).catch(() => undefined);
       return held !== undefined;
     };
-    await until(`position ${least}, of all sinks together`, answers, PATIENCE_MS);
+    await until(`position ${least}, of all sinks together`, answers);
     return held ?? { position: 0, turns: [] };
   };
   const kill = async () => {

@@ -48,24 +48,25 @@ export interface CourierOptions extends Partial<Route> {
   readonly name: string;
   readonly sink: Sink;
   readonly owner?: string;
-  readonly leaseMs?: number;
+  /** How many times shorter it sleeps than the daemon does: how many more renewals a lease sees. Default 1. */
+  readonly speed?: number;
   readonly observer?: DeliveryObserver;
 }
 
 /** The loop of one sink, as the daemon runs it, on a database of the test. */
 export const startCourier = (pool: Pool, options: CourierOptions): Courier => {
   const [asked, hard] = [new AbortController(), new AbortController()];
-  const { owner = 'host/1/courier', leaseMs = LEASE_MS, observer = {} } = options;
-  const store = createDeliveryStore(pool, owner, leaseMs);
+  const { owner = 'host/1/courier', speed = 1, observer = {} } = options;
+  const store = createDeliveryStore(pool, owner, LEASE_MS);
   const ended = deliverForever(
     {
       // A rest is as long as in the daemon, but for the scale.
       store: { ...store, fail: (turn, { reason, afterMs }) => store.fail(turn, { reason, afterMs: afterMs / 20 }) },
       time: {
         nowMs: () => performance.now(),
-        sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
+        sleep: (ms, signal) => sleep(ms / speed, undefined, { ref: false, ...(signal && { signal }) }),
       },
-      ...{ leaseMs, observer, random: () => 0, redact: (text) => text.replaceAll('s3cret', '[redacted]') },
+      ...{ leaseMs: LEASE_MS, observer, random: () => 0, redact: (text) => text.replaceAll('s3cret', '[redacted]') },
       waitForNews: async (after, signal) => {
         while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
       },

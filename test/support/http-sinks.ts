@@ -20,6 +20,9 @@ export const bulkIndex = 'orgtrail-audit';
 
 type Place = Pick<HttpReceiver, 'url' | 'caFile'>;
 
+/** A machine with very much else to do answers late. */
+const timeout = '10m';
+
 /** Each with the settings that its receiver of http-receivers.ts wants; `more` goes on top. As the configuration reads them. */
 export const httpSinks = {
   webhook: (place: Place, more: object = {}): Sink => {
@@ -45,4 +48,4 @@ export const httpSinks = {
 } as const;
 
 const parse = (type: keyof typeof httpSinks, { url, caFile }: Place, more: object) =>
-  sinkSettings.parse({ type, url, ...(caFile !== undefined && { ca_file: caFile }), ...more });
+  sinkSettings.parse({ type, url, timeout, ...(caFile !== undefined && { ca_file: caFile }), ...more });

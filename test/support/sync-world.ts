@@ -41,9 +41,11 @@ export interface SyncWorld extends AsyncDisposable {
   readonly simulator: Simulator;
   readonly database: TestDatabase;
   readonly env: Env;
-  open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts'>): Promise<SyncRun>;
+  open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts' | 'steadyMs'>): Promise<SyncRun>;
   /** What sources rest after a failure is over: their next attempt is due. */
   endRests(): Promise<void>;
+  /** Sources that rest after a failure go on resting, however long the test takes. */
+  holdRests(): Promise<void>;
   compare(): Promise<Comparison>;
   /** Complete, once each, to the byte, without a hole in the positions. */
   expectExactTruth(): Promise<Comparison>;
@@ -51,7 +53,8 @@ export interface SyncWorld extends AsyncDisposable {
 
 /**
  * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY and short
- * enough for one walk each, in pages of 40.
+ * enough for one walk each, in pages of 40. With a `clock` that stands still, time passes by `setClockOffset` alone, for the
+ * application, too, however long a busy machine takes.
  */
 export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): Promise<SyncWorld> => {
   const simulator = await startSimulator({
@@ -70,13 +73,18 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
     ...env,
   };
   const compare = () => compareWithTruth(database.pool, simulator);
+  const still = options.clock === undefined ? {} : { steadyMs: () => 0 };
   return {
     simulator,
     database,
     env: wholeEnv,
-    open: (more = {}, observer = {}, options = {}) => openRun({ ...wholeEnv, ...more }, observer, options),
+    open: (more = {}, observer = {}, options = {}) =>
+      openRun({ ...wholeEnv, ...more }, observer, { ...still, ...options }),
     endRests: async () => {
       await database.pool.query('update lanes set next_attempt_at = null');
+    },
+    holdRests: async () => {
+      await database.pool.query("update sources set next_attempt_at = next_attempt_at + interval '1 hour'");
     },
     compare,
     expectExactTruth: async () => {
@@ -96,7 +104,7 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
 export const openRun = async (
   env: Env,
   observer: SyncObserver,
-  options: Pick<AppOptions, 'timeouts'> = {},
+  options: Pick<AppOptions, 'timeouts' | 'steadyMs'> = {},
 ): Promise<SyncRun> => {
   const config = loadConfig(env, { needsCredential: true, interactive: false });
   const lines: string[] = [];
@@ -185,6 +193,12 @@ export const cycleUntilClean = async (world: SyncWorld, run: SyncRun, most = 6):
     await world.endRests();
   }
   throw new Error(`still failing after ${most} cycles: ${JSON.stringify(reports.at(-1))}`);
+};
+
+/** The clock of a world in which time passes by `setClockOffset` alone. */
+export const stillClock = (): (() => number) => {
+  const nowMs = Date.now();
+  return () => nowMs;
 };
 
 /** A request for a page of an audit log, as the simulator saw it. */

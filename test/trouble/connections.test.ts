@@ -39,7 +39,7 @@ describe.concurrent('connections to PostgreSQL', () => {
     await using troubled = await startTroubled(proxied, {
       simulator: { entries: 3_000, faults: { defectRate: 0.02, last_page_cursor: 0.2 } },
     });
-    await until('all cuts are made', async () => proxy.cuts.length === 2 * cutPoints.length, 120_000);
+    await until('all cuts are made', async () => proxy.cuts.length === 2 * cutPoints.length);
     await troubled.untilExact(url);
     expect([...proxy.cuts].sort()).toEqual([...cutPoints, ...cutPoints].sort());
     expect(await troubled.livez()).toBe(200);

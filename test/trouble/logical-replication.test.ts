@@ -14,7 +14,6 @@ import { until } from '../support/until.ts';
 const SEED = 13;
 const SOURCES = ['a', 'b', 'c'];
 const DAY_MS = 86_400_000;
-const PATIENCE_MS = 90_000;
 const columns = `position, source_kind, source_id, organization_id, id, action_time, received_at, action_type, action_result,
   actor_email, actor_ip_address, raw_cf_ray_id, raw_status_code, resource_scope, raw::text as raw, defects`;
 
@@ -69,14 +68,11 @@ const write = async (id: string, random: () => number, stopped: () => boolean): 
         next += texts.length;
       } else lease = await takeLease(pool, id);
     } catch {
-      await until(
-        'the source answers again',
-        () =>
-          pool.query('select').then(
-            () => true,
-            () => false,
-          ),
-        PATIENCE_MS,
+      await until('the source answers again', () =>
+        pool.query('select').then(
+          () => true,
+          () => false,
+        ),
       );
     }
   }
@@ -115,7 +111,7 @@ const positionAt = async (cluster: PostgresCluster, name?: string): Promise<numb
 /** Waits until so many more events than now have arrived at the subscriber. */
 const untilArrived = async (more: number): Promise<void> => {
   const wanted = (await positionAt(source, database)) + more;
-  await until(`position ${wanted} arrives`, async () => (await positionAt(subscriber)) >= wanted, PATIENCE_MS);
+  await until(`position ${wanted} arrives`, async () => (await positionAt(subscriber)) >= wanted);
 };
 
 const bothEnds = async (query: string) => [await source.sql(query, database), await subscriber.sql(query)];
@@ -185,7 +181,7 @@ describe('logical replication', () => {
     await writing;
     await untilArrived(0);
     const copying = "select from pg_subscription_rel where srsubstate <> 'r'";
-    await until('all tables are followed', async () => (await subscriber.sql(copying)).length === 0, PATIENCE_MS);
+    await until('all tables are followed', async () => (await subscriber.sql(copying)).length === 0);
     const total = await positionAt(source, database);
     last = total;
     expect(await reading).toEqual(Array.from({ length: total }, (_, index) => index + 1));
@@ -231,7 +227,7 @@ const expectKeptAtSubscriber = async (total: number): Promise<void> => {
   await pool.query('drop table audit_events_2026_01');
   await pool.query("delete from audit_events where action_time < '2026-03-01'");
   await commit(pool, await takeLease(pool, 'a'), [entryText('last')]);
-  await until('the last one arrives', async () => (await positionAt(subscriber)) === total + 1, PATIENCE_MS);
+  await until('the last one arrives', async () => (await positionAt(subscriber)) === total + 1);
   const rows = await subscriber.sql('select count(*)::integer as count from audit_events');
   expect(rows).toEqual([{ count: total + 1 }]);
 };

@@ -51,6 +51,15 @@ describe('a DATABASE_URL', () => {
     expect(databaseUrlFault(text)).not.toContain(SECRET);
   });
 
+  test.each([
+    ['', undefined],
+    ['?connect_timeout=25', 25_000],
+    ['?connect_timeout=0', undefined],
+    ['?connect_timeout=soon', undefined],
+  ])('says how long a connection may take: "%s"', (query, connectTimeoutMs) => {
+    expect(readDatabaseUrl(`postgres://u:p@h/d${query}`).connectTimeoutMs).toBe(connectTimeoutMs);
+  });
+
   test('is given to the driver as it is, less what is said of TLS', () => {
     const url = `postgres://u:a%2Fb@h/d?sslmode=require&options=-c%20x%3Dy&sslrootcert=${file}&ssl=true`;
     const target = readDatabaseUrl(url);

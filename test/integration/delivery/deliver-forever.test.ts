@@ -28,6 +28,12 @@ const status = async (name: string) => {
   if (row === undefined) throw new Error(`no sink ${name}`);
   return row;
 };
+const leaseEnd = async (name: string): Promise<number> => {
+  const { rows } = await database.pool.query<{ ends: Date }>('select lease_until as ends from sinks where name = $1', [
+    name,
+  ]);
+  return rows[0]?.ends.getTime() ?? 0;
+};
 const reaches = (name: string, position = HEAD) =>
   until(`${name} reaches ${position}`, async () => (await status(name)).position === position);
 const positionsOf = ({ events }: Delivery) => events.map(({ event }) => event.position);
@@ -178,7 +184,7 @@ describe('what fails', () => {
     );
     const lost: string[] = [];
     const observer = { lost: ({ sink }: { sink: string }) => void lost.push(sink) };
-    await using slow = startCourier(database.pool, { name: 'lost', sink: stuck, leaseMs: 3_000, observer });
+    await using slow = startCourier(database.pool, { name: 'lost', sink: stuck, speed: 2_000, observer });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     // A replay ends its turn; its next renewal says so.
     await replaySink(database.pool, 'lost', 7);
@@ -209,11 +215,12 @@ describe('what fails', () => {
       return { kind: 'delivered', refused: [] };
     });
     const other = createTestSink();
-    await using _slow = startCourier(database.pool, { name: 'long', sink: slow, leaseMs: 900, owner: 'a/1/x' });
+    await using _slow = startCourier(database.pool, { name: 'long', sink: slow, speed: 2_000, owner: 'a/1/x' });
     await until('it delivers', async () => slow.deliveries.length === 1);
-    await using _other = startCourier(database.pool, { name: 'long', sink: other, leaseMs: 900, owner: 'b/2/y' });
-    const begun = performance.now();
-    await until('three leases have passed', async () => performance.now() - begun > 2_700);
+    await using _other = startCourier(database.pool, { name: 'long', sink: other, speed: 2_000, owner: 'b/2/y' });
+    const ends = new Set<number>();
+    await until('it has been renewed three times', async () => ends.add(await leaseEnd('long')).size > 3);
+    expect([...ends], 'to a later end each time').toEqual([...ends].sort((a, b) => a - b));
     expect(other.deliveries).toEqual([]);
     gate.resolve();
     await until('all is delivered', async () => (await status('long')).lagEvents === 0);

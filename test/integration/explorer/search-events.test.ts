@@ -12,7 +12,7 @@ import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support
 import { multiplyEvents } from '../../support/many-events.ts';
 import { commit, entryText, newSource, pageOf, seconds, T0, takeLease } from '../../support/store-fixture.ts';
 
-const PATIENCE: SearchPatience = { firstMs: 20_000, totalMs: 20_000 };
+const PATIENCE: SearchPatience = { firstMs: 600_000, totalMs: 600_000 };
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 let database: TestDatabase;
@@ -21,8 +21,13 @@ beforeAll(async () => {
 });
 afterAll(async () => await database?.close());
 
-const find = async (query: Partial<EventQuery>, cursor?: SearchCursor, limit = 500, patience = PATIENCE) =>
-  await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, patience);
+const find = async (
+  query: Partial<EventQuery>,
+  cursor?: SearchCursor,
+  limit = 500,
+  patience = PATIENCE,
+  clockMs?: () => number,
+) => await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, patience, clockMs);
 const idsOf = (events: readonly FoundEvent[]): string[] => events.map(({ id }) => id);
 
 const cursorAt = (direction: SearchCursor['direction'], event: FoundEvent | undefined): SearchCursor => {
@@ -30,21 +35,20 @@ const cursorAt = (direction: SearchCursor['direction'], event: FoundEvent | unde
   return { direction, time: event.sortTime, position: event.position };
 };
 
-/** All pages in one direction, in the order of the result as a whole. */
-const walk = async (query: Partial<EventQuery>, limit: number, from?: SearchCursor, patience = PATIENCE) => {
+/** All pages in one direction, in the order of the result as a whole; each with a clock of its own. */
+const walk = async (
+  query: Partial<EventQuery>,
+  limit: number,
+  from?: SearchCursor,
+  patience = PATIENCE,
+  createClock: () => (() => number) | undefined = () => undefined,
+) => {
   const seen: FoundEvent[] = [];
   let cursor = from;
   let pages = 0;
   let reachedPages = 0;
-  let allowedMs = patience.totalMs;
   for (;;) {
-    const page = await find(query, cursor, limit, { ...patience, totalMs: allowedMs }).catch((error: unknown) => {
-      if (!(error instanceof SearchError) || allowedMs > 10_000) throw error;
-      // As people do: the same once more. With more patience each time, it comes through in part before it does as a whole.
-      allowedMs *= 2;
-      return undefined;
-    });
-    if (page === undefined) continue;
+    const page = await find(query, cursor, limit, patience, createClock());
     const direction = cursor?.direction ?? 'older';
     if (direction === 'older') seen.push(...page.events);
     else seen.unshift(...page.events);
@@ -180,23 +184,65 @@ test('defective and strange entries are found and read, each to the byte', async
 });
 
 describe('a search that takes long', () => {
-  test('looks through the time piece by piece, says how far it came, and going on finds all, both ways', async () => {
+  const hour = 3_600_000;
+  /** With a patience of 600 s, each look at it takes 70 s: time for pieces of 1, 4, 16 and 64 hours, whatever the machine. */
+  const slow = () => {
+    let nowMs = 0;
+    return () => {
+      nowMs += 70_000;
+      return nowMs;
+    };
+  };
+  const still = () => () => 0;
+  const inPieces: SearchPatience = { firstMs: 0, totalMs: 600_000 };
+  const needles = { organization: 'many', text: 'needle' };
+  const searched = { since: new Date(T0 - 510 * hour).toISOString(), before: new Date(T0 + hour).toISOString() };
+  let all: readonly FoundEvent[];
+
+  beforeAll(async () => {
     const lease = await newSource(database.pool, 'many');
-    const hour = 3_600_000;
     const entries = Array.from({ length: 500 }, (_, n) =>
       entryText(`e${n}`, T0 - n * hour, { note: n % 50 === 0 ? 'Needle' : 'hay'.repeat(60) }),
     );
     await commit(database.pool, lease, entries);
     await multiplyEvents(database.pool, 8_000);
-    const query = { organization: 'many', text: 'needle' };
-    const { seen: all } = await walk(query, 500);
+    all = (await walk(needles, 500)).seen;
     expect(all.length).toBeGreaterThan(60);
-    const hasty: SearchPatience = { firstMs: 1, totalMs: 12 };
-    const older = await walk(query, 40, undefined, hasty);
+  });
+
+  test('looks through the time piece by piece, says how far it came, and going on finds all, both ways', async () => {
+    const older = await walk({ ...needles, ...searched }, 40, undefined, inPieces, slow);
     expect(idsOf(older.seen)).toEqual(idsOf(all));
     expect(older.reachedPages).toBeGreaterThan(0);
-    const newer = await walk(query, 40, cursorAt('newer', all.at(-1)), hasty);
+    const newer = await walk({ ...needles, ...searched }, 40, cursorAt('newer', all.at(-1)), inPieces, slow);
     expect(idsOf(newer.seen)).toEqual(idsOf(all.slice(0, -1)));
+    expect(newer.reachedPages).toBeGreaterThan(0);
+  });
+
+  test('as long as there is time, piece by piece to the end, both ways', async () => {
+    const older = await walk(needles, 40, undefined, inPieces, still);
+    expect(idsOf(older.seen)).toEqual(idsOf(all));
+    const newer = await walk(needles, 40, cursorAt('newer', all.at(-1)), inPieces, still);
+    expect(idsOf(newer.seen)).toEqual(idsOf(all.slice(0, -1)));
+    expect([older.reachedPages, newer.reachedPages]).toEqual([0, 0]);
+  });
+
+  test('goes on piece by piece after a first attempt that was not done in time', async () => {
+    const client = await database.pool.connect();
+    await client.query('begin; lock table audit_events in access exclusive mode');
+    let looks = 0;
+    const released: Promise<unknown>[] = [];
+    const page = await find(needles, undefined, 500, { firstMs: 50, totalMs: 600_000 }, () => {
+      looks += 1;
+      // The first look is before the first attempt, the second one after it.
+      if (looks === 2) released.push(client.query('rollback'));
+      return 0;
+    });
+    await Promise.all(released);
+    client.release();
+    expect(released).toHaveLength(1);
+    expect(looks, 'pieces').toBeGreaterThan(4);
+    expect(idsOf(page.events)).toEqual(idsOf(all));
   });
 
   test('ends by itself where the database does nothing at all', async () => {

@@ -12,8 +12,8 @@ import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts
 const HOUR_MS = 3_600_000;
 /** Just fits into the first three pieces, of 1, 4 and 16 hours with 16 events each. */
 const LIMIT = 330;
-const inPieces: SearchPatience = { firstMs: 1, totalMs: 60_000 };
-const atOnce: SearchPatience = { firstMs: 60_000, totalMs: 60_000 };
+const inPieces: SearchPatience = { firstMs: 0, totalMs: 600_000 };
+const atOnce: SearchPatience = { firstMs: 600_000, totalMs: 600_000 };
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 let database: TestDatabase;

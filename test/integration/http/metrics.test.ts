@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../support/metrics-text.ts';
 import { serve } from '../../support/served.ts';
-import { auditRequests, openWorld } from '../../support/sync-world.ts';
+import { auditRequests, openWorld, stillClock } from '../../support/sync-world.ts';
 
 /** The contract: every metric, and its kind. */
 const contract = {
@@ -86,10 +86,10 @@ describe.concurrent('/metrics', () => {
     expect(value('orgtrail_lease_epochs_total')).toBeGreaterThanOrEqual(3);
 
     const of = (name: string, id: string) => value(`${name}{organization_id="${id}"}`) ?? Number.NaN;
-    expect(of('orgtrail_source_lag_seconds', first)).toBeLessThan(30);
-    expect(of('orgtrail_source_gap_seconds', first)).toBeLessThan(30);
+    expect(of('orgtrail_source_lag_seconds', first)).toBeLessThan(600);
+    expect(of('orgtrail_source_gap_seconds', first)).toBeLessThan(600);
     expect(of('orgtrail_source_gap_seconds', refused)).toBeGreaterThan(2.9 * 86_400);
-    expect(of('orgtrail_source_last_success_timestamp_seconds', first)).toBeGreaterThan(Date.now() / 1_000 - 60);
+    expect(of('orgtrail_source_last_success_timestamp_seconds', first)).toBeGreaterThan(Date.now() / 1_000 - 600);
     expect(of('orgtrail_source_last_success_timestamp_seconds', refused)).toBeNaN();
     // The gap of the refused one begins three days ago, and the retention ends 548 days ago.
     expect(of('orgtrail_retention_slack_seconds', refused) / 86_400).toBeCloseTo(545, 1);
@@ -124,7 +124,7 @@ describe.concurrent('/metrics', () => {
   });
 
   test('late entries are counted by what found them, and those that no pass would have found', async () => {
-    await using world = await openWorld({ organizations: 1 });
+    await using world = await openWorld({ organizations: 1, clock: stillClock() });
     await using run = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
     await using served = await serve(run);
     const [id = ''] = world.simulator.summary().organizations.map((organization) => organization.id);

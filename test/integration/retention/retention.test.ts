@@ -124,11 +124,10 @@ describe('retention', () => {
   });
 
   test('waits for nobody for long: somebody who reads keeps the month, and it is tried again', async () => {
-    const before = performance.now();
+    // Were it to wait, it would wait for ever: the lock is held until it has ended.
     const result = await withLock(pool, 'select count(*) from audit_events', () => drop());
     const reason = 'somebody reads the table for long';
     expect(result).toEqual({ dropped: [], kept: [{ month: '2024-01', reason }], again: true });
-    expect(performance.now() - before).toBeLessThan(15_000);
     expect((await dropOnceFree()).dropped).toHaveLength(2);
   });
 

@@ -13,6 +13,7 @@ import {
 import { credentials, httpSinks } from '../../support/http-sinks.ts';
 import { jsonValues } from '../../support/json-texts.ts';
 import { deliverAll, hostileEvents, ordinaryEvents, outgoing } from '../../support/outgoing-events.ts';
+import { until } from '../../support/until.ts';
 
 const token = credentials.hecToken;
 const opened: AsyncDisposable[] = [];
@@ -172,7 +173,7 @@ describe('with acknowledgement', () => {
     const events = ordinaryEvents(5, 'native');
     const first = attempt(sink, events);
     // The probe, the events, and the first question about them.
-    await expect.poll(() => receiver.requests.length, { interval: 5, timeout: 30_000 }).toBeGreaterThan(2);
+    await until('it has asked', async () => receiver.requests.length > 2);
     await receiver.stop();
     await receiver.restart();
     expect(await first).toMatchObject({
@@ -180,7 +181,8 @@ describe('with acknowledgement', () => {
       reason: expect.stringContaining('not acknowledged within 1000 ms'),
     });
     expect(receiver.received()).toEqual([]);
-    expect(await attempt(sink, events)).toEqual({ kind: 'delivered', refused: [] });
+    const patient = sinkTo(receiver, { ack: true });
+    expect(await attempt(patient, events)).toEqual({ kind: 'delivered', refused: [] });
     expectComplete(receiver.received(), events);
   });
 
@@ -213,7 +215,7 @@ describe('with acknowledgement', () => {
       { id: 'd-1', events: ordinaryEvents(1, 'native') },
       controller.signal,
     );
-    await expect.poll(() => receiver.requests.length, { interval: 5, timeout: 30_000 }).toBeGreaterThan(1);
+    await until('it has been sent', async () => receiver.requests.length > 1);
     controller.abort(new Error('shutting down'));
     await expect(result).rejects.toThrow();
   });

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const execFile = promisify(execFileWithCallback);
 const file = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
-const run = (command: string, ...args: string[]) => execFile(command, args, { timeout: 50_000 });
+const run = (command: string, ...args: string[]) => execFile(command, args);
 
 /** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */
 const canShape = async (): Promise<boolean> => {

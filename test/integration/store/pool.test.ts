@@ -12,7 +12,7 @@ afterAll(() => database?.close());
 
 describe('a statement that has no answer in time', () => {
   test('fails, and is cancelled on the server', async () => {
-    const impatient = createPool(`${database.url}?query_timeout=300`, 1, () => {});
+    const impatient = createPool(`${database.url}&query_timeout=2000`, 1, () => {});
     await expect(impatient.query("select pg_sleep(600), 'left behind'")).rejects.toThrow('Query read timeout');
     await until('the server has ended it', async () => {
       const { rowCount } = await database.pool.query(
@@ -25,7 +25,7 @@ describe('a statement that has no answer in time', () => {
   });
 
   test('in a transaction: the transaction is given up with its connection, and its locks are free', async () => {
-    const impatient = createPool(`${database.url}?query_timeout=300`, 1, () => {});
+    const impatient = createPool(`${database.url}&query_timeout=2000`, 1, () => {});
     await withLock(database.pool, 'select from feed_head for update', async () => {
       const transaction = inTransaction(impatient, async (client) => {
         await client.query('select from discovery for update');

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { planJobs } from '../../../src/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../src/sync/ports.ts';
 import { workOff } from '../../../src/sync/sync-once.ts';
-import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import { auditRequests, openWorld, type SyncRun, type SyncWorld, stillClock } from '../../support/sync-world.ts';
 
 const TICK_MS = 30_000;
 /** What the budget would let each be asked, in turn: every fourth tick. */
@@ -10,6 +10,7 @@ const EQUAL_MS = 4 * TICK_MS;
 const LONGEST_TICKS = 8;
 const ORGANIZATIONS = 24;
 const BUSY = 2;
+const options = { organizations: ORGANIZATIONS, entries: 24, clock: stillClock() };
 
 /** Goes through ticks by Cloudflare's clock, which the test moves; says by tick which organizations were asked. */
 const ticking = (world: SyncWorld) => {
@@ -23,8 +24,8 @@ const ticking = (world: SyncWorld) => {
     const context: SyncContext = { ...run.app.sync, intervals: () => ({ liveMs: EQUAL_MS, settleMs: 1e12 }) };
     const asked = world.simulator.requestCount;
     const { jobs } = await planJobs(context, world.simulator.summary().nowMs, false);
-    const options = { signal: new AbortController().signal, stopping: () => false, retries: 0 };
-    expect(await workOff(context, jobs, options)).toEqual({ failed: [], held: [] });
+    const once = { signal: new AbortController().signal, stopping: () => false, retries: 0 };
+    expect(await workOff(context, jobs, once)).toEqual({ failed: [], held: [] });
     return auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId);
   };
   return { ids, busy, tick };
@@ -40,7 +41,7 @@ const longestPause = (rounds: readonly (readonly string[])[], id: string): numbe
 };
 
 test('busy organizations are asked more often, silent ones within the bound; a restart and another replica know it, too', async () => {
-  await using world = await openWorld({ organizations: ORGANIZATIONS, entries: 24 }, { ORGTRAIL_CONCURRENCY: '4' });
+  await using world = await openWorld(options, { ORGTRAIL_CONCURRENCY: '4' });
   const { ids, busy, tick } = ticking(world);
   const silent = ids.filter((id) => !busy.includes(id));
   const first = await world.open();
@@ -66,7 +67,7 @@ test('busy organizations are asked more often, silent ones within the bound; a r
 });
 
 test('a sleeper that wakes is asked often from its first event on', async () => {
-  await using world = await openWorld({ organizations: ORGANIZATIONS, entries: 24 }, { ORGTRAIL_CONCURRENCY: '4' });
+  await using world = await openWorld(options, { ORGTRAIL_CONCURRENCY: '4' });
   const { ids, tick } = ticking(world);
   const [sleeper = ''] = ids.slice(-1);
   await using run = await world.open();

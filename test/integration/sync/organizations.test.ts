@@ -40,6 +40,7 @@ describe.concurrent('organizations', () => {
     for (const other of others) expect(await stateOf(world, other)).toBe('active');
 
     // Still refused: no news, and asked again only after its rest.
+    await world.holdRests();
     const asked = world.simulator.requestCount;
     expect((await run.cycle()).failed).toHaveLength(1);
     expect(auditRequests(world.simulator, asked).map(({ organizationId }) => organizationId)).not.toContain(refused);

@@ -31,6 +31,7 @@ describe.concurrent('the end of an outage', () => {
     const [broken = ''] = world.simulator.summary().organizations.map(({ id }) => id);
     world.simulator.faults.set({ html_error: { organizationId: broken } });
     expect((await run.cycle()).failed).toHaveLength(1);
+    await world.holdRests();
     world.simulator.faults.set({ preset: 'none' });
     expect((await run.cycle()).failed).toEqual([expect.objectContaining({ id: broken })]);
   });
@@ -41,6 +42,7 @@ describe.concurrent('the end of an outage', () => {
     const [refused = ''] = world.simulator.summary().organizations.map(({ id }) => id);
     world.simulator.setRefused(refused, true);
     await run.cycle();
+    await world.holdRests();
     world.simulator.faults.set({ server_error: { operation: 'organizations', count: 4 } });
     expect((await run.cycle()).discoveryError).toMatchObject({ failure: 'server' });
     const asked = world.simulator.requestCount;
