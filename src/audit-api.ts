@@ -76,7 +76,7 @@ export const connectAuditApi = (
     probeAuditLog: async (organizationId, signal) => {
       const before = clock.nowMs();
       if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
-      const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [] };
+      const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [], direction: 'asc' as const };
       try {
         await auditLogs.fetchPage({ organizationId, ...window, signal, validate: readOrThrow });
         return 'open';
