@@ -20,6 +20,7 @@ const ingest: Readonly<Record<string, string>> = {
   collector_tokens: 'SELECT',
   coverage: 'SELECT INSERT UPDATE',
   coverage_gaps: 'SELECT',
+  coverage_holes: 'SELECT INSERT UPDATE DELETE',
   detection_api_token_changed: 'SELECT',
   detection_cloudflare_staff: 'SELECT',
   detection_collector_token: 'SELECT',
@@ -34,6 +35,7 @@ const ingest: Readonly<Record<string, string>> = {
   // And UPDATE of one column.
   feed_head: 'SELECT',
   holds: 'SELECT',
+  lanes: 'SELECT INSERT UPDATE',
   organization_changes: 'SELECT INSERT',
   organizations: 'SELECT INSERT UPDATE',
   retention_drops: 'SELECT',
@@ -102,6 +104,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
   expect(functions, 'but for what only computes').toEqual([
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
     { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
