@@ -14,14 +14,16 @@ export interface ProofQuestion {
 export const OTHER_LIMIT = 997;
 
 /**
- * What to ask about a walk whose end is in doubt: the same window from its other side, and what lies before the first and after the
- * last entry seen. An API that cuts a page at the oldest, at the newest, or at what it happens to sort first must
- * show an entry that was not seen in at least one of the answers. Undefined if nothing can be proven: no entry separates what was
- * seen from what was not.
+ * What to ask about a walk whose end is in doubt: the same window from its other side, and then parts of it. Undefined if nothing can be
+ * proven.
  *
- * A page that says that it is the last, and is as large as pages that are cut: the questions include the edges, where entries of one time
- * may have been cut apart. A page whose cursor is refused: they leave the edges out, since every page of such an API may
- * have such a cursor, but one without entries.
+ * A page that says that it is the last, and is as large as pages that are cut: both halves of the window, with some of what was seen in each.
+ * However an API chooses what it leaves out, a half that is smaller than pages that are cut is whole. What was seen within one
+ * second cannot be told apart like that.
+ *
+ * A page whose cursor is refused: what lies before the first and after the last entry seen. Every page of such an API may have such a
+ * cursor, but one without entries. An API that shows the oldest or the newest first has what it left
+ * out there, or first in the other direction.
  */
 export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const { oldestMs, newestMs, lastPageEntries } = walk;
@@ -29,16 +31,32 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
   const window = requestWindow(walk);
   const direction = walk.direction === 'asc' ? 'desc' : 'asc';
   const limit = walk.pageLimit > OTHER_LIMIT ? OTHER_LIMIT : Math.max(1, walk.pageLimit - 1);
-  const withEdges = walk.cursor === undefined;
-  const beside = [
-    { fromMs: window.fromMs, toMs: withEdges ? nextFullSecond(oldestMs + 1) : oldestMs - 1 },
-    { fromMs: withEdges ? newestMs - 1 : newestMs + 1, toMs: window.toMs },
-  ].filter(({ fromMs, toMs }) => fromMs < toMs);
-  return [
-    { window, direction, limit, whole: true },
-    ...beside.map((part): ProofQuestion => ({ window: part, direction, limit, whole: false })),
-  ];
+  const parts = walk.cursor === undefined ? halvesOf(window, oldestMs, newestMs) : outside(window, oldestMs, newestMs);
+  return (
+    parts && [
+      { window, direction, limit, whole: true },
+      ...parts.map((part): ProofQuestion => ({ window: part, direction, limit, whole: false })),
+    ]
+  );
 };
+
+/** On a full second, which every precision keeps; the later half begins before it, since its bound may be exclusive. */
+const halvesOf = ({ fromMs, toMs }: Range, oldestMs: number, newestMs: number): readonly Range[] | undefined => {
+  const lastSecondMs = Math.floor(Math.min(newestMs, toMs) / 1_000) * 1_000;
+  const splitMs = Math.min(nextFullSecond((oldestMs + newestMs) / 2), lastSecondMs);
+  return splitMs <= Math.max(oldestMs, fromMs)
+    ? undefined
+    : [
+        { fromMs, toMs: splitMs },
+        { fromMs: splitMs - 1, toMs },
+      ];
+};
+
+const outside = ({ fromMs, toMs }: Range, oldestMs: number, newestMs: number): readonly Range[] =>
+  [
+    { fromMs, toMs: oldestMs - 1 },
+    { fromMs: newestMs + 1, toMs },
+  ].filter((part) => part.fromMs < part.toMs);
 
 /** The walk that a question is. */
 export const walkOf = (question: ProofQuestion, walk: Walk): Walk => ({
