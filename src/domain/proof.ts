@@ -6,7 +6,8 @@ export interface ProofQuestion {
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
-  /** It is about the same time as the walk: its first page says enough. Else it must be read to an end that is beyond doubt. */
+  /** It is about the same time as the walk: its first page says enough, or behind a refused cursor those that show all of the walk
+   * again. Else it must be read to an end that is beyond doubt. */
   readonly whole: boolean;
 }
 

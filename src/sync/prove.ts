@@ -28,18 +28,22 @@ const bringsNothingNew = async (
   { largestPage, lastIds }: { readonly largestPage: number; readonly lastIds: ReadonlySet<string> | undefined },
 ): Promise<boolean> => {
   let walk = walkOf(question, about);
+  const seen = new Set<string>();
   for (;;) {
     const page = await fetchPage(turn, walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
       return false;
     }
-    const ids = question.whole && lastIds !== undefined ? idsOf(page) : undefined;
+    if (question.whole && lastIds !== undefined) for (const id of idsOf(page)) seen.add(id);
     const { stored } = await commitPart(turn, page, undefined);
     page.release?.();
     if (stored > 0) return false;
-    // Seen from the other side, the last page must come first.
-    if (question.whole) return ids === undefined || [...(lastIds ?? [])].every((id) => ids.has(id));
+    if (question.whole) {
+      if (lastIds === undefined) return true;
+      // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
+      if (seen.size >= about.entries) return [...lastIds].every((id) => seen.has(id));
+    }
     const step = afterPage(walk, page, largestPage);
     if (step.kind !== 'next') return step.kind === 'done';
     walk = step.walk;
