@@ -198,6 +198,7 @@ const bringsNothingNew = async (
 ): Promise<boolean> => {
   const { context, options, result, largestPage } = reading;
   let walk = walkOf(question, about);
+  const seen = new Set<string>();
   for (;;) {
     const page = await fetchPage(context, result.source, walk, options.signal);
     if (page instanceof ApiError) {
@@ -207,7 +208,11 @@ const bringsNothingNew = async (
     const before = result.findings.compared;
     await comparePage(reading, page);
     if (result.findings.compared > before) return false;
-    if (question.whole) return lastIds === undefined || [...lastIds].every((id) => idsOf(page).has(id));
+    if (question.whole) {
+      if (lastIds === undefined) return true;
+      for (const id of idsOf(page)) seen.add(id);
+      if (seen.size >= about.entries) return [...lastIds].every((id) => seen.has(id));
+    }
     const step = afterPage(walk, page, largestPage);
     if (step.kind !== 'next') return step.kind === 'done';
     walk = step.walk;
