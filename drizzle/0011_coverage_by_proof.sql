@@ -28,7 +28,7 @@ comment on table lanes is 'What each lane of a source does under a filter set: i
 --> statement-breakpoint
 comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
 --> statement-breakpoint
-comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, servedMs, pageLimit.';
+comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, entriesPerDay, pageLimit.';
 --> statement-breakpoint
 comment on column lanes.failures is 'In a row; ended by a page that brought something new or a window that was read to its end.';
 --> statement-breakpoint

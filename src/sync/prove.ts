@@ -34,12 +34,13 @@ const bringsNothingNew = async (
       if (blameOf(page, walk) === 'all') throw page;
       return false;
     }
-    const ids = question.whole && lastIds !== undefined ? idsOf(page) : undefined;
+    const ids = question.about === 'whole' && lastIds !== undefined ? idsOf(page) : undefined;
     const { stored } = await commitPart(turn, page, undefined);
     page.release?.();
     if (stored > 0) return false;
     // Seen from the other side, the last page must come first.
-    if (question.whole) return ids === undefined || [...(lastIds ?? [])].every((id) => ids.has(id));
+    if (question.about === 'edge') return true;
+    if (question.about === 'whole') return ids === undefined || [...(lastIds ?? [])].every((id) => ids.has(id));
     const step = afterPage(walk, page, largestPage);
     if (step.kind !== 'next') return step.kind === 'done';
     walk = step.walk;

@@ -207,7 +207,8 @@ const bringsNothingNew = async (
     const before = result.findings.compared;
     await comparePage(reading, page);
     if (result.findings.compared > before) return false;
-    if (question.whole) return lastIds === undefined || [...lastIds].every((id) => idsOf(page).has(id));
+    if (question.about === 'edge') return true;
+    if (question.about === 'whole') return lastIds === undefined || [...lastIds].every((id) => idsOf(page).has(id));
     const step = afterPage(walk, page, largestPage);
     if (step.kind !== 'next') return step.kind === 'done';
     walk = step.walk;
