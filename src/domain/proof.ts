@@ -3,7 +3,7 @@ import { type Direction, nextFullSecond, requestWindow, startWalk, type Walk } f
 
 /**
  * A question whose answer must bring nothing new.
- * - whole: the window of the walk. Its first page says enough, and must show the last page of the walk if a cursor stood behind that.
+ * - whole: the window of the walk, until all of it has come again, its last page among it.
  * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
  * - rest: what lies beside the entries seen. It must be read to an end that is beyond doubt.
  */
@@ -38,7 +38,8 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
   if (walk.cursor === undefined) {
     const splitMs = middleOf(window, oldestMs, newestMs);
     // The later half begins before it: its bound may be exclusive.
-    return splitMs && [...ask('rest', window.fromMs, splitMs), ...ask('rest', splitMs - 1, window.toMs)];
+    if (splitMs === undefined) return undefined;
+    return [...ask('rest', window.fromMs, splitMs), ...ask('rest', splitMs - 1, window.toMs)];
   }
   return [
     ...ask('whole', window.fromMs, window.toMs),
