@@ -106,13 +106,13 @@ describe('planLanes with a frozen now', () => {
     );
   });
 
-  it('reads a first history in a few windows that get wider, from the newest day back', () => {
+  it('reads a first history in a few windows that get wider, from the newest hour back', () => {
     const { walks, progress: end } = settle(idle, policy);
     const read = walks.filter(({ lane }) => lane !== 'settle');
-    expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / DAY_MS)])).toEqual([
+    expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([
       ['live', 1],
-      ['backfill', 32],
-      ['backfill', 515],
+      ['backfill', 24],
+      ['backfill', 548 * 24 - 25],
     ]);
     expect(end.coverage[0]).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);
   });
@@ -120,11 +120,10 @@ describe('planLanes with a frozen now', () => {
   it.each([
     ['an outage of a week in one walk', 7 * DAY_MS, 7 * DAY_MS - SECOND_MS],
     ['of a longer one the newest day first', 7 * DAY_MS + 2 * SECOND_MS, DAY_MS],
-  ])('reads %s', (_, outageMs, lengthMs) => {
-    const walk = first({ ...idle, coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - outageMs }]] });
-    expect(walk).toMatchObject({ lane: 'live', claim: { toMs: END_MS } });
-    // On a whole second, but where the gap itself begins.
-    expect(Math.abs(widthOf(walk?.claim ?? ago(0, 0)) - lengthMs)).toBeLessThan(SECOND_MS);
+  ])('reads %s, if little happens', (_, outageMs, lengthMs) => {
+    const coverages = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - outageMs }]];
+    const walk = first({ ...idle, coverage: coverages, eventRate: { perHour: 1 } });
+    expect(walk).toMatchObject({ lane: 'live', claim: { fromMs: END_MS - lengthMs, toMs: END_MS } });
   });
 
   it('wants nothing where the horizon is not past yet', () => {
@@ -135,9 +134,8 @@ describe('planLanes with a frozen now', () => {
 
 describe('settle', () => {
   const read: Coverage = [{ fromMs: HORIZON_MS, toMs: END_MS }];
-  /** Has served all of history before, so that no width is a question. */
-  const settling = (ranges: readonly Coverage[]) =>
-    withLane('settle', { servedMs: 548 * DAY_MS }, { coverage: ranges });
+  /** Its last window was empty, so that no width is a question. */
+  const settling = (ranges: readonly Coverage[]) => withLane('settle', { entriesPerDay: 0.01 }, { coverage: ranges });
   const passOne = (fromMs: number, also: readonly Range[] = []): Coverage[] => [
     read,
     [{ fromMs: HORIZON_MS, toMs: NOW_MS - fromMs }, ...also],
@@ -176,9 +174,12 @@ describe('settle', () => {
     expect(order([[tail], [tail], [tail]])).toEqual(['backfill']);
   });
 
-  it('a new pass over a long history begins with a month, not with all of it', () => {
-    const claim = plannedIn('settle', { ...idle, coverage: [read, read, []] })?.claim;
-    expect(Math.round(widthOf(claim ?? ago(0, 0)) / DAY_MS)).toBe(32);
+  it('a new pass over a long history begins with what holds twenty pages, not with all of it', () => {
+    const begin = { ...idle, coverage: [read, read, []] };
+    const widthIn = (more: Partial<SourceProgress>) =>
+      widthOf(plannedIn('settle', { ...begin, ...more })?.claim ?? ago(0, 0));
+    expect(Math.round(widthIn({ eventRate: { perHour: 100 } }) / HOUR_MS)).toBe(200);
+    expect(Math.round(widthIn({}) / HOUR_MS), 'nothing is known of it').toBe(24);
   });
 });
 
@@ -214,54 +215,49 @@ describe('the width of a window', () => {
   /** Windows begin on whole seconds. */
   const about = (expectedMs: number, widthMs: number) => expect(Math.abs(widthMs - expectedMs)).toBeLessThan(SECOND_MS);
 
-  it('is about twenty pages, by how dense the last window of the lane was', () => {
-    about(10 * DAY_MS, backfillWidth({ entriesPerDay: 2_000 }, { largestPage: 1_000 }));
-    about(2 * DAY_MS, backfillWidth({ entriesPerDay: 1_000 }, { largestPage: 100 }));
-    // An hour that was thick with entries is no reason to ask for less than a second.
+  it('is about twenty pages, by how dense the last window of the lane was and how large pages are', () => {
+    about(10 * DAY_MS, backfillWidth({ entriesPerDay: 2_000 }));
+    about(DAY_MS, backfillWidth({ entriesPerDay: 2_000, entriesPerPage: 100 }));
     about(SECOND_MS, backfillWidth({ entriesPerDay: 1e12 }));
-  });
-
-  it('is, in a lane that has read nothing yet, by what the live lane has seen happen', () => {
-    about(2 * DAY_MS, backfillWidth({}, { largestPage: 1_000, eventRate: { perHour: 10_000 / 24 } }));
-    about(32 * DAY_MS, backfillWidth({}, { largestPage: 1_000, eventRate: { perHour: 0 } }));
-  });
-
-  it('takes pages for as large as they can be until some were seen, and for a hundred at least', () => {
-    about(20 * DAY_MS, backfillWidth({ entriesPerDay: 1_000 }));
-    about(2 * DAY_MS, backfillWidth({ entriesPerDay: 1_000 }, { largestPage: 3 }));
-  });
-
-  it('is 32 times what was served before at most, of a day at least, in every lane but the live one', () => {
-    about(32 * DAY_MS, backfillWidth({}));
-    about(32 * DAY_MS, backfillWidth({ servedMs: HOUR_MS }));
-    about(64 * DAY_MS, backfillWidth({ servedMs: 2 * DAY_MS }));
+    const perDay = fc.integer({ min: 1, max: 1e7 });
+    const perPage = fc.integer({ min: 50, max: 1_000 });
     fc.assert(
-      fc.property(progress, fc.integer({ min: 0, max: 548 * DAY_MS }), (begin, servedMs) => {
-        const state = { ...idleLane, servedMs };
-        const walks = planLanes({ ...begin, lanes: { settle: state, backfill: state } }, NOW_MS, policy);
-        for (const { lane, claim } of walks) {
-          const most = lane === 'live' ? 7 * DAY_MS : 32 * Math.max(DAY_MS, servedMs);
-          expect(widthOf(claim)).toBeLessThanOrEqual(most);
-        }
+      fc.property(perDay, perPage, (entriesPerDay, entriesPerPage) => {
+        const pages = (backfillWidth({ entriesPerDay, entriesPerPage }) / DAY_MS) * (entriesPerDay / entriesPerPage);
+        expect(pages).toBeLessThan(20.01);
+        // But where that is more than all of history.
+        if (entriesPerDay > 1_000) expect(pages).toBeGreaterThan(17);
       }),
-      { seed: 1, numRuns: 500 },
+      { seed: 1, numRuns: 300 },
     );
   });
 
+  it('is, in a lane that has read nothing yet, by what the live lane has seen happen; a day, if nothing is known', () => {
+    about(2 * DAY_MS, backfillWidth({}, { eventRate: { perHour: 10_000 / 24 } }));
+    about(DAY_MS, backfillWidth({}));
+  });
+
+  it('is, in the live lane, by what it has seen in the long run: a poll of seconds says little; a week at most', () => {
+    const liveWidth = (perHour: number | undefined, state: Partial<LaneState> = {}): number => {
+      const coverages = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 7 * DAY_MS }]];
+      const more = { coverage: coverages, eventRate: perHour === undefined ? undefined : { perHour } };
+      return widthOf(plannedIn('live', withLane('live', state, more))?.claim ?? ago(0, 0));
+    };
+    about(2 * DAY_MS, liveWidth(10_000 / 24, { entriesPerDay: 1e9 }));
+    about(7 * DAY_MS - SECOND_MS, liveWidth(1));
+    about(DAY_MS, liveWidth(undefined));
+  });
+
   it('is no more than what the lane has found it can have', () => {
-    about(HOUR_MS, backfillWidth({ widthMs: HOUR_MS, servedMs: 500 * DAY_MS }));
+    about(HOUR_MS, backfillWidth({ widthMs: HOUR_MS, entriesPerDay: 1 }));
     const live = plannedIn('live', withLane('live', { widthMs: 4 * SECOND_MS }));
     expect(live?.claim).toEqual({ fromMs: Math.ceil((END_MS - 4 * SECOND_MS) / 1_000) * 1_000, toMs: END_MS });
-    expect(
-      widthOf(
-        plannedIn('backfill', withLane('live', { widthMs: SECOND_MS }, { coverage: [read] }))?.claim ?? ago(0, 0),
-      ),
-      'the trouble of another lane is not this one’s',
-    ).toBeGreaterThan(30 * DAY_MS);
+    const other = plannedIn('backfill', withLane('live', { widthMs: SECOND_MS }, { coverage: [read] }));
+    about(DAY_MS, widthOf(other?.claim ?? ago(0, 0)));
   });
 
   it('is no more than any source of this process could have', () => {
-    about(3 * DAY_MS, backfillWidth({ servedMs: 500 * DAY_MS }, {}, { ...policy, widestMs: 3 * DAY_MS }));
+    about(3 * DAY_MS, backfillWidth({ entriesPerDay: 1 }, {}, { ...policy, widestMs: 3 * DAY_MS }));
     about(SECOND_MS, backfillWidth({}, {}, { ...policy, widestMs: 1 }));
   });
 
