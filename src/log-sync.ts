@@ -59,7 +59,7 @@ const logTrouble = (
     futureTrimmed: ({ rows }) =>
       logger.warn(
         { rows },
-        'coverage claimed time that has yet to come, and was cut: that time is read when it has come',
+        'coverage claimed time that could not have been read yet (a clock was ahead, or ORGTRAIL_SETTLE has longer delays now), and was cut: it is read again',
       ),
   };
 };

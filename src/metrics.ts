@@ -127,7 +127,7 @@ const createCounters = (registers: Registry[]) => ({
   }),
   trimmed: new Counter({
     name: 'orgtrail_coverage_trimmed_total',
-    help: 'Rows of coverage that claimed time which had yet to come, and were cut.',
+    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
     registers,
   }),
   walks: new Counter({

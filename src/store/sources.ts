@@ -205,11 +205,9 @@ export const syncSources = async (
 
 /**
  * Takes back what was claimed of the future: of a server whose clock was ahead, or by version 0.1. Returns how many rows of
- * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now. What a pass has beyond that but not of
- * the future was claimed under a shorter delay; it is taken back, too, and not counted.
+ * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
  */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
-<<<<<<< HEAD
   const { rowCount } = await pool.query(
     `with latest as (
        select n - 1 as pass,
@@ -223,24 +221,9 @@ export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promi
      update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
      from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
        and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass`,
-=======
-  const { rows } = await pool.query<{ trimmed: number }>(
-    `with ahead as (
-       select c.source_kind, c.source_id, c.filter_hash, c.pass,
-         upper(c.ranges) > clock_timestamp() + interval '61 seconds' as future,
-         tstzmultirange(tstzrange(null, clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000))) as past
-       from coverage c join unnest($1::float8[]) with ordinality as d (ms, n) on c.pass = d.n - 1
-       where upper(c.ranges) > clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000)
-       order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c),
-     cut as (
-       update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
-       from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
-         and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass returning ahead.future)
-     select count(*) filter (where future)::integer as trimmed from cut`,
->>>>>>> abc477c (Holes, failing lanes, unproven time and clocks show in status, health, metrics, log, console and sync)
     [delaysMs],
   );
-  return rows[0]?.trimmed ?? 0;
+  return rowCount ?? 0;
 };
 
 /** What kinds of resources a source has had events of around a time: for telling the entries of one second apart. */
