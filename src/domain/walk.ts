@@ -151,7 +151,9 @@ export const afterPage = (before: Walk, page: PageFacts, largestPage: number): W
   if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
     return { kind: 'broken', walk, fault: 'count_differs' };
   }
-  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk };
+  // The cursor that led to this page says nothing about its end.
+  const ended = { ...walk, cursor: undefined };
+  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk: ended };
 };
 
 /** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
