@@ -176,7 +176,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
     'sourceSettled',
     'windowNarrowed',
     'holeFound',
-    'clocksDiffer',
+    'clocksCompared',
     'futureTrimmed',
     'sourceFailed',
   ] as const satisfies readonly (keyof SyncObserver)[];

@@ -5,8 +5,8 @@ import type { Lane } from './lane.ts';
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** The largest page of a source is suspected of being cut, from this size on: hardly any cap is smaller, and small pages are the most. */
-const LEAST_SUSPECTED = 10;
+/** The largest page of a source is suspected of being cut, from this size on: no cap is known to be smaller, and most pages are. */
+const LEAST_SUSPECTED = 50;
 /** An empty page with a fresh cursor is followed, but not without end. */
 const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
@@ -151,9 +151,7 @@ export const afterPage = (before: Walk, page: PageFacts, largestPage: number): W
   if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
     return { kind: 'broken', walk, fault: 'count_differs' };
   }
-  // The cursor that led to this page says nothing about its end.
-  const ended = { ...walk, cursor: undefined };
-  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk: ended };
+  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk };
 };
 
 /** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */

@@ -7,6 +7,8 @@ import { findSubOrganizations } from './sub-organizations.ts';
 import { type TurnResult, takeTurn } from './turn.ts';
 import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
+/** A lane that rests for no longer goes on by itself; the others wait for a tick. */
+const SHORT_REST_MS = 10_000;
 /** Requests for each kind of detail per tick: they are the least urgent of all. */
 const DETAILS_PER_TICK = 5;
 
@@ -41,11 +43,22 @@ export interface SyncDaemon {
  */
 export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
   const { signal, stopping, onError } = options;
+  let rests = new AbortController();
+  /** Else what fails twice before it is asked for otherwise would take two ticks. */
+  const again = (job: Job, restMs: number): void => {
+    if (!ticking) return;
+    context.time.sleep(restMs, AbortSignal.any([signal, rests.signal])).then(
+      () => pool.add(job),
+      () => {},
+    );
+  };
+  let ticking = false;
   const work = async (job: Job): Promise<WorkLeft> => {
     if (stopping()) return { lanes: undefined, timedOut: false };
     const result = await takeTurn(context, job, { signal, stopping });
     options.onTurn?.(job, result);
     const timedOut = result.kind === 'failed' && result.timedOut;
+    if (result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS) again(job, result.backoffMs);
     return { lanes: stopping() ? undefined : lanesLeft(result), timedOut };
   };
   const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
@@ -58,6 +71,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   const listing = createListing(context, options, plan);
   return {
     tick: async () => {
+      ticking = true;
       const underWay = listing.begin();
       if ((await planningTime(context)) === undefined) await underWay;
       await plan();
@@ -68,7 +82,12 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
       if (!stopping()) pool.refill(jobs);
       return { ...all, jobs };
     },
-    clear: () => pool.clear(),
+    clear: () => {
+      ticking = false;
+      rests.abort();
+      rests = new AbortController();
+      pool.clear();
+    },
     idle: async () => {
       await listing.idle();
       await pool.idle();

@@ -73,6 +73,15 @@ export class WorkPool {
     this.#pump();
   }
 
+  /** Adds a job whose lane has rested. Nothing changes if its source waits in that lane already, or is under way. */
+  add(job: Job): void {
+    const key = keyOf(job.source);
+    if (this.#inHand.has(key) || this.#waiting[job.lane].has(key)) return;
+    if (this.#inHand.size === 0 && this.waiting === 0) this.#idle = Promise.withResolvers<void>();
+    this.#waiting[job.lane].set(key, job);
+    this.#pump();
+  }
+
   /** Drops what waits. What is under way goes on. */
   clear(): void {
     for (const lane of lanes) this.#waiting[lane].clear();
