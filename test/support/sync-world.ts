@@ -148,7 +148,8 @@ export const openRun = async (
   };
 };
 
-const wholeCycle = (): SyncOnceOptions => ({
+/** To its end, each lane tried once. */
+export const wholeCycle = (): SyncOnceOptions => ({
   signal: new AbortController().signal,
   stopping: () => false,
   retries: 0,
@@ -174,7 +175,8 @@ const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<
   return { sources, failed: [...resting, ...failed], held, discoveryError, finished: !options.stopping() };
 };
 
-const workOffOnce = async (
+/** What was planned, and what is left of it, by the pool of the daemon. */
+export const workOffOnce = async (
   context: SyncContext,
   jobs: readonly Job[],
   { signal, stopping }: SyncOnceOptions,
