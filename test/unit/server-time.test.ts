@@ -46,7 +46,7 @@ describe('planningTime', () => {
     expect((await planned(undefined, undefined)).aheadMs).toBeUndefined();
   });
 
-  test('says how the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page', async () => {
+  test('says how far the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page', async () => {
     const aheadMs = 3_600_000;
     expect(await planned(aheadMs, 0)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });
     expect(await planned(undefined, aheadMs)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });
