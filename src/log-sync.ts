@@ -34,7 +34,10 @@ export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
 const logTrouble = (
   logger: Logger,
   nowMs: () => number,
-): Pick<SyncObserver, 'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'clocksDiffer' | 'futureTrimmed'> => {
+): Pick<
+  SyncObserver,
+  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksDiffer' | 'futureTrimmed'
+> => {
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
@@ -48,6 +51,11 @@ const logTrouble = (
       logger.error(
         { source: source.id, ...isoRange(range), pass, reason, message },
         'a hole: the API does not serve this time, not even in parts. Entries may be missing there; it is tried again',
+      ),
+    scrubFound: ({ source, window, entries, pass }) =>
+      logger.error(
+        { source: source.id, ...isoRange(window), entries, pass },
+        'reading history again found entries that were missing, in time that had been read: they are stored now. Others may be missing elsewhere until the round is through',
       ),
     clocksDiffer: ({ aheadMs }) => {
       if (!mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
