@@ -29,7 +29,7 @@ comment on table lanes is 'What each lane of a source does under a filter set: i
 --> statement-breakpoint
 comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
 --> statement-breakpoint
-comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, servedMs, pageLimit.';
+comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, entriesPerDay, pageLimit.';
 --> statement-breakpoint
 comment on column lanes.found is 'By UTC day: the entries that it has stored and whose time it has not read to its end yet. With that they go to coverage_readings.found.';
 --> statement-breakpoint
@@ -125,9 +125,10 @@ begin
       largest_page = greatest(largest_page, p_page_entries)
     where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
     returning kind, id, commit_seq),
-  -- Whatever a caller takes for now: the future cannot have been read.
+  -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
   claimed as materialized (
-    select pass, ranges::tstzmultirange * tstzmultirange(tstzrange(null, clock_timestamp() + interval '60 seconds')) as ranges
+    select pass, ranges::tstzmultirange
+      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
     from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
   claim as (
     insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
@@ -315,6 +316,16 @@ left join lateral (
   select sum(extract(epoch from upper(part) - lower(part)))::float8 as unproven_seconds
   from unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part
 ) u on true;
+--> statement-breakpoint
+comment on column sources.failures is 'Of version 0.1: see lanes.';
+--> statement-breakpoint
+comment on column sources.next_attempt_at is 'Of version 0.1: see lanes.';
+--> statement-breakpoint
+comment on column sources.last_success_at is 'Of version 0.1: see lanes.';
+--> statement-breakpoint
+comment on column sources.last_failure is 'Of version 0.1: see lanes.';
+--> statement-breakpoint
+comment on column sources.last_error is 'Of version 0.1: see lanes.';
 --> statement-breakpoint
 comment on column sync_status.failures is 'Failures in a row of the lane that has most of them.';
 --> statement-breakpoint

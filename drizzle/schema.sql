@@ -1295,9 +1295,10 @@ begin
       largest_page = greatest(largest_page, p_page_entries)
     where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
     returning kind, id, commit_seq),
-  -- Whatever a caller takes for now: the future cannot have been read.
+  -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
   claimed as materialized (
-    select pass, ranges::tstzmultirange * tstzmultirange(tstzrange(null, clock_timestamp() + interval '60 seconds')) as ranges
+    select pass, ranges::tstzmultirange
+      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
     from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
   claim as (
     insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
@@ -2160,7 +2161,7 @@ comment on column lanes.source_kind is 'The kind of log: organization.';
 comment on column lanes.source_id is 'Which one.';
 comment on column lanes.filter_hash is 'The filter set that the process reads under.';
 comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
-comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, servedMs, pageLimit.';
+comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, entriesPerDay, pageLimit.';
 comment on column lanes.failures is 'In a row; ended by a page that brought something new or a window that was read to its end.';
 comment on column lanes.next_attempt_at is 'It rests until then after a failure.';
 comment on column lanes.last_attempt_at is 'When a page of it was last committed, or failed.';
@@ -2248,13 +2249,13 @@ comment on column sources.lease_owner is 'Who holds the lease, while lease_until
 comment on column sources.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
 comment on column sources.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column sources.commit_seq is 'Counts page commits; a statement that expects another value writes nothing.';
-comment on column sources.failures is 'Failed attempts in a row.';
-comment on column sources.next_attempt_at is 'It rests until then.';
+comment on column sources.failures is 'Of version 0.1: see lanes.';
+comment on column sources.next_attempt_at is 'Of version 0.1: see lanes.';
 comment on column sources.last_attempt_at is 'When something was last tried.';
-comment on column sources.last_success_at is 'When it last succeeded.';
+comment on column sources.last_success_at is 'Of version 0.1: see lanes.';
 comment on column sources.last_event_at is 'The latest time of an entry that was read.';
-comment on column sources.last_failure is 'The kind of the last failure; null since the last success.';
-comment on column sources.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sources.last_failure is 'Of version 0.1: see lanes.';
+comment on column sources.last_error is 'Of version 0.1: see lanes.';
 comment on column sources.event_rate is 'Events per hour over the last days, as the live lane saw them; null before its first page. How often the source is asked depends on it.';
 comment on column sources.recent_event_rate is 'Events per hour over about the last hour that was read.';
 comment on column sources.largest_page is 'The most entries that a page of this source has ever had. One as large that says that it is the last may have been cut, and must be proven.';

@@ -17,10 +17,10 @@ export interface LaneState {
   readonly widthMs: number | undefined;
   /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
-  /** The widest window that has been read to its end. */
-  readonly servedMs: number;
   /** How many entries a day the last window held; undefined before the first. */
   readonly entriesPerDay: number | undefined;
+  /** How many entries its pages had, if it had several; undefined: as many as are asked for. */
+  readonly entriesPerPage: number | undefined;
   /** The page size to ask for: less than the maximum after a response that was too large. */
   readonly pageLimit: number;
   /** In a row: what brought something or read a window to its end ends the row. */
@@ -33,8 +33,8 @@ export const idleLane: LaneState = {
   walk: undefined,
   widthMs: undefined,
   trouble: undefined,
-  servedMs: 0,
   entriesPerDay: undefined,
+  entriesPerPage: undefined,
   pageLimit: MAX_PAGE_LIMIT,
   failures: 0,
 };
@@ -59,8 +59,8 @@ const SMALLEST_PAGE_LIMIT = 16;
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
 /** The walk has been read to a credible end. */
-export const afterDone = (state: LaneState, { lane, claim, claimEntries, round }: Walk): LaneState => {
-  const doneMs = widthOf(claim);
+export const afterDone = (state: LaneState, walk: Walk): LaneState => {
+  const { lane, claim, claimEntries, round } = walk;
   const { trouble } = state;
   const passed = trouble === undefined || claim.fromMs <= trouble.fromMs;
   // The live lane leaves it to the others, and still looks back over it for a while.
@@ -71,8 +71,9 @@ export const afterDone = (state: LaneState, { lane, claim, claimEntries, round }
     walk: undefined,
     widthMs: grownMs !== undefined && grownMs > WIDEST_MS ? undefined : grownMs,
     trouble: over ? undefined : trouble,
-    servedMs: Math.max(state.servedMs, doneMs),
-    entriesPerDay: (claimEntries * DAY_MS) / Math.max(1, doneMs),
+    // One more than there were: of none, it is not sure that there are none elsewhere.
+    entriesPerDay: ((claimEntries + 1) * DAY_MS) / Math.max(1, widthOf(claim)),
+    entriesPerPage: walk.pages > 1 ? Math.ceil(walk.entries / walk.pages) : state.entriesPerPage,
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
     failures: 0,
     ...(round && { round: afterScrub(state.round, round, claim) }),

@@ -30,22 +30,19 @@ export interface PlanPolicy {
   readonly intervals: LaneIntervals;
   /** Only `[horizonMs, untilMs)` is wanted, whatever walks are open: for a backfill that a user asked for. */
   readonly untilMs?: number | undefined;
-  /** The API has refused wider windows to every source; undefined where it has not. */
+  /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
   /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
   readonly scrub?: { readonly everyMs: number } | undefined;
 }
 
 const DAY_MS = 86_400_000;
-/** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one (the first start) the
- * newest day comes first. */
+/** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one the newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
-/** Behind the newest day, each window reaches back this many times what has been read in one before. */
-const REACH_BACK_FACTOR = 32;
+/** Of a source that has never been read, the newest hour: it tells how much there is, and hardly ever fills a page. */
+const FIRST_LOOK_MS = 3_600_000;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
-/** A source whose pages are smaller may simply have had no more to send. */
-const LEAST_PAGE_ENTRIES = 100;
 
 /** What there is to do in each lane, the most urgent first; empty if there is nothing until `nowMs` moves on. `nowMs` is Cloudflare's own time. */
 export const planLanes = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): readonly Walk[] =>
@@ -103,14 +100,16 @@ export const scrubFacts = ({ coverage, lanes: states, unproven = [], holes }: So
   holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
 });
 
-/** As wide as nothing speaks against: what failed, what has been read in one before, how much it will hold. */
+/** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
 const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {
-  const reachMs = lane === 'live' ? RECOVERY_MS : REACH_BACK_FACTOR * Math.max(DAY_MS, state.servedMs);
-  const perDay = state.entriesPerDay ?? 24 * (progress.eventRate?.perHour ?? 0);
-  const pageEntries = progress.largestPage === 0 ? MAX_PAGE_LIMIT : Math.max(LEAST_PAGE_ENTRIES, progress.largestPage);
-  const fullMs = perDay > 0 ? (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay : Number.POSITIVE_INFINITY;
-  const { widthMs = Number.POSITIVE_INFINITY } = state;
-  return Math.max(NARROWEST_MS, Math.min(widthMs, reachMs, fullMs, policy.widestMs ?? Number.POSITIVE_INFINITY));
+  const usually = progress.eventRate && 24 * progress.eventRate.perHour;
+  // A poll of seconds says little.
+  const perDay = lane === 'live' ? usually : (state.entriesPerDay ?? usually);
+  const pageEntries = state.entriesPerPage ?? MAX_PAGE_LIMIT;
+  // Nothing is known of it: the first page tells.
+  const fullMs = perDay === undefined ? DAY_MS : (PAGES_PER_WINDOW * pageEntries * DAY_MS) / perDay;
+  const limits = [fullMs, state.widthMs, policy.widestMs, lane === 'live' ? RECOVERY_MS : undefined];
+  return Math.max(NARROWEST_MS, Math.min(...limits.filter((limit) => limit !== undefined)));
 };
 
 /** On whole seconds, so that halving ends at one. */
@@ -138,8 +137,9 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
     const gap = unread(progress, nowMs, policy).at(-1);
     if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
     if (gap.toMs - gap.fromMs < policy.intervals.liveMs) return undefined;
-    const whole = gap.toMs - gap.fromMs <= RECOVERY_MS;
-    return { fromMs: whole ? gap.fromMs : gap.toMs - DAY_MS, toMs: gap.toMs };
+    const isFirst = (progress.coverage[0] ?? []).length === 0;
+    const whole = gap.toMs - gap.fromMs <= (isFirst ? FIRST_LOOK_MS : RECOVERY_MS);
+    return { fromMs: whole ? gap.fromMs : gap.toMs - (isFirst ? FIRST_LOOK_MS : DAY_MS), toMs: gap.toMs };
   },
   backfill: (progress, nowMs, policy) => {
     // The gap that ends at now belongs to the live lane, even while it is too young to be asked for.

@@ -6,8 +6,8 @@ import type { RoundStart } from './scrub.ts';
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** The largest page of a source is suspected of being cut, from this size on: hardly any cap is smaller, and small pages are the most. */
-const LEAST_SUSPECTED = 10;
+/** The largest page of a source is suspected of being cut, from this size on: no cap is known to be smaller, and most pages are. */
+const LEAST_SUSPECTED = 50;
 /** An empty page with a fresh cursor is followed, but not without end. */
 const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk

@@ -28,7 +28,7 @@ export interface StoredTime {
   readonly serverMs: number | undefined;
 }
 
-/** A time as milliseconds since 1970. Exact: only whole milliseconds are ever stored here. */
+/** A time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
 /** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
@@ -74,8 +74,9 @@ export const loadSources = async (
 /** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
 export const readTime = async (pool: Pool): Promise<StoredTime> => {
   const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
-    `select ${ms('clock_timestamp()')}::float8 as database_ms,
-       ${ms('server_time + (clock_timestamp() - last_success_at)')}::float8 as server_ms from discovery`,
+    // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
+    `select floor(${ms('clock_timestamp()')})::float8 as database_ms,
+       floor(${ms('server_time + (clock_timestamp() - last_success_at)')})::float8 as server_ms from discovery`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('the table discovery has lost its row');
@@ -212,11 +213,14 @@ export const syncSources = async (
  */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
   const { rowCount } = await pool.query(
-    `with ahead as (
-       select c.source_kind, c.source_id, c.filter_hash, c.pass,
-         tstzmultirange(tstzrange(null, clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000))) as past
-       from coverage c join unnest($1::float8[]) with ordinality as d (ms, n) on c.pass = d.n - 1
-       where upper(c.ranges) > clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000)
+    `with latest as (
+       select n - 1 as pass,
+         date_trunc('milliseconds', clock_timestamp()) + interval '61 seconds' - make_interval(secs => ms / 1000) as before
+       from unnest($1::float8[]) with ordinality as d (ms, n)),
+     ahead as (
+       select c.source_kind, c.source_id, c.filter_hash, c.pass, tstzmultirange(tstzrange(null, latest.before)) as past
+       from coverage c join latest on latest.pass = c.pass
+       where upper(c.ranges) > latest.before
        order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
      update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
      from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id

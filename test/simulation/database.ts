@@ -2,6 +2,7 @@ import { addRange, type Coverage, intersect, isEmpty, isWithin, type Range } fro
 import type { EventRate } from '../../src/domain/event-rate.ts';
 import type { Lane, LaneState } from '../../src/domain/lane.ts';
 import type { CommitResult, LaneFailure, Lease, PageCommit, SourceKey, SourceState } from '../../src/domain/source.ts';
+import type { StoredTime } from '../../src/store/sources.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {
@@ -80,6 +81,13 @@ export class SimulatedDatabase {
       .filter(({ id }) => this.organizations.stateOf(id) !== 'gone' && (organizationIds?.includes(id) ?? true))
       .sort((a, b) => key(a) - key(b) || (a.id < b.id ? -1 : 1))
       .map((row) => this.#stateOf(row, filterHash, isHeld(row, this.nowMs()) && row.leaseOwner !== owner));
+  }
+
+  readTime(): StoredTime {
+    const { serverTimeMs, lastSuccessAtMs } = this.organizations.discovery;
+    const databaseMs = this.nowMs();
+    const known = serverTimeMs !== undefined && lastSuccessAtMs !== undefined;
+    return { databaseMs, serverMs: known ? serverTimeMs + databaseMs - lastSuccessAtMs : undefined };
   }
 
   /** Returns how many rows claimed the future. */

@@ -24,10 +24,7 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
       statement('time', () => {
         const trimmed = database.trimFuture([0, ...world.settleDelaysMs]);
         if (trimmed > 0) checker.reached('future trimmed');
-        const { serverTimeMs, lastSuccessAtMs } = organizations.discovery;
-        const databaseMs = database.nowMs();
-        const known = serverTimeMs !== undefined && lastSuccessAtMs !== undefined;
-        return { databaseMs, serverMs: known ? serverTimeMs + databaseMs - lastSuccessAtMs : undefined, trimmed };
+        return { ...database.readTime(), trimmed };
       }),
     resourceTypes: () => statement('types', () => []),
     claim: async (source) => {

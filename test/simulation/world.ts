@@ -201,7 +201,7 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
     // Without cursors, pages of a few entries are believed to be whole (domain/walk.ts).
     pageCap:
       cursors === 'none' || order !== 'honest'
-        ? dice.pick([10, 13, 20, 37, 73, 100, 250])
+        ? dice.pick([50, 53, 60, 73, 100, 250])
         : dice.pick([1, 2, 3, 4, 5, 8, 1_000, 1_000]),
     lastPage:
       cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const),

@@ -20,6 +20,7 @@ const ingest: Readonly<Record<string, string>> = {
   collector_tokens: 'SELECT',
   coverage: 'SELECT INSERT UPDATE',
   coverage_gaps: 'SELECT',
+  coverage_holes: 'SELECT INSERT UPDATE DELETE',
   detection_api_token_changed: 'SELECT',
   detection_cloudflare_staff: 'SELECT',
   detection_collector_token: 'SELECT',
@@ -34,6 +35,7 @@ const ingest: Readonly<Record<string, string>> = {
   // And UPDATE of one column.
   feed_head: 'SELECT',
   holds: 'SELECT',
+  lanes: 'SELECT INSERT UPDATE',
   organization_changes: 'SELECT INSERT',
   organizations: 'SELECT INSERT UPDATE',
   retention_drops: 'SELECT',
@@ -102,6 +104,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
   expect(functions, 'but for what only computes').toEqual([
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
     { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
@@ -227,9 +230,11 @@ describe('orgtrail_ingest', () => {
       ['delete from sources', 'table sources'],
       ['delete from organizations', 'table organizations'],
       ['delete from coverage', 'table coverage'],
+      ['delete from lanes', 'table lanes'],
       ['delete from organization_changes', 'table organization_changes'],
       ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
-      ['drop table walks', 'table walks'],
+      ['drop table lanes', 'table lanes'],
+      ['truncate coverage_holes', 'table coverage_holes'],
       ['alter table audit_events detach partition audit_events_2026_01', 'table audit_events'],
       ['create table mine (a integer)', 'schema public'],
       ['create table drizzle.mine (a integer)', 'schema drizzle'],
@@ -273,7 +278,9 @@ describe('orgtrail_reader', () => {
         expect(await refusal(reader.pool, statement), statement).toBe(`permission denied for table ${name}`);
       }
     }
-    expect(await refusal(reader.pool, 'update sources set failures = 0')).toBe('permission denied for table sources');
+    expect(await refusal(reader.pool, 'update sources set largest_page = 0')).toBe(
+      'permission denied for table sources',
+    );
     expect(await refusal(reader.pool, 'select * from of_somebody_else')).toContain('permission denied');
     expect(await refusal(reader.pool, 'select orgtrail_create_partitions(now(), now())')).toBe(
       'permission denied for function orgtrail_create_partitions',
