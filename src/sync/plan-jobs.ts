@@ -83,7 +83,7 @@ const jobsWithinBudget = (
 };
 
 /**
- * With as many windows of the scrub lane as there is leave for: of sources that have no history to read and nothing to settle, the most urgent
+ * With as many windows of the scrub lane as there is leave for: of sources whose history has been read, or cannot be read now, the most urgent
  * first. What a turn of another lane leaves is never of this lane.
  */
 const withScrub = async (
@@ -95,7 +95,7 @@ const withScrub = async (
 ): Promise<readonly Job[]> => {
   if (scrub === undefined || window !== undefined) return jobs;
   const withRounds = { ...policy, scrub: { everyMs: scrub.everyMs } };
-  const busy = new Set(jobs.filter(({ lane }) => lane !== 'live').map(({ source }) => source));
+  const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
   const due = sources
     .filter(
       (source) => !source.heldElsewhere && !source.refused && (source.restMs.scrub ?? 0) === 0 && !busy.has(source),
