@@ -11,6 +11,8 @@ export interface MetricsSource {
   sinks(): Promise<readonly SinkStatus[]>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
+  /** Undefined where history is not read a second time, or there is none. */
+  scrubRoundAge(): Promise<number | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }
@@ -95,6 +97,11 @@ const createCounters = (registers: Registry[]) => ({
     help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
     registers,
   }),
+  scrubFound: new Counter({
+    name: 'orgtrail_scrub_found_total',
+    help: 'Entries stored by the scrub lane that were missing in time that had been read.',
+    registers,
+  }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
     help: 'First seen minus action time, live lane.',
@@ -172,6 +179,11 @@ const createGauges = (registers: Registry[]) => {
       'orgtrail_retention_slack_seconds',
       'Until the oldest gap leaves the retention of Cloudflare.',
     ),
+    scrubRoundAge: new Gauge({
+      name: 'orgtrail_scrub_round_age_seconds',
+      help: 'Since the round of the scrub lane that is under way began, or the last one if none is; of the organization that waits longest. NaN if the lane is off.',
+      registers,
+    }),
     budget: new Gauge({
       name: 'orgtrail_api_budget_available',
       help: 'Requests that could go out at once now.',
@@ -211,21 +223,24 @@ const syncObserver = (counters: Counters, gauges: Gauges): SyncObserver => ({
     counters.beyondLastPass.inc(page.late.beyondLastPass);
     for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
   },
+  scrubFound: ({ entries }) => counters.scrubFound.inc(entries),
   walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
   futureTrimmed: ({ rows }) => counters.trimmed.inc(rows),
   clocksCompared: ({ aheadMs }) => gauges.clocks.set(aheadMs / 1_000),
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, vanished, budget, blocked] = await Promise.all([
+  const [status, counts, vanished, scrubAge, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
     source.vanishedCount(),
+    source.scrubRoundAge(),
     source.budgetAvailable(),
     source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
+  gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);
   gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
