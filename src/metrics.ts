@@ -70,6 +70,7 @@ type Counters = ReturnType<typeof createCounters>;
 type Gauges = ReturnType<typeof createGauges>;
 
 const createCounters = (registers: Registry[]) => ({
+  ...createRequestCounters(registers),
   stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
   duplicates: new Counter({
     name: 'orgtrail_entries_duplicate_total',
@@ -108,6 +109,22 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
     registers,
   }),
+  trimmed: new Counter({
+    name: 'orgtrail_coverage_trimmed_total',
+    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
+    registers,
+  }),
+  walks: new Counter({
+    name: 'orgtrail_walks_total',
+    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
+    labelNames: ['lane', 'result'],
+    registers,
+  }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+});
+
+/** What requests and commits cost. */
+const createRequestCounters = (registers: Registry[]) => ({
   requests: new Counter({
     name: 'orgtrail_api_requests_total',
     help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
@@ -132,18 +149,6 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   }),
-  trimmed: new Counter({
-    name: 'orgtrail_coverage_trimmed_total',
-    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
-    registers,
-  }),
-  walks: new Counter({
-    name: 'orgtrail_walks_total',
-    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
-    labelNames: ['lane', 'result'],
-    registers,
-  }),
-  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
 });
 
 const createGauges = (registers: Registry[]) => {
