@@ -2,13 +2,14 @@ import type { Coverage } from '../domain/coverage.ts';
 import { addRange } from '../domain/coverage.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../domain/event-rate.ts';
 import type { Hole, LaneState } from '../domain/lane.ts';
-import { sortLateEntries } from '../domain/late-entries.ts';
+import { foundByScrub, sortLateEntries } from '../domain/late-entries.ts';
 import type { Page } from '../domain/page.ts';
 import { FIRST_LOOK_MS } from '../domain/planner.ts';
 import { credibleNow } from '../domain/server-time.ts';
 import type { PageCounts } from '../domain/source.ts';
 import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
+import { readingOf } from './reading.ts';
 import type { Turn } from './turn.ts';
 import { FencedError } from './turn-errors.ts';
 
@@ -16,6 +17,7 @@ import { FencedError } from './turn-errors.ts';
 export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
+  turn.requests += 1;
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
     const page = await context.api.fetchPage(source.organizationId, walk, signal);
@@ -55,6 +57,7 @@ export const commitPart = async (
   const { filterHash } = context;
   const result = await context.store.commit({
     ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, holes },
+    reading: walk && readingOf(turn, walk),
   });
   if (result.kind === 'fenced') throw new FencedError();
   turn.kept.renewed(sentAtMs);
@@ -65,6 +68,10 @@ export const commitPart = async (
   turn.progress = advance(turn, claims, holes);
   const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
   context.observer.pageCommitted?.({ ...result, source, lane, entries: page.entries, late });
+  const found = foundByScrub(result.covered, lane);
+  if (found !== undefined && turn.window !== undefined) {
+    context.observer.scrubFound?.({ source, ...found, window: turn.window });
+  }
   if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
   }

@@ -96,6 +96,8 @@ export interface World {
   readonly databaseBehindMs: number;
   /** Until the faults end, processes start with or without a filter. */
   readonly filtersVary: boolean;
+  /** All of history is read again, in rounds that begin so long after one another; so many entries are removed from the store by hand. */
+  readonly scrub: { readonly everyMs: number; readonly removed: number } | undefined;
   readonly organizations: readonly SimulatedOrganization[];
   readonly api: ApiTraits;
   readonly database: DatabaseFaults;
@@ -135,6 +137,9 @@ export const drawWorld = (dice: Dice): World => {
     api,
     databaseBehindMs: dice.between(-40_000, 40_000),
     filtersVary: dice.chance(0.12),
+    scrub: dice.chance(0.25)
+      ? { everyMs: dice.pick([2, 5, 20]) * MINUTE_MS, removed: dice.pick([0, 0, 1, 3]) }
+      : undefined,
     database: drawDatabaseFaults(dice, base),
     processes: {
       crashRate: maybe(dice, 0.004, 0.4),
