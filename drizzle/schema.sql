@@ -61,7 +61,37 @@ create table coverage (
   source_id text collate "C" not null,
   filter_hash text not null,
   pass integer not null,
-  ranges tstzmultirange not null default '{}'::tstzmultirange
+  ranges tstzmultirange not null default '{}'::tstzmultirange,
+  proven tstzmultirange not null default '{}'::tstzmultirange
+);
+
+create table coverage_holes (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  pass integer not null,
+  since timestamp with time zone not null,
+  before timestamp with time zone not null,
+  reason text not null,
+  message text not null,
+  attempts integer not null default 1,
+  found_at timestamp with time zone not null default clock_timestamp(),
+  last_attempt_at timestamp with time zone not null default clock_timestamp(),
+  next_attempt_at timestamp with time zone not null
+);
+
+create table coverage_readings (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  since timestamp with time zone not null,
+  before timestamp with time zone not null,
+  method text not null,
+  number integer not null,
+  direction text not null,
+  found bigint not null,
+  read_from timestamp with time zone not null,
+  read_to timestamp with time zone not null
 );
 
 create table discovery (
@@ -95,6 +125,21 @@ create table holds (
   released_by text,
   released_as text,
   released_at timestamp with time zone
+);
+
+create table lanes (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  lane text not null,
+  state jsonb not null,
+  failures integer not null default 0,
+  next_attempt_at timestamp with time zone,
+  last_attempt_at timestamp with time zone not null default clock_timestamp(),
+  last_success_at timestamp with time zone,
+  last_failure text,
+  last_error text,
+  found jsonb not null default '{}'::jsonb
 );
 
 create table organization_changes (
@@ -199,7 +244,9 @@ create table sources (
   last_failure text,
   last_error text,
   event_rate double precision,
-  recent_event_rate double precision
+  recent_event_rate double precision,
+  largest_page integer not null default 0,
+  wanted_history interval
 );
 
 create table walks (
@@ -232,6 +279,15 @@ alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (t
 alter table coverage add constraint coverage_pass_check CHECK ((pass >= 0));
 alter table coverage add constraint coverage_pkey PRIMARY KEY (source_kind, source_id, filter_hash, pass);
 alter table coverage add constraint coverage_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
+alter table coverage_holes add constraint coverage_holes_pass_check CHECK ((pass >= 0));
+alter table coverage_holes add constraint coverage_holes_pkey PRIMARY KEY (source_kind, source_id, filter_hash, pass, since);
+alter table coverage_holes add constraint coverage_holes_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
+alter table coverage_readings add constraint coverage_readings_check CHECK ((before > since));
+alter table coverage_readings add constraint coverage_readings_direction_check CHECK ((direction = ANY (ARRAY['asc'::text, 'desc'::text])));
+alter table coverage_readings add constraint coverage_readings_method_check CHECK ((method = ANY (ARRAY['first reading'::text, 'pass'::text, 'scrub'::text])));
+alter table coverage_readings add constraint coverage_readings_number_check CHECK ((number >= 0));
+alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY (source_kind, source_id, filter_hash, since);
+alter table coverage_readings add constraint coverage_readings_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table feed_head add constraint feed_head_only_row_check CHECK (only_row);
@@ -239,6 +295,9 @@ alter table feed_head add constraint feed_head_pkey PRIMARY KEY (only_row);
 alter table holds add constraint holds_check CHECK ((since < before));
 alter table holds add constraint holds_pkey PRIMARY KEY (id);
 alter table holds add constraint holds_reason_check CHECK ((reason <> ''::text));
+alter table lanes add constraint lanes_lane_check CHECK ((lane = ANY (ARRAY['live'::text, 'settle'::text, 'backfill'::text, 'scrub'::text])));
+alter table lanes add constraint lanes_pkey PRIMARY KEY (source_kind, source_id, filter_hash, lane);
+alter table lanes add constraint lanes_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table organization_changes add constraint organization_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text])));
 alter table organization_changes add constraint organization_changes_pkey PRIMARY KEY (id);
 alter table organizations add constraint organizations_pkey PRIMARY KEY (id);
@@ -424,9 +483,40 @@ create view coverage_gaps as
     upper(gap.gap) - lower(gap.gap) AS duration
    FROM sources s
      JOIN organizations o ON o.id = s.organization_id
+     CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
-     CROSS JOIN LATERAL unnest(tstzmultirange(tstzrange(LEAST(s.wanted_since, now()), now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)
+     CROSS JOIN LATERAL unnest(tstzmultirange(tstzrange(horizon.since, now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)
   WHERE o.state <> 'gone'::text;
+
+create view coverage_proof as
+ SELECT s.kind AS source_kind,
+    s.id AS source_id,
+    s.organization_id,
+    o.name AS organization_name,
+    (days.day AT TIME ZONE 'UTC'::text)::date AS day,
+    p.proven_at,
+    p.method,
+    p.number,
+    p.direction,
+    COALESCE(p.found, 0::numeric)::bigint AS found,
+    p.last_read_at,
+    (EXTRACT(epoch FROM LEAST(now(), days.day + '24:00:00'::interval) - days.day) - COALESCE(p.seconds, 0::numeric))::double precision AS unproven_seconds
+   FROM sources s
+     JOIN organizations o ON o.id = s.organization_id
+     CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
+     LEFT JOIN LATERAL ( SELECT min(r.since) AS since
+           FROM coverage_readings r
+          WHERE r.source_kind = s.kind AND r.source_id = s.id AND r.filter_hash = s.filter_hash) oldest ON true
+     CROSS JOIN LATERAL generate_series(date_trunc('day'::text, LEAST(horizon.since, oldest.since), 'UTC'::text), now(), '24:00:00'::interval) days(day)
+     LEFT JOIN LATERAL ( SELECT min(r.read_from) AS proven_at,
+            max(r.read_to) AS last_read_at,
+            sum(r.found) AS found,
+            (array_agg(r.method ORDER BY r.read_from, r.since))[1] AS method,
+            (array_agg(r.number ORDER BY r.read_from, r.since))[1] AS number,
+            (array_agg(r.direction ORDER BY r.read_from, r.since))[1] AS direction,
+            sum(EXTRACT(epoch FROM LEAST(r.before, now(), days.day + '24:00:00'::interval) - GREATEST(r.since, days.day))) AS seconds
+           FROM coverage_readings r
+          WHERE r.source_kind = s.kind AND r.source_id = s.id AND r.filter_hash = s.filter_hash AND r.since < LEAST(now(), days.day + '24:00:00'::interval) AND r.before > days.day) p ON true;
 
 create view detection_api_token_changed as
  SELECT 'api_token_changed'::text AS detection,
@@ -932,33 +1022,58 @@ create view sync_status as
     s.lease_owner,
     s.lease_epoch,
     s.lease_until,
-    s.failures,
-    s.next_attempt_at,
+    COALESCE(l.failures, 0) AS failures,
+    l.next_attempt_at,
     s.last_attempt_at,
-    s.last_success_at,
+    l.last_success_at,
     s.last_event_at,
-    s.last_failure,
-    s.last_error,
+    l.last_failure,
+    l.last_error,
     s.wanted_since,
-    EXTRACT(epoch FROM now() - LEAST(now(), GREATEST(g.read_until, s.wanted_since)))::double precision AS lag_seconds,
+    EXTRACT(epoch FROM now() - LEAST(now(), GREATEST(g.read_until, horizon.since)))::double precision AS lag_seconds,
     COALESCE(g.gap_seconds, 0::numeric)::double precision AS gap_seconds,
     EXTRACT(epoch FROM COALESCE(g.oldest_gap, now()) - r.oldest_kept)::double precision AS retention_slack_seconds,
-    w.open_walks,
-    w.walking_pages,
-    w.walking_entries
+    COALESCE(l.open_walks, 0) AS open_walks,
+    l.walking_pages,
+    l.walking_entries,
+    l.failing_lanes,
+    COALESCE(h.holes, 0) AS holes,
+    COALESCE(u.unproven_seconds, 0::double precision) AS unproven_seconds
    FROM sources s
      JOIN organizations o ON o.id = s.organization_id
      CROSS JOIN LATERAL ( SELECT now() - '13152:00:00'::interval AS oldest_kept) r
+     CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
      LEFT JOIN LATERAL ( SELECT upper(c.ranges) AS read_until,
             min(GREATEST(lower(gap.gap), r.oldest_kept)) FILTER (WHERE upper(gap.gap) > r.oldest_kept) AS oldest_gap,
             sum(EXTRACT(epoch FROM upper(gap.gap) - lower(gap.gap))) AS gap_seconds
-           FROM unnest(tstzmultirange(tstzrange(LEAST(s.wanted_since, now()), now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)) g ON true
-     LEFT JOIN LATERAL ( SELECT count(*)::integer AS open_walks,
-            sum(walks.pages)::integer AS walking_pages,
-            sum(walks.entries)::bigint AS walking_entries
-           FROM walks
-          WHERE walks.source_kind = s.kind AND walks.source_id = s.id) w ON true;
+           FROM unnest(tstzmultirange(tstzrange(horizon.since, now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)) g ON true
+     LEFT JOIN LATERAL ( SELECT max(lanes.failures) AS failures,
+            min(lanes.next_attempt_at) FILTER (WHERE lanes.failures > 0) AS next_attempt_at,
+            COALESCE(max(lanes.last_success_at) FILTER (WHERE lanes.lane = 'live'::text), max(lanes.last_success_at)) AS last_success_at,
+            (array_agg(lanes.last_failure ORDER BY lanes.failures DESC, lanes.last_attempt_at DESC) FILTER (WHERE lanes.failures > 0))[1] AS last_failure,
+            (array_agg(lanes.last_error ORDER BY lanes.failures DESC, lanes.last_attempt_at DESC) FILTER (WHERE lanes.failures > 0))[1] AS last_error,
+            string_agg(lanes.lane, ','::text ORDER BY lanes.lane) FILTER (WHERE lanes.failures > 0) AS failing_lanes,
+            count(lanes.state -> 'walk'::text)::integer AS open_walks,
+            sum((lanes.state #>> '{walk,pages}'::text[])::integer)::integer AS walking_pages,
+            sum((lanes.state #>> '{walk,entries}'::text[])::bigint)::bigint AS walking_entries
+           FROM lanes
+          WHERE lanes.source_kind = s.kind AND lanes.source_id = s.id AND lanes.filter_hash = s.filter_hash) l ON true
+     LEFT JOIN LATERAL ( SELECT count(*)::integer AS holes
+           FROM coverage_holes
+          WHERE coverage_holes.source_kind = s.kind AND coverage_holes.source_id = s.id AND coverage_holes.filter_hash = s.filter_hash AND coverage_holes.pass = 0 AND coverage_holes.before > horizon.since) h ON true
+     LEFT JOIN LATERAL ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS unproven_seconds
+           FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) u ON true;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_add_counts(a jsonb, b jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select coalesce(jsonb_object_agg(key, entries), '{}')
+  from (select key, sum(value::bigint) as entries
+    from (select key, value from jsonb_each_text(a) union all select key, value from jsonb_each_text(b)) both_of_them group by key) summed
+$function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
  RETURNS void
@@ -1127,6 +1242,188 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_commit_walk_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
+ RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  sorted_ids text[];
+  known_ids text[];
+  known_positions bigint[];
+  known_raws json[];
+  known_defects text[];
+  last_position bigint;
+  -- With one of these, at least one side is no jsonb that could be compared (src/domain/entry.ts).
+  not_jsonb constant text[] := array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database'];
+begin
+  -- Planned each time, since only with its times does the planner see which partitions it is about, and with their sizes how to read
+  -- them: a plan from when a month was empty would read all of it later. All ids in one scan of each unique index: a join would ask
+  -- once per entry, which costs twice as much. Seen too early, it does no harm: whoever stores for this source moves commit_seq.
+  -- Each partition's index is read in the order of the ids, and what is in order need not be sorted for each anew.
+  sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");
+  if p_known_from > '-infinity' or orgtrail_may_know_any(p_kind, p_source_id, sorted_ids) then
+    execute $known$
+      select array_agg(id), array_agg(position), array_agg(raw), array_agg(defects::text)
+      from (
+        select distinct on (id) id, position, raw, defects
+        from (
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time between $4 and $5 and id = any($3)
+          union all
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time = '-infinity' and id = any($3)) e
+        order by id, position) known
+    $known$ into known_ids, known_positions, known_raws, known_defects
+    using p_kind, p_source_id, sorted_ids, p_known_from, p_known_to;
+  end if;
+
+  -- * A call that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs, the fence is empty and
+  --   nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
+  -- * Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
+  --   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
+  -- * The feed's head is locked last: sources wait for one another only while rows go in.
+  -- * "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
+  with fence as materialized (
+    update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000),
+      last_event_at = greatest(last_event_at,
+        case when p_last_event_ms is not null then least(to_timestamp(p_last_event_ms / 1000), clock_timestamp()) end),
+      event_rate = coalesce(p_event_rate, event_rate), recent_event_rate = coalesce(p_recent_event_rate, recent_event_rate),
+      largest_page = greatest(largest_page, p_page_entries)
+    where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
+    returning kind, id, commit_seq),
+  -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
+  claimed as materialized (
+    select pass, ranges::tstzmultirange
+      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
+    from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
+  claim as (
+    insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
+    select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
+    on conflict (source_kind, source_id, filter_hash, pass)
+    do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
+  filled as (
+    delete from coverage_holes h using claimed
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
+      and tstzrange(h.since, h.before) <@ claimed.ranges),
+  hole as (
+    insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+    select p_kind, p_source_id, p_filter_hash, (e ->> 'pass')::integer, to_timestamp((e ->> 'fromMs')::float8 / 1000),
+      to_timestamp((e ->> 'toMs')::float8 / 1000), e ->> 'reason', e ->> 'message', clock_timestamp() + interval '1 hour'
+    from fence, jsonb_array_elements(p_holes) e
+    on conflict (source_kind, source_id, filter_hash, pass, since) do update set before = excluded.before, reason = excluded.reason,
+      message = excluded.message, attempts = h.attempts + 1, last_attempt_at = clock_timestamp(),
+      -- An hour, two, four, up to a week.
+      next_attempt_at = clock_timestamp() + make_interval(hours => least(168, 2 ^ least(h.attempts, 8))::integer)),
+  page as materialized (
+    select n, id, first_n = n as first, defects::text[] as defects
+    from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+        unnest(p_defects) as defects from fence) read),
+  known as materialized (
+    select id, position, raw, defects::text[] as defects
+    from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
+  fresh as materialized (
+    select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
+    from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
+  numbering as materialized (
+    select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
+  head as (
+    update feed_head set position = position + numbering.entries from numbering
+    where numbering.entries > 0 returning position - numbering.entries as base),
+  stored as (
+    insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope, raw_cf_ray_id, raw_status_code)
+    select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
+      action_time::timestamptz, raw, defects::text[],
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope, raw_cf_ray_id, raw_status_code
+    from (
+      select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
+        unnest(p_defects) as defects,
+        unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
+        unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
+        unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
+        unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
+        unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
+        unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
+        unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
+        unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
+        unnest(p_resource_scope) as resource_scope, unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
+        unnest(p_raw_status_code) as raw_status_code
+      from (select where (select entries from numbering) > 0) as wanted) e
+    where (select ordinals from numbering)[n] > 0
+    returning id, position, action_time),
+  firsts as materialized (
+    select id, position, raw, defects from known
+    union all
+    select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
+      join page f on f.id = again.id and f.first join stored s on s.id = f.id),
+  differing as materialized (
+    select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
+    from firsts f
+      join (select page.n, page.id, page.defects, r.raw from page
+        join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
+          from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
+    where p.raw::text <> f.raw::text and case
+      when p.defects && not_jsonb or f.defects && not_jsonb then true
+      else p.raw::jsonb <> f.raw::jsonb end),
+  changed as (
+    insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+    select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
+    on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+  found as materialized (
+    select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+    from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+      from stored where action_time > '-infinity' group by 1) days),
+  -- Progress is what brought something, or was read to its end.
+  lane as (
+    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at, found)
+    select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
+      case when progress.made then clock_timestamp() end, (select by_day from found)
+    from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
+    where p_state is not null
+    on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
+      last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
+      last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
+      last_failure = case when excluded.failures > 0 then l.last_failure end,
+      last_error = case when excluded.failures > 0 then l.last_error end,
+      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end),
+  -- What a question finds that leaves the lane as it is.
+  found_beside as (
+    update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
+    where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
+      and l.filter_hash = p_filter_hash and l.lane = p_lane),
+  read_before as materialized (
+    select pass, ranges from coverage
+    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
+  covered as (
+    select pass, count(*)::integer as entries
+    from (select (select max(pass) from read_before where ranges @> action_time) as pass
+      from stored where action_time > '-infinity') late
+    where pass is not null group by pass)
+  select (select count(*) from fence)::integer, (select count(*) from page)::integer,
+    (select count(*) from stored)::integer, (select count(*) from changed)::integer,
+    (select count(*) from fresh where defective)::integer,
+    (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
+      where p_lane = 'live' and action_time > '-infinity'),
+    (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
+    (select max(position) from stored)
+  into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if fence > 0 and p_reading is not null then
+    perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
+  end if;
+  if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
+  return next;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp with time zone, until timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1277,6 +1574,96 @@ AS $function$
 begin
   return cardinality(p_ids) > 0 and (current_setting('server_version_num')::integer < 170000 or exists (
     select from audit_events where source_kind = p_kind and source_id = p_source_id and id = any(p_ids)));
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  p_method constant text := p_reading ->> 'method';
+  p_number constant integer := (p_reading ->> 'number')::integer;
+  p_direction constant text := p_reading ->> 'direction';
+  read_now constant timestamptz := clock_timestamp();
+  first_time timestamptz := to_timestamp((p_reading ->> 'fromMs')::float8 / 1000);
+  last_time timestamptz := least(to_timestamp((p_reading ->> 'toMs')::float8 / 1000), read_now + interval '60 seconds');
+  first_day constant timestamptz := date_trunc('day', first_time, 'UTC');
+  last_day constant timestamptz := date_trunc('day', last_time - interval '1 microsecond', 'UTC');
+  by_day jsonb;
+  neighbour coverage_readings;
+begin
+  if last_time <= first_time then return; end if;
+  select l.found into by_day from lanes l
+  where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
+  by_day := coalesce(by_day, '{}');
+
+  with replaced as (
+    delete from coverage_readings r
+    where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash
+      and r.since < last_time and r.before > first_time
+      -- They do not overlap: only the last one that begins before it can reach into it.
+      and r.since >= coalesce((select max(b.since) from coverage_readings b
+        where b.source_kind = p_kind and b.source_id = p_source_id and b.filter_hash = p_filter_hash
+          and b.since <= first_time), '-infinity')
+    returning r.*)
+  insert into coverage_readings
+  select source_kind, source_id, filter_hash, since, first_time, method, number, direction, found, read_from, read_to
+  from replaced where since < first_time
+  union all
+  select source_kind, source_id, filter_hash, last_time, before, method, number, direction,
+    case when since < first_time then 0 else found end, read_from, read_to
+  from replaced where before > last_time;
+
+  -- The piece of the first day joins what is before it, that of the last day what is behind it.
+  select * into neighbour from coverage_readings r
+  where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since >= first_day
+    and r.since < first_time and r.before = first_time
+    and r.method = p_method and r.number = p_number and r.direction = p_direction;
+  if found then
+    if first_day = last_day and not by_day ? to_char(first_day at time zone 'UTC', 'YYYY-MM-DD')
+      and not exists (select from coverage_readings r
+        where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since = last_time) then
+      -- The ordinary course of the live tail.
+      update coverage_readings r set before = last_time, read_to = read_now
+      where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since = neighbour.since;
+      return;
+    end if;
+  end if;
+
+  with joined as (
+    delete from coverage_readings r
+    where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash
+      and r.method = p_method and r.number = p_number and r.direction = p_direction
+      and (r.since = neighbour.since
+        or r.since = last_time and last_time < last_day + interval '24 hours' and r.before <= last_day + interval '24 hours')
+    returning r.*),
+  days as (
+    select day, to_char(day at time zone 'UTC', 'YYYY-MM-DD') as name from generate_series(first_day, last_day, interval '24 hours') day),
+  counted as (
+    select day, coalesce((by_day ->> name)::bigint, 0) as found, day in (first_day, last_day) or by_day ? name as alone from days),
+  -- Days alone have a number each; those between two of them have that of the last one before them.
+  grouped as (
+    select day, found, alone, count(*) filter (where alone) over (order by day) as piece from counted),
+  pieces as (
+    select greatest(min(day), first_time) as since, least(max(day) + interval '24 hours', last_time) as before, sum(found)::bigint as found
+    from grouped group by piece, alone),
+  extended as (
+    select least(p.since, l.since) as since, greatest(p.before, r.before) as before,
+      p.found + coalesce(l.found, 0) + coalesce(r.found, 0) as found, least(read_now, l.read_from, r.read_from) as read_from
+    from pieces p
+      left join joined l on l.before = p.since and p.since = first_time
+      left join joined r on r.since = p.before and p.before = last_time)
+  insert into coverage_readings
+  select p_kind, p_source_id, p_filter_hash, since, before, p_method, p_number, p_direction, found, read_from, read_now from extended;
+
+  if by_day <> '{}' then
+    update lanes l set found = coalesce((
+      select jsonb_object_agg(key, value) from jsonb_each(l.found)
+      where key < to_char(first_day at time zone 'UTC', 'YYYY-MM-DD') or key > to_char(last_day at time zone 'UTC', 'YYYY-MM-DD')), '{}')
+    where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
+  end if;
 end
 $function$;
 
@@ -1479,6 +1866,7 @@ comment on column coverage.source_id is 'Within the kind: the organization''s id
 comment on column coverage.filter_hash is 'Names the filter set that it was read under.';
 comment on column coverage.pass is '0: read for the first time; 1, 2, …: read again after that settle delay.';
 comment on column coverage.ranges is 'What has been read, as ranges [since, before).';
+comment on column coverage.proven is 'The part of ranges that was read to a credible end. The rest was claimed by version 0.1, which trusted order and caps; the scrub lane proves it first.';
 comment on view coverage_gaps is 'The time ranges, from the horizon to now, that have not been read. The last seconds before now are always one.';
 comment on column coverage_gaps.source_kind is 'organization: the audit log of one.';
 comment on column coverage_gaps.source_id is 'Within the kind: the organization''s id.';
@@ -1487,6 +1875,44 @@ comment on column coverage_gaps.organization_name is 'As of the last listing.';
 comment on column coverage_gaps.since is 'The gap begins here.';
 comment on column coverage_gaps.before is 'And ends before this.';
 comment on column coverage_gaps.duration is 'How long it is.';
+comment on table coverage_holes is 'What cannot be had: time that the API serves neither by itself nor in parts. Never claimed; tried again after an hour, two, four, at last once a week. A row goes when its time has been read.';
+comment on column coverage_holes.source_kind is 'The kind of log: organization.';
+comment on column coverage_holes.source_id is 'Which one.';
+comment on column coverage_holes.filter_hash is 'The filter set that it was asked under.';
+comment on column coverage_holes.pass is 'The pass that lacks it; 0 is the first reading: then entries may be missing from the store.';
+comment on column coverage_holes.since is 'The hole begins here.';
+comment on column coverage_holes.before is 'And ends before this.';
+comment on column coverage_holes.reason is 'Why it cannot be had, in one word.';
+comment on column coverage_holes.message is 'The same in words.';
+comment on column coverage_holes.attempts is 'How often it was tried to its end.';
+comment on column coverage_holes.found_at is 'When it was first found.';
+comment on column coverage_holes.last_attempt_at is 'When it was last tried.';
+comment on column coverage_holes.next_attempt_at is 'When it is tried again.';
+comment on view coverage_proof is 'For each source and UTC day, from the oldest time that is wanted to today: when and how it was last proven that every entry which Cloudflare serves for it is stored. Ask for one source or a few days: it has a row for every day of every source.';
+comment on column coverage_proof.source_kind is 'The kind of log: organization.';
+comment on column coverage_proof.source_id is 'Which one.';
+comment on column coverage_proof.organization_id is 'The organization that the log belongs to.';
+comment on column coverage_proof.organization_name is 'Its name, as last listed.';
+comment on column coverage_proof.day is 'The day, in UTC.';
+comment on column coverage_proof.proven_at is 'Every proven part of the day was last read to a credible end at this time or later; null if no part of it has been proven.';
+comment on column coverage_proof.method is 'How the part that was read longest ago was read: first reading, pass (again after a delay, for late entries) or scrub (all of history again, from the other side).';
+comment on column coverage_proof.number is 'The number of that pass, or of that round of the scrub lane; 0 for the first reading.';
+comment on column coverage_proof.direction is 'The order in which that reading asked for entries: asc or desc.';
+comment on column coverage_proof.found is 'Entries of the day that its last readings were the first to find. Those of a pass were late, those of the scrub lane were missing.';
+comment on column coverage_proof.last_read_at is 'When the part that was read last was read.';
+comment on column coverage_proof.unproven_seconds is 'How much of the day, up to now, has not been proven: not read yet, a hole, older than what is wanted, or claimed by version 0.1 without proof.';
+comment on table coverage_readings is 'The last reading of each stretch of time to a credible end, without overlaps. Stretches are whole days as far as possible; coverage_proof expands them to days.';
+comment on column coverage_readings.source_kind is 'The kind of log: organization.';
+comment on column coverage_readings.source_id is 'Which one.';
+comment on column coverage_readings.filter_hash is 'The filter set that it was read under.';
+comment on column coverage_readings.since is 'The stretch begins here.';
+comment on column coverage_readings.before is 'And ends before this.';
+comment on column coverage_readings.method is 'first reading; pass (again after a delay, for late entries); scrub (all of history again, as a check).';
+comment on column coverage_readings.number is 'Of the pass or of the round of the scrub lane; 0 for the first reading.';
+comment on column coverage_readings.direction is 'The order that was asked for: asc or desc.';
+comment on column coverage_readings.found is 'Entries that it was the first to find. Other than 0 only within one UTC day.';
+comment on column coverage_readings.read_from is 'When the first part of it was read: nothing of it was read before this.';
+comment on column coverage_readings.read_to is 'When its last part was read.';
 comment on view detection_api_token_changed is 'An API token (or key) was created, changed, rolled or deleted, for a user, an account or an organization.';
 comment on column detection_api_token_changed.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_api_token_changed.severity is 'low, medium, high or critical.';
@@ -1730,6 +2156,19 @@ comment on column holds.created_at is 'When it was added.';
 comment on column holds.released_by is 'Who released it, by his own account.';
 comment on column holds.released_as is 'The account of the database that released it.';
 comment on column holds.released_at is 'When it was released; null: it is in force.';
+comment on table lanes is 'What each lane of a source does under a filter set: its open walk, how wide its windows may be, its failures and its rest. A lane''s trouble is its own.';
+comment on column lanes.source_kind is 'The kind of log: organization.';
+comment on column lanes.source_id is 'Which one.';
+comment on column lanes.filter_hash is 'The filter set that the process reads under.';
+comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
+comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, entriesPerDay, pageLimit.';
+comment on column lanes.failures is 'In a row; ended by a page that brought something new or a window that was read to its end.';
+comment on column lanes.next_attempt_at is 'It rests until then after a failure.';
+comment on column lanes.last_attempt_at is 'When a page of it was last committed, or failed.';
+comment on column lanes.last_success_at is 'When it last made progress: stored something new, or read a window to its end.';
+comment on column lanes.last_failure is 'The kind of the last failure, while it is failing.';
+comment on column lanes.last_error is 'The same in words.';
+comment on column lanes.found is 'By UTC day: the entries that it has stored and whose time it has not read to its end yet. With that they go to coverage_readings.found.';
 comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on column organization_changes.id is 'A number of its own, in the order in which changes were seen.';
 comment on column organization_changes.organization_id is 'Cloudflare''s id of the organization.';
@@ -1810,15 +2249,17 @@ comment on column sources.lease_owner is 'Who holds the lease, while lease_until
 comment on column sources.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
 comment on column sources.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column sources.commit_seq is 'Counts page commits; a statement that expects another value writes nothing.';
-comment on column sources.failures is 'Failed attempts in a row.';
-comment on column sources.next_attempt_at is 'It rests until then.';
+comment on column sources.failures is 'Of version 0.1: see lanes.';
+comment on column sources.next_attempt_at is 'Of version 0.1: see lanes.';
 comment on column sources.last_attempt_at is 'When something was last tried.';
-comment on column sources.last_success_at is 'When it last succeeded.';
+comment on column sources.last_success_at is 'Of version 0.1: see lanes.';
 comment on column sources.last_event_at is 'The latest time of an entry that was read.';
-comment on column sources.last_failure is 'The kind of the last failure; null since the last success.';
-comment on column sources.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sources.last_failure is 'Of version 0.1: see lanes.';
+comment on column sources.last_error is 'Of version 0.1: see lanes.';
 comment on column sources.event_rate is 'Events per hour over the last days, as the live lane saw them; null before its first page. How often the source is asked depends on it.';
 comment on column sources.recent_event_rate is 'Events per hour over about the last hour that was read.';
+comment on column sources.largest_page is 'The most entries that a page of this source has ever had. One as large that says that it is the last may have been cut, and must be proven.';
+comment on column sources.wanted_history is 'Nothing older than this is wanted, as of now: wanted_since alone would stand still between two listings.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
 comment on column sync_status.source_kind is 'organization: the audit log of one.';
 comment on column sync_status.source_id is 'Within the kind: the organization''s id.';
@@ -1828,13 +2269,13 @@ comment on column sync_status.organization_state is 'active, refused or gone: or
 comment on column sync_status.lease_owner is 'Who holds the lease, while lease_until is to come.';
 comment on column sync_status.lease_epoch is 'Counts leases: a later one ends all earlier ones.';
 comment on column sync_status.lease_until is 'When the lease ends, unless it is renewed.';
-comment on column sync_status.failures is 'Failed attempts in a row.';
+comment on column sync_status.failures is 'Failures in a row of the lane that has most of them.';
 comment on column sync_status.next_attempt_at is 'It rests until then.';
 comment on column sync_status.last_attempt_at is 'When something was last tried.';
-comment on column sync_status.last_success_at is 'When it last succeeded.';
+comment on column sync_status.last_success_at is 'When the live lane last made progress.';
 comment on column sync_status.last_event_at is 'The latest time of an entry that was read.';
 comment on column sync_status.last_failure is 'The kind of the last failure; null since the last success.';
-comment on column sync_status.last_error is 'What went wrong last, in words; null since the last success.';
+comment on column sync_status.last_error is 'Of the lane that has failed most often in a row; null if none is failing.';
 comment on column sync_status.wanted_since is 'The horizon: nothing older is wanted.';
 comment on column sync_status.lag_seconds is 'From the end of what has been read to now.';
 comment on column sync_status.gap_seconds is 'Time that has not been read, from the horizon to now.';
@@ -1842,6 +2283,9 @@ comment on column sync_status.retention_slack_seconds is 'Until the oldest unrea
 comment on column sync_status.open_walks is 'Walks that are under way.';
 comment on column sync_status.walking_pages is 'Pages that these have read.';
 comment on column sync_status.walking_entries is 'Entries that these have read.';
+comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
+comment on column sync_status.holes is 'How many seconds, or parts of one, of the time wanted cannot be had: rows of coverage_holes of the first reading.';
+comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 comment on column walks.source_kind is 'organization: the audit log of one.';
 comment on column walks.source_id is 'Within the kind: the organization''s id.';

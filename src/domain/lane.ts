@@ -1,4 +1,5 @@
 import type { Coverage, Range } from './coverage.ts';
+import { afterScrub, type ScrubRound } from './scrub.ts';
 import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
 /** Why a walk is made, the most urgent first: the live tail, late entries, history, and reading all of it again as a check. */
@@ -16,22 +17,24 @@ export interface LaneState {
   readonly widthMs: number | undefined;
   /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
-  /** The widest window that has been read to its end. */
-  readonly servedMs: number;
   /** How many entries a day the last window held; undefined before the first. */
   readonly entriesPerDay: number | undefined;
+  /** How many entries its pages had, if it had several; undefined: as many as are asked for. */
+  readonly entriesPerPage: number | undefined;
   /** The page size to ask for: less than the maximum after a response that was too large. */
   readonly pageLimit: number;
   /** In a row: what brought something or read a window to its end ends the row. */
   readonly failures: number;
+  /** Of the scrub lane: the round under way, or the last one. */
+  readonly round?: ScrubRound | undefined;
 }
 
 export const idleLane: LaneState = {
   walk: undefined,
   widthMs: undefined,
   trouble: undefined,
-  servedMs: 0,
   entriesPerDay: undefined,
+  entriesPerPage: undefined,
   pageLimit: MAX_PAGE_LIMIT,
   failures: 0,
 };
@@ -56,8 +59,8 @@ const SMALLEST_PAGE_LIMIT = 16;
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
 /** The walk has been read to a credible end. */
-export const afterDone = (state: LaneState, { lane, claim, claimEntries }: Walk): LaneState => {
-  const doneMs = widthOf(claim);
+export const afterDone = (state: LaneState, walk: Walk): LaneState => {
+  const { lane, claim, claimEntries, round } = walk;
   const { trouble } = state;
   const passed = trouble === undefined || claim.fromMs <= trouble.fromMs;
   // The live lane leaves it to the others, and still looks back over it for a while.
@@ -68,10 +71,12 @@ export const afterDone = (state: LaneState, { lane, claim, claimEntries }: Walk)
     walk: undefined,
     widthMs: grownMs !== undefined && grownMs > WIDEST_MS ? undefined : grownMs,
     trouble: over ? undefined : trouble,
-    servedMs: Math.max(state.servedMs, doneMs),
-    entriesPerDay: (claimEntries * DAY_MS) / Math.max(1, doneMs),
+    // One more than there were: of none, it is not sure that there are none elsewhere.
+    entriesPerDay: ((claimEntries + 1) * DAY_MS) / Math.max(1, widthOf(claim)),
+    entriesPerPage: walk.pages > 1 ? Math.ceil(walk.entries / walk.pages) : state.entriesPerPage,
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
     failures: 0,
+    ...(round && { round: afterScrub(state.round, round, claim) }),
   };
 };
 
@@ -98,12 +103,13 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
-/** What was in the way has been read around: the next window may be as wide as any. */
+/** What was in the way has been read around: the next window may be as wide as any, and what failed is the hole's trouble from here on. */
 export const afterHole = (state: LaneState): LaneState => ({
   ...state,
   walk: undefined,
   widthMs: undefined,
   trouble: undefined,
+  failures: 0,
 });
 
 /** What holes leave out of planning, until they are due again. */

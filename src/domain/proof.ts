@@ -1,27 +1,31 @@
 import type { Range } from './coverage.ts';
 import { type Direction, nextFullSecond, requestWindow, startWalk, type Walk } from './walk.ts';
 
-/** A question whose answer must bring nothing new. */
+/**
+ * A question whose answer must bring nothing new.
+ * - whole: the window of the walk, until all of it has come again, its last page among it.
+ * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
+ * - rest: what lies beside the entries seen. It must be read to an end that is beyond doubt.
+ */
 export interface ProofQuestion {
+  readonly about: 'whole' | 'edge' | 'rest';
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
-  /** It is about the same time as the walk: its first page says enough. Else it must be read to an end that is beyond doubt. */
-  readonly whole: boolean;
 }
 
 /** Not the limit of an ordinary walk: a cut that depends on the limit then falls elsewhere. */
 export const OTHER_LIMIT = 997;
 
 /**
- * What to ask about a walk whose end is in doubt: the same window from its other side, and what lies before the first and after the
- * last entry seen. An API that cuts a page at the oldest, at the newest, or at what it happens to sort first must
- * show an entry that was not seen in at least one of the answers. Undefined if nothing can be proven: no entry separates what was
- * seen from what was not.
+ * What to ask about a walk whose end is in doubt, from its other side and with another page size. Undefined if nothing can be proven.
  *
- * A page that says that it is the last, and is as large as pages that are cut: the questions include the edges, where entries of one time
- * may have been cut apart. A page whose cursor is refused: they leave the edges out, since every page of such an API may
- * have such a cursor, but one without entries.
+ * A page that says that it is the last, and is as large as pages that are cut: both halves of the window, with some of what was seen in each.
+ * However an API chooses what it leaves out, a half that is smaller than pages that are cut is whole. What was seen within one
+ * second cannot be told apart like that.
+ *
+ * A page whose cursor is refused: what lies before the first and after the last entry seen. Every page of such an API may have such a
+ * cursor, but one without entries. So that entries of one time are not torn apart, the edges and the whole window are asked about as well.
  */
 export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const { oldestMs, newestMs, lastPageEntries } = walk;
@@ -29,15 +33,28 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
   const window = requestWindow(walk);
   const direction = walk.direction === 'asc' ? 'desc' : 'asc';
   const limit = walk.pageLimit > OTHER_LIMIT ? OTHER_LIMIT : Math.max(1, walk.pageLimit - 1);
-  const withEdges = walk.cursor === undefined;
-  const beside = [
-    { fromMs: window.fromMs, toMs: withEdges ? nextFullSecond(oldestMs + 1) : oldestMs - 1 },
-    { fromMs: withEdges ? newestMs - 1 : newestMs + 1, toMs: window.toMs },
-  ].filter(({ fromMs, toMs }) => fromMs < toMs);
+  const ask = (about: ProofQuestion['about'], fromMs: number, toMs: number): readonly ProofQuestion[] =>
+    fromMs < toMs ? [{ about, window: { fromMs, toMs }, direction, limit }] : [];
+  if (walk.cursor === undefined) {
+    const splitMs = middleOf(window, oldestMs, newestMs);
+    // The later half begins before it: its bound may be exclusive.
+    if (splitMs === undefined) return undefined;
+    return [...ask('rest', window.fromMs, splitMs), ...ask('rest', splitMs - 1, window.toMs)];
+  }
   return [
-    { window, direction, limit, whole: true },
-    ...beside.map((part): ProofQuestion => ({ window: part, direction, limit, whole: false })),
+    ...ask('whole', window.fromMs, window.toMs),
+    ...ask('edge', window.fromMs, nextFullSecond(oldestMs + 1)),
+    ...ask('edge', newestMs - 1, window.toMs),
+    ...ask('rest', window.fromMs, oldestMs - 1),
+    ...ask('rest', newestMs + 1, window.toMs),
   ];
+};
+
+/** Between the entries seen, on a full second, which every precision keeps; undefined if there is none. */
+const middleOf = ({ fromMs, toMs }: Range, oldestMs: number, newestMs: number): number | undefined => {
+  const lastSecondMs = Math.floor(Math.min(newestMs, toMs) / 1_000) * 1_000;
+  const splitMs = Math.min(nextFullSecond((oldestMs + newestMs) / 2), lastSecondMs);
+  return splitMs <= Math.max(oldestMs, fromMs) ? undefined : splitMs;
 };
 
 /** The walk that a question is. */

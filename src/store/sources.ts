@@ -15,6 +15,7 @@ interface StateRow {
   readonly recent_event_rate: number | null;
   readonly largest_page: number;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
+  readonly unproven: readonly RangeRow[] | null;
   readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
   readonly holes: readonly { readonly pass: number; readonly range: RangeRow }[];
 }
@@ -27,7 +28,7 @@ export interface StoredTime {
   readonly serverMs: number | undefined;
 }
 
-/** A time as milliseconds since 1970. Exact: only whole milliseconds are ever stored here. */
+/** A time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
 /** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
@@ -37,6 +38,9 @@ const state = (filterHash: string): string => `
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c
     where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash}), '[]') as coverage,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.ranges - c.proven) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as unproven,
   coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
       'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
     from lanes l
@@ -70,8 +74,9 @@ export const loadSources = async (
 /** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
 export const readTime = async (pool: Pool): Promise<StoredTime> => {
   const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
-    `select ${ms('clock_timestamp()')}::float8 as database_ms,
-       ${ms('server_time + (clock_timestamp() - last_success_at)')}::float8 as server_ms from discovery`,
+    // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
+    `select floor(${ms('clock_timestamp()')})::float8 as database_ms,
+       floor(${ms('server_time + (clock_timestamp() - last_success_at)')})::float8 as server_ms from discovery`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('the table discovery has lost its row');
@@ -208,11 +213,14 @@ export const syncSources = async (
  */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
   const { rowCount } = await pool.query(
-    `with ahead as (
-       select c.source_kind, c.source_id, c.filter_hash, c.pass,
-         tstzmultirange(tstzrange(null, clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000))) as past
-       from coverage c join unnest($1::float8[]) with ordinality as d (ms, n) on c.pass = d.n - 1
-       where upper(c.ranges) > clock_timestamp() + interval '61 seconds' - make_interval(secs => d.ms / 1000)
+    `with latest as (
+       select n - 1 as pass,
+         date_trunc('milliseconds', clock_timestamp()) + interval '61 seconds' - make_interval(secs => ms / 1000) as before
+       from unnest($1::float8[]) with ordinality as d (ms, n)),
+     ahead as (
+       select c.source_kind, c.source_id, c.filter_hash, c.pass, tstzmultirange(tstzrange(null, latest.before)) as past
+       from coverage c join latest on latest.pass = c.pass
+       where upper(c.ranges) > latest.before
        order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
      update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
      from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
@@ -235,6 +243,29 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
   return rows.map((row) => row.resource_type);
 };
 
+/**
+ * Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds, and a
+ * second at least.
+ */
+export const newestPart = async (
+  pool: Pool,
+  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { fromMs, toMs }: Range,
+  entries: number,
+): Promise<number> => {
+  const { rows } = await pool.query<{ time_ms: number }>(
+    `select ${ms('action_time')}::float8 as time_ms from audit_events
+     where source_kind = $1 and source_id = $2 and organization_id = $3
+       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
+     order by action_time desc offset $6 limit 1`,
+    [kind, id, organizationId, fromMs, toMs, entries],
+  );
+  const beforeMs = rows[0]?.time_ms;
+  if (beforeMs === undefined) return fromMs;
+  const wholeMs = Math.ceil((beforeMs + 1) / 1_000) * 1_000;
+  return Math.max(fromMs, Math.min(wholeMs, Math.floor((toMs - 1_000) / 1_000) * 1_000));
+};
+
 const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
 
 const toSource = (row: StateRow): SourceState => {
@@ -252,6 +283,7 @@ const toSource = (row: StateRow): SourceState => {
         : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
     largestPage: row.largest_page,
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
+    unproven: (row.unproven ?? []).map(toRange),
     lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
     restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
     holes: row.holes.map(({ pass, range }) => ({ pass, range: toRange(range) })),

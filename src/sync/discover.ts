@@ -2,6 +2,7 @@ import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
 import { confirmGone } from './confirm-gone.ts';
 import { type KeptLease, keepLease, LeaseLostError } from './keep-lease.ts';
+import { planningTime } from './planning-time.ts';
 import type { AuditApi, SyncContext } from './ports.ts';
 
 /**
@@ -67,6 +68,12 @@ const knownNowMs = ({ api }: SyncContext): number => {
   return nowMs;
 };
 
+/** The listing's own clock may be wrong, and nothing before the horizon is read. */
+const credibleNowMs = async (context: SyncContext): Promise<number> => {
+  const time = await planningTime(context);
+  return time?.nowMs ?? knownNowMs(context);
+};
+
 type Lease = Pick<KeptLease, 'throwIfLost'>;
 type Recorder = ReturnType<typeof createRecorder>;
 
@@ -83,7 +90,7 @@ const createRecorder = (context: SyncContext, lease: Lease) => {
     for (const change of changes) observer.organizationChanged?.(change);
     const isNew = changes.filter(({ change }) => change === 'appeared').length;
     appeared += isNew;
-    if (!haveSources || isNew > 0) await store.syncSources(horizonMs(knownNowMs(context)), window?.sinceMs);
+    if (!haveSources || isNew > 0) await store.syncSources(horizonMs(await credibleNowMs(context)), window?.sinceMs);
     haveSources = true;
     // The next page must not be asked for, either.
     lease.throwIfLost();

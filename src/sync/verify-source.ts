@@ -1,11 +1,12 @@
 import { laneBackoffMs } from '../domain/backoff.ts';
 import { gapsIn, type Range } from '../domain/coverage.ts';
 import { idsOf, type Page } from '../domain/page.ts';
-import { OTHER_LIMIT, type ProofQuestion, proofQuestions, walkOf } from '../domain/proof.ts';
+import { OTHER_LIMIT } from '../domain/proof.ts';
 import type { SourceState } from '../domain/source.ts';
 import { Findings } from '../domain/verification.ts';
 import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
+import { proveWith } from './prove.ts';
 import { repairPage, SourceHeldError } from './repair-page.ts';
 import { blameOf, UnprovenError } from './turn-errors.ts';
 import type { SourceVerification, VerifyContext, VerifyOptions } from './verify-ports.ts';
@@ -184,34 +185,14 @@ const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
 
 /** Whether other questions about the same time bring nothing that has not been compared. */
 const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
-  const questions = proofQuestions(walk);
-  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined)) return false;
-  for (const question of questions) if (!(await bringsNothingNew(reading, question, walk, lastIds))) return false;
-  return true;
-};
-
-const bringsNothingNew = async (
-  reading: Reading,
-  question: ProofQuestion,
-  about: Walk,
-  lastIds: ReadonlySet<string> | undefined,
-): Promise<boolean> => {
   const { context, options, result, largestPage } = reading;
-  let walk = walkOf(question, about);
-  for (;;) {
-    const page = await fetchPage(context, result.source, walk, options.signal);
-    if (page instanceof ApiError) {
-      if (blameOf(page, walk) !== 'walk') throw page;
-      return false;
-    }
+  const take = async (page: Page): Promise<number> => {
     const before = result.findings.compared;
     await comparePage(reading, page);
-    if (result.findings.compared > before) return false;
-    if (question.whole) return lastIds === undefined || [...lastIds].every((id) => idsOf(page).has(id));
-    const step = afterPage(walk, page, largestPage);
-    if (step.kind !== 'next') return step.kind === 'done';
-    walk = step.walk;
-  }
+    return result.findings.compared - before;
+  };
+  const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
+  return await proveWith({ fetch, take, largestPage }, walk, lastIds);
 };
 
 const fetchPage = async (

@@ -38,6 +38,8 @@ export interface AlertWorld extends AsyncDisposable {
   setReceiver(mode: ReceiverMode): void;
   /** Events in the database; with this id, where one is given. */
   stored(id?: string): Promise<number>;
+  /** Changes the database behind the back of the daemons. */
+  execute(statement: string): Promise<void>;
 }
 
 const LIVE_PER_SECOND = 2;
@@ -85,6 +87,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
         ]);
         return Number(rows[0].count);
       },
+      execute: async (statement) => void (await client.query(statement)),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     };
   } catch (error) {

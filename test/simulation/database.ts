@@ -2,6 +2,7 @@ import { addRange, type Coverage, intersect, isEmpty, isWithin, type Range } fro
 import type { EventRate } from '../../src/domain/event-rate.ts';
 import type { Lane, LaneState } from '../../src/domain/lane.ts';
 import type { CommitResult, LaneFailure, Lease, PageCommit, SourceKey, SourceState } from '../../src/domain/source.ts';
+import type { StoredTime } from '../../src/store/sources.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {
@@ -58,6 +59,8 @@ export class SimulatedDatabase {
   readonly organizations: SimulatedOrganizations;
   readonly sources = new Map<string, SourceRow>();
   readonly events: StoredEvent[] = [];
+  /** Positions of events that were taken out by hand: readers have seen them. */
+  readonly removed = new Set<number>();
 
   constructor(nowMs: () => number) {
     this.nowMs = nowMs;
@@ -80,6 +83,13 @@ export class SimulatedDatabase {
       .filter(({ id }) => this.organizations.stateOf(id) !== 'gone' && (organizationIds?.includes(id) ?? true))
       .sort((a, b) => key(a) - key(b) || (a.id < b.id ? -1 : 1))
       .map((row) => this.#stateOf(row, filterHash, isHeld(row, this.nowMs()) && row.leaseOwner !== owner));
+  }
+
+  readTime(): StoredTime {
+    const { serverTimeMs, lastSuccessAtMs } = this.organizations.discovery;
+    const databaseMs = this.nowMs();
+    const known = serverTimeMs !== undefined && lastSuccessAtMs !== undefined;
+    return { databaseMs, serverMs: known ? serverTimeMs + databaseMs - lastSuccessAtMs : undefined };
   }
 
   /** Returns how many rows claimed the future. */
@@ -163,7 +173,7 @@ export class SimulatedDatabase {
     row.commitSeq += 1;
     row.lastAttemptAtMs = this.nowMs();
     row.leaseUntilMs = this.nowMs() + leaseMs;
-    row.largestPage = Math.max(row.largestPage, page.entries);
+    row.largestPage = Math.max(row.largestPage, commit.largestPage ?? page.entries);
     row.eventRate = commit.eventRate ?? row.eventRate;
     const filtered = filteredOf(row, filterHash);
     if (state !== undefined) {
@@ -209,6 +219,16 @@ export class SimulatedDatabase {
       stored += 1;
     }
     return stored;
+  }
+
+  /** False where it is not there. */
+  remove(sourceId: string, id: string): boolean {
+    const positions = this.sources.get(sourceId)?.positions;
+    const position = positions?.get(id);
+    if (position === undefined) return false;
+    positions?.delete(id);
+    this.removed.add(position);
+    return true;
   }
 
   #leased(lease: Lease): SourceRow | undefined {

@@ -19,7 +19,6 @@ export const sometimes = [
   'cycle of cursors',
   'wrong count',
   'wrong date',
-  'future trimmed',
   'filter changed',
   'crash at an answer of the database',
   'crash at an answer of Cloudflare',
@@ -34,6 +33,8 @@ export const sometimes = [
   'discovery taken over from a dead process',
   'listing of a dead process released',
   'graceful stop',
+  'window scrubbed',
+  'what was removed by hand is stored again',
   'sync completed',
   'backfill completed',
 ] as const;

@@ -1,303 +1,282 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Coverage, Range } from '../../src/domain/coverage.ts';
 import {
   afterPage,
-  afterRefusedCursor,
   claimForPass,
+  mayBeCut,
   OVERLAP_MS,
   type PageFacts,
   requestWindow,
   startWalk,
   type Walk,
   type WalkStep,
-  withSmallerPages,
 } from '../../src/domain/walk.ts';
 
 const CLAIM: Range = { fromMs: 1_000_000, toMs: 2_000_000 };
-/** As long as a walk may be that does not leave its last minute to be read again when it ends early. */
-const MINUTES: Range = { fromMs: CLAIM.fromMs, toMs: CLAIM.fromMs + 120_000 };
-const begun = startWalk('live', CLAIM, 2_001_000);
+const READ_AT_MS = 2_001_000;
+const begun = startWalk('live', CLAIM, { readAtMs: READ_AT_MS });
 const walkWith = (more: Partial<Walk>): Walk => ({ ...begun, ...more });
 const times = (count: number, fromMs = CLAIM.fromMs): number[] => Array.from({ length: count }, (_, n) => fromMs + n);
-const page = (timesMs: readonly number[], nextCursor?: string, entries = timesMs.length): PageFacts => ({
-  entries,
-  timesMs,
-  nextCursor,
+const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
+  ...{ entries: timesMs.length, timesMs, nextCursor: undefined },
+  ...more,
 });
-const none: ReadonlySet<string> = new Set();
-const upTo = (toMs: number): Range => ({ fromMs: CLAIM.fromMs, toMs });
-const again = (claim: Range | undefined, walk: Partial<Walk> = {}): WalkStep => ({
-  kind: 'again',
-  claim,
-  walk: walkWith(claim === undefined ? walk : { claim: { fromMs: claim.toMs, toMs: CLAIM.toMs }, ...walk }),
-});
-const done: WalkStep = { kind: 'done', claim: CLAIM, assumed: false };
+/** Of a source that has sent larger pages than any here: what is short is not suspected. */
+const LARGEST = 1_000;
+const kindOf = (walk: Walk, facts: PageFacts, largestPage = LARGEST): string => {
+  const step = afterPage(walk, facts, largestPage);
+  return step.kind === 'broken' ? step.fault : step.kind;
+};
 
 describe('startWalk and requestWindow', () => {
-  it('asks for a second more at both ends than it will claim, and for the largest page', () => {
+  it('ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
     expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
     expect(begun).toMatchObject({
-      cursor: undefined,
-      pages: 0,
-      entries: 0,
-      stalls: 0,
-      inOrder: true,
-      pageLimit: 1_000,
+      ...{ cursor: undefined, savedCursor: undefined, pages: 0, entries: 0, failures: 0 },
+      ...{ direction: 'asc', pageLimit: 1_000, filters: [], readAtMs: READ_AT_MS },
+    });
+  });
+
+  it('look back in the live lane for late entries, no further than anything is wanted', () => {
+    const from = (lookBackToMs?: number) =>
+      CLAIM.fromMs - requestWindow(startWalk('live', CLAIM, { readAtMs: READ_AT_MS, lookBackToMs })).fromMs;
+    expect(from(0)).toBe(120_000);
+    expect(from(CLAIM.fromMs - 50_000)).toBe(50_000);
+    expect(from(CLAIM.fromMs), 'the overlap stays').toBe(OVERLAP_MS);
+    expect(from()).toBe(OVERLAP_MS);
+  });
+
+  it('ask for as little more as may be next to what cannot be had, up to a full second', () => {
+    const narrow = (toMs: number) =>
+      requestWindow(startWalk('live', { fromMs: 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
+    expect(narrow(1_001_000)).toEqual({ fromMs: 999_999, toMs: 1_001_001 });
+    expect(narrow(1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
+      ...{ fromMs: 999_999, toMs: 1_001_001 },
     });
   });
 });
 
-describe('a live walk', () => {
-  const live = startWalk('live', CLAIM, 2_001_000, CLAIM.fromMs - 50_000);
-
-  it('looks back for late entries, no further than anything is wanted', () => {
-    expect(requestWindow(startWalk('live', CLAIM, 2_001_000, 0))).toMatchObject({ fromMs: CLAIM.fromMs - 120_000 });
-    expect(requestWindow(live)).toMatchObject({ fromMs: CLAIM.fromMs - 50_000 });
-    expect(requestWindow(startWalk('backfill', CLAIM, 2_001_000, 0))).toMatchObject({
-      fromMs: CLAIM.fromMs - OVERLAP_MS,
-    });
-  });
-
-  it('whose page is full of what lies before its claim looks back no more', () => {
-    const before = page(times(1_000, CLAIM.fromMs - 40_000));
-    expect(afterPage(live, before, none)).toMatchObject({
-      kind: 'again',
-      claim: undefined,
-      walk: { lookbackMs: OVERLAP_MS },
-    });
+describe('mayBeCut', () => {
+  it.each<[string, boolean, number, number, number]>([
+    ['as many as were asked for', true, 1_000, 1_000, 5_000],
+    ['more than were asked for', true, 1_001, 1_000, 5_000],
+    ['as many as were asked for, however few', true, 1, 1, 500],
+    ['a hundred, the cap that a third party saw', true, 100, 1_000, 1_000],
+    ['101, where larger pages have come', false, 101, 1_000, 1_000],
+    ['as many as the largest page so far', true, 250, 1_000, 250],
+    ['more than any page so far', true, 300, 1_000, 250],
+    ['fewer than the largest page so far', false, 249, 1_000, 250],
+    ['fifty, if no larger page is known', true, 50, 1_000, 0],
+    ['49, if no larger page is known: no cap is known to be smaller', false, 49, 1_000, 0],
+    ['none', false, 0, 1_000, 0],
+  ])('%s: %s', (_, expected, entries, pageLimit, largestPage) => {
+    expect(mayBeCut(entries, pageLimit, largestPage)).toBe(expected);
   });
 });
 
 describe('afterPage', () => {
-  it.each<[string, Walk, PageFacts, WalkStep]>([
-    ['an empty page without a cursor is the end', begun, page([]), done],
-    ['a short page without a cursor is the end', begun, page(times(99)), done],
-    ['a page of 101 without a cursor is the end', begun, page(times(101)), done],
-    ['a short page is the end, whatever its order', begun, page([1_500_000, 1_400_000]), done],
-    ['a full page without a cursor is asked on from its last time', begun, page(times(1_000)), again(upTo(1_000_999))],
-    ['a page of 100 is taken for the cap', begun, page(times(100)), again(upTo(1_000_099))],
-    [
-      'a page as full as asked for keeps its size',
-      walkWith({ pageLimit: 15 }),
-      page(times(15)),
-      again(upTo(1_000_014), { pageLimit: 15 }),
-    ],
-    [
-      'a full page that got no further is asked again with another size',
-      begun,
-      page(Array(1_000).fill(CLAIM.fromMs)),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 1_000 }),
-    ],
-    [
-      'a page of 100 that got no further is asked again with a size below that',
-      begun,
-      page(Array(100).fill(CLAIM.fromMs)),
-      again(undefined, { pageLimit: 99, stalls: 1, stalledEntries: 100 }),
-    ],
-    [
-      'a full page out of order claims nothing',
-      begun,
-      page([...times(999), CLAIM.fromMs]),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 1_000 }),
-    ],
-    [
-      'a full page with a time far outside the window claims nothing',
-      begun,
-      page([...times(999), CLAIM.toMs + 3 * OVERLAP_MS]),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 1_000 }),
-    ],
-    [
-      'a full page without any valid time claims nothing',
-      begun,
-      page([], undefined, 1_000),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 1_000 }),
-    ],
-    [
-      'a full page that passes the end leaves the last minute to be read again',
-      begun,
-      page([...times(999), CLAIM.toMs]),
-      again(upTo(CLAIM.toMs - 60_000)),
-    ],
-    [
-      'a full page that passes the end is the end, where the minute would be more than half',
-      walkWith({ claim: MINUTES }),
-      page([...times(999), MINUTES.toMs]),
-      { kind: 'done', claim: MINUTES, assumed: false },
-    ],
-    [
-      'no progress for the third time is a failure',
-      walkWith({ stalls: 2 }),
-      page(Array(1_000).fill(CLAIM.fromMs)),
-      { kind: 'failed', fault: 'stalled', claim: undefined },
-    ],
-    [
-      'the smallest page cannot get smaller',
-      walkWith({ pageLimit: 1 }),
-      page([CLAIM.fromMs]),
-      again(undefined, { pageLimit: 1, stalls: 1, stalledEntries: 1 }),
-    ],
-    [
-      'progress after a stall forgets the stall',
-      walkWith({ stalls: 2, pageLimit: 998 }),
-      page(times(998)),
-      again(upTo(1_000_997), { pageLimit: 998 }),
-    ],
-    [
-      'a cursor is followed',
-      begun,
-      page(times(2), 'b'),
-      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 1, entries: 2, lastTimeMs: 1_000_001 }) },
-    ],
+  it.each<[string, string, Walk, PageFacts, number?]>([
+    ['an empty page without a cursor is the end', 'done', begun, page([])],
+    ['a short page without a cursor is the end', 'done', begun, page(times(99))],
+    ['a short page is the end, whatever its order', 'done', begun, page([1_500_000, 1_400_000])],
+    ['the last page of a long walk is the end', 'done', walkWith({ cursor: 'z', pages: 9 }), page(times(3))],
+    ['a full page without a cursor is doubtful', 'doubtful', begun, page(times(1_000))],
+    ['a page of 100 is taken for a cap', 'doubtful', begun, page(times(100))],
+    ['a page as full as asked for is doubtful', 'doubtful', walkWith({ pageLimit: 15 }), page(times(15))],
+    ['a page as large as any before is doubtful', 'doubtful', begun, page(times(250)), 250],
+    ['a page without any valid time counts as well', 'doubtful', begun, page([], { entries: 1_000 })],
+    ['a cursor is followed, also behind a short page', 'next', begun, page(times(2), { nextCursor: 'b' })],
+    ['a cursor is followed behind a full page', 'next', begun, page(times(1_000), { nextCursor: 'b' })],
     [
       'an empty page with a fresh cursor is followed',
-      walkWith({ cursor: 'a', pages: 3, entries: 9, emptyPages: 4 }),
-      page([], 'b'),
-      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 4, entries: 9, emptyPages: 5 }) },
+      'next',
+      walkWith({ cursor: 'a', emptyPages: 199 }),
+      page([], { nextCursor: 'b' }),
     ],
     [
-      'a page with entries ends the row of empty ones',
+      'too many empty pages in a row are a fault',
+      'too_many_empty_pages',
       walkWith({ cursor: 'a', emptyPages: 200 }),
-      page([], 'b', 1),
-      { kind: 'next', claim: undefined, walk: walkWith({ cursor: 'b', pages: 1, entries: 1 }) },
+      page([], { nextCursor: 'b' }),
     ],
     [
-      'too many empty pages in a row are a failure',
-      walkWith({ cursor: 'a', emptyPages: 200, lastTimeMs: 1_500_000 }),
-      page([], 'b'),
-      { kind: 'failed', fault: 'too_many_empty_pages', claim: upTo(1_440_000) },
-    ],
-    [
-      'its own cursor again is a failure, and claims up to the last time',
+      'its own cursor again is a fault',
+      'cursor_repeated',
       walkWith({ cursor: 'a' }),
-      page(times(5), 'a'),
-      { kind: 'failed', fault: 'cursor_repeated', claim: upTo(1_000_004) },
+      page(times(5), { nextCursor: 'a' }),
     ],
     [
-      'the end at a last page of a long walk',
-      walkWith({ cursor: 'z', pages: 9, entries: 9_000 }),
-      page(times(3)),
-      done,
+      'the cursor that was kept is a fault',
+      'cursor_repeated',
+      walkWith({ cursor: 'c', savedCursor: 'b' }),
+      page(times(5), { nextCursor: 'b' }),
     ],
-  ])('%s', (_, walk, facts, expected) => {
-    expect(afterPage(walk, facts, none)).toEqual(expected);
+  ])('%s: %s', (_, expected, walk, facts, largestPage) => {
+    expect(kindOf(walk, facts, largestPage)).toBe(expected);
   });
 
-  it('notices a cursor that any earlier page of the run had', () => {
-    expect(afterPage(walkWith({ cursor: 'c' }), page(times(1), 'a'), new Set(['a', 'b', 'c']))).toMatchObject({
-      kind: 'failed',
-      fault: 'cursor_repeated',
+  it('goes on from the cursor, and forgets the failures of the page before', () => {
+    const step = afterPage(
+      walkWith({ cursor: 'a', pages: 3, emptyPages: 4, failures: 1 }),
+      page(times(2), { nextCursor: 'b' }),
+      0,
+    );
+    expect(step).toMatchObject({
+      kind: 'next',
+      walk: { cursor: 'b', pages: 4, entries: 2, lastPageEntries: 2, emptyPages: 0, failures: 0 },
     });
   });
 
-  it('remembers across pages that the order broke, and how far the walk has come', () => {
-    const first = afterPage(begun, page([1_000_005, 1_000_003], 'b'), none);
-    expect(first).toMatchObject({ kind: 'next', walk: { inOrder: false, lastTimeMs: 1_000_005 } });
-    if (first.kind !== 'next') return;
-    expect(afterPage(first.walk, page(times(1_000, 1_000_100)), none)).toMatchObject({
-      kind: 'again',
-      claim: undefined,
-    });
+  it('keeps what lay within the claim apart from what lay beside it, and the first and the last time', () => {
+    const around = [CLAIM.toMs, CLAIM.fromMs, CLAIM.fromMs - 1, CLAIM.toMs - 1, CLAIM.fromMs - 2 * OVERLAP_MS - 1];
+    const { walk } = afterPage(begun, page([...around, 7, CLAIM.toMs + 3 * OVERLAP_MS], { nextCursor: 'b' }), LARGEST);
+    expect(walk).toMatchObject({ entries: 7, claimEntries: 2, oldestMs: CLAIM.fromMs - 1, newestMs: CLAIM.toMs });
+    const { walk: after } = afterPage(walk, page([CLAIM.fromMs + 5]), LARGEST);
+    expect(after).toMatchObject({ entries: 8, claimEntries: 3, oldestMs: CLAIM.fromMs - 1, newestMs: CLAIM.toMs });
   });
 
-  it('takes times in the overlap for in order, equal ones too', () => {
-    const edge = [CLAIM.fromMs - OVERLAP_MS, CLAIM.fromMs, CLAIM.fromMs, CLAIM.toMs, CLAIM.toMs + OVERLAP_MS];
-    expect(afterPage(begun, page(edge, 'b'), none)).toMatchObject({ walk: { inOrder: true } });
-  });
-});
-
-describe('afterRefusedCursor', () => {
-  const onePage = { cursor: 'a', pages: 1, entries: 5, lastTimeMs: CLAIM.fromMs + 4 };
-  it.each<[string, Walk, WalkStep]>([
-    ['asks on from the last time', walkWith(onePage), again(upTo(CLAIM.fromMs + 4))],
-    [
-      'asks the same again where that was no progress',
-      walkWith({ ...onePage, lastTimeMs: CLAIM.fromMs }),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 5 }),
-    ],
-    [
-      'takes the same short page with the same refusal for the end',
-      walkWith({ ...onePage, lastTimeMs: CLAIM.fromMs, stalls: 1, stalledEntries: 5 }),
-      { kind: 'done', claim: CLAIM, assumed: true },
-    ],
-    [
-      'does not take another short page for the end',
-      walkWith({ ...onePage, lastTimeMs: CLAIM.fromMs, stalls: 1, stalledEntries: 4 }),
-      again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 5 }),
-    ],
-    [
-      'does not compare with a walk of several pages: another cursor was refused then',
-      walkWith({ ...onePage, pages: 2, lastTimeMs: CLAIM.fromMs }),
-      again(undefined, { pageLimit: 999, stalls: 1, stalledEntries: 0 }),
-    ],
-    [
-      'does not take an empty page for the end: one may stand in the middle',
-      walkWith({ cursor: 'a', pages: 1, stalls: 1 }),
-      again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 0 }),
-    ],
-    [
-      'does not take a full page for the end',
-      walkWith({ ...onePage, entries: 1_000, lastTimeMs: CLAIM.fromMs, stalls: 1, stalledEntries: 1_000 }),
-      again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 1_000 }),
-    ],
-    [
-      'does not take a page of 100 for the end',
-      walkWith({ ...onePage, entries: 100, lastTimeMs: CLAIM.fromMs, stalls: 1, stalledEntries: 100 }),
-      again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 100 }),
-    ],
-    [
-      'does not take a page out of order for the end',
-      walkWith({ ...onePage, inOrder: false, stalls: 1, stalledEntries: 5 }),
-      again(undefined, { pageLimit: 999, stalls: 2, stalledEntries: 5 }),
-    ],
-    [
-      'fails at the third time without progress',
-      walkWith({ ...onePage, pages: 2, lastTimeMs: CLAIM.fromMs, stalls: 2 }),
-      { kind: 'failed', fault: 'stalled', claim: undefined },
-    ],
-    [
-      'leaves the last minute where the walk had passed the end',
-      walkWith({ ...onePage, pages: 4, lastTimeMs: CLAIM.toMs }),
-      again(upTo(CLAIM.toMs - 60_000)),
-    ],
-    [
-      'is the end where the walk had passed it within two minutes',
-      walkWith({ ...onePage, claim: MINUTES, pages: 4, lastTimeMs: MINUTES.toMs }),
-      { kind: 'done', claim: MINUTES, assumed: false },
-    ],
-  ])('%s', (_, walk, expected) => {
-    expect(afterRefusedCursor(walk)).toEqual(expected);
+  it('was read when its earliest answer was served', () => {
+    const first = afterPage(begun, page(times(2), { nextCursor: 'b', servedAtMs: READ_AT_MS - 7_000 }), LARGEST).walk;
+    expect(first.readAtMs).toBe(READ_AT_MS - 7_000);
+    const second = afterPage(first, page(times(2), { servedAtMs: READ_AT_MS + 60_000 }), LARGEST).walk;
+    expect(second.readAtMs).toBe(READ_AT_MS - 7_000);
+    expect(afterPage(begun, page([], { servedAtMs: READ_AT_MS + 1 }), LARGEST).walk.readAtMs).toBe(READ_AT_MS);
   });
 });
 
-describe('withSmallerPages', () => {
-  it('goes down to pages of one entry, then gives up', () => {
-    const limits: number[] = [];
-    let walk: Walk | undefined = walkWith({ stalls: 2 });
-    while (walk !== undefined) {
-      limits.push(walk.pageLimit);
-      const step: WalkStep | undefined = withSmallerPages(walk);
-      expect(step?.kind ?? 'again').toBe('again');
-      walk = step?.kind === 'again' ? step.walk : undefined;
-      expect(walk?.stalls ?? 0).toBe(0);
+describe('a cursor that comes again', () => {
+  /** Pages until the fault; the API gives `lead` cursors once, and then `length` others in a circle. */
+  const pagesUntilFault = (lead: number, length: number): number => {
+    let walk = begun;
+    for (let pages = 1; pages < 100_000; pages += 1) {
+      const next = pages <= lead ? `lead ${pages}` : `circle ${(pages - lead) % length}`;
+      const step = afterPage(walk, page(times(5), { nextCursor: next }), LARGEST);
+      if (step.kind === 'broken') {
+        expect(step.fault).toBe('cursor_repeated');
+        return pages;
+      }
+      expect(step.kind).toBe('next');
+      walk = step.walk;
     }
-    expect(limits).toEqual([1_000, 250, 62, 15, 3, 1]);
+    throw new Error('it was never noticed');
+  };
+
+  it('is found, however long the circle is and wherever it begins, within three rounds and what led to it', () => {
+    fc.assert(
+      fc.property(fc.nat(300), fc.integer({ min: 1, max: 300 }), (lead, length) => {
+        const pages = pagesUntilFault(lead, length);
+        expect(pages).toBeGreaterThan(lead + length);
+        expect(pages).toBeLessThanOrEqual(3 * Math.max(lead, length) + length + 3);
+      }),
+      { seed: 1, numRuns: 100 },
+    );
   });
 
-  it('keeps what had been read, and drops the cursor, which was made for another size', () => {
-    const midway = walkWith({ cursor: 'c', pages: 3, entries: 9, lastTimeMs: 1_400_000 });
-    expect(withSmallerPages(midway)).toEqual(again(upTo(1_340_000), { pageLimit: 250 }));
-    const passed = { ...midway, claim: MINUTES, lastTimeMs: MINUTES.toMs };
-    expect(withSmallerPages(passed)).toEqual({ ...done, claim: MINUTES });
+  it('is not seen where there is none', () => {
+    let walk = begun;
+    for (let pages = 1; pages <= 1_000; pages += 1) {
+      const step = afterPage(walk, page(times(1), { nextCursor: `${pages}` }), LARGEST);
+      expect(step.kind).toBe('next');
+      walk = step.walk;
+    }
+  });
+
+  it('is found across a restart: what is needed for it is in the walk, and no larger with its length', () => {
+    let walk = begun;
+    let step: WalkStep | undefined;
+    for (let pages = 1; step?.kind !== 'broken'; pages += 1) {
+      expect(pages).toBeLessThan(500);
+      const stored: Walk = JSON.parse(JSON.stringify(walk));
+      step = afterPage(stored, page(times(1), { nextCursor: `c${pages % 30}` }), LARGEST);
+      walk = step.walk;
+    }
+    expect(JSON.stringify(walk).length).toBeLessThan(1_000);
+  });
+});
+
+describe('count', () => {
+  const inPages = (pages: readonly (readonly [entries: number, count?: number])[]): string => {
+    let walk = begun;
+    let last = '';
+    for (const [index, [entries, count]] of pages.entries()) {
+      const nextCursor = index === pages.length - 1 ? undefined : `c${index}`;
+      const step = afterPage(walk, page(times(entries), { count, nextCursor }), LARGEST);
+      last = step.kind === 'broken' ? step.fault : step.kind;
+      walk = step.walk;
+    }
+    return last;
+  };
+
+  it.each<[string, string, readonly (readonly [number, number?])[]]>([
+    [
+      'of the elements of each page',
+      'done',
+      [
+        [40, 40],
+        [9, 9],
+      ],
+    ],
+    ['that is not sent', 'done', [[40], [9]]],
+    ['that is not sent with all pages', 'done', [[40, 40], [9]]],
+    [
+      'of all that the walk brought',
+      'done',
+      [
+        [40, 49],
+        [9, 49],
+      ],
+    ],
+    ['of more than came', 'count_differs', [[99, 500]]],
+    ['of fewer than came', 'count_differs', [[99, 98]]],
+    [
+      'of all, of which a part is missing',
+      'count_differs',
+      [
+        [40, 60],
+        [9, 60],
+      ],
+    ],
+    [
+      'that differs from page to page',
+      'count_differs',
+      [
+        [40, 60],
+        [9, 61],
+      ],
+    ],
+    [
+      'that differs once, and is right afterwards',
+      'count_differs',
+      [
+        [40, 60],
+        [9, 9],
+      ],
+    ],
+    ['of none on a page that has some', 'count_differs', [[5, 0]]],
+  ])('%s: %s', (_, expected, pages) => {
+    expect(inPages(pages)).toBe(expected);
+  });
+
+  it('that is right does not make a suspicious size credible', () => {
+    expect(inPages([[1_000, 1_000]])).toBe('doubtful');
   });
 });
 
 describe('claimForPass', () => {
   it.each<[string, number, Coverage]>([
     ['all that is older than the delay', 1_000, [CLAIM]],
-    ['the part that is older than the delay', 501_000, [upTo(1_500_000)]],
+    ['the part that is older than the delay', 501_000, [{ fromMs: CLAIM.fromMs, toMs: 1_500_000 }]],
     ['nothing that is younger', 1_001_000, []],
     ['nothing where all is much younger', 86_400_000, []],
   ])('counts %s', (_, delayMs, expected) => {
-    expect(claimForPass(begun, CLAIM, delayMs)).toEqual(expected);
+    expect(claimForPass(begun, delayMs)).toEqual(expected);
+  });
+
+  it('goes by the earliest answer: nothing that had not happened by then, in no pass', () => {
+    const early = { ...begun, readAtMs: 1_700_000 };
+    expect(claimForPass(early, 0)).toEqual([{ fromMs: CLAIM.fromMs, toMs: 1_700_000 }]);
+    expect(claimForPass(early, 300_000)).toEqual([{ fromMs: CLAIM.fromMs, toMs: 1_400_000 }]);
+    expect(claimForPass({ ...begun, readAtMs: 500_000 }, 0)).toEqual([]);
   });
 });

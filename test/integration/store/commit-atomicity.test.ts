@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { idleLane } from '../../../src/domain/lane.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import {
@@ -13,6 +14,7 @@ import {
   seconds,
   T0,
   takeLease,
+  walking,
 } from '../../support/store-fixture.ts';
 
 let database: TestDatabase;
@@ -30,35 +32,39 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     const lease = await newSource(database.pool, 'all');
     const before = await headOf();
     const result = await commit(database.pool, lease, twoEntries('all'), {
-      walk: anyWalk('cursor-1'),
+      state: walking(anyWalk('cursor-1')),
       claims: [seconds(0, 1), seconds(0, 0.5)],
     });
     expect(result).toMatchObject({ kind: 'committed', stored: 2, duplicates: 0, changed: 0, defective: 0 });
     expect((await eventsOf(database.pool, 'all')).map((event) => event.position)).toEqual([before + 1, before + 2]);
     expect(await headOf()).toBe(before + 2);
     const { rows } = await database.pool.query(
-      `select s.commit_seq::integer, w.cursor, w.seq::integer, array(select c.ranges::text from coverage c
+      `select s.commit_seq::integer, l.lane, l.state #>> '{walk,cursor}' as cursor, array(select c.ranges::text from coverage c
          where c.source_id = s.id order by c.pass) as ranges
-       from sources s join walks w on w.source_id = s.id where s.id = 'all'`,
+       from sources s join lanes l on l.source_id = s.id where s.id = 'all'`,
     );
     expect(rows).toEqual([
       {
         commit_seq: lease.commitSeq + 1,
-        cursor: 'cursor-1',
-        seq: lease.commitSeq + 1,
+        ...{ lane: 'live', cursor: 'cursor-1' },
         ranges: [expect.stringMatching(/00:00:00\+\S+","\S+ 00:00:01/), expect.stringMatching(/00:00:00\.5/)],
       },
     ]);
   });
 
-  test('a commit that ends the walk removes it, and only that of its lane', async () => {
+  test('a commit that ends the walk ends it for its lane alone', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'lanes');
-    const live = await commit(pool, lease, twoEntries('lanes'), { walk: anyWalk('of live') });
-    const settled = await commit(pool, leaseAfter(live), [], { lane: 'settle', walk: anyWalk('of settle') });
-    await commit(pool, leaseAfter(settled), [], { walk: undefined });
-    const { rows } = await pool.query("select lane, cursor from walks where source_id = 'lanes'");
-    expect(rows).toEqual([{ lane: 'settle', cursor: 'of settle' }]);
+    const live = await commit(pool, lease, twoEntries('lanes'), { state: walking(anyWalk('of live')) });
+    const settled = await commit(pool, leaseAfter(live), [], { lane: 'settle', state: walking(anyWalk('of settle')) });
+    await commit(pool, leaseAfter(settled), [], { state: idleLane });
+    const { rows } = await pool.query(
+      "select lane, state #>> '{walk,cursor}' as cursor from lanes where source_id = 'lanes' order by lane",
+    );
+    expect(rows).toEqual([
+      { lane: 'live', cursor: null },
+      { lane: 'settle', cursor: 'of settle' },
+    ]);
   });
 
   test('a statement that fails at its last row leaves nothing', async () => {
@@ -69,7 +75,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       const before = await everything(pool);
       await expect(
         commit(pool, lease, [...twoEntries('fails'), entryText('poison')], {
-          walk: anyWalk('never'),
+          state: walking(anyWalk('never')),
           claims: [seconds(0, 1)],
         }),
       ).rejects.toThrow('no_poison');
@@ -89,7 +95,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       const before = await everything(pool);
       await expect(
         commit(pool, leaseAfter(second), [entryText('new'), entryText('known', T0, { note: 'three' })], {
-          walk: anyWalk('never'),
+          state: walking(anyWalk('never')),
           claims: [seconds(0, 1)],
         }),
       ).rejects.toThrow('one_change_per_event');
@@ -102,7 +108,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   const locks = {
     'the source': "select from sources where id = 'LOCKED' for update",
     'its coverage': "select from coverage where source_id = 'LOCKED' for update",
-    'its walk': "select from walks where source_id = 'LOCKED' for update",
+    'its lane': "select from lanes where source_id = 'LOCKED' for update",
+    'its hole': "select from coverage_holes where source_id = 'LOCKED' for update",
     'the head of the feed': 'select from feed_head for update',
     'the table of events': 'lock table audit_events in share mode',
   };
@@ -113,12 +120,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         const { pool } = database;
         const id = `${place} ${stop}`;
         const first = await commit(pool, await newSource(pool, id), twoEntries(`${id} first`), {
-          walk: anyWalk('cursor-1'),
+          state: walking(anyWalk('cursor-1')),
           claims: [seconds(0, 1)],
+          holes: [{ range: { fromMs: T0 + 1_000, toMs: T0 + 2_000 }, pass: 0, reason: 'server', message: 'no' }],
         });
         const lease = leaseAfter(first);
         const before = await everything(pool);
-        const next = { walk: anyWalk('cursor-2'), claims: [seconds(1, 2)] };
+        const next = { state: walking(anyWalk('cursor-2')), claims: [seconds(1, 2)] };
         await withLock(pool, lock.replace('LOCKED', id), async () => {
           const failure = expect(commit(pool, lease, twoEntries(`${id} second`), next)).rejects.toThrow(message);
           const [backend] = await waitingBackends(pool, 1);
@@ -134,10 +142,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   test('a commit that is repeated although it had gone through writes nothing a second time', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'ambiguous');
-    await commit(pool, lease, twoEntries('ambiguous'), { walk: anyWalk('cursor-1'), claims: [seconds(0, 1)] });
+    await commit(pool, lease, twoEntries('ambiguous'), {
+      state: walking(anyWalk('cursor-1')),
+      claims: [seconds(0, 1)],
+    });
     const before = await everything(pool);
     const again = await commit(pool, lease, twoEntries('ambiguous'), {
-      walk: anyWalk('other'),
+      state: walking(anyWalk('other')),
       claims: [seconds(0, 9)],
     });
     expect(again).toEqual({ kind: 'fenced' });
@@ -146,22 +157,39 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     expect(await commit(pool, renewed, twoEntries('ambiguous'))).toMatchObject({ stored: 0, duplicates: 2 });
   });
 
-  test('nothing but the function orgtrail_commit_page writes walks, coverage, events or the head of the feed', async () => {
+  test('nothing but the commit functions writes events, coverage, holes or the head of the feed; what else touches lanes and coverage is known', async () => {
     const directory = fileURLToPath(new URL('../../../src/store', import.meta.url));
-    const writes =
-      /(insert\s+into|update|delete\s+from|truncate|merge\s+into)\s+(only\s+)?"?(walks|coverage|audit_events|feed_head)\b/i;
-    const writers: string[] = [];
+    const texts: (readonly [name: string, text: string])[] = [];
     for (const file of await readdir(directory, { recursive: true })) {
-      if (file.endsWith('.ts') && writes.test(await readFile(`${directory}/${file}`, 'utf8'))) writers.push(file);
+      if (file.endsWith('.ts')) texts.push([file, await readFile(`${directory}/${file}`, 'utf8')]);
     }
     const { rows: functions } = await database.pool.query<{ name: string; body: string }>(
       "select proname as name, prosrc as body from pg_proc where pronamespace = 'public'::regnamespace",
     );
-    writers.push(...functions.filter(({ body }) => writes.test(body)).map(({ name }) => name));
-    // The other one sets the position to what it is, for the trigger that compares timelines.
-    expect(writers.sort()).toEqual(['orgtrail_check_timeline', 'orgtrail_commit_page']);
+    texts.push(...functions.map(({ name, body }) => [name, body] as const));
+    const writersOf = (table: string): readonly string[] => {
+      const writes = new RegExp(
+        `(insert\\s+into|update|delete\\s+from|truncate|merge\\s+into)\\s+(only\\s+)?"?${table}\\b`,
+        'i',
+      );
+      return texts.flatMap(([name, text]) => (writes.test(text) ? [name] : [])).sort();
+    };
+    const [old, own] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
+    expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
+      audit_events: [old, own],
+      coverage_holes: [own],
+      // Takes back what was claimed of the future.
+      coverage: [old, own, 'sources.ts'],
+      // A failure, under the fence; and the end of rests.
+      lanes: ['discovery-lease.ts', own, 'sources.ts'],
+      walks: [old],
+      // The other one sets the position to what it is, for the trigger that compares timelines.
+      feed_head: ['orgtrail_check_timeline', old, own],
+    });
   });
 });
+
+const written = ['audit_events', 'coverage_holes', 'coverage', 'lanes', 'walks', 'feed_head'];
 
 const headOf = async (): Promise<number> => {
   const { rows } = await database.pool.query<{ position: number }>('select position::float8 from feed_head');

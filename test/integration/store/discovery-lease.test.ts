@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { idleLane, type Lane } from '../../../src/domain/lane.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import { createProcessIdentity } from '../../../src/process-identity.ts';
 import {
@@ -12,7 +13,7 @@ import { recordFailure } from '../../../src/store/sources.ts';
 import { createSyncStore } from '../../../src/sync-store.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
-import { LEASE_MS, newSource } from '../../support/store-fixture.ts';
+import { FILTERS, HISTORY_MS, LEASE_MS, newSource } from '../../support/store-fixture.ts';
 
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
@@ -52,7 +53,14 @@ test('the store of a daemon goes on at once after one that died on this machine,
   const { pool } = database;
   const me = createProcessIdentity();
   const store = createSyncStore(pool, {
-    ...{ owner: me, leaseMs: LEASE_MS, filterHash: '', organizationIds: undefined },
+    ...{
+      owner: me,
+      leaseMs: LEASE_MS,
+      filterHash: '',
+      organizationIds: undefined,
+      settleDelaysMs: [],
+      historyMs: HISTORY_MS,
+    },
     metrics: createMetrics('1'),
   });
   const ofPid = (pid: number) => me.replace(/\/\d+\//, `/${pid}/`).concat('x');
@@ -78,34 +86,42 @@ test('a failed attempt gives the right back, and counts for the others as one', 
   expect(await claim(OTHER)).toMatchObject({ mine: true });
 });
 
-test('the first listing that succeeds after an outage ends the rest of the sources that failed with it, and of no other', async () => {
-  const { pool } = database;
-  const rests = async (): Promise<string[]> => {
-    const { rows } = await pool.query('select id from sources where next_attempt_at is not null order by id');
-    return rows.map(({ id }) => id);
-  };
-  for (const failure of ['connection', 'refused']) {
-    const failed = { failure, message: 'no', backoffMs: 900_000, failures: 9 };
-    await recordFailure(pool, await newSource(pool, failure), failed);
-  }
-  await listed(ME);
-  expect(await rests(), 'one source fails, the listing never did').toEqual(['connection', 'refused']);
-  await recordDiscovery(pool, ME, { error: 'no bytes' });
-  await listed(ME);
-  expect(await rests()).toEqual(['refused']);
+const failed = (failure: string, lane: Lane = 'live') => ({
+  ...{ failure, message: 'no', backoffMs: 900_000, filterHash: FILTERS, lane, state: { ...idleLane, failures: 9 } },
 });
 
-test('a listing that ends an outage waits for sources in the order of their ids, so that replicas do not deadlock', async () => {
+test('the first listing that succeeds after an outage ends the rest of the lanes that failed with it, and of no other', async () => {
+  const { pool } = database;
+  const rests = async (): Promise<string[]> => {
+    const { rows } = await pool.query(
+      "select source_id || ' ' || lane as resting from lanes where next_attempt_at is not null order by 1",
+    );
+    return rows.map(({ resting }) => resting);
+  };
+  for (const failure of ['connection', 'refused']) {
+    const lease = await newSource(pool, failure);
+    for (const lane of ['live', 'backfill'] as const) await recordFailure(pool, lease, failed(failure, lane));
+  }
+  const refused = ['refused backfill', 'refused live'];
+  const both = ['connection backfill', 'connection live', ...refused];
+  await listed(ME);
+  expect(await rests(), 'one source fails, the listing never did').toEqual(both);
+  await recordDiscovery(pool, ME, { error: 'no bytes' });
+  expect(await rests()).toEqual(both);
+  await listed(ME);
+  expect(await rests()).toEqual(refused);
+});
+
+test('a listing that ends an outage waits for lanes in the order of their sources, so that replicas do not deadlock', async () => {
   const { pool } = database;
   // The order in which they are stored is the other one.
   for (const id of ['lock-b', 'lock-a']) {
-    const failed = { failure: 'connection', message: 'no', backoffMs: 900_000, failures: 9 };
-    await recordFailure(pool, await newSource(pool, id), failed);
+    await recordFailure(pool, await newSource(pool, id), failed('connection'));
   }
   await recordDiscovery(pool, ME, { error: 'no bytes' });
   const other = await pool.connect();
   try {
-    const rest = 'update sources set next_attempt_at = now() where id = $1';
+    const rest = 'update lanes set next_attempt_at = now() where source_id = $1';
     await other.query('begin');
     await other.query(rest, ['lock-a']);
     const listing = listed(ME);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { idleLane } from '../../../src/domain/lane.ts';
 import { claimSource, loadSources, recordFailure, releaseDead, releaseSource } from '../../../src/store/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
@@ -9,12 +10,14 @@ import {
   entryText,
   eventsOf,
   everything,
+  FILTERS,
   LEASE_MS,
   newSource,
   pageOf,
   seconds,
   sourceOf,
   takeLease,
+  walking,
 } from '../../support/store-fixture.ts';
 
 const ME = 'host/1/me';
@@ -29,18 +32,17 @@ afterAll(async () => {
 });
 
 const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
-  claimSource(database.pool, sourceOf(id), owner, leaseMs);
+  claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);
 
-const rowOf = async (id: string) => {
-  const { rows } = await database.pool.query(
-    `select failures, last_failure, last_error, lease_until > clock_timestamp() as held, next_attempt_at > clock_timestamp() as rests
-     from sources where id = $1`,
+const isHeld = async (id: string) => {
+  const { rows } = await database.pool.query<{ held: boolean | null }>(
+    'select lease_until > clock_timestamp() as held from sources where id = $1',
     [id],
   );
-  return rows[0];
+  return rows[0]?.held ?? false;
 };
 
-const full = { walk: anyWalk('never'), claims: [seconds(0, 60)] };
+const full = { state: walking(anyWalk('never')), claims: [seconds(0, 60)] };
 
 describe('invariant 7: only the holder of the current lease epoch commits', () => {
   for (const [name, change] of [
@@ -83,7 +85,7 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
       const lease = await newSource(pool, id);
       const racing = await withLock(pool, `select from sources where id = '${id}' for update`, async () => {
         const commits = ['left', 'right'].map((side) =>
-          commit(pool, lease, [entryText(`${side}-1`), entryText(`${side}-2`)], { walk: anyWalk(side) }),
+          commit(pool, lease, [entryText(`${side}-1`), entryText(`${side}-2`)], { state: walking(anyWalk(side)) }),
         );
         await waitingBackends(pool, 2);
         return commits;
@@ -92,7 +94,9 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
       expect(results.map((result) => result.kind).sort()).toEqual(['committed', 'fenced']);
       const winner = results[0]?.kind === 'committed' ? 'left' : 'right';
       expect((await eventsOf(pool, id)).map((event) => event.id)).toEqual([`${winner}-1`, `${winner}-2`]);
-      const { rows } = await pool.query('select cursor from walks where source_id = $1', [id]);
+      const { rows } = await pool.query("select state #>> '{walk,cursor}' as cursor from lanes where source_id = $1", [
+        id,
+      ]);
       expect(rows).toEqual([{ cursor: winner }]);
     }
   });
@@ -102,9 +106,9 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
     const lease = await newSource(pool, 'half way');
     const page = [entryText('one'), entryText('two')];
     const racing = await withLock(pool, 'select from feed_head for update', async () => {
-      const first = commit(pool, lease, page, { walk: anyWalk('first') });
+      const first = commit(pool, lease, page, { state: walking(anyWalk('first')) });
       await waitingBackends(pool, 1);
-      const second = commit(pool, lease, page, { walk: anyWalk('second') });
+      const second = commit(pool, lease, page, { state: walking(anyWalk('second')) });
       await waitingBackends(pool, 2);
       return [first, second];
     });
@@ -143,7 +147,7 @@ describe('invariant 7: leases', () => {
     if (mine === undefined) return;
     expect(await commit(pool, mine.lease, [entryText('late')], full)).toEqual({ kind: 'fenced' });
     await releaseSource(pool, mine.lease);
-    expect(await rowOf('runs out'), 'a late release of an earlier epoch').toMatchObject({ held: true });
+    expect(await isHeld('runs out'), 'a late release of an earlier epoch').toBe(true);
   });
 
   test('a lease that ran out and that nobody took still commits, and is held again by that', async () => {
@@ -182,37 +186,54 @@ describe('invariant 7: leases', () => {
       await claim(id, owner);
     }
     await releaseDead(pool, (owner) => owner === 'host/9/dead');
-    expect(await rowOf('dead')).toMatchObject({ held: null });
-    expect(await rowOf('alive')).toMatchObject({ held: true });
+    expect(await isHeld('dead')).toBe(false);
+    expect(await isHeld('alive')).toBe(true);
     expect(await claim('dead', ME)).toBeDefined();
     expect(await claim('alive', ME)).toBeUndefined();
-    const elsewhere = (await loadSources(pool, ME, ['dead', 'alive'])).map((source) => [
+    const elsewhere = (await loadSources(pool, ME, FILTERS, ['dead', 'alive'])).map((source) => [
       source.id,
       source.heldElsewhere,
     ]);
     expect(Object.fromEntries(elsewhere)).toEqual({ dead: false, alive: true });
   });
 
-  test('a failure is noted for the holder only; the next commit forgets it', async () => {
+  test('a failure is noted for the holder only, and for its lane alone; a commit that is over it forgets it', async () => {
     const { pool } = database;
+    const laneOf = async (lane: string) => {
+      const { rows } = await pool.query(
+        `select failures, last_failure, last_error, next_attempt_at > clock_timestamp() as rests, state #>> '{walk,cursor}' as cursor
+         from lanes where source_id = 'fails' and lane = $1`,
+        [lane],
+      );
+      return rows[0];
+    };
     const old = await newSource(pool, 'fails');
     const lease = await takeLease(pool, 'fails');
-    const failure = { failure: 'timeout', message: 'no bytes', backoffMs: 60_000, failures: 1 };
-    await recordFailure(pool, old, failure);
-    expect(await rowOf('fails')).toMatchObject({ failures: 0, last_failure: null, rests: null });
-    await recordFailure(pool, lease, failure);
-    await recordFailure(pool, lease, { ...failure, failures: 2 });
-    expect(await rowOf('fails')).toMatchObject({
-      failures: 2,
-      last_failure: 'timeout',
-      last_error: 'no bytes',
-      rests: true,
+    const failure = { failure: 'timeout', message: 'no bytes', backoffMs: 60_000, filterHash: FILTERS };
+    const failed = (failures: number) => ({ ...walking(anyWalk('on')), failures });
+    await recordFailure(pool, old, { ...failure, lane: 'backfill', state: failed(1) });
+    expect(await laneOf('backfill')).toBeUndefined();
+    await recordFailure(pool, lease, { ...failure, lane: 'backfill', state: failed(1) });
+    await recordFailure(pool, lease, { ...failure, lane: 'backfill', state: failed(2) });
+    const resting = { failures: 2, last_failure: 'timeout', last_error: 'no bytes', rests: true, cursor: 'on' };
+    expect(await laneOf('backfill')).toEqual(resting);
+    const [state] = await loadSources(pool, ME, FILTERS, ['fails']);
+    expect(state?.lanes).toEqual({ backfill: failed(2) });
+    expect(state?.restMs.backfill).toBeGreaterThan(55_000);
+    expect(state?.restMs.backfill).toBeLessThanOrEqual(60_000);
+
+    const live = await commit(pool, lease, [entryText('well')]);
+    if (live.kind !== 'committed') throw new Error('fenced');
+    expect(await laneOf('live')).toMatchObject({ failures: 0, last_failure: null, rests: null });
+    expect(await laneOf('backfill'), 'the success of another lane').toEqual(resting);
+    const narrower = await commit(pool, live.lease, [], { lane: 'backfill', state: failed(3) });
+    if (narrower.kind !== 'committed') throw new Error('fenced');
+    expect(await laneOf('backfill'), 'it goes on, and is not over it').toMatchObject({
+      ...{ failures: 3, last_failure: 'timeout', last_error: 'no bytes', rests: null },
     });
-    const [state] = await loadSources(pool, ME, ['fails']);
-    expect(state?.failures).toBe(2);
-    expect(state?.restMs).toBeGreaterThan(55_000);
-    expect(state?.restMs).toBeLessThanOrEqual(60_000);
-    await commit(pool, lease, [entryText('well')]);
-    expect(await rowOf('fails')).toMatchObject({ failures: 0, last_failure: null, last_error: null, rests: null });
+    await commit(pool, narrower.lease, [entryText('well, too')], { lane: 'backfill', state: idleLane });
+    expect(await laneOf('backfill')).toEqual({
+      ...{ failures: 0, last_failure: null, last_error: null, rests: null, cursor: null },
+    });
   });
 });

@@ -230,9 +230,11 @@ describe('orgtrail_ingest', () => {
       ['delete from sources', 'table sources'],
       ['delete from organizations', 'table organizations'],
       ['delete from coverage', 'table coverage'],
+      ['delete from lanes', 'table lanes'],
       ['delete from organization_changes', 'table organization_changes'],
       ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
-      ['drop table walks', 'table walks'],
+      ['drop table lanes', 'table lanes'],
+      ['truncate coverage_holes', 'table coverage_holes'],
       ['alter table audit_events detach partition audit_events_2026_01', 'table audit_events'],
       ['create table mine (a integer)', 'schema public'],
       ['create table drizzle.mine (a integer)', 'schema drizzle'],
@@ -276,7 +278,9 @@ describe('orgtrail_reader', () => {
         expect(await refusal(reader.pool, statement), statement).toBe(`permission denied for table ${name}`);
       }
     }
-    expect(await refusal(reader.pool, 'update sources set failures = 0')).toBe('permission denied for table sources');
+    expect(await refusal(reader.pool, 'update sources set largest_page = 0')).toBe(
+      'permission denied for table sources',
+    );
     expect(await refusal(reader.pool, 'select * from of_somebody_else')).toContain('permission denied');
     expect(await refusal(reader.pool, 'select orgtrail_create_partitions(now(), now())')).toBe(
       'permission denied for function orgtrail_create_partitions',

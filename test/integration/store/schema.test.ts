@@ -18,9 +18,14 @@ afterAll(async () => {
 const contract: Readonly<Record<string, string>> = {
   organizations: 'id name parent_id managed_by create_time meta profile state first_seen_at last_seen_at',
   organization_changes: 'organization_id change old_value new_value changed_at',
-  sources:
-    'kind id organization_id filter_hash lease_owner lease_epoch lease_until failures next_attempt_at last_success_at last_error',
-  coverage: 'source_kind source_id pass ranges',
+  sources: `kind id organization_id filter_hash lease_owner lease_epoch lease_until last_attempt_at last_event_at wanted_since
+    wanted_history largest_page`,
+  coverage: 'source_kind source_id filter_hash pass ranges proven',
+  lanes: `source_kind source_id filter_hash lane state failures next_attempt_at last_attempt_at last_success_at last_failure
+    last_error`,
+  coverage_holes: `source_kind source_id filter_hash pass since before reason message attempts found_at last_attempt_at
+    next_attempt_at`,
+  // Of version 0.1.
   walks: 'source_kind source_id lane since before cursor seq pages entries last_time in_order',
   audit_events: `source_kind source_id organization_id id position action_time received_at action_type action_result
     action_description actor_id actor_type actor_context actor_email actor_ip_address actor_token_id actor_token_name
@@ -42,7 +47,8 @@ const contract: Readonly<Record<string, string>> = {
   audit_history:
     'position action_time organization_id organization_name action_type actor_email request response payload defects',
   coverage_gaps: 'source_kind source_id organization_id organization_name since before duration',
-  sync_status: 'source_kind source_id organization_id lag_seconds gap_seconds retention_slack_seconds last_error',
+  sync_status: `source_kind source_id organization_id lag_seconds gap_seconds retention_slack_seconds failures next_attempt_at
+    last_success_at last_failure last_error open_walks walking_pages walking_entries failing_lanes holes unproven_seconds`,
 };
 
 describe('the schema', () => {
