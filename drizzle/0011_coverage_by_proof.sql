@@ -20,6 +20,7 @@ create table lanes (
   last_success_at timestamptz,
   last_failure text,
   last_error text,
+  found jsonb not null default '{}',
   primary key (source_kind, source_id, filter_hash, lane),
   foreign key (source_kind, source_id) references sources (kind, id)
 );
@@ -29,6 +30,8 @@ comment on table lanes is 'What each lane of a source does under a filter set: i
 comment on column lanes.lane is 'Why it reads: live (the newest time), settle (late entries), backfill (history), scrub (all of it again, as a check).';
 --> statement-breakpoint
 comment on column lanes.state is 'What a restart goes on from: walk (window in milliseconds since 1970, cursor, pages, entries), widthMs, trouble, entriesPerDay, pageLimit.';
+--> statement-breakpoint
+comment on column lanes.found is 'By UTC day: the entries that it has stored and whose time it has not read to its end yet. With that they go to coverage_readings.found.';
 --> statement-breakpoint
 comment on column lanes.failures is 'In a row; ended by a page that brought something new or a window that was read to its end.';
 --> statement-breakpoint
@@ -60,13 +63,13 @@ comment on column coverage_holes.pass is 'The pass that lacks it; 0 is the first
 -- upgrade; that one counts what a walk had read when it broke off, so what it claims is not proven. Called by src/store/commit-page.ts alone.
 --
 -- p_known_from and p_known_to: the times between which known entries are looked for. p_state: the lane from here on; null leaves it as it is.
--- p_holes: null, or what could not be had. p_page_entries: null unless the page came from the API as it is. p_firsts: for each
+-- p_holes: null, or what could not be had. p_reading: null, or what was read to a credible end. p_page_entries: null unless the page came from the API as it is. p_firsts: for each
 -- entry the number, from 1, of the first one with its id. p_defects: null, or for each entry null or its defects as an array's text.
 create function orgtrail_commit_walk_page(
   p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms float8,
   p_lane text, p_filter_hash text, p_last_event_ms float8, p_event_rate float8, p_recent_event_rate float8,
   p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamptz, p_known_to timestamptz,
-  p_state jsonb, p_holes jsonb, p_page_entries integer,
+  p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer,
   p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[],
   p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[],
   p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[],
@@ -134,7 +137,8 @@ begin
     do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
   filled as (
     delete from coverage_holes h using claimed
-    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash and h.pass = claimed.pass
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
       and tstzrange(h.since, h.before) <@ claimed.ranges),
   hole as (
     insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
@@ -204,18 +208,28 @@ begin
     insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
     select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
     on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+  found as materialized (
+    select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+    from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+      from stored where action_time > '-infinity' group by 1) days),
   -- Progress is what brought something, or was read to its end.
   lane as (
-    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at)
+    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at, found)
     select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
-      case when progress.made then clock_timestamp() end
+      case when progress.made then clock_timestamp() end, (select by_day from found)
     from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
     where p_state is not null
     on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
       last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
       last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
       last_failure = case when excluded.failures > 0 then l.last_failure end,
-      last_error = case when excluded.failures > 0 then l.last_error end),
+      last_error = case when excluded.failures > 0 then l.last_error end,
+      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end),
+  -- What a question finds that leaves the lane as it is.
+  found_beside as (
+    update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
+    where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
+      and l.filter_hash = p_filter_hash and l.lane = p_lane),
   read_before as materialized (
     select pass, ranges from coverage
     where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
@@ -232,6 +246,9 @@ begin
     (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
     (select max(position) from stored)
   into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if fence > 0 and p_reading is not null then
+    perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
+  end if;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
   return next;
 end

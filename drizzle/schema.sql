@@ -80,6 +80,20 @@ create table coverage_holes (
   next_attempt_at timestamp with time zone not null
 );
 
+create table coverage_readings (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  since timestamp with time zone not null,
+  before timestamp with time zone not null,
+  method text not null,
+  number integer not null,
+  direction text not null,
+  found bigint not null,
+  read_from timestamp with time zone not null,
+  read_to timestamp with time zone not null
+);
+
 create table discovery (
   only_row boolean not null default true,
   last_attempt_at timestamp with time zone,
@@ -124,7 +138,8 @@ create table lanes (
   last_attempt_at timestamp with time zone not null default clock_timestamp(),
   last_success_at timestamp with time zone,
   last_failure text,
-  last_error text
+  last_error text,
+  found jsonb not null default '{}'::jsonb
 );
 
 create table organization_changes (
@@ -267,6 +282,12 @@ alter table coverage add constraint coverage_source_kind_source_id_fkey FOREIGN 
 alter table coverage_holes add constraint coverage_holes_pass_check CHECK ((pass >= 0));
 alter table coverage_holes add constraint coverage_holes_pkey PRIMARY KEY (source_kind, source_id, filter_hash, pass, since);
 alter table coverage_holes add constraint coverage_holes_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
+alter table coverage_readings add constraint coverage_readings_check CHECK ((before > since));
+alter table coverage_readings add constraint coverage_readings_direction_check CHECK ((direction = ANY (ARRAY['asc'::text, 'desc'::text])));
+alter table coverage_readings add constraint coverage_readings_method_check CHECK ((method = ANY (ARRAY['first reading'::text, 'pass'::text, 'scrub'::text])));
+alter table coverage_readings add constraint coverage_readings_number_check CHECK ((number >= 0));
+alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY (source_kind, source_id, filter_hash, since);
+alter table coverage_readings add constraint coverage_readings_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table feed_head add constraint feed_head_only_row_check CHECK (only_row);
@@ -466,6 +487,36 @@ create view coverage_gaps as
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
      CROSS JOIN LATERAL unnest(tstzmultirange(tstzrange(horizon.since, now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)
   WHERE o.state <> 'gone'::text;
+
+create view coverage_proof as
+ SELECT s.kind AS source_kind,
+    s.id AS source_id,
+    s.organization_id,
+    o.name AS organization_name,
+    (days.day AT TIME ZONE 'UTC'::text)::date AS day,
+    p.proven_at,
+    p.method,
+    p.number,
+    p.direction,
+    COALESCE(p.found, 0::numeric)::bigint AS found,
+    p.last_read_at,
+    (EXTRACT(epoch FROM LEAST(now(), days.day + '24:00:00'::interval) - days.day) - COALESCE(p.seconds, 0::numeric))::double precision AS unproven_seconds
+   FROM sources s
+     JOIN organizations o ON o.id = s.organization_id
+     CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
+     LEFT JOIN LATERAL ( SELECT min(r.since) AS since
+           FROM coverage_readings r
+          WHERE r.source_kind = s.kind AND r.source_id = s.id AND r.filter_hash = s.filter_hash) oldest ON true
+     CROSS JOIN LATERAL generate_series(date_trunc('day'::text, LEAST(horizon.since, oldest.since), 'UTC'::text), now(), '24:00:00'::interval) days(day)
+     LEFT JOIN LATERAL ( SELECT min(r.read_from) AS proven_at,
+            max(r.read_to) AS last_read_at,
+            sum(r.found) AS found,
+            (array_agg(r.method ORDER BY r.read_from, r.since))[1] AS method,
+            (array_agg(r.number ORDER BY r.read_from, r.since))[1] AS number,
+            (array_agg(r.direction ORDER BY r.read_from, r.since))[1] AS direction,
+            sum(EXTRACT(epoch FROM LEAST(r.before, now(), days.day + '24:00:00'::interval) - GREATEST(r.since, days.day))) AS seconds
+           FROM coverage_readings r
+          WHERE r.source_kind = s.kind AND r.source_id = s.id AND r.filter_hash = s.filter_hash AND r.since < LEAST(now(), days.day + '24:00:00'::interval) AND r.before > days.day) p ON true;
 
 create view detection_api_token_changed as
  SELECT 'api_token_changed'::text AS detection,
@@ -1014,6 +1065,16 @@ create view sync_status as
      LEFT JOIN LATERAL ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS unproven_seconds
            FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) u ON true;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_add_counts(a jsonb, b jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select coalesce(jsonb_object_agg(key, entries), '{}')
+  from (select key, sum(value::bigint) as entries
+    from (select key, value from jsonb_each_text(a) union all select key, value from jsonb_each_text(b)) both_of_them group by key) summed
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
  RETURNS void
  LANGUAGE plpgsql
@@ -1181,7 +1242,7 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION public.orgtrail_commit_walk_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_page_entries integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
+CREATE OR REPLACE FUNCTION public.orgtrail_commit_walk_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
  SET plan_cache_mode TO 'force_generic_plan'
@@ -1246,7 +1307,8 @@ begin
     do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
   filled as (
     delete from coverage_holes h using claimed
-    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash and h.pass = claimed.pass
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
       and tstzrange(h.since, h.before) <@ claimed.ranges),
   hole as (
     insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
@@ -1316,18 +1378,28 @@ begin
     insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
     select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
     on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+  found as materialized (
+    select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+    from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+      from stored where action_time > '-infinity' group by 1) days),
   -- Progress is what brought something, or was read to its end.
   lane as (
-    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at)
+    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at, found)
     select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
-      case when progress.made then clock_timestamp() end
+      case when progress.made then clock_timestamp() end, (select by_day from found)
     from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
     where p_state is not null
     on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
       last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
       last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
       last_failure = case when excluded.failures > 0 then l.last_failure end,
-      last_error = case when excluded.failures > 0 then l.last_error end),
+      last_error = case when excluded.failures > 0 then l.last_error end,
+      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end),
+  -- What a question finds that leaves the lane as it is.
+  found_beside as (
+    update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
+    where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
+      and l.filter_hash = p_filter_hash and l.lane = p_lane),
   read_before as materialized (
     select pass, ranges from coverage
     where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
@@ -1344,6 +1416,9 @@ begin
     (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
     (select max(position) from stored)
   into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if fence > 0 and p_reading is not null then
+    perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
+  end if;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
   return next;
 end
@@ -1499,6 +1574,96 @@ AS $function$
 begin
   return cardinality(p_ids) > 0 and (current_setting('server_version_num')::integer < 170000 or exists (
     select from audit_events where source_kind = p_kind and source_id = p_source_id and id = any(p_ids)));
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  p_method constant text := p_reading ->> 'method';
+  p_number constant integer := (p_reading ->> 'number')::integer;
+  p_direction constant text := p_reading ->> 'direction';
+  read_now constant timestamptz := clock_timestamp();
+  first_time timestamptz := to_timestamp((p_reading ->> 'fromMs')::float8 / 1000);
+  last_time timestamptz := least(to_timestamp((p_reading ->> 'toMs')::float8 / 1000), read_now + interval '60 seconds');
+  first_day constant timestamptz := date_trunc('day', first_time, 'UTC');
+  last_day constant timestamptz := date_trunc('day', last_time - interval '1 microsecond', 'UTC');
+  by_day jsonb;
+  neighbour coverage_readings;
+begin
+  if last_time <= first_time then return; end if;
+  select l.found into by_day from lanes l
+  where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
+  by_day := coalesce(by_day, '{}');
+
+  with replaced as (
+    delete from coverage_readings r
+    where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash
+      and r.since < last_time and r.before > first_time
+      -- They do not overlap: only the last one that begins before it can reach into it.
+      and r.since >= coalesce((select max(b.since) from coverage_readings b
+        where b.source_kind = p_kind and b.source_id = p_source_id and b.filter_hash = p_filter_hash
+          and b.since <= first_time), '-infinity')
+    returning r.*)
+  insert into coverage_readings
+  select source_kind, source_id, filter_hash, since, first_time, method, number, direction, found, read_from, read_to
+  from replaced where since < first_time
+  union all
+  select source_kind, source_id, filter_hash, last_time, before, method, number, direction,
+    case when since < first_time then 0 else found end, read_from, read_to
+  from replaced where before > last_time;
+
+  -- The piece of the first day joins what is before it, that of the last day what is behind it.
+  select * into neighbour from coverage_readings r
+  where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since >= first_day
+    and r.since < first_time and r.before = first_time
+    and r.method = p_method and r.number = p_number and r.direction = p_direction;
+  if found then
+    if first_day = last_day and not by_day ? to_char(first_day at time zone 'UTC', 'YYYY-MM-DD')
+      and not exists (select from coverage_readings r
+        where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since = last_time) then
+      -- The ordinary course of the live tail.
+      update coverage_readings r set before = last_time, read_to = read_now
+      where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash and r.since = neighbour.since;
+      return;
+    end if;
+  end if;
+
+  with joined as (
+    delete from coverage_readings r
+    where r.source_kind = p_kind and r.source_id = p_source_id and r.filter_hash = p_filter_hash
+      and r.method = p_method and r.number = p_number and r.direction = p_direction
+      and (r.since = neighbour.since
+        or r.since = last_time and last_time < last_day + interval '24 hours' and r.before <= last_day + interval '24 hours')
+    returning r.*),
+  days as (
+    select day, to_char(day at time zone 'UTC', 'YYYY-MM-DD') as name from generate_series(first_day, last_day, interval '24 hours') day),
+  counted as (
+    select day, coalesce((by_day ->> name)::bigint, 0) as found, day in (first_day, last_day) or by_day ? name as alone from days),
+  -- Days alone have a number each; those between two of them have that of the last one before them.
+  grouped as (
+    select day, found, alone, count(*) filter (where alone) over (order by day) as piece from counted),
+  pieces as (
+    select greatest(min(day), first_time) as since, least(max(day) + interval '24 hours', last_time) as before, sum(found)::bigint as found
+    from grouped group by piece, alone),
+  extended as (
+    select least(p.since, l.since) as since, greatest(p.before, r.before) as before,
+      p.found + coalesce(l.found, 0) + coalesce(r.found, 0) as found, least(read_now, l.read_from, r.read_from) as read_from
+    from pieces p
+      left join joined l on l.before = p.since and p.since = first_time
+      left join joined r on r.since = p.before and p.before = last_time)
+  insert into coverage_readings
+  select p_kind, p_source_id, p_filter_hash, since, before, p_method, p_number, p_direction, found, read_from, read_now from extended;
+
+  if by_day <> '{}' then
+    update lanes l set found = coalesce((
+      select jsonb_object_agg(key, value) from jsonb_each(l.found)
+      where key < to_char(first_day at time zone 'UTC', 'YYYY-MM-DD') or key > to_char(last_day at time zone 'UTC', 'YYYY-MM-DD')), '{}')
+    where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
+  end if;
 end
 $function$;
 
@@ -1723,6 +1888,31 @@ comment on column coverage_holes.attempts is 'How often it was tried to its end.
 comment on column coverage_holes.found_at is 'When it was first found.';
 comment on column coverage_holes.last_attempt_at is 'When it was last tried.';
 comment on column coverage_holes.next_attempt_at is 'When it is tried again.';
+comment on view coverage_proof is 'For each source and UTC day, from the oldest time that is wanted to today: when and how it was last proven that every entry which Cloudflare serves for it is stored. Ask for one source or a few days: it has a row for every day of every source.';
+comment on column coverage_proof.source_kind is 'The kind of log: organization.';
+comment on column coverage_proof.source_id is 'Which one.';
+comment on column coverage_proof.organization_id is 'The organization that the log belongs to.';
+comment on column coverage_proof.organization_name is 'Its name, as last listed.';
+comment on column coverage_proof.day is 'The day, in UTC.';
+comment on column coverage_proof.proven_at is 'Every proven part of the day was last read to a credible end at this time or later; null if no part of it has been proven.';
+comment on column coverage_proof.method is 'How the part that was read longest ago was read: first reading, pass (again after a delay, for late entries) or scrub (all of history again, from the other side).';
+comment on column coverage_proof.number is 'The number of that pass, or of that round of the scrub lane; 0 for the first reading.';
+comment on column coverage_proof.direction is 'The order in which that reading asked for entries: asc or desc.';
+comment on column coverage_proof.found is 'Entries of the day that its last readings were the first to find. Those of a pass were late, those of the scrub lane were missing.';
+comment on column coverage_proof.last_read_at is 'When the part that was read last was read.';
+comment on column coverage_proof.unproven_seconds is 'How much of the day, up to now, has not been proven: not read yet, a hole, older than what is wanted, or claimed by version 0.1 without proof.';
+comment on table coverage_readings is 'The last reading of each stretch of time to a credible end, without overlaps. Stretches are whole days as far as possible; coverage_proof expands them to days.';
+comment on column coverage_readings.source_kind is 'The kind of log: organization.';
+comment on column coverage_readings.source_id is 'Which one.';
+comment on column coverage_readings.filter_hash is 'The filter set that it was read under.';
+comment on column coverage_readings.since is 'The stretch begins here.';
+comment on column coverage_readings.before is 'And ends before this.';
+comment on column coverage_readings.method is 'first reading; pass (again after a delay, for late entries); scrub (all of history again, as a check).';
+comment on column coverage_readings.number is 'Of the pass or of the round of the scrub lane; 0 for the first reading.';
+comment on column coverage_readings.direction is 'The order that was asked for: asc or desc.';
+comment on column coverage_readings.found is 'Entries that it was the first to find. Other than 0 only within one UTC day.';
+comment on column coverage_readings.read_from is 'When the first part of it was read: nothing of it was read before this.';
+comment on column coverage_readings.read_to is 'When its last part was read.';
 comment on view detection_api_token_changed is 'An API token (or key) was created, changed, rolled or deleted, for a user, an account or an organization.';
 comment on column detection_api_token_changed.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_api_token_changed.severity is 'low, medium, high or critical.';
@@ -1978,6 +2168,7 @@ comment on column lanes.last_attempt_at is 'When a page of it was last committed
 comment on column lanes.last_success_at is 'When it last made progress: stored something new, or read a window to its end.';
 comment on column lanes.last_failure is 'The kind of the last failure, while it is failing.';
 comment on column lanes.last_error is 'The same in words.';
+comment on column lanes.found is 'By UTC day: the entries that it has stored and whose time it has not read to its end yet. With that they go to coverage_readings.found.';
 comment on table organization_changes is 'What became of organizations, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
 comment on column organization_changes.id is 'A number of its own, in the order in which changes were seen.';
 comment on column organization_changes.organization_id is 'Cloudflare''s id of the organization.';

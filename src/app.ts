@@ -21,9 +21,11 @@ import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { migrateDatabase } from './store/migrate.ts';
+import { createScrubBudget } from './store/scrub-budget.ts';
+import { readScrubAge } from './store/scrub-status.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from './store/status.ts';
-import type { SyncContext, SyncObserver } from './sync/ports.ts';
+import type { ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
 import { WindowLimit } from './sync/window-limit.ts';
 import { createSyncStore } from './sync-store.ts';
 
@@ -109,14 +111,9 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       tickMs: config.tickMs,
       random: Math.random,
+      scrub: openScrub(config, pool),
     },
-    metricsSource: {
-      ...{ status, sinks },
-      organizationCounts: () => countOrganizations(pool),
-      vanishedCount: () => countVanished(pool),
-      budgetAvailable: budget.available,
-      blockedSeconds: budget.blockedSeconds,
-    },
+    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks }),
     feed: feed.source,
     search: explorer.source,
     ...{ status, sinks },
@@ -129,12 +126,36 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   };
 };
 
+const metricsOf = (
+  { scrub, organizationIds }: Config,
+  pool: Pool,
+  budget: ApiBudget,
+  filterHash: string,
+  more: Pick<MetricsSource, 'status' | 'sinks'>,
+): MetricsSource => ({
+  ...more,
+  organizationCounts: () => countOrganizations(pool),
+  vanishedCount: () => countVanished(pool),
+  scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, filterHash, organizationIds)),
+  budgetAvailable: budget.available,
+  blockedSeconds: budget.blockedSeconds,
+});
+
+const fingerprintOf = ({ credential }: Config): string =>
+  credentialFingerprint(credential?.kind === 'token' ? credential.token : `${credential?.email}\0${credential?.key}`);
+
+const openScrub = (config: Config, pool: Pool): ScrubLeave | undefined => {
+  const { apiBudget: requestsPerWindow, scrub, tickMs } = config;
+  if (scrub.share === 0) return undefined;
+  const fingerprint = fingerprintOf(config);
+  const { share, everyMs } = scrub;
+  return { everyMs, ...createScrubBudget({ pool, fingerprint, requestsPerWindow, share, tickMs }) };
+};
+
 const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger): ApiBudget => {
-  const { credential } = config;
-  const secret = credential?.kind === 'token' ? credential.token : `${credential?.email}\0${credential?.key}`;
   return createApiBudget({
     pool,
-    fingerprint: credentialFingerprint(secret),
+    fingerprint: fingerprintOf(config),
     requestsPerWindow: config.apiBudget,
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
@@ -176,6 +197,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
     'sourceSettled',
     'windowNarrowed',
     'holeFound',
+    'scrubFound',
     'clocksCompared',
     'futureTrimmed',
     'sourceFailed',

@@ -25,6 +25,8 @@ export interface Config {
   readonly filters: readonly Filter[];
   /** Requests in any 5 minutes, of all replicas together. */
   readonly apiBudget: number;
+  /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
+  readonly scrub: { readonly share: number; readonly everyMs: number };
   readonly concurrency: number;
   /** How long a replica that has died or is paused keeps its sources. */
   readonly leaseMs: number;
@@ -84,6 +86,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
     filters,
     apiBudget: values.ORGTRAIL_API_BUDGET,
+    scrub: { share: values.ORGTRAIL_SCRUB_SHARE, everyMs: values.ORGTRAIL_SCRUB_EVERY },
     concurrency: values.ORGTRAIL_CONCURRENCY,
     leaseMs: values.ORGTRAIL_LEASE,
     http: {

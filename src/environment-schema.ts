@@ -16,6 +16,8 @@ const SMALLEST_BUDGET = 10;
 const SHORTEST_RETENTION_MS = 86_400_000;
 const SHORTEST_LEASE_MS = 1_000;
 const LONGEST_LEASE_MS = 600_000;
+const SHORTEST_SCRUB_MS = 1_000;
+const LARGEST_SCRUB_SHARE = 0.5;
 
 /** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
 const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
@@ -68,6 +70,12 @@ const history = (text: string): History | undefined => {
   return sinceMs === undefined ? undefined : { sinceMs };
 };
 
+const share = (text: string): number | undefined => {
+  const percent = /^(\d{1,3}(?:\.\d{1,3})?)\s*%$/.exec(text)?.[1];
+  const value = text === '0' ? 0 : Number(percent ?? Number.NaN) / 100;
+  return value <= LARGEST_SCRUB_SHARE ? value : undefined;
+};
+
 const retention = (text: string): number | undefined => {
   const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
   return durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
@@ -101,6 +109,11 @@ export const environmentSchema = z.object({
   ),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
   ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
+  ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
+  ORGTRAIL_SCRUB_EVERY: setting('7d', 'a duration of at least 1s such as 7d', (text) => {
+    const everyMs = parseDurationMs(text);
+    return everyMs !== undefined && everyMs >= SHORTEST_SCRUB_MS ? everyMs : undefined;
+  }),
   ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),

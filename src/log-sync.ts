@@ -38,7 +38,10 @@ export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
 const logTrouble = (
   logger: Logger,
   nowMs: () => number,
-): Pick<SyncObserver, 'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'clocksCompared' | 'futureTrimmed'> => {
+): Pick<
+  SyncObserver,
+  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksCompared' | 'futureTrimmed'
+> => {
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
@@ -49,6 +52,11 @@ const logTrouble = (
         'a window cannot be read to a credible end: half of it is asked for',
       ),
     holeFound: logHoles(logger),
+    scrubFound: ({ source, window, entries, pass }) =>
+      logger.error(
+        { source: source.id, ...isoRange(window), entries, pass },
+        'reading history again found entries that were missing, in time that had been read: they are stored now. Others may be missing elsewhere until the round is through',
+      ),
     clocksCompared: ({ aheadMs }) => {
       if (Math.abs(aheadMs) <= MOST_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
       logger.warn(

@@ -11,6 +11,8 @@ export interface MetricsSource {
   sinks(): Promise<readonly SinkStatus[]>;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
+  /** Undefined where history is not read a second time, or there is none. */
+  scrubRoundAge(): Promise<number | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }
@@ -68,6 +70,7 @@ type Counters = ReturnType<typeof createCounters>;
 type Gauges = ReturnType<typeof createGauges>;
 
 const createCounters = (registers: Registry[]) => ({
+  ...createRequestCounters(registers),
   stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
   duplicates: new Counter({
     name: 'orgtrail_entries_duplicate_total',
@@ -95,12 +98,33 @@ const createCounters = (registers: Registry[]) => ({
     help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
     registers,
   }),
+  scrubFound: new Counter({
+    name: 'orgtrail_scrub_found_total',
+    help: 'Entries stored by the scrub lane that were missing in time that had been read.',
+    registers,
+  }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
     help: 'First seen minus action time, live lane.',
     buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
     registers,
   }),
+  trimmed: new Counter({
+    name: 'orgtrail_coverage_trimmed_total',
+    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
+    registers,
+  }),
+  walks: new Counter({
+    name: 'orgtrail_walks_total',
+    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
+    labelNames: ['lane', 'result'],
+    registers,
+  }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+});
+
+/** What requests and commits cost. */
+const createRequestCounters = (registers: Registry[]) => ({
   requests: new Counter({
     name: 'orgtrail_api_requests_total',
     help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
@@ -125,18 +149,6 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   }),
-  trimmed: new Counter({
-    name: 'orgtrail_coverage_trimmed_total',
-    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
-    registers,
-  }),
-  walks: new Counter({
-    name: 'orgtrail_walks_total',
-    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
-    labelNames: ['lane', 'result'],
-    registers,
-  }),
-  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
 });
 
 const createGauges = (registers: Registry[]) => {
@@ -172,6 +184,11 @@ const createGauges = (registers: Registry[]) => {
       'orgtrail_retention_slack_seconds',
       'Until the oldest gap leaves the retention of Cloudflare.',
     ),
+    scrubRoundAge: new Gauge({
+      name: 'orgtrail_scrub_round_age_seconds',
+      help: 'Since the round of the scrub lane that is under way began, or the last one if none is; of the organization that waits longest. NaN if the lane is off.',
+      registers,
+    }),
     budget: new Gauge({
       name: 'orgtrail_api_budget_available',
       help: 'Requests that could go out at once now.',
@@ -211,21 +228,24 @@ const syncObserver = (counters: Counters, gauges: Gauges): SyncObserver => ({
     counters.beyondLastPass.inc(page.late.beyondLastPass);
     for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
   },
+  scrubFound: ({ entries }) => counters.scrubFound.inc(entries),
   walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
   futureTrimmed: ({ rows }) => counters.trimmed.inc(rows),
   clocksCompared: ({ aheadMs }) => gauges.clocks.set(aheadMs / 1_000),
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, vanished, budget, blocked] = await Promise.all([
+  const [status, counts, vanished, scrubAge, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
     source.vanishedCount(),
+    source.scrubRoundAge(),
     source.budgetAvailable(),
     source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
+  gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);
   gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);

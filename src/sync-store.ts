@@ -17,6 +17,7 @@ import { createPartitions } from './store/partitions.ts';
 import {
   claimSource,
   loadSources,
+  newestPart,
   readResourceTypes,
   readTime,
   recordFailure,
@@ -58,6 +59,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
       return { ...(await readTime(pool)), trimmed };
     },
     resourceTypes: (source, range) => readResourceTypes(pool, source, range),
+    newestPart: (source, range, entries) => newestPart(pool, source, range, entries),
     claim: async (source) => {
       const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
       if (claimed !== undefined) metrics.leaseTaken();

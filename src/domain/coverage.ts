@@ -31,6 +31,12 @@ export const gapsIn = (wanted: Range, covered: Coverage): Range[] => {
   return gaps;
 };
 
+/** What `covered` lacks of `wanted` and `among` has, in ascending order. */
+export const gapsAmong = (wanted: Range, covered: Coverage, among: Coverage): Range[] =>
+  gapsIn(wanted, covered).flatMap((gap) =>
+    among.map((range) => intersect(range, gap)).filter((range) => !isEmpty(range)),
+  );
+
 /** Both together. The database does the same with `+`; this is for the planner's tests and for the simulation. */
 export const addRange = (covered: Coverage, added: Range): Coverage => {
   if (isEmpty(added)) return covered;

@@ -1,4 +1,5 @@
 import type { Coverage, Range } from './coverage.ts';
+import { afterScrub, type ScrubRound } from './scrub.ts';
 import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
 /** Why a walk is made, the most urgent first: the live tail, late entries, history, and reading all of it again as a check. */
@@ -24,6 +25,8 @@ export interface LaneState {
   readonly pageLimit: number;
   /** In a row: what brought something or read a window to its end ends the row. */
   readonly failures: number;
+  /** Of the scrub lane: the round under way, or the last one. */
+  readonly round?: ScrubRound | undefined;
 }
 
 export const idleLane: LaneState = {
@@ -57,7 +60,7 @@ const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
 /** The walk has been read to a credible end. */
 export const afterDone = (state: LaneState, walk: Walk): LaneState => {
-  const { lane, claim, claimEntries } = walk;
+  const { lane, claim, claimEntries, round } = walk;
   const { trouble } = state;
   const passed = trouble === undefined || claim.fromMs <= trouble.fromMs;
   // The live lane leaves it to the others, and still looks back over it for a while.
@@ -73,6 +76,7 @@ export const afterDone = (state: LaneState, walk: Walk): LaneState => {
     entriesPerPage: walk.pages > 1 ? Math.ceil(walk.entries / walk.pages) : state.entriesPerPage,
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
     failures: 0,
+    ...(round && { round: afterScrub(state.round, round, claim) }),
   };
 };
 

@@ -16,11 +16,15 @@ export interface LateEntries {
   readonly beyondLastPass: number;
 }
 
-/** Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 where there is the first reading alone. */
+/**
+ * Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 where there is the first reading alone. What the scrub lane
+ * finds is not among them: whether it was late or has been missed cannot be told, and it is counted by itself.
+ */
 export const sortLateEntries = (covered: readonly CoveredEntries[], lane: Lane, lastPass: number): LateEntries => {
   const foundBy: Record<string, number> = {};
   let byLastPass = 0;
   let beyondLastPass = 0;
+  if (lane === 'scrub') return { foundBy, byLastPass, beyondLastPass };
   for (const { pass, entries } of covered) {
     if (pass >= lastPass) {
       beyondLastPass += entries;
@@ -31,4 +35,17 @@ export const sortLateEntries = (covered: readonly CoveredEntries[], lane: Lane, 
     if (lane === 'settle' && pass + 1 === lastPass) byLastPass += entries;
   }
   return { foundBy, byLastPass, beyondLastPass };
+};
+
+/** What the scrub lane has found missing in time that had been read, and the last pass that had read it. */
+export interface ScrubFind {
+  readonly entries: number;
+  readonly pass: number;
+}
+
+/** Undefined where there is nothing, or another lane has found it. */
+export const foundByScrub = (covered: readonly CoveredEntries[], lane: Lane): ScrubFind | undefined => {
+  const entries = covered.reduce((sum, each) => sum + each.entries, 0);
+  if (lane !== 'scrub' || entries === 0) return undefined;
+  return { entries, pass: Math.max(...covered.map(({ pass }) => pass)) };
 };

@@ -1,12 +1,16 @@
-import { addRange, type Coverage, gapsIn, intersect, isEmpty, isWithin, type Range } from './coverage.ts';
+import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range } from './coverage.ts';
 import { type Hole, holesOfPass, idleLane, type Lane, type LaneState, lanes, NARROWEST_MS } from './lane.ts';
 import type { LaneIntervals } from './lane-intervals.ts';
+import { OTHER_LIMIT } from './proof.ts';
+import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
 import { MAX_PAGE_LIMIT, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source under one filter set. */
 export interface SourceProgress {
   /** What each pass has read; index 0 is the first reading. */
   readonly coverage: readonly Coverage[];
+  /** The part of the first reading that was claimed without proof; none unless version 0.1 has claimed some. */
+  readonly unproven?: Coverage | undefined;
   /** A lane that has never done anything is missing. */
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
   /** What cannot be had and is not due to be tried again. */
@@ -28,13 +32,15 @@ export interface PlanPolicy {
   readonly untilMs?: number | undefined;
   /** The API has refused wider windows to every source; undefined if it has not. */
   readonly widestMs?: number | undefined;
+  /** When a new round of reading all of history again may begin: so long after the beginning of the last one. Undefined: none is planned. */
+  readonly scrub?: { readonly everyMs: number } | undefined;
 }
 
 const DAY_MS = 86_400_000;
 /** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one the newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
 /** Of a source that has never been read, the newest hour: it tells how much there is, and hardly ever fills a page. */
-const FIRST_LOOK_MS = 3_600_000;
+export const FIRST_LOOK_MS = 3_600_000;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
 
@@ -50,7 +56,9 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   if (policy.untilMs !== undefined && lane !== 'backfill') return undefined;
   const state = progress.lanes[lane] ?? idleLane;
   const open = state.walk;
+  if (lane === 'scrub' && policy.scrub === undefined) return undefined;
   if (open !== undefined && policy.untilMs === undefined) return open;
+  if (lane === 'scrub') return scrubWalk(state, progress, nowMs, policy);
   const gap = nextGap[lane](progress, nowMs, policy);
   if (gap === undefined) return undefined;
   // An open walk of the daemon may reach behind what a user asked for.
@@ -61,9 +69,36 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
     pageLimit: state.pageLimit,
     // Not over what could not be had.
     lookBackToMs: lane === 'live' && state.trouble === undefined ? policy.horizonMs : undefined,
-    narrow: progress.holes.some(({ range }) => range.toMs === claim.fromMs || range.fromMs === claim.toMs),
+    narrow: isBesideHole(progress, claim),
   });
 };
+
+const isBesideHole = ({ holes }: SourceProgress, claim: Range): boolean =>
+  holes.some(({ range }) => range.toMs === claim.fromMs || range.fromMs === claim.toMs);
+
+/** From the other side and with another limit, so that it shares no mistake with the first reading. */
+const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
+  const next = scrubGap(progress, nowMs, policy);
+  if (next === undefined) return undefined;
+  const { widthMs = Number.POSITIVE_INFINITY } = state;
+  const { widestMs = Number.POSITIVE_INFINITY } = policy;
+  const claim = newestPart(next.gap, Math.max(NARROWEST_MS, Math.min(widthMs, widestMs, WIDEST_SCRUB_MS)));
+  return startWalk('scrub', claim, {
+    ...{ readAtMs: nowMs, direction: 'desc', pageLimit: Math.min(OTHER_LIMIT, state.pageLimit), round: next.round },
+    narrow: isBesideHole(progress, claim),
+  });
+};
+
+const scrubGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): ScrubGap | undefined =>
+  policy.scrub && nextScrub(scrubFacts(progress), nowMs, { horizonMs: policy.horizonMs, ...policy.scrub });
+
+/** What decides about the next window of the scrub lane. */
+export const scrubFacts = ({ coverage, lanes: states, unproven = [], holes }: SourceProgress): ScrubFacts => ({
+  round: states.scrub?.round,
+  firstRead: coverage[0] ?? [],
+  unproven,
+  holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
+});
 
 /** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
 const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {
@@ -97,7 +132,7 @@ const withHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage 
 
 type NextGap = (progress: SourceProgress, nowMs: number, policy: PlanPolicy) => Range | undefined;
 
-const nextGap: Record<Lane, NextGap> = {
+const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
   live: (progress, nowMs, policy) => {
     const gap = unread(progress, nowMs, policy).at(-1);
     if (gap === undefined || gap.toMs < newestClaimable(nowMs)) return undefined;
@@ -119,18 +154,12 @@ const nextGap: Record<Lane, NextGap> = {
       if (isEmpty(wanted)) continue;
       // In batches: one request settles at least a whole delay's time.
       const oldestPartBeforeMs = nowMs - delayMs - Math.max(delayMs, policy.intervals.settleMs);
-      const gap = settleGaps(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])
+      // What was never read is for the other lanes.
+      const gap = gapsAmong(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)
         .at(-1);
       if (gap !== undefined) return gap;
     }
     return undefined;
   },
-  scrub: () => undefined,
 };
-
-/** What this pass lacks and the first reading has, oldest first: what was never read is for the other lanes. */
-const settleGaps = (wanted: Range, covered: Coverage, firstRead: Coverage): Range[] =>
-  gapsIn(wanted, covered).flatMap((gap) =>
-    firstRead.map((range) => intersect(range, gap)).filter((range) => !isEmpty(range)),
-  );

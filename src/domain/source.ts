@@ -1,9 +1,10 @@
-import type { Coverage } from './coverage.ts';
+import type { Coverage, Range } from './coverage.ts';
 import type { EventRate } from './event-rate.ts';
 import type { Hole, Lane, LaneState } from './lane.ts';
 import type { CoveredEntries } from './late-entries.ts';
 import type { Page } from './page.ts';
 import type { SourceProgress } from './planner.ts';
+import type { Direction } from './walk.ts';
 
 /** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
 export interface SourceKey {
@@ -46,8 +47,21 @@ export interface PageCommit {
   readonly claims: readonly Coverage[];
   /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
+  /** The largest page of the source so far, this one included; undefined: that is this page. */
+  readonly largestPage?: number;
   /** What could not be had, and is not to be asked for again for a while. */
   readonly holes?: readonly Hole[];
+  /** The walk that ends with it: undefined where none does, or its end is no proof. */
+  readonly reading?: Reading | undefined;
+}
+
+/** When and how a stretch of time was read to a credible end: with its own time, a row of `coverage_readings`. */
+export interface Reading {
+  readonly range: Range;
+  readonly method: 'first reading' | 'pass' | 'scrub';
+  /** Of the pass or of the round; 0 for the first reading. */
+  readonly number: number;
+  readonly direction: Direction;
 }
 
 /** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */

@@ -1,6 +1,7 @@
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
 import type { Filter } from './filters.ts';
 import type { Lane } from './lane.ts';
+import type { RoundStart } from './scrub.ts';
 
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
@@ -56,6 +57,8 @@ export interface Walk {
   readonly countedInAll: number | undefined;
   /** How often in a row the page at hand could not be had. */
   readonly failures: number;
+  /** Of the scrub lane: the round that it counts for. */
+  readonly round?: RoundStart | undefined;
 }
 
 /** What the decision needs to know of a page. */
@@ -92,6 +95,7 @@ export interface WalkOptions {
   readonly direction?: Direction;
   readonly pageLimit?: number;
   readonly filters?: readonly Filter[];
+  readonly round?: RoundStart;
 }
 
 export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk => {
@@ -117,6 +121,7 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
     newestMs: undefined,
     countedInAll: undefined,
     failures: 0,
+    ...(options.round && { round: options.round }),
   };
 };
 

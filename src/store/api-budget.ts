@@ -31,15 +31,20 @@ export interface ApiBudget {
 export const credentialFingerprint = (secret: string): string =>
   createHash('sha256').update(`orgtrail api budget\0${secret}`).digest('hex').slice(0, 16);
 
+/** What a budget means for the rate limiter: no 5 minutes see more than its burst and what is spaced out in them. */
+export const gcraOf = (requestsPerWindow: number) => {
+  const burst = Math.max(1, Math.floor(requestsPerWindow * BURST_SHARE));
+  const spacingMs = (WINDOW_MS + WINDOW_SLACK_MS) / (requestsPerWindow - burst);
+  return { burst, spacingMs, toleranceMs: (burst - 1) * spacingMs };
+};
+
 /**
  * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the same credential share,
  * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget.
  */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, fingerprint, requestsPerWindow } = options;
-  const burst = Math.max(1, Math.floor(requestsPerWindow * BURST_SHARE));
-  const spacingMs = (WINDOW_MS + WINDOW_SLACK_MS) / (requestsPerWindow - burst);
-  const toleranceMs = (burst - 1) * spacingMs;
+  const { burst, spacingMs, toleranceMs } = gcraOf(requestsPerWindow);
 
   const take = async (): Promise<boolean> => {
     const { rowCount } = await pool.query(

@@ -164,7 +164,7 @@ const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPa
 
 /** What the function takes before the page, in its order. */
 const fixedParameters = (
-  { lease, state, claims, page, lane, filterHash, eventRate, holes = [] }: PageCommit,
+  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading }: PageCommit,
   leaseMs: number,
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
@@ -185,8 +185,9 @@ const fixedParameters = (
     ...[
       state === undefined ? null : JSON.stringify(state),
       holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
+      reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
     ],
-    page.entries,
+    largestPage ?? page.entries,
   ];
 };
 

@@ -40,7 +40,7 @@ export const contentDiffers = (a: string, b: string): string => `
     else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
 
 /** Of the function's parameters, those that no page has. */
-const FIXED_PARAMETERS = 19;
+const FIXED_PARAMETERS = 20;
 const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 

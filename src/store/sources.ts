@@ -15,6 +15,7 @@ interface StateRow {
   readonly recent_event_rate: number | null;
   readonly largest_page: number;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
+  readonly unproven: readonly RangeRow[] | null;
   readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
   readonly holes: readonly { readonly pass: number; readonly range: RangeRow }[];
 }
@@ -37,6 +38,9 @@ const state = (filterHash: string): string => `
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c
     where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash}), '[]') as coverage,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.ranges - c.proven) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as unproven,
   coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
       'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
     from lanes l
@@ -239,6 +243,29 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
   return rows.map((row) => row.resource_type);
 };
 
+/**
+ * Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds, and a
+ * second at least.
+ */
+export const newestPart = async (
+  pool: Pool,
+  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { fromMs, toMs }: Range,
+  entries: number,
+): Promise<number> => {
+  const { rows } = await pool.query<{ time_ms: number }>(
+    `select ${ms('action_time')}::float8 as time_ms from audit_events
+     where source_kind = $1 and source_id = $2 and organization_id = $3
+       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
+     order by action_time desc offset $6 limit 1`,
+    [kind, id, organizationId, fromMs, toMs, entries],
+  );
+  const beforeMs = rows[0]?.time_ms;
+  if (beforeMs === undefined) return fromMs;
+  const wholeMs = Math.ceil((beforeMs + 1) / 1_000) * 1_000;
+  return Math.max(fromMs, Math.min(wholeMs, Math.floor((toMs - 1_000) / 1_000) * 1_000));
+};
+
 const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
 
 const toSource = (row: StateRow): SourceState => {
@@ -256,6 +283,7 @@ const toSource = (row: StateRow): SourceState => {
         : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
     largestPage: row.largest_page,
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
+    unproven: (row.unproven ?? []).map(toRange),
     lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
     restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
     holes: row.holes.map(({ pass, range }) => ({ pass, range: toRange(range) })),

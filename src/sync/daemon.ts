@@ -58,7 +58,8 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     const result = await takeTurn(context, job, { signal, stopping });
     options.onTurn?.(job, result);
     const timedOut = result.kind === 'failed' && result.timedOut;
-    if (result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS) again(job, result.backoffMs);
+    const soon = result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS;
+    if (soon && job.lane !== 'scrub') again(job, result.backoffMs);
     return { lanes: stopping() ? undefined : lanesLeft(result), timedOut };
   };
   const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);

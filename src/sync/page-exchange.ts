@@ -1,13 +1,15 @@
 import type { Coverage } from '../domain/coverage.ts';
 import { addRange } from '../domain/coverage.ts';
-import { observationOf, observed } from '../domain/event-rate.ts';
+import { historyObservationOf, type Observation, observationOf, observed } from '../domain/event-rate.ts';
 import type { Hole, LaneState } from '../domain/lane.ts';
-import { sortLateEntries } from '../domain/late-entries.ts';
-import type { Page } from '../domain/page.ts';
+import { foundByScrub, sortLateEntries } from '../domain/late-entries.ts';
+import { idsOf, type Page } from '../domain/page.ts';
+import { FIRST_LOOK_MS } from '../domain/planner.ts';
 import { credibleNow } from '../domain/server-time.ts';
 import type { PageCounts } from '../domain/source.ts';
 import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
+import { readingOf } from './reading.ts';
 import type { Turn } from './turn.ts';
 import { FencedError } from './turn-errors.ts';
 
@@ -15,6 +17,7 @@ import { FencedError } from './turn-errors.ts';
 export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
+  turn.requests += 1;
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
     const page = await context.api.fetchPage(source.organizationId, walk, signal);
@@ -48,26 +51,44 @@ export const commitPart = async (
 ): Promise<PageCounts> => {
   const { context, source, job } = turn;
   const { lane } = job;
-  const eventRate = lane === 'live' && walk !== undefined ? observed(turn.eventRate, observationOf(walk)) : undefined;
+  const seen = walk && observationIn(turn, walk);
+  const eventRate = seen && observed(turn.eventRate, seen);
+  const largestPage = largestOf(turn, page);
   const sentAtMs = context.time.nowMs();
   const { filterHash } = context;
   const result = await context.store.commit({
-    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, holes },
+    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes },
+    reading: walk && readingOf(turn, walk),
   });
   if (result.kind === 'fenced') throw new FencedError();
   turn.kept.renewed(sentAtMs);
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
-  turn.largestPage = Math.max(turn.largestPage, page.entries);
+  turn.largestPage = largestPage;
   turn.state = state ?? turn.state;
   turn.progress = advance(turn, claims, holes);
   const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
   context.observer.pageCommitted?.({ ...result, source, lane, entries: page.entries, late });
+  const found = foundByScrub(result.covered, lane);
+  if (found !== undefined && turn.window !== undefined) {
+    context.observer.scrubFound?.({ source, ...found, window: turn.window });
+  }
   if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
   }
   return result;
 };
+
+/** The live lane tells how often events happen, and so does the first of the history, when hardly anything is known. */
+const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undefined => {
+  if (job.lane === 'live') return observationOf(walk);
+  const readMs = (progress.coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
+};
+
+/** Entries that come twice on a page do not make it larger: a page that is cut shorter would then look whole. */
+const largestOf = ({ largestPage }: Turn, page: Page): number =>
+  page.entries <= largestPage ? largestPage : Math.max(largestPage, idsOf(page).size);
 
 const advance = (
   { progress, job, state, largestPage, eventRate }: Turn,

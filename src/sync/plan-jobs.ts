@@ -1,7 +1,8 @@
 import { noIntervals } from '../domain/lane-intervals.ts';
-import { type PlanPolicy, planLanes } from '../domain/planner.ts';
+import { type PlanPolicy, planLane, planLanes, scrubFacts } from '../domain/planner.ts';
 import { duePolls, pollsPerTick } from '../domain/poll-interval.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../domain/retention.ts';
+import { scrubUrgency } from '../domain/scrub.ts';
 import type { SourceState } from '../domain/source.ts';
 import { OVERLAP_MS } from '../domain/walk.ts';
 import type { PlanningTime } from './planning-time.ts';
@@ -35,7 +36,7 @@ export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEn
   }
   const jobs = toTheEnd
     ? sources.flatMap((source) => jobsOf(source, time, policy))
-    : jobsWithinBudget(sources, time, policy, context.tickMs);
+    : await withScrub(context, sources, time, policy, jobsWithinBudget(sources, time, policy, context.tickMs));
   const due = [...new Set(jobs.map((job) => job.source.id))];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs };
@@ -80,3 +81,34 @@ const jobsWithinBudget = (
   const jobs = planDue(due.slice(0, most));
   return due.length <= most || jobs.some(({ lane }) => lane !== 'live') ? jobs : planDue(due);
 };
+
+/**
+ * With as many windows of the scrub lane as there is leave for: of sources whose history has been read, or cannot be read now, the most urgent
+ * first. What a turn of another lane leaves is never of this lane.
+ */
+const withScrub = async (
+  { scrub, window }: SyncContext,
+  sources: readonly SourceState[],
+  { nowMs, clock }: PlanningTime,
+  policy: PlanPolicy,
+  jobs: readonly Job[],
+): Promise<readonly Job[]> => {
+  if (scrub === undefined || window !== undefined) return jobs;
+  const withRounds = { ...policy, scrub: { everyMs: scrub.everyMs } };
+  const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
+  const due = sources
+    .filter(
+      (source) => !source.heldElsewhere && !source.refused && (source.restMs.scrub ?? 0) === 0 && !busy.has(source),
+    )
+    .filter((source) => planLane('scrub', source, nowMs, withRounds) !== undefined)
+    .map((source) => ({ source, urgency: urgencyOf(source) }))
+    .sort((a, b) => (a.urgency === b.urgency ? 0 : a.urgency - b.urgency));
+  const granted = due.length === 0 ? 0 : await scrub.take(due.length);
+  const chosen = due
+    .slice(0, granted)
+    .map(({ source }): Job => ({ source, lane: 'scrub', nowMs, clock, policy: withRounds }));
+  return [...jobs, ...chosen];
+};
+
+const urgencyOf = (source: SourceState): number =>
+  scrubUrgency({ ...scrubFacts(source), walking: source.lanes.scrub?.walk !== undefined });

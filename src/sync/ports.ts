@@ -2,7 +2,7 @@ import type { Range } from '../domain/coverage.ts';
 import type { Filter } from '../domain/filters.ts';
 import type { Hole, Lane } from '../domain/lane.ts';
 import type { LaneIntervals } from '../domain/lane-intervals.ts';
-import type { LateEntries } from '../domain/late-entries.ts';
+import type { LateEntries, ScrubFind } from '../domain/late-entries.ts';
 import type { Page } from '../domain/page.ts';
 import type {
   CommitResult,
@@ -53,6 +53,8 @@ export interface SyncStore {
   readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
   /** What kinds of resources a source has had events of around a time. */
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
+  /** Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds. */
+  newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
   /** Undefined where another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   /** False where the lease has gone to another process. */
@@ -125,6 +127,8 @@ export interface SyncObserver {
   ): void;
   walkEnded?(event: { readonly source: SourceKey; readonly lane: Lane; readonly result: WalkResult }): void;
   sourceSettled?(event: { readonly source: SourceKey }): void;
+  /** So many entries were missing in time that pass `pass` had read. They are stored now. */
+  scrubFound?(event: ScrubFind & { readonly source: SourceKey; readonly window: Range }): void;
   windowNarrowed?(event: {
     readonly source: SourceKey;
     readonly lane: Lane;
@@ -170,4 +174,16 @@ export interface SyncContext {
   readonly tickMs: number;
   /** In [0, 1), for spreading retries. */
   readonly random: () => number;
+  /** Undefined: history is not read a second time. */
+  readonly scrub?: ScrubLeave | undefined;
+}
+
+/** Leave to read history again: a share of the API budget that all replicas have together. */
+export interface ScrubLeave {
+  /** A round begins no sooner than this after the beginning of the last one. */
+  readonly everyMs: number;
+  /** Grants up to so many requests, without waiting; none while the budget is needed for anything else. */
+  take(requests: number): Promise<number>;
+  /** What was sent beyond what had been granted: it is missing from what is granted next. */
+  spend(requests: number): Promise<void>;
 }

@@ -1,4 +1,3 @@
-import { isWithin } from '../domain/coverage.ts';
 import type { Filter } from '../domain/filters.ts';
 import { afterHole } from '../domain/lane.ts';
 import { emptyPage, idsOf } from '../domain/page.ts';
@@ -7,6 +6,7 @@ import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage } from './page-exchange.ts';
 import { prove } from './prove.ts';
+import { passOf } from './reading.ts';
 import type { Turn } from './turn.ts';
 import { blameOf } from './turn-errors.ts';
 import { finish } from './walk-pages.ts';
@@ -75,13 +75,4 @@ const readToEnd = async (reading: Reading, filters: readonly Filter[]): Promise<
     if (step.kind === 'doubtful') return (await prove(turn, walk)) ? undefined : 'cut';
   }
   return 'too_many_pages';
-};
-
-/** The pass that the window was read for. */
-const passOf = ({ job, progress }: Turn, claim: Walk['claim']): number => {
-  if (job.lane !== 'settle') return 0;
-  const lacking = progress.coverage.findIndex(
-    (ranges, pass) => pass > 0 && !ranges.some((each) => isWithin(claim, each)),
-  );
-  return lacking === -1 ? progress.coverage.length : lacking;
 };

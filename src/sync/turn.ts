@@ -1,8 +1,11 @@
 import { laneBackoffMs } from '../domain/backoff.ts';
+import type { Range } from '../domain/coverage.ts';
 import type { EventRate } from '../domain/event-rate.ts';
 import { idleLane, type Lane, type LaneState } from '../domain/lane.ts';
 import { planLane, planLanes, type SourceProgress } from '../domain/planner.ts';
+import { SCRUB_WINDOW_ENTRIES } from '../domain/scrub.ts';
 import type { Lease, SourceState } from '../domain/source.ts';
+import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { type KeptLease, keepLease, LeaseLostError } from './keep-lease.ts';
 import type { SyncContext } from './ports.ts';
@@ -46,6 +49,10 @@ export interface Turn {
   eventRate: EventRate | undefined;
   largestPage: number;
   pages: number;
+  /** That it has asked for, retries of the client not counted. */
+  requests: number;
+  /** What is being read. */
+  window: Range | undefined;
 }
 
 /**
@@ -60,7 +67,7 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
   const { source, lease } = claimed;
   const { leaseMs } = context;
   const turn: Turn = {
-    ...{ context, job, options, source, lease, pages: 0 },
+    ...{ context, job, options, source, lease, pages: 0, requests: 0, window: undefined },
     kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
     state: source.lanes[job.lane] ?? idleLane,
     progress: source,
@@ -71,6 +78,8 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
     return await walkInTurn(turn);
   } finally {
     turn.kept.end();
+    // The first one was granted with the plan.
+    if (job.lane === 'scrub' && turn.requests > 1) await context.scrub?.spend(turn.requests - 1).catch(() => {});
     await context.store.release(turn.lease).catch(() => {
       // The lease runs out by itself; the fault itself has been thrown already, or shows at the next statement.
     });
@@ -81,7 +90,7 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
   try {
     const walk = planLane(job.lane, turn.progress, job.nowMs, job.policy);
-    if (walk !== undefined) await walkPages(turn, walk);
+    if (walk !== undefined) await walkPages(turn, await sized(turn, walk));
   } catch (error) {
     if (error instanceof FencedError || error instanceof LeaseLostError) {
       const result = error instanceof FencedError ? 'fenced' : 'lost';
@@ -98,11 +107,20 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   return { kind: 'idle' };
 };
 
-/** Where something is left as of the job's time, and may be done at once. */
+/** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
+const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
+  turn.window = walk.claim;
+  if (turn.job.lane !== 'scrub' || walk.pages > 0) return walk;
+  const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
+  turn.window = { ...walk.claim, fromMs };
+  return { ...walk, claim: turn.window };
+};
+
+/** Where something is left as of the job's time, and may be done at once. The scrub lane needs leave for every window. */
 const lanesToDo = ({ progress, source, job }: Turn, resting?: Lane): readonly Lane[] =>
   planLanes(progress, job.nowMs, job.policy)
     .map(({ lane }) => lane)
-    .filter((lane) => lane !== resting && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
+    .filter((lane) => lane !== resting && lane !== 'scrub' && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
 
 /** Notes why the lane failed, and lets it rest. */
 const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<TurnResult> => {

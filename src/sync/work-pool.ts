@@ -150,6 +150,8 @@ export class WorkPool {
 
   #afterTurn(key: string, job: Job, left: readonly Lane[] | undefined): void {
     for (const lane of lanes) {
+      // Each turn of this lane is one that the plan has leave for, whatever its source does in the others.
+      if (lane === 'scrub' && left !== undefined) continue;
       const waiting = this.#waiting[lane].get(key);
       if (left?.includes(lane)) {
         if (waiting === undefined) this.#waiting[lane].set(key, { ...job, lane });

@@ -30,6 +30,7 @@ export class Checker {
   #minute = 0;
   #callsInMinute = 0;
   readonly #tail: StoredEvent[] = [];
+  readonly #removed: { readonly sourceId: string; readonly id: string; readonly round: number }[] = [];
   /** When the first page of the window that a lane is reading was served. */
   readonly #servedAt = new Map<string, number>();
 
@@ -166,6 +167,24 @@ export class Checker {
     }
   }
 
+  /** Somebody has taken it out of the store. */
+  removed(database: SimulatedDatabase, sourceId: string, id: string): void {
+    const round = scrubRoundOf(database, sourceId);
+    this.#scheduler.note(() => `${id} of ${sourceId} is removed by hand in round ${round}`);
+    this.#removed.push({ sourceId, id, round });
+  }
+
+  /** Whether all that was removed is stored again. The round after that under way is the last one in which it may be found. */
+  isStoredAgain(database: SimulatedDatabase): boolean {
+    const missing = this.#removed.filter(({ sourceId, id }) => !database.sources.get(sourceId)?.positions.has(id));
+    for (const { sourceId, id, round } of missing) {
+      if (scrubRoundOf(database, sourceId) > round + 1)
+        this.fail(`${id} was removed, and a whole round has not found it`);
+    }
+    if (missing.length === 0 && this.#removed.length > 0) this.reached('what was removed by hand is stored again');
+    return missing.length === 0;
+  }
+
   /** What a command said it had read. */
   checkRead(database: SimulatedDatabase, sourceId: string, filterHash: string, wanted: Range): void {
     const gap = gapsIn(wanted, this.#readOrHole(database, sourceId, filterHash, 0))[0];
@@ -218,8 +237,9 @@ export class Checker {
     this.readTail(database);
     const lastDelayMs = this.#world.settleDelaysMs.at(-1) ?? 0;
     const inTimeMs = this.#clocksMayBeAhead ? lastDelayMs - MOST_AHEAD_MS : lastDelayMs;
-    const keys = new Set(database.events.map(({ sourceId, id }) => `${sourceId}/${id}`));
-    if (keys.size !== database.events.length) this.fail('an entry is stored twice');
+    const kept = database.events.filter(({ position }) => !database.removed.has(position));
+    const keys = new Set(kept.map(({ sourceId, id }) => `${sourceId}/${id}`));
+    if (keys.size !== kept.length) this.fail('an entry is stored twice');
     for (const [sourceId, source] of database.sources) {
       const { holes } = filteredOf(source, 'none');
       for (const { range } of holes) this.#checkHole(sourceId, range);
@@ -249,6 +269,12 @@ export class Checker {
       : entries.filter((entry) => matchesFilters(entry, [['action_type.not', 'view']]));
   }
 }
+
+/** 0 before the first one. */
+const scrubRoundOf = (database: SimulatedDatabase, sourceId: string): number => {
+  const source = database.sources.get(sourceId);
+  return (source && filteredOf(source, 'none').lanes.get('scrub')?.state.round?.number) ?? 0;
+};
 
 const servedKey = (sourceId: string, filterHash: string, { fromMs, toMs }: Range): string =>
   `${sourceId}/${filterHash}/${fromMs}/${toMs}`;

@@ -59,6 +59,8 @@ export class SimulatedDatabase {
   readonly organizations: SimulatedOrganizations;
   readonly sources = new Map<string, SourceRow>();
   readonly events: StoredEvent[] = [];
+  /** Positions of events that were taken out by hand: readers have seen them. */
+  readonly removed = new Set<number>();
 
   constructor(nowMs: () => number) {
     this.nowMs = nowMs;
@@ -171,7 +173,7 @@ export class SimulatedDatabase {
     row.commitSeq += 1;
     row.lastAttemptAtMs = this.nowMs();
     row.leaseUntilMs = this.nowMs() + leaseMs;
-    row.largestPage = Math.max(row.largestPage, page.entries);
+    row.largestPage = Math.max(row.largestPage, commit.largestPage ?? page.entries);
     row.eventRate = commit.eventRate ?? row.eventRate;
     const filtered = filteredOf(row, filterHash);
     if (state !== undefined) {
@@ -217,6 +219,16 @@ export class SimulatedDatabase {
       stored += 1;
     }
     return stored;
+  }
+
+  /** False where it is not there. */
+  remove(sourceId: string, id: string): boolean {
+    const positions = this.sources.get(sourceId)?.positions;
+    const position = positions?.get(id);
+    if (position === undefined) return false;
+    positions?.delete(id);
+    this.removed.add(position);
+    return true;
   }
 
   #leased(lease: Lease): SourceRow | undefined {

@@ -1,7 +1,7 @@
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
 import { ApiError } from '../../src/errors.ts';
 import { createDaemon, type SyncDaemon } from '../../src/sync/daemon.ts';
-import type { SyncContext, SyncObserver, SyncStore, Time } from '../../src/sync/ports.ts';
+import type { SyncContext, SyncObserver, Time } from '../../src/sync/ports.ts';
 import { syncOnce } from '../../src/sync/sync-once.ts';
 import { WindowLimit } from '../../src/sync/window-limit.ts';
 import type { Actor } from './scheduler.ts';
@@ -86,7 +86,9 @@ export class SimulatedProcess implements Actor {
         scheduler.note(() => `${this.name} has synced: ${report.failed.length} failed, ${report.held.length} held`);
         if (!report.finished) return;
         const left = new Set([...report.failed, ...report.held].map(({ id }) => id));
-        const untilMs = window === undefined ? plannedMs - 1_000 : Math.min(window.untilMs, plannedMs - 1_000);
+        // Planned a moment before the horizon was last asked for.
+        const readMs = plannedMs - 1_050;
+        const untilMs = window === undefined ? readMs : Math.min(window.untilMs, readMs);
         const wanted = { fromMs: window?.sinceMs ?? context.horizonMs(plannedMs), toMs: untilMs };
         for (const id of due.filter((each) => !left.has(each))) {
           checker.checkRead(database, id, this.filterHash, wanted);
@@ -157,7 +159,7 @@ export class SimulatedProcess implements Actor {
   #context(more: Partial<SyncContext>): SyncContext {
     const { simulation } = this;
     const { world, scheduler } = simulation;
-    const store: SyncStore = simulation.storeFor(this);
+    const store = simulation.storeFor(this);
     return {
       api: simulation.cloudflare.connect(this),
       store,
@@ -174,6 +176,7 @@ export class SimulatedProcess implements Actor {
       intervals: () => world.intervals,
       tickMs: world.tickMs,
       random: scheduler.dice.next,
+      scrub: store.scrub,
       ...more,
     };
   }
@@ -189,6 +192,7 @@ export class SimulatedProcess implements Actor {
         if (result === 'lost') checker.reached('lease lost');
         if (result === 'proven') checker.reached('end in doubt proven');
         if (result === 'narrowed') checker.reached('window narrowed');
+        if (lane === 'scrub' && (result === 'done' || result === 'proven')) checker.reached('window scrubbed');
       },
       pageCommitted: ({ source, lane, entries, stored }) =>
         scheduler.note(() => `${this.name}: ${lane} page of ${source.id}: ${entries} entries, ${stored} new`),

@@ -15,6 +15,8 @@ export interface SeedResult {
 const LONGEST_BACKOFF_MS = 900_000;
 const LONGEST_HANG_MS = 120_000;
 const HOLE_REST_MS = 2 * 3_600_000;
+/** Two rounds at a few windows a tick, after rests and with windows that grow again. */
+const LONGEST_ROUNDS_MS = 4 * 3_600_000;
 /** A stop waits for the answers that are under way. */
 const LONGEST_STOP_MS = 10_000;
 const LAST_TICKS = 3;
@@ -31,6 +33,7 @@ export const runSeed = async (seed: number, tracing = false): Promise<SeedResult
   simulation.begin();
   await runFaults(simulation);
   if (checker.violation === undefined) await runUntilRead(simulation);
+  if (checker.violation === undefined) await runUntilFound(simulation);
   if (checker.violation === undefined) await runSomeTicks(simulation);
   if (checker.violation === undefined) await stopAll(simulation);
   if (checker.violation === undefined) checker.checkComplete(simulation.database);
@@ -63,6 +66,24 @@ const runUntilRead = async (simulation: Simulation): Promise<void> => {
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
 };
 
+/** What is removed from the store by hand is stored again within a round of the scrub lane, where all can be had at all. */
+const runUntilFound = async (simulation: Simulation): Promise<void> => {
+  const { scheduler, world, checker, database } = simulation;
+  const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
+  if (trouble || world.api.windowLimit !== undefined || simulation.removeByHand() === 0) return;
+  const ticksMs = 10 * simulation.tickMs;
+  const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + LONGEST_ROUNDS_MS + ticksMs;
+  let nextLookMs = 0;
+  const done = () => {
+    if (checker.violation !== undefined) return true;
+    if (scheduler.nowMs < nextLookMs) return false;
+    nextLookMs = scheduler.nowMs + world.tickMs;
+    if (scheduler.nowMs > deadlineMs) checker.fail('what was removed by hand is not found in time');
+    return checker.isStoredAgain(database) || checker.violation !== undefined;
+  };
+  if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
+};
+
 /** Where there is nothing to do but to look again, each replica asks for each source once per lane and tick. */
 const runSomeTicks = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, tickMs, daemons } = simulation;
@@ -70,7 +91,7 @@ const runSomeTicks = async (simulation: Simulation): Promise<void> => {
   const untilMs = scheduler.nowMs + LAST_TICKS * tickMs;
   const done = () => scheduler.nowMs >= untilMs || checker.violation !== undefined;
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
-  const walks = (LAST_TICKS + 1) * daemons.length * world.organizations.length * (2 + world.settleDelaysMs.length);
+  const walks = (LAST_TICKS + 1) * daemons.length * world.organizations.length * (3 + world.settleDelaysMs.length);
   const asked = checker.pagesAsked - before;
   const pagesPerWalk = 4 + mostEntries(simulation);
   const trouble =

@@ -1,13 +1,14 @@
 import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/domain/source.ts';
-import type { SyncStore } from '../../src/sync/ports.ts';
 import { Checker } from './checker.ts';
 import { SimulatedCloudflare } from './cloudflare.ts';
 import { SimulatedDatabase } from './database.ts';
 import { Dice } from './dice.ts';
 import { type Process, SimulatedProcess } from './process.ts';
 import { VirtualScheduler } from './scheduler.ts';
-import { createSimulatedStore } from './store.ts';
+import { createSimulatedStore, type SimulatedStore } from './store.ts';
 import { drawWorld, type World } from './world.ts';
+
+const HOUR_MS = 3_600_000;
 
 /** One world with its processes; what happens in it is drawn from its seed. */
 export class Simulation {
@@ -105,7 +106,7 @@ export class Simulation {
     }
   }
 
-  storeFor(process: Process): SyncStore {
+  storeFor(process: Process): SimulatedStore {
     return createSimulatedStore(this, process);
   }
 
@@ -157,6 +158,21 @@ export class Simulation {
       this.checker.reached('discovery taken over from a dead process');
     }
     return mine;
+  }
+
+  /** Takes some of the entries of long ago out of the store, if the world has it so: the scrub lane must find them. Returns how many. */
+  removeByHand(): number {
+    const { scheduler, world, database, checker } = this;
+    const ofLongAgo = world.organizations.flatMap(({ id, entries }) =>
+      entries
+        .filter(({ timeMs }) => timeMs >= world.horizonMs && timeMs < scheduler.nowMs - 2 * HOUR_MS)
+        .map((entry) => ({ sourceId: id, id: entry.id })),
+    );
+    const chosen = scheduler.dice.shuffled(ofLongAgo).slice(0, world.scrub?.removed ?? 0);
+    for (const { sourceId, id } of chosen) {
+      if (database.remove(sourceId, id)) checker.removed(database, sourceId, id);
+    }
+    return chosen.length;
   }
 
   #newProcess(): SimulatedProcess {

@@ -33,6 +33,8 @@ export const sometimes = [
   'discovery taken over from a dead process',
   'listing of a dead process released',
   'graceful stop',
+  'window scrubbed',
+  'what was removed by hand is stored again',
   'sync completed',
   'backfill completed',
 ] as const;

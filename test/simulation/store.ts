@@ -1,4 +1,4 @@
-import type { SyncStore } from '../../src/sync/ports.ts';
+import type { ScrubLeave, SyncStore } from '../../src/sync/ports.ts';
 import type { Process } from './process.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -7,10 +7,19 @@ export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }
 
+/** What a process asks of the database. */
+export interface SimulatedStore extends SyncStore {
+  readonly scrub: ScrubLeave | undefined;
+}
+
+/** The most windows of the scrub lane that one plan has leave for. */
+const MOST_LEAVE = 3;
+const LEAST_CUT_MS = 3_600_000;
+
 /** The port of src/sync over the simulated database, for one process: every statement takes time, and may fail before
  * its moment, or after it. */
-export const createSimulatedStore = (simulation: Simulation, process: Process): SyncStore => {
-  const { database, checker, world, organizationIds } = simulation;
+export const createSimulatedStore = (simulation: Simulation, process: Process): SimulatedStore => {
+  const { database, checker, world, scheduler, organizationIds } = simulation;
   const { organizations } = database;
   const { owner } = process;
   const { leaseMs } = world;
@@ -26,6 +35,20 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
         return { ...database.readTime(), trimmed };
       }),
     resourceTypes: () => statement('types', () => []),
+    // Windows need not be as wide as the planner thinks.
+    newestPart: (_source, { fromMs, toMs }) =>
+      statement('newest part', () => {
+        const middleMs = Math.floor((fromMs + toMs) / 2_000) * 1_000;
+        return middleMs > fromMs && toMs - fromMs > LEAST_CUT_MS && scheduler.dice.chance(0.3) ? middleMs : fromMs;
+      }),
+    scrub: world.scrub && {
+      everyMs: world.scrub.everyMs,
+      take: (requests) =>
+        statement('take', () =>
+          scheduler.dice.chance(0.2) ? 0 : Math.min(requests, scheduler.dice.between(1, MOST_LEAVE)),
+        ),
+      spend: () => statement('spend', () => {}),
+    },
     claim: async (source) => {
       const claimed = await statement('claim', () => simulation.claim(process, source));
       if (claimed === undefined) return undefined;

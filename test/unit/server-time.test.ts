@@ -28,7 +28,7 @@ describe('planningTime', () => {
       store: { readTime: async () => ({ databaseMs: DATABASE_MS, serverMs: at(storedMs), trimmed }) },
       time: { nowMs: () => 42 },
       observer: {
-        clocksDiffer: (event: unknown) => heard.push(event),
+        clocksCompared: (event: unknown) => heard.push(event),
         futureTrimmed: (event: unknown) => heard.push(event),
       },
     } as unknown as SyncContext;
@@ -40,13 +40,13 @@ describe('planningTime', () => {
     expect(await planned(-200, 7)).toMatchObject({
       aheadMs: -200,
       clock: { databaseMs: DATABASE_MS, atMs: 42 },
-      heard: [],
+      heard: [{ aheadMs: -200 }],
     });
-    expect(await planned(undefined, -300)).toMatchObject({ aheadMs: -300, heard: [] });
+    expect(await planned(undefined, -300)).toMatchObject({ aheadMs: -300, heard: [{ aheadMs: -300 }] });
     expect((await planned(undefined, undefined)).aheadMs).toBeUndefined();
   });
 
-  test('says when the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page', async () => {
+  test('says how far the clocks differ, and believes no answer that is far ahead, of a listing as little as of a page', async () => {
     const aheadMs = 3_600_000;
     expect(await planned(aheadMs, 0)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });
     expect(await planned(undefined, aheadMs)).toMatchObject({ aheadMs: 0, heard: [{ aheadMs }] });
@@ -54,6 +54,6 @@ describe('planningTime', () => {
   });
 
   test('tells of coverage of the future that was taken back', async () => {
-    expect((await planned(0, 0, 3)).heard).toEqual([{ rows: 3 }]);
+    expect((await planned(0, 0, 3)).heard).toEqual([{ rows: 3 }, { aheadMs: 0 }]);
   });
 });

@@ -1,0 +1,87 @@
+import { addRange, type Coverage, gapsAmong, type Range } from './coverage.ts';
+
+/** Which round of reading all of history again, and what it is about. */
+export interface RoundStart {
+  /** From 1. */
+  readonly number: number;
+  /** Cloudflare's time when it was begun. */
+  readonly beganMs: number;
+  /** It reads what is older than this. */
+  readonly untilMs: number;
+}
+
+/** A round as far as it has come. Kept in the state of the lane, so that a restart and every replica goes on with it. */
+export interface ScrubRound extends RoundStart {
+  readonly read: Coverage;
+}
+
+/** What is known of a source, for its next window. */
+export interface ScrubFacts {
+  /** Undefined before the first round. */
+  readonly round: ScrubRound | undefined;
+  /** What the first reading has claimed: nothing else is read again. */
+  readonly firstRead: Coverage;
+  /** The part of it that was claimed without proof. */
+  readonly unproven: Coverage;
+  /** What cannot be had and is not due to be tried again. */
+  readonly holes: Coverage;
+}
+
+/** What the lane reads next, and the round that it counts for. */
+export interface ScrubGap {
+  readonly gap: Range;
+  readonly round: RoundStart;
+}
+
+/** A round ends this long before its beginning: younger time is read by the live lane and the first settle passes. */
+const YOUNGEST_MS = 3_600_000;
+/** Wider windows are not asked for, however little they hold. */
+export const WIDEST_SCRUB_MS = 90 * 86_400_000;
+/** A window is made to hold so many stored entries: one page of the limit that the lane asks for, with room for what is missing. */
+export const SCRUB_WINDOW_ENTRIES = 800;
+/** What cannot be had by this lane has been had by the first reading, as a rule: a hole of its own, beyond those of all passes. */
+export const SCRUB_PASS = 100;
+
+/**
+ * What to read again next: what was claimed without proof, then the rest of the round, the newest part first. A new round begins when the
+ * last one is through, and no sooner than `everyMs` after its beginning. Undefined if nothing is to be read now.
+ */
+export const nextScrub = (
+  facts: ScrubFacts,
+  nowMs: number,
+  { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
+): ScrubGap | undefined => {
+  const { round, firstRead, unproven, holes } = facts;
+  const youngestMs = Math.floor((nowMs - YOUNGEST_MS) / 1_000) * 1_000;
+  const begun = round ?? { number: 1, beganMs: nowMs, untilMs: youngestMs, read: [] };
+  const urgent = newest({ fromMs: horizonMs, toMs: youngestMs }, holes, unproven);
+  if (urgent !== undefined) return { gap: urgent, round: startOf(begun) };
+  const left = newest({ fromMs: horizonMs, toMs: begun.untilMs }, holes.reduce(addRange, begun.read), firstRead);
+  if (left !== undefined) return { gap: left, round: startOf(begun) };
+  if (round === undefined || nowMs - round.beganMs < everyMs) return undefined;
+  const next = { number: round.number + 1, beganMs: nowMs, untilMs: youngestMs };
+  const gap = newest({ fromMs: horizonMs, toMs: next.untilMs }, holes, firstRead);
+  return gap && { gap, round: next };
+};
+
+/** The round after one of its windows has been read. */
+export const afterScrub = (before: ScrubRound | undefined, of: RoundStart, claim: Range): ScrubRound => ({
+  ...startOf(of),
+  read: addRange(before?.number === of.number ? before.read : [], claim),
+});
+
+/** Which of two sources is read again first: unproven time, then an open walk, whose cursor ages, then the round that began first. */
+export const scrubUrgency = ({
+  unproven,
+  walking,
+  round,
+}: Pick<ScrubFacts, 'unproven' | 'round'> & { readonly walking: boolean }): number => {
+  if (unproven.length > 0) return Number.NEGATIVE_INFINITY;
+  if (walking) return -Number.MAX_VALUE;
+  return round?.beganMs ?? 0;
+};
+
+const startOf = ({ number, beganMs, untilMs }: RoundStart): RoundStart => ({ number, beganMs, untilMs });
+
+const newest = (wanted: Range, covered: Coverage, among: Coverage): Range | undefined =>
+  gapsAmong(wanted, covered, among).at(-1);
