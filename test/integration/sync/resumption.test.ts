@@ -55,8 +55,10 @@ describe.concurrent('resumption', () => {
     const [refused, twice, again, ...others] = auditRequests(world.simulator, asked);
     expect(refused).toMatchObject({ status: 400, cursor: expect.any(String) });
     expect(twice?.path).toBe(refused?.path);
-    expect(again).toMatchObject({ cursor: null, sinceMs: refused?.sinceMs, beforeMs: refused?.beforeMs });
-    expect(others.filter(({ beforeMs }) => beforeMs === refused?.beforeMs).length, 'in one go').toBe(600 / 20 - 1);
+    expect(again?.cursor).toBeNull();
+    // The newest hour as of now.
+    expect(again?.sinceMs).toBeGreaterThanOrEqual(refused?.sinceMs ?? Number.NaN);
+    expect(others.filter(({ beforeMs }) => beforeMs === again?.beforeMs).length, 'in one go').toBe(600 / 20 - 1);
     await world.expectExactTruth();
   });
 
