@@ -9,6 +9,8 @@ import { seededRandom } from '../support/seeded-random.ts';
 const DAY_MS = 86_400_000;
 const HISTORY_MS = 548 * DAY_MS;
 const PAGE_CAP = 1_000;
+/** That prove an end in doubt (src/domain/proof.ts): that of a page which happens to have a suspicious size. */
+const QUESTIONS = 3;
 /** Virtual time 0. */
 const START_MS = Date.UTC(2026, 0, 1);
 
@@ -44,7 +46,7 @@ interface Scrubbed {
 
 /**
  * One round over a whole world in virtual time: the planner's own windows, cut to what is stored, the order in which the daemon takes sources, and leave as
- * the rate limiter of the share gives it. Each window is read to its end, page by page; an API that works needs no other request.
+ * the rate limiter of the share gives it. Each window is read to its end, page by page; an API that works needs no other request but for ends in doubt.
  */
 export const runRound = (world: ScrubWorld, seed: number): RoundOutcome => {
   const sources = drawSources(world, seed);
@@ -79,7 +81,7 @@ const due = (waiting: Set<Scrubbed>, nowMs: number, policy: PlanPolicy) => {
   for (const source of waiting) {
     const progress = progressOf(source);
     const walk = planLane('scrub', progress, nowMs, policy);
-    if (walk === undefined) waiting.delete(source);
+    if (walk === undefined || walk.round?.number !== 1) waiting.delete(source);
     else found.push({ source, walk, urgency: scrubUrgency({ ...scrubFacts(progress), walking: false }) });
   }
   return found.sort((a, b) => a.urgency - b.urgency);
@@ -102,11 +104,12 @@ const readWindow = (source: Scrubbed, walk: Walk): { requests: number; entries: 
     const nextCursor = read < all.length ? `behind ${read}` : undefined;
     const step = afterPage(open, { entries: timesMs.length, timesMs, nextCursor }, PAGE_CAP);
     open = step.walk;
-    if (step.kind === 'done') break;
+    if (step.kind === 'done' || step.kind === 'doubtful') {
+      source.state = afterDone(source.state ?? idleLane, open);
+      return { requests: open.pages + (step.kind === 'doubtful' ? QUESTIONS : 0), entries: all.length };
+    }
     if (step.kind !== 'next') throw new Error(`a window ended ${step.kind}`);
   }
-  source.state = afterDone(source.state ?? idleLane, open);
-  return { requests: open.pages, entries: all.length };
 };
 
 /** As src/store/sources.ts has it: the newest part that holds so many. */
