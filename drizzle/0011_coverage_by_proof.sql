@@ -1,4 +1,4 @@
--- Coverage by proof (docs/decisions/0026). Replicas of version 0.1 go on beside this: they keep their walks in "walks", which nothing
+-- Coverage by proof (docs/decisions/0027). Replicas of version 0.1 go on beside this: they keep their walks in "walks", which nothing
 -- else reads any more, and what they claim goes to coverage.ranges alone.
 alter table coverage add column proven tstzmultirange not null default '{}';
 --> statement-breakpoint
@@ -310,7 +310,7 @@ left join lateral (
 ) l on true
 left join lateral (
   select count(*)::integer as holes from coverage_holes
-  where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and pass = 0
+  where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and pass = 0 and before > horizon.since
 ) h on true
 left join lateral (
   select sum(extract(epoch from upper(part) - lower(part)))::float8 as unproven_seconds
@@ -335,7 +335,7 @@ comment on column sync_status.last_error is 'Of the lane that has failed most of
 --> statement-breakpoint
 comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
 --> statement-breakpoint
-comment on column sync_status.holes is 'Seconds that cannot be had: rows of coverage_holes of the first reading.';
+comment on column sync_status.holes is 'How many seconds, or parts of one, of the time wanted cannot be had: rows of coverage_holes of the first reading.';
 --> statement-breakpoint
 comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
 --> statement-breakpoint

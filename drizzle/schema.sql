@@ -1061,7 +1061,7 @@ create view sync_status as
           WHERE lanes.source_kind = s.kind AND lanes.source_id = s.id AND lanes.filter_hash = s.filter_hash) l ON true
      LEFT JOIN LATERAL ( SELECT count(*)::integer AS holes
            FROM coverage_holes
-          WHERE coverage_holes.source_kind = s.kind AND coverage_holes.source_id = s.id AND coverage_holes.filter_hash = s.filter_hash AND coverage_holes.pass = 0) h ON true
+          WHERE coverage_holes.source_kind = s.kind AND coverage_holes.source_id = s.id AND coverage_holes.filter_hash = s.filter_hash AND coverage_holes.pass = 0 AND coverage_holes.before > horizon.since) h ON true
      LEFT JOIN LATERAL ( SELECT sum(EXTRACT(epoch FROM upper(part.part) - lower(part.part)))::double precision AS unproven_seconds
            FROM unnest((c.ranges - c.proven) * tstzmultirange(tstzrange(horizon.since, now()))) part(part)) u ON true;
 
@@ -2284,7 +2284,7 @@ comment on column sync_status.open_walks is 'Walks that are under way.';
 comment on column sync_status.walking_pages is 'Pages that these have read.';
 comment on column sync_status.walking_entries is 'Entries that these have read.';
 comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
-comment on column sync_status.holes is 'Seconds that cannot be had: rows of coverage_holes of the first reading.';
+comment on column sync_status.holes is 'How many seconds, or parts of one, of the time wanted cannot be had: rows of coverage_holes of the first reading.';
 comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 comment on column walks.source_kind is 'organization: the audit log of one.';

@@ -198,7 +198,7 @@ const combine = (observers: readonly SyncObserver[]): SyncObserver => {
     'windowNarrowed',
     'holeFound',
     'scrubFound',
-    'clocksDiffer',
+    'clocksCompared',
     'futureTrimmed',
     'sourceFailed',
   ] as const satisfies readonly (keyof SyncObserver)[];

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
 import type { Range } from './domain/coverage.ts';
+import { SCRUB_PASS } from './domain/scrub.ts';
+import { MOST_AHEAD_MS } from './domain/server-time.ts';
 import { logRetention } from './log-retention.ts';
 import { onceADay } from './once-a-day.ts';
 import type { SyncObserver } from './sync/ports.ts';
@@ -27,6 +29,9 @@ export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
     if (result === 'lost') {
       logger.warn({ source: source.id, lane }, 'the lease ran out (a pause, or the database was away): dropped');
     }
+    if (result === 'proven') {
+      logger.debug({ source: source.id, lane }, 'the end of a walk was in doubt, and other questions confirmed it');
+    }
   },
   ...logTrouble(logger, nowMs),
 });
@@ -36,7 +41,7 @@ const logTrouble = (
   nowMs: () => number,
 ): Pick<
   SyncObserver,
-  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksDiffer' | 'futureTrimmed'
+  'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksCompared' | 'futureTrimmed'
 > => {
   const mayWarn = onceADay(nowMs);
   return {
@@ -45,20 +50,16 @@ const logTrouble = (
     windowNarrowed: ({ source, lane, claim, reason }) =>
       logger.info(
         { source: source.id, lane, ...isoRange(claim), reason },
-        'a window cannot be read: half of it is asked for',
+        'a window cannot be read to a credible end: half of it is asked for',
       ),
-    holeFound: ({ source, range, pass, reason, message }) =>
-      logger.error(
-        { source: source.id, ...isoRange(range), pass, reason, message },
-        'a hole: the API does not serve this time, not even in parts. Entries may be missing there; it is tried again',
-      ),
+    holeFound: logHoles(logger),
     scrubFound: ({ source, window, entries, pass }) =>
       logger.error(
         { source: source.id, ...isoRange(window), entries, pass },
         'reading history again found entries that were missing, in time that had been read: they are stored now. Others may be missing elsewhere until the round is through',
       ),
-    clocksDiffer: ({ aheadMs }) => {
-      if (!mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
+    clocksCompared: ({ aheadMs }) => {
+      if (Math.abs(aheadMs) <= MOST_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
       logger.warn(
         { aheadMs: Math.round(aheadMs) },
         "the clocks of Cloudflare and of the database differ by more than a minute: check the database's",
@@ -67,8 +68,24 @@ const logTrouble = (
     futureTrimmed: ({ rows }) =>
       logger.warn(
         { rows },
-        'coverage claimed time that has yet to come, and was cut: that time is read when it has come',
+        'coverage claimed time that could not have been read yet (a clock was ahead, or ORGTRAIL_SETTLE has longer delays now), and was cut: it is read again',
       ),
+  };
+};
+
+/** Once as an error. That it is still there when it is tried again, hours later, is no news. */
+const logHoles = (logger: Logger): NonNullable<SyncObserver['holeFound']> => {
+  const known = new Set<string>();
+  return ({ source, range, pass, reason, message }) => {
+    const facts = { source: source.id, ...isoRange(range), pass, reason, message };
+    const key = `${source.kind} ${source.id} ${pass} ${range.fromMs}`;
+    if (known.has(key)) return logger.info(facts, 'a hole is still there: the API does not serve this time');
+    known.add(key);
+    const lacking = pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'What an earlier reading missed' : 'Late entries';
+    logger.error(
+      facts,
+      `a hole: the API does not serve this time, not even in parts. ${lacking} may be missing there; it is tried again after an hour, later once a week`,
+    );
   };
 };
 

@@ -47,7 +47,7 @@ export const createMetrics = (version: string): Metrics => {
     .set(1);
   return {
     registry,
-    sync: syncObserver(counters),
+    sync: syncObserver(counters, gauges),
     requests: {
       onAttempt: ({ endpoint, status, durationMs }) => {
         counters.requests.labels(endpoint, String(status)).inc();
@@ -70,6 +70,7 @@ type Counters = ReturnType<typeof createCounters>;
 type Gauges = ReturnType<typeof createGauges>;
 
 const createCounters = (registers: Registry[]) => ({
+  ...createRequestCounters(registers),
   stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
   duplicates: new Counter({
     name: 'orgtrail_entries_duplicate_total',
@@ -108,6 +109,22 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
     registers,
   }),
+  trimmed: new Counter({
+    name: 'orgtrail_coverage_trimmed_total',
+    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
+    registers,
+  }),
+  walks: new Counter({
+    name: 'orgtrail_walks_total',
+    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
+    labelNames: ['lane', 'result'],
+    registers,
+  }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+});
+
+/** What requests and commits cost. */
+const createRequestCounters = (registers: Registry[]) => ({
   requests: new Counter({
     name: 'orgtrail_api_requests_total',
     help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
@@ -132,13 +149,6 @@ const createCounters = (registers: Registry[]) => ({
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   }),
-  walks: new Counter({
-    name: 'orgtrail_walks_total',
-    help: 'Walks that ended.',
-    labelNames: ['lane', 'result'],
-    registers,
-  }),
-  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
 });
 
 const createGauges = (registers: Registry[]) => {
@@ -158,7 +168,18 @@ const createGauges = (registers: Registry[]) => {
     }),
     lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
     gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
-    lastSuccess: perOrganization('orgtrail_source_last_success_timestamp_seconds', 'When a page was last committed.'),
+    holes: perOrganization(
+      'orgtrail_coverage_holes',
+      'Seconds, or parts of one, that the API does not serve, not even in parts: entries may be missing there.',
+    ),
+    unproven: perOrganization(
+      'orgtrail_coverage_unproven_seconds',
+      'Time that version 0.1 claimed as read and that has not been proven since.',
+    ),
+    lastSuccess: perOrganization(
+      'orgtrail_source_last_success_timestamp_seconds',
+      'When the live lane last made progress: stored something new, or read its window to a credible end.',
+    ),
     slack: perOrganization(
       'orgtrail_retention_slack_seconds',
       'Until the oldest gap leaves the retention of Cloudflare.',
@@ -183,6 +204,11 @@ const createGauges = (registers: Registry[]) => {
       help: 'Since the organizations were last listed; +Inf before the first time.',
       registers,
     }),
+    clocks: new Gauge({
+      name: 'orgtrail_clock_difference_seconds',
+      help: 'How far the clock of Cloudflare is ahead of that of the database, as of the last plan.',
+      registers,
+    }),
     position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
     positionJumps: new Gauge({
       name: 'orgtrail_position_jumps',
@@ -192,7 +218,7 @@ const createGauges = (registers: Registry[]) => {
   };
 };
 
-const syncObserver = (counters: Counters): SyncObserver => ({
+const syncObserver = (counters: Counters, gauges: Gauges): SyncObserver => ({
   pageCommitted: (page) => {
     counters.stored.inc(page.stored);
     counters.duplicates.inc(page.duplicates);
@@ -204,6 +230,8 @@ const syncObserver = (counters: Counters): SyncObserver => ({
   },
   scrubFound: ({ entries }) => counters.scrubFound.inc(entries),
   walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
+  futureTrimmed: ({ rows }) => counters.trimmed.inc(rows),
+  clocksCompared: ({ aheadMs }) => gauges.clocks.set(aheadMs / 1_000),
 });
 
 const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
@@ -224,12 +252,15 @@ const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> 
   gauges.position.set(status.position);
   gauges.positionJumps.set(status.positionJumps);
   // An organization that is gone must not keep its last value.
-  for (const gauge of [gauges.lag, gauges.gap, gauges.lastSuccess, gauges.slack]) gauge.reset();
+  const { lag, gap, holes, unproven, lastSuccess, slack } = gauges;
+  for (const gauge of [lag, gap, holes, unproven, lastSuccess, slack]) gauge.reset();
   for (const row of status.sources) {
     const label = { organization_id: row.organizationId };
-    gauges.lag.set(label, row.lagSeconds);
-    gauges.gap.set(label, row.gapSeconds);
-    gauges.slack.set(label, row.retentionSlackSeconds);
-    if (row.lastSuccessAt !== null) gauges.lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
+    lag.set(label, row.lagSeconds);
+    gap.set(label, row.gapSeconds);
+    holes.set(label, row.holes);
+    unproven.set(label, row.unprovenSeconds);
+    slack.set(label, row.retentionSlackSeconds);
+    if (row.lastSuccessAt !== null) lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
   }
 };

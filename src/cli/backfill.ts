@@ -9,7 +9,8 @@ import type { VerbContext } from './verb-context.ts';
 
 const help = `
 Reads what is missing between the two times, also where it is older than ORGTRAIL_HISTORY. What has been read already is
-not read again. Cloudflare keeps 18 months.
+not read again. Cloudflare keeps 18 months. Exits with 1 when some source failed, or when the API does not serve some seconds of that
+time, not even in parts (holes).
 
 Examples:
   $ orgtrail backfill --since 2026-01-01 --before 2026-02-01

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { openDatabase } from '../database.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
+import { laneTroubleText, pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
@@ -20,7 +20,8 @@ UNREAD says so where Cloudflare will delete some of it within 30 days: then it i
 
 States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread;
 with many organizations silent ones are asked seldom on purpose, and that is not behind),
-failing (the last attempt failed), refused (Cloudflare answers 403).
+incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
+failing (the last attempt of a lane failed: live, settle, backfill), refused (Cloudflare answers 403).
 Organizations that vanished within a day have a line of their own below.
 
 Examples:
@@ -66,7 +67,7 @@ const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
     unread(source),
     source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
     source.leaseOwner ?? '-',
-    printable(source.lastError ?? '-', 60),
+    printable(source.failingLanes.map(laneTroubleText).join('; ') || '-', 72),
   ]);
   const lines = alignColumns([header, ...rows]);
   const { discovery } = status;
@@ -75,7 +76,8 @@ const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   const jumps = status.positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${status.positionJumps})`;
   const vanished = status.vanished.map((each) => `${vanishedLine(each)}\n`).join('');
-  return `${lines.join('\n')}\n\n${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}${jumps}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
+  const notes = [...holeLines(sources), ...unprovenLine(sources)].map((line) => `${line}\n`).join('');
+  return `${lines.join('\n')}\n\n${notes}${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}${jumps}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
 };
 
 const vanishedLine = ({ organizationId, organizationName, goneSeconds }: Status['gone'][number]): string => {
@@ -84,9 +86,30 @@ const vanishedLine = ({ organizationId, organizationName, goneSeconds }: Status[
   return `vanished${ago}: ${printable(organizationId, 64)}${name}: no listing names it, and its audit log refuses`;
 };
 
-/** What is unread, and where Cloudflare will delete some of it within a month, how long that takes. */
-const unread = ({ gapSeconds, retentionSlackSeconds }: Row): string => {
-  const gap = formatDuration(gapSeconds * 1_000);
+/** The holes of each organization, the oldest first. */
+const holeLines = (sources: readonly Row[]): readonly string[] =>
+  sources.flatMap(({ organizationId, holes, firstHoles }) => {
+    const named = firstHoles.map(
+      ({ since, before, reason, message }) =>
+        `hole: ${printable(organizationId, 64)} from ${since.toISOString()} to ${before.toISOString()}: ${reason}: ${printable(message, 120)}`,
+    );
+    const more = holes - firstHoles.length;
+    return more > 0 ? [...named, `hole: ${printable(organizationId, 64)}, ${more} more: see coverage_holes`] : named;
+  });
+
+const unprovenLine = (sources: readonly Row[]): readonly string[] => {
+  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
+  if (unproven.length === 0) return [];
+  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
+  return [
+    `not proven: ${formatDuration(seconds * 1_000)} of ${unproven.length} organizations, claimed as read by version 0.1`,
+  ];
+};
+
+/** What is unread or cannot be had, and where Cloudflare will delete some of it within a month, how long that takes. */
+const unread = ({ gapSeconds, holes, retentionSlackSeconds }: Row): string => {
+  const lacking = holes === 0 ? '' : `, ${holes} ${holes === 1 ? 'hole' : 'holes'}`;
+  const gap = `${formatDuration(gapSeconds * 1_000)}${lacking}`;
   if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
   const lost =
     retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;

@@ -1,25 +1,24 @@
 import { Command } from 'commander';
-import { type App, openApp, version } from '../app.ts';
+import { openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
-import { formatDuration } from '../domain/duration.ts';
-import { RETENTION_NEAR_MS } from '../domain/retention.ts';
-import { exitCodes } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { readHoles } from '../store/coverage-holes.ts';
 import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
-import { type SyncReport, syncOnce } from '../sync/sync-once.ts';
+import { syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
-import { type Progress, showProgress } from './progress.ts';
+import { showProgress } from './progress.ts';
 import { secretsOf } from './secrets.ts';
+import { describeOutcome, type SyncOutcome } from './sync-report.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** Attempts after the first at a source that fails, each after its backoff. */
 const RETRIES_PER_SOURCE = 3;
 
 const help = `
-Lists the organizations, reads every gap up to now, then exits: 0 when nothing is missing, 1 when some source failed.
-Running it again reads only what is new.
+Lists the organizations, reads every gap up to now, then exits: 0 when nothing is missing, 1 when some source failed, or when the
+API does not serve some seconds, not even in parts (holes). Running it again reads only what is new.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail sync
@@ -44,12 +43,6 @@ export interface RunSyncOptions {
   readonly config?: (config: Config) => Config;
 }
 
-export interface SyncOutcome {
-  readonly exitCode: number;
-  readonly text: string;
-  readonly summary: Readonly<Record<string, unknown>>;
-}
-
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
@@ -67,48 +60,12 @@ export const runSync = async (context: VerbContext, options: RunSyncOptions): Pr
     const sync = { ...app.sync, window };
     const report = await syncOnce(sync, { ...gracefulStop(context.signal), retries: RETRIES_PER_SOURCE });
     progress.finish();
-    return await describeOutcome(app, report, progress);
+    const { filterHash, organizationIds } = app.sync;
+    const wanted = await readHoles(app.database.pool, { filterHash, organizationIds, window });
+    return describeOutcome(await app.status(), report, progress.stored(), wanted);
   } finally {
     await app.close();
   }
-};
-
-const describeOutcome = async (app: App, report: SyncReport, progress: Progress): Promise<SyncOutcome> => {
-  const status = await app.status();
-  const failing = status.sources.filter((source) => report.failed.some((failed) => failed.id === source.id));
-  const failed = failing.length > 0 || report.held.length > 0 || report.discoveryError !== undefined;
-  const lines = [
-    `${progress.stored()} new events of ${report.sources} organizations; the feed is at position ${status.position}`,
-  ];
-  if (report.held.length > 0)
-    lines.push(`${report.held.length} organizations were held by another orgtrail all the time`);
-  if (report.discoveryError instanceof Error) lines.push(`the listing failed: ${report.discoveryError.message}`);
-  const near = status.sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
-  if (near.length > 0)
-    lines.push(
-      `${near.length} organizations have unread time that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
-    );
-  for (const source of failing) {
-    lines.push(
-      `failed: ${source.organizationId} (${source.organizationName ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`,
-    );
-  }
-  return {
-    exitCode: failed ? exitCodes.sourceFailed : exitCodes.done,
-    text: `${lines.join('\n')}\n`,
-    summary: {
-      stored: progress.stored(),
-      organizations: report.sources,
-      position: status.position,
-      heldByOthers: report.held.length,
-      failed: failing.map((source) => ({
-        organizationId: source.organizationId,
-        failure: source.lastFailure,
-        error: source.lastError,
-      })),
-      finished: report.finished,
-    },
-  };
 };
 
 /** Progress goes nowhere where JSON is asked for: stdout then holds the result alone. */

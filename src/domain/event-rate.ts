@@ -51,10 +51,20 @@ const moved = (perHour: number, { events, spanMs }: Observation, memoryMs: numbe
  * What a live walk says that has been read to its end: its events in the time that it was the first to read. Not those of the
  * look-back, which were seen before.
  */
-export const observationOf = ({ claim, claimEntries }: Walk): Observation => ({
+export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'claimEntries'>): Observation => ({
   events: claimEntries,
   spanMs: claim.toMs - claim.fromMs,
 });
+
+/** No more of a history counts: what was so long ago says little about tomorrow. */
+const MOST_HISTORY_MS = 7 * 24 * HOUR_MS;
+
+/** What the first window of a history says, read right behind the first look at the live tail: its average, for a week. */
+export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>): Observation => {
+  const { events, spanMs } = observationOf(walk);
+  const countedMs = Math.min(spanMs, MOST_HISTORY_MS);
+  return { events: (events * countedMs) / Math.max(1, spanMs), spanMs: countedMs };
+};
 
 /**
  * How many events an hour are to be expected of each source: of the long run, as far as sources differ by more than chance

@@ -2,13 +2,16 @@ import { laneIntervals } from './lane-intervals.ts';
 import { longestPauseMs } from './poll-interval.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
-export const sourceStates = ['fresh', 'quiet', 'behind', 'failing', 'refused'] as const;
+export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
 export type SourceHealth = (typeof sourceStates)[number];
 
 /** The facts of a source that its state depends on. Seconds; null where there has never been one. */
 export interface SourceFacts {
   readonly refused: boolean;
+  /** In a row, of the lane that has most of them. */
   readonly failures: number;
+  /** How many seconds, or parts of one, cannot be had: entries may be missing there. */
+  readonly holes: number;
   /** Between now and the end of what has been read. */
   readonly lagSeconds: number;
   /** All that has not been read, the lag included. */
@@ -42,16 +45,29 @@ export const pausesOf = (settings: { tickMs: number; apiBudget: number }, source
 };
 
 /**
- * Refused before failing before behind: the state names what has to be mended first. Behind means that the live tail
- * lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
+ * Refused before failing before incomplete before behind: the state names what has to be mended first. Incomplete means that the
+ * API does not serve all of what is wanted; behind, that the live tail lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
  */
 export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
   if (facts.failures > 0) return 'failing';
+  if (facts.holes > 0) return 'incomplete';
   if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(pauses)) return 'behind';
   const { sinceLastEventSeconds } = facts;
   return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
 };
+
+/** A lane that is failing. Null: it has not rested for a failure yet, its windows are being halved. */
+export interface LaneTrouble {
+  readonly lane: string;
+  readonly failures: number;
+  readonly lastFailure: string | null;
+  readonly lastError: string | null;
+}
+
+/** `backfill fails: …`; what a lane fails by says nothing about the others. */
+export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
+  `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
 
 /** An organization that is gone, and for how long; null: not known. */
 export interface GoneFacts {

@@ -103,12 +103,13 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
-/** What was in the way has been read around: the next window may be as wide as any. */
+/** What was in the way has been read around: the next window may be as wide as any, and what failed is the hole's trouble from here on. */
 export const afterHole = (state: LaneState): LaneState => ({
   ...state,
   walk: undefined,
   widthMs: undefined,
   trouble: undefined,
+  failures: 0,
 });
 
 /** What holes leave out of planning, until they are due again. */

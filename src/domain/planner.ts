@@ -40,7 +40,7 @@ const DAY_MS = 86_400_000;
 /** A gap of up to a week that ends at now (an outage) is read in one walk; of a longer one the newest day comes first. */
 const RECOVERY_MS = 7 * DAY_MS;
 /** Of a source that has never been read, the newest hour: it tells how much there is, and hardly ever fills a page. */
-const FIRST_LOOK_MS = 3_600_000;
+export const FIRST_LOOK_MS = 3_600_000;
 /** A window holds so many pages, as far as can be told: little enough to lose, and its last page, which is seldom full, costs little. */
 const PAGES_PER_WINDOW = 20;
 

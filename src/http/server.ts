@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { discoveryTooOldSeconds } from '../domain/health.ts';
+import { discoveryTooOldSeconds, type LaneTrouble } from '../domain/health.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
@@ -126,9 +126,13 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
     lag_seconds: source.lagSeconds,
     gap_seconds: source.gapSeconds,
     retention_slack_seconds: source.retentionSlackSeconds,
+    holes: source.holes,
+    unproven_seconds: source.unprovenSeconds,
     failures: source.failures,
     held_by: source.leaseOwner,
     ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
+    ...(source.failingLanes.length === 0 ? {} : { failing_lanes: source.failingLanes.map(laneHealth) }),
+    ...(source.holes === 0 ? {} : { first_holes: source.firstHoles }),
   }));
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
   const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
@@ -179,6 +183,10 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
     return [`the database does not answer: ${reasonOf(error)}`];
   }
 };
+
+const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({
+  ...{ lane, failures, last_failure: lastFailure, last_error: lastError },
+});
 
 const sinkHealth = (sink: ShownSink) => ({
   ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },

@@ -1,4 +1,12 @@
-import { pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
+import { type LaneTrouble, pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
+
+/** The parts of `CoverageHole` (store/coverage-holes.ts) that are shown. */
+export interface ShownHole {
+  readonly since: Date;
+  readonly before: Date;
+  readonly reason: string;
+  readonly message: string;
+}
 
 /** The parts of `Status` (store/status.ts) that are shown. Declared here: edges do not import each other. */
 export interface ShownSource {
@@ -12,6 +20,11 @@ export interface ShownSource {
   readonly lastSuccessAt: Date | null;
   readonly nextAttemptAt: Date | null;
   readonly openWalks: number;
+  readonly failingLanes: readonly LaneTrouble[];
+  readonly holes: number;
+  /** The oldest of them. */
+  readonly firstHoles: readonly ShownHole[];
+  readonly unprovenSeconds: number;
   readonly sinceLastEventSeconds: number | null;
   readonly lastFailure: string | null;
   readonly lastError: string | null;
@@ -76,7 +89,7 @@ export const sinkState = ({ failures, lagSeconds }: ShownSink): string =>
 
 /** The state that most needs somebody: one word for the whole. `vanished`: an organization did. */
 export const worst = (states: readonly string[]): string =>
-  ['failing', 'refused', 'vanished', 'behind'].find((state) => states.includes(state)) ?? 'ok';
+  ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
 /** The states of all that can need somebody: sources, sinks, and organizations that vanished. */
 export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonly ShownSink[]): readonly string[] => [

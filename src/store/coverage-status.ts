@@ -2,6 +2,17 @@ import type { Pool } from 'pg';
 
 type Range = readonly [fromMs: number, toMs: number];
 
+interface HoleRow {
+  readonly range: Range;
+  readonly reason: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly nextAttemptAtMs: number;
+}
+
+/** The newest of them are enough to be drawn and listed. */
+const MOST_HOLES = 200;
+
 /** What has been read of a source, for drawing. All times in milliseconds since 1970, of the filter set in force. */
 export interface CoverageRow {
   readonly organizationId: string;
@@ -11,6 +22,8 @@ export interface CoverageRow {
   readonly gaps: readonly Range[];
   /** What each settle pass has read again, by its number; the first reading is what is no gap. */
   readonly passes: readonly { readonly pass: number; readonly ranges: readonly Range[] }[];
+  /** What cannot be had of the first reading, newest first, no more than 200. */
+  readonly holes: readonly HoleRow[];
   readonly walks: readonly { readonly lane: string; readonly range: Range; readonly readUntilMs: number | null }[];
 }
 
@@ -27,6 +40,13 @@ export const readCoverage = async (pool: Pool, organizationIds: readonly string[
              select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r), '[]'))
            order by c.pass)
          from coverage c where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash and c.pass > 0), '[]') as passes,
+       coalesce((select json_agg(json_build_object('range', json_build_array(${ms('h.since')}, ${ms('h.before')}),
+           'reason', h.reason, 'message', h.message, 'attempts', h.attempts, 'nextAttemptAtMs', ${ms('h.next_attempt_at')})
+           order by h.since desc)
+         from (select * from coverage_holes h
+           where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = s.filter_hash and h.pass = 0
+             and h.before > greatest(s.wanted_since, now() - s.wanted_history)
+           order by h.since desc limit ${MOST_HOLES}) h), '[]') as holes,
        coalesce((select json_agg(json_build_object('lane', l.lane, 'readUntilMs', l.state #> '{walk,newestMs}',
            'range', json_build_array(l.state #> '{walk,claim,fromMs}', l.state #> '{walk,claim,toMs}')) order by l.lane)
          from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = s.filter_hash

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
-import { type GoneFacts, type SourceFacts, VANISHED_SECONDS } from '../domain/health.ts';
+import { type GoneFacts, type LaneTrouble, type SourceFacts, VANISHED_SECONDS } from '../domain/health.ts';
+import type { CoverageHole } from './coverage-holes.ts';
 
 export interface SourceStatus extends SourceFacts {
   readonly kind: string;
@@ -15,6 +16,16 @@ export interface SourceStatus extends SourceFacts {
   readonly lastError: string | null;
   readonly retentionSlackSeconds: number;
   readonly openWalks: number;
+  /** The lanes that are failing, the most urgent first. */
+  readonly failingLanes: readonly LaneTrouble[];
+  /** The oldest of its holes: Cloudflare deletes them first. */
+  readonly firstHoles: readonly CoverageHole[];
+  /** What version 0.1 claimed as read and has not been proven since. */
+  readonly unprovenSeconds: number;
+}
+
+interface SourceRow extends Omit<SourceStatus, 'firstHoles'> {
+  readonly firstHoles: readonly (Omit<CoverageHole, 'since' | 'before'> & { sinceMs: number; beforeMs: number })[];
 }
 
 export interface GoneOrganization extends GoneFacts {
@@ -44,6 +55,23 @@ export interface Status {
 
 /** So many names are enough to see what happened. */
 const MOST_GONE = 100;
+/** Of one source. */
+const FIRST_HOLES = 5;
+
+/** The lanes of source s that are failing. */
+const failingLanes = `coalesce((
+    select json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
+      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane))
+    from lanes where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and failures > 0), '[]')`;
+
+/** The oldest holes of source s within the time wanted. */
+const firstHoles = `coalesce((
+    select json_agg(json_build_object('sinceMs', extract(epoch from since) * 1000, 'beforeMs', extract(epoch from before) * 1000,
+      'reason', reason, 'message', message) order by since)
+    from (select since, before, reason, message from coverage_holes
+      where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and pass = 0
+        and before > greatest(s.wanted_since, now() - s.wanted_history)
+      order by since limit ${FIRST_HOLES}) oldest), '[]')`;
 
 /** When organization o went gone last. */
 const lastGone = `left join lateral (
@@ -68,17 +96,18 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
        order by c.changed_at desc nulls last, o.id limit ${MOST_GONE}`,
       [organizationIds ?? null],
     ),
-    pool.query<SourceStatus>(
-      `select source_kind as kind, source_id as id, organization_id as "organizationId",
-         organization_name as "organizationName", organization_state as "organizationState",
-         organization_state = 'refused' as refused, failures, lag_seconds as "lagSeconds", gap_seconds as "gapSeconds",
-         extract(epoch from clock_timestamp() - last_event_at)::float8 as "sinceLastEventSeconds",
-         case when lease_until > clock_timestamp() then lease_owner end as "leaseOwner", lease_epoch::float8 as "leaseEpoch",
-         last_success_at as "lastSuccessAt", next_attempt_at as "nextAttemptAt", last_failure as "lastFailure",
-         last_error as "lastError", retention_slack_seconds as "retentionSlackSeconds", open_walks as "openWalks"
-       from sync_status
-       where organization_state <> 'gone' and ($1::text[] is null or organization_id = any($1))
-       order by organization_name nulls last, organization_id`,
+    pool.query<SourceRow>(
+      `select t.source_kind as kind, t.source_id as id, t.organization_id as "organizationId",
+         t.organization_name as "organizationName", t.organization_state as "organizationState",
+         t.organization_state = 'refused' as refused, t.failures, t.lag_seconds as "lagSeconds", t.gap_seconds as "gapSeconds",
+         extract(epoch from clock_timestamp() - t.last_event_at)::float8 as "sinceLastEventSeconds",
+         case when t.lease_until > clock_timestamp() then t.lease_owner end as "leaseOwner", t.lease_epoch::float8 as "leaseEpoch",
+         t.last_success_at as "lastSuccessAt", t.next_attempt_at as "nextAttemptAt", t.last_failure as "lastFailure",
+         t.last_error as "lastError", t.retention_slack_seconds as "retentionSlackSeconds", t.open_walks as "openWalks",
+         ${failingLanes} as "failingLanes", t.holes, ${firstHoles} as "firstHoles", t.unproven_seconds as "unprovenSeconds"
+       from sync_status t join sources s on s.kind = t.source_kind and s.id = t.source_id
+       where t.organization_state <> 'gone' and ($1::text[] is null or t.organization_id = any($1))
+       order by t.organization_name nulls last, t.organization_id`,
       [organizationIds ?? null],
     ),
   ]);
@@ -89,10 +118,14 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
     position: row.position,
     positionJumps: row.positionJumps,
     discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
-    sources: sources.rows,
+    sources: sources.rows.map((source) => ({ ...source, firstHoles: source.firstHoles.map(asHole) })),
     gone: gone.rows,
   };
 };
+
+const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][number]): CoverageHole => ({
+  ...{ since: new Date(sinceMs), before: new Date(beforeMs), reason, message },
+});
 
 /** How many organizations vanished within a day and have not come back. From the tables: the same for every replica. */
 export const countVanished = async (pool: Pool): Promise<number> => {

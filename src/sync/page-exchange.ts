@@ -1,9 +1,10 @@
 import type { Coverage } from '../domain/coverage.ts';
 import { addRange } from '../domain/coverage.ts';
-import { observationOf, observed } from '../domain/event-rate.ts';
+import { historyObservationOf, type Observation, observationOf, observed } from '../domain/event-rate.ts';
 import type { Hole, LaneState } from '../domain/lane.ts';
 import { foundByScrub, sortLateEntries } from '../domain/late-entries.ts';
 import type { Page } from '../domain/page.ts';
+import { FIRST_LOOK_MS } from '../domain/planner.ts';
 import { credibleNow } from '../domain/server-time.ts';
 import type { PageCounts } from '../domain/source.ts';
 import type { Walk } from '../domain/walk.ts';
@@ -50,7 +51,8 @@ export const commitPart = async (
 ): Promise<PageCounts> => {
   const { context, source, job } = turn;
   const { lane } = job;
-  const eventRate = lane === 'live' && walk !== undefined ? observed(turn.eventRate, observationOf(walk)) : undefined;
+  const seen = walk && observationIn(turn, walk);
+  const eventRate = seen && observed(turn.eventRate, seen);
   const sentAtMs = context.time.nowMs();
   const { filterHash } = context;
   const result = await context.store.commit({
@@ -74,6 +76,13 @@ export const commitPart = async (
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
   }
   return result;
+};
+
+/** The live lane tells how often events happen, and so does the first of the history, when hardly anything is known. */
+const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undefined => {
+  if (job.lane === 'live') return observationOf(walk);
+  const readMs = (progress.coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
 
 const advance = (

@@ -1,4 +1,4 @@
-import { credibleNow, MOST_AHEAD_MS } from '../domain/server-time.ts';
+import { credibleNow } from '../domain/server-time.ts';
 import type { SyncContext } from './ports.ts';
 
 /** What time it is, for one plan. */
@@ -24,7 +24,6 @@ export const planningTime = async ({ api, store, time, observer }: SyncContext):
   if (trimmed > 0) observer.futureTrimmed?.({ rows: trimmed });
   const knownMs = api.nowMs() ?? serverMs;
   if (knownMs === undefined) return undefined;
-  const aheadMs = knownMs - databaseMs;
-  if (Math.abs(aheadMs) > MOST_AHEAD_MS) observer.clocksDiffer?.({ aheadMs });
+  observer.clocksCompared?.({ aheadMs: knownMs - databaseMs });
   return { nowMs: credibleNow(knownMs, databaseMs), clock };
 };

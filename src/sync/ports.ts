@@ -136,8 +136,8 @@ export interface SyncObserver {
     readonly reason: string;
   }): void;
   holeFound?(event: Hole & { readonly source: SourceKey }): void;
-  /** Cloudflare's clock and the database's differ by this much; positive: Cloudflare's is ahead. */
-  clocksDiffer?(event: { readonly aheadMs: number }): void;
+  /** At every plan: Cloudflare's clock and the database's differ by this much; positive: Cloudflare's is ahead. */
+  clocksCompared?(event: { readonly aheadMs: number }): void;
   /** So many rows of coverage claimed the future, and were cut. */
   futureTrimmed?(event: { readonly rows: number }): void;
   sourceFailed?(event: {

@@ -114,6 +114,31 @@ const daemonsInTrouble: WorldScenarios = {
       },
     },
     {
+      cause: 'an entry that makes every page with it answer 500',
+      alerts: { OrgtrailCoverageHole: /not even in parts: 1\.$/ },
+      // Its organization is read around it, which takes some attempts.
+      also: ['OrgtrailNotFresh'],
+      provoke: (world) => {
+        world.simulator.append(firstOrganization(world), [entryText('poison of a page', Date.now(), 'poison')]);
+        world.simulator.faults.set({ poison_page: { ids: ['poison of a page'] } });
+      },
+      mend: ({ simulator }) => void simulator.faults.set({ poison_page: null }),
+    },
+    {
+      cause: 'coverage that claims the next hour, as version 0.1 did when a Date was ahead',
+      alerts: { OrgtrailClockAhead: /could not have been read yet/ },
+      provoke: ({ execute }) =>
+        execute(
+          "update coverage set ranges = ranges + tstzmultirange(tstzrange(now(), now() + interval '1 hour')) where pass = 0",
+        ),
+    },
+    {
+      cause: 'the Date of every answer is an hour ahead',
+      alerts: { OrgtrailClocksDiffer: /differ by (59m|1h) / },
+      provoke: ({ simulator }) => void simulator.faults.set({ wrong_date: { offsetSeconds: 3_600 } }),
+      mend: ({ simulator }) => void simulator.faults.set({ wrong_date: null }),
+    },
+    {
       cause: `a block (429, Retry-After: ${BLOCK_SECONDS})`,
       alerts: { OrgtrailApiBlocked: /blocks the credential for another \d/ },
       also: ['OrgtrailNotFresh', 'OrgtrailNotReady'],

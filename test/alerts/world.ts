@@ -40,6 +40,8 @@ export interface AlertWorld extends AsyncDisposable {
   stored(id?: string): Promise<number>;
   /** Removes an event of more than two hours ago from the database, as its owner may. Returns its id. */
   removeOld(): Promise<string>;
+  /** Changes the database behind the back of the daemons. */
+  execute(statement: string): Promise<void>;
 }
 
 const LIVE_PER_SECOND = 2;
@@ -95,6 +97,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
         );
         return rows[0].id;
       },
+      execute: async (statement) => void (await client.query(statement)),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     };
   } catch (error) {

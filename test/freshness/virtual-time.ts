@@ -1,5 +1,5 @@
 import type { Coverage } from '../../src/domain/coverage.ts';
-import { type EventRate, observationOf, observed } from '../../src/domain/event-rate.ts';
+import { type EventRate, historyObservationOf, observationOf, observed } from '../../src/domain/event-rate.ts';
 import { type PlanPolicy, planLanes } from '../../src/domain/planner.ts';
 import { afterPage, OVERLAP_MS } from '../../src/domain/walk.ts';
 import type { Arrivals } from './arrivals.ts';
@@ -90,6 +90,12 @@ const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: n
   // As one page, however many it takes: their number only counts.
   const { walk } = afterPage(plan, { entries: 0, timesMs, nextCursor: undefined }, PAGE_LIMIT);
   one.eventRate = observed(one.eventRate, observationOf(walk));
+  if (progress.coverage[0]?.length === 0) {
+    // The daemon reads the history right behind it.
+    const claim = { fromMs: START_MS - DAY_MS, toMs: plan.claim.fromMs };
+    const claimEntries = timesMs.filter((timeMs) => timeMs < claim.toMs).length;
+    one.eventRate = observed(one.eventRate, historyObservationOf({ claim, claimEntries }));
+  }
   const requests = Math.max(1, Math.ceil(found.length / PAGE_LIMIT));
   tally.asked(nowMs, requests, found.length);
   tally.pause(nowMs, atMs - one.askedAtMs);

@@ -19,7 +19,6 @@ export const sometimes = [
   'cycle of cursors',
   'wrong count',
   'wrong date',
-  'future trimmed',
   'filter changed',
   'crash at an answer of the database',
   'crash at an answer of Cloudflare',

@@ -19,6 +19,7 @@ import { type SyncOnceOptions, type SyncReport, syncOnce } from '../../src/sync/
 import { takeTurn } from '../../src/sync/turn.ts';
 import { type Job, keyOf, type WorkLeft, WorkPool } from '../../src/sync/work-pool.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { openDatabaseClock } from './database-clock.ts';
 
 type Env = Readonly<Record<string, string>>;
 
@@ -42,9 +43,11 @@ export interface SyncWorld extends AsyncDisposable {
   readonly database: TestDatabase;
   readonly env: Env;
   open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts' | 'steadyMs'>): Promise<SyncRun>;
-  /** What sources rest after a failure is over: their next attempt is due. */
+  /** Lets time pass for Cloudflare, and for the database as far as it has a clock of its own. */
+  setClocks(offsetMs: number): Promise<void>;
+  /** What lanes rest after a failure is over: their next attempt is due. */
   endRests(): Promise<void>;
-  /** Sources that rest after a failure go on resting, however long the test takes. */
+  /** Lanes that rest after a failure go on resting, however long the test takes. */
   holdRests(): Promise<void>;
   compare(): Promise<Comparison>;
   /** Complete, once each, to the byte, without a hole in the positions. */
@@ -53,16 +56,22 @@ export interface SyncWorld extends AsyncDisposable {
 
 /**
  * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY and short
- * enough for one walk each, in pages of 40. With a `clock` that stands still, time passes by `setClockOffset` alone, for the
- * application, too, however long a busy machine takes.
+ * enough for one walk each, in pages of 40. With a `clock` that stands still, time passes by `setClocks` alone, for the
+ * application, too, however long a busy machine takes. `ownClock`: the database has a clock that `setClocks` moves, too; without it, a
+ * Cloudflare that is further ahead than a minute is not believed.
  */
-export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): Promise<SyncWorld> => {
+export const openWorld = async (
+  { ownClock = false, ...options }: SimulatorOptions & { readonly ownClock?: boolean } = {},
+  env: Env = {},
+): Promise<SyncWorld> => {
   const simulator = await startSimulator({
     ...{ seed: 11, organizations: 3, entries: 600, distribution: 'uniform', pageCap: 40, budget: null },
-    ...{ historyMs: 2 * 86_400_000, startMs: Date.now() + (options.clockOffsetMs ?? 0) - 60_000 },
+    ...{ historyMs: 2 * 86_400_000 },
+    startMs: (options.clock?.() ?? Date.now()) + (options.clockOffsetMs ?? 0) - 60_000,
     ...options,
   });
   const database = await createTestDatabase();
+  const setDatabaseClock = ownClock ? await openDatabaseClock(database.pool, options.clock?.()) : async () => {};
   const wholeEnv = {
     CLOUDFLARE_API_TOKEN: 'token-of-the-test',
     CLOUDFLARE_BASE_URL: simulator.baseUrl,
@@ -82,11 +91,15 @@ export const openWorld = async (options: SimulatorOptions = {}, env: Env = {}): 
     env: wholeEnv,
     open: (more = {}, observer = {}, options = {}) =>
       openRun({ ...wholeEnv, ...more }, observer, { ...still, ...options }),
+    setClocks: async (offsetMs) => {
+      simulator.setClockOffset(offsetMs);
+      await setDatabaseClock(offsetMs);
+    },
     endRests: async () => {
       await database.pool.query('update lanes set next_attempt_at = null');
     },
     holdRests: async () => {
-      await database.pool.query("update sources set next_attempt_at = next_attempt_at + interval '1 hour'");
+      await database.pool.query("update lanes set next_attempt_at = next_attempt_at + interval '1 hour'");
     },
     compare,
     expectExactTruth: async () => {
@@ -137,7 +150,8 @@ export const openRun = async (
   };
 };
 
-const wholeCycle = (): SyncOnceOptions => ({
+/** To its end, each lane tried once. */
+export const wholeCycle = (): SyncOnceOptions => ({
   signal: new AbortController().signal,
   stopping: () => false,
   retries: 0,
@@ -163,7 +177,8 @@ const oneTick = async (context: SyncContext, options: SyncOnceOptions): Promise<
   return { sources, failed: [...resting, ...failed], held, discoveryError, finished: !options.stopping() };
 };
 
-const workOffOnce = async (
+/** What was planned, and what is left of it, by the pool of the daemon. */
+export const workOffOnce = async (
   context: SyncContext,
   jobs: readonly Job[],
   { signal, stopping }: SyncOnceOptions,
@@ -172,6 +187,7 @@ const workOffOnce = async (
   const held = new Map<string, SourceKey>();
   const faults: unknown[] = [];
   const work = async (job: Job): Promise<WorkLeft> => {
+    if (stopping()) return { lanes: undefined, timedOut: false };
     const result = await takeTurn(context, job, { signal, stopping });
     if (result.kind === 'failed') failed.set(keyOf(job.source), job.source);
     if (result.kind === 'held') held.set(keyOf(job.source), job.source);
@@ -197,7 +213,7 @@ export const cycleUntilClean = async (world: SyncWorld, run: SyncRun, most = 6):
   throw new Error(`still failing after ${most} cycles: ${JSON.stringify(reports.at(-1))}`);
 };
 
-/** The clock of a world in which time passes by `setClockOffset` alone. */
+/** The clock of a world in which time passes by `setClocks` alone. */
 export const stillClock = (): (() => number) => {
   const nowMs = Date.now();
   return () => nowMs;

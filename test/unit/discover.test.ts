@@ -44,6 +44,7 @@ const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizatio
         steps.push(`${complete ? 'complete' : 'page'} ${found.map(({ id }) => id).join(' ')}`);
         return complete ? [] : found.map(({ id }): OrganizationChange => ({ organizationId: id, change: 'appeared' }));
       },
+      readTime: async () => ({ databaseMs: 1_000, serverMs: undefined, trimmed: 0 }),
       syncSources: async () => void steps.push('sources'),
       takeMissed: async () => [],
       recordDiscovery: async (result: object) => void steps.push('error' in result ? 'failed' : 'done'),

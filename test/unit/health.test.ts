@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import {
   behindAfterSeconds,
   discoveryTooOldSeconds,
+  laneTroubleText,
   pausesOf,
   type SourceFacts,
   type SourceHealth,
@@ -12,7 +13,9 @@ import {
 
 const TICK_MS = 30_000;
 const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
-const healthy: SourceFacts = { refused: false, failures: 0, lagSeconds: 30, gapSeconds: 30, sinceLastEventSeconds: 60 };
+const healthy: SourceFacts = {
+  ...{ refused: false, failures: 0, holes: 0, lagSeconds: 30, gapSeconds: 30, sinceLastEventSeconds: 60 },
+};
 
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['read up to now, with a recent event', {}, 'fresh'],
@@ -23,6 +26,10 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['a lag of more than four ticks', { lagSeconds: 121, gapSeconds: 121 }, 'behind'],
   ['history missing though the tail is read', { gapSeconds: 1_000_000 }, 'behind'],
   ['behind before quiet', { gapSeconds: 1_000_000, sinceLastEventSeconds: null }, 'behind'],
+  ['a second that cannot be had, though all else is read', { holes: 1 }, 'incomplete'],
+  ['incomplete before behind', { holes: 1, lagSeconds: 9_999, gapSeconds: 9_999 }, 'incomplete'],
+  ['incomplete before quiet', { holes: 1, sinceLastEventSeconds: null }, 'incomplete'],
+  ['failing before incomplete', { holes: 1, failures: 1 }, 'failing'],
   ['one failure', { failures: 1 }, 'failing'],
   ['failing before behind', { failures: 3, lagSeconds: 9_999, gapSeconds: 9_999 }, 'failing'],
   ['failing before quiet', { failures: 1, sinceLastEventSeconds: null }, 'failing'],
@@ -85,4 +92,13 @@ describe('vanishedOf', () => {
     expect(vanishedOf(gone, 0)).toEqual(gone);
     expect(vanishedOf([], 0), 'there never was any').toEqual([]);
   });
+});
+
+test('a failing lane is named with what it fails by, as far as that is known', () => {
+  const lane = { lane: 'backfill', failures: 2, lastFailure: null, lastError: null };
+  expect(laneTroubleText({ ...lane, lastFailure: 'server_error', lastError: 'it answered 500' })).toBe(
+    'backfill fails: it answered 500',
+  );
+  expect(laneTroubleText({ ...lane, lastFailure: 'server_error' })).toBe('backfill fails: server_error');
+  expect(laneTroubleText(lane)).toMatch(/^backfill fails: .*halved/);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { laneIntervals, noIntervals } from '../../src/domain/lane-intervals.ts';
-import { type PlanPolicy, planNext, type SourceProgress } from '../../src/domain/planner.ts';
+import { type PlanPolicy, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
 
 const NOW_MS = Date.UTC(2026, 5, 1);
 const HOUR_MS = 3_600_000;
@@ -13,14 +13,10 @@ const progress: SourceProgress = {
       { fromMs: NOW_MS - 239 * HOUR_MS, toMs: NOW_MS - 60_000 },
     ],
   ],
-  openWalks: [],
-  failures: 0,
+  ...{ lanes: {}, holes: [], largestPage: 0 },
 };
 const policy: PlanPolicy = { horizonMs: NOW_MS - 480 * HOUR_MS, settleDelaysMs: [], intervals: noIntervals };
-const laneOf = (by: PlanPolicy): string => {
-  const plan = planNext(progress, NOW_MS, by);
-  return plan.kind === 'walk' ? plan.walk.lane : plan.kind;
-};
+const laneOf = (by: PlanPolicy): string | undefined => planLanes(progress, NOW_MS, by)[0]?.lane;
 
 describe('laneIntervals', () => {
   test.each([
@@ -47,10 +43,10 @@ describe('a live tail that is younger than its interval', () => {
   });
 
   test('is not taken by the backfill lane', () => {
-    const plan = planNext(progress, NOW_MS, { ...policy, intervals: { liveMs: 120_000, settleMs: 0 } });
-    expect(plan).toMatchObject({
-      walk: { claim: { fromMs: NOW_MS - 240 * HOUR_MS, toMs: NOW_MS - 239 * HOUR_MS } },
-    });
+    const plan = planLanes(progress, NOW_MS, { ...policy, intervals: { liveMs: 120_000, settleMs: 0 } });
+    expect(plan).toMatchObject([
+      { lane: 'backfill', claim: { fromMs: NOW_MS - 240 * HOUR_MS, toMs: NOW_MS - 239 * HOUR_MS } },
+    ]);
   });
 });
 

@@ -50,11 +50,17 @@ describe('narrowed', () => {
 describe('afterDone', () => {
   const trouble = { fromMs: NOW_MS, toMs: NOW_MS + HOUR_MS };
 
-  test('keeps the widest window that has been served, how dense the last one was, and ends the row of failures', () => {
-    const before = state({ walk: walkOf(0, HOUR_MS), servedMs: DAY_MS, failures: 7, entriesPerDay: 1 });
-    const after = afterDone(before, walkOf(0, HOUR_MS, { claimEntries: 10, entries: 99 }));
-    expect(after).toEqual(state({ servedMs: DAY_MS, entriesPerDay: 240 }));
-    expect(afterDone(after, walkOf(0, 2 * DAY_MS)).servedMs).toBe(2 * DAY_MS);
+  test('keeps how dense the window was, one entry more than there were, and ends the row of failures', () => {
+    const before = state({ walk: walkOf(0, HOUR_MS), failures: 7, entriesPerDay: 1 });
+    const after = afterDone(before, walkOf(0, HOUR_MS, { claimEntries: 10, entries: 99, pages: 1 }));
+    expect(after).toEqual(state({ entriesPerDay: 11 * 24 }));
+    expect(afterDone(after, walkOf(0, DAY_MS)).entriesPerDay).toBe(1);
+  });
+
+  test('keeps how large pages are, as far as a walk of several can tell', () => {
+    const after = afterDone(idleLane, walkOf(0, HOUR_MS, { entries: 250, pages: 3 }));
+    expect(after.entriesPerPage).toBe(84);
+    expect(afterDone(after, walkOf(0, HOUR_MS, { entries: 3, pages: 1 })).entriesPerPage).toBe(84);
   });
 
   test('does not grow until the trouble has been passed, then doubles from one window to the next', () => {
@@ -98,9 +104,9 @@ describe('withSmallerPages', () => {
   });
 });
 
-test('behind a hole windows are as wide as any, and the rest stays as it is', () => {
-  const before = state({ widthMs: SECOND_MS, trouble: walkOf(0, SECOND_MS).claim, servedMs: DAY_MS, failures: 3 });
-  expect(afterHole(before)).toEqual({ ...before, widthMs: undefined, trouble: undefined });
+test('behind a hole windows are as wide as any, nothing fails any more, and the rest stays as it is', () => {
+  const before = state({ widthMs: SECOND_MS, trouble: walkOf(0, SECOND_MS).claim, entriesPerDay: 9, failures: 3 });
+  expect(afterHole(before)).toEqual({ ...before, widthMs: undefined, trouble: undefined, failures: 0 });
 });
 
 test('a hole of a pass is one of all later passes, too', () => {

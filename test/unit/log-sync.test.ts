@@ -8,7 +8,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
-const logged = () => {
+const logged = (level: 'warn' | 'debug' = 'warn') => {
   let nowMs = 0;
   let lines: string[] = [];
   const destination = new Writable({
@@ -17,7 +17,7 @@ const logged = () => {
       done();
     },
   });
-  const logger = createLogger({ level: 'warn', format: 'json', destination, secrets: [] });
+  const logger = createLogger({ level, format: 'json', destination, secrets: [] });
   return {
     observer: logSync(logger, () => nowMs),
     advance: (ms: number) => {
@@ -105,4 +105,51 @@ test('an organization that is gone is warned of; one that listings miss but that
   advance(dayMs);
   observer.missedButOpen?.({ organizationId: 'b' });
   expect(warnings()).toHaveLength(1);
+});
+
+test('a hole is an error when it is found, and no news when it is tried again', () => {
+  const { observer, warnings } = logged('debug');
+  const hole = { range: { fromMs: 1_000, toMs: 2_000 }, pass: 0, reason: 'server_error', message: 'it answered 500' };
+  observer.holeFound?.({ source: source('a'), ...hole });
+  observer.holeFound?.({ source: source('a'), ...hole });
+  observer.holeFound?.({ source: source('a'), ...hole, pass: 1 });
+  observer.holeFound?.({ source: source('b'), ...hole });
+  const facts = { since: '1970-01-01T00:00:01.000Z', before: '1970-01-01T00:00:02.000Z', message: 'it answered 500' };
+  expect(warnings()).toMatchObject([
+    {
+      level: 'error',
+      source: 'a',
+      ...facts,
+      reason: 'server_error',
+      msg: expect.stringMatching(/a hole: .*\. Entries/),
+    },
+    { level: 'info', source: 'a', ...facts },
+    { level: 'error', source: 'a', pass: 1, msg: expect.stringContaining('Late entries may be missing') },
+    { level: 'error', source: 'b' },
+  ]);
+});
+
+test('a window that is halved is said at info, an end that was proven at debug', () => {
+  const { observer, warnings } = logged('debug');
+  const claim = { fromMs: 0, toMs: 8_000 };
+  observer.windowNarrowed?.({ source: source('a'), lane: 'backfill', claim, reason: 'cut' });
+  observer.walkEnded?.({ source: source('a'), lane: 'live', result: 'proven' });
+  observer.walkEnded?.({ source: source('a'), lane: 'live', result: 'done' });
+  expect(warnings()).toMatchObject([
+    { level: 'info', lane: 'backfill', before: '1970-01-01T00:00:08.000Z', reason: 'cut' },
+    { level: 'debug', lane: 'live', msg: expect.stringContaining('in doubt') },
+  ]);
+});
+
+test('clocks that differ by more than a minute are warned of once a day and direction; so is coverage of the future, each time', () => {
+  const { observer, warnings, advance } = logged();
+  for (const aheadMs of [60_000, -60_000, 0]) observer.clocksCompared?.({ aheadMs });
+  expect(warnings()).toEqual([]);
+  for (const aheadMs of [3_600_000, 3_601_000, -61_000]) observer.clocksCompared?.({ aheadMs });
+  expect(warnings()).toMatchObject([{ aheadMs: 3_600_000 }, { aheadMs: -61_000 }]);
+  advance(dayMs);
+  observer.clocksCompared?.({ aheadMs: 3_600_000 });
+  expect(warnings()).toHaveLength(1);
+  for (const rows of [2, 1]) observer.futureTrimmed?.({ rows });
+  expect(warnings()).toMatchObject([{ rows: 2 }, { rows: 1 }]);
 });

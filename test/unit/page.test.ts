@@ -1,10 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { emptyPage, readCarefully, readPage, UnreadablePageError } from '../../src/domain/page.ts';
+import { describe, expect, it, test } from 'vitest';
+import { emptyPage, idsOf, readCarefully, readPage, readPageBody, UnreadablePageError } from '../../src/domain/page.ts';
 
 const plain = (id: string, time = '2026-10-01T12:00:00Z'): string => `{"id":"${id}","action":{"time":"${time}"}}`;
 const body = (elements: readonly string[], info = ''): string =>
   `{"success":true,"errors":[],"result":[${elements.join(', ')}]${info === '' ? '' : `,"result_info":${info}`}}`;
+
+const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: true });
 
 const hostile = [
   '"\\u0000"',
@@ -95,9 +97,9 @@ describe('readPage', () => {
     '{"result_info":{"count":"0"}}',
     '{"success":true,"result":[]}',
     '{"success":null,"result":[]}',
-    '{"errors":[{"message":"sample"}],"result":[]}',
+    '{"success":true,"errors":[],"result":[]}',
   ])('%s is an empty page', (text) => {
-    expect(readPage(text)).toEqual(emptyPage);
+    expect({ ...readPage(text), count: undefined }).toEqual({ ...emptyPage, count: undefined });
     expect(readCarefully(readPage(text))).toEqual([]);
   });
 
@@ -109,6 +111,25 @@ describe('readPage', () => {
   });
 
   it.each([
+    ['{"count":1}', 1],
+    ['{"count":"1"}', 1],
+    ['{"count":0}', 0],
+    ['{"count":"many"}', undefined],
+    ['{"count":""}', undefined],
+    ['{"count":null}', undefined],
+    ['{}', undefined],
+    ['null', undefined],
+  ])('reads the count of result_info %s as %s', (info, count) => {
+    expect(readPage(body([plain('a')], info)).count).toBe(count);
+    expect(readPageBody(bodyOf(body([plain('a')], info))).count).toBe(count);
+  });
+
+  it('takes errors beside entries for remarks', () => {
+    expect(readPage(`{"errors":[{"message":"sample"}],"result":[${plain('a')}]}`).entries).toBe(1);
+  });
+
+  it.each([
+    ['errors and no entries', '{"success":true,"errors":[{"message":"sample"}],"result":[]}'],
     ['nothing', ''],
     ['HTML', '<!doctype html><title>502</title>'],
     ['half of a body', body([plain('a')]).slice(0, -20)],
@@ -133,6 +154,7 @@ describe('readPage', () => {
     ['result_info that is a list', '{"result":[],"result_info":[]}'],
   ])('throws for %s', (_, text) => {
     expect(() => readPage(text)).toThrow(UnreadablePageError);
+    expect(() => readPageBody(bodyOf(text))).toThrow(UnreadablePageError);
   });
 
   it('throws only UnreadablePageError, and shows no more than a little of the body', () => {
@@ -158,4 +180,9 @@ describe('readPage', () => {
       { seed: 1, numRuns: 500 },
     );
   });
+});
+
+test('entries are told apart by their ids, or else by their texts', () => {
+  const page = readPage(body([plain('a'), plain('b'), plain('a'), '{"no":"id"}', '{"no":"id"}', '7']));
+  expect(idsOf(page)).toEqual(new Set(['a', 'b', '{"no":"id"}', '7']));
 });

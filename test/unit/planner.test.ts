@@ -1,44 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addRange, type Coverage, gapsIn, intersect, isEmpty, type Range } from '../../src/domain/coverage.ts';
+import { afterDone, afterHole, idleLane, type Lane, type LaneState, lanes } from '../../src/domain/lane.ts';
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import { type PlanPolicy, planNext, type SourceProgress } from '../../src/domain/planner.ts';
-import { claimForPass, lanes, startWalk, type Walk } from '../../src/domain/walk.ts';
+import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
+import { requestWindow, startWalk, type Walk } from '../../src/domain/walk.ts';
+import { claimed, DAY_MS, HOUR_MS, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0, 321);
 const DELAYS_MS = [10 * MINUTE_MS, DAY_MS];
 const HORIZON_MS = NOW_MS - 548 * DAY_MS;
 const policy: PlanPolicy = { horizonMs: HORIZON_MS, settleDelaysMs: DELAYS_MS, intervals: noIntervals };
-const nothing: SourceProgress = { coverage: [], openWalks: [], failures: 0 };
 const ago = (fromMs: number, toMs: number): Range => ({ fromMs: NOW_MS - fromMs, toMs: NOW_MS - toMs });
 const END_MS = NOW_MS - SECOND_MS;
+const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
-const planned = (progress: SourceProgress, nowMs = NOW_MS, by: PlanPolicy = policy): Walk | undefined => {
-  const plan = planNext(progress, nowMs, by);
-  return plan.kind === 'walk' ? plan.walk : undefined;
-};
-
-/** The walk is read to its end. */
-const claimed = (progress: SourceProgress, walk: Walk, delaysMs: readonly number[] = DELAYS_MS): SourceProgress => ({
-  failures: 0,
-  openWalks: progress.openWalks.filter(({ lane }) => lane !== walk.lane),
-  coverage: [0, ...delaysMs].map((delayMs, pass) =>
-    (pass === 0 ? [walk.claim] : claimForPass(walk, walk.claim, delayMs)).reduce(
-      addRange,
-      progress.coverage[pass] ?? [],
-    ),
-  ),
+const first = (progress: SourceProgress, by: PlanPolicy = policy): Walk | undefined =>
+  planLanes(progress, NOW_MS, by)[0];
+const plannedIn = (lane: Lane, progress: SourceProgress, by: PlanPolicy = policy): Walk | undefined =>
+  planLane(lane, progress, NOW_MS, by);
+const withLane = (lane: Lane, state: Partial<LaneState>, more: Partial<SourceProgress> = {}): SourceProgress => ({
+  ...idle,
+  ...more,
+  lanes: { [lane]: { ...idleLane, ...state } },
 });
 
-/** Plans and claims until there is nothing left, and checks each plan against what is known before it. */
-const settle = (begin: SourceProgress, nowMs: number, by: PlanPolicy, most = 60) => {
+/** Plans and claims until there is nothing left. */
+const settle = (begin: SourceProgress, by: PlanPolicy, most = 60) => {
   const walks: Walk[] = [];
   let progress = begin;
-  for (let walk = planned(progress, nowMs, by); walk !== undefined; walk = planned(progress, nowMs, by)) {
+  for (let walk = first(progress, by); walk !== undefined; walk = first(progress, by)) {
     expect(walks.length).toBeLessThan(most);
     walks.push(walk);
     progress = claimed(progress, walk, by.settleDelaysMs);
@@ -54,92 +45,109 @@ const time = fc.oneof(
 const coverage = fc
   .array(fc.record({ fromMs: time, toMs: time }), { maxLength: 5 })
   .map((ranges) => ranges.reduce(addRange, [] as Coverage));
+const holes = fc.array(
+  fc.record({ pass: fc.nat(2), range: time.map((fromMs) => ({ fromMs, toMs: fromMs + SECOND_MS })) }),
+  { maxLength: 3 },
+);
 const progress: fc.Arbitrary<SourceProgress> = fc.record({
-  coverage: fc.array(coverage, { maxLength: 3 }),
-  openWalks: fc.constant([]),
-  failures: fc.nat(6),
+  ...{ coverage: fc.array(coverage, { maxLength: 3 }), holes, lanes: fc.constant({}) },
+  largestPage: fc.constantFrom(0, 40, 1_000),
 });
 
-describe('planNext with a frozen now', () => {
+describe('planLanes with a frozen now', () => {
   it('comes to an end with all read up to a second ago, and each pass as far as its batches go', () => {
     fc.assert(
       fc.property(progress, (begin) => {
-        const { progress: end, walks } = settle(begin, NOW_MS, policy);
-        expect(gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, end.coverage[0] ?? [])).toEqual([]);
+        const { progress: end, walks } = settle(begin, policy);
+        const lacking = (wanted: Range, pass: number) =>
+          gapsIn(
+            wanted,
+            begin.holes
+              .filter((hole) => hole.pass <= pass)
+              .reduce((all, { range }) => addRange(all, range), end.coverage[pass] ?? []),
+          );
+        expect(lacking({ fromMs: HORIZON_MS, toMs: END_MS }, 0)).toEqual([]);
         for (const [index, delayMs] of DELAYS_MS.entries()) {
           const due = { fromMs: HORIZON_MS, toMs: NOW_MS - 2 * delayMs };
-          expect(gapsIn(due, end.coverage[index + 1] ?? [])).toEqual([]);
+          const read = end.coverage[0] ?? [];
+          const late = lacking(due, index + 1).flatMap((gap) => read.map((each) => intersect(gap, each)));
+          expect(late.filter((each) => !isEmpty(each))).toEqual([]);
         }
-        for (const { claim, lane, startedAtMs } of walks) {
+        for (const { claim, lane, readAtMs } of walks) {
           expect(claim.fromMs).toBeGreaterThanOrEqual(HORIZON_MS);
           expect(claim.toMs).toBeLessThanOrEqual(lane === 'settle' ? NOW_MS - 10 * MINUTE_MS : END_MS);
           expect(isEmpty(claim)).toBe(false);
-          expect(startedAtMs).toBe(NOW_MS);
+          expect(readAtMs).toBe(NOW_MS);
         }
-        expect(walks.map(({ lane }) => lanes.indexOf(lane))).toEqual(
-          walks.map(({ lane }) => lanes.indexOf(lane)).toSorted(),
-        );
       }),
       { seed: 1, numRuns: 2_000 },
     );
   });
 
-  it('claims nothing that has been read, and the newest gap first', () => {
+  it('plans nothing that has been read or is a hole, the newest gap first, and each lane for itself', () => {
     fc.assert(
       fc.property(progress, (begin) => {
-        const walk = planned(begin);
-        if (walk === undefined || walk.lane === 'settle') return;
-        const covered = begin.coverage[0] ?? [];
-        expect(covered.filter((range) => !isEmpty(intersect(range, walk.claim)))).toEqual([]);
-        const newest = gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, covered).at(-1);
-        expect(walk.claim.toMs).toBe(newest?.toMs);
-        expect(walk.lane === 'live').toBe(newest?.toMs === END_MS);
+        const walks = planLanes(begin, NOW_MS, policy);
+        const order = walks.map(({ lane }) => lanes.indexOf(lane));
+        expect(order).toEqual(order.toSorted((a, b) => a - b));
+        expect(new Set(order).size).toBe(order.length);
+        const known = begin.holes
+          .filter(({ pass }) => pass === 0)
+          .reduce((all, { range }) => addRange(all, range), begin.coverage[0] ?? []);
+        const gaps = gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, known);
+        for (const { lane, claim } of walks) {
+          if (lane === 'settle') continue;
+          expect(known.filter((range) => !isEmpty(intersect(range, claim)))).toEqual([]);
+          expect(claim.toMs).toBe(gaps.filter(({ toMs }) => (toMs === END_MS) === (lane === 'live')).at(-1)?.toMs);
+        }
+        expect(walks.some(({ lane }) => lane === 'live')).toBe(gaps.at(-1)?.toMs === END_MS);
       }),
       { seed: 1, numRuns: 2_000 },
     );
   });
 
-  it('reads a first history in a few windows that get wider, from the newest day back', () => {
-    const { walks, progress: end } = settle(nothing, NOW_MS, policy);
-    expect(walks.map(({ lane, claim }) => [lane, Math.round((claim.toMs - claim.fromMs) / DAY_MS)])).toEqual([
+  it('reads a first history in a few windows that get wider, from the newest hour back', () => {
+    const { walks, progress: end } = settle(idle, policy);
+    const read = walks.filter(({ lane }) => lane !== 'settle');
+    expect(read.map(({ lane, claim }) => [lane, Math.round(widthOf(claim) / HOUR_MS)])).toEqual([
       ['live', 1],
-      ['backfill', 32],
-      ['backfill', 515],
+      ['backfill', 24],
+      ['backfill', 548 * 24 - 25],
     ]);
-    expect(end.coverage).toEqual([
-      [{ fromMs: HORIZON_MS, toMs: END_MS }],
-      ...DELAYS_MS.map((delayMs) => [{ fromMs: HORIZON_MS, toMs: NOW_MS - delayMs }]),
-    ]);
+    expect(end.coverage[0]).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);
   });
 
   it.each([
     ['an outage of a week in one walk', 7 * DAY_MS, 7 * DAY_MS - SECOND_MS],
     ['of a longer one the newest day first', 7 * DAY_MS + 2 * SECOND_MS, DAY_MS],
-  ])('reads %s', (_, outageMs, lengthMs) => {
-    const walk = planned({ ...nothing, coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - outageMs }]] });
+  ])('reads %s, if little happens', (_, outageMs, lengthMs) => {
+    const coverages = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - outageMs }]];
+    const walk = first({ ...idle, coverage: coverages, eventRate: { perHour: 1 } });
     expect(walk).toMatchObject({ lane: 'live', claim: { fromMs: END_MS - lengthMs, toMs: END_MS } });
   });
 
   it('wants nothing where the horizon is not past yet', () => {
-    expect(planNext(nothing, NOW_MS, { ...policy, horizonMs: NOW_MS + DAY_MS })).toEqual({ kind: 'idle' });
-    expect(planNext(nothing, NOW_MS, { ...policy, horizonMs: END_MS })).toEqual({ kind: 'idle' });
+    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: NOW_MS + DAY_MS })).toEqual([]);
+    expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: END_MS })).toEqual([]);
   });
 });
 
 describe('settle', () => {
   const read: Coverage = [{ fromMs: HORIZON_MS, toMs: END_MS }];
-  const first = (fromMs: number, also: readonly Range[] = []): Coverage[] => [
+  /** Its last window was empty, so that no width is a question. */
+  const settling = (ranges: readonly Coverage[]) => withLane('settle', { entriesPerDay: 0.01 }, { coverage: ranges });
+  const passOne = (fromMs: number, also: readonly Range[] = []): Coverage[] => [
     read,
     [{ fromMs: HORIZON_MS, toMs: NOW_MS - fromMs }, ...also],
     read,
   ];
 
   it.each<[string, Coverage[], Range | undefined]>([
-    ['waits until the oldest part is two delays old', first(20 * MINUTE_MS - 1), undefined],
-    ['reads up to one delay ago then', first(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
+    ['waits until the oldest part is two delays old', passOne(20 * MINUTE_MS - 1), undefined],
+    ['reads up to one delay ago then', passOne(20 * MINUTE_MS), ago(20 * MINUTE_MS, 10 * MINUTE_MS)],
     [
       'takes the newest gap that is due',
-      first(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]),
+      passOne(5 * HOUR_MS, [ago(3 * HOUR_MS, 2 * HOUR_MS), ago(HOUR_MS, MINUTE_MS)]),
       ago(2 * HOUR_MS, HOUR_MS),
     ],
     [
@@ -153,46 +161,175 @@ describe('settle', () => {
       { fromMs: HORIZON_MS, toMs: NOW_MS - DAY_MS },
     ],
   ])('%s', (_, ranges, claim) => {
-    const walk = planned({ ...nothing, coverage: ranges });
-    expect(walk?.claim).toEqual(claim);
-    expect(walk?.lane).toBe(claim === undefined ? undefined : 'settle');
+    expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim);
   });
 
   it('comes behind the live tail and before history', () => {
     const middle = ago(DAY_MS, HOUR_MS);
-    expect(planned({ ...nothing, coverage: [[middle]] })?.lane).toBe('live');
+    const order = (by: readonly Coverage[]) =>
+      planLanes({ ...idle, coverage: by }, NOW_MS, policy).map(({ lane }) => lane);
+    expect(order([[middle]])).toEqual(['live', 'settle', 'backfill']);
     const tail: Range = { fromMs: middle.fromMs, toMs: END_MS };
-    expect(planned({ ...nothing, coverage: [[tail]] })?.lane).toBe('settle');
-    expect(planned({ ...nothing, coverage: [[tail], [tail], [tail]] })?.lane).toBe('backfill');
+    expect(order([[tail]])).toEqual(['settle', 'backfill']);
+    expect(order([[tail], [tail], [tail]])).toEqual(['backfill']);
+  });
+
+  it('a new pass over a long history begins with what holds twenty pages, not with all of it', () => {
+    const begin = { ...idle, coverage: [read, read, []] };
+    const widthIn = (more: Partial<SourceProgress>) =>
+      widthOf(plannedIn('settle', { ...begin, ...more })?.claim ?? ago(0, 0));
+    expect(Math.round(widthIn({ eventRate: { perHour: 100 } }) / HOUR_MS)).toBe(200);
+    expect(Math.round(widthIn({}) / HOUR_MS), 'nothing is known of it').toBe(24);
   });
 });
 
-describe('open walks and failures', () => {
-  it('goes on with the open walk of a lane before another of it begins, but lanes keep their order', () => {
-    const open = (lane: Walk['lane']): Walk => ({
-      ...startWalk(lane, ago(2 * HOUR_MS, HOUR_MS), NOW_MS - MINUTE_MS),
-      cursor: 'c',
-    });
-    const read: Coverage = [ago(DAY_MS, SECOND_MS)];
+describe('an open walk', () => {
+  const open = (lane: Lane): Walk => ({
+    ...startWalk(lane, ago(2 * HOUR_MS, HOUR_MS), { readAtMs: NOW_MS - MINUTE_MS }),
+    cursor: 'c',
+  });
+  const read: Coverage = [ago(DAY_MS, SECOND_MS)];
+
+  it('goes on before a new one of its lane begins, whatever its lane has been through', () => {
     for (const lane of lanes) {
-      expect(planned({ coverage: [read, read, read], openWalks: [open(lane)], failures: 5 })).toEqual(open(lane));
+      const state = { walk: open(lane), failures: 5, widthMs: SECOND_MS };
+      const scrubbing = { ...policy, scrub: { everyMs: DAY_MS } };
+      expect(plannedIn(lane, withLane(lane, state, { coverage: [read, read, read] }), scrubbing)).toEqual(open(lane));
     }
-    expect(planned({ ...nothing, openWalks: [open('settle'), open('backfill')] })?.lane).toBe('live');
-    expect(planned({ ...nothing, openWalks: [open('backfill'), open('live')] })).toEqual(open('live'));
-    expect(planned({ ...nothing, coverage: [read], openWalks: [open('backfill')] })?.lane).toBe('settle');
   });
 
-  it('asks for a smaller newest part after each failure from the second on, down to an hour', () => {
-    const lengths = [0, 1, 2, 3, 4, 20].map((failures) => {
-      const claim = planned({ ...nothing, failures })?.claim;
-      expect(claim?.toMs).toBe(END_MS);
-      return (END_MS - (claim?.fromMs ?? 0)) / HOUR_MS;
-    });
-    expect(lengths).toEqual([24, 24, 6, 1.5, 1, 1]);
+  it('says nothing about the other lanes, which keep their order', () => {
+    const order = (more: SourceProgress) => planLanes(more, NOW_MS, policy).map(({ lane }) => lane);
+    expect(order(withLane('settle', { walk: open('settle') }))).toEqual(['live', 'settle']);
+    expect(order(withLane('backfill', { walk: open('backfill') }))).toEqual(['live', 'backfill']);
+    expect(order(withLane('backfill', { walk: open('backfill') }, { coverage: [read] }))).toEqual([
+      'settle',
+      'backfill',
+    ]);
+  });
+});
+
+describe('the width of a window', () => {
+  const read: Coverage = [ago(DAY_MS, SECOND_MS)];
+  const backfillWidth = (state: Partial<LaneState>, more: Partial<SourceProgress> = {}, by = policy): number =>
+    widthOf(plannedIn('backfill', withLane('backfill', state, { coverage: [read], ...more }), by)?.claim ?? ago(0, 0));
+  /** Windows begin on whole seconds. */
+  const about = (expectedMs: number, widthMs: number) => expect(Math.abs(widthMs - expectedMs)).toBeLessThan(SECOND_MS);
+
+  it('is about twenty pages, by how dense the last window of the lane was and how large pages are', () => {
+    about(10 * DAY_MS, backfillWidth({ entriesPerDay: 2_000 }));
+    about(DAY_MS, backfillWidth({ entriesPerDay: 2_000, entriesPerPage: 100 }));
+    about(SECOND_MS, backfillWidth({ entriesPerDay: 1e12 }));
+    const perDay = fc.integer({ min: 1, max: 1e7 });
+    const perPage = fc.integer({ min: 50, max: 1_000 });
+    fc.assert(
+      fc.property(perDay, perPage, (entriesPerDay, entriesPerPage) => {
+        const pages = (backfillWidth({ entriesPerDay, entriesPerPage }) / DAY_MS) * (entriesPerDay / entriesPerPage);
+        expect(pages).toBeLessThan(20.01);
+        // But where that is more than all of history.
+        if (entriesPerDay > 1_000) expect(pages).toBeGreaterThan(17);
+      }),
+      { seed: 1, numRuns: 300 },
+    );
   });
 
-  it('does not narrow what is an hour or less', () => {
-    const coverage = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 30 * MINUTE_MS }]];
-    expect(planned({ ...nothing, coverage, failures: 20 })?.claim).toEqual(ago(30 * MINUTE_MS, SECOND_MS));
+  it('is, in a lane that has read nothing yet, by what the live lane has seen happen; a day, if nothing is known', () => {
+    about(2 * DAY_MS, backfillWidth({}, { eventRate: { perHour: 10_000 / 24 } }));
+    about(DAY_MS, backfillWidth({}));
+  });
+
+  it('is, in the live lane, by what it has seen in the long run: a poll of seconds says little; a week at most', () => {
+    const liveWidth = (perHour: number | undefined, state: Partial<LaneState> = {}): number => {
+      const coverages = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 7 * DAY_MS }]];
+      const more = { coverage: coverages, eventRate: perHour === undefined ? undefined : { perHour } };
+      return widthOf(plannedIn('live', withLane('live', state, more))?.claim ?? ago(0, 0));
+    };
+    about(2 * DAY_MS, liveWidth(10_000 / 24, { entriesPerDay: 1e9 }));
+    about(7 * DAY_MS - SECOND_MS, liveWidth(1));
+    about(DAY_MS, liveWidth(undefined));
+  });
+
+  it('is no more than what the lane has found it can have', () => {
+    about(HOUR_MS, backfillWidth({ widthMs: HOUR_MS, entriesPerDay: 1 }));
+    const live = plannedIn('live', withLane('live', { widthMs: 4 * SECOND_MS }));
+    expect(live?.claim).toEqual({ fromMs: Math.ceil((END_MS - 4 * SECOND_MS) / 1_000) * 1_000, toMs: END_MS });
+    const other = plannedIn('backfill', withLane('live', { widthMs: SECOND_MS }, { coverage: [read] }));
+    about(DAY_MS, widthOf(other?.claim ?? ago(0, 0)));
+  });
+
+  it('is no more than any source of this process could have', () => {
+    about(3 * DAY_MS, backfillWidth({ entriesPerDay: 1 }, {}, { ...policy, widestMs: 3 * DAY_MS }));
+    about(SECOND_MS, backfillWidth({}, {}, { ...policy, widestMs: 1 }));
+  });
+
+  it('asks for pages as small as the lane needs them', () => {
+    expect(plannedIn('backfill', withLane('backfill', { pageLimit: 125 }, { coverage: [read] }))?.pageLimit).toBe(125);
+  });
+});
+
+describe('a hole', () => {
+  const hole = { pass: 0, range: ago(3 * HOUR_MS + SECOND_MS, 3 * HOUR_MS) };
+  const around: Coverage = [ago(DAY_MS, 3 * HOUR_MS + SECOND_MS), ago(3 * HOUR_MS, SECOND_MS)];
+  const by: PlanPolicy = { ...policy, horizonMs: NOW_MS - DAY_MS, settleDelaysMs: [] };
+
+  it('is left out of planning until it is due, then it is asked for again', () => {
+    expect(planLanes({ ...idle, coverage: [around], holes: [hole] }, NOW_MS, by)).toEqual([]);
+    expect(planLanes({ ...idle, coverage: [around], holes: [] }, NOW_MS, by)).toMatchObject([
+      { lane: 'backfill', claim: hole.range },
+    ]);
+  });
+
+  it('of the first reading is left out of the later passes as well, one of a later pass only there and behind', () => {
+    const settled = (pass: number) => {
+      const read: Coverage = [ago(DAY_MS, SECOND_MS)];
+      const coverages = [read, ...DELAYS_MS.map(() => around)];
+      return planLanes({ ...idle, coverage: coverages, holes: [{ ...hole, pass }] }, NOW_MS, {
+        ...by,
+        settleDelaysMs: [10 * MINUTE_MS, HOUR_MS],
+      });
+    };
+    expect(settled(0)).toEqual([]);
+    expect(settled(1)).toEqual([]);
+    expect(settled(2)).toMatchObject([{ lane: 'settle', claim: hole.range }]);
+  });
+
+  it('next to a window: no more is asked for than must be', () => {
+    const coverages: Coverage[] = [[ago(3 * HOUR_MS, SECOND_MS)]];
+    const walk = first({ ...idle, coverage: coverages, holes: [hole] }, by);
+    expect(walk).toMatchObject({ lane: 'backfill', overlapMs: 1, lookbackMs: 1, claim: { toMs: hole.range.fromMs } });
+    const beside = first({ ...idle, coverage: coverages, holes: [] }, by);
+    expect(beside).toMatchObject({ lane: 'backfill', overlapMs: SECOND_MS, lookbackMs: SECOND_MS });
+  });
+
+  it('that was read at last leaves nothing to do', () => {
+    const covered = addRange(around, hole.range);
+    expect(planLanes({ ...idle, coverage: [covered] }, NOW_MS, by)).toEqual([]);
+  });
+});
+
+describe('the look-back of the live lane', () => {
+  const coverages: Coverage[] = [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 31 * SECOND_MS }]];
+  const reach = (state: Partial<LaneState>): number => {
+    const walk = plannedIn('live', withLane('live', state, { coverage: coverages }));
+    return walk === undefined ? 0 : walk.claim.fromMs - requestWindow(walk).fromMs;
+  };
+
+  it('goes two minutes back over what has been read', () => {
+    expect(reach({})).toBe(2 * MINUTE_MS);
+  });
+
+  it('does not go over what could not be had, until that is two minutes behind', () => {
+    const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
+    expect(reach({ trouble })).toBe(SECOND_MS);
+    const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };
+    const after = afterDone({ ...idleLane, trouble: ago(4 * MINUTE_MS, 3 * MINUTE_MS), widthMs: SECOND_MS }, walk);
+    expect(reach(after)).toBe(2 * MINUTE_MS);
+    expect(reach(afterHole({ ...idleLane, trouble }))).toBe(2 * MINUTE_MS);
+  });
+
+  it('ends at the horizon', () => {
+    const by = { ...policy, horizonMs: NOW_MS - 40 * SECOND_MS };
+    const walk = plannedIn('live', { ...idle, coverage: coverages }, by);
+    expect(walk && requestWindow(walk).fromMs).toBe(NOW_MS - 40 * SECOND_MS);
   });
 });

@@ -21,8 +21,19 @@ const waits = (of: RetryFacts, random = noJitter) => {
 };
 
 describe('nextRetry', () => {
-  it.each<ApiFailure>(['server', 'timeout', 'connection', 'unreadable'])('tries %s four times, doubling', (failure) => {
-    expect(waits(facts(failure))).toEqual([500, 1_000, 2_000, 'give_up']);
+  it('tries a broken connection four times, doubling', () => {
+    expect(waits(facts('connection'))).toEqual([500, 1_000, 2_000, 'give_up']);
+  });
+
+  it.each<ApiFailure>(['server', 'unreadable'])(
+    'tries %s twice: what fails again may be the request itself',
+    (failure) => {
+      expect(waits(facts(failure))).toEqual([500, 'give_up']);
+    },
+  );
+
+  it('does not repeat a time-out: it has held a worker for long enough', () => {
+    expect(waits(facts('timeout'))).toEqual(['give_up']);
   });
 
   it.each<ApiFailure>(['bad_request', 'unauthorized', 'refused', 'not_found', 'too_large', 'redirected', 'unexpected'])(
@@ -33,7 +44,7 @@ describe('nextRetry', () => {
   );
 
   it('shortens by at most a quarter', () => {
-    expect(waits(facts('server'), () => 0.999_999)).toEqual([375, 750, 1_500, 'give_up']);
+    expect(waits(facts('connection'), () => 0.999_999)).toEqual([375, 750, 1_500, 'give_up']);
   });
 
   it('obeys Retry-After of a 503, as a floor, and gives up on more than half a minute; of no other fault', () => {

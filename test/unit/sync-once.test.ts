@@ -8,6 +8,7 @@ test('a sync that is stopped while another process lists, before any answer of C
     store: {
       claimDiscovery: async () => ({ mine: false, serverTimeMs: undefined }),
       withoutChildrenListed: async () => [],
+      readTime: async () => ({ databaseMs: 0, serverMs: undefined, trimmed: 0 }),
     },
     time: { nowMs: () => 0 },
     leaseMs: 30_000,

@@ -67,8 +67,8 @@ describe('mayBeCut', () => {
     ['as many as the largest page so far', true, 250, 1_000, 250],
     ['more than any page so far', true, 300, 1_000, 250],
     ['fewer than the largest page so far', false, 249, 1_000, 250],
-    ['ten, if no larger page is known', true, 10, 1_000, 0],
-    ['nine, if no larger page is known: hardly any cap is smaller', false, 9, 1_000, 0],
+    ['fifty, if no larger page is known', true, 50, 1_000, 0],
+    ['49, if no larger page is known: no cap is known to be smaller', false, 49, 1_000, 0],
     ['none', false, 0, 1_000, 0],
   ])('%s: %s', (_, expected, entries, pageLimit, largestPage) => {
     expect(mayBeCut(entries, pageLimit, largestPage)).toBe(expected);

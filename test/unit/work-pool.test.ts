@@ -1,52 +1,61 @@
 import { describe, expect, test } from 'vitest';
+import type { Lane } from '../../src/domain/lane.ts';
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import type { Lane } from '../../src/domain/walk.ts';
-import { type Job, WorkPool } from '../../src/sync/work-pool.ts';
+import { type Job, type WorkLeft, WorkPool } from '../../src/sync/work-pool.ts';
 
 const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };
 const job = (id: string, lane: Lane = 'live'): Job => ({
   source: { kind: 'organization', id },
   lane,
   nowMs: 0,
+  clock: { databaseMs: 0, atMs: 0 },
   policy,
 });
 
 /** A pool whose turns the test ends. */
 const opened = (concurrency: number, nowMs = () => 0) => {
-  const turns = new Map<string, PromiseWithResolvers<readonly Lane[] | undefined>>();
+  const turns = new Map<string, PromiseWithResolvers<WorkLeft>>();
   const begun: string[] = [];
   const faults: unknown[] = [];
-  const work = ({ source, lane }: Job): Promise<readonly Lane[] | undefined> => {
+  const work = ({ source, lane }: Job): Promise<WorkLeft> => {
     begun.push(`${lane} ${source.id}`);
-    const turn = Promise.withResolvers<readonly Lane[] | undefined>();
+    const turn = Promise.withResolvers<WorkLeft>();
     turns.set(source.id, turn);
     return turn.promise;
   };
   const pool = new WorkPool(concurrency, work, (error) => faults.push(error), nowMs);
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   const end = async (id: string, ...left: readonly Lane[]) => {
-    turns.get(id)?.resolve(left);
+    turns.get(id)?.resolve({ lanes: left, timedOut: false });
+    await settle();
+  };
+  const timeOut = async (id: string, ...left: readonly Lane[]) => {
+    turns.get(id)?.resolve({ lanes: left, timedOut: true });
     await settle();
   };
   const leave = async (id: string) => {
-    turns.get(id)?.resolve(undefined);
+    turns.get(id)?.resolve({ lanes: undefined, timedOut: false });
     await settle();
   };
   const fail = async (id: string, error: unknown) => {
     turns.get(id)?.reject(error);
     await settle();
   };
-  return { pool, begun, faults, end, leave, fail };
+  return { pool, begun, faults, end, timeOut, leave, fail };
 };
 
 describe('WorkPool', () => {
   test('takes every live job before any settle job before any backfill, no more at once than allowed', async () => {
-    const { pool, begun, end } = opened(2);
-    pool.refill([job('a', 'backfill'), job('b', 'settle'), job('c'), job('d', 'backfill'), job('e')]);
-    expect(begun).toEqual(['live c', 'live e']);
+    const { pool, begun, end } = opened(3);
+    const live = [job('c'), job('e'), job('f')];
+    pool.refill([job('a', 'backfill'), job('b', 'settle'), job('d', 'backfill'), ...live]);
+    expect(begun).toEqual(['live c', 'live e', 'live f']);
     await end('c');
     await end('e');
-    expect(begun.slice(2)).toEqual(['settle b', 'backfill a']);
+    await end('f');
+    expect(begun.slice(3)).toEqual(['settle b', 'backfill a']);
+    await end('b');
+    expect(begun.slice(5)).toEqual(['backfill d']);
   });
 
   test('where live work never ends, the other lanes have their share of the time all the same', async () => {
@@ -173,6 +182,85 @@ describe('WorkPool', () => {
     pool.refill([job('b')]);
     await end('b');
     await pool.idle();
+    expect(begun).toEqual(['live a', 'live b']);
+  });
+});
+
+describe('a quarter of the workers', () => {
+  const many = (name: string, count: number, lane: Lane = 'live'): Job[] =>
+    Array.from({ length: count }, (_, n) => job(`${name}${n}`, lane));
+  const count = (begun: readonly string[], name: string): number => begun.filter((each) => each.includes(name)).length;
+
+  test('is kept for the live lane, however much there is of the others', () => {
+    const { pool, begun } = opened(16);
+    pool.refill([...many('settling', 30, 'settle'), ...many('old', 30, 'backfill')]);
+    expect(begun).toHaveLength(12);
+    pool.refill([...many('old', 60, 'backfill'), ...many('tail', 30)]);
+    expect(begun.slice(12)).toEqual(['live tail0', 'live tail1', 'live tail2', 'live tail3']);
+  });
+
+  test('is one at least, of two or more; a single worker is for all', async () => {
+    const two = opened(2);
+    two.pool.refill([...many('old', 2, 'backfill')]);
+    expect(two.begun).toEqual(['backfill old0']);
+    await two.end('old0');
+    expect(two.begun).toEqual(['backfill old0', 'backfill old1']);
+    const one = opened(1);
+    one.pool.refill([job('old', 'backfill')]);
+    expect(one.begun).toEqual(['backfill old']);
+  });
+
+  test('is all that sources have together that timed out last: as many as there are workers hold up nothing (invariant 10)', async () => {
+    const { pool, begun, end, timeOut } = opened(16);
+    const hung = many('hung', 16);
+    pool.refill(hung);
+    expect(begun, 'nothing is known of them yet').toHaveLength(16);
+    for (const { source } of hung) await timeOut(source.id);
+    pool.refill([...hung, ...many('well', 40)]);
+    const again = begun.slice(16);
+    expect(count(again, 'hung')).toBe(4);
+    expect(count(again, 'well')).toBe(12);
+    // Those that answer go on one after the other, the others keep their places.
+    for (let n = 0; n < 20; n += 1) await end(`well${n}`);
+    expect(count(begun.slice(16), 'hung')).toBe(4);
+    expect(count(begun.slice(16), 'well')).toBe(32);
+  });
+
+  test('a source that answers again is one as any other', async () => {
+    const { pool, begun, end, timeOut } = opened(4);
+    const sources = [job('a'), job('b'), job('c')];
+    pool.refill(sources);
+    for (const { source } of sources) await timeOut(source.id);
+    pool.refill(sources);
+    expect(begun.slice(3)).toEqual(['live a']);
+    await end('a');
+    expect(begun.slice(3)).toEqual(['live a', 'live b']);
+    pool.refill([job('a'), job('c')]);
+    expect(begun.slice(3), 'c waits for b, a does not').toEqual(['live a', 'live b', 'live a']);
+  });
+});
+
+describe('a lane that has rested', () => {
+  test('is added to what waits, and begun at once where a worker is free', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.add(job('a'));
+    let idle = false;
+    void pool.idle().then(() => {
+      idle = true;
+    });
+    expect(begun).toEqual(['live a']);
+    await end('a');
+    expect(idle).toBe(true);
+  });
+
+  test('changes nothing if its source waits in that lane, or has a turn', async () => {
+    const { pool, begun, end } = opened(1);
+    pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
+    pool.add(job('a'));
+    pool.add(job('b'));
+    expect(pool.waiting).toBe(1);
+    await end('a');
+    await end('b');
     expect(begun).toEqual(['live a', 'live b']);
   });
 });

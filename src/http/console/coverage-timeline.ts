@@ -1,3 +1,4 @@
+import { addRange, type Coverage, gapsIn } from '../../domain/coverage.ts';
 import { type Html, html } from './html.ts';
 import type { ShownCoverage, TimeRange } from './overview-source.ts';
 import { countOf, spanText, timeText } from './words.ts';
@@ -22,12 +23,20 @@ export interface Tail {
   readonly ordinaryMs: number;
 }
 
-/** The gaps that somebody should know of. */
-export const notableGaps = ({ gaps, sinceMs, nowMs }: ShownCoverage, { ordinaryMs }: Tail): readonly TimeRange[] =>
-  gaps.filter(([fromMs, toMs]) => toMs - fromMs > ordinaryMs || (fromMs > sinceMs && toMs < nowMs));
+/** The gaps that somebody should know of, without what cannot be had. */
+export const notableGaps = (
+  { gaps, holes, sinceMs, nowMs }: ShownCoverage,
+  { ordinaryMs }: Tail,
+): readonly TimeRange[] => {
+  const cannotBeHad = holes.reduce<Coverage>((all, { range: [fromMs, toMs] }) => addRange(all, { fromMs, toMs }), []);
+  return gaps
+    .filter(([fromMs, toMs]) => toMs - fromMs > ordinaryMs || (fromMs > sinceMs && toMs < nowMs))
+    .flatMap(([fromMs, toMs]) => gapsIn({ fromMs, toMs }, cannotBeHad))
+    .map(({ fromMs, toMs }) => [fromMs, toMs] as const);
+};
 
 /**
- * Draws what has been read: a thick track of the first reading with its gaps, a thin one for each settle pass, and what
+ * Draws what has been read: a thick track of the first reading with its gaps and holes, a thin one for each settle pass, and what
  * walks are reading at this moment. Times become places linearly; nothing here is text.
  */
 export const coverageTimeline = (coverage: ShownCoverage, span: Span, tail: Tail, passes: number): Html => {
@@ -38,7 +47,8 @@ export const coverageTimeline = (coverage: ShownCoverage, span: Span, tail: Tail
  aria-label="${timelineWords(coverage, span, tail)}">
 <rect class="tl-ground" x="0" y="${READING_TOP}" width="${WIDTH}" height="${READING_HEIGHT}"></rect>
 ${whole && bar('tl-read', whole, READING_TOP, READING_HEIGHT)}
-${notableGaps(coverage, tail).map((gap) => gapBar(place(gap)))}
+${notableGaps(coverage, tail).map((gap) => tallBar('tl-gap', place(gap)))}
+${coverage.holes.map(({ range }) => tallBar('tl-hole', place(range)))}
 ${Array.from({ length: passes }, (_, index) => passTrack(coverage, index, place))}
 ${coverage.walks.map((walk) => walkBar(place(walk.range)))}
 </svg>`;
@@ -64,10 +74,10 @@ const bar = (name: string, { x, width }: Place, y: number, height: number): Html
 const rounded = (value: number): number => Math.round(value * 100) / 100;
 
 /** Taller than the track: it can be told without seeing its colour. */
-const gapBar = (place: Place | null): Html | null => {
+const tallBar = (name: 'tl-gap' | 'tl-hole', place: Place | null): Html | null => {
   if (place === null) return null;
   const width = Math.max(place.width, NARROWEST);
-  return bar('tl-gap', { x: Math.min(place.x, WIDTH - width), width }, 0, READING_HEIGHT + 2 * READING_TOP);
+  return bar(name, { x: Math.min(place.x, WIDTH - width), width }, 0, READING_HEIGHT + 2 * READING_TOP);
 };
 
 const passTrack = (coverage: ShownCoverage, index: number, place: ReturnType<typeof placer>): Html => {
@@ -94,8 +104,10 @@ const timelineWords = (coverage: ShownCoverage, span: Span, tail: Tail): string 
   const named = inside.slice(-3).map((gap) => gapWords(gap));
   const more =
     inside.length > 3 ? `, the newest: ${named.join('; ')}` : named.length > 0 ? `: ${named.join('; ')}` : '';
+  const holes = coverage.holes.filter(({ range: [from, to] }) => to > span.fromMs && from < span.toMs).length;
+  const lacking = holes === 0 ? '' : `. Cannot be had: ${countOf(holes, 'hole')}`;
   const walks = coverage.walks.length > 0 ? `. Being read: ${coverage.walks.map(({ lane }) => lane).join(', ')}` : '';
-  return `${timeText(span.fromMs)} to ${timeText(span.toMs)} UTC: ${inside.length === 0 ? 'no gap' : countOf(inside.length, 'gap')}${more}${walks}.`;
+  return `${timeText(span.fromMs)} to ${timeText(span.toMs)} UTC: ${inside.length === 0 ? 'no gap' : countOf(inside.length, 'gap')}${more}${lacking}${walks}.`;
 };
 
 export const gapWords = ([fromMs, toMs]: TimeRange): string =>

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import type { SourceHealth } from '../../domain/health.ts';
+import { laneTroubleText, type SourceHealth } from '../../domain/health.ts';
 import { type SourceWithState, withStates } from '../shown-status.ts';
 import { coverageTimeline, notableGaps, type Span, type Tail } from './coverage-timeline.ts';
+import { holesPanel } from './holes-panel.ts';
 import { type Html, html } from './html.ts';
 import { nameOf, slackText, stateMark } from './organizations.ts';
 import { type OverviewOptions, ordinaryTail } from './overview.ts';
@@ -38,6 +39,7 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
 ${explanation(source)}
 ${facts(source, activity.bySource.get(id) ?? 0, nowMs)}
 ${coverage === undefined ? null : coveragePanels(coverage, tail, options.overview.settleDelaysMs)}
+${coverage === undefined ? null : holesPanel(coverage, source.holes)}
 ${changesPanel(changes, nowMs)}
 </div>`;
     const page = { title: nameOf(source), current: '/', refreshSeconds: REFRESH_SECONDS, body };
@@ -49,18 +51,22 @@ const meanings: Record<SourceHealth, string> = {
   fresh: 'Read up to now, without a gap.',
   quiet: 'Read up to now, without a gap. Nothing has happened in it for a day or more.',
   behind: 'Being read, and not all of it has been read yet.',
-  failing: 'The last attempt failed. orgtrail tries again by itself, each time a little later.',
+  incomplete:
+    'Some seconds cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is read, or being read.',
+  failing: 'An attempt of a lane failed. orgtrail tries again by itself, each time a little later; other lanes go on.',
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };
 
 const explanation = (
   source: SourceWithState,
 ): Html => html`<section class="verdict verdict-${source.state}" aria-label="State"><p>${meanings[source.state]}</p>
-${source.lastError === null ? null : html`<p class="error-text">${countOf(source.failures, 'failure')} in a row, the last (${source.lastFailure ?? 'unknown'}): ${source.lastError}</p>`}</section>`;
+${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)} (${countOf(trouble.failures, 'failure')} in a row${trouble.lastFailure === null ? null : `, the last: ${trouble.lastFailure}`})</p>`)}</section>`;
 
 const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
 ${fact('Lag', spanText(source.lagSeconds))}
 ${fact('Gap', spanText(source.gapSeconds))}
+${source.holes === 0 ? null : fact('Cannot be had', countOf(source.holes, 'second'))}
+${source.unprovenSeconds === 0 ? null : fact('Not proven yet', html`${spanText(source.unprovenSeconds)} <span class="sub">claimed by version 0.1</span>`)}
 ${fact('Retention slack', slackText(source))}
 ${fact('Events, 48 h', countText(events))}
 ${fact('Last success', agoOf(source.lastSuccessAt, nowMs))}
@@ -80,7 +86,7 @@ const coveragePanels = (coverage: ShownCoverage, tail: Tail, settleDelaysMs: rea
   const gaps = [...notableGaps(coverage, tail)].reverse();
   return html`<section class="panel" aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
 ${spans.map(({ name, fromMs }) => largeTimeline(name, coverage, { fromMs, toMs: nowMs }, tail, settleDelaysMs.length))}
-<ul class="legend"><li><span class="key key-read"></span>read</li><li><span class="key key-gap"></span>gap</li><li><span class="key key-walk"></span>being read</li>
+<ul class="legend"><li><span class="key key-read"></span>read</li><li><span class="key key-gap"></span>gap</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>cannot be had</li>`}<li><span class="key key-walk"></span>being read</li>
 ${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: read again after ${spanText(delayMs / 1_000)}</li>`)}</ul></section>
 <section class="panel" aria-labelledby="gaps"><h2 id="gaps">${gaps.length === 0 ? 'No gap' : countOf(gaps.length, 'gap')}</h2>${gapTable(gaps)}
 ${walks(coverage)}</section>`;
@@ -97,7 +103,7 @@ const largeTimeline = (
 
 const gapTable = (gaps: readonly TimeRange[]): Html => {
   if (gaps.length === 0)
-    return html`<p class="muted">Everything from the horizon to now has been read; the next turn reads what happened since the last one.</p>`;
+    return html`<p class="muted">Everything that can be had from the horizon to now has been read; the next turn reads what happened since the last one.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of gaps"><table>
 ${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : null}
 <thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col" class="number">Length</th></tr></thead>

@@ -1,4 +1,4 @@
-import { type SourceHealth, sourceStates } from '../../domain/health.ts';
+import { laneTroubleText, type SourceHealth, sourceStates } from '../../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../../domain/retention.ts';
 import type { SourceWithState } from '../shown-status.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
@@ -53,7 +53,7 @@ export const selectOrganizations = (
   };
 };
 
-const urgency: readonly SourceHealth[] = ['failing', 'refused', 'behind', 'fresh', 'quiet'];
+const urgency: readonly SourceHealth[] = ['failing', 'refused', 'incomplete', 'behind', 'fresh', 'quiet'];
 
 const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
@@ -123,7 +123,8 @@ const row = (source: SourceWithState, view: OrganizationsView): Html => {
   const drawing =
     coverage && coverageTimeline(coverage, { fromMs: coverage.sinceMs, toMs: coverage.nowMs }, tail, passes);
   return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
-${source.lastError === null ? null : html`<p class="error-text">${shortened(source.lastError)}</p>`}</th>
+${source.failingLanes.map((trouble) => html`<p class="error-text">${shortened(laneTroubleText(trouble))}</p>`)}
+${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'second')} cannot be had</p>`}</th>
 <td>${stateMark(source.state)}</td><td class="wide">${drawing}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
 <td class="number optional">${countText(view.activity.bySource.get(source.organizationId) ?? 0)}</td>

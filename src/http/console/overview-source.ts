@@ -2,6 +2,15 @@
 
 export type TimeRange = readonly [fromMs: number, toMs: number];
 
+/** What Cloudflare's API does not serve, not even in parts. */
+export interface ShownCoverageHole {
+  readonly range: TimeRange;
+  readonly reason: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly nextAttemptAtMs: number;
+}
+
 /** What has been read of an organization. */
 export interface ShownCoverage {
   readonly organizationId: string;
@@ -10,6 +19,8 @@ export interface ShownCoverage {
   readonly nowMs: number;
   readonly gaps: readonly TimeRange[];
   readonly passes: readonly { readonly pass: number; readonly ranges: readonly TimeRange[] }[];
+  /** Newest first; a part of them if there are many. */
+  readonly holes: readonly ShownCoverageHole[];
   readonly walks: readonly { readonly lane: string; readonly range: TimeRange; readonly readUntilMs: number | null }[];
 }
 

@@ -49,6 +49,11 @@ const troublesOf = (
     const count = status.sources.filter((source) => source.state === state).length;
     if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
   }
+  const incomplete = status.sources.filter(({ holes }) => holes > 0);
+  if (incomplete.length > 0) {
+    const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
+    troubles.push(`${countOf(holes, 'second')} of ${countOf(incomplete.length, 'organization')} cannot be had`);
+  }
   if (status.vanished.length > 0) {
     const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);
     const more = status.vanished.length > NAMED ? ' and others' : '';
@@ -73,6 +78,7 @@ export interface SummaryView {
 /** The figures that people look at first. */
 export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
 ${tile('Organizations', countText(status.sources.length), stateCounts(status))}
+${unprovenTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
 ${tile('Listed', listedText(status), html`all organizations, last`)}
 ${tile('API budget', budgetText(budget), budgetNote(budget, figures))}
@@ -82,6 +88,18 @@ ${tile('Defective entries', countText(figures.defectiveEntries), html`of this pr
 
 const tile = (name: string, value: string, note: Html): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
+
+/** What the claims of version 0.1 leave to be proven. */
+const unprovenTile = ({ sources }: StatusWithStates): Html | null => {
+  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
+  if (unproven.length === 0) return null;
+  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
+  return tile(
+    'Not proven yet',
+    spanText(seconds),
+    html`of ${countOf(unproven.length, 'organization')}, claimed by version 0.1`,
+  );
+};
 
 const stateCounts = ({ sources }: StatusWithStates): Html => {
   const parts = sourceStates

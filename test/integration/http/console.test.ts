@@ -184,7 +184,12 @@ describe('the overview', () => {
     const { pool } = opened.world.database;
     const hostile = `<img src=x onerror=alert(1)>"'\u202e`;
     await pool.query('update organizations set name = $1', [hostile]);
-    await pool.query("update sources set failures = 1, last_failure = 'unreadable', last_error = $1", [hostile]);
+    await pool.query("update lanes set failures = 1, last_failure = 'unreadable', last_error = $1", [hostile]);
+    await pool.query(
+      `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+       select kind, id, filter_hash, 0, now() - interval '2 hours', now() - interval '1 hour', $1, $1, now() from sources`,
+      [hostile],
+    );
     await pool.query(
       `insert into organization_changes (organization_id, change, old_value, new_value) select id, 'renamed', $1, $1 from organizations`,
       [hostile],

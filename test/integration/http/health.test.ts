@@ -125,7 +125,7 @@ describe.concurrent('health over HTTP', () => {
     expect(slackDays(fresh)).toBe(548);
     expect(slackDays(refused), 'all of it: its history of three days was read before').toBe(548);
 
-    await pool.query('update sources set failures = 0');
+    await pool.query('update lanes set failures = 0');
     expect(await served.get('/healthz')).toMatchObject({ body: { status: 'refused' } });
   });
 

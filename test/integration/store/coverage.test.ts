@@ -221,10 +221,9 @@ describe('loading sources', () => {
   });
   const states: fc.Arbitrary<LaneState> = fc.record({
     ...{ walk: fc.option(walks, { nil: undefined }), widthMs: time, trouble: fc.option(windows, { nil: undefined }) },
-    ...{
-      servedMs: fc.nat(),
-      entriesPerDay: fc.option(fc.double({ noNaN: true, min: 0, max: 1e9 }), { nil: undefined }),
-    },
+    servedMs: fc.nat(),
+    entriesPerDay: fc.option(fc.double({ noNaN: true, min: 0, max: 1e9 }), { nil: undefined }),
+    entriesPerPage: fc.option(fc.nat({ max: 1_000 }), { nil: undefined }),
     ...{ pageLimit: fc.integer({ min: 16, max: 1_000 }), failures: fc.nat({ max: 100 }) },
   });
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { idleLane, type Lane } from '../../../src/domain/lane.ts';
+import type { PageCommit } from '../../../src/domain/source.ts';
 import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
 import { recordAccess } from '../../../src/store/organizations.ts';
 import { recordFailure, syncSources } from '../../../src/store/sources.ts';
@@ -10,10 +12,14 @@ import {
   commit,
   entryText,
   FILTERS,
+  HISTORY_MS,
   newSource,
+  seconds,
   T0,
   takeLease,
+  walking,
 } from '../../support/store-fixture.ts';
+import { claimAsVersion01 } from '../../support/version-0-1.ts';
 
 const HOUR = 3_600;
 /** Seconds that a test may take between what it writes and what it reads. */
@@ -28,7 +34,7 @@ beforeAll(async () => {
   nowMs = (rows[0]?.now ?? 0) * 1_000;
   await addSources(database.pool, ['hole', 'unread', 'read', 'ahead', 'gone']);
   // Wanted: the last ten hours.
-  await syncSources(database.pool, FILTERS, nowMs - 10 * HOUR * 1_000);
+  await syncSources(database.pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
   await cover('hole', [
     [9, 5],
     [2, 1],
@@ -51,6 +57,15 @@ const cover = async (id: string, hours: readonly (readonly [number, number])[], 
 };
 
 const about = (hours: number) => (seconds: number) => seconds >= hours * HOUR - 1 && seconds <= hours * HOUR + SLACK;
+
+/** The other tests count organizations. */
+const forget = async (id: string) => {
+  for (const table of ['coverage', 'coverage_holes', 'lanes', 'audit_events']) {
+    await database.pool.query(`delete from ${table} where source_id = $1`, [id]);
+  }
+  await database.pool.query('delete from sources where id = $1', [id]);
+  await database.pool.query('delete from organizations where id = $1', [id]);
+};
 
 const statusOf = async (id: string) => {
   const { rows } = await database.pool.query('select * from sync_status where source_id = $1', [id]);
@@ -141,22 +156,112 @@ describe('sync_status', () => {
     // What lies at the very edge moves out of the retention while this runs.
     expect(slack).toBeGreaterThanOrEqual(Math.max(0, slackDays * 24 * HOUR - SLACK));
     expect(slack).toBeLessThanOrEqual(slackDays * 24 * HOUR + 1);
-    // The other tests count organizations.
-    await pool.query('delete from coverage where source_id = $1', [what]);
-    await pool.query('delete from sources where id = $1', [what]);
-    await pool.query('delete from organizations where id = $1', [what]);
+    await forget(what);
+  });
+
+  test('gap and lag follow the horizon as it moves, from the first minute on (D12)', async () => {
+    const { pool } = database;
+    await newSource(pool, 'moving');
+    const moved = async (wantedSinceHours: number, history: string | null) => {
+      await pool.query(
+        'update sources set wanted_since = to_timestamp($1::float8 / 1000), wanted_history = $2::interval where id = $3',
+        [nowMs - wantedSinceHours * HOUR * 1_000, history, 'moving'],
+      );
+      const { rows } = await pool.query<{ hours: number }>(
+        `select extract(epoch from now() - since)::float8 / 3600 as hours from coverage_gaps where source_id = 'moving' order by 1`,
+      );
+      const { gap_seconds: gap, lag_seconds: lag } = await statusOf('moving');
+      return { gap, lag, oldestHours: rows.at(-1)?.hours };
+    };
+    const unread = await moved(10.9, '10 hours');
+    expect(unread.oldestHours, 'to the moment').toBeCloseTo(10, 6);
+    expect([unread.gap, unread.lag]).toEqual([expect.closeTo(10 * HOUR, 3), expect.closeTo(10 * HOUR, 3)]);
+    await cover('moving', [[10, 0]]);
+    const read = await moved(10.9, '10 hours');
+    expect(read.gap, 'but for what is to be read now').toSatisfy(about(0));
+    expect(read.oldestHours ?? 0).toBeLessThan(SLACK / HOUR);
+    expect((await moved(10.9, null)).gap, 'as version 0.1 leaves it').toSatisfy(about(0.9));
+    expect((await moved(2, '10 hours')).gap, 'a start that was configured').toSatisfy(about(0));
+    await forget('moving');
+  });
+
+  test("the last success is the live lane's progress; what else succeeds or only goes on does not move it (D13)", async () => {
+    const { pool } = database;
+    const at = async () => (await statusOf('progress')).last_success_at?.getTime();
+    let lease = await newSource(pool, 'progress');
+    const done = async (entries: readonly string[], more: Partial<PageCommit>) => {
+      const result = await commit(pool, lease, entries, more);
+      if (result.kind !== 'committed') throw new Error('fenced');
+      lease = result.lease;
+    };
+    await done([], { state: walking(anyWalk('a')) });
+    expect(await at(), 'nothing new, nothing read to its end').toBeUndefined();
+    await done([entryText('progress-1')], { lane: 'backfill' });
+    const ofBackfill = await at();
+    expect(ofBackfill, 'while the live lane has none').toBeGreaterThan(0);
+    await done([entryText('progress-2')], {});
+    const stored = await at();
+    expect(stored).toBeGreaterThan(ofBackfill ?? Number.NaN);
+    await done([entryText('progress-2')], {});
+    await done([entryText('progress-3')], { lane: 'backfill', claims: [seconds(0, 1)] });
+    const failure = { failure: 'server', message: '502', backoffMs: 1_000, filterHash: FILTERS };
+    await recordFailure(pool, lease, { ...failure, lane: 'live', state: { ...idleLane, failures: 1 } });
+    await done([], { state: { ...idleLane, failures: 2 } });
+    expect(await at()).toBe(stored);
+    await done([], { claims: [seconds(1, 2)] });
+    expect(await at()).toBeGreaterThan(stored ?? Number.NaN);
+    await forget('progress');
+  });
+
+  test('names the lanes that fail, with the trouble of the worst; counts holes of the first reading, and unproven time', async () => {
+    const { pool } = database;
+    const known = await newSource(pool, 'troubled');
+    await syncSources(pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
+    const wanted = [{ fromMs: nowMs - 12 * HOUR * 1_000, toMs: nowMs - 4 * HOUR * 1_000 }];
+    const lease = await claimAsVersion01(pool, known, [wanted]);
+    const proven = [{ fromMs: nowMs - 5 * HOUR * 1_000, toMs: nowMs }];
+    const hole = (pass: number, hours: number) => {
+      const fromMs = nowMs - hours * HOUR * 1_000;
+      return { range: { fromMs, toMs: fromMs + 1_000 }, pass, reason: 'server', message: 'no' };
+    };
+    const holes = [hole(0, 8), hole(0, 9), hole(0, 11), hole(1, 6)];
+    const committed = await commit(pool, lease, [], { claims: [proven], holes });
+    if (committed.kind !== 'committed') throw new Error('fenced');
+    await commit(pool, committed.lease, [], { holes: [hole(0, 7)], filterHash: 'other filters' });
+    const fail = async (lane: Lane, failures: number, message: string, filterHash = FILTERS) => {
+      const failure = { failure: 'server', message, backoffMs: failures * 60_000, filterHash };
+      await recordFailure(pool, lease, { ...failure, lane, state: { ...idleLane, failures } });
+    };
+    await fail('settle', 2, 'of settle');
+    await fail('backfill', 5, 'of backfill');
+    await fail('live', 9, 'under other filters', 'other filters');
+    const status = await statusOf('troubled');
+    expect(status).toMatchObject({
+      ...{ failures: 5, failing_lanes: 'backfill,settle', last_failure: 'server', last_error: 'of backfill' },
+      // The one of eleven hours ago is not wanted.
+      holes: 2,
+      // Of the six hours of version 0.1 that are wanted, one has been proven since.
+      ...{ unproven_seconds: expect.closeTo(5 * HOUR, -2) },
+    });
+    const { rows } = await pool.query(
+      "select next_attempt_at from lanes where source_id = 'troubled' and lane = 'settle'",
+    );
+    expect(status.next_attempt_at, 'the next of them').toEqual(rows[0].next_attempt_at);
+    expect(await statusOf('read')).toMatchObject({ failures: 0, failing_lanes: null, holes: 0, unproven_seconds: 0 });
+    await forget('troubled');
   });
 
   test('shows open walks, failures and the holder', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'busy');
-    await syncSources(pool, FILTERS, nowMs - 10 * HOUR * 1_000);
-    const first = await commit(pool, lease, [], { walk: anyWalk('a', { pages: 3, entries: 30 }) });
+    await syncSources(pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
+    const first = await commit(pool, lease, [], { state: walking(anyWalk('a', { pages: 3, entries: 30 })) });
     if (first.kind !== 'committed') throw new Error('fenced');
     const walk = anyWalk('b', { lane: 'backfill', pages: 4, entries: 5_000_000_000 });
-    const second = await commit(pool, first.lease, [], { lane: 'backfill', walk });
+    const second = await commit(pool, first.lease, [], { lane: 'backfill', state: walking(walk) });
     if (second.kind !== 'committed') throw new Error('fenced');
-    await recordFailure(pool, second.lease, { failure: 'server', message: '502', backoffMs: 1_000, failures: 1 });
+    const failure = { failure: 'server', message: '502', backoffMs: 1_000, filterHash: FILTERS };
+    await recordFailure(pool, second.lease, { ...failure, lane: 'backfill', state: { ...walking(walk), failures: 1 } });
     expect(await statusOf('busy')).toMatchObject({
       open_walks: 2,
       walking_pages: 7,
@@ -164,6 +269,7 @@ describe('sync_status', () => {
       failures: 1,
       last_failure: 'server',
       last_error: '502',
+      failing_lanes: 'backfill',
       lease_owner: lease.owner,
     });
     expect(await statusOf('read')).toMatchObject({ open_walks: 0, walking_pages: null });
@@ -176,11 +282,12 @@ describe('the status as the verbs and the health endpoint read it', () => {
     expect((await readStatus(pool, undefined)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
     await recordDiscovery(pool, 'host/1/me', { organizations: 5, serverTimeMs: 0 });
     await recordAccess(pool, 'unread', 'refused');
+    const { position: before } = await readStatus(pool, undefined);
     await commit(pool, await takeLease(pool, 'read'), [entryText('one', nowMs - HOUR * 1_000), entryText('two', T0)]);
     const status = await readStatus(pool, undefined);
     expect(status).toMatchObject({
       feedId: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      position: 2,
+      position: before + 2,
       discovery: { organizations: 5, lastError: null, lastSuccessAt: expect.any(Date) },
     });
     expect(status.discovery.ageSeconds).toBeLessThan(SLACK);

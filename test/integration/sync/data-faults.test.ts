@@ -67,14 +67,14 @@ describe.concurrent('faults of the data', () => {
   });
 
   test('content that changes under a known id: the first is kept, the change is recorded and counted (invariant 5)', async () => {
-    await using world = await openWorld({ organizations: 2, entries: 100 });
+    await using world = await openWorld({ organizations: 2, entries: 100, ownClock: true });
     await using run = await world.open({ ORGTRAIL_SETTLE: '1h,2d' });
     await run.cycle();
     const before = await world.database.pool.query('select id, raw::text from audit_events order by position');
 
     // The second pass reads it all again, two days later by the simulator's clock.
     world.simulator.faults.set({ changed_content: { count: 2 } });
-    world.simulator.setClockOffset(4 * 86_400_000);
+    await world.setClocks(4 * 86_400_000);
     await using second = await world.open({ ORGTRAIL_SETTLE: '1h,2d', ORGTRAIL_HISTORY: '10d' });
     await second.cycle();
     expect(world.simulator.faults.fired().changed_content).toBe(2);
@@ -97,18 +97,18 @@ describe.concurrent('faults of the data', () => {
   });
 
   test('entries that are late by up to a minute and a half are found by the next live walk, which looks back', async () => {
-    await using world = await openWorld({ organizations: 1, clock: stillClock() });
+    await using world = await openWorld({ organizations: 1, clock: stillClock(), ownClock: true });
     const lanes = new Set<string>();
     await using run = await world.open({}, { pageCommitted: (page) => page.stored > 0 && lanes.add(page.lane) });
     await run.cycle();
     world.simulator.faults.set({ late: 1, lateDelayMs: 90_000 });
     world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 25);
-    world.simulator.setClockOffset(20_000);
+    await world.setClocks(20_000);
     lanes.clear();
     await run.cycle();
     expect(lanes, 'nothing can be seen yet').toEqual(new Set());
     for (const seconds of [50, 80, 110]) {
-      world.simulator.setClockOffset(seconds * 1_000);
+      await world.setClocks(seconds * 1_000);
       await run.cycle();
     }
     expect(lanes).toEqual(new Set(['live']));
@@ -117,8 +117,8 @@ describe.concurrent('faults of the data', () => {
 
   test('late entries are found by a settle pass, not by the live lane', async () => {
     const minuteMs = 60_000;
-    await using world = await openWorld({ clock: stillClock() });
-    const stored = { live: 0, settle: 0, backfill: 0 };
+    await using world = await openWorld({ clock: stillClock(), ownClock: true });
+    const stored = { live: 0, settle: 0, backfill: 0, scrub: 0 };
     await using run = await world.open(
       { ORGTRAIL_SETTLE: '6m,30m' },
       {
@@ -138,12 +138,12 @@ describe.concurrent('faults of the data', () => {
     world.simulator.generate(second?.id ?? '', 30);
     world.simulator.faults.set({ preset: 'none' });
     world.simulator.generate(second?.id ?? '', 1);
-    world.simulator.setClockOffset(20_000);
+    await world.setClocks(20_000);
     await run.cycle();
     expect(stored).toEqual({ ...history, live: history.live + 1 });
 
     for (let minutes = 1; minutes <= 15; minutes += 1) {
-      world.simulator.setClockOffset(minutes * minuteMs);
+      await world.setClocks(minutes * minuteMs);
       await run.cycle();
     }
     expect(world.simulator.faults.fired().late).toBe(60);
@@ -152,7 +152,7 @@ describe.concurrent('faults of the data', () => {
   });
 
   test('late entries, later than the first settle pass, are found by the next one', async () => {
-    await using world = await openWorld({ organizations: 1, clock: stillClock() });
+    await using world = await openWorld({ organizations: 1, clock: stillClock(), ownClock: true });
     const lanes = new Set<string>();
     await using run = await world.open(
       { ORGTRAIL_SETTLE: '10s,5m' },
@@ -162,7 +162,7 @@ describe.concurrent('faults of the data', () => {
     world.simulator.faults.set({ late: 1, lateDelayMs: 300_000 });
     world.simulator.generate(world.simulator.summary().organizations[0]?.id ?? '', 25);
     for (const seconds of [40, 80, 140, 200, 310, 420, 540, 660, 780, 900]) {
-      world.simulator.setClockOffset(seconds * 1_000);
+      await world.setClocks(seconds * 1_000);
       if (seconds === 40) lanes.clear();
       await run.cycle();
     }

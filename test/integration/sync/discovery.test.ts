@@ -22,7 +22,9 @@ const isListing = ({ pathname }: URL): boolean => pathname.endsWith('/organizati
 /** Organizations whose listing comes in pages of two, and answers what the test says. */
 const openListedWorld = async (organizations: number) => {
   const stack = new AsyncDisposableStack();
-  const world = stack.use(await openWorld({ organizations, entries: organizations * 50, subOrganizations: false }));
+  const world = stack.use(
+    await openWorld({ organizations, entries: organizations * 50, subOrganizations: false, ownClock: true }),
+  );
   const rewrite = (url: URL) => {
     if (isListing(url)) url.searchParams.set('page_size', String(PAGE_SIZE));
   };
@@ -33,7 +35,7 @@ const openListedWorld = async (organizations: number) => {
   const cycle = async (run: SyncRun) => {
     for (const id of idsOf(world)) world.simulator.generate(id, 3);
     seconds += 30;
-    world.simulator.setClockOffset(seconds * 1_000);
+    await world.setClocks(seconds * 1_000);
     return await run.cycle();
   };
   return { world, front, open, cycle, [Symbol.asyncDispose]: () => stack.disposeAsync() };

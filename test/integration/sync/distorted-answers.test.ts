@@ -129,7 +129,7 @@ describe.concurrent('answers that are not what they should be', () => {
     expect(report.failed).toEqual([expect.objectContaining({ id: busy })]);
     expect((await world.compare()).stored).toBe(100);
     const { rows } = await world.database.pool.query<{ rest: number }>(
-      'select extract(epoch from next_attempt_at - clock_timestamp())::float8 as rest from sources where id = $1',
+      'select extract(epoch from next_attempt_at - clock_timestamp())::float8 as rest from lanes where source_id = $1',
       [busy],
     );
     expect(rows[0]?.rest).toBeGreaterThan(3_500);

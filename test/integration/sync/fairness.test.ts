@@ -80,7 +80,7 @@ describe.concurrent('each source for itself', () => {
     const rest = async () => {
       const { rows } = await world.database.pool.query<{ failures: number; seconds: number }>(
         `select failures, extract(epoch from next_attempt_at - last_attempt_at)::float8 as seconds
-         from sources where id = $1`,
+         from lanes where source_id = $1 and lane = 'live'`,
         [failing],
       );
       return rows[0];

@@ -140,7 +140,7 @@ describe.concurrent('organizations', () => {
   });
 
   test('one missing from the listing is pulled on while its log answers; gone once that refuses; listed again it is restored', async () => {
-    await using world = await openWorld({ organizations: 1, entries: 100 });
+    await using world = await openWorld({ organizations: 1, entries: 100, ownClock: true });
     await using run = await world.open();
     const [id = ''] = idsOf(world);
     let seconds = 0;
@@ -148,7 +148,7 @@ describe.concurrent('organizations', () => {
       if (missing) world.simulator.faults.set({ missing_organization: { count: 1 } });
       world.simulator.generate(id, 10);
       seconds += 30;
-      world.simulator.setClockOffset(seconds * 1_000);
+      await world.setClocks(seconds * 1_000);
       return await run.cycle();
     };
     await cycle(false);

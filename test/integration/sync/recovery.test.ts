@@ -4,20 +4,20 @@ import { auditRequests, openWorld } from '../../support/sync-world.ts';
 
 describe.concurrent('the end of an outage', () => {
   test('the first listing that works again ends the rests that the outage brought: all is read at once', async () => {
-    await using world = await openWorld();
+    await using world = await openWorld({ ownClock: true });
     await using gate = await startApiGate(Number(new URL(world.simulator.baseUrl).port));
     const base = world.simulator.baseUrl.replace(/:\d+/, `:${gate.port}`);
     await using run = await world.open({ CLOUDFLARE_BASE_URL: base });
     await run.cycle();
     await gate.setMode('refused');
-    world.simulator.setClockOffset(3_600_000);
+    await world.setClocks(3_600_000);
     for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 10);
-    world.simulator.setClockOffset(3_660_000);
+    await world.setClocks(3_660_000);
     const report = await run.cycle();
     expect(report.failed).toHaveLength(3);
     expect(run.log()).toMatch(/ECONNREFUSED/);
     // As after an hour of failing.
-    await world.database.pool.query("update sources set next_attempt_at = clock_timestamp() + interval '15 min'");
+    await world.database.pool.query("update lanes set next_attempt_at = clock_timestamp() + interval '15 h'");
 
     await gate.setMode('open');
     expect(await run.cycle()).toMatchObject({ failed: [], discoveryError: undefined });

@@ -52,7 +52,9 @@ describe.concurrent('faults of the wire', () => {
     expect(report.failed).toEqual([expect.objectContaining({ kind: 'organization', id })]);
     const { missing, stored } = await world.compare();
     expect({ missing, stored }).toEqual({ missing: 200, stored: 400 });
-    const { rows } = await world.database.pool.query('select failures, last_failure from sources where id = $1', [id]);
+    const { rows } = await world.database.pool.query('select failures, last_failure from lanes where source_id = $1', [
+      id,
+    ]);
     expect(rows).toEqual([{ failures: 1, last_failure: 'server' }]);
 
     world.simulator.faults.set({ preset: 'none' });

@@ -8,6 +8,7 @@ const page = (more: Partial<AuditPageRequest> = {}): AuditPageRequest => ({
   organizationId: 'o1',
   since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
   before: Date.UTC(2026, 3, 2),
+  direction: 'asc',
   limit: 1000,
   filters: [],
   signal: new AbortController().signal,
@@ -16,7 +17,7 @@ const page = (more: Partial<AuditPageRequest> = {}): AuditPageRequest => ({
 });
 
 describe('fetchPage', () => {
-  it('asks for both bounds in UTC with milliseconds, oldest first, with repeated filters', async () => {
+  it('asks for both bounds in UTC with milliseconds, in its direction, with repeated filters', async () => {
     await using server = await startHttpServer(answer(200, '{"result":[ ]}'));
     await using test = createTestClient(server.baseUrl);
     const filters = [
@@ -31,6 +32,13 @@ describe('fetchPage', () => {
         '&direction=asc&limit=1000&action_type.not=view&action_type.not=update&actor_email.not=a%2Bb%40x.example',
     );
     expect(test.observed).toEqual(['organization_audit_logs 200']);
+  });
+
+  it('asks for the newest first as well', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await createAuditLogsApi(test.client).fetchPage(page({ direction: 'desc' }));
+    expect(new URL(server.requests[0]?.url ?? '', server.baseUrl).searchParams.getAll('direction')).toEqual(['desc']);
   });
 
   it('encodes the cursor, and sends everything else again with it', async () => {

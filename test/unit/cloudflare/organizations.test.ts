@@ -94,7 +94,7 @@ describe('list', () => {
     const error = await apiErrorOf(idsOf(createOrganizationsApi(test.client)));
     expect(error.failure).toBe('unreadable');
     expect(error.message).not.toContain('html');
-    expect(server.requests).toHaveLength(4);
+    expect(server.requests).toHaveLength(2);
   });
 
   it('takes an envelope of which only the result is there', async () => {

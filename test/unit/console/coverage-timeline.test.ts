@@ -11,6 +11,7 @@ const coverage: ShownCoverage = {
     [990_000, 1_000_000],
   ],
   passes: [{ pass: 1, ranges: [[0, 600_000]] }],
+  holes: [],
   walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
 };
 const tail = { ordinaryMs: 10_000 };
@@ -45,4 +46,24 @@ test('a part of the time shows that part, and what lies outside is left out', ()
   expect(bars(drawing, 'tl-gap')).toEqual([[0, 250]]);
   expect(bars(drawing, 'tl-walk')).toEqual([]);
   expect(drawing).toContain('1 gap: ');
+});
+
+test('what cannot be had is drawn and named as such, and is no gap', () => {
+  const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
+  const holed: ShownCoverage = {
+    ...coverage,
+    holes: [
+      { ...hole, range: [500_000, 500_001] },
+      { ...hole, range: [200_000, 201_000] },
+    ],
+  };
+  expect(notableGaps(holed, tail)).toEqual([[201_000, 300_000]]);
+  const drawing = String(coverageTimeline(holed, { fromMs: 0, toMs: 1_000_000 }, tail, 2));
+  expect(bars(drawing, 'tl-hole')).toEqual([
+    [500, 4],
+    [200, 4],
+  ]);
+  expect(bars(drawing, 'tl-gap')).toEqual([[201, 99]]);
+  expect(drawing).toContain('1 gap: ');
+  expect(drawing).toContain('Cannot be had: 2 holes. Being read: backfill.');
 });

@@ -6,13 +6,14 @@ const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithSt
   ...{ organizationId: `id-of-${name}`, organizationName: name, state: 'fresh', refused: false, failures: 0 },
   ...{ lagSeconds: 1, gapSeconds: 1, retentionSlackSeconds: 47_000_000, lastSuccessAt: null, nextAttemptAt: null },
   ...{ openWalks: 0, sinceLastEventSeconds: 1, lastFailure: null, lastError: null, leaseOwner: null },
+  ...{ failingLanes: [], holes: 0, firstHoles: [], unprovenSeconds: 0 },
   ...more,
 });
 const everything = { text: '', state: undefined, page: 1 };
 const names = (sources: readonly SourceWithState[], filter = everything) =>
   selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);
 
-test('trouble comes first: what is about to be lost, then failing, refused, behind; the rest by name', () => {
+test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {
   const sources = [
     source('calm', { state: 'quiet' }),
     source('b'),
@@ -20,10 +21,12 @@ test('trouble comes first: what is about to be lost, then failing, refused, behi
     source('little behind', { state: 'behind', gapSeconds: 100 }),
     source('far behind', { state: 'behind', gapSeconds: 9_000 }),
     source('shut', { state: 'refused' }),
+    source('holed', { state: 'incomplete', holes: 2 }),
     source('broken', { state: 'failing' }),
     source('losing', { state: 'behind', gapSeconds: 200, retentionSlackSeconds: 86_400 }),
   ];
-  expect(names(sources)).toEqual(['losing', 'broken', 'shut', 'far behind', 'little behind', 'a', 'b', 'calm']);
+  const expected = ['losing', 'broken', 'shut', 'holed', 'far behind', 'little behind', 'a', 'b', 'calm'];
+  expect(names(sources)).toEqual(expected);
 });
 
 test('five thousand come in pages of fifty; a page beyond the last is the last', () => {

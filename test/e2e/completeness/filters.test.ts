@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import type { TrueEntry } from '../../../src/simulator/world.ts';
+import { expectClaimedImpliesStored } from '../../support/claims.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
+import { until } from '../../support/until.ts';
+
+const filtered = { ORGTRAIL_FILTERS: 'action_type.not=view' };
+
+/** Walks of many small pages that take their time: a restart comes in the middle of them. */
+const openSlowWorld = (): Promise<LeastPrivilegedWorld> =>
+  openLeastPrivileged({
+    ...{ organizations: 2, entries: 600, pageCap: 20 },
+    faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 30 },
+  });
+
+const isView = (entry: TrueEntry): boolean => JSON.parse(entry.raw()).action.type === 'view';
+/** `none` stands for no filters, any other hash for the one that these tests set. */
+const passes = (filterHash: string, entry: TrueEntry): boolean => filterHash === 'none' || !isView(entry);
+
+describe.concurrent('D3: another filter set', () => {
+  test.each([2, 5, 9, 14, 20, 27, 35, 44])(
+    'a filter that is removed by a restart after request %i: nothing is claimed that was not read',
+    async (requests) => {
+      await using world = await openSlowWorld();
+      const { simulator } = world;
+      const daemon = await world.run(filtered);
+      await until(`${requests} requests`, async () => simulator.requestCount >= requests);
+      // Every second time as an operator does, else as a crash.
+      daemon.process.child.kill(requests % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
+      await daemon.process.ended;
+      await expectClaimedImpliesStored(world.database.pool, simulator, passes);
+      await using next = await world.run();
+      world.generate(5);
+      await world.untilAllStored();
+      expect(await next.stop()).toBe(143);
+      expect([...simulator.truth()].filter(isView).length, 'that the filter would have hidden').toBeGreaterThan(10);
+      await expectClaimedImpliesStored(world.database.pool, simulator, passes);
+      await world.expectExactTruth();
+    },
+  );
+
+  test('two replicas with different ones at the same time: each reads its own to the end, and nothing is lost under either', async () => {
+    await using world = await openSlowWorld();
+    await using one = await world.run(filtered);
+    await using two = await world.run();
+    world.generate(5);
+    await world.untilAllStored();
+    const complete = `select count(distinct filter_hash) from coverage
+      where pass = 0 and source_id = $1 and ranges @> tstzrange(now() - interval '2 days 12 hours', now() - interval '1 minute')`;
+    for (const id of world.ids) {
+      await until('both filter sets are read', async () => (await world.number(complete, [id])) === 2);
+    }
+    expect(await one.stop()).toBe(143);
+    expect(await two.stop()).toBe(143);
+    await expectClaimedImpliesStored(world.database.pool, world.simulator, passes);
+    await world.expectExactTruth();
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import type { FaultPatch } from '../../../src/simulator/fault-plan.ts';
+import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/claims.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
+import { runOrgtrail } from '../../support/orgtrail-process.ts';
+
+const dayMs = 86_400_000;
+
+/** What `verify` says of all the world's time. */
+const verify = async ({
+  ownerEnv,
+  startMs,
+}: LeastPrivilegedWorld): Promise<{ code: number | string; missing: number; failed: number }> => {
+  const time = (timeMs: number) => new Date(Math.floor(timeMs / 1_000) * 1_000).toISOString();
+  const window = ['--since', time(startMs - 2.5 * dayMs), '--before', time(startMs - 130_000)];
+  const { code, stdout, stderr } = await runOrgtrail(['verify', ...window, '--json'], ownerEnv);
+  expect(stdout, stderr).not.toBe('');
+  const { missing, failed } = JSON.parse(stdout);
+  return { code, missing, failed };
+};
+
+/**
+ * `sync` to its end, under a fault that hides entries from whoever believes an answer: everything is stored, or what is not lies in a
+ * gap that shows, and `verify`, which meets the same fault, does not say that nothing is missing.
+ */
+const expectHonest = async (faults: FaultPatch, entries = 700): Promise<void> => {
+  await using world = await openLeastPrivileged({ organizations: 1, entries, pageCap: 1_000, faults });
+  const { database, simulator } = world;
+  const sync = await runOrgtrail(['sync'], world.env);
+  const missing = await expectStoredOrVisible(database.pool, simulator);
+  await expectClaimedImpliesStored(database.pool, simulator);
+  const verified = await verify(world);
+  const said = `sync ${sync.code}, missing ${missing}, verify ${JSON.stringify(verified)}, ${simulator.requestCount} requests`;
+  console.log(`${JSON.stringify(faults)}: ${said}`);
+  if (missing > 0) expect(verified.code, said).toBe(1);
+  else expect(sync.code, `${said}\n${sync.stderr}`).toBe(0);
+  expect(verified.code === 0 || verified.missing + verified.failed > 0, said).toBe(true);
+};
+
+describe.concurrent('D4: pages in blocks, the newest first', () => {
+  for (const direction of ['mirrored', 'ignored', 'inside'] as const) {
+    for (const cursors of ['refused', 'none'] as const) {
+      test(`direction ${direction}, cursors ${cursors}`, () =>
+        expectHonest({ page_blocks: { direction, cursors }, page_cap: { size: 100 } }));
+    }
+  }
+});
+
+describe.concurrent('D4: pages that are cut without a word', () => {
+  test.each([20, 100, 250])('at %i entries', (size) => expectHonest({ page_cap: { size, cursors: 'none' } }));
+  test('at 997 entries', () => expectHonest({ page_cap: { size: 997, cursors: 'none' } }, 2_600));
+  test('at the newest entries, sorted afterwards as it was asked for', () =>
+    expectHonest({ page_blocks: { direction: 'inside', cursors: 'none' }, page_cap: { size: 250 } }));
+});

@@ -1,0 +1,21 @@
+import { addRange } from '../../src/domain/coverage.ts';
+import { afterDone, idleLane } from '../../src/domain/lane.ts';
+import type { SourceProgress } from '../../src/domain/planner.ts';
+import { claimForPass, type Walk } from '../../src/domain/walk.ts';
+
+export const SECOND_MS = 1_000;
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+
+/** A source of which nothing is known. */
+export const idle: SourceProgress = { coverage: [], lanes: {}, holes: [], largestPage: 0 };
+
+/** The walk has been read to its end, which held nothing. */
+export const claimed = (progress: SourceProgress, walk: Walk, delaysMs: readonly number[]): SourceProgress => ({
+  ...progress,
+  coverage: [0, ...delaysMs].map((delayMs, pass) =>
+    claimForPass(walk, delayMs).reduce(addRange, progress.coverage[pass] ?? []),
+  ),
+  lanes: { ...progress.lanes, [walk.lane]: afterDone(progress.lanes[walk.lane] ?? idleLane, walk) },
+});
