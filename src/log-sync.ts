@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Range } from './domain/coverage.ts';
+import { SCRUB_PASS } from './domain/scrub.ts';
 import { MOST_AHEAD_MS } from './domain/server-time.ts';
 import { logRetention } from './log-retention.ts';
 import { onceADay } from './once-a-day.ts';
@@ -80,7 +81,7 @@ const logHoles = (logger: Logger): NonNullable<SyncObserver['holeFound']> => {
     const key = `${source.kind} ${source.id} ${pass} ${range.fromMs}`;
     if (known.has(key)) return logger.info(facts, 'a hole is still there: the API does not serve this time');
     known.add(key);
-    const lacking = pass === 0 ? 'Entries' : 'Late entries';
+    const lacking = pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'What an earlier reading missed' : 'Late entries';
     logger.error(
       facts,
       `a hole: the API does not serve this time, not even in parts. ${lacking} may be missing there; it is tried again after an hour, later once a week`,

@@ -82,6 +82,14 @@ const daemonsInTrouble: WorldScenarios = {
         world.simulator.append(firstOrganization(world), [entryText('late', Date.now() - TOO_LATE_MS, 'late')]),
     },
     {
+      cause: 'an event of weeks ago is removed from the database by hand',
+      alerts: { OrgtrailScrubFound: /found entries that were missing from the database/ },
+      provoke: async (world) => {
+        const id = await world.removeOld();
+        while ((await world.stored(id)) === 0) await sleep(100);
+      },
+    },
+    {
       cause: 'a sink that refuses one event for good (400)',
       alerts: { OrgtrailSinkDeadLetters: /The sink siem refuses events/ },
       provoke: (world) => {

@@ -38,6 +38,8 @@ export interface AlertWorld extends AsyncDisposable {
   setReceiver(mode: ReceiverMode): void;
   /** Events in the database; with this id, where one is given. */
   stored(id?: string): Promise<number>;
+  /** Removes an event of more than two hours ago from the database, as its owner may. Returns its id. */
+  removeOld(): Promise<string>;
   /** Changes the database behind the back of the daemons. */
   execute(statement: string): Promise<void>;
 }
@@ -64,6 +66,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
       ORGTRAIL_SCHEDULE: '* * * * * *',
       ORGTRAIL_LEASE: '3s',
       ORGTRAIL_SETTLE: '2s,4s',
+      ORGTRAIL_SCRUB_EVERY: '2s',
       ORGTRAIL_API_BUDGET: '1000000',
       ...(plan.sink === undefined ? {} : { ORGTRAIL_SINKS: sinkSetting(receiver.url) }),
       ...plan.env,
@@ -86,6 +89,13 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
           id ?? null,
         ]);
         return Number(rows[0].count);
+      },
+      removeOld: async () => {
+        const { rows } = await client.query(
+          `delete from audit_events where position = (
+             select min(position) from audit_events where action_time < now() - interval '2 hours') returning id`,
+        );
+        return rows[0].id;
       },
       execute: async (statement) => void (await client.query(statement)),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),

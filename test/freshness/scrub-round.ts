@@ -9,6 +9,9 @@ import { seededRandom } from '../support/seeded-random.ts';
 const DAY_MS = 86_400_000;
 const HISTORY_MS = 548 * DAY_MS;
 const PAGE_CAP = 1_000;
+const TICK_MS = 30_000;
+/** That prove an end in doubt (src/domain/proof.ts): that of a page which happens to have a suspicious size. */
+const QUESTIONS = 3;
 /** Virtual time 0. */
 const START_MS = Date.UTC(2026, 0, 1);
 
@@ -21,8 +24,6 @@ export interface ScrubWorld {
   /** Requests in 5 minutes, and the share of them that reads history again. */
   readonly apiBudget: number;
   readonly share: number;
-  /** How often leave is asked for. */
-  readonly tickMs: number;
 }
 
 export interface RoundOutcome {
@@ -44,7 +45,7 @@ interface Scrubbed {
 
 /**
  * One round over a whole world in virtual time: the planner's own windows, cut to what is stored, the order in which the daemon takes sources, and leave as
- * the rate limiter of the share gives it. Each window is read to its end, page by page; an API that works needs no other request.
+ * the rate limiter of the share gives it. Each window is read to its end, page by page; an API that works needs no other request but for ends in doubt.
  */
 export const runRound = (world: ScrubWorld, seed: number): RoundOutcome => {
   const sources = drawSources(world, seed);
@@ -52,38 +53,66 @@ export const runRound = (world: ScrubWorld, seed: number): RoundOutcome => {
     ...{ horizonMs: START_MS - HISTORY_MS, settleDelaysMs: [], intervals: { liveMs: 0, settleMs: 0 } },
     scrub: { everyMs: 7 * DAY_MS },
   };
-  const perTick = (world.tickMs * world.share) / gcraOf(world.apiBudget).spacingMs;
-  const waiting = new Set(sources);
+  const perTick = (TICK_MS * world.share) / gcraOf(world.apiBudget).spacingMs;
+  const waiting = new Waiting(policy);
+  for (const source of sources) waiting.add(source, START_MS);
   let [windows, requests, pages, entries, credit, nowMs] = [0, 0, 0, 0, 0, START_MS];
   while (waiting.size > 0) {
-    nowMs += world.tickMs;
-    credit += perTick;
-    for (const { source, walk } of due(waiting, nowMs, policy)) {
-      if (credit < 1) break;
+    nowMs += TICK_MS;
+    // What is not used is saved up for two ticks.
+    credit = Math.min(credit + perTick, 2 * perTick + 1);
+    // A source has one window in each plan.
+    const planned: Scrubbed[] = [];
+    while (credit >= 1 && waiting.size > 0) {
+      const { source, walk } = waiting.next(nowMs);
       const read = readWindow(source, walk);
       windows += 1;
       requests += read.requests;
       pages += read.entries > 0 ? read.requests : 0;
       entries += read.entries;
       credit -= read.requests;
+      planned.push(source);
     }
+    for (const source of planned) waiting.add(source, nowMs);
   }
   const days = (nowMs - START_MS) / DAY_MS;
   const allowed = (world.apiBudget * world.share * (nowMs - START_MS)) / 300_000;
   return { windows, requests, fill: entries / pages, days, requestsPerDay: requests / days, allowed };
 };
 
-/** What there is to read, the most urgent source first. Who has nothing left leaves the round. */
-const due = (waiting: Set<Scrubbed>, nowMs: number, policy: PlanPolicy) => {
-  const found: { source: Scrubbed; walk: Walk; urgency: number }[] = [];
-  for (const source of waiting) {
-    const progress = progressOf(source);
-    const walk = planLane('scrub', progress, nowMs, policy);
-    if (walk === undefined) waiting.delete(source);
-    else found.push({ source, walk, urgency: scrubUrgency({ ...scrubFacts(progress), walking: false }) });
+/** The sources that have something left in the first round, the most urgent one first. */
+class Waiting {
+  readonly #policy: PlanPolicy;
+  /** Descending: the next one is the last. */
+  readonly #sources: { readonly source: Scrubbed; readonly urgency: number }[] = [];
+
+  constructor(policy: PlanPolicy) {
+    this.#policy = policy;
   }
-  return found.sort((a, b) => a.urgency - b.urgency);
-};
+
+  get size(): number {
+    return this.#sources.length;
+  }
+
+  /** Who has nothing left is not added. */
+  add(source: Scrubbed, nowMs: number): void {
+    if (this.#plan(source, nowMs)?.round?.number !== 1) return;
+    const urgency = scrubUrgency({ ...scrubFacts(progressOf(source)), walking: false });
+    const at = this.#sources.findLastIndex((other) => other.urgency > urgency) + 1;
+    this.#sources.splice(at, 0, { source, urgency });
+  }
+
+  next(nowMs: number): { readonly source: Scrubbed; readonly walk: Walk } {
+    const source = this.#sources.pop()?.source;
+    const walk = source && this.#plan(source, nowMs);
+    if (source === undefined || walk === undefined) throw new Error('nothing is left');
+    return { source, walk };
+  }
+
+  #plan(source: Scrubbed, nowMs: number): Walk | undefined {
+    return planLane('scrub', progressOf(source), nowMs, this.#policy);
+  }
+}
 
 const progressOf = ({ coverage, state }: Scrubbed): SourceProgress => ({
   coverage: [coverage],
@@ -102,11 +131,12 @@ const readWindow = (source: Scrubbed, walk: Walk): { requests: number; entries: 
     const nextCursor = read < all.length ? `behind ${read}` : undefined;
     const step = afterPage(open, { entries: timesMs.length, timesMs, nextCursor }, PAGE_CAP);
     open = step.walk;
-    if (step.kind === 'done') break;
+    if (step.kind === 'done' || step.kind === 'doubtful') {
+      source.state = afterDone(source.state ?? idleLane, open);
+      return { requests: open.pages + (step.kind === 'doubtful' ? QUESTIONS : 0), entries: all.length };
+    }
     if (step.kind !== 'next') throw new Error(`a window ended ${step.kind}`);
   }
-  source.state = afterDone(source.state ?? idleLane, open);
-  return { requests: open.pages, entries: all.length };
 };
 
 /** As src/store/sources.ts has it: the newest part that holds so many. */

@@ -33,6 +33,7 @@ describe('defaults', () => {
       filters: [],
       apiBudget: 900,
       concurrency: 16,
+      scrub: { share: 0.05, everyMs: 604_800_000 },
       leaseMs: 30_000,
       sinks: [],
       http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: [] },
@@ -44,7 +45,7 @@ describe('defaults', () => {
   it('stand in for a variable that is set to nothing', () => {
     const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
     const own =
-      'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
+      'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET SCRUB_SHARE SCRUB_EVERY CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
         ' ',
       );
     const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
@@ -111,6 +112,9 @@ describe('settings', () => {
       },
     ],
     ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
+    ['ORGTRAIL_SCRUB_SHARE', ' 2.5% ', { scrub: { share: 0.025, everyMs: 604_800_000 } }],
+    ['ORGTRAIL_SCRUB_SHARE', '0', { scrub: { share: 0, everyMs: 604_800_000 } }],
+    ['ORGTRAIL_SCRUB_EVERY', '1d', { scrub: { share: 0.05, everyMs: 86_400_000 } }],
     ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
     ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
     ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined, trustedProxies: [] } }],
@@ -146,6 +150,10 @@ describe('settings', () => {
     ['ORGTRAIL_FILTERS', 'colour=red'],
     ['ORGTRAIL_API_BUDGET', '9'],
     ['ORGTRAIL_API_BUDGET', '1e3'],
+    ['ORGTRAIL_SCRUB_SHARE', '5'],
+    ['ORGTRAIL_SCRUB_SHARE', '51%'],
+    ['ORGTRAIL_SCRUB_SHARE', '-1%'],
+    ['ORGTRAIL_SCRUB_EVERY', '0s'],
     ['ORGTRAIL_CONCURRENCY', '0'],
     ['ORGTRAIL_CONCURRENCY', '65'],
     ['ORGTRAIL_LEASE', '500ms'],

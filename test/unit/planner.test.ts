@@ -206,8 +206,8 @@ describe('an open walk', () => {
   it('goes on before a new one of its lane begins, whatever its lane has been through', () => {
     for (const lane of lanes) {
       const state = { walk: open(lane), failures: 5, widthMs: SECOND_MS };
-      const progress = withLane(lane, state, { coverage: [read, read, read] });
-      expect(plannedIn(lane, progress, { ...policy, scrub: { everyMs: 7 * DAY_MS } })).toEqual(open(lane));
+      const scrubbing = { ...policy, scrub: { everyMs: DAY_MS } };
+      expect(plannedIn(lane, withLane(lane, state, { coverage: [read, read, read] }), scrubbing)).toEqual(open(lane));
     }
   });
 
