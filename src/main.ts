@@ -28,6 +28,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const environment = { ...dotenv, ...process.env };
 // Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
 const { runCli } = await import('./cli/cli.ts');
+// What a command waits for may be a pause alone, whose timer does not keep the process alive.
+const alive = setInterval(() => {}, 1 << 30);
 process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
   stdout: process.stdout,
@@ -35,6 +37,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   interactive: process.stdout.isTTY === true,
   signal: stop.signal,
 });
+clearInterval(alive);
 if (stop.signal.aborted) process.exitCode = Number(stop.signal.reason);
 // What is still open by now (a keep-alive socket of somebody else) must not hold the process.
 setTimeout(() => process.exit(), 1_000).unref();

@@ -25,8 +25,8 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** The budget allows 4 requests a second; more connections than this only wait for it. */
-const MAX_CONNECTIONS = 16;
+/** As many workers as there may be (ORGTRAIL_CONCURRENCY), and the listing beside them: none waits for one that hangs. */
+const MAX_CONNECTIONS = 72;
 
 /** Longer than the default schedule's 30 s, so that a quiet daemon does not shake hands anew for every tick. */
 const KEEP_ALIVE_MS = 60_000;

@@ -153,7 +153,11 @@ const nextGap: Record<Exclude<Lane, 'scrub'>, NextGap> = {
       const wanted = { fromMs: policy.horizonMs, toMs: Math.min(nowMs - delayMs, newestClaimable(nowMs)) };
       if (isEmpty(wanted)) continue;
       // In batches: one request settles at least a whole delay's time.
-      const oldestPartBeforeMs = nowMs - delayMs - Math.max(delayMs, policy.intervals.settleMs);
+      const { settleMs } = policy.intervals;
+      const batchBeforeMs = nowMs - delayMs - Math.max(delayMs, settleMs);
+      // But before it leaves the horizon: of a history that is hardly longer than the delay there never is a whole one.
+      const leavingBeforeMs = Math.min(policy.horizonMs + settleMs, nowMs - delayMs - settleMs);
+      const oldestPartBeforeMs = Math.max(batchBeforeMs, leavingBeforeMs);
       // What was never read is for the other lanes.
       const gap = gapsAmong(wanted, withHoles(progress, index + 1), progress.coverage[0] ?? [])
         .filter((range) => range.fromMs <= oldestPartBeforeMs)

@@ -47,6 +47,8 @@ export interface PageCommit {
   readonly claims: readonly Coverage[];
   /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
+  /** The largest page of the source so far, this one included; undefined: that is this page. */
+  readonly largestPage?: number;
   /** What could not be had, and is not to be asked for again for a while. */
   readonly holes?: readonly Hole[];
   /** The walk that ends with it: undefined where none does, or its end is no proof. */

@@ -164,7 +164,7 @@ const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPa
 
 /** What the function takes before the page, in its order. */
 const fixedParameters = (
-  { lease, state, claims, page, lane, filterHash, eventRate, holes = [], reading }: PageCommit,
+  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading }: PageCommit,
   leaseMs: number,
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
@@ -187,7 +187,7 @@ const fixedParameters = (
       holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
       reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
     ],
-    page.entries,
+    largestPage ?? page.entries,
   ];
 };
 

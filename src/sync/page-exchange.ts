@@ -3,7 +3,7 @@ import { addRange } from '../domain/coverage.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../domain/event-rate.ts';
 import type { Hole, LaneState } from '../domain/lane.ts';
 import { foundByScrub, sortLateEntries } from '../domain/late-entries.ts';
-import type { Page } from '../domain/page.ts';
+import { idsOf, type Page } from '../domain/page.ts';
 import { FIRST_LOOK_MS } from '../domain/planner.ts';
 import { credibleNow } from '../domain/server-time.ts';
 import type { PageCounts } from '../domain/source.ts';
@@ -53,17 +53,18 @@ export const commitPart = async (
   const { lane } = job;
   const seen = walk && observationIn(turn, walk);
   const eventRate = seen && observed(turn.eventRate, seen);
+  const largestPage = largestOf(turn, page);
   const sentAtMs = context.time.nowMs();
   const { filterHash } = context;
   const result = await context.store.commit({
-    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, holes },
+    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes },
     reading: walk && readingOf(turn, walk),
   });
   if (result.kind === 'fenced') throw new FencedError();
   turn.kept.renewed(sentAtMs);
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
-  turn.largestPage = Math.max(turn.largestPage, page.entries);
+  turn.largestPage = largestPage;
   turn.state = state ?? turn.state;
   turn.progress = advance(turn, claims, holes);
   const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
@@ -84,6 +85,10 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
   const readMs = (progress.coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
+
+/** Entries that come twice on a page do not make it larger: a page that is cut shorter would then look whole. */
+const largestOf = ({ largestPage }: Turn, page: Page): number =>
+  page.entries <= largestPage ? largestPage : Math.max(largestPage, idsOf(page).size);
 
 const advance = (
   { progress, job, state, largestPage, eventRate }: Turn,

@@ -100,8 +100,8 @@ export class SimulatedAuditLog {
   /** Cursors come again: the one that was asked for, or a cycle of some. */
   #cycled(chain: Chain, walk: Walk, nextCursor: string | undefined, faulty: boolean): string | undefined {
     const { dice } = this.#scheduler;
-    if (!faulty || walk.cursor === undefined) return nextCursor;
-    if (chain.cycle === undefined && dice.chance(this.#world.api.repeatCursorRate)) {
+    if (walk.cursor === undefined) return nextCursor;
+    if (chain.cycle === undefined && faulty && dice.chance(this.#world.api.repeatCursorRate)) {
       const length = Math.min(chain.issued.length, dice.pick([1, 1, 2, 3, 7]));
       chain.cycle = chain.issued.slice(-length);
       this.#checker.reached(length > 1 ? 'cycle of cursors' : 'repeated cursor');

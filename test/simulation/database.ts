@@ -174,7 +174,7 @@ export class SimulatedDatabase {
     row.commitSeq += 1;
     row.lastAttemptAtMs = this.nowMs();
     row.leaseUntilMs = this.nowMs() + leaseMs;
-    row.largestPage = Math.max(row.largestPage, page.entries);
+    row.largestPage = Math.max(row.largestPage, commit.largestPage ?? page.entries);
     row.eventRate = commit.eventRate ?? row.eventRate;
     const filtered = filteredOf(row, filterHash);
     if (state !== undefined) {

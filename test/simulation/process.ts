@@ -86,7 +86,9 @@ export class SimulatedProcess implements Actor {
         scheduler.note(() => `${this.name} has synced: ${report.failed.length} failed, ${report.held.length} held`);
         if (!report.finished) return;
         const left = new Set([...report.failed, ...report.held].map(({ id }) => id));
-        const untilMs = window === undefined ? plannedMs - 1_000 : Math.min(window.untilMs, plannedMs - 1_000);
+        // Planned a moment before the horizon was last asked for.
+        const readMs = plannedMs - 1_050;
+        const untilMs = window === undefined ? readMs : Math.min(window.untilMs, readMs);
         const wanted = { fromMs: window?.sinceMs ?? context.horizonMs(plannedMs), toMs: untilMs };
         for (const id of due.filter((each) => !left.has(each))) {
           checker.checkRead(database, id, this.filterHash, wanted);

@@ -71,7 +71,8 @@ const runUntilFound = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
   const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   if (trouble || world.api.windowLimit !== undefined || simulation.removeByHand() === 0) return;
-  const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + LONGEST_ROUNDS_MS;
+  const ticksMs = 10 * simulation.tickMs;
+  const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + LONGEST_ROUNDS_MS + ticksMs;
   let nextLookMs = 0;
   const done = () => {
     if (checker.violation !== undefined) return true;

@@ -201,16 +201,13 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
       : cursors === 'snapshot'
         ? dice.pick(['honest', 'honest', 'honest', 'ascending', 'shuffled', 'blocks'] as const)
         : 'honest';
+  const counts = dice.pick(['none', 'page', 'page', 'in_all'] as const);
   return {
     ...{ cursors, order },
-    // Without cursors, pages of a few entries are believed to be whole (domain/walk.ts).
-    pageCap:
-      cursors === 'none' || order !== 'honest'
-        ? dice.pick([50, 53, 60, 73, 100, 250])
-        : dice.pick([1, 2, 3, 4, 5, 8, 1_000, 1_000]),
+    pageCap: drawPageCap(dice, cursors, order, counts),
     lastPage:
       cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const),
-    counts: dice.pick(['none', 'page', 'page', 'in_all'] as const),
+    counts,
     wrongCountRate: maybe(dice, 0.1, 0.3),
     windowLimit: dice.chance(0.15)
       ? {
@@ -237,6 +234,18 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
     duplicateRate: cursors === 'none' ? 0 : maybe(dice, 0.2, 0.4),
     failListingRate: maybe(dice, 0.2, 0.4),
   };
+};
+
+/** Without cursors, pages of a few entries are believed to be whole (domain/walk.ts), unless `count` says that there is more. */
+const drawPageCap = (
+  dice: Dice,
+  cursors: ApiTraits['cursors'],
+  order: ApiTraits['order'],
+  counts: ApiTraits['counts'],
+): number => {
+  if (cursors === 'none' && counts === 'in_all' && order !== 'newest') return dice.pick([3, 8, 20, 60, 100]);
+  if (cursors === 'none' || order !== 'honest') return dice.pick([50, 53, 60, 73, 100, 250]);
+  return dice.pick([1, 2, 3, 4, 5, 8, 1_000, 1_000]);
 };
 
 const drawWrongDate = (dice: Dice, { startMs, faultsUntilMs }: Pick<Base, 'startMs' | 'faultsUntilMs'>) => {

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
 /** Half of what a start costs is reading the source; tests start hundreds. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
 
@@ -23,6 +24,8 @@ export interface StartOptions {
   readonly cwd?: string | undefined;
   /** The command by way of which it is started. */
   readonly within?: readonly string[];
+  /** The checkout whose source it runs: this one unless given. */
+  readonly root?: string;
   /** In a session of its own, which a Ctrl-C in the terminal does not reach. */
   readonly detached?: boolean;
 }
@@ -31,9 +34,9 @@ export interface StartOptions {
 export const startOrgtrail = (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { cwd, within = [], detached = false }: StartOptions = {},
+  { cwd, within = [], root = checkout, detached = false }: StartOptions = {},
 ): OrgtrailProcess => {
-  const [program = process.execPath, ...rest] = [...within, process.execPath, main, ...args];
+  const [program = process.execPath, ...rest] = [...within, process.execPath, join(root, 'src/main.ts'), ...args];
   const child = spawn(program, rest, {
     cwd,
     detached,

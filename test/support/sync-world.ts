@@ -54,9 +54,12 @@ export interface SyncWorld extends AsyncDisposable {
   expectExactTruth(): Promise<Comparison>;
 }
 
+/** So young that the first look of the live lane, at an hour, reads all of it in one walk. */
+export const youngHistory = { historyMs: 50 * 60_000 } as const;
+
 /**
- * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY and short
- * enough for one walk each, in pages of 40. With a `clock` that stands still, time passes by `setClocks` alone, for the
+ * Three organizations with a history of two days that ends a minute ago, all of it within ORGTRAIL_HISTORY, in pages of 40: a walk of the
+ * newest hour, and some of the rest. With a `clock` that stands still, time passes by `setClocks` alone, for the
  * application, too, however long a busy machine takes. `ownClock`: the database has a clock that `setClocks` moves, too; without it, a
  * Cloudflare that is further ahead than a minute is not believed.
  */

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type EventRate, expectedPerHour, observationOf, observed } from '../../src/domain/event-rate.ts';
+import {
+  type EventRate,
+  expectedPerHour,
+  historyObservationOf,
+  observationOf,
+  observed,
+} from '../../src/domain/event-rate.ts';
 import { afterPage, startWalk, type Walk } from '../../src/domain/walk.ts';
 
 const HOUR_MS = 3_600_000;
@@ -72,4 +78,11 @@ describe('observationOf', () => {
     const first = page(walk, [-1, 1, 20], 'c');
     expect(observationOf(page(first, [30, 40]))).toEqual({ events: 4, spanMs: HOUR_MS });
   });
+});
+
+test('the first window of a history says its average, for a week at most', () => {
+  const of = (hours: number, claimEntries: number) =>
+    historyObservationOf({ claim: { fromMs: FROM_MS, toMs: FROM_MS + hours * HOUR_MS }, claimEntries });
+  expect(of(24, 12)).toEqual({ events: 12, spanMs: 24 * HOUR_MS });
+  expect(of(700 * 24, 7_000)).toEqual({ events: 70, spanMs: 7 * 24 * HOUR_MS });
 });

@@ -12,7 +12,7 @@ const SEED = 7;
 test('in virtual time: fresher than in turn for the same requests, the slowest no slower, none beyond the bound', () => {
   const { outcomes, boundMs } = comparePolicies(uneven, SEED);
   const { orgtrail, 'round-robin': inTurn, oracle } = outcomes;
-  expect(percentile(orgtrail.lagsMs, 0.5)).toBeLessThan(0.55 * percentile(inTurn.lagsMs, 0.5));
+  expect(percentile(orgtrail.lagsMs, 0.5)).toBeLessThan(percentile(inTurn.lagsMs, 0.5) / 2);
   expect(percentile(orgtrail.lagsMs, 0.99)).toBeLessThanOrEqual(percentile(inTurn.lagsMs, 0.99));
   expect(orgtrail.longestUnaskedMs).toBeLessThanOrEqual(boundMs);
   expect(orgtrail.requests).toBeLessThanOrEqual(inTurn.requests * 1.01);

@@ -164,6 +164,19 @@ describe('settle', () => {
     expect(plannedIn('settle', settling(ranges))?.claim).toEqual(claim);
   });
 
+  it('reads again before it leaves a horizon that is less than two delays away', () => {
+    const short = (horizonMs: number): PlanPolicy => ({ ...policy, horizonMs, settleDelaysMs: [30 * DAY_MS] });
+    const horizonMs = NOW_MS - 45 * DAY_MS;
+    const settled = (toMs: number) => settling([read, [{ fromMs: HORIZON_MS, toMs }]]);
+    expect(plannedIn('settle', settled(HORIZON_MS), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
+    expect(plannedIn('settle', settled(horizonMs + 1), short(horizonMs))).toBeUndefined();
+    expect(plannedIn('settle', settled(horizonMs), short(horizonMs))?.claim).toEqual(ago(45 * DAY_MS, 30 * DAY_MS));
+    // Not in slices: what is younger than an interval waits.
+    const intervals = { liveMs: 0, settleMs: HOUR_MS };
+    const sliver = { ...short(NOW_MS - 30 * DAY_MS - HOUR_MS / 2), intervals };
+    expect(plannedIn('settle', settled(HORIZON_MS), sliver)).toBeUndefined();
+  });
+
   it('comes behind the live tail and before history', () => {
     const middle = ago(DAY_MS, HOUR_MS);
     const order = (by: readonly Coverage[]) =>

@@ -14,7 +14,7 @@ const verify = async ({
   const time = (timeMs: number) => new Date(Math.floor(timeMs / 1_000) * 1_000).toISOString();
   const window = ['--since', time(startMs - 2.5 * dayMs), '--before', time(startMs - 130_000)];
   const { code, stdout, stderr } = await runOrgtrail(['verify', ...window, '--json'], ownerEnv);
-  expect(stdout, stderr).not.toBe('');
+  expect(stdout, `${code} ${stderr}`).not.toBe('');
   const { missing, failed } = JSON.parse(stdout);
   return { code, missing, failed };
 };
@@ -51,4 +51,44 @@ describe.concurrent('D4: pages that are cut without a word', () => {
   test('at 997 entries', () => expectHonest({ page_cap: { size: 997, cursors: 'none' } }, 2_600));
   test('at the newest entries, sorted afterwards as it was asked for', () =>
     expectHonest({ page_blocks: { direction: 'inside', cursors: 'none' }, page_cap: { size: 250 } }));
+});
+
+describe.concurrent('D4: a count that lies', () => {
+  test.each([400, 1, -1])(
+    'by %i on every page: all is stored, and what cannot be proven stays a visible gap',
+    async (by) => {
+      await using world = await openLeastPrivileged({
+        organizations: 1,
+        entries: 200,
+        faults: { wrong_count: { by } },
+      });
+      const { database, simulator } = world;
+      await using daemon = await world.run();
+      await world.untilAllStored();
+      world.generate(5);
+      await world.untilAllStored();
+      expect(await daemon.stop()).toBe(143);
+      expect(await expectStoredOrVisible(database.pool, simulator)).toBe(0);
+      await expectClaimedImpliesStored(database.pool, simulator);
+      const verified = await verify(world);
+      expect(verified.code === 0 || verified.failed > 0, JSON.stringify(verified)).toBe(true);
+    },
+  );
+
+  test('on pages that are cut, which the count alone gives away: nothing is claimed before it has come', async () => {
+    await using world = await openLeastPrivileged({
+      ...{ organizations: 1, entries: 500 },
+      // As if all there is were counted: 99 of them are sent, without a cursor.
+      faults: { page_cap: { size: 99, cursors: 'none' }, wrong_count: { by: 401 } },
+    });
+    const { database, simulator } = world;
+    await using daemon = await world.run();
+    await world.untilStored(99);
+    await expectClaimedImpliesStored(database.pool, simulator);
+    await expectStoredOrVisible(database.pool, simulator);
+    simulator.faults.set({ wrong_count: null });
+    await world.untilAllStored();
+    expect(await daemon.stop()).toBe(143);
+    await expectClaimedImpliesStored(database.pool, simulator);
+  });
 });

@@ -15,16 +15,16 @@ const page = (info: string, before = ''): Buffer =>
 
 const failuresOf = async (id: string) => {
   const { rows } = await world.database.pool.query(
-    `select failures, last_failure, last_error, (select count(*)::integer from walks where source_id = $1) as walks,
+    `select failures, last_failure, last_error, coalesce((state #>> '{walk,pages}')::integer, 0) as pages,
        (select count(*)::integer from audit_events where source_id = $1) as events,
-       exists (select from coverage where source_id = $1) as claimed
-     from sources where id = $1`,
+       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed
+     from lanes where source_id = $1`,
     [id],
   );
   return rows[0];
 };
 
-const nothing = { failures: 1, last_failure: 'unreadable', walks: 0, events: 0, claimed: false };
+const nothing = { failures: 1, last_failure: 'unreadable', pages: 0, events: 0, claimed: false };
 
 describe('invariant 9: an envelope that cannot be followed fails its walk, visibly, with nothing stored and nothing claimed', () => {
   test.each([
@@ -63,7 +63,7 @@ describe('invariant 9: an envelope that cannot be followed fails its walk, visib
     await world.addSources([name]);
     world.serve(name, [body]);
     expect(await world.sync(name)).toEqual({ kind: 'idle' });
-    expect(await failuresOf(name)).toMatchObject({ failures: 0, walks: 0, events: 1, claimed: true });
+    expect(await failuresOf(name)).toMatchObject({ failures: 0, pages: 0, events: 1, claimed: true });
     expect(world.requests(name)).toBe(1);
   });
 });

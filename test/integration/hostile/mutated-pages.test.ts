@@ -73,7 +73,7 @@ const stateOf = async (id: string) => {
     events: { id: string; raw: string }[] | null;
     changes: string[] | null;
     claimed: boolean;
-    walks: number;
+    pages: number;
     failures: number;
     last_failure: string | null;
   }>(
@@ -82,8 +82,8 @@ const stateOf = async (id: string) => {
          from audit_events e where source_id = $1) as events,
        (select json_agg(raw::text) from audit_event_changes where source_id = $1) as changes,
        exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed,
-       (select count(*)::integer from walks where source_id = $1) as walks, failures, last_failure
-     from sources where id = $1`,
+       coalesce((state #>> '{walk,pages}')::integer, 0) as pages, failures, last_failure
+     from lanes where source_id = $1 and lane = 'live'`,
     [id],
   );
   const row = rows[0];
@@ -142,9 +142,9 @@ describe(`mutated pages (seed ${SEED})`, () => {
         totals.elements += elements.length;
       } else {
         expect(result).toMatchObject({ kind: 'failed', lasting: false });
-        const nothing = { events: [], changes: [], claimed: false, walks: 0, failures: 1, last_failure: 'unreadable' };
+        const nothing = { events: [], changes: [], claimed: false, pages: 0, failures: 1, last_failure: 'unreadable' };
         expect(await stateOf(id)).toEqual(nothing);
-        expect(world.requests(id), 'a body that cannot be read is asked for again').toBe(4);
+        expect(world.requests(id), 'a body that cannot be read is asked for again').toBe(2);
         totals.refused += 1;
       }
     });

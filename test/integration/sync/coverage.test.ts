@@ -116,26 +116,29 @@ describe.concurrent('coverage', () => {
     await using world = await openWorld({ organizations: 1 });
     await using run = await world.open({ ORGTRAIL_FILTERS: 'action_type.not=view&actor_email.not=a@b.example' });
     await run.cycle();
-    const [walk = [], ...others] = [...walksOf(auditRequests(world.simulator)).values()];
-    expect(others).toEqual([]);
-    expect(walk.length).toBeGreaterThan(4);
-    const parameters = new Set(
-      walk.map(({ query }) =>
-        [...query]
-          .filter(([name]) => name !== 'cursor')
-          .map((pair) => pair.join('='))
-          .join('&'),
-      ),
-    );
-    expect(parameters.size).toBe(1);
-    expect(walk.filter(({ cursor }) => cursor === null)).toHaveLength(1);
-    expect(new Set(walk.map(({ cursor }) => cursor)).size).toBe(walk.length);
-    expect(walk[0]?.query.get('direction')).toBe('asc');
+    const walks = [...walksOf(auditRequests(world.simulator)).values()];
+    expect(walks.some(({ length }) => length > 4)).toBe(true);
+    for (const walk of walks) {
+      const parameters = new Set(
+        walk.map(({ query }) =>
+          [...query]
+            .filter(([name]) => name !== 'cursor')
+            .map((pair) => pair.join('='))
+            .join('&'),
+        ),
+      );
+      expect(parameters.size).toBe(1);
+      expect(walk.filter(({ cursor }) => cursor === null)).toHaveLength(1);
+      expect(new Set(walk.map(({ cursor }) => cursor)).size).toBe(walk.length);
+      expect(walk[0]?.query.get('direction')).toBe('asc');
+    }
+    const sinceMs = Math.min(...walks.flatMap((walk) => walk.map((request) => request.sinceMs)));
+    const beforeMs = Math.max(...walks.flatMap((walk) => walk.map((request) => request.beforeMs)));
     const { rows } = await world.database.pool.query<{ lower: number; upper: number }>(
       `select (extract(epoch from lower(ranges)) * 1000)::float8 as lower,
          (extract(epoch from upper(ranges)) * 1000)::float8 as upper from coverage where pass = 0`,
     );
-    expect(rows).toEqual([{ lower: (walk[0]?.sinceMs ?? 0) + 1_000, upper: (walk[0]?.beforeMs ?? 0) - 1_000 }]);
+    expect(rows).toEqual([{ lower: sinceMs + 1_000, upper: beforeMs - 1_000 }]);
   });
 
   test.each([

@@ -4,52 +4,55 @@ import { type Distort, sendTrue, startDistortedApi } from '../../support/distort
 import { cycleUntilClean, openWorld } from '../../support/sync-world.ts';
 
 const html = Buffer.from('<!DOCTYPE html><html><body>Just a moment...</body></html>');
-/** Of these tests, each waits for four attempts. */
+/** A time-out has held a worker for long enough. */
+const ATTEMPTS = { connection: 4, timeout: 1, unreadable: 2 } as const;
+/** Of these tests, each waits for one. */
 const timeouts: Partial<Timeouts> = { headersMs: 1_000, bodyIdleMs: 1_000 };
 
 /** What is sent in place of every page for a whole cycle, the kind of failure, and what log and status say of it. */
-const troubles: readonly (readonly [what: string, failure: string, words: RegExp, distort: Distort])[] = [
+const troubles: readonly (readonly [what: string, failure: keyof typeof ATTEMPTS, words: RegExp, distort: Distort])[] =
   [
-    'a body that ends short of its content-length',
-    'connection',
-    /other side closed|terminated/,
-    ({ answer, response }) => {
-      response.writeHead(200, { ...answer.headers, 'content-length': answer.body.length + 10 });
-      response.write(answer.body, () => response.socket?.end());
-    },
-  ],
-  [
-    'a chunked body without its last chunk',
-    'connection',
-    /other side closed|terminated/,
-    ({ answer, response }) => {
-      response.writeHead(200, answer.headers);
-      response.write(answer.body.subarray(0, -20), () => response.socket?.end());
-    },
-  ],
-  ['no answer at all (half-open)', 'timeout', /no response headers within 1000 ms/, () => {}],
-  [
-    'a body that goes silent in its middle',
-    'timeout',
-    /no more of the response body within 1000 ms/,
-    ({ answer, response }) => {
-      response.writeHead(200, { ...answer.headers, 'content-length': answer.body.length });
-      response.write(answer.body.subarray(0, answer.body.length / 2));
-    },
-  ],
-  [
-    'a page of HTML that calls itself JSON',
-    'unreadable',
-    /not JSON|cannot be read/,
-    ({ answer, response }) => sendTrue(response, { ...answer, body: html }, { 'content-type': 'application/json' }),
-  ],
-  [
-    'the page of some other service (JSON, but no envelope)',
-    'unreadable',
-    /result/,
-    ({ answer, response }) => sendTrue(response, { ...answer, body: Buffer.from('{"hello":"world"}') }),
-  ],
-];
+    [
+      'a body that ends short of its content-length',
+      'connection',
+      /other side closed|terminated/,
+      ({ answer, response }) => {
+        response.writeHead(200, { ...answer.headers, 'content-length': answer.body.length + 10 });
+        response.write(answer.body, () => response.socket?.end());
+      },
+    ],
+    [
+      'a chunked body without its last chunk',
+      'connection',
+      /other side closed|terminated/,
+      ({ answer, response }) => {
+        response.writeHead(200, answer.headers);
+        response.write(answer.body.subarray(0, -20), () => response.socket?.end());
+      },
+    ],
+    ['no answer at all (half-open)', 'timeout', /no response headers within 1000 ms/, () => {}],
+    [
+      'a body that goes silent in its middle',
+      'timeout',
+      /no more of the response body within 1000 ms/,
+      ({ answer, response }) => {
+        response.writeHead(200, { ...answer.headers, 'content-length': answer.body.length });
+        response.write(answer.body.subarray(0, answer.body.length / 2));
+      },
+    ],
+    [
+      'a page of HTML that calls itself JSON',
+      'unreadable',
+      /not JSON|cannot be read/,
+      ({ answer, response }) => sendTrue(response, { ...answer, body: html }, { 'content-type': 'application/json' }),
+    ],
+    [
+      'the page of some other service (JSON, but no envelope)',
+      'unreadable',
+      /result/,
+      ({ answer, response }) => sendTrue(response, { ...answer, body: Buffer.from('{"hello":"world"}') }),
+    ],
+  ];
 
 describe.concurrent('answers that are not what they should be', () => {
   test.each(troubles)('%s: %s, said in words, and then nothing is missing', async (_what, failure, words, distort) => {
@@ -60,7 +63,7 @@ describe.concurrent('answers that are not what they should be', () => {
     front.distort(distort);
     const report = await run.cycle();
     expect(report.failed).toHaveLength(2);
-    expect(front.distorted, 'four attempts for each').toBe(8);
+    expect(front.distorted, 'so many attempts for each').toBe(2 * ATTEMPTS[failure]);
     const { sources } = await run.app.status();
     for (const { lastFailure, lastError } of sources) {
       expect(lastFailure).toBe(failure);

@@ -46,7 +46,7 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   const metrics = createMetrics(version);
   const app = await openApp(config, { logger, metrics });
   const clock = createServerClock(() => performance.now());
-  // The same wire as the application's, but for pauses: thousands of bodies are asked for four times.
+  // The same wire as the application's, but for pauses: thousands of bodies are asked for twice.
   const budget = { acquire: async () => {}, pause: async () => {} };
   const wire = connectAuditApi(config, { budget, clock, metrics, logger, version, sleep: async () => {} });
   const context: SyncContext = { ...app.sync, api: wire.api };
