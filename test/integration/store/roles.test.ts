@@ -245,6 +245,7 @@ describe('orgtrail_ingest', () => {
       ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
       ['drop table lanes', 'table lanes'],
       ['truncate coverage_holes', 'table coverage_holes'],
+      ['truncate coverage_readings', 'table coverage_readings'],
       ['alter table audit_events detach partition audit_events_2026_01', 'table audit_events'],
       ['create table mine (a integer)', 'schema public'],
       ['create table drizzle.mine (a integer)', 'schema drizzle'],
