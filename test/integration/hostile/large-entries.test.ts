@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
+import { HORIZON_MS, type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 import { entryText } from '../../support/store-fixture.ts';
 
 let world: HostileWorld;
@@ -22,10 +22,12 @@ const storedOf = async (id: string) => {
   return rows;
 };
 
-const failureOf = async (id: string) => {
+const laneOf = async (id: string) => {
   const { rows } = await world.database.pool.query(
-    `select failures, last_failure, exists (select from coverage where source_id = $1) as claimed,
-       (select count(*)::integer from audit_events where source_id = $1) as events from sources where id = $1`,
+    `select failures, (state ->> 'pageLimit')::integer as page_limit, (state ->> 'widthMs')::float8 as width_ms,
+       exists (select from coverage where source_id = $1 and not isempty(ranges)) as claimed,
+       (select count(*)::integer from audit_events where source_id = $1) as events
+     from lanes where source_id = $1 and lane = 'live'`,
     [id],
   );
   return rows[0];
@@ -60,21 +62,20 @@ describe('large entries', () => {
     expect(neighbour).toEqual({ raw: entryText('neighbour'), defects: null });
   });
 
-  test('larger than a response may be, whatever the page size: the source shows as failing, nothing of it is claimed', async () => {
+  test('larger than a response may be, whatever the page size: its window is halved again and again, and nothing of it is claimed', async () => {
     await world.addSources(['too large', 'other']);
     world.serve('too large', [page([entry(`"${'x'.repeat(68 * MB)}"`)])]);
     world.serve('other', [page([entryText('other')])]);
-    for (const failures of [1, 2]) {
-      expect(await world.sync('too large')).toMatchObject({ kind: 'failed', lasting: false });
-      expect(await failureOf('too large')).toEqual({
-        failures,
-        last_failure: 'too_large',
-        claimed: false,
-        events: 0,
-      });
+    const widths: number[] = [HORIZON_MS];
+    for (const halvings of [1, 2, 3]) {
+      expect(await world.sync('too large')).toEqual({ kind: 'narrowed' });
+      const { width_ms: width, failures, ...lane } = await laneOf('too large');
+      expect(lane).toEqual({ page_limit: 16, claimed: false, events: 0 });
+      // 1,000 entries a page, 125 and 16; the others go on from there.
+      expect([failures, world.requests('too large')]).toEqual([2 + halvings, 2 + halvings]);
+      expect(width).toBeLessThanOrEqual((widths.at(-1) ?? 0) / 2 + 1_000);
+      widths.push(width);
     }
-    // From 1,000 entries a page down to one; the second attempt goes on from there.
-    expect(world.requests('too large')).toBe(7);
     expect(await world.sync('other')).toEqual({ kind: 'idle' });
   });
 });

@@ -25,8 +25,11 @@ export interface HostileWorld extends AsyncDisposable {
   serve(organizationId: string, bodies: readonly Buffer[]): void;
   /** How often the audit log of this organization was asked for. */
   requests(organizationId: string): number;
-  /** One turn after the other until the source is read, held or has failed. */
-  sync(organizationId: string): Promise<TurnResult>;
+  /**
+   * One turn after the other until the source is read, held or has failed, or until a window is given up: its parts would get the same answer
+   * here, one second after the other.
+   */
+  sync(organizationId: string): Promise<TurnResult | { readonly kind: 'narrowed' }>;
 }
 
 export const HORIZON_MS = 3_600_000;
@@ -73,7 +76,12 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   };
 };
 
-const syncSource = async (context: SyncContext, id: string): Promise<TurnResult> => {
+const syncSource = async (app: SyncContext, id: string): Promise<TurnResult | { readonly kind: 'narrowed' }> => {
+  let narrowed = false;
+  const windowNarrowed = () => {
+    narrowed = true;
+  };
+  const context = { ...app, observer: { ...app.observer, windowNarrowed } };
   const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
   const policy = { horizonMs: nowMs - HORIZON_MS, settleDelaysMs: [], intervals: noIntervals };
   const source = { kind: 'organization', id } as const;
@@ -81,6 +89,7 @@ const syncSource = async (context: SyncContext, id: string): Promise<TurnResult>
   const options = { signal: new AbortController().signal, stopping: () => false };
   for (let lane: Lane = 'live'; ; ) {
     const result = await takeTurn(context, { source, lane, nowMs, clock, policy }, options);
+    if (narrowed) return { kind: 'narrowed' };
     if (result.kind !== 'more') return result;
     lane = result.lanes[0] ?? 'live';
   }
