@@ -283,7 +283,7 @@ const toSource = (row: StateRow): SourceState => {
         : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
     largestPage: row.largest_page,
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
-    unproven: (row.unproven ?? []).map(toRange),
+    unproven: row.unproven?.map(toRange),
     lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
     restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
     holes: row.holes.map(({ pass, range }) => ({ pass, range: toRange(range) })),

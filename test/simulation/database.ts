@@ -1,6 +1,7 @@
 import { addRange, type Coverage, intersect, isEmpty, isWithin, type Range } from '../../src/domain/coverage.ts';
 import type { EventRate } from '../../src/domain/event-rate.ts';
 import type { Lane, LaneState } from '../../src/domain/lane.ts';
+import { SCRUB_PASS } from '../../src/domain/scrub.ts';
 import type { CommitResult, LaneFailure, Lease, PageCommit, SourceKey, SourceState } from '../../src/domain/source.ts';
 import type { StoredTime } from '../../src/store/sources.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
@@ -184,7 +185,8 @@ export class SimulatedDatabase {
     const claims = commit.claims.map((ranges) => until(ranges, this.nowMs() + MOST_AHEAD_MS));
     filtered.coverage = mergeClaims(filtered.coverage, claims);
     filtered.holes = filtered.holes.filter(
-      ({ range, pass }) => !(claims[pass] ?? []).some((claimed) => isWithin(range, claimed)),
+      ({ range, pass }) =>
+        !(claims[lane === 'scrub' && pass === SCRUB_PASS ? 0 : pass] ?? []).some((claimed) => isWithin(range, claimed)),
     );
     for (const hole of holes) this.#noteHole(filtered, hole);
     const stored = this.#store(row, page.entriesText);

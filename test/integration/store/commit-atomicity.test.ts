@@ -175,13 +175,16 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       return texts.flatMap(([name, text]) => (writes.test(text) ? [name] : [])).sort();
     };
     const [old, own] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
+    // Called by the second one alone.
+    const reading = 'orgtrail_note_reading';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
       audit_events: [old, own],
       coverage_holes: [own],
       // Takes back what was claimed of the future.
       coverage: [old, own, 'sources.ts'],
       // A failure, under the fence; and the end of rests.
-      lanes: ['discovery-lease.ts', own, 'sources.ts'],
+      lanes: ['discovery-lease.ts', own, reading, 'sources.ts'],
+      coverage_readings: [reading],
       walks: [old],
       // The other one sets the position to what it is, for the trigger that compares timelines.
       feed_head: ['orgtrail_check_timeline', old, own],
@@ -189,7 +192,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   });
 });
 
-const written = ['audit_events', 'coverage_holes', 'coverage', 'lanes', 'walks', 'feed_head'];
+const written = ['audit_events', 'coverage_holes', 'coverage', 'lanes', 'coverage_readings', 'walks', 'feed_head'];
 
 const headOf = async (): Promise<number> => {
   const { rows } = await database.pool.query<{ position: number }>('select position::float8 from feed_head');

@@ -150,7 +150,8 @@ describe('invariant 6: after a failover no position is given twice', () => {
 
   test('a read-only connection changes nothing, and works', async () => {
     await loseCommits(pool, 0);
-    expect(await connectOnce(`${database.url}?options=-c%20default_transaction_read_only%3Don`)).toEqual([]);
+    const more = database.url.includes('?') ? '&' : '?';
+    expect(await connectOnce(`${database.url}${more}options=-c%20default_transaction_read_only%3Don`)).toEqual([]);
     expect(await jumps()).toBe(0);
   });
 

@@ -21,6 +21,8 @@ const ingest: Readonly<Record<string, string>> = {
   coverage: 'SELECT INSERT UPDATE',
   coverage_gaps: 'SELECT',
   coverage_holes: 'SELECT INSERT UPDATE DELETE',
+  coverage_proof: 'SELECT',
+  coverage_readings: 'SELECT INSERT UPDATE DELETE',
   detection_api_token_changed: 'SELECT',
   detection_cloudflare_staff: 'SELECT',
   detection_collector_token: 'SELECT',
@@ -50,8 +52,15 @@ const ingest: Readonly<Record<string, string>> = {
 
 /** Which of them PostgreSQL cannot write to, whoever asks. */
 const isView = (name: string): boolean =>
-  ['audit_event_traits', 'audit_feed', 'audit_history', 'sync_status', 'coverage_gaps', 'detections'].includes(name) ||
-  name.startsWith('detection_');
+  [
+    'audit_event_traits',
+    'audit_feed',
+    'audit_history',
+    'sync_status',
+    'coverage_gaps',
+    'coverage_proof',
+    'detections',
+  ].includes(name) || name.startsWith('detection_');
 
 /** What each role may do with each table and view, by the catalog; partitions too. */
 const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<Record<string, string>> => {
@@ -108,6 +117,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
     { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_reading' },
     { role: 'orgtrail_ingest', function: 'orgtrail_timeline' },
   ]);
   const { rows: schemas } = await pool.query(
@@ -235,6 +245,7 @@ describe('orgtrail_ingest', () => {
       ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
       ['drop table lanes', 'table lanes'],
       ['truncate coverage_holes', 'table coverage_holes'],
+      ['truncate coverage_readings', 'table coverage_readings'],
       ['alter table audit_events detach partition audit_events_2026_01', 'table audit_events'],
       ['create table mine (a integer)', 'schema public'],
       ['create table drizzle.mine (a integer)', 'schema drizzle'],

@@ -23,6 +23,8 @@ const contract: Readonly<Record<string, string>> = {
   coverage: 'source_kind source_id filter_hash pass ranges proven',
   lanes: `source_kind source_id filter_hash lane state failures next_attempt_at last_attempt_at last_success_at last_failure
     last_error`,
+  coverage_readings: 'source_kind source_id filter_hash since before method number direction found read_from read_to',
+  coverage_proof: 'source_kind source_id organization_id day method number direction found unproven_seconds',
   coverage_holes: `source_kind source_id filter_hash pass since before reason message attempts found_at last_attempt_at
     next_attempt_at`,
   // Of version 0.1.

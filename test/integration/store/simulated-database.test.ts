@@ -48,9 +48,10 @@ const outcomeOf = (answer: unknown): string => {
   return 'kind' in answer ? String(answer.kind) : 'given';
 };
 
-/** Of a rest, only whether there is one. A bound that was cut at now is within a step's time of it. */
+/** Of a rest, only whether there is one. A bound that was cut at now is within a step's time of it. The model knows no version 0.1. */
 const comparable = (state: SourceState, startMs: number): unknown => ({
   ...state,
+  unproven: state.unproven ?? [],
   restMs: Object.fromEntries(Object.entries(state.restMs).map(([lane, ms]) => [lane, ms > 0])),
   coverage: withoutEmptyEnd(state.coverage).map((ranges) =>
     ranges.map(({ fromMs, toMs }) => ({ fromMs, to: PASS_DELAYS_MS.find((ms) => toMs >= startMs - ms) ?? toMs })),
