@@ -6,19 +6,25 @@ import { until } from '../../support/until.ts';
 
 const filtered = { ORGTRAIL_FILTERS: 'action_type.not=view' };
 
-/** Walks of many small pages that take their time: a restart comes in the middle of them. */
+/**
+ * Walks of many small pages that take their time: a restart comes in the middle of them. Ticks are rare, so that the daemon that follows
+ * finds the listing of the one before and lists no organizations itself.
+ */
 const openSlowWorld = (): Promise<LeastPrivilegedWorld> =>
-  openLeastPrivileged({
-    ...{ organizations: 2, entries: 600, pageCap: 20 },
-    faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 30 },
-  });
+  openLeastPrivileged(
+    {
+      ...{ organizations: 2, entries: 600, pageCap: 20 },
+      faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 100 },
+    },
+    { ORGTRAIL_SCHEDULE: '0 * * * * *' },
+  );
 
 const isView = (entry: TrueEntry): boolean => JSON.parse(entry.raw()).action.type === 'view';
 /** `none` stands for no filters, any other hash for the one that these tests set. */
 const passes = (filterHash: string, entry: TrueEntry): boolean => filterHash === 'none' || !isView(entry);
 
 describe.concurrent('D3: another filter set', () => {
-  test.each([2, 5, 9, 14, 20, 27, 35, 44])(
+  test.each([2, 4, 7, 11, 16, 21, 26])(
     'a filter that is removed by a restart after request %i: nothing is claimed that was not read',
     async (requests) => {
       await using world = await openSlowWorld();
@@ -30,7 +36,6 @@ describe.concurrent('D3: another filter set', () => {
       await daemon.process.ended;
       await expectClaimedImpliesStored(world.database.pool, simulator, passes);
       await using next = await world.run();
-      world.generate(5);
       await world.untilAllStored();
       expect(await next.stop()).toBe(143);
       expect([...simulator.truth()].filter(isView).length, 'that the filter would have hidden').toBeGreaterThan(10);
@@ -43,7 +48,6 @@ describe.concurrent('D3: another filter set', () => {
     await using world = await openSlowWorld();
     await using one = await world.run(filtered);
     await using two = await world.run();
-    world.generate(5);
     await world.untilAllStored();
     const complete = `select count(distinct filter_hash) from coverage
       where pass = 0 and source_id = $1 and ranges @> tstzrange(now() - interval '2 days 12 hours', now() - interval '1 minute')`;
