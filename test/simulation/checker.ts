@@ -30,7 +30,12 @@ export class Checker {
   #minute = 0;
   #callsInMinute = 0;
   readonly #tail: StoredEvent[] = [];
-  readonly #removed: { readonly sourceId: string; readonly id: string; readonly round: number }[] = [];
+  readonly #removed: {
+    readonly sourceId: string;
+    readonly id: string;
+    readonly round: number;
+    readonly atMs: number;
+  }[] = [];
   /** When the first page of the window that a lane is reading was served. */
   readonly #servedAt = new Map<string, number>();
 
@@ -140,6 +145,9 @@ export class Checker {
     for (const entry of this.#entriesOf(sourceId, filterHash)) {
       const within = entry.timeMs >= fromMs && entry.timeMs < toMs && entry.visibleAtMs <= Math.min(nowMs, byMs(entry));
       if (!within || stored?.has(entry.id) === true) continue;
+      // Taken out of the store when its window was being read.
+      const removed = this.#removed.find((each) => each.sourceId === sourceId && each.id === entry.id);
+      if (removed !== undefined && removed.atMs >= servedAtMs) continue;
       // A clock that is ahead claims up to a minute too early; the live lane looks back over it.
       if (this.#clocksMayBeAhead && entry.visibleAtMs > nowMs - MOST_AHEAD_MS) continue;
       this.fail(`pass ${pass} of ${sourceId} claims the time of ${entry.id}, which is not stored`);
@@ -171,7 +179,7 @@ export class Checker {
   removed(database: SimulatedDatabase, sourceId: string, id: string): void {
     const round = scrubRoundOf(database, sourceId);
     this.#scheduler.note(() => `${id} of ${sourceId} is removed by hand in round ${round}`);
-    this.#removed.push({ sourceId, id, round });
+    this.#removed.push({ sourceId, id, round, atMs: this.#scheduler.nowMs });
   }
 
   /** Whether all that was removed is stored again. The round after that under way is the last one in which it may be found. */
@@ -273,7 +281,9 @@ export class Checker {
 /** 0 before the first one. */
 const scrubRoundOf = (database: SimulatedDatabase, sourceId: string): number => {
   const source = database.sources.get(sourceId);
-  return (source && filteredOf(source, 'none').lanes.get('scrub')?.state.round?.number) ?? 0;
+  const state = source && filteredOf(source, 'none').lanes.get('scrub')?.state;
+  // A round is begun by the first window that has been read; its walk may be open.
+  return Math.max(state?.round?.number ?? 0, state?.walk?.round?.number ?? 0);
 };
 
 const servedKey = (sourceId: string, filterHash: string, { fromMs, toMs }: Range): string =>
