@@ -53,7 +53,7 @@ export const connectAuditApi = (
   });
   const auditLogs = createAuditLogsApi(client);
   const api: AuditApi = {
-    fetchPage: async (organizationId, walk, signal) => {
+    fetchPage: async (organizationId, walk, signal, attemptMs) => {
       const window = requestWindow(walk);
       let page: Page | undefined;
       const response = await auditLogs.fetchPage({
@@ -64,7 +64,7 @@ export const connectAuditApi = (
         limit: walk.pageLimit,
         direction: walk.direction,
         filters: [...config.filters, ...walk.filters],
-        signal,
+        ...{ signal, attemptMs },
         validate: (body) => {
           page = readOrThrow(body);
         },

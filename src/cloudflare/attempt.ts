@@ -11,6 +11,8 @@ export interface ApiRequest {
   readonly query: URLSearchParams;
   /** Ends every wait, connection and body of the call; its own reason is thrown. */
   readonly signal: AbortSignal;
+  /** How long one attempt may take as a whole, the wait for the budget not included; undefined: as long as the client allows. */
+  readonly attemptMs?: number | undefined;
   /**
    * Called with the body of every 2xx answer. Throws ApiError `unreadable` for a body that cannot be right (a page of
    * HTML, half a JSON text): it is then asked for again, like a 5xx. Whatever else it throws ends the call.

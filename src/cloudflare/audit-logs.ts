@@ -16,6 +16,8 @@ export interface AuditPageRequest {
   /** The API's own names and values (`action_type.not`, `view`); one name may come more than once. */
   readonly filters: ReadonlyArray<readonly [name: string, value: string]>;
   readonly signal: AbortSignal;
+  /** See ApiRequest. */
+  readonly attemptMs?: number | undefined;
   /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
   readonly validate: (body: ApiText) => void;
 }
@@ -43,6 +45,7 @@ export function createAuditLogsApi(client: CloudflareClient): AuditLogsApi {
         path: `/organizations/${pathSegment(page.organizationId)}/logs/audit`,
         query,
         signal: page.signal,
+        attemptMs: page.attemptMs,
         validate: page.validate,
       });
     },

@@ -59,13 +59,14 @@ export function createTransport(deps: TransportDeps): Transport {
   }
 
   async function send(request: ApiRequest): Promise<Outcome> {
-    const attempt = startAttempt(request.signal, timeouts.attemptMs);
+    const { attemptMs = timeouts.attemptMs } = request;
+    const attempt = startAttempt(request.signal, attemptMs);
     try {
       return await exchange(request, attempt.signal);
     } catch (error) {
       request.signal.throwIfAborted();
       const failure = attempt.signal.aborted
-        ? attemptTimeout(request.path, timeouts)
+        ? attemptTimeout(request.path, { ...timeouts, attemptMs })
         : connectionFailure(error, request.path, timeouts, redact);
       if (failure === undefined) throw error;
       return { ok: false, error: failure, rateLimits: [] };

@@ -57,7 +57,7 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   const state = progress.lanes[lane] ?? idleLane;
   const open = state.walk;
   if (lane === 'scrub' && policy.scrub === undefined) return undefined;
-  if (open !== undefined && policy.untilMs === undefined) return open;
+  if (open !== undefined && policy.untilMs === undefined && !isHopeless(open, policy)) return open;
   if (lane === 'scrub') return scrubWalk(state, progress, nowMs, policy);
   const gap = nextGap[lane](progress, nowMs, policy);
   if (gap === undefined) return undefined;
@@ -99,6 +99,10 @@ export const scrubFacts = ({ coverage, lanes: states, unproven = [], holes }: So
   unproven,
   holes: holesOfPass(holes, SCRUB_PASS).reduce(addRange, []),
 });
+
+/** It has brought nothing yet, and the API has refused what is narrower to other sources. */
+const isHopeless = ({ pages, claim }: Walk, { widestMs = Number.POSITIVE_INFINITY }: PlanPolicy): boolean =>
+  pages === 0 && claim.toMs - claim.fromMs > widestMs;
 
 /** As wide as nothing speaks against: what failed, what the API refuses to all, how much it will hold. */
 const widestWindow = (lane: Lane, state: LaneState, progress: SourceProgress, policy: PlanPolicy): number => {

@@ -20,7 +20,7 @@ export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Pr
   turn.requests += 1;
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
-    const page = await context.api.fetchPage(source.organizationId, walk, signal);
+    const page = await context.api.fetchPage(source.organizationId, walk, signal, patienceMs(turn, walk));
     const { databaseMs, atMs } = job.clock;
     const serverMs = page.servedAtMs ?? context.api.nowMs();
     if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
@@ -30,6 +30,13 @@ export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Pr
     throw error;
   }
 };
+
+/** For a window that is wider than any that the API has served: its source's live tail waits as long. */
+const EXPLORING_MS = 5_000;
+
+/** How long an answer is waited for; undefined: as long as the client allows. */
+const patienceMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
+  lane !== 'live' && pages === 0 && claim.toMs - claim.fromMs > context.windows.servedMs ? EXPLORING_MS : undefined;
 
 export interface CommitMore {
   /** What coverage grows by, for each pass. */

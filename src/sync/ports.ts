@@ -33,8 +33,11 @@ export interface Time {
 
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
 export interface AuditApi {
-  /** The next page of the walk: its window with its overlaps, in its direction, from its cursor. */
-  fetchPage(organizationId: string, walk: Walk, signal: AbortSignal): Promise<Page>;
+  /**
+   * The next page of the walk: its window with its overlaps, in its direction, from its cursor. `attemptMs`: how long one attempt may take;
+   * undefined: as long as the client allows.
+   */
+  fetchPage(organizationId: string, walk: Walk, signal: AbortSignal, attemptMs?: number): Promise<Page>;
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;

@@ -26,6 +26,11 @@ export class WindowLimit {
     this.#refused = { widthMs, atMs: this.#time.nowMs() };
   }
 
+  /** The widest window that was served. */
+  get servedMs(): number {
+    return this.#servedMs;
+  }
+
   /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
   get widestMs(): number | undefined {
     if (this.#refused === undefined) return undefined;
