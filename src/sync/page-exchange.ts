@@ -31,12 +31,9 @@ export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Pr
   }
 };
 
-/** For a window that is wider than any that the API has served: its source's live tail waits as long. */
-const EXPLORING_MS = 5_000;
-
 /** How long an answer is waited for; undefined: as long as the client allows. */
 const patienceMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
-  lane !== 'live' && pages === 0 && claim.toMs - claim.fromMs > context.windows.servedMs ? EXPLORING_MS : undefined;
+  lane !== 'live' && pages === 0 ? context.windows.patienceMs(claim.toMs - claim.fromMs) : undefined;
 
 export interface CommitMore {
   /** What coverage grows by, for each pass. */

@@ -21,6 +21,8 @@ const LARGE_PAGE_BYTES = 2_500_000;
 export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const prefetch = new AbortController();
   const fetch = (walk: Walk) => fetchPage(turn, walk, prefetch.signal);
+  const { time, windows } = turn.context;
+  const beganMs = time.nowMs();
   let walk = begin;
   let lastIds: ReadonlySet<string> | undefined;
   let pending = fetch(walk);
@@ -35,7 +37,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         continue;
       }
       const step = afterPage(walk, page, turn.largestPage);
-      if (walk.pages === 0) turn.context.windows.served(walk.claim.toMs - walk.claim.fromMs);
+      if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
       const spent = turn.pages >= PAGES_PER_TURN || turn.options.stopping();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.

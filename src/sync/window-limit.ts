@@ -3,6 +3,9 @@ import type { Time } from './ports.ts';
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 3_600_000;
 
+const LEAST_PATIENCE_MS = 4_000;
+const PATIENCE_FACTOR = 4;
+
 /**
  * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
  * for a while. Each source finds its own limits as well (lane.ts); this spares them the same two failures each.
@@ -10,25 +13,30 @@ const REMEMBERED_MS = 3_600_000;
 export class WindowLimit {
   readonly #time: Pick<Time, 'nowMs'>;
   #servedMs = 0;
+  #slowestMs = 0;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
 
   constructor(time: Pick<Time, 'nowMs'>) {
     this.#time = time;
   }
 
-  /** The first page of a window of this width was answered. */
-  served(widthMs: number): void {
+  /** The first page of a window of this width was answered, after so long. */
+  served(widthMs: number, tookMs: number): void {
     this.#servedMs = Math.max(this.#servedMs, widthMs);
+    this.#slowestMs = Math.max(this.#slowestMs, tookMs);
+  }
+
+  /**
+   * How long to wait for a window that is wider than any that was served: its source's live tail waits as long. By what this API has taken
+   * for others. Undefined for a width that has been served.
+   */
+  patienceMs(widthMs: number): number | undefined {
+    return widthMs > this.#servedMs ? Math.max(LEAST_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs) : undefined;
   }
 
   /** A window of this width could not be had, while the API answered other questions. */
   refused(widthMs: number): void {
     this.#refused = { widthMs, atMs: this.#time.nowMs() };
-  }
-
-  /** The widest window that was served. */
-  get servedMs(): number {
-    return this.#servedMs;
   }
 
   /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
