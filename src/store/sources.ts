@@ -164,8 +164,10 @@ export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailu
   await pool.query(
     `with fence as (
        update sources set last_attempt_at = clock_timestamp() where kind = $1 and id = $2 and lease_epoch = $3 returning kind, id)
-     insert into lanes (source_kind, source_id, filter_hash, lane, state, failures, last_failure, last_error, next_attempt_at)
-     select kind, id, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10::float8 / 1000) from fence
+     insert into lanes (source_kind, source_id, filter_hash, lane, state, failures, last_failure, last_error, next_attempt_at,
+       last_attempt_at)
+     select kind, id, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10::float8 / 1000), clock_timestamp()
+     from fence
      on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
        last_failure = excluded.last_failure, last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at,
        last_attempt_at = excluded.last_attempt_at`,
