@@ -24,12 +24,13 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
   retry: 1,
 }, async () => {
   const faults = { late: 0.05, lateDelayMs: 6 * hourMs };
-  await using world = await openWorld({ entries: 6_000, pageCap: 500, faults }, { ORGTRAIL_HISTORY: '10d' });
+  const settings = { ORGTRAIL_HISTORY: '10d', ORGTRAIL_SETTLE: '10m,24h' };
+  await using world = await openWorld({ entries: 6_000, pageCap: 500, ownClock: true, faults }, settings);
   const { simulator, env } = world;
   expect(await runInProcess(['sync'], env)).toMatchObject({ code: 0 });
-  simulator.setClockOffset(20_000);
+  await world.setClocks(20_000);
   for (const { id } of simulator.summary().organizations) simulator.generate(id, 500);
-  simulator.setClockOffset(50_000);
+  await world.setClocks(50_000);
   expect(await runInProcess(['sync'], env)).toMatchObject({ code: 0 });
   const invisible = simulator.summary().organizations.reduce((sum, each) => sum + each.invisible, 0);
   const late = 7_500 - (await world.compare()).stored;
@@ -39,13 +40,13 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
   expect(late - invisible, `${invisible} cannot be seen`).toBeLessThan(10);
 
   // Seven hours later they can all be seen, and nothing has read their time again.
-  simulator.setClockOffset(7 * hourMs);
+  await world.setClocks(7 * hourMs);
   const before = await verify(world);
   expect(before.code, before.stderr).toBe(1);
   expect(before.report).toMatchObject({ ...exact, compared: 7_500, missing: late, organizations: 3 });
   expect(await world.compare()).toMatchObject({ missing: late });
 
-  simulator.setClockOffset(26 * hourMs);
+  await world.setClocks(26 * hourMs);
   const sync = await runOrgtrail(['sync', '--json'], env);
   expect(JSON.parse(sync.stdout)).toMatchObject({ stored: late, failed: [] });
   expect(sync.stderr).toContain('the last settle pass found new entries');
@@ -57,7 +58,7 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
 
 describe.concurrent('verify', () => {
   test('finds a row that was deleted, one that was made up and one that was altered; --fix repairs what it can', async () => {
-    await using world = await openWorld();
+    await using world = await openWorld({}, { ORGTRAIL_SETTLE: '10m,24h' });
     const { pool } = world.database;
     await runInProcess(['sync'], world.env);
     world.simulator.setClockOffset(600_000);
