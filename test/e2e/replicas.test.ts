@@ -160,7 +160,8 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     await until('six answers have come', async () => endedAudits(world).length >= 6);
     expect(together(auditRequests(world.simulator))).toEqual([]);
     expect(cursorsOfTwo(auditRequests(world.simulator))).toEqual([]);
-    expect((await world.compare()).stored).toBeGreaterThanOrEqual(3 * 40);
+    // Three first looks at the newest hour, and what came of three pages of history by then.
+    expect((await world.compare()).stored).toBeGreaterThanOrEqual(40);
   });
 
   test('paused (SIGSTOP) for longer than a lease: what it still has under way writes nothing, and it goes on', async () => {
