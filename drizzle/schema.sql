@@ -1300,6 +1300,9 @@ begin
     select pass, ranges::tstzmultirange
       * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
     from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
+  read_before as materialized (
+    select pass, ranges from coverage
+    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
   claim as (
     insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
     select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
@@ -1309,16 +1312,36 @@ begin
     delete from coverage_holes h using claimed
     where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
       and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
-      and tstzrange(h.since, h.before) <@ claimed.ranges),
+      -- A hole of more than a second may be read in parts.
+      and tstzrange(h.since, h.before) <@ (claimed.ranges + case when h.pass = claimed.pass
+        then coalesce((select ranges from read_before where read_before.pass = claimed.pass), '{}') else '{}' end)),
+  hole_given as materialized (
+    select (e ->> 'pass')::integer as pass, to_timestamp((e ->> 'fromMs')::float8 / 1000) as since,
+      to_timestamp((e ->> 'toMs')::float8 / 1000) as before, e ->> 'reason' as reason, e ->> 'message' as message
+    from fence, jsonb_array_elements(p_holes) e),
+  -- A hole that grows takes in those that it reaches. It has been tried as often as they, and once more if it was due.
+  hole_before as materialized (
+    select g.pass, g.since, max(h.attempts) as attempts, min(h.next_attempt_at) as next_attempt_at, min(h.found_at) as found_at
+    from hole_given g join coverage_holes h on h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and h.pass = g.pass and h.since >= g.since and h.before <= g.before
+    group by g.pass, g.since),
+  hole_taken_in as (
+    delete from coverage_holes h using hole_given g
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and h.pass = g.pass and h.since > g.since and h.before <= g.before),
   hole as (
-    insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
-    select p_kind, p_source_id, p_filter_hash, (e ->> 'pass')::integer, to_timestamp((e ->> 'fromMs')::float8 / 1000),
-      to_timestamp((e ->> 'toMs')::float8 / 1000), e ->> 'reason', e ->> 'message', clock_timestamp() + interval '1 hour'
-    from fence, jsonb_array_elements(p_holes) e
+    insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message,
+      attempts, found_at, next_attempt_at)
+    select p_kind, p_source_id, p_filter_hash, g.pass, g.since, g.before, g.reason, g.message,
+      case when b.next_attempt_at > clock_timestamp() then b.attempts else coalesce(b.attempts, 0) + 1 end,
+      coalesce(b.found_at, clock_timestamp()),
+      -- After an hour, two, four, up to a week.
+      case when b.next_attempt_at > clock_timestamp() then b.next_attempt_at
+        else clock_timestamp() + make_interval(hours => least(168, 2 ^ least(coalesce(b.attempts, 0), 8))::integer) end
+    from hole_given g left join hole_before b using (pass, since)
     on conflict (source_kind, source_id, filter_hash, pass, since) do update set before = excluded.before, reason = excluded.reason,
-      message = excluded.message, attempts = h.attempts + 1, last_attempt_at = clock_timestamp(),
-      -- An hour, two, four, up to a week.
-      next_attempt_at = clock_timestamp() + make_interval(hours => least(168, 2 ^ least(h.attempts, 8))::integer)),
+      message = excluded.message, attempts = excluded.attempts, last_attempt_at = clock_timestamp(),
+      found_at = excluded.found_at, next_attempt_at = excluded.next_attempt_at),
   page as materialized (
     select n, id, first_n = n as first, defects::text[] as defects
     from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
@@ -1400,9 +1423,6 @@ begin
     update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
     where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
       and l.filter_hash = p_filter_hash and l.lane = p_lane),
-  read_before as materialized (
-    select pass, ranges from coverage
-    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
   covered as (
     select pass, count(*)::integer as entries
     from (select (select max(pass) from read_before where ranges @> action_time) as pass
@@ -1875,7 +1895,7 @@ comment on column coverage_gaps.organization_name is 'As of the last listing.';
 comment on column coverage_gaps.since is 'The gap begins here.';
 comment on column coverage_gaps.before is 'And ends before this.';
 comment on column coverage_gaps.duration is 'How long it is.';
-comment on table coverage_holes is 'What cannot be had: time that the API serves neither by itself nor in parts. Never claimed; tried again after an hour, two, four, at last once a week. A row goes when its time has been read.';
+comment on table coverage_holes is 'What cannot be had: time that the API serves neither by itself nor in parts, or always counts wrong. Never claimed; tried again after an hour, two, four, at last once a week. A row goes when its time has been read.';
 comment on column coverage_holes.source_kind is 'The kind of log: organization.';
 comment on column coverage_holes.source_id is 'Which one.';
 comment on column coverage_holes.filter_hash is 'The filter set that it was asked under.';
@@ -2284,7 +2304,7 @@ comment on column sync_status.open_walks is 'Walks that are under way.';
 comment on column sync_status.walking_pages is 'Pages that these have read.';
 comment on column sync_status.walking_entries is 'Entries that these have read.';
 comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
-comment on column sync_status.holes is 'How many seconds, or parts of one, of the time wanted cannot be had: rows of coverage_holes of the first reading.';
+comment on column sync_status.holes is 'How many holes the time wanted has: rows of coverage_holes of the first reading, most of them of a second.';
 comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 comment on column walks.source_kind is 'organization: the audit log of one.';

@@ -73,14 +73,23 @@ const logTrouble = (
   };
 };
 
-/** Once as an error. That it is still there when it is tried again, hours later, is no news. */
+/** Once as an error. That it is still there when it is tried again, hours later, or has grown, is no news. */
 const logHoles = (logger: Logger): NonNullable<SyncObserver['holeFound']> => {
   const known = new Set<string>();
   return ({ source, range, pass, reason, message }) => {
     const facts = { source: source.id, ...isoRange(range), pass, reason, message };
-    const key = `${source.kind} ${source.id} ${pass} ${range.fromMs}`;
-    if (known.has(key)) return logger.info(facts, 'a hole is still there: the API does not serve this time');
+    const miscounted = reason === 'count_differs';
+    const key = `${source.kind} ${source.id} ${pass} ${miscounted ? reason : range.fromMs}`;
+    if (known.has(key)) {
+      return logger[miscounted ? 'debug' : 'info'](facts, 'a hole is still there: this time cannot be claimed');
+    }
     known.add(key);
+    if (miscounted) {
+      return logger.error(
+        facts,
+        'a hole: the API counts more or fewer entries than it sends. What it sends is stored, and the time is not claimed; it is tried again after an hour, later once a week',
+      );
+    }
     const lacking = pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'What an earlier reading missed' : 'Late entries';
     logger.error(
       facts,

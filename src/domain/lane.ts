@@ -17,6 +17,8 @@ export interface LaneState {
   readonly widthMs: number | undefined;
   /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
+  /** Of the backfill lane, while there is trouble: older history is read in turns with it, so that what is in the way delays nothing. */
+  readonly older?: OlderTurn | undefined;
   /** How many entries a day the last window held; undefined before the first. */
   readonly entriesPerDay: number | undefined;
   /** How many entries its pages had, if it had several; undefined: as many as are asked for. */
@@ -27,6 +29,13 @@ export interface LaneState {
   readonly failures: number;
   /** Of the scrub lane: the round under way, or the last one. */
   readonly round?: ScrubRound | undefined;
+}
+
+export interface OlderTurn {
+  /** The next window is one of older history. */
+  readonly due: boolean;
+  /** It ends here at the latest: what is younger has been read, has failed as well, or is the trouble itself. */
+  readonly beforeMs: number;
 }
 
 export const idleLane: LaneState = {
@@ -48,6 +57,12 @@ export interface Hole {
   readonly message: string;
 }
 
+/** A hole as it is known to a plan. */
+export interface KnownHole extends Pick<Hole, 'range' | 'pass' | 'reason'> {
+  /** It is to be tried again. */
+  readonly due: boolean;
+}
+
 /** No window is narrower: what is left of it is asked for by filters (second.ts). */
 export const NARROWEST_MS = 1_000;
 /** Wider than all that Cloudflare keeps: no limit. */
@@ -60,8 +75,11 @@ const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
 /** The walk has been read to a credible end. */
 export const afterDone = (state: LaneState, walk: Walk): LaneState => {
-  const { lane, claim, claimEntries, round } = walk;
+  const { lane, claim, round } = walk;
   const { trouble } = state;
+  if (isOlderTurn(state, claim)) {
+    return { ...state, ...densityOf(state, walk), walk: undefined, failures: 0, older: olderTurn(false, claim) };
+  }
   const passed = trouble === undefined || claim.fromMs <= trouble.fromMs;
   // The live lane leaves it to the others, and still looks back over it for a while.
   const beyond = trouble !== undefined && lane === 'live' && claim.toMs > trouble.toMs;
@@ -71,27 +89,47 @@ export const afterDone = (state: LaneState, walk: Walk): LaneState => {
     walk: undefined,
     widthMs: grownMs !== undefined && grownMs > WIDEST_MS ? undefined : grownMs,
     trouble: over ? undefined : trouble,
-    // One more than there were: of none, it is not sure that there are none elsewhere.
-    entriesPerDay: ((claimEntries + 1) * DAY_MS) / Math.max(1, widthOf(claim)),
-    entriesPerPage: walk.pages > 1 ? Math.ceil(walk.entries / walk.pages) : state.entriesPerPage,
+    older: over ? undefined : state.older,
+    ...densityOf(state, walk),
     pageLimit: Math.min(MAX_PAGE_LIMIT, 2 * state.pageLimit),
     failures: 0,
     ...(round && { round: afterScrub(state.round, round, claim) }),
   };
 };
 
+const densityOf = (
+  state: LaneState,
+  { claim, claimEntries, pages, entries }: Walk,
+): Pick<LaneState, 'entriesPerDay' | 'entriesPerPage'> => ({
+  // One more than there were: of none, it is not sure that there are none elsewhere.
+  entriesPerDay: ((claimEntries + 1) * DAY_MS) / Math.max(1, widthOf(claim)),
+  entriesPerPage: pages > 1 ? Math.ceil(entries / pages) : state.entriesPerPage,
+});
+
+const isOlderTurn = ({ older, trouble }: LaneState, claim: Range): boolean =>
+  older?.due === true && trouble !== undefined && claim.toMs <= trouble.fromMs;
+
+const olderTurn = (due: boolean, claim: Range, before?: OlderTurn): OlderTurn => ({
+  due,
+  beforeMs: Math.min(claim.fromMs, before?.beforeMs ?? Number.POSITIVE_INFINITY),
+});
+
 /**
- * The window of this walk cannot be had: its cursor is dropped, and what is asked for next is half as wide. Undefined where it
- * is as narrow as windows get.
+ * The window of this walk cannot be had: its cursor is dropped, and what is asked for next is half as wide. Undefined if it
+ * is as narrow as windows get. One of older history, which was read in turns with the trouble, is left for later.
  */
-export const narrowed = (state: LaneState, { claim }: Walk): LaneState | undefined => {
+export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | undefined => {
   const widthMs = widthOf(claim);
+  if (isOlderTurn(state, claim)) {
+    return { ...state, walk: undefined, failures: state.failures + 1, older: olderTurn(false, claim) };
+  }
   if (widthMs <= NARROWEST_MS) return undefined;
   return {
     ...state,
     walk: undefined,
     widthMs: Math.ceil(widthMs / 2 / NARROWEST_MS) * NARROWEST_MS,
     trouble: claim,
+    ...(lane === 'backfill' && { older: olderTurn(true, claim, state.older) }),
     failures: state.failures + 1,
   };
 };
@@ -103,17 +141,49 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
-/** What was in the way has been read around: the next window may be as wide as any, and what failed is the hole's trouble from here on. */
-export const afterHole = (state: LaneState): LaneState => ({
-  ...state,
-  walk: undefined,
-  widthMs: undefined,
-  trouble: undefined,
-  failures: 0,
-});
+/**
+ * What was in the way has been read around, and what failed is the hole's trouble from here on. The next window may be as wide as any, but
+ * beside a hole that is one of several, or was miscounted, there is more of it, as a rule.
+ */
+export const afterHole = (
+  state: LaneState,
+  hole: Pick<Hole, 'reason' | 'range'>,
+  others: readonly KnownHole[],
+): LaneState => {
+  const isOneOfMany = hole.reason === 'count_differs' || others.some((other) => touches(other, hole.range));
+  return {
+    ...state,
+    walk: undefined,
+    widthMs: isOneOfMany ? HOLE_GROWTH * widthOf(hole.range) : undefined,
+    trouble: undefined,
+    older: undefined,
+    failures: 0,
+  };
+};
+
+const touches = ({ range }: KnownHole, { fromMs, toMs }: Range): boolean =>
+  range.fromMs <= toMs && range.toMs >= fromMs;
+
+/** How much wider than the widest hole the next one may be. */
+const HOLE_GROWTH = 2;
+
+/**
+ * The hole that a window becomes as a whole if nothing but its count speaks against it, with those that it touches. The source has one
+ * already that is not much narrower: so an API that always counts wrong makes one hole that grows, not one for each second. Undefined if
+ * it has none.
+ */
+export const grownHole = (holes: readonly KnownHole[], pass: number, claim: Range): Range | undefined => {
+  const miscounted = holes.filter((hole) => hole.pass === pass && hole.reason === 'count_differs');
+  const widestMs = Math.max(0, ...miscounted.map(({ range }) => widthOf(range)));
+  if (widthOf(claim) > HOLE_GROWTH * widestMs) return undefined;
+  return miscounted
+    .filter((hole) => touches(hole, claim))
+    .reduce(
+      (all, { range }) => ({ fromMs: Math.min(all.fromMs, range.fromMs), toMs: Math.max(all.toMs, range.toMs) }),
+      claim,
+    );
+};
 
 /** What holes leave out of planning, until they are due again. */
-export const holesOfPass = (
-  holes: readonly { readonly pass: number; readonly range: Range }[],
-  pass: number,
-): Coverage => holes.filter((hole) => hole.pass <= pass).map(({ range }) => range);
+export const holesOfPass = (holes: readonly KnownHole[], pass: number): Coverage =>
+  holes.filter((hole) => hole.pass <= pass && !hole.due).map(({ range }) => range);

@@ -1,5 +1,14 @@
 import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range } from './coverage.ts';
-import { type Hole, holesOfPass, idleLane, type Lane, type LaneState, lanes, NARROWEST_MS } from './lane.ts';
+import {
+  holesOfPass,
+  idleLane,
+  type KnownHole,
+  type Lane,
+  type LaneState,
+  lanes,
+  NARROWEST_MS,
+  type OlderTurn,
+} from './lane.ts';
 import type { LaneIntervals } from './lane-intervals.ts';
 import { OTHER_LIMIT } from './proof.ts';
 import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
@@ -13,8 +22,8 @@ export interface SourceProgress {
   readonly unproven?: Coverage | undefined;
   /** A lane that has never done anything is missing. */
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
-  /** What cannot be had and is not due to be tried again. */
-  readonly holes: readonly Pick<Hole, 'range' | 'pass'>[];
+  /** What cannot be had. */
+  readonly holes: readonly KnownHole[];
   /** The largest page that the source has ever sent. */
   readonly largestPage: number;
   /** Events an hour, as the live lane saw them; undefined before its first page. */
@@ -59,11 +68,16 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   if (lane === 'scrub' && policy.scrub === undefined) return undefined;
   if (open !== undefined && policy.untilMs === undefined && !isHopeless(open, policy)) return open;
   if (lane === 'scrub') return scrubWalk(state, progress, nowMs, policy);
-  const gap = nextGap[lane](progress, nowMs, policy);
+  const older =
+    lane === 'backfill' && state.older?.due === true ? olderGap(state.older, progress, nowMs, policy) : undefined;
+  const gap = older ?? nextGap[lane](progress, nowMs, policy);
   if (gap === undefined) return undefined;
   // An open walk of the daemon may reach behind what a user asked for.
   if (open !== undefined && isWithin(open.claim, gap)) return open;
-  const claim = newestPart(gap, widestWindow(lane, state, progress, policy));
+  const claim = newestPart(
+    gap,
+    widestWindow(lane, older === undefined ? state : { ...state, widthMs: undefined }, progress, policy),
+  );
   return startWalk(lane, claim, {
     readAtMs: nowMs,
     pageLimit: state.pageLimit,
@@ -74,7 +88,7 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
 };
 
 const isBesideHole = ({ holes }: SourceProgress, claim: Range): boolean =>
-  holes.some(({ range }) => range.toMs === claim.fromMs || range.fromMs === claim.toMs);
+  holes.some(({ range, due }) => !due && (range.toMs === claim.fromMs || range.fromMs === claim.toMs));
 
 /** From the other side and with another limit, so that it shares no mistake with the first reading. */
 const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {
@@ -130,6 +144,10 @@ const unread = (progress: SourceProgress, nowMs: number, policy: PlanPolicy): Ra
   const endMs = Math.min(newestClaimable(nowMs), policy.untilMs ?? Number.POSITIVE_INFINITY);
   return gapsIn({ fromMs: policy.horizonMs, toMs: endMs }, withHoles(progress, 0));
 };
+
+/** What is older than what is in the way. */
+const olderGap = ({ beforeMs }: OlderTurn, progress: SourceProgress, nowMs: number, policy: PlanPolicy) =>
+  unread(progress, nowMs, { ...policy, untilMs: Math.min(beforeMs, policy.untilMs ?? beforeMs) }).at(-1);
 
 const withHoles = ({ coverage, holes }: SourceProgress, pass: number): Coverage =>
   holesOfPass(holes, pass).reduce(addRange, coverage[pass] ?? []);

@@ -31,10 +31,8 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
   const { oldestMs, newestMs, lastPageEntries } = walk;
   if (oldestMs === undefined || newestMs === undefined || lastPageEntries === 0) return undefined;
   const window = requestWindow(walk);
-  const direction = walk.direction === 'asc' ? 'desc' : 'asc';
-  const limit = walk.pageLimit > OTHER_LIMIT ? OTHER_LIMIT : Math.max(1, walk.pageLimit - 1);
   const ask = (about: ProofQuestion['about'], fromMs: number, toMs: number): readonly ProofQuestion[] =>
-    fromMs < toMs ? [{ about, window: { fromMs, toMs }, direction, limit }] : [];
+    fromMs < toMs ? [{ about, window: { fromMs, toMs }, ...otherWay(walk) }] : [];
   if (walk.cursor === undefined) {
     const splitMs = middleOf(window, oldestMs, newestMs);
     // The later half begins before it: its bound may be exclusive.
@@ -49,6 +47,25 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
     ...ask('rest', newestMs + 1, window.toMs),
   ];
 };
+
+/**
+ * What to ask about a walk whose only fault is that its count is not the number of its elements: both halves of its window. If the count of a
+ * half is right, there is something to be had by halving. Undefined if the window is too narrow for halves.
+ */
+export const recountQuestions = (walk: Walk): readonly ProofQuestion[] | undefined => {
+  const { fromMs, toMs } = requestWindow(walk);
+  const splitMs = nextFullSecond((walk.claim.fromMs + walk.claim.toMs) / 2);
+  if (splitMs >= walk.claim.toMs) return undefined;
+  return [
+    { about: 'rest', window: { fromMs, toMs: splitMs }, ...otherWay(walk) },
+    { about: 'rest', window: { fromMs: splitMs - 1, toMs }, ...otherWay(walk) },
+  ];
+};
+
+const otherWay = ({ direction, pageLimit }: Walk): Pick<ProofQuestion, 'direction' | 'limit'> => ({
+  direction: direction === 'asc' ? 'desc' : 'asc',
+  limit: pageLimit > OTHER_LIMIT ? OTHER_LIMIT : Math.max(1, pageLimit - 1),
+});
 
 /** Between the entries seen, on a full second, which every precision keeps; undefined if there is none. */
 const middleOf = ({ fromMs, toMs }: Range, oldestMs: number, newestMs: number): number | undefined => {

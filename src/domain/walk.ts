@@ -159,6 +159,10 @@ export const afterPage = (before: Walk, page: PageFacts, largestPage: number): W
   return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk };
 };
 
+/** Whether a walk has ended at a page that cannot have been cut, and only its count says otherwise. */
+export const isOnlyMiscounted = (step: WalkStep, { entries }: PageFacts, largestPage: number): boolean =>
+  step.kind === 'broken' && step.fault === 'count_differs' && !mayBeCut(entries, step.walk.pageLimit, largestPage);
+
 /** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {
   const part = intersect(claim, { fromMs: Number.NEGATIVE_INFINITY, toMs: readAtMs - delayMs });

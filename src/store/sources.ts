@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Coverage, Range } from '../domain/coverage.ts';
-import type { Lane, LaneState } from '../domain/lane.ts';
+import type { KnownHole, Lane, LaneState } from '../domain/lane.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../domain/source.ts';
 
 type RangeRow = readonly [fromMs: number, toMs: number];
@@ -17,7 +17,7 @@ interface StateRow {
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
   readonly unproven: readonly RangeRow[] | null;
   readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
-  readonly holes: readonly { readonly pass: number; readonly range: RangeRow }[];
+  readonly holes: readonly (Omit<KnownHole, 'range'> & { readonly range: RangeRow })[];
 }
 
 /** What the database says about time, at the moment of the statement. */
@@ -45,10 +45,10 @@ const state = (filterHash: string): string => `
       'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
     from lanes l
     where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = ${filterHash}), '[]') as lanes,
-  coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array(${ms('h.since')}, ${ms('h.before')})))
+  coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array(${ms('h.since')}, ${ms('h.before')}),
+      'reason', h.reason, 'due', h.next_attempt_at <= clock_timestamp()))
     from coverage_holes h
-    where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}
-      and h.next_attempt_at > clock_timestamp()), '[]') as holes`;
+    where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}), '[]') as holes`;
 
 /**
  * All sources of organizations that are still there, for planning. `organizationIds` limits them to an allow-list.
@@ -288,6 +288,6 @@ const toSource = (row: StateRow): SourceState => {
     unproven: row.unproven?.map(toRange),
     lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
     restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
-    holes: row.holes.map(({ pass, range }) => ({ pass, range: toRange(range) })),
+    holes: row.holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),
   };
 };

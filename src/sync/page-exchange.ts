@@ -1,5 +1,5 @@
 import type { Coverage } from '../domain/coverage.ts';
-import { addRange } from '../domain/coverage.ts';
+import { addRange, isWithin } from '../domain/coverage.ts';
 import { historyObservationOf, type Observation, observationOf, observed } from '../domain/event-rate.ts';
 import type { Hole, LaneState } from '../domain/lane.ts';
 import { foundByScrub, sortLateEntries } from '../domain/late-entries.ts';
@@ -103,6 +103,11 @@ const advance = (
     (claims[pass] ?? []).reduce(addRange, progress.coverage[pass] ?? []),
   ),
   lanes: { ...progress.lanes, [job.lane]: state },
-  holes: [...progress.holes, ...holes],
+  holes: [
+    ...progress.holes.filter(
+      (known) => !holes.some((hole) => hole.pass === known.pass && isWithin(known.range, hole.range)),
+    ),
+    ...holes.map((hole) => ({ ...hole, due: false })),
+  ],
   ...{ largestPage, eventRate },
 });

@@ -1,6 +1,6 @@
 import { idsOf, type Page } from '../domain/page.ts';
-import { type ProofQuestion, proofQuestions, walkOf } from '../domain/proof.ts';
-import { afterPage, type Walk } from '../domain/walk.ts';
+import { type ProofQuestion, proofQuestions, recountQuestions, walkOf } from '../domain/proof.ts';
+import { afterPage, isOnlyMiscounted, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage } from './page-exchange.ts';
 import type { Turn } from './turn.ts';
@@ -17,15 +17,24 @@ export interface Prover {
 
 /** In a turn of the daemon: what comes is stored. */
 export const prove = async (turn: Turn, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> =>
-  await proveWith(
-    {
-      fetch: (asked) => fetchPage(turn, asked),
-      take: async (page) => (await commitPart(turn, page, undefined)).stored,
-      largestPage: turn.largestPage,
-    },
-    walk,
-    lastIds,
-  );
+  await proveWith(proverOf(turn), walk, lastIds);
+
+const proverOf = (turn: Turn): Prover => ({
+  fetch: (asked) => fetchPage(turn, asked),
+  take: async (page) => (await commitPart(turn, page, undefined)).stored,
+  largestPage: turn.largestPage,
+});
+
+/**
+ * Whether nothing but the count speaks against a walk, and in both halves of its window: then halving brings nothing, and no half can be
+ * claimed. What comes is stored. Throws ApiError if the API refuses to answer at all.
+ */
+export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  for (const question of recountQuestions(walk) ?? []) {
+    if ((await answerTo(proverOf(turn), question, walk, new Set())) !== 'count_differs') return false;
+  }
+  return true;
+};
 
 /**
  * Whether a walk whose end is in doubt has been read to its end after all: asks about its window in other ways (proof.ts). `lastIds`: the
@@ -35,34 +44,41 @@ export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySe
   const questions = proofQuestions(walk);
   if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined)) return false;
   for (const question of questions) {
-    if (!(await bringsNothingNew(prover, question, walk, lastIds ?? new Set()))) return false;
+    if ((await answerTo(prover, question, walk, lastIds ?? new Set())) !== 'nothing_new') return false;
   }
   return true;
 };
 
-const bringsNothingNew = async (
+/** `count_differs`: nothing new has come, and nothing but the count speaks against its end. */
+type Answer = 'nothing_new' | 'count_differs' | 'unproven';
+
+const answerTo = async (
   prover: Prover,
   question: ProofQuestion,
   about: Walk,
   lastIds: ReadonlySet<string>,
-): Promise<boolean> => {
+): Promise<Answer> => {
   let walk = walkOf(question, about);
   const seen = new Set<string>();
   for (;;) {
     const page = await prover.fetch(walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
-      return false;
+      return 'unproven';
     }
     if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
     const isNew = (await prover.take(page)) > 0;
     page.release?.();
-    if (isNew) return false;
-    if (question.about === 'edge') return true;
+    if (isNew) return 'unproven';
+    if (question.about === 'edge') return 'nothing_new';
     // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
-    if (question.about === 'whole' && seen.size >= about.entries) return [...lastIds].every((id) => seen.has(id));
+    if (question.about === 'whole' && seen.size >= about.entries) {
+      return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';
+    }
     const step = afterPage(walk, page, prover.largestPage);
-    if (step.kind !== 'next') return step.kind === 'done';
+    if (step.kind === 'done') return 'nothing_new';
+    if (isOnlyMiscounted(step, page, prover.largestPage)) return 'count_differs';
+    if (step.kind !== 'next') return 'unproven';
     walk = step.walk;
   }
 };

@@ -1,5 +1,5 @@
 import type { Filter } from '../domain/filters.ts';
-import { afterHole } from '../domain/lane.ts';
+import { afterHole, type Hole } from '../domain/lane.ts';
 import { emptyPage, idsOf } from '../domain/page.ts';
 import { splitsOfSecond } from '../domain/second.ts';
 import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
@@ -29,7 +29,7 @@ interface Reading {
  * of planning until it is tried again, and never claimed. Throws ApiError if the API refuses to answer at all.
  */
 export const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
-  const { context, job, source } = turn;
+  const { context, source } = turn;
   const { claim } = walk;
   const splits = splitsOfSecond(context.filters, await context.store.resourceTypes(source, claim));
   const reading: Reading = { turn, claim, splits, readAtMs: walk.readAtMs, faults: [] };
@@ -37,8 +37,13 @@ export const readSecond = async (turn: Turn, walk: Walk, because: string): Promi
   const { readAtMs, faults } = reading;
   if (faults.length === 0) return await finish(turn, { ...walk, readAtMs }, emptyPage, 'proven');
   const [reason = 'unknown'] = faults;
-  const hole = { range: claim, pass: passOf(turn, claim), reason, message: because };
-  await commitPart(turn, emptyPage, afterHole(turn.state), { holes: [hole] });
+  await leaveHole(turn, { range: claim, pass: passOf(turn, claim), reason, message: because });
+};
+
+/** Goes on beside it. */
+export const leaveHole = async (turn: Turn, hole: Hole): Promise<void> => {
+  const { context, job, source } = turn;
+  await commitPart(turn, emptyPage, afterHole(turn.state, hole, turn.progress.holes), { holes: [hole] });
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'hole' });
   context.observer.holeFound?.({ source, ...hole });
 };

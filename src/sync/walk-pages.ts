@@ -1,16 +1,20 @@
 import { SECOND_ATTEMPT_MS } from '../domain/backoff.ts';
-import { afterDone, narrowed, withSmallerPages } from '../domain/lane.ts';
+import { afterDone, grownHole, narrowed, withSmallerPages } from '../domain/lane.ts';
 import { emptyPage, idsOf, type Page } from '../domain/page.ts';
-import { afterPage, claimForPass, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
+import { SCRUB_PASS } from '../domain/scrub.ts';
+import { afterPage, claimForPass, isOnlyMiscounted, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage } from './page-exchange.ts';
-import { prove } from './prove.ts';
-import { readSecond } from './read-second.ts';
+import { isMiscounted, prove } from './prove.ts';
+import { leaveHole, readSecond } from './read-second.ts';
+import { passOf } from './reading.ts';
 import type { Turn } from './turn.ts';
 import { blameOf, RestError } from './turn-errors.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
+/** Of a slow API fewer: the live tail of the same source waits as long. */
+const TURN_MS = 2_500;
 /** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
 const LARGE_PAGE_BYTES = 2_500_000;
 
@@ -39,7 +43,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       const step = afterPage(walk, page, turn.largestPage);
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
-      const spent = turn.pages >= PAGES_PER_TURN || turn.options.stopping();
+      const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
       // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
       const large = page.sizeBytes > LARGE_PAGE_BYTES;
       if (step.kind !== 'next') return await endWalk(turn, walk, page, step);
@@ -52,7 +56,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       await commitPart(turn, page, { ...turn.state, walk: step.walk });
       page.release?.();
       // Behind a page that may be the last, the next one is asked for in the same turn.
-      if (spent && (lastIds === undefined || turn.options.stopping())) return;
+      if (spent && (lastIds === undefined || isFull(turn, step.walk) || turn.options.stopping())) return;
       walk = step.walk;
       if (large || spent) pending = fetch(walk);
     }
@@ -60,6 +64,9 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
     prefetch.abort();
   }
 };
+
+/** The last page is as large as any: others follow, as a rule. */
+const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
 /** The last page of a walk, or one after which it cannot go on. */
 const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<typeof afterPage>): Promise<void> => {
@@ -72,6 +79,7 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<ty
   await commitPart(turn, page, { ...turn.state, walk: before });
   page.release?.();
   if (step.kind === 'doubtful' && (await prove(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
+  else if (isOnlyMiscounted(step, page, turn.largestPage)) await recount(turn, step.walk);
   else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : 'cut');
 };
 
@@ -123,8 +131,10 @@ const giveUp = async (
   lastIds: ReadonlySet<string> | undefined,
 ): Promise<void> => {
   if (walk.pages > 0 && !mayBeCut(walk.lastPageEntries, walk.pageLimit, turn.largestPage)) {
-    // Of another turn: the window is read once more from its beginning.
-    if (lastIds === undefined) return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
+    // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
+    if (lastIds === undefined && !isFull(turn, walk)) {
+      return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
+    }
     if (await prove(turn, walk, lastIds)) return await finish(turn, walk, emptyPage, 'proven');
   }
   if (walk.pages === 0) turn.context.windows.refused(walk.claim.toMs - walk.claim.fromMs);
@@ -139,6 +149,14 @@ const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError):
   await commitPart(turn, emptyPage, state);
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });
   context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
+};
+
+/** Of a source that was miscounted before, a window in which each half is as well becomes a hole as a whole. */
+const recount = async (turn: Turn, walk: Walk): Promise<void> => {
+  const pass = passOf(turn, walk.claim);
+  const range = pass === SCRUB_PASS ? undefined : grownHole(turn.progress.holes, pass, walk.claim);
+  if (range === undefined || !(await isMiscounted(turn, walk))) return await narrow(turn, walk, 'count_differs');
+  await leaveHole(turn, { range, pass, reason: 'count_differs', message: 'count differs' });
 };
 
 /**

@@ -3,7 +3,7 @@ import type { Time } from './ports.ts';
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 3_600_000;
 
-const LEAST_PATIENCE_MS = 4_000;
+const LEAST_PATIENCE_MS = 2_500;
 const PATIENCE_FACTOR = 4;
 
 /**

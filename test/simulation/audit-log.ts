@@ -119,7 +119,8 @@ export class SimulatedAuditLog {
       this.#checker.reached('wrong count');
       return shown + this.#scheduler.dice.between(1, 40);
     }
-    return shown;
+    if (api.miscountBy !== 0) this.#checker.reached('count that is always wrong');
+    return Math.max(0, shown + api.miscountBy);
   }
 
   #begin(walk: Walk, filters: readonly Filter[], faulty: boolean): Chain {

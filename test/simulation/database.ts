@@ -184,10 +184,12 @@ export class SimulatedDatabase {
     }
     const claims = commit.claims.map((ranges) => until(ranges, this.nowMs() + MOST_AHEAD_MS));
     filtered.coverage = mergeClaims(filtered.coverage, claims);
-    filtered.holes = filtered.holes.filter(
-      ({ range, pass }) =>
-        !(claims[lane === 'scrub' && pass === SCRUB_PASS ? 0 : pass] ?? []).some((claimed) => isWithin(range, claimed)),
-    );
+    filtered.holes = filtered.holes.filter(({ range, pass }) => {
+      const ofScrub = lane === 'scrub' && pass === SCRUB_PASS;
+      const claimed = claims[ofScrub ? 0 : pass] ?? [];
+      const read = ofScrub || claimed.length === 0 ? claimed : (filtered.coverage[pass] ?? []);
+      return !read.some((each) => isWithin(range, each));
+    });
     for (const hole of holes) this.#noteHole(filtered, hole);
     const stored = this.#store(row, page.entriesText);
     return {
@@ -203,11 +205,15 @@ export class SimulatedDatabase {
   }
 
   #noteHole(filtered: FilteredRow, { range, pass, reason }: NonNullable<PageCommit['holes']>[number]): void {
-    const known = filtered.holes.find((each) => each.pass === pass && each.range.fromMs === range.fromMs);
-    const attempts = (known?.attempts ?? 0) + 1;
-    const restMs = HOUR_MS * Math.min(168, 2 ** Math.min(attempts - 1, 8));
-    filtered.holes = filtered.holes.filter((each) => each !== known);
-    filtered.holes.push({ range, pass, reason, attempts, nextAttemptAtMs: this.nowMs() + restMs });
+    const nowMs = this.nowMs();
+    const within = filtered.holes.filter((each) => each.pass === pass && isWithin(each.range, range));
+    filtered.holes = filtered.holes.filter((each) => !within.includes(each));
+    const before = Math.max(0, ...within.map(({ attempts }) => attempts));
+    const dueAtMs = Math.min(...within.map(({ nextAttemptAtMs }) => nextAttemptAtMs));
+    const isDue = within.length === 0 || dueAtMs <= nowMs;
+    const attempts = isDue ? before + 1 : before;
+    const restMs = HOUR_MS * Math.min(168, 2 ** Math.min(before, 8));
+    filtered.holes.push({ range, pass, reason, attempts, nextAttemptAtMs: isDue ? nowMs + restMs : dueAtMs });
   }
 
   #store(row: SourceRow, entriesText: string): number {
@@ -254,7 +260,7 @@ export class SimulatedDatabase {
       restMs: Object.fromEntries(
         [...lanes].map(([lane, { nextAttemptAtMs }]) => [lane, Math.max(0, (nextAttemptAtMs ?? 0) - nowMs)]),
       ),
-      holes: holes.filter(({ nextAttemptAtMs }) => nextAttemptAtMs > nowMs).map(({ range, pass }) => ({ range, pass })),
+      holes: holes.map(({ nextAttemptAtMs, attempts: _, ...hole }) => ({ ...hole, due: nextAttemptAtMs <= nowMs })),
     };
   }
 }

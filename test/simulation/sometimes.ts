@@ -18,6 +18,7 @@ export const sometimes = [
   'page cut in silence',
   'cycle of cursors',
   'wrong count',
+  'count that is always wrong',
   'wrong date',
   'filter changed',
   'crash at an answer of the database',

@@ -29,6 +29,8 @@ export interface ApiTraits {
   /** What `count` says: nothing, the elements of the page, or those of all pages. */
   readonly counts: 'none' | 'page' | 'in_all';
   readonly wrongCountRate: number;
+  /** That of a page is always off by so much. */
+  readonly miscountBy: number;
   /** Wider windows are refused in this way, as long as the world lasts. */
   readonly windowLimit:
     | { readonly widthMs: number; readonly failure: 'bad_request' | 'server' | 'timeout' }
@@ -209,6 +211,7 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
       cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const),
     counts,
     wrongCountRate: maybe(dice, 0.1, 0.3),
+    miscountBy: counts === 'page' && dice.chance(0.08) ? dice.pick([1, -1, 40]) : 0,
     windowLimit: dice.chance(0.15)
       ? {
           widthMs: dice.pick([5 * MINUTE_MS, 2 * HOUR_MS, DAY_MS]),

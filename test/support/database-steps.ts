@@ -96,11 +96,13 @@ const sourceSteps = ({ pool, model, dice, startMs }: BothDatabases): readonly St
       return entryText(`e${number}`, T0 + number * 1_000);
     });
     const state = dice.chance(0.8) ? drawState(dice, lane) : undefined;
-    const holes = dice.chance(0.25) ? drawHoles(dice) : [];
+    const filterHash = hash();
+    const known = model.sources.get(of.id)?.filtered.get(filterHash)?.holes ?? [];
+    const holes = dice.chance(0.25) ? drawHoles(dice, known) : [];
     // What is claimed has been read: no hole is both.
     const claims = holes.length > 0 ? [] : [0, 1, 2].map(() => drawClaim(dice, from, startMs));
     const eventRate = dice.chance(0.4) ? { perHour: dice.next(), recentPerHour: dice.next() } : undefined;
-    const page = commitOf(of, pageOf(texts), { lane, state, claims, holes, eventRate, filterHash: hash() });
+    const page = commitOf(of, pageOf(texts), { lane, state, claims, holes, eventRate, filterHash });
     const real = await commitPage(pool, page, forMs);
     if (real.kind === 'committed') leases.push(real.lease);
     return [`commit of ${of.id}`, withoutLateness(real), withoutLateness(model.commitPage(page, forMs))];
@@ -149,18 +151,20 @@ const drawState = (dice: Dice, lane: Lane): LaneState => ({
   failures: dice.between(0, 2),
 });
 
-/** Single seconds, few enough that the same one comes again. */
-const drawHoles = (dice: Dice): readonly Hole[] =>
+/** Single seconds, few enough that the same one comes again, with those of the same pass that they touch. */
+const drawHoles = (dice: Dice, known: readonly Pick<Hole, 'range' | 'pass'>[]): readonly Hole[] =>
   [0, 1, 2]
     .filter(() => dice.chance(0.5))
-    .flatMap((pass) => {
+    .map((pass) => {
       const from = dice.between(0, 4);
-      return seconds(from, from + 1).map((range) => ({
-        range,
-        pass,
-        reason: dice.pick(['cut', 'server']),
-        message: '',
-      }));
+      const second = { fromMs: T0 + from * 1_000, toMs: T0 + (from + 1) * 1_000 };
+      const touched = known.filter(
+        (each) => each.pass === pass && each.range.fromMs <= second.toMs && each.range.toMs >= second.fromMs,
+      );
+      const all = [second, ...touched.map((each) => each.range)];
+      const fromMs = Math.min(...all.map((each) => each.fromMs));
+      const toMs = Math.max(...all.map((each) => each.toMs));
+      return { range: { fromMs, toMs }, pass, reason: dice.pick(['cut', 'server']), message: '' };
     });
 
 /** Mostly a few seconds; now and then up to a time that has yet to come, or all of such a time. */

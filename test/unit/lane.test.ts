@@ -4,9 +4,10 @@ import { addRange, type Coverage, gapsIn, intersect, isEmpty } from '../../src/d
 import {
   afterDone,
   afterHole,
-  type Hole,
+  grownHole,
   holesOfPass,
   idleLane,
+  type KnownHole,
   type LaneState,
   NARROWEST_MS,
   narrowed,
@@ -15,6 +16,7 @@ import {
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
 import { planLanes, type SourceProgress } from '../../src/domain/planner.ts';
 import { startWalk, type Walk } from '../../src/domain/walk.ts';
+import { holeOf } from './planning.ts';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
@@ -29,9 +31,25 @@ const state = (more: Partial<LaneState>): LaneState => ({ ...idleLane, ...more }
 describe('narrowed', () => {
   test('drops the walk with its cursor, asks for half, and remembers what could not be had', () => {
     const walk = walkOf(0, HOUR_MS, { cursor: 'c' });
+    const older = { due: true, beforeMs: walk.claim.fromMs };
     expect(narrowed(state({ walk, failures: 1, pageLimit: 125 }), walk)).toEqual(
-      state({ widthMs: HOUR_MS / 2, trouble: walk.claim, failures: 2, pageLimit: 125 }),
+      state({ widthMs: HOUR_MS / 2, trouble: walk.claim, failures: 2, pageLimit: 125, older }),
     );
+  });
+
+  test('lets a window of older history go first, and leaves one that cannot be had, either, for later', () => {
+    const before = state({
+      widthMs: HOUR_MS,
+      trouble: walkOf(0, HOUR_MS).claim,
+      older: { due: true, beforeMs: NOW_MS },
+    });
+    const olderWalk = walkOf(-2 * DAY_MS, -DAY_MS, { claimEntries: 9 });
+    const later = { due: false, beforeMs: NOW_MS - 2 * DAY_MS };
+    expect(narrowed(before, olderWalk)).toEqual({ ...before, failures: 1, older: later });
+    expect(afterDone(before, olderWalk)).toEqual({ ...before, entriesPerDay: 10, older: later });
+    expect(narrowed({ ...before, older: later }, walkOf(0, HOUR_MS))?.older).toEqual({ ...later, due: true });
+    // Of the other lanes each has its own time.
+    expect(narrowed(idleLane, walkOf(0, HOUR_MS, { lane: 'live' }))?.older).toBeUndefined();
   });
 
   test('halves down to a second, on whole seconds, and no further', () => {
@@ -104,17 +122,57 @@ describe('withSmallerPages', () => {
   });
 });
 
-test('behind a hole windows are as wide as any, nothing fails any more, and the rest stays as it is', () => {
+test('behind a hole windows are as wide as any unless there are several, nothing fails any more, and the rest stays as it is', () => {
   const before = state({ widthMs: SECOND_MS, trouble: walkOf(0, SECOND_MS).claim, entriesPerDay: 9, failures: 3 });
-  expect(afterHole(before)).toEqual({ ...before, widthMs: undefined, trouble: undefined, failures: 0 });
+  const hole = { range: walkOf(0, SECOND_MS).claim, reason: 'server' };
+  const after = { ...before, widthMs: undefined, trouble: undefined, older: undefined, failures: 0 };
+  expect(afterHole(before, hole, [])).toEqual(after);
+  const narrow = { ...after, widthMs: 2 * SECOND_MS };
+  expect(afterHole(before, { ...hole, reason: 'count_differs' }, [])).toEqual(narrow);
+  const beside = walkOf(SECOND_MS, 2 * SECOND_MS).claim;
+  expect(afterHole(before, hole, [holeOf(beside)])).toEqual(narrow);
+  expect(afterHole(before, hole, [holeOf(walkOf(2 * SECOND_MS, 3 * SECOND_MS).claim)])).toEqual(after);
+});
+
+describe('a hole that grows', () => {
+  const { range } = holeOf(walkOf(0, 3 * SECOND_MS).claim);
+  const miscounted = holeOf(range, { reason: 'count_differs' });
+  const claim = walkOf(3 * SECOND_MS, 9 * SECOND_MS).claim;
+
+  test('takes in a window beside it that is up to twice as wide as any', () => {
+    expect(grownHole([miscounted], 0, claim)).toEqual(walkOf(0, 9 * SECOND_MS).claim);
+    expect(grownHole([miscounted], 0, walkOf(3 * SECOND_MS, 10 * SECOND_MS).claim)).toBeUndefined();
+    expect(grownHole([miscounted], 0, walkOf(-2 * SECOND_MS, 0).claim)).toEqual(
+      walkOf(-2 * SECOND_MS, 3 * SECOND_MS).claim,
+    );
+  });
+
+  test('takes in those on both sides, and one that it lies in', () => {
+    const behind = holeOf(walkOf(9 * SECOND_MS, 10 * SECOND_MS).claim, { reason: 'count_differs' });
+    expect(grownHole([miscounted, behind], 0, claim)).toEqual(walkOf(0, 10 * SECOND_MS).claim);
+    const around = holeOf(walkOf(0, HOUR_MS).claim, { reason: 'count_differs', due: true });
+    expect(grownHole([around], 0, claim)).toEqual(around.range);
+  });
+
+  test('takes none in that is elsewhere', () => {
+    const elsewhere = walkOf(4 * SECOND_MS, 5 * SECOND_MS).claim;
+    expect(grownHole([miscounted], 0, elsewhere)).toEqual(elsewhere);
+  });
+
+  test('there is none unless one of the same pass was miscounted as well', () => {
+    expect(grownHole([holeOf(range)], 0, claim)).toBeUndefined();
+    expect(grownHole([miscounted], 1, claim)).toBeUndefined();
+    expect(grownHole([], 0, claim)).toBeUndefined();
+  });
 });
 
 test('a hole of a pass is one of all later passes, too', () => {
   const range = walkOf(0, SECOND_MS).claim;
-  const hole = (pass: number) => ({ pass, range });
+  const hole = (pass: number) => holeOf(range, { pass });
   expect(holesOfPass([hole(0)], 0)).toEqual([range]);
   expect(holesOfPass([hole(0)], 2)).toEqual([range]);
   expect(holesOfPass([hole(2)], 1)).toEqual([]);
+  expect(holesOfPass([{ ...hole(0), due: true }], 0)).toEqual([]);
 });
 
 describe('whatever seconds are poison', () => {
@@ -124,17 +182,18 @@ describe('whatever seconds are poison', () => {
 
   interface Outcome {
     readonly covered: Coverage;
-    readonly holes: readonly Pick<Hole, 'range' | 'pass'>[];
+    readonly holes: readonly KnownHole[];
     readonly walks: readonly { readonly walk: Walk; readonly failed: boolean }[];
   }
 
   /** Reads all there is. A window that touches a poisoned second fails, and so does one that is wider than the API likes. */
-  const readAll = (poisonMs: readonly number[], limitMs = Number.POSITIVE_INFINITY): Outcome => {
+  const readAll = (poisonMs: readonly number[], limitMs = Number.POSITIVE_INFINITY, mostWalks?: number): Outcome => {
     const walks: { readonly walk: Walk; readonly failed: boolean }[] = [];
     let progress: SourceProgress = { coverage: [[]], lanes: {}, holes: [], largestPage: 1_000 };
     for (;;) {
       const [walk] = planLanes(progress, NOW_MS, policy);
-      if (walk === undefined) return { covered: progress.coverage[0] ?? [], holes: progress.holes, walks };
+      if (walk === undefined || walks.length === mostWalks)
+        return { covered: progress.coverage[0] ?? [], holes: progress.holes, walks };
       expect(walks.length).toBeLessThan(3_000);
       const { lane, claim } = walk;
       const before = progress.lanes[lane] ?? idleLane;
@@ -145,8 +204,8 @@ describe('whatever seconds are poison', () => {
       progress = {
         ...progress,
         coverage: failed ? progress.coverage : [addRange(progress.coverage[0] ?? [], claim)],
-        holes: next === undefined ? [...progress.holes, { range: claim, pass: 0 }] : progress.holes,
-        lanes: { ...progress.lanes, [lane]: next ?? afterHole(before) },
+        holes: next === undefined ? [...progress.holes, holeOf(claim)] : progress.holes,
+        lanes: { ...progress.lanes, [lane]: next ?? afterHole(before, holeOf(claim), progress.holes) },
       };
     }
   };
@@ -167,6 +226,19 @@ describe('whatever seconds are poison', () => {
       }),
       { seed: 1, numRuns: 200 },
     );
+  });
+
+  test('what is older than poison without end is read in turns with it', () => {
+    const hour = Array.from({ length: 3_600 }, (_, second) => END_MS - 1 - second * SECOND_MS);
+    const { covered } = readAll(hour, Number.POSITIVE_INFINITY, 100);
+    expect(gapsIn({ fromMs: HORIZON_MS, toMs: END_MS - 2 * DAY_MS }, covered)).toEqual([]);
+  });
+
+  test('two minutes of it cost a few windows a second', () => {
+    const minutes = Array.from({ length: 120 }, (_, second) => END_MS - HOUR_MS - 1 - second * SECOND_MS);
+    const { walks, holes } = readAll(minutes);
+    expect(holes).toHaveLength(120);
+    expect(walks.length).toBeLessThan(4 * 120 + 100);
   });
 
   test('one costs about as many windows as halvings, and the widths grow again behind it', () => {

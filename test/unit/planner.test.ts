@@ -5,7 +5,7 @@ import { afterDone, afterHole, idleLane, type Lane, type LaneState, lanes } from
 import { noIntervals } from '../../src/domain/lane-intervals.ts';
 import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
 import { requestWindow, startWalk, type Walk } from '../../src/domain/walk.ts';
-import { claimed, DAY_MS, HOUR_MS, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
+import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0, 321);
 const DELAYS_MS = [10 * MINUTE_MS, DAY_MS];
@@ -46,7 +46,10 @@ const coverage = fc
   .array(fc.record({ fromMs: time, toMs: time }), { maxLength: 5 })
   .map((ranges) => ranges.reduce(addRange, [] as Coverage));
 const holes = fc.array(
-  fc.record({ pass: fc.nat(2), range: time.map((fromMs) => ({ fromMs, toMs: fromMs + SECOND_MS })) }),
+  fc.record({
+    ...{ pass: fc.nat(2), reason: fc.constant('server'), due: fc.boolean() },
+    range: time.map((fromMs) => ({ fromMs, toMs: fromMs + SECOND_MS })),
+  }),
   { maxLength: 3 },
 );
 const progress: fc.Arbitrary<SourceProgress> = fc.record({
@@ -63,7 +66,7 @@ describe('planLanes with a frozen now', () => {
           gapsIn(
             wanted,
             begin.holes
-              .filter((hole) => hole.pass <= pass)
+              .filter((hole) => hole.pass <= pass && !hole.due)
               .reduce((all, { range }) => addRange(all, range), end.coverage[pass] ?? []),
           );
         expect(lacking({ fromMs: HORIZON_MS, toMs: END_MS }, 0)).toEqual([]);
@@ -92,7 +95,7 @@ describe('planLanes with a frozen now', () => {
         expect(order).toEqual(order.toSorted((a, b) => a - b));
         expect(new Set(order).size).toBe(order.length);
         const known = begin.holes
-          .filter(({ pass }) => pass === 0)
+          .filter(({ pass, due }) => pass === 0 && !due)
           .reduce((all, { range }) => addRange(all, range), begin.coverage[0] ?? []);
         const gaps = gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, known);
         for (const { lane, claim } of walks) {
@@ -281,13 +284,13 @@ describe('the width of a window', () => {
 });
 
 describe('a hole', () => {
-  const hole = { pass: 0, range: ago(3 * HOUR_MS + SECOND_MS, 3 * HOUR_MS) };
+  const hole = holeOf(ago(3 * HOUR_MS + SECOND_MS, 3 * HOUR_MS));
   const around: Coverage = [ago(DAY_MS, 3 * HOUR_MS + SECOND_MS), ago(3 * HOUR_MS, SECOND_MS)];
   const by: PlanPolicy = { ...policy, horizonMs: NOW_MS - DAY_MS, settleDelaysMs: [] };
 
   it('is left out of planning until it is due, then it is asked for again', () => {
     expect(planLanes({ ...idle, coverage: [around], holes: [hole] }, NOW_MS, by)).toEqual([]);
-    expect(planLanes({ ...idle, coverage: [around], holes: [] }, NOW_MS, by)).toMatchObject([
+    expect(planLanes({ ...idle, coverage: [around], holes: [{ ...hole, due: true }] }, NOW_MS, by)).toMatchObject([
       { lane: 'backfill', claim: hole.range },
     ]);
   });
@@ -337,7 +340,7 @@ describe('the look-back of the live lane', () => {
     const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };
     const after = afterDone({ ...idleLane, trouble: ago(4 * MINUTE_MS, 3 * MINUTE_MS), widthMs: SECOND_MS }, walk);
     expect(reach(after)).toBe(2 * MINUTE_MS);
-    expect(reach(afterHole({ ...idleLane, trouble }))).toBe(2 * MINUTE_MS);
+    expect(reach(afterHole({ ...idleLane, trouble }, holeOf(trouble), []))).toBe(2 * MINUTE_MS);
   });
 
   it('ends at the horizon', () => {

@@ -1,5 +1,5 @@
-import { addRange } from '../../src/domain/coverage.ts';
-import { afterDone, idleLane } from '../../src/domain/lane.ts';
+import { addRange, type Range } from '../../src/domain/coverage.ts';
+import { afterDone, idleLane, type KnownHole } from '../../src/domain/lane.ts';
 import type { SourceProgress } from '../../src/domain/planner.ts';
 import { claimForPass, type Walk } from '../../src/domain/walk.ts';
 
@@ -18,4 +18,10 @@ export const claimed = (progress: SourceProgress, walk: Walk, delaysMs: readonly
     claimForPass(walk, delayMs).reduce(addRange, progress.coverage[pass] ?? []),
   ),
   lanes: { ...progress.lanes, [walk.lane]: afterDone(progress.lanes[walk.lane] ?? idleLane, walk) },
+});
+
+/** One that the API does not serve, and that is not due. */
+export const holeOf = (range: Range, more: Partial<KnownHole> = {}): KnownHole => ({
+  ...{ pass: 0, reason: 'server', due: false, range },
+  ...more,
 });

@@ -6,6 +6,7 @@ import { foundByScrub, sortLateEntries } from '../../src/domain/late-entries.ts'
 import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
 import { SCRUB_PASS, scrubUrgency } from '../../src/domain/scrub.ts';
 import type { Walk } from '../../src/domain/walk.ts';
+import { holeOf } from './planning.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -98,7 +99,7 @@ describe('a round of the scrub lane', () => {
           { fromMs: unread.toMs, toMs: READ_UNTIL_MS },
         ],
       ],
-      holes: [{ range: hole, pass: SCRUB_PASS }],
+      holes: [holeOf(hole, { pass: SCRUB_PASS })],
     });
     const { windows } = readRound(progress);
     expect(gapsIn({ fromMs: HORIZON_MS, toMs: NOW_MS - HOUR_MS }, coverageOf(windows))).toEqual([unread, hole]);
@@ -128,7 +129,7 @@ describe('a round of the scrub lane', () => {
     expect(plan(progressOf(half))?.claim).toEqual({
       ...{ fromMs: second.claim.toMs - 45 * DAY_MS, toMs: second.claim.toMs },
     });
-    expect(afterHole(begun).round).toEqual(begun.round);
+    expect(afterHole(begun, holeOf(second.claim), []).round).toEqual(begun.round);
   });
 
   test('goes on with an open walk, and neither that nor anything else where the lane is off', () => {

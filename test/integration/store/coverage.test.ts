@@ -124,7 +124,7 @@ describe('coverage', () => {
       coverage: [seconds(0, 10)],
       lanes: { live: { walk: { cursor: 'of the one' } }, settle: { failures: 3 } },
       restMs: { live: 0, settle: expect.toSatisfy((ms: number) => ms > 0) },
-      holes: [{ range: range(20, 21), pass: 0 }],
+      holes: [{ range: range(20, 21), pass: 0, reason: 'server', due: false }],
     };
     expect(await load('filters')).toMatchObject(expected);
     const nothing = { coverage: [], lanes: {}, restMs: {}, holes: [] };
@@ -138,6 +138,45 @@ describe('coverage', () => {
     expect(others).toMatchObject({ coverage: [seconds(5, 7), seconds(5, 6)], holes: [] });
     expect(others.lanes).toEqual({ live: idleLane });
     expect(await load('filters')).toMatchObject(expected);
+  });
+
+  test('a hole that grows takes in those that it reaches, keeps its attempts, and goes when its time has been read in parts', async () => {
+    const { pool } = database;
+    let lease = await newSource(pool, 'growing');
+    const put = async (from: number, to: number, pass = 0): Promise<unknown> => {
+      const hole = { range: range(from, to), pass, reason: 'count_differs', message: 'count differs' };
+      const result = await commit(pool, lease, [], { holes: [hole] });
+      if (result.kind !== 'committed') throw new Error('fenced');
+      lease = result.lease;
+      return stored();
+    };
+    const stored = async (): Promise<unknown> => {
+      const { rows } = await pool.query(
+        `select (extract(epoch from since) - $1)::integer as from, (extract(epoch from before) - $1)::integer as to, attempts,
+           round(extract(epoch from next_attempt_at - clock_timestamp()) / 3600)::integer as hours
+         from coverage_holes where source_id = 'growing' and pass = 0 order by since`,
+        [range(0, 1).fromMs / 1_000],
+      );
+      return rows;
+    };
+    const due = () => pool.query("update coverage_holes set next_attempt_at = now() where source_id = 'growing'");
+    expect(await put(10, 11)).toEqual([{ from: 10, to: 11, attempts: 1, hours: 1 }]);
+    await put(10, 11, 1);
+    await due();
+    expect(await put(10, 11)).toEqual([{ from: 10, to: 11, attempts: 2, hours: 2 }]);
+    // Later and earlier time, before it is due: that is no attempt.
+    expect(await put(10, 13)).toEqual([{ from: 10, to: 13, attempts: 2, hours: 2 }]);
+    expect(await put(7, 13)).toEqual([{ from: 7, to: 13, attempts: 2, hours: 2 }]);
+    expect(await put(20, 21)).toHaveLength(2);
+    expect(await put(7, 21)).toEqual([{ from: 7, to: 21, attempts: 2, hours: 1 }]);
+    await due();
+    expect(await put(7, 21)).toEqual([{ from: 7, to: 21, attempts: 3, hours: 4 }]);
+    lease = await claimAll(lease, [[[range(14, 21)]]]);
+    expect(await stored()).toHaveLength(1);
+    lease = await claimAll(lease, [[[range(7, 14)]]]);
+    expect(await stored()).toEqual([]);
+    const { rows } = await pool.query("select pass from coverage_holes where source_id = 'growing'");
+    expect(rows).toEqual([{ pass: 1 }]);
   });
 
   test('taking the lease gives the state of the filter set that is asked for, as loading does', async () => {
@@ -158,7 +197,7 @@ describe('coverage', () => {
     }
   });
 
-  test('a hole is left out of planning until it is due, and goes when its time is claimed in its pass', async () => {
+  test('a hole is not due until its time has come, and goes when its time is claimed in its pass', async () => {
     const { pool } = database;
     const holesOf = async () => (await load('holes')).holes;
     const rows = async () =>
@@ -177,15 +216,19 @@ describe('coverage', () => {
     };
     await put(0);
     await put(1, 'cut');
-    expect(await holesOf()).toEqual([
-      { range: range(5, 6), pass: 0 },
-      { range: range(5, 6), pass: 1 },
-    ]);
-    await pool.query(
-      "update coverage_holes set next_attempt_at = clock_timestamp() where pass = 0 and source_id = 'holes'",
-    );
-    expect(await holesOf()).toEqual([{ range: range(5, 6), pass: 1 }]);
-    for (let attempt = 2; attempt <= 10; attempt += 1) await put(0, 'timeout');
+    const first = { range: range(5, 6), pass: 0, reason: 'server', due: false };
+    const second = { range: range(5, 6), pass: 1, reason: 'cut', due: false };
+    expect(await holesOf()).toEqual([first, second]);
+    const due = () =>
+      pool.query(
+        "update coverage_holes set next_attempt_at = clock_timestamp() where pass = 0 and source_id = 'holes'",
+      );
+    await due();
+    expect(await holesOf()).toEqual([{ ...first, due: true }, second]);
+    for (let attempt = 2; attempt <= 10; attempt += 1) {
+      await due();
+      await put(0, 'timeout');
+    }
     expect(await rows()).toEqual([
       { pass: 0, attempts: 10, reason: 'timeout', message: 'timeout in words', hours: expect.closeTo(168, 3) },
       { pass: 1, attempts: 1, reason: 'cut', message: 'cut in words', hours: expect.closeTo(1, 3) },
@@ -196,7 +239,7 @@ describe('coverage', () => {
     lease = await claimAll(lease, [[seconds(5, 6)]], OTHER_FILTERS);
     expect(await holesOf(), 'under other filters').toHaveLength(2);
     lease = await claimAll(lease, [[seconds(4, 7)]]);
-    expect(await holesOf()).toEqual([{ range: range(5, 6), pass: 1 }]);
+    expect(await holesOf()).toEqual([second]);
     await claimAll(lease, [[[], seconds(5, 6)]]);
     expect(await rows()).toEqual([]);
   });

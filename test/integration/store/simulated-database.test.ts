@@ -69,10 +69,11 @@ const storedEvents = async (): Promise<unknown> => {
   return rows;
 };
 
-/** All of them, those that are due, too: `source pass since attempts reason`, and the hours until the next attempt. */
+/** All of them, those that are due, too: `source pass since before attempts reason`, and the hours until the next attempt. */
 const storedHoles = async (): Promise<readonly string[]> => {
   const { rows } = await database.pool.query<{ hole: string }>(
-    `select concat_ws(' ', filter_hash, source_id, pass, extract(epoch from since)::bigint * 1000, attempts, reason,
+    `select concat_ws(' ', filter_hash, source_id, pass, extract(epoch from since)::bigint * 1000,
+       extract(epoch from before)::bigint * 1000, attempts, reason,
        round(extract(epoch from greatest(interval '0', next_attempt_at - clock_timestamp())) / 3600)) as hole
      from coverage_holes`,
   );
@@ -85,7 +86,7 @@ const modelledHoles = ({ sources, nowMs }: SimulatedDatabase): readonly string[]
       [...filtered].flatMap(([hash, { holes }]) =>
         holes.map(({ pass, range, attempts, reason, nextAttemptAtMs }) => {
           const hours = Math.round(Math.max(0, nextAttemptAtMs - nowMs()) / HOUR_MS);
-          return [hash, id, pass, range.fromMs, attempts, reason, hours].join(' ');
+          return [hash, id, pass, range.fromMs, range.toMs, attempts, reason, hours].join(' ');
         }),
       ),
     )
