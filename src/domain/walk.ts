@@ -6,8 +6,10 @@ import type { RoundStart } from './scrub.ts';
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
 export const MAX_PAGE_LIMIT = 1_000;
 const SUSPECTED_CAP = 100;
-/** The largest page of a source is suspected of being cut, from this size on: no cap is known to be smaller, and most pages are. */
+/** The largest page of a source is suspected of being cut from this size on, and the largest of all sources from the second: no cap is known to
+ * be smaller, and most pages are. */
 const LEAST_SUSPECTED = 50;
+const LEAST_SUSPECTED_OF_ALL = 10;
 /** An empty page with a fresh cursor is followed, but not without end. */
 const MAX_EMPTY_PAGES = 200;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
@@ -135,14 +137,21 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
 /**
- * Whether a page of so many entries without a cursor may have been cut: it has as many as were asked for, as many as a known cap,
- * or as many as the largest page that its source has ever sent.
+ * The size from which a page of a source may have been cut: that of the largest page that the source has ever sent, if it is not a small one.
+ * A small one is suspected if no source has sent a larger one: caps are hardly ever a source's own.
  */
-export const mayBeCut = (entries: number, pageLimit: number, largestPage: number): boolean =>
-  entries >= pageLimit || entries === SUSPECTED_CAP || (entries >= LEAST_SUSPECTED && entries >= largestPage);
+export const suspectedFrom = (largestOfSource: number, largestOfAll: number): number =>
+  Math.min(Math.max(LEAST_SUSPECTED, largestOfSource), Math.max(LEAST_SUSPECTED_OF_ALL, largestOfSource, largestOfAll));
 
-/** Decides after a page. `largestPage`: of all that this source has sent before. */
-export const afterPage = (before: Walk, page: PageFacts, largestPage: number): WalkStep => {
+/**
+ * Whether a page of so many entries without a cursor may have been cut: it has as many as were asked for, as many as a known cap,
+ * or no fewer than pages are suspected from (suspectedFrom).
+ */
+export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>
+  entries >= pageLimit || entries === SUSPECTED_CAP || entries >= suspectedFromEntries;
+
+/** Decides after a page. `suspectedFromEntries`: by the pages before it (suspectedFrom). */
+export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: number): WalkStep => {
   const walk = withPage(before, page);
   const { nextCursor } = page;
   if (nextCursor !== undefined) {
@@ -156,12 +165,14 @@ export const afterPage = (before: Walk, page: PageFacts, largestPage: number): W
   if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
     return { kind: 'broken', walk, fault: 'count_differs' };
   }
-  return { kind: mayBeCut(page.entries, before.pageLimit, largestPage) ? 'doubtful' : 'done', walk };
+  return { kind: mayBeCut(page.entries, before.pageLimit, suspectedFromEntries) ? 'doubtful' : 'done', walk };
 };
 
 /** Whether a walk has ended at a page that cannot have been cut, and only its count says otherwise. */
-export const isOnlyMiscounted = (step: WalkStep, { entries }: PageFacts, largestPage: number): boolean =>
-  step.kind === 'broken' && step.fault === 'count_differs' && !mayBeCut(entries, step.walk.pageLimit, largestPage);
+export const isOnlyMiscounted = (step: WalkStep, { entries }: PageFacts, suspectedFromEntries: number): boolean =>
+  step.kind === 'broken' &&
+  step.fault === 'count_differs' &&
+  !mayBeCut(entries, step.walk.pageLimit, suspectedFromEntries);
 
 /** What pass `delayMs` may count of a walk: what was at least its delay old when it was read. */
 export const claimForPass = ({ claim, readAtMs }: Pick<Walk, 'claim' | 'readAtMs'>, delayMs: number): Coverage => {

@@ -7,7 +7,7 @@ import { idsOf, type Page } from '../domain/page.ts';
 import { FIRST_LOOK_MS } from '../domain/planner.ts';
 import { credibleNow } from '../domain/server-time.ts';
 import type { PageCounts } from '../domain/source.ts';
-import type { Walk } from '../domain/walk.ts';
+import { suspectedFrom, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { readingOf } from './reading.ts';
 import type { Turn } from './turn.ts';
@@ -34,6 +34,10 @@ export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Pr
 /** How long an answer is waited for; undefined: as long as the client allows. */
 const patienceMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
   lane !== 'live' && pages === 0 ? context.windows.patienceMs(claim.toMs - claim.fromMs) : undefined;
+
+/** From which size a page of the turn's source may have been cut, by the pages before. */
+export const suspicion = ({ largestPage, context }: Turn): number =>
+  suspectedFrom(largestPage, context.windows.largestPage);
 
 export interface CommitMore {
   /** What coverage grows by, for each pass. */
@@ -69,6 +73,7 @@ export const commitPart = async (
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
   turn.largestPage = largestPage;
+  context.windows.sawPage(largestPage);
   turn.state = state ?? turn.state;
   turn.progress = advance(turn, claims, holes);
   const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);

@@ -31,6 +31,7 @@ export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEn
   };
   const nearRetention: NearRetention[] = [];
   for (const source of sources) {
+    context.windows.sawPage(source.largestPage);
     const slackMs = retentionSlackMs(source.coverage[0] ?? [], policy.horizonMs, nowMs);
     if (slackMs < RETENTION_NEAR_MS) nearRetention.push({ source, slackMs });
   }

@@ -2,7 +2,7 @@ import { idsOf, type Page } from '../domain/page.ts';
 import { type ProofQuestion, proofQuestions, recountQuestions, walkOf } from '../domain/proof.ts';
 import { afterPage, isOnlyMiscounted, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
-import { commitPart, fetchPage } from './page-exchange.ts';
+import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
 import type { Turn } from './turn.ts';
 import { blameOf } from './turn-errors.ts';
 
@@ -11,8 +11,8 @@ export interface Prover {
   fetch(walk: Walk): Promise<Page | ApiError>;
   /** Takes a page in, and says how many of its entries were not known before. */
   take(page: Page): Promise<number>;
-  /** The largest page that the source had sent before. */
-  readonly largestPage: number;
+  /** From which size a page may have been cut. */
+  readonly suspectedFrom: number;
 }
 
 /** In a turn of the daemon: what comes is stored. */
@@ -22,7 +22,7 @@ export const prove = async (turn: Turn, walk: Walk, lastIds?: ReadonlySet<string
 const proverOf = (turn: Turn): Prover => ({
   fetch: (asked) => fetchPage(turn, asked),
   take: async (page) => (await commitPart(turn, page, undefined)).stored,
-  largestPage: turn.largestPage,
+  suspectedFrom: suspicion(turn),
 });
 
 /**
@@ -75,9 +75,9 @@ const answerTo = async (
     if (question.about === 'whole' && seen.size >= about.entries) {
       return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';
     }
-    const step = afterPage(walk, page, prover.largestPage);
+    const step = afterPage(walk, page, prover.suspectedFrom);
     if (step.kind === 'done') return 'nothing_new';
-    if (isOnlyMiscounted(step, page, prover.largestPage)) return 'count_differs';
+    if (isOnlyMiscounted(step, page, prover.suspectedFrom)) return 'count_differs';
     if (step.kind !== 'next') return 'unproven';
     walk = step.walk;
   }

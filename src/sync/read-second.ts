@@ -4,7 +4,7 @@ import { emptyPage, idsOf } from '../domain/page.ts';
 import { splitsOfSecond } from '../domain/second.ts';
 import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
-import { commitPart, fetchPage } from './page-exchange.ts';
+import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
 import { prove } from './prove.ts';
 import { passOf } from './reading.ts';
 import type { Turn } from './turn.ts';
@@ -69,8 +69,8 @@ const readToEnd = async (reading: Reading, filters: readonly Filter[]): Promise<
       if (blameOf(page, walk) === 'all') throw page;
       return (await prove(turn, walk, lastIds)) ? undefined : page.failure;
     }
-    const step = afterPage(walk, page, turn.largestPage);
-    lastIds = mayBeCut(page.entries, pageLimit, turn.largestPage) ? undefined : idsOf(page);
+    const step = afterPage(walk, page, suspicion(turn));
+    lastIds = mayBeCut(page.entries, pageLimit, suspicion(turn)) ? undefined : idsOf(page);
     await commitPart(turn, page, undefined);
     page.release?.();
     walk = step.walk;

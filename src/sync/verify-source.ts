@@ -4,7 +4,7 @@ import { idsOf, type Page } from '../domain/page.ts';
 import { OTHER_LIMIT } from '../domain/proof.ts';
 import type { SourceState } from '../domain/source.ts';
 import { Findings } from '../domain/verification.ts';
-import { afterPage, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
+import { afterPage, mayBeCut, startWalk, suspectedFrom, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { proveWith } from './prove.ts';
 import { repairPage, SourceHeldError } from './repair-page.ts';
@@ -109,6 +109,7 @@ const verifySection = async (
   const divisible = section.toMs - section.fromMs > SHORTEST_SECTION_MS;
   const mostEntries = divisible ? OVERFULL * options.sectionEntries : Number.POSITIVE_INFINITY;
   const reading = { context, options, result, section, mostEntries, largestPage: source.largestPage };
+  context.windows.sawPage(source.largestPage);
   const outcome = await readAll(reading, section);
   if (outcome !== 'done') return outcome;
   let extra = await verifyStore.findUnserved(source, section, findings.seen, head);
@@ -136,6 +137,9 @@ interface Reading {
   largestPage: number;
 }
 
+const suspicion = ({ largestPage, context }: Reading): number =>
+  suspectedFrom(largestPage, context.windows.largestPage);
+
 /** Walks a range to a credible end and compares every page. Throws ApiError and UnprovenError. */
 const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stopped' | 'too_large'> => {
   const { context, options, result } = reading;
@@ -157,10 +161,11 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
       walk = again;
       continue;
     }
-    const step = afterPage(walk, page, reading.largestPage);
-    lastIds = mayBeCut(page.entries, walk.pageLimit, reading.largestPage) ? undefined : idsOf(page);
+    const step = afterPage(walk, page, suspicion(reading));
+    lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(reading)) ? undefined : idsOf(page);
     await comparePage(reading, page);
     reading.largestPage = Math.max(reading.largestPage, page.entries);
+    context.windows.sawPage(page.entries);
     if (step.kind === 'done') return 'done';
     if (step.kind === 'broken') throw new UnprovenError(step.walk, step.fault.replaceAll('_', ' '));
     if (step.kind === 'doubtful') {
@@ -185,14 +190,14 @@ const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
 
 /** Whether other questions about the same time bring nothing that has not been compared. */
 const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
-  const { context, options, result, largestPage } = reading;
+  const { context, options, result } = reading;
   const take = async (page: Page): Promise<number> => {
     const before = result.findings.compared;
     await comparePage(reading, page);
     return result.findings.compared - before;
   };
   const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
-  return await proveWith({ fetch, take, largestPage }, walk, lastIds);
+  return await proveWith({ fetch, take, suspectedFrom: suspicion(reading) }, walk, lastIds);
 };
 
 const fetchPage = async (

@@ -4,7 +4,7 @@ import { emptyPage, idsOf, type Page } from '../domain/page.ts';
 import { SCRUB_PASS } from '../domain/scrub.ts';
 import { afterPage, claimForPass, isOnlyMiscounted, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
-import { commitPart, fetchPage } from './page-exchange.ts';
+import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
 import { isMiscounted, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { passOf } from './reading.ts';
@@ -40,7 +40,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         pending = fetch(walk);
         continue;
       }
-      const step = afterPage(walk, page, turn.largestPage);
+      const step = afterPage(walk, page, suspicion(turn));
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
       const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
@@ -52,7 +52,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         pending.catch(() => {});
       }
       // It may turn out to be the last. In an ordinary walk all pages but the last are as large as pages are.
-      lastIds = mayBeCut(page.entries, walk.pageLimit, turn.largestPage) ? undefined : idsOf(page);
+      lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(turn)) ? undefined : idsOf(page);
       await commitPart(turn, page, { ...turn.state, walk: step.walk });
       page.release?.();
       // Behind a page that may be the last, the next one is asked for in the same turn.
@@ -79,7 +79,7 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<ty
   await commitPart(turn, page, { ...turn.state, walk: before });
   page.release?.();
   if (step.kind === 'doubtful' && (await prove(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
-  else if (isOnlyMiscounted(step, page, turn.largestPage)) await recount(turn, step.walk);
+  else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
   else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : 'cut');
 };
 
@@ -130,7 +130,7 @@ const giveUp = async (
   error: ApiError,
   lastIds: ReadonlySet<string> | undefined,
 ): Promise<void> => {
-  if (walk.pages > 0 && !mayBeCut(walk.lastPageEntries, walk.pageLimit, turn.largestPage)) {
+  if (walk.pages > 0 && !mayBeCut(walk.lastPageEntries, walk.pageLimit, suspicion(turn))) {
     // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
     if (lastIds === undefined && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));

@@ -14,10 +14,21 @@ export class WindowLimit {
   readonly #time: Pick<Time, 'nowMs'>;
   #servedMs = 0;
   #slowestMs = 0;
+  #largestPage = 0;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
 
   constructor(time: Pick<Time, 'nowMs'>) {
     this.#time = time;
+  }
+
+  /** A page of so many entries has come, now or before this process began. */
+  sawPage(entries: number): void {
+    this.#largestPage = Math.max(this.#largestPage, entries);
+  }
+
+  /** The most entries that a page of any source has had. */
+  get largestPage(): number {
+    return this.#largestPage;
   }
 
   /** The first page of a window of this width was answered, after so long. */

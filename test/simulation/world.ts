@@ -239,7 +239,7 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
   };
 };
 
-/** Without cursors, pages of a few entries are believed to be whole (domain/walk.ts), unless `count` says that there is more. */
+/** Without cursors, pages of less than ten entries are believed to be whole (domain/walk.ts), unless `count` says that there is more. */
 const drawPageCap = (
   dice: Dice,
   cursors: ApiTraits['cursors'],
@@ -247,7 +247,7 @@ const drawPageCap = (
   counts: ApiTraits['counts'],
 ): number => {
   if (cursors === 'none' && counts === 'in_all' && order !== 'newest') return dice.pick([3, 8, 20, 60, 100]);
-  if (cursors === 'none' || order !== 'honest') return dice.pick([50, 53, 60, 73, 100, 250]);
+  if (cursors === 'none' || order !== 'honest') return dice.pick([11, 20, 35, 53, 73, 100, 250]);
   return dice.pick([1, 2, 3, 4, 5, 8, 1_000, 1_000]);
 };
 

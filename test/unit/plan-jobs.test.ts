@@ -28,7 +28,7 @@ const planned = async (sources: readonly SourceState[], toTheEnd = false, widest
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,
-    windows: { widestMs },
+    windows: { widestMs, sawPage: () => {} },
   } as unknown as SyncContext;
   const { jobs } = await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd);
   expect(jobs.every((job) => job.nowMs === NOW_MS && job.clock === clock && job.policy.widestMs === widestMs)).toBe(

@@ -29,7 +29,7 @@ const planned = async (
   const context = {
     store: { loadSources: async () => sources },
     observer: {},
-    windows: {},
+    windows: { sawPage: () => {} },
     window,
     horizonMs: () => HORIZON_MS,
     settleDelaysMs: [],

@@ -9,6 +9,7 @@ import {
   type PageFacts,
   requestWindow,
   startWalk,
+  suspectedFrom,
   type Walk,
   type WalkStep,
 } from '../../src/domain/walk.ts';
@@ -64,14 +65,25 @@ describe('mayBeCut', () => {
     ['as many as were asked for, however few', true, 1, 1, 500],
     ['a hundred, the cap that a third party saw', true, 100, 1_000, 1_000],
     ['101, where larger pages have come', false, 101, 1_000, 1_000],
-    ['as many as the largest page so far', true, 250, 1_000, 250],
-    ['more than any page so far', true, 300, 1_000, 250],
-    ['fewer than the largest page so far', false, 249, 1_000, 250],
-    ['fifty, if no larger page is known', true, 50, 1_000, 0],
-    ['49, if no larger page is known: no cap is known to be smaller', false, 49, 1_000, 0],
-    ['none', false, 0, 1_000, 0],
-  ])('%s: %s', (_, expected, entries, pageLimit, largestPage) => {
-    expect(mayBeCut(entries, pageLimit, largestPage)).toBe(expected);
+    ['as many as pages are suspected from', true, 250, 1_000, 250],
+    ['more than that', true, 300, 1_000, 250],
+    ['fewer than that', false, 249, 1_000, 250],
+    ['none', false, 0, 1_000, 10],
+  ])('%s: %s', (_, expected, entries, pageLimit, suspectedFromEntries) => {
+    expect(mayBeCut(entries, pageLimit, suspectedFromEntries)).toBe(expected);
+  });
+});
+
+describe('suspectedFrom', () => {
+  it.each<[string, number, number, number]>([
+    ['the largest page of the source', 250, 1_000, 250],
+    ['a size that is not small, if all of the source are', 20, 1_000, 50],
+    ['the largest page of all sources, if those are small as well', 12, 40, 40],
+    ['its own, if it has sent the largest', 20, 20, 20],
+    ['ten, if nothing is known', 0, 0, 10],
+    ['ten, if there are only a few entries anywhere', 3, 8, 10],
+  ])('%s', (_, largestOfSource, largestOfAll, expected) => {
+    expect(suspectedFrom(largestOfSource, largestOfAll)).toBe(expected);
   });
 });
 
