@@ -170,7 +170,7 @@ const createGauges = (registers: Registry[]) => {
     gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
     holes: perOrganization(
       'orgtrail_coverage_holes',
-      'Seconds, or parts of one, that the API does not serve, not even in parts: entries may be missing there.',
+      'Holes: time, a second as a rule, that the API does not serve, not even in parts, or always counts wrong.',
     ),
     unproven: perOrganization(
       'orgtrail_coverage_unproven_seconds',

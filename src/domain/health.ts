@@ -10,7 +10,7 @@ export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
   readonly failures: number;
-  /** How many seconds, or parts of one, cannot be had: entries may be missing there. */
+  /** How many holes there are, time that cannot be had: entries may be missing there. */
   readonly holes: number;
   /** Between now and the end of what has been read. */
   readonly lagSeconds: number;

@@ -52,7 +52,7 @@ const meanings: Record<SourceHealth, string> = {
   quiet: 'Read up to now, without a gap. Nothing has happened in it for a day or more.',
   behind: 'Being read, and not all of it has been read yet.',
   incomplete:
-    'Some seconds cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is read, or being read.',
+    'Some time, seconds as a rule, cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is read, or being read.',
   failing: 'An attempt of a lane failed. orgtrail tries again by itself, each time a little later; other lanes go on.',
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };
@@ -65,7 +65,7 @@ ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleT
 const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
 ${fact('Lag', spanText(source.lagSeconds))}
 ${fact('Gap', spanText(source.gapSeconds))}
-${source.holes === 0 ? null : fact('Cannot be had', countOf(source.holes, 'second'))}
+${source.holes === 0 ? null : fact('Cannot be had', countOf(source.holes, 'hole'))}
 ${source.unprovenSeconds === 0 ? null : fact('Not proven yet', html`${spanText(source.unprovenSeconds)} <span class="sub">claimed by version 0.1</span>`)}
 ${fact('Retention slack', slackText(source))}
 ${fact('Events, 48 h', countText(events))}

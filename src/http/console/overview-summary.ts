@@ -52,7 +52,9 @@ const troublesOf = (
   const incomplete = status.sources.filter(({ holes }) => holes > 0);
   if (incomplete.length > 0) {
     const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
-    troubles.push(`${countOf(holes, 'second')} of ${countOf(incomplete.length, 'organization')} cannot be had`);
+    troubles.push(
+      `${countOf(holes, 'hole')} in ${countOf(incomplete.length, 'organization')}: time that cannot be had`,
+    );
   }
   if (status.vanished.length > 0) {
     const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);

@@ -64,7 +64,7 @@ test('a second that cannot be had shows with its time and reason everywhere, and
   });
 
   const overview = await served.text('/');
-  expect(overview).toContain('1 second of 1 organization cannot be had');
+  expect(overview).toContain('1 hole in 1 organization: time that cannot be had');
   expect(overview).toContain('<span class="state state-incomplete">incomplete</span>');
   const page = await served.text(`/organizations/${poisoned}`);
   expect(page).toContain('<h2 id="holes">1 hole</h2>');
