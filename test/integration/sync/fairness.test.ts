@@ -142,7 +142,7 @@ describe.concurrent('each source for itself', () => {
   });
 
   test('the next page is on its way before the last one has been committed', async () => {
-    await using world = await openWorld({ organizations: 1, pageCap: 100 });
+    await using world = await openWorld({ organizations: 1, entries: 250, pageCap: 100 });
     const events: string[] = [];
     await using run = await world.open({}, { pageCommitted: () => void events.push('committed') });
     const askedTwice = Promise.withResolvers<void>();
