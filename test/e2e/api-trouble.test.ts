@@ -167,12 +167,13 @@ const fakeTime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/u
 const HOUR_MS = 3_600_000;
 
 describe.concurrent('a clock of the host that is an hour wrong', () => {
-  /** The daemon's alone where there is libfaketime, else Cloudflare's: the relation is the same. */
+  /** The daemon's alone if there is libfaketime, else that of Cloudflare and of the database: the relation is the same. */
   test.each([
     ['behind', '-1h', HOUR_MS],
     ['ahead', '+1h', -HOUR_MS],
   ])('%s: everything is read, and nothing of the future claimed', async (_what, shift, offsetMs) => {
-    await using world = await openWorld(fakeTime === undefined ? { clockOffsetMs: offsetMs } : {});
+    await using world = await openWorld(fakeTime === undefined ? { ownClock: true, clockOffsetMs: offsetMs } : {});
+    if (fakeTime === undefined) await world.setClocks(offsetMs);
     const faked: Record<string, string> =
       fakeTime === undefined ? {} : { LD_PRELOAD: fakeTime, FAKETIME: shift, DONT_FAKE_MONOTONIC: '1' };
     await using daemon = await startDaemonProcess({ ...world.env, ...faked });

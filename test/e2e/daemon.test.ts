@@ -21,7 +21,8 @@ interface Held extends AsyncDisposable {
  */
 const daemonInPage = async (page: number): Promise<Held> => {
   const stack = new AsyncDisposableStack();
-  const world = stack.use(await openWorld({ organizations: 1, pageCap: PAGE }));
+  // Less than ten entries an hour: the end of the first look is beyond doubt.
+  const world = stack.use(await openWorld({ organizations: 1, entries: 250, pageCap: PAGE }));
   const front = stack.use(await startDistortedApi(world.simulator.baseUrl));
   const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   front.distort(async ({ answer, response }) => {
