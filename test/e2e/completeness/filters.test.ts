@@ -50,9 +50,12 @@ describe.concurrent('D3: another filter set', () => {
     await using two = await world.run();
     await world.untilAllStored();
     const complete = `select count(distinct filter_hash) from coverage
-      where pass = 0 and source_id = $1 and ranges @> tstzrange(now() - interval '2 days 12 hours', now() - interval '1 minute')`;
+      where pass = 0 and source_id = $1 and ranges @> tstzrange(to_timestamp($2) - interval '2 days 12 hours', to_timestamp($2))`;
     for (const id of world.ids) {
-      await until('both filter sets are read', async () => (await world.number(complete, [id])) === 2);
+      await until(
+        'both filter sets are read',
+        async () => (await world.number(complete, [id, world.startMs / 1_000])) === 2,
+      );
     }
     expect(await one.stop()).toBe(143);
     expect(await two.stop()).toBe(143);
