@@ -19,7 +19,9 @@ beforeAll(async () => {
   simulator.setRefused(ids[0] ?? '', true);
   simulator.faults.set({ html_ok: { organizationId: ids[1] ?? '' } });
   await until('one is refused, one fails', async () => {
-    const { rows } = await pool.query('select count(*)::integer as troubled from sources where failures > 0');
+    const { rows } = await pool.query(
+      'select count(distinct source_id)::integer as troubled from lanes where failures > 0',
+    );
     return rows[0].troubled >= 2;
   });
   await pool.query(
@@ -42,7 +44,7 @@ beforeAll(async () => {
     "update discovery set lease_owner = 'elsewhere', lease_until = clock_timestamp() + interval '1 hour', last_success_at = clock_timestamp() + interval '1 hour'",
   );
   await pool.query('update organizations set name = $2 where id = $1', [ids[2], hostile]);
-  await pool.query('update sources set last_error = $2 where id = $1', [ids[1], hostile]);
+  await pool.query('update lanes set last_error = $2 where source_id = $1 and failures > 0', [ids[1], hostile]);
   await pool.query(
     "insert into organization_changes (organization_id, change, old_value, new_value) values ($1, 'renamed', $2, $2)",
     [ids[1], hostile],

@@ -100,9 +100,9 @@ describe.concurrent('verify', () => {
 
     // Somebody else holds the source, and has left a settle walk open: it is waited for, and the walk stays.
     await pool.query(
-      `insert into walks (source_kind, source_id, lane, filter_hash, since, before, started_at, cursor, pages, empty_pages,
-         entries, in_order, page_limit, stalls, stalled_entries, lookback_ms)
-       values ('organization', $1, 'settle', 'none', now() - interval '2 h', now(), now(), 'open', 1, 0, 40, true, 1000, 0, 0, 1000)`,
+      `insert into lanes (source_kind, source_id, filter_hash, lane, state)
+       values ('organization', $1, 'none', 'settle', '{"walk": {"cursor": "open", "pages": 1}}')
+       on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state`,
       [deleted?.source_id],
     );
     const held = await pool.query<{ until: Date }>(
@@ -114,8 +114,11 @@ describe.concurrent('verify', () => {
     expect(fixed.code).toBe(0);
     const repaired = await pool.query<{ at: Date }>('select received_at as at from audit_events where position = 601');
     expect(repaired.rows[0]?.at.getTime()).toBeGreaterThanOrEqual(held.rows[0]?.until.getTime() ?? 0);
-    const walks = await pool.query('select cursor, pages from walks where source_id = $1', [deleted?.source_id]);
-    expect(walks.rows).toEqual([{ cursor: 'open', pages: 1 }]);
+    const walks = await pool.query(
+      "select state -> 'walk' as walk from lanes where lane = 'settle' and source_id = $1",
+      [deleted?.source_id],
+    );
+    expect(walks.rows).toEqual([{ walk: { cursor: 'open', pages: 1 } }]);
     expect(fixed.report).toMatchObject({ missing: 1, changed: 1, extra: 1, fixedMissing: 1, fixedChanged: 1 });
     expect(fixed.stderr).toContain('after the last settle pass had read their time');
     const events = await pool.query('select position::integer from audit_events where id = $1', [deleted?.id]);

@@ -81,7 +81,9 @@ const makeTrouble = async ({ simulator, daemon }: World): Promise<void> => {
   simulator.setRefused(ids[5] ?? '', true);
   simulator.faults.set({ html_ok: { organizationId: ids[2] ?? '' } });
   await until('one is refused, one fails', async () => {
-    const { rows } = await pool.query('select count(*)::integer as troubled from sources where failures > 1');
+    const { rows } = await pool.query(
+      'select count(distinct source_id)::integer as troubled from lanes where failures > 1',
+    );
     return rows[0].troubled >= 2;
   });
   // Held by another replica, which does nothing.
