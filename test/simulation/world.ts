@@ -29,7 +29,8 @@ export interface ApiTraits {
   /** What `count` says: nothing, the elements of the page, or those of all pages. */
   readonly counts: 'none' | 'page' | 'in_all';
   readonly wrongCountRate: number;
-  /** That of a page is always off by so much. */
+  /** That of a page is always so much too large. (Not with refused cursors, or too small: then each second is found by halving, which is
+   * safe, and takes longer than a world lasts.) */
   readonly miscountBy: number;
   /** Wider windows are refused in this way, as long as the world lasts. */
   readonly windowLimit:
@@ -204,14 +205,14 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
         ? dice.pick(['honest', 'honest', 'honest', 'ascending', 'shuffled', 'blocks'] as const)
         : 'honest';
   const counts = dice.pick(['none', 'page', 'page', 'in_all'] as const);
+  const lastPage =
+    cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const);
   return {
-    ...{ cursors, order },
+    ...{ cursors, order, lastPage },
     pageCap: drawPageCap(dice, cursors, order, counts),
-    lastPage:
-      cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const),
     counts,
     wrongCountRate: maybe(dice, 0.1, 0.3),
-    miscountBy: counts === 'page' && dice.chance(0.08) ? dice.pick([1, -1, 40]) : 0,
+    miscountBy: counts === 'page' && lastPage !== 'refused' && dice.chance(0.08) ? dice.pick([1, 40]) : 0,
     windowLimit: dice.chance(0.15)
       ? {
           widthMs: dice.pick([5 * MINUTE_MS, 2 * HOUR_MS, DAY_MS]),
