@@ -137,7 +137,7 @@ const giveUp = async (
     }
     if (await prove(turn, walk, lastIds)) return await finish(turn, walk, emptyPage, 'proven');
   }
-  if (walk.pages === 0) turn.context.windows.refused(walk.claim.toMs - walk.claim.fromMs);
+  if (walk.pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
   await narrow(turn, walk, error.failure, error);
 };
 

@@ -1,8 +1,11 @@
+import { intersect, isEmpty, type Range } from '../domain/coverage.ts';
 import type { Time } from './ports.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 3_600_000;
 
+/** Narrower windows are refused for what is in them, and not for their width. */
+const NARROWEST_LIMIT_MS = 60_000;
 const LEAST_PATIENCE_MS = 2_500;
 const PATIENCE_FACTOR = 4;
 
@@ -15,6 +18,7 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
+  #suspected: { readonly source: string; readonly range: Range } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
 
   constructor(time: Pick<Time, 'nowMs'>) {
@@ -45,8 +49,16 @@ export class WindowLimit {
     return widthMs > this.#servedMs ? Math.max(LEAST_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs) : undefined;
   }
 
-  /** A window of this width could not be had, while the API answered other questions. */
-  refused(widthMs: number): void {
+  /**
+   * A window could not be had, while the API answered other questions. One alone may have something in it that cannot be had: only two that
+   * share no time, or are of two sources, speak against their width.
+   */
+  refused(source: string, range: Range): void {
+    const before = this.#suspected;
+    this.#suspected = { source, range };
+    if (before === undefined) return;
+    if (before.source === source && !isEmpty(intersect(before.range, range))) return;
+    const widthMs = Math.max(widthOf(before.range), widthOf(range));
     this.#refused = { widthMs, atMs: this.#time.nowMs() };
   }
 
@@ -55,6 +67,8 @@ export class WindowLimit {
     if (this.#refused === undefined) return undefined;
     const { widthMs, atMs } = this.#refused;
     const counts = widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS;
-    return counts ? Math.max(this.#servedMs, widthMs / 2) : undefined;
+    return counts ? Math.max(NARROWEST_LIMIT_MS, this.#servedMs, widthMs / 2) : undefined;
   }
 }
+
+const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;

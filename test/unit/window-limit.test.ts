@@ -9,6 +9,11 @@ const opened = () => {
   return { clock, limit: new WindowLimit({ nowMs: () => clock.ms }) };
 };
 
+/** To two sources. */
+const refuse = (limit: WindowLimit, widthMs: number): void => {
+  for (const source of ['a', 'b']) limit.refused(source, { fromMs: 0, toMs: widthMs });
+};
+
 test('nothing speaks against any width until one has been refused', () => {
   const { limit } = opened();
   expect(limit.widestMs).toBeUndefined();
@@ -18,9 +23,9 @@ test('nothing speaks against any width until one has been refused', () => {
 
 test('half of what was refused is worth trying, or what has been served', () => {
   const { limit } = opened();
-  limit.refused(400 * DAY_MS);
+  refuse(limit, 400 * DAY_MS);
   expect(limit.widestMs).toBe(200 * DAY_MS);
-  limit.refused(200 * DAY_MS);
+  refuse(limit, 200 * DAY_MS);
   expect(limit.widestMs).toBe(100 * DAY_MS);
   limit.served(150 * DAY_MS, 10);
   expect(limit.widestMs).toBe(150 * DAY_MS);
@@ -29,22 +34,37 @@ test('half of what was refused is worth trying, or what has been served', () => 
 test('what is no wider than what has been served says nothing: it is one source’s own trouble', () => {
   const { limit } = opened();
   limit.served(90 * DAY_MS, 10);
-  limit.refused(HOUR_MS);
+  refuse(limit, HOUR_MS);
   expect(limit.widestMs).toBeUndefined();
-  limit.refused(90 * DAY_MS);
+  refuse(limit, 90 * DAY_MS);
   expect(limit.widestMs).toBeUndefined();
 });
 
 test('a wider window that is served later ends the limit', () => {
   const { limit } = opened();
-  limit.refused(90 * DAY_MS);
+  refuse(limit, 90 * DAY_MS);
   limit.served(90 * DAY_MS, 10);
   expect(limit.widestMs).toBeUndefined();
 });
 
+test('one refused window alone, or several around the same time, may have something in it that cannot be had', () => {
+  const { limit } = opened();
+  limit.refused('a', { fromMs: 0, toMs: 8 * DAY_MS });
+  limit.refused('a', { fromMs: 4 * DAY_MS, toMs: 8 * DAY_MS });
+  expect(limit.widestMs).toBeUndefined();
+  limit.refused('a', { fromMs: DAY_MS, toMs: 4 * DAY_MS });
+  expect(limit.widestMs).toBe(2 * DAY_MS);
+});
+
+test('what is narrower than a minute is refused for what is in it', () => {
+  const { limit } = opened();
+  refuse(limit, 8_000);
+  expect(limit.widestMs).toBe(60_000);
+});
+
 test('a refusal counts for an hour', () => {
   const { clock, limit } = opened();
-  limit.refused(90 * DAY_MS);
+  refuse(limit, 90 * DAY_MS);
   clock.ms = HOUR_MS - 1;
   expect(limit.widestMs).toBe(45 * DAY_MS);
   clock.ms = HOUR_MS;
