@@ -2,7 +2,7 @@ import { intersect, isEmpty, type Range } from '../domain/coverage.ts';
 import type { Time } from './ports.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
-const REMEMBERED_MS = 3_600_000;
+const REMEMBERED_MS = 600_000;
 
 /** Narrower windows are refused for what is in them, and not for their width. */
 const NARROWEST_LIMIT_MS = 60_000;
@@ -18,7 +18,8 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
-  #suspected: { readonly source: string; readonly range: Range } | undefined;
+  /** The narrowest for a while. */
+  #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
 
   constructor(time: Pick<Time, 'nowMs'>) {
@@ -54,12 +55,12 @@ export class WindowLimit {
    * share no time, or are of two sources, speak against their width.
    */
   refused(source: string, range: Range): void {
+    const atMs = this.#time.nowMs();
     const before = this.#suspected;
-    this.#suspected = { source, range };
-    if (before === undefined) return;
-    if (before.source === source && !isEmpty(intersect(before.range, range))) return;
-    const widthMs = Math.max(widthOf(before.range), widthOf(range));
-    this.#refused = { widthMs, atMs: this.#time.nowMs() };
+    const isOld = before === undefined || atMs - before.atMs >= REMEMBERED_MS;
+    if (isOld || widthOf(range) <= widthOf(before.range)) this.#suspected = { source, range, atMs };
+    if (isOld || (before.source === source && !isEmpty(intersect(before.range, range)))) return;
+    this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
   }
 
   /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */

@@ -62,12 +62,12 @@ test('what is narrower than a minute is refused for what is in it', () => {
   expect(limit.widestMs).toBe(60_000);
 });
 
-test('a refusal counts for an hour', () => {
+test('a refusal counts for ten minutes', () => {
   const { clock, limit } = opened();
   refuse(limit, 90 * DAY_MS);
-  clock.ms = HOUR_MS - 1;
+  clock.ms = 600_000 - 1;
   expect(limit.widestMs).toBe(45 * DAY_MS);
-  clock.ms = HOUR_MS;
+  clock.ms = 600_000;
   expect(limit.widestMs).toBeUndefined();
 });
 
