@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { readPage } from '../../src/domain/page.ts';
+import { type Page, readPage } from '../../src/domain/page.ts';
 import { startWalk } from '../../src/domain/walk.ts';
+import { ApiError } from '../../src/errors.ts';
 import { Dice } from './dice.ts';
 import { runSeed } from './run-seed.ts';
 import { VirtualScheduler } from './scheduler.ts';
@@ -23,16 +24,26 @@ test('the same seed gives the same history, and another seed another one', async
 });
 
 test('pages are what the page reader makes of their text', () => {
+  let compared = 0;
   for (let seed = 1; seed <= 300; seed += 1) {
     const { world, cloudflare } = new Simulation(seed, false);
     const claim = { fromMs: world.horizonMs, toMs: world.startMs };
     const walk = startWalk('live', claim, { readAtMs: world.startMs, pageLimit: 50 });
-    const page = cloudflare.logOf('o0')?.answer(walk, [], false);
+    let page: Page | undefined;
+    try {
+      page = cloudflare.logOf('o0')?.answer(walk, [], false);
+    } catch (error) {
+      // The window is too wide for some, and in some there is poison.
+      if (error instanceof ApiError) continue;
+      throw error;
+    }
+    compared += 1;
     const info = JSON.stringify({ cursor: page?.nextCursor, count: page?.count });
     const read = readPage(`{"success":true,"result":${page?.entriesText},"result_info":${info}}`);
     // The columns are for the database; the model of it reads the text.
     expect({ ...page, rows: undefined }).toEqual({ ...read, rows: undefined });
   }
+  expect(compared).toBeGreaterThan(200);
 });
 
 test('what a paused process missed comes all at once when it resumes; of a dead one nothing runs', async () => {
