@@ -103,7 +103,8 @@ const densityOf = (
 ): Pick<LaneState, 'entriesPerDay' | 'entriesPerPage'> => ({
   // One more than there were: of none, it is not sure that there are none elsewhere.
   entriesPerDay: ((claimEntries + 1) * DAY_MS) / Math.max(1, widthOf(claim)),
-  entriesPerPage: pages > 1 ? Math.ceil(entries / pages) : state.entriesPerPage,
+  // If all pages were empty, one: of pages without entries no window would be wide enough.
+  entriesPerPage: pages > 1 ? Math.max(1, Math.ceil(entries / pages)) : state.entriesPerPage,
 });
 
 const isOlderTurn = ({ older, trouble }: LaneState, claim: Range): boolean =>

@@ -1,3 +1,4 @@
+import type { Range } from '../domain/coverage.ts';
 import type { Filter } from '../domain/filters.ts';
 import { afterHole, type Hole } from '../domain/lane.ts';
 import { emptyPage, idsOf } from '../domain/page.ts';
@@ -37,13 +38,15 @@ export const readSecond = async (turn: Turn, walk: Walk, because: string): Promi
   const { readAtMs, faults } = reading;
   if (faults.length === 0) return await finish(turn, { ...walk, readAtMs }, emptyPage, 'proven');
   const [reason = 'unknown'] = faults;
-  await leaveHole(turn, { range: claim, pass: passOf(turn, claim), reason, message: because });
+  await leaveHole(turn, { range: claim, pass: passOf(turn, claim), reason, message: because }, claim);
 };
 
-/** Goes on beside it. */
-export const leaveHole = async (turn: Turn, hole: Hole): Promise<void> => {
+/** Goes on beside it. `claim`: the part of it that has been read now. */
+export const leaveHole = async (turn: Turn, hole: Hole, claim: Range): Promise<void> => {
   const { context, job, source } = turn;
-  await commitPart(turn, emptyPage, afterHole(turn.state, hole, turn.progress.holes), { holes: [hole] });
+  await commitPart(turn, emptyPage, afterHole(turn.state, { ...hole, range: claim }, turn.progress.holes), {
+    holes: [hole],
+  });
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'hole' });
   context.observer.holeFound?.({ source, ...hole });
 };

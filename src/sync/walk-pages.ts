@@ -156,7 +156,7 @@ const recount = async (turn: Turn, walk: Walk): Promise<void> => {
   const pass = passOf(turn, walk.claim);
   const range = pass === SCRUB_PASS ? undefined : grownHole(turn.progress.holes, pass, walk.claim);
   if (range === undefined || !(await isMiscounted(turn, walk))) return await narrow(turn, walk, 'count_differs');
-  await leaveHole(turn, { range, pass, reason: 'count_differs', message: 'count differs' });
+  await leaveHole(turn, { range, pass, reason: 'count_differs', message: 'count differs' }, walk.claim);
 };
 
 /**

@@ -79,6 +79,7 @@ describe('afterDone', () => {
     const after = afterDone(idleLane, walkOf(0, HOUR_MS, { entries: 250, pages: 3 }));
     expect(after.entriesPerPage).toBe(84);
     expect(afterDone(after, walkOf(0, HOUR_MS, { entries: 3, pages: 1 })).entriesPerPage).toBe(84);
+    expect(afterDone(after, walkOf(0, HOUR_MS, { entries: 0, pages: 3 })).entriesPerPage).toBe(1);
   });
 
   test('does not grow until the trouble has been passed, then doubles from one window to the next', () => {
