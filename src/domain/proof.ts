@@ -1,14 +1,23 @@
 import type { Range } from './coverage.ts';
-import { type Direction, nextFullSecond, requestWindow, startWalk, type Walk } from './walk.ts';
+import {
+  type Direction,
+  mayBeCut,
+  nextFullSecond,
+  type PageFacts,
+  requestWindow,
+  startWalk,
+  type Walk,
+} from './walk.ts';
 
 /**
  * A question whose answer must bring nothing new.
  * - whole: the window of the walk, until all of it has come again, its last page among it.
+ * - reversed: the window of the walk, whose only page must come again in the other order. The same order says nothing.
  * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
  * - rest: what lies beside the entries seen. It must be read to an end that is beyond doubt.
  */
 export interface ProofQuestion {
-  readonly about: 'whole' | 'edge' | 'rest';
+  readonly about: 'whole' | 'reversed' | 'edge' | 'rest';
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
@@ -46,6 +55,25 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
     ...ask('rest', window.fromMs, oldestMs - 1),
     ...ask('rest', newestMs + 1, window.toMs),
   ];
+};
+
+/**
+ * The one question that is enough about a walk of a single page without a cursor, if the page is smaller than pages of other sources: then
+ * only a cap that its source has for itself can have cut it. Undefined if more must be asked.
+ */
+export const reversedQuestion = (walk: Walk, largestOfAll: number): ProofQuestion | undefined => {
+  const { pages, entries, pageLimit, cursor } = walk;
+  if (pages !== 1 || cursor !== undefined || mayBeCut(entries, pageLimit, largestOfAll)) return undefined;
+  return { about: 'reversed', window: requestWindow(walk), ...otherWay(walk) };
+};
+
+/** Whether this page holds as many entries as that walk, and in the other order. */
+export const isReversed = ({ timesMs, entries, nextCursor, count }: PageFacts, walk: Walk): boolean => {
+  const [first, last] = [timesMs[0], timesMs.at(-1)];
+  if (nextCursor !== undefined || entries !== walk.entries || (count ?? entries) !== entries) return false;
+  if (first === undefined || last === undefined || first === last) return false;
+  const sign = walk.direction === 'asc' ? 1 : -1;
+  return timesMs.every((timeMs, n) => n === 0 || sign * ((timesMs[n - 1] ?? timeMs) - timeMs) >= 0);
 };
 
 /**

@@ -1,5 +1,12 @@
 import { idsOf, type Page } from '../domain/page.ts';
-import { type ProofQuestion, proofQuestions, recountQuestions, walkOf } from '../domain/proof.ts';
+import {
+  isReversed,
+  type ProofQuestion,
+  proofQuestions,
+  recountQuestions,
+  reversedQuestion,
+  walkOf,
+} from '../domain/proof.ts';
 import { afterPage, isOnlyMiscounted, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
@@ -13,6 +20,8 @@ export interface Prover {
   take(page: Page): Promise<number>;
   /** From which size a page may have been cut. */
   readonly suspectedFrom: number;
+  /** The largest page that any source has sent. */
+  readonly largestOfAll: number;
 }
 
 /** In a turn of the daemon: what comes is stored. */
@@ -23,6 +32,7 @@ const proverOf = (turn: Turn): Prover => ({
   fetch: (asked) => fetchPage(turn, asked),
   take: async (page) => (await commitPart(turn, page, undefined)).stored,
   suspectedFrom: suspicion(turn),
+  largestOfAll: turn.context.windows.largestPage,
 });
 
 /**
@@ -41,6 +51,11 @@ export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => 
  * entries of its last page, which a refused cursor stands behind. Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+  const first = reversedQuestion(walk, prover.largestOfAll);
+  if (first !== undefined) {
+    const answer = await answerTo(prover, first, walk, new Set());
+    if (answer !== 'nothing_said') return answer === 'nothing_new';
+  }
   const questions = proofQuestions(walk);
   if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined)) return false;
   for (const question of questions) {
@@ -49,8 +64,11 @@ export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySe
   return true;
 };
 
-/** `count_differs`: nothing new has come, and nothing but the count speaks against its end. */
-type Answer = 'nothing_new' | 'count_differs' | 'unproven';
+/**
+ * `count_differs`: nothing new has come, and nothing but the count speaks against its end. `nothing_said`: nothing new has come, but not in a
+ * way that proves anything.
+ */
+type Answer = 'nothing_new' | 'count_differs' | 'nothing_said' | 'unproven';
 
 const answerTo = async (
   prover: Prover,
@@ -64,13 +82,14 @@ const answerTo = async (
     const page = await prover.fetch(walk);
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
-      return 'unproven';
+      return question.about === 'reversed' ? 'nothing_said' : 'unproven';
     }
     if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
     const isNew = (await prover.take(page)) > 0;
     page.release?.();
     if (isNew) return 'unproven';
     if (question.about === 'edge') return 'nothing_new';
+    if (question.about === 'reversed') return isReversed(page, about) ? 'nothing_new' : 'nothing_said';
     // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
     if (question.about === 'whole' && seen.size >= about.entries) {
       return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';

@@ -197,7 +197,8 @@ const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<strin
     return result.findings.compared - before;
   };
   const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
-  return await proveWith({ fetch, take, suspectedFrom: suspicion(reading) }, walk, lastIds);
+  const prover = { fetch, take, suspectedFrom: suspicion(reading), largestOfAll: context.windows.largestPage };
+  return await proveWith(prover, walk, lastIds);
 };
 
 const fetchPage = async (

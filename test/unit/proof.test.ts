@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Range } from '../../src/domain/coverage.ts';
-import { OTHER_LIMIT, type ProofQuestion, proofQuestions, walkOf } from '../../src/domain/proof.ts';
+import {
+  isReversed,
+  OTHER_LIMIT,
+  type ProofQuestion,
+  proofQuestions,
+  reversedQuestion,
+  walkOf,
+} from '../../src/domain/proof.ts';
 import { afterPage, mayBeCut, type PageFacts, requestWindow, startWalk, type Walk } from '../../src/domain/walk.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);
@@ -180,6 +187,54 @@ describe('an API that refuses all cursors', () => {
       { seed: 1, numRuns: 5_000 },
     );
     expect(proven).toBeGreaterThan(100);
+  });
+});
+
+describe('a source that has a cap for itself, while others have sent larger pages', () => {
+  test('the one question is enough if the cap goes by the direction, or the direction is ignored', () => {
+    const counts = { proven: 0, cut: 0 };
+    const directed = apis.map((of): Api => ({ ...of, cut: of.cut === 'oldest' ? 'oldest' : 'direction' }));
+    fc.assert(
+      fc.property(directed, (api) => {
+        const page = shown(api, begun);
+        const { walk } = afterPage(begun, factsOf(page), 50);
+        const question = reversedQuestion(walk, 1_000);
+        if (page.length === 100 || question === undefined) return;
+        const answer = shown(api, walkOf(question, walk));
+        // What brings anything new has proven the opposite; see prove.ts.
+        const isNew = answer.some((entry) => !page.includes(entry));
+        const whole = matching(api, begun).length === page.length;
+        if (!whole) counts.cut += 1;
+        if (isNew || !isReversed(factsOf(answer), walk)) return;
+        counts.proven += 1;
+        expect(whole).toBe(true);
+      }),
+      { seed: 1, numRuns: 5_000 },
+    );
+    for (const [what, count] of Object.entries(counts)) expect(count, what).toBeGreaterThan(200);
+  });
+
+  test.each<[string, Partial<Walk>, number]>([
+    ['as large as any page', { entries: 250 }, 250],
+    ['as large as was asked for', { entries: 100, pageLimit: 100 }, 1_000],
+    ['as large as a known cap', { entries: 100 }, 1_000],
+    ['the last of several', { entries: 60, pages: 2 }, 1_000],
+    ['with a cursor that was refused', { entries: 60, cursor: 'refused' }, 1_000],
+  ])('a page %s needs more than that question', (_, more, largestOfAll) => {
+    expect(reversedQuestion({ ...begun, pages: 1, entries: 60, ...more }, largestOfAll)).toBeUndefined();
+  });
+
+  test.each<[string, Partial<PageFacts>, boolean]>([
+    ['in reverse', {}, true],
+    ['in reverse, with equal times', { timesMs: [3, 3, 1] }, true],
+    ['in the same order', { timesMs: [1, 2, 3] }, false],
+    ['of one time: no order shows', { timesMs: [2, 2, 2] }, false],
+    ['fewer', { entries: 2, timesMs: [3, 2] }, false],
+    ['with more to come', { nextCursor: 'next' }, false],
+    ['counted otherwise', { count: 4 }, false],
+  ])('an answer %s: %s', (_, more, expected) => {
+    const page: PageFacts = { entries: 3, timesMs: [3, 2, 1], nextCursor: undefined, ...more };
+    expect(isReversed(page, { ...begun, pages: 1, entries: 3 })).toBe(expected);
   });
 });
 
