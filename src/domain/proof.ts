@@ -77,13 +77,13 @@ export const isReversed = ({ timesMs, entries, nextCursor, count }: PageFacts, w
 };
 
 /**
- * What to ask about a walk whose only fault is that its count is not the number of its elements: both halves of its window. If the count of a
- * half is right, there is something to be had by halving. Undefined if the window is too narrow for halves.
+ * What to ask about a walk whose only fault is that its count is not the number of its elements: both halves of its window, or all
+ * of it if it is too narrow for halves. If one of these counts is right, there is something to be had by halving, or by filters.
  */
-export const recountQuestions = (walk: Walk): readonly ProofQuestion[] | undefined => {
+export const recountQuestions = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);
   const splitMs = nextFullSecond((walk.claim.fromMs + walk.claim.toMs) / 2);
-  if (splitMs >= walk.claim.toMs) return undefined;
+  if (splitMs >= walk.claim.toMs) return [{ about: 'rest', window: { fromMs, toMs }, ...otherWay(walk) }];
   return [
     { about: 'rest', window: { fromMs, toMs: splitMs }, ...otherWay(walk) },
     { about: 'rest', window: { fromMs: splitMs - 1, toMs }, ...otherWay(walk) },

@@ -40,7 +40,7 @@ const proverOf = (turn: Turn): Prover => ({
  * claimed. What comes is stored. Throws ApiError if the API refuses to answer at all.
  */
 export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => {
-  for (const question of recountQuestions(walk) ?? []) {
+  for (const question of recountQuestions(walk)) {
     if ((await answerTo(proverOf(turn), question, walk, new Set())) !== 'count_differs') return false;
   }
   return true;

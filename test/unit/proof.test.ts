@@ -6,6 +6,7 @@ import {
   OTHER_LIMIT,
   type ProofQuestion,
   proofQuestions,
+  recountQuestions,
   reversedQuestion,
   walkOf,
 } from '../../src/domain/proof.ts';
@@ -235,6 +236,24 @@ describe('a source that has a cap for itself, while others have sent larger page
   ])('an answer %s: %s', (_, more, expected) => {
     const page: PageFacts = { entries: 3, timesMs: [3, 2, 1], nextCursor: undefined, ...more };
     expect(isReversed(page, { ...begun, pages: 1, entries: 3 })).toBe(expected);
+  });
+});
+
+describe('recountQuestions', () => {
+  test('ask for both halves, which meet on a full second and overlap', () => {
+    const splitMs = FROM_MS + 30_000;
+    const { fromMs, toMs } = requestWindow(begun);
+    expect(recountQuestions(begun).map(({ window }) => window)).toEqual([
+      { fromMs, toMs: splitMs },
+      { fromMs: splitMs - 1, toMs },
+    ]);
+  });
+
+  test('ask for a second as a whole, from its other side', () => {
+    const claim = { fromMs: FROM_MS, toMs: FROM_MS + 1_000 };
+    const second = startWalk('live', claim, { readAtMs: claim.toMs, narrow: true });
+    const question = { about: 'rest', window: requestWindow(second), direction: 'desc', limit: OTHER_LIMIT };
+    expect(recountQuestions(second)).toEqual([question]);
   });
 });
 
