@@ -15,12 +15,14 @@ export interface FailedResponse {
 const MAX_QUOTED_CHARACTERS = 200;
 const MAX_QUOTED_ERRORS = 3;
 
-/** The error of a non-2xx answer, with Cloudflare's codes and its own words, from which the credential is removed. */
+/** The error of an answer other than 200, with Cloudflare's codes and its own words, from which the credential is removed. */
 export function responseFailure(response: FailedResponse, redact: Redact): ApiError {
   const errors = readErrors(response.text);
   const said = errors.map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(' '));
   const details =
-    response.status < 400 ? redirection(redact(response.location ?? '')) : quotable(said.join('; '), redact);
+    failureOf(response.status) === 'redirected'
+      ? redirection(redact(response.location ?? ''))
+      : quotable(said.join('; '), redact);
   return new ApiError(
     failureOf(response.status),
     `GET ${response.path} was answered with ${response.status}${details}`,

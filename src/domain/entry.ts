@@ -1,3 +1,4 @@
+import { partNames } from './entry-columns.ts';
 import { parseInstantMs } from './instant.ts';
 import { type ElementSpan, endOfNumber, endOfString, isNumberStart, isOddNumber } from './json-elements.ts';
 
@@ -7,6 +8,7 @@ export type Defect =
   | 'id_missing'
   | 'id_unusable' // not a string, empty, with characters that PostgreSQL's text cannot hold, or of the form of a content hash
   | 'id_too_long' // for an index: the hash of the id stands for it
+  | 'column_too_long' // for an index: the typed column has its beginning, `raw` has all of it
   | 'time_missing'
   | 'time_unreadable'
   | 'nul_character'
@@ -64,6 +66,32 @@ export const columnSource = (entry: unknown, text: string, defects: readonly Def
   if (!isObject(entry)) return '{}';
   if (defects.some((defect) => textDefects.includes(defect))) return shallow(entry);
   return defects.some((defect) => jsonbDefects.includes(defect)) ? cleaned(text) : text;
+};
+
+/** PostgreSQL refuses index entries over a third of an 8 kB page; two such columns fit into one. */
+const MAX_COLUMN_BYTES = 600;
+
+/** As `columnSource`, with what is too long for an index cut. Undefined if nothing is. */
+export const shortColumnSource = (entry: unknown): string | undefined => {
+  if (!isObject(entry)) return undefined;
+  let isCut = false;
+  const parts = partNames.map((part) => {
+    const fields = entry[part];
+    if (!isObject(fields)) return [part, fields];
+    const short = Object.entries(fields).map(([name, value]) => {
+      if (typeof value !== 'string' || Buffer.byteLength(value) <= MAX_COLUMN_BYTES) return [name, value];
+      isCut = true;
+      return [
+        name,
+        Buffer.from(value)
+          .subarray(0, MAX_COLUMN_BYTES)
+          .toString()
+          .replace(/\ufffd+$/, ''),
+      ];
+    });
+    return [part, Object.fromEntries(short)];
+  });
+  return isCut ? shallow(Object.fromEntries(parts)) : undefined;
 };
 
 /**

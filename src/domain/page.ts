@@ -1,6 +1,13 @@
 import { z } from 'zod';
-import { columnSource, type Defect, type EntryReading, hasSuspiciousEscape, readEntry } from './entry.ts';
-import type { PageRows } from './entry-columns.ts';
+import {
+  columnSource,
+  type Defect,
+  type EntryReading,
+  hasSuspiciousEscape,
+  readEntry,
+  shortColumnSource,
+} from './entry.ts';
+import { type PageRows, PLACES, place } from './entry-columns.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
 import { type PlainPage, readPlainPage } from './plain-page.ts';
 import type { PageFacts } from './walk.ts';
@@ -89,6 +96,7 @@ export const readPageBody = (body: PageBody): Page => {
     entries: rows.firsts.length,
     timesMs,
     ...readResultInfo(plain),
+    fingerprint: fingerprintOf(rows.firsts.length, idAt(rows, 0), idAt(rows, rows.firsts.length - 1)),
     get entriesText() {
       if (isReleased) throw new Error('a page that was given back is read');
       return body.bytes.toString('utf8', start, end);
@@ -122,7 +130,8 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
-    ...{ nextCursor, count },
+    ...{ nextCursor, count, hasErrors: envelope.hasErrors || undefined },
+    fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
     entriesText: text.slice(array.start, array.end),
     plain,
     sizeBytes: array.end - array.start,
@@ -161,6 +170,13 @@ export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
   return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
 };
 
+/** An entry whose page the database refused, with what is too long for an index cut. The same if nothing is. */
+export const withShortColumns = (entry: CarefulEntry): CarefulEntry => {
+  const short = shortColumnSource(JSON.parse(entry.text));
+  if (short === undefined) return entry;
+  return { ...entry, defects: [...entry.defects, 'column_too_long'], columnSource: short };
+};
+
 const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]): EntryReading[] => {
   const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
   return entries.map((entry, index) => {
@@ -171,10 +187,26 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
 };
 
 /** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
-const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nextCursor' | 'count'> => {
+const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nextCursor' | 'count' | 'hasErrors'> => {
   const { nextCursor, count, hasErrors } = readEnvelope(envelopeText);
   if (hasErrors && rows.firsts.length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
-  return { nextCursor, count };
+  return { nextCursor, count, hasErrors: hasErrors || undefined };
+};
+
+/** It is kept with the walk. */
+const LONGEST_FINGERPRINT = 1_024;
+
+/** No two pages of a walk have as many entries, and the same ones first and last. */
+const fingerprintOf = (entries: number, first: string | undefined, last: string | undefined): string | undefined =>
+  first === undefined || last === undefined || first.length + last.length > LONGEST_FINGERPRINT
+    ? undefined
+    : `${entries} ${first} ${last}`;
+
+const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undefined => {
+  if (row < 0) return undefined;
+  const at = (row * PLACES + place.id) * 2;
+  const start = spans[at] ?? 0;
+  return start < 0 ? replaced.get(at) : bytes.toString('utf8', start, spans[at + 1]);
 };
 
 const EMPTY_WITH_ERRORS = 'the body says success: true, has errors and no entries';

@@ -15,9 +15,10 @@ import {
  * - reversed: the window of the walk, whose only page must come again in the other order. The same order says nothing.
  * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
  * - rest: what lies beside the entries seen. It must be read to an end that is beyond doubt.
+ * - tail: what lies beside the entries seen. Nothing new may come, for a few pages if they are empty and have cursors.
  */
 export interface ProofQuestion {
-  readonly about: 'whole' | 'reversed' | 'edge' | 'rest';
+  readonly about: 'whole' | 'reversed' | 'edge' | 'rest' | 'tail';
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
@@ -33,13 +34,17 @@ export const OTHER_LIMIT = 997;
  * However an API chooses what it leaves out, a half that is smaller than pages that are cut is whole. What was seen within one
  * second cannot be told apart like that.
  *
+ * Nothing behind a cursor, once or again and again: what lies beside the entries seen, where a cursor that is dead, or one that leads nowhere,
+ * has left something out.
+ *
  * A page whose cursor is refused: what lies before the first and after the last entry seen. Every page of such an API may have such a
  * cursor, but one without entries. So that entries of one time are not torn apart, the edges and the whole window are asked about as well.
  */
 export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined => {
   const { oldestMs, newestMs, lastPageEntries } = walk;
-  if (oldestMs === undefined || newestMs === undefined || lastPageEntries === 0) return undefined;
   const window = requestWindow(walk);
+  if (lastPageEntries === 0 && walk.pages > 1) return tailQuestions(walk, window);
+  if (oldestMs === undefined || newestMs === undefined || lastPageEntries === 0) return undefined;
   const ask = (about: ProofQuestion['about'], fromMs: number, toMs: number): readonly ProofQuestion[] =>
     fromMs < toMs ? [{ about, window: { fromMs, toMs }, ...otherWay(walk) }] : [];
   if (walk.cursor === undefined) {
@@ -55,6 +60,13 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
     ...ask('rest', window.fromMs, oldestMs - 1),
     ...ask('rest', newestMs + 1, window.toMs),
   ];
+};
+
+const tailQuestions = (walk: Walk, window: Range): readonly ProofQuestion[] => {
+  const { oldestMs, newestMs } = walk;
+  const ask = (asked: Range): ProofQuestion => ({ about: 'tail', window: asked, ...otherWay(walk) });
+  if (oldestMs === undefined || newestMs === undefined) return [ask(window)];
+  return [ask({ ...window, fromMs: newestMs - 1 }), ask({ ...window, toMs: nextFullSecond(oldestMs + 1) })];
 };
 
 /**

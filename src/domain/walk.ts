@@ -11,7 +11,9 @@ const SUSPECTED_CAP = 100;
 const LEAST_SUSPECTED = 50;
 const LEAST_SUSPECTED_OF_ALL = 10;
 /** An empty page with a fresh cursor is followed, but not without end. */
-const MAX_EMPTY_PAGES = 200;
+export const MAX_EMPTY_PAGES = 200;
+/** Of fewer entries, two pages may be alike. */
+const LEAST_TOLD_APART = 2;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
@@ -44,6 +46,8 @@ export interface Walk {
   readonly cursor: string | undefined;
   /** A cursor of before, replaced when `pages` is a power of two: one that comes again closes a cycle of any length (Brent). */
   readonly savedCursor: string | undefined;
+  /** What told that page apart: pages that come again under fresh cursors are a cycle as well. */
+  readonly savedPage?: string | undefined;
   /** Pages committed, empty ones in a row, and entries. */
   readonly pages: number;
   readonly emptyPages: number;
@@ -73,15 +77,19 @@ export interface PageFacts {
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;
+  /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
+  readonly fingerprint?: string | undefined;
+  /** The answer says that it is a success, and names errors: it may be a part of what there is. */
+  readonly hasErrors?: boolean | undefined;
 }
 
-export type WalkFault = 'cursor_repeated' | 'too_many_empty_pages' | 'count_differs';
+export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
 
 /**
  * What becomes of the walk after a page.
  * - next: goes on with the page's cursor
  * - done: read to a credible end; coverage may claim it
- * - doubtful: it ended at a size at which pages are cut; it counts once it is proven from its edges (proof.ts)
+ * - doubtful: it ended at a size at which pages are cut, behind a cursor with nothing, or beside errors; it counts once it is proven (proof.ts)
  * - broken: nothing of it may be claimed; its window must be halved
  */
 export type WalkStep =
@@ -150,23 +158,40 @@ export const suspectedFrom = (largestOfSource: number, largestOfAll: number): nu
 export const mayBeCut = (entries: number, pageLimit: number, suspectedFromEntries: number): boolean =>
   entries >= pageLimit || entries === SUSPECTED_CAP || entries >= suspectedFromEntries;
 
-/** Decides after a page. `suspectedFromEntries`: by the pages before it (suspectedFrom). */
-export const afterPage = (before: Walk, page: PageFacts, suspectedFromEntries: number): WalkStep => {
+/**
+ * Decides after a page. `suspectedFromEntries`: by the pages before it (suspectedFrom). `emptyPagesAllowed`: in a row, before it is doubted that
+ * anything comes behind them.
+ */
+export const afterPage = (
+  before: Walk,
+  page: PageFacts,
+  suspectedFromEntries: number,
+  emptyPagesAllowed = MAX_EMPTY_PAGES,
+): WalkStep => {
   const walk = withPage(before, page);
   const { nextCursor } = page;
   if (nextCursor !== undefined) {
     if (nextCursor === before.cursor || nextCursor === before.savedCursor) {
       return { kind: 'broken', walk, fault: 'cursor_repeated' };
     }
-    if (walk.emptyPages > MAX_EMPTY_PAGES) return { kind: 'broken', walk, fault: 'too_many_empty_pages' };
-    const savedCursor = isPowerOfTwo(walk.pages) ? nextCursor : walk.savedCursor;
-    return { kind: 'next', walk: { ...walk, cursor: nextCursor, savedCursor } };
+    if (isSamePage(before, page)) return { kind: 'broken', walk, fault: 'page_repeated' };
+    if (walk.emptyPages > emptyPagesAllowed) return { kind: 'doubtful', walk };
+    const saved = isPowerOfTwo(walk.pages) ? { savedCursor: nextCursor, savedPage: page.fingerprint } : {};
+    return { kind: 'next', walk: { ...walk, ...saved, cursor: nextCursor } };
   }
   if (walk.countedInAll !== undefined && walk.countedInAll !== walk.entries) {
     return { kind: 'broken', walk, fault: 'count_differs' };
   }
-  return { kind: mayBeCut(page.entries, before.pageLimit, suspectedFromEntries) ? 'doubtful' : 'done', walk };
+  const isDoubtful =
+    mayBeCut(page.entries, before.pageLimit, suspectedFromEntries) ||
+    // A cursor that is dead may be answered like that.
+    (page.entries === 0 && walk.pages > 1) ||
+    page.hasErrors === true;
+  return { kind: isDoubtful ? 'doubtful' : 'done', walk };
 };
+
+const isSamePage = ({ savedPage }: Walk, { fingerprint, entries }: PageFacts): boolean =>
+  fingerprint !== undefined && fingerprint === savedPage && entries >= LEAST_TOLD_APART;
 
 /** Whether a walk has ended at a page that cannot have been cut, and only its count says otherwise. */
 export const isOnlyMiscounted = (step: WalkStep, { entries }: PageFacts, suspectedFromEntries: number): boolean =>

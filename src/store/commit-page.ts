@@ -5,7 +5,7 @@ import { textDefects } from '../domain/entry.ts';
 import { type PageRows, place, textColumns } from '../domain/entry-columns.ts';
 import type { Hole } from '../domain/lane.ts';
 import type { CoveredEntries } from '../domain/late-entries.ts';
-import { type CarefulEntry, type Page, readCarefully, refusedByDatabase } from '../domain/page.ts';
+import { type CarefulEntry, type Page, readCarefully, refusedByDatabase, withShortColumns } from '../domain/page.ts';
 import type { CommitResult, PageCommit } from '../domain/source.ts';
 import { ApiError } from '../errors.ts';
 import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
@@ -101,7 +101,7 @@ const unlessRefused = async <T>(
   }
 };
 
-/** Asks the database about each entry of a page that it refused, and keeps as text what it cannot hold as JSON. */
+/** Asks the database about each entry of a page that it refused, and keeps as text what it cannot hold as JSON; cuts what no index takes. */
 const withoutRefused = async (pool: Pool, page: Page): Promise<readonly CarefulEntry[]> => {
   const entries: CarefulEntry[] = [];
   for (const entry of readCarefully(page)) {
@@ -113,7 +113,7 @@ const withoutRefused = async (pool: Pool, page: Page): Promise<readonly CarefulE
         throw error;
       },
     );
-    entries.push(refused ? refusedByDatabase(entry) : entry);
+    entries.push(refused ? refusedByDatabase(entry) : withShortColumns(entry));
   }
   return entries;
 };

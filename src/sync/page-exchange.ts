@@ -11,19 +11,30 @@ import { suspectedFrom, type Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { readingOf } from './reading.ts';
 import type { Turn } from './turn.ts';
-import { FencedError } from './turn-errors.ts';
+import { FencedError, PageRefusedError } from './turn-errors.ts';
+
+export interface FetchOptions {
+  readonly abort?: AbortSignal;
+  /** How long the answer is waited for; undefined: as long as the client allows. */
+  readonly attemptMs?: number | undefined;
+}
 
 /** The next page of a walk, or why it could not be had. Throws LeaseLostError, and the reason of an abort. */
-export const fetchPage = async (turn: Turn, walk: Walk, abort?: AbortSignal): Promise<Page | ApiError> => {
+export const fetchPage = async (
+  turn: Turn,
+  walk: Walk,
+  { abort, attemptMs = patienceMs(turn, walk) }: FetchOptions = {},
+): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
   turn.requests += 1;
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
-    const page = await context.api.fetchPage(source.organizationId, walk, signal, patienceMs(turn, walk));
+    const page = await context.api.fetchPage(source.organizationId, walk, signal, attemptMs);
     const { databaseMs, atMs } = job.clock;
     const serverMs = page.servedAtMs ?? context.api.nowMs();
     if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+    turn.nowMs = Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs);
     return page;
   } catch (error) {
     if (error instanceof ApiError) return error;
@@ -49,7 +60,7 @@ export interface CommitMore {
 
 /**
  * Commits a page with what becomes of its lane, and takes note of it. `state` undefined leaves the lane as it is. Throws FencedError if the
- * source has gone to another replica.
+ * source has gone to another replica, PageRefusedError for what the database refuses to hold.
  */
 export const commitPart = async (
   turn: Turn,
@@ -64,10 +75,12 @@ export const commitPart = async (
   const largestPage = largestOf(turn, page);
   const sentAtMs = context.time.nowMs();
   const { filterHash } = context;
-  const result = await context.store.commit({
-    ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes },
-    reading: walk && readingOf(turn, walk),
-  });
+  const reading = walk && readingOf(turn, walk);
+  const result = await context.store
+    .commit({ ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes }, reading })
+    .catch((error: unknown) => {
+      throw error instanceof ApiError ? new PageRefusedError(error) : error;
+    });
   if (result.kind === 'fenced') throw new FencedError();
   turn.kept.renewed(sentAtMs);
   turn.lease = result.lease;

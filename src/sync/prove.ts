@@ -12,6 +12,7 @@ import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
 import type { Turn } from './turn.ts';
 import { blameOf } from './turn-errors.ts';
+import { FEW_EMPTY_PAGES } from './window-limit.ts';
 
 /** How questions are asked, and what is done with the answers. */
 export interface Prover {
@@ -22,6 +23,8 @@ export interface Prover {
   readonly suspectedFrom: number;
   /** The largest page that any source has sent. */
   readonly largestOfAll: number;
+  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
+  readonly hasEndlessTails: boolean;
 }
 
 /** In a turn of the daemon: what comes is stored. */
@@ -33,6 +36,7 @@ const proverOf = (turn: Turn): Prover => ({
   take: async (page) => (await commitPart(turn, page, undefined)).stored,
   suspectedFrom: suspicion(turn),
   largestOfAll: turn.context.windows.largestPage,
+  hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source.id),
 });
 
 /**
@@ -57,7 +61,10 @@ export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySe
     if (answer !== 'nothing_said') return answer === 'nothing_new';
   }
   const questions = proofQuestions(walk);
-  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined)) return false;
+  const isTail = walk.lastPageEntries === 0;
+  // Of pages that are all empty and all have a cursor, nothing says that they are the truth.
+  if (isTail && walk.entries === 0 && walk.cursor !== undefined && !prover.hasEndlessTails) return false;
+  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined && !isTail)) return false;
   for (const question of questions) {
     if ((await answerTo(prover, question, walk, lastIds ?? new Set())) !== 'nothing_new') return false;
   }
@@ -94,7 +101,11 @@ const answerTo = async (
     if (question.about === 'whole' && seen.size >= about.entries) {
       return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';
     }
-    const step = afterPage(walk, page, prover.suspectedFrom);
+    const step = afterPage(walk, page, prover.suspectedFrom, FEW_EMPTY_PAGES);
+    if (question.about === 'tail' && page.entries === 0 && step.kind !== 'next') {
+      // What stands at the edge must have come again, or the answers are empty for another reason.
+      return about.entries > 0 && step.walk.entries === 0 ? 'unproven' : 'nothing_new';
+    }
     if (step.kind === 'done') return 'nothing_new';
     if (isOnlyMiscounted(step, page, prover.suspectedFrom)) return 'count_differs';
     if (step.kind !== 'next') return 'unproven';

@@ -7,6 +7,17 @@ export class FencedError extends Error {
   override readonly name = 'FencedError';
 }
 
+/** PostgreSQL refuses what a page holds, whatever is done about it: as good as a page that could not be had. */
+export class PageRefusedError extends Error {
+  override readonly name = 'PageRefusedError';
+  readonly error: ApiError;
+
+  constructor(error: ApiError) {
+    super(error.message, { cause: error });
+    this.error = error;
+  }
+}
+
 /** The lane must rest, and goes on from this state. `restMs` undefined: as long as its failures say. */
 export class RestError extends Error {
   override readonly name = 'RestError';

@@ -51,6 +51,8 @@ export interface Turn {
   pages: number;
   /** That it has asked for, retries of the client not counted. */
   requests: number;
+  /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
+  nowMs: number;
   /** What is being read. */
   window: Range | undefined;
 }
@@ -67,7 +69,7 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
   const { source, lease } = claimed;
   const { leaseMs } = context;
   const turn: Turn = {
-    ...{ context, job, options, source, lease, pages: 0, requests: 0, window: undefined },
+    ...{ context, job, options, source, lease, pages: 0, requests: 0, nowMs: job.nowMs, window: undefined },
     kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
     state: source.lanes[job.lane] ?? idleLane,
     progress: source,
@@ -116,9 +118,12 @@ const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
   return { ...walk, claim: turn.window };
 };
 
-/** Where something is left as of the job's time, and may be done at once. The scrub lane needs leave for every window. */
-const lanesToDo = ({ progress, source, job }: Turn, resting?: Lane): readonly Lane[] =>
-  planLanes(progress, job.nowMs, job.policy)
+/**
+ * Where something is left, and may be done at once. An answer that was behind the plan's clock leaves what is between to the next plan: asked
+ * for again at once, it could be claimed as little. The scrub lane needs leave for every window.
+ */
+const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): readonly Lane[] =>
+  planLanes(progress, nowMs, job.policy)
     .map(({ lane }) => lane)
     .filter((lane) => lane !== resting && lane !== 'scrub' && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
 

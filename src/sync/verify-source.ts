@@ -161,7 +161,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
       walk = again;
       continue;
     }
-    const step = afterPage(walk, page, suspicion(reading));
+    const step = afterPage(walk, page, suspicion(reading), context.windows.emptyPagesAllowed(result.source.id));
     lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(reading)) ? undefined : idsOf(page);
     await comparePage(reading, page);
     reading.largestPage = Math.max(reading.largestPage, page.entries);
@@ -197,7 +197,10 @@ const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<strin
     return result.findings.compared - before;
   };
   const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
-  const prover = { fetch, take, suspectedFrom: suspicion(reading), largestOfAll: context.windows.largestPage };
+  const prover = {
+    ...{ fetch, take, suspectedFrom: suspicion(reading), largestOfAll: context.windows.largestPage },
+    hasEndlessTails: context.windows.hasEndlessTails(result.source.id),
+  };
   return await proveWith(prover, walk, lastIds);
 };
 

@@ -9,7 +9,8 @@ import { isMiscounted, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { passOf } from './reading.ts';
 import type { Turn } from './turn.ts';
-import { blameOf, RestError } from './turn-errors.ts';
+import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
+import { FEW_EMPTY_PAGES } from './window-limit.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
@@ -24,7 +25,7 @@ const LARGE_PAGE_BYTES = 2_500_000;
  */
 export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   const prefetch = new AbortController();
-  const fetch = (walk: Walk) => fetchPage(turn, walk, prefetch.signal);
+  const fetch = (walk: Walk) => fetchPage(turn, walk, { abort: prefetch.signal });
   const { time, windows } = turn.context;
   const beganMs = time.nowMs();
   let walk = begin;
@@ -40,7 +41,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
         pending = fetch(walk);
         continue;
       }
-      const step = afterPage(walk, page, suspicion(turn));
+      const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
       if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
       turn.pages += 1;
       const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
@@ -60,6 +61,9 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       walk = step.walk;
       if (large || spent) pending = fetch(walk);
     }
+  } catch (error) {
+    if (!(error instanceof PageRefusedError)) throw error;
+    await narrow(turn, walk, 'unreadable', error.error);
   } finally {
     prefetch.abort();
   }
@@ -78,9 +82,17 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<ty
   // Should the process die now, the page is asked for again.
   await commitPart(turn, page, { ...turn.state, walk: before });
   page.release?.();
-  if (step.kind === 'doubtful' && (await prove(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
+  if (step.kind === 'doubtful' && (await isProven(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
   else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
-  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : 'cut');
+  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step.walk));
+};
+
+const doubtOf = ({ emptyPages }: Walk): string => (emptyPages > 1 ? 'too_many_empty_pages' : 'cut');
+
+const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  const result = await prove(turn, walk);
+  if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
+  return result;
 };
 
 /** Claims what has been read to its end, together with the last page. */
@@ -130,14 +142,15 @@ const giveUp = async (
   error: ApiError,
   lastIds: ReadonlySet<string> | undefined,
 ): Promise<void> => {
-  if (walk.pages > 0 && !mayBeCut(walk.lastPageEntries, walk.pageLimit, suspicion(turn))) {
+  const { pages, lastPageEntries } = walk;
+  if (pages > 0 && lastPageEntries > 0 && !mayBeCut(lastPageEntries, walk.pageLimit, suspicion(turn))) {
     // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
     if (lastIds === undefined && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
     }
     if (await prove(turn, walk, lastIds)) return await finish(turn, walk, emptyPage, 'proven');
   }
-  if (walk.pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
+  if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
   await narrow(turn, walk, error.failure, error);
 };
 

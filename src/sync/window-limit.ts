@@ -1,4 +1,5 @@
 import { intersect, isEmpty, type Range } from '../domain/coverage.ts';
+import { MAX_EMPTY_PAGES } from '../domain/walk.ts';
 import type { Time } from './ports.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
@@ -8,6 +9,9 @@ const REMEMBERED_MS = 600_000;
 const NARROWEST_LIMIT_MS = 60_000;
 const LEAST_PATIENCE_MS = 2_500;
 const PATIENCE_FACTOR = 4;
+const PART_PATIENCE_MS = 5_000;
+/** Behind so many, no entries are expected of an API that gives a cursor with every page. */
+export const FEW_EMPTY_PAGES = 3;
 
 /**
  * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
@@ -18,6 +22,8 @@ export class WindowLimit {
   #servedMs = 0;
   #slowestMs = 0;
   #largestPage = 0;
+  /** Sources whose last page has a cursor as well, which leads to empty pages without end. */
+  readonly #endless = new Set<string>();
   /** The narrowest for a while. */
   #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
   #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
@@ -34,6 +40,27 @@ export class WindowLimit {
   /** The most entries that a page of any source has had. */
   get largestPage(): number {
     return this.#largestPage;
+  }
+
+  /** How many empty pages in a row are followed before the end of a walk is doubted. */
+  emptyPagesAllowed(source: string): number {
+    return this.hasEndlessTails(source) ? FEW_EMPTY_PAGES : MAX_EMPTY_PAGES;
+  }
+
+  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
+  hasEndlessTails(source: string): boolean {
+    return this.#endless.has(source);
+  }
+
+  /** Whether nothing came behind empty pages that had cursors. */
+  endedWithEmptyPages(source: string, isProven: boolean): void {
+    if (isProven) this.#endless.add(source);
+    else this.#endless.delete(source);
+  }
+
+  /** How long to wait for a part of a second that could not be had as a whole: its source's live tail waits as long. */
+  get partPatienceMs(): number {
+    return Math.max(PART_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs);
   }
 
   /** The first page of a window of this width was answered, after so long. */

@@ -12,8 +12,11 @@ const withId = (id: string): string => `{"id":${id},${TIME}}`;
 const withTime = (time: string): string => `{"id":"a","action":{"time":${time}}}`;
 const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
 
-/** Elements that have this one defect and no other. The last two are no matter of the text alone. */
-const examples: Record<Exclude<Defect, 'invalid_utf8' | 'refused_by_database'>, readonly string[]> = {
+/** Elements that have this one defect and no other. The others are no matter of the text alone. */
+const examples: Record<
+  Exclude<Defect, 'invalid_utf8' | 'refused_by_database' | 'column_too_long'>,
+  readonly string[]
+> = {
   not_an_object: ['1', '"text"', 'null', 'true', '[]', '[{"id":"a"}]'],
   id_missing: [`{${TIME}}`, withId('null')],
   id_unusable: [withId('""'), withId('7'), withId('{}'), withId('[]'), withId('false')],

@@ -103,6 +103,18 @@ describe('readPage', () => {
     expect(readCarefully(readPage(text))).toEqual([]);
   });
 
+  it('tells pages apart by how many entries they have, the first and the last', () => {
+    const of = (...ids: string[]) => bodyOf(body(ids.map((id) => plain(id))));
+    expect(readPageBody(of('a', 'b', 'c')).fingerprint).toBe('3 a c');
+    expect(readPage(body([plain('a'), plain('b')])).fingerprint).toBe('2 a b');
+    expect(readPageBody(of()).fingerprint).toBeUndefined();
+  });
+
+  it('says of a success that it names errors', () => {
+    const text = `{"success":true,"errors":[{"code":7}],"result":[${plain('a')}]}`;
+    expect([readPage(text).hasErrors, readPageBody(bodyOf(text)).hasErrors]).toEqual([true, true]);
+  });
+
   it('follows the cursor of a page without a result that says it has no entries', () => {
     expect(readPage('{"result":null,"result_info":{"count":0,"cursor":"c"}}')).toMatchObject({
       entries: 0,

@@ -107,10 +107,18 @@ describe('afterPage', () => {
       page([], { nextCursor: 'b' }),
     ],
     [
-      'too many empty pages in a row are a fault',
-      'too_many_empty_pages',
+      'too many empty pages in a row are doubtful',
+      'doubtful',
       walkWith({ cursor: 'a', emptyPages: 200 }),
       page([], { nextCursor: 'b' }),
+    ],
+    ['an empty page behind a cursor is doubtful', 'doubtful', walkWith({ cursor: 'a', pages: 2 }), page([])],
+    ['a page beside errors is doubtful', 'doubtful', begun, page(times(7), { hasErrors: true })],
+    [
+      'the page that was kept, under a fresh cursor, is a fault',
+      'page_repeated',
+      walkWith({ cursor: 'a', savedPage: '5 a e' }),
+      page(times(5), { nextCursor: 'b', fingerprint: '5 a e' }),
     ],
     [
       'its own cursor again is a fault',

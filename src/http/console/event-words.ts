@@ -6,6 +6,7 @@ const words: Readonly<Record<Defect, string>> = {
   id_unusable:
     'Its id is no text that can be stored, or has the form of our own hashes. A hash of its content stands for it.',
   id_too_long: 'Its id is too long for an index. A hash of the id stands for it.',
+  column_too_long: 'A value is too long for an index. The column has its beginning; the raw entry has all of it.',
   time_missing: 'It has no time. It sorts before everything else and is found by searches without a beginning.',
   time_unreadable:
     'Its time cannot be read (RFC 3339). It sorts before everything else and is found by searches without a beginning.',
