@@ -57,13 +57,12 @@ const probe = (url: string, everyMs: number) => {
   const looking = (async () => {
     while (!stopped) {
       const startedAt = performance.now();
-      const status = await fetch(url).then(
-        async (response) => {
-          await response.arrayBuffer();
-          return response.status;
-        },
-        () => 'failed',
-      );
+      const status = await fetch(url)
+        .then(
+          (response) => response.arrayBuffer().then(() => response.status),
+          () => 'failed',
+        )
+        .catch(() => 'cut');
       slowestMs = Math.max(slowestMs, performance.now() - startedAt);
       if (status !== 200) other[status] = (other[status] ?? 0) + 1;
       await sleep(everyMs);
@@ -79,10 +78,10 @@ const probe = (url: string, everyMs: number) => {
 };
 
 const startWorker = (url: string, name: LoadName, loads: ReturnType<typeof behaviours>): Worker => {
-  const { readers, reads, path } = loads[name];
-  const paths = Array.from({ length: readers }, (_, reader) => path(reader));
+  const { path, ...behaviour } = loads[name];
+  const paths = Array.from({ length: behaviour.readers }, (_, reader) => path(reader));
   return new Worker(new URL('../support/reader-loads-worker.ts', import.meta.url), {
-    workerData: { url, readers, reads, paths },
+    workerData: { url, ...behaviour, paths },
   });
 };
 
@@ -157,7 +156,11 @@ const measure = async (load: string, names: readonly LoadName[]): Promise<Measur
   const measured = { livez: await livez.stop(), search: await search.stop() };
   const counts = await Promise.all(workers.map(stopWorker));
   clearInterval(sampler);
-  await daemon.stop();
+  const code = await daemon.stop();
+  if (code !== 0)
+    console.error(
+      `the daemon ended with ${code}:\n${daemon.process.stderr()}\n${daemon.process.stdout().slice(-2_000)}`,
+    );
   await pool.end();
   await server.sql(`drop database ${database} with (force)`);
   return { load, peakMb, eventsPerSecond, ...measured, counts };

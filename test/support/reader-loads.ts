@@ -23,6 +23,8 @@ interface Behaviour {
   readonly readers: number;
   readonly path: (reader: number) => string;
   readonly reads: boolean;
+  /** Goes on behind what it has, as a reader of the feed does that follows it. */
+  readonly follows?: boolean;
 }
 
 const PAUSE_AFTER_REFUSAL_MS = 1_000;
@@ -38,6 +40,7 @@ export const behaviours = (head: number, ids: readonly string[]) =>
       readers: 200,
       path: (reader) => `/v1/events?after=${head}&limit=100&wait=30&organization=${ids[reader % ids.length]}`,
       reads: true,
+      follows: true,
     },
     exports: { readers: 20, path: () => '/v1/search?format=csv', reads: true },
   }) satisfies Record<string, Behaviour>;
@@ -45,36 +48,39 @@ export const behaviours = (head: number, ids: readonly string[]) =>
 export type LoadName = keyof ReturnType<typeof behaviours>;
 
 /** Starts readers of one behaviour against a daemon, every second one with compression; each asks again as soon as its answer has ended. */
-export const startLoad = (url: string, { readers, path, reads }: Behaviour): RunningLoad => {
+export const startLoad = (url: string, { readers, path, reads, follows }: Behaviour): RunningLoad => {
+  const paths = Array.from({ length: readers }, (_, reader) => path(reader));
   const statuses: Record<string, number> = {};
   const open = new Set<ClientRequest>();
   let [whole, cut, stopped] = [0, 0, false];
-  const ask = async (reader: number): Promise<void> => {
+  /** True where it was answered with events. */
+  const ask = async (reader: number): Promise<boolean> => {
     const headers = reader % 2 === 1 ? { 'accept-encoding': 'zstd' } : {};
-    const request = get(`${url}${path(reader)}`, { agent: false, headers });
+    const request = get(`${url}${paths[reader]}`, { agent: false, headers });
     open.add(request);
     const closed = new Promise<void>((resolve) => request.once('close', resolve));
     const response = await new Promise<IncomingMessage | undefined>((resolve) => {
       request.once('response', resolve).once('error', () => resolve(undefined));
       request.once('close', () => resolve(undefined));
     });
-    if (stopped) return;
+    if (stopped) return false;
     const status = response?.statusCode ?? 'failed';
     statuses[status] = (statuses[status] ?? 0) + 1;
     response?.on('error', () => {});
-    // One that does not read stays until the server has had enough of it.
+    // One that does not read does not even notice that the server has cut it.
     if (reads || status !== 200) response?.resume();
     await closed;
     open.delete(request);
-    if (stopped || response === undefined || status !== 200) return;
+    if (stopped || response === undefined || status !== 200) return false;
+    const next = response.headers['orgtrail-next-position'];
+    if (follows === true) paths[reader] = paths[reader]?.replace(/after=\d+/, `after=${next}`) ?? '';
     if (response.complete) whole += 1;
     else cut += 1;
+    return true;
   };
   const keepAsking = async (reader: number) => {
     while (!stopped) {
-      const before = statuses[200] ?? 0;
-      await ask(reader);
-      if ((statuses[200] ?? 0) === before) await sleep(PAUSE_AFTER_REFUSAL_MS, undefined, { ref: false });
+      if (!(await ask(reader))) await sleep(PAUSE_AFTER_REFUSAL_MS, undefined, { ref: false });
     }
   };
   for (let reader = 0; reader < readers; reader += 1) void keepAsking(reader);
