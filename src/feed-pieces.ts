@@ -3,7 +3,7 @@ import { type FormatName, formats } from './domain/formats/formats.ts';
 import { OrgtrailError } from './errors.ts';
 import type { FeedPiece } from './http/feed.ts';
 import type { PieceMemory } from './piece-memory.ts';
-import { eachFeedRow, type FeedRange, readFeedContext, readMissedEvents } from './store/feed.ts';
+import { eachFeedRow, type FeedRange, readMissedEvents } from './store/feed.ts';
 import type { FeedContext } from './store/feed-row.ts';
 import { FormattedLines } from './store/formatted-lines.ts';
 import { NativeLines } from './store/native-lines.ts';
@@ -22,6 +22,8 @@ export interface Reading {
   readonly memory: PieceMemory;
   readonly range: FeedRange;
   readonly format: FormatName;
+  /** The names of all organizations by now. */
+  readonly readNames: () => Promise<FeedContext['organizationNames']>;
   /** Aborts when the reader has gone: what is under way for it is cancelled. */
   readonly gone: AbortSignal | undefined;
 }
@@ -39,7 +41,7 @@ export async function* readPieces(
   if (range.until <= range.after) return;
   const over = new AbortController();
   const signal = reading.gone === undefined ? over.signal : AbortSignal.any([reading.gone, over.signal]);
-  const read = chunkReader(reading, await readFeedContext(pool, feedId), signal);
+  const read = chunkReader(reading, { feedId, organizationNames: await reading.readNames() }, signal);
   let next: Promise<Chunk> | undefined = read(range, FIRST_CHUNK_EVENTS, FIRST_EVENT_BYTES);
   let after = range.after;
   try {

@@ -1,12 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { coalesced } from './coalesced.ts';
 import { OrgtrailError } from './errors.ts';
 import { readPieces } from './feed-pieces.ts';
 import type { FeedSource } from './http/feed.ts';
 import { logIdleError, logJump } from './log-database.ts';
 import { PieceMemory } from './piece-memory.ts';
-import { hasFeedEvents, positionOfNth, readFeedHead, readMissedEvents, readPositionCheck } from './store/feed.ts';
+import {
+  hasFeedEvents,
+  positionOfNth,
+  readFeedHead,
+  readMissedEvents,
+  readOrganizationNames,
+  readPositionCheck,
+} from './store/feed.ts';
 import { createFeedSignal, type FeedSignal } from './store/feed-signal.ts';
 import { createClient } from './store/pool.ts';
 import { compareTimeline } from './store/position-jumps.ts';
@@ -41,22 +49,27 @@ export const openFeed = (databaseUrl: string, logger: Logger, memory = new Piece
 };
 
 /** Joins the statements of the store and the formats to what the feed over HTTP and the verb `feed` need. */
-const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => ({
-  head: async (after = 0) => {
-    const head = await readFeedHead(pool);
-    if (after <= head.position) return head;
-    await pool.query(compareTimeline);
-    const compared = await readFeedHead(pool);
-    if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
-    return compared;
-  },
-  checkOf: (position) => readPositionCheck(pool, position),
-  endOf: (range, limit) => positionOfNth(pool, range, limit),
-  hasEvents: (range) => hasFeedEvents(pool, range),
-  waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
-  missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
-  pieces: (head, range, format, gone) => readPieces({ pool, memory, range, format, gone }, head),
-});
+const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => {
+  // Each commit wakes all that wait, and all of them ask.
+  const readHead = coalesced(() => readFeedHead(pool));
+  const readNames = coalesced(() => readOrganizationNames(pool));
+  return {
+    head: async (after = 0) => {
+      const head = await readHead();
+      if (after <= head.position) return head;
+      await pool.query(compareTimeline);
+      const compared = await readFeedHead(pool);
+      if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
+      return compared;
+    },
+    checkOf: (position) => readPositionCheck(pool, position),
+    endOf: (range, limit) => positionOfNth(pool, range, limit),
+    hasEvents: (range) => hasFeedEvents(pool, range),
+    waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
+    missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
+    pieces: (head, range, format, gone) => readPieces({ pool, memory, range, format, gone, readNames }, head),
+  };
+};
 
 const notArrived = (after: number, position: number): OrgtrailError =>
   new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {

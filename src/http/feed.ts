@@ -113,8 +113,11 @@ export const conflictOf = async (
 /** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
 export const goneBehind = async (
   source: FeedSource,
+  head: Pick<FeedHead, 'lastDrop'>,
   { after, dropped = 0 }: Presented,
 ): Promise<(MissedEvents & { readonly reason: string }) | undefined> => {
+  // There is no later one.
+  if (head.lastDrop <= dropped) return undefined;
   const missed = await source.missedBehind(after, dropped);
   if (missed === undefined) return undefined;
   return { ...missed, reason: [...droppedWords(missed, after), ...lostWords(missed.jump)].join('; ') };
@@ -170,7 +173,7 @@ export const feedRoutes = (
       if (reason !== undefined) {
         return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
       }
-      const missed = await goneBehind(source, presented);
+      const missed = await goneBehind(source, head, presented);
       if (missed !== undefined) return reply.code(410).send(goneBody(head, missed));
       const answer = await answerTo(source, query, head, gone);
       await send(request, reply, source, { answer, gone, place: await streams.enter('feed', gone) });
@@ -196,9 +199,9 @@ const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, si
   let { after } = query;
   for (;;) {
     const range = { after, until: position, organizationIds };
-    const until = await source.endOf(range, limit);
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
+      const until = await source.endOf(range, limit);
       const cursor = { nextPosition: until, feedId, check: await source.checkOf(until) };
       return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop };
     }

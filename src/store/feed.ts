@@ -115,11 +115,11 @@ const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolea
 };
 
 /**
- * What a reading needs beside its rows. To be read after the head that ends the range: then every organization in it is known.
+ * The names of all organizations, by id. To be read after the head that ends a range: then every organization in it is known.
  */
-export const readFeedContext = async (pool: Pool, feedId: string): Promise<FeedContext> => {
+export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['organizationNames']> => {
   const { rows } = await pool.query<{ id: string; name: string | null }>('select id, name from organizations');
-  return { feedId, organizationNames: new Map(rows.map(({ id, name }) => [id, name])) };
+  return new Map(rows.map(({ id, name }) => [id, name]));
 };
 
 /**

@@ -69,8 +69,10 @@ test('50 readers and 50 exports that read nothing fit into 350 MB, and pages of 
   expect(await metric('orgtrail_streams_open{kind="feed"}')).toBe(50);
   expect(await metric('orgtrail_stream_memory_bytes')).toBeLessThanOrEqual(64 * 1_048_576);
   const exports = start('stalled exports');
-  await until('two run, the others are refused', async () => (exports.counts().statuses[503] ?? 0) >= 44);
-  expect(exports.counts().statuses[200]).toBe(2);
+  await until('two run, the others are refused', async () => {
+    const { statuses } = exports.counts();
+    return statuses[200] === 2 && (statuses[503] ?? 0) >= 44;
+  });
   await expectHealthy();
   expect(readers.counts()).toEqual({ statuses: { 200: 50 }, whole: 0, cut: 0 });
 });
@@ -78,8 +80,8 @@ test('50 readers and 50 exports that read nothing fit into 350 MB, and pages of 
 test('readers that take nothing for ORGTRAIL_STALL_TIMEOUT are cut off, and their memory is free again', async () => {
   const { start, metric } = await openDaemon({ ORGTRAIL_STALL_TIMEOUT: '2s' });
   const readers = start('stalled readers');
-  await until('all are cut', async () => (await metric('orgtrail_streams_stalled_total{kind="feed"}')) === 50);
-  expect(readers.counts().statuses).toEqual({ 200: 50 });
+  await until('all are cut', async () => (await metric('orgtrail_streams_stalled_total{kind="feed"}')) >= 50);
+  readers.stop();
   await until('nothing is lent', async () => (await metric('orgtrail_stream_memory_bytes')) === 0);
   expect(await metric('orgtrail_streams_open{kind="feed"}')).toBe(0);
 });

@@ -157,7 +157,7 @@ const measure = async (load: string, names: readonly LoadName[]): Promise<Measur
   const counts = await Promise.all(workers.map(stopWorker));
   clearInterval(sampler);
   const code = await daemon.stop();
-  if (code !== 0)
+  if (code !== 0 && code !== 143)
     console.error(
       `the daemon ended with ${code}:\n${daemon.process.stderr()}\n${daemon.process.stdout().slice(-2_000)}`,
     );

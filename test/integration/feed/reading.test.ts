@@ -3,22 +3,26 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
 import { formatNative } from '../../../src/domain/formats/native.ts';
 import { type Feed, openFeed } from '../../../src/feed.ts';
+import { PieceMemory } from '../../../src/piece-memory.ts';
+import { AbandonedError } from '../../../src/store/abandon.ts';
 import {
   eachFeedRow,
   positionOfNth,
-  readFeedContext,
   readFeedHead,
+  readOrganizationNames,
   readPositionCheck,
 } from '../../../src/store/feed.ts';
 import { eventOf } from '../../../src/store/feed-row.ts';
 import { NativeLines } from '../../../src/store/native-lines.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
+import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/store-fixture.ts';
 
 const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;
 const MOST_EVENTS = 1_000_000;
+const MIB = 1_048_576;
 
 let database: TestDatabase;
 let feed: Feed;
@@ -75,12 +79,16 @@ const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
   return { list, ...end };
 };
 
-const context = (feedId: string) => readFeedContext(database.pool, feedId);
+const context = async (feedId: string) => ({ feedId, organizationNames: await readOrganizationNames(database.pool) });
 const all = () => ({ after: 0, until: end, organizationIds: undefined });
 
-const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: 'native' | 'ecs' = 'native') => {
+const linesOf = async (
+  range: Parameters<Feed['source']['pieces']>[1],
+  format: 'native' | 'ecs' = 'native',
+  { source } = feed,
+) => {
   const pieces: { until: number; events: number; text: string }[] = [];
-  for await (const { until, events, lines } of feed.source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
+  for await (const { until, events, lines } of source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
     pieces.push({ until, events, text: lines.toString('utf8') });
   }
   const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));
@@ -135,13 +143,47 @@ describe('an event as it is read', () => {
 });
 
 describe('pieces of a range', () => {
-  test('have every event once, in order, and no piece more than six megabytes, but for a single large event', async () => {
+  test('have every event once, in order, and no piece more than eight megabytes, but for a single large event', async () => {
     const { pieces, lines } = await linesOf(all());
     expect(lines.map((line) => JSON.parse(line).position)).toEqual(Array.from({ length: end }, (_, n) => n + 1));
     expect(pieces.map(({ events }) => events).reduce((a, b) => a + b)).toBe(end);
     expect(pieces.at(-1)?.until).toBe(end);
     expect(pieces.length).toBeGreaterThan(2);
-    for (const { text, events } of pieces) expect(text.length < 6_600_000 || events === 1).toBe(true);
+    for (const { text, events } of pieces) expect(text.length <= 8 * MIB || events === 1).toBe(true);
+  });
+
+  test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
+    const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
+    const frugal = openFeed(database.url, pino({ level: 'silent' }), memory);
+    for (const format of ['native', 'ecs'] as const) {
+      const { pieces, lines } = await linesOf(all(), format, frugal);
+      expect(lines).toEqual((await linesOf(all(), format)).lines);
+      for (const { text, events } of pieces) expect(text.length <= MIB || events === 1).toBe(true);
+      expect(memory.lentBytes).toBe(0);
+    }
+    const some = frugal.source.pieces({ feedId: 'feed', lastDrop: 0 }, all(), 'native')[Symbol.asyncIterator]();
+    await some.next();
+    expect(memory.lentBytes).toBeGreaterThan(0);
+    await some.return?.();
+    expect(memory.lentBytes).toBe(0);
+    await frugal.close();
+  });
+
+  test('of a reader that has gone end at once, and give back their memory', async () => {
+    const memory = new PieceMemory();
+    const left = openFeed(database.url, pino({ level: 'silent' }), memory);
+    const gone = new AbortController();
+    await withLock(database.pool, 'lock table audit_events', async () => {
+      const head = { feedId: 'feed', lastDrop: 0 };
+      const reading = left.source.pieces(head, all(), 'native', gone.signal)[Symbol.asyncIterator]().next();
+      const fails = expect(reading).rejects.toBeInstanceOf(AbandonedError);
+      await waitingBackends(database.pool, 1);
+      expect(memory.lentBytes).toBeGreaterThan(0);
+      gone.abort();
+      await fails;
+    });
+    expect(memory.lentBytes).toBe(0);
+    await left.close();
   });
 
   test('in another format are the same events', async () => {
