@@ -16,8 +16,10 @@ import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
+import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from './http/stream-limits.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
+import { PieceMemory } from './piece-memory.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { migrateDatabase } from './store/migrate.ts';
@@ -39,6 +41,7 @@ export interface App {
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  readonly streams: StreamLimits;
   status(): Promise<Status>;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
@@ -84,7 +87,8 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   const store = createSyncStore(pool, {
     ...{ owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics },
   });
-  const feed = openFeed(database.url, logger);
+  const { memory, streams, streamLoad } = openStreams(config, metrics);
+  const feed = openFeed(database.url, logger, memory);
   const explorer = openExplorer(database.url, logger, Date.now);
   const status = () => readStatus(pool, config.organizationIds);
   const sinkNames = config.sinks.map(({ name }) => name);
@@ -113,9 +117,8 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       random: Math.random,
       scrub: openScrub(config, pool),
     },
-    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks }),
-    feed: feed.source,
-    search: explorer.source,
+    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad }),
+    ...{ feed: feed.source, search: explorer.source, streams },
     ...{ status, sinks },
     close: async () => {
       await closeApi();
@@ -126,12 +129,19 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   };
 };
 
+/** The limits of what is sent at once, and how far they are used. */
+const openStreams = ({ http: { stallTimeoutMs } }: Config, metrics: Metrics) => {
+  const memory = new PieceMemory({ streams: MOST_FEED_STREAMS });
+  const streams = createStreamLimits(stallTimeoutMs, metrics.streams);
+  return { memory, streams, streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }) };
+};
+
 const metricsOf = (
   { scrub, organizationIds }: Config,
   pool: Pool,
   budget: ApiBudget,
   filterHash: string,
-  more: Pick<MetricsSource, 'status' | 'sinks'>,
+  more: Pick<MetricsSource, 'status' | 'sinks' | 'streamLoad'>,
 ): MetricsSource => ({
   ...more,
   organizationCounts: () => countOrganizations(pool),

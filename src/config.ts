@@ -34,6 +34,8 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly feedToken: string | undefined;
+    /** A body is cut when its reader has taken nothing for so long. */
+    readonly stallTimeoutMs: number;
     /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
     readonly trustedProxies: readonly string[];
   };
@@ -91,6 +93,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     leaseMs: values.ORGTRAIL_LEASE,
     http: {
       ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+      stallTimeoutMs: values.ORGTRAIL_STALL_TIMEOUT,
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
     },
     sinks,

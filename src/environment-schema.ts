@@ -16,6 +16,8 @@ const SMALLEST_BUDGET = 10;
 const SHORTEST_RETENTION_MS = 86_400_000;
 const SHORTEST_LEASE_MS = 1_000;
 const LONGEST_LEASE_MS = 600_000;
+const SHORTEST_STALL_MS = 1_000;
+const LONGEST_STALL_MS = 3_600_000;
 const SHORTEST_SCRUB_MS = 1_000;
 const LARGEST_SCRUB_SHARE = 0.5;
 
@@ -118,6 +120,11 @@ export const environmentSchema = z.object({
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
   ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_STALL_TIMEOUT: setting('60s', 'a duration from 1s to 1h', (text) => {
+    const timeoutMs = parseDurationMs(text);
+    const fits = timeoutMs !== undefined && timeoutMs >= SHORTEST_STALL_MS && timeoutMs <= LONGEST_STALL_MS;
+    return fits ? timeoutMs : undefined;
+  }),
   ORGTRAIL_TRUSTED_PROXIES: setting(
     '',
     'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',

@@ -112,3 +112,19 @@ export class SearchError extends Error {
     this.reason = reason;
   }
 }
+
+/**
+ * Too much is asked for at once: nothing is wrong, and the same request will be served later. The message names what is busy and
+ * is for the one who asks.
+ */
+export class BusyError extends Error {
+  override readonly name = 'BusyError';
+  /** For an error handler of HTTP. */
+  readonly statusCode = 503;
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}

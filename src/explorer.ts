@@ -9,22 +9,23 @@ import type { SearchCursor } from './domain/search-cursor.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
 import { logIdleError, logJump } from './log-database.ts';
 import { readFeedHead } from './store/feed.ts';
-import { createPool } from './store/pool.ts';
 import { readRawTexts } from './store/raw-texts.ts';
 import { readEvent } from './store/read-event.ts';
 import type { EventQuery } from './store/search-conditions.ts';
 import { readOrganizationNames, readSearchCoverage } from './store/search-coverage.ts';
 import { type SearchPatience, searchEvents } from './store/search-events.ts';
+import { createSharedPool } from './store/shared-pool.ts';
 
-/** Searches may take seconds: with connections of their own, nothing else waits for them. */
+/** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
+const EXPORT_CONNECTIONS = 2;
 /** People wait for a page. */
 const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
 /** Nobody waits for an export, and it has to be whole. */
 const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
-const MOST_EXPORT_EVENTS = 5_000;
-const EXPORT_PAGE_BYTES = 8_388_608;
+const MOST_EXPORT_EVENTS = 2_500;
+const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
 const BATCH_BYTES = 2_097_152;
 const SUGGESTED_ORGANIZATIONS = 1_000;
@@ -36,17 +37,24 @@ export interface Explorer {
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
 export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => number): Explorer => {
-  const pool = createPool(databaseUrl, CONNECTIONS, logIdleError(logger), logJump(logger));
+  const open = (max: number, what: string) =>
+    createSharedPool(databaseUrl, { max, what }, logIdleError(logger), logJump(logger));
+  const pools = { pages: open(CONNECTIONS, 'searches'), exports: open(EXPORT_CONNECTIONS, 'exports') };
   return {
-    source: createSearchSource(pool, nowMs, PAGE_PATIENCE),
+    source: createSearchSource(pools, nowMs, PAGE_PATIENCE),
     // A connection attempt that hangs must not hold up a stop.
     close: async () => {
-      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+      const ended = Promise.all([pools.pages.end(), pools.exports.end()]);
+      await Promise.race([ended, sleep(2_000, undefined, { ref: false })]);
     },
   };
 };
 
-const createSearchSource = (pool: Pool, nowMs: () => number, patience: SearchPatience): SearchSource => ({
+const createSearchSource = (
+  { pages: pool, exports }: { readonly pages: Pool; readonly exports: Pool },
+  nowMs: () => number,
+  patience: SearchPatience,
+): SearchSource => ({
   search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, patience),
   coverage: (search) => {
     const { since, before, organization } = queryOf(search, nowMs());
@@ -58,7 +66,7 @@ const createSearchSource = (pool: Pool, nowMs: () => number, patience: SearchPat
     const { feedId } = await readFeedHead(pool);
     yield* nativeTexts(pool, feedId, events);
   },
-  export: (search, format) => exportPieces(pool, queryOf(search, nowMs()), format),
+  export: (search, format, signal) => exportPieces(exports, queryOf(search, nowMs()), format, signal),
 });
 
 const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery => ({
@@ -72,9 +80,10 @@ async function* nativeTexts(
   pool: Pool,
   feedId: string,
   events: readonly FoundEvent[],
+  signal?: AbortSignal,
 ): AsyncGenerator<readonly string[], void, void> {
   for (const batch of batchesOf(events)) {
-    const raws = await readRawTexts(pool, batch);
+    const raws = await readRawTexts(pool, batch, signal);
     yield batch.map((event) => {
       const rawText = raws.get(event.position);
       if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
@@ -105,6 +114,7 @@ async function* exportPieces(
   pool: Pool,
   query: EventQuery,
   format: ExportFormat,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
   const { feedId, position } = await readFeedHead(pool);
   const frozen = { ...query, untilPosition: position };
@@ -112,14 +122,14 @@ async function* exportPieces(
   let cursor: SearchCursor | undefined;
   let limit = FIRST_EXPORT_EVENTS;
   do {
-    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit }, EXPORT_PATIENCE);
+    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit, signal }, EXPORT_PATIENCE);
     cursor = nextCursor(page);
     limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
     if (format === 'csv') yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')) };
     else {
-      for await (const texts of nativeTexts(pool, feedId, page.events)) {
+      for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')) };
       }
     }

@@ -3,12 +3,15 @@ import type { RequestObserver } from './cloudflare/with-observer.ts';
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
 import type { SinkStatus } from './store/sink-status.ts';
 import type { Status } from './store/status.ts';
+import { createStreamMetrics, type StreamLoad, type StreamMetrics } from './stream-metrics.ts';
 import type { SyncObserver } from './sync/ports.ts';
 
 /** What a scrape reads from the database, so that every replica shows the same. */
 export interface MetricsSource {
   status(): Promise<Status>;
   sinks(): Promise<readonly SinkStatus[]>;
+  /** Of this process alone. */
+  streamLoad(): StreamLoad;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
   /** Undefined where history is not read a second time, or there is none. */
@@ -22,6 +25,7 @@ export interface Metrics {
   readonly sync: SyncObserver;
   readonly requests: RequestObserver;
   readonly delivery: SinkMetrics['observer'];
+  readonly streams: StreamMetrics['observer'];
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
@@ -37,6 +41,7 @@ export const createMetrics = (version: string): Metrics => {
   const counters = createCounters(registers);
   const gauges = createGauges(registers);
   const sinks = createSinkMetrics(registers);
+  const streams = createStreamMetrics(registers);
   new Gauge({
     name: 'orgtrail_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -55,12 +60,14 @@ export const createMetrics = (version: string): Metrics => {
       },
     },
     delivery: sinks.observer,
+    streams: streams.observer,
     throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
     pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
     leaseTaken: () => counters.leases.inc(),
     scrape: async (source) => {
       const [sinkStatus] = await Promise.all([source.sinks(), readGauges(gauges, source)]);
       sinks.show(sinkStatus);
+      streams.show(source.streamLoad());
       return await registry.metrics();
     },
   };

@@ -156,10 +156,10 @@ const requireSameFeed = async (
 const requireAllThere = async (
   source: FeedSource,
   head: FeedHead,
-  presented: Parameters<typeof goneBehind>[1],
+  presented: Parameters<typeof goneBehind>[2],
   logger: Logger,
 ): Promise<void> => {
-  const missed = await goneBehind(source, presented);
+  const missed = await goneBehind(source, head, presented);
   if (missed === undefined) return;
   if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {

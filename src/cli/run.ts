@@ -87,6 +87,7 @@ export const startDaemon = async (
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
     search: app.search,
+    streams: app.streams,
     ...{ feed: app.feed, overview: createOverviewSource(pool, config, app.metricsSource, metrics.registry) },
   }).catch(async (error: unknown) => {
     stop.abort();

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
 import { type FeedQuery, feedQuerySchema, feedResponses } from './feed-schema.ts';
+import { goneSignal } from './gone-signal.ts';
 import { withToken } from './openapi.ts';
 import { encodingFor, streamFeed } from './stream-feed.ts';
+import type { StreamLimits, StreamPlace } from './stream-limits.ts';
 
 const DEFAULT_LIMIT = 10_000;
 
@@ -48,9 +50,14 @@ export interface FeedSource {
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
   /**
    * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece in front of
-   * which a later drop than the head's has taken something.
+   * which a later drop than the head's has taken something. When `gone` aborts, what is under way is cancelled and it throws.
    */
-  pieces(head: Pick<FeedHead, 'feedId' | 'lastDrop'>, range: FeedRange, format: FormatName): AsyncIterable<FeedPiece>;
+  pieces(
+    head: Pick<FeedHead, 'feedId' | 'lastDrop'>,
+    range: FeedRange,
+    format: FormatName,
+    gone?: AbortSignal,
+  ): AsyncIterable<FeedPiece>;
 }
 
 export interface FeedPiece {
@@ -106,8 +113,11 @@ export const conflictOf = async (
 /** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
 export const goneBehind = async (
   source: FeedSource,
+  head: Pick<FeedHead, 'lastDrop'>,
   { after, dropped = 0 }: Presented,
 ): Promise<(MissedEvents & { readonly reason: string }) | undefined> => {
+  // There is no later one.
+  if (head.lastDrop <= dropped) return undefined;
   const missed = await source.missedBehind(after, dropped);
   if (missed === undefined) return undefined;
   return { ...missed, reason: [...droppedWords(missed, after), ...lostWords(missed.jump)].join('; ') };
@@ -139,6 +149,7 @@ interface Answer {
 export const feedRoutes = (
   server: FastifyInstance,
   source: FeedSource,
+  streams: StreamLimits,
   authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void => {
   server.get<{ Querystring: FeedQuery }>(
@@ -155,17 +166,17 @@ export const feedRoutes = (
     },
     async (request, reply) => {
       const { query } = request;
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
+      const gone = goneSignal(reply);
       const head = await source.head(query.after);
       const presented = { after: query.after, feedId: query.feed_id, check: query.check, dropped: query.dropped };
       const reason = await conflictOf(source, head, presented);
       if (reason !== undefined) {
         return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
       }
-      const missed = await goneBehind(source, presented);
+      const missed = await goneBehind(source, head, presented);
       if (missed !== undefined) return reply.code(410).send(goneBody(head, missed));
-      await send(request, reply, source, query, await answerTo(source, query, head, gone.signal));
+      const answer = await answerTo(source, query, head, gone);
+      await send(request, reply, source, { answer, gone, place: await streams.enter('feed', gone) });
     },
   );
 };
@@ -188,9 +199,9 @@ const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, si
   let { after } = query;
   for (;;) {
     const range = { after, until: position, organizationIds };
-    const until = await source.endOf(range, limit);
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
+      const until = await source.endOf(range, limit);
       const cursor = { nextPosition: until, feedId, check: await source.checkOf(until) };
       return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop };
     }
@@ -210,7 +221,13 @@ const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, si
 const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean> =>
   range.until > range.after && (range.organizationIds === undefined || (await source.hasEvents(range)));
 
-const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, query: FeedQuery, answer: Answer) => {
+const send = (
+  request: FastifyRequest<{ Querystring: FeedQuery }>,
+  reply: FastifyReply,
+  source: FeedSource,
+  { answer, gone, place }: { readonly answer: Answer; readonly gone: AbortSignal; readonly place: StreamPlace },
+) => {
+  const { query } = request;
   const { range, cursor, head, lastDrop } = answer;
   const format = query.format ?? 'native';
   const encoding = encodingFor(request.headers['accept-encoding']);
@@ -226,6 +243,6 @@ const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, 
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  const pieces = source.pieces({ feedId: cursor.feedId, lastDrop }, range, format);
-  return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '');
+  const pieces = source.pieces({ feedId: cursor.feedId, lastDrop }, range, format, gone);
+  return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '', place);
 };

@@ -78,5 +78,8 @@ export const searchResponses = {
   },
   400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
   401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
-  503: { description: 'The database does not answer, or the search takes too long.', ...problemSchema },
+  503: {
+    description: 'The database does not answer, the search takes too long, or too much is running (Retry-After).',
+    ...problemSchema,
+  },
 };

@@ -3,9 +3,11 @@ import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } fr
 import { readSearch, type Search, type SearchField, type SearchReading } from '../domain/search.ts';
 import { printCursor, readCursor, type SearchCursor } from '../domain/search-cursor.ts';
 import { SearchError } from '../errors.ts';
+import { goneSignal } from './gone-signal.ts';
 import { withToken } from './openapi.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './search-schema.ts';
 import { encodingFor, streamFeed } from './stream-feed.ts';
+import type { StreamLimits, StreamPlace } from './stream-limits.ts';
 
 const DEFAULT_LIMIT = 50;
 
@@ -16,11 +18,14 @@ export interface ExportPiece {
   readonly lines: Buffer;
 }
 
-/** What searching is served from. All reject with SearchError, or where the database does not answer. */
+/**
+ * What searching is served from. All reject with SearchError, with BusyError, or where the database does not answer; what is under way
+ * is cancelled when a signal aborts.
+ */
 export interface SearchSource {
   search(
     search: Search,
-    page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
+    page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
   ): Promise<SearchPage>;
   coverage(search: Search): Promise<SearchCoverage>;
   /** For suggestions: the first of them by name. */
@@ -29,7 +34,7 @@ export interface SearchSource {
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
   /** All events of the search. Throws where it cannot go on: an export that ends is whole. */
-  export(search: Search, format: ExportFormat): AsyncIterable<ExportPiece>;
+  export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
 }
 
 /** Where the pages beside this one begin; null where there is none. */
@@ -63,7 +68,12 @@ const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
 type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 
 /** `GET /v1/search`: pages as JSON, and exports of all events of a search. `authorized` is the hook that checks the token. */
-export const searchRoutes = (server: FastifyInstance, source: SearchSource, authorized: Authorized): void => {
+export const searchRoutes = (
+  server: FastifyInstance,
+  source: SearchSource,
+  streams: StreamLimits,
+  authorized: Authorized,
+): void => {
   server.get<{ Querystring: SearchQuery }>(
     '/v1/search',
     {
@@ -85,10 +95,9 @@ export const searchRoutes = (server: FastifyInstance, source: SearchSource, auth
         return reply.code(400).send({ status: 'bad request', reason: 'cursor is none that a search has given' });
       }
       try {
-        if (format !== 'json') return await sendExport(request, reply, source, reading.search, format);
-        const page = await source.search(reading.search, { cursor, limit });
-        const coverage = await source.coverage(reading.search);
-        return await sendPage(request, reply, source, { page, cursor, coverage });
+        if (format !== 'json')
+          return await sendExport(request, reply, source, streams, { search: reading.search, format });
+        return await sendPage(request, reply, source, streams, { search: reading.search, cursor, limit });
       } catch (error) {
         if (!(error instanceof SearchError)) throw error;
         const [code, status] = error.reason === 'refused' ? ([400, 'bad request'] as const) : ([503, 'slow'] as const);
@@ -109,9 +118,26 @@ const sendPage = async (
   request: FastifyRequest,
   reply: FastifyReply,
   source: SearchSource,
-  answer: { readonly page: SearchPage; readonly cursor: SearchCursor | undefined; readonly coverage: SearchCoverage },
+  streams: StreamLimits,
+  asked: { readonly search: Search; readonly cursor: SearchCursor | undefined; readonly limit: number },
 ) => {
-  const { page, cursor, coverage } = answer;
+  const signal = goneSignal(reply);
+  const place = await streams.enter('page', signal);
+  try {
+    const { cursor, limit } = asked;
+    const page = await source.search(asked.search, { cursor, limit, signal });
+    const coverage = await source.coverage(asked.search);
+    await send(request, reply, 'application/json; charset=utf-8', pageBody(source, page.events), {
+      last: pageEnd(page, cursor, coverage),
+      place,
+    });
+  } finally {
+    place.leave();
+  }
+};
+
+/** All of the answer behind its events. */
+const pageEnd = (page: SearchPage, cursor: SearchCursor | undefined, coverage: SearchCoverage): string => {
   const { next, previous } = cursorsOf(page, cursor);
   const rest = {
     ...{ next, previous, complete: page.reached === undefined },
@@ -123,9 +149,7 @@ const sendPage = async (
       collected_since: coverage.collectedSince,
     },
   };
-  await send(request, reply, 'application/json; charset=utf-8', pageBody(source, page.events), {
-    last: `],${JSON.stringify(rest).slice(1)}\n`,
-  });
+  return `],${JSON.stringify(rest).slice(1)}\n`;
 };
 
 /** As a stream: 500 entries may be large ones. */
@@ -143,21 +167,31 @@ const contentTypes = {
   csv: 'text/csv; charset=utf-8; header=present',
 } as const;
 
-/** The whole search as a download. What fails on the way cuts the connection: a file that ends is whole. */
+/**
+ * The whole search as a download. What fails on the way cuts the connection: a file that ends is whole. Few are sent at a time:
+ * throws BusyError before the head is written.
+ */
 export const sendExport = async (
   request: FastifyRequest,
   reply: FastifyReply,
   source: SearchSource,
-  search: Search,
-  format: ExportFormat,
+  streams: StreamLimits,
+  { search, format }: { readonly search: Search; readonly format: ExportFormat },
 ): Promise<void> => {
-  const pieces = source.export(search, format)[Symbol.asyncIterator]();
-  // Before the head is written, so that a search that cannot begin is answered as such.
-  const first = await pieces.next();
-  const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '');
-  await send(request, reply, contentTypes[format], resumed(first, pieces), {
-    disposition: `attachment; filename="orgtrail-events-${stamp}Z.${format}"`,
-  });
+  const gone = goneSignal(reply);
+  const place = await streams.enter('export', gone);
+  try {
+    const pieces = source.export(search, format, gone)[Symbol.asyncIterator]();
+    // Before the head is written, so that a search that cannot begin is answered as such.
+    const first = await pieces.next();
+    const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '');
+    await send(request, reply, contentTypes[format], resumed(first, pieces), {
+      disposition: `attachment; filename="orgtrail-events-${stamp}Z.${format}"`,
+      place,
+    });
+  } finally {
+    place.leave();
+  }
 };
 
 async function* resumed(
@@ -176,8 +210,9 @@ const send = (
   reply: FastifyReply,
   contentType: string,
   pieces: AsyncIterable<ExportPiece>,
-  { disposition, last = '' }: { readonly disposition?: string; readonly last?: string },
+  answer: { readonly disposition?: string; readonly last?: string; readonly place: StreamPlace },
 ): Promise<void> => {
+  const { disposition, last = '', place } = answer;
   const encoding = encodingFor(request.headers['accept-encoding']);
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
@@ -192,5 +227,5 @@ const send = (
     ...(disposition !== undefined && { 'content-disposition': disposition }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  return streamFeed(reply.raw, encoding, pieces, last);
+  return streamFeed(reply.raw, encoding, pieces, last, place);
 };

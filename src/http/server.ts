@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../domain/health.ts';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { BusyError, OrgtrailError, reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
@@ -9,6 +9,7 @@ import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
+import type { StreamLimits } from './stream-limits.ts';
 
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
@@ -35,6 +36,8 @@ export interface HttpOptions {
   readonly metrics: () => Promise<string>;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  /** How many answers of the feed and of searches are sent at once. */
+  readonly streams: StreamLimits;
   /** What the console shows beside the status. */
   readonly overview: OverviewSource;
 }
@@ -65,6 +68,10 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
   server.setErrorHandler((error: FastifyError, _request, reply) => {
+    if (error instanceof BusyError) {
+      const { message: reason, retryAfterSeconds } = error;
+      return reply.code(503).header('retry-after', retryAfterSeconds).send({ status: 'busy', reason });
+    }
     const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
     if (mistake) return reply.code(error.statusCode ?? 400).send({ status: 'bad request', reason: error.message });
     const known = error instanceof OrgtrailError && error.code === 'database_unreachable';
@@ -83,8 +90,8 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
       sinks: await options.sinks(),
     }),
   );
-  feedRoutes(server, options.feed, authorized);
-  searchRoutes(server, options.search, authorized);
+  feedRoutes(server, options.feed, options.streams, authorized);
+  searchRoutes(server, options.search, options.streams, authorized);
   await consoleRoutes(server, options);
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
-import type { FeedEvent } from '../domain/formats/feed-event.ts';
 import { type BinaryRow, copyOut } from './copy-out.ts';
-import { eventOf, type FeedContext, field, positionOf } from './feed-row.ts';
+import { type FeedContext, positionOf } from './feed-row.ts';
 import { leftOut } from './position-jumps.ts';
 
 /** Which numbering, and the last position given out. */
@@ -37,18 +36,12 @@ export interface FeedRange {
   readonly organizationIds: readonly string[] | undefined;
 }
 
-export interface ChunkLimits {
-  readonly maxEvents: number;
-  /** Of their text, but for a single larger event. */
-  readonly maxBytes: number;
-}
-
 /** What a chunk came to: all of the range up to `until` is in it. */
 export interface ChunkEnd {
   readonly until: number;
   readonly events: number;
-  /** It ended because of `maxBytes`: the next one better asks for fewer events. */
-  readonly full: boolean;
+  /** More than 0 where it ended for want of room: what the next event would have needed. */
+  readonly lackingBytes: number;
 }
 
 /** Where few match a filter, so many positions are looked through by one statement. */
@@ -122,51 +115,40 @@ const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolea
 };
 
 /**
- * What a reading needs beside its rows. To be read after the head that ends the range: then every organization in it is known.
+ * The names of all organizations, by id. To be read after the head that ends a range: then every organization in it is known.
  */
-export const readFeedContext = async (pool: Pool, feedId: string): Promise<FeedContext> => {
+export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['organizationNames']> => {
   const { rows } = await pool.query<{ id: string; name: string | null }>('select id, name from organizations');
-  return { feedId, organizationNames: new Map(rows.map(({ id, name }) => [id, name])) };
-};
-
-/** The next events of the range, as objects. Used for all formats but native. */
-export const readFeedChunk = async (
-  pool: Pool,
-  context: FeedContext,
-  range: FeedRange,
-  limits: ChunkLimits,
-): Promise<ChunkEnd & { readonly list: readonly FeedEvent[] }> => {
-  const list: FeedEvent[] = [];
-  const end = await eachFeedRow(pool, range, limits, (row) => list.push(eventOf(row, context)));
-  return { ...end, list };
+  return new Map(rows.map(({ id, name }) => [id, name]));
 };
 
 /**
  * Hands over the next events of the range, each valid only in that moment. One statement, open only for as long as the
- * chunk takes: a reader that stalls holds nothing in the database. How large the events are shows as they come; those
- * beyond `maxBytes` are let go, to be read again with the next chunk.
+ * chunk takes: a reader that stalls holds nothing in the database. How large the events are shows as they come: `take` returns 0,
+ * or how many bytes it lacks for this one. Then this and later ones are let go, to be read again with the next chunk. On abort the
+ * statement is cancelled.
  */
 export const eachFeedRow = async (
   pool: Pool,
   { after, until, organizationIds }: FeedRange,
-  { maxEvents, maxBytes }: ChunkLimits,
-  take: (row: BinaryRow) => void,
+  maxEvents: number,
+  take: (row: BinaryRow) => number,
+  signal?: AbortSignal,
 ): Promise<ChunkEnd> => {
   const scanned = organizationIds === undefined ? until : Math.min(until, after + FILTERED_SCAN_POSITIONS);
-  let bytes = 0;
   let events = 0;
   let last = after;
-  let full = false;
-  await copyOut(pool, chunkQuery(after, scanned, organizationIds, maxEvents), (row) => {
-    bytes += row.lengths[field.raw] ?? 0;
-    full ||= bytes > maxBytes && events > 0;
-    if (full) return;
-    take(row);
+  let lackingBytes = 0;
+  const read = (row: BinaryRow): void => {
+    if (lackingBytes > 0) return;
+    lackingBytes = take(row);
+    if (lackingBytes > 0) return;
     events += 1;
     last = positionOf(row);
-  });
-  if (full || events === maxEvents) return { until: last, events, full };
-  return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, full };
+  };
+  await copyOut(pool, chunkQuery(after, scanned, organizationIds, maxEvents), read, signal);
+  if (lackingBytes > 0 || events === maxEvents) return { until: last, events, lackingBytes };
+  return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
 
 /** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */

@@ -3,13 +3,15 @@ const QUOTE = 34;
 const BACKSLASH = 92;
 const FIRST_PRINTABLE = 32;
 
-/** A growing buffer for lines of JSON, written byte by byte: no string is made that is only thrown away. */
+/** Writes lines of JSON into memory of others, byte by byte: no string is made that is only thrown away. */
 export class LineBuffer {
-  private bytes: Buffer;
+  private bytes: Buffer = Buffer.alloc(0);
   private end = 0;
 
-  constructor(capacityBytes: number) {
-    this.bytes = Buffer.allocUnsafeSlow(capacityBytes);
+  /** From now on it writes into this memory, from its beginning. */
+  writeInto(memory: Buffer): void {
+    this.bytes = memory;
+    this.end = 0;
   }
 
   written(): Buffer {
@@ -24,12 +26,9 @@ export class LineBuffer {
     this.end = length;
   }
 
-  /** To be called before anything is written: the methods below do not look. */
-  reserve(bytes: number): void {
-    if (this.end + bytes <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.end + bytes, this.bytes.length * 2));
-    this.bytes.copy(larger, 0, 0, this.end);
-    this.bytes = larger;
+  /** To be asked before anything is written: the methods below do not look. */
+  hasRoom(bytes: number): boolean {
+    return this.end + bytes <= this.bytes.length;
   }
 
   byte(value: number): void {
@@ -38,7 +37,6 @@ export class LineBuffer {
   }
 
   text(text: string): void {
-    this.reserve(text.length * 3);
     this.end += this.bytes.write(text, this.end, 'utf8');
   }
 

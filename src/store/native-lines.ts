@@ -9,8 +9,6 @@ const CLOSING_BRACE = 125;
 const COLON = 58;
 const POINT = 46;
 const ZULU = 90;
-const FIRST_CAPACITY_BYTES = 262_144;
-const LARGE_BYTES = 16_777_216;
 /** More than all that is written beside origin, id, defects and entry. */
 const ENVELOPE_BYTES = 256;
 const MAX_CACHED = 10_000;
@@ -30,39 +28,46 @@ export class NativeLines {
   private readonly context: FeedContext;
   private readonly origins = new Map<string, Uint8Array>();
   private readonly days = new Map<number, Uint8Array>();
-  private out = new LineBuffer(FIRST_CAPACITY_BYTES);
+  private readonly out = new LineBuffer();
 
   constructor(context: FeedContext) {
     this.context = context;
   }
 
-  /** Appends the line of a row. */
-  add(row: BinaryRow): void {
-    if (isOrdinary(row) && this.addOrdinary(row)) return;
-    this.out.text(`${formatNative(eventOf(row, this.context))}\n`);
+  /** From now on lines go into this memory. */
+  writeInto(memory: Buffer): void {
+    this.out.writeInto(memory);
   }
 
-  /** All lines since the last `clear`, each with its newline; valid until then. */
+  /** Appends the line of a row. 0, or how many bytes it may take, where there is no room: then nothing is written. */
+  add(row: BinaryRow): number {
+    const { out } = this;
+    if (isOrdinary(row)) {
+      const origin = this.originOf(row);
+      const bytes = ENVELOPE_BYTES + origin.length + (row.lengths[field.id] ?? 0) + (row.lengths[field.raw] ?? 0);
+      if (!out.hasRoom(bytes)) return bytes;
+      if (this.addOrdinary(row, origin)) return 0;
+    }
+    const line = `${formatNative(eventOf(row, this.context))}\n`;
+    const bytes = Buffer.byteLength(line);
+    if (!out.hasRoom(bytes)) return bytes;
+    out.text(line);
+    return 0;
+  }
+
+  /** All lines, each with its newline. */
   written(): Buffer {
     return this.out.written();
   }
 
-  clear(): void {
-    // A very large entry need not hold its memory for as long as the reader stays.
-    if (this.out.written().length > LARGE_BYTES) this.out = new LineBuffer(FIRST_CAPACITY_BYTES);
-    else this.out.truncate(0);
-  }
-
-  private addOrdinary(row: BinaryRow): boolean {
+  private addOrdinary(row: BinaryRow, origin: Uint8Array): boolean {
     const { out } = this;
     const { bytes, starts, lengths } = row;
     const actionTime = readInstant(row, field.actionTime);
     const receivedAt = readInstant(row, field.receivedAt);
     if (receivedAt === null) return false;
-    const origin = this.originOf(row);
     const idBytes = lengths[field.id] ?? 0;
     const rawBytes = lengths[field.raw] ?? 0;
-    out.reserve(ENVELOPE_BYTES + origin.length + idBytes + rawBytes);
     const start = out.length;
     out.ready(beforePosition);
     out.number(positionOf(row));

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
+import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
 /**
@@ -44,7 +45,7 @@ export const createPool = (
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
   pool.on('release', (error: Error | undefined, client) => {
-    if (error?.message === TIMEOUT_MESSAGE) cancelStatement(client);
+    if (error?.message === TIMEOUT_MESSAGE || error instanceof AbandonedError) cancelStatement(client);
   });
   return pool;
 };
@@ -107,10 +108,15 @@ export const longStatement = (text: string, values: unknown[] = []): QueryConfig
 
 /**
  * Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. Should this
- * process vanish in the middle, the server lets go of the locks after a minute.
+ * process vanish in the middle, the server lets go of the locks after a minute. On abort its statement is cancelled and its connection
+ * closed.
  */
-export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => Promise<T>): Promise<T> => {
-  const client = await pool.connect();
+export const inTransaction = async <T>(
+  pool: Pool,
+  run: (client: PoolClient) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> => {
+  const client = await acquire(pool, signal);
   let broken: Error | undefined;
   const onError = (error: Error) => {
     broken = error;
@@ -120,7 +126,7 @@ export const inTransaction = async <T>(pool: Pool, run: (client: PoolClient) => 
   try {
     // Local to the transaction: nothing of it stays on a connection that a pooler shares.
     await client.query("begin; set local idle_in_transaction_session_timeout = '60s'");
-    const result = await run(client);
+    const result = await abandonOnAbort(run(client), signal);
     await client.query('commit');
     return result;
   } catch (error) {

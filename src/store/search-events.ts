@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { FoundEvent, SearchPage } from '../domain/found-event.ts';
 import { parseInstantMs } from '../domain/instant.ts';
 import type { SearchCursor } from '../domain/search-cursor.ts';
@@ -13,6 +13,13 @@ export interface SearchPatience {
   readonly firstMs: number;
   /** Of all statements together. */
   readonly totalMs: number;
+}
+
+export interface AskedPage {
+  readonly cursor: SearchCursor | undefined;
+  readonly limit: number;
+  /** When it aborts, the statement is cancelled. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const TOO_SLOW =
@@ -34,7 +41,7 @@ const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
 export const searchEvents = async (
   pool: Pool,
   query: EventQuery,
-  page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
+  page: AskedPage,
   patience: SearchPatience,
   clockMs: () => number = () => performance.now(),
 ): Promise<SearchPage> => {
@@ -71,7 +78,7 @@ export const searchEvents = async (
 
 const toPage = (
   rows: readonly FoundEvent[],
-  { cursor, limit }: { readonly cursor: SearchCursor | undefined; readonly limit: number },
+  { cursor, limit }: AskedPage,
   reached: SearchCursor | undefined,
 ): SearchPage => {
   const shown = rows.slice(0, limit);
@@ -83,7 +90,7 @@ const toPage = (
 const readSlice = async (
   pool: Pool,
   query: EventQuery,
-  { cursor, limit }: { readonly cursor: SearchCursor | undefined; readonly limit: number },
+  { cursor, limit, signal }: AskedPage,
   slice: TimeSlice,
   timeoutMs: number,
 ): Promise<FoundEvent[] | undefined> => {
@@ -95,7 +102,8 @@ const readSlice = async (
     left join organizations o on o.id = e.organization_id
     order by e.action_time ${order}, e.position ${order}`;
   try {
-    const { rows } = await readOnly(pool, timeoutMs, (client) => client.query<FoundRow>(statement, [...values, limit]));
+    const read = (client: PoolClient) => client.query<FoundRow>(statement, [...values, limit]);
+    const { rows } = await readOnly(pool, timeoutMs, read, signal);
     return rows.map(toFoundEvent);
   } catch (error) {
     if (isTimeout(error)) return undefined;

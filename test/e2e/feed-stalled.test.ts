@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
-import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { idle } from '../support/idle.ts';
 import { openFullWorld } from '../support/many-events.ts';
 import { startOrgtrail } from '../support/orgtrail-process.ts';
 import { usageOf } from '../support/process-usage.ts';
@@ -10,24 +10,8 @@ import { until } from '../support/until.ts';
 
 const EVENTS = 120_000;
 const MIB = 1_048_576;
-/** Two pieces of six megabytes, what the kernel and the collector hold beside them, and some noise. */
+/** Two pieces of eight megabytes at most, what the kernel and the collector hold beside them, and some noise. */
 const ROOM_BYTES = 40 * MIB;
-
-/** On a busy machine a process may get no time for a second though it has something to do. */
-const QUIET_LOOKS = 3;
-
-/** Resolves when the process has done nothing for some seconds: the kernel has taken all that it takes. */
-const idle = async (pid: number): Promise<void> => {
-  let before = Number.NEGATIVE_INFINITY;
-  let quietLooks = 0;
-  await until('the process waits for its reader', async () => {
-    const { cpuMs } = await usageOf(pid);
-    quietLooks = cpuMs - before <= 20 ? quietLooks + 1 : 0;
-    before = cpuMs;
-    if (quietLooks < QUIET_LOOKS) await pause(1_000);
-    return quietLooks >= QUIET_LOOKS;
-  });
-};
 
 test('a reader that stops reading grows no memory and holds nothing in the database, and can read on to the end', async () => {
   await using world = await openFullWorld(EVENTS);

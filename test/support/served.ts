@@ -37,6 +37,7 @@ export const serve = async (
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
     search: run.app.search,
+    streams: run.app.streams,
     overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');

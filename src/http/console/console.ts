@@ -3,7 +3,9 @@ import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import { BusyError } from '../../errors.ts';
 import type { SearchSource } from '../search.ts';
+import type { StreamLimits } from '../stream-limits.ts';
 import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './explorer.ts';
 import { html } from './html.ts';
@@ -18,6 +20,7 @@ import { themeRoutes } from './theme.ts';
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
   readonly version: string;
   readonly search: SearchSource;
+  readonly streams: StreamLimits;
 }
 
 /**
@@ -40,7 +43,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       pages.addHook('onRequest', requireSession(frame, options));
       overviewRoutes(pages, frame, options);
       organizationRoutes(pages, frame, options);
-      explorerRoutes(pages, frame, options.search);
+      explorerRoutes(pages, frame, options.search, options.streams);
     });
   });
 };
@@ -74,9 +77,10 @@ const showErrors = (console: FastifyInstance, frame: Frame): void => {
     const code = error.statusCode ?? 503;
     const mistake = code >= 400 && code < 500;
     const title = mistake ? 'This cannot be shown' : 'Not now';
-    const reason = mistake
-      ? error.message
-      : 'The database does not answer. Syncing goes on by itself as soon as it does.';
+    const busy = error instanceof BusyError;
+    if (busy) reply.header('retry-after', error.retryAfterSeconds);
+    const reason =
+      mistake || busy ? error.message : 'The database does not answer. Syncing goes on by itself as soon as it does.';
     const body = html`<section class="message"><h1>${title}</h1><p>${reason}</p><p><a href="${nextAddress(request.url)}">Try again</a></p></section>`;
     return sendPage(request, reply.code(mistake ? code : 503), frame, { title, body });
   });

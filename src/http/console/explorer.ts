@@ -3,8 +3,10 @@ import { exactText } from '../../domain/entry.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../domain/search.ts';
 import { readCursor, type SearchCursor } from '../../domain/search-cursor.ts';
 import { SearchError } from '../../errors.ts';
+import { goneSignal } from '../gone-signal.ts';
 import { cursorsOf, type ExportFormat, type SearchSource, sendExport } from '../search.ts';
 import { MAX_LIMIT } from '../search-schema.ts';
+import type { StreamLimits } from '../stream-limits.ts';
 import { eventBody } from './event-page.ts';
 import { type EventsView, eventsBody } from './events-page.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
@@ -17,7 +19,12 @@ type Query = Readonly<Record<string, unknown>>;
 const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
 /** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
-export const explorerRoutes = (pages: FastifyInstance, frame: Frame, source: SearchSource): void => {
+export const explorerRoutes = (
+  pages: FastifyInstance,
+  frame: Frame,
+  source: SearchSource,
+  streams: StreamLimits,
+): void => {
   pages.get<{ Querystring: Query }>('/events', { schema: hidden }, (request, reply) =>
     sendEvents(request, reply, frame, source),
   );
@@ -26,7 +33,7 @@ export const explorerRoutes = (pages: FastifyInstance, frame: Frame, source: Sea
     if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
     const { search, faults } = readSearch(request.query, Date.now());
     if (faults.length > 0) throw mistake(400, faultsInWords(faults));
-    await sendExport(request, reply, source, search, format).catch(explained);
+    await sendExport(request, reply, source, streams, { search, format }).catch(explained);
   });
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
@@ -100,7 +107,7 @@ const sendEvents = async (
   if (named !== undefined) {
     return reply.redirect(`/events?${printSearch({ ...reading.search, organization: named }).toString()}`, 303);
   }
-  const view = await lookUp(source, reading, cursor, limit);
+  const view = await lookUp(source, reading, { cursor, limit, signal: goneSignal(reply) });
   const shown: EventsView = { ...view, reading, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (reading.faults.length > 0) reply.code(400);
@@ -139,15 +146,14 @@ type LookedUp = Pick<EventsView, 'organizations' | 'result' | 'failure'>;
 const lookUp = async (
   source: SearchSource,
   { search, faults }: SearchReading,
-  cursor: SearchCursor | undefined,
-  limit: number,
+  page: Parameters<SearchSource['search']>[1],
 ): Promise<LookedUp> => {
   // Another search than the one that was asked for would only mislead.
   if (faults.length > 0) return { organizations: await source.organizations() };
   const [organizations, coverage, found] = await Promise.all([
     source.organizations(),
     source.coverage(search),
-    source.search(search, { cursor, limit }).catch((error: unknown) => {
+    source.search(search, page).catch((error: unknown) => {
       if (error instanceof SearchError) return error;
       throw error;
     }),
@@ -157,6 +163,6 @@ const lookUp = async (
   }
   return {
     organizations,
-    result: { page: found, coverage, ...cursorsOf(found, cursor), isFirst: cursor === undefined },
+    result: { page: found, coverage, ...cursorsOf(found, page.cursor), isFirst: page.cursor === undefined },
   };
 };

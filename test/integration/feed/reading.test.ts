@@ -1,24 +1,28 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
 import { formatNative } from '../../../src/domain/formats/native.ts';
 import { type Feed, openFeed } from '../../../src/feed.ts';
+import { PieceMemory } from '../../../src/piece-memory.ts';
+import { AbandonedError } from '../../../src/store/abandon.ts';
 import {
   eachFeedRow,
   positionOfNth,
-  readFeedChunk,
-  readFeedContext,
   readFeedHead,
+  readOrganizationNames,
   readPositionCheck,
 } from '../../../src/store/feed.ts';
 import { eventOf } from '../../../src/store/feed-row.ts';
 import { NativeLines } from '../../../src/store/native-lines.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
+import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/store-fixture.ts';
 
 const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;
-const no = { maxEvents: 1_000_000, maxBytes: 1_000_000_000 };
+const MOST_EVENTS = 1_000_000;
+const MIB = 1_048_576;
 
 let database: TestDatabase;
 let feed: Feed;
@@ -65,12 +69,26 @@ afterAll(async () => {
   await database?.close();
 });
 
-const context = (feedId: string) => readFeedContext(database.pool, feedId);
+const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
+  const list: FeedEvent[] = [];
+  const odd = await context('feed');
+  const end = await eachFeedRow(database.pool, range, MOST_EVENTS, (row) => {
+    list.push(eventOf(row, odd));
+    return 0;
+  });
+  return { list, ...end };
+};
+
+const context = async (feedId: string) => ({ feedId, organizationNames: await readOrganizationNames(database.pool) });
 const all = () => ({ after: 0, until: end, organizationIds: undefined });
 
-const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: 'native' | 'ecs' = 'native') => {
+const linesOf = async (
+  range: Parameters<Feed['source']['pieces']>[1],
+  format: 'native' | 'ecs' = 'native',
+  { source } = feed,
+) => {
   const pieces: { until: number; events: number; text: string }[] = [];
-  for await (const { until, events, lines } of feed.source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
+  for await (const { until, events, lines } of source.pieces({ feedId: 'feed', lastDrop: 0 }, range, format)) {
     pieces.push({ until, events, text: lines.toString('utf8') });
   }
   const lines = pieces.flatMap(({ text }) => text.split('\n').slice(0, -1));
@@ -79,7 +97,7 @@ const linesOf = async (range: Parameters<Feed['source']['pieces']>[1], format: '
 
 describe('an event as it is read', () => {
   test('is what is stored: position, organization, times to the microsecond, the text to the byte, defects', async () => {
-    const { list, until } = await readFeedChunk(database.pool, await context('feed'), all(), no);
+    const { list, until } = await listOf(all());
     expect(until).toBe(end);
     const { rows } = await database.pool.query(
       `select e.position::float8 as position, 'feed' as "feedId", source_kind as "sourceKind", source_id as "sourceId",
@@ -98,10 +116,11 @@ describe('an event as it is read', () => {
   test('is written as the format native writes it, to the byte, whatever is in it', async () => {
     const odd = await context('feed "1"');
     const native = new NativeLines(odd);
+    native.writeInto(Buffer.alloc(32_000_000));
     const expected: string[] = [];
-    await eachFeedRow(database.pool, all(), no, (row) => {
+    await eachFeedRow(database.pool, all(), MOST_EVENTS, (row) => {
       expected.push(`${formatNative(eventOf(row, odd))}\n`);
-      native.add(row);
+      return native.add(row);
     });
     expect(expected.length).toBe(end);
     expect(native.written().toString('utf8')).toBe(expected.join(''));
@@ -113,7 +132,7 @@ describe('an event as it is read', () => {
     await pool.query('begin');
     try {
       await pool.query("update audit_events set action_time = '20000-01-01' where id = 'last year'");
-      const { list } = await readFeedChunk(pool, await context('feed'), all(), no);
+      const { list } = await listOf(all());
       const times = list.filter(({ id }) => id === 'last year').map(({ actionTime }) => actionTime);
       expect(times).toEqual([null]);
     } finally {
@@ -124,13 +143,47 @@ describe('an event as it is read', () => {
 });
 
 describe('pieces of a range', () => {
-  test('have every event once, in order, and no piece more than six megabytes, but for a single large event', async () => {
+  test('have every event once, in order, and no piece more than eight megabytes, but for a single large event', async () => {
     const { pieces, lines } = await linesOf(all());
     expect(lines.map((line) => JSON.parse(line).position)).toEqual(Array.from({ length: end }, (_, n) => n + 1));
     expect(pieces.map(({ events }) => events).reduce((a, b) => a + b)).toBe(end);
     expect(pieces.at(-1)?.until).toBe(end);
     expect(pieces.length).toBeGreaterThan(2);
-    for (const { text, events } of pieces) expect(text.length < 6_600_000 || events === 1).toBe(true);
+    for (const { text, events } of pieces) expect(text.length <= 8 * MIB || events === 1).toBe(true);
+  });
+
+  test('are the same events, in smaller pieces, where there is little memory, and all of it is given back', async () => {
+    const memory = new PieceMemory({ totalBytes: 4 * MIB, streams: 4 });
+    const frugal = openFeed(database.url, pino({ level: 'silent' }), memory);
+    for (const format of ['native', 'ecs'] as const) {
+      const { pieces, lines } = await linesOf(all(), format, frugal);
+      expect(lines).toEqual((await linesOf(all(), format)).lines);
+      for (const { text, events } of pieces) expect(text.length <= MIB || events === 1).toBe(true);
+      expect(memory.lentBytes).toBe(0);
+    }
+    const some = frugal.source.pieces({ feedId: 'feed', lastDrop: 0 }, all(), 'native')[Symbol.asyncIterator]();
+    await some.next();
+    expect(memory.lentBytes).toBeGreaterThan(0);
+    await some.return?.();
+    expect(memory.lentBytes).toBe(0);
+    await frugal.close();
+  });
+
+  test('of a reader that has gone end at once, and give back their memory', async () => {
+    const memory = new PieceMemory();
+    const left = openFeed(database.url, pino({ level: 'silent' }), memory);
+    const gone = new AbortController();
+    await withLock(database.pool, 'lock table audit_events', async () => {
+      const head = { feedId: 'feed', lastDrop: 0 };
+      const reading = left.source.pieces(head, all(), 'native', gone.signal)[Symbol.asyncIterator]().next();
+      const fails = expect(reading).rejects.toBeInstanceOf(AbandonedError);
+      await waitingBackends(database.pool, 1);
+      expect(memory.lentBytes).toBeGreaterThan(0);
+      gone.abort();
+      await fails;
+    });
+    expect(memory.lentBytes).toBe(0);
+    await left.close();
   });
 
   test('in another format are the same events', async () => {
@@ -182,11 +235,6 @@ test('a page that is read while it is written is not seen in part', async () => 
   const { pool } = database;
   const { position } = await readFeedHead(pool);
   await commit(pool, await takeLease(pool, 'plain'), pageOf([entryText('later-1'), entryText('later-2')]));
-  const { list } = await readFeedChunk(
-    pool,
-    await context('feed'),
-    { ...all(), after: position, until: position + 5 },
-    no,
-  );
+  const { list } = await listOf({ ...all(), after: position, until: position + 5 });
   expect(list.map(({ id }) => id)).toEqual(['later-1', 'later-2']);
 });

@@ -33,6 +33,11 @@ const contract = {
   orgtrail_feed_position: 'gauge',
   orgtrail_position_jumps: 'gauge',
   orgtrail_build_info: 'gauge',
+  orgtrail_streams_open: 'gauge',
+  orgtrail_streams_waiting: 'gauge',
+  orgtrail_streams_refused_total: 'counter',
+  orgtrail_streams_stalled_total: 'counter',
+  orgtrail_stream_memory_bytes: 'gauge',
 } as const;
 
 /** A clock that is ahead of the database's is not believed; one that is behind may be moved. */

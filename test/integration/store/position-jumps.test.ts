@@ -219,8 +219,8 @@ describe('what counts positions knows of jumps', () => {
   test('a reader with a filter that nothing meets steps over it in one statement', async () => {
     const to = await jumped();
     const nobody = { after: 4, until: to + 10, organizationIds: ['nobody'] };
-    const chunk = await eachFeedRow(pool, nobody, { maxEvents: 100, maxBytes: 1_000_000 }, () => {});
-    expect(chunk).toEqual({ until: to, events: 0, full: false });
+    const chunk = await eachFeedRow(pool, nobody, 100, () => 0);
+    expect(chunk).toEqual({ until: to, events: 0, lackingBytes: 0 });
   });
 
   test('the end of a request for some events lies behind as many events', async () => {

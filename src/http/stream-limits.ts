@@ -1,0 +1,72 @@
+import { ConcurrencyLimit } from '../concurrency-limit.ts';
+import { BusyError } from '../errors.ts';
+
+/** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
+export const streamKinds = ['feed', 'page', 'export'] as const;
+export type StreamKind = (typeof streamKinds)[number];
+
+/** Permission to send one body. */
+export interface StreamPlace {
+  /** How long the reader may take nothing before the body is cut. */
+  readonly stallTimeoutMs: number;
+  /** To be called when that has happened. */
+  stalled(): void;
+  /** Gives the place to the next one; again, does nothing. */
+  leave(): void;
+}
+
+/** Hears of what happens to streams. Called by the metrics. */
+export interface StreamObserver {
+  refused(kind: StreamKind): void;
+  stalled(kind: StreamKind): void;
+}
+
+export interface StreamLimits {
+  /**
+   * To be called before the head of an answer is written. Waits shortly if all places of the kind are taken. Rejects with BusyError;
+   * with the signal's reason on abort.
+   */
+  enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
+  /** How many of each kind are sent, and how many wait to be. */
+  load(): Readonly<Record<StreamKind, { readonly open: number; readonly waiting: number }>>;
+}
+
+/** How many readers of the feed there are at once: `PieceMemory` keeps memory for as many. */
+export const MOST_FEED_STREAMS = 64;
+/** A page has up to 500 events, which are in memory until it has left. */
+const MOST_PAGES = 24;
+/** An export reads as fast as it can. */
+const MOST_EXPORTS = 2;
+
+const limitOf = (
+  options: { readonly places: number; readonly waiting: number; readonly waitMs: number },
+  retryAfterSeconds: number,
+  words: string,
+): ConcurrencyLimit =>
+  new ConcurrencyLimit({
+    ...{ maxRunning: options.places, maxWaiting: options.waiting, maxWaitMs: options.waitMs },
+    busy: (running, waiting) =>
+      new BusyError(`busy: ${running} ${words}${waiting === 0 ? '' : `, ${waiting} more wait`}`, retryAfterSeconds),
+  });
+
+/** One for all routes of a process. */
+export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObserver): StreamLimits => {
+  const limits: Record<StreamKind, ConcurrencyLimit> = {
+    feed: limitOf({ places: MOST_FEED_STREAMS, waiting: 1_000, waitMs: 5_000 }, 10, 'readers of the feed are served'),
+    page: limitOf({ places: MOST_PAGES, waiting: 200, waitMs: 10_000 }, 5, 'searches are running'),
+    export: limitOf({ places: MOST_EXPORTS, waiting: 4, waitMs: 10_000 }, 30, 'exports are running'),
+  };
+  const loadOf = (kind: StreamKind) => ({ open: limits[kind].running, waiting: limits[kind].waiting });
+  return {
+    enter: async (kind, signal) => {
+      try {
+        const leave = await limits[kind].acquire(signal);
+        return { stallTimeoutMs, stalled: () => observer.stalled(kind), leave };
+      } catch (error) {
+        if (error instanceof BusyError) observer.refused(kind);
+        throw error;
+      }
+    },
+    load: () => ({ feed: loadOf('feed'), page: loadOf('page'), export: loadOf('export') }),
+  };
+};

@@ -1,0 +1,118 @@
+const MIB = 1_048_576;
+/** A piece that any stream gets at any time. */
+const SMALLEST_PIECE_BYTES = 262_144;
+const LARGEST_PIECE_BYTES = 8 * MIB;
+/** Of what is left, one piece takes at most so much: later streams find some, too. */
+const SHARE = 4;
+/** Kept for the next pieces: a new buffer for each would keep the garbage collector busy. */
+const MOST_UNUSED_BYTES = 24 * MIB;
+
+export interface PieceMemoryOptions {
+  /** Of all pieces together, but for a single larger event. Default 64 MiB. */
+  readonly totalBytes?: number;
+  /** Streams at once: two of the smallest pieces are kept back for each. Default 64. */
+  readonly streams?: number;
+}
+
+/**
+ * The memory of all pieces of all streams. Pieces are large while few streams read, which is fast, and small while many do. The
+ * smallest size is always to be had, by as many streams as are allowed at once; what is left beside them is lent first come, first
+ * served.
+ */
+export class PieceMemory {
+  /** What is to be had beyond the smallest pieces. */
+  readonly #extraBytes: number;
+  readonly #totalBytes: number;
+  readonly #lent = new Map<Buffer, number>();
+  readonly #unused: Buffer[] = [];
+  readonly #waiting = new Set<() => void>();
+  #extraLent = 0;
+  #lentBytes = 0;
+
+  constructor({ totalBytes = 64 * MIB, streams = 64 }: PieceMemoryOptions = {}) {
+    this.#totalBytes = totalBytes;
+    this.#extraBytes = totalBytes - streams * 2 * SMALLEST_PIECE_BYTES;
+    if (this.#extraBytes < 0) throw new Error('less memory than the smallest pieces need');
+  }
+
+  /** Lent at present. */
+  get lentBytes(): number {
+    return this.#lentBytes;
+  }
+
+  /** At most so large, and never smaller than the smallest piece. Its content is whatever was in it. */
+  lend(atMostBytes: number): Buffer {
+    const free = this.#waiting.size > 0 ? 0 : (this.#extraBytes - this.#extraLent) / SHARE;
+    const wanted = Math.min(atMostBytes, SMALLEST_PIECE_BYTES + free, LARGEST_PIECE_BYTES);
+    let size = SMALLEST_PIECE_BYTES;
+    while (size * 2 <= wanted) size *= 2;
+    return this.#take(size);
+  }
+
+  /**
+   * For an event that no piece holds. Waits until so much is free; one that is larger than everything is lent when nothing else is
+   * lent beyond the smallest pieces. Rejects with the signal's reason on abort.
+   */
+  async lendLarge(bytes: number, signal: AbortSignal): Promise<Buffer> {
+    const size = sizeFor(bytes);
+    const extra = this.#extraOf(size);
+    while (this.#extraLent + extra > this.#extraBytes) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiting.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    }
+    return this.#take(size);
+  }
+
+  /** Only what is not read or written any more. */
+  giveBack(buffer: Buffer): void {
+    const extra = this.#lent.get(buffer);
+    if (extra === undefined) throw new Error('memory that was not lent is given back');
+    this.#lent.delete(buffer);
+    this.#extraLent -= extra;
+    this.#lentBytes -= buffer.length;
+    if (buffer.length <= LARGEST_PIECE_BYTES) this.#unused.push(buffer);
+    this.#trim();
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  #take(bytes: number): Buffer {
+    const index = this.#unused.findLastIndex(({ length }) => length === bytes);
+    const buffer = index === -1 ? Buffer.allocUnsafeSlow(bytes) : (this.#unused.splice(index, 1)[0] as Buffer);
+    const extra = this.#extraOf(bytes);
+    this.#lent.set(buffer, extra);
+    this.#extraLent += extra;
+    this.#lentBytes += bytes;
+    this.#trim();
+    return buffer;
+  }
+
+  #trim(): void {
+    const most = Math.min(MOST_UNUSED_BYTES, this.#totalBytes - this.#lentBytes);
+    let bytes = this.#unused.reduce((sum, { length }) => sum + length, 0);
+    while (bytes > most) {
+      const dropped = this.#unused.shift();
+      if (dropped === undefined) return;
+      bytes -= dropped.length;
+    }
+  }
+
+  #extraOf(bytes: number): number {
+    return Math.min(Math.max(0, bytes - SMALLEST_PIECE_BYTES), this.#extraBytes);
+  }
+}
+
+/** The sizes are few, so that memory fits again: the smallest one, doubled, up to the largest; beyond it, as it is. */
+const sizeFor = (bytes: number): number => {
+  if (bytes > LARGEST_PIECE_BYTES) return bytes;
+  let size = SMALLEST_PIECE_BYTES;
+  while (size < bytes) size *= 2;
+  return size;
+};
