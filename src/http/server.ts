@@ -7,6 +7,7 @@ import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
+import { schemaFault } from './schema-fault.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 
@@ -57,7 +58,8 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     exposeHeadRoutes: false,
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
-    ajv: { customOptions: { removeAdditional: false } },
+    ajv: { customOptions: { removeAdditional: false, verbose: true } },
+    schemaErrorFormatter: schemaFault,
   });
   const routes: string[] = [];
   const hiddenRoutes: string[] = [];
