@@ -8,12 +8,14 @@ import { instantOfBound, type Search } from './domain/search.ts';
 import type { SearchCursor } from './domain/search-cursor.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
 import { logIdleError, logJump } from './log-database.ts';
+import { explainEmpty } from './store/explain-empty.ts';
 import { readFeedHead } from './store/feed.ts';
+import { lookUpOrganization, readOrganizationNames } from './store/organization-lookup.ts';
 import { createPool } from './store/pool.ts';
 import { readRawTexts } from './store/raw-texts.ts';
 import { readEvent } from './store/read-event.ts';
 import type { EventQuery } from './store/search-conditions.ts';
-import { readOrganizationNames, readSearchCoverage } from './store/search-coverage.ts';
+import { type CollectionRules, readSearchCoverage } from './store/search-coverage.ts';
 import { type SearchPatience, searchEvents } from './store/search-events.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them. */
@@ -28,6 +30,8 @@ const EXPORT_PAGE_BYTES = 8_388_608;
 /** Of entries that are in memory at once, but for a single larger one. */
 const BATCH_BYTES = 2_097_152;
 const SUGGESTED_ORGANIZATIONS = 1_000;
+/** Of looking up why a search found nothing. */
+const EXPLAIN_MS = 2_000;
 
 export interface Explorer {
   readonly source: SearchSource;
@@ -35,10 +39,15 @@ export interface Explorer {
 }
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
-export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => number): Explorer => {
+export const openExplorer = (
+  databaseUrl: string,
+  logger: Logger,
+  nowMs: () => number,
+  rules: CollectionRules,
+): Explorer => {
   const pool = createPool(databaseUrl, CONNECTIONS, logIdleError(logger), logJump(logger));
   return {
-    source: createSearchSource(pool, nowMs, PAGE_PATIENCE),
+    source: createSearchSource(pool, nowMs, rules),
     // A connection attempt that hangs must not hold up a stop.
     close: async () => {
       await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
@@ -46,12 +55,17 @@ export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => n
   };
 };
 
-const createSearchSource = (pool: Pool, nowMs: () => number, patience: SearchPatience): SearchSource => ({
-  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, patience),
+const createSearchSource = (pool: Pool, nowMs: () => number, rules: CollectionRules): SearchSource => ({
+  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_PATIENCE),
   coverage: (search) => {
     const { since, before, organization } = queryOf(search, nowMs());
-    return readSearchCoverage(pool, { since, before, organization });
+    // The clock of the database may be a little ahead: now is no end.
+    const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
+    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization }, rules);
   },
+  explain: (search, given, nothing) =>
+    explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
+  organization: (given) => lookUpOrganization(pool, given),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   event: (key) => readEvent(pool, key),
   native: async function* (events) {

@@ -1,14 +1,12 @@
+import { type Actor, printActor, readActor } from './actor.ts';
 import { parseDurationMs } from './duration.ts';
-import { ipVersion } from './formats/ip-address.ts';
 import { parseDateOrInstantMs } from './instant.ts';
+import type { OrganizationName } from './organization-name.ts';
 
 /** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
 export type TimeBound =
   | { readonly kind: 'ago'; readonly text: string; readonly ms: number }
   | { readonly kind: 'at'; readonly text: string; readonly ms: number };
-
-/** Which column a search for an actor looks at; `any`: the id of a person or of a token, which look the same. */
-export type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
 
 /** What events are searched for. Everything that is given must hold. */
 export interface Search {
@@ -16,8 +14,9 @@ export interface Search {
   readonly since?: TimeBound;
   /** Exclusive. */
   readonly before?: TimeBound;
+  /** Its id; or its name, until it has been looked up. */
   readonly organization?: string;
-  readonly actor?: { readonly kind: ActorKind; readonly value: string };
+  readonly actor?: Actor;
   readonly action?: string;
   readonly result?: string;
   readonly product?: string;
@@ -50,7 +49,10 @@ export type SearchField = (typeof searchFields)[number];
 
 export interface SearchFault {
   readonly field: SearchField;
+  /** A predicate to the name of the field. */
   readonly reason: string;
+  /** Of an organization that is not known: those that may have been meant. */
+  readonly suggestions?: readonly OrganizationName[];
 }
 
 export interface SearchReading {
@@ -148,14 +150,12 @@ const boundMs = (bound: TimeBound, nowMs: number): number => (bound.kind === 'ag
 export const instantOfBound = (bound: TimeBound, nowMs: number): string =>
   bound.kind === 'ago' ? new Date(nowMs - bound.ms).toISOString() : bound.text;
 
-const actorPrefix = /^(email|ip|id|token):([\s\S]+)$/;
-
-/** One box for all that names an actor. `email:`, `ip:`, `id:` and `token:` say which it is; else it is recognised. */
-const readActor = (text: string): { kind: ActorKind; value: string } => {
-  const match = actorPrefix.exec(text);
-  if (match !== null) return { kind: match[1] as ActorKind, value: match[2] as string };
-  if (text.includes('@')) return { kind: 'email', value: text };
-  return { kind: ipVersion(text) === undefined ? 'any' : 'ip', value: text };
+/** The search with what was relative made absolute. `now` as an end stays: it is none. */
+export const fixTimes = (search: Search, nowMs: number): Search => {
+  const fixed = (bound: TimeBound): TimeBound =>
+    bound.ms === 0 ? bound : { kind: 'at', text: instantOfBound(bound, nowMs), ms: boundMs(bound, nowMs) };
+  const { since, before } = search;
+  return { ...search, ...(since && { since: fixed(since) }), ...(before && { before: fixed(before) }) };
 };
 
 /** The parameters of a search, in a fixed order: the same search has the same link. */
@@ -183,7 +183,3 @@ export const printSearch = (search: Search): URLSearchParams => {
   }
   return parameters;
 };
-
-/** Without the prefix where it would be recognised anyway. */
-const printActor = ({ kind, value }: { kind: ActorKind; value: string }): string =>
-  kind === 'any' || readActor(value).kind === kind ? value : `${kind}:${value}`;
