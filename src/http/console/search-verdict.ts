@@ -1,3 +1,4 @@
+import { NOT_COLLECTED } from '../../domain/collection-words.ts';
 import type { SearchCoverage } from '../../domain/found-event.ts';
 import { parseInstantMs } from '../../domain/instant.ts';
 import { printSearch, type Search, type SearchField } from '../../domain/search.ts';
@@ -23,7 +24,7 @@ export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: numb
   }
   const name = gaps[0]?.organizationName ?? gaps[0]?.organizationId ?? '';
   const of = incomplete === 1 ? name : `${countText(incomplete)} of ${countText(organizations)} organizations`;
-  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>Not collected: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
+  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${NOT_COLLECTED}: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
 <ul>${gaps.map(
     (gap) =>
       html`<li><span>${gap.organizationName ?? gap.organizationId}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
