@@ -4,7 +4,6 @@ import type { OrganizationLookup, OrganizationName } from '../domain/organizatio
 import { readSearch, type Search, type SearchReading } from '../domain/search.ts';
 import type { EmptyReport } from '../domain/search-answer.ts';
 import { printCursor, readCursor, type SearchCursor } from '../domain/search-cursor.ts';
-import { SearchError } from '../errors.ts';
 import { withToken } from './openapi.ts';
 import { answerSearch, type SearchAnswer, withOrganization } from './search-answer.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './search-schema.ts';
@@ -92,15 +91,9 @@ export const searchRoutes = (server: FastifyInstance, source: SearchSource, auth
       if (cursorText !== undefined && cursor === undefined) {
         return reply.code(400).send({ status: 'bad request', reason: 'cursor is none that a search has given' });
       }
-      try {
-        if (format !== 'json') return await sendExport(request, reply, source, reading.search, format);
-        const answer = await answerSearch(source, reading, { cursor, limit });
-        return await sendPage(request, reply, source, answer, cursor);
-      } catch (error) {
-        if (!(error instanceof SearchError)) throw error;
-        const [code, status] = error.reason === 'refused' ? ([400, 'bad request'] as const) : ([503, 'slow'] as const);
-        return reply.code(code).send({ status, reason: error.message });
-      }
+      if (format !== 'json') return await sendExport(request, reply, source, reading.search, format);
+      const answer = await answerSearch(source, reading, { cursor, limit });
+      return await sendPage(request, reply, source, answer, cursor);
     },
   );
 };

@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { databaseTrouble } from '../database-trouble.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../domain/health.ts';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
+import { failureOf } from './failure.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
@@ -34,6 +38,8 @@ export interface HttpOptions {
   /** What keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
+  /** Hears of requests that failed for reasons that are not told to who asked. */
+  readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
   /** What the console shows beside the status. */
@@ -54,6 +60,7 @@ export interface HttpServer {
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
+    genReqId: () => randomUUID(),
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
@@ -66,12 +73,10 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   server.addHook('onRoute', ({ method, url, schema }) => {
     (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
-  server.setErrorHandler((error: FastifyError, _request, reply) => {
-    const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
-    if (mistake) return reply.code(error.statusCode ?? 400).send({ status: 'bad request', reason: error.message });
-    const known = error instanceof OrgtrailError && error.code === 'database_unreachable';
-    const reason = known ? error.message : 'the database does not answer';
-    return reply.code(503).send({ status: 'unavailable', reason });
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const { code, status, reason, retryAfterSeconds } = failureOf(error, request, options.logger);
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
+    return reply.code(code).send({ status, reason });
   });
   await describeApi(server, options.version);
   healthRoutes(server, options);
@@ -182,7 +187,8 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
     }
     return reasons;
   } catch (error) {
-    return [`the database does not answer: ${reasonOf(error)}`];
+    const is = databaseTrouble(error) === 'unreachable' ? 'the database does not answer' : 'the status cannot be read';
+    return [`${is}: ${reasonOf(error)}`];
   }
 };
 

@@ -32,7 +32,7 @@ export const explorerRoutes = (pages: FastifyInstance, frame: Frame, source: Sea
     if (unknown.length > 0) throw mistake(400, unknown.join('; '));
     const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
     if (faults.length > 0) throw mistake(400, faultsInWords(faults));
-    await sendExport(request, reply, source, search, format).catch(explained);
+    await sendExport(request, reply, source, search, format);
   });
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
@@ -67,7 +67,8 @@ interface Position {
   readonly position: string;
 }
 
-const notKept = (): Error => mistake(404, 'There is no such event. It may be of another database, or no longer kept.');
+const notKept = (): Error =>
+  mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
 const readDetail = async (source: SearchSource, { position }: Position) => {
   const number = /^[1-9]\d{0,15}$/.test(position) ? Number(position) : Number.NaN;
@@ -80,11 +81,6 @@ const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
   Object.keys(query)
     .filter((name) => !known.includes(name))
     .map((name) => unknownParameter(name, known));
-
-const explained = (error: unknown): never => {
-  if (error instanceof SearchError && error.reason === 'refused') throw mistake(400, error.message);
-  throw error;
-};
 
 const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
@@ -118,15 +114,14 @@ const sendEvents = async (
 const readPage = (text: unknown): SearchCursor | undefined => {
   if (text === undefined || text === '') return undefined;
   const cursor = typeof text === 'string' ? readCursor(text) : undefined;
-  if (cursor === undefined)
-    throw mistake(400, 'The link names a page that no search has given. Search again from the first page.');
+  if (cursor === undefined) throw mistake(400, 'This page link is invalid. Start the search again.');
   return cursor;
 };
 
 const readLimit = (text: unknown): number => {
   if (text === undefined || text === '') return DEFAULT_LIMIT;
   const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `A page has 1 to ${MAX_LIMIT} events.`);
+  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `limit must be between 1 and ${MAX_LIMIT}.`);
   return limit;
 };
 

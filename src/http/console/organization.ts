@@ -25,7 +25,9 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
     const status = withStates(await options.status(), options);
     const source = status.sources.find(({ organizationId }) => organizationId === id);
     if (source === undefined) {
-      throw Object.assign(new Error('There is no such organization here, or it is gone.'), { statusCode: 404 });
+      throw Object.assign(new Error('Organization not found. It may be gone, or not be collected.'), {
+        statusCode: 404,
+      });
     }
     const [[coverage], activity, changes] = await Promise.all([
       options.overview.coverage([id]),
