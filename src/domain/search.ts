@@ -66,7 +66,7 @@ export interface SearchReading {
 /** The same as the columns that have an index hold at most; longer than any value that a person types. */
 const MAX_LENGTH = 2_000;
 const MAX_DURATION_MS = 36_525 * 86_400_000;
-const TIME_FORMS = 'write how long ago (30m, 24h, 90d), a date (2026-01-31) or an instant (2026-01-31T08:00:00Z)';
+const TIME_FORMS = 'use 24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
 const TIME_FIELDS = ['since', 'before'] as const;
 
 /** Reads a search from the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
@@ -84,7 +84,7 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     const text = usable(field);
     if (text === undefined) continue;
     const bound = readTimeBound(text, nowMs);
-    if (bound === undefined) faults.push({ field, reason: `is no time: ${TIME_FORMS}` });
+    if (bound === undefined) faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
     else bounds[field] = bound;
   }
   const { since, before } = bounds;
@@ -129,7 +129,9 @@ const readValue = (value: unknown): { readonly text: string; readonly reason?: s
   return { text: text.toWellFormed() };
 };
 
-/** `2026-01-31T08:00`, as the date fields of browsers write it: UTC here. */
+/** `2026-01-31T08:00`, with a zone or without: RFC 3339 wants the seconds as well. */
+const withoutSeconds = /^(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2})([Zz]|[+-]\d{2}:\d{2})?$/;
+/** As the date fields of browsers write it: UTC here. */
 const withoutZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
 
 const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
@@ -138,7 +140,8 @@ const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
   if (durationMs !== undefined) {
     return durationMs > Math.min(nowMs, MAX_DURATION_MS) ? undefined : { kind: 'ago', text, ms: durationMs };
   }
-  const zoned = withoutZone.test(text) ? `${text.length === 16 ? `${text}:00` : text}Z` : text;
+  const timed = text.replace(withoutSeconds, (_, minutes: string, zone = '') => `${minutes}:00${zone}`);
+  const zoned = withoutZone.test(timed) ? `${timed}Z` : timed;
   const ms = parseDateOrInstantMs(zoned);
   if (ms === undefined) return undefined;
   return { kind: 'at', text: zoned.length === 10 ? `${zoned}T00:00:00Z` : zoned, ms };

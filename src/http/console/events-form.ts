@@ -43,9 +43,9 @@ ${when.map((field) => textField(view, field))}
 <details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
 <div class="search-more">
 ${what.map((field) => textField(view, field))}
-<div class="flags" role="group" aria-labelledby="only"><span id="only">Only</span>
-${flag(view, 'changed', 'changed later')}
-${flag(view, 'defects', 'with defects')}
+<div class="flags" role="group" aria-labelledby="only"><span id="only">Show only</span>
+${flag(view, 'changed', 'entries changed later')}
+${flag(view, 'defects', 'entries with defects')}
 </div>
 </div></details>
 ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
