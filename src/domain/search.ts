@@ -84,7 +84,8 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     const text = usable(field);
     if (text === undefined) continue;
     const bound = readTimeBound(text, nowMs);
-    if (bound === undefined) faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
+    if (bound === undefined)
+      faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
     else bounds[field] = bound;
   }
   const { since, before } = bounds;

@@ -134,5 +134,6 @@ export const searchResponses = {
   },
   400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
   401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
-  503: { description: 'The database does not answer, or the search takes too long.', ...problemSchema },
+  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  503: { description: 'The database does not answer or is busy, or the search takes too long.', ...problemSchema },
 };

@@ -77,13 +77,21 @@ const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`
 <tbody>${events.map((event) => rowOf(view, event))}</tbody>
 </table>`;
 
-const rowOf = ({ reading: { search }, nowMs }: EventsView, event: FoundEvent): Html => {
+/** By its name, which people know, if no other has it. */
+const organizationFilter = ({ organizations }: EventsView, { organizationId, organizationName }: FoundEvent): string =>
+  organizationName !== null && organizations.filter(({ name }) => name === organizationName).length === 1
+    ? organizationName
+    : organizationId;
+
+const rowOf = (view: EventsView, event: FoundEvent): Html => {
+  const { search } = view.reading;
+  const { nowMs } = view;
   const actor = actorOf(event);
   const resource = resourceOf(event);
   const organization = event.organizationName ?? event.organizationId;
   return html`<tr>
 <th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
-<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: event.organizationId }, organization)}</td>
+<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: organizationFilter(view, event) }, organization)}</td>
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>

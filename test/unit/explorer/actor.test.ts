@@ -19,7 +19,11 @@ describe('an actor', () => {
   });
 
   it('is meant by its beginning if a star ends it, and a star alone is a star', () => {
-    expect([actorPrefixOf('mira*'), actorPrefixOf('mi*ra'), actorPrefixOf('*')]).toEqual(['mira', undefined, undefined]);
+    expect([actorPrefixOf('mira*'), actorPrefixOf('mi*ra'), actorPrefixOf('*')]).toEqual([
+      'mira',
+      undefined,
+      undefined,
+    ]);
   });
 
   it.each(['', '1.2.3', '1.2.3.4/33', '1.2.3.4/', '1.2.3.4/8/8', '::1/129', 'x/24'])('%s is no address', (text) => {
