@@ -53,7 +53,10 @@ export const explainEmpty = async (
   }
   const reports: FilterReport[] = [];
   for (const report of filters) {
-    const near = report.occurs === true ? [] : await nearValues(look, report.field, query);
+    const near =
+      report.occurs === true
+        ? []
+        : await nearValues(look, report.field, query[valueFields[report.field as ValueField]]);
     reports.push({ ...report, near });
   }
   return { anyInRange, filters: reports };

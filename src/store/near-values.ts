@@ -1,10 +1,9 @@
-import { actorPrefixOf, coarseNetworkOf, isAddress } from '../domain/actor.ts';
+import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress } from '../domain/actor.ts';
 import { nearest } from '../domain/nearest.ts';
 import type { SearchField } from '../domain/search.ts';
 import type { NearValue } from '../domain/search-answer.ts';
 import { folded } from './filter-conditions.ts';
 import type { Look } from './look.ts';
-import type { EventQuery } from './search-conditions.ts';
 
 const MOST_NEAR = 5;
 /** Of the newest events: what people look for is in use. */
@@ -24,23 +23,19 @@ const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
 const enumerated: readonly SearchField[] = ['action', 'result', 'product', 'resource_type'];
 
 /** The stored values nearest to one that no stored event has, with how many events have each. Empty if there was no time for it. */
-export const nearValues = async (look: Look, field: SearchField, query: EventQuery): Promise<readonly NearValue[]> => {
+export const nearValues = async (
+  look: Look,
+  field: SearchField,
+  wanted: string | Actor | undefined,
+): Promise<readonly NearValue[]> => {
   const columns = sampledColumns[field];
-  if (columns === undefined) return [];
-  if (field === 'actor') return await nearActors(look, query, columns);
-  const given = {
-    action: query.action,
-    result: query.result,
-    product: query.product,
-    resource: query.resource,
-    ray: query.ray,
-  };
-  const value = field === 'resource_type' ? query.resourceType : given[field as keyof typeof given];
-  const sampled = await sample(look, columns);
-  const names = nearest(value ?? '', [...sampled.counts.keys()], MOST_NEAR);
-  const shown =
-    names.length > 0 || !enumerated.includes(field) ? names : [...sampled.counts.keys()].slice(0, MOST_NEAR);
-  return shown.map((name) => ({ value: name, events: sampled.counts.get(name) ?? 0, atLeast: sampled.isPart }));
+  if (columns === undefined || wanted === undefined) return [];
+  if (typeof wanted !== 'string') return await nearActors(look, wanted, columns);
+  const { counts, isPart } = await sample(look, columns);
+  const known = [...counts.keys()];
+  const near = nearest(wanted, known, MOST_NEAR);
+  const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MOST_NEAR);
+  return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
 };
 
 /** The values of the newest events, the most frequent first. */
@@ -61,12 +56,7 @@ const sample = async (look: Look, columns: readonly string[]) => {
 };
 
 /** Those that begin so, of all of history, by an index; then those of the newest events that differ a little. */
-const nearActors = async (
-  look: Look,
-  { actor }: EventQuery,
-  columns: readonly string[],
-): Promise<readonly NearValue[]> => {
-  if (actor === undefined) return [];
+const nearActors = async (look: Look, actor: Actor, columns: readonly string[]): Promise<readonly NearValue[]> => {
   const given = actorPrefixOf(actor.value) ?? actor.value;
   const network = isAddress(given) ? networkAround(given) : networkOf(given);
   const found = network === undefined ? [] : await addressesIn(look, network);
