@@ -318,16 +318,23 @@ alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['liv
 alter table walks add constraint walks_pkey PRIMARY KEY (source_kind, source_id, lane);
 alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 
+CREATE INDEX audit_events_action_result_case ON ONLY public.audit_events USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
+CREATE INDEX audit_events_action_type_case ON ONLY public.audit_events USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_actor_email ON ONLY public.audit_events USING btree (actor_email);
+CREATE INDEX audit_events_actor_email_folded ON ONLY public.audit_events USING btree ("left"(lower(actor_email), 400) COLLATE "C");
 CREATE INDEX audit_events_actor_id ON ONLY public.audit_events USING btree (actor_id);
+CREATE INDEX audit_events_actor_ip ON ONLY public.audit_events USING btree (orgtrail_ip(actor_ip_address));
 CREATE INDEX audit_events_actor_ip_address ON ONLY public.audit_events USING btree (actor_ip_address);
 CREATE INDEX audit_events_actor_token_id ON ONLY public.audit_events USING btree (actor_token_id) WHERE (actor_token_id IS NOT NULL);
+CREATE INDEX audit_events_actor_token_name_folded ON ONLY public.audit_events USING btree ("left"(lower(actor_token_name), 400) COLLATE "C");
 CREATE INDEX audit_events_failures ON ONLY public.audit_events USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE UNIQUE INDEX audit_events_once ON ONLY public.audit_events USING btree (source_kind, source_id, id, action_time);
 CREATE INDEX audit_events_organization ON ONLY public.audit_events USING btree (organization_id, action_time, "position");
 CREATE INDEX audit_events_position ON ONLY public.audit_events USING btree ("position");
 CREATE INDEX audit_events_resource_id ON ONLY public.audit_events USING btree (resource_id);
+CREATE INDEX audit_events_resource_product_case ON ONLY public.audit_events USING btree ("left"(lower(resource_product), 400) COLLATE "C", md5(resource_product)) WHERE (resource_product <> lower(resource_product));
 CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
+CREATE INDEX audit_events_resource_type_case ON ONLY public.audit_events USING btree ("left"(lower(resource_type), 400) COLLATE "C", md5(resource_type)) WHERE (resource_type <> lower(resource_type));
 CREATE INDEX audit_events_time ON ONLY public.audit_events USING btree (action_time, "position");
 CREATE INDEX audit_events_default_action_time_position_idx ON public.audit_events_default USING btree (action_time, "position");
 CREATE INDEX audit_events_default_action_time_position_organization_id_a_idx ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
@@ -335,7 +342,14 @@ CREATE INDEX audit_events_default_actor_email_idx ON public.audit_events_default
 CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default USING btree (actor_id);
 CREATE INDEX audit_events_default_actor_ip_address_idx ON public.audit_events_default USING btree (actor_ip_address);
 CREATE INDEX audit_events_default_actor_token_id_idx ON public.audit_events_default USING btree (actor_token_id) WHERE (actor_token_id IS NOT NULL);
+CREATE INDEX audit_events_default_left_idx ON public.audit_events_default USING btree ("left"(lower(actor_email), 400) COLLATE "C");
+CREATE INDEX audit_events_default_left_idx1 ON public.audit_events_default USING btree ("left"(lower(actor_token_name), 400) COLLATE "C");
+CREATE INDEX audit_events_default_left_md5_idx ON public.audit_events_default USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
+CREATE INDEX audit_events_default_left_md5_idx1 ON public.audit_events_default USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
+CREATE INDEX audit_events_default_left_md5_idx2 ON public.audit_events_default USING btree ("left"(lower(resource_product), 400) COLLATE "C", md5(resource_product)) WHERE (resource_product <> lower(resource_product));
+CREATE INDEX audit_events_default_left_md5_idx3 ON public.audit_events_default USING btree ("left"(lower(resource_type), 400) COLLATE "C", md5(resource_type)) WHERE (resource_type <> lower(resource_type));
 CREATE INDEX audit_events_default_organization_id_action_time_position_idx ON public.audit_events_default USING btree (organization_id, action_time, "position");
+CREATE INDEX audit_events_default_orgtrail_ip_idx ON public.audit_events_default USING btree (orgtrail_ip(actor_ip_address));
 CREATE INDEX audit_events_default_position_idx ON public.audit_events_default USING btree ("position");
 CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default USING btree (resource_id);
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
@@ -1551,6 +1565,17 @@ begin
   end if;
   return null;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_ip(p_text text)
+ RETURNS inet
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case
+    when p_text ~* '^(?:::(?:ffff:)?)?(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$' then p_text::inet
+    when length(p_text) <= 40 and p_text ~* '^(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,7}:|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,5}(?::[0-9a-f]{1,4}){1,2}|(?:[0-9a-f]{1,4}:){1,4}(?::[0-9a-f]{1,4}){1,3}|(?:[0-9a-f]{1,4}:){1,3}(?::[0-9a-f]{1,4}){1,4}|(?:[0-9a-f]{1,4}:){1,2}(?::[0-9a-f]{1,4}){1,5}|[0-9a-f]{1,4}:(?::[0-9a-f]{1,4}){1,6}|:(?:(?::[0-9a-f]{1,4}){1,7}|:))$' then p_text::inet
+  end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_jump_positions()

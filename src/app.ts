@@ -9,6 +9,7 @@ import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { type Database, type DatabasePatience, openDatabase } from './database.ts';
 import { canonicalFilters } from './domain/filters.ts';
+import { behindAfterSeconds, pausesOf } from './domain/health.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
 import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
@@ -89,7 +90,10 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   });
   const { memory, streams, streamLoad } = openStreams(config, metrics);
   const feed = openFeed(database.url, logger, memory);
-  const explorer = openExplorer(database.url, logger, Date.now);
+  const explorer = openExplorer(database.url, logger, Date.now, {
+    organizationIds: config.organizationIds,
+    behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
+  });
   const status = () => readStatus(pool, config.organizationIds);
   const sinkNames = config.sinks.map(({ name }) => name);
   const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));

@@ -8,11 +8,13 @@ import { instantOfBound, type Search } from './domain/search.ts';
 import type { SearchCursor } from './domain/search-cursor.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
 import { logIdleError, logJump } from './log-database.ts';
+import { explainEmpty } from './store/explain-empty.ts';
 import { readFeedHead } from './store/feed.ts';
+import { lookUpOrganization, readOrganizationNames } from './store/organization-lookup.ts';
 import { readRawTexts } from './store/raw-texts.ts';
 import { readEvent } from './store/read-event.ts';
 import type { EventQuery } from './store/search-conditions.ts';
-import { readOrganizationNames, readSearchCoverage } from './store/search-coverage.ts';
+import { type CollectionRules, readSearchCoverage } from './store/search-coverage.ts';
 import { type SearchPatience, searchEvents } from './store/search-events.ts';
 import { createSharedPool } from './store/shared-pool.ts';
 
@@ -29,6 +31,8 @@ const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
 const BATCH_BYTES = 2_097_152;
 const SUGGESTED_ORGANIZATIONS = 1_000;
+/** Of looking up why a search found nothing. */
+const EXPLAIN_MS = 2_000;
 
 export interface Explorer {
   readonly source: SearchSource;
@@ -36,12 +40,17 @@ export interface Explorer {
 }
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
-export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => number): Explorer => {
+export const openExplorer = (
+  databaseUrl: string,
+  logger: Logger,
+  nowMs: () => number,
+  rules: CollectionRules,
+): Explorer => {
   const open = (max: number, what: string) =>
     createSharedPool(databaseUrl, { max, what }, logIdleError(logger), logJump(logger));
   const pools = { pages: open(CONNECTIONS, 'searches'), exports: open(EXPORT_CONNECTIONS, 'exports') };
   return {
-    source: createSearchSource(pools, nowMs, PAGE_PATIENCE),
+    source: createSearchSource(pools, nowMs, rules),
     // A connection attempt that hangs must not hold up a stop.
     close: async () => {
       const ended = Promise.all([pools.pages.end(), pools.exports.end()]);
@@ -53,13 +62,18 @@ export const openExplorer = (databaseUrl: string, logger: Logger, nowMs: () => n
 const createSearchSource = (
   { pages: pool, exports }: { readonly pages: Pool; readonly exports: Pool },
   nowMs: () => number,
-  patience: SearchPatience,
+  rules: CollectionRules,
 ): SearchSource => ({
-  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, patience),
+  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_PATIENCE),
   coverage: (search) => {
     const { since, before, organization } = queryOf(search, nowMs());
-    return readSearchCoverage(pool, { since, before, organization });
+    // The clock of the database may be a little ahead: now is no end.
+    const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
+    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization }, rules);
   },
+  explain: (search, given, nothing) =>
+    explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
+  organization: (given) => lookUpOrganization(pool, given),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   event: (key) => readEvent(pool, key),
   native: async function* (events) {

@@ -8,7 +8,7 @@ import type { NearRetention } from './sync/ports.ts';
 const PATIENCE_MS = 3_600_000;
 
 /**
- * Warns of sources whose unread time Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
+ * Warns of sources of which Cloudflare will soon delete time that is not collected: for 30 days before, again for the last 7, once a day each.
  * Called with all of them after every plan.
  */
 export const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly NearRetention[]) => void) => {
@@ -23,7 +23,10 @@ export const logRetention = (logger: Logger, nowMs: () => number): ((near: reado
       if (nowMs() - sinceMs < PATIENCE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
       const when = slackMs <= 0 ? 'now' : `in ${formatDuration(slackMs)}`;
       const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
-      logger.warn(facts, `unread time leaves the retention of Cloudflare ${when}, and is then lost for good`);
+      logger.warn(
+        facts,
+        `time that is not collected leaves the retention of Cloudflare ${when}, and is then lost for good`,
+      );
     }
     nearSinceMs = stillNear;
   };

@@ -85,6 +85,7 @@ export const startDaemon = async (
     ...{ status: app.status, sinks: app.sinks },
     schemaState: async () => (await readSchemaState(pool)).state,
     trouble: trouble.current,
+    logger,
     metrics: () => metrics.scrape(app.metricsSource),
     search: app.search,
     streams: app.streams,

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { openDatabase } from '../database.ts';
+import { collectionSpan, DELAY, NOT_COLLECTED } from '../domain/collection-words.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { laneTroubleText, pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../domain/retention.ts';
@@ -16,9 +17,10 @@ import type { VerbContext } from './verb-context.ts';
 const help = `
 Reads the database alone, so it works beside a running daemon and from anywhere.
 
-UNREAD says so where Cloudflare will delete some of it within 30 days: then it is lost.
+NOT COLLECTED is all time that is wanted and not collected yet, the DELAY of the newest included. It says so where Cloudflare
+will delete some of it within 30 days: then it is lost.
 
-States: fresh (read up to now), quiet (the same, and nothing happened for a day), behind (time is still unread;
+States: fresh (up to date), quiet (the same, and nothing happened for a day), behind (not up to date yet;
 with many organizations silent ones are asked seldom on purpose, and that is not behind),
 incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
 failing (the last attempt of a lane failed: live, settle, backfill), refused (Cloudflare answers 403).
@@ -58,13 +60,22 @@ type Shown = Omit<Status, 'gone' | 'sources'> & { readonly sources: readonly Row
 
 const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
   const { sources } = status;
-  const header = ['ORGANIZATION', 'NAME', 'STATE', 'LAG', 'UNREAD', 'LAST EVENT', 'HELD BY', 'LAST ERROR'];
+  const header = [
+    'ORGANIZATION',
+    'NAME',
+    'STATE',
+    DELAY.toUpperCase(),
+    NOT_COLLECTED.toUpperCase(),
+    'LAST EVENT',
+    'HELD BY',
+    'LAST ERROR',
+  ];
   const rows = sources.map((source) => [
     printable(source.organizationId, 64),
     printable(source.organizationName ?? '-', 28),
     source.state,
-    formatDuration(source.lagSeconds * 1_000),
-    unread(source),
+    collectionSpan(source.lagSeconds),
+    notCollected(source),
     source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
     source.leaseOwner ?? '-',
     printable(source.failingLanes.map(laneTroubleText).join('; ') || '-', 72),
@@ -106,10 +117,10 @@ const unprovenLine = (sources: readonly Row[]): readonly string[] => {
   ];
 };
 
-/** What is unread or cannot be had, and where Cloudflare will delete some of it within a month, how long that takes. */
-const unread = ({ gapSeconds, holes, retentionSlackSeconds }: Row): string => {
+/** What is not collected or cannot be had, and where Cloudflare will delete some of it within a month, how long that takes. */
+const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: Row): string => {
   const lacking = holes === 0 ? '' : `, ${holes} ${holes === 1 ? 'hole' : 'holes'}`;
-  const gap = `${formatDuration(gapSeconds * 1_000)}${lacking}`;
+  const gap = `${collectionSpan(gapSeconds)}${lacking}`;
   if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
   const lost =
     retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;

@@ -59,7 +59,7 @@ const troubleLines = ({ sources }: Status, { held, discoveryError }: SyncReport)
   const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
   if (near.length > 0)
     lines.push(
-      `${near.length} organizations have unread time that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
+      `${near.length} organizations have time that is not collected and that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
     );
   return lines;
 };

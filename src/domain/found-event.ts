@@ -77,19 +77,24 @@ export interface SearchPage {
   readonly reached: SearchCursor | undefined;
 }
 
-/** How much of the time that a search looked at has been read from Cloudflare at all. */
+/** How much of the time that a search looked at is collected. */
 export interface SearchCoverage {
+  /** That are collected, of those searched. */
   readonly organizations: number;
-  /** Organizations with unread time in it, apart from the last moments before now. */
+  /** Of these, the ones of which some of that time is not collected, apart from the delay of the last moments. */
   readonly incomplete: number;
-  /** The largest gaps of those, within the time searched. */
+  /** Of all of them together, within the time searched, that delay included. */
+  readonly notCollectedSeconds: number;
+  /** The longest times that are not collected of those that are incomplete, within the time searched. */
   readonly gaps: readonly SearchGap[];
   /** Nothing older than this is collected (of the organizations, the latest such time). RFC 3339. */
   readonly collectedSince: string | null;
   /** The time searched begins earlier than that. */
   readonly beginsEarlier: boolean;
-  /** All organizations are read up to here, apart from the gaps. RFC 3339. */
-  readonly readUntil: string | null;
+  /** All organizations are collected up to here, apart from the gaps. RFC 3339. */
+  readonly collectedUntil: string | null;
+  /** Only entries that meet ORGTRAIL_FILTERS are collected. */
+  readonly filtered: boolean;
 }
 
 interface SearchGap {

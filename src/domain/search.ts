@@ -1,14 +1,12 @@
+import { type Actor, printActor, readActor } from './actor.ts';
 import { parseDurationMs } from './duration.ts';
-import { ipVersion } from './formats/ip-address.ts';
 import { parseDateOrInstantMs } from './instant.ts';
+import type { OrganizationName } from './organization-name.ts';
 
 /** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
 export type TimeBound =
   | { readonly kind: 'ago'; readonly text: string; readonly ms: number }
   | { readonly kind: 'at'; readonly text: string; readonly ms: number };
-
-/** Which column a search for an actor looks at; `any`: the id of a person or of a token, which look the same. */
-export type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
 
 /** What events are searched for. Everything that is given must hold. */
 export interface Search {
@@ -16,8 +14,9 @@ export interface Search {
   readonly since?: TimeBound;
   /** Exclusive. */
   readonly before?: TimeBound;
+  /** Its id; or its name, until it has been looked up. */
   readonly organization?: string;
-  readonly actor?: { readonly kind: ActorKind; readonly value: string };
+  readonly actor?: Actor;
   readonly action?: string;
   readonly result?: string;
   readonly product?: string;
@@ -50,7 +49,10 @@ export type SearchField = (typeof searchFields)[number];
 
 export interface SearchFault {
   readonly field: SearchField;
+  /** A predicate to the name of the field. */
   readonly reason: string;
+  /** Of an organization that is not known: those that may have been meant. */
+  readonly suggestions?: readonly OrganizationName[];
 }
 
 export interface SearchReading {
@@ -64,7 +66,7 @@ export interface SearchReading {
 /** The same as the columns that have an index hold at most; longer than any value that a person types. */
 const MAX_LENGTH = 2_000;
 const MAX_DURATION_MS = 36_525 * 86_400_000;
-const TIME_FORMS = 'write how long ago (30m, 24h, 90d), a date (2026-01-31) or an instant (2026-01-31T08:00:00Z)';
+const TIME_FORMS = 'use 24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
 const TIME_FIELDS = ['since', 'before'] as const;
 
 /** Reads a search from the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
@@ -82,7 +84,8 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
     const text = usable(field);
     if (text === undefined) continue;
     const bound = readTimeBound(text, nowMs);
-    if (bound === undefined) faults.push({ field, reason: `is no time: ${TIME_FORMS}` });
+    if (bound === undefined)
+      faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
     else bounds[field] = bound;
   }
   const { since, before } = bounds;
@@ -127,7 +130,9 @@ const readValue = (value: unknown): { readonly text: string; readonly reason?: s
   return { text: text.toWellFormed() };
 };
 
-/** `2026-01-31T08:00`, as the date fields of browsers write it: UTC here. */
+/** `2026-01-31T08:00`, with a zone or without: RFC 3339 wants the seconds as well. */
+const withoutSeconds = /^(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2})([Zz]|[+-]\d{2}:\d{2})?$/;
+/** As the date fields of browsers write it: UTC here. */
 const withoutZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
 
 const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
@@ -136,7 +141,8 @@ const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
   if (durationMs !== undefined) {
     return durationMs > Math.min(nowMs, MAX_DURATION_MS) ? undefined : { kind: 'ago', text, ms: durationMs };
   }
-  const zoned = withoutZone.test(text) ? `${text.length === 16 ? `${text}:00` : text}Z` : text;
+  const timed = text.replace(withoutSeconds, (_, minutes: string, zone = '') => `${minutes}:00${zone}`);
+  const zoned = withoutZone.test(timed) ? `${timed}Z` : timed;
   const ms = parseDateOrInstantMs(zoned);
   if (ms === undefined) return undefined;
   return { kind: 'at', text: zoned.length === 10 ? `${zoned}T00:00:00Z` : zoned, ms };
@@ -148,14 +154,12 @@ const boundMs = (bound: TimeBound, nowMs: number): number => (bound.kind === 'ag
 export const instantOfBound = (bound: TimeBound, nowMs: number): string =>
   bound.kind === 'ago' ? new Date(nowMs - bound.ms).toISOString() : bound.text;
 
-const actorPrefix = /^(email|ip|id|token):([\s\S]+)$/;
-
-/** One box for all that names an actor. `email:`, `ip:`, `id:` and `token:` say which it is; else it is recognised. */
-const readActor = (text: string): { kind: ActorKind; value: string } => {
-  const match = actorPrefix.exec(text);
-  if (match !== null) return { kind: match[1] as ActorKind, value: match[2] as string };
-  if (text.includes('@')) return { kind: 'email', value: text };
-  return { kind: ipVersion(text) === undefined ? 'any' : 'ip', value: text };
+/** The search with what was relative made absolute. `now` as an end stays: it is none. */
+export const fixTimes = (search: Search, nowMs: number): Search => {
+  const fixed = (bound: TimeBound): TimeBound =>
+    bound.ms === 0 ? bound : { kind: 'at', text: instantOfBound(bound, nowMs), ms: boundMs(bound, nowMs) };
+  const { since, before } = search;
+  return { ...search, ...(since && { since: fixed(since) }), ...(before && { before: fixed(before) }) };
 };
 
 /** The parameters of a search, in a fixed order: the same search has the same link. */
@@ -183,7 +187,3 @@ export const printSearch = (search: Search): URLSearchParams => {
   }
   return parameters;
 };
-
-/** Without the prefix where it would be recognised anyway. */
-const printActor = ({ kind, value }: { kind: ActorKind; value: string }): string =>
-  kind === 'any' || readActor(value).kind === kind ? value : `${kind}:${value}`;

@@ -84,5 +84,10 @@ export const feedResponses = {
   401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
   410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
-  503: { description: 'The database does not answer, or too many readers are served (Retry-After).', ...problemSchema },
+  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  503: {
+    description:
+      'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After).',
+    ...problemSchema,
+  },
 };

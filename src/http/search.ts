@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from '../domain/found-event.ts';
-import { readSearch, type Search, type SearchField, type SearchReading } from '../domain/search.ts';
+import type { OrganizationLookup, OrganizationName } from '../domain/organization-name.ts';
+import { readSearch, type Search, type SearchReading } from '../domain/search.ts';
+import type { EmptyReport } from '../domain/search-answer.ts';
 import { printCursor, readCursor, type SearchCursor } from '../domain/search-cursor.ts';
-import { SearchError } from '../errors.ts';
 import { goneSignal } from './gone-signal.ts';
 import { withToken } from './openapi.ts';
+import { answerSearch, type SearchAnswer, withOrganization } from './search-answer.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './search-schema.ts';
 import { encodingFor, streamFeed } from './stream-feed.ts';
 import type { StreamLimits, StreamPlace } from './stream-limits.ts';
@@ -27,9 +29,14 @@ export interface SearchSource {
     search: Search,
     page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
   ): Promise<SearchPage>;
+  /** To be read before the search: what it calls collected must be stored by then. */
   coverage(search: Search): Promise<SearchCoverage>;
+  /** Why a search found nothing, with its values as they were written. `nothing`: it looked at all there is. Takes 2 s at most. */
+  explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
+  /** What an id or a name of an organization leads to. */
+  organization(given: string): Promise<OrganizationLookup>;
   /** For suggestions: the first of them by name. */
-  organizations(): Promise<readonly { readonly id: string; readonly name: string | null }[]>;
+  organizations(): Promise<readonly OrganizationName[]>;
   event(key: EventKey): Promise<EventDetail | undefined>;
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
@@ -88,29 +95,28 @@ export const searchRoutes = (
     },
     async (request, reply) => {
       const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
-      const reading = readSearch(request.query, Date.now());
+      const reading = await withOrganization(source, readSearch(request.query, Date.now()));
       if (reading.faults.length > 0) return badRequest(reply, reading);
       const cursor = cursorText === undefined ? undefined : readCursor(cursorText);
       if (cursorText !== undefined && cursor === undefined) {
         return reply.code(400).send({ status: 'bad request', reason: 'cursor is none that a search has given' });
       }
-      try {
-        if (format !== 'json')
-          return await sendExport(request, reply, source, streams, { search: reading.search, format });
-        return await sendPage(request, reply, source, streams, { search: reading.search, cursor, limit });
-      } catch (error) {
-        if (!(error instanceof SearchError)) throw error;
-        const [code, status] = error.reason === 'refused' ? ([400, 'bad request'] as const) : ([503, 'slow'] as const);
-        return reply.code(code).send({ status, reason: error.message });
+      if (format !== 'json') {
+        return await sendExport(request, reply, source, streams, { search: reading.search, format });
       }
+      return await sendPage(request, reply, source, streams, { reading, cursor, limit });
     },
   );
 };
 
+/** All of them in one line, each with its field. */
+export const faultsInWords = (faults: SearchReading['faults']): string =>
+  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
+
 const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
   reply.code(400).send({
     status: 'bad request',
-    reason: faults.map(({ field, reason }: { field: SearchField; reason: string }) => `${field} ${reason}`).join('; '),
+    reason: faultsInWords(faults),
     faults,
   });
 
@@ -119,16 +125,15 @@ const sendPage = async (
   reply: FastifyReply,
   source: SearchSource,
   streams: StreamLimits,
-  asked: { readonly search: Search; readonly cursor: SearchCursor | undefined; readonly limit: number },
+  asked: { readonly reading: SearchReading; readonly cursor: SearchCursor | undefined; readonly limit: number },
 ) => {
   const signal = goneSignal(reply);
   const place = await streams.enter('page', signal);
   try {
     const { cursor, limit } = asked;
-    const page = await source.search(asked.search, { cursor, limit, signal });
-    const coverage = await source.coverage(asked.search);
-    await send(request, reply, 'application/json; charset=utf-8', pageBody(source, page.events), {
-      last: pageEnd(page, cursor, coverage),
+    const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
+    await send(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events), {
+      last: pageEnd(answer, cursor),
       place,
     });
   } finally {
@@ -137,20 +142,33 @@ const sendPage = async (
 };
 
 /** All of the answer behind its events. */
-const pageEnd = (page: SearchPage, cursor: SearchCursor | undefined, coverage: SearchCoverage): string => {
+const pageEnd = ({ page, coverage, empty, incomplete }: SearchAnswer, cursor: SearchCursor | undefined): string => {
   const { next, previous } = cursorsOf(page, cursor);
   const rest = {
-    ...{ next, previous, complete: page.reached === undefined },
+    ...{ next, previous, complete: incomplete.length === 0, incomplete_because: incomplete },
     searched_to: page.reached === undefined ? null : page.reached.time.replace(' ', 'T').replace('+00', 'Z'),
-    coverage: {
-      organizations: coverage.organizations,
-      incomplete: coverage.incomplete,
-      read_until: coverage.readUntil,
-      collected_since: coverage.collectedSince,
-    },
+    coverage: coverageBody(coverage),
+    empty: empty === undefined ? null : emptyBody(empty),
   };
   return `],${JSON.stringify(rest).slice(1)}\n`;
 };
+
+const coverageBody = (coverage: SearchCoverage) => ({
+  organizations: coverage.organizations,
+  incomplete: coverage.incomplete,
+  not_collected_seconds: coverage.notCollectedSeconds,
+  read_until: coverage.collectedUntil,
+  collected_since: coverage.collectedSince,
+  filtered: coverage.filtered,
+});
+
+const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
+  any_in_range: anyInRange,
+  filters: filters.map(({ field, value, occurs, occursInRange, near }) => ({
+    ...{ field, value, occurs, occurs_in_range: occursInRange },
+    near: near.map((one) => ({ value: one.value, events: one.events, at_least: one.atLeast })),
+  })),
+});
 
 /** As a stream: 500 entries may be large ones. */
 async function* pageBody(source: SearchSource, events: readonly FoundEvent[]): AsyncGenerator<ExportPiece, void, void> {

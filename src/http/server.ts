@@ -1,12 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { databaseTrouble } from '../database-trouble.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../domain/health.ts';
-import { BusyError, OrgtrailError, reasonOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
+import { failureOf } from './failure.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { requireToken } from './require-token.ts';
+import { schemaFault } from './schema-fault.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 import type { StreamLimits } from './stream-limits.ts';
@@ -34,6 +39,8 @@ export interface HttpOptions {
   /** What keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
+  /** Hears of requests that failed for reasons that are not told to who asked. */
+  readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
   /** How many answers of the feed and of searches are sent at once. */
@@ -56,27 +63,23 @@ export interface HttpServer {
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
+    genReqId: () => randomUUID(),
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
-    ajv: { customOptions: { removeAdditional: false } },
+    ajv: { customOptions: { removeAdditional: false, verbose: true } },
+    schemaErrorFormatter: schemaFault,
   });
   const routes: string[] = [];
   const hiddenRoutes: string[] = [];
   server.addHook('onRoute', ({ method, url, schema }) => {
     (schema?.hide === true ? hiddenRoutes : routes).push(`${method} ${url}`);
   });
-  server.setErrorHandler((error: FastifyError, _request, reply) => {
-    if (error instanceof BusyError) {
-      const { message: reason, retryAfterSeconds } = error;
-      return reply.code(503).header('retry-after', retryAfterSeconds).send({ status: 'busy', reason });
-    }
-    const mistake = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
-    if (mistake) return reply.code(error.statusCode ?? 400).send({ status: 'bad request', reason: error.message });
-    const known = error instanceof OrgtrailError && error.code === 'database_unreachable';
-    const reason = known ? error.message : 'the database does not answer';
-    return reply.code(503).send({ status: 'unavailable', reason });
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const { code, status, reason, retryAfterSeconds } = failureOf(error, request, options.logger);
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
+    return reply.code(code).send({ status, reason });
   });
   await describeApi(server, options.version);
   healthRoutes(server, options);
@@ -187,7 +190,8 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
     }
     return reasons;
   } catch (error) {
-    return [`the database does not answer: ${reasonOf(error)}`];
+    const is = databaseTrouble(error) === 'unreachable' ? 'the database does not answer' : 'the status cannot be read';
+    return [`${is}: ${reasonOf(error)}`];
   }
 };
 

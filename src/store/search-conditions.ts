@@ -1,5 +1,7 @@
-import type { ActorKind } from '../domain/search.ts';
+import type { Actor } from '../domain/actor.ts';
 import type { SearchCursor } from '../domain/search-cursor.ts';
+import { filterConditions } from './filter-conditions.ts';
+import type { Spellings } from './spellings.ts';
 
 /** A search with its times made out: RFC 3339. What is undefined does not matter. */
 export interface EventQuery {
@@ -7,8 +9,9 @@ export interface EventQuery {
   readonly since: string | undefined;
   /** Exclusive. */
   readonly before: string | undefined;
+  /** Its id. */
   readonly organization?: string | undefined;
-  readonly actor?: { readonly kind: ActorKind; readonly value: string } | undefined;
+  readonly actor?: Actor | undefined;
   readonly action?: string | undefined;
   readonly result?: string | undefined;
   readonly product?: string | undefined;
@@ -16,6 +19,8 @@ export interface EventQuery {
   readonly resource?: string | undefined;
   readonly ray?: string | undefined;
   readonly text?: string | undefined;
+  /** Of the enumerations: how they are spelled in stored events (`withSpellings`). */
+  readonly spellings?: Spellings | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
   /** Only events up to here: what an export sees, however long it takes. */
@@ -37,40 +42,12 @@ export interface Conditions {
   readonly values: readonly unknown[];
 }
 
-const plainColumns = {
-  organization: 'organization_id',
-  action: 'action_type',
-  result: 'action_result',
-  product: 'resource_product',
-  resourceType: 'resource_type',
-  resource: 'resource_id',
-  ray: 'raw_cf_ray_id',
-} as const satisfies Partial<Record<keyof EventQuery, string>>;
-
-const actorColumns: Record<ActorKind, readonly string[]> = {
-  email: ['actor_email'],
-  ip: ['actor_ip_address'],
-  id: ['actor_id'],
-  token: ['actor_token_id'],
-  any: ['actor_id', 'actor_token_id'],
-};
-
 export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined, slice: TimeSlice): Conditions => {
   const values: unknown[] = [];
   const parameter = (value: unknown): string => `$${values.push(value)}`;
-  const { actor, text, untilPosition } = query;
+  const { untilPosition } = query;
   const parts = timeConditions(query, cursor, slice, parameter);
-  for (const [name, column] of Object.entries(plainColumns)) {
-    const value = query[name as keyof typeof plainColumns];
-    if (value !== undefined) parts.push(`${column} = ${parameter(value)}`);
-  }
-  if (actor !== undefined) {
-    const value = parameter(actor.value);
-    parts.push(`(${actorColumns[actor.kind].map((column) => `${column} = ${value}`).join(' or ')})`);
-  }
-  if (text !== undefined) parts.push(`raw::text ilike ${parameter(`%${text.replace(/[\\%_]/g, '\\$&')}%`)}`);
-  if (query.defects) parts.push('defects is not null');
-  if (query.changed) parts.push('position in (select c.position from audit_event_changes c)');
+  parts.push(...filterConditions(query, parameter).map(({ sql }) => sql));
   if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
   return { sql: parts.length === 0 ? 'true' : parts.join(' and '), values };
 };

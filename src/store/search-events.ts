@@ -7,6 +7,7 @@ import { type FoundRow, foundColumns, toFoundEvent } from './found-event.ts';
 import { isDataFault } from './pool.ts';
 import { isTimeout, readOnly } from './read-only.ts';
 import { conditionsOf, type EventQuery, type TimeSlice } from './search-conditions.ts';
+import { withSpellings } from './spellings.ts';
 
 export interface SearchPatience {
   /** Of the first attempt, which looks at the whole time at once; 0: there is none. */
@@ -46,8 +47,9 @@ export const searchEvents = async (
   clockMs: () => number = () => performance.now(),
 ): Promise<SearchPage> => {
   const deadlineMs = clockMs() + patience.totalMs;
+  const spelled = await withSpellings(pool, query, Math.max(1, Math.round(patience.totalMs))).catch(explained);
   const ask = (slice: TimeSlice, limit: number, timeoutMs: number) =>
-    readSlice(pool, query, { ...page, limit }, slice, timeoutMs);
+    readSlice(pool, spelled, { ...page, limit }, slice, timeoutMs);
   const firstMs = Math.round(patience.firstMs);
   // A limit of 0 ms would be none to PostgreSQL.
   const rows = firstMs > 0 ? await ask({ low: undefined, high: undefined }, page.limit + 1, firstMs) : undefined;
@@ -107,10 +109,16 @@ const readSlice = async (
     return rows.map(toFoundEvent);
   } catch (error) {
     if (isTimeout(error)) return undefined;
-    if (isDataFault(error))
-      throw new SearchError('refused', 'PostgreSQL does not take a value of this search', { cause: error });
-    throw error;
+    return explained(error);
   }
+};
+
+const explained = (error: unknown): never => {
+  if (isTimeout(error)) throw new SearchError('timeout', TOO_SLOW, { cause: error });
+  if (isDataFault(error)) {
+    throw new SearchError('refused', 'PostgreSQL does not take a value of this search', { cause: error });
+  }
+  throw error;
 };
 
 /** The piece of the time that comes next, so many milliseconds long, and what comes after it. */

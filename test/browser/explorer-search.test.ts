@@ -53,7 +53,15 @@ describe('searching', () => {
     await console.open('/events');
     await page.getByLabel('Organization', { exact: true }).fill(names[0].name.toLowerCase());
     await page.getByRole('button', { name: 'Search', exact: true }).click();
-    await page.waitForURL(`**/events?organization=${id}`);
+    // The name stays, in the box and in the link.
+    await page.getByText(/^The organization is collected$/).waitFor();
+    expect(await page.getByLabel('Organization', { exact: true }).inputValue()).toBe(names[0].name.toLowerCase());
+    expect(new URL(page.url()).searchParams.get('organization')).toBe(names[0].name.toLowerCase());
+    const { rows: all } = await console.database.pool.query(
+      'select count(*)::integer as stored from audit_events where organization_id = $1',
+      [id],
+    );
+    await page.getByText(`${Math.min(50, all[0].stored)} events on this page`).waitFor();
     await console.open('/events?defects=true');
     expect(await console.rowIds()).toContain(`/events/${await console.positionOf('defective-entry')}`);
     await console.open('/events?text=needle');
@@ -65,10 +73,14 @@ describe('searching', () => {
 
   test('a fault stands at its field, and what was written stays', async () => {
     await console.open('/events?since=yesterday&actor=somebody');
-    await page.getByText('Since is no time').waitFor();
+    await page.getByText('is not a time').waitFor();
     expect(await page.getByLabel('Since').inputValue()).toBe('yesterday');
     expect(await page.getByLabel('Actor').inputValue()).toBe('somebody');
     expect(await page.locator('table.events').count()).toBe(0);
+    const heights = await page.evaluate<number[]>(
+      '[...document.querySelectorAll(".search-main input")].map((input) => input.getBoundingClientRect().height)',
+    );
+    expect(new Set(heights).size, `all fields are as tall: ${heights}`).toBe(1);
     expect(await accessibilityFaults(page)).toEqual([]);
     expect((await console.open('/events?cursor=nonsense'))?.status()).toBe(400);
     expect((await console.open('/events/999999'))?.status()).toBe(404);
@@ -76,19 +88,42 @@ describe('searching', () => {
   });
 
   test('nothing found says whether the time has been read', async () => {
-    await console.open('/events?since=24h&action=nobody-does-this');
+    await console.open('/events?since=24h&actor=wanted@example.net&action=update');
     await page.getByText('No event matches.').waitFor();
-    await page.getByText('The time searched has been read completely').waitFor();
+    await page.getByText('All of the time searched is collected, and every value searched for occurs').waitFor();
+    await page.getByText('Each of these filters alone has events; no event meets all of them.').waitFor();
+    await console.open('/events?since=24h&action=rotaet');
+    await page.getByText('No stored event has action “rotaet”, of any time.').waitFor();
+    expect(await page.getByText('every value searched for occurs').count()).toBe(0);
+    expect(await accessibilityFaults(page)).toEqual([]);
+    await page.getByRole('link', { name: 'rotate', exact: true }).click();
+    await page.getByText('1 event on this page').waitFor();
+    expect(new URL(page.url()).searchParams.get('action')).toBe('rotate');
     // A gap is filled soon; the page of that moment is what counts.
-    await until('the page tells of unread time', async () => {
+    await until('the page tells of time that is not collected', async () => {
       await console.database.pool.query(
         `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '5 hours', now() - interval '4 hours'))
          where pass = 0 and source_id = (select min(id) from sources)`,
       );
-      await console.open('/events?since=24h&action=nobody-does-this');
-      return (await page.getByText('1 of 5 organizations has unread time in this range').count()) === 1;
+      await console.open('/events?since=24h&action=rotate&result=success');
+      return (await page.getByText(/^Not collected: 1h( \d+m| \d+s)? of this time$/).count()) === 1;
     });
-    await page.getByText('part of the time searched has not been read yet').waitFor();
+    await page.getByText('Part of the time searched has not been collected.').waitFor();
+  });
+
+  test('an organization that is not known is a fault at its field, with links to those that are near', async () => {
+    const { rows } = await console.database.pool.query('select name from organizations order by name limit 1');
+    const near = rows[0].name.slice(0, -1);
+    const response = await console.open(`/events?organization=${encodeURIComponent(near)}`);
+    expect(response?.status()).toBe(400);
+    await page.getByText(`Organization "${near}" is not known; did you mean`).waitFor();
+    expect(await page.locator('table.events').count()).toBe(0);
+    expect(await accessibilityFaults(page)).toEqual([]);
+    await page.getByRole('link', { name: rows[0].name, exact: true }).click();
+    await page.locator('table.events').waitFor();
+    expect((await console.open('/events?acton=delete'))?.status()).toBe(400);
+    await page.getByText('unknown parameter "acton"; did you mean "action"?').waitFor();
+    expect(await page.locator('table.events').count()).toBe(0);
   });
 });
 

@@ -64,12 +64,12 @@ test('shows each organization with its state, trouble first, and filters them', 
   expect(await page.locator('.verdict').textContent()).toMatch(/1 organization failing · 1 organization refused/);
 
   await page.getByLabel('State', { exact: true }).selectOption('refused');
-  await page.getByRole('button', { name: 'Show' }).click();
+  await page.getByRole('button', { name: 'Filter' }).click();
   await page.waitForURL(/state=refused/);
   expect(await page.locator('.organizations tbody tr').count()).toBe(1);
   await page.getByLabel('Name or id').fill('no organization has this');
   await page.getByLabel('Name or id').press('Enter');
-  await page.getByText('None is like that.').waitFor();
+  await page.getByText('No organizations match.').waitFor();
   await page.getByRole('link', { name: 'Show all' }).click();
   await page.waitForURL(`${console.url}/`);
   expectNoFaults(console.faults);
@@ -108,6 +108,14 @@ test('draws the gaps that the database has, where they are', async () => {
     expect(drawn[index]?.x).toBeCloseTo((since.getTime() - from) / (now - from), 2);
     expect(drawn[index]?.width).toBeCloseTo((before.getTime() - since.getTime()) / (now - from), 2);
   }
+  // One number on every page: the tile, the heading and the row of the overview have the same.
+  const number = /Not collected: ((?:\d+[dhms] ?)+)/;
+  const heading = number.exec((await page.locator('#gaps').textContent()) ?? '')?.[1]?.trim();
+  expect(heading).toMatch(/^10h 3[01]m$/);
+  expect(await page.locator('.tiles').textContent()).toContain(`Not collected${heading}`);
+  await page.goto(`${console.url}/`);
+  expect(await rowOf(page, ids[1]).textContent()).toContain(heading);
+  await page.goBack();
   const listed = await page.locator('#gaps ~ .scroll tbody tr td:last-child').allTextContents();
   expect(listed).toEqual(expect.arrayContaining(['10h', '30m']));
   const words = await page.locator('.timeline-large .timeline').first().getAttribute('aria-label');

@@ -34,6 +34,7 @@ export const serve = async (
     version: '1.2.3',
     ...{ status: run.app.status, sinks: run.app.sinks },
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
+    logger: run.logger,
     metrics: () => run.metrics.scrape(run.app.metricsSource),
     feed: run.app.feed,
     search: run.app.search,

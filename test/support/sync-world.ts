@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import type { Logger } from 'pino';
 import { expect } from 'vitest';
 import { type App, type AppOptions, openApp, version } from '../../src/app.ts';
 import { type Comparison, compareWithTruth } from '../../src/cli/compare-with-truth.ts';
@@ -28,6 +29,7 @@ export interface SyncRun extends AsyncDisposable {
   readonly app: App;
   readonly config: Config;
   readonly metrics: Metrics;
+  readonly logger: Logger;
   /** What the log says so far. */
   log(): string;
   /** What `sync` does. */
@@ -145,6 +147,7 @@ export const openRun = async (
     app,
     config,
     metrics,
+    logger,
     log: () => lines.join(''),
     sync: (options = {}) => syncOnce(app.sync, { ...wholeCycle(), ...options }),
     cycle: (options = {}) => oneTick(app.sync, { ...wholeCycle(), ...options }),

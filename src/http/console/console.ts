@@ -2,13 +2,15 @@ import fastifyCookie from '@fastify/cookie';
 import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
-import type { FastifyError, FastifyInstance } from 'fastify';
-import { BusyError } from '../../errors.ts';
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { failureOf } from '../failure.ts';
+import { sendNotFound, wantsPage } from '../not-found.ts';
 import type { SearchSource } from '../search.ts';
 import type { StreamLimits } from '../stream-limits.ts';
 import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './explorer.ts';
-import { html } from './html.ts';
+import { type Html, html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { organizationRoutes } from './organization.ts';
 import { type OverviewOptions, overviewRoutes } from './overview.ts';
@@ -21,6 +23,7 @@ export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
   readonly version: string;
   readonly search: SearchSource;
   readonly streams: StreamLimits;
+  readonly logger: Logger;
 }
 
 /**
@@ -35,7 +38,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
     await console.register(fastifyHelmet, securityHeaders);
     await console.register(fastifyRateLimit, { global: false });
     console.addHook('onRequest', sameOrigin);
-    showErrors(console, frame);
+    showErrors(console, frame, options.logger);
     await assetRoutes(console);
     themeRoutes(console);
     signInRoutes(console, frame, options);
@@ -72,16 +75,33 @@ const securityHeaders = {
 };
 
 /** People get a page, and no word about how things are inside. */
-const showErrors = (console: FastifyInstance, frame: Frame): void => {
+const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): void => {
   console.setErrorHandler((error: FastifyError, request, reply) => {
-    const code = error.statusCode ?? 503;
-    const mistake = code >= 400 && code < 500;
-    const title = mistake ? 'This cannot be shown' : 'Not now';
-    const busy = error instanceof BusyError;
-    if (busy) reply.header('retry-after', error.retryAfterSeconds);
-    const reason =
-      mistake || busy ? error.message : 'The database does not answer. Syncing goes on by itself as soon as it does.';
-    const body = html`<section class="message"><h1>${title}</h1><p>${reason}</p><p><a href="${nextAddress(request.url)}">Try again</a></p></section>`;
-    return sendPage(request, reply.code(mistake ? code : 503), frame, { title, body });
+    const { code, status, reason, retryAfterSeconds } = failureOf(error, request, logger);
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
+    const text = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${reason.endsWith('.') ? '' : '.'}`;
+    const title = titles[code] ?? (code < 500 ? 'Invalid request' : 'Temporarily unavailable');
+    const link = code >= 500 || code === 429 ? tryAgain(request) : wayBack(request);
+    const more = status === 'unavailable' ? ' Collecting goes on by itself as soon as it does.' : '';
+    const body = html`<section class="message"><h1>${title}</h1><p>${text}${more}</p><p>${link}</p></section>`;
+    return sendPage(request, reply.code(code), frame, { title, body });
+  });
+  // Of the whole server: there is one for all that has no route.
+  console.setNotFoundHandler((request, reply) => {
+    if (!wantsPage(request)) return sendNotFound(request, reply);
+    const body = html`<section class="message"><h1>Not found</h1><p>There is no such page.</p><p><a href="/">To the overview</a></p></section>`;
+    return sendPage(request, reply.code(404), frame, { title: 'Not found', closed: frame.signsIn, body });
   });
 };
+
+const titles: Readonly<Record<number, string>> = {
+  404: 'Not found',
+  429: 'Too many attempts',
+  500: 'Something went wrong',
+};
+
+const tryAgain = ({ url }: FastifyRequest): Html => html`<a href="${nextAddress(url)}">Try again</a>`;
+
+/** What is not there, or was asked for in a wrong way, is so the next time, too. */
+const wayBack = ({ url }: FastifyRequest): Html =>
+  url.startsWith('/events') ? html`<a href="/events">Back to events</a>` : html`<a href="/">To the overview</a>`;

@@ -14,7 +14,7 @@ const short = (text: string): string =>
 export const filterLink = (search: Search, filter: Partial<Search>, text: string): Html =>
   text === ''
     ? html`<span class="muted">(empty)</span>`
-    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Only events with this">${short(text)}</a>`;
+    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${short(text)}</a>`;
 
 /** How an actor is best named, and searched for. */
 export const actorOf = (

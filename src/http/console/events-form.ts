@@ -1,4 +1,5 @@
-import { printSearch, type SearchField } from '../../domain/search.ts';
+import type { OrganizationName } from '../../domain/organization-name.ts';
+import { printSearch, type SearchFault, type SearchField } from '../../domain/search.ts';
 import type { EventsView } from './events-page.ts';
 import { type Html, html } from './html.ts';
 
@@ -10,7 +11,7 @@ interface TextField {
 }
 
 const who: readonly TextField[] = [
-  { field: 'actor', label: 'Actor', hint: 'e-mail, IP address, id or token id' },
+  { field: 'actor', label: 'Actor', hint: 'e-mail, token, IP address, id; mira*' },
   { field: 'organization', label: 'Organization', hint: 'name or id', list: 'organizations' },
 ];
 
@@ -42,9 +43,9 @@ ${when.map((field) => textField(view, field))}
 <details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
 <div class="search-more">
 ${what.map((field) => textField(view, field))}
-<div class="flags" role="group" aria-labelledby="only"><span id="only">Only</span>
-${flag(view, 'changed', 'changed later')}
-${flag(view, 'defects', 'with defects')}
+<div class="flags" role="group" aria-labelledby="only"><span id="only">Show only</span>
+${flag(view, 'changed', 'entries changed later')}
+${flag(view, 'defects', 'entries with defects')}
 </div>
 </div></details>
 ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
@@ -55,7 +56,7 @@ ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${vie
 <p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open</p>
 </div>
 <datalist id="organizations">${view.organizations.map(
-  ({ id, name }) => html`<option value="${id}">${name ?? ''}</option>`,
+  ({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`,
 )}</datalist>
 ${suggestions('actions', ['create', 'delete', 'update', 'view', 'login'])}
 ${suggestions('results', ['success', 'failure'])}
@@ -70,22 +71,32 @@ const usesMore = ({ reading }: EventsView): boolean =>
     (field) => reading.given[field] !== undefined,
   );
 
-const faultOf = ({ reading }: EventsView, field: SearchField): string | undefined =>
-  reading.faults.find((fault) => fault.field === field)?.reason;
+const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
+  reading.faults.find((fault) => fault.field === field);
+
+/** With links to what may have been meant. */
+const faultText = ({ reading }: EventsView, label: string, { field, reason, suggestions = [] }: SearchFault): Html => {
+  const link = ({ id, name }: OrganizationName): Html => {
+    const parameters = printSearch({ ...reading.search });
+    parameters.set(field, id);
+    return html` <a href="/events?${parameters.toString()}">${name ?? id}</a>`;
+  };
+  return html`<p class="fault" id="fault-${field}">${label} ${reason}${suggestions.map(link)}</p>`;
+};
 
 const textField = (view: EventsView, { field, label, hint, list }: TextField, isSearch = false): Html => {
   const fault = faultOf(view, field);
   return html`<div class="field field-${field}"><label for="f-${field}">${label}</label>
 <input id="f-${field}" name="${field}" type="${isSearch ? 'search' : 'text'}" value="${view.reading.given[field] ?? ''}"
  autocomplete="off" spellcheck="false" autocapitalize="off"${isSearch ? html` data-search` : null}${hint === undefined ? null : html` placeholder="${hint}"`}${list === undefined ? null : html` list="${list}"`}${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault-${field}"`}>
-${fault === undefined ? null : html`<p class="fault" id="fault-${field}">${label} ${fault}</p>`}</div>`;
+${fault === undefined ? null : faultText(view, label, fault)}</div>`;
 };
 
 const flag = (view: EventsView, field: 'changed' | 'defects', label: string): Html => {
   const fault = faultOf(view, field);
   const isSet = view.reading.search[field];
   return html`<label class="flag"><input type="checkbox" name="${field}" value="true"${isSet ? html` checked` : null}> ${label}</label>
-${fault === undefined ? null : html`<p class="fault">${label} ${fault}</p>`}`;
+${fault === undefined ? null : faultText(view, label, fault)}`;
 };
 
 const quickTime = ({ reading }: EventsView, time: string): Html => {

@@ -1,11 +1,11 @@
-import { formatDuration } from '../../domain/duration.ts';
-import type { FoundEvent, SearchCoverage, SearchPage } from '../../domain/found-event.ts';
-import { parseInstantMs } from '../../domain/instant.ts';
+import type { FoundEvent, SearchPage } from '../../domain/found-event.ts';
 import { instantOfBound, printSearch, type Search, type SearchReading } from '../../domain/search.ts';
 import type { PageCursors } from '../search.ts';
+import type { SearchAnswer } from '../search-answer.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
 import { searchForm } from './events-form.ts';
 import { type Html, html } from './html.ts';
+import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
 
 /** What the page of a search shows. */
 export interface EventsView {
@@ -13,11 +13,9 @@ export interface EventsView {
   readonly limit: number;
   readonly nowMs: number;
   readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
-  readonly result?: PageCursors & {
-    readonly page: SearchPage;
-    readonly coverage: SearchCoverage;
-    readonly isFirst: boolean;
-  };
+  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
+  /** Parameters of the link that are none, in words. */
+  readonly unknown: readonly string[];
   /** Why there is no result, although the search can be read. */
   readonly failure?: { readonly code: number; readonly reason: string };
 }
@@ -25,6 +23,7 @@ export interface EventsView {
 export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
 <div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>
 ${searchForm(view)}
+${view.unknown.map((words) => html`<p class="fault" role="alert">${words}</p>`)}
 ${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure.reason}.</p>`}
 ${view.result === undefined ? null : resultOf(view, view.result)}
 </div>`;
@@ -33,9 +32,9 @@ type Result = NonNullable<EventsView['result']>;
 
 const resultOf = (view: EventsView, result: Result): Html => {
   const { events } = result.page;
-  return html`${coverageOf(result.coverage)}
+  return html`${coverageOf(result.coverage, view.reading.search, view.nowMs)}
 <section class="panel" aria-label="Result">
-${events.length === 0 ? emptyState(view, result) : tableOf(view, events)}
+${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
 ${reachedOf(result.page)}
 ${pagerOf(view, result)}
 </section>`;
@@ -47,7 +46,7 @@ const exportLinks = ({ reading }: EventsView): Html => {
     parameters.set('format', format);
     return `/events/export?${parameters.toString()}`;
   };
-  return html`<p class="row exports"><span class="muted">Export all that match:</span>
+  return html`<p class="row exports"><span class="muted">Export all matches:</span>
 <a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
 <a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
 ${fixedLink(reading.search)}</p>`;
@@ -63,45 +62,13 @@ const fixedLink = (search: Search): Html | null => {
     'before',
     search.before === undefined ? new Date(nowMs).toISOString() : instantOfBound(search.before, nowMs),
   );
-  return html`<a class="quiet-button" href="/events?${parameters.toString()}" title="The same search with these times for ever">Fix the times</a>`;
+  return html`<a class="quiet-button" href="/events?${parameters.toString()}" title="The same search with these times, whenever it is opened">Pin time range</a>`;
 };
 
-/** Whether what is not there may only not have been read: the first thing to know about a result. */
-const coverageOf = (coverage: SearchCoverage): Html => {
-  const { organizations, incomplete, gaps, collectedSince, beginsEarlier, readUntil } = coverage;
-  if (organizations === 0)
-    return html`<p class="coverage coverage-incomplete">No such organization is collected: what is stored of it may be old.</p>`;
-  const noOlder =
-    beginsEarlier && collectedSince !== null
-      ? html` Nothing older than ${shortTime(collectedSince)} is collected.`
-      : null;
-  const until = readUntil === null ? null : html` up to ${shortTime(readUntil)}`;
-  if (incomplete === 0) {
-    const subject = organizations === 1 ? 'The organization is' : `All ${organizations} organizations are`;
-    return html`<p class="coverage coverage-complete"><strong>${subject} read completely</strong>${until}.${noOlder}</p>`;
-  }
-  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${incomplete} of ${organizations} organizations ${incomplete === 1 ? 'has' : 'have'} unread time in this range</strong>:
-events of it may be missing here.${noOlder}</summary>
-<ul>${gaps.map(
-    (gap) =>
-      html`<li><span>${gap.organizationName ?? gap.organizationId}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
-  )}</ul></details>`;
-};
-
-const shortTime = (time: string): string => time.slice(0, 19).replace('T', ' ');
-
-const emptyState = ({ reading, nowMs }: EventsView, { page, coverage, isFirst }: Result): Html => {
-  if (page.reached !== undefined) return html`<p class="empty">Nothing found so far.</p>`;
-  if (!isFirst) return html`<p class="empty">No more events on this side.</p>`;
-  const since = reading.search.since && instantOfBound(reading.search.since, nowMs);
-  const sinceMs = since === undefined ? undefined : parseInstantMs(since);
-  const span = sinceMs === undefined ? null : html` in the last ${formatDuration(nowMs - sinceMs)}`;
-  return html`<div class="empty"><p><strong>No event matches.</strong></p>
-<p class="muted">${
-    coverage.incomplete > 0
-      ? html`That is not the last word: part of the time searched has not been read yet.`
-      : html`The time searched has been read completely${reading.search.before === undefined ? span : null}: there is none, or it is spelled in another way.`
-  }</p></div>`;
+const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html => {
+  if (!result.isFirst) return html`<p class="empty">No more events on this side.</p>`;
+  if (result.page.reached === undefined) return emptyState({ search, answer: result });
+  return html`<p class="empty">Nothing found so far.</p>${result.empty === undefined ? null : explanationOf(search, result.empty)}`;
 };
 
 const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`<table class="events">
@@ -110,13 +77,21 @@ const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`
 <tbody>${events.map((event) => rowOf(view, event))}</tbody>
 </table>`;
 
-const rowOf = ({ reading: { search }, nowMs }: EventsView, event: FoundEvent): Html => {
+/** By its name, which people know, if no other has it. */
+const organizationFilter = ({ organizations }: EventsView, { organizationId, organizationName }: FoundEvent): string =>
+  organizationName !== null && organizations.filter(({ name }) => name === organizationName).length === 1
+    ? organizationName
+    : organizationId;
+
+const rowOf = (view: EventsView, event: FoundEvent): Html => {
+  const { search } = view.reading;
+  const { nowMs } = view;
   const actor = actorOf(event);
   const resource = resourceOf(event);
   const organization = event.organizationName ?? event.organizationId;
   return html`<tr>
 <th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
-<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: event.organizationId }, organization)}</td>
+<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: organizationFilter(view, event) }, organization)}</td>
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
@@ -131,9 +106,9 @@ const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 
 const reachedOf = ({ reached, events }: SearchPage): Html | null => {
   if (reached === undefined) return null;
   const where = reached.direction === 'older' ? 'back' : 'forward';
-  return html`<p class="reached" role="status">This search has no index to help it. ${
-    events.length === 0 ? 'Nothing was found' : 'All that was found is shown'
-  }, searched ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>; go on from there below.</p>`;
+  return html`<p class="reached" role="status">Slow search (not indexed): ${
+    events.length === 0 ? 'nothing found' : 'searched'
+  } ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>. Go on searching below.</p>`;
 };
 
 const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {
@@ -149,6 +124,6 @@ const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Resul
   return html`<nav class="row between result-pager" aria-label="Pages of the result">
 ${previous === null ? html`<span></span>` : html`<a class="button" rel="prev" href="${link(previous)}">← ${newer}</a>`}
 <span class="muted">${length} ${length === 1 ? 'event' : 'events'} on this page</span>
-${next === null ? html`<span class="muted">${previous === null ? 'all there are' : 'the oldest ones'}</span>` : html`<a class="button" rel="next" href="${link(next)}">${older} →</a>`}
+${next === null ? html`<span class="muted">${previous === null ? 'End of results' : 'Oldest results'}</span>` : html`<a class="button" rel="next" href="${link(next)}">${older} →</a>`}
 </nav>`;
 };

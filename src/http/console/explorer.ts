@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { exactText } from '../../domain/entry.ts';
+import { unknownParameter } from '../../domain/nearest.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../domain/search.ts';
 import { readCursor, type SearchCursor } from '../../domain/search-cursor.ts';
 import { SearchError } from '../../errors.ts';
 import { goneSignal } from '../gone-signal.ts';
-import { cursorsOf, type ExportFormat, type SearchSource, sendExport } from '../search.ts';
+import { cursorsOf, type ExportFormat, faultsInWords, type SearchSource, sendExport } from '../search.ts';
+import { answerSearch, withOrganization } from '../search-answer.ts';
 import { MAX_LIMIT } from '../search-schema.ts';
 import type { StreamLimits } from '../stream-limits.ts';
 import { eventBody } from './event-page.ts';
@@ -12,6 +14,8 @@ import { type EventsView, eventsBody } from './events-page.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
 
 const DEFAULT_LIMIT = 50;
+/** Of a page of events. */
+const parameters: readonly string[] = [...searchFields, 'limit', 'cursor'];
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
 
 type Query = Readonly<Record<string, unknown>>;
@@ -31,9 +35,11 @@ export const explorerRoutes = (
   pages.get<{ Querystring: Query }>('/events/export', { schema: hidden }, async (request, reply) => {
     const format = exportFormats.find((name) => name === request.query['format']);
     if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
-    const { search, faults } = readSearch(request.query, Date.now());
+    const unknown = unknownIn(request.query, [...searchFields, 'format']);
+    if (unknown.length > 0) throw mistake(400, unknown.join('; '));
+    const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
     if (faults.length > 0) throw mistake(400, faultsInWords(faults));
-    await sendExport(request, reply, source, streams, { search, format }).catch(explained);
+    await sendExport(request, reply, source, streams, { search, format });
   });
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
@@ -68,7 +74,8 @@ interface Position {
   readonly position: string;
 }
 
-const notKept = (): Error => mistake(404, 'There is no such event. It may be of another database, or no longer kept.');
+const notKept = (): Error =>
+  mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
 const readDetail = async (source: SearchSource, { position }: Position) => {
   const number = /^[1-9]\d{0,15}$/.test(position) ? Number(position) : Number.NaN;
@@ -77,13 +84,10 @@ const readDetail = async (source: SearchSource, { position }: Position) => {
   return detail;
 };
 
-const faultsInWords = (faults: SearchReading['faults']): string =>
-  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
-
-const explained = (error: unknown): never => {
-  if (error instanceof SearchError && error.reason === 'refused') throw mistake(400, error.message);
-  throw error;
-};
+const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
+  Object.keys(query)
+    .filter((name) => !known.includes(name))
+    .map((name) => unknownParameter(name, known));
 
 const sendEvents = async (
   request: FastifyRequest<{ Querystring: Query }>,
@@ -97,72 +101,54 @@ const sendEvents = async (
   const cursor = readPage(query['cursor']);
   const limit = readLimit(query['limit']);
   // A form sends every field, empty ones included: what stands in the address bar should be the search and nothing else.
-  if (reading.faults.length === 0 && searchFields.some((field) => query[field] === '')) {
-    const parameters = printSearch(reading.search);
-    if (limit !== DEFAULT_LIMIT) parameters.set('limit', String(limit));
-    const text = parameters.toString();
+  const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
+  if (isClean && searchFields.some((field) => query[field] === '')) {
+    const link = printSearch(reading.search);
+    if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
+    const text = link.toString();
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
-  const named = await organizationByName(source, reading);
-  if (named !== undefined) {
-    return reply.redirect(`/events?${printSearch({ ...reading.search, organization: named }).toString()}`, 303);
-  }
-  const view = await lookUp(source, reading, { cursor, limit, signal: goneSignal(reply) });
-  const shown: EventsView = { ...view, reading, limit, nowMs };
+  const unknown = unknownIn(query, parameters);
+  const named = await withOrganization(source, reading);
+  const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply) });
+  // The links of the page go on with the organization as it was written.
+  const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);
-  else if (reading.faults.length > 0) reply.code(400);
+  else if (view.result === undefined) reply.code(400);
   return sendPage(request, reply, frame, { title: 'Events', current: '/events', body: eventsBody(shown) });
 };
 
 const readPage = (text: unknown): SearchCursor | undefined => {
   if (text === undefined || text === '') return undefined;
   const cursor = typeof text === 'string' ? readCursor(text) : undefined;
-  if (cursor === undefined)
-    throw mistake(400, 'The link names a page that no search has given. Search again from the first page.');
+  if (cursor === undefined) throw mistake(400, 'This page link is invalid. Start the search again.');
   return cursor;
 };
 
 const readLimit = (text: unknown): number => {
   if (text === undefined || text === '') return DEFAULT_LIMIT;
   const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `A page has 1 to ${MAX_LIMIT} events.`);
+  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `limit must be between 1 and ${MAX_LIMIT}.`);
   return limit;
-};
-
-/** People know names: the id of the only organization that is called so. Undefined for ids, and for names of none or several. */
-const organizationByName = async (
-  source: SearchSource,
-  { search: { organization }, faults }: SearchReading,
-): Promise<string | undefined> => {
-  if (organization === undefined || faults.length > 0 || /^[0-9a-f]{32}$/.test(organization)) return undefined;
-  const organizations = await source.organizations();
-  if (organizations.some(({ id }) => id === organization)) return undefined;
-  const named = organizations.filter(({ name }) => name?.toLowerCase() === organization.toLowerCase());
-  return named.length === 1 ? named[0]?.id : undefined;
 };
 
 type LookedUp = Pick<EventsView, 'organizations' | 'result' | 'failure'>;
 
 const lookUp = async (
   source: SearchSource,
-  { search, faults }: SearchReading,
+  reading: SearchReading,
+  unknown: readonly string[],
   page: Parameters<SearchSource['search']>[1],
 ): Promise<LookedUp> => {
+  const organizations = await source.organizations();
   // Another search than the one that was asked for would only mislead.
-  if (faults.length > 0) return { organizations: await source.organizations() };
-  const [organizations, coverage, found] = await Promise.all([
-    source.organizations(),
-    source.coverage(search),
-    source.search(search, page).catch((error: unknown) => {
-      if (error instanceof SearchError) return error;
-      throw error;
-    }),
-  ]);
-  if (found instanceof SearchError) {
-    return { organizations, failure: { code: found.reason === 'refused' ? 400 : 503, reason: found.message } };
+  if (reading.faults.length > 0 || unknown.length > 0) return { organizations };
+  try {
+    const answer = await answerSearch(source, reading, page);
+    const isFirst = page.cursor === undefined;
+    return { organizations, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst } };
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+    return { organizations, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
   }
-  return {
-    organizations,
-    result: { page: found, coverage, ...cursorsOf(found, page.cursor), isFirst: page.cursor === undefined },
-  };
 };

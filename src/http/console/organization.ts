@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { DELAY, NOT_COLLECTED, notCollectedSentence } from '../../domain/collection-words.ts';
 import { laneTroubleText, type SourceHealth } from '../../domain/health.ts';
 import { type SourceWithState, withStates } from '../shown-status.ts';
-import { coverageTimeline, notableGaps, type Span, type Tail } from './coverage-timeline.ts';
+import { coverageTimeline, type Span, type Tail } from './coverage-timeline.ts';
 import { holesPanel } from './holes-panel.ts';
 import { type Html, html } from './html.ts';
 import { nameOf, slackText, stateMark } from './organizations.ts';
@@ -24,7 +25,9 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
     const status = withStates(await options.status(), options);
     const source = status.sources.find(({ organizationId }) => organizationId === id);
     if (source === undefined) {
-      throw Object.assign(new Error('There is no such organization here, or it is gone.'), { statusCode: 404 });
+      throw Object.assign(new Error('Organization not found. It may be gone, or not be collected.'), {
+        statusCode: 404,
+      });
     }
     const [[coverage], activity, changes] = await Promise.all([
       options.overview.coverage([id]),
@@ -38,7 +41,7 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
 <div class="row"><h1>${nameOf(source)}</h1>${stateMark(source.state)}<span class="mono muted">${id}</span></div>
 ${explanation(source)}
 ${facts(source, activity.bySource.get(id) ?? 0, nowMs)}
-${coverage === undefined ? null : coveragePanels(coverage, tail, options.overview.settleDelaysMs)}
+${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
 ${coverage === undefined ? null : holesPanel(coverage, source.holes)}
 ${changesPanel(changes, nowMs)}
 </div>`;
@@ -48,47 +51,51 @@ ${changesPanel(changes, nowMs)}
 };
 
 const meanings: Record<SourceHealth, string> = {
-  fresh: 'Read up to now, without a gap.',
-  quiet: 'Read up to now, without a gap. Nothing has happened in it for a day or more.',
-  behind: 'Being read, and not all of it has been read yet.',
+  fresh: 'Up to date.',
+  quiet: 'Up to date. Nothing has happened in it for a day or more.',
+  behind: 'Being collected, and not up to date yet.',
   incomplete:
-    'Some time, seconds as a rule, cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is read, or being read.',
+    'Some time, seconds as a rule, cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is collected, or being collected.',
   failing: 'An attempt of a lane failed. orgtrail tries again by itself, each time a little later; other lanes go on.',
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };
 
 const explanation = (
   source: SourceWithState,
-): Html => html`<section class="verdict verdict-${source.state}" aria-label="State"><p>${meanings[source.state]}</p>
+): Html => html`<section class="verdict verdict-${source.state}" aria-label="State"><p>${meanings[source.state]} ${notCollectedSentence(source)}</p>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleText(trouble)} (${countOf(trouble.failures, 'failure')} in a row${trouble.lastFailure === null ? null : `, the last: ${trouble.lastFailure}`})</p>`)}</section>`;
 
 const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
-${fact('Lag', spanText(source.lagSeconds))}
-${fact('Gap', spanText(source.gapSeconds))}
+${fact(DELAY, spanText(source.lagSeconds))}
+${fact(NOT_COLLECTED, spanText(source.gapSeconds))}
 ${source.holes === 0 ? null : fact('Cannot be had', countOf(source.holes, 'hole'))}
 ${source.unprovenSeconds === 0 ? null : fact('Not proven yet', html`${spanText(source.unprovenSeconds)} <span class="sub">claimed by version 0.1</span>`)}
-${fact('Retention slack', slackText(source))}
+${fact('Until Cloudflare deletes it', slackText(source))}
 ${fact('Events, 48 h', countText(events))}
 ${fact('Last success', agoOf(source.lastSuccessAt, nowMs))}
-${fact('Held by', source.leaseOwner ?? 'nobody')}
+${fact('Worker lease', source.leaseOwner ?? 'none')}
 </dl>`;
 
 const fact = (name: string, value: Html | string): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value small">${value}</dd></div>`;
 
-const coveragePanels = (coverage: ShownCoverage, tail: Tail, settleDelaysMs: readonly number[]): Html => {
+const coveragePanels = (
+  source: SourceWithState,
+  coverage: ShownCoverage,
+  tail: Tail,
+  settleDelaysMs: readonly number[],
+): Html => {
   const { sinceMs, nowMs } = coverage;
   const spans = [
-    { name: 'From the horizon', fromMs: sinceMs },
+    { name: 'All of it', fromMs: sinceMs },
     { name: 'The last 7 days', fromMs: nowMs - 168 * HOUR_MS },
     { name: 'The last 24 hours', fromMs: nowMs - 24 * HOUR_MS },
   ].filter(({ fromMs }, index) => index === 0 || fromMs > sinceMs);
-  const gaps = [...notableGaps(coverage, tail)].reverse();
   return html`<section class="panel" aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
 ${spans.map(({ name, fromMs }) => largeTimeline(name, coverage, { fromMs, toMs: nowMs }, tail, settleDelaysMs.length))}
-<ul class="legend"><li><span class="key key-read"></span>read</li><li><span class="key key-gap"></span>gap</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>cannot be had</li>`}<li><span class="key key-walk"></span>being read</li>
-${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: read again after ${spanText(delayMs / 1_000)}</li>`)}</ul></section>
-<section class="panel" aria-labelledby="gaps"><h2 id="gaps">${gaps.length === 0 ? 'No gap' : countOf(gaps.length, 'gap')}</h2>${gapTable(gaps)}
+<ul class="legend"><li><span class="key key-read"></span>collected</li><li><span class="key key-gap"></span>not collected</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>cannot be had</li>`}<li><span class="key key-walk"></span>being collected</li>
+${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: re-checked after ${spanText(delayMs / 1_000)} for late entries</li>`)}</ul></section>
+<section class="panel" aria-labelledby="gaps"><h2 id="gaps">${NOT_COLLECTED}: ${spanText(source.gapSeconds)}</h2>${gapTable(coverage, tail)}
 ${walks(coverage)}</section>`;
 };
 
@@ -101,19 +108,24 @@ const largeTimeline = (
 ): Html => html`<div class="timeline-large"><h3>${name}</h3>${coverageTimeline(coverage, span, tail, passes)}
 <div class="chart-axis" aria-hidden="true"><span>${timeOf(span.fromMs)}</span><span>now</span></div></div>`;
 
-const gapTable = (gaps: readonly TimeRange[]): Html => {
-  if (gaps.length === 0)
-    return html`<p class="muted">Everything that can be had from the horizon to now has been read; the next turn reads what happened since the last one.</p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of gaps"><table>
+const gapTable = (coverage: ShownCoverage, tail: Tail): Html => {
+  const gaps = [...coverage.gaps].reverse();
+  if (gaps.length === 0) return html`<p class="muted">All of it is collected.</p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of time that is not collected"><table>
 ${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : null}
-<thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col" class="number">Length</th></tr></thead>
-<tbody>${gaps.slice(0, MOST_GAPS).map(([fromMs, toMs]) => html`<tr><td>${timeOf(fromMs)}</td><td>${timeOf(toMs)}</td><td class="number">${spanText((toMs - fromMs) / 1_000)}</td></tr>`)}</tbody></table></div>`;
+<thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col"><span class="unseen">Why</span></th><th scope="col" class="number">Length</th></tr></thead>
+<tbody>${gaps.slice(0, MOST_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
+};
+
+const reasonOf = ({ nowMs, holes }: ShownCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {
+  if (holes.some(({ range }) => range[0] <= fromMs && range[1] >= toMs)) return 'cannot be had';
+  return toMs >= nowMs && toMs - fromMs <= tail.ordinaryMs ? 'the newest: collected next' : null;
 };
 
 const walks = ({ walks }: ShownCoverage): Html | null =>
   walks.length === 0
     ? null
-    : html`<p class="walks">Being read: ${walks.map(
+    : html`<p class="walks">Being collected: ${walks.map(
         ({ lane, range, readUntilMs }, index) =>
           html`${index === 0 ? '' : '; '}${lane}, ${timeOf(range[0])} to ${timeOf(range[1])}${readUntilMs === null ? '' : html`, arrived at ${timeOf(readUntilMs)}`}`,
       )}.</p>`;

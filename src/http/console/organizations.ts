@@ -1,3 +1,4 @@
+import { DELAY, NOT_COLLECTED } from '../../domain/collection-words.ts';
 import { laneTroubleText, type SourceHealth, sourceStates } from '../../domain/health.ts';
 import { RETENTION_NEAR_MS } from '../../domain/retention.ts';
 import type { SourceWithState } from '../shown-status.ts';
@@ -62,7 +63,7 @@ const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   (a.organizationName ?? '').localeCompare(b.organizationName ?? '', 'en') ||
   (a.organizationId < b.organizationId ? -1 : 1);
 
-/** What has not been read soon leaves Cloudflare's retention: then it is lost for good. */
+/** What is not collected soon leaves Cloudflare's retention: then it is lost for good. */
 export const nearsLoss = ({ retentionSlackSeconds }: SourceWithState): boolean =>
   retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
 
@@ -90,7 +91,7 @@ export const organizationsPanel = (
   view: OrganizationsView,
 ): Html => html`<section class="panel" aria-labelledby="organizations">
 <div class="row between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
-${view.all.length === 0 ? html`<p class="muted">None has been listed yet.</p>` : table(view)}
+${view.all.length === 0 ? html`<p class="muted">Organizations have not been listed yet.</p>` : table(view)}
 ${pager(view)}
 </section>`;
 
@@ -101,19 +102,19 @@ const filterForm = ({
 <label class="unseen" for="q">Name or id</label>
 <input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
 <label class="unseen" for="state">State</label>
-<select id="state" name="state"><option value="">any state</option>${sourceStates.map(
+<select id="state" name="state"><option value="">All states</option>${sourceStates.map(
   (state) =>
     html`<option value="${state}"${filter.state === state ? html` selected` : null}>${state} (${all.filter((source) => source.state === state).length})</option>`,
 )}</select>
-<button class="button" type="submit">Show</button>
+<button class="button" type="submit">Filter</button>
 </form>`;
 
 const table = (view: OrganizationsView): Html => {
-  if (view.selected.matching === 0) return html`<p class="muted">None is like that. <a href="/">Show all</a></p>`;
+  if (view.selected.matching === 0) return html`<p class="muted">No organizations match. <a href="/">Show all</a></p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of organizations"><table class="organizations">
-<thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Read, from the horizon to now</th>
-<th scope="col" class="number">Lag</th><th scope="col" class="number">Gap</th><th scope="col" class="number optional">Events, 48 h</th>
-<th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Retention slack</th></tr></thead>
+<thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Collected</th>
+<th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th><th scope="col" class="number optional">Events, 48 h</th>
+<th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Until Cloudflare deletes it</th></tr></thead>
 <tbody>${view.selected.rows.map((source) => row(source, view))}</tbody></table></div>`;
 };
 
@@ -132,7 +133,7 @@ ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes,
 <td class="number optional">${slackText(source)}</td></tr>`;
 };
 
-/** How long until the oldest unread time leaves Cloudflare's retention. */
+/** How long until the oldest time that is not collected leaves Cloudflare's retention. */
 export const slackText = (source: SourceWithState): Html =>
   nearsLoss(source)
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`

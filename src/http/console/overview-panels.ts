@@ -22,11 +22,11 @@ export const latenessPanel = ({ lateness }: ProcessFigures): Html => {
     const before = index === 0 ? 0 : within(steps[index - 1]?.seconds ?? 0);
     return { name, share: total === 0 ? 0 : (within(seconds) - before) / total };
   });
-  return html`<section class="panel" aria-labelledby="lateness"><h2 id="lateness">Lateness</h2>
+  return html`<section class="panel" aria-labelledby="lateness"><h2 id="lateness">Delay of events</h2>
 ${
   total === 0
     ? html`<p class="muted">No new event yet since this process started.</p>`
-    : html`<table class="lateness"><caption>From the action to its event being here: ${countOf(total, 'event')} of the live lane since this process started, the first reading included</caption>
+    : html`<table class="lateness"><caption>How long after the action events arrived: ${countOf(total, 'event')} since this process started, the first reading included</caption>
 <thead class="unseen"><tr><th scope="col">Within</th><th scope="col">Share, drawn</th><th scope="col">Share</th></tr></thead>
 <tbody>${shares.map(({ name, share }) => shareRow(name, share))}</tbody></table>`
 }</section>`;
@@ -44,7 +44,7 @@ export const sinksPanel = (
 ): Html => html`<section class="panel" aria-labelledby="sinks"><h2 id="sinks">Sinks</h2>
 ${
   sinks.length === 0
-    ? html`<p class="muted">None is configured. Events can also be read from the feed and by SQL.</p>`
+    ? html`<p class="muted">No sinks configured. Events can also be read from the feed and by SQL.</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of sinks"><table class="sinks">
 <thead><tr><th scope="col">Sink</th><th scope="col">State</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Dead letters</th><th scope="col" class="number">Last success</th></tr></thead>
 <tbody>${sinks.map((sink) => sinkRow(sink, nowMs))}</tbody></table></div>`
@@ -62,7 +62,7 @@ ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.fai
 export const changesPanel = (
   changes: readonly ShownChange[],
   nowMs: number,
-): Html => html`<section class="panel" aria-labelledby="changes"><h2 id="changes">Changes of organizations</h2>
+): Html => html`<section class="panel" aria-labelledby="changes"><h2 id="changes">Organization changes</h2>
 ${
   changes.length === 0
     ? html`<p class="muted">None yet.</p>`

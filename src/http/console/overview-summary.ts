@@ -1,3 +1,4 @@
+import { NOT_COLLECTED } from '../../domain/collection-words.ts';
 import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../domain/health.ts';
 import { type ShownSink, type StatusWithStates, sinkState, statesOf, worst } from '../shown-status.ts';
 import { type Html, html } from './html.ts';
@@ -19,9 +20,10 @@ ${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles
 };
 
 const allIsWell = ({ sources }: StatusWithStates): string => {
-  if (sources.length === 0) return 'The listing names no organization: nothing is read.';
+  if (sources.length === 0) return 'The listing names no organization: nothing is collected.';
   const whole = sources.length === 1 ? 'The organization is' : `All ${countText(sources.length)} organizations are`;
-  return `${whole} read up to now, without a gap.`;
+  const worst = Math.max(...sources.map(({ gapSeconds }) => gapSeconds));
+  return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(worst)}${sources.length === 1 ? '' : ' at most'}.`;
 };
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
@@ -44,7 +46,8 @@ const troublesOf = (
     troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
   }
   const lossy = status.sources.filter(nearsLoss).length;
-  if (lossy > 0) troubles.push(`${countOf(lossy, 'organization')} about to lose unread history for good`);
+  if (lossy > 0)
+    troubles.push(`${countOf(lossy, 'organization')} about to lose history for good that is not collected`);
   for (const [state, word] of Object.entries(words)) {
     const count = status.sources.filter((source) => source.state === state).length;
     if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
@@ -82,10 +85,10 @@ export const summary = ({ status, budget, figures, changedEntries }: SummaryView
 ${tile('Organizations', countText(status.sources.length), stateCounts(status))}
 ${unprovenTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
-${tile('Listed', listedText(status), html`all organizations, last`)}
+${tile('Organizations last listed', listedText(status), html`all of them`)}
 ${tile('API budget', budgetText(budget), budgetNote(budget, figures))}
-${tile('Changed entries', countText(changedEntries), html`the same id, other content`)}
-${tile('Defective entries', countText(figures.defectiveEntries), html`of this process, kept as they came`)}
+${tile('Changed entries', countText(changedEntries), html`sent again with other content`)}
+${tile('Malformed entries', countText(figures.defectiveEntries), html`since start, stored unchanged`)}
 </dl>`;
 
 const tile = (name: string, value: string, note: Html): Html =>

@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
  * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, where there is none yet.
  */
 export const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
-  if (request.method === 'GET' || request.method === 'HEAD') return;
+  if (request.is404 || request.method === 'GET' || request.method === 'HEAD') return;
   const { origin, 'sec-fetch-site': site } = request.headers;
   const fromHere = typeof origin === 'string' ? hostOf(origin) === request.host : site === 'same-origin';
   if (fromHere && (site === undefined || site === 'same-origin')) return;

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../domain/duration.ts';
+import { collectionSpan } from '../../domain/collection-words.ts';
 import { type Html, html } from './html.ts';
 
 /** A time as `2026-03-01 12:30:05`, in UTC. */
@@ -9,7 +9,7 @@ export const timeOf = (at: Date | number): Html =>
   html`<time datetime="${new Date(at).toISOString()}">${timeText(at)}</time>`;
 
 /** A span of time in two units at most. */
-export const spanText = (seconds: number): string => (seconds < 1 ? '0s' : formatDuration(seconds * 1_000));
+export const spanText = collectionSpan;
 
 /** `12s ago`. */
 export const agoText = (seconds: number): string => (seconds < 1 ? 'just now' : `${spanText(seconds)} ago`);

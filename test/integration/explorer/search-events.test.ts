@@ -260,22 +260,26 @@ describe('a search that takes long', () => {
   });
 });
 
-test('coverage of the time searched: who has unread time in it', async () => {
+const coverageOf = (range: Parameters<typeof readSearchCoverage>[1]) =>
+  readSearchCoverage(database.pool, range, { organizationIds: undefined, behindAfterSeconds: () => 60 });
+
+test('coverage of the time searched: of whom some of it is not collected', async () => {
   const lease = await newSource(database.pool, 'gappy');
   await commit(database.pool, lease, [entryText('g', T0)], { claims: [seconds(-100, 100)] });
   const at = (ms: number) => new Date(T0 + ms).toISOString();
   const organization = 'gappy';
-  const read = await readSearchCoverage(database.pool, { organization, since: at(-50_000), before: at(50_000) });
+  const read = await coverageOf({ organization, since: at(-50_000), before: at(50_000) });
   expect(read).toMatchObject({ organizations: 1, incomplete: 0, gaps: [], beginsEarlier: false });
-  expect(read.readUntil).toBe('2026-01-10T00:00:50Z');
-  const unread = await readSearchCoverage(database.pool, { organization, since: at(-50_000), before: at(300_000) });
+  expect(read.collectedUntil).toBe('2026-01-10T00:00:50Z');
+  const unread = await coverageOf({ organization, since: at(-50_000), before: at(300_000) });
   expect(unread).toMatchObject({
     incomplete: 1,
     gaps: [{ organizationId: 'gappy', since: '2026-01-10T00:01:40Z', before: '2026-01-10T00:05:00Z' }],
   });
-  const older = await readSearchCoverage(database.pool, { organization, since: undefined, before: at(0) });
+  const older = await coverageOf({ organization, since: undefined, before: at(0) });
   expect(older).toMatchObject({ incomplete: 1, beginsEarlier: true, collectedSince: '2025-07-01T00:00:00Z' });
-  expect(
-    await readSearchCoverage(database.pool, { organization: 'nobody', since: undefined, before: undefined }),
-  ).toMatchObject({ organizations: 0 });
+  expect(await coverageOf({ organization: 'nobody', since: undefined, before: undefined })).toMatchObject({
+    organizations: 0,
+    incomplete: 0,
+  });
 });

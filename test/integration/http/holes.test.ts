@@ -70,7 +70,8 @@ test('a second that cannot be had shows with its time and reason everywhere, and
   expect(page).toContain('<h2 id="holes">1 hole</h2>');
   expect(page).toMatch(/<td>bad_request <span class="sub">.*400.*<\/span><\/td>/);
   expect(page).toContain(`<time datetime="${since}">`);
-  expect(page).toContain('<h2 id="gaps">No gap</h2>');
+  expect(page).toMatch(/<h2 id="gaps">Not collected: \d+s<\/h2>/);
+  expect(page).toContain('cannot be had</td>');
   expect(await served.text(`/organizations/${healthy}`)).not.toContain('id="holes"');
 
   const line = `hole: ${poisoned} from ${since} to ${before}: bad_request: `;

@@ -37,15 +37,15 @@ test('times become places; a gap too short to be seen is drawn as wide as can be
   ]);
   expect(bars(drawing, 'tl-pass')).toEqual([[0, 600]]);
   expect(bars(drawing, 'tl-walk')).toEqual([[100, 100]]);
-  expect(drawing).toContain('2 gaps: 1970-01-01 00:03:20 to 1970-01-01 00:05:00 (1m 40s); ');
-  expect(drawing).toContain('Being read: backfill.');
+  expect(drawing).toContain('not collected: 2 stretches: 1970-01-01 00:03:20 to 1970-01-01 00:05:00 (1m 40s); ');
+  expect(drawing).toContain('Being collected: backfill.');
 });
 
 test('a part of the time shows that part, and what lies outside is left out', () => {
   const drawing = String(coverageTimeline(coverage, { fromMs: 250_000, toMs: 450_000 }, tail, 2));
   expect(bars(drawing, 'tl-gap')).toEqual([[0, 250]]);
   expect(bars(drawing, 'tl-walk')).toEqual([]);
-  expect(drawing).toContain('1 gap: ');
+  expect(drawing).toContain('not collected: 1 stretch: ');
 });
 
 test('what cannot be had is drawn and named as such, and is no gap', () => {
@@ -64,6 +64,6 @@ test('what cannot be had is drawn and named as such, and is no gap', () => {
     [200, 4],
   ]);
   expect(bars(drawing, 'tl-gap')).toEqual([[201, 99]]);
-  expect(drawing).toContain('1 gap: ');
-  expect(drawing).toContain('Cannot be had: 2 holes. Being read: backfill.');
+  expect(drawing).toContain('not collected: 1 stretch: ');
+  expect(drawing).toContain('Cannot be had: 2 holes. Being collected: backfill.');
 });

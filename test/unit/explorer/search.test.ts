@@ -58,6 +58,14 @@ describe('a search in a link', () => {
     ['email:nobody', 'email', 'nobody'],
     ['ip:unknown', 'ip', 'unknown'],
     ['other:abc', 'any', 'other:abc'],
+    ['198.51.100.0/24', 'ip', '198.51.100.0/24'],
+    ['2001:db8::/32', 'ip', '2001:db8::/32'],
+    ['198.51.100.0/33', 'any', '198.51.100.0/33'],
+    ['198.51.*', 'ip', '198.51.*'],
+    ['2001:db8:*', 'ip', '2001:db8:*'],
+    ['mira*', 'any', 'mira*'],
+    ['fade*', 'any', 'fade*'],
+    ['mira@*', 'email', 'mira@*'],
   ])('%s is an actor by its %s', (text, kind, value) => {
     expect(read(`actor=${encodeURIComponent(text)}`).search.actor).toEqual({ kind, value });
   });
@@ -67,6 +75,8 @@ describe('a search in a link', () => {
     ['now', '2026-06-15T12:00:00.000Z'],
     ['2026-01-31', '2026-01-31T00:00:00Z'],
     ['2026-01-31T08:30', '2026-01-31T08:30:00Z'],
+    ['2026-01-31T08:30Z', '2026-01-31T08:30:00Z'],
+    ['2026-01-31T08:30+02:00', '2026-01-31T08:30:00+02:00'],
     ['2026-01-31T08:30:00.123456+02:00', '2026-01-31T08:30:00.123456+02:00'],
   ])('the time %s is %s', (text, instant) => {
     const { search, faults } = read(`since=${encodeURIComponent(text)}`);

@@ -1,0 +1,61 @@
+import type { FastifyError, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { databaseTrouble } from '../database-trouble.ts';
+import { BusyError, OrgtrailError, SearchError } from '../errors.ts';
+
+/** What a request that failed is answered with, in the API and in the console. */
+export interface Failure {
+  /** 4xx: a mistake of who asked. 503: not now. 500: something is wrong here. */
+  readonly code: number;
+  readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'error';
+  /** For who asked: no word about how things are inside. */
+  readonly reason: string;
+  /** When it makes sense to try again. */
+  readonly retryAfterSeconds?: number;
+}
+
+const RETRY_AFTER_SECONDS = 5;
+
+const troubles = {
+  unreachable: { status: 'unavailable', reason: 'the database does not answer' },
+  busy: { status: 'busy', reason: 'all connections to the database are in use: try again in a few seconds' },
+  slow: { status: 'slow', reason: 'the database took too long to answer: it is busy, or a lock is held' },
+} as const;
+
+/** Says what went wrong, and writes what this does not say into the log, with the id of the request. */
+export const failureOf = (error: FastifyError, request: FastifyRequest, logger: Logger): Failure => {
+  const { statusCode } = error;
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return { code: statusCode, status: statusCode === 404 ? 'not found' : 'bad request', reason: error.message };
+  }
+  if ((error as Error) instanceof BusyError) {
+    const { message: reason, retryAfterSeconds } = error as unknown as BusyError;
+    return { code: 503, status: 'busy', reason, retryAfterSeconds };
+  }
+  if ((error as Error) instanceof SearchError) return searchFailure(error as unknown as SearchError);
+  const facts = { requestId: request.id, method: request.method, path: request.url.split('?')[0] };
+  const trouble = databaseTrouble(error);
+  if (trouble === undefined) {
+    logger.error({ ...facts, err: error }, 'a request failed');
+    return {
+      code: 500,
+      status: 'error',
+      reason: `something went wrong here (request id ${request.id}); the log has it`,
+    };
+  }
+  if (trouble !== 'unreachable')
+    logger.warn({ ...facts, reason: error.message }, `a request failed: the database is ${trouble}`);
+  const { status, reason } = troubles[trouble];
+  const known = error instanceof OrgtrailError ? error.message : reason;
+  return {
+    code: 503,
+    status,
+    reason: known,
+    ...(trouble !== 'unreachable' && { retryAfterSeconds: RETRY_AFTER_SECONDS }),
+  };
+};
+
+const searchFailure = ({ reason, message }: SearchError): Failure =>
+  reason === 'refused'
+    ? { code: 400, status: 'bad request', reason: message }
+    : { code: 503, status: 'slow', reason: message, retryAfterSeconds: RETRY_AFTER_SECONDS };

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/domain/nearest.ts';
+import { searchFields } from '../../../src/domain/search.ts';
+
+describe('what was meant', () => {
+  it.each([
+    ['acton', 'action'],
+    ['organisation', 'organization'],
+    ['actr', 'actor'],
+    ['resource-type', 'resource_type'],
+    ['befroe', 'before'],
+  ])('%s is %s', (given, meant) => {
+    expect(nearest(given, searchFields, 1)).toEqual([meant]);
+    expect(unknownParameter(given, searchFields)).toBe(`unknown parameter "${given}"; did you mean "${meant}"?`);
+  });
+
+  it('is nothing for what is like no name', () => {
+    expect(unknownParameter('colour', searchFields)).toBe('unknown parameter "colour"');
+    expect(nearest('', searchFields, 1)).toEqual([]);
+  });
+
+  it('begins with the word, then differs a little, then holds it; in their order otherwise', () => {
+    const names = ['Old Acme', 'Blue Harbor', 'Acne', 'Acme Aerospace', 'ACME Bank'];
+    expect(nearest('Acme', names, 9)).toEqual(['Acme Aerospace', 'ACME Bank', 'Acne', 'Old Acme']);
+    expect(nearest('Acme', names, 2)).toEqual(['Acme Aerospace', 'ACME Bank']);
+  });
+
+  it('counts a swap of neighbours as one difference', () => {
+    expect([editDistance('updtae', 'update'), editDistance('', 'abc'), editDistance('abc', 'abc')]).toEqual([1, 3, 0]);
+  });
+
+  it('is said in one sentence', () => {
+    expect(didYouMean(['a', 'b', 'c'])).toBe('; did you mean "a", "b" or "c"?');
+  });
+});
