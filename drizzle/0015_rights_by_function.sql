@@ -608,10 +608,11 @@ begin
 end
 $function$;
 --> statement-breakpoint
--- What an account that writes to these tables directly may not say: it would look as if all were well.
+-- What an account other than the owner may not say: it would look as if all were well.
 create or replace function orgtrail_refuse_row() returns trigger
 language plpgsql as $function$
 begin
+  if pg_has_role(session_user, (select relowner from pg_class where oid = tg_relid), 'usage') then return new; end if;
   raise exception '%: %', tg_table_name, tg_argv[0] using errcode = 'check_violation';
 end
 $function$;
@@ -642,6 +643,7 @@ begin
   end loop;
   execute pg_catalog.format('alter function orgtrail_retention_obstacle(regclass, timestamptz, timestamptz)'
     ' set search_path = %I, pg_temp', current_schema());
+  execute pg_catalog.format('alter function orgtrail_refuse_row() set search_path = %I, pg_temp', current_schema());
   foreach each in array array['orgtrail_register_sinks', 'orgtrail_claim_sink', 'orgtrail_release_sinks_of', 'orgtrail_release_sink',
     'orgtrail_renew_sink', 'orgtrail_begin_delivery', 'orgtrail_finish_delivery', 'orgtrail_skip_events', 'orgtrail_fail_delivery',
     'orgtrail_note_sink_failure', 'orgtrail_fail_lane', 'orgtrail_end_rests', 'orgtrail_trim_coverage', 'orgtrail_require_position',

@@ -3,6 +3,7 @@ import {
   claimsFuture,
   type GoneFacts,
   type LaneTrouble,
+  laneTroubleText,
   type SourceFacts,
   VANISHED_SECONDS,
 } from '../domain/health.ts';
@@ -22,7 +23,7 @@ export interface SourceStatus extends SourceFacts {
   readonly lastError: string | null;
   readonly retentionSlackSeconds: number;
   readonly openWalks: number;
-  /** The lanes that are failing, the most urgent first. */
+  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
   readonly failingLanes: readonly LaneTrouble[];
   /** The oldest of its holes: Cloudflare deletes them first. */
   readonly firstHoles: readonly CoverageHole[];
@@ -137,8 +138,12 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
 const asSource = (row: SourceRow): SourceStatus => {
   const source = { ...row, firstHoles: row.firstHoles.map(asHole) };
   if (!claimsFuture(source)) return source;
-  const words = `coverage reaches ${Math.round(source.futureSeconds ?? 0)} s beyond now, which nothing that was read can`;
-  return { ...source, lastFailure: source.lastFailure ?? 'coverage', lastError: source.lastError ?? words };
+  const lastError = `it reaches ${Math.round(source.futureSeconds ?? 0)} s beyond now, and hides what is not read until then`;
+  const trouble: LaneTrouble = { lane: 'coverage', failures: 1, lastFailure: 'coverage', lastError };
+  return {
+    ...{ ...source, failingLanes: [trouble, ...source.failingLanes] },
+    ...{ lastFailure: source.lastFailure ?? 'coverage', lastError: source.lastError ?? laneTroubleText(trouble) },
+  };
 };
 
 const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][number]): CoverageHole => ({
