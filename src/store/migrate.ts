@@ -78,7 +78,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
 };
 
 /**
- * Only who may write to the table of migrations can lock it so. On a database without one, anybody could hold the advisory lock, but such a
+ * Only an account that may write to the table of migrations can lock it so. On a database without one, any account could hold the advisory lock, but such a
  * database has nothing to collect yet.
  */
 const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait: () => void): Promise<void> => {

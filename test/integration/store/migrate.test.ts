@@ -92,8 +92,9 @@ describe('migrating', () => {
     await using reader = await createLogin(database, ['orgtrail_reader']);
     const held = await reader.pool.connect();
     try {
-      await held.query('select pg_advisory_lock(7045662113)');
-      await held.query('begin; lock table drizzle.__drizzle_migrations in access share mode');
+      await held.query(
+        'begin; select pg_advisory_xact_lock(7045662113); lock table drizzle.__drizzle_migrations in access share mode',
+      );
       const waits: string[] = [];
       const onWait = () => waits.push('waited');
       expect(await migrateDatabase(database.pool, { onWait })).toMatchObject({ state: 'current' });
@@ -138,11 +139,11 @@ describe('migrating', () => {
   test('an empty database: waiting for another migration is said', async () => {
     const other = await database.pool.connect();
     try {
-      await other.query('select pg_advisory_lock(7045662113)');
+      await other.query('begin; select pg_advisory_xact_lock(7045662113)');
       const waits: string[] = [];
       const start = migrateDatabase(database.pool, { onWait: () => waits.push('waited') });
       await until('it waits', async () => waits.length === 1);
-      await other.query('select pg_advisory_unlock(7045662113)');
+      await other.query('rollback');
       expect(await start).toMatchObject({ state: 'current' });
     } finally {
       other.release(true);

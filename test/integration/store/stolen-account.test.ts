@@ -46,7 +46,6 @@ beforeAll(async () => {
   const turn = await claimSink(pool, 'siem', lease.owner, LEASE_MS);
   thief = new Client({ connectionString: database.daemonUrl });
   await thief.connect();
-  await thief.query(`set statement_timeout = ${SLOWEST_MS}; set lock_timeout = ${SLOWEST_MS}`);
   known = {
     ...{ p_kind: "'organization'", p_source_id: "'org'", p_organization_id: "'org'", p_owner: `'${lease.owner}'` },
     ...{
@@ -104,7 +103,7 @@ type Seen = Awaited<ReturnType<typeof watch>>;
 
 /** Runs it as the thief, looks, and undoes it. Undefined: it was refused. */
 const attempt = async ({ sql }: HostileStatement): Promise<{ readonly seen?: Seen; readonly refusedBy?: string }> => {
-  await thief.query('begin');
+  await thief.query(`begin; set local statement_timeout = ${SLOWEST_MS}; set local lock_timeout = ${SLOWEST_MS}`);
   try {
     await thief.query(sql);
     return { seen: await watch() };
@@ -226,9 +225,8 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
   const locker = new Client({ connectionString: world.database.daemonUrl });
   await locker.connect();
   try {
-    await locker.query(`select pg_advisory_lock(7045662113), pg_advisory_lock(hashtext('orgtrail_create_partitions')),
-      pg_advisory_lock(hashtext('orgtrail_drop_month'))`);
-    await locker.query('begin');
+    await locker.query(`begin; select pg_advisory_xact_lock(7045662113),
+      pg_advisory_xact_lock(hashtext('orgtrail_create_partitions')), pg_advisory_xact_lock(hashtext('orgtrail_drop_month'))`);
     const { rows } = await locker.query<{ name: string }>(
       `select c.oid::regclass::text as name from pg_class c
        where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and c.relkind in ('r', 'p') and not c.relispartition`,
