@@ -1089,9 +1089,28 @@ AS $function$
     from (select key, value from jsonb_each_text(a) union all select key, value from jsonb_each_text(b)) both_of_them group by key) summed
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_begin_delivery(p_name text, p_epoch bigint, p_until bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
+begin
+  if was is null or p_until <= was then return false; end if;
+  perform orgtrail_require_position(p_name, was, p_until);
+  update sinks set batch_until = p_until, last_attempt_at = clock_timestamp(),
+    lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+  where name = p_name;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_check_timeline()
  RETURNS void
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
@@ -1101,11 +1120,29 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_claim_sink(p_name text, p_owner text, p_lease_ms double precision)
+ RETURNS TABLE(epoch bigint, at_position bigint, batch_until bigint, failures integer, refused_in_row integer)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with free as (
+    select name from sinks
+    where name = p_name and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = p_owner)
+      and (next_attempt_at is null or next_attempt_at <= clock_timestamp())
+    for update skip locked)
+  update sinks s set lease_owner = p_owner, lease_epoch = lease_epoch + 1, lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+  from free where s.name = free.name
+  returning s.lease_epoch, s.position, s.batch_until, s.failures, s.refused_in_row
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_commit_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_walk_since_ms double precision, p_walk_before_ms double precision, p_walk_started_ms double precision, p_walk_cursor text, p_walk_pages integer, p_walk_empty_pages integer, p_walk_entries bigint, p_walk_last_time_ms double precision, p_walk_in_order boolean, p_walk_page_limit integer, p_walk_stalls integer, p_walk_stalled_entries bigint, p_walk_lookback_ms integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET plan_cache_mode TO 'force_generic_plan'
  SET jit TO 'off'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1174,6 +1211,7 @@ begin
   claim as (
     insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges)
     select kind, id, p_filter_hash, claimed.pass, claimed.ranges::tstzmultirange
+      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds'))
     from fence, unnest(p_claim_passes, p_claim_ranges) as claimed (pass, ranges)
     on conflict (source_kind, source_id, filter_hash, pass) do update set ranges = c.ranges + excluded.ranges),
   page as materialized (
@@ -1259,8 +1297,10 @@ $function$;
 CREATE OR REPLACE FUNCTION public.orgtrail_commit_walk_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET plan_cache_mode TO 'force_generic_plan'
  SET jit TO 'off'
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1472,19 +1512,24 @@ declare
   partition text;
   created integer := 0;
 begin
+  if (since >= timestamptz '2009-01-01 00:00:00+00' and until <= clock_timestamp() + interval '3 months') is not true then
+    raise exception 'months are made from 2009 to three months from now, not from % to %', since, until using errcode = 'invalid_parameter_value';
+  elsif until > since + interval '240 months' then
+    raise exception 'no more than 240 months at once, not from % to %', since, until using errcode = 'invalid_parameter_value';
+  end if;
   perform pg_advisory_xact_lock(hashtext('orgtrail_create_partitions'));
   while month <= until at time zone 'UTC' loop
-    partition := format('audit_events_%s', to_char(month, 'YYYY_MM'));
+    partition := pg_catalog.format('audit_events_%s', pg_catalog.to_char(month, 'YYYY_MM'::text));
     if to_regclass(partition) is null then
       lower_bound := month at time zone 'UTC';
       upper_bound := (month + interval '1 month') at time zone 'UTC';
       -- Page commits and readers wait here, before they look up the partitions: what they add is moved, what was moved they find.
       lock table only audit_events in access exclusive mode;
       lock table audit_events_default in access exclusive mode;
-      execute format('create table %I (like audit_events including defaults including constraints)', partition);
-      execute format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
+      execute pg_catalog.format('create table %I (like audit_events including defaults including constraints)', partition);
+      execute pg_catalog.format('with moved as (delete from audit_events_default where action_time >= %L and action_time < %L returning *)'
         ' insert into %I select * from moved', lower_bound, upper_bound, partition);
-      execute format('alter table audit_events attach partition %I for values from (%L) to (%L)',
+      execute pg_catalog.format('alter table audit_events attach partition %I for values from (%L) to (%L)',
         partition, lower_bound, upper_bound);
       created := created + 1;
     end if;
@@ -1502,7 +1547,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_drop_month(of_month date, retention i
  SET lock_timeout TO '2s'
 AS $function$
 declare
-  name text := 'audit_events_' || to_char(of_month, 'YYYY_MM');
+  name text := 'audit_events_' || pg_catalog.to_char(of_month::timestamp, 'YYYY_MM'::text);
   partition regclass := to_regclass(name);
   month timestamptz := date_trunc('month', of_month::timestamp) at time zone 'UTC';
   until timestamptz := (date_trunc('month', of_month::timestamp) + interval '1 month') at time zone 'UTC';
@@ -1518,9 +1563,9 @@ begin
   if not pg_has_role(session_user, (select relowner from pg_class where oid = 'audit_events'::regclass), 'usage') then
     select p.shortest into shortest from retention_policy p;
     if shortest is null then
-      return format('%s may not drop anything: the owner of the schema has not set a retention_policy', session_user);
+      return pg_catalog.format('%s may not drop anything: the owner of the schema has not set a retention_policy', session_user);
     elsif retention < shortest then
-      return format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
+      return pg_catalog.format('%s may not drop what is younger than %s, as retention_policy says', session_user, shortest);
     end if;
   end if;
   if not pg_try_advisory_xact_lock(hashtext('orgtrail_drop_month')) then
@@ -1538,32 +1583,112 @@ begin
   if obstacle is not null then return obstacle; end if;
   -- All that takes long comes before the locks. Events are only ever added, at the end: one look there shows whether it still holds;
   -- if not, an error undoes what was done so far.
-  execute format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
+  execute pg_catalog.format('select count(*), min(position), max(position), pg_total_relation_size(%L) from %s', name, partition)
     into gone.events, gone.first_position, gone.last_position, gone.bytes;
   -- All ids are one text in memory meanwhile.
   if gone.events <= 2000000 then
-    execute format('select encode(sha256(convert_to(string_agg('
+    execute pg_catalog.format('select encode(sha256(convert_to(string_agg('
       'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s', partition)
       into gone.ids_sha256;
   end if;
-  execute format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
+  execute pg_catalog.format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
   get diagnostics gone.changes = row_count;
   lock table only audit_events in access exclusive mode;
-  execute format('lock table %s in access exclusive mode', partition);
+  execute pg_catalog.format('lock table %s in access exclusive mode', partition);
   lock table holds, sinks, sink_dead_letters in share mode;
-  execute format('select max(position) from %s', partition) into highest;
+  execute pg_catalog.format('select max(position) from %s', partition) into highest;
   if highest is distinct from gone.last_position then
     raise exception 'events were added to it at this moment' using errcode = 'lock_not_available';
   end if;
   obstacle := orgtrail_retention_obstacle(partition, month, until);
   if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
-  execute format('drop table %s', partition);
+  execute pg_catalog.format('drop table %s', partition);
   if gone.events > 0 then
     insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention)
     values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
       gone.ids_sha256, orgtrail_drop_month.retention);
   end if;
   return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_end_rests(p_failures text[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  ended integer;
+begin
+  with resting as materialized (
+    select source_kind, source_id, filter_hash, lane from lanes
+    where next_attempt_at is not null and last_failure = any(p_failures)
+    order by source_kind, source_id, filter_hash, lane for update)
+  update lanes l set next_attempt_at = null from resting r
+  where l.source_kind = r.source_kind and l.source_id = r.source_id and l.filter_hash = r.filter_hash and l.lane = r.lane;
+  get diagnostics ended = row_count;
+  return ended;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_fail_delivery(p_name text, p_epoch bigint, p_reason text, p_rest_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update sinks set failures = least(failures, 2000000000) + 1, last_error = left(p_reason, 2000), lease_until = null,
+    next_attempt_at = clock_timestamp() + orgtrail_span(p_rest_ms)
+  where name = p_name and lease_epoch = p_epoch;
+  return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_fail_lane(p_kind text, p_source_id text, p_epoch bigint, p_filter_hash text, p_lane text, p_state jsonb, p_failures integer, p_last_failure text, p_last_error text, p_rest_ms double precision)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with fence as (
+    update sources set last_attempt_at = clock_timestamp()
+    where kind = p_kind and id = p_source_id and lease_epoch = p_epoch returning kind, id)
+  insert into lanes (source_kind, source_id, filter_hash, lane, state, failures, last_failure, last_error, next_attempt_at, last_attempt_at)
+  select kind, id, p_filter_hash, p_lane, p_state, p_failures, p_last_failure, p_last_error,
+    clock_timestamp() + make_interval(secs => least(greatest(p_rest_ms, 0), 604800000) / 1000), clock_timestamp()
+  from fence
+  on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
+    last_failure = excluded.last_failure, last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at,
+    last_attempt_at = excluded.last_attempt_at
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_finish_delivery(p_name text, p_epoch bigint, p_until bigint, p_accepted bigint, p_refused_in_row integer, p_refused bigint[], p_reasons text[], p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
+begin
+  if was is null then return false; end if;
+  perform orgtrail_require_position(p_name, was, p_until);
+  if exists (select from unnest(p_refused) as r (position) where (r.position > was and r.position <= p_until) is not true) then
+    raise exception 'the sink % delivered what is between % and %, and no dead letter can lie elsewhere', p_name, was, p_until
+      using errcode = 'check_violation';
+  end if;
+  update sinks set position = p_until, batch_until = null, delivered = delivered + p_accepted, refused_in_row = p_refused_in_row,
+    failures = 0, next_attempt_at = null, last_error = null, last_success_at = clock_timestamp(),
+    lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+  where name = p_name;
+  delete from sink_dead_letters d
+  where d.sink = p_name and d.position > was and d.position <= p_until and d.position <> all(p_refused);
+  insert into sink_dead_letters (sink, position, reason)
+  select p_name, u.position, left(u.reason, 2000) from unnest(p_refused, p_reasons) as u (position, reason)
+  on conflict (sink, position) do update set reason = excluded.reason, refused_at = clock_timestamp();
+  return true;
 end
 $function$;
 
@@ -1586,7 +1711,7 @@ CREATE OR REPLACE FUNCTION public.orgtrail_jump_positions()
 AS $function$
 declare
   current constant text := orgtrail_timeline(tg_relid);
-  numbers constant text := pg_get_serial_sequence('retention_drops', 'id');
+  numbers constant regclass := pg_catalog.pg_get_serial_sequence('retention_drops', 'id');
   last_kept timestamptz;
   jump bigint;
 begin
@@ -1598,7 +1723,7 @@ begin
     new.position := new.position + jump;
     -- Numbered with the drops, so that readers acknowledge both alike; beyond the number of any drop that was lost.
     insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline)
-    values (setval(numbers, nextval(numbers) + 1000), old.position, old.position + jump, old.timeline, current);
+    values (pg_catalog.setval(numbers, pg_catalog.nextval(numbers) + 1000), old.position, old.position + jump, old.timeline, current);
     raise warning 'positions go on after % instead of %: the timeline changed from % to %, and commits may have been lost',
       old.position + jump, old.position, old.timeline, current using errcode = 'OT001';
   end if;
@@ -1632,7 +1757,8 @@ declare
   p_number constant integer := (p_reading ->> 'number')::integer;
   p_direction constant text := p_reading ->> 'direction';
   read_now constant timestamptz := clock_timestamp();
-  first_time timestamptz := to_timestamp((p_reading ->> 'fromMs')::float8 / 1000);
+  -- Before 2009 there was nothing to read; each day is a row here.
+  first_time timestamptz := greatest(to_timestamp((p_reading ->> 'fromMs')::float8 / 1000), timestamptz '2009-01-01 00:00:00+00');
   last_time timestamptz := least(to_timestamp((p_reading ->> 'toMs')::float8 / 1000), read_now + interval '60 seconds');
   first_day constant timestamptz := date_trunc('day', first_time, 'UTC');
   last_day constant timestamptz := date_trunc('day', last_time - interval '1 microsecond', 'UTC');
@@ -1712,6 +1838,17 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_sink_failure(p_name text, p_reason text, p_rest_ms double precision)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update sinks set failures = least(failures, 2000000000) + 1, last_error = left(p_reason, 2000),
+    next_attempt_at = clock_timestamp() + orgtrail_span(p_rest_ms)
+  where name = p_name and (lease_until is null or lease_until <= clock_timestamp())
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_payload(raw json, defects text[])
  RETURNS jsonb
  LANGUAGE sql
@@ -1719,6 +1856,75 @@ CREATE OR REPLACE FUNCTION public.orgtrail_payload(raw json, defects text[])
 AS $function$
   select case when defects && array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database']
     then null else raw::jsonb end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_refuse_row()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if pg_has_role(session_user, (select relowner from pg_class where oid = tg_relid), 'usage') then return new; end if;
+  raise exception '%: %', tg_table_name, tg_argv[0] using errcode = 'check_violation';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_register_sinks(p_names text[], p_kinds text[], p_targets text[], p_starts text[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  insert into sinks (name, kind, target, position)
+  select s.name, s.kind, s.target, case when s.start = 'now' then feed_head.position else 0 end
+  from unnest(p_names, p_kinds, p_targets, p_starts) as s (name, kind, target, start), feed_head
+  on conflict (name) do update set kind = excluded.kind, target = excluded.target, next_attempt_at = null
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_release_sink(p_name text, p_epoch bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update sinks set lease_until = null where name = p_name and lease_epoch = p_epoch
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_release_sinks_of(p_owner text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update sinks set lease_until = null where lease_owner = p_owner
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_renew_sink(p_name text, p_epoch bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update sinks set lease_until = clock_timestamp() + orgtrail_span(p_lease_ms) where name = p_name and lease_epoch = p_epoch;
+  return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_require_position(p_name text, p_from bigint, p_to bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  head constant bigint := (select h.position from feed_head h);
+begin
+  if p_to is null or p_to < p_from then
+    raise exception 'the sink % may not go back from % to %: only the owner of the schema may, by orgtrail sink replay', p_name, p_from, p_to
+      using errcode = 'check_violation';
+  elsif p_to > head then
+    raise exception 'the sink % may not go to %: the feed ends at %', p_name, p_to, head using errcode = 'check_violation';
+  end if;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_retention_obstacle(partition regclass, month timestamp with time zone, until timestamp with time zone)
@@ -1731,21 +1937,47 @@ declare
   highest bigint;
   obstacle text;
 begin
-  execute format('select max(position) from %s', partition) into highest;
+  execute pg_catalog.format('select max(position) from %s', partition) into highest;
   if highest is null then return null; end if;
-  execute format('select format(''hold %%s covers events in it: %%s'', h.id, left(h.reason, 200)) from holds h'
+  execute pg_catalog.format('select pg_catalog.format(''hold %%s covers events in it: %%s'', h.id, left(h.reason, 200)) from holds h'
     ' where h.released_at is null and h.since < %L and h.before > %L and exists (select from %s e'
     ' where (h.organization_id is null or e.organization_id = h.organization_id) and e.action_time >= h.since and e.action_time < h.before)'
     ' order by h.id limit 1', until, month, partition) into obstacle;
   if obstacle is not null then return obstacle; end if;
-  select format('the sink %s is at position %s, and still needs events up to %s', s.name, s.position, highest) into obstacle
+  select pg_catalog.format('the sink %s is at position %s, and still needs events up to %s', s.name, s.position, highest) into obstacle
   from sinks s where s.position < highest order by s.position limit 1;
   if obstacle is not null then return obstacle; end if;
-  execute format('select format(''position %%s is a dead letter of the sink %%s'', d.position, d.sink)'
+  execute pg_catalog.format('select pg_catalog.format(''position %%s is a dead letter of the sink %%s'', d.position, d.sink)'
     ' from sink_dead_letters d where exists (select from %s e where e.position = d.position) order by 1 limit 1', partition)
     into obstacle;
   return obstacle;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_skip_events(p_name text, p_epoch bigint, p_until bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
+begin
+  if was is null then return false; end if;
+  perform orgtrail_require_position(p_name, was, p_until);
+  update sinks set position = p_until, batch_until = null, failures = 0, next_attempt_at = null, last_error = null,
+    lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+  where name = p_name;
+  return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_span(p_ms double precision)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select make_interval(secs => least(greatest(p_ms, 0), 3600000) / 1000)
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_timeline(head oid)
@@ -1761,7 +1993,36 @@ exception when others then
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_trim_coverage(p_delays_ms double precision[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  trimmed integer;
+begin
+  with latest as (
+    select n - 1 as pass,
+      date_trunc('milliseconds', clock_timestamp()) + interval '61 seconds' - make_interval(secs => ms / 1000) as before
+    from unnest(p_delays_ms) with ordinality as d (ms, n)),
+  ahead as (
+    select c.source_kind, c.source_id, c.filter_hash, c.pass, tstzmultirange(tstzrange(null, latest.before)) as past
+    from coverage c join latest on latest.pass = c.pass
+    where upper(c.ranges) > latest.before
+    order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
+  update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
+  from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
+    and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass;
+  get diagnostics trimmed = row_count;
+  return trimmed;
+end
+$function$;
+
+CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
+CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
+CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
 
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';

@@ -12,7 +12,7 @@ import { canonicalFilters } from './domain/filters.ts';
 import { behindAfterSeconds, pausesOf } from './domain/health.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
 import { RETENTION_MS } from './domain/retention.ts';
-import { OrgtrailError } from './errors.ts';
+import { OrgtrailError, reasonOf } from './errors.ts';
 import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { FeedSource } from './http/feed.ts';
@@ -22,11 +22,13 @@ import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { PieceMemory } from './piece-memory.ts';
 import { createProcessIdentity } from './process-identity.ts';
+import { createSinkTroubles, type SinkTroubles } from './sink-troubles.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { migrateDatabase } from './store/migrate.ts';
+import { isRefusal } from './store/pool.ts';
 import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
-import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
+import { readSinkStatus, type SinkStatus, unknownSink } from './store/sink-status.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from './store/status.ts';
 import type { ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
 import { WindowLimit } from './sync/window-limit.ts';
@@ -46,6 +48,8 @@ export interface App {
   status(): Promise<Status>;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
+  /** What goes wrong with them in this process. */
+  readonly sinkTroubles: SinkTroubles;
   /** Closes everything, the database last. */
   close(): Promise<void>;
 }
@@ -69,7 +73,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   for (const warning of config.warnings) logger.warn(warning);
   const database = await openDatabase(config, logger, options.databasePatience);
   try {
-    await migrateDatabase(database.pool);
+    await migrateDatabase(database.pool, { onWait: () => logger.info('waiting for another migration') });
   } catch (error) {
     await database.close();
     throw error;
@@ -95,8 +99,8 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
   });
   const status = () => readStatus(pool, config.organizationIds);
-  const sinkNames = config.sinks.map(({ name }) => name);
-  const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
+  const sinkTroubles = createSinkTroubles();
+  const sinks = async () => sinkTroubles.addTo(await readSinks(pool, config));
   return {
     database,
     owner,
@@ -123,7 +127,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     },
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad }),
     ...{ feed: feed.source, search: explorer.source, streams },
-    ...{ status, sinks },
+    ...{ status, sinks, sinkTroubles },
     close: async () => {
       await closeApi();
       await feed.close();
@@ -138,6 +142,20 @@ const openStreams = ({ http: { stallTimeoutMs } }: Config, metrics: Metrics) => 
   const memory = new PieceMemory({ streams: MOST_FEED_STREAMS });
   const streams = createStreamLimits(stallTimeoutMs, metrics.streams);
   return { memory, streams, streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }) };
+};
+
+/** What the database refuses to tell shows as a failure of each sink. */
+const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkStatus[]> => {
+  if (sinks.length === 0) return [];
+  try {
+    return await readSinkStatus(
+      pool,
+      sinks.map(({ name }) => name),
+    );
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return sinks.map(({ name, settings }) => unknownSink(name, settings.type, reasonOf(error)));
+  }
 };
 
 const metricsOf = (

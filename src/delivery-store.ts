@@ -2,11 +2,13 @@ import type { Pool } from 'pg';
 import type { DeliveryStore } from './delivery/ports.ts';
 import { isDeadOwner } from './process-identity.ts';
 import { readFeedEvents } from './store/feed-events.ts';
+import { isRefusal } from './store/pool.ts';
 import {
   beginDelivery,
   claimSink,
   failDelivery,
   finishDelivery,
+  noteSinkFailure,
   releaseDeadSinks,
   releaseSink,
   renewSink,
@@ -29,5 +31,7 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
   finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
   skip: (turn, until) => skipEvents(pool, turn, until, leaseMs),
   fail: (turn, failure) => failDelivery(pool, turn, failure),
+  note: (name, failure) => noteSinkFailure(pool, name, failure),
   release: (turn) => releaseSink(pool, turn),
+  isRefusal,
 });

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { DeliveryObserver } from './delivery/ports.ts';
-import { reasonOf } from './errors.ts';
 import { onceADay } from './once-a-day.ts';
 
 /**
@@ -38,8 +37,11 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
     },
     lost: ({ sink }) =>
       logger.info({ sink }, 'the turn at a sink is over: a replay, another replica, or a lease that ran out'),
-    interrupted: ({ sink, error }) => {
-      const facts = { sink, reason: reasonOf(error) };
+    caughtUp: ({ sink }) => {
+      if (enter(sink, 'delivers')) logger.info({ sink }, 'a sink works again');
+    },
+    interrupted: (facts) => {
+      const { sink } = facts;
       if (enter(sink, 'interrupted')) logger.error(facts, 'delivering was interrupted; it is tried again');
       else logger.debug(facts, 'delivering was interrupted');
     },

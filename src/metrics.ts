@@ -183,6 +183,10 @@ const createGauges = (registers: Registry[]) => {
       'orgtrail_coverage_unproven_seconds',
       'Time that version 0.1 claimed as read and that has not been proven since.',
     ),
+    future: perOrganization(
+      'orgtrail_coverage_future_seconds',
+      'How far what is claimed as read reaches beyond now; more than 61 cannot be, and hides that nothing is read. Mostly negative.',
+    ),
     lastSuccess: perOrganization(
       'orgtrail_source_last_success_timestamp_seconds',
       'When the live lane last made progress: stored something new, or read its window to a credible end.',
@@ -259,14 +263,15 @@ const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> 
   gauges.position.set(status.position);
   gauges.positionJumps.set(status.positionJumps);
   // An organization that is gone must not keep its last value.
-  const { lag, gap, holes, unproven, lastSuccess, slack } = gauges;
-  for (const gauge of [lag, gap, holes, unproven, lastSuccess, slack]) gauge.reset();
+  const { lag, gap, holes, unproven, future, lastSuccess, slack } = gauges;
+  for (const gauge of [lag, gap, holes, unproven, future, lastSuccess, slack]) gauge.reset();
   for (const row of status.sources) {
     const label = { organization_id: row.organizationId };
     lag.set(label, row.lagSeconds);
     gap.set(label, row.gapSeconds);
     holes.set(label, row.holes);
     unproven.set(label, row.unprovenSeconds);
+    if (row.futureSeconds !== null) future.set(label, row.futureSeconds);
     slack.set(label, row.retentionSlackSeconds);
     if (row.lastSuccessAt !== null) lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
   }

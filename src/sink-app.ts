@@ -55,10 +55,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     store: createDeliveryStore(pool, app.owner, config.leaseMs),
     time: app.sync.time,
     leaseMs: config.leaseMs,
-    observer: both(
-      metrics.delivery,
-      logDelivery(logger, () => performance.now()),
-    ),
+    observer: all([metrics.delivery, logDelivery(logger, () => performance.now()), app.sinkTroubles.observer]),
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
@@ -82,15 +79,21 @@ const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal)
   }
 };
 
-/** One observer that tells both. */
-const both = (first: DeliveryObserver, second: DeliveryObserver): DeliveryObserver => {
-  const names = ['delivered', 'split', 'failed', 'lost', 'interrupted'] as const satisfies (keyof DeliveryObserver)[];
+/** One observer that tells all of them, in order. */
+const all = (observers: readonly DeliveryObserver[]): DeliveryObserver => {
+  const names = [
+    'delivered',
+    'split',
+    'failed',
+    'lost',
+    'caughtUp',
+    'interrupted',
+  ] as const satisfies (keyof DeliveryObserver)[];
   return Object.fromEntries(
     names.map((name) => [
       name,
       (event: never) => {
-        first[name]?.(event);
-        second[name]?.(event);
+        for (const observer of observers) observer[name]?.(event);
       },
     ]),
   );

@@ -15,6 +15,10 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
     position: perSink('orgtrail_sink_position', 'All events up to here are delivered, or dead letters.'),
     lagEvents: perSink('orgtrail_sink_lag_events', 'Events of the feed behind its end.'),
     lagSeconds: perSink('orgtrail_sink_lag_seconds', 'Since the oldest event that is not delivered was stored.'),
+    failures: perSink(
+      'orgtrail_sink_failures',
+      'Failures in a row, of the receiver or of a statement that the database refuses; 0 while it delivers.',
+    ),
     deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink refuses for good.'),
   };
   const delivered = new Counter({
@@ -25,7 +29,7 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
   });
   const deliveries = new Counter({
     name: 'orgtrail_sink_deliveries_total',
-    help: 'Attempts at deliveries by this process: delivered, refused (as a whole), failed, lost (the lease).',
+    help: 'Attempts at deliveries by this process: delivered, refused (as a whole), failed, lost (the lease), interrupted (by the database).',
     labelNames: ['sink', 'result'],
     registers,
   });
@@ -39,6 +43,7 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
       split: ({ sink }) => count(sink, 'refused'),
       failed: ({ sink, misconfigured }) => count(sink, misconfigured ? 'refused' : 'failed'),
       lost: ({ sink }) => count(sink, 'lost'),
+      interrupted: ({ sink }) => count(sink, 'interrupted'),
     },
     show: (sinks) => {
       for (const gauge of Object.values(gauges)) gauge.reset();
@@ -46,6 +51,7 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
         gauges.position.labels(name).set(sink.position);
         gauges.lagEvents.labels(name).set(sink.lagEvents);
         gauges.lagSeconds.labels(name).set(sink.lagSeconds);
+        gauges.failures.labels(name).set(sink.failures);
         gauges.deadLetters.labels(name).set(sink.deadLetters);
       }
     },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { version } from '../app.ts';
 import { connectAuditApi } from '../audit-api.ts';
@@ -15,6 +16,7 @@ import { createMetrics } from '../metrics.ts';
 import { hasEmbeddedData } from '../store/embedded-server.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { describeUrl, explainForbidden } from '../store/pool.ts';
+import { closeSchemas, describeOpen, readOpenSchemas } from '../store/roles.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { apiAdvice } from './api-advice.ts';
 import { secretsOf } from './secrets.ts';
@@ -106,6 +108,7 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
       return [
         { name: 'database', ok: true, message: server, exitCode: exitCodes.done },
         { name: 'schema', ok: true, message: state, exitCode: exitCodes.done },
+        ...(await checkSchemaRights(database.pool)),
       ];
     } finally {
       await database.close();
@@ -116,6 +119,14 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
     const name = error.code === 'database_too_new' ? 'schema' : 'database';
     return [{ name, ok: false, message: error.message, hint: error.hint, exitCode: error.exitCode }];
   }
+};
+
+/** No line unless there is something to say. */
+const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
+  const open = await readOpenSchemas(pool);
+  if (open.length === 0) return [];
+  const hint = `as the owner run \`${closeSchemas(open)}\``;
+  return [{ name: 'rights', ok: false, message: describeOpen(open), hint, exitCode: exitCodes.usage }];
 };
 
 const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<Check[]> => {

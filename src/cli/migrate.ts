@@ -50,7 +50,10 @@ export const migrateVerb = (context: VerbContext): Command =>
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {
-        const schema = await migrateDatabase(database.pool, { roles: options.roles === true });
+        const schema = await migrateDatabase(database.pool, {
+          roles: options.roles === true,
+          onWait: () => logger.info('waiting for another migration'),
+        });
         context.stdout.write(
           `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
         );

@@ -1,3 +1,4 @@
+import { sinkBackoffMs } from '../domain/backoff.ts';
 import type { Delivery, DeliveryOutcome } from '../domain/delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from '../domain/delivery-decision.ts';
 import { reasonOf } from '../errors.ts';
@@ -27,21 +28,45 @@ export interface DeliveryStop {
  * Never rejects. Nothing of what happens here touches another sink or the pulling of logs, but the processor.
  */
 export const deliverForever = async (context: DeliveryContext, route: Route, stop: DeliveryStop): Promise<void> => {
-  const { time, observer } = context;
-  const courier: Courier = { context, route, stop, sizes: firstSizes(route.batchEvents) };
+  const { time } = context;
+  const courier: Courier = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
   const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
+    let turn: SinkTurn | undefined;
     try {
       const takenAtMs = time.nowMs();
       const claimed = await context.store.claim(route.name);
-      if ('epoch' in claimed) await takeTurn(courier, claimed, takenAtMs);
-      else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
+      courier.refusals = 0;
+      if ('epoch' in claimed) {
+        turn = claimed;
+        await takeTurn(courier, claimed, takenAtMs);
+      } else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
     } catch (error) {
       if (stop.asked.aborted) return;
-      observer.interrupted?.({ sink: route.name, error });
-      await pause(DATABASE_PAUSE_MS * (1 + context.random()));
+      await pause(await noteError(courier, turn, error));
     }
   }
+};
+
+/**
+ * What the database refuses fails as a receiver that refuses does: it is counted, said, and tried again with growing pauses. Returns how long to
+ * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
+ */
+const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
+  const { context, route } = courier;
+  const { observer, store } = context;
+  const reason = plainReason(context, reasonOf(error));
+  observer.interrupted?.({ sink: route.name, reason });
+  if (!store.isRefusal(error)) return DATABASE_PAUSE_MS * (1 + context.random());
+  courier.refusals += 1;
+  const afterMs = sinkBackoffMs(Math.max(courier.refusals, (turn?.failures ?? 0) + 1), context.random());
+  const failure = { reason, afterMs };
+  const noted = turn === undefined ? store.note(route.name, failure) : store.fail(turn, failure).then(() => {});
+  // With a turn, the database says how long it rests, as after every failure.
+  return await noted.then(
+    () => (turn === undefined ? afterMs : 0),
+    () => afterMs,
+  );
 };
 
 const waitMs = (ms: number): number => Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms));
@@ -52,6 +77,8 @@ interface Courier {
   readonly route: Route;
   readonly stop: DeliveryStop;
   sizes: DeliverySizes;
+  /** In a row, of the statement that takes the turn. */
+  refusals: number;
 }
 
 /** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
@@ -83,10 +110,12 @@ const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<
     ...{ maxEvents: courier.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
   });
   if (part.events.length > 0) return await deliver(courier, turn, part, kept);
-  if (part.scannedTo > turn.position) {
-    requireHeld(await context.store.skip(turn, part.scannedTo));
-    return { ...turn, position: part.scannedTo, batchUntil: undefined };
+  // With nothing to deliver, nothing fails any more.
+  if (part.scannedTo > turn.position || turn.failures > 0) {
+    requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
+    return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
   }
+  context.observer.caughtUp?.({ sink: route.name });
   const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(LONGEST_IDLE_MS)]);
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;

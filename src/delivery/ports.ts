@@ -64,7 +64,11 @@ export interface DeliveryStore {
   skip(turn: SinkTurn, until: number): Promise<boolean>;
   /** Ends the turn and lets the sink rest. */
   fail(turn: SinkTurn, failure: { readonly reason: string; readonly afterMs: number }): Promise<boolean>;
+  /** Notes a failure without a turn, and lets the sink rest; nothing while another replica delivers. */
+  note(name: string, failure: { readonly reason: string; readonly afterMs: number }): Promise<void>;
   release(turn: SinkTurn): Promise<void>;
+  /** True for the error of a statement that the database will refuse the next time, too. */
+  isRefusal(error: unknown): boolean;
 }
 
 /** Hears what happens, for log and metrics. */
@@ -85,8 +89,10 @@ export interface DeliveryObserver {
   }): void;
   /** Another replica, or a replay, has the sink by now: what came of the delivery is not recorded. */
   lost?(event: { readonly sink: string }): void;
-  /** The database failed (or there is a bug): tried again. */
-  interrupted?(event: { readonly sink: string; readonly error: unknown }): void;
+  /** All events of the feed are dealt with. */
+  caughtUp?(event: { readonly sink: string }): void;
+  /** The database failed or refused a statement (or there is a bug): tried again. */
+  interrupted?(event: { readonly sink: string; readonly reason: string }): void;
 }
 
 export interface DeliveryContext {

@@ -16,9 +16,18 @@ export interface SourceFacts {
   readonly lagSeconds: number;
   /** All that has not been read, the lag included. */
   readonly gapSeconds: number;
+  /** How far what has been read reaches beyond now; negative: it ends before. Null: nothing has been read. */
+  readonly futureSeconds: number | null;
   /** Since the action time of the newest event. */
   readonly sinceLastEventSeconds: number | null;
 }
+
+/** The clock of Cloudflare may be a minute ahead of that of the database. Nothing that was read reaches further. */
+const MOST_FUTURE_SECONDS = 61;
+
+/** What is claimed of the future hides that nothing is read: the lag is none until then. */
+export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
+  futureSeconds !== null && futureSeconds > MOST_FUTURE_SECONDS;
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
@@ -50,7 +59,7 @@ export const pausesOf = (settings: { tickMs: number; apiBudget: number }, source
  */
 export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
-  if (facts.failures > 0) return 'failing';
+  if (facts.failures > 0 || claimsFuture(facts)) return 'failing';
   if (facts.holes > 0) return 'incomplete';
   if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(pauses)) return 'behind';
   const { sinceLastEventSeconds } = facts;

@@ -25,6 +25,7 @@ export interface ShownSource {
   /** The oldest of them. */
   readonly firstHoles: readonly ShownHole[];
   readonly unprovenSeconds: number;
+  readonly futureSeconds: number | null;
   readonly sinceLastEventSeconds: number | null;
   readonly lastFailure: string | null;
   readonly lastError: string | null;

@@ -69,7 +69,7 @@ const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throt
 /**
  * Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success, and
  * `server_time` is Cloudflare's time at that very moment. The first success after a failure ends an outage: lanes that
- * failed with it need not rest on, which can be minutes. They are locked in one order, so that replicas do not wait for each other in a circle.
+ * failed with it need not rest on, which can be minutes.
  */
 export const recordDiscovery = async (pool: Pool, owner: string, result: DiscoveryResult): Promise<void> => {
   const free = 'lease_until = case when lease_owner = $1 then null else lease_until end';
@@ -81,17 +81,11 @@ export const recordDiscovery = async (pool: Pool, owner: string, result: Discove
     return;
   }
   await pool.query(
-    `with before as materialized (select last_error from discovery),
-     resting as materialized (
-       select source_kind, source_id, filter_hash, lane from lanes
-       where next_attempt_at is not null and last_failure = any($4)
-         and exists (select from before where last_error is not null)
-       order by source_kind, source_id, filter_hash, lane for update),
-     rested as (
-       update lanes l set next_attempt_at = null from resting r
-       where l.source_kind = r.source_kind and l.source_id = r.source_id and l.filter_hash = r.filter_hash and l.lane = r.lane)
+    `with rested as materialized (
+       select orgtrail_end_rests($4) as lanes from discovery where last_error is not null)
      update discovery set ${free}, last_attempt_at = clock_timestamp(), last_success_at = clock_timestamp(),
-       last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)`,
+       last_error = null, organizations = $2, server_time = to_timestamp($3::float8 / 1000)
+     where (select count(lanes) from rested) >= 0`,
     [owner, result.organizations, result.serverTimeMs, OUTAGE_FAILURES],
   );
 };

@@ -7,6 +7,8 @@ const CHANNEL = 'orgtrail_feed';
 const PROBE_PATIENCE_MS = 3_000;
 /** Without notifications, so often a reader that waits looks; and so long until they are tried again. */
 const LOOK_EVERY_MS = 1_000;
+/** However many notifications come: any account can send them. */
+const LEAST_BETWEEN_HINTS_MS = 20;
 const RECONNECT_AFTER_MS = 30_000;
 
 /** Tells readers that there is something new, without any of them asking the database again and again. */
@@ -37,8 +39,15 @@ class Listener implements FeedSignal {
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private toldFallback = false;
-  /** The last position that this process knows to be given out, while it listens. */
+  /** The last position that the database had given out when this process last looked. */
   private seen = 0;
+  /** There may be more by now: a hint came while no reader waited. */
+  private isStale = false;
+  /** While it runs, hints are collected: one look is for all of them. */
+  private hintTimer: NodeJS.Timeout | undefined;
+  private hinted = false;
+  /** One look after another: what an older one saw must not replace what a later one saw. */
+  private looking: Promise<void> = Promise.resolve();
   private readonly options: FeedSignalOptions;
 
   constructor(options: FeedSignalOptions) {
@@ -62,12 +71,14 @@ class Listener implements FeedSignal {
       signal.addEventListener('abort', end, { once: true });
       this.waiting.add(wake);
       if (this.state === 'idle') void this.listen();
+      else if (this.isStale) void this.look();
     });
   }
 
   close(): void {
     this.state = 'closed';
     clearTimeout(this.timer);
+    clearTimeout(this.hintTimer);
     this.wakeAll(Number.POSITIVE_INFINITY);
     // Not waited for: a server that does not answer must not hold up a stop.
     void this.client?.end().catch(() => {});
@@ -78,12 +89,32 @@ class Listener implements FeedSignal {
     for (const wake of [...this.waiting]) wake(head);
   }
 
-  private async look(): Promise<void> {
-    try {
-      this.wakeAll(await this.options.headPosition());
-    } catch {
-      // Whoever waits will ask for the head himself and say what is wrong.
-    }
+  /** Any account may notify, and say any number: it is a hint to look, and no more than that. */
+  private hear(payload: string | undefined): void {
+    if (Number(payload) <= this.seen) return;
+    this.isStale = true;
+    this.hinted = true;
+    if (this.hintTimer === undefined) this.followHint();
+  }
+
+  private followHint(): void {
+    this.hintTimer = undefined;
+    if (!this.hinted || this.state === 'closed') return;
+    this.hinted = false;
+    if (this.waiting.size > 0) void this.look();
+    this.hintTimer = setTimeout(() => this.followHint(), LEAST_BETWEEN_HINTS_MS);
+  }
+
+  private look(): Promise<void> {
+    this.looking = this.looking.then(async () => {
+      try {
+        this.isStale = false;
+        this.wakeAll(await this.options.headPosition());
+      } catch {
+        // Readers that wait will ask for the head themselves and say what is wrong.
+      }
+    });
+    return this.looking;
   }
 
   private async listen(): Promise<void> {
@@ -99,7 +130,7 @@ class Listener implements FeedSignal {
       if (this.client !== client || this.state !== 'connecting') return;
       this.state = 'listening';
       this.toldFallback = false;
-      client.on('notification', ({ payload }) => this.wakeAll(Math.max(this.seen, Number(payload) || 0)));
+      client.on('notification', ({ payload }) => this.hear(payload));
     } catch (error) {
       this.fallBack(client, error instanceof Error ? error.message : String(error));
     }

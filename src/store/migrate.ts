@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
@@ -6,8 +7,14 @@ import { inTransaction, longStatement, sqlState } from './pool.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
-/** Any number that no other program is likely to lock. */
+/** Any number that no other program is likely to lock: for a database in which there is nothing to lock yet. */
 const MIGRATION_LOCK = 7_045_662_113;
+const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
+/** As long as a statement of a migration may take. */
+const MIGRATION_PATIENCE_MS = 1_800_000;
+const WAIT_BETWEEN_LOOKS_MS = 200;
+const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
 const OLDEST_SUPPORTED = 150_000;
 
 export interface SchemaState {
@@ -37,17 +44,29 @@ export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaSt
   return { state, applied, known, newest };
 };
 
+export interface MigrateOptions {
+  /** Makes the roles and brings their rights up to date; without it, only if they are in use and something was migrated. */
+  readonly roles?: boolean;
+  /** Hears once that another process is migrating, and is waited for. */
+  readonly onWait?: () => void;
+}
+
 /**
- * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait.
- * Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here, `configuration` (exit 2) where
- * the account may not do it. What is current needs no rights. With `roles`, makes the roles and brings their rights up to
- * date; without, only where there are some already.
+ * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait. A schema that is
+ * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here,
+ * `configuration` (exit 2) where the account may not do it.
  */
-export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean } = {}): Promise<SchemaState> =>
-  inTransaction(pool, async (client) => {
+export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
+  const found = await readSchemaState(pool);
+  if (found.state === 'current' && options.roles !== true) {
+    await refuseUnsupportedServer(pool);
+    return found;
+  }
+  refuseNewer(found);
+  return await inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
-    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
+    await lockMigrations(client, found, options.onWait ?? (() => {}));
     await refuseUnsupportedServer(client);
     const before = await readSchemaState(client);
     refuseNewer(before);
@@ -56,9 +75,54 @@ export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean 
     if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
     return await readSchemaState(client);
   });
+};
+
+/**
+ * Only an account that may write to the table of migrations can lock it so. On a database without one, any account could hold the advisory lock, but such a
+ * database has nothing to collect yet.
+ */
+const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait: () => void): Promise<void> => {
+  if (state === 'empty') {
+    const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_xact_lock($1) as locked', [
+      MIGRATION_LOCK,
+    ]);
+    if (rows[0]?.locked === true) return;
+    onWait();
+    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
+    return;
+  }
+  await client.query('savepoint before_lock');
+  try {
+    await client.query(`${LOCK_TABLE} nowait`);
+  } catch (error) {
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, onWait);
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+    await client.query('rollback to savepoint before_lock');
+    onWait();
+    await client.query(longStatement(LOCK_TABLE));
+  }
+};
+
+/** An account that may not migrate waits for one that does; where none does, it hears what it may not. */
+const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
+  await client.query('rollback to savepoint before_lock');
+  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  let told = false;
+  while ((await readSchemaState(client)).state !== 'current') {
+    const { rowCount } = await client.query(
+      `select from pg_locks where relation = to_regclass('drizzle.__drizzle_migrations') and granted
+         and mode = 'ShareRowExclusiveLock' and database = (select oid from pg_database where datname = current_database())`,
+    );
+    if (rowCount === 0 && (await readSchemaState(client)).state === 'current') return;
+    if (rowCount === 0 || performance.now() > giveUpAt) explainForbidden(refusal);
+    if (!told) onWait();
+    told = true;
+    await sleep(WAIT_BETWEEN_LOOKS_MS);
+  }
+};
 
 const explainForbidden = (error: unknown): never => {
-  if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
+  if (sqlState(error) !== INSUFFICIENT_PRIVILEGE || !(error instanceof Error)) throw error;
   throw new OrgtrailError(
     'configuration',
     `the schema is not that of this version, and this account may not change it: ${error.message}`,
@@ -101,7 +165,7 @@ export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   });
 };
 
-const refuseUnsupportedServer = async (client: PoolClient): Promise<void> => {
+const refuseUnsupportedServer = async (client: Pool | PoolClient): Promise<void> => {
   const { rows } = await client.query<{ version: number; name: string }>(
     "select current_setting('server_version_num')::integer as version, current_setting('server_version') as name",
   );

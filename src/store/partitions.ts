@@ -2,6 +2,8 @@ import type { Pool } from 'pg';
 import { longStatement, sqlState } from './pool.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
+/** Before that there was no Cloudflare, and the database makes no month. */
+const FIRST_MONTH_MS = Date.UTC(2009, 0, 1);
 
 /**
  * Creates the monthly partitions of audit_events from `sinceMs` to two months from now, where they are missing.
@@ -12,7 +14,7 @@ export const createPartitions = async (pool: Pool, sinceMs: number): Promise<num
   // It may have to move rows.
   const statement = longStatement(
     `select orgtrail_create_partitions(to_timestamp($1::float8 / 1000), clock_timestamp() + interval '2 months') as created`,
-    [sinceMs],
+    [Math.max(sinceMs, FIRST_MONTH_MS)],
   );
   try {
     const { rows } = await pool.query<{ created: number }>(statement);

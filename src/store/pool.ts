@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
+import { Client, type ClientBase, type ClientConfig, DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
@@ -213,6 +213,13 @@ export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
     cause: error,
   });
 };
+
+/** What a server says that goes away, comes up, is read-only or full, or that lost a race: the same statement may work in a moment. */
+const PASSING_STATES = /^(08|40|57P)|^(25006|53300|55P03)$/;
+
+/** True where the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.code !== undefined && !PASSING_STATES.test(error.code);
 
 /** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
 export const isDataFault = (error: unknown): boolean =>

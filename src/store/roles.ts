@@ -1,22 +1,24 @@
-import type { PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 import { sqlState } from './pool.ts';
 
-/** What `run`, `sync` and `backfill` do with each table, and no more: nobody but the owner changes or removes an event. */
+/**
+ * What `run`, `sync` and `backfill` do with each table, and no more. Events, coverage, lanes, positions and sinks are written by
+ * functions alone, which refuse what cannot be (docs/decisions/0029).
+ */
 const ingestMay: Readonly<Record<string, string>> = {
   organizations: 'select, insert, update',
   organization_changes: 'select, insert',
+  // Triggers refuse what would hide that nothing is collected.
   sources: 'select, insert, update',
-  coverage: 'select, insert, update',
-  lanes: 'select, insert, update',
-  coverage_holes: 'select, insert, update, delete',
-  coverage_readings: 'select, insert, update, delete',
-  // Of version 0.1, whose replicas may be at work beside this one.
-  walks: 'select, insert, update, delete',
-  audit_events: 'select, insert',
-  audit_event_changes: 'select, insert',
-  // Not feed_id: it names the feed for good.
-  feed_head: 'select, update (position)',
+  coverage: 'select',
+  lanes: 'select',
+  coverage_holes: 'select',
+  coverage_readings: 'select',
+  walks: 'select',
+  audit_events: 'select',
+  audit_event_changes: 'select',
+  feed_head: 'select',
   api_budget: 'select, insert, update',
   discovery: 'select, update',
   // Whoever holds the collector's account must not silence the detection of its own misuse.
@@ -27,8 +29,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   retention_drops: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
-  sinks: 'select, insert, update',
-  sink_dead_letters: 'select, insert, delete',
+  sinks: 'select',
+  sink_dead_letters: 'select',
   'drizzle.__drizzle_migrations': 'select',
 };
 
@@ -50,17 +52,34 @@ const views = [
   'detection_cloudflare_staff',
   'detection_collector_token',
 ];
-/** Each name is that of one function. */
-const functions = [
+/** Each name is that of one function, of the owner and with the owner's rights. */
+const ingestCalls = [
   'orgtrail_create_partitions',
   'orgtrail_drop_month',
+  // Of version 0.1, whose replicas may be at work beside this one.
   'orgtrail_commit_page',
   'orgtrail_commit_walk_page',
+  'orgtrail_fail_lane',
+  'orgtrail_end_rests',
+  'orgtrail_trim_coverage',
+  'orgtrail_check_timeline',
+  'orgtrail_register_sinks',
+  'orgtrail_claim_sink',
+  'orgtrail_renew_sink',
+  'orgtrail_begin_delivery',
+  'orgtrail_finish_delivery',
+  'orgtrail_skip_events',
+  'orgtrail_fail_delivery',
+  'orgtrail_note_sink_failure',
+  'orgtrail_release_sink',
+  'orgtrail_release_sinks_of',
+].join(', ');
+/** What only those call; earlier versions gave it to the role. */
+const internalFunctions = [
+  'orgtrail_may_know_any',
   'orgtrail_add_counts',
   'orgtrail_note_reading',
-  'orgtrail_may_know_any',
   'orgtrail_timeline',
-  'orgtrail_check_timeline',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
@@ -73,17 +92,18 @@ const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 export const grantRoles = async (client: PoolClient): Promise<void> => {
   await requireOwner(client);
   for (const role of roles) await createRole(client, role);
+  await refuseOtherMakers(client);
   const both = roles.join(', ');
   await grantUsage(client);
   await client.query(`revoke all on all tables in schema drizzle from ${both}`);
   await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
-  await client.query(`revoke all on function ${functions} from ${both}`);
+  await client.query(`revoke all on function ${ingestCalls}, ${internalFunctions} from ${both}`);
   for (const [table, rights] of Object.entries(ingestMay)) {
     await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
   }
   await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
   await client.query(`grant select on ${views.join(', ')} to ${both}`);
-  await client.query(`grant execute on function ${functions} to orgtrail_ingest`);
+  await client.query(`grant execute on function ${ingestCalls} to orgtrail_ingest`);
 };
 
 /** True where `grantRoles` has been here before. */
@@ -128,6 +148,47 @@ const createRole = async (client: PoolClient, role: (typeof roles)[number]): Pro
     });
   }
 };
+
+/** A schema of orgtrail in which another account may make objects, and the account. */
+interface OpenSchema {
+  readonly schema: string;
+  readonly role: string;
+}
+
+/**
+ * The schemas in which everybody, or one of the roles, may make objects: theirs could be taken for PostgreSQL's own by functions that run with
+ * the rights of the owner. A database from before PostgreSQL 15 lets everybody. Called by `check` as well.
+ */
+export const readOpenSchemas = async (client: Pool | PoolClient): Promise<readonly OpenSchema[]> => {
+  const { rows } = await client.query<OpenSchema>(
+    `select distinct nspname as schema, coalesce(r.rolname, 'public') as role
+     from pg_namespace n cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee
+     where nspname in (current_schema(), 'drizzle') and a.privilege_type = 'CREATE'
+       and (a.grantee = 0 or r.rolname = any($1)) order by 1, 2`,
+    [roles],
+  );
+  return rows;
+};
+
+/** What to run, as the owner of the schema, so that no other account makes objects in it. */
+export const closeSchemas = (open: readonly OpenSchema[]): string =>
+  open.map(({ schema, role }) => `revoke create on schema "${schema}" from ${role};`).join(' ');
+
+const refuseOtherMakers = async (client: PoolClient): Promise<void> => {
+  const open = await readOpenSchemas(client);
+  if (open.length === 0) return;
+  throw new OrgtrailError('configuration', describeOpen(open), {
+    hint: `run \`${closeSchemas(open)}\`, then this again`,
+  });
+};
+
+/** For people: who may do what they must not. */
+export const describeOpen = (open: readonly OpenSchema[]): string =>
+  open
+    .map(
+      ({ schema, role }) => `${role === 'public' ? 'every account' : role} may create objects in the schema ${schema}`,
+    )
+    .join('; ');
 
 /** Of schema public everybody has the use already, as a rule, and its owner need not be that of the tables. */
 const grantUsage = async (client: PoolClient): Promise<void> => {

@@ -26,8 +26,8 @@ export const readSinkStatus = async (
   pool: Pool,
   names: readonly string[] | undefined,
 ): Promise<readonly SinkStatus[]> => {
-  const { rows } = await pool.query<SinkStatus>(
-    `select s.name, s.kind as type, s.target, s.position::float8,
+  const { rows } = await pool.query<SinkStatus & { readonly head: number }>(
+    `select head.position::float8 as head, s.name, s.kind as type, s.target, s.position::float8,
        greatest(0, head.position - s.position - ${leftOut('s.position', 'head.position')})::float8 as "lagEvents",
        coalesce(extract(epoch from clock_timestamp() - (
          select received_at from audit_events e where e.position > s.position order by e.position limit 1)), 0)::float8 as "lagSeconds",
@@ -38,8 +38,21 @@ export const readSinkStatus = async (
      from sinks s, feed_head head where $1::text[] is null or s.name = any($1) order by s.name`,
     [names ?? null],
   );
-  return rows;
+  return rows.map(({ head, ...sink }) => (sink.position > head ? beyondEnd(sink, head) : sink));
 };
+
+/** No delivery brings a sink there, and it would wait there until the feed has caught up: as long as it stands there, it fails. */
+const beyondEnd = (sink: SinkStatus, head: number): SinkStatus => ({
+  ...sink,
+  failures: Math.max(1, sink.failures),
+  lastError: `its position, ${sink.position}, is beyond the end of the feed, ${head}: the owner of the schema can set it back by orgtrail sink replay`,
+});
+
+/** A sink whose status cannot be read, and why. */
+export const unknownSink = (name: string, type: string, reason: string): SinkStatus => ({
+  ...{ name, type, target: '', position: 0, lagEvents: 0, lagSeconds: 0, delivered: 0, deadLetters: 0 },
+  ...{ failures: 1, lastError: reason, lastSuccessAt: null, nextAttemptAt: null, heldBy: null },
+});
 
 export interface DeadLetterRow {
   readonly position: number;

@@ -161,21 +161,10 @@ export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => 
 
 /** Notes that a lane failed, and lets it rest. Does nothing where the lease has gone to another process. */
 export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
-  await pool.query(
-    `with fence as (
-       update sources set last_attempt_at = clock_timestamp() where kind = $1 and id = $2 and lease_epoch = $3 returning kind, id)
-     insert into lanes (source_kind, source_id, filter_hash, lane, state, failures, last_failure, last_error, next_attempt_at,
-       last_attempt_at)
-     select kind, id, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10::float8 / 1000), clock_timestamp()
-     from fence
-     on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
-       last_failure = excluded.last_failure, last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at,
-       last_attempt_at = excluded.last_attempt_at`,
-    [
-      ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
-      ...[failure.state.failures, failure.failure, failure.message, failure.backoffMs],
-    ],
-  );
+  await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
+    ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
+    ...[failure.state.failures, failure.failure, failure.message, failure.backoffMs],
+  ]);
 };
 
 /**
@@ -214,22 +203,8 @@ export const syncSources = async (
  * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
  */
 export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
-  const { rowCount } = await pool.query(
-    `with latest as (
-       select n - 1 as pass,
-         date_trunc('milliseconds', clock_timestamp()) + interval '61 seconds' - make_interval(secs => ms / 1000) as before
-       from unnest($1::float8[]) with ordinality as d (ms, n)),
-     ahead as (
-       select c.source_kind, c.source_id, c.filter_hash, c.pass, tstzmultirange(tstzrange(null, latest.before)) as past
-       from coverage c join latest on latest.pass = c.pass
-       where upper(c.ranges) > latest.before
-       order by c.source_kind, c.source_id, c.filter_hash, c.pass for update of c)
-     update coverage c set ranges = c.ranges * ahead.past, proven = c.proven * ahead.past
-     from ahead where c.source_kind = ahead.source_kind and c.source_id = ahead.source_id
-       and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass`,
-    [delaysMs],
-  );
-  return rowCount ?? 0;
+  const { rows } = await pool.query<{ trimmed: number }>('select orgtrail_trim_coverage($1) as trimmed', [delaysMs]);
+  return rows[0]?.trimmed ?? 0;
 };
 
 /** What kinds of resources a source has had events of around a time: for telling the entries of one second apart. */

@@ -1,5 +1,12 @@
 import type { Pool } from 'pg';
-import { type GoneFacts, type LaneTrouble, type SourceFacts, VANISHED_SECONDS } from '../domain/health.ts';
+import {
+  claimsFuture,
+  type GoneFacts,
+  type LaneTrouble,
+  laneTroubleText,
+  type SourceFacts,
+  VANISHED_SECONDS,
+} from '../domain/health.ts';
 import type { CoverageHole } from './coverage-holes.ts';
 
 export interface SourceStatus extends SourceFacts {
@@ -16,7 +23,7 @@ export interface SourceStatus extends SourceFacts {
   readonly lastError: string | null;
   readonly retentionSlackSeconds: number;
   readonly openWalks: number;
-  /** The lanes that are failing, the most urgent first. */
+  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
   readonly failingLanes: readonly LaneTrouble[];
   /** The oldest of its holes: Cloudflare deletes them first. */
   readonly firstHoles: readonly CoverageHole[];
@@ -73,6 +80,10 @@ const firstHoles = `coalesce((
         and before > greatest(s.wanted_since, now() - s.wanted_history)
       order by since limit ${FIRST_HOLES}) oldest), '[]')`;
 
+/** How far the coverage of source s, of any pass, reaches beyond now. */
+const future = `(select extract(epoch from max(upper(c.ranges)) - clock_timestamp())::float8 from coverage c
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash)`;
+
 /** When organization o went gone last. */
 const lastGone = `left join lateral (
          select max(changed_at) as changed_at from organization_changes where organization_id = o.id and change = 'gone') c on true`;
@@ -100,6 +111,7 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
       `select t.source_kind as kind, t.source_id as id, t.organization_id as "organizationId",
          t.organization_name as "organizationName", t.organization_state as "organizationState",
          t.organization_state = 'refused' as refused, t.failures, t.lag_seconds as "lagSeconds", t.gap_seconds as "gapSeconds",
+         ${future} as "futureSeconds",
          extract(epoch from clock_timestamp() - t.last_event_at)::float8 as "sinceLastEventSeconds",
          case when t.lease_until > clock_timestamp() then t.lease_owner end as "leaseOwner", t.lease_epoch::float8 as "leaseEpoch",
          t.last_success_at as "lastSuccessAt", t.next_attempt_at as "nextAttemptAt", t.last_failure as "lastFailure",
@@ -118,8 +130,19 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
     position: row.position,
     positionJumps: row.positionJumps,
     discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
-    sources: sources.rows.map((source) => ({ ...source, firstHoles: source.firstHoles.map(asHole) })),
+    sources: sources.rows.map(asSource),
     gone: gone.rows,
+  };
+};
+
+const asSource = (row: SourceRow): SourceStatus => {
+  const source = { ...row, firstHoles: row.firstHoles.map(asHole) };
+  if (!claimsFuture(source)) return source;
+  const lastError = `it reaches ${Math.round(source.futureSeconds ?? 0)} s beyond now, and hides what is not read until then`;
+  const trouble: LaneTrouble = { lane: 'coverage', failures: 1, lastFailure: 'coverage', lastError };
+  return {
+    ...{ ...source, failingLanes: [trouble, ...source.failingLanes] },
+    ...{ lastFailure: source.lastFailure ?? 'coverage', lastError: source.lastError ?? laneTroubleText(trouble) },
   };
 };
 

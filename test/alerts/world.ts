@@ -10,6 +10,7 @@ import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
 import { type Prometheus, startPrometheus } from '../outage/prometheus.ts';
 import { type ApiGate, startApiGate } from '../support/api-gate.ts';
+import { prepareForDaemon } from '../support/daemon-account.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../support/orgtrail-process.ts';
 import { withDatabase } from '../support/postgres-server.ts';
 import { shortenedRules } from './shortened-rules.ts';
@@ -61,7 +62,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
     const env = {
       CLOUDFLARE_API_TOKEN: 'token-of-the-alert-run',
       CLOUDFLARE_BASE_URL: simulator.baseUrl.replace(/:\d+/, `:${gate.port}`),
-      DATABASE_URL: url,
+      DATABASE_URL: await prepareForDaemon(url),
       ORGTRAIL_HTTP_PORT: '0',
       ORGTRAIL_SCHEDULE: '* * * * * *',
       ORGTRAIL_LEASE: '3s',

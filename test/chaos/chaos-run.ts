@@ -7,6 +7,7 @@ import { type FormatName, formats } from '../../src/domain/formats/formats.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { createPool } from '../../src/store/pool.ts';
+import { prepareForDaemon } from '../support/daemon-account.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { createAim } from './aim.ts';
@@ -120,7 +121,7 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   const tally = newTally();
   const env = {
     ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-chaos-run', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ DATABASE_URL: cluster.url, ORGTRAIL_API_BUDGET: '1000000' },
+    ...{ DATABASE_URL: await prepareForDaemon(cluster.url), ORGTRAIL_API_BUDGET: '1000000' },
     ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '40d', ORGTRAIL_SETTLE: options.settle },
     ORGTRAIL_LEASE: options.lease,
     // Replicas start some hundred times: this halves what a start costs, and leaves more of the time for work.

@@ -17,7 +17,7 @@ beforeAll(async () => {
   env = {
     CLOUDFLARE_API_TOKEN: 'token-of-the-test',
     CLOUDFLARE_BASE_URL: simulator.baseUrl,
-    DATABASE_URL: database.url,
+    DATABASE_URL: database.daemonUrl,
     ORGTRAIL_API_BUDGET: '1000000',
   };
 });

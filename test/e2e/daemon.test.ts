@@ -141,7 +141,7 @@ describe.concurrent('run and its database', () => {
   test('up only after a while: the daemon goes on with it', async () => {
     await using world = await openWorld();
     await using proxy = await startTcpProxy(addressOf(world.database.url), { cut: true });
-    const env = { ...world.env, DATABASE_URL: byWayOf(proxy, world.database.url), ORGTRAIL_HTTP_PORT: '0' };
+    const env = { ...world.env, DATABASE_URL: byWayOf(proxy, world.database.daemonUrl), ORGTRAIL_HTTP_PORT: '0' };
     const daemon = startOrgtrail(['run'], env);
     await daemon.waitFor('waiting for the database');
     await proxy.restore();
@@ -156,7 +156,7 @@ describe.concurrent('run and its database', () => {
     await using proxy = await startTcpProxy(addressOf(world.database.url));
     const env = {
       ...world.env,
-      ...{ DATABASE_URL: byWayOf(proxy, world.database.url), ORGTRAIL_SCHEDULE: '* * * * * *' },
+      ...{ DATABASE_URL: byWayOf(proxy, world.database.daemonUrl), ORGTRAIL_SCHEDULE: '* * * * * *' },
       ORGTRAIL_HTTP_PORT: '0',
     };
     const daemon = startOrgtrail(['run'], env);

@@ -50,7 +50,7 @@ test('a reader that stops reading grows no memory and holds nothing in the datab
 
 test('orgtrail feed into a pipe that nobody reads waits, grows no memory, and after SIGTERM leaves with the next write', async () => {
   await using world = await openFullWorld(EVENTS);
-  const running = startOrgtrail(['feed', '--follow'], { DATABASE_URL: world.database.url });
+  const running = startOrgtrail(['feed', '--follow'], { DATABASE_URL: world.database.daemonUrl });
   const { child } = running;
   child.stdout?.removeAllListeners('data').pause();
   const pid = child.pid ?? 0;

@@ -72,7 +72,7 @@ const openScene = async (world: SyncWorld) => {
     ...{ ports, random: seededRandom(SEED + 2), formats: ['native'] },
     onEvent: (rawText) => rawTexts.push(rawText ?? ''),
   });
-  const follower = new FeedFollower({ DATABASE_URL: world.database.url });
+  const follower = new FeedFollower({ DATABASE_URL: world.database.daemonUrl });
   const reading = new AbortController();
   const followed = Promise.all([sqlReader.follow(reading.signal), httpReader.follow(reading.signal)]);
   const stopReading = async () => {

@@ -115,8 +115,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   broken = await createTestDatabase();
   await broken.pool.query('drop table api_budget');
-  const { rows } = await database.pool.query<{ owner: string }>('select current_user as owner');
-  login = await createLogin(database, [rows[0]?.owner ?? ''], secrets.password);
+  login = await createLogin(database, ['orgtrail_ingest'], secrets.password);
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-secrets-'));
   cwd = join(directory, 'cwd');
   await mkdir(cwd);

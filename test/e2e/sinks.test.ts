@@ -165,7 +165,10 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(expectComplete(await linesIn(gone, 'dead'), 2_000)).toEqual({ repeats: 0 });
     expect(daemon.process.stdout().split('a sink fails').length - 1, 'said once').toBe(1);
 
-    const replayed = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.env);
+    const refused = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.env);
+    expect(refused.stderr).toMatch(/this account may not set a sink to another position\nTry: .*owns the schema/);
+    expect(refused.code).toBe(2);
+    const replayed = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.ownerEnv);
     expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining('100 go out again') });
     await until('they are there again', async () => (await linesIn(directory, 'good')).length === 2_100);
     expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 100 });
@@ -174,7 +177,7 @@ describe.concurrent('sinks of the real daemon', () => {
 
   test('the verb sink says what is wrong with what it is asked', async () => {
     await using world = await openWorld({ organizations: 1, entries: 10 });
-    expect(await runInProcess(['sink', 'list'], world.env)).toMatchObject({
+    expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('no sink has been served'),
     });
@@ -183,7 +186,7 @@ describe.concurrent('sinks of the real daemon', () => {
     );
     await world.database.pool.query("insert into sink_dead_letters values ('siem', 4, E'no \\x1b[31m')");
     const fails = async (args: string[], words: string) => {
-      const { code, stderr } = await runInProcess(['sink', ...args], world.env);
+      const { code, stderr } = await runInProcess(['sink', ...args], world.ownerEnv);
       expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
     };
     await fails(['replay', 'nobody', '--after', '0'], 'there is no sink "nobody"\nTry: one of siem');
@@ -192,11 +195,13 @@ describe.concurrent('sinks of the real daemon', () => {
     await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
     await fails(['dead-letters', 'nobody'], 'there is no sink');
     await fails(['frobnicate'], 'unknown command');
-    const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.env);
+    const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.ownerEnv);
     expect(skipped.stdout).toBe('siem goes on after 7: of 3 events to send, 7 are left out\n');
-    const letters = await runInProcess(['sink', 'dead-letters', 'siem'], world.env);
+    const letters = await runInProcess(['sink', 'dead-letters', 'siem'], world.ownerEnv);
     expect(letters.stdout).toContain('no \\u001b[31m');
-    const [letter] = (await runInProcess(['sink', 'dead-letters', 'siem', '--json'], world.env)).stdout.split('\n');
+    const [letter] = (await runInProcess(['sink', 'dead-letters', 'siem', '--json'], world.ownerEnv)).stdout.split(
+      '\n',
+    );
     expect(JSON.parse(letter ?? '')).toMatchObject({ position: 4, reason: 'no \u001b[31m' });
   });
 });

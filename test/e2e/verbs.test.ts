@@ -45,7 +45,7 @@ describe.concurrent('migrate and status', () => {
   test('status and status --json show every organization, from the database alone', async () => {
     await using world = await openWorld();
     expect(await runInProcess(['sync'], world.env)).toMatchObject({ code: 0 });
-    const env = { DATABASE_URL: world.database.url };
+    const env = { DATABASE_URL: world.database.daemonUrl };
     const asked = world.simulator.requestCount;
     const table = await runOrgtrail(['status'], env);
     expect(table).toMatchObject({ code: 0, stderr: '' });

@@ -9,6 +9,7 @@ import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
 import { createPool } from '../../src/store/pool.ts';
 import { type ApiGate, startApiGate } from '../support/api-gate.ts';
+import { prepareForDaemon } from '../support/daemon-account.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../support/orgtrail-process.ts';
 import { withDatabase } from '../support/postgres-server.ts';
 
@@ -53,7 +54,7 @@ export const openOutageWorld = async (databaseUrl: string | undefined): Promise<
     const daemon = startOrgtrail(['run'], {
       CLOUDFLARE_API_TOKEN: 'token-of-the-outage-run',
       CLOUDFLARE_BASE_URL: simulator.baseUrl.replace(/:\d+/, `:${gate.port}`),
-      DATABASE_URL: url,
+      DATABASE_URL: await prepareForDaemon(url),
       ORGTRAIL_HTTP_PORT: '0',
     });
     stack.defer(async () => {

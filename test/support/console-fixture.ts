@@ -44,7 +44,7 @@ export const openConsole = async (
   options: { readonly simulator?: SimulatorOptions; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<ConsoleFixture> => {
   const database = await createTestDatabase();
-  const running = await startConsoleDaemon({ DATABASE_URL: database.url, ...options.env }, options.simulator);
+  const running = await startConsoleDaemon({ DATABASE_URL: database.daemonUrl, ...options.env }, options.simulator);
   const browser = await launchChromium();
   const { url, simulator, daemon } = running;
   const untilStored = () =>

@@ -14,9 +14,22 @@ export const openDatabaseClock = async (
     create table own.clock as select ${still}::timestamptz as still, interval '0' as moved;
     create function own.clock_timestamp() returns timestamptz language sql
       as 'select coalesce(still, pg_catalog.clock_timestamp()) + moved from own.clock';
-    do $do$ begin
+    grant usage on schema own to public;
+    grant select on own.clock to public;
+    do $do$
+    declare
+      own_function regprocedure;
+    begin
       execute format('alter database %I set search_path = own, public, pg_catalog', current_database());
-    end $do$`);
+      -- Those that run with the rights of their owner have a path of their own.
+      for own_function in select oid from pg_proc where pronamespace = 'public'::regnamespace and prosecdef loop
+        execute format('alter function %s set search_path = public, own, pg_catalog, pg_temp', own_function);
+      end loop;
+    end $do$;
+    -- By the real clock.
+    drop trigger nothing_of_the_future on sources;
+    drop trigger leases_end on sources;
+    drop trigger nothing_of_the_future on discovery`);
   return async (offsetMs) => {
     await pool.query('update own.clock set moved = make_interval(secs => $1::float8 / 1000)', [offsetMs]);
   };

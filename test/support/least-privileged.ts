@@ -1,18 +1,14 @@
 import { expect } from 'vitest';
 import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
-import { migrateDatabase } from '../../src/store/migrate.ts';
-import { createLogin } from './login.ts';
 import { type RunningDaemon, startDaemonProcess } from './running-daemon.ts';
 import { openWorld, type SyncWorld } from './sync-world.ts';
 import { until } from './until.ts';
 
 type Env = Readonly<Record<string, string>>;
 
-/** A world whose daemons and commands have no more rights than `orgtrail migrate --roles` gives to `orgtrail_ingest`. */
+/** A world, and the real daemons in it. */
 export interface LeastPrivilegedWorld extends SyncWorld {
-  /** The environment of commands that an owner of the schema runs. */
-  readonly ownerEnv: Env;
   /** The organizations' ids, in the order of the listing. */
   readonly ids: readonly string[];
   /** When it was opened, by the simulator's clock: what has an earlier time is its history. */
@@ -41,9 +37,6 @@ export const openLeastPrivileged = async (
 ): Promise<LeastPrivilegedWorld> => {
   const world = await openWorld(options, { ORGTRAIL_CONCURRENCY: '16', ORGTRAIL_SETTLE: 'none', ...env });
   const { simulator, database } = world;
-  await migrateDatabase(database.pool, { roles: true });
-  const login = await createLogin(database, ['orgtrail_ingest']);
-  const wholeEnv = { ...world.env, DATABASE_URL: login.url };
   const { organizations, nowMs: startMs } = simulator.summary();
   const ids = organizations.map(({ id }) => id);
   const number = async (sql: string, values: readonly unknown[] = []) => {
@@ -56,9 +49,9 @@ export const openLeastPrivileged = async (
   const lastLines = () => daemons.map(({ process }) => process.stdout().split('\n').slice(-LAST_LINES).join('\n'));
   return {
     ...world,
-    ...{ env: wholeEnv, ownerEnv: world.env, ids, startMs },
+    ...{ ids, startMs },
     run: async (more = {}) => {
-      const daemon = await startDaemonProcess({ ...wholeEnv, ...more });
+      const daemon = await startDaemonProcess({ ...world.env, ...more });
       daemons.push(daemon);
       return daemon;
     },
@@ -79,9 +72,5 @@ export const openLeastPrivileged = async (
     },
     ...{ stored, number },
     untilStored: (count) => until(`${count} events are stored`, async () => (await stored()) >= count),
-    [Symbol.asyncDispose]: async () => {
-      await login[Symbol.asyncDispose]();
-      await world[Symbol.asyncDispose]();
-    },
   };
 };

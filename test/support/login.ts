@@ -12,7 +12,7 @@ export interface Login extends AsyncDisposable {
 
 /** Makes an account that may log in to the server of the database, a member of the roles, and removes it at the end. */
 export const createLogin = async (
-  database: TestDatabase,
+  database: Pick<TestDatabase, 'url' | 'pool'>,
   memberOf: readonly string[] = [],
   password = randomBytes(12).toString('hex'),
 ): Promise<Login> => {

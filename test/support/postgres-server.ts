@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
-import { migrateDatabase } from '../../src/store/migrate.ts';
-import { createPool } from '../../src/store/pool.ts';
+import { prepareForDaemon } from './daemon-account.ts';
 import { startPostgresContainer } from './postgres-container.ts';
 
 declare module 'vitest' {
@@ -19,8 +18,8 @@ declare module 'vitest' {
 
 /**
  * One real PostgreSQL for a run: TEST_DATABASE_URL if given, else a container where Docker answers, else the embedded server
- * in a temporary directory. TEST_POSTGRES=container or =embedded allows that one only. Migrates one template database;
- * every test file copies it (see database.ts).
+ * in a temporary directory. TEST_POSTGRES=container or =embedded allows that one only. Migrates one template database, with the rights
+ * of the roles; every test file copies it (see database.ts).
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { url: serverUrl, stop } = await startServer();
@@ -29,9 +28,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await admin.connect();
   await admin.query(`drop database if exists ${templateName}`);
   await admin.query(`create database ${templateName}`);
-  const pool = createPool(withDatabase(serverUrl, templateName), 2, () => {});
-  await migrateDatabase(pool);
-  await pool.end();
+  await prepareForDaemon(withDatabase(serverUrl, templateName));
   project.provide('serverUrl', serverUrl);
   project.provide('templateName', templateName);
   return async () => {

@@ -43,7 +43,10 @@ export interface SyncRun extends AsyncDisposable {
 export interface SyncWorld extends AsyncDisposable {
   readonly simulator: Simulator;
   readonly database: TestDatabase;
+  /** Of daemons and commands that have no more rights than `orgtrail migrate --roles` gives to `orgtrail_ingest`. */
   readonly env: Env;
+  /** Of commands that an owner of the schema runs. */
+  readonly ownerEnv: Env;
   open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts' | 'steadyMs'>): Promise<SyncRun>;
   /** Lets time pass for Cloudflare, and for the database as far as it has a clock of its own. */
   setClocks(offsetMs: number): Promise<void>;
@@ -80,7 +83,7 @@ export const openWorld = async (
   const wholeEnv = {
     CLOUDFLARE_API_TOKEN: 'token-of-the-test',
     CLOUDFLARE_BASE_URL: simulator.baseUrl,
-    DATABASE_URL: database.url,
+    DATABASE_URL: database.daemonUrl,
     ORGTRAIL_API_BUDGET: '1000000',
     ORGTRAIL_HISTORY: '3d',
     ORGTRAIL_CONCURRENCY: '2',
@@ -94,6 +97,7 @@ export const openWorld = async (
     simulator,
     database,
     env: wholeEnv,
+    ownerEnv: { ...wholeEnv, DATABASE_URL: database.url },
     open: (more = {}, observer = {}, options = {}) =>
       openRun({ ...wholeEnv, ...more }, observer, { ...still, ...options }),
     setClocks: async (offsetMs) => {

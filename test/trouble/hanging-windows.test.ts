@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { expectClaimedImpliesStored } from '../support/claims.ts';
+import { prepareForDaemon } from '../support/daemon-account.ts';
 import { latenessOf, ticksUnasked } from '../support/live-progress.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
 import { startDaemonProcess } from '../support/running-daemon.ts';
@@ -37,7 +38,8 @@ test('D1: windows wider than 90 days hang, 20 organizations: all history is read
   pool.on('error', () => {});
   const daemon = stack.use(
     await startDaemonProcess({
-      ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl, DATABASE_URL: url },
+      ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
+      DATABASE_URL: await prepareForDaemon(url, cluster.url()),
       ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_SETTLE: 'none' },
     }),
   );

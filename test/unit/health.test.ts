@@ -14,7 +14,15 @@ import {
 const TICK_MS = 30_000;
 const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
 const healthy: SourceFacts = {
-  ...{ refused: false, failures: 0, holes: 0, lagSeconds: 30, gapSeconds: 30, sinceLastEventSeconds: 60 },
+  ...{
+    refused: false,
+    failures: 0,
+    holes: 0,
+    lagSeconds: 30,
+    gapSeconds: 30,
+    sinceLastEventSeconds: 60,
+    futureSeconds: -30,
+  },
 };
 
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
@@ -31,6 +39,9 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['incomplete before quiet', { holes: 1, sinceLastEventSeconds: null }, 'incomplete'],
   ['failing before incomplete', { holes: 1, failures: 1 }, 'failing'],
   ['one failure', { failures: 1 }, 'failing'],
+  ['read up to a minute ahead of the database, as Cloudflare’s clock may be', { futureSeconds: 61 }, 'fresh'],
+  ['claimed further than anything can have been read', { futureSeconds: 61.001 }, 'failing'],
+  ['nothing read yet', { futureSeconds: null }, 'fresh'],
   ['failing before behind', { failures: 3, lagSeconds: 9_999, gapSeconds: 9_999 }, 'failing'],
   ['failing before quiet', { failures: 1, sinceLastEventSeconds: null }, 'failing'],
   ['refused', { refused: true }, 'refused'],

@@ -60,7 +60,8 @@ describe.concurrent('waiting for news', () => {
     await world.store('one');
     await Promise.all(waits);
     expect(later).toBe(false);
-    expect(world.looks()).toBeLessThanOrEqual(1);
+    // One as it begins to listen, and one for the commit, of all three.
+    expect(world.looks()).toBeLessThanOrEqual(2);
     patient.abort();
     await further;
     expect(world.fallbacks).toEqual([]);
@@ -82,6 +83,44 @@ describe.concurrent('waiting for news', () => {
     expect(world.looks()).toBeLessThanOrEqual(1);
     wait.abort();
     await waiting;
+  });
+
+  test('a notification of a position that does not exist, from any account, is a hint and no more', async () => {
+    await using world = await open();
+    await world.store('one');
+    const wait = new AbortController();
+    let woken = 0;
+    const waits = Array.from({ length: 10 }, () =>
+      world.signal.waitBeyond(1, LONG_MS, wait.signal).then(() => {
+        woken += 1;
+      }),
+    );
+    await until('it listens', async () => (await world.listeners()).length === 1);
+    await until('it has looked', async () => world.looks() === 1);
+    await world.database.pool.query("select pg_notify('orgtrail_feed', '9007199254740991')");
+    await until('it looks again', async () => world.looks() === 2);
+    // What is asked for now does not end at once, as if there were something.
+    await world.signal.waitBeyond(1, 300, never);
+    expect(woken).toBe(0);
+    expect(world.looks()).toBe(2);
+    await world.store('two');
+    await Promise.all(waits);
+    expect(woken).toBe(10);
+    wait.abort();
+  });
+
+  test('of thousands of notifications a few looks come', async () => {
+    await using world = await open();
+    const waiting = world.signal.waitBeyond(0, LONG_MS, never);
+    await until('it listens', async () => (await world.listeners()).length === 1);
+    const before = performance.now();
+    await world.database.pool.query(
+      "select pg_notify('orgtrail_feed', (9007199254740991 - n)::text) from generate_series(1, 5000) n",
+    );
+    await world.store('one');
+    await waiting;
+    // One each 20 ms, and those at both ends.
+    expect(world.looks()).toBeLessThan(4 + (performance.now() - before) / 20);
   });
 
   test('ends at its time-out, on abort, and when it is closed', async () => {

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { name } = await cluster.createDatabase();
   pool = createPool(cluster.url(name), 8, () => {});
   await migrateDatabase(pool, { roles: true });
-  reader = await createLogin({ url: cluster.url(name), pool, close: async () => {} }, ['orgtrail_reader']);
+  reader = await createLogin({ url: cluster.url(name), pool }, ['orgtrail_reader']);
   await addSources(pool, SOURCES);
 });
 afterAll(async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Range } from '../../../src/domain/coverage.ts';
+import { type Coverage, type Range, toMultirange } from '../../../src/domain/coverage.ts';
+import type { Lease } from '../../../src/domain/source.ts';
 import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
 import { loadSources, readTime, trimFuture } from '../../../src/store/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -30,6 +31,16 @@ const databaseMs = async (): Promise<number> => (await readTime(database.pool)).
 const untilHours = (nowMs: number, hours: number): Range[] => [
   { fromMs: nowMs - 2 * HOUR_MS, toMs: nowMs + hours * HOUR_MS },
 ];
+
+/** As version 0.1 left it in the database: covered, of the future too, and not proven. */
+const coverAs01 = async ({ kind, id }: Lease, claims: readonly Coverage[]): Promise<void> => {
+  for (const [pass, ranges] of claims.entries()) {
+    await database.pool.query(
+      'insert into coverage (source_kind, source_id, filter_hash, pass, ranges) values ($1, $2, $3, $4, $5)',
+      [kind, id, FILTERS, pass, toMultirange(ranges)],
+    );
+  }
+};
 
 /** The end of what each pass covers, in whole milliseconds, and whether all of it is proven. */
 const endsOf = async (id: string) => {
@@ -76,16 +87,22 @@ describe('invariant 8: coverage claims nothing of the future', () => {
     ]);
   });
 
+  test('what version 0.1 claims beyond now, beside this one, is cut as well', async () => {
+    const { pool } = database;
+    const beforeMs = await databaseMs();
+    await claimAsVersion01(pool, await newSource(pool, '0.1 ahead'), [untilHours(beforeMs, 3)]);
+    const [end] = await endsOf('0.1 ahead');
+    expect(end?.ms).toBeGreaterThanOrEqual(beforeMs + AHEAD_MS);
+    expect(end?.ms).toBeLessThanOrEqual((await databaseMs()) + AHEAD_MS);
+    expect(await trimFuture(pool, [0])).toBe(0);
+  });
+
   test('what version 0.1 claimed of the future is taken back: each pass to its delay before now, and counted once', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'trimmed');
     const nowMs = await databaseMs();
-    const claimed = await claimAsVersion01(pool, lease, [
-      untilHours(nowMs, 3),
-      untilHours(nowMs, 0),
-      untilHours(nowMs, -1),
-    ]);
-    await commit(pool, claimed, [], { claims: [seconds(0, 1)] });
+    await coverAs01(lease, [untilHours(nowMs, 3), untilHours(nowMs, 0), untilHours(nowMs, -1)]);
+    await commit(pool, lease, [], { claims: [seconds(0, 1)] });
     const delaysMs = [0, 10 * MINUTE_MS, HOUR_MS];
     expect(await trimFuture(pool, delaysMs)).toBe(2);
     const afterMs = await databaseMs();
@@ -108,7 +125,7 @@ describe('invariant 8: coverage claims nothing of the future', () => {
     const { pool } = database;
     const nowMs = await databaseMs();
     const tomorrow = [{ fromMs: nowMs + 24 * HOUR_MS, toMs: nowMs + 48 * HOUR_MS }];
-    await claimAsVersion01(pool, await newSource(pool, 'tomorrow'), [tomorrow]);
+    await coverAs01(await newSource(pool, 'tomorrow'), [tomorrow]);
     expect(await trimFuture(pool, [0])).toBe(1);
     expect(await trimFuture(pool, [0])).toBe(0);
     expect((await loadSources(pool, ME, FILTERS, ['tomorrow']))[0]?.coverage).toEqual([[]]);

@@ -157,7 +157,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     expect(await commit(pool, renewed, twoEntries('ambiguous'))).toMatchObject({ stored: 0, duplicates: 2 });
   });
 
-  test('nothing but the commit functions writes events, coverage, holes or the head of the feed; what else touches lanes and coverage is known', async () => {
+  test('nothing but the commit functions writes events, holes or the head of the feed; what else touches lanes, coverage and sinks is known', async () => {
     const directory = fileURLToPath(new URL('../../../src/store', import.meta.url));
     const texts: (readonly [name: string, text: string])[] = [];
     for (const file of await readdir(directory, { recursive: true })) {
@@ -181,9 +181,23 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       audit_events: [old, own],
       coverage_holes: [own],
       // Takes back what was claimed of the future.
-      coverage: [old, own, 'sources.ts'],
+      coverage: [old, own, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
-      lanes: ['discovery-lease.ts', own, reading, 'sources.ts'],
+      lanes: [own, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
+      sinks: [
+        'orgtrail_begin_delivery',
+        'orgtrail_claim_sink',
+        'orgtrail_fail_delivery',
+        'orgtrail_finish_delivery',
+        'orgtrail_note_sink_failure',
+        'orgtrail_register_sinks',
+        'orgtrail_release_sink',
+        'orgtrail_release_sinks_of',
+        'orgtrail_renew_sink',
+        'orgtrail_skip_events',
+        // The owner's alone.
+        'sinks.ts',
+      ],
       coverage_readings: [reading],
       walks: [old],
       // The other one sets the position to what it is, for the trigger that compares timelines.
@@ -192,7 +206,16 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   });
 });
 
-const written = ['audit_events', 'coverage_holes', 'coverage', 'lanes', 'coverage_readings', 'walks', 'feed_head'];
+const written = [
+  'audit_events',
+  'coverage_holes',
+  'coverage',
+  'lanes',
+  'coverage_readings',
+  'sinks',
+  'walks',
+  'feed_head',
+];
 
 const headOf = async (): Promise<number> => {
   const { rows } = await database.pool.query<{ position: number }>('select position::float8 from feed_head');

@@ -3,6 +3,8 @@ import { OrgtrailError } from '../../../src/errors.ts';
 import { migrateDatabase, readSchemaState } from '../../../src/store/migrate.ts';
 import { createPool } from '../../../src/store/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { createLogin } from '../../support/login.ts';
+import { until } from '../../support/until.ts';
 
 const REPLICAS = 8;
 
@@ -22,6 +24,12 @@ const migrateAsReplica = async () => {
     await pool.end();
   }
 };
+
+/** As before the newest migration, which is made again. */
+const asOutdated = () =>
+  database.pool.query(
+    'delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)',
+  );
 
 const migrations = async () =>
   (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;
@@ -77,5 +85,68 @@ describe('migrating', () => {
     expect(rows).toEqual([{ found: null }]);
     await database.pool.query('drop table feed_head');
     expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
+  });
+
+  test('a schema that is current needs no lock: an account that only reads and holds the one of migrations stops no start', async () => {
+    await migrateDatabase(database.pool, { roles: true });
+    await using reader = await createLogin(database, ['orgtrail_reader']);
+    const held = await reader.pool.connect();
+    try {
+      await held.query(
+        'begin; select pg_advisory_xact_lock(7045662113); lock table drizzle.__drizzle_migrations in access share mode',
+      );
+      const waits: string[] = [];
+      const onWait = () => waits.push('waited');
+      expect(await migrateDatabase(database.pool, { onWait })).toMatchObject({ state: 'current' });
+      // Nor a migration, by whatever such an account may lock.
+      await asOutdated();
+      expect(await migrateDatabase(database.pool, { onWait })).toMatchObject({ state: 'current' });
+      expect(await migrateDatabase(database.pool, { roles: true, onWait })).toMatchObject({ state: 'current' });
+      expect(waits).toEqual([]);
+      await expect(
+        reader.pool.query('begin; lock table drizzle.__drizzle_migrations in share row exclusive mode'),
+      ).rejects.toThrow('permission denied');
+    } finally {
+      held.release(true);
+    }
+  });
+
+  test('waiting for another migration is said once, by the owner and by an account that may not migrate', async () => {
+    await migrateDatabase(database.pool, { roles: true });
+    await asOutdated();
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    const other = await database.pool.connect();
+    try {
+      await other.query('begin; lock table drizzle.__drizzle_migrations in share row exclusive mode');
+      const waits: string[] = [];
+      const starts = [database.pool, daemon.pool].map((pool, index) =>
+        migrateDatabase(pool, { onWait: () => waits.push(index === 0 ? 'owner' : 'daemon') }),
+      );
+      await until('both wait', async () => waits.length === 2);
+      await other.query('rollback');
+      const [first, second] = await Promise.allSettled(starts);
+      expect(first).toMatchObject({ status: 'fulfilled', value: { state: 'current' } });
+      // It may look between the two migrations: then none is under way, and it hears that it may not.
+      if (second?.status === 'rejected') expect(second.reason).toMatchObject({ code: 'configuration' });
+      else expect(second).toMatchObject({ value: { state: 'current' } });
+      expect(waits.sort()).toEqual(['daemon', 'owner']);
+      expect(await migrateDatabase(daemon.pool)).toMatchObject({ state: 'current' });
+    } finally {
+      other.release(true);
+    }
+  });
+
+  test('an empty database: waiting for another migration is said', async () => {
+    const other = await database.pool.connect();
+    try {
+      await other.query('begin; select pg_advisory_xact_lock(7045662113)');
+      const waits: string[] = [];
+      const start = migrateDatabase(database.pool, { onWait: () => waits.push('waited') });
+      await until('it waits', async () => waits.length === 1);
+      await other.query('rollback');
+      expect(await start).toMatchObject({ state: 'current' });
+    } finally {
+      other.release(true);
+    }
   });
 });

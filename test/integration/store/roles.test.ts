@@ -4,6 +4,7 @@ import { migrateDatabase } from '../../../src/store/migrate.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { createLogin } from '../../support/login.ts';
 import { runOrgtrail } from '../../support/orgtrail-process.ts';
+import { type PostgresCluster, startCluster } from '../../support/postgres-cluster.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { openWorld } from '../../support/sync-world.ts';
 
@@ -12,17 +13,17 @@ const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFEREN
 /** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
 const ingest: Readonly<Record<string, string>> = {
   api_budget: 'SELECT INSERT UPDATE',
-  audit_event_changes: 'SELECT INSERT',
+  audit_event_changes: 'SELECT',
   audit_event_traits: 'SELECT',
-  audit_events: 'SELECT INSERT',
+  audit_events: 'SELECT',
   audit_feed: 'SELECT',
   audit_history: 'SELECT',
   collector_tokens: 'SELECT',
-  coverage: 'SELECT INSERT UPDATE',
+  coverage: 'SELECT',
   coverage_gaps: 'SELECT',
-  coverage_holes: 'SELECT INSERT UPDATE DELETE',
+  coverage_holes: 'SELECT',
   coverage_proof: 'SELECT',
-  coverage_readings: 'SELECT INSERT UPDATE DELETE',
+  coverage_readings: 'SELECT',
   detection_api_token_changed: 'SELECT',
   detection_cloudflare_staff: 'SELECT',
   detection_collector_token: 'SELECT',
@@ -34,20 +35,19 @@ const ingest: Readonly<Record<string, string>> = {
   detections: 'SELECT',
   discovery: 'SELECT UPDATE',
   'drizzle.__drizzle_migrations': 'SELECT',
-  // And UPDATE of one column.
   feed_head: 'SELECT',
   holds: 'SELECT',
-  lanes: 'SELECT INSERT UPDATE',
+  lanes: 'SELECT',
   organization_changes: 'SELECT INSERT',
   organizations: 'SELECT INSERT UPDATE',
   retention_drops: 'SELECT',
   position_jumps: 'SELECT',
   retention_policy: 'SELECT',
-  sink_dead_letters: 'SELECT INSERT DELETE',
-  sinks: 'SELECT INSERT UPDATE',
+  sink_dead_letters: 'SELECT',
+  sinks: 'SELECT',
   sources: 'SELECT INSERT UPDATE',
   sync_status: 'SELECT',
-  walks: 'SELECT INSERT UPDATE DELETE',
+  walks: 'SELECT',
 };
 
 /** Which of them PostgreSQL cannot write to, whoever asks. */
@@ -76,10 +76,8 @@ const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<
   return Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
 };
 
-const withoutRoles = async (pool: Pool): Promise<void> => {
-  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) await pool.query(`drop role if exists ${role}`);
-};
-
+/** Of its own: roles belong to a whole server, and here they come and go. */
+let cluster: PostgresCluster;
 let database: TestDatabase;
 /** What the server says to a statement that it refuses. */
 const refusal = (pool: Pool, statement: string): Promise<string> =>
@@ -103,7 +101,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
      where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and a.attnum > 0 and a.attacl is not null
        and has_column_privilege(r, c.oid, a.attnum, 'UPDATE') and not has_table_privilege(r, c.oid, 'UPDATE')`,
   );
-  expect(columns).toEqual([{ role: 'orgtrail_ingest', table: 'feed_head', column: 'position' }]);
+  expect(columns).toEqual([]);
   const { rows: functions } = await pool.query(
     `select r as role, p.proname as function
      from pg_proc p, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
@@ -111,14 +109,24 @@ const expectRights = async (pool: Pool): Promise<void> => {
      order by 2`,
   );
   expect(functions, 'but for what only computes').toEqual([
+    { role: 'orgtrail_ingest', function: 'orgtrail_begin_delivery' },
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_note_reading' },
-    { role: 'orgtrail_ingest', function: 'orgtrail_timeline' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_end_rests' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_fail_delivery' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_fail_lane' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_release_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_release_sinks_of' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_renew_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
   ]);
   const { rows: schemas } = await pool.query(
     `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
@@ -130,18 +138,17 @@ const expectRights = async (pool: Pool): Promise<void> => {
 const withRoles = () => migrateDatabase(database.pool, { roles: true });
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  await withoutRoles(database.pool);
+  cluster = await startCluster();
+  database = await createTestDatabase({ server: cluster.url() });
 });
 afterAll(async () => {
-  await database.pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
-  await withoutRoles(database.pool);
   await database?.close();
+  await cluster?.[Symbol.asyncDispose]();
 });
 
 describe('migrate --roles', () => {
   test('by an account that may not make roles: exit 2, and names the statements; afterwards it works, and again', async () => {
-    const own = await createTestDatabase({ empty: true });
+    const own = await createTestDatabase({ empty: true, server: cluster.url() });
     await using owner = await createLogin(own);
     await own.pool.query(`alter database ${new URL(own.url).pathname.slice(1)} owner to ${owner.name}`);
     const env = { DATABASE_URL: owner.url };
@@ -161,7 +168,6 @@ describe('migrate --roles', () => {
       expect(stdout).toContain('orgtrail_ingest and orgtrail_reader have their rights');
       await expectRights(own.pool);
     }
-    await own.pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 
   test('by an account that does not own the schema: exit 2, and says who does', async () => {
@@ -196,10 +202,60 @@ describe('migrate --roles', () => {
   });
 });
 
+describe('a schema in which others may make objects', () => {
+  const env = () => ({
+    DATABASE_URL: database.url,
+    CLOUDFLARE_API_TOKEN: 'none',
+    CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1',
+  });
+
+  test.each(['public', 'orgtrail_ingest'])('fails migrate --roles and check, while %s may', async (role) => {
+    await withRoles();
+    await database.pool.query(`grant create on schema public to ${role}`);
+    const revoke = `revoke create on schema "public" from ${role};`;
+    const migrated = await runInProcess(['migrate', '--roles'], env());
+    expect(migrated.stderr).toContain('may create objects in the schema public');
+    expect(migrated.stderr).toContain(revoke);
+    expect(migrated.code).toBe(2);
+    const checked = await runInProcess(['check'], env());
+    expect(checked.stdout).toMatch(/^FAIL {2}rights .*may create objects in the schema public/m);
+    expect(checked.stdout).toContain(revoke);
+    expect(checked.code).toBe(2);
+
+    await database.pool.query(revoke);
+    expect(await runInProcess(['migrate', '--roles'], env())).toMatchObject({ code: 0 });
+    expect((await runInProcess(['check'], env())).stdout).not.toContain('rights');
+  });
+
+  test('a function that is named like one of PostgreSQL is not called with the rights of the owner', async () => {
+    await withRoles();
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    const { pool } = database;
+    await pool.query(
+      'grant create on schema public to public; create table called_as (account text); grant insert on called_as to public',
+    );
+    try {
+      for (const of of ['to_char(date, text)', 'format(text, regclass)', 'format(text, text)']) {
+        await daemon.pool.query(
+          `create function public.${of} returns text language sql volatile as 'insert into called_as values (current_user); select null::text'`,
+        );
+      }
+      await pool.query("select orgtrail_create_partitions('2025-01-05', '2025-01-06')");
+      await pool.query(
+        'insert into discovery default values on conflict do nothing; update discovery set server_time = now()',
+      );
+      await daemon.pool.query("select orgtrail_drop_month('2025-01-01', '30 days')");
+      const { rows } = await pool.query('select account from called_as where account <> $1', [daemon.name]);
+      expect(rows).toEqual([]);
+    } finally {
+      await pool.query('drop table called_as; revoke create on schema public from public');
+    }
+  });
+});
+
 describe('orgtrail_ingest', () => {
   test('is all that check, sync, backfill and status need, partitions included; and they are exact', async () => {
     await using world = await openWorld();
-    await migrateDatabase(world.database.pool, { roles: true });
     await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
     const env = { ...world.env, DATABASE_URL: daemon.url };
     expect(await runOrgtrail(['sync'], env)).toMatchObject({ code: 0, stderr: '' });
@@ -218,7 +274,6 @@ describe('orgtrail_ingest', () => {
     const old = await world.database.pool.query("select to_regclass('audit_events_2020_01') is not null as made");
     expect(old.rows).toEqual([{ made: true }]);
     await world.expectExactTruth();
-    await world.database.pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 
   test('cannot change or remove what is stored, nor anything else that it does not need', async () => {
@@ -236,6 +291,13 @@ describe('orgtrail_ingest', () => {
       ['delete from audit_events_default', 'table audit_events_default'],
       ['truncate audit_events_2026_01', 'table audit_events_2026_01'],
       ['update feed_head set feed_id = gen_random_uuid()', 'table feed_head'],
+      ['update feed_head set position = position', 'table feed_head'],
+      ["update coverage set ranges = '{}'", 'table coverage'],
+      ["insert into coverage values ('organization', 'a', 'none', 0, '{}')", 'table coverage'],
+      ["insert into audit_events (id) values ('forged')", 'table audit_events'],
+      ['update sinks set position = 9000000000', 'table sinks'],
+      ['delete from sink_dead_letters', 'table sink_dead_letters'],
+      ['update lanes set failures = 0', 'table lanes'],
       ['delete from feed_head', 'table feed_head'],
       ['delete from sources', 'table sources'],
       ['delete from organizations', 'table organizations'],
@@ -307,7 +369,6 @@ describe('an account without the rights', () => {
   test('is told what to do, exit 2, without a stack trace', async () => {
     await withRoles();
     await using world = await openWorld({ organizations: 1, entries: 0 });
-    await migrateDatabase(world.database.pool, { roles: true });
     await using nobody = await createLogin(world.database);
     await using reader = await createLogin(world.database, ['orgtrail_reader']);
     for (const [verb, url] of [
@@ -324,12 +385,10 @@ describe('an account without the rights', () => {
       expect(stdout + stderr, verb).not.toMatch(/\n\s+at /);
       expect(code, verb).toBe(2);
     }
-    await world.database.pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 
   test('and a schema that is not current: says that the owner must migrate', async () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
-    await migrateDatabase(world.database.pool, { roles: true });
     await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
     await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
     const { code, stderr } = await runInProcess(['run'], { ...world.env, DATABASE_URL: daemon.url });
@@ -337,6 +396,5 @@ describe('an account without the rights', () => {
       /this account may not change it: permission denied .*\nTry: run `orgtrail migrate` with an account that owns/,
     );
     expect(code).toBe(2);
-    await world.database.pool.query('drop owned by orgtrail_ingest, orgtrail_reader');
   });
 });

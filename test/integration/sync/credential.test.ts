@@ -46,7 +46,7 @@ test('the credential reaches no log line, no metric and no table, not even where
       done();
     },
   });
-  const env = { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_BASE_URL: echo.baseUrl, DATABASE_URL: database.url };
+  const env = { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_BASE_URL: echo.baseUrl, DATABASE_URL: database.daemonUrl };
   const config = loadConfig(env, { needsCredential: true, interactive: false });
   const logger = createLogger({ level: 'trace', format: 'json', destination, secrets: [TOKEN] });
   const metrics = createMetrics(version);

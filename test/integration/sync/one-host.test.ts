@@ -47,7 +47,7 @@ const runAgainst = async (
     });
     response.end(JSON.stringify(body ?? {}));
   });
-  const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.url };
+  const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
   const result = await runInProcess([verb], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
   const output = result.stdout + result.stderr;
   for (const secret of Object.values(credential)) {

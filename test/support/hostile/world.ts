@@ -42,7 +42,7 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   const env = {
     CLOUDFLARE_API_TOKEN: 'token-of-the-test',
     CLOUDFLARE_BASE_URL: api.baseUrl,
-    DATABASE_URL: database.url,
+    DATABASE_URL: database.daemonUrl,
   };
   const config = loadConfig({ ...env, ORGTRAIL_HISTORY: '1h' }, { needsCredential: true, interactive: false });
   const logger = createLogger({ level: 'silent', format: 'json', destination: silent, secrets: [] });
