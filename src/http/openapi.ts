@@ -1,9 +1,13 @@
 import fastifySwagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { problemSchema } from './feed-schema.ts';
 
-/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`. */
-export const describeApi = async (server: FastifyInstance, version: string): Promise<void> => {
+/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`, to whom `onRequest` lets in. */
+export const describeApi = async (
+  server: FastifyInstance,
+  version: string,
+  onRequest: onRequestAsyncHookHandler,
+): Promise<void> => {
   await server.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -26,7 +30,7 @@ export const describeApi = async (server: FastifyInstance, version: string): Pro
   });
   server.get(
     '/v1/openapi.json',
-    { schema: { summary: 'This document', tags: ['meta'], response: jsonAnswer('OpenAPI 3.1.') } },
+    { onRequest, schema: { summary: 'This document', tags: ['meta'], response: jsonAnswer('OpenAPI 3.1.') } },
     () => server.swagger(),
   );
 };

@@ -1,28 +1,51 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isLocalRequest, isLoopback, notLocalReason } from './local-requests.ts';
 
-/** Whether a name or address of a host means this machine only. */
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
+type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+
+interface TokenOptions {
+  readonly feedToken: string | undefined;
+  /** Where the server listens. */
+  readonly host: string;
+}
 
 /**
- * The check of the bearer token, for all but health and metrics: needed where a token is set, and always outside loopback.
- * A hook of Fastify; answers 401 itself.
+ * The check of the bearer token, for all that gives out data: a token is needed if one is set, and always outside loopback.
+ * A hook of Fastify; answers 401 itself, or 403 on loopback if the request is not local.
  */
-export const requireToken = ({
-  feedToken,
-  host,
-}: {
-  readonly feedToken: string | undefined;
-  readonly host: string;
-}) => {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    if (feedToken === undefined && isLoopback(host)) return;
-    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (feedToken !== undefined && sameSecret(given, feedToken)) return;
+export const requireToken = ({ feedToken, host }: TokenOptions): Hook => {
+  return async (request, reply) => {
+    if (feedToken === undefined && isLoopback(host)) {
+      if (!isLocalRequest(request)) await refuse(reply, 403, notLocalReason);
+      return;
+    }
+    if (hasToken(request, feedToken)) return;
     const reason =
       feedToken === undefined ? 'set ORGTRAIL_FEED_TOKEN to open this outside loopback' : 'wants the feed token';
-    await reply.code(401).header('www-authenticate', 'Bearer').send({ status: 'unauthorized', reason });
+    await refuse(reply, 401, reason);
   };
+};
+
+/**
+ * Health and metrics need no token. On loopback they are for programs on this machine, and for others only with the
+ * token. A hook of Fastify; answers 403 itself.
+ */
+export const requireLocalOrToken = ({ feedToken, host }: TokenOptions): Hook => {
+  return async (request, reply) => {
+    if (!isLoopback(host) || isLocalRequest(request) || hasToken(request, feedToken)) return;
+    await refuse(reply, 403, notLocalReason);
+  };
+};
+
+const hasToken = (request: FastifyRequest, feedToken: string | undefined): boolean => {
+  const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  return feedToken !== undefined && sameSecret(given, feedToken);
+};
+
+const refuse = async (reply: FastifyReply, code: 401 | 403, reason: string): Promise<void> => {
+  if (code === 401) reply.header('www-authenticate', 'Bearer');
+  await reply.code(code).send({ status: code === 401 ? 'unauthorized' : 'forbidden', reason });
 };
 
 /** Compares a secret in constant time. Hashes first: then both have one length, and the time says nothing about either. */

@@ -5,8 +5,9 @@ import { OrgtrailError, reasonOf } from '../errors.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
+import { oneHost } from './local-requests.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
-import { requireToken } from './require-token.ts';
+import { requireLocalOrToken, requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 
@@ -71,8 +72,10 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     const reason = known ? error.message : 'the database does not answer';
     return reply.code(503).send({ status: 'unavailable', reason });
   });
-  await describeApi(server, options.version);
-  healthRoutes(server, options);
+  server.addHook('onRequest', oneHost);
+  const openLocally = requireLocalOrToken(options);
+  await describeApi(server, options.version, openLocally);
+  healthRoutes(server, options, openLocally);
   const authorized = requireToken(options);
   server.get(
     '/v1/status',
@@ -92,20 +95,26 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
 
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
 
-const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
+const healthRoutes = (
+  server: FastifyInstance,
+  options: HttpOptions,
+  onRequest: ReturnType<typeof requireLocalOrToken>,
+): void => {
   const liveness = about('The process turns', 'It does.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
-  server.get('/readyz', { schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
+  server.get('/readyz', { onRequest, schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
     const reasons = await unreadyReasons();
     return reply
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
-  server.get('/healthz', { schema: about('How each organization is', 'State, lag and gap of each.') }, async () =>
-    healthOf(withStates(await options.status(), options), await options.sinks()),
+  server.get(
+    '/healthz',
+    { onRequest, schema: about('How each organization is', 'State, lag and gap of each.') },
+    async () => healthOf(withStates(await options.status(), options), await options.sinks()),
   );
-  server.get('/metrics', { schema: metricsAnswer }, async (_request, reply) =>
+  server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
   );
 };

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isLoopback, sameSecret } from '../require-token.ts';
+import { isLocalRequest, isLoopback } from '../local-requests.ts';
+import { sameSecret } from '../require-token.ts';
 import { type Html, html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
@@ -8,9 +9,6 @@ import { createSession, isSession, SESSION_SECONDS } from './session.ts';
 const SESSION_COOKIE = 'orgtrail_session';
 /** Of one address. The token has 16 characters or more: this is against noise in the first place. */
 const ATTEMPTS_PER_MINUTE = 10;
-
-/** What a browser on this machine calls it. */
-const loopbackName = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|::1)$/i;
 
 /** Who may see the console. */
 export interface ConsoleAccess {
@@ -31,7 +29,7 @@ export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { feedToken, host } = access;
     if (feedToken === undefined) {
-      if (isLoopback(host) && loopbackName.test(request.hostname)) return;
+      if (isLoopback(host) && isLocalRequest(request)) return;
       return void (await sendPage(request, reply.code(403), frame, closedWithoutToken));
     }
     if (isSession(request.cookies[SESSION_COOKIE], feedToken, now())) return;
