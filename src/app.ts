@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
+import { openAccess } from './access.ts';
 import { connectAuditApi } from './audit-api.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
@@ -14,6 +15,7 @@ import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError } from './errors.ts';
 import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
+import type { AccessSource } from './http/access-source.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
 import { logSync } from './log-sync.ts';
@@ -39,6 +41,8 @@ export interface App {
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  /** Tokens, sessions and the trail of access. */
+  readonly access: AccessSource;
   status(): Promise<Status>;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
@@ -86,6 +90,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   });
   const feed = openFeed(database.url, logger);
   const explorer = openExplorer(database.url, logger, Date.now);
+  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   const status = () => readStatus(pool, config.organizationIds);
   const sinkNames = config.sinks.map(({ name }) => name);
   const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
@@ -116,11 +121,13 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks }),
     feed: feed.source,
     search: explorer.source,
+    access: access.source,
     ...{ status, sinks },
     close: async () => {
       await closeApi();
       await feed.close();
       await explorer.close();
+      await access.close();
       await database.close();
     },
   };

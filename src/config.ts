@@ -34,6 +34,8 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly feedToken: string | undefined;
+    /** Whether health and metrics need a token, too. */
+    readonly healthAccess: 'open' | 'token';
     /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
     readonly trustedProxies: readonly string[];
   };
@@ -91,7 +93,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     leaseMs: values.ORGTRAIL_LEASE,
     http: {
       ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
-      trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
+      ...{ trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES, healthAccess: values.ORGTRAIL_HEALTH_ACCESS },
     },
     sinks,
     log: {

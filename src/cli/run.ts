@@ -86,7 +86,7 @@ export const startDaemon = async (
     schemaState: async () => (await readSchemaState(pool)).state,
     trouble: trouble.current,
     metrics: () => metrics.scrape(app.metricsSource),
-    search: app.search,
+    ...{ search: app.search, access: app.access, observer: metrics.http },
     ...{ feed: app.feed, overview: createOverviewSource(pool, config, app.metricsSource, metrics.registry) },
   }).catch(async (error: unknown) => {
     stop.abort();

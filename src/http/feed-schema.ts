@@ -62,6 +62,13 @@ export const problemSchema = {
   additionalProperties: true,
 } as const;
 
+/** Of all routes that want a token. */
+export const refusals = {
+  401: { description: 'No bearer token, or none that opens anything.', ...problemSchema },
+  403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
+  429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
+} as const;
+
 const header = (type: string, description: string) => ({ type, description });
 
 export const feedResponses = {
@@ -81,7 +88,7 @@ export const feedResponses = {
     ),
   },
   400: { description: 'Something in the query is not as it should be.', ...problemSchema },
-  401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
+  ...refusals,
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
   410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
   503: { description: 'The database does not answer.', ...problemSchema },

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
+import { beginsGiving, counted } from './access-trail.ts';
 import { type FeedQuery, feedQuerySchema, feedResponses } from './feed-schema.ts';
 import { withToken } from './openapi.ts';
 import { encodingFor, streamFeed } from './stream-feed.ts';
@@ -145,6 +146,7 @@ export const feedRoutes = (
     '/v1/events',
     {
       onRequest: authorized,
+      config: { trail: 'feed' },
       schema: {
         ...withToken,
         tags: ['feed'],
@@ -214,6 +216,7 @@ const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, 
   const { range, cursor, head, lastDrop } = answer;
   const format = query.format ?? 'native';
   const encoding = encodingFor(request.headers['accept-encoding']);
+  beginsGiving(request);
   // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
@@ -226,6 +229,6 @@ const send = (request: FastifyRequest, reply: FastifyReply, source: FeedSource, 
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  const pieces = source.pieces({ feedId: cursor.feedId, lastDrop }, range, format);
+  const pieces = counted(request, source.pieces({ feedId: cursor.feedId, lastDrop }, range, format));
   return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '');
 };

@@ -1,5 +1,5 @@
 import type { SearchField } from '../domain/search.ts';
-import { problemSchema } from './feed-schema.ts';
+import { problemSchema, refusals } from './feed-schema.ts';
 
 /** The query of `GET /v1/search`. The fields of the search itself are read by the domain, which has better words for what is wrong. */
 export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
@@ -77,6 +77,6 @@ export const searchResponses = {
     },
   },
   400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
-  401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
+  ...refusals,
   503: { description: 'The database does not answer, or the search takes too long.', ...problemSchema },
 };

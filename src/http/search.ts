@@ -3,6 +3,7 @@ import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } fr
 import { readSearch, type Search, type SearchField, type SearchReading } from '../domain/search.ts';
 import { printCursor, readCursor, type SearchCursor } from '../domain/search-cursor.ts';
 import { SearchError } from '../errors.ts';
+import { beginsGiving, counted } from './access-trail.ts';
 import { withToken } from './openapi.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './search-schema.ts';
 import { encodingFor, streamFeed } from './stream-feed.ts';
@@ -12,6 +13,8 @@ const DEFAULT_LIMIT = 50;
 export type ExportFormat = 'ndjson' | 'csv';
 
 export interface ExportPiece {
+  /** How many events; 0 without. */
+  readonly events?: number;
   /** Whole lines. */
   readonly lines: Buffer;
 }
@@ -68,6 +71,7 @@ export const searchRoutes = (server: FastifyInstance, source: SearchSource, auth
     '/v1/search',
     {
       onRequest: authorized,
+      config: { trail: 'search' },
       schema: {
         ...withToken,
         tags: ['search'],
@@ -133,7 +137,7 @@ async function* pageBody(source: SearchSource, events: readonly FoundEvent[]): A
   yield { lines: Buffer.from('{"events":[') };
   let separator = '\n';
   for await (const texts of source.native(events)) {
-    yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`) };
+    yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`), events: texts.length };
     separator = ',\n';
   }
 }
@@ -182,6 +186,7 @@ const send = (
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
+  beginsGiving(request);
   // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
@@ -192,5 +197,5 @@ const send = (
     ...(disposition !== undefined && { 'content-disposition': disposition }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  return streamFeed(reply.raw, encoding, pieces, last);
+  return streamFeed(reply.raw, encoding, counted(request, pieces), last);
 };

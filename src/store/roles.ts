@@ -29,6 +29,11 @@ const ingestMay: Readonly<Record<string, string>> = {
   position_jumps: 'select',
   sinks: 'select, insert, update',
   sink_dead_letters: 'select, insert, delete',
+  // Whoever holds the collector's account must neither make a token nor bring one back.
+  access_tokens: 'select',
+  console_sessions: 'select, insert, delete',
+  // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
+  access_log: '',
   'drizzle.__drizzle_migrations': 'select',
 };
 
@@ -61,6 +66,7 @@ const functions = [
   'orgtrail_may_know_any',
   'orgtrail_timeline',
   'orgtrail_check_timeline',
+  'orgtrail_note_access',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
@@ -79,7 +85,7 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
   await client.query(`revoke all on function ${functions} from ${both}`);
   for (const [table, rights] of Object.entries(ingestMay)) {
-    await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
+    if (rights !== '') await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
   }
   await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
   await client.query(`grant select on ${views.join(', ')} to ${both}`);

@@ -36,7 +36,7 @@ describe('defaults', () => {
       scrub: { share: 0.05, everyMs: 604_800_000 },
       leaseMs: 30_000,
       sinks: [],
-      http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: [] },
+      http: { host: '127.0.0.1', port: 8080, feedToken: undefined, healthAccess: 'open', trustedProxies: [] },
       log: { level: 'info', format: 'json' },
       warnings: [],
     });
@@ -117,11 +117,23 @@ describe('settings', () => {
     ['ORGTRAIL_SCRUB_EVERY', '1d', { scrub: { share: 0.05, everyMs: 86_400_000 } }],
     ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
     ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
-    ['ORGTRAIL_HTTP_PORT', '0', { http: { host: '127.0.0.1', port: 0, feedToken: undefined, trustedProxies: [] } }],
+    [
+      'ORGTRAIL_HTTP_PORT',
+      '0',
+      { http: { host: '127.0.0.1', port: 0, feedToken: undefined, healthAccess: 'open', trustedProxies: [] } },
+    ],
     [
       'ORGTRAIL_TRUSTED_PROXIES',
       '10.0.0.5, fd00::/8',
-      { http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: ['10.0.0.5', 'fd00::/8'] } },
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          healthAccess: 'open',
+          trustedProxies: ['10.0.0.5', 'fd00::/8'],
+        },
+      },
     ],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
   ])('%s=%s is read', (name, value, expected) => {

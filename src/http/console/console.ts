@@ -25,7 +25,7 @@ export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
  * in, has the headers of security, and is escaped by `html`. Called by the HTTP server.
  */
 export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOptions): Promise<void> => {
-  const frame: Frame = { version: options.version, signsIn: options.feedToken !== undefined };
+  const frame: Frame = { version: options.version };
   await server.register(async (console) => {
     await console.register(fastifyCookie);
     await console.register(fastifyFormbody, { bodyLimit: 16_384 });

@@ -3,6 +3,7 @@ import { exactText } from '../../domain/entry.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../domain/search.ts';
 import { readCursor, type SearchCursor } from '../../domain/search-cursor.ts';
 import { SearchError } from '../../errors.ts';
+import { beginsGiving } from '../access-trail.ts';
 import { cursorsOf, type ExportFormat, type SearchSource, sendExport } from '../search.ts';
 import { MAX_LIMIT } from '../search-schema.ts';
 import { eventBody } from './event-page.ts';
@@ -18,16 +19,20 @@ const mistake = (statusCode: number, reason: string): Error => Object.assign(new
 
 /** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
 export const explorerRoutes = (pages: FastifyInstance, frame: Frame, source: SearchSource): void => {
-  pages.get<{ Querystring: Query }>('/events', { schema: hidden }, (request, reply) =>
+  pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
     sendEvents(request, reply, frame, source),
   );
-  pages.get<{ Querystring: Query }>('/events/export', { schema: hidden }, async (request, reply) => {
-    const format = exportFormats.find((name) => name === request.query['format']);
-    if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
-    const { search, faults } = readSearch(request.query, Date.now());
-    if (faults.length > 0) throw mistake(400, faultsInWords(faults));
-    await sendExport(request, reply, source, search, format).catch(explained);
-  });
+  pages.get<{ Querystring: Query }>(
+    '/events/export',
+    { schema: hidden, config: { trail: 'export' } },
+    async (request, reply) => {
+      const format = exportFormats.find((name) => name === request.query['format']);
+      if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
+      const { search, faults } = readSearch(request.query, Date.now());
+      if (faults.length > 0) throw mistake(400, faultsInWords(faults));
+      await sendExport(request, reply, source, search, format).catch(explained);
+    },
+  );
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
     if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notKept();
@@ -38,23 +43,29 @@ export const explorerRoutes = (pages: FastifyInstance, frame: Frame, source: Sea
   });
   pages.get<{ Params: Position; Querystring: Query }>(
     '/events/:position',
-    { schema: hidden },
+    { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
       const detail = await readDetail(source, request.params);
+      beginsGiving(request, 1);
       const whole = request.query['whole'] === 'true';
       const { position } = detail.event;
       const body = eventBody(detail, { whole, nowMs: Date.now() });
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
-  pages.get<{ Params: Position }>('/events/:position/original', { schema: hidden }, async (request, reply) => {
-    const { event, rawText } = await readDetail(source, request.params);
-    return reply
-      .header('content-type', 'text/plain; charset=utf-8')
-      .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
-      .header('cache-control', 'no-store')
-      .send(exactText(rawText, event.defects));
-  });
+  pages.get<{ Params: Position }>(
+    '/events/:position/original',
+    { schema: hidden, config: { trail: 'event' } },
+    async (request, reply) => {
+      const { event, rawText } = await readDetail(source, request.params);
+      beginsGiving(request, 1);
+      return reply
+        .header('content-type', 'text/plain; charset=utf-8')
+        .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
+        .header('cache-control', 'no-store')
+        .send(exactText(rawText, event.defects));
+    },
+  );
 };
 
 interface Position {
@@ -101,6 +112,7 @@ const sendEvents = async (
     return reply.redirect(`/events?${printSearch({ ...reading.search, organization: named }).toString()}`, 303);
   }
   const view = await lookUp(source, reading, cursor, limit);
+  beginsGiving(request, view.result?.page.events.length);
   const shown: EventsView = { ...view, reading, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (reading.faults.length > 0) reply.code(400);

@@ -242,5 +242,5 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
     'organization',
     'wait',
   ]);
-  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '409', '410', '503']);
+  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '403', '409', '410', '429', '503']);
 });

@@ -11,6 +11,8 @@ const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFEREN
 
 /** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
 const ingest: Readonly<Record<string, string>> = {
+  access_log: '',
+  access_tokens: 'SELECT',
   api_budget: 'SELECT INSERT UPDATE',
   audit_event_changes: 'SELECT INSERT',
   audit_event_traits: 'SELECT',
@@ -18,6 +20,7 @@ const ingest: Readonly<Record<string, string>> = {
   audit_feed: 'SELECT',
   audit_history: 'SELECT',
   collector_tokens: 'SELECT',
+  console_sessions: 'SELECT INSERT DELETE',
   coverage: 'SELECT INSERT UPDATE',
   coverage_gaps: 'SELECT',
   coverage_holes: 'SELECT INSERT UPDATE DELETE',
@@ -117,6 +120,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
     { role: 'orgtrail_ingest', function: 'orgtrail_may_know_any' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_reading' },
     { role: 'orgtrail_ingest', function: 'orgtrail_timeline' },
   ]);
@@ -242,6 +246,15 @@ describe('orgtrail_ingest', () => {
       ['delete from coverage', 'table coverage'],
       ['delete from lanes', 'table lanes'],
       ['delete from organization_changes', 'table organization_changes'],
+      ['select from access_log', 'table access_log'],
+      ["insert into access_log (kind, outcome, what, requests) values ('x', 'x', '{}', 1)", 'table access_log'],
+      ['update access_log set who = null', 'table access_log'],
+      ['delete from access_log', 'table access_log'],
+      ['truncate access_log', 'table access_log'],
+      ["insert into access_tokens (name, hash, scopes) values ('x', '', '{feed}')", 'table access_tokens'],
+      ['update access_tokens set revoked_at = null, expires_at = null', 'table access_tokens'],
+      ['delete from access_tokens', 'table access_tokens'],
+      ['update console_sessions set expires_at = null', 'table console_sessions'],
       ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
       ['drop table lanes', 'table lanes'],
       ['truncate coverage_holes', 'table coverage_holes'],
