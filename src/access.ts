@@ -11,6 +11,8 @@ import { sqlState } from './store/pool.ts';
 
 /** A token that was revoked a moment ago opens something for no longer than this and the time of a statement. */
 const TOKENS_FOR_MS = 5_000;
+/** Wrong tokens that look like right ones cost no more statements than this allows. */
+const BETWEEN_READS_MS = 250;
 /** How often sums that are due are written, and what could not be written is tried again. */
 const SWEEP_MS = 5_000;
 /** What waits for a database that does not answer. */
@@ -34,16 +36,13 @@ export interface AccessOptions {
 
 /** Joins tokens, sessions and the trail of a database to what the HTTP server needs. Reads and writes nothing before it is asked. */
 export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
-  const tokens = activeTokens(() => readActiveTokens(pool));
+  const tokens = new ActiveTokens(() => readActiveTokens(pool));
   const trail = new AccessTrail(pool, logger, onLost);
   return {
     source: {
       // Only what looks like a token is worth a look at the database.
-      tokenOf: async (text) => (text.startsWith(TOKEN_PREFIX) ? (await tokens()).get(hashOfToken(text)) : undefined),
-      hasTokens: () =>
-        tokens()
-          .then((all) => all.size > 0)
-          .catch(() => false),
+      tokenOf: async (text) => (text.startsWith(TOKEN_PREFIX) ? await tokens.find(text) : undefined),
+      hasTokens: () => tokens.any().catch(() => false),
       sessions: {
         start: (session) => startSession(pool, session),
         find: (keys) => findSession(pool, keys),
@@ -55,32 +54,61 @@ export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
   };
 };
 
-/** By their hashes, read at most every few seconds, by one statement at a time. Rejects if that fails: an old list may hold a revoked one. */
-const activeTokens = (read: () => Promise<readonly ActiveToken[]>) => {
-  let known: Promise<ReadonlyMap<string, ActiveToken & { readonly untilMs: number }>> | undefined;
-  let staleAtMs = 0;
-  const load = async () => {
-    const nowMs = performance.now();
-    const tokens = await read();
+type TokensByHash = ReadonlyMap<string, ActiveToken & { readonly untilMs: number }>;
+
+/**
+ * The tokens that open something, read again every few seconds, and sooner for a text that is none of them: it may have
+ * been made a moment ago. One statement at a time. Rejects if that fails: an old list may hold a revoked one.
+ */
+class ActiveTokens {
+  readonly #read: () => Promise<readonly ActiveToken[]>;
+  #list: Promise<TokensByHash> | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #next: Promise<TokensByHash> | undefined;
+
+  constructor(read: () => Promise<readonly ActiveToken[]>) {
+    this.#read = read;
+  }
+
+  async find(text: string): Promise<ActiveToken | undefined> {
+    const hash = hashOfToken(text);
+    const isFresh = performance.now() - this.#readAtMs < TOKENS_FOR_MS;
+    const known = isFresh ? (await this.#list)?.get(hash) : undefined;
+    const token = known ?? (await this.#again()).get(hash);
+    return token !== undefined && token.untilMs > performance.now() ? token : undefined;
+  }
+
+  async any(): Promise<boolean> {
+    const isFresh = performance.now() - this.#readAtMs < TOKENS_FOR_MS;
+    const list = (isFresh ? await this.#list : undefined) ?? (await this.#again());
+    return [...list.values()].some(({ untilMs }) => untilMs > performance.now());
+  }
+
+  #again(): Promise<TokensByHash> {
+    const pauseMs = Math.max(0, this.#readAtMs + BETWEEN_READS_MS - performance.now());
+    this.#next ??= sleep(pauseMs).then(() => {
+      this.#next = undefined;
+      this.#readAtMs = performance.now();
+      const list = this.#load(this.#readAtMs);
+      this.#list = list;
+      list.catch(() => {
+        this.#list = undefined;
+      });
+      return list;
+    });
+    return this.#next;
+  }
+
+  async #load(nowMs: number): Promise<TokensByHash> {
+    const tokens = await this.#read();
     return new Map(
       tokens.map((token) => [
         token.hash,
         { ...token, untilMs: nowMs + (token.expiresInMs ?? Number.POSITIVE_INFINITY) },
       ]),
     );
-  };
-  return async (): Promise<ReadonlyMap<string, ActiveToken>> => {
-    if (known === undefined || performance.now() >= staleAtMs) {
-      staleAtMs = performance.now() + TOKENS_FOR_MS;
-      known = load();
-      known.catch(() => {
-        known = undefined;
-      });
-    }
-    const nowMs = performance.now();
-    return new Map([...(await known)].filter(([, { untilMs }]) => untilMs > nowMs));
-  };
-};
+  }
+}
 
 /** Writes to the log at once and to the table as soon as it can; a request waits for neither. */
 class AccessTrail {

@@ -118,7 +118,7 @@ test('without a token of the environment a named one opens what is outside loopb
   await using named = await serve(opened.run, { host: '0.0.0.0' });
   const secret = await create('alone', 'feed,search');
   expect(await statusOf('/v1/events?limit=1', undefined, named)).toBe(401);
-  await until('the token opens', async () => (await statusOf('/v1/events?limit=1', secret, named)) === 200);
+  expect(await statusOf('/v1/events?limit=1', secret, named)).toBe(200);
   expect(await pageStatus('', named), 'one can sign in').toBe(303);
   expect(await pageStatus(await signIn(secret, named), named)).toBe(200);
 });
@@ -129,10 +129,7 @@ test('a revoked token and an expired one open nothing, on any replica, and their
   const expiring = await create('for-a-while', 'feed,search', '--expires', '1h');
   const sessions: string[] = [];
   for (const secret of [revoked, expiring]) {
-    await until('the token opens on both', async () => {
-      const statuses = await Promise.all([served, other].map((of) => statusOf('/v1/events?limit=1', secret, of)));
-      return statuses.every((status) => status === 200);
-    });
+    for (const of of [served, other]) expect(await statusOf('/v1/events?limit=1', secret, of)).toBe(200);
     sessions.push(await signIn(secret));
   }
   for (const cookie of sessions) for (const of of [served, other]) expect(await pageStatus(cookie, of)).toBe(200);
@@ -147,7 +144,8 @@ test('a revoked token and an expired one open nothing, on any replica, and their
   for (const secret of [revoked, expiring]) {
     for (const of of [served, other]) {
       await until('the token opens nothing', async () => (await statusOf('/v1/events?limit=1', secret, of)) !== 200);
-      expect(await statusOf('/v1/search?limit=1', secret, of)).toBe(401);
+      // 429: too many wrong ones within a minute.
+      expect([401, 429]).toContain(await statusOf('/v1/search?limit=1', secret, of));
       expect((await post('/console/sign-in', { token: secret }, '', of)).status).toBe(403);
     }
   }
