@@ -147,9 +147,7 @@ describe('access_log', () => {
       ...{ code: 0, stderr: '' },
     });
     await run('hold', 'release', '1', '--by', 'R. Roe');
-    await pool()
-      .query("insert into sinks (name, kind, target) values ('siem', 'file', '/x')")
-      .catch(() => {});
+    await pool().query("insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 3)");
     const owner = decodeURIComponent(new URL(opened.ownerEnv['DATABASE_URL'] ?? '').username);
     expect(await untilNoted(pool(), { kind: 'hold', route: 'hold add' })).toMatchObject({
       ...{ who: 'J. Doe', account: owner, address: null, status: null, what: { id: 1, reason: 'case 17' } },
