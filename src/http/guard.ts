@@ -30,7 +30,7 @@ interface Presented {
 export interface Guard {
   /** A hook for what gives out data: lets in who has a token with one of the scopes. Answers 401, 403 and 429 itself. */
   requireScope(...anyOf: Scope[]): Hook;
-  /** A hook for health and metrics, which need no token: on loopback local requests only, or a token. Answers 403 itself. */
+  /** A hook for health and metrics, which need no token: on loopback local requests only, or a token. Answers 403 and 429 itself. */
   readonly requireLocalOrToken: Hook;
   /** Whether the request needs no token at all: no token is set, the server listens on loopback, and the request is local. */
   isOpen(request: FastifyRequest): boolean;
@@ -40,9 +40,10 @@ export interface Guard {
   present(token: string): Promise<Presented | undefined>;
 }
 
-export const createGuard = ({ host, feedToken, access }: GuardOptions): Guard => {
-  const throttle = new FailureThrottle(() => performance.now());
+export const createGuard = (options: GuardOptions): Guard => {
+  const { host, feedToken, access } = options;
   const onLoopback = isLoopback(host);
+  const { throttled, refuseWithout } = createRefusals(options);
   const isOpen = (request: FastifyRequest) => feedToken === undefined && onLoopback && isLocalRequest(request);
   const present: Guard['present'] = async (token) => {
     if (feedToken !== undefined && sameSecret(token, feedToken)) {
@@ -51,15 +52,9 @@ export const createGuard = ({ host, feedToken, access }: GuardOptions): Guard =>
     const named = await access.tokenOf(token);
     return named && { who: named.name, tokenId: named.id, scopes: named.scopes };
   };
-  const refuseWithout = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    // A right token has been let in by now, whatever others behind its address get wrong.
-    const waitSeconds = bearerOf(request) === undefined ? undefined : throttle.failed(request.ip);
-    if (waitSeconds !== undefined)
-      return await refuse(reply.header('retry-after', waitSeconds), 429, tooMany(waitSeconds));
-    if (feedToken !== undefined)
-      return await refuse(reply, 401, 'a token is needed: ORGTRAIL_FEED_TOKEN, or one of `orgtrail token`');
-    if (!onLoopback) return await refuse(reply, 401, openOutside);
-    await refuse(reply, bearerOf(request) === undefined ? 403 : 401, notLocalReason);
+  const presentedBy = async (request: FastifyRequest) => {
+    const bearer = bearerOf(request);
+    return bearer === undefined ? undefined : await present(bearer);
   };
   return {
     isOpen,
@@ -68,22 +63,41 @@ export const createGuard = ({ host, feedToken, access }: GuardOptions): Guard =>
     requireScope:
       (...anyOf) =>
       async (request, reply) => {
-        const bearer = bearerOf(request);
-        const presented = bearer === undefined ? undefined : await present(bearer);
+        const presented = await presentedBy(request);
         request.identity = presented && identityOf(presented);
         if (presented?.scopes.some((scope) => anyOf.includes(scope))) return;
         if (presented !== undefined) return await refuse(reply, 403, lacking(presented, anyOf));
         if (!isOpen(request)) await refuseWithout(request, reply);
       },
     requireLocalOrToken: async (request, reply) => {
-      if (!onLoopback || isLocalRequest(request)) return;
-      const bearer = bearerOf(request);
-      if (bearer !== undefined && (await present(bearer)) !== undefined) return;
-      await refuse(reply, 403, notLocalReason);
+      if (!onLoopback || isLocalRequest(request) || (await presentedBy(request)) !== undefined) return;
+      if (!(await throttled(request, reply))) await refuse(reply, 403, notLocalReason);
     },
   };
 };
 
+/** What who has no right token is told. */
+const createRefusals = ({ host, feedToken }: GuardOptions) => {
+  const throttle = new FailureThrottle(() => performance.now());
+  /** Counts a wrong token; true once it has answered that there were too many. A right one has been let in by now. */
+  const throttled = async (request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
+    const waitSeconds = bearerOf(request) === undefined ? undefined : throttle.failed(request.ip);
+    if (waitSeconds === undefined) return false;
+    await refuse(reply.header('retry-after', waitSeconds), 429, tooMany(waitSeconds));
+    return true;
+  };
+  return {
+    throttled,
+    refuseWithout: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      if (await throttled(request, reply)) return;
+      if (feedToken !== undefined) return await refuse(reply, 401, tokenNeeded);
+      if (!isLoopback(host)) return await refuse(reply, 401, openOutside);
+      await refuse(reply, bearerOf(request) === undefined ? 403 : 401, notLocalReason);
+    },
+  };
+};
+
+const tokenNeeded = 'a token is needed: ORGTRAIL_FEED_TOKEN, or one of `orgtrail token`';
 const openOutside =
   'set ORGTRAIL_FEED_TOKEN, or make a token with `orgtrail token create`, to open this outside loopback';
 const tooMany = (seconds: number) => `too many wrong tokens from this address: try again in ${seconds} s`;

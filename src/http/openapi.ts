@@ -22,7 +22,8 @@ export const describeApi = async (
           feedToken: {
             type: 'http',
             scheme: 'bearer',
-            description: 'ORGTRAIL_FEED_TOKEN; not needed on loopback without one.',
+            description:
+              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none where the latter is not set.',
           },
         },
       },

@@ -135,6 +135,11 @@ describe('settings', () => {
         },
       },
     ],
+    [
+      'ORGTRAIL_HEALTH_ACCESS',
+      'token',
+      { http: { host: '127.0.0.1', port: 8080, feedToken: undefined, healthAccess: 'token', trustedProxies: [] } },
+    ],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
   ])('%s=%s is read', (name, value, expected) => {
     expect(load({ [name]: value })).toMatchObject(expected);

@@ -132,7 +132,9 @@ describe('signing in', () => {
     for (let count = 0; count < 10; count += 1) expect((await attempt('192.0.2.1', 'wrong')).status).toBe(403);
     const refused = await attempt('192.0.2.1', feedToken);
     expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
-    expect(await refused.text()).toMatch(/Too many attempts to sign in from your address. Try again in 1 minute/);
+    const text = await refused.text();
+    expect(text).toMatch(/Too many attempts to sign in from your address. Try again in 1 minute/);
+    expect(text, 'a menu for who has not signed in').not.toMatch(/Sign out|<nav/);
     expect((await attempt('192.0.2.2', feedToken)).status).toBe(303);
   });
 });
