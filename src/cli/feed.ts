@@ -77,7 +77,7 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
     .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
-    .option('--last-line', 'end with a line {"next_cursor":…,"next_position":…,"feed_id":…,"check":…}')
+    .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
       const place = requirePlace(options);

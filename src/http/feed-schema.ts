@@ -57,7 +57,7 @@ export const feedQuerySchema = {
     last_line: {
       type: 'boolean',
       description:
-        'A last line {"next_cursor":…,"next_position":…,"feed_id":…,"check":…}, for readers that do not see headers.',
+        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers.',
     },
   },
 } as const;

@@ -80,7 +80,7 @@ export const nextCursorOf = ({ nextPosition: position, feedId, check, dropped }:
 export const lastLine = (cursor: FeedCursor): string => {
   const { nextPosition, feedId, check } = cursor;
   const parts = { next_position: nextPosition, feed_id: feedId, check: check ?? null };
-  return `${JSON.stringify({ next_cursor: nextCursorOf(cursor), ...parts })}\n`;
+  return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor) })}\n`;
 };
 
 /** What a reader says of where it is. */
