@@ -32,6 +32,9 @@ const contract = {
   orgtrail_lease_epochs_total: 'counter',
   orgtrail_feed_position: 'gauge',
   orgtrail_position_jumps: 'gauge',
+  orgtrail_http_requests_total: 'counter',
+  orgtrail_sign_in_failures_total: 'counter',
+  orgtrail_access_log_lost_total: 'counter',
   orgtrail_build_info: 'gauge',
 } as const;
 
