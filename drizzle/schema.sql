@@ -1,6 +1,33 @@
 -- What the migrations of drizzle/ add up to. Generated: do not edit.
 -- npm run schema:update writes it from the catalog of a migrated PostgreSQL 18; a test compares it.
 
+create table access_log (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null default clock_timestamp(),
+  kind text not null,
+  outcome text not null,
+  who text,
+  account text not null default SESSION_USER,
+  address text,
+  route text,
+  status integer,
+  what jsonb not null,
+  events bigint,
+  requests bigint not null
+);
+
+create table access_tokens (
+  id bigint not null generated always as identity,
+  name text collate "C" not null,
+  hash bytea not null,
+  scopes text[] not null,
+  expires_at timestamp with time zone,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  created_as text not null default SESSION_USER,
+  revoked_at timestamp with time zone,
+  revoked_as text
+);
+
 create table api_budget (
   credential text not null,
   next_free_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
@@ -54,6 +81,13 @@ create table collector_tokens (
   token_id text not null,
   note text,
   added_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table console_sessions (
+  key bytea not null,
+  token_id bigint,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  expires_at timestamp with time zone not null
 );
 
 create table coverage (
@@ -272,10 +306,18 @@ create table walks (
 
 create table audit_events_default partition of audit_events DEFAULT;
 
+alter table access_log add constraint access_log_pkey PRIMARY KEY (id);
+alter table access_tokens add constraint access_tokens_hash_check CHECK ((octet_length(hash) = 32));
+alter table access_tokens add constraint access_tokens_hash_key UNIQUE (hash);
+alter table access_tokens add constraint access_tokens_pkey PRIMARY KEY (id);
+alter table access_tokens add constraint access_tokens_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['feed'::text, 'search'::text, 'metrics'::text])));
 alter table api_budget add constraint api_budget_pkey PRIMARY KEY (credential);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
 alter table collector_tokens add constraint collector_tokens_pkey PRIMARY KEY (token_id);
+alter table console_sessions add constraint console_sessions_key_check CHECK ((octet_length(key) = 32));
+alter table console_sessions add constraint console_sessions_pkey PRIMARY KEY (key);
+alter table console_sessions add constraint console_sessions_token_id_fkey FOREIGN KEY (token_id) REFERENCES access_tokens(id);
 alter table coverage add constraint coverage_pass_check CHECK ((pass >= 0));
 alter table coverage add constraint coverage_pkey PRIMARY KEY (source_kind, source_id, filter_hash, pass);
 alter table coverage add constraint coverage_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
@@ -318,6 +360,8 @@ alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['liv
 alter table walks add constraint walks_pkey PRIMARY KEY (source_kind, source_id, lane);
 alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 
+CREATE INDEX access_log_at ON public.access_log USING btree (at);
+CREATE UNIQUE INDEX access_tokens_name ON public.access_tokens USING btree (name) WHERE (revoked_at IS NULL);
 CREATE INDEX audit_events_action_result_case ON ONLY public.audit_events USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
 CREATE INDEX audit_events_action_type_case ON ONLY public.audit_events USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_actor_email ON ONLY public.audit_events USING btree (actor_email);
@@ -1747,6 +1791,24 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_access(p_notes jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into access_log (kind, outcome, who, address, route, status, what, events, requests)
+  select coalesce(left(note ->> 'kind', 40), 'unknown'), coalesce(left(note ->> 'outcome', 40), 'unknown'),
+    left(note ->> 'who', 200), left(note ->> 'address', 100), left(note ->> 'route', 200), (note ->> 'status')::integer,
+    case when length(note ->> 'what') <= 8000 then note -> 'what' else '{}'::jsonb end,
+    (note ->> 'events')::bigint, coalesce((note ->> 'requests')::bigint, 1::bigint)
+  from jsonb_array_elements(p_notes) as notes (note) limit 1000;
+  delete from access_log where id in (
+    select id from access_log where at < clock_timestamp() - interval '400 days' order by at limit 1000);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -2024,6 +2086,29 @@ CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_he
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
 
+comment on table access_log is 'Who was given what, and who was refused: written by orgtrail_note_access alone, which keeps a row for 400 days. The sums of events and requests over rows are what was given in total (docs/access.md).';
+comment on column access_log.id is 'Its number.';
+comment on column access_log.at is 'When the row was written, by the clock of the database.';
+comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed; by a command: hold, replay, token.';
+comment on column access_log.outcome is 'begun (the end is another row), ok, refused, failed, cut off (the connection ended before the answer did).';
+comment on column access_log.who is 'The name of the token, or ORGTRAIL_FEED_TOKEN; of a command what --by says; null: open on loopback, or not known.';
+comment on column access_log.account is 'The database account that wrote the row: that of the daemon, or of who ran the command. Nobody can choose it.';
+comment on column access_log.address is 'Where the request came from; null for a command, and where very many addresses were refused within an hour.';
+comment on column access_log.route is 'The route of the request, or the command.';
+comment on column access_log.status is 'The HTTP status of the answer; null for a command.';
+comment on column access_log.what is 'The parameters of the search, the filter of the feed, the position of the event, or the arguments of the command. Never a secret.';
+comment on column access_log.events is 'How many events were given; null where that is not known or makes no sense.';
+comment on column access_log.requests is 'How many requests the row stands for: the same one repeated within an hour is one row at the end of it; 0: one that has only begun.';
+comment on table access_tokens is 'Tokens of the HTTP API and the console, made by `orgtrail token create`. Revoked ones stay, as evidence.';
+comment on column access_tokens.id is 'Its number.';
+comment on column access_tokens.name is 'Whose it is. Unique among those that are not revoked.';
+comment on column access_tokens.hash is 'SHA-256 of the token, which has 256 random bits. The token itself is stored nowhere.';
+comment on column access_tokens.scopes is 'What it opens: feed, search (the console included), metrics.';
+comment on column access_tokens.expires_at is 'From then on it opens nothing; null: it does not expire.';
+comment on column access_tokens.created_at is 'When it was made.';
+comment on column access_tokens.created_as is 'The database account that made it.';
+comment on column access_tokens.revoked_at is 'When it was revoked; null: it was not.';
+comment on column access_tokens.revoked_as is 'The database account that revoked it.';
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';
 comment on column api_budget.next_free_at is 'When the next request may go out, if all of the burst is used.';
@@ -2166,6 +2251,11 @@ comment on table collector_tokens is 'The ids (no secrets) of the API tokens tha
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';
 comment on column collector_tokens.added_at is 'When it was added.';
+comment on table console_sessions is 'Who is signed in to the console. Signing out deletes the row, which ends the session on every replica.';
+comment on column console_sessions.key is 'A hash of what the cookie holds: nobody can sign in with it. Keyed with ORGTRAIL_FEED_TOKEN for its sessions, so that another token ends them.';
+comment on column console_sessions.token_id is 'The token that it was begun with; null: ORGTRAIL_FEED_TOKEN.';
+comment on column console_sessions.created_at is 'When it began.';
+comment on column console_sessions.expires_at is 'When it ends at the latest. It ends with its token, too.';
 comment on table coverage is 'The time ranges of a source that are proven read: pass 0 once, pass k again at least its settle delay later.';
 comment on column coverage.source_kind is 'organization: the audit log of one.';
 comment on column coverage.source_id is 'Within the kind: the organization''s id.';

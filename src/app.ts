@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
+import { openAccess } from './access.ts';
 import { connectAuditApi } from './audit-api.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
@@ -15,6 +16,7 @@ import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError, reasonOf } from './errors.ts';
 import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
+import type { AccessSource } from './http/access-source.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
 import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from './http/stream-limits.ts';
@@ -45,6 +47,8 @@ export interface App {
   readonly feed: FeedSource;
   readonly search: SearchSource;
   readonly streams: StreamLimits;
+  /** Tokens, sessions and the trail of access. */
+  readonly access: AccessSource;
   status(): Promise<Status>;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
@@ -98,6 +102,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     organizationIds: config.organizationIds,
     behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
   });
+  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   const status = () => readStatus(pool, config.organizationIds);
   const sinkTroubles = createSinkTroubles();
   const sinks = async () => sinkTroubles.addTo(await readSinks(pool, config));
@@ -126,12 +131,13 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       scrub: openScrub(config, pool),
     },
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad }),
-    ...{ feed: feed.source, search: explorer.source, streams },
+    ...{ feed: feed.source, search: explorer.source, streams, access: access.source },
     ...{ status, sinks, sinkTroubles },
     close: async () => {
       await closeApi();
       await feed.close();
       await explorer.close();
+      await access.close();
       await database.close();
     },
   };

@@ -36,6 +36,8 @@ export interface Config {
     readonly feedToken: string | undefined;
     /** A body is cut when its reader has taken nothing for so long. */
     readonly stallTimeoutMs: number;
+    /** Whether health and metrics need a token, too. */
+    readonly healthAccess: 'open' | 'token';
     /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
     readonly trustedProxies: readonly string[];
   };
@@ -94,7 +96,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     http: {
       ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
       stallTimeoutMs: values.ORGTRAIL_STALL_TIMEOUT,
-      trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
+      ...{ trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES, healthAccess: values.ORGTRAIL_HEALTH_ACCESS },
     },
     sinks,
     log: {

@@ -130,6 +130,9 @@ export const environmentSchema = z.object({
     'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',
     parseProxies,
   ),
+  ORGTRAIL_HEALTH_ACCESS: setting('open', '"open" or "token"', (text) =>
+    text === 'open' || text === 'token' ? text : undefined,
+  ),
   /** Read by sink-config.ts. */
   ORGTRAIL_SINKS: z.string().optional(),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {

@@ -141,10 +141,11 @@ async function* exportPieces(
     limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
-    if (format === 'csv') yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')) };
+    if (format === 'csv')
+      yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')), events: page.events.length };
     else {
       for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
-        yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')) };
+        yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
   } while (cursor !== undefined);

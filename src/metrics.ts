@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RequestObserver } from './cloudflare/with-observer.ts';
+import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
 import type { SinkStatus } from './store/sink-status.ts';
 import type { Status } from './store/status.ts';
@@ -26,6 +27,7 @@ export interface Metrics {
   readonly requests: RequestObserver;
   readonly delivery: SinkMetrics['observer'];
   readonly streams: StreamMetrics['observer'];
+  readonly http: HttpObserver;
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
@@ -61,6 +63,7 @@ export const createMetrics = (version: string): Metrics => {
     },
     delivery: sinks.observer,
     streams: streams.observer,
+    http: createHttpMetrics(registers),
     throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
     pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
     leaseTaken: () => counters.leases.inc(),

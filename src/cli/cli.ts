@@ -14,6 +14,7 @@ import { simulateVerb } from './simulate.ts';
 import { sinkVerb } from './sink.ts';
 import { statusVerb } from './status.ts';
 import { syncVerb } from './sync.ts';
+import { tokenVerb } from './token.ts';
 import type { VerbContext } from './verb-context.ts';
 import { verifyVerb } from './verify.ts';
 
@@ -46,6 +47,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     statusVerb(context),
     sinkVerb(context),
     holdVerb(context),
+    tokenVerb(context),
     backfillVerb(context, report),
     verifyVerb(context, report),
     migrateVerb(context),

@@ -8,7 +8,16 @@ import { openDatabase } from '../database.ts';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type Feed, openFeed } from '../feed.ts';
-import { conflictOf, type FeedHead, type FeedSource, goneBehind, lastLine } from '../http/feed.ts';
+import {
+  conflictOf,
+  type FeedHead,
+  type FeedSource,
+  goneBehind,
+  lastLine,
+  nextCursorOf,
+  type Presented,
+  placeOf,
+} from '../http/feed.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
 import { secretsOf } from './secrets.ts';
@@ -21,18 +30,20 @@ const RETRY_AFTER_MS = 2_000;
 
 const help = `
 For collectors that run a command: one event a line on stdout, in order of position, nothing else. What is printed is
-complete: remember the position of the last line (native, ocsf, ecs, logpush, leef have it) or ask for --last-line, and go
-on with --after. With --feed-id and --check a database that was swapped or restored is refused (exit code 2) instead of
-giving something else. Events that retention has dropped unread are an error, too (exit code 2), until --dropped says that
-you know. Events that a failover lost come again behind a jump of positions; a warning on stderr says so.
+complete: ask for --last-line, keep its next_cursor, and go on with --cursor. A database that was swapped or restored is
+then refused (exit code 2) instead of giving something else. Events that retention has dropped unread are an error, too
+(exit code 2): the hint has the cursor that goes on behind them. --after, --feed-id, --check and --dropped are the parts of
+a cursor, for readers that keep the position of each line (native, ocsf, ecs, logpush, leef have it). Events that a failover lost come again behind a jump of positions; a warning on stderr says so.
 
 Examples:
   $ orgtrail feed --after 0 --limit 1000
   $ orgtrail feed --follow --format ocsf | collector
+  $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
   $ orgtrail feed --after 5000 --last-line --organization 0a1b2c... | tail -1`;
 
 interface Options {
-  readonly after: number;
+  readonly cursor?: string;
+  readonly after?: number;
   readonly limit?: number;
   readonly follow?: boolean;
   readonly format: FormatName;
@@ -54,7 +65,11 @@ const collect = (id: string, before: readonly string[] | undefined) => [...(befo
 export const feedVerb = (context: VerbContext): Command =>
   new Command('feed')
     .description('the events behind a position, one a line, on stdout')
-    .option('--after <position>', 'the last position that you have', wholeNumber(0), 0)
+    .option(
+      '--cursor <text>',
+      'the next_cursor of the last line: go on there, unless the database is another or a restored one',
+    )
+    .option('--after <position>', 'instead: the last position that you have (default: 0)', wholeNumber(0))
     .option('--limit <number>', 'stop after so many events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
@@ -62,35 +77,52 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
     .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
-    .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…}')
+    .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
+      const place = requirePlace(options);
       const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       const feed = openFeed(database.url, logger);
       try {
         await requireCurrentSchema(database.pool);
-        await writeFeed(feed, options, context, logger);
+        await writeFeed(feed, { ...options, place }, context, logger);
       } finally {
         await feed.close();
         await database.close();
       }
     });
 
+/** Where the reader is. Throws OrgtrailError `usage`. */
+const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
+  if (cursor !== undefined && [after, feedId, check, dropped].some((part) => part !== undefined)) {
+    throw new OrgtrailError('usage', '--cursor holds --after, --feed-id, --check and --dropped already: give either');
+  }
+  const place = placeOf({ cursor, after: after ?? 0, feedId, check, dropped });
+  if (place === undefined) throw new OrgtrailError('usage', '--cursor is none that the feed has given');
+  return place;
+};
+
 /** Writes what there is, and with --follow what comes, until it is stopped. */
-const writeFeed = async (feed: Feed, options: Options, context: VerbContext, logger: Logger): Promise<void> => {
+const writeFeed = async (
+  feed: Feed,
+  options: Options & { readonly place: Presented },
+  context: VerbContext,
+  logger: Logger,
+): Promise<void> => {
   const { source } = feed;
+  const { place } = options;
   const { signal } = context;
-  const head = await source.head(options.after);
+  const head = await source.head(place.after);
   const state: Progress = {
-    after: options.after,
+    after: place.after,
     left: options.limit ?? Number.MAX_SAFE_INTEGER,
     ...{ feedId: head.feedId, dropped: head.lastDrop },
     aborted: once(signal, 'abort'),
   };
-  await requireSameFeed(source, head, options);
-  await requireAllThere(source, head, options, logger);
+  await requireSameFeed(source, head, place);
+  await requireAllThere(source, head, place, logger);
   for (;;) {
     try {
       await writeUpToHead(source, options, state, { ...context, logger });
@@ -107,7 +139,8 @@ const writeFeed = async (feed: Feed, options: Options, context: VerbContext, log
   }
   if (options.lastLine === true) {
     const check = await source.checkOf(state.after);
-    context.stdout.write(lastLine({ nextPosition: state.after, feedId: state.feedId, check }));
+    const { dropped = 0 } = place;
+    context.stdout.write(lastLine({ nextPosition: state.after, feedId: state.feedId, check, dropped }));
   }
 };
 
@@ -163,7 +196,9 @@ const requireAllThere = async (
   if (missed === undefined) return;
   if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {
-    hint: `go on all the same with --after ${presented.after} --dropped ${head.lastDrop}`,
+    hint: `go on all the same with --cursor ${nextCursorOf({
+      ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
+    })}`,
   });
 };
 

@@ -5,6 +5,7 @@ import { OrgtrailError } from '../errors.ts';
 import { addHold, type Hold, isKnownOrganization, readHolds, releaseHold } from '../store/holds.ts';
 import { readDroppedMonths } from '../store/retention.ts';
 import { readTime } from './backfill.ts';
+import { noteCommand } from './note-command.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 import { withDatabase } from './with-database.ts';
@@ -65,6 +66,9 @@ const addCommand = (context: VerbContext): Command =>
       const { hold, dropped } = await withDatabase(context, async (pool) => {
         await requireKnown(pool, wanted.organizationId);
         const added = await addHold(pool, wanted);
+        const { id, organizationId, since, before, reason } = added;
+        const what = { id, organizationId, since, before, reason };
+        await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
         return { hold: added, dropped: await droppedWithin(pool, added) };
       });
       if (options.json === true) context.stdout.write(`${JSON.stringify({ ...hold, dropped }, null, 2)}\n`);
@@ -146,7 +150,14 @@ const releaseCommand = (context: VerbContext): Command =>
     .action(async (text: string, options: { by?: string; json?: boolean }) => {
       if (!/^\d{1,15}$/.test(text))
         throw new OrgtrailError('usage', `a hold has a number, not ${JSON.stringify(text)}`);
-      const hold = await withDatabase(context, (pool) => releaseHold(pool, Number(text), options.by));
+      const hold = await withDatabase(context, async (pool) => {
+        const released = await releaseHold(pool, Number(text), options.by);
+        if (released !== undefined) {
+          const what = { id: released.id };
+          await noteCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });
+        }
+        return released;
+      });
       if (hold === undefined) {
         throw new OrgtrailError('usage', `there is no hold ${text} in force`, {
           hint: '`orgtrail hold list` shows all',

@@ -87,8 +87,7 @@ export const startDaemon = async (
     trouble: trouble.current,
     logger,
     metrics: () => metrics.scrape(app.metricsSource),
-    search: app.search,
-    streams: app.streams,
+    ...{ search: app.search, streams: app.streams, access: app.access, observer: metrics.http },
     ...{ feed: app.feed, overview: createOverviewSource(pool, config, app.metricsSource, metrics.registry) },
   }).catch(async (error: unknown) => {
     stop.abort();

@@ -4,6 +4,7 @@ import { OrgtrailError } from '../errors.ts';
 import { countPositions, readFeedHead, readMissedEvents } from '../store/feed.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
 import { replaySink } from '../store/sinks.ts';
+import { noteCommand } from './note-command.ts';
 import { sinkTable } from './sink-table.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
@@ -53,7 +54,12 @@ const replayCommand = (context: VerbContext): Command =>
     .option('--skip', 'allow a position ahead of the sink: what lies between is not sent')
     .addHelpText('after', replayHelp)
     .action(async (name: string, options: { after: string; skip?: boolean }) => {
-      const words = await withDatabase(context, (pool) => replay(pool, name, options));
+      const words = await withDatabase(context, async (pool) => {
+        const replayed = await replay(pool, name, options);
+        const what = { sink: name, after: Number(options.after), skip: options.skip === true };
+        await noteCommand(pool, context, { kind: 'replay', command: 'sink replay', what });
+        return replayed;
+      });
       context.stdout.write(`${words}\n`);
     });
 

@@ -2,7 +2,8 @@ import { type FormatName, formats } from '../domain/formats/formats.ts';
 
 /** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
 export interface FeedQuery {
-  readonly after: number;
+  readonly cursor?: string;
+  readonly after?: number;
   readonly limit?: number;
   readonly format?: FormatName;
   readonly organization?: readonly string[];
@@ -18,9 +19,15 @@ export const feedQuerySchema = {
   type: 'object',
   additionalProperties: false,
   properties: {
+    cursor: {
+      ...{ type: 'string', minLength: 1, maxLength: 400 },
+      description:
+        'The Orgtrail-Next-Cursor of the answer before: go on there. Without it, and without `after`: from the beginning. It holds position, feed, check and drop together, so that another or a restored database always answers 409.',
+    },
     after: {
-      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 },
-      description: 'The last position that you have: events behind it are sent. 0: from the beginning.',
+      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      description:
+        'Instead of `cursor`: the last position that you have. Alone it does not notice a restored database; send `feed_id` and `check` with it.',
     },
     limit: {
       ...{ type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
@@ -49,7 +56,8 @@ export const feedQuerySchema = {
     },
     last_line: {
       type: 'boolean',
-      description: 'A last line {"next_position":…,"feed_id":…,"check":…}, for readers that do not see headers.',
+      description:
+        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers.',
     },
   },
 } as const;
@@ -62,6 +70,13 @@ export const problemSchema = {
   additionalProperties: true,
 } as const;
 
+/** Of all routes that want a token. */
+export const refusals = {
+  401: { description: 'No bearer token, or none that opens anything.', ...problemSchema },
+  403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
+  429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
+} as const;
+
 const header = (type: string, description: string) => ({ type, description });
 
 export const feedResponses = {
@@ -69,6 +84,7 @@ export const feedResponses = {
     description: 'One event a line. A body that does not end properly is cut off: read again from the last line.',
     headers: {
       'Orgtrail-Feed-Id': header('string', 'Which numbering the positions are of.'),
+      'Orgtrail-Next-Cursor': header('string', 'Send it as `cursor` next. Opaque.'),
       'Orgtrail-Next-Position': header('integer', 'Ask for what is behind this one next.'),
       'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
       'Orgtrail-Head-Position': header('integer', 'The last position given out.'),
@@ -81,7 +97,7 @@ export const feedResponses = {
     ),
   },
   400: { description: 'Something in the query is not as it should be.', ...problemSchema },
-  401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
+  ...refusals,
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
   410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
   500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },

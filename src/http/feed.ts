@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { printFeedCursor, readFeedCursor } from '../domain/feed-cursor.ts';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
+import { beginsGiving, counted } from './access-trail.ts';
 import { type FeedQuery, feedQuerySchema, feedResponses } from './feed-schema.ts';
 import { goneSignal } from './gone-signal.ts';
 import { withToken } from './openapi.ts';
@@ -73,20 +75,42 @@ export interface FeedCursor {
   readonly nextPosition: number;
   readonly feedId: string;
   readonly check: string | undefined;
+  /** The number of the last drop or jump that the reader has said to know of; 0: none. */
+  readonly dropped: number;
 }
 
+/** The same in one text, which the reader sends back as it is. */
+export const nextCursorOf = ({ nextPosition: position, feedId, check, dropped }: FeedCursor): string =>
+  printFeedCursor({ position, feedId, check, dropped });
+
 /** The last line on request: in any format it is this JSON object. */
-export const lastLine = ({ nextPosition, feedId, check }: FeedCursor): string =>
-  `${JSON.stringify({ next_position: nextPosition, feed_id: feedId, check: check ?? null })}\n`;
+export const lastLine = (cursor: FeedCursor): string => {
+  const { nextPosition, feedId, check } = cursor;
+  const parts = { next_position: nextPosition, feed_id: feedId, check: check ?? null };
+  return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor) })}\n`;
+};
 
 /** What a reader says of where it is. */
-interface Presented {
+export interface Presented {
   readonly after: number;
   readonly feedId?: string | undefined;
   readonly check?: string | undefined;
   /** The number of the last drop or jump that it knows of. */
   readonly dropped?: number | undefined;
 }
+
+/**
+ * Where a reader is, by its cursor, or by the parts that it keeps itself. Undefined for a text that is no cursor. Used
+ * over HTTP and by the verb `feed`.
+ */
+export const placeOf = ({
+  cursor,
+  ...parts
+}: Presented & { readonly cursor?: string | undefined }): Presented | undefined => {
+  if (cursor === undefined) return parts;
+  const place = readFeedCursor(cursor);
+  return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
+};
 
 /** Why a position cannot be gone on from here; undefined where it can. Used over HTTP and by the verb `feed`. */
 export const conflictOf = async (
@@ -156,6 +180,7 @@ export const feedRoutes = (
     '/v1/events',
     {
       onRequest: authorized,
+      config: { trail: 'feed' },
       schema: {
         ...withToken,
         tags: ['feed'],
@@ -166,24 +191,38 @@ export const feedRoutes = (
     },
     async (request, reply) => {
       const { query } = request;
+      const presented = presentedBy(query);
+      if (typeof presented === 'string') return reply.code(400).send({ status: 'bad request', reason: presented });
       const gone = goneSignal(reply);
-      const head = await source.head(query.after);
-      const presented = { after: query.after, feedId: query.feed_id, check: query.check, dropped: query.dropped };
+      const head = await source.head(presented.after);
       const reason = await conflictOf(source, head, presented);
       if (reason !== undefined) {
         return reply.code(409).send({ status: 'conflict', reason, feed_id: head.feedId, position: head.position });
       }
       const missed = await goneBehind(source, head, presented);
-      if (missed !== undefined) return reply.code(410).send(goneBody(head, missed));
-      const answer = await answerTo(source, query, head, gone);
+      if (missed !== undefined) return reply.code(410).send(goneBody(head, presented, missed));
+      const answer = await answerTo(source, query, presented, head, gone);
       await send(request, reply, source, { answer, gone, place: await streams.enter('feed', gone) });
     },
   );
 };
 
-const goneBody = (head: FeedHead, missed: MissedEvents & { readonly reason: string }) => ({
+/** Where the reader is; a text says what is wrong with the query. */
+const presentedBy = (query: FeedQuery): Presented | string => {
+  const { cursor, after, check, dropped, feed_id: feedId } = query;
+  const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);
+  if (cursor !== undefined && parts.length > 0) {
+    return `cursor holds ${parts.map(([name]) => name).join(', ')} already: give either`;
+  }
+  return placeOf({ cursor, after: after ?? 0, feedId, check, dropped }) ?? 'cursor is none that the feed has given';
+};
+
+const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({
   status: 'gone',
-  reason: `${missed.reason}. To go on all the same, add dropped=${head.lastDrop}`,
+  reason: `${missed.reason}. To go on all the same, go on with next_cursor, or add dropped=${head.lastDrop}`,
+  next_cursor: nextCursorOf({
+    ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
+  }),
   feed_id: head.feedId,
   first_position: missed.firstPosition,
   dropped_until: missed.until,
@@ -191,26 +230,38 @@ const goneBody = (head: FeedHead, missed: MissedEvents & { readonly reason: stri
 });
 
 /** What to send: at once where there is something, else as soon as there is, or when the time is over. */
-const answerTo = async (source: FeedSource, query: FeedQuery, head: FeedHead, signal: AbortSignal): Promise<Answer> => {
+const answerTo = async (
+  source: FeedSource,
+  query: FeedQuery,
+  presented: Presented,
+  head: FeedHead,
+  signal: AbortSignal,
+): Promise<Answer> => {
   const { limit = DEFAULT_LIMIT, organization: organizationIds } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
   const { lastDrop } = head;
   let { feedId, position } = head;
-  let { after } = query;
+  const { dropped = 0 } = presented;
+  let { after } = presented;
   for (;;) {
     const range = { after, until: position, organizationIds };
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const until = await source.endOf(range, limit);
-      const cursor = { nextPosition: until, feedId, check: await source.checkOf(until) };
-      return { range: { ...range, after: query.after, until }, cursor, head: position, lastDrop };
+      const cursor = { nextPosition: until, feedId, check: await source.checkOf(until), dropped };
+      return { range: { ...range, after: presented.after, until }, cursor, head: position, lastDrop };
     }
     await source.waitBeyond(position, remainingMs, signal);
-    const now = await source.head(query.after);
+    const now = await source.head(presented.after);
     // What was dropped or lost meanwhile is for the next request to hear, before anything behind it.
-    if (now.lastDrop !== lastDrop || now.position < query.after) {
-      const cursor = { nextPosition: query.after, feedId: now.feedId, check: query.check };
-      return { range: { ...range, after: query.after, until: query.after }, cursor, head: now.position, lastDrop };
+    if (now.lastDrop !== lastDrop || now.position < presented.after) {
+      const cursor = { nextPosition: presented.after, feedId: now.feedId, check: presented.check, dropped };
+      return {
+        range: { ...range, after: presented.after, until: presented.after },
+        cursor,
+        head: now.position,
+        lastDrop,
+      };
     }
     after = position;
     ({ feedId, position } = now);
@@ -231,6 +282,7 @@ const send = (
   const { range, cursor, head, lastDrop } = answer;
   const format = query.format ?? 'native';
   const encoding = encodingFor(request.headers['accept-encoding']);
+  beginsGiving(request);
   // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
@@ -238,11 +290,12 @@ const send = (
     'cache-control': 'no-store',
     vary: 'accept-encoding',
     'orgtrail-feed-id': cursor.feedId,
+    'orgtrail-next-cursor': nextCursorOf(cursor),
     'orgtrail-next-position': cursor.nextPosition,
     'orgtrail-head-position': head,
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  const pieces = source.pieces({ feedId: cursor.feedId, lastDrop }, range, format, gone);
+  const pieces = counted(request, source.pieces({ feedId: cursor.feedId, lastDrop }, range, format, gone));
   return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '', place);
 };

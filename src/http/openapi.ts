@@ -1,9 +1,13 @@
 import fastifySwagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { problemSchema } from './feed-schema.ts';
 
-/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`. */
-export const describeApi = async (server: FastifyInstance, version: string): Promise<void> => {
+/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`, to whom `onRequest` lets in. */
+export const describeApi = async (
+  server: FastifyInstance,
+  version: string,
+  onRequest: onRequestAsyncHookHandler,
+): Promise<void> => {
   await server.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -18,7 +22,8 @@ export const describeApi = async (server: FastifyInstance, version: string): Pro
           feedToken: {
             type: 'http',
             scheme: 'bearer',
-            description: 'ORGTRAIL_FEED_TOKEN; not needed on loopback without one.',
+            description:
+              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none where the latter is not set.',
           },
         },
       },
@@ -26,7 +31,7 @@ export const describeApi = async (server: FastifyInstance, version: string): Pro
   });
   server.get(
     '/v1/openapi.json',
-    { schema: { summary: 'This document', tags: ['meta'], response: jsonAnswer('OpenAPI 3.1.') } },
+    { onRequest, schema: { summary: 'This document', tags: ['meta'], response: jsonAnswer('OpenAPI 3.1.') } },
     () => server.swagger(),
   );
 };

@@ -1,6 +1,6 @@
 import { type SearchField, searchFields } from '../domain/search.ts';
 import { incompleteReasons } from '../domain/search-answer.ts';
-import { problemSchema } from './feed-schema.ts';
+import { problemSchema, refusals } from './feed-schema.ts';
 
 /** The query of `GET /v1/search`. The fields of the search itself are read by the domain, which has better words for what is wrong. */
 export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
@@ -133,7 +133,7 @@ export const searchResponses = {
     },
   },
   400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
-  401: { description: 'No bearer token, or another one than ORGTRAIL_FEED_TOKEN.', ...problemSchema },
+  ...refusals,
   500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
   503: {
     description: 'The database does not answer, the search takes too long, or too much is running (Retry-After).',

@@ -4,6 +4,7 @@ import type { OrganizationLookup, OrganizationName } from '../domain/organizatio
 import { readSearch, type Search, type SearchReading } from '../domain/search.ts';
 import type { EmptyReport } from '../domain/search-answer.ts';
 import { printCursor, readCursor, type SearchCursor } from '../domain/search-cursor.ts';
+import { beginsGiving, counted } from './access-trail.ts';
 import { goneSignal } from './gone-signal.ts';
 import { withToken } from './openapi.ts';
 import { answerSearch, type SearchAnswer, withOrganization } from './search-answer.ts';
@@ -16,6 +17,8 @@ const DEFAULT_LIMIT = 50;
 export type ExportFormat = 'ndjson' | 'csv';
 
 export interface ExportPiece {
+  /** How many events; 0 without. */
+  readonly events?: number;
   /** Whole lines. */
   readonly lines: Buffer;
 }
@@ -85,6 +88,7 @@ export const searchRoutes = (
     '/v1/search',
     {
       onRequest: authorized,
+      config: { trail: 'search' },
       schema: {
         ...withToken,
         tags: ['search'],
@@ -175,7 +179,7 @@ async function* pageBody(source: SearchSource, events: readonly FoundEvent[]): A
   yield { lines: Buffer.from('{"events":[') };
   let separator = '\n';
   for await (const texts of source.native(events)) {
-    yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`) };
+    yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`), events: texts.length };
     separator = ',\n';
   }
 }
@@ -235,6 +239,7 @@ const send = (
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
+  beginsGiving(request);
   // From here on the answer is a stream of our own.
   reply.hijack();
   reply.raw.writeHead(200, {
@@ -245,5 +250,5 @@ const send = (
     ...(disposition !== undefined && { 'content-disposition': disposition }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
-  return streamFeed(reply.raw, encoding, pieces, last, place);
+  return streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
 };

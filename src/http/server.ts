@@ -3,14 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { databaseTrouble } from '../database-trouble.ts';
+import { scopes } from '../domain/access.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../domain/health.ts';
 import { reasonOf } from '../errors.ts';
+import type { AccessSource } from './access-source.ts';
+import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { failureOf } from './failure.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
+import { createGuard, type Guard } from './guard.ts';
+import { oneHost } from './local-requests.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
-import { requireToken } from './require-token.ts';
 import { schemaFault } from './schema-fault.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
@@ -22,8 +26,14 @@ const READINESS_PATIENCE_MS = 3_000;
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
-  /** Needed, outside loopback, for everything but health and metrics. */
+  /** A token with every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
   readonly feedToken: string | undefined;
+  /** `token`: health and metrics need one with the scope metrics, too. Default `open`. */
+  readonly healthAccess?: 'open' | 'token';
+  /** Tokens and sessions of the database, and the trail of access. */
+  readonly access: AccessSource;
+  /** Hears of every answer and of failed attempts to sign in. */
+  readonly observer: HttpObserver;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
   readonly tickMs: number;
@@ -47,6 +57,12 @@ export interface HttpOptions {
   readonly streams: StreamLimits;
   /** What the console shows beside the status. */
   readonly overview: OverviewSource;
+}
+
+/** Declared here: edges do not import each other. */
+interface HttpObserver {
+  answered(route: string, status: string): void;
+  signInFailed(): void;
 }
 
 export interface HttpServer {
@@ -81,41 +97,51 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
     return reply.code(code).send({ status, reason });
   });
-  await describeApi(server, options.version);
-  healthRoutes(server, options);
-  const authorized = requireToken(options);
+  const guard = createGuard(options);
+  watchAnswers(server, { ...options.observer, note: options.access.note });
+  server.addHook('onRequest', oneHost);
+  await describeApi(server, options.version, guard.requireLocalOrToken);
+  healthRoutes(server, options, guard);
   server.get(
     '/v1/status',
-    { onRequest: authorized, schema: { ...withToken, ...about('How far everything is', 'All that is known.') } },
+    {
+      onRequest: guard.requireScope(...scopes),
+      schema: { ...withToken, ...about('How far everything is', 'All that is known.') },
+    },
     async () => ({
       version: options.version,
       ...withStates(await options.status(), options),
       sinks: await options.sinks(),
     }),
   );
-  feedRoutes(server, options.feed, options.streams, authorized);
-  searchRoutes(server, options.search, options.streams, authorized);
-  await consoleRoutes(server, options);
+  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'));
+  searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
+  await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });
   return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
 
-const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
+const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guard): void => {
+  // Probes of Kubernetes cannot keep a secret: readiness names no organization.
+  const local = guard.requireLocalOrToken;
+  const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
   const liveness = about('The process turns', 'It does.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
-  server.get('/readyz', { schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
+  server.get('/readyz', { onRequest: local, schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
     const reasons = await unreadyReasons();
     return reply
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
   });
-  server.get('/healthz', { schema: about('How each organization is', 'State, lag and gap of each.') }, async () =>
-    healthOf(withStates(await options.status(), options), await options.sinks()),
+  server.get(
+    '/healthz',
+    { onRequest, schema: about('How each organization is', 'State, lag and gap of each.') },
+    async () => healthOf(withStates(await options.status(), options), await options.sinks()),
   );
-  server.get('/metrics', { schema: metricsAnswer }, async (_request, reply) =>
+  server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
   );
 };

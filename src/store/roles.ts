@@ -31,6 +31,11 @@ const ingestMay: Readonly<Record<string, string>> = {
   position_jumps: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
+  // Whoever holds the collector's account must neither make a token nor bring one back.
+  access_tokens: 'select',
+  console_sessions: 'select, insert, delete',
+  // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
+  access_log: '',
   'drizzle.__drizzle_migrations': 'select',
 };
 
@@ -73,6 +78,7 @@ const ingestCalls = [
   'orgtrail_note_sink_failure',
   'orgtrail_release_sink',
   'orgtrail_release_sinks_of',
+  'orgtrail_note_access',
 ].join(', ');
 /** What only those call; earlier versions gave it to the role. */
 const internalFunctions = [
@@ -99,7 +105,7 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
   await client.query(`revoke all on function ${ingestCalls}, ${internalFunctions} from ${both}`);
   for (const [table, rights] of Object.entries(ingestMay)) {
-    await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
+    if (rights !== '') await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
   }
   await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
   await client.query(`grant select on ${views.join(', ')} to ${both}`);

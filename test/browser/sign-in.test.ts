@@ -16,13 +16,13 @@ test('a wrong token is refused, the right one opens what was asked for, signing 
   expect(new URL(page.url()).pathname).toBe('/console/sign-in');
   expect(await accessibilityFaults(page)).toEqual([]);
 
-  const field = page.getByLabel('Feed token');
+  const field = page.getByLabel('Token');
   await field.fill('not-the-token-of-the-test');
   await field.press('Enter');
-  await page.getByRole('alert').getByText('That is not the feed token.').waitFor();
+  await page.getByRole('alert').getByText('That is no token that opens anything.').waitFor();
   expect(await accessibilityFaults(page)).toEqual([]);
 
-  await page.getByLabel('Feed token').fill(feedToken);
+  await page.getByLabel('Token').fill(feedToken);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
   expect(page.url()).toBe(`${console.url}/?state=failing`);
@@ -43,7 +43,7 @@ test('who tries too often is told to wait', async () => {
   await page.goto(`${console.url}/console/sign-in`);
   const waiting = page.getByText(/Too many attempts to sign in from your address. Try again in/);
   for (let attempt = 0; attempt < 12 && (await waiting.count()) === 0; attempt += 1) {
-    await page.getByLabel('Feed token').fill('not-the-token-of-the-test');
+    await page.getByLabel('Token').fill('not-the-token-of-the-test');
     await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Sign in' }).click()]);
   }
   await waiting.waitFor();

@@ -1,3 +1,4 @@
+import { printFeedCursor } from '../../src/domain/feed-cursor.ts';
 import type { FormatName } from '../../src/domain/formats/formats.ts';
 import type { Conduct } from './http-feed-request.ts';
 
@@ -60,13 +61,18 @@ export const plainRequest = (reached: Known): FeedPlan => ({
   ...{ encoding: 'identity', patienceMs: 30_000 },
 });
 
-/** The path and query of the request. The feed id is known from the first answer on. */
+/** The path and query of the request: in turn by a cursor and by its parts. The feed id is known from the first answer on. */
 export const pathOf = (plan: FeedPlan, feedId: string | undefined): string => {
   const { from, limit, format, waitSeconds, asksForLastLine } = plan;
-  const query = new URLSearchParams({ after: String(from.position), limit: String(limit), format });
+  const query = new URLSearchParams({ limit: String(limit), format });
   if (waitSeconds > 0) query.set('wait', String(waitSeconds));
-  if (feedId !== undefined) query.set('feed_id', feedId);
-  if (from.check !== undefined) query.set('check', from.check);
+  if (feedId !== undefined && from.position % 2 === 0) {
+    query.set('cursor', printFeedCursor({ ...from, feedId, dropped: 0 }));
+  } else {
+    query.set('after', String(from.position));
+    if (feedId !== undefined) query.set('feed_id', feedId);
+    if (from.check !== undefined) query.set('check', from.check);
+  }
   if (asksForLastLine) query.set('last_line', 'true');
   return `/v1/events?${query}`;
 };

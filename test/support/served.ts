@@ -20,6 +20,7 @@ export const serve = async (
   options: {
     readonly host?: string;
     readonly feedToken?: string;
+    readonly healthAccess?: 'open' | 'token';
     readonly tickMs?: number;
     readonly trustedProxies?: readonly string[];
   } = {},
@@ -28,6 +29,7 @@ export const serve = async (
     host: options.host ?? '127.0.0.1',
     port: 0,
     feedToken: options.feedToken,
+    healthAccess: options.healthAccess ?? 'open',
     ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
@@ -39,6 +41,8 @@ export const serve = async (
     feed: run.app.feed,
     search: run.app.search,
     streams: run.app.streams,
+    access: run.app.access,
+    observer: run.metrics.http,
     overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');

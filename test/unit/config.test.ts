@@ -36,7 +36,14 @@ describe('defaults', () => {
       scrub: { share: 0.05, everyMs: 604_800_000 },
       leaseMs: 30_000,
       sinks: [],
-      http: { host: '127.0.0.1', port: 8080, feedToken: undefined, stallTimeoutMs: 60_000, trustedProxies: [] },
+      http: {
+        host: '127.0.0.1',
+        port: 8080,
+        feedToken: undefined,
+        stallTimeoutMs: 60_000,
+        healthAccess: 'open',
+        trustedProxies: [],
+      },
       log: { level: 'info', format: 'json' },
       warnings: [],
     });
@@ -120,7 +127,16 @@ describe('settings', () => {
     [
       'ORGTRAIL_HTTP_PORT',
       '0',
-      { http: { host: '127.0.0.1', port: 0, feedToken: undefined, stallTimeoutMs: 60_000, trustedProxies: [] } },
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 0,
+          feedToken: undefined,
+          stallTimeoutMs: 60_000,
+          healthAccess: 'open',
+          trustedProxies: [],
+        },
+      },
     ],
     [
       'ORGTRAIL_TRUSTED_PROXIES',
@@ -131,6 +147,7 @@ describe('settings', () => {
           port: 8080,
           feedToken: undefined,
           stallTimeoutMs: 60_000,
+          healthAccess: 'open',
           trustedProxies: ['10.0.0.5', 'fd00::/8'],
         },
       },
@@ -138,7 +155,30 @@ describe('settings', () => {
     [
       'ORGTRAIL_STALL_TIMEOUT',
       '2m',
-      { http: { host: '127.0.0.1', port: 8080, feedToken: undefined, stallTimeoutMs: 120_000, trustedProxies: [] } },
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          stallTimeoutMs: 120_000,
+          healthAccess: 'open',
+          trustedProxies: [],
+        },
+      },
+    ],
+    [
+      'ORGTRAIL_HEALTH_ACCESS',
+      'token',
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          stallTimeoutMs: 60_000,
+          healthAccess: 'token',
+          trustedProxies: [],
+        },
+      },
     ],
     ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
   ])('%s=%s is read', (name, value, expected) => {

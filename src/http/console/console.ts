@@ -31,7 +31,7 @@ export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
  * in, has the headers of security, and is escaped by `html`. Called by the HTTP server.
  */
 export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOptions): Promise<void> => {
-  const frame: Frame = { version: options.version, signsIn: options.feedToken !== undefined };
+  const frame: Frame = { version: options.version };
   await server.register(async (console) => {
     await console.register(fastifyCookie);
     await console.register(fastifyFormbody, { bodyLimit: 16_384 });
@@ -90,7 +90,7 @@ const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): voi
   console.setNotFoundHandler((request, reply) => {
     if (!wantsPage(request)) return sendNotFound(request, reply);
     const body = html`<section class="message"><h1>Not found</h1><p>There is no such page.</p><p><a href="/">To the overview</a></p></section>`;
-    return sendPage(request, reply.code(404), frame, { title: 'Not found', closed: frame.signsIn, body });
+    return sendPage(request, reply.code(404), frame, { title: 'Not found', body });
   });
 };
 

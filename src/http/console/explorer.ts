@@ -4,6 +4,7 @@ import { unknownParameter } from '../../domain/nearest.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../domain/search.ts';
 import { readCursor, type SearchCursor } from '../../domain/search-cursor.ts';
 import { SearchError } from '../../errors.ts';
+import { beginsGiving } from '../access-trail.ts';
 import { goneSignal } from '../gone-signal.ts';
 import { cursorsOf, type ExportFormat, faultsInWords, type SearchSource, sendExport } from '../search.ts';
 import { answerSearch, withOrganization } from '../search-answer.ts';
@@ -29,18 +30,22 @@ export const explorerRoutes = (
   source: SearchSource,
   streams: StreamLimits,
 ): void => {
-  pages.get<{ Querystring: Query }>('/events', { schema: hidden }, (request, reply) =>
+  pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
     sendEvents(request, reply, frame, source),
   );
-  pages.get<{ Querystring: Query }>('/events/export', { schema: hidden }, async (request, reply) => {
-    const format = exportFormats.find((name) => name === request.query['format']);
-    if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
-    const unknown = unknownIn(request.query, [...searchFields, 'format']);
-    if (unknown.length > 0) throw mistake(400, unknown.join('; '));
-    const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
-    if (faults.length > 0) throw mistake(400, faultsInWords(faults));
-    await sendExport(request, reply, source, streams, { search, format });
-  });
+  pages.get<{ Querystring: Query }>(
+    '/events/export',
+    { schema: hidden, config: { trail: 'export' } },
+    async (request, reply) => {
+      const format = exportFormats.find((name) => name === request.query['format']);
+      if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
+      const unknown = unknownIn(request.query, [...searchFields, 'format']);
+      if (unknown.length > 0) throw mistake(400, unknown.join('; '));
+      const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
+      if (faults.length > 0) throw mistake(400, faultsInWords(faults));
+      await sendExport(request, reply, source, streams, { search, format });
+    },
+  );
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
     if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notKept();
@@ -51,23 +56,29 @@ export const explorerRoutes = (
   });
   pages.get<{ Params: Position; Querystring: Query }>(
     '/events/:position',
-    { schema: hidden },
+    { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
       const detail = await readDetail(source, request.params);
+      beginsGiving(request, 1);
       const whole = request.query['whole'] === 'true';
       const { position } = detail.event;
       const body = eventBody(detail, { whole, nowMs: Date.now() });
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
-  pages.get<{ Params: Position }>('/events/:position/original', { schema: hidden }, async (request, reply) => {
-    const { event, rawText } = await readDetail(source, request.params);
-    return reply
-      .header('content-type', 'text/plain; charset=utf-8')
-      .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
-      .header('cache-control', 'no-store')
-      .send(exactText(rawText, event.defects));
-  });
+  pages.get<{ Params: Position }>(
+    '/events/:position/original',
+    { schema: hidden, config: { trail: 'event' } },
+    async (request, reply) => {
+      const { event, rawText } = await readDetail(source, request.params);
+      beginsGiving(request, 1);
+      return reply
+        .header('content-type', 'text/plain; charset=utf-8')
+        .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
+        .header('cache-control', 'no-store')
+        .send(exactText(rawText, event.defects));
+    },
+  );
 };
 
 interface Position {
@@ -111,6 +122,7 @@ const sendEvents = async (
   const unknown = unknownIn(query, parameters);
   const named = await withOrganization(source, reading);
   const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply) });
+  beginsGiving(request, view.result?.page.events.length);
   // The links of the page go on with the organization as it was written.
   const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);

@@ -10,8 +10,6 @@ const menu = [
 /** What all pages of a console share. Made once by `consoleRoutes`. */
 export interface Frame {
   readonly version: string;
-  /** Whether people sign in: then there is something to sign out of. */
-  readonly signsIn: boolean;
 }
 
 export interface Page {
@@ -23,8 +21,6 @@ export interface Page {
   readonly body: Html;
   /** Fetches the page again so often and takes over what has changed, without losing scroll or focus. */
   readonly refreshSeconds?: number;
-  /** For somebody who has not signed in: without the menu. */
-  readonly closed?: boolean;
 }
 
 /** What every route of the console has as its schema: pages are no part of the API's description. */
@@ -43,6 +39,8 @@ export const sendPage = (request: FastifyRequest, reply: FastifyReply, frame: Fr
 
 const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html => {
   const theme = themes.find((name) => name === request.cookies[THEME_COOKIE]) ?? 'auto';
+  // Who has not been let in sees no menu, and has nothing to sign out of.
+  const { identity } = request;
   return html`<html lang="en" data-theme="${theme}">
 <head>
 <meta charset="utf-8">
@@ -60,8 +58,8 @@ const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html =
 <a class="skip" href="#main">Skip to the content</a>
 <header class="top"><div class="top-in">
 <a class="brand" href="/"><img src="/console/assets/mark.svg" alt="" width="22" height="22">orgtrail</a>
-${page.closed === true ? null : menuOf(page)}
-<div class="tools">${themeSwitch(request, theme)}${page.closed === true || !frame.signsIn ? null : signOut}</div>
+${identity === undefined ? null : menuOf(page)}
+<div class="tools">${themeSwitch(request, theme)}${identity?.session === true ? signOut : null}</div>
 </div></header>
 <main id="main" tabindex="-1">
 ${page.body}

@@ -1,26 +1,24 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 
-/** How long a sign-in lasts. */
+/** How long a sign-in lasts at most. */
 export const SESSION_SECONDS = 12 * 3_600;
+export const SESSION_COOKIE = 'orgtrail_session';
+
+/** What the cookie of a session holds: 256 random bits, which say nothing. */
+export const createSessionId = (): string => randomBytes(32).toString('base64url');
 
 /**
- * What the cookie of a session holds: when it ends, and proof that somebody with the token began it. Any replica that
- * has the same token accepts it, also after a restart; another token ends it. The token cannot be read from it.
+ * What the database keeps of a session: a hash, from which nobody gets the cookie. Of a session that was begun with the
+ * token of the environment it is keyed with that token, so that another token ends it.
  */
-export const createSession = (feedToken: string, nowMs: number): string => {
-  const endsAt = String(Math.floor(nowMs / 1_000) + SESSION_SECONDS);
-  return `${endsAt}.${proof(feedToken, endsAt)}`;
-};
+export const sessionKey = (id: string, feedToken: string | undefined): Buffer =>
+  feedToken === undefined
+    ? createHash('sha256').update(`orgtrail console session ${id}`).digest()
+    : createHmac('sha256', feedToken).update(`orgtrail console session ${id}`).digest();
 
-/** Whether the cookie is of a session of this token that has not ended. */
-export const isSession = (cookie: string | undefined, feedToken: string, nowMs: number): boolean => {
-  const [, endsAt = '', given = ''] = /^(\d{1,12})\.([\w-]{43})$/.exec(cookie ?? '') ?? [];
-  if (endsAt === '') return false;
-  const same = timingSafeEqual(Buffer.from(given), Buffer.from(proof(feedToken, endsAt)));
-  return same && Number(endsAt) * 1_000 > nowMs;
-};
-
-const proof = (feedToken: string, endsAt: string): string => {
-  const key = createHmac('sha256', feedToken).update('orgtrail console session').digest();
-  return createHmac('sha256', key).update(endsAt).digest('base64url');
+/** The keys that the session of this cookie may have; none if it is no cookie of a session. */
+export const sessionKeys = (cookie: string | undefined, feedToken: string | undefined): readonly Buffer[] => {
+  if (cookie === undefined || !/^[\w-]{43}$/.test(cookie)) return [];
+  const named = sessionKey(cookie, undefined);
+  return feedToken === undefined ? [named] : [named, sessionKey(cookie, feedToken)];
 };

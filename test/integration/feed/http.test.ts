@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
+import { printFeedCursor } from '../../../src/domain/feed-cursor.ts';
 import { multiplyEvents } from '../../support/many-events.ts';
 import { serve } from '../../support/served.ts';
 import { entryText } from '../../support/store-fixture.ts';
@@ -99,6 +100,7 @@ describe.concurrent('GET /v1/events', () => {
     await using world = await open();
     const { lines, headers } = await world.get('after=290&limit=4&last_line=true');
     expect(JSON.parse(lines.at(-1) ?? '')).toEqual({
+      next_cursor: headers.get('orgtrail-next-cursor'),
       next_position: 294,
       feed_id: headers.get('orgtrail-feed-id'),
       check: headers.get('orgtrail-next-check'),
@@ -173,6 +175,59 @@ describe.concurrent('a position of another feed, or of another time', () => {
   });
 });
 
+describe.concurrent('a cursor', () => {
+  test('hands out all events, each once, and is all that a reader keeps', async () => {
+    await using world = await open();
+    const seen: string[] = [];
+    for (let query = 'limit=37'; ; ) {
+      const { status, lines, headers } = await world.get(query);
+      expect(status).toBe(200);
+      if (lines.length === 0) break;
+      seen.push(...lines);
+      query = `limit=37&cursor=${headers.get('orgtrail-next-cursor')}`;
+    }
+    expect(positions(seen)).toEqual(world.rows.map(({ position }) => position));
+    const last = JSON.parse((await world.get('limit=4&last_line=true')).lines.at(-1) ?? '');
+    expect(positions((await world.get(`cursor=${last.next_cursor}&limit=1`)).lines)).toEqual([5]);
+  });
+
+  test('of another database, of one that is behind, and of one that was restored: 409, always', async () => {
+    await using world = await open();
+    await using other = await open();
+    const cursorOf = async (of: typeof world, query: string) =>
+      (await of.get(query)).headers.get('orgtrail-next-cursor') ?? '';
+    const reasonOf = async (cursor: string) => {
+      const { status, text } = await world.get(`cursor=${cursor}`);
+      return [status, JSON.parse(text).reason];
+    };
+    // Copies of one template have its feed id.
+    await other.world.database.pool.query('update feed_head set feed_id = gen_random_uuid()');
+    const elsewhere = await cursorOf(other, 'limit=10');
+    expect(await reasonOf(elsewhere)).toEqual([409, expect.stringContaining('another database')]);
+    const { pool } = world.world.database;
+    const [ten, end] = [await cursorOf(world, 'limit=10'), await cursorOf(world, 'after=299')];
+    // As after a restore that went back: other events take the same positions, or they have not been given out.
+    await pool.query('update audit_events set received_at = clock_timestamp() where position = 10');
+    expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now another event')]);
+    await pool.query('update feed_head set position = 200');
+    expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored to an earlier state')]);
+  });
+
+  test.each([
+    ['cursor=', /cursor/],
+    ['cursor=x', /cursor is none that the feed has given/],
+    [`cursor=${btoa('1 5 x  0')}`, /cursor is none/],
+    [`cursor=${'x'.repeat(401)}`, /cursor/],
+    [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is none/],
+    ['cursor=x&after=1', /cursor holds after already/],
+    ['cursor=x&check=1&feed_id=x&dropped=1', /cursor holds check, dropped, feed_id already/],
+  ])('%s: 400', async (query, reason) => {
+    await using world = await open({}, 1);
+    const { status, text } = await world.get(query);
+    expect([status, JSON.parse(text).reason]).toEqual([400, expect.stringMatching(reason)]);
+  });
+});
+
 describe.concurrent('what is wrong is said', () => {
   test.each([
     ['after=-1', /after/],
@@ -234,6 +289,7 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
   expect(events?.parameters?.map(({ name }) => name).sort()).toEqual([
     'after',
     'check',
+    'cursor',
     'dropped',
     'feed_id',
     'format',
@@ -242,5 +298,5 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
     'organization',
     'wait',
   ]);
-  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '409', '410', '503']);
+  expect(Object.keys(events?.responses ?? {})).toEqual(['200', '400', '401', '403', '409', '410', '429', '503']);
 });

@@ -9,6 +9,8 @@ let world: SyncWorld;
 let run: SyncRun;
 let served: Served;
 /** What a reader kept that had come to position 8 before the failover. */
+/** What the 410 gives to go on with. */
+let gone: string;
 let ahead: { readonly feedId: string; readonly check: string };
 let to: number;
 
@@ -57,12 +59,14 @@ describe('the feed after a failover that lost commits', () => {
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To go on all the same, add dropped=${jump.id}`,
+      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To go on all the same, go on with next_cursor, or add dropped=${jump.id}`,
+      next_cursor: expect.any(String),
       feed_id: ahead.feedId,
       first_position: null,
       dropped_until: to,
       dropped: jump.id,
     });
+    gone = body.next_cursor;
     expect(run.log()).toContain('the database failed over or was restored: positions jump');
   });
 
@@ -75,6 +79,8 @@ describe('the feed after a failover that lost commits', () => {
       [1, 'e-6'],
       [2, 'e-7'],
     ]);
+    const again = await get(`cursor=${gone}&limit=2`);
+    expect(again.events).toEqual(told.events);
     const [next, check] = ['orgtrail-next-position', 'orgtrail-next-check'].map((name) => told.headers.get(name));
     const rest = await get(`after=${next}&feed_id=${ahead.feedId}&check=${check}`);
     expect(rest.events.map(({ id }) => id)).toEqual(['e-8', 'e-9']);

@@ -82,7 +82,7 @@ describe('signing in', () => {
 
     const wrong = await post(served, '/console/sign-in', { token: `${feedToken}x` });
     expect([wrong.status, cookieOf(wrong)]).toEqual([403, '']);
-    expect(await wrong.text()).toContain('That is not the feed token.');
+    expect(await wrong.text()).toContain('That is no token that opens anything.');
 
     const right = await signIn(served);
     expect([right.status, right.headers.get('location')]).toEqual([303, '/?state=failing']);
@@ -132,7 +132,9 @@ describe('signing in', () => {
     for (let count = 0; count < 10; count += 1) expect((await attempt('192.0.2.1', 'wrong')).status).toBe(403);
     const refused = await attempt('192.0.2.1', feedToken);
     expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
-    expect(await refused.text()).toMatch(/Too many attempts to sign in from your address. Try again in 1 minute/);
+    const text = await refused.text();
+    expect(text).toMatch(/Too many attempts to sign in from your address. Try again in 1 minute/);
+    expect(text, 'a menu for who has not signed in').not.toMatch(/Sign out|<nav/);
     expect((await attempt('192.0.2.2', feedToken)).status).toBe(303);
   });
 });

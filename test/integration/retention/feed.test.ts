@@ -68,7 +68,8 @@ describe('the feed behind a position in front of what retention has dropped', ()
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To go on all the same, add dropped=1`,
+      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To go on all the same, go on with next_cursor, or add dropped=1`,
+      next_cursor: expect.any(String),
       feed_id: expect.any(String),
       first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
       dropped_until: 9,
@@ -94,6 +95,19 @@ describe('the feed behind a position in front of what retention has dropped', ()
     expect((await get('after=0&limit=4&dropped=1')).positions).toEqual([4, 5, 6, 10]);
   });
 
+  test('the cursor of the 410 goes on, and so do all that follow, without a word about dropped', async () => {
+    const { body } = await get('limit=4');
+    const seen: number[] = [];
+    for (let cursor = body.next_cursor; ; ) {
+      const { status, positions, headers } = await get(`cursor=${cursor}&limit=2`);
+      expect(status).toBe(200);
+      if (positions.length === 0) break;
+      seen.push(...positions);
+      cursor = headers.get('orgtrail-next-cursor') ?? '';
+    }
+    expect(seen).toEqual([4, 5, 6, 10, 11, 12]);
+  });
+
   test('a drop that has not happened: 409, the database is another one', async () => {
     const { status, body } = await get('after=0&dropped=2');
     expect(status).toBe(409);
@@ -104,9 +118,11 @@ describe('the feed behind a position in front of what retention has dropped', ()
     const refused = await feedVerb('--after', '2');
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toMatch(/retention has dropped 2024-01: up to 6 events behind position 2/);
-    expect(refused.stderr).toContain('Try: go on all the same with --after 2 --dropped 1');
+    const cursor = /Try: go on all the same with --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
+    const byCursor = await feedVerb('--cursor', cursor, '--limit', '4');
+    expect(byCursor).toMatchObject({ code: 0, stderr: '' });
     const told = await feedVerb('--after', '2', '--dropped', '1', '--limit', '4');
-    expect(told).toMatchObject({ code: 0, stderr: '' });
+    expect(told).toEqual(byCursor);
     expect(
       told.stdout
         .split('\n')

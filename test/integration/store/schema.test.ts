@@ -45,6 +45,9 @@ const contract: Readonly<Record<string, string>> = {
   holds: 'id organization_id since before reason created_by created_as created_at released_by released_as released_at',
   retention_drops: 'id partition month events first_position last_position bytes dropped_at',
   retention_policy: 'shortest',
+  access_log: 'id at kind outcome who account address route status what events requests',
+  access_tokens: 'id name hash scopes expires_at created_at created_as revoked_at revoked_as',
+  console_sessions: 'key token_id created_at expires_at',
   api_budget: 'credential',
   audit_history:
     'position action_time organization_id organization_name action_type actor_email request response payload defects',

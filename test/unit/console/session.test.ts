@@ -1,29 +1,26 @@
 import { expect, test } from 'vitest';
 import { nextAddress } from '../../../src/http/console/next-address.ts';
-import { createSession, isSession, SESSION_SECONDS } from '../../../src/http/console/session.ts';
+import { createSessionId, sessionKey, sessionKeys } from '../../../src/http/console/session.ts';
 
 const token = 'feed-token-of-the-test';
-const nowMs = Date.UTC(2026, 2, 1);
 
-test('a session is one until it ends, for whoever has the same token, and does not hold it', () => {
-  const cookie = createSession(token, nowMs);
-  expect(isSession(cookie, token, nowMs)).toBe(true);
-  expect(isSession(cookie, token, nowMs + SESSION_SECONDS * 1_000 - 1)).toBe(true);
-  expect(isSession(cookie, token, nowMs + SESSION_SECONDS * 1_000)).toBe(false);
-  expect(isSession(cookie, 'another-token-of-the-test', nowMs)).toBe(false);
-  expect(cookie).not.toContain(token);
+test('a session has two possible keys, neither of which holds it or the token; with another token the second is another', () => {
+  const id = createSessionId();
+  expect(id).not.toBe(createSessionId());
+  const keys = sessionKeys(id, token);
+  expect(keys).toEqual([sessionKey(id, undefined), sessionKey(id, token)]);
+  expect(sessionKeys(id, undefined)).toEqual([sessionKey(id, undefined)]);
+  expect(sessionKeys(id, 'another-token-of-the-test')[1]).not.toEqual(keys[1]);
+  for (const key of keys) {
+    expect(key.length).toBe(32);
+    expect(key.toString('base64url')).not.toBe(id);
+  }
 });
 
-test('whatever is changed in it, it is none', () => {
-  const cookie = createSession(token, nowMs);
-  for (let index = 0; index < cookie.length; index += 1) {
-    const other = cookie[index] === '1' ? '2' : '1';
-    const changed = cookie.slice(0, index) + other + cookie.slice(index + 1);
-    expect(isSession(changed, token, nowMs), changed).toBe(false);
-  }
-  const later = cookie.replace(/^\d+/, (endsAt) => String(Number(endsAt) + 1));
-  for (const wrong of [undefined, '', '.', later, `${cookie}x`, ` ${cookie}`, token, cookie.split('.')[1]]) {
-    expect(isSession(wrong, token, nowMs), String(wrong)).toBe(false);
+test('what is no cookie of a session has no key', () => {
+  const id = createSessionId();
+  for (const wrong of [undefined, '', '.', `${id}x`, id.slice(1), ` ${id}`, `${id.slice(1)}=`, `9999999999.${id}`]) {
+    expect(sessionKeys(wrong, token), String(wrong)).toEqual([]);
   }
 });
 

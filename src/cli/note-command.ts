@@ -1,0 +1,29 @@
+import type { Pool } from 'pg';
+import type { AccessKind } from '../domain/access.ts';
+import { reasonOf } from '../errors.ts';
+import { noteAccess } from '../store/access-log.ts';
+import type { VerbContext } from './verb-context.ts';
+
+/** What a command has done, for the trail of access. */
+interface DoneCommand {
+  readonly kind: AccessKind;
+  /** Such as `hold add`. */
+  readonly command: string;
+  /** Who is said to have asked for it; the trail has the account of the database in any case. */
+  readonly by?: string | undefined;
+  /** Its arguments, without secrets. */
+  readonly what: Readonly<Record<string, unknown>>;
+}
+
+/** Notes it in `access_log`. What was done stays done: a row that cannot be written is a warning on stderr. */
+export const noteCommand = async (
+  pool: Pool,
+  { stderr }: Pick<VerbContext, 'stderr'>,
+  { kind, command, by, what }: DoneCommand,
+): Promise<void> => {
+  try {
+    await noteAccess(pool, [{ kind, outcome: 'ok', who: by, route: command, what, requests: 1 }]);
+  } catch (error) {
+    stderr.write(`orgtrail: it was done, and is not in access_log: ${reasonOf(error)}\n`);
+  }
+};

@@ -1,0 +1,35 @@
+import { Counter, type Registry } from 'prom-client';
+
+/** What the HTTP server and the trail of access tell the metrics. */
+export interface HttpObserver {
+  /** `status` is the code, or `aborted` if the connection ended before an answer. */
+  answered(route: string, status: string): void;
+  signInFailed(): void;
+  /** Rows of the trail that did not get into the database. */
+  accessNotesLost(count: number): void;
+}
+
+/** The labels are bounded: a route is its pattern, and what has none is `unmatched`. */
+export const createHttpMetrics = (registers: Registry[]): HttpObserver => {
+  const requests = new Counter({
+    name: 'orgtrail_http_requests_total',
+    help: 'Answers of this process over HTTP, by the pattern of the route and the status.',
+    labelNames: ['route', 'status'],
+    registers,
+  });
+  const signInFailures = new Counter({
+    name: 'orgtrail_sign_in_failures_total',
+    help: 'Attempts to sign in to the console that were refused.',
+    registers,
+  });
+  const lost = new Counter({
+    name: 'orgtrail_access_log_lost_total',
+    help: 'Rows of the trail of access that could not be written to access_log; the log has them.',
+    registers,
+  });
+  return {
+    answered: (route, status) => requests.labels(route, status).inc(),
+    signInFailed: () => signInFailures.inc(),
+    accessNotesLost: (count) => lost.inc(count),
+  };
+};

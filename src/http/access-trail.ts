@@ -1,0 +1,129 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AccessKind, AccessNote } from '../domain/access.ts';
+import { searchFields } from '../domain/search.ts';
+import type { Identity } from './access-source.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the trail of access calls a request of this route that was answered. Refusals are noted of every route. */
+    readonly trail?: AccessKind;
+  }
+  interface FastifyRequest {
+    /** Who it is; undefined before that is known, and of what is open to everybody. */
+    identity: Identity | undefined;
+    /** How many events the answer has given so far; undefined: it gives none. */
+    eventsGiven: number | undefined;
+    /** Called once, when the answer begins to give events. */
+    onGiving: (() => void) | undefined;
+  }
+}
+
+/** Of a value that a request brings. */
+const LONGEST_VALUE = 300;
+const refusals = [401, 403, 429];
+
+/** What the trail keeps of a query: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
+const keptParameters = [...searchFields, 'format'];
+
+interface Watching {
+  note(note: AccessNote): void;
+  answered(route: string, status: string): void;
+  signInFailed(): void;
+}
+
+/** Counts all answers and notes those of the trail, for all routes that are added after it. */
+export const watchAnswers = (server: FastifyInstance, watching: Watching): void => {
+  server.decorateRequest('identity', undefined);
+  server.decorateRequest('eventsGiven', undefined);
+  server.decorateRequest('onGiving', undefined);
+  server.addHook('onRequest', async (request, reply) => {
+    request.onGiving = () => {
+      const trail = trailOf(request);
+      if (trail !== undefined && isLong(kindOf(request, trail))) watching.note(noteOf(request, reply, trail, 'begun'));
+    };
+    reply.raw.once('close', () => answered(request, reply, watching));
+  });
+};
+
+/** What may take hours, and is noted at its beginning as well. */
+const isLong = (kind: AccessKind): boolean => kind === 'export' || kind === 'feed';
+
+/** Counts the events that pieces have given to the request. Their buffers are used again only after the next one is asked for. */
+export async function* counted<T extends { readonly events?: number }>(
+  request: FastifyRequest,
+  pieces: AsyncIterable<T>,
+): AsyncGenerator<T, void, void> {
+  for await (const piece of pieces) {
+    request.eventsGiven = (request.eventsGiven ?? 0) + (piece.events ?? 0);
+    yield piece;
+  }
+}
+
+/** Called before the head of an answer that gives events is written. */
+export const beginsGiving = (request: FastifyRequest, events = 0): void => {
+  request.eventsGiven = events;
+  request.onGiving?.();
+};
+
+const answered = (request: FastifyRequest, reply: FastifyReply, watching: Watching): void => {
+  const { raw } = reply;
+  const pattern = request.is404 ? undefined : request.routeOptions.url;
+  watching.answered(pattern ?? 'unmatched', raw.headersSent ? String(raw.statusCode) : 'aborted');
+  if (!raw.headersSent) return;
+  const trail = trailOf(request);
+  const status = raw.statusCode;
+  if (refusals.includes(status)) {
+    if (trail === 'sign-in') watching.signInFailed();
+    watching.note(noteOf(request, reply, trail === 'sign-in' ? trail : 'refusal', 'refused'));
+  } else if (trail !== undefined && isNoted(request, trail, status)) {
+    const outcome = status >= 500 ? 'failed' : raw.writableFinished ? 'ok' : 'cut off';
+    watching.note(noteOf(request, reply, trail, outcome));
+  }
+};
+
+/** A mistake, and an answer that only leads on, give nothing. Signing in and out answer by leading on. */
+const isNoted = (request: FastifyRequest, trail: AccessKind, status: number): boolean => {
+  if (status >= 500) return true;
+  if (trail === 'sign-in' || trail === 'sign-out') return request.identity !== undefined;
+  return status < 300;
+};
+
+const noteOf = (
+  request: FastifyRequest,
+  { raw }: FastifyReply,
+  trail: AccessKind,
+  outcome: AccessNote['outcome'],
+): AccessNote => ({
+  kind: kindOf(request, trail),
+  outcome,
+  who: request.identity?.who,
+  address: request.ip,
+  route: routeOf(request),
+  status: outcome === 'begun' ? undefined : raw.statusCode,
+  what: trail === 'refusal' || trail === 'sign-in' || trail === 'sign-out' ? {} : parametersOf(request),
+  events: outcome === 'begun' ? undefined : request.eventsGiven,
+  requests: outcome === 'begun' ? 0 : 1,
+});
+
+const kindOf = (request: FastifyRequest, trail: AccessKind): AccessKind => {
+  const format = asRecord(request.query)['format'];
+  return trail === 'search' && (format === 'csv' || format === 'ndjson') ? 'export' : trail;
+};
+
+const trailOf = (request: FastifyRequest): AccessKind | undefined => request.routeOptions.config?.trail;
+
+const routeOf = (request: FastifyRequest): string =>
+  request.is404 ? 'unmatched' : `${request.method} ${request.routeOptions.url ?? 'unmatched'}`;
+
+const parametersOf = (request: FastifyRequest): Record<string, unknown> => {
+  const given = { ...asRecord(request.query), ...asRecord(request.params) };
+  return Object.fromEntries(
+    [...keptParameters, 'position'].flatMap((name) => (given[name] === undefined ? [] : [[name, short(given[name])]])),
+  );
+};
+
+const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+
+const short = (value: unknown): unknown =>
+  Array.isArray(value) ? value.map(short).slice(0, 100) : String(value).slice(0, LONGEST_VALUE);

@@ -1,0 +1,43 @@
+import type { Pool } from 'pg';
+
+/** Of one token at a time; the oldest ones end. It bounds the table. */
+const MOST_SESSIONS = 1_000;
+
+/** A session that has not ended. */
+export interface ConsoleSession {
+  /** The name of its token; null: ORGTRAIL_FEED_TOKEN. */
+  readonly tokenName: string | null;
+}
+
+/** Begins a session of the token, or of ORGTRAIL_FEED_TOKEN, and removes those that have expired. */
+export const startSession = async (
+  pool: Pool,
+  session: { readonly key: Buffer; readonly tokenId: number | undefined; readonly seconds: number },
+): Promise<void> => {
+  await pool.query(
+    `with ended as (
+       delete from console_sessions where expires_at <= clock_timestamp() or key in (
+         select key from console_sessions where token_id is not distinct from $2::bigint
+         order by created_at desc offset ${MOST_SESSIONS - 1}))
+     insert into console_sessions (key, token_id, expires_at)
+     values ($1, $2::bigint, clock_timestamp() + make_interval(secs => $3))`,
+    [session.key, session.tokenId ?? null, session.seconds],
+  );
+};
+
+/** The session of one of these keys, if it has not ended and its token still opens the console. */
+export const findSession = async (pool: Pool, keys: readonly Buffer[]): Promise<ConsoleSession | undefined> => {
+  const { rows } = await pool.query<ConsoleSession>(
+    `select t.name as "tokenName" from console_sessions s left join access_tokens t on t.id = s.token_id
+     where s.key = any($1::bytea[]) and s.expires_at > clock_timestamp()
+       and (s.token_id is null or t.revoked_at is null and 'search' = any(t.scopes)
+         and (t.expires_at is null or t.expires_at > clock_timestamp()))`,
+    [keys],
+  );
+  return rows[0];
+};
+
+/** Ends it for every replica. */
+export const endSession = async (pool: Pool, keys: readonly Buffer[]): Promise<void> => {
+  await pool.query('delete from console_sessions where key = any($1::bytea[])', [keys]);
+};
