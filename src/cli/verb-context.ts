@@ -9,4 +9,9 @@ export interface VerbContext {
   readonly interactive: boolean;
   /** Aborts on the first SIGINT or SIGTERM. (The second one ends the process at once, without asking anybody.) */
   readonly signal: AbortSignal;
+  /**
+   * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and
+   * `leaveAtOnce` is run before the second signal ends the process. It must not take long.
+   */
+  readonly takeOverStop?: (leaveAtOnce: () => Promise<void>) => void;
 }
