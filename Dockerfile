@@ -37,7 +37,7 @@ EXPOSE 8080
 USER 1000:1000
 
 # /livez, not /readyz: what watches this state (Swarm, autoheal and the like) kills what is unhealthy. That helps a
-# process that hangs. It does not help while Cloudflare or the database is away, when /readyz says 503: a restart then
+# process that hangs. It does not help while the database is away, when /readyz says 503: a restart then
 # brings nothing back, and in a loop it only costs API budget. Give /readyz to what routes traffic or alerts.
 # HTTP opens after the database was reached and migrated, so `healthy` says that as well; a long migration must not be
 # killed in its middle, hence the long start period. There is no curl here, and node is at hand.

@@ -10,6 +10,10 @@ import { requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 
+/** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECTIONS_CHECK_MS = 5_000;
+
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
 
@@ -20,6 +24,8 @@ export interface HttpOptions {
   readonly feedToken: string | undefined;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
+  /** How long a request may take to arrive, with its body. Milliseconds, default 30,000. */
+  readonly requestTimeoutMs?: number;
   readonly tickMs: number;
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
@@ -55,6 +61,10 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     logger: false,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    http: {
+      connectionsCheckingInterval: Math.min(CONNECTIONS_CHECK_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS),
+    },
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
     ajv: { customOptions: { removeAdditional: false } },
@@ -71,6 +81,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     const reason = known ? error.message : 'the database does not answer';
     return reply.code(503).send({ status: 'unavailable', reason });
   });
+  refuseMalformed(server);
   await describeApi(server, options.version);
   healthRoutes(server, options);
   const authorized = requireToken(options);
@@ -90,20 +101,41 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
+/**
+ * What no client sends by accident: two Host headers, of which a proxy and this server may believe different ones, and NUL, which
+ * PostgreSQL cannot have in a text. Answers 400.
+ */
+const refuseMalformed = (server: FastifyInstance): void => {
+  server.addHook('onRequest', async ({ raw }, reply) => {
+    const hosts = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+    const reason =
+      hosts.length > 1
+        ? 'a request must have one Host header'
+        : /%00/.test(raw.url ?? '')
+          ? 'the URL must not contain NUL (%00)'
+          : undefined;
+    if (reason !== undefined) await reply.code(400).send({ status: 'bad request', reason });
+  });
+};
+
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
 
 const healthRoutes = (server: FastifyInstance, options: HttpOptions): void => {
   const liveness = about('The process turns', 'It does.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
-  server.get('/readyz', { schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
-    const reasons = await unreadyReasons();
-    return reply
-      .code(reasons.length === 0 ? 200 : 503)
-      .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
-  });
+  server.get(
+    '/readyz',
+    { schema: about('It can serve', 'The database answers, and the schema is current.') },
+    async (_request, reply) => {
+      const reasons = await unreadyReasons();
+      return reply
+        .code(reasons.length === 0 ? 200 : 503)
+        .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
+    },
+  );
   server.get('/healthz', { schema: about('How each organization is', 'State, lag and gap of each.') }, async () =>
-    healthOf(withStates(await options.status(), options), await options.sinks()),
+    healthOf(withStates(await options.status(), options), await options.sinks(), options.tickMs),
   );
   server.get('/metrics', { schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
@@ -118,7 +150,7 @@ const metricsAnswer = {
   },
 };
 
-const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[]) => {
+const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[], tickMs: number) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -135,21 +167,25 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
     ...(source.holes === 0 ? {} : { first_holes: source.firstHoles }),
   }));
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
-  const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
+  const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
+  const discovery = {
+    ...{ state: listing, organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner },
+  };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
     organization_id: organizationId,
     organization_name: organizationName,
     gone_at: goneAt,
   }));
-  const state = worst(statesOf(status, shownSinks));
+  const state = worst([...statesOf(status, shownSinks), listing]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
   return { status: state, ...feed, discovery, sources, vanished, sinks };
 };
 
 /**
- * Readiness is about freshness: a process that is up but has not seen its organizations for long is not ready. One look
- * at the database at a time: probes of one that does not answer must not use up the connections.
+ * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
+ * not asked: without it, what is stored can be read all the same. One look at the database at a time: probes of one that does not
+ * answer must not use up the connections.
  */
 const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => {
   let underWay: Promise<readonly string[]> | undefined;
@@ -169,16 +205,8 @@ const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => 
 
 const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
   try {
-    const [schema, status] = await Promise.all([options.schemaState(), options.status()]);
-    const reasons: string[] = [];
-    if (schema !== 'current') reasons.push(`the schema is ${schema}`);
-    const { ageSeconds, lastError } = status.discovery;
-    const because = lastError === null ? '' : `: ${lastError}`;
-    if (ageSeconds === null) reasons.push(`the organizations have not been listed yet${because}`);
-    else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
-      reasons.push(`the organizations were last listed ${Math.round(ageSeconds)} s ago${because}`);
-    }
-    return reasons;
+    const schema = await options.schemaState();
+    return schema === 'current' ? [] : [`the schema is ${schema}`];
   } catch (error) {
     return [`the database does not answer: ${reasonOf(error)}`];
   }

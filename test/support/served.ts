@@ -21,6 +21,7 @@ export const serve = async (
     readonly host?: string;
     readonly feedToken?: string;
     readonly tickMs?: number;
+    readonly requestTimeoutMs?: number;
     readonly trustedProxies?: readonly string[];
   } = {},
 ): Promise<Served> => {
@@ -28,6 +29,7 @@ export const serve = async (
     host: options.host ?? '127.0.0.1',
     port: 0,
     feedToken: options.feedToken,
+    ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
     ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
