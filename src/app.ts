@@ -16,11 +16,11 @@ import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
+import { migrateWithLog } from './log-migration.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
-import { migrateDatabase } from './store/migrate.ts';
 import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
@@ -65,7 +65,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   for (const warning of config.warnings) logger.warn(warning);
   const database = await openDatabase(config, logger, options.databasePatience);
   try {
-    await migrateDatabase(database.pool);
+    await migrateWithLog(database.pool, logger);
   } catch (error) {
     await database.close();
     throw error;

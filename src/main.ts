@@ -1,13 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { OrgtrailError } from './errors.ts';
+import { withSettingsFile } from './settings-file.ts';
 import { handleStopSignals } from './stop-signals.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
 // collects early: the peak falls by half, for about no time (npm run measure:memory).
 setFlagsFromString('--optimize-for-size');
 
-const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
 const stop = handleStopSignals();
 
 // A reader that went away (`orgtrail status | head`) is no error of ours.
@@ -15,14 +14,24 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
 });
 
-// biome-ignore lint/style/noProcessEnv: the one place where the environment enters
-const environment = { ...dotenv, ...process.env };
+const readSettings = () => {
+  try {
+    // biome-ignore lint/style/noProcessEnv: the one place where the environment enters
+    return withSettingsFile(process.env, '.env', process.geteuid?.());
+  } catch (error) {
+    if (!(error instanceof OrgtrailError)) throw error;
+    process.stderr.write(`orgtrail: ${error.message}\nTry: ${error.hint}\n`);
+    process.exit(error.exitCode);
+  }
+};
+const { environment, file } = readSettings();
 // Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
 const { runCli } = await import('./cli/cli.ts');
 // What a command waits for may be a pause alone, whose timer does not keep the process alive.
 const alive = setInterval(() => {}, 1 << 30);
 process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
+  settingsFile: file,
   stdout: process.stdout,
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,

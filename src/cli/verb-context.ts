@@ -3,6 +3,8 @@ import type { Writable } from 'node:stream';
 /** What a verb sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
 export interface VerbContext {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The file that some of `env` is from; undefined if there is none. */
+  readonly settingsFile?: string | undefined;
   readonly stdout: Writable;
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */

@@ -43,7 +43,10 @@ export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaSt
  * the account may not do it. What is current needs no rights. With `roles`, makes the roles and brings their rights up to
  * date; without, only where there are some already.
  */
-export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean } = {}): Promise<SchemaState> =>
+export const migrateDatabase = (
+  pool: Pool,
+  options: { readonly roles?: boolean; readonly onStep?: (step: MigrationStep) => void } = {},
+): Promise<SchemaState> =>
   inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
@@ -52,7 +55,7 @@ export const migrateDatabase = (pool: Pool, options: { readonly roles?: boolean 
     const before = await readSchemaState(client);
     refuseNewer(before);
     const outdated = before.state !== 'current';
-    if (outdated) await applyMissing(client, before.newest).catch(explainForbidden);
+    if (outdated) await applyMissing(client, before.newest, options.onStep).catch(explainForbidden);
     if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
     return await readSchemaState(client);
   });
@@ -66,13 +69,24 @@ const explainForbidden = (error: unknown): never => {
   );
 };
 
-const applyMissing = async (client: PoolClient, newest: number): Promise<void> => {
+/** A migration that is about to be applied, the `number`-th of `of` that are missing. */
+export interface MigrationStep {
+  readonly number: number;
+  readonly of: number;
+}
+
+const applyMissing = async (
+  client: PoolClient,
+  newest: number,
+  onStep: (step: MigrationStep) => void = () => {},
+): Promise<void> => {
   await client.query('create schema if not exists drizzle');
   await client.query(
     'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
   );
-  for (const migration of readMigrationFiles({ migrationsFolder })) {
-    if (migration.folderMillis <= newest) continue;
+  const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
+  for (const [index, migration] of missing.entries()) {
+    onStep({ number: index + 1, of: missing.length });
     for (const statement of migration.sql) await client.query(longStatement(statement));
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       migration.hash,
