@@ -13,6 +13,7 @@ interface Health {
     readonly organization_name: string;
     readonly state: string;
     readonly lag_seconds: number;
+    readonly last_error?: string;
   }[];
 }
 
@@ -43,7 +44,8 @@ try {
       console.log(`after ${settledAt} s: everything is up to date`);
     } else if (settledAt !== undefined && others.length > 0) {
       const which = others.map(
-        ({ organization_name: name, state, lag_seconds: lag }) => `${name} ${state}, lag ${Math.round(lag)} s`,
+        ({ organization_name: name, state, lag_seconds: lag, last_error: error }) =>
+          `${name} ${state}, lag ${Math.round(lag)} s, ${error ?? 'no error'}`,
       );
       faults.push(`after ${elapsed()} s: ${which.join('; ')}`);
       console.log(faults.at(-1));
