@@ -28,6 +28,12 @@ const busy = Array.from({ length: availableParallelism() }, () =>
 );
 const demo = startOrgtrail(['demo', '--port', '0'], {});
 const faults: string[] = [];
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+  });
+}
 try {
   await demo.waitFor('Cloudflare (simulated)');
   const url = /^ {2}console +(\S+)$/m.exec(demo.stdout())?.[1];
@@ -36,7 +42,7 @@ try {
   let settledAt: number | undefined;
   let looks = 0;
   let mostLag = 0;
-  while (performance.now() - startedAt < openMs) {
+  while (performance.now() - startedAt < openMs && !interrupted) {
     const { sources } = (await (await fetch(`${url}healthz`)).json()) as Health;
     const others = sources.filter(({ state }) => state !== 'fresh' && state !== 'quiet');
     if (sources.length === ORGANIZATIONS && others.length === 0 && settledAt === undefined) {
@@ -56,14 +62,16 @@ try {
     }
     await sleep(LOOK_EVERY_MS);
   }
+  if (interrupted) faults.push('interrupted');
   if (settledAt === undefined) faults.push('it was never all up to date');
   console.log(
     `${looks} looks afterwards, ${faults.length} with something not up to date; largest lag ${Math.round(mostLag)} s`,
   );
+  const askedAt = elapsed();
   demo.child.kill('SIGINT');
   const code = await demo.ended;
   console.log(demo.stdout().trimEnd().split('\n').slice(-7).join('\n'));
-  console.log(`exit code ${code}, ${elapsed() - openMs / 1_000} s after Ctrl-C`);
+  console.log(`exit code ${code}, ${elapsed() - askedAt} s after Ctrl-C`);
   if (code !== 0) faults.push(`exit code ${code}`);
 } finally {
   for (const { pid } of busy) if (pid !== undefined) process.kill(pid);
