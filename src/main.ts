@@ -9,9 +9,13 @@ setFlagsFromString('--optimize-for-size');
 
 const stop = handleStopSignals();
 
+let leaving = false;
 // A reader that went away (`orgtrail status | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE' && !leaving) {
+    leaving = true;
+    stop.leave(0);
+  }
 });
 
 const readSettings = () => {

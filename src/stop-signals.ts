@@ -13,6 +13,8 @@ export interface StopSignals {
   /** `leaveAtOnce` is run before the second signal ends the process; a third one does not wait for it. */
   takeOver(leaveAtOnce: () => Promise<void>): void;
   isTakenOver(): boolean;
+  /** Ends the process at once, after `leaveAtOnce`. */
+  leave(code: number): void;
 }
 
 /** The first SIGINT or SIGTERM asks for a stop; the second leaves at once. Called by main.ts, before anything else. */
@@ -21,17 +23,20 @@ export const handleStopSignals = (): StopSignals => {
   let askedAt = 0;
   let takenOver = false;
   let leaveAtOnce: (() => Promise<void>) | undefined;
+  const leave = (code: number): void => {
+    const cleanUp = leaveAtOnce;
+    leaveAtOnce = undefined;
+    if (cleanUp === undefined) process.exit(code);
+    void cleanUp().finally(() => process.exit(code));
+  };
   for (const [signal, code] of signals) {
     process.on(signal, () => {
       const repeated = signal === 'SIGINT' && performance.now() - askedAt < SAME_INTERRUPT_MS;
       if (stop.signal.aborted && repeated) return;
       askedAt = performance.now();
       if (!stop.signal.aborted) return stop.abort(code);
-      const cleanUp = leaveAtOnce;
-      leaveAtOnce = undefined;
-      if (cleanUp === undefined) process.exit(code);
-      process.stderr.write('\norgtrail: leaving at once\n');
-      void cleanUp().finally(() => process.exit(code));
+      if (leaveAtOnce !== undefined) process.stderr.write('\norgtrail: leaving at once\n');
+      leave(code);
     });
   }
   return {
@@ -41,5 +46,6 @@ export const handleStopSignals = (): StopSignals => {
       leaveAtOnce = cleanUp;
     },
     isTakenOver: () => takenOver,
+    leave,
   };
 };

@@ -93,6 +93,16 @@ describe.concurrent('demo', () => {
     await rm(directory, { recursive: true });
   });
 
+  test('a reader that goes away ends it, and no server and no directory stay behind', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-test-'));
+    const demo = startOrgtrail(['demo', '--port', '0'], { TMPDIR: directory });
+    await demo.waitFor('Cloudflare (simulated)');
+    demo.child.stdout?.destroy();
+    expect(await demo.ended).toBe(0);
+    expect(await readdir(directory)).toEqual([]);
+    await rm(directory, { recursive: true });
+  });
+
   test.each(['abc', '65536', '-1'])('--port %s is blamed on --port', async (port) => {
     const { code, stderr } = await runInProcess(['demo', `--port=${port}`], {});
     expect(code).toBe(2);
