@@ -98,7 +98,7 @@ const demo = async (
 
 /**
  * Without a limit of requests: Cloudflare's own, at two seconds a tick, would be used up after 80 seconds. Its faults are ones that the
- * next attempt gets over; a 504 (`server_error`) would let a lane rest for some seconds, and show as failing.
+ * next attempts get over: after two errors of the server in a row (`server_error`) a lane rests for some seconds, and shows as failing.
  */
 const startDemoSimulator = (): Promise<Simulator> =>
   startSimulator({
@@ -106,7 +106,7 @@ const startDemoSimulator = (): Promise<Simulator> =>
     entries: ENTRIES,
     budget: null,
     faults: {
-      ...{ html_error: 0.013, cut_body: 0.005, expired_cursor: 0.002, last_page_cursor: 0.2 },
+      ...{ connection_reset: 0.005, cut_body: 0.01, expired_cursor: 0.002, last_page_cursor: 0.2 },
       ...{ late: 0.05, lateDelayMs: LATE_MS, equal_timestamps: 0.3, unknown_enums: 0.05, defectRate: 0.005 },
     },
   });
