@@ -43,10 +43,28 @@ const spendRequests = async (apiUrl: string): Promise<readonly number[]> => {
   return statuses;
 };
 
+/** Ended with its test, also where that fails: by a second signal, which cleans up. */
+const startDemo = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  onTestFinished: (end: () => Promise<void>) => void,
+): OrgtrailProcess => {
+  const demo = startOrgtrail(['demo', ...args], env);
+  onTestFinished(async () => {
+    if (demo.child.exitCode !== null) return;
+    demo.child.kill('SIGTERM');
+    demo.child.kill('SIGINT');
+    await demo.ended;
+  });
+  return demo;
+};
+
 describe.concurrent('demo', () => {
-  test('goes on when more requests were sent than Cloudflare allows in five minutes; Ctrl-C then ends with the exact verdict and 0', async () => {
+  test('goes on when more requests were sent than Cloudflare allows in five minutes; Ctrl-C then ends with the exact verdict and 0', async ({
+    onTestFinished,
+  }) => {
     const [port = 0] = await freePorts(1);
-    const demo = startOrgtrail(['demo'], { ORGTRAIL_HTTP_PORT: String(port) });
+    const demo = startDemo([], { ORGTRAIL_HTTP_PORT: String(port) }, onTestFinished);
     await demo.waitFor('Cloudflare (simulated)');
     const consoleUrl = addressOf(demo, 'console');
     expect(consoleUrl).toBe(`http://127.0.0.1:${port}/`);
@@ -70,11 +88,11 @@ describe.concurrent('demo', () => {
     );
   });
 
-  test('a second Ctrl-C leaves at once: no server and no directory stay behind', async () => {
+  test('a second Ctrl-C leaves at once: no server and no directory stay behind', async ({ onTestFinished }) => {
     const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-test-'));
     // --port wins over a setting that could not be used.
     const env = { TMPDIR: directory, ORGTRAIL_HTTP_PORT: 'no port' };
-    const demo = startOrgtrail(['demo', '--port', '0'], env);
+    const demo = startDemo(['--port', '0'], env, onTestFinished);
     await demo.waitFor('Cloudflare (simulated)');
     const sqlPort = /127\.0\.0\.1:(\d+)\/orgtrail/.exec(demo.stdout())?.[1];
     expect(await readdir(directory)).toEqual([expect.stringMatching(/^orgtrail-demo-/)]);
@@ -93,9 +111,9 @@ describe.concurrent('demo', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('a reader that goes away ends it, and no server and no directory stay behind', async () => {
+  test('a reader that goes away ends it, and no server and no directory stay behind', async ({ onTestFinished }) => {
     const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-test-'));
-    const demo = startOrgtrail(['demo', '--port', '0'], { TMPDIR: directory });
+    const demo = startDemo(['--port', '0'], { TMPDIR: directory }, onTestFinished);
     await demo.waitFor('Cloudflare (simulated)');
     demo.child.stdout?.destroy();
     expect(await demo.ended).toBe(0);
