@@ -4,7 +4,10 @@
 #   docker run --read-only -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... -p 8080:8080 orgtrail
 #   docker run --rm -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... orgtrail check
 
-FROM node:24-trixie-slim AS dependencies
+# One base for all stages. SECURITY.md says how to pin it by digest.
+ARG NODE_IMAGE=node:24-trixie-slim
+
+FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Without the optional dependencies there is no embedded PostgreSQL: a container has DATABASE_URL.
@@ -13,7 +16,7 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 # Source maps, and TypeScript, which node refuses to run inside node_modules: half of the bytes. Licences stay.
 RUN find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' \) -delete
 
-FROM node:24-trixie-slim AS source
+FROM ${NODE_IMAGE} AS source
 WORKDIR /app
 COPY package.json ./
 COPY bin bin
@@ -22,7 +25,7 @@ COPY src src
 # The user below must be able to read these, whatever the umask of the checkout; nobody but root may change them.
 RUN chmod -R u=rwX,go=rX .
 
-FROM node:24-trixie-slim
+FROM ${NODE_IMAGE}
 # npm and yarn are for building: what runs needs no package manager, and no advisories about one.
 RUN rm -rf /usr/local/lib/node_modules /opt/yarn* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
@@ -37,7 +40,7 @@ EXPOSE 8080
 USER 1000:1000
 
 # /livez, not /readyz: what watches this state (Swarm, autoheal and the like) kills what is unhealthy. That helps a
-# process that hangs. It does not help while Cloudflare or the database is away, when /readyz says 503: a restart then
+# process that hangs. It does not help while the database is away, when /readyz says 503: a restart then
 # brings nothing back, and in a loop it only costs API budget. Give /readyz to what routes traffic or alerts.
 # HTTP opens after the database was reached and migrated, so `healthy` says that as well; a long migration must not be
 # killed in its middle, hence the long start period. There is no curl here, and node is at hand.

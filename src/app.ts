@@ -20,13 +20,13 @@ import type { AccessSource } from './http/access-source.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
 import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from './http/stream-limits.ts';
+import { migrateWithLog } from './log-migration.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { PieceMemory } from './piece-memory.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { createSinkTroubles, type SinkTroubles } from './sink-troubles.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
-import { migrateDatabase } from './store/migrate.ts';
 import { isRefusal } from './store/pool.ts';
 import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
@@ -77,7 +77,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   for (const warning of config.warnings) logger.warn(warning);
   const database = await openDatabase(config, logger, options.databasePatience);
   try {
-    await migrateDatabase(database.pool, { onWait: () => logger.info('waiting for another migration') });
+    await migrateWithLog(database.pool, logger);
   } catch (error) {
     await database.close();
     throw error;

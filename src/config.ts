@@ -1,8 +1,10 @@
 import type { Credential } from './cloudflare/credential.ts';
+import { databaseUrlWarning } from './database-url.ts';
 import { formatDuration } from './domain/duration.ts';
 import { type Filter, parseFilters } from './domain/filters.ts';
 import { environmentSchema, type History, type LogLevel, type Settings } from './environment-schema.ts';
 import { OrgtrailError } from './errors.ts';
+import { isLoopbackHost } from './loopback.ts';
 import { readCredential, secretNames, withSecretFiles } from './secret-settings.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sink-config.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
@@ -123,9 +125,11 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
     if (unknown) warnings.push(`${name} is not a setting of this version: nothing reads it`);
   }
   const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
-  if (protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) {
+  if (protocol === 'http:' && !isLoopbackHost(hostname)) {
     warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);
   }
+  const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
+  if (plainDatabase !== undefined) warnings.push(plainDatabase);
   const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
   // Only one that somebody has set: the default is all that Cloudflare has.
   if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {

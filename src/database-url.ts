@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isLoopbackHost } from './loopback.ts';
 
 /** Encryption and verification, as `pg` wants them. */
 export interface DatabaseTls {
@@ -39,6 +40,18 @@ export const databaseUrlFault = (text: string): string | undefined => {
     return 'wants an sslnegotiation that is postgres or direct';
   if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey')) return 'wants sslcert and sslkey together';
   return files.map((name) => fileFault(name, url.searchParams.get(name))).find((fault) => fault !== undefined);
+};
+
+/**
+ * What is risky about a DATABASE_URL without a fault: another host, and no word on encryption. `sslmode=disable` says that plain
+ * text is meant. Undefined where nothing is.
+ */
+export const databaseUrlWarning = (text: string): string | undefined => {
+  const url = parse(text);
+  if (url === undefined || readDatabaseUrl(text).tls !== undefined) return undefined;
+  const host = url.searchParams.get('host') ?? decodeURIComponent(url.hostname);
+  if (host.startsWith('/') || isLoopbackHost(host)) return undefined;
+  return `DATABASE_URL connects to ${host} in plain text: add sslmode=verify-full, or sslmode=disable if plain text is meant`;
 };
 
 /** Takes a DATABASE_URL apart that has no fault. Throws where a certificate file has gone since. Called by the pool. */

@@ -1,43 +1,48 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { OrgtrailError } from './errors.ts';
+import { withSettingsFile } from './settings-file.ts';
+import { handleStopSignals } from './stop-signals.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
 // collects early: the peak falls by half, for about no time (npm run measure:memory).
 setFlagsFromString('--optimize-for-size');
 
-const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
-const stop = new AbortController();
+const stop = handleStopSignals();
 
-// The first signal asks; the second leaves at once. 128 + the signal's number, as shells count.
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  process.on(signal, () => {
-    if (stop.signal.aborted) process.exit(code);
-    stop.abort(code);
-  });
-}
+let leaving = false;
 // A reader that went away (`orgtrail status | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE' && !leaving) {
+    leaving = true;
+    stop.leave(0);
+  }
 });
 
-// biome-ignore lint/style/noProcessEnv: the one place where the environment enters
-const environment = { ...dotenv, ...process.env };
+const readSettings = () => {
+  try {
+    // biome-ignore lint/style/noProcessEnv: the one place where the environment enters
+    return withSettingsFile(process.env, '.env', process.geteuid?.());
+  } catch (error) {
+    if (!(error instanceof OrgtrailError)) throw error;
+    process.stderr.write(`orgtrail: ${error.message}\nTry: ${error.hint}\n`);
+    process.exit(error.exitCode);
+  }
+};
+const { environment, file } = readSettings();
 // Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
 const { runCli } = await import('./cli/cli.ts');
 // What a command waits for may be a pause alone, whose timer does not keep the process alive.
 const alive = setInterval(() => {}, 1 << 30);
 process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
+  settingsFile: file,
   stdout: process.stdout,
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,
   signal: stop.signal,
+  takeOverStop: stop.takeOver,
 });
 clearInterval(alive);
-if (stop.signal.aborted) process.exitCode = Number(stop.signal.reason);
+if (stop.signal.aborted && !stop.isTakenOver()) process.exitCode = Number(stop.signal.reason);
 // What is still open by now (a keep-alive socket of somebody else) must not hold the process.
 setTimeout(() => process.exit(), 1_000).unref();

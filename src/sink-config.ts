@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
+import { isLoopbackHost } from './loopback.ts';
 import { readSecretFile } from './secret-settings.ts';
 import { type SinkSettings, sinkSecrets, sinkSettings } from './sinks/settings.ts';
 
@@ -14,7 +15,6 @@ const SETTING = 'ORGTRAIL_SINKS';
 const WANTS = `${SETTING} wants a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 /** Shorter ones would blank out ordinary words. */
 const SHORTEST_SECRET = 6;
-const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 type Raw = Readonly<Record<string, unknown>>;
 
@@ -201,8 +201,9 @@ export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
   sinks.flatMap(({ name, settings }) => {
     if (!('url' in settings)) return [];
     const { protocol, hostname } = new URL(settings.url);
-    const plain = protocol === 'http:' && !loopback.test(hostname);
-    if (!plain || secretsOfSink(settings).length === 0) return [];
+    if (isLoopbackHost(hostname)) return [];
+    if (protocol === 'tcp:') return [`${SETTING}.${name}.url sends events in plain text to ${hostname}: use tls:`];
+    if (protocol !== 'http:' || secretsOfSink(settings).length === 0) return [];
     const what = settings.type === 'webhook' ? 'what it signs' : 'its credential';
     return [`${SETTING}.${name}.url sends ${what} over plain http to ${hostname}`];
   });

@@ -17,6 +17,7 @@ make() {
   echo "made secrets/$1"
 }
 for name in owner_password daemon_password reader_password feed_token grafana_admin_password; do make "$name" "$(random)"; done
-make owner_url "postgres://orgtrail:$(cat secrets/owner_password)@postgres:5432/orgtrail"
-make daemon_url "postgres://orgtrail_daemon:$(cat secrets/daemon_password)@postgres:5432/orgtrail"
+# Plain text is meant: the network `database` is of these containers alone.
+make owner_url "postgres://orgtrail:$(cat secrets/owner_password)@postgres:5432/orgtrail?sslmode=disable"
+make daemon_url "postgres://orgtrail_daemon:$(cat secrets/daemon_password)@postgres:5432/orgtrail?sslmode=disable"
 make cloudflare_api_token replace-me-by-your-API-token

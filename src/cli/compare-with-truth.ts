@@ -16,6 +16,15 @@ export interface Comparison {
   readonly duplicates: number;
   /** Positions that were given out and that no event has. */
   readonly positionsMissing: number;
+  /** The `missing` ones. */
+  readonly missingEntries: readonly MissingEntry[];
+}
+
+/** An entry that was served and is not stored. */
+export interface MissingEntry {
+  readonly organizationId: string;
+  /** The time that selects it in a window. Milliseconds since the epoch. */
+  readonly logTimeMs: number;
 }
 
 export const isExact = (comparison: Comparison): boolean =>
@@ -28,7 +37,11 @@ export const compareWithTruth = async (
   simulator: Pick<Simulator, 'truth' | 'summary'>,
 ): Promise<Comparison> => {
   const expected = new Map<string, string | null>();
-  for (const entry of simulator.truth()) expected.set(`${entry.organizationId} ${entry.sha256}`, entry.id);
+  const missing = new Map<string, MissingEntry>();
+  for (const { organizationId, sha256, id, logTimeMs } of simulator.truth()) {
+    expected.set(`${organizationId} ${sha256}`, id);
+    missing.set(`${organizationId} ${sha256}`, { organizationId, logTimeMs });
+  }
   const { rows } = await pool.query<{ key: string; id: string; copies: number }>(
     `select organization_id || ' ' || encode(sha256(convert_to(
          case when defects && $1 then raw #>> '{}' else raw::text end, 'UTF8')), 'hex') as key,
@@ -38,13 +51,12 @@ export const compareWithTruth = async (
   );
   let extra = 0;
   let duplicates = 0;
-  let matched = 0;
   for (const { key, id, copies } of rows) {
     const expectedId = expected.get(key);
     // Where there is no usable id, or one too long for an index, a hash stands for it.
     const hashed = expectedId === null || (expectedId !== undefined && expectedId.length > MAX_ID_LENGTH);
     const same = expectedId === id || (hashed && id.startsWith('sha256:'));
-    if (expectedId !== undefined && same) matched += 1;
+    if (expectedId !== undefined && same) missing.delete(key);
     else extra += 1;
     duplicates += copies - 1;
   }
@@ -59,9 +71,26 @@ export const compareWithTruth = async (
     organizationsStored: organizations,
     expected: expected.size,
     stored,
-    missing: expected.size - matched,
+    missing: missing.size,
     extra,
     duplicates,
     positionsMissing: head - stored,
+    missingEntries: [...missing.values()],
   };
+};
+
+/** How many of the missing entries are of time that some pass, 0 to `settlePasses`, has not read yet. */
+export const countUncollected = async (
+  pool: Pool,
+  missing: readonly MissingEntry[],
+  settlePasses: number,
+): Promise<number> => {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::integer as count from unnest($1::text[], $2::float8[]) as m (id, time_ms)
+     where exists (select from generate_series(0, $3::integer) as p (pass) where not exists (
+       select from coverage c
+       where c.source_id = m.id and c.pass = p.pass and c.ranges @> to_timestamp(m.time_ms / 1000)))`,
+    [missing.map(({ organizationId }) => organizationId), missing.map(({ logTimeMs }) => logTimeMs), settlePasses],
+  );
+  return rows[0]?.count ?? 0;
 };

@@ -4,7 +4,7 @@ import { openDatabase } from '../database.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
-import { migrateDatabase } from '../store/migrate.ts';
+import { migrateWithLog } from '../log-migration.ts';
 import { createPublications } from '../store/publication.ts';
 import { setRetentionPolicy } from '../store/retention.ts';
 import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../store/search-index.ts';
@@ -46,14 +46,13 @@ export const migrateVerb = (context: VerbContext): Command =>
     .addHelpText('after', help)
     .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
       const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);
-      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
+      // What it did is told on stdout; in the log is what takes long.
+      const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+      const config = loadConfig(env, { needsCredential: false, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {
-        const schema = await migrateDatabase(database.pool, {
-          roles: options.roles === true,
-          onWait: () => logger.info('waiting for another migration'),
-        });
+        const schema = await migrateWithLog(database.pool, logger, { roles: options.roles === true });
         context.stdout.write(
           `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
         );

@@ -38,6 +38,7 @@ export const runVerb = (context: VerbContext): Command =>
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
+      if (context.settingsFile !== undefined) logger.info({ file: context.settingsFile }, 'settings read from a file');
       const daemon = await startDaemon(config, logger, {}, context.signal);
       await aborted(context.signal);
       logger.info('stopping');

@@ -3,10 +3,17 @@ import type { Writable } from 'node:stream';
 /** What a verb sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
 export interface VerbContext {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The file that some of `env` is from; undefined if there is none. */
+  readonly settingsFile?: string | undefined;
   readonly stdout: Writable;
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
   readonly interactive: boolean;
   /** Aborts on the first SIGINT or SIGTERM. (The second one ends the process at once, without asking anybody.) */
   readonly signal: AbortSignal;
+  /**
+   * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and
+   * `leaveAtOnce` is run before the second signal ends the process. It must not take long.
+   */
+  readonly takeOverStop?: (leaveAtOnce: () => Promise<void>) => void;
 }

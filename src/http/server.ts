@@ -20,6 +20,10 @@ import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 import type { StreamLimits } from './stream-limits.ts';
 
+/** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECTIONS_CHECK_MS = 5_000;
+
 /** A probe is answered by then, whatever the database does. */
 const READINESS_PATIENCE_MS = 3_000;
 
@@ -36,6 +40,8 @@ export interface HttpOptions {
   readonly observer: HttpObserver;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
+  /** How long a request may take to arrive, with its body. Milliseconds, default 30,000. */
+  readonly requestTimeoutMs?: number;
   readonly tickMs: number;
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
@@ -82,6 +88,10 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     genReqId: () => randomUUID(),
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    http: {
+      connectionsCheckingInterval: Math.min(CONNECTIONS_CHECK_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS),
+    },
     ...(options.trustedProxies?.length && { trustProxy: [...options.trustedProxies] }),
     // A misspelt parameter is said, not dropped: `organisation=` would mean all of them.
     ajv: { customOptions: { removeAdditional: false, verbose: true } },
@@ -100,6 +110,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   const guard = createGuard(options);
   watchAnswers(server, { ...options.observer, note: options.access.note });
   server.addHook('onRequest', oneHost);
+  refuseNul(server);
   await describeApi(server, options.version, guard.requireLocalOrToken);
   healthRoutes(server, options, guard);
   server.get(
@@ -121,6 +132,14 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
   return { url, routes, hiddenRoutes, close: () => server.close() };
 };
 
+/** PostgreSQL cannot have NUL in a text, and no client sends it by accident. Answers 400. */
+const refuseNul = (server: FastifyInstance): void => {
+  server.addHook('onRequest', async ({ raw }, reply) => {
+    if (!/%00/.test(raw.url ?? '')) return;
+    await reply.code(400).send({ status: 'bad request', reason: 'the URL must not contain NUL (%00)' });
+  });
+};
+
 const about = (summary: string, answer: string) => ({ summary, tags: ['health'], response: jsonAnswer(answer) });
 
 const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guard): void => {
@@ -130,16 +149,20 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guar
   const liveness = about('The process turns', 'It does.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
-  server.get('/readyz', { onRequest: local, schema: about('Syncing goes on', 'Ready.') }, async (_request, reply) => {
-    const reasons = await unreadyReasons();
-    return reply
-      .code(reasons.length === 0 ? 200 : 503)
-      .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
-  });
+  server.get(
+    '/readyz',
+    { onRequest: local, schema: about('It can serve', 'The database answers, and the schema is current.') },
+    async (_request, reply) => {
+      const reasons = await unreadyReasons();
+      return reply
+        .code(reasons.length === 0 ? 200 : 503)
+        .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
+    },
+  );
   server.get(
     '/healthz',
     { onRequest, schema: about('How each organization is', 'State, lag and gap of each.') },
-    async () => healthOf(withStates(await options.status(), options), await options.sinks()),
+    async () => healthOf(withStates(await options.status(), options), await options.sinks(), options.tickMs),
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
@@ -154,7 +177,7 @@ const metricsAnswer = {
   },
 };
 
-const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[]) => {
+const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[], tickMs: number) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -171,21 +194,25 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Sh
     ...(source.holes === 0 ? {} : { first_holes: source.firstHoles }),
   }));
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
-  const discovery = { organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner };
+  const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
+  const discovery = {
+    ...{ state: listing, organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner },
+  };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
     organization_id: organizationId,
     organization_name: organizationName,
     gone_at: goneAt,
   }));
-  const state = worst(statesOf(status, shownSinks));
+  const state = worst([...statesOf(status, shownSinks), listing]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
   return { status: state, ...feed, discovery, sources, vanished, sinks };
 };
 
 /**
- * Readiness is about freshness: a process that is up but has not seen its organizations for long is not ready. One look
- * at the database at a time: probes of one that does not answer must not use up the connections.
+ * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
+ * not asked: without it, what is stored can be read all the same. One look at the database at a time: probes of one that does not
+ * answer must not use up the connections.
  */
 const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => {
   let underWay: Promise<readonly string[]> | undefined;
@@ -205,16 +232,8 @@ const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => 
 
 const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
   try {
-    const [schema, status] = await Promise.all([options.schemaState(), options.status()]);
-    const reasons: string[] = [];
-    if (schema !== 'current') reasons.push(`the schema is ${schema}`);
-    const { ageSeconds, lastError } = status.discovery;
-    const because = lastError === null ? '' : `: ${lastError}`;
-    if (ageSeconds === null) reasons.push(`the organizations have not been listed yet${because}`);
-    else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
-      reasons.push(`the organizations were last listed ${Math.round(ageSeconds)} s ago${because}`);
-    }
-    return reasons;
+    const schema = await options.schemaState();
+    return schema === 'current' ? [] : [`the schema is ${schema}`];
   } catch (error) {
     const is = databaseTrouble(error) === 'unreachable' ? 'the database does not answer' : 'the status cannot be read';
     return [`${is}: ${reasonOf(error)}`];

@@ -60,7 +60,12 @@ export const createHttpPost = ({ url, headers, timeoutMs, caFile, secrets }: Htt
   const reasonText = createReasonText(secrets);
   const agent = new Agent({
     connections: 1,
-    connect: { timeout: CONNECT_TIMEOUT_MS, ...(caFile !== undefined && { ca: readCa(caFile) }) },
+    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
+    connect: {
+      rejectUnauthorized: true,
+      timeout: CONNECT_TIMEOUT_MS,
+      ...(caFile !== undefined && { ca: readCa(caFile) }),
+    },
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
   });

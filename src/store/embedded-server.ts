@@ -54,6 +54,15 @@ export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServ
   };
 };
 
+/** Stops the server of `dataDir`, if one runs there, without a checkpoint. For data that is about to be removed. */
+export const stopEmbeddedServerAtOnce = async (dataDir: string): Promise<void> => {
+  if (!hasEmbeddedData(dataDir)) return;
+  const directory = join(resolve(dataDir), 'postgres');
+  const { run } = await createRunner(await findBinaries(), directory);
+  // Fails where none runs.
+  await run('pg_ctl', ['stop', '-D', directory, '-m', 'immediate', '-w', '-t', '10']).catch(() => {});
+};
+
 /** Runs one of the programs to its end and gives what it printed; throws that where its status is not 0. */
 export type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
 /** Whom the files belong to; undefined where orgtrail itself is not root. */

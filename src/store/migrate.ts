@@ -49,6 +49,8 @@ export interface MigrateOptions {
   readonly roles?: boolean;
   /** Hears once that another process is migrating, and is waited for. */
   readonly onWait?: () => void;
+  /** Hears of each migration before it is applied. */
+  readonly onStep?: (step: MigrationStep) => void;
 }
 
 /**
@@ -71,7 +73,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
     const before = await readSchemaState(client);
     refuseNewer(before);
     const outdated = before.state !== 'current';
-    if (outdated) await applyMissing(client, before.newest).catch(explainForbidden);
+    if (outdated) await applyMissing(client, before.newest, options.onStep).catch(explainForbidden);
     if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
     return await readSchemaState(client);
   });
@@ -130,13 +132,24 @@ const explainForbidden = (error: unknown): never => {
   );
 };
 
-const applyMissing = async (client: PoolClient, newest: number): Promise<void> => {
+/** A migration that is about to be applied, the `number`-th of `of` that are missing. */
+export interface MigrationStep {
+  readonly number: number;
+  readonly of: number;
+}
+
+const applyMissing = async (
+  client: PoolClient,
+  newest: number,
+  onStep: (step: MigrationStep) => void = () => {},
+): Promise<void> => {
   await client.query('create schema if not exists drizzle');
   await client.query(
     'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
   );
-  for (const migration of readMigrationFiles({ migrationsFolder })) {
-    if (migration.folderMillis <= newest) continue;
+  const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
+  for (const [index, migration] of missing.entries()) {
+    onStep({ number: index + 1, of: missing.length });
     for (const statement of migration.sql) await client.query(longStatement(statement));
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
       migration.hash,

@@ -1,5 +1,13 @@
-import { connect } from 'node:net';
-import { Client, type ClientBase, type ClientConfig, DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
+import {
+  Client,
+  type ClientBase,
+  type ClientConfig,
+  Connection,
+  DatabaseError,
+  Pool,
+  type PoolClient,
+  type QueryConfig,
+} from 'pg';
 import { readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
@@ -21,6 +29,7 @@ const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 /** The words of the driver. */
 const TIMEOUT_MESSAGE = 'Query read timeout';
+const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over a connection without encryption';
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
@@ -33,14 +42,8 @@ export const createPool = (
   onIdleError: (error: Error) => void,
   onJump: (words: string) => void = () => {},
 ): Pool => {
-  const { tls, ...config } = clientConfig(databaseUrl);
-  // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
-  class TlsClient extends Client {
-    constructor(config?: ClientConfig) {
-      super(tls === undefined ? config : { ...config, ssl: tls() });
-    }
-  }
-  const pool = new Pool({ ...config, Client: TlsClient, max, onConnect: prepare(onJump) });
+  const config = clientConfig(databaseUrl);
+  const pool = new Pool({ ...config, Client: clientClass(databaseUrl), max, onConnect: prepare(onJump) });
   pool.on('error', onIdleError);
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
@@ -66,13 +69,39 @@ const prepare =
   };
 
 /** One connection that nobody shares, not yet connected: for LISTEN. */
-export const createClient = (databaseUrl: string): Client => {
-  const { tls, ...config } = clientConfig(databaseUrl);
-  return new Client(tls === undefined ? config : { ...config, ssl: tls() });
+export const createClient = (databaseUrl: string): Client => new (clientClass(databaseUrl))(clientConfig(databaseUrl));
+
+/**
+ * The driver's client, with the TLS options of each connection read when it is made: certificates are renewed, and a daemon runs
+ * for months. It sends no password as clear text over a connection without TLS, unless the URL says sslmode=disable.
+ */
+const clientClass = (databaseUrl: string): typeof Client => {
+  const { tls } = readDatabaseUrl(databaseUrl);
+  return class extends Client {
+    constructor(config?: string | ClientConfig) {
+      super(tls === undefined || typeof config === 'string' ? config : { ...config, ssl: tls() });
+    }
+
+    /** What the driver calls where the server asks for the password itself. */
+    protected _handleAuthCleartextPassword(message: unknown): void {
+      if (tls !== undefined || this.host.startsWith('/')) sendClearText.call(this, message);
+      else refuseClearText(this);
+    }
+  };
+};
+
+const { _handleAuthCleartextPassword: sendClearText } = Client.prototype as unknown as {
+  _handleAuthCleartextPassword(message: unknown): void;
+};
+
+const refuseClearText = (client: Client): void => {
+  const { connection } = client as unknown as { readonly connection: Connection };
+  connection.emit('error', new Error(CLEAR_TEXT_REFUSED));
+  connection.stream.destroy();
 };
 
 const clientConfig = (databaseUrl: string) => {
-  const { connectionString, tls, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(databaseUrl);
+  const { connectionString, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(databaseUrl);
   return {
     connectionString,
     ...(sslnegotiation && { sslnegotiation }),
@@ -81,23 +110,47 @@ const clientConfig = (databaseUrl: string) => {
     query_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
-    tls,
   };
 };
 
-/** Asks the server to end what this client has under way, by a connection of its own. The client itself is closed by now. */
+/** What the driver's classes have beside what is declared of them. */
+interface SessionOfClient {
+  readonly host: unknown;
+  readonly port: unknown;
+  readonly processID: unknown;
+  readonly secretKey: unknown;
+  readonly ssl: ClientConfig['ssl'];
+  readonly sslNegotiation: 'postgres' | 'direct';
+}
+interface BareConnection {
+  connect(port: number | string, host?: string): void;
+  requestSsl(): void;
+  cancel(processId: number, secretKey: number): void;
+}
+
+/**
+ * Asks the server to end what this client has under way, by a connection of its own, encrypted if that of the client was: who
+ * reads the key of a session can end its statements. The client itself is closed by now.
+ */
 const cancelStatement = (client: PoolClient): void => {
-  const { host, port, processID, secretKey } = client as PoolClient & Record<string, unknown>;
+  const { host, port, processID, secretKey, ssl, sslNegotiation } = client as unknown as SessionOfClient;
   if (typeof host !== 'string' || typeof port !== 'number') return;
   if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
-  const request = Buffer.alloc(16);
-  for (const [n, word] of [16, 80_877_102, processID, secretKey].entries()) request.writeInt32BE(word, n * 4);
-  const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
-  socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
+  const request = new Connection({ ssl, sslNegotiation } as ClientConfig) as Connection & BareConnection;
+  const send = () => {
+    request.cancel(processID, secretKey);
+    request.stream.end();
+  };
+  const giveUp = setTimeout(() => request.stream.destroy(), CONNECT_TIMEOUT_MS).unref();
+  request.on('end', () => clearTimeout(giveUp));
   // A server that cannot be reached has nothing to cancel, or ends it when it notices.
-  socket.on('error', () => {});
-  socket.end(request);
-  socket.unref();
+  request.on('error', () => request.stream.destroy());
+  if (!ssl) request.on('connect', send);
+  else if (sslNegotiation !== 'direct') request.on('connect', () => request.requestSsl());
+  // Not before the certificate has been checked.
+  request.on('sslconnect', () => request.stream.once('secureConnect', send));
+  if (host.startsWith('/')) request.connect(`${host}/.s.PGSQL.${port}`);
+  else request.connect(port, host);
 };
 
 /** A statement that may take much longer than others. */
@@ -167,6 +220,10 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
   [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
   [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
   [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [
+    /clear text/,
+    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or let the server ask by scram-sha-256; sslmode=disable answers all the same',
+  ],
   [
     /client certificate|ALERT/i,
     'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',

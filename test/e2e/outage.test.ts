@@ -51,9 +51,13 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
     await gate.setMode(mode);
     await sleep(seconds * 1_000);
     expect((await daemon.get('/livez')).code).toBe(200);
-    const { code, text } = await daemon.get('/readyz');
-    expect([mode, code]).toEqual([mode, 503]);
-    expect(text).toMatch(/last listed 3[6-9]\d\d s ago: GET \/organizations: /);
+    expect([mode, (await daemon.get('/readyz')).code], 'what is stored can be read').toEqual([mode, 200]);
+    const { status, discovery } = JSON.parse((await daemon.get('/healthz')).text);
+    expect(status).not.toBe('ok');
+    expect(discovery).toMatchObject({
+      ...{ state: 'behind', last_error: expect.stringMatching(/^GET \/organizations: /) },
+    });
+    expect(discovery.age_seconds).toBeGreaterThan(3_600);
   }
   const elapsedMs = performance.now() - startedAt;
   const usage = await usageOf(pid);
@@ -67,7 +71,8 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
 
   await gate.setMode('open');
   await until('the backlog is stored', stored(1_320));
-  await until('it is ready again', async () => (await daemon.get('/readyz')).code === 200);
+  const listing = async () => JSON.parse((await daemon.get('/healthz')).text).discovery.state;
+  await until('the organizations are listed again', async () => (await listing()) === 'ok');
   await world.expectExactTruth();
   await blockForAWhile(world, metrics);
   await until('what came during the block is stored', stored(1_350));

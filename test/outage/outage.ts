@@ -82,9 +82,8 @@ const run = async (options: Options): Promise<{ checks: readonly Check[]; alerts
   });
   const timer = setInterval(() => {
     const last = probe.samples.at(-1);
-    const ready = last?.readyz === 200 ? 'ready' : 'not ready';
     tell(
-      `  ${last?.phase}: ${ready}, lag ${last?.lagSeconds.toFixed(0)} s, firing: ${last?.firing.join(' ') || 'none'}`,
+      `  ${last?.phase}: listing ${last?.listing}, lag ${last?.lagSeconds.toFixed(0)} s, firing: ${last?.firing.join(' ') || 'none'}`,
     );
   }, 60_000);
   try {

@@ -14,7 +14,9 @@ export interface Sample {
   readonly logLines: number;
   readonly livez: number;
   readonly readyz: number;
-  readonly reasons: string;
+  /** `ok` or `behind`. */
+  readonly listing: string;
+  readonly listingError: string;
   readonly attempts: number;
   readonly throttled: number;
   readonly throttledSeconds: number;
@@ -84,19 +86,22 @@ const takeSample = async (
   atMs: number,
 ): Promise<Sample> => {
   const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(LOOK_PATIENCE_MS) });
-  const [usage, livez, readyz, metrics, alerts] = await Promise.all([
+  const [usage, livez, readyz, healthz, metrics, alerts] = await Promise.all([
     usageOf(daemon.child.pid ?? 0),
     get('/livez'),
     get('/readyz'),
+    get('/healthz'),
     get('/metrics'),
     prometheus?.look(),
   ]);
-  const { reasons } = (await readyz.json()) as { reasons: string[] };
+  const { discovery } = (await healthz.json()) as { discovery: { state: string; last_error: string | null } };
+  await readyz.arrayBuffer();
   const series = parseMetrics(await metrics.text());
   return {
     ...{ phase, atMs, cpuMs: usage.cpuMs, residentBytes: usage.residentBytes },
     logLines: daemon.stdout().split('\n').length - 1,
-    ...{ livez: livez.status, readyz: readyz.status, reasons: reasons.join('; ') },
+    ...{ livez: livez.status, readyz: readyz.status },
+    ...{ listing: discovery.state, listingError: discovery.last_error ?? '' },
     attempts: sumOf(series, 'orgtrail_api_requests_total'),
     throttled: sumOf(series, 'orgtrail_api_requests_total', 'status="429"'),
     throttledSeconds: sumOf(series, 'orgtrail_api_throttled_seconds_total'),

@@ -3,7 +3,8 @@
 # deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by .ci/run and `npm run test:docker`.
 #
 # Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
-# none to be had, this says so in one line and exits 0; once there is one, what fails here fails.
+# none to be had, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
+# fails here fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,7 +12,9 @@ lab=../shared/docker-lab/up
 images=(node:24-trixie-slim postgres:17-trixie)
 
 skip() {
-  echo "skipped, the tests that need Docker: $1"
+  local bar='!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!'
+  printf '%s\n!! SKIPPED: all that needs Docker. The image was NOT built and NOT run.\n!! %s\n%s\n' "$bar" "$1" "$bar"
+  [ -z "${ORGTRAIL_SKIPS_FILE:-}" ] || echo 'all that needs Docker (the image was not built)' >>"$ORGTRAIL_SKIPS_FILE"
   exit 0
 }
 answers() { timeout 20 docker info >/dev/null 2>&1; }

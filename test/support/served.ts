@@ -22,6 +22,7 @@ export const serve = async (
     readonly feedToken?: string;
     readonly healthAccess?: 'open' | 'token';
     readonly tickMs?: number;
+    readonly requestTimeoutMs?: number;
     readonly trustedProxies?: readonly string[];
   } = {},
 ): Promise<Served> => {
@@ -30,6 +31,7 @@ export const serve = async (
     port: 0,
     feedToken: options.feedToken,
     healthAccess: options.healthAccess ?? 'open',
+    ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
     ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,

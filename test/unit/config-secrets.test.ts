@@ -65,12 +65,12 @@ describe('secrets in files', () => {
     const config = load({
       CLOUDFLARE_EMAIL_FILE: file('email', 'e@example.com\r\n'),
       CLOUDFLARE_API_KEY_FILE: file('key', ' key \n'),
-      DATABASE_URL_FILE: file('url', 'postgres://u:p@h/d\n'),
+      DATABASE_URL_FILE: file('url', 'postgres://u:p@h/d?sslmode=disable\n'),
       ORGTRAIL_FEED_TOKEN_FILE: file('feed', 'feed-token-0123456789\n'),
     });
     expect(config).toMatchObject({
       credential: { kind: 'key', email: 'e@example.com', key: 'key' },
-      databaseUrl: 'postgres://u:p@h/d',
+      databaseUrl: 'postgres://u:p@h/d?sslmode=disable',
       http: { feedToken: 'feed-token-0123456789' },
       warnings: [],
     });

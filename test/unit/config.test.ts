@@ -266,6 +266,21 @@ describe('warnings', () => {
     ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
     ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
     ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
+    [
+      'plain PostgreSQL on another host',
+      { DATABASE_URL: 'postgres://u:p@db.example/d' },
+      /^DATABASE_URL connects to db\.example in plain text: add sslmode=verify-full, or sslmode=disable/,
+    ],
+    [
+      'a host that only begins as a loopback address',
+      { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
+      /127\.attacker\.example in plain/,
+    ],
+    [
+      'plain syslog',
+      { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
+      /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
+    ],
     ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
     ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
   ])('are given for %s', (_, environment, expected) => {
@@ -276,6 +291,16 @@ describe('warnings', () => {
     for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '[::1]']) {
       expect(load({ CLOUDFLARE_BASE_URL: `http://${host}:8788/v4` }).warnings).toEqual([]);
     }
+    for (const url of ['u:p@localhost/d', 'u:p@127.0.0.1:5432/d', 'u:p@[::1]/d', 'u@/d?host=/var/run/postgresql']) {
+      expect(load({ DATABASE_URL: `postgres://${url}` }).warnings, url).toEqual([]);
+    }
+    for (const mode of ['sslmode=verify-full', 'sslmode=disable', 'ssl=true', 'sslnegotiation=direct']) {
+      expect(load({ DATABASE_URL: `postgres://u:p@db.example/d?${mode}` }).warnings, mode).toEqual([]);
+    }
+    const syslog = (url: string) =>
+      load({ ORGTRAIL_SINKS: JSON.stringify({ siem: { type: 'syslog', url } }) }).warnings;
+    for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514'])
+      expect(syslog(url), url).toEqual([]);
     expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
   });
 });

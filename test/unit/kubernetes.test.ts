@@ -16,7 +16,8 @@ const hasKustomize = spawnSync(KUSTOMIZE, ['version']).status === 0;
 const overlays = ['try', 'replicas'] as const;
 /** In which whoever runs orgtrail makes this Secret, with these keys. */
 const madeByHand: Readonly<Record<string, readonly string[]>> = {
-  orgtrail: ['database-url', 'owner-url', 'cloudflare-api-token', 'feed-token'],
+  orgtrail: ['database-url', 'cloudflare-api-token', 'feed-token'],
+  'orgtrail-owner': ['owner-url'],
 };
 
 test('the PrometheusRule is what deploy/prometheus/rules.yml says (npm run rules:update)', () => {
@@ -170,8 +171,19 @@ describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (
       });
       expect(resources?.requests, name).toBeDefined();
       expect(resources?.limits, name).toHaveProperty('memory');
+      expect(resources?.limits, name).toHaveProperty('ephemeral-storage');
     }
     for (const account of ofKind('ServiceAccount')) expect(account.automountServiceAccountToken).toBe(false);
+  });
+
+  test('the daemon cannot read who owns the schema: no Secret is shared by the daemon and by what migrates', () => {
+    const secretsOf = (kind: string) =>
+      ofKind(kind).flatMap(({ spec }) =>
+        (spec?.template?.spec.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []),
+      );
+    const [daemon, migrate] = [secretsOf('Deployment'), secretsOf('Job')];
+    expect(daemon.length).toBeGreaterThan(0);
+    expect(daemon.filter((name) => migrate.includes(name))).toEqual([]);
   });
 
   test('gives the daemon settings that it knows and takes', () => {
@@ -181,7 +193,7 @@ describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (
     const files = (daemon?.env ?? []).map(({ name }) => name);
     // The files are not here: their secrets stand in for them.
     const secrets: Record<string, string> = {
-      DATABASE_URL_FILE: 'postgres://orgtrail:secret@db.example.com/orgtrail',
+      DATABASE_URL_FILE: 'postgres://orgtrail:secret@db.example.com/orgtrail?sslmode=verify-full',
       CLOUDFLARE_API_TOKEN_FILE: 'token',
       ORGTRAIL_FEED_TOKEN_FILE: 'a-token-of-the-feed',
     };

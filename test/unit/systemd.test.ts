@@ -39,6 +39,10 @@ describe('deploy/systemd/orgtrail.service', () => {
     expect(status, stdout + stderr).toBe(0);
   });
 
+  test('leaves no core dump, which would hold secrets', () => {
+    expect(valuesOf('LimitCORE')).toEqual(['0']);
+  });
+
   test('the documentation names its exposure', () => {
     const page = readFileSync(new URL('../../docs/operations/systemd.md', import.meta.url), 'utf8');
     expect(page).toContain(`**${MOST_EXPOSURE / 10}**`);

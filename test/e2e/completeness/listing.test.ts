@@ -31,7 +31,8 @@ describe.concurrent('D7: the listing', () => {
     await using daemon = await world.run({ CLOUDFLARE_BASE_URL: front.baseUrl });
     await world.untilStored(200);
     expect(world.simulator.faults.fired().broken_listing_page).toBeGreaterThan(0);
-    expect(await daemon.get('/readyz'), 'it says that others may be missing').toMatchObject({ code: 503 });
+    const { discovery } = JSON.parse((await daemon.get('/healthz')).text);
+    expect(discovery, 'it says that others may be missing').toMatchObject({ state: 'behind' });
     expect(await world.stored()).toBe(200);
     world.simulator.faults.set({ broken_listing_page: null });
     await world.untilAllStored();

@@ -5,39 +5,39 @@ import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
 const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
 
 describe.concurrent('health over HTTP', () => {
-  test('not ready before the first listing, ready after it, and not again when the last one is too old', async () => {
+  test('ready is what can serve, with or without Cloudflare; healthz tells that no listing comes', async () => {
     await using world = await openWorld();
     await using run = await world.open();
     await using served = await serve(run);
+    const ready = { code: 200, body: { status: 'ready', reasons: [] } };
     expect(await served.get('/livez')).toEqual({ code: 200, body: { status: 'ok' } });
-    expect(await served.get('/readyz')).toEqual({
-      code: 503,
-      body: { status: 'not ready', reasons: ['the organizations have not been listed yet'] },
-    });
+    expect(await served.get('/readyz')).toEqual(ready);
+    const listed = (state: string) => ({ body: { discovery: { state } } });
+    expect(await served.get('/healthz')).toMatchObject({ body: { status: 'behind', ...listed('behind').body } });
 
     await run.cycle();
-    expect(await served.get('/readyz')).toEqual({ code: 200, body: { status: 'ready', reasons: [] } });
+    expect(await served.get('/readyz')).toEqual(ready);
+    expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', ...listed('ok').body } });
 
-    await world.database.pool.query("update discovery set last_success_at = clock_timestamp() - interval '299 s'");
-    expect(await served.get('/readyz')).toMatchObject({ code: 200 });
+    await world.database.pool.query("update discovery set last_success_at = clock_timestamp() - interval '290 s'");
+    expect(await served.get('/healthz')).toMatchObject(listed('ok'));
     await world.database.pool.query(
       "update discovery set last_success_at = clock_timestamp() - interval '301 s', last_error = 'it was refused'",
     );
-    expect(await served.get('/readyz')).toEqual({
-      code: 503,
-      body: { status: 'not ready', reasons: ['the organizations were last listed 301 s ago: it was refused'] },
+    expect(await served.get('/readyz')).toEqual(ready);
+    expect(await served.get('/healthz')).toMatchObject({
+      body: { status: 'behind', discovery: { state: 'behind', last_error: 'it was refused' } },
     });
-    expect(await served.get('/livez')).toMatchObject({ code: 200 });
   });
 
-  test('a first listing that failed: not ready, and the reason says why', async () => {
+  test('a first listing that failed: healthz says why', async () => {
     await using world = await openWorld({ faults: { listing_403: 1 } });
     await using run = await world.open();
     await using served = await serve(run);
     await run.cycle().catch(() => {});
-    const { code, body } = await served.get('/readyz');
-    expect(code).toBe(503);
-    expect(body).toMatchObject({ reasons: [expect.stringMatching(/not been listed yet: .*403/)] });
+    expect(await served.get('/healthz')).toMatchObject({
+      body: { status: 'behind', discovery: { age_seconds: null, last_error: expect.stringContaining('403') } },
+    });
   });
 
   test('a database that is gone: alive, not ready, no numbers, and no credential in any answer', async () => {

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { chmod, chown, copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -12,6 +14,31 @@ import { until } from '../../support/until.ts';
 
 const available = await hasOpenssl();
 if (!available) console.log('skipped, TLS to PostgreSQL: there is no openssl here to make certificates');
+
+const SSL_REQUEST = 80_877_103;
+const TLS_HANDSHAKE = 0x16;
+const isEncrypted = (beginning: Buffer): boolean =>
+  beginning[0] === TLS_HANDSHAKE || (beginning.length === 8 && beginning.readInt32BE(4) === SSL_REQUEST);
+
+/** Passes everything on to the server, and keeps how each connection began. */
+const startRecordingProxy = async (serverPort: number) => {
+  const beginnings: Buffer[] = [];
+  const proxy = createServer((socket) => {
+    const upstream = connect(serverPort, '127.0.0.1');
+    socket.once('data', (chunk) => beginnings.push(chunk));
+    for (const each of [socket, upstream]) each.on('error', () => {});
+    socket.pipe(upstream).pipe(socket);
+  });
+  proxy.listen(0, 'localhost');
+  await once(proxy, 'listening');
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    beginnings: () => beginnings,
+    [Symbol.asyncDispose]: async () => {
+      proxy.close();
+    },
+  };
+};
 
 // A server of its own, whoever has the others: its settings are what is tested.
 describe.skipIf(!available)('TLS to PostgreSQL', () => {
@@ -144,6 +171,28 @@ describe.skipIf(!available)('TLS to PostgreSQL', () => {
       expect(stderr).toContain('Try: name the CA');
       expect(code).toBe(4);
     });
+
+    test.each(['sslmode=verify-full', 'sslmode=verify-full&sslnegotiation=direct'])(
+      '%s: a statement that is given up is cancelled over TLS, too',
+      async (query) => {
+        await using wire = await startRecordingProxy(Number(new URL(server.url).port));
+        const url = new URL(urlOf(`${query}&sslrootcert=${ca.cert}&query_timeout=2000`));
+        url.port = String(wire.port);
+        const pool = createPool(url.href, 1, () => {});
+        await expect(pool.query("select pg_sleep(600), 'given up'")).rejects.toThrow('Query read timeout');
+        const watching = createPool(urlOf(`sslmode=verify-full&sslrootcert=${ca.cert}`), 1, () => {});
+        await until('the server has ended it', async () => {
+          const { rowCount } = await watching.query(
+            "select from pg_stat_activity where query like '%given up%' and state = 'active' and pid <> pg_backend_pid()",
+          );
+          return rowCount === 0;
+        });
+        await watching.end();
+        await pool.end();
+        expect(wire.beginnings().length).toBeGreaterThanOrEqual(2);
+        for (const beginning of wire.beginnings()) expect(isEncrypted(beginning)).toBe(true);
+      },
+    );
 
     test('an account by certificate: with it, the server knows who it is; without, says what is missing', async () => {
       const query = `sslmode=verify-full&sslrootcert=${ca.cert}`;

@@ -13,5 +13,6 @@ make() {
 }
 make postgres-password "$(random)"
 make feed-token "$(random)"
-make database-url "postgres://orgtrail:$(cat secrets/postgres-password)@postgres:5432/orgtrail"
+# Plain text is meant: the server has no certificate, and the NetworkPolicy lets nothing else in.
+make database-url "postgres://orgtrail:$(cat secrets/postgres-password)@postgres:5432/orgtrail?sslmode=disable"
 make cloudflare-api-token replace-me-by-your-API-token
