@@ -25,7 +25,7 @@ import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from './store/status.ts';
-import type { ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
+import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
 import { WindowLimit } from './sync/window-limit.ts';
 import { createSyncStore } from './sync-store.ts';
 
@@ -46,6 +46,9 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** Gives ids, from what the database and Cloudflare know. */
+export type ChooseOrganizations = (pool: Pool, api: AuditApi) => Promise<readonly string[]>;
+
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -54,28 +57,38 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
+  /** Chooses the organizations to work on, in place of those of the configuration. */
+  readonly chooseOrganizations?: ChooseOrganizations | undefined;
   /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
   readonly steadyMs?: () => number;
 }
 
 /** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
-  const { logger, metrics } = options;
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
-  for (const warning of config.warnings) logger.warn(warning);
-  const database = await openDatabase(config, logger, options.databasePatience);
+  for (const warning of config.warnings) options.logger.warn(warning);
+  const database = await openDatabase(config, options.logger, options.databasePatience);
   try {
     await migrateDatabase(database.pool);
+    return await compose(config, database, options);
   } catch (error) {
     await database.close();
     throw error;
   }
+};
+
+const compose = async (given: Config, database: Database, options: AppOptions): Promise<App> => {
+  const { logger, metrics } = options;
   const { pool } = database;
-  const budget = openBudget(config, pool, metrics, logger);
+  const budget = openBudget(given, pool, metrics, logger);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
-  const { api, close: closeApi } = connectAuditApi(config, {
+  const { api, close: closeApi } = connectAuditApi(given, {
     ...{ budget, clock, metrics, logger, version },
     timeouts: options.timeouts,
+  });
+  const config = await choose(given, () => options.chooseOrganizations?.(pool, api)).catch(async (error: unknown) => {
+    await closeApi();
+    throw error;
   });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
@@ -124,6 +137,11 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       await database.close();
     },
   };
+};
+
+const choose = async (config: Config, chosen: () => Promise<readonly string[]> | undefined): Promise<Config> => {
+  const organizationIds = await chosen();
+  return organizationIds === undefined ? config : { ...config, organizationIds };
 };
 
 const metricsOf = (

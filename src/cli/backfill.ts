@@ -14,7 +14,7 @@ time, not even in parts (holes).
 
 Examples:
   $ orgtrail backfill --since 2026-01-01 --before 2026-02-01
-  $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 019c4f65e7607d8c9f6f6b58aa3aff50`;
+  $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace'`;
 
 interface BackfillOptions {
   readonly since: string;
@@ -28,17 +28,15 @@ export const backfillVerb = (context: VerbContext, report: (code: number) => voi
     .description('read what is missing of a given time')
     .requiredOption('--since <time>', 'date (UTC) or RFC 3339 time, inclusive')
     .requiredOption('--before <time>', 'date (UTC) or RFC 3339 time, exclusive')
-    .option('--organization <id...>', 'these organizations only')
+    .option('--organization <name or id...>', 'these organizations only')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: BackfillOptions) => {
       const { fromMs: sinceMs, toMs: untilMs } = readWindow(options);
       const outcome = await runSync(context, {
         quiet: options.json === true,
-        config: (config) => {
-          requireWithinRetention(config, sinceMs);
-          return options.organization === undefined ? config : { ...config, organizationIds: options.organization };
-        },
+        check: (config) => requireWithinRetention(config, sinceMs),
+        organizations: options.organization,
         window: { sinceMs, untilMs },
       });
       report(outcome.exitCode);

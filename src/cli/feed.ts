@@ -11,6 +11,7 @@ import { type Feed, openFeed } from '../feed.ts';
 import { conflictOf, type FeedHead, type FeedSource, goneBehind, lastLine } from '../http/feed.ts';
 import { createLogger } from '../log.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
+import { organizationIds } from './organization-ids.ts';
 import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -29,7 +30,7 @@ you know. Events that a failover lost come again behind a jump of positions; a w
 Examples:
   $ orgtrail feed --after 0 --limit 1000
   $ orgtrail feed --follow --format ocsf | collector
-  $ orgtrail feed --after 5000 --last-line --organization 0a1b2c... | tail -1`;
+  $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
 
 interface Options {
   readonly after: number;
@@ -58,7 +59,7 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--limit <number>', 'stop after so many events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
-    .option('--organization <id>', 'only events of this one; may be given more than once', collect)
+    .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
     .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
@@ -71,7 +72,9 @@ export const feedVerb = (context: VerbContext): Command =>
       const feed = openFeed(database.url, logger);
       try {
         await requireCurrentSchema(database.pool);
-        await writeFeed(feed, options, context, logger);
+        const named = options.organization;
+        const organization = named && (await organizationIds(database.pool, named));
+        await writeFeed(feed, { ...options, ...(organization && { organization }) }, context, logger);
       } finally {
         await feed.close();
         await database.close();

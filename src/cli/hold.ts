@@ -2,9 +2,10 @@ import { Command } from 'commander';
 import type { Pool } from 'pg';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
-import { addHold, type Hold, isKnownOrganization, readHolds, releaseHold } from '../store/holds.ts';
+import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../store/holds.ts';
 import { readDroppedMonths } from '../store/retention.ts';
 import { readTime } from './backfill.ts';
+import { organizationIds } from './organization-ids.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 import { withDatabase } from './with-database.ts';
@@ -18,7 +19,7 @@ While a hold is in force, ORGTRAIL_RETENTION drops no month in which there are e
 the table holds, with who and when: they are evidence, too. Needs an account that may write to it: the owner of the schema.
 
 Examples:
-  $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --reason 'case 2026-17' --by 'J. Doe, Legal'
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17' --by 'J. Doe, Legal'
   $ orgtrail hold list
   $ orgtrail hold release 3 --by 'J. Doe, Legal'`;
 
@@ -27,7 +28,7 @@ Without --since and --before it covers all events of the organization, those tha
 dropped before is not brought back: the answer names it.
 
 Examples:
-  $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --reason 'case 2026-17'
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17'
   $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
   $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
 
@@ -52,7 +53,7 @@ interface AddOptions {
 const addCommand = (context: VerbContext): Command =>
   new Command('add')
     .description('keep the events of an organization, whatever the retention')
-    .option('--organization <id>', 'whose events')
+    .option('--organization <name or id>', 'organization to hold')
     .option('--all-organizations', 'those of every organization')
     .option('--since <time>', 'only from this date (UTC) or RFC 3339 time on')
     .option('--before <time>', 'only before this one')
@@ -63,15 +64,17 @@ const addCommand = (context: VerbContext): Command =>
     .action(async (options: AddOptions) => {
       const wanted = readHold(options);
       const { hold, dropped } = await withDatabase(context, async (pool) => {
-        await requireKnown(pool, wanted.organizationId);
-        const added = await addHold(pool, wanted);
+        const { organization } = wanted;
+        const [organizationId] = organization === undefined ? [] : await organizationIds(pool, [organization]);
+        const added = await addHold(pool, { ...wanted, organizationId });
         return { hold: added, dropped: await droppedWithin(pool, added) };
       });
       if (options.json === true) context.stdout.write(`${JSON.stringify({ ...hold, dropped }, null, 2)}\n`);
       else context.stdout.write(`hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`);
     });
 
-const readHold = (options: AddOptions): Parameters<typeof addHold>[1] => {
+/** The organization is still named as it was typed. */
+const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
   const { organization, since, before } = options;
   if ((organization === undefined) === (options.allOrganizations !== true)) {
     throw new OrgtrailError('usage', 'a hold wants either --organization or --all-organizations');
@@ -83,15 +86,7 @@ const readHold = (options: AddOptions): Parameters<typeof addHold>[1] => {
   }
   const reason = options.reason.trim();
   if (reason === '') throw new OrgtrailError('usage', '--reason wants some words');
-  return { organizationId: organization, sinceMs, beforeMs, reason, by: options.by };
-};
-
-/** A misspelt id would hold nothing. */
-const requireKnown = async (pool: Pool, id: string | undefined): Promise<void> => {
-  if (id === undefined || (await isKnownOrganization(pool, id))) return;
-  throw new OrgtrailError('usage', `there is no organization ${JSON.stringify(id)} in the database`, {
-    hint: '`orgtrail status` lists those that there are; the id is meant, not the name',
-  });
+  return { ...(organization !== undefined && { organization }), sinceMs, beforeMs, reason, by: options.by };
 };
 
 const droppedWithin = async (pool: Pool, { since, before }: Hold): Promise<readonly string[]> => {
@@ -128,7 +123,7 @@ const holdTable = (holds: readonly Hold[]): string => {
     hold.releasedAt === null
       ? 'in force'
       : `released ${hold.releasedAt.toISOString()} by ${who(hold.releasedBy, hold.releasedAs)}`,
-    printable(hold.organizationId ?? 'every organization', 64),
+    hold.organizationId === null ? 'every organization' : named(hold.organizationId, hold.organizationName),
     hold.since ?? '-',
     hold.before ?? '-',
     `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
@@ -136,6 +131,9 @@ const holdTable = (holds: readonly Hold[]): string => {
   ]);
   return `${alignColumns([['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], ...rows]).join('\n')}\n`;
 };
+
+const named = (id: string, name: string | null): string =>
+  name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
 
 const releaseCommand = (context: VerbContext): Command =>
   new Command('release')

@@ -8,6 +8,7 @@ import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
 import { syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
+import { chosenOrganizations } from './organization-ids.ts';
 import { showProgress } from './progress.ts';
 import { secretsOf } from './secrets.ts';
 import { describeOutcome, type SyncOutcome } from './sync-report.ts';
@@ -40,18 +41,23 @@ export interface RunSyncOptions {
   readonly quiet: boolean;
   /** Only this is read; undefined for all. */
   readonly window?: SyncContext['window'];
-  readonly config?: (config: Config) => Config;
+  /** Throws OrgtrailError for a configuration that does not fit. */
+  readonly check?: (config: Config) => void;
+  /** Ids or names: only these organizations; undefined for those of the configuration. */
+  readonly organizations?: readonly string[] | undefined;
 }
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
-  const config = options.config?.(loaded) ?? loaded;
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  options.check?.(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
-  const app = await openApp(config, { logger, metrics: createMetrics(version), observer: progress.observer });
+  const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics, observer: progress.observer, chooseOrganizations });
   try {
     const { window } = options;
     if (window !== undefined) {

@@ -12,8 +12,10 @@ import { createVerifyStore } from '../store/verify-store.ts';
 import { findScope, type VerifyScope, verifySources } from '../sync/verify.ts';
 import { readWindow } from './backfill.ts';
 import { gracefulStop } from './graceful-stop.ts';
+import { chosenOrganizations } from './organization-ids.ts';
 import { secretsOf } from './secrets.ts';
 import { nowhere } from './sync.ts';
+import { printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 import { showVerifyProgress } from './verify-progress.ts';
 import { exitCodeOf, toJson, toText, type VerifyOutcome } from './verify-report.ts';
@@ -39,7 +41,7 @@ Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something
 
 Examples:
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01
-  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --fix
+  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
 
 interface Options {
@@ -55,7 +57,7 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
     .description('read a closed time again and compare it with the store')
     .requiredOption('--since <time>', 'date (UTC) or RFC 3339 time, inclusive')
     .requiredOption('--before <time>', 'date (UTC) or RFC 3339 time, exclusive')
-    .option('--organization <id...>', 'these organizations only')
+    .option('--organization <name or id...>', 'these organizations only')
     .option('--fix', 'store what is missing and record what has changed')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
@@ -69,17 +71,17 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
 const runVerify = async (context: VerbContext, options: Options, window: Range): Promise<VerifyOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
-  const config = options.organization === undefined ? loaded : { ...loaded, organizationIds: options.organization };
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-  const app = await openApp(config, { logger, metrics: createMetrics(version) });
+  const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
+  const app = await openApp(config, { logger, metrics: createMetrics(version), chooseOrganizations });
   try {
     await requireKept(app.database.pool, window);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
     const stop = gracefulStop(context.signal);
     const scope = await findScope(app.sync, stop.signal);
     requireReadable(window, scope.nowMs);
-    requireKnown(scope, options.organization);
+    requireKnown(scope, options.organization === undefined ? undefined : app.sync.organizationIds);
     const progress = showVerifyProgress(
       options.json === true ? { ...context, stdout: nowhere(context) } : context,
       scope.sources.length,
@@ -129,13 +131,17 @@ const requireReadable = (window: Range, nowMs: number): void => {
   }
 };
 
-/** Throws OrgtrailError `usage` for ids that were named and that neither the store nor Cloudflare's listing knows. */
+/** Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows. */
 const requireKnown = (scope: VerifyScope, named: readonly string[] | undefined): void => {
   const strangers = named?.filter((id) => scope.unknown.includes(id)) ?? [];
   if (strangers.length > 0) {
-    throw new OrgtrailError('usage', `not among the organizations that are pulled: ${strangers.join(', ')}`, {
-      hint: 'look at the ids in `orgtrail status`; `orgtrail backfill` reads an organization for the first time',
-    });
+    throw new OrgtrailError(
+      'usage',
+      `unknown organization ${strangers.map((id) => `"${printable(id, 80)}"`).join(', ')}`,
+      {
+        hint: '`orgtrail status --all` lists them; `orgtrail backfill` reads an organization for the first time',
+      },
+    );
   }
   if (scope.sources.length + scope.unknown.length === 0) {
     throw new OrgtrailError('usage', 'no organization is known yet', { hint: 'run `orgtrail sync` first' });
