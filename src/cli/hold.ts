@@ -4,9 +4,9 @@ import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../store/holds.ts';
 import { readDroppedMonths } from '../store/retention.ts';
-import { readTime } from './backfill.ts';
 import { organizationIds } from './organization-ids.ts';
 import { alignColumns, printable } from './terminal-table.ts';
+import { readTime, timeHelp } from './time-options.ts';
 import type { VerbContext } from './verb-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -34,7 +34,7 @@ Examples:
 
 export const holdVerb = (context: VerbContext): Command =>
   new Command('hold')
-    .description('legal holds: what no retention may drop')
+    .description('legal holds: events exempt from retention')
     .addHelpText('after', help)
     .addCommand(addCommand(context))
     .addCommand(listCommand(context))
@@ -55,8 +55,8 @@ const addCommand = (context: VerbContext): Command =>
     .description('keep the events of an organization, whatever the retention')
     .option('--organization <name or id>', 'organization to hold')
     .option('--all-organizations', 'those of every organization')
-    .option('--since <time>', 'only from this date (UTC) or RFC 3339 time on')
-    .option('--before <time>', 'only before this one')
+    .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
+    .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
     .requiredOption('--reason <text>', 'why, for those who find it later')
     .option('--by <name>', 'who wants it; the account of the database is noted in any case')
     .option('--json', 'print the hold as JSON')
@@ -77,15 +77,16 @@ const addCommand = (context: VerbContext): Command =>
 const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
   const { organization, since, before } = options;
   if ((organization === undefined) === (options.allOrganizations !== true)) {
-    throw new OrgtrailError('usage', 'a hold wants either --organization or --all-organizations');
+    throw new OrgtrailError('usage', 'give either --organization or --all-organizations');
   }
-  const sinceMs = since === undefined ? undefined : readTime('--since', since);
-  const beforeMs = before === undefined ? undefined : readTime('--before', before);
+  const nowMs = Date.now();
+  const sinceMs = since === undefined ? undefined : readTime('--since', since, nowMs);
+  const beforeMs = before === undefined ? undefined : readTime('--before', before, nowMs);
   if ((sinceMs ?? EARLIEST_MS) >= (beforeMs ?? LATEST_MS)) {
     throw new OrgtrailError('usage', '--before must be later than --since');
   }
   const reason = options.reason.trim();
-  if (reason === '') throw new OrgtrailError('usage', '--reason wants some words');
+  if (reason === '') throw new OrgtrailError('usage', '--reason must not be empty');
   return { ...(organization !== undefined && { organization }), sinceMs, beforeMs, reason, by: options.by };
 };
 
