@@ -43,7 +43,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     runVerb(context),
     syncVerb(context, report),
     checkVerb(context, report),
-    statusVerb(context),
+    statusVerb(context, report),
     sinkVerb(context),
     holdVerb(context),
     backfillVerb(context, report),
