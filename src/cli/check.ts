@@ -29,6 +29,8 @@ interface Check {
   readonly ok: boolean;
   readonly message: string;
   readonly hint?: string | undefined;
+  /** What is allowed but probably not meant. */
+  readonly notes?: readonly string[];
   readonly exitCode: number;
 }
 
@@ -41,7 +43,7 @@ Examples:
 
 export const checkVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('is everything in place: credential, organizations, database, schema')
+    .description('check credentials, organizations, database and schema')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
@@ -58,6 +60,7 @@ export const checkVerb = (context: VerbContext, report: (code: number) => void):
         name: 'configuration',
         ok: true,
         message: describe(config),
+        ...(config.warnings.length > 0 && { notes: config.warnings }),
         exitCode: exitCodes.done,
       };
       const checks = [configuration, ...database, ...api];
@@ -67,15 +70,18 @@ export const checkVerb = (context: VerbContext, report: (code: number) => void):
       else for (const check of checks) context.stdout.write(line(check));
     });
 
-const line = ({ ok, name, message, hint }: Check): string =>
-  `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(14)} ${message}\n${hint === undefined ? '' : `      ${''.padEnd(14)} Try: ${hint}\n`}`;
+const line = ({ ok, name, message, hint, notes = [] }: Check): string =>
+  [
+    `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(14)} ${message}\n`,
+    ...(hint === undefined ? [] : [`      ${''.padEnd(14)} Try: ${hint}\n`]),
+    ...notes.map((note) => `note  ${name.padEnd(14)} ${note}\n`),
+  ].join('');
 
 const describe = (config: Config): string => {
   const way = config.credential?.kind === 'token' ? 'API token' : 'email and Global API Key';
   const filters =
     config.filters.length === 0 ? 'no filters' : config.filters.map(([name, value]) => `${name}=${value}`).join('&');
-  const notes = config.warnings.map((warning) => `; note: ${warning}`).join('');
-  return `${config.baseUrl} with ${way}; ${filters}; ${config.apiBudget} requests per 5 minutes${notes}`;
+  return `${config.baseUrl} with ${way}; ${filters}; ${config.apiBudget} requests per 5 minutes`;
 };
 
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {

@@ -38,6 +38,7 @@ describe('defaults', () => {
       sinks: [],
       http: { host: '127.0.0.1', port: 8080, feedToken: undefined, trustedProxies: [] },
       log: { level: 'info', format: 'json' },
+      unknownSettings: [],
       warnings: [],
     });
   });
