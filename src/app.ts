@@ -20,7 +20,7 @@ import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
-import { migrateDatabase } from './store/migrate.ts';
+import { migrateDatabase, requireCurrentSchema } from './store/migrate.ts';
 import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
 import { readSinkStatus, type SinkStatus } from './store/sink-status.ts';
@@ -57,19 +57,22 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
+  /** Throws OrgtrailError where there is no database, or a schema of another version, instead of making them. */
+  readonly readsOnly?: boolean;
   /** Chooses the organizations to work on, in place of those of the configuration. */
   readonly chooseOrganizations?: ChooseOrganizations | undefined;
   /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
   readonly steadyMs?: () => number;
 }
 
-/** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
+/** The composition root: opens and wires everything that syncing needs. Migrates the schema first, unless `readsOnly`. */
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
   for (const warning of config.warnings) options.logger.warn(warning);
-  const database = await openDatabase(config, options.logger, options.databasePatience);
+  const { databasePatience: patience, readsOnly = false } = options;
+  const database = await openDatabase(config, options.logger, { patience, mustExist: readsOnly });
   try {
-    await migrateDatabase(database.pool);
+    await (readsOnly ? requireCurrentSchema : migrateDatabase)(database.pool);
     return await compose(config, database, options);
   } catch (error) {
     await database.close();

@@ -1,15 +1,23 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { OrgtrailError } from './errors.ts';
 import { logIdleError, logJump } from './log-database.ts';
-import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
+import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from './store/embedded-server.ts';
 import { createPool, requireReachable } from './store/pool.ts';
 
 /** How long to wait for a database that does not answer yet, and what ends the wait early. */
 export interface DatabasePatience {
   readonly forMs: number;
   readonly signal?: AbortSignal;
+}
+
+export interface DatabaseOptions {
+  readonly patience?: DatabasePatience | undefined;
+  /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
+  readonly mustExist?: boolean;
 }
 
 /** A database that answered. */
@@ -21,18 +29,19 @@ export interface Database {
 }
 
 /**
- * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`. Called by app.ts
- * and by the verbs that need nothing but a database.
+ * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`, and
+ * `configuration` when there is no database to read. Called by app.ts and by the commands that need nothing but a database.
  */
 export const openDatabase = async (
   config: Config,
   logger: Logger,
-  patience: DatabasePatience = { forMs: 0 },
+  { patience = { forMs: 0 }, mustExist = false }: DatabaseOptions = {},
 ): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
+    if (mustExist) requireEmbeddedData(config.dataDir);
     server = await startEmbeddedServer(config.dataDir);
-    logger.info({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
@@ -49,6 +58,17 @@ export const openDatabase = async (
     throw error;
   }
   return { pool, url, close };
+};
+
+const requireEmbeddedData = (dataDir: string): void => {
+  if (hasEmbeddedData(dataDir)) return;
+  throw new OrgtrailError(
+    'configuration',
+    `no orgtrail database here: DATABASE_URL is not set, and ${resolve(dataDir)} has none`,
+    {
+      hint: 'set DATABASE_URL to the database of the daemon, or run this where its ORGTRAIL_DATA_DIR is',
+    },
+  );
 };
 
 const waitUntilReachable = async (

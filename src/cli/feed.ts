@@ -3,17 +3,13 @@ import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
-import { loadConfig } from '../config.ts';
-import { openDatabase } from '../database.ts';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type Feed, openFeed } from '../feed.ts';
 import { conflictOf, type FeedHead, type FeedSource, goneBehind, lastLine } from '../http/feed.ts';
-import { createLogger } from '../log.ts';
-import { requireCurrentSchema } from '../store/migrate.ts';
 import { organizationIds } from './organization-ids.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
+import { withDatabase } from './with-database.ts';
 
 /** How long one wait may be: a notification ends it, and where one is lost, this does. */
 const LONGEST_WAIT_MS = 60_000;
@@ -47,16 +43,16 @@ interface Options {
 const wholeNumber = (least: number) => (text: string) => {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`It wants a whole number from ${least}.`);
+  throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
 };
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 
 export const feedVerb = (context: VerbContext): Command =>
   new Command('feed')
-    .description('the events behind a position, one a line, on stdout')
+    .description('print events after a position, one per line')
     .option('--after <position>', 'the last position that you have', wholeNumber(0), 0)
-    .option('--limit <number>', 'stop after so many events', wholeNumber(1))
+    .option('--limit <number>', 'stop after N events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
     .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
@@ -66,19 +62,16 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
-      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
-      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-      const database = await openDatabase(config, logger);
-      const feed = openFeed(database.url, logger);
-      try {
-        await requireCurrentSchema(database.pool);
+      await withDatabase(context, async (pool, { url, logger }) => {
         const named = options.organization;
-        const organization = named && (await organizationIds(database.pool, named));
-        await writeFeed(feed, { ...options, ...(organization && { organization }) }, context, logger);
-      } finally {
-        await feed.close();
-        await database.close();
-      }
+        const organization = named && (await organizationIds(pool, named));
+        const feed = openFeed(url, logger);
+        try {
+          await writeFeed(feed, { ...options, ...(organization && { organization }) }, context, logger);
+        } finally {
+          await feed.close();
+        }
+      });
     });
 
 /** Writes what there is, and with --follow what comes, until it is stopped. */

@@ -119,12 +119,12 @@ describe.concurrent('check', () => {
     },
   );
 
-  test('status of an empty database: exit 4, and says what makes the schema', async () => {
+  test('status of an empty database: exit 2, and says what makes the schema', async () => {
     const empty = await createTestDatabase({ empty: true });
     const { code, stderr } = await runHere(['status'], { DATABASE_URL: empty.url });
     await empty.close();
-    expect(stderr).toMatch(/schema is empty\nTry: .*orgtrail migrate/);
-    expect(code).toBe(4);
+    expect(stderr).toMatch(/no orgtrail data here yet.*\nTry: .*orgtrail run/);
+    expect(code).toBe(2);
   });
 });
 
