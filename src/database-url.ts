@@ -27,17 +27,17 @@ const files = ['sslrootcert', 'sslcert', 'sslkey'] as const;
  * pass for none, and a password with a `/` in it must not be taken for a part of the address, which messages name.
  */
 export const databaseUrlFault = (text: string): string | undefined => {
-  if (!/^postgres(ql)?:\/\//.test(text)) return 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE';
+  if (!/^postgres(ql)?:\/\//.test(text)) return 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE';
   const url = parse(text);
   const strays = url === undefined ? [] : [url.pathname, url.hash, ...url.searchParams.keys()];
   if (url === undefined || url.hash !== '' || strays.some((part) => part.includes('@'))) {
-    return 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE, with @ / ? # % of user and password written as %40 %2F %3F %23 %25';
+    return 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with @ / ? # % of user and password written as %40 %2F %3F %23 %25';
   }
   const mode = modeOf(url);
-  if (mode !== undefined && !modes.includes(mode)) return `wants an sslmode that is one of ${modes.join(', ')}`;
+  if (mode !== undefined && !modes.includes(mode)) return `must have an sslmode that is one of ${modes.join(', ')}`;
   if (!['postgres', 'direct'].includes(url.searchParams.get('sslnegotiation') ?? 'postgres'))
-    return 'wants an sslnegotiation that is postgres or direct';
-  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey')) return 'wants sslcert and sslkey together';
+    return 'must have an sslnegotiation that is postgres or direct';
+  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey')) return 'must have sslcert and sslkey together';
   return files.map((name) => fileFault(name, url.searchParams.get(name))).find((fault) => fault !== undefined);
 };
 

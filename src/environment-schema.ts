@@ -29,7 +29,7 @@ const setting = <T>(fallback: string, wants: string, parse: (text: string) => T 
       if (value === undefined) {
         // What is wrong with a URL may be the password in it.
         const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
-        issue.addIssue({ code: 'custom', message: `wants ${wants}${sent}` });
+        issue.addIssue({ code: 'custom', message: `must be ${wants}${sent}` });
       }
       return value as T;
     });
@@ -117,7 +117,7 @@ export const environmentSchema = z.object({
   ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
-  ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_FEED_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   ORGTRAIL_TRUSTED_PROXIES: setting(
     '',
     'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',

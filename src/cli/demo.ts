@@ -39,7 +39,7 @@ export const demoVerb = (context: VerbContext, report: (code: number) => void): 
     .action(async (options: { for?: string; port: string }) => {
       const durationMs = options.for === undefined ? undefined : parseDurationMs(options.for);
       if (options.for !== undefined && durationMs === undefined) {
-        throw new OrgtrailError('usage', `--for wants a duration such as 20s or 5m, not "${options.for}"`);
+        throw new OrgtrailError('usage', `--for must be a duration such as 20s or 5m, not "${options.for}"`);
       }
       const comparison = await demo(context, options.port, durationMs);
       context.stdout.write(verdict(comparison));

@@ -73,7 +73,7 @@ export const migrateVerb = (context: VerbContext): Command =>
 const readKinds = (text: string | true): readonly SearchIndexKind[] => {
   const kinds = text === true ? ['json'] : text.split(',').map((kind) => kind.trim());
   if (kinds.every((kind): kind is SearchIndexKind => Object.hasOwn(searchIndexes, kind))) return kinds;
-  throw new OrgtrailError('usage', `--search-index wants json, text or json,text, not ${JSON.stringify(text)}`);
+  throw new OrgtrailError('usage', `--search-index must be json, text or json,text, not ${JSON.stringify(text)}`);
 };
 
 const describeRoles = (retentionMs: number): string => {

@@ -61,7 +61,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   const sink = await requireSink(pool, name);
   const head = (await readFeedHead(pool)).position;
   if (after === undefined || after > head) {
-    throw new OrgtrailError('usage', `--after wants a position from 0 to ${head}, the end of the feed`);
+    throw new OrgtrailError('usage', `--after must be a position from 0 to ${head}, the end of the feed`);
   }
   const skipped = await countPositions(pool, sink.position, after);
   if (skipped > 0 && options.skip !== true) {
@@ -85,7 +85,7 @@ const deadLettersCommand = (context: VerbContext): Command =>
     .option('--limit <count>', 'so many, oldest first', '1000')
     .action(async (name: string, options: { json?: boolean; limit: string }) => {
       const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
-      if (limit === undefined) throw new OrgtrailError('usage', '--limit wants a whole number from 1');
+      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be a whole number from 1');
       const letters = await withDatabase(context, async (pool) => {
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);

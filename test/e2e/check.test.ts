@@ -166,7 +166,7 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
     [['sync', '--frobnicate'], /unknown option '--frobnicate'/],
     [['backfill', '--since', '2026-01-01'], /required option '--before <time>' not specified/],
     [['simulate', '--faults', 'nonsense'], /"nonsense" is not a fault; known: all/],
-    [['demo', '--for', 'ever'], /--for wants a duration such as 20s/],
+    [['demo', '--for', 'ever'], /--for must be a duration such as 20s/],
   ])('%j: exit 2, and says what is wrong', async (args, message) => {
     const { code, stderr } = await (args[0] === 'frobnicate' ? run : runHere)(args);
     expect(stderr).toMatch(message);

@@ -187,7 +187,7 @@ describe.concurrent('sinks of the real daemon', () => {
       expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
     };
     await fails(['replay', 'nobody', '--after', '0'], 'there is no sink "nobody"\nTry: one of siem');
-    await fails(['replay', 'siem', '--after', '11'], '--after wants a position from 0 to 10');
+    await fails(['replay', 'siem', '--after', '11'], '--after must be a position from 0 to 10');
     await fails(['replay', 'siem', '--after', '-1'], '--after');
     await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
     await fails(['dead-letters', 'nobody'], 'there is no sink');

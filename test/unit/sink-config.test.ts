@@ -81,20 +81,20 @@ describe('ORGTRAIL_SINKS', () => {
       }),
     ).toEqual([
       'ORGTRAIL_SINKS.a.path is missing',
-      'ORGTRAIL_SINKS.b.batch_events wants at least 1',
-      'ORGTRAIL_SINKS.b.timeout wants a duration such as 30s',
-      'ORGTRAIL_SINKS.b.url wants a URL with https: or http: and no password',
-      'ORGTRAIL_SINKS.b.secret wants whsec_ and base64 of 24 to 64 bytes',
+      'ORGTRAIL_SINKS.b.batch_events must be at least 1',
+      'ORGTRAIL_SINKS.b.timeout must be a duration such as 30s',
+      'ORGTRAIL_SINKS.b.url must be a URL with https: or http: and no password',
+      'ORGTRAIL_SINKS.b.secret must be whsec_ and base64 of 24 to 64 bytes',
       'ORGTRAIL_SINKS.b.tokn is not a setting of this type of sink',
-      'ORGTRAIL_SINKS.c.type wants one of syslog, splunk_hec, elasticsearch, webhook, file',
-      'ORGTRAIL_SINKS.d.start wants one of beginning, now',
+      'ORGTRAIL_SINKS.c.type must be one of syslog, splunk_hec, elasticsearch, webhook, file',
+      'ORGTRAIL_SINKS.d.start must be one of beginning, now',
       'ORGTRAIL_SINKS.d.organizations is empty',
-      'ORGTRAIL_SINKS.d.format wants one of ecs, native, ocsf, logpush',
-      'ORGTRAIL_SINKS.e wants an object',
-      'ORGTRAIL_SINKS: the name of a sink wants 1 to 40 of a-z, 0-9, _ and -',
+      'ORGTRAIL_SINKS.d.format must be one of ecs, native, ocsf, logpush',
+      'ORGTRAIL_SINKS.e must be an object',
+      'ORGTRAIL_SINKS: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -',
       'ORGTRAIL_SINKS.f.token_file: the file cannot be read (ENOENT)',
-      'ORGTRAIL_SINKS.g.batch_events wants a whole number',
-      'ORGTRAIL_SINKS.g.facility wants at most 23',
+      'ORGTRAIL_SINKS.g.batch_events must be a whole number',
+      'ORGTRAIL_SINKS.g.facility must be at most 23',
     ]);
   });
 
@@ -135,8 +135,8 @@ describe('ORGTRAIL_SINKS', () => {
   });
 
   it('says where it ends being JSON, and no more', () => {
-    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(/^ORGTRAIL_SINKS wants a JSON object.*at position \d+$/);
-    expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS wants a JSON object of sinks/);
+    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object.*at position \d+$/);
+    expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object of sinks/);
   });
 
   it('warns of a credential over plain http, but on loopback', () => {
