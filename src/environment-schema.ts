@@ -117,7 +117,10 @@ export const environmentSchema = z.object({
   ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
-  ORGTRAIL_FEED_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+  ORGTRAIL_FEED_TOKEN: z
+    .string()
+    .min(16, 'must have at least 16 characters: `openssl rand -hex 32` makes one')
+    .optional(),
   ORGTRAIL_TRUSTED_PROXIES: setting(
     '',
     'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',

@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { readSecretFile } from './secret-settings.ts';
-import { type SinkSettings, sinkSecrets, sinkSettings } from './sinks/settings.ts';
+import { makeWebhookSecret, type SinkSettings, sinkSecrets, sinkSettings } from './sinks/settings.ts';
 
 /** A sink as ORGTRAIL_SINKS names it. */
 export interface NamedSink {
@@ -107,7 +107,11 @@ const describe = (
     case 'invalid_value':
       return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
     case 'invalid_type':
-      return [missing ? `${at} is missing` : `${at} must be ${article(issue.expected)}`];
+      return [
+        missing
+          ? `${at} is missing${issue.path.at(-1) === 'secret' ? `: ${makeWebhookSecret}` : ''}`
+          : `${at} must be ${article(issue.expected)}`,
+      ];
     case 'too_small':
       return [
         issue.origin === 'string' || issue.origin === 'array'

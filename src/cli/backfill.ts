@@ -25,7 +25,7 @@ interface BackfillOptions {
 
 export const backfillVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('backfill')
-    .description('fetch missing events for a time range')
+    .description('Fetch missing events for a time range')
     .requiredOption('--since <time>', timeHelp('inclusive'))
     .requiredOption('--before <time>', timeHelp('exclusive'))
     .option('--organization <name or id...>', 'these organizations only')

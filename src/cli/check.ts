@@ -43,7 +43,7 @@ Examples:
 
 export const checkVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('check credentials, organizations, database and schema')
+    .description('Check credentials, organizations, database and schema')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {

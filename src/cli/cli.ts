@@ -20,10 +20,10 @@ import { verifyVerb } from './verify.ts';
 const examples = `
 Examples:
   $ orgtrail demo                    try it: a simulated Cloudflare, an embedded PostgreSQL, the real daemon
-  $ orgtrail check                   is everything in place: credential, organizations, database
-  $ orgtrail run                     the daemon: pulls for ever, serves health and metrics
-  $ orgtrail sync                    one full cycle, then exit
-  $ orgtrail status --json           how far every organization is
+  $ orgtrail check                   check credentials, organizations, database and schema
+  $ orgtrail run                     run the daemon: continuously collects audit logs, serves health and metrics
+  $ orgtrail sync                    collect what is missing, then exit
+  $ orgtrail status --json           show collection status of every organization
 
 Settings come from the environment and from .env; the README lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
@@ -55,10 +55,11 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
   ];
   for (const verb of verbs) program.addCommand(verb);
   for (const command of [program, ...verbs, ...verbs.flatMap(({ commands }) => commands)]) {
-    command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+    command.exitOverride().showHelpAfterError(`See: ${pathOf(command)} --help`);
     command.configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'orgtrail: ')),
     });
   }
   try {
@@ -68,6 +69,10 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     return explain(error, context);
   }
 };
+
+/** `orgtrail sink replay`. */
+const pathOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 
 const explain = (error: unknown, context: VerbContext): number => {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;

@@ -32,7 +32,7 @@ Examples:
 
 export const demoVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('demo')
-    .description('the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
+    .description('Run the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
     .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
     .option('--port <port>', 'port of the console, health and metrics', '8080')
     .addHelpText('after', help)

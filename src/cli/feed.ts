@@ -50,7 +50,7 @@ const collect = (id: string, before: readonly string[] | undefined) => [...(befo
 
 export const feedVerb = (context: VerbContext): Command =>
   new Command('feed')
-    .description('print events after a position, one per line')
+    .description('Print events after a position, one per line')
     .option('--after <position>', 'the last position that you have', wholeNumber(0), 0)
     .option('--limit <number>', 'stop after N events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')

@@ -34,7 +34,7 @@ Examples:
 
 export const holdVerb = (context: VerbContext): Command =>
   new Command('hold')
-    .description('legal holds: events exempt from retention')
+    .description('Manage legal holds: events exempt from retention')
     .addHelpText('after', help)
     .addCommand(addCommand(context))
     .addCommand(listCommand(context))
@@ -52,13 +52,13 @@ interface AddOptions {
 
 const addCommand = (context: VerbContext): Command =>
   new Command('add')
-    .description('keep the events of an organization, whatever the retention')
+    .description('Keep the events of an organization, whatever the retention')
     .option('--organization <name or id>', 'organization to hold')
-    .option('--all-organizations', 'those of every organization')
+    .option('--all-organizations', 'hold the events of every organization')
     .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
     .requiredOption('--reason <text>', 'why, for those who find it later')
-    .option('--by <name>', 'who wants it; the account of the database is noted in any case')
+    .option('--by <name>', 'who asked for it; the account of the database is noted in any case')
     .option('--json', 'print the hold as JSON')
     .addHelpText('after', addHelp)
     .action(async (options: AddOptions) => {
@@ -109,7 +109,7 @@ const describeDropped = (months: readonly string[]): string =>
 
 const listCommand = (context: VerbContext): Command =>
   new Command('list')
-    .description('every hold that there is or has been')
+    .description('Show every hold, in force or released')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const holds = await withDatabase(context, readHolds);
@@ -138,7 +138,7 @@ const named = (id: string, name: string | null): string =>
 
 const releaseCommand = (context: VerbContext): Command =>
   new Command('release')
-    .description('end a hold; it stays in the list')
+    .description('End a hold; it stays in the list')
     .argument('<id>', 'its number, as hold list shows it')
     .option('--by <name>', 'who releases it; the account of the database is noted in any case')
     .option('--json', 'print the hold as JSON')

@@ -39,7 +39,7 @@ Examples:
 
 export const migrateVerb = (context: VerbContext): Command =>
   new Command('migrate')
-    .description("bring the database's schema up to this version")
+    .description("Bring the database's schema up to this version")
     .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
     .option('--search-index [kinds]', 'make entries searchable by their content: json (default), text, or json,text')
     .option('--publication', 'make the publications for logical replication')

@@ -33,7 +33,7 @@ Examples:
 
 export const runVerb = (context: VerbContext): Command =>
   new Command('run')
-    .description('the daemon: pulls audit logs for ever, serves the console, the feed, health and metrics')
+    .description('Run the daemon: continuously collects audit logs, serves the console, the feed, health and metrics')
     .addHelpText('after', help)
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
@@ -95,7 +95,7 @@ export const startDaemon = async (
     throw cannotListen(error, config.http);
   });
   const retention = startRetention(config, app, { logger, signal: stop.signal });
-  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
+  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
@@ -128,7 +128,11 @@ export const startDaemon = async (
 const cannotListen = (error: unknown, { host, port }: Config['http']): unknown => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
-  return new OrgtrailError('configuration', `health and metrics cannot listen on ${host} port ${port} (${code})`, {
+  const message =
+    code === 'EADDRINUSE'
+      ? `port ${port} is in use on ${host} (${code}); the console, the API and metrics need it`
+      : `cannot listen on ${host} port ${port} (${code}); the console, the API and metrics need it`;
+  return new OrgtrailError('configuration', message, {
     hint: 'set ORGTRAIL_HTTP_PORT to a free port (0: any), and ORGTRAIL_HTTP_HOST to an address of this machine',
   });
 };

@@ -56,7 +56,7 @@ const readLimit = (text: string): number => {
 
 export const statusVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('status')
-    .description('show collection status of every organization')
+    .description('Show collection status of every organization')
     .option('--state <states>', 'only organizations in these states, separated by commas', readStates)
     .option('--organization <name or id...>', 'these organizations only')
     .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)

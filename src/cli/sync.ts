@@ -27,7 +27,7 @@ Examples:
 
 export const syncVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('sync')
-    .description('one full cycle, then exit')
+    .description('Collect what is missing in all organizations, then exit')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {

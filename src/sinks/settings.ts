@@ -4,6 +4,9 @@ import { formats } from '../domain/formats/formats.ts';
 
 // Secrets of a sink may also come from a file: `token_file` in place of `token`. sink-config.ts puts in what it holds.
 
+/** How the secret of a webhook is made. */
+export const makeWebhookSecret = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
+
 const formatName = z.enum(Object.keys(formats) as [keyof typeof formats]);
 const secret = z.string().trim().min(1);
 /** One that is sent in a header as it is. The message shows none of it. */
@@ -39,7 +42,10 @@ const common = {
 };
 
 /** Of a receiver whose paths the sink knows. */
-const baseUrl = urlOf('https:', 'http:').refine((text) => !/[?#]/.test(text), 'must be a URL without query and fragment');
+const baseUrl = urlOf('https:', 'http:').refine(
+  (text) => !/[?#]/.test(text),
+  'must be a URL without query and fragment',
+);
 const http = { url: baseUrl, ca_file: z.string().optional(), gzip: z.boolean().default(true) };
 
 const syslog = z.strictObject({
@@ -120,7 +126,10 @@ const webhook = z.strictObject({
   ca_file: z.string().optional(),
   format: formatName.default('native'),
   /** Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. */
-  secret: z.string().trim().refine(isWebhookSecret, 'must be whsec_ and base64 of 24 to 64 bytes'),
+  secret: z
+    .string()
+    .trim()
+    .refine(isWebhookSecret, `must be whsec_ and base64 of 24 to 64 bytes: ${makeWebhookSecret}`),
 });
 
 const file = z.strictObject({

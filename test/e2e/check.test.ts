@@ -163,13 +163,15 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
 
   test.each([
     [['frobnicate'], /unknown command 'frobnicate'/],
-    [['sync', '--frobnicate'], /unknown option '--frobnicate'/],
+    [['sync', '--frobnicate'], /unknown option '--frobnicate'\nSee: orgtrail sync --help\n/],
+    [['hold', 'release'], /missing required argument 'id'\nSee: orgtrail hold release --help\n/],
     [['backfill', '--since', '2026-01-01'], /required option '--before <time>' not specified/],
     [['simulate', '--faults', 'nonsense'], /"nonsense" is not a fault; known: all/],
     [['demo', '--for', 'ever'], /--for must be a duration such as 20s/],
   ])('%j: exit 2, and says what is wrong', async (args, message) => {
     const { code, stderr } = await (args[0] === 'frobnicate' ? run : runHere)(args);
     expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^orgtrail: [^\n]*\n(See: orgtrail[a-z ]* --help|Try: .*)?\n?$/);
     expect(code).toBe(2);
   });
 });

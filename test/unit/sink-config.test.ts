@@ -68,6 +68,7 @@ describe('ORGTRAIL_SINKS', () => {
   });
 
   it('has all its faults named at once, by path', () => {
+    const makeOne = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
     expect(
       faultsOf({
         a: { type: 'file' },
@@ -78,13 +79,14 @@ describe('ORGTRAIL_SINKS', () => {
         'Not A Name': { type: 'file', path: '/x' },
         f: { type: 'splunk_hec', url: 'https://s', token_file: join(folder, 'none') },
         g: { type: 'syslog', url: 'tls://s', batch_events: 1.5, facility: 24 },
+        h: { type: 'webhook', url: 'https://h' },
       }),
     ).toEqual([
       'ORGTRAIL_SINKS.a.path is missing',
       'ORGTRAIL_SINKS.b.batch_events must be at least 1',
       'ORGTRAIL_SINKS.b.timeout must be a duration such as 30s',
       'ORGTRAIL_SINKS.b.url must be a URL with https: or http: and no password',
-      'ORGTRAIL_SINKS.b.secret must be whsec_ and base64 of 24 to 64 bytes',
+      `ORGTRAIL_SINKS.b.secret must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`,
       'ORGTRAIL_SINKS.b.tokn is not a setting of this type of sink',
       'ORGTRAIL_SINKS.c.type must be one of syslog, splunk_hec, elasticsearch, webhook, file',
       'ORGTRAIL_SINKS.d.start must be one of beginning, now',
@@ -95,6 +97,7 @@ describe('ORGTRAIL_SINKS', () => {
       'ORGTRAIL_SINKS.f.token_file: the file cannot be read (ENOENT)',
       'ORGTRAIL_SINKS.g.batch_events must be a whole number',
       'ORGTRAIL_SINKS.g.facility must be at most 23',
+      `ORGTRAIL_SINKS.h.secret is missing: ${makeOne}`,
     ]);
   });
 
@@ -135,7 +138,9 @@ describe('ORGTRAIL_SINKS', () => {
   });
 
   it('says where it ends being JSON, and no more', () => {
-    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object.*at position \d+$/);
+    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(
+      /^ORGTRAIL_SINKS must be a JSON object.*at position \d+$/,
+    );
     expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object of sinks/);
   });
 
