@@ -18,6 +18,7 @@ import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
+import { watchNames } from './organization-names.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
 import { migrateDatabase, requireCurrentSchema } from './store/migrate.ts';
@@ -85,11 +86,11 @@ const compose = async (given: Config, database: Database, options: AppOptions): 
   const { pool } = database;
   const budget = openBudget(given, pool, metrics, logger);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
-  const { api, close: closeApi } = connectAuditApi(given, {
+  const { api: plainApi, close: closeApi } = connectAuditApi(given, {
     ...{ budget, clock, metrics, logger, version },
     timeouts: options.timeouts,
   });
-  const config = await choose(given, () => options.chooseOrganizations?.(pool, api)).catch(async (error: unknown) => {
+  const { api, nameOf, config } = await prepare(given, pool, plainApi, options).catch(async (error: unknown) => {
     await closeApi();
     throw error;
   });
@@ -116,7 +117,7 @@ const compose = async (given: Config, database: Database, options: AppOptions): 
         sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
       },
       leaseMs,
-      observer: combine([metrics.sync, logSync(logger, () => performance.now()), options.observer ?? {}]),
+      observer: combine([metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}]),
       filterHash,
       filters: config.filters,
       settleDelaysMs,
@@ -142,9 +143,11 @@ const compose = async (given: Config, database: Database, options: AppOptions): 
   };
 };
 
-const choose = async (config: Config, chosen: () => Promise<readonly string[]> | undefined): Promise<Config> => {
-  const organizationIds = await chosen();
-  return organizationIds === undefined ? config : { ...config, organizationIds };
+/** Learns the names of organizations, and chooses those to work on. */
+const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
+  const { api, nameOf } = await watchNames(pool, plainApi);
+  const organizationIds = await options.chooseOrganizations?.(pool, api);
+  return { api, nameOf, config: organizationIds === undefined ? config : { ...config, organizationIds } };
 };
 
 const metricsOf = (

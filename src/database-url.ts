@@ -37,7 +37,8 @@ export const databaseUrlFault = (text: string): string | undefined => {
   if (mode !== undefined && !modes.includes(mode)) return `must have an sslmode that is one of ${modes.join(', ')}`;
   if (!['postgres', 'direct'].includes(url.searchParams.get('sslnegotiation') ?? 'postgres'))
     return 'must have an sslnegotiation that is postgres or direct';
-  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey')) return 'must have sslcert and sslkey together';
+  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey'))
+    return 'must have sslcert and sslkey together';
   return files.map((name) => fileFault(name, url.searchParams.get(name))).find((fault) => fault !== undefined);
 };
 

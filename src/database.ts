@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { OrgtrailError } from './errors.ts';
+import { OrgtrailError, reasonOf } from './errors.ts';
 import { logIdleError, logJump } from './log-database.ts';
 import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from './store/embedded-server.ts';
 import { createPool, requireReachable } from './store/pool.ts';
@@ -19,6 +19,9 @@ export interface DatabaseOptions {
   /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
   readonly mustExist?: boolean;
 }
+
+/** While it is waited for, the log says so no more often. */
+const SAY_AGAIN_MS = 10_000;
 
 /** A database that answered. */
 export interface Database {
@@ -78,13 +81,18 @@ const waitUntilReachable = async (
   logger: Logger,
 ): Promise<void> => {
   const giveUpAt = performance.now() + forMs;
+  let sayAgainAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     try {
       return await raceAbort(requireReachable(pool, url), signal);
     } catch (error) {
       signal?.throwIfAborted();
       if (performance.now() >= giveUpAt) throw error;
-      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
+      if (performance.now() >= sayAgainAt) {
+        const leftSeconds = Math.round((giveUpAt - performance.now()) / 1_000);
+        logger.warn({ reason: reasonOf(error) }, `waiting for the database; giving up in ${leftSeconds} s`);
+        sayAgainAt = performance.now() + SAY_AGAIN_MS;
+      }
       await sleep(1_000, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
     }
   }

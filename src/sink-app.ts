@@ -62,7 +62,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
-  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'a sink is served');
+  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'sink started');
   const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
   return {
     ended: Promise.all(loops),

@@ -49,7 +49,7 @@ describe('without DATABASE_URL', () => {
 
   test('after SIGKILL of a daemon the next sync goes on with the server that was left, and stops it', async () => {
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     const pid = await serverPid();
     daemon.child.kill('SIGKILL');
     expect(await daemon.ended).toBe('SIGKILL');
@@ -64,7 +64,7 @@ describe('without DATABASE_URL', () => {
 
   test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     const pid = await serverPid();
     const { code, stdout } = await runOrgtrail(['status', '--json'], env);
     expect(code).toBe(0);

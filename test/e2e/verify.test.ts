@@ -141,7 +141,7 @@ describe.concurrent('verify', () => {
     world.simulator.setClockOffset(600_000);
     const daemon = startOrgtrail(['run'], world.env);
     try {
-      await daemon.waitFor('orgtrail runs');
+      await daemon.waitFor('orgtrail started');
       await pool.query('create table covered_before as select * from coverage');
       // Older than what the daemon looks back over.
       const { rowCount: deleted } = await pool.query(
