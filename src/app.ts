@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { connectAuditApi } from './audit-api.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
+import type { Credential } from './cloudflare/credential.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { type Database, type DatabasePatience, openDatabase } from './database.ts';
@@ -16,6 +17,7 @@ import { openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
+import { fixedSecrets, type LiveSecrets } from './live-secrets.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
 import { watchNames } from './organization-names.ts';
@@ -58,6 +60,8 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
+  /** Default: those of the configuration, for good. */
+  readonly secrets?: LiveSecrets | undefined;
   /** Throws OrgtrailError where there is no database, or a schema of another version, instead of making them. */
   readonly readsOnly?: boolean;
   /** Chooses the organizations to work on, in place of those of the configuration. */
@@ -70,24 +74,28 @@ export interface AppOptions {
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
   for (const warning of config.warnings) options.logger.warn(warning);
-  const { databasePatience: patience, readsOnly = false } = options;
-  const database = await openDatabase(config, options.logger, { patience, mustExist: readsOnly });
+  const { databasePatience: patience, readsOnly = false, secrets = fixedSecrets(config) } = options;
+  const latestUrl = secrets.databaseUrl;
+  const database = await openDatabase(config, options.logger, { patience, mustExist: readsOnly, latestUrl });
   try {
     await (readsOnly ? requireCurrentSchema : migrateDatabase)(database.pool);
-    return await compose(config, database, options);
+    return await compose(config, database, { ...options, secrets });
   } catch (error) {
     await database.close();
     throw error;
   }
 };
 
-const compose = async (given: Config, database: Database, options: AppOptions): Promise<App> => {
-  const { logger, metrics } = options;
+type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
+
+const compose = async (given: Config, database: Database, options: ComposeOptions): Promise<App> => {
+  const { logger, metrics, secrets } = options;
+  const fingerprint = () => fingerprintOf(secrets.credential.current());
   const { pool } = database;
-  const budget = openBudget(given, pool, metrics, logger);
+  const budget = openBudget(given, pool, fingerprint, { metrics, logger });
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api: plainApi, close: closeApi } = connectAuditApi(given, {
-    ...{ budget, clock, metrics, logger, version },
+    ...{ credential: secrets.credential, budget, clock, metrics, logger, version },
     timeouts: options.timeouts,
   });
   const { api, nameOf, config } = await prepare(given, pool, plainApi, options).catch(async (error: unknown) => {
@@ -101,8 +109,8 @@ const compose = async (given: Config, database: Database, options: AppOptions): 
   const store = createSyncStore(pool, {
     ...{ owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics },
   });
-  const feed = openFeed(database.url, logger);
-  const explorer = openExplorer(database.url, logger, Date.now);
+  const feed = openFeed(database.latestUrl, logger);
+  const explorer = openExplorer(database.latestUrl, logger, Date.now);
   const status = () => readStatus(pool, config.organizationIds);
   const sinkNames = config.sinks.map(({ name }) => name);
   const sinks = async () => (sinkNames.length === 0 ? [] : await readSinkStatus(pool, sinkNames));
@@ -128,7 +136,7 @@ const compose = async (given: Config, database: Database, options: AppOptions): 
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       tickMs: config.tickMs,
       random: Math.random,
-      scrub: openScrub(config, pool),
+      scrub: openScrub(config, pool, fingerprint),
     },
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks }),
     feed: feed.source,
@@ -165,21 +173,27 @@ const metricsOf = (
   blockedSeconds: budget.blockedSeconds,
 });
 
-const fingerprintOf = ({ credential }: Config): string =>
-  credentialFingerprint(credential?.kind === 'token' ? credential.token : `${credential?.email}\0${credential?.key}`);
+const fingerprintOf = (credential: Credential): string =>
+  credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
 
-const openScrub = (config: Config, pool: Pool): ScrubLeave | undefined => {
+type Fingerprint = () => string;
+
+const openScrub = (config: Config, pool: Pool, fingerprint: Fingerprint): ScrubLeave | undefined => {
   const { apiBudget: requestsPerWindow, scrub, tickMs } = config;
   if (scrub.share === 0) return undefined;
-  const fingerprint = fingerprintOf(config);
   const { share, everyMs } = scrub;
   return { everyMs, ...createScrubBudget({ pool, fingerprint, requestsPerWindow, share, tickMs }) };
 };
 
-const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger): ApiBudget => {
+const openBudget = (
+  config: Config,
+  pool: Pool,
+  fingerprint: Fingerprint,
+  { metrics, logger }: Pick<AppOptions, 'metrics' | 'logger'>,
+): ApiBudget => {
   return createApiBudget({
     pool,
-    fingerprint: fingerprintOf(config),
+    fingerprint,
     requestsPerWindow: config.apiBudget,
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);

@@ -53,7 +53,7 @@ export const readDatabaseUrl = (text: string): DatabaseTarget => {
   const read = Object.fromEntries(files.map((name) => [name, reader(parameters.get(name))]));
   const silent = mode === undefined && !direct && files.every((name) => !parameters.has(name));
   return {
-    connectionString: withoutParameters(text, ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat', ...files]),
+    connectionString: connectionStringOf(text),
     sslnegotiation: direct ? 'direct' : undefined,
     connectTimeoutMs: secondsToMs(parameters.get('connect_timeout')),
     tls: silent
@@ -67,6 +67,32 @@ export const readDatabaseUrl = (text: string): DatabaseTarget => {
         },
   };
 };
+
+/** A connection string, or what gives the latest one for each new connection: passwords are renewed. */
+export type DatabaseUrl = string | (() => string);
+
+/**
+ * `text` with the user and the password of `latest`, if that names the same database in the same way; else `text`: another
+ * database must not be taken for this one while orgtrail runs.
+ */
+export const withPasswordOf = (text: string, latest: string | undefined): string => {
+  const [url, next] = [parse(text), latest === undefined ? undefined : parse(latest)];
+  if (latest === undefined || url === undefined || next === undefined) return text;
+  return withoutCredential(url) === withoutCredential(next) ? latest : text;
+};
+
+const withoutCredential = (url: URL): string => {
+  const copy = new URL(url);
+  copy.username = '';
+  copy.password = '';
+  copy.searchParams.delete('password');
+  copy.searchParams.delete('user');
+  return copy.href;
+};
+
+/** What of a connection string is handed to `pg`: the rest is said in other ways. */
+export const connectionStringOf = (text: string): string =>
+  withoutParameters(text, ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat', ...files]);
 
 /** The password as written and as sent: what no output may hold. */
 export const databasePasswords = (text: string): string[] => {

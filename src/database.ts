@@ -18,6 +18,8 @@ export interface DatabaseOptions {
   readonly patience?: DatabasePatience | undefined;
   /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
   readonly mustExist?: boolean;
+  /** The URL of the configuration with the password as it is now. */
+  readonly latestUrl?: (() => string | undefined) | undefined;
 }
 
 /** While it is waited for, the log says so no more often. */
@@ -27,6 +29,8 @@ const SAY_AGAIN_MS = 10_000;
 export interface Database {
   readonly pool: Pool;
   readonly url: string;
+  /** Gives the URL with the password as it is now, for connections to come. */
+  readonly latestUrl: () => string;
   /** Ends the pool, and the embedded server if that is what this is. */
   close(): Promise<void>;
 }
@@ -38,7 +42,7 @@ export interface Database {
 export const openDatabase = async (
   config: Config,
   logger: Logger,
-  { patience = { forMs: 0 }, mustExist = false }: DatabaseOptions = {},
+  { patience = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
 ): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
@@ -48,7 +52,8 @@ export const openDatabase = async (
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
-  const pool = createPool(url, config.concurrency + 4, logIdleError(logger), logJump(logger));
+  const latestUrl = () => configuredUrl?.() ?? url;
+  const pool = createPool(latestUrl, config.concurrency + 4, logIdleError(logger), logJump(logger));
   const close = async () => {
     // A connection attempt that hangs must not hold up a stop.
     await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
@@ -60,7 +65,7 @@ export const openDatabase = async (
     await close();
     throw error;
   }
-  return { pool, url, close };
+  return { pool, url, latestUrl, close };
 };
 
 const requireEmbeddedData = (dataDir: string): void => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { DatabaseUrl } from './database-url.ts';
 import { type FormatName, formats } from './domain/formats/formats.ts';
 import { OrgtrailError } from './errors.ts';
 import type { FeedPiece, FeedSource } from './http/feed.ts';
@@ -38,7 +39,7 @@ export interface Feed {
 }
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
-export const openFeed = (databaseUrl: string, logger: Logger): Feed => {
+export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger): Feed => {
   const pool = createPool(databaseUrl, CONNECTIONS, logIdleError(logger), logJump(logger));
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),

@@ -36,6 +36,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,
   signal: stop.signal,
+  // On a terminal it says that the terminal was closed.
+  ...(process.stdout.isTTY !== true && { onReloadAsked: (listener) => void process.on('SIGHUP', listener) }),
 });
 clearInterval(alive);
 if (stop.signal.aborted) process.exitCode = Number(stop.signal.reason);

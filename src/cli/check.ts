@@ -12,12 +12,12 @@ import { startWalk } from '../domain/walk.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { secretsOf } from '../secrets.ts';
 import { hasEmbeddedData } from '../store/embedded-server.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { describeUrl, explainForbidden } from '../store/pool.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { apiAdvice } from './api-advice.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** Organizations whose audit log is tried: enough to find a missing permission, few enough for the budget. */

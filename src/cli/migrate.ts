@@ -4,11 +4,11 @@ import { openDatabase } from '../database.ts';
 import { formatDuration } from '../domain/duration.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
+import { secretsOf } from '../secrets.ts';
 import { migrateDatabase } from '../store/migrate.ts';
 import { createPublications } from '../store/publication.ts';
 import { setRetentionPolicy } from '../store/retention.ts';
 import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../store/search-index.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `

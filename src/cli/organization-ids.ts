@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { ChooseOrganizations } from '../app.ts';
-import { matchOrganization, type NamedOrganization } from '../domain/organization-name.ts';
+import { matchOrganization, type NamedOrganization } from '../domain/named-organization.ts';
 import type { FoundOrganization } from '../domain/source.ts';
 import { ApiError, OrgtrailError } from '../errors.ts';
 import { readNamedOrganizations } from '../store/named-organizations.ts';

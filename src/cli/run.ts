@@ -5,16 +5,18 @@ import { type App, openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
+import { fixedSecrets, type LiveSecrets } from '../live-secrets.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createOverviewSource } from '../overview.ts';
 import { startRetention } from '../retention-app.ts';
+import { secretsOf } from '../secrets.ts';
+import { keepReloading, openSecrets } from '../secrets-app.ts';
 import { startSinks } from '../sink-app.ts';
 import { readSchemaState } from '../store/migrate.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { syncForever } from '../sync/sync-forever.ts';
 import { gracefulStop } from './graceful-stop.ts';
-import { secretsOf } from './secrets.ts';
 import { createSyncTrouble } from './sync-trouble.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -25,6 +27,7 @@ const STOP_PATIENCE_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
+Secrets from files (NAME_FILE) are read again on SIGHUP, every minute, and when one was refused: a rotated one needs no restart.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail run
@@ -37,8 +40,11 @@ export const runVerb = (context: VerbContext): Command =>
     .addHelpText('after', help)
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
-      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
-      const daemon = await startDaemon(config, logger, {}, context.signal);
+      const hidden = secretsOf(config);
+      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
+      const secrets = openSecrets(context.env, config, { logger, hidden });
+      keepReloading(secrets, logger, context);
+      const daemon = await startDaemon(config, logger, {}, context.signal, secrets);
       await aborted(context.signal);
       logger.info('stopping');
       await daemon.stop();
@@ -59,19 +65,21 @@ export const startDaemon = async (
   logger: Logger,
   observer: SyncObserver,
   starting: AbortSignal,
+  secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
     metrics,
     observer,
+    secrets,
     databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
   });
   const { pool } = app.database;
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const stop = new AbortController();
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
-  const sinks = await startSinks(config, app, { logger, metrics, asked: stop.signal, hard: hardStop }).catch(
+  const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop }).catch(
     async (error: unknown) => {
       await app.close();
       throw error;
@@ -79,6 +87,7 @@ export const startDaemon = async (
   );
   const http = await startHttpServer({
     ...config.http,
+    feedToken: secrets.feedToken,
     tickMs: config.tickMs,
     apiBudget: config.apiBudget,
     version,

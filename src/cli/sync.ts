@@ -3,6 +3,7 @@ import { openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { secretsOf } from '../secrets.ts';
 import { readHoles } from '../store/coverage-holes.ts';
 import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
@@ -10,7 +11,6 @@ import { syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { chosenOrganizations } from './organization-ids.ts';
 import { showProgress } from './progress.ts';
-import { secretsOf } from './secrets.ts';
 import { describeOutcome, type SyncOutcome } from './sync-report.ts';
 import type { VerbContext } from './verb-context.ts';
 

@@ -9,4 +9,6 @@ export interface VerbContext {
   readonly interactive: boolean;
   /** Aborts on the first SIGINT or SIGTERM. (The second one ends the process at once, without asking anybody.) */
   readonly signal: AbortSignal;
+  /** Registers what SIGHUP asks for. Without it SIGHUP ends the process, as when its terminal is closed. */
+  readonly onReloadAsked?: ((listener: () => void) => void) | undefined;
 }

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
 import { openDatabase } from '../database.ts';
 import { createLogger } from '../log.ts';
+import { secretsOf } from '../secrets.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** What a command has beside the pool. */

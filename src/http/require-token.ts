@@ -1,6 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+/** The token, or what gives the latest one: it may be renewed. */
+export type FeedToken = string | undefined | (() => string | undefined);
+
+export const tokenOf = (token: FeedToken): string | undefined => (typeof token === 'function' ? token() : token);
+
 /** Whether a name or address of a host means this machine only. */
 export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
@@ -9,13 +14,14 @@ export const isLoopback = (host: string): boolean => host === 'localhost' || hos
  * A hook of Fastify; answers 401 itself.
  */
 export const requireToken = ({
-  feedToken,
+  feedToken: latestToken,
   host,
 }: {
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   readonly host: string;
 }) => {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const feedToken = tokenOf(latestToken);
     if (feedToken === undefined && isLoopback(host)) return;
     const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
     if (feedToken !== undefined && sameSecret(given, feedToken)) return;

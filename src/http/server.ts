@@ -6,7 +6,7 @@ import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
-import { requireToken } from './require-token.ts';
+import { type FeedToken, requireToken } from './require-token.ts';
 import { type SearchSource, searchRoutes } from './search.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from './shown-status.ts';
 
@@ -17,7 +17,7 @@ export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   /** Needed, outside loopback, for everything but health and metrics. */
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
   readonly tickMs: number;

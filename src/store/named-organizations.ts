@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { NamedOrganization } from '../domain/organization-name.ts';
+import type { NamedOrganization } from '../domain/named-organization.ts';
 
 /** Every organization that has ever been seen, gone ones included. Called by commands that take a name. */
 export const readNamedOrganizations = async (pool: Pool): Promise<readonly NamedOrganization[]> => {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient, type QueryConfig } from 'pg';
-import { readDatabaseUrl } from '../database-url.ts';
+import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
@@ -27,19 +27,20 @@ const TIMEOUT_MESSAGE = 'Query read timeout';
  * hears in the server's words that a statement of this process let positions jump (after a failover).
  */
 export const createPool = (
-  databaseUrl: string,
+  databaseUrl: DatabaseUrl,
   max: number,
   onIdleError: (error: Error) => void,
   onJump: (words: string) => void = () => {},
 ): Pool => {
   const { tls, ...config } = clientConfig(databaseUrl);
-  // The TLS options of each connection are read when it is made: certificates are renewed, and a daemon runs for months.
-  class TlsClient extends Client {
+  // Password and TLS options of each connection are read when it is made: they are renewed, and a daemon runs for months.
+  class LatestClient extends Client {
     constructor(config?: ClientConfig) {
-      super(tls === undefined ? config : { ...config, ssl: tls() });
+      const connectionString = connectionStringOf(latestUrl(databaseUrl));
+      super({ ...config, connectionString, ...(tls && { ssl: tls() }) });
     }
   }
-  const pool = new Pool({ ...config, Client: TlsClient, max, onConnect: prepare(onJump) });
+  const pool = new Pool({ ...config, Client: LatestClient, max, onConnect: prepare(onJump) });
   pool.on('error', onIdleError);
   // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
@@ -65,13 +66,15 @@ const prepare =
   };
 
 /** One connection that nobody shares, not yet connected: for LISTEN. */
-export const createClient = (databaseUrl: string): Client => {
+export const createClient = (databaseUrl: DatabaseUrl): Client => {
   const { tls, ...config } = clientConfig(databaseUrl);
   return new Client(tls === undefined ? config : { ...config, ssl: tls() });
 };
 
-const clientConfig = (databaseUrl: string) => {
-  const { connectionString, tls, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(databaseUrl);
+const latestUrl = (databaseUrl: DatabaseUrl): string => (typeof databaseUrl === 'string' ? databaseUrl : databaseUrl());
+
+const clientConfig = (databaseUrl: DatabaseUrl) => {
+  const { connectionString, tls, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(latestUrl(databaseUrl));
   return {
     connectionString,
     ...(sslnegotiation && { sslnegotiation }),

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { secretsOf } from '../../src/cli/secrets.ts';
 import { loadConfig } from '../../src/config.ts';
+import { secretsOf } from '../../src/secrets.ts';
 import { redactorOf } from '../../src/sink-config.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>

@@ -3,6 +3,7 @@ import fastifyFormbody from '@fastify/formbody';
 import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import { tokenOf } from '../require-token.ts';
 import type { SearchSource } from '../search.ts';
 import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './explorer.ts';
@@ -25,7 +26,7 @@ export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
  * in, has the headers of security, and is escaped by `html`. Called by the HTTP server.
  */
 export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOptions): Promise<void> => {
-  const frame: Frame = { version: options.version, signsIn: options.feedToken !== undefined };
+  const frame: Frame = { version: options.version, signsIn: tokenOf(options.feedToken) !== undefined };
   await server.register(async (console) => {
     await console.register(fastifyCookie);
     await console.register(fastifyFormbody, { bodyLimit: 16_384 });

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isLoopback, sameSecret } from '../require-token.ts';
+import { type FeedToken, isLoopback, sameSecret, tokenOf } from '../require-token.ts';
 import { type Html, html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
@@ -16,7 +16,7 @@ const loopbackName = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|::1)$/i;
 export interface ConsoleAccess {
   /** Where the server listens. */
   readonly host: string;
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   /** Milliseconds since 1970; for tests. */
   readonly now?: () => number;
 }
@@ -29,7 +29,8 @@ export interface ConsoleAccess {
 export const requireSession = (frame: Frame, access: ConsoleAccess) => {
   const now = access.now ?? Date.now;
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { feedToken, host } = access;
+    const { host } = access;
+    const feedToken = tokenOf(access.feedToken);
     if (feedToken === undefined) {
       if (isLoopback(host) && loopbackName.test(request.hostname)) return;
       return void (await sendPage(request, reply.code(403), frame, closedWithoutToken));
@@ -56,13 +57,13 @@ interface SignIn {
 
 /** Signing in with the feed token, and out. */
 export const signInRoutes = (console: FastifyInstance, frame: Frame, access: ConsoleAccess): void => {
-  const { feedToken } = access;
   const now = access.now ?? Date.now;
   const cookieOf = (request: FastifyRequest) =>
     ({ path: '/', httpOnly: true, sameSite: 'strict', secure: request.protocol === 'https' }) as const;
 
   console.get<{ Querystring: SignIn }>('/console/sign-in', { schema: hidden }, (request, reply) => {
     const next = nextAddress(request.query.next);
+    const feedToken = tokenOf(access.feedToken);
     const inside = feedToken === undefined || isSession(request.cookies[SESSION_COOKIE], feedToken, now());
     return inside ? reply.redirect(next, 303) : sendSignIn(request, reply, frame, next);
   });
@@ -73,6 +74,7 @@ export const signInRoutes = (console: FastifyInstance, frame: Frame, access: Con
     (request, reply) => {
       const next = nextAddress(request.body?.next);
       const given = request.body?.token;
+      const feedToken = tokenOf(access.feedToken);
       if (feedToken === undefined) return reply.redirect(next, 303);
       if (typeof given !== 'string' || !sameSecret(given.trim(), feedToken)) {
         return sendSignIn(request, reply.code(403), frame, next, 'That is not the feed token.');

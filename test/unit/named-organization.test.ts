@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchOrganization } from '../../src/domain/organization-name.ts';
+import { matchOrganization } from '../../src/domain/named-organization.ts';
 
 const organization = (id: string, name: string | null, gone = false) => ({ id, name, gone });
 const known = [
