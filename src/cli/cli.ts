@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../app.ts';
-import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
+import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
 import { explainForbidden, sqlState } from '../store/pool.ts';
 import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
@@ -10,6 +10,7 @@ import { feedVerb } from './feed.ts';
 import { holdVerb } from './hold.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
+import { searchVerb } from './search.ts';
 import { simulateVerb } from './simulate.ts';
 import { sinkVerb } from './sink.ts';
 import { statusVerb } from './status.ts';
@@ -23,6 +24,7 @@ Examples:
   $ orgtrail check                   check credentials, organizations, database and schema
   $ orgtrail run                     run the daemon: continuously collects audit logs, serves health and metrics
   $ orgtrail sync                    collect what is missing, then exit
+  $ orgtrail search --since 7d --actor mira@example.com
   $ orgtrail status --json           show collection status of every organization
 
 Settings come from the environment and from .env; the README lists them all.
@@ -50,6 +52,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     verifyVerb(context, report),
     migrateVerb(context),
     feedVerb(context),
+    searchVerb(context),
     simulateVerb(context),
     demoVerb(context, report),
   ];
@@ -86,6 +89,9 @@ const explain = (error: unknown, context: VerbContext): number => {
 const describe = (error: unknown): { message: string; hint?: string | undefined; exitCode: number } => {
   if (error instanceof OrgtrailError) return error;
   if (error instanceof ApiError) return { message: error.message, ...apiAdvice(error) };
+  if (error instanceof SearchError) {
+    return { message: error.message, exitCode: error.reason === 'refused' ? exitCodes.usage : exitCodes.unreachable };
+  }
   if (isConnectionFault(error)) {
     return {
       message: `the database went away: ${error.message}`,

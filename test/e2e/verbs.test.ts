@@ -15,6 +15,7 @@ const verbs = [
   'verify',
   'migrate',
   'feed',
+  'search',
   'simulate',
   'demo',
 ];

@@ -1,0 +1,91 @@
+import type { FoundEvent, SearchCoverage, SearchPage } from '../domain/found-event.ts';
+import type { Search } from '../domain/search.ts';
+import type { SearchCursor } from '../domain/search-cursor.ts';
+import { cursorsOf, type SearchSource } from '../http/search.ts';
+import { counted } from './counted.ts';
+import { alignColumns, printable } from './terminal-table.ts';
+
+/** A page, and what is known of what it may lack. */
+export interface SearchAnswer {
+  readonly page: SearchPage;
+  readonly coverage: SearchCoverage;
+  readonly cursor: SearchCursor | undefined;
+}
+
+export const answerSearch = async (
+  source: SearchSource,
+  search: Search,
+  page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
+): Promise<SearchAnswer> => {
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = await source.coverage(search);
+  return { coverage, page: await source.search(search, page), cursor: page.cursor };
+};
+
+/** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
+export const verdict = (coverage: SearchCoverage, looked: boolean): string => {
+  const { organizations, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
+  if (organizations === 0) return 'This says nothing: no organization is collected.';
+  if (!looked) return 'This is incomplete: the search ran out of time; go on with --cursor.';
+  if (incomplete > 0) {
+    const names = gaps.map(({ organizationName, organizationId }) => printable(organizationName ?? organizationId, 40));
+    const which = [...new Set(names)].join(', ');
+    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${counted(organizations, 'organization')}: ${which}).`;
+  }
+  if (beginsEarlier) return `This may be incomplete: nothing before ${collectedSince} is collected.`;
+  return `${organizations === 1 ? 'The organization is' : `All ${counted(organizations, 'organization')} are`} fully collected for this time range.`;
+};
+
+const isComplete = ({ page, coverage }: SearchAnswer): boolean =>
+  page.reached === undefined && coverage.organizations > 0 && coverage.incomplete === 0 && !coverage.beginsEarlier;
+
+/** A table of the events, how to go on, and whether that is complete. */
+export const searchText = (answer: SearchAnswer): string => {
+  const { page, coverage, cursor } = answer;
+  const { next } = cursorsOf(page, cursor);
+  const lines =
+    page.events.length === 0 ? ['No events match. Check the spelling: values must match exactly.'] : table(page);
+  const more = next === null ? [] : [`older events: --cursor ${next}`];
+  return `${[...lines, '', ...more, verdict(coverage, page.reached === undefined)].join('\n')}\n`;
+};
+
+const table = ({ events }: SearchPage): string[] =>
+  alignColumns([
+    ['TIME', 'ORGANIZATION', 'ACTOR', 'ACTION', 'RESULT', 'RESOURCE', 'POSITION'],
+    ...events.map((event) => [
+      event.actionTime === null ? '-' : event.actionTime.replace(/\.\d+Z$/, 'Z'),
+      printable(event.organizationName ?? event.organizationId, 28),
+      printable(actorOf(event), 40),
+      printable(event.actionType ?? '-', 20),
+      printable(event.actionResult ?? '-', 12),
+      printable(resourceOf(event), 60),
+      String(event.position),
+    ]),
+  ]);
+
+const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: FoundEvent): string =>
+  actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
+
+const resourceOf = ({ resourceProduct, resourceType, resourceId }: FoundEvent): string =>
+  [resourceProduct, resourceType, resourceId].filter((part) => part !== null).join(' ') || '-';
+
+/** The page as GET /v1/search has it. Some events at a time: 500 entries may be large ones. */
+export async function* searchJson(source: SearchSource, answer: SearchAnswer): AsyncGenerator<string, void, void> {
+  const { page, coverage, cursor } = answer;
+  yield '{"events":[';
+  let separator = '\n';
+  for await (const texts of source.native(page.events)) {
+    yield `${separator}${texts.join(',\n')}`;
+    separator = ',\n';
+  }
+  const rest = {
+    ...cursorsOf(page, cursor),
+    complete: isComplete(answer),
+    coverage: {
+      organizations: coverage.organizations,
+      incomplete: coverage.incomplete,
+      collected_since: coverage.collectedSince,
+    },
+  };
+  yield `],${JSON.stringify(rest).slice(1)}\n`;
+}
