@@ -18,6 +18,8 @@ import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { describeUrl, explainForbidden } from '../store/pool.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { apiAdvice } from './api-advice.ts';
+import { counted } from './counted.ts';
+import { printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** Organizations whose audit log is tried: enough to find a missing permission, few enough for the budget. */
@@ -130,7 +132,7 @@ const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Pr
   const { api, close } = connectAuditApi(config, parts);
   try {
     const { organizations, note } = await reachable(api, config, signal);
-    const found = `${organizations.length} organizations${note}`;
+    const found = `${counted(organizations.length, 'organization')}${note}`;
     const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
     if (organizations.length === 0) {
       return [
@@ -193,7 +195,7 @@ const checkAuditLogs = async (
   const probed = organizations.slice(0, PROBED_ORGANIZATIONS);
   const nowMs = api.nowMs() ?? 0;
   const refused: string[] = [];
-  for (const { id } of probed) {
+  for (const { id, name } of probed) {
     try {
       await api.fetchPage(
         id,
@@ -202,7 +204,7 @@ const checkAuditLogs = async (
       );
     } catch (error) {
       if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
-      refused.push(id);
+      refused.push(name === undefined ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`);
     }
   }
   const tried = probed.length < organizations.length ? `the first ${probed.length} tried` : `${probed.length} tried`;

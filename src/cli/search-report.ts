@@ -7,6 +7,7 @@ import { alignColumns, printable } from './terminal-table.ts';
 
 /** A page, and what is known of what it may lack. */
 export interface SearchAnswer {
+  readonly search: Search;
   readonly page: SearchPage;
   readonly coverage: SearchCoverage;
   readonly cursor: SearchCursor | undefined;
@@ -19,11 +20,11 @@ export const answerSearch = async (
 ): Promise<SearchAnswer> => {
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search);
-  return { coverage, page: await source.search(search, page), cursor: page.cursor };
+  return { search, coverage, page: await source.search(search, page), cursor: page.cursor };
 };
 
 /** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
-export const verdict = (coverage: SearchCoverage, looked: boolean): string => {
+export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
   const { organizations, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
   if (organizations === 0) return 'This says nothing: no organization is collected.';
   if (!looked) return 'This is incomplete: the search ran out of time; go on with --cursor.';
@@ -32,21 +33,32 @@ export const verdict = (coverage: SearchCoverage, looked: boolean): string => {
     const which = [...new Set(names)].join(', ');
     return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${counted(organizations, 'organization')}: ${which}).`;
   }
-  if (beginsEarlier) return `This may be incomplete: nothing before ${collectedSince} is collected.`;
-  return `${organizations === 1 ? 'The organization is' : `All ${counted(organizations, 'organization')} are`} fully collected for this time range.`;
+  if (search.since !== undefined && beginsEarlier) {
+    return `This may be incomplete: nothing before ${collectedSince} is collected.`;
+  }
+  const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
+  return `${organizations === 1 ? 'The organization is' : `All ${counted(organizations, 'organization')} are`} fully collected ${range}.`;
 };
 
-const isComplete = ({ page, coverage }: SearchAnswer): boolean =>
-  page.reached === undefined && coverage.organizations > 0 && coverage.incomplete === 0 && !coverage.beginsEarlier;
+const isComplete = ({ search, page, coverage }: SearchAnswer): boolean =>
+  page.reached === undefined &&
+  coverage.organizations > 0 &&
+  coverage.incomplete === 0 &&
+  (search.since === undefined || !coverage.beginsEarlier) &&
+  // A value that is misspelt matches nothing: that is no evidence of absence.
+  (page.events.length > 0 || !hasValues(search));
+
+const hasValues = ({ since, before, organization, defects, changed, ...values }: Search): boolean =>
+  Object.values(values).some((value) => value !== undefined);
 
 /** A table of the events, how to go on, and whether that is complete. */
 export const searchText = (answer: SearchAnswer): string => {
-  const { page, coverage, cursor } = answer;
+  const { search, page, coverage, cursor } = answer;
   const { next } = cursorsOf(page, cursor);
   const lines =
     page.events.length === 0 ? ['No events match. Check the spelling: values must match exactly.'] : table(page);
   const more = next === null ? [] : [`older events: --cursor ${next}`];
-  return `${[...lines, '', ...more, verdict(coverage, page.reached === undefined)].join('\n')}\n`;
+  return `${[...lines, '', ...more, verdict(search, coverage, page.reached === undefined)].join('\n')}\n`;
 };
 
 const table = ({ events }: SearchPage): string[] =>

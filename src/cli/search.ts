@@ -147,5 +147,5 @@ const writeAll = async (source: SearchSource, search: Search, context: VerbConte
       context.stdout.write(lines, (error) => (error ? reject(error) : resolve()));
     });
   }
-  context.stderr.write(`${verdict(coverage, true)}\n`);
+  context.stderr.write(`${verdict(search, coverage, true)}\n`);
 };

@@ -45,6 +45,10 @@ describe('without DATABASE_URL', () => {
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ stored: 300, organizations: 3, failed: [], finished: true });
     expect(existsSync(pidFile())).toBe(false);
+    const status = await runOrgtrail(['status'], env);
+    expect(status).toMatchObject({ code: 0, stderr: '' });
+    expect(status.stdout).toMatch(/^3 organizations: /);
+    expect(existsSync(pidFile()), 'a command that reads stops the server, too').toBe(false);
   });
 
   test('after SIGKILL of a daemon the next sync goes on with the server that was left, and stops it', async () => {

@@ -70,7 +70,7 @@ describe('search', () => {
       .split('\n')
       .map((line) => JSON.parse(line).id);
     expect(ids).toEqual(await idsOf('true'));
-    expect(stderr).toBe('All 3 organizations are fully collected for this time range.\n');
+    expect(stderr).toMatch(/^All 3 organizations are fully collected since \S+Z\.\n$/);
     expect(code).toBe(0);
   });
 
@@ -95,6 +95,8 @@ describe('search', () => {
   test('an empty answer does not claim more than is known', async () => {
     const { stdout } = await search('--since', '2d', '--actor', 'mira');
     expect(stdout).toMatch(/^No events match\. Check the spelling: values must match exactly\.\n/);
+    expect(await jsonOf('--since', '2d', '--actor', 'mira')).toMatchObject({ events: [], complete: false });
+    expect(await jsonOf('--since', '2d')).toMatchObject({ complete: true });
     const database = await createTestDatabase();
     const nothing = await runInProcess(['search'], { DATABASE_URL: database.url });
     await database.close();
@@ -107,7 +109,7 @@ describe('search', () => {
     [['--organization', `x`], 'unknown organization "x"'],
     [['--limit', '501'], 'It must be a whole number from 1 to 500.'],
     [['--cursor', 'x'], '--cursor is none that a search has given'],
-    [['--acton', 'delete'], "unknown option '--acton'\n(Did you mean --action?)"],
+    [['--acton', 'delete'], "unknown option '--acton'\n(Did you mean one of --action, --actor?)"],
   ])('%j: exit code 2, and why', async (args, reason) => {
     const { code, stdout, stderr } = await search(...args);
     expect(stderr).toContain(reason);
