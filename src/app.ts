@@ -62,7 +62,7 @@ export interface AppOptions {
   readonly timeouts?: Partial<Timeouts>;
   /** Default: those of the configuration, for good. */
   readonly secrets?: LiveSecrets | undefined;
-  /** Throws OrgtrailError where there is no database, or a schema of another version, instead of making them. */
+  /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
   readonly readsOnly?: boolean;
   /** Chooses the organizations to work on, in place of those of the configuration. */
   readonly chooseOrganizations?: ChooseOrganizations | undefined;

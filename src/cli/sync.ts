@@ -4,6 +4,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { secretsOf } from '../secrets.ts';
+import { openSecrets } from '../secrets-app.ts';
 import { readHoles } from '../store/coverage-holes.ts';
 import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
@@ -53,11 +54,13 @@ export const runSync = async (context: VerbContext, options: RunSyncOptions): Pr
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
   const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
   options.check?.(config);
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
   const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
   const metrics = createMetrics(version);
-  const app = await openApp(config, { logger, metrics, observer: progress.observer, chooseOrganizations });
+  const app = await openApp(config, { logger, metrics, secrets, observer: progress.observer, chooseOrganizations });
   try {
     const { window } = options;
     if (window !== undefined) {

@@ -7,6 +7,7 @@ import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { secretsOf } from '../secrets.ts';
+import { openSecrets } from '../secrets-app.ts';
 import { requireKept } from '../store/retention.ts';
 import { createVerifyStore } from '../store/verify-store.ts';
 import { findScope, type VerifyScope, verifySources } from '../sync/verify.ts';
@@ -74,9 +75,13 @@ const runVerify = async (context: VerbContext, options: Options, asked: Range): 
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
   const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
   const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
-  const app = await openApp(config, { logger, metrics: createMetrics(version), readsOnly: true, chooseOrganizations });
+  const app = await openApp(config, {
+    ...{ logger, metrics: createMetrics(version), secrets, readsOnly: true, chooseOrganizations },
+  });
   try {
     await requireKept(app.database.pool, asked);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
