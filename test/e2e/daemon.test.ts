@@ -189,7 +189,9 @@ describe.concurrent('run and its database', () => {
     const port = new URL(world.simulator.baseUrl).port;
     const daemon = startOrgtrail(['run'], { ...world.env, ORGTRAIL_HTTP_PORT: port });
     expect(await daemon.ended).toBe(2);
-    expect(daemon.stderr()).toMatch(new RegExp(`port ${port} \\(EADDRINUSE\\)\\nTry: set ORGTRAIL_HTTP_PORT`));
+    expect(daemon.stderr()).toMatch(
+      new RegExp(`port ${port} is in use on \\S+ \\(EADDRINUSE\\).*\\nTry: set ORGTRAIL_HTTP_PORT`),
+    );
     expect(daemon.stderr()).not.toMatch(/\n\s+at /);
   });
 });
