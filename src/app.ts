@@ -6,6 +6,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { openAccess } from './access.ts';
 import { connectAuditApi } from './audit-api.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
+import type { Credential } from './cloudflare/credential.ts';
 import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { type Database, type DatabasePatience, openDatabase } from './database.ts';
@@ -20,19 +21,22 @@ import type { AccessSource } from './http/access-source.ts';
 import type { FeedSource } from './http/feed.ts';
 import type { SearchSource } from './http/search.ts';
 import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from './http/stream-limits.ts';
+import { fixedSecrets, type LiveSecrets } from './live-secrets.ts';
 import { migrateWithLog } from './log-migration.ts';
 import { logSync } from './log-sync.ts';
 import type { Metrics, MetricsSource } from './metrics.ts';
+import { watchNames } from './organization-names.ts';
 import { PieceMemory } from './piece-memory.ts';
 import { createProcessIdentity } from './process-identity.ts';
 import { createSinkTroubles, type SinkTroubles } from './sink-troubles.ts';
 import { type ApiBudget, createApiBudget, credentialFingerprint } from './store/api-budget.ts';
+import { requireCurrentSchema } from './store/migrate.ts';
 import { isRefusal } from './store/pool.ts';
 import { createScrubBudget } from './store/scrub-budget.ts';
 import { readScrubAge } from './store/scrub-status.ts';
 import { readSinkStatus, type SinkStatus, unknownSink } from './store/sink-status.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from './store/status.ts';
-import type { ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
+import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from './sync/ports.ts';
 import { WindowLimit } from './sync/window-limit.ts';
 import { createSyncStore } from './sync-store.ts';
 
@@ -58,6 +62,9 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** Gives ids, from what the database and Cloudflare know. */
+export type ChooseOrganizations = (pool: Pool, api: AuditApi) => Promise<readonly string[]>;
+
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -66,28 +73,48 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
+  /** Default: those of the configuration, for good. */
+  readonly secrets?: LiveSecrets | undefined;
+  /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
+  readonly readsOnly?: boolean;
+  /** Chooses the organizations to work on, in place of those of the configuration. */
+  readonly chooseOrganizations?: ChooseOrganizations | undefined;
   /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
   readonly steadyMs?: () => number;
 }
 
-/** The composition root: opens and wires everything that syncing needs, migrating the schema first. */
+/** The composition root: opens and wires everything that syncing needs. Migrates the schema first, unless `readsOnly`. */
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
-  const { logger, metrics } = options;
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
-  for (const warning of config.warnings) logger.warn(warning);
-  const database = await openDatabase(config, logger, options.databasePatience);
+  for (const warning of config.warnings) options.logger.warn(warning);
+  const { databasePatience: patience, readsOnly = false, secrets = fixedSecrets(config) } = options;
+  const latestUrl = secrets.databaseUrl;
+  const database = await openDatabase(config, options.logger, { patience, mustExist: readsOnly, latestUrl });
   try {
-    await migrateWithLog(database.pool, logger);
+    if (readsOnly) await requireCurrentSchema(database.pool);
+    else await migrateWithLog(database.pool, options.logger);
+    return await compose(config, database, { ...options, secrets });
   } catch (error) {
     await database.close();
     throw error;
   }
+};
+
+type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
+
+const compose = async (given: Config, database: Database, options: ComposeOptions): Promise<App> => {
+  const { logger, metrics, secrets } = options;
+  const fingerprint = () => fingerprintOf(secrets.credential.current());
   const { pool } = database;
-  const budget = openBudget(config, pool, metrics, logger);
+  const budget = openBudget(given, pool, fingerprint, { metrics, logger });
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
-  const { api, close: closeApi } = connectAuditApi(config, {
-    ...{ budget, clock, metrics, logger, version },
+  const { api: plainApi, close: closeApi } = connectAuditApi(given, {
+    ...{ credential: secrets.credential, budget, clock, metrics, logger, version },
     timeouts: options.timeouts,
+  });
+  const { api, nameOf, config } = await prepare(given, pool, plainApi, options).catch(async (error: unknown) => {
+    await closeApi();
+    throw error;
   });
   const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
@@ -97,8 +124,8 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
     ...{ owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics },
   });
   const { memory, streams, streamLoad } = openStreams(config, metrics);
-  const feed = openFeed(database.url, logger, memory);
-  const explorer = openExplorer(database.url, logger, Date.now, {
+  const feed = openFeed(database.latestUrl, logger, memory);
+  const explorer = openExplorer(database.latestUrl, logger, Date.now, {
     organizationIds: config.organizationIds,
     behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
   });
@@ -117,7 +144,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
         sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
       },
       leaseMs,
-      observer: combine([metrics.sync, logSync(logger, () => performance.now()), options.observer ?? {}]),
+      observer: combine([metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}]),
       filterHash,
       filters: config.filters,
       settleDelaysMs,
@@ -128,7 +155,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
       intervals: (sources) => laneIntervals(sources, config.apiBudget),
       tickMs: config.tickMs,
       random: Math.random,
-      scrub: openScrub(config, pool),
+      scrub: openScrub(config, pool, fingerprint),
     },
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad }),
     ...{ feed: feed.source, search: explorer.source, streams, access: access.source },
@@ -164,6 +191,13 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
   }
 };
 
+/** Learns the names of organizations, and chooses those to work on. */
+const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
+  const { api, nameOf } = await watchNames(pool, plainApi);
+  const organizationIds = await options.chooseOrganizations?.(pool, api);
+  return { api, nameOf, config: organizationIds === undefined ? config : { ...config, organizationIds } };
+};
+
 const metricsOf = (
   { scrub, organizationIds }: Config,
   pool: Pool,
@@ -179,21 +213,27 @@ const metricsOf = (
   blockedSeconds: budget.blockedSeconds,
 });
 
-const fingerprintOf = ({ credential }: Config): string =>
-  credentialFingerprint(credential?.kind === 'token' ? credential.token : `${credential?.email}\0${credential?.key}`);
+const fingerprintOf = (credential: Credential): string =>
+  credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
 
-const openScrub = (config: Config, pool: Pool): ScrubLeave | undefined => {
+type Fingerprint = () => string;
+
+const openScrub = (config: Config, pool: Pool, fingerprint: Fingerprint): ScrubLeave | undefined => {
   const { apiBudget: requestsPerWindow, scrub, tickMs } = config;
   if (scrub.share === 0) return undefined;
-  const fingerprint = fingerprintOf(config);
   const { share, everyMs } = scrub;
   return { everyMs, ...createScrubBudget({ pool, fingerprint, requestsPerWindow, share, tickMs }) };
 };
 
-const openBudget = (config: Config, pool: Pool, metrics: Metrics, logger: Logger): ApiBudget => {
+const openBudget = (
+  config: Config,
+  pool: Pool,
+  fingerprint: Fingerprint,
+  { metrics, logger }: Pick<AppOptions, 'metrics' | 'logger'>,
+): ApiBudget => {
   return createApiBudget({
     pool,
-    fingerprint: fingerprintOf(config),
+    fingerprint,
     requestsPerWindow: config.apiBudget,
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);

@@ -3,6 +3,7 @@ import { createAuditLogsApi } from './cloudflare/audit-logs.ts';
 import type { RequestBudget } from './cloudflare/budget.ts';
 import { createCloudflareClient } from './cloudflare/client.ts';
 import type { Timeouts } from './cloudflare/connection-failure.ts';
+import type { CredentialSource } from './cloudflare/credential.ts';
 import { createOrganizationsApi, type Organization } from './cloudflare/organizations.ts';
 import type { ServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
@@ -14,6 +15,8 @@ import type { Metrics } from './metrics.ts';
 import type { AuditApi } from './sync/ports.ts';
 
 export interface AuditApiParts {
+  /** Default: that of the configuration, for good. */
+  readonly credential?: CredentialSource | undefined;
   readonly budget: RequestBudget;
   readonly clock: ServerClock;
   readonly metrics: Metrics;
@@ -37,7 +40,7 @@ export const connectAuditApi = (
   if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
   const client = createCloudflareClient({
     baseUrl: config.baseUrl,
-    credential: config.credential,
+    credential: parts.credential ?? config.credential,
     budget,
     clock,
     userAgent: `orgtrail/${parts.version}`,

@@ -4,8 +4,9 @@ import { formatDuration } from './domain/duration.ts';
 import { type Filter, parseFilters } from './domain/filters.ts';
 import { environmentSchema, type History, type LogLevel, type Settings } from './environment-schema.ts';
 import { OrgtrailError } from './errors.ts';
+import { unknownSettings } from './known-settings.ts';
 import { isLoopbackHost } from './loopback.ts';
-import { readCredential, secretNames, withSecretFiles } from './secret-settings.ts';
+import { readCredential, withSecretFiles } from './secret-settings.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sink-config.ts';
 import { tickIntervalMs } from './sync/scheduler.ts';
 
@@ -46,7 +47,9 @@ export interface Config {
   /** Where events are pushed to. */
   readonly sinks: readonly NamedSink[];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
-  /** Settings that are allowed but probably not meant; logged at start. */
+  /** Warnings of variables that are probably misspelt: every command logs them. */
+  readonly unknownSettings: readonly string[];
+  /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
   readonly warnings: readonly string[];
 }
 
@@ -79,6 +82,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
   }
   if (faults.length > 0 || !parsed.success) throw configurationError(faults);
   const values = parsed.data;
+  const unknown = unknownSettings(Object.keys(env));
   return deepFreeze({
     credential,
     baseUrl: values.CLOUDFLARE_BASE_URL,
@@ -105,7 +109,8 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
       level: values.ORGTRAIL_LOG_LEVEL,
       format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
     },
-    warnings: [...warningsOf(env, values), ...sinkWarnings(sinks)],
+    unknownSettings: unknown,
+    warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
   });
 };
 
@@ -118,12 +123,6 @@ const withoutEmpty = (environment: Environment): Record<string, string> =>
 const warningsOf = (env: Record<string, string>, values: Settings): string[] => {
   const warnings: string[] = [];
   const settleDelaysMs = values.ORGTRAIL_SETTLE;
-  const files = secretNames.map((name) => `${name}_FILE`);
-  const known = new Set([...Object.keys(environmentSchema.shape), 'ORGTRAIL_FILTERS', ...files]);
-  for (const name of Object.keys(env)) {
-    const unknown = name.startsWith('ORGTRAIL_') && !known.has(name);
-    if (unknown) warnings.push(`${name} is not a setting of this version: nothing reads it`);
-  }
   const { protocol, hostname } = new URL(env['CLOUDFLARE_BASE_URL'] ?? 'https://x');
   if (protocol === 'http:' && !isLoopbackHost(hostname)) {
     warnings.push(`CLOUDFLARE_BASE_URL sends the credential over plain http to ${hostname}`);

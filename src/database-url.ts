@@ -28,17 +28,18 @@ const files = ['sslrootcert', 'sslcert', 'sslkey'] as const;
  * pass for none, and a password with a `/` in it must not be taken for a part of the address, which messages name.
  */
 export const databaseUrlFault = (text: string): string | undefined => {
-  if (!/^postgres(ql)?:\/\//.test(text)) return 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE';
+  if (!/^postgres(ql)?:\/\//.test(text)) return 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE';
   const url = parse(text);
   const strays = url === undefined ? [] : [url.pathname, url.hash, ...url.searchParams.keys()];
   if (url === undefined || url.hash !== '' || strays.some((part) => part.includes('@'))) {
-    return 'wants postgres://USER:PASSWORD@HOST:PORT/DATABASE, with @ / ? # % of user and password written as %40 %2F %3F %23 %25';
+    return 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with @ / ? # % of user and password written as %40 %2F %3F %23 %25';
   }
   const mode = modeOf(url);
-  if (mode !== undefined && !modes.includes(mode)) return `wants an sslmode that is one of ${modes.join(', ')}`;
+  if (mode !== undefined && !modes.includes(mode)) return `must have an sslmode that is one of ${modes.join(', ')}`;
   if (!['postgres', 'direct'].includes(url.searchParams.get('sslnegotiation') ?? 'postgres'))
-    return 'wants an sslnegotiation that is postgres or direct';
-  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey')) return 'wants sslcert and sslkey together';
+    return 'must have an sslnegotiation that is postgres or direct';
+  if (url.searchParams.has('sslcert') !== url.searchParams.has('sslkey'))
+    return 'must have sslcert and sslkey together';
   return files.map((name) => fileFault(name, url.searchParams.get(name))).find((fault) => fault !== undefined);
 };
 
@@ -65,7 +66,7 @@ export const readDatabaseUrl = (text: string): DatabaseTarget => {
   const read = Object.fromEntries(files.map((name) => [name, reader(parameters.get(name))]));
   const silent = mode === undefined && !direct && files.every((name) => !parameters.has(name));
   return {
-    connectionString: withoutParameters(text, ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat', ...files]),
+    connectionString: connectionStringOf(text),
     sslnegotiation: direct ? 'direct' : undefined,
     connectTimeoutMs: secondsToMs(parameters.get('connect_timeout')),
     tls: silent
@@ -79,6 +80,32 @@ export const readDatabaseUrl = (text: string): DatabaseTarget => {
         },
   };
 };
+
+/** A connection string, or what gives the latest one for each new connection: passwords are renewed. */
+export type DatabaseUrl = string | (() => string);
+
+/**
+ * `text` with the user and the password of `latest`, if that names the same database in the same way; else `text`: another
+ * database must not be taken for this one while orgtrail runs.
+ */
+export const withPasswordOf = (text: string, latest: string | undefined): string => {
+  const [url, next] = [parse(text), latest === undefined ? undefined : parse(latest)];
+  if (latest === undefined || url === undefined || next === undefined) return text;
+  return withoutCredential(url) === withoutCredential(next) ? latest : text;
+};
+
+const withoutCredential = (url: URL): string => {
+  const copy = new URL(url);
+  copy.username = '';
+  copy.password = '';
+  copy.searchParams.delete('password');
+  copy.searchParams.delete('user');
+  return copy.href;
+};
+
+/** What of a connection string is handed to `pg`: the rest is said in other ways. */
+export const connectionStringOf = (text: string): string =>
+  withoutParameters(text, ['ssl', 'sslmode', 'sslnegotiation', 'uselibpqcompat', ...files]);
 
 /** The password as written and as sent: what no output may hold. */
 export const databasePasswords = (text: string): string[] => {

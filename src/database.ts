@@ -1,9 +1,11 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import { OrgtrailError, reasonOf } from './errors.ts';
 import { logIdleError, logJump } from './log-database.ts';
-import { type EmbeddedServer, startEmbeddedServer } from './store/embedded-server.ts';
+import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from './store/embedded-server.ts';
 import { createPool, requireReachable } from './store/pool.ts';
 
 /** How long to wait for a database that does not answer yet, and what ends the wait early. */
@@ -12,31 +14,46 @@ export interface DatabasePatience {
   readonly signal?: AbortSignal;
 }
 
+export interface DatabaseOptions {
+  readonly patience?: DatabasePatience | undefined;
+  /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
+  readonly mustExist?: boolean;
+  /** The URL of the configuration with the password as it is now. */
+  readonly latestUrl?: (() => string | undefined) | undefined;
+}
+
+/** While it is waited for, the log says so no more often. */
+const SAY_AGAIN_MS = 10_000;
+
 /** A database that answered. */
 export interface Database {
   readonly pool: Pool;
   readonly url: string;
+  /** Gives the URL with the password as it is now, for connections to come. */
+  readonly latestUrl: () => string;
   /** Ends the pool, and the embedded server if that is what this is. */
   close(): Promise<void>;
 }
 
 /**
- * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`. Called by app.ts
- * and by the verbs that need nothing but a database.
+ * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`, and
+ * `configuration` when there is no database to read. Called by app.ts and by the commands that need nothing but a database.
  */
 export const openDatabase = async (
   config: Config,
   logger: Logger,
-  patience: DatabasePatience = { forMs: 0 },
+  { patience = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
 ): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
+    if (mustExist) requireEmbeddedData(config.dataDir);
     server = await startEmbeddedServer(config.dataDir);
-    logger.info({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
-  const pool = createPool(url, config.concurrency + 4, logIdleError(logger), logJump(logger));
+  const latestUrl = () => configuredUrl?.() ?? url;
+  const pool = createPool(latestUrl, config.concurrency + 4, logIdleError(logger), logJump(logger));
   const close = async () => {
     // A connection attempt that hangs must not hold up a stop.
     await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
@@ -48,7 +65,18 @@ export const openDatabase = async (
     await close();
     throw error;
   }
-  return { pool, url, close };
+  return { pool, url, latestUrl, close };
+};
+
+const requireEmbeddedData = (dataDir: string): void => {
+  if (hasEmbeddedData(dataDir)) return;
+  throw new OrgtrailError(
+    'configuration',
+    `no orgtrail database here: DATABASE_URL is not set, and ${resolve(dataDir)} has none`,
+    {
+      hint: 'set DATABASE_URL to the database of the daemon, or run this where its ORGTRAIL_DATA_DIR is',
+    },
+  );
 };
 
 const waitUntilReachable = async (
@@ -58,13 +86,18 @@ const waitUntilReachable = async (
   logger: Logger,
 ): Promise<void> => {
   const giveUpAt = performance.now() + forMs;
+  let sayAgainAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     try {
       return await raceAbort(requireReachable(pool, url), signal);
     } catch (error) {
       signal?.throwIfAborted();
       if (performance.now() >= giveUpAt) throw error;
-      logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for the database');
+      if (performance.now() >= sayAgainAt) {
+        const leftSeconds = Math.round((giveUpAt - performance.now()) / 1_000);
+        logger.warn({ reason: reasonOf(error) }, `waiting for the database; giving up in ${leftSeconds} s`);
+        sayAgainAt = performance.now() + SAY_AGAIN_MS;
+      }
       await sleep(1_000, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
     }
   }

@@ -31,7 +31,7 @@ const setting = <T>(fallback: string, wants: string, parse: (text: string) => T 
       if (value === undefined) {
         // What is wrong with a URL may be the password in it.
         const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
-        issue.addIssue({ code: 'custom', message: `wants ${wants}${sent}` });
+        issue.addIssue({ code: 'custom', message: `must be ${wants}${sent}` });
       }
       return value as T;
     });
@@ -119,7 +119,10 @@ export const environmentSchema = z.object({
   ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
   ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
-  ORGTRAIL_FEED_TOKEN: z.string().min(16, 'wants at least 16 characters').optional(),
+  ORGTRAIL_FEED_TOKEN: z
+    .string()
+    .min(16, 'must have at least 16 characters: `openssl rand -hex 32` makes one')
+    .optional(),
   ORGTRAIL_STALL_TIMEOUT: setting('60s', 'a duration from 1s to 1h', (text) => {
     const timeoutMs = parseDurationMs(text);
     const fits = timeoutMs !== undefined && timeoutMs >= SHORTEST_STALL_MS && timeoutMs <= LONGEST_STALL_MS;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { DatabaseUrl } from './database-url.ts';
 import { eventCsvHeader, eventCsvRecord } from './domain/event-csv.ts';
 import { formatNative } from './domain/formats/native.ts';
 import type { FoundEvent, SearchPage } from './domain/found-event.ts';
@@ -41,7 +42,7 @@ export interface Explorer {
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
 export const openExplorer = (
-  databaseUrl: string,
+  databaseUrl: DatabaseUrl,
   logger: Logger,
   nowMs: () => number,
   rules: CollectionRules,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { coalesced } from './coalesced.ts';
+import type { DatabaseUrl } from './database-url.ts';
 import { OrgtrailError } from './errors.ts';
 import { readPieces } from './feed-pieces.ts';
 import type { FeedSource } from './http/feed.ts';
@@ -29,7 +30,7 @@ export interface Feed {
 }
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
-export const openFeed = (databaseUrl: string, logger: Logger, memory = new PieceMemory()): Feed => {
+export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new PieceMemory()): Feed => {
   const shared = { max: CONNECTIONS, what: 'the feed' };
   const pool = createSharedPool(databaseUrl, shared, logIdleError(logger), logJump(logger));
   const signal = createFeedSignal({

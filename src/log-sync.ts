@@ -2,43 +2,46 @@ import type { Logger } from 'pino';
 import type { Range } from './domain/coverage.ts';
 import { SCRUB_PASS } from './domain/scrub.ts';
 import { MOST_AHEAD_MS } from './domain/server-time.ts';
+import type { SourceKey } from './domain/source.ts';
+import { logOrganizations } from './log-organizations.ts';
 import { logRetention } from './log-retention.ts';
 import { onceADay } from './once-a-day.ts';
+import type { NameOf } from './organization-names.ts';
 import type { SyncObserver } from './sync/ports.ts';
 
 /**
  * What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. `nowMs` is a clock that never
  * goes back: what would be said again and again is said once a day.
  */
-export const logSync = (logger: Logger, nowMs: () => number): SyncObserver => ({
-  discovered: (event) => logger.debug(event, 'organizations listed'),
-  organizationChanged: (event) =>
-    logger[event.change === 'gone' ? 'warn' : 'info'](event, `organization ${event.change}`),
-  missedButOpen: warnOfMissed(logger, nowMs),
-  discoveryFailed: ({ error }) =>
-    logger.warn(
-      { reason: error instanceof Error ? error.message : String(error) },
-      'the listing of organizations failed',
-    ),
-  ...logPlans(logger, nowMs),
-  pageCommitted: logPages(logger, nowMs),
-  walkEnded: ({ source, lane, result }) => {
-    if (result === 'fenced') {
-      logger.warn({ source: source.id, lane }, 'fenced: another replica has taken the source, nothing was written');
-    }
-    if (result === 'lost') {
-      logger.warn({ source: source.id, lane }, 'the lease ran out (a pause, or the database was away): dropped');
-    }
-    if (result === 'proven') {
-      logger.debug({ source: source.id, lane }, 'the end of a walk was in doubt, and other questions confirmed it');
-    }
-  },
-  ...logTrouble(logger, nowMs),
-});
+export const logSync = (logger: Logger, nowMs: () => number, nameOf: NameOf = () => undefined): SyncObserver => {
+  const of = ({ id }: SourceKey) => ({ source: id, name: nameOf(id) });
+  return {
+    ...logOrganizations(logger, nameOf),
+    missedButOpen: warnOfMissed(logger, nowMs, nameOf),
+    ...logPlans(logger, nowMs),
+    pageCommitted: logPages(logger, nowMs, of),
+    walkEnded: ({ source, lane, result }) => {
+      if (result === 'fenced') {
+        logger.warn({ ...of(source), lane }, 'fenced: another replica has taken the source, nothing was written');
+      }
+      if (result === 'lost') {
+        logger.warn({ ...of(source), lane }, 'the lease ran out (a pause, or the database was away): dropped');
+      }
+      if (result === 'proven') {
+        logger.debug({ ...of(source), lane }, 'the end of a walk was in doubt, and other questions confirmed it');
+      }
+    },
+    ...logTrouble(logger, nowMs, of),
+  };
+};
+
+/** What of a source goes into a line. */
+type FactsOf = (source: SourceKey) => { readonly source: string; readonly name: string | undefined };
 
 const logTrouble = (
   logger: Logger,
   nowMs: () => number,
+  of: FactsOf,
 ): Pick<
   SyncObserver,
   'sourceFailed' | 'windowNarrowed' | 'holeFound' | 'scrubFound' | 'clocksCompared' | 'futureTrimmed'
@@ -46,16 +49,16 @@ const logTrouble = (
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
-      logger.warn({ source: source.id, lane, failure, reason: message, backoffMs }, 'a source failed'),
+      logger.warn({ ...of(source), lane, failure, reason: message, backoffMs }, 'a source failed'),
     windowNarrowed: ({ source, lane, claim, reason }) =>
       logger.info(
-        { source: source.id, lane, ...isoRange(claim), reason },
+        { ...of(source), lane, ...isoRange(claim), reason },
         'a window cannot be read to a credible end: half of it is asked for',
       ),
-    holeFound: logHoles(logger),
+    holeFound: logHoles(logger, of),
     scrubFound: ({ source, window, entries, pass }) =>
       logger.error(
-        { source: source.id, ...isoRange(window), entries, pass },
+        { ...of(source), ...isoRange(window), entries, pass },
         'reading history again found entries that were missing, in time that had been read: they are stored now. Others may be missing elsewhere until the round is through',
       ),
     clocksCompared: ({ aheadMs }) => {
@@ -74,10 +77,10 @@ const logTrouble = (
 };
 
 /** Once as an error. That it is still there when it is tried again, hours later, or has grown, is no news. */
-const logHoles = (logger: Logger): NonNullable<SyncObserver['holeFound']> => {
+const logHoles = (logger: Logger, of: FactsOf): NonNullable<SyncObserver['holeFound']> => {
   const known = new Set<string>();
   return ({ source, range, pass, reason, message }) => {
-    const facts = { source: source.id, ...isoRange(range), pass, reason, message };
+    const facts = { ...of(source), ...isoRange(range), pass, reason, message };
     const miscounted = reason === 'count_differs';
     const key = `${source.kind} ${source.id} ${pass} ${miscounted ? reason : range.fromMs}`;
     if (known.has(key)) {
@@ -103,11 +106,18 @@ const isoRange = ({ fromMs, toMs }: Range) => ({
   before: new Date(toMs).toISOString(),
 });
 
-const warnOfMissed = (logger: Logger, nowMs: () => number): NonNullable<SyncObserver['missedButOpen']> => {
+const warnOfMissed = (
+  logger: Logger,
+  nowMs: () => number,
+  nameOf: NameOf,
+): NonNullable<SyncObserver['missedButOpen']> => {
   const mayWarn = onceADay(nowMs);
   return (event) => {
     if (!mayWarn(event.organizationId)) return;
-    logger.warn(event, 'listings do not name an organization any more, but its audit log answers: it is pulled on');
+    logger.warn(
+      { ...event, name: nameOf(event.organizationId) },
+      'listings do not name an organization any more, but its audit log answers: it is pulled on',
+    );
   };
 };
 
@@ -121,12 +131,29 @@ const logPlans = (logger: Logger, nowMs: () => number): Pick<SyncObserver, 'jobs
   };
 };
 
-const logPages = (logger: Logger, nowMs: () => number): NonNullable<SyncObserver['pageCommitted']> => {
+/** No more than a line in this time, for all pages since the last one. */
+const DEFECTS_EVERY_MS = 60_000;
+
+const sumDefects = (logger: Logger, nowMs: () => number) => {
+  let saidAtMs = Number.NEGATIVE_INFINITY;
+  let [pages, defective] = [0, 0];
+  return (latest: ReturnType<FactsOf>, entries: number): void => {
+    pages += 1;
+    defective += entries;
+    if (nowMs() - saidAtMs < DEFECTS_EVERY_MS) return;
+    logger.info({ ...latest, defective, pages }, 'entries with defects are stored with their exact text');
+    saidAtMs = nowMs();
+    [pages, defective] = [0, 0];
+  };
+};
+
+const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable<SyncObserver['pageCommitted']> => {
   const mayWarn = onceADay(nowMs);
+  const defects = sumDefects(logger, nowMs);
   return ({ source, lane, entries, stored, changed, defective, late }) => {
-    const facts = { source: source.id, lane, entries, stored };
-    if (changed > 0) logger.warn({ ...facts, changed }, 'an entry came again with other content');
-    if (defective > 0) logger.info({ ...facts, defective }, 'entries with defects are stored with their exact text');
+    const facts = { ...of(source), lane, entries, stored };
+    if (changed > 0) logger.warn({ ...facts, changed }, 'entries changed upstream');
+    if (defective > 0) defects(of(source), defective);
     if (late.beyondLastPass > 0 && mayWarn(`beyond ${source.id}`)) {
       logger.warn(
         { ...facts, beyondLastPass: late.beyondLastPass },

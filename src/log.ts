@@ -8,7 +8,7 @@ export interface LogOptions {
   readonly level: LogLevel;
   readonly format: 'json' | 'pretty';
   readonly destination: Writable;
-  /** Values that must not appear in any line, wherever they come from. */
+  /** Values that must not appear in any line, wherever they come from. More may be added while the log is in use. */
   readonly secrets: readonly string[];
 }
 
@@ -20,8 +20,11 @@ const SHORTEST_SECRET = 6;
  * a message all the same (an error of a library), it is blanked before the line is written (invariant 12).
  */
 export const createLogger = (options: LogOptions): Logger => {
-  const secrets = options.secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
-  const blank = (line: string): string => secrets.reduce((text, secret) => text.replaceAll(secret, '[secret]'), line);
+  const blank = (line: string): string =>
+    options.secrets.reduce(
+      (text, secret) => (secret.length >= SHORTEST_SECRET ? text.replaceAll(secret, '[secret]') : text),
+      line,
+    );
   const settings = {
     level: options.level,
     base: null,

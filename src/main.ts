@@ -41,6 +41,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   interactive: process.stdout.isTTY === true,
   signal: stop.signal,
   takeOverStop: stop.takeOver,
+  // On a terminal it says that the terminal was closed.
+  ...(process.stdout.isTTY !== true && { onReloadAsked: (listener) => void process.on('SIGHUP', listener) }),
 });
 clearInterval(alive);
 if (stop.signal.aborted && !stop.isTakenOver()) process.exitCode = Number(stop.signal.reason);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import type { Config } from './config.ts';
@@ -6,11 +7,12 @@ import { type DeliveryStop, deliverForever } from './delivery/deliver-forever.ts
 import type { DeliveryContext, DeliveryObserver, Route } from './delivery/ports.ts';
 import { createDeliveryStore } from './delivery-store.ts';
 import type { FeedSource } from './http/feed.ts';
+import { fixedSecrets, type LiveSecrets } from './live-secrets.ts';
 import { logIdleError, logJump } from './log-database.ts';
 import { logDelivery } from './log-delivery.ts';
 import type { Metrics } from './metrics.ts';
-import { redactorOf } from './sink-config.ts';
-import { createSink } from './sinks/create-sink.ts';
+import { type NamedSink, redactorOf } from './sink-config.ts';
+import { createLiveSink } from './sinks/live-sink.ts';
 import { createPool } from './store/pool.ts';
 import { registerSinks } from './store/sinks.ts';
 
@@ -28,6 +30,8 @@ export interface RunningSinks {
 export interface SinkAppOptions extends DeliveryStop {
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Default: those of the configuration, for good. */
+  readonly secrets?: LiveSecrets | undefined;
 }
 
 /**
@@ -35,18 +39,15 @@ export interface SinkAppOptions extends DeliveryStop {
  * OrgtrailError `configuration` for a sink that cannot be used.
  */
 export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
-  const routes = config.sinks.map(({ name, settings }): Route & Pick<DeliveryContext, 'redact'> => ({
-    ...{ name, sink: createSink(settings), format: settings.format, batchEvents: settings.batch_events },
-    ...{ organizationIds: settings.organizations, redact: redactorOf(settings) },
-  }));
+  const { logger, metrics, secrets = fixedSecrets(config) } = options;
+  const routes = config.sinks.map((sink) => routeOf(sink, secrets));
   if (routes.length === 0) return { ended: Promise.resolve(), close: async () => {} };
-  const { logger, metrics } = options;
   const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
     ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
   const pool = createPool(
-    app.database.url,
+    app.database.latestUrl,
     Math.min(MOST_CONNECTIONS, routes.length + 1),
     logIdleError(logger),
     logJump(logger),
@@ -59,7 +60,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
-  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'a sink is served');
+  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'sink started');
   const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
   return {
     ended: Promise.all(loops),
@@ -69,6 +70,21 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
       await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
     },
   };
+};
+
+type SinkRoute = Route & Pick<DeliveryContext, 'redact'>;
+
+const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute => {
+  let latest = settings;
+  const current = () => {
+    const now = secrets.sink(name, settings);
+    if (!isDeepStrictEqual(now, latest)) latest = now;
+    return latest;
+  };
+  const sink = createLiveSink({ settings: current, refresh: secrets.reload });
+  const redact = (text: string) => redactorOf(current())(text);
+  const { format, batch_events: batchEvents, organizations: organizationIds } = settings;
+  return { name, sink, format, batchEvents, organizationIds, redact };
 };
 
 /** Woken by the notification that comes with each commit. */

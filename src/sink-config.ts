@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { isLoopbackHost } from './loopback.ts';
 import { readSecretFile } from './secret-settings.ts';
-import { type SinkSettings, sinkSecrets, sinkSettings } from './sinks/settings.ts';
+import { makeWebhookSecret, type SinkSettings, sinkSecrets, sinkSettings } from './sinks/settings.ts';
 
 /** A sink as ORGTRAIL_SINKS names it. */
 export interface NamedSink {
@@ -12,7 +12,7 @@ export interface NamedSink {
 }
 
 const SETTING = 'ORGTRAIL_SINKS';
-const WANTS = `${SETTING} wants a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+const WANTS = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 /** Shorter ones would blank out ordinary words. */
 const SHORTEST_SECRET = 6;
 
@@ -30,8 +30,8 @@ export const readSinks = (text: string | undefined, faults: string[]): readonly 
   for (const [name, raw] of Object.entries(parse(text, faults))) {
     const found: string[] = [];
     if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
-      faults.push(`${SETTING}: the name of a sink wants 1 to 40 of a-z, 0-9, _ and -`);
-    } else if (!isObject(raw)) faults.push(`${SETTING}.${name} wants an object`);
+      faults.push(`${SETTING}: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -`);
+    } else if (!isObject(raw)) faults.push(`${SETTING}.${name} must be an object`);
     else {
       const settings = readSink(`${SETTING}.${name}`, raw, found);
       if (settings !== undefined) sinks.push({ name, settings });
@@ -80,7 +80,7 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
     delete values[`${key}_file`];
     if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: keep one`);
     fromFile.add(key);
-    if (typeof file !== 'string') faults.push(`${path}.${key}_file wants the path of a file`);
+    if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
     // Undefined where the file has a fault, which is then the only one that is shown.
     values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
   }
@@ -103,27 +103,31 @@ const describe = (
     case 'unrecognized_keys':
       return issue.keys.map((key) => `${at}.${named(key)} is not a setting of this type of sink`);
     case 'invalid_union':
-      return [`${at} wants one of ${types.join(', ')}`];
+      return [`${at} must be one of ${types.join(', ')}`];
     case 'invalid_value':
-      return [`${at} wants one of ${issue.values.map(String).join(', ')}`];
+      return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
     case 'invalid_type':
-      return [missing ? `${at} is missing` : `${at} wants ${article(issue.expected)}`];
+      return [
+        missing
+          ? `${at} is missing${issue.path.at(-1) === 'secret' ? `: ${makeWebhookSecret}` : ''}`
+          : `${at} must be ${article(issue.expected)}`,
+      ];
     case 'too_small':
       return [
         issue.origin === 'string' || issue.origin === 'array'
           ? `${at} is empty`
-          : `${at} wants at least ${issue.minimum}`,
+          : `${at} must be at least ${issue.minimum}`,
       ];
     case 'too_big':
-      return [`${at} wants at most ${issue.maximum}`];
+      return [`${at} must be at most ${issue.maximum}`];
     case 'invalid_format':
       return [
-        /^(wants|is) /.test(issue.message)
+        /^(must|is) /.test(issue.message)
           ? `${at} ${issue.message}`
           : `${at} has characters that cannot be, or is too long`,
       ];
     default:
-      return [`${at} ${/^(wants|is) /.test(issue.message) ? issue.message : 'is not as it should be'}`];
+      return [`${at} ${/^(must|is) /.test(issue.message) ? issue.message : 'is not as it should be'}`];
   }
 };
 

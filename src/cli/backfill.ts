@@ -1,10 +1,9 @@
 import { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { isEmpty, type Range } from '../domain/coverage.ts';
 import { formatDuration } from '../domain/duration.ts';
-import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
 import { runSync } from './sync.ts';
+import { readWindow, timeHelp } from './time-options.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `
@@ -13,8 +12,9 @@ not read again. Cloudflare keeps 18 months. Exits with 1 when some source failed
 time, not even in parts (holes).
 
 Examples:
+  $ orgtrail backfill --since 90d --before now
   $ orgtrail backfill --since 2026-01-01 --before 2026-02-01
-  $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 019c4f65e7607d8c9f6f6b58aa3aff50`;
+  $ orgtrail backfill --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace'`;
 
 interface BackfillOptions {
   readonly since: string;
@@ -25,20 +25,18 @@ interface BackfillOptions {
 
 export const backfillVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('backfill')
-    .description('read what is missing of a given time')
-    .requiredOption('--since <time>', 'date (UTC) or RFC 3339 time, inclusive')
-    .requiredOption('--before <time>', 'date (UTC) or RFC 3339 time, exclusive')
-    .option('--organization <id...>', 'these organizations only')
+    .description('Fetch missing events for a time range')
+    .requiredOption('--since <time>', timeHelp('inclusive'))
+    .requiredOption('--before <time>', timeHelp('exclusive'))
+    .option('--organization <name or id...>', 'these organizations only')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: BackfillOptions) => {
       const { fromMs: sinceMs, toMs: untilMs } = readWindow(options);
       const outcome = await runSync(context, {
         quiet: options.json === true,
-        config: (config) => {
-          requireWithinRetention(config, sinceMs);
-          return options.organization === undefined ? config : { ...config, organizationIds: options.organization };
-        },
+        check: (config) => requireWithinRetention(config, sinceMs),
+        organizations: options.organization,
         window: { sinceMs, untilMs },
       });
       report(outcome.exitCode);
@@ -54,22 +52,5 @@ const requireWithinRetention = ({ retentionMs }: Config, sinceMs: number): void 
     {
       hint: 'what is older would be dropped again: choose a later --since, or a longer retention',
     },
-  );
-};
-
-/** The window that two options name. Throws OrgtrailError `usage`. */
-export const readWindow = (options: { readonly since: string; readonly before: string }): Range => {
-  const window = { fromMs: readTime('--since', options.since), toMs: readTime('--before', options.before) };
-  if (isEmpty(window)) throw new OrgtrailError('usage', '--before must be later than --since');
-  return window;
-};
-
-/** Reads the time of an option into milliseconds since 1970. Throws OrgtrailError `usage`. */
-export const readTime = (option: string, text: string): number => {
-  const timeMs = parseDateOrInstantMs(text);
-  if (timeMs !== undefined) return timeMs;
-  throw new OrgtrailError(
-    'usage',
-    `${option} wants a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z, not "${text}"`,
   );
 };

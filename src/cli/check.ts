@@ -13,13 +13,15 @@ import { startWalk } from '../domain/walk.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { secretsOf } from '../secrets.ts';
 import { hasEmbeddedData } from '../store/embedded-server.ts';
 import { readSchemaState, refuseNewer } from '../store/migrate.ts';
 import { describeUrl, explainForbidden } from '../store/pool.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../store/roles.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { apiAdvice } from './api-advice.ts';
-import { secretsOf } from './secrets.ts';
+import { counted } from './counted.ts';
+import { printable } from './terminal-table.ts';
 import type { VerbContext } from './verb-context.ts';
 
 /** Organizations whose audit log is tried: enough to find a missing permission, few enough for the budget. */
@@ -31,6 +33,8 @@ interface Check {
   readonly ok: boolean;
   readonly message: string;
   readonly hint?: string | undefined;
+  /** What is allowed but probably not meant. */
+  readonly notes?: readonly string[];
   readonly exitCode: number;
 }
 
@@ -43,7 +47,7 @@ Examples:
 
 export const checkVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('is everything in place: credential, organizations, database, schema')
+    .description('Check credentials, organizations, database and schema')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
@@ -60,6 +64,7 @@ export const checkVerb = (context: VerbContext, report: (code: number) => void):
         name: 'configuration',
         ok: true,
         message: describe(config),
+        ...(config.warnings.length > 0 && { notes: config.warnings }),
         exitCode: exitCodes.done,
       };
       const checks = [configuration, ...database, ...api];
@@ -69,15 +74,18 @@ export const checkVerb = (context: VerbContext, report: (code: number) => void):
       else for (const check of checks) context.stdout.write(line(check));
     });
 
-const line = ({ ok, name, message, hint }: Check): string =>
-  `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(14)} ${message}\n${hint === undefined ? '' : `      ${''.padEnd(14)} Try: ${hint}\n`}`;
+const line = ({ ok, name, message, hint, notes = [] }: Check): string =>
+  [
+    `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(14)} ${message}\n`,
+    ...(hint === undefined ? [] : [`      ${''.padEnd(14)} Try: ${hint}\n`]),
+    ...notes.map((note) => `note  ${name.padEnd(14)} ${note}\n`),
+  ].join('');
 
 const describe = (config: Config): string => {
   const way = config.credential?.kind === 'token' ? 'API token' : 'email and Global API Key';
   const filters =
     config.filters.length === 0 ? 'no filters' : config.filters.map(([name, value]) => `${name}=${value}`).join('&');
-  const notes = config.warnings.map((warning) => `; note: ${warning}`).join('');
-  return `${config.baseUrl} with ${way}; ${filters}; ${config.apiBudget} requests per 5 minutes${notes}`;
+  return `${config.baseUrl} with ${way}; ${filters}; ${config.apiBudget} requests per 5 minutes`;
 };
 
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
@@ -135,7 +143,7 @@ const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Pr
   const { api, close } = connectAuditApi(config, parts);
   try {
     const { organizations, note } = await reachable(api, config, signal);
-    const found = `${organizations.length} organizations${note}`;
+    const found = `${counted(organizations.length, 'organization')}${note}`;
     const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
     if (organizations.length === 0) {
       return [
@@ -198,7 +206,7 @@ const checkAuditLogs = async (
   const probed = organizations.slice(0, PROBED_ORGANIZATIONS);
   const nowMs = api.nowMs() ?? 0;
   const refused: string[] = [];
-  for (const { id } of probed) {
+  for (const { id, name } of probed) {
     try {
       await api.fetchPage(
         id,
@@ -207,7 +215,7 @@ const checkAuditLogs = async (
       );
     } catch (error) {
       if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
-      refused.push(id);
+      refused.push(name === undefined ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`);
     }
   }
   const tried = probed.length < organizations.length ? `the first ${probed.length} tried` : `${probed.length} tried`;

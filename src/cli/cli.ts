@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../app.ts';
-import { ApiError, exitCodes, OrgtrailError } from '../errors.ts';
+import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
 import { explainForbidden, sqlState } from '../store/pool.ts';
 import { apiAdvice } from './api-advice.ts';
 import { backfillVerb } from './backfill.ts';
@@ -10,6 +10,7 @@ import { feedVerb } from './feed.ts';
 import { holdVerb } from './hold.ts';
 import { migrateVerb } from './migrate.ts';
 import { runVerb } from './run.ts';
+import { searchVerb } from './search.ts';
 import { simulateVerb } from './simulate.ts';
 import { sinkVerb } from './sink.ts';
 import { statusVerb } from './status.ts';
@@ -21,10 +22,11 @@ import { verifyVerb } from './verify.ts';
 const examples = `
 Examples:
   $ orgtrail demo                    try it: a simulated Cloudflare, an embedded PostgreSQL, the real daemon
-  $ orgtrail check                   is everything in place: credential, organizations, database
-  $ orgtrail run                     the daemon: pulls for ever, serves health and metrics
-  $ orgtrail sync                    one full cycle, then exit
-  $ orgtrail status --json           how far every organization is
+  $ orgtrail check                   check credentials, organizations, database and schema
+  $ orgtrail run                     run the daemon: continuously collects audit logs, serves health and metrics
+  $ orgtrail sync                    collect what is missing, then exit
+  $ orgtrail search --since 7d --actor mira@example.com
+  $ orgtrail status --json           show collection status of every organization
 
 Settings come from the environment and from .env; the README lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
@@ -44,7 +46,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     runVerb(context),
     syncVerb(context, report),
     checkVerb(context, report),
-    statusVerb(context),
+    statusVerb(context, report),
     sinkVerb(context),
     holdVerb(context),
     tokenVerb(context),
@@ -52,15 +54,17 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     verifyVerb(context, report),
     migrateVerb(context),
     feedVerb(context),
+    searchVerb(context),
     simulateVerb(context),
     demoVerb(context, report),
   ];
   for (const verb of verbs) program.addCommand(verb);
   for (const command of [program, ...verbs, ...verbs.flatMap(({ commands }) => commands)]) {
-    command.exitOverride().showHelpAfterError('(add --help for the options and examples)');
+    command.exitOverride().showHelpAfterError(`See: ${pathOf(command)} --help`);
     command.configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'orgtrail: ')),
     });
   }
   try {
@@ -70,6 +74,10 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
     return explain(error, context);
   }
 };
+
+/** `orgtrail sink replay`. */
+const pathOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 
 const explain = (error: unknown, context: VerbContext): number => {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
@@ -83,6 +91,9 @@ const explain = (error: unknown, context: VerbContext): number => {
 const describe = (error: unknown): { message: string; hint?: string | undefined; exitCode: number } => {
   if (error instanceof OrgtrailError) return error;
   if (error instanceof ApiError) return { message: error.message, ...apiAdvice(error) };
+  if (error instanceof SearchError) {
+    return { message: error.message, exitCode: error.reason === 'refused' ? exitCodes.usage : exitCodes.unreachable };
+  }
   if (isConnectionFault(error)) {
     return {
       message: `the database went away: ${error.message}`,

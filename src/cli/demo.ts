@@ -38,14 +38,14 @@ Examples:
 
 export const demoVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('demo')
-    .description('the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
+    .description('Run the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
     .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
     .option('--port <port>', 'port of the console, health and metrics (default: ORGTRAIL_HTTP_PORT, or 8080)')
     .addHelpText('after', help)
     .action(async (options: { for?: string; port?: string }) => {
       const durationMs = options.for === undefined ? undefined : parseDurationMs(options.for);
       if (options.for !== undefined && durationMs === undefined) {
-        throw new OrgtrailError('usage', `--for wants a duration such as 20s or 5m, not "${options.for}"`);
+        throw new OrgtrailError('usage', `--for must be a duration such as 20s or 5m, not "${options.for}"`);
       }
       const verdict = await demo(context, portOf(options.port, context.env), durationMs);
       context.stdout.write(verdictText(verdict));

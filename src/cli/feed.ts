@@ -3,8 +3,6 @@ import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
-import { loadConfig } from '../config.ts';
-import { openDatabase } from '../database.ts';
 import { type FormatName, formats } from '../domain/formats/formats.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type Feed, openFeed } from '../feed.ts';
@@ -18,10 +16,9 @@ import {
   type Presented,
   placeOf,
 } from '../http/feed.ts';
-import { createLogger } from '../log.ts';
-import { requireCurrentSchema } from '../store/migrate.ts';
-import { secretsOf } from './secrets.ts';
+import { organizationIds } from './organization-ids.ts';
 import type { VerbContext } from './verb-context.ts';
+import { withDatabase } from './with-database.ts';
 
 /** How long one wait may be: a notification ends it, and where one is lost, this does. */
 const LONGEST_WAIT_MS = 60_000;
@@ -39,7 +36,7 @@ Examples:
   $ orgtrail feed --after 0 --limit 1000
   $ orgtrail feed --follow --format ocsf | collector
   $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
-  $ orgtrail feed --after 5000 --last-line --organization 0a1b2c... | tail -1`;
+  $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
 
 interface Options {
   readonly cursor?: string;
@@ -57,23 +54,23 @@ interface Options {
 const wholeNumber = (least: number) => (text: string) => {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`It wants a whole number from ${least}.`);
+  throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
 };
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 
 export const feedVerb = (context: VerbContext): Command =>
   new Command('feed')
-    .description('the events behind a position, one a line, on stdout')
+    .description('Print events after a position, one per line')
     .option(
       '--cursor <text>',
       'the next_cursor of the last line: go on there, unless the database is another or a restored one',
     )
     .option('--after <position>', 'instead: the last position that you have (default: 0)', wholeNumber(0))
-    .option('--limit <number>', 'stop after so many events', wholeNumber(1))
+    .option('--limit <number>', 'stop after N events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
-    .option('--organization <id>', 'only events of this one; may be given more than once', collect)
+    .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
     .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
@@ -81,17 +78,16 @@ export const feedVerb = (context: VerbContext): Command =>
     .addHelpText('after', help)
     .action(async (options: Options) => {
       const place = requirePlace(options);
-      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
-      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-      const database = await openDatabase(config, logger);
-      const feed = openFeed(database.url, logger);
-      try {
-        await requireCurrentSchema(database.pool);
-        await writeFeed(feed, { ...options, place }, context, logger);
-      } finally {
-        await feed.close();
-        await database.close();
-      }
+      await withDatabase(context, async (pool, { url, logger }) => {
+        const named = options.organization;
+        const organization = named && (await organizationIds(pool, named));
+        const feed = openFeed(url, logger);
+        try {
+          await writeFeed(feed, { ...options, ...(organization && { organization }), place }, context, logger);
+        } finally {
+          await feed.close();
+        }
+      });
     });
 
 /** Where the reader is. Throws OrgtrailError `usage`. */

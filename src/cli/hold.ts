@@ -2,11 +2,12 @@ import { Command } from 'commander';
 import type { Pool } from 'pg';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { OrgtrailError } from '../errors.ts';
-import { addHold, type Hold, isKnownOrganization, readHolds, releaseHold } from '../store/holds.ts';
+import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../store/holds.ts';
 import { readDroppedMonths } from '../store/retention.ts';
-import { readTime } from './backfill.ts';
 import { noteCommand } from './note-command.ts';
+import { organizationIds } from './organization-ids.ts';
 import { alignColumns, printable } from './terminal-table.ts';
+import { readTime, timeHelp } from './time-options.ts';
 import type { VerbContext } from './verb-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -19,7 +20,7 @@ While a hold is in force, ORGTRAIL_RETENTION drops no month in which there are e
 the table holds, with who and when: they are evidence, too. Needs an account that may write to it: the owner of the schema.
 
 Examples:
-  $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --reason 'case 2026-17' --by 'J. Doe, Legal'
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17' --by 'J. Doe, Legal'
   $ orgtrail hold list
   $ orgtrail hold release 3 --by 'J. Doe, Legal'`;
 
@@ -28,13 +29,13 @@ Without --since and --before it covers all events of the organization, those tha
 dropped before is not brought back: the answer names it.
 
 Examples:
-  $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --reason 'case 2026-17'
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17'
   $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
   $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
 
 export const holdVerb = (context: VerbContext): Command =>
   new Command('hold')
-    .description('legal holds: what no retention may drop')
+    .description('Manage legal holds: events exempt from retention')
     .addHelpText('after', help)
     .addCommand(addCommand(context))
     .addCommand(listCommand(context))
@@ -52,20 +53,21 @@ interface AddOptions {
 
 const addCommand = (context: VerbContext): Command =>
   new Command('add')
-    .description('keep the events of an organization, whatever the retention')
-    .option('--organization <id>', 'whose events')
-    .option('--all-organizations', 'those of every organization')
-    .option('--since <time>', 'only from this date (UTC) or RFC 3339 time on')
-    .option('--before <time>', 'only before this one')
+    .description('Keep the events of an organization, whatever the retention')
+    .option('--organization <name or id>', 'organization to hold')
+    .option('--all-organizations', 'hold the events of every organization')
+    .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
+    .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
     .requiredOption('--reason <text>', 'why, for those who find it later')
-    .option('--by <name>', 'who wants it; the account of the database is noted in any case')
+    .option('--by <name>', 'who asked for it; the account of the database is noted in any case')
     .option('--json', 'print the hold as JSON')
     .addHelpText('after', addHelp)
     .action(async (options: AddOptions) => {
       const wanted = readHold(options);
       const { hold, dropped } = await withDatabase(context, async (pool) => {
-        await requireKnown(pool, wanted.organizationId);
-        const added = await addHold(pool, wanted);
+        const { organization } = wanted;
+        const [wantedId] = organization === undefined ? [] : await organizationIds(pool, [organization]);
+        const added = await addHold(pool, { ...wanted, organizationId: wantedId });
         const { id, organizationId, since, before, reason } = added;
         const what = { id, organizationId, since, before, reason };
         await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
@@ -75,27 +77,21 @@ const addCommand = (context: VerbContext): Command =>
       else context.stdout.write(`hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`);
     });
 
-const readHold = (options: AddOptions): Parameters<typeof addHold>[1] => {
+/** The organization is still named as it was typed. */
+const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
   const { organization, since, before } = options;
   if ((organization === undefined) === (options.allOrganizations !== true)) {
-    throw new OrgtrailError('usage', 'a hold wants either --organization or --all-organizations');
+    throw new OrgtrailError('usage', 'give either --organization or --all-organizations');
   }
-  const sinceMs = since === undefined ? undefined : readTime('--since', since);
-  const beforeMs = before === undefined ? undefined : readTime('--before', before);
+  const nowMs = Date.now();
+  const sinceMs = since === undefined ? undefined : readTime('--since', since, nowMs);
+  const beforeMs = before === undefined ? undefined : readTime('--before', before, nowMs);
   if ((sinceMs ?? EARLIEST_MS) >= (beforeMs ?? LATEST_MS)) {
     throw new OrgtrailError('usage', '--before must be later than --since');
   }
   const reason = options.reason.trim();
-  if (reason === '') throw new OrgtrailError('usage', '--reason wants some words');
-  return { organizationId: organization, sinceMs, beforeMs, reason, by: options.by };
-};
-
-/** A misspelt id would hold nothing. */
-const requireKnown = async (pool: Pool, id: string | undefined): Promise<void> => {
-  if (id === undefined || (await isKnownOrganization(pool, id))) return;
-  throw new OrgtrailError('usage', `there is no organization ${JSON.stringify(id)} in the database`, {
-    hint: '`orgtrail status` lists those that there are; the id is meant, not the name',
-  });
+  if (reason === '') throw new OrgtrailError('usage', '--reason must not be empty');
+  return { ...(organization !== undefined && { organization }), sinceMs, beforeMs, reason, by: options.by };
 };
 
 const droppedWithin = async (pool: Pool, { since, before }: Hold): Promise<readonly string[]> => {
@@ -117,7 +113,7 @@ const describeDropped = (months: readonly string[]): string =>
 
 const listCommand = (context: VerbContext): Command =>
   new Command('list')
-    .description('every hold that there is or has been')
+    .description('Show every hold, in force or released')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const holds = await withDatabase(context, readHolds);
@@ -132,7 +128,7 @@ const holdTable = (holds: readonly Hold[]): string => {
     hold.releasedAt === null
       ? 'in force'
       : `released ${hold.releasedAt.toISOString()} by ${who(hold.releasedBy, hold.releasedAs)}`,
-    printable(hold.organizationId ?? 'every organization', 64),
+    hold.organizationId === null ? 'every organization' : named(hold.organizationId, hold.organizationName),
     hold.since ?? '-',
     hold.before ?? '-',
     `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
@@ -141,9 +137,12 @@ const holdTable = (holds: readonly Hold[]): string => {
   return `${alignColumns([['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], ...rows]).join('\n')}\n`;
 };
 
+const named = (id: string, name: string | null): string =>
+  name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
+
 const releaseCommand = (context: VerbContext): Command =>
   new Command('release')
-    .description('end a hold; it stays in the list')
+    .description('End a hold; it stays in the list')
     .argument('<id>', 'its number, as hold list shows it')
     .option('--by <name>', 'who releases it; the account of the database is noted in any case')
     .option('--json', 'print the hold as JSON')

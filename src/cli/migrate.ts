@@ -5,10 +5,10 @@ import { formatDuration } from '../domain/duration.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { migrateWithLog } from '../log-migration.ts';
+import { secretsOf } from '../secrets.ts';
 import { createPublications } from '../store/publication.ts';
 import { setRetentionPolicy } from '../store/retention.ts';
 import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../store/search-index.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
 const help = `
@@ -39,7 +39,7 @@ Examples:
 
 export const migrateVerb = (context: VerbContext): Command =>
   new Command('migrate')
-    .description("bring the database's schema up to this version")
+    .description("Bring the database's schema up to this version")
     .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
     .option('--search-index [kinds]', 'make entries searchable by their content: json (default), text, or json,text')
     .option('--publication', 'make the publications for logical replication')
@@ -75,7 +75,7 @@ export const migrateVerb = (context: VerbContext): Command =>
 const readKinds = (text: string | true): readonly SearchIndexKind[] => {
   const kinds = text === true ? ['json'] : text.split(',').map((kind) => kind.trim());
   if (kinds.every((kind): kind is SearchIndexKind => Object.hasOwn(searchIndexes, kind))) return kinds;
-  throw new OrgtrailError('usage', `--search-index wants json, text or json,text, not ${JSON.stringify(text)}`);
+  throw new OrgtrailError('usage', `--search-index must be json, text or json,text, not ${JSON.stringify(text)}`);
 };
 
 const describeRoles = (retentionMs: number): string => {

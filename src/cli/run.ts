@@ -5,16 +5,18 @@ import { type App, openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { startHttpServer } from '../http/server.ts';
+import { fixedSecrets, type LiveSecrets } from '../live-secrets.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
 import { createOverviewSource } from '../overview.ts';
 import { startRetention } from '../retention-app.ts';
+import { secretsOf } from '../secrets.ts';
+import { keepReloading, openSecrets } from '../secrets-app.ts';
 import { startSinks } from '../sink-app.ts';
 import { readSchemaState } from '../store/migrate.ts';
 import type { SyncObserver } from '../sync/ports.ts';
 import { syncForever } from '../sync/sync-forever.ts';
 import { gracefulStop } from './graceful-stop.ts';
-import { secretsOf } from './secrets.ts';
 import { createSyncTrouble } from './sync-trouble.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -25,6 +27,7 @@ const STOP_PATIENCE_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
+Secrets from files (NAME_FILE) are read again on SIGHUP, every minute, and when one was refused: a rotated one needs no restart.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail run
@@ -33,13 +36,16 @@ Examples:
 
 export const runVerb = (context: VerbContext): Command =>
   new Command('run')
-    .description('the daemon: pulls audit logs for ever, serves the console, the feed, health and metrics')
+    .description('Run the daemon: continuously collects audit logs, serves the console, the feed, health and metrics')
     .addHelpText('after', help)
     .action(async () => {
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
-      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: secretsOf(config) });
+      const hidden = secretsOf(config);
+      const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
       if (context.settingsFile !== undefined) logger.info({ file: context.settingsFile }, 'settings read from a file');
-      const daemon = await startDaemon(config, logger, {}, context.signal);
+      const secrets = openSecrets(context.env, config, { logger, hidden });
+      keepReloading(secrets, logger, context);
+      const daemon = await startDaemon(config, logger, {}, context.signal, secrets);
       await aborted(context.signal);
       logger.info('stopping');
       await daemon.stop();
@@ -60,19 +66,21 @@ export const startDaemon = async (
   logger: Logger,
   observer: SyncObserver,
   starting: AbortSignal,
+  secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
     metrics,
     observer,
+    secrets,
     databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
   });
   const { pool } = app.database;
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const stop = new AbortController();
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
-  const sinks = await startSinks(config, app, { logger, metrics, asked: stop.signal, hard: hardStop }).catch(
+  const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop }).catch(
     async (error: unknown) => {
       await app.close();
       throw error;
@@ -80,6 +88,7 @@ export const startDaemon = async (
   );
   const http = await startHttpServer({
     ...config.http,
+    feedToken: secrets.feedToken,
     tickMs: config.tickMs,
     apiBudget: config.apiBudget,
     version,
@@ -97,7 +106,7 @@ export const startDaemon = async (
     throw cannotListen(error, config.http);
   });
   const retention = startRetention(config, app, { logger, signal: stop.signal });
-  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail runs');
+  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,
     tickMs: config.tickMs,
@@ -130,7 +139,11 @@ export const startDaemon = async (
 const cannotListen = (error: unknown, { host, port }: Config['http']): unknown => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
-  return new OrgtrailError('configuration', `health and metrics cannot listen on ${host} port ${port} (${code})`, {
+  const message =
+    code === 'EADDRINUSE'
+      ? `port ${port} is in use on ${host} (${code}); the console, the API and metrics need it`
+      : `cannot listen on ${host} port ${port} (${code}); the console, the API and metrics need it`;
+  return new OrgtrailError('configuration', message, {
     hint: 'set ORGTRAIL_HTTP_PORT to a free port (0: any), and ORGTRAIL_HTTP_HOST to an address of this machine',
   });
 };

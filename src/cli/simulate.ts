@@ -149,8 +149,8 @@ export function simulateVerb(context: VerbContext): Command {
     .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
     .option('--block <duration>', 'how long a credential is refused that went over its budget', '5m')
     .option('--page-cap <number>', 'entries on a page at most, whatever limit asks for')
-    .option('--token <token>', 'the only API token that is taken (default: any credential is)')
-    .option('--uniform', 'as many entries in each organization (default: a few large ones)')
+    .option('--token <token>', 'the only API token accepted (default: any credential)')
+    .option('--uniform', 'distribute entries evenly (default: a few large organizations)')
     .addHelpText('after', faultHelp)
     .action(async (flags: Flags) => {
       const simulator = await start(flags);

@@ -1,33 +1,32 @@
 import { formatDuration } from '../domain/duration.ts';
+import { sinkState } from '../http/shown-status.ts';
 import type { SinkStatus } from '../store/sink-status.ts';
+import { counted } from './counted.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 
-const header = [
-  'SINK',
-  'TYPE',
-  'TARGET',
-  'POSITION',
-  'BEHIND',
-  'LAG',
-  'DEAD LETTERS',
-  'FAILURES',
-  'HELD BY',
-  'LAST ERROR',
-];
+const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'WORKER', 'TARGET'];
 
-/** How sinks stand, for people. */
+/** How sinks stand, for people: a table, those in trouble first, and a line for each error, which may be long. */
 export const sinkTable = (sinks: readonly SinkStatus[]): string => {
-  const rows = sinks.map((sink) => [
+  const isOk = (sink: SinkStatus) => (sinkState(sink) === 'ok' ? 1 : 0);
+  const ordered = sinks.toSorted((a, b) => isOk(a) - isOk(b));
+  const rows = ordered.map((sink) => [
     sink.name,
+    sinkState(sink),
     sink.type,
-    printable(sink.target, 60),
     String(sink.position),
     String(sink.lagEvents),
     formatDuration(sink.lagSeconds * 1_000),
     String(sink.deadLetters),
-    String(sink.failures),
     sink.heldBy ?? '-',
-    printable(sink.lastError ?? '-', 80),
+    printable(sink.target, 60),
   ]);
-  return `${alignColumns([header, ...rows]).join('\n')}\n`;
+  const errors = ordered.flatMap(({ name, failures, lastError }) =>
+    lastError === null
+      ? []
+      : [
+          `${name}: ${failures === 0 ? '' : `${counted(failures, 'failure')} in a row, the `}last error: ${printable(lastError, 300)}`,
+        ],
+  );
+  return `${[...alignColumns([header, ...rows]), ...(errors.length > 0 ? ['', ...errors] : [])].join('\n')}\n`;
 };

@@ -29,7 +29,7 @@ Examples:
 
 export const sinkVerb = (context: VerbContext): Command =>
   new Command('sink')
-    .description('the sinks that events are pushed to: how they stand, replay, dead letters')
+    .description('Show the sinks that events are pushed to, replay events, show dead letters')
     .addHelpText('after', help)
     .addCommand(listCommand(context))
     .addCommand(replayCommand(context))
@@ -37,7 +37,7 @@ export const sinkVerb = (context: VerbContext): Command =>
 
 const listCommand = (context: VerbContext): Command =>
   new Command('list')
-    .description('every sink that there is or has been')
+    .description('Show every sink, those no longer configured included')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
@@ -48,7 +48,7 @@ const listCommand = (context: VerbContext): Command =>
 
 const replayCommand = (context: VerbContext): Command =>
   new Command('replay')
-    .description('send again all events after a position')
+    .description('Send all events after a position again')
     .argument('<name>', 'the sink')
     .requiredOption('--after <position>', 'the last position that is not sent again; 0 for everything')
     .option('--skip', 'allow a position ahead of the sink: what lies between is not sent')
@@ -68,7 +68,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   const sink = await requireSink(pool, name);
   const head = (await readFeedHead(pool)).position;
   if (after === undefined || after > head) {
-    throw new OrgtrailError('usage', `--after wants a position from 0 to ${head}, the end of the feed`);
+    throw new OrgtrailError('usage', `--after must be a position from 0 to ${head}, the end of the feed`);
   }
   const skipped = await countPositions(pool, sink.position, after);
   if (skipped > 0 && options.skip !== true) {
@@ -86,13 +86,13 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
 
 const deadLettersCommand = (context: VerbContext): Command =>
   new Command('dead-letters')
-    .description('the events that a sink refuses for good, and why')
+    .description('Show the events that a sink refused for good, and why')
     .argument('<name>', 'the sink')
     .option('--json', 'print a line of JSON for each')
-    .option('--limit <count>', 'so many, oldest first', '1000')
+    .option('--limit <count>', 'maximum number, oldest first', '1000')
     .action(async (name: string, options: { json?: boolean; limit: string }) => {
       const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
-      if (limit === undefined) throw new OrgtrailError('usage', '--limit wants a whole number from 1');
+      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be a whole number from 1');
       const letters = await withDatabase(context, async (pool) => {
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);

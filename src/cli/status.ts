@@ -1,128 +1,100 @@
-import { Command } from 'commander';
-import { loadConfig } from '../config.ts';
-import { openDatabase } from '../database.ts';
-import { collectionSpan, DELAY, NOT_COLLECTED } from '../domain/collection-words.ts';
-import { formatDuration } from '../domain/duration.ts';
-import { laneTroubleText, pausesOf, sourceHealth, vanishedOf } from '../domain/health.ts';
-import { RETENTION_NEAR_MS } from '../domain/retention.ts';
-import { createLogger } from '../log.ts';
-import { requireCurrentSchema } from '../store/migrate.ts';
-import { readSinkStatus, type SinkStatus } from '../store/sink-status.ts';
-import { readStatus, type Status } from '../store/status.ts';
-import { secretsOf } from './secrets.ts';
-import { sinkTable } from './sink-table.ts';
-import { alignColumns, printable } from './terminal-table.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Pool } from 'pg';
+import type { Config } from '../config.ts';
+import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../domain/health.ts';
+import { exitCodes } from '../errors.ts';
+import { readSinkStatus } from '../store/sink-status.ts';
+import { readStatus } from '../store/status.ts';
+import { organizationIds } from './organization-ids.ts';
+import { failLevels, fails, type Report, statusText } from './status-report.ts';
 import type { VerbContext } from './verb-context.ts';
+import { withDatabase } from './with-database.ts';
+
+/** Rows that are shown when --limit and --all are not given. */
+const DEFAULT_ROWS = 50;
 
 const help = `
-Reads the database alone, so it works beside a running daemon and from anywhere.
+Reads the database alone, so it works beside a running daemon and from anywhere. Totals come first, then the organizations,
+those in trouble before the others. NOT COLLECTED says so when Cloudflare will delete some of it within 30 days: then it is lost.
 
-NOT COLLECTED is all time that is wanted and not collected yet, the DELAY of the newest included. It says so where Cloudflare
-will delete some of it within 30 days: then it is lost.
+NOT COLLECTED is all time that is wanted and not collected yet, the DELAY of the newest included.
 
-States: fresh (up to date), quiet (the same, and nothing happened for a day), behind (not up to date yet;
+States: fresh (collected up to now), quiet (the same, and nothing happened for a day), behind (some time is not collected yet;
 with many organizations silent ones are asked seldom on purpose, and that is not behind),
 incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
-failing (the last attempt of a lane failed: live, settle, backfill), refused (Cloudflare answers 403).
-Organizations that vanished within a day have a line of their own below.
+failing (the last attempt of a lane failed: live, settle, backfill), refused (access denied: Cloudflare answers 403).
+Organizations that vanished within a day have a line of their own.
+
+Exit code 0 whatever the states are, unless --fail-on is given. With --fail-on failing: 1 when an organization is failing or
+refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
+1 also when an organization is behind or incomplete, or a sink is behind. --organization limits what is judged; --state and --limit do not.
 
 Examples:
   $ orgtrail status
+  $ orgtrail status --state failing,refused
+  $ orgtrail status --organization 'Acme Aerospace'
+  $ orgtrail status --fail-on behind --limit 0 || page-someone
   $ orgtrail status --json | jq '.sources[] | select(.state == "refused")'`;
 
-export const statusVerb = (context: VerbContext): Command =>
+interface Options {
+  readonly state?: readonly string[];
+  readonly organization?: readonly string[];
+  readonly limit?: number;
+  readonly all?: boolean;
+  readonly failOn?: (typeof failLevels)[number];
+  readonly json?: boolean;
+}
+
+const readStates = (text: string): readonly string[] => {
+  const states = text.split(',').map((state) => state.trim());
+  if (states.every((state) => (sourceStates as readonly string[]).includes(state))) return states;
+  throw new InvalidArgumentError(`Allowed states are ${sourceStates.join(', ')}.`);
+};
+
+const readLimit = (text: string): number => {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number from 0 on.');
+};
+
+export const statusVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('status')
-    .description('how far every organization is')
+    .description('Show collection status of every organization')
+    .option('--state <states>', 'only organizations in these states, separated by commas', readStates)
+    .option('--organization <name or id...>', 'these organizations only')
+    .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)
+    .option('--all', 'show all organizations')
+    .addOption(
+      new Option('--fail-on <level>', 'exit with 1 when something is in this state or worse').choices(failLevels),
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', help)
-    .action(async (options: { json?: boolean }) => {
-      const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
-      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-      const database = await openDatabase(config, logger);
-      try {
-        await requireCurrentSchema(database.pool);
-        const status = await readStatus(database.pool, config.organizationIds);
-        const pauses = pausesOf(config, status.sources.length);
-        const sources = status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) }));
-        const { gone, ...rest } = status;
-        const shown = { ...rest, sources, vanished: vanishedOf(gone, sources.length) };
-        const configured = config.sinks.map(({ name }) => name);
-        const sinks = await readSinkStatus(database.pool, configured.length > 0 ? configured : undefined);
-        if (options.json === true) context.stdout.write(`${JSON.stringify({ ...shown, sinks }, null, 2)}\n`);
-        else context.stdout.write(table(shown, sinks));
-      } finally {
-        await database.close();
-      }
+    .action(async (options: Options) => {
+      const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options));
+      if (options.failOn !== undefined && fails(read, options.failOn)) report(exitCodes.sourceFailed);
+      const shown = { ...read, sources: read.sources.filter((source) => isWanted(source.state, options)) };
+      const rows = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? DEFAULT_ROWS);
+      if (options.json === true) context.stdout.write(`${JSON.stringify(limited(shown, options), null, 2)}\n`);
+      else context.stdout.write(statusText(read, shown.sources, rows));
     });
 
-type Row = Status['sources'][number] & { readonly state: string };
-type Shown = Omit<Status, 'gone' | 'sources'> & { readonly sources: readonly Row[]; readonly vanished: Status['gone'] };
+const isWanted = (state: string, { state: wanted }: Options): boolean => wanted === undefined || wanted.includes(state);
 
-const table = (status: Shown, sinks: readonly SinkStatus[]): string => {
-  const { sources } = status;
-  const header = [
-    'ORGANIZATION',
-    'NAME',
-    'STATE',
-    DELAY.toUpperCase(),
-    NOT_COLLECTED.toUpperCase(),
-    'LAST EVENT',
-    'HELD BY',
-    'LAST ERROR',
-  ];
-  const rows = sources.map((source) => [
-    printable(source.organizationId, 64),
-    printable(source.organizationName ?? '-', 28),
-    source.state,
-    collectionSpan(source.lagSeconds),
-    notCollected(source),
-    source.sinceLastEventSeconds === null ? 'never' : `${formatDuration(source.sinceLastEventSeconds * 1_000)} ago`,
-    source.leaseOwner ?? '-',
-    printable(source.failingLanes.map(laneTroubleText).join('; ') || '-', 72),
-  ]);
-  const lines = alignColumns([header, ...rows]);
-  const { discovery } = status;
-  const listed = discovery.ageSeconds === null ? 'never' : `${formatDuration(discovery.ageSeconds * 1_000)} ago`;
-  const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
-  const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
-  const jumps = status.positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${status.positionJumps})`;
-  const vanished = status.vanished.map((each) => `${vanishedLine(each)}\n`).join('');
-  const notes = [...holeLines(sources), ...unprovenLine(sources)].map((line) => `${line}\n`).join('');
-  return `${lines.join('\n')}\n\n${notes}${vanished}${sources.length} organizations, listed ${listed}${by}${trouble}; feed ${status.feedId} at position ${status.position}${jumps}\n${sinks.length === 0 ? '' : `\n${sinkTable(sinks)}`}`;
-};
+/** JSON has all organizations unless a limit was given. */
+const limited = (report: Report, { limit }: Options): Report =>
+  limit === undefined ? report : { ...report, sources: report.sources.slice(0, limit) };
 
-const vanishedLine = ({ organizationId, organizationName, goneSeconds }: Status['gone'][number]): string => {
-  const name = organizationName === null ? '' : ` (${printable(organizationName, 28)})`;
-  const ago = goneSeconds === null ? '' : ` ${formatDuration(goneSeconds * 1_000)} ago`;
-  return `vanished${ago}: ${printable(organizationId, 64)}${name}: no listing names it, and its audit log refuses`;
-};
-
-/** The holes of each organization, the oldest first. */
-const holeLines = (sources: readonly Row[]): readonly string[] =>
-  sources.flatMap(({ organizationId, holes, firstHoles }) => {
-    const named = firstHoles.map(
-      ({ since, before, reason, message }) =>
-        `hole: ${printable(organizationId, 64)} from ${since.toISOString()} to ${before.toISOString()}: ${reason}: ${printable(message, 120)}`,
-    );
-    const more = holes - firstHoles.length;
-    return more > 0 ? [...named, `hole: ${printable(organizationId, 64)}, ${more} more: see coverage_holes`] : named;
-  });
-
-const unprovenLine = (sources: readonly Row[]): readonly string[] => {
-  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
-  if (unproven.length === 0) return [];
-  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
-  return [
-    `not proven: ${formatDuration(seconds * 1_000)} of ${unproven.length} organizations, claimed as read by version 0.1`,
-  ];
-};
-
-/** What is not collected or cannot be had, and where Cloudflare will delete some of it within a month, how long that takes. */
-const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: Row): string => {
-  const lacking = holes === 0 ? '' : `, ${holes} ${holes === 1 ? 'hole' : 'holes'}`;
-  const gap = `${collectionSpan(gapSeconds)}${lacking}`;
-  if (retentionSlackSeconds * 1_000 >= RETENTION_NEAR_MS) return gap;
-  const lost =
-    retentionSlackSeconds <= 0 ? 'being lost now' : `lost in ${formatDuration(retentionSlackSeconds * 1_000)}`;
-  return `${gap} (${lost})`;
+const readReport = async (pool: Pool, config: Config, { organization }: Options): Promise<Report> => {
+  const chosen = organization === undefined ? config.organizationIds : await organizationIds(pool, organization);
+  const { gone, sources, ...rest } = await readStatus(pool, chosen);
+  // How often each is asked depends on how many there are, not on how many are shown.
+  const all =
+    organization === undefined ? sources.length : (await readStatus(pool, config.organizationIds)).sources.length;
+  const pauses = pausesOf(config, all);
+  const configured = config.sinks.map(({ name }) => name);
+  return {
+    ...rest,
+    sources: sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })),
+    vanished: vanishedOf(gone, sources.length),
+    sinks: await readSinkStatus(pool, configured.length > 0 ? configured : undefined),
+  };
 };

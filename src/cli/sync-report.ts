@@ -4,6 +4,7 @@ import { exitCodes } from '../errors.ts';
 import type { WantedHoles } from '../store/coverage-holes.ts';
 import type { SourceStatus, Status } from '../store/status.ts';
 import type { SyncReport } from '../sync/sync-once.ts';
+import { counted } from './counted.ts';
 import { printable } from './terminal-table.ts';
 
 /** What `sync` and `backfill` end with. The summary is what `--json` prints: a contract. */
@@ -27,7 +28,7 @@ export const describeOutcome = (
   const incomplete = failing.length + report.held.length + wanted.holes.length > 0;
   const failed = incomplete || report.discoveryError !== undefined;
   const lines = [
-    `${stored} new events of ${report.sources} organizations; the feed is at position ${status.position}`,
+    `${counted(stored, 'new event')} of ${counted(report.sources, 'organization')}; the feed is at position ${status.position}`,
     ...troubleLines(status, report),
     ...failing.map(failedLine),
     ...(wanted.holes.length === 0 ? [] : [holesLine(wanted)]),
@@ -54,12 +55,12 @@ export const describeOutcome = (
 
 const troubleLines = ({ sources }: Status, { held, discoveryError }: SyncReport): readonly string[] => {
   const lines: string[] = [];
-  if (held.length > 0) lines.push(`${held.length} organizations were held by another orgtrail all the time`);
-  if (discoveryError instanceof Error) lines.push(`the listing failed: ${discoveryError.message}`);
+  if (held.length > 0) lines.push(`another orgtrail was reading ${counted(held.length, 'organization')} all the time`);
+  if (discoveryError instanceof Error) lines.push(`listing organizations failed: ${discoveryError.message}`);
   const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
   if (near.length > 0)
     lines.push(
-      `${near.length} organizations have time that is not collected and that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
+      `${counted(near.length, 'organization')} with time not collected that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
     );
   return lines;
 };

@@ -3,13 +3,15 @@ import { openApp, version } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { secretsOf } from '../secrets.ts';
+import { openSecrets } from '../secrets-app.ts';
 import { readHoles } from '../store/coverage-holes.ts';
 import { requireKept } from '../store/retention.ts';
 import type { SyncContext } from '../sync/ports.ts';
 import { syncOnce } from '../sync/sync-once.ts';
 import { gracefulStop } from './graceful-stop.ts';
+import { chosenOrganizations } from './organization-ids.ts';
 import { showProgress } from './progress.ts';
-import { secretsOf } from './secrets.ts';
 import { describeOutcome, type SyncOutcome } from './sync-report.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -26,7 +28,7 @@ Examples:
 
 export const syncVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('sync')
-    .description('one full cycle, then exit')
+    .description('Collect what is missing in all organizations, then exit')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {
@@ -40,18 +42,25 @@ export interface RunSyncOptions {
   readonly quiet: boolean;
   /** Only this is read; undefined for all. */
   readonly window?: SyncContext['window'];
-  readonly config?: (config: Config) => Config;
+  /** Throws OrgtrailError for a configuration that does not fit. */
+  readonly check?: (config: Config) => void;
+  /** Ids or names: only these organizations; undefined for those of the configuration. */
+  readonly organizations?: readonly string[] | undefined;
 }
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
-  const config = options.config?.(loaded) ?? loaded;
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  options.check?.(config);
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
-  const app = await openApp(config, { logger, metrics: createMetrics(version), observer: progress.observer });
+  const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics, secrets, observer: progress.observer, chooseOrganizations });
   try {
     const { window } = options;
     if (window !== undefined) {

@@ -16,4 +16,6 @@ export interface VerbContext {
    * `leaveAtOnce` is run before the second signal ends the process. It must not take long.
    */
   readonly takeOverStop?: (leaveAtOnce: () => Promise<void>) => void;
+  /** Registers what SIGHUP asks for. Without it SIGHUP ends the process, as when its terminal is closed. */
+  readonly onReloadAsked?: ((listener: () => void) => void) | undefined;
 }

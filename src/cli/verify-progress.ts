@@ -1,6 +1,7 @@
 import { formatDuration } from '../domain/duration.ts';
 import type { Findings } from '../domain/verification.ts';
 import type { VerifyOptions } from '../sync/verify-ports.ts';
+import { counted } from './counted.ts';
 import { drawLine } from './progress.ts';
 import type { VerbContext } from './verb-context.ts';
 
@@ -27,7 +28,7 @@ export const showVerifyProgress = (
       sum.extra += findings.extra;
     }
     return [
-      `${done.toLocaleString('en')} of ${organizations.toLocaleString('en')} organizations`,
+      `${done.toLocaleString('en')} of ${counted(organizations, 'organization')}`,
       `${read.toLocaleString('en')} entries read`,
       ...Object.entries(sum).map(([name, count]) => `${count.toLocaleString('en')} ${name}`),
       formatDuration(performance.now() - startedAt),

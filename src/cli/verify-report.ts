@@ -3,7 +3,8 @@ import { formatDuration } from '../domain/duration.ts';
 import { exitCodes } from '../errors.ts';
 import type { VerifyScope } from '../sync/verify.ts';
 import type { SourceVerification } from '../sync/verify-ports.ts';
-import { printable } from './terminal-table.ts';
+import { counted } from './counted.ts';
+import { alignColumns, printable } from './terminal-table.ts';
 
 /** Ids of each kind that the text shows of one organization; the JSON has more. */
 const SHOWN_IDS = 5;
@@ -17,6 +18,8 @@ export interface VerifyOutcome {
   /** Of organizations, by id. */
   readonly names: ReadonlyMap<string, string>;
   readonly fix: boolean;
+  /** True: the text has a row for every organization, not only for those with a difference or a failure. */
+  readonly all: boolean;
 }
 
 /** 0 where nothing is missing or changed, or all of it is fixed, and everything was compared. */
@@ -53,11 +56,18 @@ export const toJson = (outcome: VerifyOutcome) => ({
   })),
 });
 
-/** A line for each organization, what differs, and the totals last. */
+/** A row for each organization that differs (all of them with `all`), what differs, and the totals last. */
 export const toText = (outcome: VerifyOutcome): string => {
-  const lines = [...table(outcome), ...inOrder(outcome).flatMap(differences), ...notes(outcome)];
-  return `${lines.join('\n')}\n${summary(outcome)}\n`;
+  const lines = [
+    ...table(outcome),
+    ...inOrder(outcome).flatMap((result) => differences(result, outcome)),
+    ...notes(outcome),
+  ];
+  return [...lines, summary(outcome)].map((line) => `${line}\n`).join('');
 };
+
+const differs = ({ findings, otherFilters, failure }: SourceVerification): boolean =>
+  findings.missing.entries + findings.extra + findings.changed.entries + otherFilters > 0 || failure !== undefined;
 
 const inOrder = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
   results.toSorted((a, b) => (a.source.organizationId < b.source.organizationId ? -1 : 1));
@@ -78,9 +88,11 @@ const totalsOf = ({ results }: VerifyOutcome) => {
 };
 
 const table = (outcome: VerifyOutcome): string[] => {
-  const rows = [
+  const shown = inOrder(outcome).filter((result) => outcome.all || differs(result));
+  if (shown.length === 0) return [];
+  return alignColumns([
     ['ORGANIZATION', 'NAME', 'COMPARED', 'MISSING', 'EXTRA', 'CHANGED'],
-    ...inOrder(outcome).map(({ source, findings }) => [
+    ...shown.map(({ source, findings }) => [
       source.organizationId,
       printable(outcome.names.get(source.organizationId) ?? '-', 28),
       count(findings.compared),
@@ -88,13 +100,16 @@ const table = (outcome: VerifyOutcome): string[] => {
       count(findings.extra),
       count(findings.changed.entries),
     ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  ]);
 };
 
-const differences = ({ source, findings, otherFilters, unreadMs, comparedUntilMs, failure }: SourceVerification) => {
-  const of = source.organizationId;
+const differences = (
+  { source, findings, otherFilters, unreadMs, comparedUntilMs, failure }: SourceVerification,
+  { names }: VerifyOutcome,
+) => {
+  const of = printable(source.organizationId, 64);
+  const name = names.get(source.organizationId);
+  const named = name === undefined ? of : `${printable(name, 28)} (${of})`;
   const lines: string[] = [];
   const say = (what: string, entries: number, ids: readonly string[]) => {
     if (entries === 0) return;
@@ -119,7 +134,7 @@ const differences = ({ source, findings, otherFilters, unreadMs, comparedUntilMs
   }
   if (failure !== undefined) {
     lines.push(
-      `failed: ${of}, compared only up to ${new Date(comparedUntilMs).toISOString()}: ${printable(failure, 200)}`,
+      `failed: ${named}, compared only up to ${new Date(comparedUntilMs).toISOString()}: ${printable(failure, 200)}`,
     );
   }
   return lines;
@@ -147,9 +162,9 @@ const summary = (outcome: VerifyOutcome): string => {
   const { compared, missing, extra, changed, fixedMissing, fixedChanged, failed } = totals;
   const [since, before] = [outcome.window.fromMs, outcome.window.toMs].map((ms) => new Date(ms).toISOString());
   const fixed = outcome.fix ? ` (fixed: ${count(fixedMissing)} missing, ${count(fixedChanged)} changed)` : '';
-  const trouble = failed === 0 ? '' : `; ${count(failed)} organizations failed`;
+  const trouble = failed === 0 ? '' : `; ${counted(failed, 'organization')} failed`;
   return (
-    `compared ${count(compared)} entries of ${count(outcome.results.length)} organizations, ${since} to ${before}: ` +
+    `compared ${count(compared)} ${compared === 1 ? 'entry' : 'entries'} of ${counted(outcome.results.length, 'organization')}, ${since} to ${before}: ` +
     `${count(missing)} missing, ${count(extra)} extra, ${count(changed)} changed${fixed}${trouble}`
   );
 };

@@ -1,19 +1,21 @@
 import { Command } from 'commander';
 import { openApp, version } from '../app.ts';
 import { loadConfig } from '../config.ts';
-import type { Range } from '../domain/coverage.ts';
-import { formatDuration } from '../domain/duration.ts';
+import { isEmpty, type Range } from '../domain/coverage.ts';
 import { RETENTION_MS } from '../domain/retention.ts';
 import { OrgtrailError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { secretsOf } from '../secrets.ts';
+import { openSecrets } from '../secrets-app.ts';
 import { requireKept } from '../store/retention.ts';
 import { createVerifyStore } from '../store/verify-store.ts';
 import { findScope, type VerifyScope, verifySources } from '../sync/verify.ts';
-import { readWindow } from './backfill.ts';
 import { gracefulStop } from './graceful-stop.ts';
-import { secretsOf } from './secrets.ts';
+import { chosenOrganizations } from './organization-ids.ts';
 import { nowhere } from './sync.ts';
+import { printable } from './terminal-table.ts';
+import { readWindow, timeHelp } from './time-options.ts';
 import type { VerbContext } from './verb-context.ts';
 import { showVerifyProgress } from './verify-progress.ts';
 import { exitCodeOf, toJson, toText, type VerifyOutcome } from './verify-report.ts';
@@ -26,7 +28,7 @@ const SECTION_ENTRIES = 20_000;
 const CLOSED_AFTER_MS = 120_000;
 
 const help = `
-Reads the time between the two times again and compares every entry with the store, by id and content:
+Reads the range again and compares every entry with the database, by id and content (--before now: up to 2 minutes ago):
   missing   Cloudflare serves it, it is not stored
   changed   stored under the same id with other content, which is not known (audit_event_changes) either
   extra     stored, and not served any more (not judged: entries without a readable time)
@@ -38,8 +40,9 @@ With ORGTRAIL_FILTERS it asks under these filters, and does not judge as extra w
 Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something is, or an organization could not be compared.
 
 Examples:
+  $ orgtrail verify --since 7d --before now
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01
-  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --fix
+  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix
   $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
 
 interface Options {
@@ -47,16 +50,18 @@ interface Options {
   readonly before: string;
   readonly organization?: string[];
   readonly fix?: boolean;
+  readonly all?: boolean;
   readonly json?: boolean;
 }
 
 export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('verify')
-    .description('read a closed time again and compare it with the store')
-    .requiredOption('--since <time>', 'date (UTC) or RFC 3339 time, inclusive')
-    .requiredOption('--before <time>', 'date (UTC) or RFC 3339 time, exclusive')
-    .option('--organization <id...>', 'these organizations only')
+    .description('Re-read a past time range and compare it with the database')
+    .requiredOption('--since <time>', timeHelp('inclusive'))
+    .requiredOption('--before <time>', timeHelp('exclusive'))
+    .option('--organization <name or id...>', 'these organizations only')
     .option('--fix', 'store what is missing and record what has changed')
+    .option('--all', 'show a row for every organization, also for those without a difference')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -66,20 +71,26 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
       context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
     });
 
-const runVerify = async (context: VerbContext, options: Options, window: Range): Promise<VerifyOutcome> => {
+const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
   const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const loaded = loadConfig(env, { needsCredential: true, interactive: context.interactive });
-  const config = options.organization === undefined ? loaded : { ...loaded, organizationIds: options.organization };
-  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-  const app = await openApp(config, { logger, metrics: createMetrics(version) });
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
+  const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
+  const app = await openApp(config, {
+    ...{ logger, metrics: createMetrics(version), secrets, readsOnly: true, chooseOrganizations },
+  });
   try {
-    await requireKept(app.database.pool, window);
+    await requireKept(app.database.pool, asked);
     const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
     const stop = gracefulStop(context.signal);
     const scope = await findScope(app.sync, stop.signal);
+    const isNow = options.before.trim().toLowerCase() === 'now';
+    const window = isNow ? { ...asked, toMs: latestClosedMs(scope.nowMs) } : asked;
     requireReadable(window, scope.nowMs);
-    requireKnown(scope, options.organization);
+    requireKnown(scope, options.organization === undefined ? undefined : app.sync.organizationIds);
     const progress = showVerifyProgress(
       options.json === true ? { ...context, stdout: nowhere(context) } : context,
       scope.sources.length,
@@ -96,7 +107,8 @@ const runVerify = async (context: VerbContext, options: Options, window: Range):
     });
     progress.finish();
     const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
-    return { window, scope, results, settledUntilMs, names: await readNames(app.status), fix: options.fix === true };
+    const shown = { fix: options.fix === true, all: options.all === true };
+    return { window, scope, results, settledUntilMs, names: await readNames(app.status), ...shown };
   } finally {
     await app.close();
   }
@@ -107,19 +119,27 @@ const readNames = async (
     sources: readonly { organizationId: string; organizationName: string | null }[];
   }>,
 ): Promise<ReadonlyMap<string, string>> =>
-  new Map((await status()).sources.map((source) => [source.organizationId, source.organizationName ?? '-']));
+  new Map(
+    (await status()).sources.flatMap(({ organizationId, organizationName }) =>
+      organizationName === null ? [] : [[organizationId, organizationName]],
+    ),
+  );
+
+/** The end of the latest window that is closed. Whole seconds. */
+const latestClosedMs = (nowMs: number): number => Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
 
 /** Throws OrgtrailError `usage` for time that is not over yet by Cloudflare's clock, or that Cloudflare has deleted. */
 const requireReadable = (window: Range, nowMs: number): void => {
-  const latestMs = Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
+  const latestMs = latestClosedMs(nowMs);
   const oldestMs = nowMs - RETENTION_MS;
   if (window.toMs > latestMs) {
     throw new OrgtrailError(
       'usage',
-      `--before ${timeText(window.toMs)} is not over long enough: by Cloudflare's clock it is ${timeText(nowMs)}, and entries appear up to ${formatDuration(CLOSED_AFTER_MS)} late`,
+      `--before must be at least ${CLOSED_AFTER_MS / 60_000} minutes in the past (Cloudflare's clock: ${timeText(nowMs)})`,
       { hint: `--before ${timeText(latestMs)} or earlier` },
     );
   }
+  if (isEmpty(window)) throw new OrgtrailError('usage', '--since must be more than 2 minutes in the past');
   if (window.fromMs < oldestMs) {
     throw new OrgtrailError(
       'usage',
@@ -129,13 +149,17 @@ const requireReadable = (window: Range, nowMs: number): void => {
   }
 };
 
-/** Throws OrgtrailError `usage` for ids that were named and that neither the store nor Cloudflare's listing knows. */
+/** Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows. */
 const requireKnown = (scope: VerifyScope, named: readonly string[] | undefined): void => {
   const strangers = named?.filter((id) => scope.unknown.includes(id)) ?? [];
   if (strangers.length > 0) {
-    throw new OrgtrailError('usage', `not among the organizations that are pulled: ${strangers.join(', ')}`, {
-      hint: 'look at the ids in `orgtrail status`; `orgtrail backfill` reads an organization for the first time',
-    });
+    throw new OrgtrailError(
+      'usage',
+      `unknown organization ${strangers.map((id) => `"${printable(id, 80)}"`).join(', ')}`,
+      {
+        hint: '`orgtrail status --all` lists them; `orgtrail backfill` reads an organization for the first time',
+      },
+    );
   }
   if (scope.sources.length + scope.unknown.length === 0) {
     throw new OrgtrailError('usage', 'no organization is known yet', { hint: 'run `orgtrail sync` first' });

@@ -1,19 +1,35 @@
 import type { Pool } from 'pg';
-import { loadConfig } from '../config.ts';
+import type { Logger } from 'pino';
+import { type Config, loadConfig } from '../config.ts';
 import { openDatabase } from '../database.ts';
 import { createLogger } from '../log.ts';
+import { secretsOf } from '../secrets.ts';
 import { requireCurrentSchema } from '../store/migrate.ts';
-import { secretsOf } from './secrets.ts';
 import type { VerbContext } from './verb-context.ts';
 
-/** Opens the database for a verb that needs nothing else, and closes it. Throws OrgtrailError where its schema is another one. */
-export const withDatabase = async <T>(context: VerbContext, use: (pool: Pool) => Promise<T>): Promise<T> => {
+/** What a command has beside the pool. */
+export interface OpenedDatabase {
+  readonly config: Config;
+  /** Writes to stderr. */
+  readonly logger: Logger;
+  readonly url: string;
+}
+
+/**
+ * Opens a database that exists, for a command that needs nothing else, and closes it. Throws OrgtrailError when there is none,
+ * or when its schema is not that of this version.
+ */
+export const withDatabase = async <T>(
+  context: VerbContext,
+  use: (pool: Pool, opened: OpenedDatabase) => Promise<T>,
+): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
-  const database = await openDatabase(config, logger);
+  for (const warning of config.unknownSettings) logger.warn(warning);
+  const database = await openDatabase(config, logger, { mustExist: true });
   try {
     await requireCurrentSchema(database.pool);
-    return await use(database.pool);
+    return await use(database.pool, { config, logger, url: database.url });
   } finally {
     await database.close();
   }

@@ -1,11 +1,12 @@
 import type { ApiRequest, ApiText } from './attempt.ts';
 import type { RequestBudget } from './budget.ts';
 import { defaultTimeouts, type Timeouts } from './connection-failure.ts';
-import type { Credential } from './credential.ts';
+import { type Credential, type CredentialSource, sourceOfCredential } from './credential.ts';
 import type { ServerClock } from './server-clock.ts';
 import { sleep } from './sleep.ts';
 import { createTransport } from './transport.ts';
 import { withBudget } from './with-budget.ts';
+import { withFreshCredential } from './with-fresh-credential.ts';
 import { type RequestObserver, withObserver } from './with-observer.ts';
 import { withRetry } from './with-retry.ts';
 import { withValidation } from './with-validation.ts';
@@ -16,7 +17,7 @@ const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 export interface CloudflareClientDeps {
   /** Where the API is, path prefix included: `https://api.cloudflare.com/client/v4`. */
   readonly baseUrl: string;
-  readonly credential: Credential;
+  readonly credential: Credential | CredentialSource;
   readonly budget: RequestBudget;
   /** Learns Cloudflare's time from the answers. */
   readonly clock: ServerClock;
@@ -43,18 +44,20 @@ export interface CloudflareClient {
 /** Speaks to one Cloudflare with one credential. Throws OrgtrailError `configuration` if no header can carry it. */
 export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareClient {
   const { budget, observer = {} } = deps;
+  const credential = sourceOfCredential(deps.credential);
   const transport = createTransport({
     baseUrl: deps.baseUrl,
-    credential: deps.credential,
+    credential,
     userAgent: deps.userAgent,
     clock: deps.clock,
     timeouts: { ...defaultTimeouts, ...deps.timeouts },
     maxResponseBytes: deps.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
   });
 
-  // Read from the inside: an attempt is sent, its body looked at, counted; it waited for the budget; it may be repeated.
+  // Read from the inside: an attempt is sent, its body looked at, counted; it waited for the budget; a newer credential is
+  // looked for; it may be repeated.
   const attempt = withObserver(withValidation(transport.send), observer);
-  const send = withRetry(withBudget(attempt, budget), {
+  const send = withRetry(withFreshCredential(withBudget(attempt, budget), credential), {
     budget,
     observer,
     random: deps.random ?? Math.random,

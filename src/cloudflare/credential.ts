@@ -5,6 +5,18 @@ export type Credential =
   | { readonly kind: 'token'; readonly token: string }
   | { readonly kind: 'key'; readonly email: string; readonly key: string };
 
+/** The credential as it is now. */
+export interface CredentialSource {
+  /** The same object until it is renewed. */
+  current(): Credential;
+  /** Looks whether there is a newer one. True when `current` now gives it. */
+  refresh(): boolean;
+}
+
+/** A credential by itself is one that is never renewed. */
+export const sourceOfCredential = (credential: Credential | CredentialSource): CredentialSource =>
+  'current' in credential ? credential : { current: () => credential, refresh: () => false };
+
 /**
  * The headers that carry the credential. They belong in a request and nowhere else.
  *

@@ -4,7 +4,14 @@ import { parseHttpDate, parseRateLimits, parseRetryAfter } from '../domain/rate-
 import { ApiError } from '../errors.ts';
 import type { ApiRequest, ApiText, Outcome, Send } from './attempt.ts';
 import { attemptTimeout, connectionFailure, type Timeouts } from './connection-failure.ts';
-import { type Credential, createRedact, credentialHeaders } from './credential.ts';
+import {
+  type Credential,
+  type CredentialSource,
+  createRedact,
+  credentialHeaders,
+  type Redact,
+  sourceOfCredential,
+} from './credential.ts';
 import { type Body, readBody } from './read-body.ts';
 import { responseFailure } from './response-failure.ts';
 import type { ServerClock } from './server-clock.ts';
@@ -12,7 +19,7 @@ import type { ServerClock } from './server-clock.ts';
 export interface TransportDeps {
   /** `https://host/prefix`; what else a URL can have (user, query) is not sent. */
   readonly baseUrl: string;
-  readonly credential: Credential;
+  readonly credential: Credential | CredentialSource;
   readonly userAgent: string;
   readonly timeouts: Timeouts;
   readonly maxResponseBytes: number;
@@ -39,19 +46,22 @@ type Headers = Dispatcher.ResponseData['headers'];
 /** One attempt over the network, without budget or retries. Follows no redirect. */
 export function createTransport(deps: TransportDeps): Transport {
   const { timeouts } = deps;
-  const redact = createRedact(deps.credential);
   const base = new URL(deps.baseUrl);
   const prefix = base.pathname.replace(/\/+$/, '');
-  const headers = {
-    ...credentialHeaders(deps.credential),
+  const credential = sourceOfCredential(deps.credential);
+  const headersNow = () => ({
+    ...credentialHeaders(credential.current()),
     accept: 'application/json',
     'user-agent': deps.userAgent,
-  };
+  });
+  // One that no header can carry is said at once.
+  headersNow();
   const agent = createAgent(timeouts);
 
-  async function exchange(request: ApiRequest, signal: AbortSignal): Promise<Outcome> {
+  async function exchange(request: ApiRequest, signal: AbortSignal, redact: Redact): Promise<Outcome> {
     const query = request.query.toString();
     const path = `${prefix}${request.path}${query === '' ? '' : `?${query}`}`;
+    const headers = headersNow();
     const response = await agent.request({ origin: base.origin, path, method: 'GET', headers, signal });
     // No other success has all of an answer in it (204: nothing, 206: a part).
     return response.statusCode === 200
@@ -62,8 +72,9 @@ export function createTransport(deps: TransportDeps): Transport {
   async function send(request: ApiRequest): Promise<Outcome> {
     const { attemptMs = timeouts.attemptMs } = request;
     const attempt = startAttempt(request.signal, attemptMs);
+    const redact = createRedact(credential.current());
     try {
-      return await exchange(request, attempt.signal);
+      return await exchange(request, attempt.signal, redact);
     } catch (error) {
       request.signal.throwIfAborted();
       const failure = attempt.signal.aborted
@@ -144,7 +155,7 @@ async function readFailure(
   request: ApiRequest,
   { statusCode, headers, body: stream }: Dispatcher.ResponseData,
   { clock }: TransportDeps,
-  redact: (text: string) => string,
+  redact: Redact,
 ): Promise<Outcome> {
   // The status says enough: a body that breaks off must not turn a 403 into a connection that is worth a retry.
   const body = await readBody(stream, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);

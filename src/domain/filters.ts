@@ -36,7 +36,7 @@ export const parseFilters = (text: string): { filters: readonly Filter[]; faults
     else if (!knownNames.has(name)) faults.push(`unknown filter "${name}"; ${suggestion(name)}`);
     else if (value === '') faults.push(`filter "${name}" has no value`);
     else if (name.startsWith('raw_status_code') && !/^\d{3}$/.test(value))
-      faults.push(`filter "${name}" wants a three-digit status code, not "${value}"`);
+      faults.push(`filter "${name}" must be a three-digit status code, not "${value}"`);
     else if (/^actor_email/.test(name) && value.includes(' '))
       faults.push(`filter "${name}": a "+" in a value is written %2B`);
     else filters.set(`${name}=${value}`, [name, value]);

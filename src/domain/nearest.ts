@@ -9,10 +9,10 @@ const REPLACED = 1.2;
  * What somebody may have meant: of the known words those that begin with the given one, hold it, or differ from it in a few
  * characters, the nearest first, whatever the case of letters. Equally near ones keep their order.
  */
-export const nearest = (given: string, known: readonly string[], most: number): readonly string[] => {
+export const nearest = (given: string, known: Iterable<string>, most = 3): readonly string[] => {
   const wanted = given.trim().toLowerCase();
   if (wanted === '') return [];
-  return known
+  return [...new Set(known)]
     .map((word) => ({ word, distance: distanceOf(wanted, word.toLowerCase()) }))
     .filter(({ distance }) => distance !== undefined)
     .sort((a, b) => (a.distance ?? 0) - (b.distance ?? 0))

@@ -8,13 +8,18 @@ import { isLocalRequest, isLoopback, notLocalReason } from './local-requests.ts'
 /** How the trail calls the holder of the token of the environment. */
 export const FEED_TOKEN_NAME = 'ORGTRAIL_FEED_TOKEN';
 
+/** The token of the environment, or what gives the latest one: it may be renewed. */
+export type FeedToken = string | undefined | (() => string | undefined);
+
+export const latestToken = (token: FeedToken): string | undefined => (typeof token === 'function' ? token() : token);
+
 type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 
 export interface GuardOptions {
   /** Where the server listens. */
   readonly host: string;
   /** The token of the environment; it has every scope. */
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   readonly access: AccessSource;
 }
 
@@ -41,11 +46,13 @@ export interface Guard {
 }
 
 export const createGuard = (options: GuardOptions): Guard => {
-  const { host, feedToken, access } = options;
+  const { host, access } = options;
   const onLoopback = isLoopback(host);
+  const isSet = () => latestToken(options.feedToken) !== undefined;
   const { throttled, refuseWithout } = createRefusals(options);
-  const isOpen = (request: FastifyRequest) => feedToken === undefined && onLoopback && isLocalRequest(request);
+  const isOpen = (request: FastifyRequest) => !isSet() && onLoopback && isLocalRequest(request);
   const present: Guard['present'] = async (token) => {
+    const feedToken = latestToken(options.feedToken);
     if (feedToken !== undefined && sameSecret(token, feedToken)) {
       return { who: FEED_TOKEN_NAME, tokenId: undefined, scopes };
     }
@@ -59,7 +66,7 @@ export const createGuard = (options: GuardOptions): Guard => {
   return {
     isOpen,
     present,
-    canSignIn: async () => feedToken !== undefined || (await access.hasTokens()),
+    canSignIn: async () => isSet() || (await access.hasTokens()),
     requireScope:
       (...anyOf) =>
       async (request, reply) => {
@@ -90,7 +97,7 @@ const createRefusals = ({ host, feedToken }: GuardOptions) => {
     throttled,
     refuseWithout: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       if (await throttled(request, reply)) return;
-      if (feedToken !== undefined) return await refuse(reply, 401, tokenNeeded);
+      if (latestToken(feedToken) !== undefined) return await refuse(reply, 401, tokenNeeded);
       if (!isLoopback(host)) return await refuse(reply, 401, openOutside);
       await refuse(reply, bearerOf(request) === undefined ? 403 : 401, notLocalReason);
     },

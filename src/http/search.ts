@@ -146,7 +146,10 @@ const sendPage = async (
 };
 
 /** All of the answer behind its events. */
-const pageEnd = ({ page, coverage, empty, incomplete }: SearchAnswer, cursor: SearchCursor | undefined): string => {
+export const pageEnd = (
+  { page, coverage, empty, incomplete }: SearchAnswer,
+  cursor: SearchCursor | undefined,
+): string => {
   const { next, previous } = cursorsOf(page, cursor);
   const rest = {
     ...{ next, previous, complete: incomplete.length === 0, incomplete_because: incomplete },

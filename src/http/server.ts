@@ -12,7 +12,7 @@ import { consoleRoutes } from './console/console.ts';
 import type { OverviewSource } from './console/overview-source.ts';
 import { failureOf } from './failure.ts';
 import { type FeedSource, feedRoutes } from './feed.ts';
-import { createGuard, type Guard } from './guard.ts';
+import { createGuard, type FeedToken, type Guard } from './guard.ts';
 import { oneHost } from './local-requests.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { schemaFault } from './schema-fault.ts';
@@ -31,7 +31,7 @@ export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   /** A token with every scope. Outside loopback this one or one of `access` is needed for everything but health and metrics. */
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   /** `token`: health and metrics need one with the scope metrics, too. Default `open`. */
   readonly healthAccess?: 'open' | 'token';
   /** Tokens and sessions of the database, and the trail of access. */

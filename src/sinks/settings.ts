@@ -4,10 +4,13 @@ import { formats } from '../domain/formats/formats.ts';
 
 // Secrets of a sink may also come from a file: `token_file` in place of `token`. sink-config.ts puts in what it holds.
 
+/** How the secret of a webhook is made. */
+export const makeWebhookSecret = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
+
 const formatName = z.enum(Object.keys(formats) as [keyof typeof formats]);
 const secret = z.string().trim().min(1);
 /** One that is sent in a header as it is. The message shows none of it. */
-const headerSecret = secret.regex(/^[\x21-\x7e]+$/, 'wants printable ASCII without spaces');
+const headerSecret = secret.regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces');
 
 const durationMs = (fallback: string) =>
   z
@@ -15,7 +18,7 @@ const durationMs = (fallback: string) =>
     .default(fallback)
     .transform((text, issue) => {
       const ms = parseDurationMs(text);
-      if (ms === undefined || ms < 1_000) issue.addIssue({ code: 'custom', message: 'wants a duration such as 30s' });
+      if (ms === undefined || ms < 1_000) issue.addIssue({ code: 'custom', message: 'must be a duration such as 30s' });
       return ms ?? 0;
     });
 
@@ -25,7 +28,7 @@ const urlOf = (...protocols: readonly string[]) =>
     const url = URL.canParse(text) ? new URL(text) : undefined;
     const plain = url !== undefined && protocols.includes(url.protocol) && url.username === '' && url.password === '';
     if (!plain)
-      issue.addIssue({ code: 'custom', message: `wants a URL with ${protocols.join(' or ')} and no password` });
+      issue.addIssue({ code: 'custom', message: `must be a URL with ${protocols.join(' or ')} and no password` });
   });
 
 const common = {
@@ -39,7 +42,10 @@ const common = {
 };
 
 /** Of a receiver whose paths the sink knows. */
-const baseUrl = urlOf('https:', 'http:').refine((text) => !/[?#]/.test(text), 'wants a URL without query and fragment');
+const baseUrl = urlOf('https:', 'http:').refine(
+  (text) => !/[?#]/.test(text),
+  'must be a URL without query and fragment',
+);
 const http = { url: baseUrl, ca_file: z.string().optional(), gzip: z.boolean().default(true) };
 
 const syslog = z.strictObject({
@@ -100,7 +106,7 @@ const elasticsearch = z.strictObject({
   format: z.enum(['ecs', 'native', 'ocsf', 'logpush']).default('ecs'),
   username: z
     .string()
-    .regex(/^[^:]+$/, 'wants a name without a colon')
+    .regex(/^[^:]+$/, 'must be a name without a colon')
     .optional(),
   password: secret.optional(),
   /** In the form that `encoded` has: base64 of id and key. */
@@ -120,7 +126,10 @@ const webhook = z.strictObject({
   ca_file: z.string().optional(),
   format: formatName.default('native'),
   /** Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. */
-  secret: z.string().trim().refine(isWebhookSecret, 'wants whsec_ and base64 of 24 to 64 bytes'),
+  secret: z
+    .string()
+    .trim()
+    .refine(isWebhookSecret, `must be whsec_ and base64 of 24 to 64 bytes: ${makeWebhookSecret}`),
 });
 
 const file = z.strictObject({

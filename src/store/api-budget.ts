@@ -10,8 +10,8 @@ const BURST_SHARE = 0.1;
 
 export interface ApiBudgetOptions {
   readonly pool: Pool;
-  /** Names the row; see `credentialFingerprint`. */
-  readonly fingerprint: string;
+  /** Names the row; see `credentialFingerprint`. A function when the credential may be renewed. */
+  readonly fingerprint: string | (() => string);
   /** Requests in any 5 minutes, of all replicas together. At least 10. */
   readonly requestsPerWindow: number;
   /** Hears of every wait, in milliseconds, and of its reason. */
@@ -43,7 +43,8 @@ export const gcraOf = (requestsPerWindow: number) => {
  * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget.
  */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
-  const { pool, fingerprint, requestsPerWindow } = options;
+  const { pool, requestsPerWindow } = options;
+  const rowKey = followFingerprint(pool, options.fingerprint);
   const { burst, spacingMs, toleranceMs } = gcraOf(requestsPerWindow);
 
   const take = async (): Promise<boolean> => {
@@ -54,7 +55,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
          next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
        where b.blocked_until <= clock_timestamp()
          and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000)`,
-      [fingerprint, spacingMs, toleranceMs],
+      [await rowKey(), spacingMs, toleranceMs],
     );
     return rowCount === 1;
   };
@@ -65,7 +66,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
       `select extract(epoch from greatest(blocked_until, now()) - now())::float8 * 1000 as blocked_ms,
          extract(epoch from greatest(next_free_at, now()) - now())::float8 * 1000 - $2 as spaced_ms, blocked_because
        from api_budget where credential = $1`,
-      [fingerprint, toleranceMs],
+      [await rowKey(), toleranceMs],
     );
     const row = rows[0] ?? { blocked_ms: 0, spaced_ms: -toleranceMs, blocked_because: null };
     if (row.blocked_ms > Math.max(0, row.spaced_ms))
@@ -91,7 +92,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
          values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000), $3)
          on conflict (credential) do update set blocked_until = excluded.blocked_until, blocked_because = excluded.blocked_because
          where b.blocked_until < excluded.blocked_until`,
-        [fingerprint, durationMs, reason],
+        [await rowKey(), durationMs, reason],
       );
     },
     available: async () => {
@@ -102,5 +103,30 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
       const { waitMs, because } = await waitTime();
       return because === 'retry_after' ? waitMs / 1_000 : 0;
     },
+  };
+};
+
+/**
+ * The row in force. A renewed credential is of the same user as a rule, whose requests Cloudflare counts together: its row
+ * begins with what the old one has used, and with its pause.
+ */
+const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {
+  const current = typeof fingerprint === 'string' ? () => fingerprint : fingerprint;
+  let last = current();
+  return async () => {
+    const now = current();
+    if (now === last) return now;
+    await pool.query(
+      `insert into api_budget as b (credential, next_free_at, blocked_until, blocked_because)
+       select $2, next_free_at, blocked_until, blocked_because from api_budget where credential = $1
+       on conflict (credential) do update set
+         next_free_at = greatest(b.next_free_at, excluded.next_free_at),
+         blocked_until = greatest(b.blocked_until, excluded.blocked_until),
+         blocked_because = case when excluded.blocked_until > b.blocked_until
+           then excluded.blocked_because else b.blocked_because end`,
+      [last, now],
+    );
+    last = now;
+    return now;
   };
 };

@@ -63,7 +63,3 @@ export const releaseHold = async (pool: Pool, id: number, by: string | undefined
   );
   return rows[0];
 };
-
-/** Whether the organization has ever been seen. */
-export const isKnownOrganization = async (pool: Pool, id: string): Promise<boolean> =>
-  (await pool.query('select from organizations where id = $1', [id])).rowCount === 1;

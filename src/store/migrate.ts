@@ -173,6 +173,11 @@ export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
   refuseNewer(schema);
   if (schema.state === 'current') return;
+  if (schema.state === 'empty') {
+    throw new OrgtrailError('configuration', 'no orgtrail data here yet: the database has no schema of orgtrail', {
+      hint: 'start the daemon with `orgtrail run`, which makes the schema, or check that DATABASE_URL names its database',
+    });
+  }
   throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, {
     hint: 'run `orgtrail migrate` or start the daemon',
   });

@@ -8,7 +8,7 @@ import {
   type PoolClient,
   type QueryConfig,
 } from 'pg';
-import { readDatabaseUrl } from '../database-url.ts';
+import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from '../database-url.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
@@ -37,7 +37,7 @@ const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over
  * hears in the server's words that a statement of this process let positions jump (after a failover).
  */
 export const createPool = (
-  databaseUrl: string,
+  databaseUrl: DatabaseUrl,
   max: number,
   onIdleError: (error: Error) => void,
   onJump: (words: string) => void = () => {},
@@ -69,17 +69,19 @@ const prepare =
   };
 
 /** One connection that nobody shares, not yet connected: for LISTEN. */
-export const createClient = (databaseUrl: string): Client => new (clientClass(databaseUrl))(clientConfig(databaseUrl));
+export const createClient = (databaseUrl: DatabaseUrl): Client =>
+  new (clientClass(databaseUrl))(clientConfig(databaseUrl));
 
 /**
- * The driver's client, with the TLS options of each connection read when it is made: certificates are renewed, and a daemon runs
+ * The driver's client, with the password and the TLS options of each connection read when it is made: they are renewed, and a daemon runs
  * for months. It sends no password as clear text over a connection without TLS, unless the URL says sslmode=disable.
  */
-const clientClass = (databaseUrl: string): typeof Client => {
-  const { tls } = readDatabaseUrl(databaseUrl);
+const clientClass = (databaseUrl: DatabaseUrl): typeof Client => {
+  const { tls } = readDatabaseUrl(latestUrl(databaseUrl));
   return class extends Client {
     constructor(config?: string | ClientConfig) {
-      super(tls === undefined || typeof config === 'string' ? config : { ...config, ssl: tls() });
+      const connectionString = connectionStringOf(latestUrl(databaseUrl));
+      super(typeof config === 'string' ? config : { ...config, connectionString, ...(tls && { ssl: tls() }) });
     }
 
     /** What the driver calls where the server asks for the password itself. */
@@ -100,8 +102,10 @@ const refuseClearText = (client: Client): void => {
   connection.stream.destroy();
 };
 
-const clientConfig = (databaseUrl: string) => {
-  const { connectionString, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(databaseUrl);
+const latestUrl = (databaseUrl: DatabaseUrl): string => (typeof databaseUrl === 'string' ? databaseUrl : databaseUrl());
+
+const clientConfig = (databaseUrl: DatabaseUrl) => {
+  const { connectionString, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(latestUrl(databaseUrl));
   return {
     connectionString,
     ...(sslnegotiation && { sslnegotiation }),

@@ -4,7 +4,7 @@ import { gcraOf } from './api-budget.ts';
 export interface ScrubBudgetOptions {
   readonly pool: Pool;
   /** Names the row of the budget that it is a share of; see `credentialFingerprint`. */
-  readonly fingerprint: string;
+  readonly fingerprint: string | (() => string);
   /** Of the whole budget, in any 5 minutes, of all replicas together. */
   readonly requestsPerWindow: number;
   /** Of these, what may go to reading history again. More than 0. */
@@ -34,12 +34,15 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
   // At least one, however long the ticks and small the share.
   const saved = Math.max(1, Math.ceil((TICKS_SAVED * tickMs) / spacingMs));
   const toleranceMs = (saved - 1) * spacingMs;
-  const row = `${fingerprint} scrub`;
-  let isThere = false;
+  const current = () => (typeof fingerprint === 'string' ? fingerprint : fingerprint());
+  let madeRow: string | undefined;
   return {
     take: async (requests) => {
-      if (!isThere) await pool.query('insert into api_budget (credential) values ($1) on conflict do nothing', [row]);
-      isThere = true;
+      const credential = current();
+      const row = `${credential} scrub`;
+      if (row !== madeRow)
+        await pool.query('insert into api_budget (credential) values ($1) on conflict do nothing', [row]);
+      madeRow = row;
       const { rows } = await pool.query<{ granted: number }>(
         `with budget as (
            select from api_budget where credential = $1
@@ -52,7 +55,7 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
          update api_budget b set next_free_at = granted.free_at + make_interval(secs => granted.requests * $6::float8 / 1000)
          from granted where b.credential = $3 and granted.requests > 0 and not exists (select from budget)
          returning granted.requests as granted`,
-        [fingerprint, whole.toleranceMs / 2, row, requests, toleranceMs, spacingMs],
+        [credential, whole.toleranceMs / 2, row, requests, toleranceMs, spacingMs],
       );
       return rows[0]?.granted ?? 0;
     },
@@ -61,7 +64,7 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
         `update api_budget
          set next_free_at = greatest(next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
          where credential = $1`,
-        [row, requests * spacingMs],
+        [`${current()} scrub`, requests * spacingMs],
       );
     },
   };

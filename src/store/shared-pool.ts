@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { ConcurrencyLimit } from '../concurrency-limit.ts';
+import type { DatabaseUrl } from '../database-url.ts';
 import { BusyError } from '../errors.ts';
 import { createPool } from './pool.ts';
 
@@ -22,7 +23,7 @@ type Callback = (error: Error | undefined, client?: PoolClient, release?: PoolCl
  * its own, and then rejects with BusyError: that all are in use does not mean that the database does not answer.
  */
 export const createSharedPool = (
-  databaseUrl: string,
+  databaseUrl: DatabaseUrl,
   { max, what, maxWaitMs = QUEUE_PATIENCE_MS }: SharedPoolOptions,
   onIdleError: (error: Error) => void,
   onJump?: (words: string) => void,

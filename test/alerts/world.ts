@@ -74,7 +74,7 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
     };
     stack.defer(() => stopAll(replicas));
     for (let count = 0; count < plan.replicas; count += 1) replicas.push(startOrgtrail(['run'], env));
-    await Promise.all(replicas.map((replica) => replica.waitFor('orgtrail runs')));
+    await Promise.all(replicas.map((replica) => replica.waitFor('orgtrail started')));
     const urls = replicas.map((replica) => /"url":"([^"]+)"/.exec(replica.stdout())?.[1] ?? '');
     const stream = setInterval(nextEntry(simulator), 1_000 / LIVE_PER_SECOND);
     stack.defer(() => clearInterval(stream));

@@ -74,7 +74,7 @@ describe.concurrent('names', () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     const base = 'http://no-such-host.invalid:8080/client/v4';
     await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base });
-    await daemon.process.waitFor('the listing of organizations failed');
+    await daemon.process.waitFor('listing organizations failed');
     expect(daemon.process.stdout()).toMatch(
       /"reason":"GET \/organizations: (ENOTFOUND|EAI_AGAIN)[^"]*no-such-host\.invalid/,
     );

@@ -119,12 +119,12 @@ describe.concurrent('check', () => {
     },
   );
 
-  test('status of an empty database: exit 4, and says what makes the schema', async () => {
+  test('status of an empty database: exit 2, and says what makes the schema', async () => {
     const empty = await createTestDatabase({ empty: true });
     const { code, stderr } = await runHere(['status'], { DATABASE_URL: empty.url });
     await empty.close();
-    expect(stderr).toMatch(/schema is empty\nTry: .*orgtrail migrate/);
-    expect(code).toBe(4);
+    expect(stderr).toMatch(/no orgtrail data here yet.*\nTry: .*orgtrail run/);
+    expect(code).toBe(2);
   });
 });
 
@@ -163,13 +163,15 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
 
   test.each([
     [['frobnicate'], /unknown command 'frobnicate'/],
-    [['sync', '--frobnicate'], /unknown option '--frobnicate'/],
+    [['sync', '--frobnicate'], /unknown option '--frobnicate'\nSee: orgtrail sync --help\n/],
+    [['hold', 'release'], /missing required argument 'id'\nSee: orgtrail hold release --help\n/],
     [['backfill', '--since', '2026-01-01'], /required option '--before <time>' not specified/],
     [['simulate', '--faults', 'nonsense'], /"nonsense" is not a fault; known: all/],
-    [['demo', '--for', 'ever'], /--for wants a duration such as 20s/],
+    [['demo', '--for', 'ever'], /--for must be a duration such as 20s/],
   ])('%j: exit 2, and says what is wrong', async (args, message) => {
     const { code, stderr } = await (args[0] === 'frobnicate' ? run : runHere)(args);
     expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^orgtrail: [^\n]*\n(See: orgtrail[a-z ]* --help|Try: .*)?\n?$/);
     expect(code).toBe(2);
   });
 });

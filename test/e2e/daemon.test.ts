@@ -131,7 +131,7 @@ describe.concurrent('run and its database', () => {
   test('down at start, and told to stop: leaves without waiting for it', async () => {
     const env = { CLOUDFLARE_API_TOKEN: 'token-of-the-test', DATABASE_URL: 'postgres://x@127.0.0.1:1/x' };
     const daemon = startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: '0' });
-    await daemon.waitFor('waiting for the database');
+    await daemon.waitFor('waiting for the database; giving up in 30 s');
     daemon.child.kill('SIGTERM');
     // Had it waited on, it would say what is wrong, and exit 4.
     expect(await daemon.ended).toBe(143);
@@ -143,9 +143,9 @@ describe.concurrent('run and its database', () => {
     await using proxy = await startTcpProxy(addressOf(world.database.url), { cut: true });
     const env = { ...world.env, DATABASE_URL: byWayOf(proxy, world.database.daemonUrl), ORGTRAIL_HTTP_PORT: '0' };
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('waiting for the database');
+    await daemon.waitFor('waiting for the database; giving up in 30 s');
     await proxy.restore();
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     await until('all of it is stored', async () => (await world.compare()).missing === 0);
     daemon.child.kill('SIGTERM');
     expect(await daemon.ended).toBe(143);
@@ -160,7 +160,7 @@ describe.concurrent('run and its database', () => {
       ORGTRAIL_HTTP_PORT: '0',
     };
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     const url = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
     const readiness = async () => (await fetch(`${url}/readyz`)).status;
     await until('all of it is stored', async () => (await world.compare()).missing === 0);
@@ -189,7 +189,9 @@ describe.concurrent('run and its database', () => {
     const port = new URL(world.simulator.baseUrl).port;
     const daemon = startOrgtrail(['run'], { ...world.env, ORGTRAIL_HTTP_PORT: port });
     expect(await daemon.ended).toBe(2);
-    expect(daemon.stderr()).toMatch(new RegExp(`port ${port} \\(EADDRINUSE\\)\\nTry: set ORGTRAIL_HTTP_PORT`));
+    expect(daemon.stderr()).toMatch(
+      new RegExp(`port ${port} is in use on \\S+ \\(EADDRINUSE\\).*\\nTry: set ORGTRAIL_HTTP_PORT`),
+    );
     expect(daemon.stderr()).not.toMatch(/\n\s+at /);
   });
 });

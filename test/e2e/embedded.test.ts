@@ -45,11 +45,15 @@ describe('without DATABASE_URL', () => {
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ stored: 300, organizations: 3, failed: [], finished: true });
     expect(existsSync(pidFile())).toBe(false);
+    const status = await runOrgtrail(['status'], env);
+    expect(status).toMatchObject({ code: 0, stderr: '' });
+    expect(status.stdout).toMatch(/^3 organizations: /);
+    expect(existsSync(pidFile()), 'a command that reads stops the server, too').toBe(false);
   });
 
   test('after SIGKILL of a daemon the next sync goes on with the server that was left, and stops it', async () => {
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     const pid = await serverPid();
     daemon.child.kill('SIGKILL');
     expect(await daemon.ended).toBe('SIGKILL');
@@ -64,7 +68,7 @@ describe('without DATABASE_URL', () => {
 
   test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
     const daemon = startOrgtrail(['run'], env);
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     const pid = await serverPid();
     const { code, stdout } = await runOrgtrail(['status', '--json'], env);
     expect(code).toBe(0);

@@ -100,7 +100,7 @@ const openScene = async (world: SyncWorld) => {
       await world.simulator.close();
       const serving = start(ports[0] ?? 0);
       replicas.splice(0, REPLICAS, serving);
-      await serving.waitFor('orgtrail runs');
+      await serving.waitFor('orgtrail started');
       return (await readFeedHead(world.database.pool)).position;
     },
     [Symbol.asyncDispose]: async (): Promise<void> => {

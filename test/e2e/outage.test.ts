@@ -40,7 +40,7 @@ test('an outage with the backlog of an hour, then a block: alive, quiet, says so
   const [linesBefore, usageBefore, startedAt] = [lines(), await usageOf(pid), performance.now()];
   await gate.setMode('refused');
   await letAnHourPass(world);
-  await daemon.process.waitFor('the listing of organizations failed');
+  await daemon.process.waitFor('listing organizations failed');
   // So it stands in the database after an hour of this.
   await world.database.pool.query("update discovery set last_success_at = last_success_at - interval '1 hour'");
   for (const [mode, seconds] of [

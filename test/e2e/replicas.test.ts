@@ -95,7 +95,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     const daemons = Array.from({ length: n }, (_, replica) =>
       replicas.start(replica, { ORGTRAIL_API_BUDGET: String(budget) }),
     );
-    await Promise.all(daemons.map((daemon) => daemon.waitFor('orgtrail runs')));
+    await Promise.all(daemons.map((daemon) => daemon.waitFor('orgtrail started')));
     world.simulator.faults.set({ listing_403: null });
     await until('the history is stored', async () => (await world.compare()).stored >= 18_000);
     const all = world.simulator.requests();
@@ -134,7 +134,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
       async () => (await holders(world)).filter((owner) => owner !== null).length === 3,
     );
     const survivor = replicas.start(1);
-    await survivor.waitFor('orgtrail runs');
+    await survivor.waitFor('orgtrail started');
     killed.child.kill('SIGKILL');
     await killed.ended;
     const killedAtMs = Date.now();

@@ -157,7 +157,8 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(metrics).toContain('orgtrail_sink_delivered_total{sink="good"} 2000');
     expect(metrics).toMatch(/orgtrail_sink_deliveries_total\{sink="dead",result="failed"\} [1-9]/);
     const shown = await runInProcess(['status'], world.env);
-    expect(shown.stdout).toMatch(/^dead +file .*not-mounted\/dead\.ndjson +0 +2000 .*ENOENT/m);
+    expect(shown.stdout).toMatch(/^dead +failing +file +0 +2000 .*not-mounted\/dead\.ndjson$/m);
+    expect(shown.stdout).toMatch(/^dead: \d+ failures? in a row, the last error: .*ENOENT/m);
 
     await mkdir(gone);
     await daemon.process.waitFor('a sink works again');
@@ -190,7 +191,7 @@ describe.concurrent('sinks of the real daemon', () => {
       expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
     };
     await fails(['replay', 'nobody', '--after', '0'], 'there is no sink "nobody"\nTry: one of siem');
-    await fails(['replay', 'siem', '--after', '11'], '--after wants a position from 0 to 10');
+    await fails(['replay', 'siem', '--after', '11'], '--after must be a position from 0 to 10');
     await fails(['replay', 'siem', '--after', '-1'], '--after');
     await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
     await fails(['dead-letters', 'nobody'], 'there is no sink');

@@ -4,7 +4,21 @@ import { runOrgtrail } from '../support/orgtrail-process.ts';
 import { runInProcess } from '../support/run-in-process.ts';
 import { auditRequests, openWorld } from '../support/sync-world.ts';
 
-const verbs = ['run', 'sync', 'check', 'status', 'sink', 'backfill', 'verify', 'migrate', 'feed', 'simulate', 'demo'];
+const verbs = [
+  'run',
+  'sync',
+  'check',
+  'status',
+  'sink',
+  'hold',
+  'backfill',
+  'verify',
+  'migrate',
+  'feed',
+  'search',
+  'simulate',
+  'demo',
+];
 const dayMs = 86_400_000;
 const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 
@@ -37,7 +51,7 @@ describe.concurrent('migrate and status', () => {
       expect(code).toBe(0);
     }
     const { code, stdout } = await runInProcess(['status'], env);
-    expect(stdout).toContain('0 organizations, listed never');
+    expect(stdout).toMatch(/^0 organizations; listed never\nfeed [0-9a-f-]{36} at position 0\n$/);
     expect(code).toBe(0);
     await database.close();
   });
@@ -52,12 +66,36 @@ describe.concurrent('migrate and status', () => {
     for (const { id, name } of world.simulator.summary().organizations) {
       expect(table.stdout).toMatch(new RegExp(`^${id} +${name} +(fresh|behind) `, 'm'));
     }
-    expect(table.stdout).toMatch(/\n\n3 organizations, listed .* ago; feed [0-9a-f-]{36} at position 600\n$/);
+    expect(table.stdout).toMatch(/^3 organizations: .*; listed .* ago\nfeed [0-9a-f-]{36} at position 600\n\n/);
 
     const json = await runOrgtrail(['status', '--json'], env);
     expect(json).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(json.stdout)).toMatchObject({ position: 600, sources: [{}, {}, {}] });
+    const report = JSON.parse(json.stdout);
+    expect(report).toMatchObject({ position: 600, sources: [{}, {}, {}] });
+    expect(Object.keys(report).sort()).toEqual(
+      ['discovery', 'feedId', 'position', 'positionJumps', 'sinks', 'sources', 'vanished'].sort(),
+    );
     expect(world.simulator.requestCount).toBe(asked);
+  });
+
+  test('status shows what is wrong first, and fails when it is asked to', async () => {
+    await using world = await openWorld();
+    const [, , last] = world.simulator.summary().organizations.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    world.simulator.setRefused(last?.id ?? '', true);
+    await runInProcess(['sync'], world.env);
+    const status = (...args: string[]) => runInProcess(['status', ...args], world.env);
+    const plain = await status();
+    expect(plain.stdout).toMatch(/^3 organizations: 1 refused, /);
+    expect(plain.stdout).toMatch(new RegExp(`\nORGANIZATION .*\n${last?.id} +${last?.name} +refused `));
+    expect(plain.code).toBe(0);
+    const few = await status('--limit', '1');
+    expect(few.stdout).toMatch(/\n2 of 3 organizations not shown: .*\(--all shows them\)\n/);
+    const chosen = await status('--state', 'refused', '--json');
+    expect(JSON.parse(chosen.stdout).sources).toMatchObject([{ organizationId: last?.id, state: 'refused' }]);
+    for (const level of ['failing', 'behind']) expect(await status('--fail-on', level)).toMatchObject({ code: 1 });
+    const healthy = world.simulator.summary().organizations.find(({ id }) => id !== last?.id);
+    expect(await status('--fail-on', 'failing', '--organization', healthy?.name ?? '')).toMatchObject({ code: 0 });
+    expect(await status('--state', 'bad')).toMatchObject({ code: 2, stderr: expect.stringContaining('fresh, quiet') });
   });
 
   test('names from Cloudflare cannot write control characters to the terminal', async () => {
@@ -151,8 +189,12 @@ describe.concurrent('backfill', () => {
   });
 
   test.each([
-    [['--since', 'yesterday', '--before', '2026-02-01'], /--since wants a date such as 2026-01-31 .*, not "yesterday"/],
-    [['--since', '2026-01-01', '--before', '2026-02-30'], /--before wants a date .*, not "2026-02-30"/],
+    [
+      ['--since', 'yesterday', '--before', '2026-02-01'],
+      /--since: "yesterday" is not a time\. Use 24h, 7d, now, 2026-01-31 or /,
+    ],
+    [['--since', '2026-01-01', '--before', '2026-02-30'], /--before: "2026-02-30" is not a time\. Use /],
+    [['--since', '1d', '--before', '2d'], /--before must be later than --since/],
     [['--since', '2026-02-01', '--before', '2026-01-01'], /--before must be later than --since/],
     [['--since', '2026-02-01', '--before', '2026-02-01'], /--before must be later than --since/],
   ])('%j: exit 2, and says which time is bad', async (times, message) => {

@@ -61,7 +61,7 @@ export const openOutageWorld = async (databaseUrl: string | undefined): Promise<
       daemon.child.kill('SIGTERM');
       await daemon.ended;
     });
-    await daemon.waitFor('orgtrail runs');
+    await daemon.waitFor('orgtrail started');
     return {
       ...{ simulator, gate, daemon, directory },
       url: /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '',

@@ -16,7 +16,7 @@ export const startDaemonProcess = async (
 ): Promise<RunningDaemon> => {
   const whole = { ORGTRAIL_SCHEDULE: '* * * * * *', ...env, ORGTRAIL_HTTP_PORT: '0' };
   const process = startOrgtrail(['run'], whole, { within });
-  await process.waitFor('orgtrail runs');
+  await process.waitFor('orgtrail started');
   const url = /"url":"([^"]+)"/.exec(process.stdout())?.[1] ?? '';
   const stop = async () => {
     process.child.kill('SIGCONT');

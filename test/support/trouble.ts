@@ -55,7 +55,7 @@ export const startTroubled = async (daemonUrl: string, options: TroubledOptions 
     ...{ ORGTRAIL_CONCURRENCY: String(CONCURRENCY), ORGTRAIL_HTTP_PORT: '0' },
   };
   const daemons = Array.from({ length: options.replicas ?? 1 }, () => startOrgtrail(['run'], env));
-  await Promise.all(daemons.map((each) => each.waitFor('orgtrail runs')));
+  await Promise.all(daemons.map((each) => each.waitFor('orgtrail started')));
   const daemon = daemons[0] as OrgtrailProcess;
   const httpUrl = /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '';
   const readyz = async () => {

@@ -93,7 +93,7 @@ test('a replica of 0.1 beside the new one, on one database: everything once, and
     'select extract(epoch from sum(upper(r) - lower(r))) from coverage, unnest(ranges - proven) r where pass = 0';
   expect(await number(unproven), 'what 0.1 claimed is kept, and is not proven').toBeGreaterThanOrEqual(claimedByOld);
   const after = start({});
-  await after.waitFor('orgtrail runs');
+  await after.waitFor('orgtrail started');
   generate();
   await until(
     'both are at work',

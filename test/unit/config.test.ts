@@ -45,6 +45,7 @@ describe('defaults', () => {
         trustedProxies: [],
       },
       log: { level: 'info', format: 'json' },
+      unknownSettings: [],
       warnings: [],
     });
   });
@@ -72,7 +73,7 @@ describe('ORGTRAIL_RETENTION', () => {
     expect(load({ ORGTRAIL_RETENTION: '730d' }).retentionMs).toBe(730 * 86_400_000);
     expect(load({ ORGTRAIL_RETENTION: 'forever' }).retentionMs).toBe(Number.POSITIVE_INFINITY);
     for (const text of ['0d', '23h', '2y', 'never', '2025-01-01']) {
-      expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('wants a duration of at least 1d such as 730d');
+      expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('must be a duration of at least 1d such as 730d');
     }
   });
 

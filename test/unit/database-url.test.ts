@@ -28,7 +28,7 @@ describe('a DATABASE_URL', () => {
   });
 
   test.each([
-    ['mysql://h/d', /^wants postgres:/],
+    ['mysql://h/d', /^must be postgres:/],
     [`postgres://u:pa/${SECRET}@h/d`, /%2F/],
     [`postgres://u:12/${SECRET}@h/d`, /%2F/],
     [`postgres://u:12?${SECRET}@h/d`, /%3F/],
@@ -36,18 +36,18 @@ describe('a DATABASE_URL', () => {
     [`postgres://u:12#${SECRET}`, /%23/],
     [
       'postgres://u:p@h/d?sslmode=verifyfull',
-      /^wants an sslmode that is one of prefer, require, verify-ca, verify-full,/,
+      /^must have an sslmode that is one of prefer, require, verify-ca, verify-full,/,
     ],
-    ['postgres://u:p@h/d?sslmode=REQUIRE', /^wants an sslmode/],
-    ['postgres://u:p@h/d?sslmode=', /^wants an sslmode/],
-    ['postgres://u:p@h/d?ssl=yes', /^wants an sslmode/],
-    ['postgres://u:p@h/d?sslnegotiation=later', /^wants an sslnegotiation/],
-    [`postgres://u:p@h/d?sslcert=${file}`, /^wants sslcert and sslkey together$/],
+    ['postgres://u:p@h/d?sslmode=REQUIRE', /^must have an sslmode/],
+    ['postgres://u:p@h/d?sslmode=', /^must have an sslmode/],
+    ['postgres://u:p@h/d?ssl=yes', /^must have an sslmode/],
+    ['postgres://u:p@h/d?sslnegotiation=later', /^must have an sslnegotiation/],
+    [`postgres://u:p@h/d?sslcert=${file}`, /^must have sslcert and sslkey together$/],
     [`postgres://u:p@h/d?sslrootcert=/nowhere/${SECRET}`, /^names an sslrootcert that cannot be read \(ENOENT\)$/],
   ])('%s is refused at start, without its value', (text, fault) => {
     expect(databaseUrlFault(text)).toMatch(fault);
     const load = () => loadConfig({ DATABASE_URL: text }, { needsCredential: false, interactive: false });
-    expect(load).toThrow(/DATABASE_URL (wants|names)/);
+    expect(load).toThrow(/DATABASE_URL (must|names)/);
     expect(databaseUrlFault(text)).not.toContain(SECRET);
   });
 

@@ -50,8 +50,8 @@ describe('parseFilters', () => {
     ['actor_email[]=a', 'unknown filter "actor_email[]"; did you mean "actor_email"?'],
     ['actor_email=', 'filter "actor_email" has no value'],
     ['actor_email', 'filter "actor_email" has no value'],
-    ['raw_status_code=4xx', 'filter "raw_status_code" wants a three-digit status code, not "4xx"'],
-    ['raw_status_code.not=20', 'filter "raw_status_code.not" wants a three-digit status code, not "20"'],
+    ['raw_status_code=4xx', 'filter "raw_status_code" must be a three-digit status code, not "4xx"'],
+    ['raw_status_code.not=20', 'filter "raw_status_code.not" must be a three-digit status code, not "20"'],
   ])('refuses %j', (text, fault) => {
     expect(parseFilters(text)).toEqual({ filters: [], faults: [fault] });
   });

@@ -8,7 +8,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
-const logged = (level: 'warn' | 'debug' = 'warn') => {
+const logged = (level: 'warn' | 'info' | 'debug' = 'warn', nameOf?: (id: string) => string | undefined) => {
   let nowMs = 0;
   let lines: string[] = [];
   const destination = new Writable({
@@ -19,7 +19,7 @@ const logged = (level: 'warn' | 'debug' = 'warn') => {
   });
   const logger = createLogger({ level, format: 'json', destination, secrets: [] });
   return {
-    observer: logSync(logger, () => nowMs),
+    observer: logSync(logger, () => nowMs, nameOf),
     advance: (ms: number) => {
       nowMs += ms;
     },
@@ -152,4 +152,58 @@ test('clocks that differ by more than a minute are warned of once a day and dire
   expect(warnings()).toHaveLength(1);
   for (const rows of [2, 1]) observer.futureTrimmed?.({ rows });
   expect(warnings()).toMatchObject([{ rows: 2 }, { rows: 1 }]);
+});
+
+test('names of organizations stand beside their ids', () => {
+  const { observer, warnings } = logged('info', (id) => (id === 'a' ? 'Acme' : undefined));
+  const failed = { lane: 'live' as const, failure: 'server', message: '503', backoffMs: 1_000 };
+  observer.sourceFailed?.({ source: source('a'), ...failed });
+  observer.sourceFailed?.({ source: source('b'), ...failed });
+  observer.organizationChanged?.({ organizationId: 'a', change: 'gone' });
+  const lines = warnings();
+  expect(lines).toMatchObject([
+    { source: 'a', name: 'Acme' },
+    { source: 'b' },
+    { organizationId: 'a', name: 'Acme', msg: 'organization gone' },
+  ]);
+  expect(lines[1]).not.toHaveProperty('name');
+  expect(lines[2]).not.toHaveProperty('change');
+});
+
+test('many new organizations of one listing are one line, few have a line each', () => {
+  const { observer, warnings } = logged('info');
+  const listed = (count: number, from: number) => {
+    for (let index = from; index < from + count; index += 1)
+      observer.organizationChanged?.({ organizationId: `o${index}`, change: 'appeared' });
+    observer.discovered?.({ organizations: count, complete: true });
+  };
+  listed(300, 0);
+  expect(warnings()).toMatchObject([
+    { organizations: 300, first: ['o0', 'o1', 'o2', 'o3', 'o4'], msg: '300 organizations appeared' },
+  ]);
+  listed(2, 300);
+  expect(warnings()).toMatchObject([
+    { organizationId: 'o300', msg: 'organization appeared' },
+    { organizationId: 'o301' },
+  ]);
+});
+
+test('what appeared before a listing failed is said all the same', () => {
+  const { observer, warnings } = logged('info');
+  observer.organizationChanged?.({ organizationId: 'a', change: 'appeared' });
+  observer.discoveryFailed?.({ error: new Error('503') });
+  expect(warnings()).toMatchObject([
+    { organizationId: 'a', msg: 'organization appeared' },
+    { reason: '503', msg: 'listing organizations failed' },
+  ]);
+});
+
+test('entries with defects are summed: a line a minute at most', () => {
+  const { observer, warnings, advance } = logged('info');
+  const defective = (id: string) => observer.pageCommitted?.({ ...page(id, {}), defective: 2 });
+  for (const id of ['a', 'b', 'c']) defective(id);
+  expect(warnings()).toMatchObject([{ source: 'a', defective: 2, pages: 1 }]);
+  advance(60_000);
+  defective('d');
+  expect(warnings()).toMatchObject([{ source: 'd', defective: 6, pages: 3 }]);
 });

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { secretsOf } from '../../src/cli/secrets.ts';
 import { loadConfig } from '../../src/config.ts';
+import { secretsOf } from '../../src/secrets.ts';
 import { redactorOf } from '../../src/sink-config.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>
@@ -68,6 +68,7 @@ describe('ORGTRAIL_SINKS', () => {
   });
 
   it('has all its faults named at once, by path', () => {
+    const makeOne = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
     expect(
       faultsOf({
         a: { type: 'file' },
@@ -78,23 +79,25 @@ describe('ORGTRAIL_SINKS', () => {
         'Not A Name': { type: 'file', path: '/x' },
         f: { type: 'splunk_hec', url: 'https://s', token_file: join(folder, 'none') },
         g: { type: 'syslog', url: 'tls://s', batch_events: 1.5, facility: 24 },
+        h: { type: 'webhook', url: 'https://h' },
       }),
     ).toEqual([
       'ORGTRAIL_SINKS.a.path is missing',
-      'ORGTRAIL_SINKS.b.batch_events wants at least 1',
-      'ORGTRAIL_SINKS.b.timeout wants a duration such as 30s',
-      'ORGTRAIL_SINKS.b.url wants a URL with https: or http: and no password',
-      'ORGTRAIL_SINKS.b.secret wants whsec_ and base64 of 24 to 64 bytes',
+      'ORGTRAIL_SINKS.b.batch_events must be at least 1',
+      'ORGTRAIL_SINKS.b.timeout must be a duration such as 30s',
+      'ORGTRAIL_SINKS.b.url must be a URL with https: or http: and no password',
+      `ORGTRAIL_SINKS.b.secret must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`,
       'ORGTRAIL_SINKS.b.tokn is not a setting of this type of sink',
-      'ORGTRAIL_SINKS.c.type wants one of syslog, splunk_hec, elasticsearch, webhook, file',
-      'ORGTRAIL_SINKS.d.start wants one of beginning, now',
+      'ORGTRAIL_SINKS.c.type must be one of syslog, splunk_hec, elasticsearch, webhook, file',
+      'ORGTRAIL_SINKS.d.start must be one of beginning, now',
       'ORGTRAIL_SINKS.d.organizations is empty',
-      'ORGTRAIL_SINKS.d.format wants one of ecs, native, ocsf, logpush',
-      'ORGTRAIL_SINKS.e wants an object',
-      'ORGTRAIL_SINKS: the name of a sink wants 1 to 40 of a-z, 0-9, _ and -',
+      'ORGTRAIL_SINKS.d.format must be one of ecs, native, ocsf, logpush',
+      'ORGTRAIL_SINKS.e must be an object',
+      'ORGTRAIL_SINKS: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -',
       'ORGTRAIL_SINKS.f.token_file: the file cannot be read (ENOENT)',
-      'ORGTRAIL_SINKS.g.batch_events wants a whole number',
-      'ORGTRAIL_SINKS.g.facility wants at most 23',
+      'ORGTRAIL_SINKS.g.batch_events must be a whole number',
+      'ORGTRAIL_SINKS.g.facility must be at most 23',
+      `ORGTRAIL_SINKS.h.secret is missing: ${makeOne}`,
     ]);
   });
 
@@ -135,8 +138,10 @@ describe('ORGTRAIL_SINKS', () => {
   });
 
   it('says where it ends being JSON, and no more', () => {
-    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(/^ORGTRAIL_SINKS wants a JSON object.*at position \d+$/);
-    expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS wants a JSON object of sinks/);
+    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(
+      /^ORGTRAIL_SINKS must be a JSON object.*at position \d+$/,
+    );
+    expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object of sinks/);
   });
 
   it('warns of a credential over plain http, but on loopback', () => {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AccessSource } from '../access-source.ts';
 import { FAILURES_PER_MINUTE } from '../failure-throttle.ts';
-import { FEED_TOKEN_NAME, type Guard } from '../guard.ts';
+import { FEED_TOKEN_NAME, type FeedToken, type Guard, latestToken } from '../guard.ts';
 import { type Html, html } from './html.ts';
 import { nextAddress } from './next-address.ts';
 import { type Frame, hidden, sendPage } from './page.ts';
@@ -9,7 +9,7 @@ import { createSessionId, SESSION_COOKIE, SESSION_SECONDS, sessionKey, sessionKe
 
 /** Who may see the console. */
 export interface ConsoleAccess {
-  readonly feedToken: string | undefined;
+  readonly feedToken: FeedToken;
   readonly access: AccessSource;
   readonly guard: Guard;
 }
@@ -31,7 +31,7 @@ export const requireSession = (frame: Frame, access: ConsoleAccess) => {
 
 /** Whether the request may see pages; notes who it is. Rejects if the database does not answer. */
 const isInside = async (request: FastifyRequest, { feedToken, access, guard }: ConsoleAccess): Promise<boolean> => {
-  const keys = sessionKeys(request.cookies[SESSION_COOKIE], feedToken);
+  const keys = sessionKeys(request.cookies[SESSION_COOKIE], latestToken(feedToken));
   const session = keys.length === 0 ? undefined : await access.sessions.find(keys);
   if (session !== undefined) request.identity = { who: session.tokenName ?? FEED_TOKEN_NAME, session: true };
   else if (guard.isOpen(request)) request.identity = { who: undefined, session: false };
@@ -75,7 +75,7 @@ export const signInRoutes = (console: FastifyInstance, frame: Frame, options: Co
       if (!presented.scopes.includes('search')) return sendSignIn(request, reply.code(403), frame, next, noSearch);
       const id = createSessionId();
       const { who, tokenId } = presented;
-      const key = sessionKey(id, tokenId === undefined ? feedToken : undefined);
+      const key = sessionKey(id, tokenId === undefined ? latestToken(feedToken) : undefined);
       await access.sessions.start({ key, tokenId, seconds: SESSION_SECONDS });
       request.identity = { who, session: true };
       return reply.setCookie(SESSION_COOKIE, id, { ...cookieOf(request), maxAge: SESSION_SECONDS }).redirect(next, 303);
@@ -84,7 +84,7 @@ export const signInRoutes = (console: FastifyInstance, frame: Frame, options: Co
 
   console.post('/console/sign-out', { schema: hidden, config: { trail: 'sign-out' } }, async (request, reply) => {
     if (await isInside(request, options)) {
-      await access.sessions.end(sessionKeys(request.cookies[SESSION_COOKIE], feedToken));
+      await access.sessions.end(sessionKeys(request.cookies[SESSION_COOKIE], latestToken(feedToken)));
     }
     return reply.clearCookie(SESSION_COOKIE, cookieOf(request)).redirect('/console/sign-in', 303);
   });

@@ -85,7 +85,7 @@ describe('migrate --search-index', () => {
 
   test('of anything else: exit code 2, and what there is', async () => {
     const { code, stderr } = await migrate('--search-index', 'words');
-    expect(stderr).toContain('--search-index wants json, text or json,text, not "words"');
+    expect(stderr).toContain('--search-index must be json, text or json,text, not "words"');
     expect(code).toBe(2);
   });
 });

@@ -74,7 +74,7 @@ test('a second that cannot be had shows with its time and reason everywhere, and
   expect(page).toContain('cannot be had</td>');
   expect(await served.text(`/organizations/${healthy}`)).not.toContain('id="holes"');
 
-  const line = `hole: ${poisoned} from ${since} to ${before}: bad_request: `;
+  const line = `(${poisoned}) from ${since} to ${before}: bad_request: `;
   const status = await runInProcess(['status'], world.env);
   expect(status.stdout).toContain(line);
   expect(status.stdout).toMatch(new RegExp(`^${poisoned} .* incomplete .*, 1 hole `, 'm'));
@@ -157,7 +157,7 @@ test('a failing backfill beside a fresh live lane: the lane and its error show, 
     expect(await served.text(path)).toContain('backfill fails: it answered 502');
   }
   const { stdout } = await runInProcess(['status'], world.env);
-  expect(stdout).toMatch(new RegExp(`^${id} .* failing .*backfill fails: it answered 502$`, 'm'));
+  expect(stdout).toMatch(new RegExp(`^failing: .*\\(${id}\\): backfill fails: it answered 502$`, 'm'));
 });
 
 test('what version 0.1 claimed shows as not proven until it is', async () => {

@@ -50,7 +50,9 @@ describe('orgtrail hold', () => {
     ]);
     const { stdout } = await hold('list');
     expect(stdout).toMatch(/^ID +STATE +ORGANIZATION/);
-    expect(stdout).toMatch(/\n1 +released \S+ by R. Roe +o1 .*case 17\n2 +in force +every organization /);
+    expect(stdout).toMatch(
+      /\n1 +released \S+ by R. Roe +o1 \(Name of o1\) .*case 17\n2 +in force +every organization /,
+    );
   });
 
   test('says what has been dropped before', async () => {
@@ -65,11 +67,14 @@ describe('orgtrail hold', () => {
   });
 
   test.each([
-    [['add', '--reason', 'x'], 'a hold wants either --organization or --all-organizations'],
-    [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'a hold wants either'],
-    [['add', '--organization', 'nobody', '--reason', 'x'], 'there is no organization "nobody" in the database'],
-    [['add', '--organization', 'o1', '--reason', ' '], '--reason wants some words'],
-    [['add', '--organization', 'o1', '--since', 'soon', '--reason', 'x'], '--since wants a date'],
+    [['add', '--reason', 'x'], 'give either --organization or --all-organizations'],
+    [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'give either'],
+    [['add', '--organization', 'nobody', '--reason', 'x'], 'unknown organization "nobody"'],
+    [['add', '--organization', 'o1', '--reason', ' '], '--reason must not be empty'],
+    [
+      ['add', '--organization', 'o1', '--since', 'soon', '--reason', 'x'],
+      '--since: "soon" is not a time. Use 24h, 7d, now',
+    ],
     [
       ['add', '--organization', 'o1', '--since', '2025-02-01', '--before', '2025-01-01', '--reason', 'x'],
       '--before must be later',

@@ -157,6 +157,19 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
     expect(performance.now() - startMs).toBeGreaterThan(390);
   });
 
+  test('a credential that is renewed begins with what the old one has used, and with its pause', async () => {
+    let fingerprint = 'before renewal';
+    const budget = createApiBudget({ pool: stillPool, fingerprint: () => fingerprint, requestsPerWindow: 60 });
+    const signal = new AbortController().signal;
+    for (let request = 0; request < 5; request += 1) await budget.acquire(signal);
+    fingerprint = 'renewed';
+    expect(await budget.available(), '6 at once, 5 of them used').toBe(1);
+    await budget.pause(60_000, 'retry_after');
+    fingerprint = 'renewed again';
+    expect(await budget.blockedSeconds()).toBe(60);
+    expect(await budgetOf('renewed again').blockedSeconds(), 'for all replicas').toBe(60);
+  });
+
   test('an abort ends the wait with its reason', async () => {
     const reason = new Error('shutdown');
     const stopped = new AbortController();

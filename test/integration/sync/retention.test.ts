@@ -28,7 +28,5 @@ test('unread time that nears the end of the retention: each plan says so, status
   expect(status.stdout.match(/lost in/g), status.stdout).toHaveLength(1);
   const sync = await runInProcess(['sync'], world.env);
   expect(sync.code).toBe(1);
-  expect(sync.stdout).toContain(
-    '1 organizations have time that is not collected and that Cloudflare deletes within 30d',
-  );
+  expect(sync.stdout).toContain('1 organization with time not collected that Cloudflare deletes within 30d');
 });

@@ -37,16 +37,16 @@ describe('settings of the sinks over HTTP', () => {
   });
 
   test.each([
-    [{ ...base.webhook, secret: secretOf(23) }, /^secret: wants whsec_/],
-    [{ ...base.webhook, secret: secretOf(65) }, /^secret: wants whsec_/],
-    [{ ...base.webhook, secret: secretOf(32).slice(0, -1) }, /^secret: wants whsec_/],
-    [{ ...base.webhook, secret: secretOf(32).slice(6) }, /^secret: wants whsec_/],
+    [{ ...base.webhook, secret: secretOf(23) }, /^secret: must be whsec_/],
+    [{ ...base.webhook, secret: secretOf(65) }, /^secret: must be whsec_/],
+    [{ ...base.webhook, secret: secretOf(32).slice(0, -1) }, /^secret: must be whsec_/],
+    [{ ...base.webhook, secret: secretOf(32).slice(6) }, /^secret: must be whsec_/],
     [{ ...base.webhook, url: 'https://user:password@example.com/' }, /^url: /],
     [{ ...base.webhook, url: 'ftp://example.com/' }, /^url: /],
     [{ ...base.webhook, gzip: true }, /gzip/],
-    [{ ...base.splunk_hec, token: 'two words' }, /^token: wants printable/],
-    [{ ...base.splunk_hec, token: 'br\noken' }, /^token: wants printable/],
-    [{ ...base.splunk_hec, url: 'https://splunk.example.com:8088?token=1' }, /^url: wants a URL without query/],
+    [{ ...base.splunk_hec, token: 'two words' }, /^token: must be printable/],
+    [{ ...base.splunk_hec, token: 'br\noken' }, /^token: must be printable/],
+    [{ ...base.splunk_hec, url: 'https://splunk.example.com:8088?token=1' }, /^url: must be a URL without query/],
     [{ ...base.splunk_hec, ack_timeout: '1ms' }, /^ack_timeout: /],
     [{ ...base.elasticsearch, index: 'Upper' }, /^index: /],
     [{ ...base.elasticsearch, index: 'a/b' }, /^index: /],

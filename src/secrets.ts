@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts';
-import { databasePasswords } from '../database-url.ts';
-import { secretsOfSink } from '../sink-config.ts';
+import type { Config } from './config.ts';
+import { databasePasswords } from './database-url.ts';
+import { secretsOfSink } from './sink-config.ts';
 
 /** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {

@@ -1,0 +1,71 @@
+import type { Pool } from 'pg';
+import type { ChooseOrganizations } from '../app.ts';
+import { matchOrganization, type NamedOrganization } from '../domain/named-organization.ts';
+import type { FoundOrganization } from '../domain/source.ts';
+import { ApiError, OrgtrailError } from '../errors.ts';
+import { readNamedOrganizations } from '../store/named-organizations.ts';
+import { printable } from './terminal-table.ts';
+
+/** Candidates that an error names. */
+const MOST_CANDIDATES = 10;
+
+/** The form of Cloudflare's ids. */
+const idForm = /^[0-9a-f]{32}$/i;
+
+/** Asks Cloudflare for its listing: for commands that may name organizations the database does not know yet. */
+type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
+
+/**
+ * The ids of the organizations that an option names by id or by name. With `list`, Cloudflare is asked for names that the
+ * database does not know, and whatever has the form of an id is taken for one. Throws OrgtrailError `usage` for a name that is
+ * unknown or that several organizations have.
+ */
+export const organizationIds = async (
+  pool: Pool,
+  texts: readonly string[],
+  list?: ListOrganizations,
+): Promise<readonly string[]> => {
+  let known = await readNamedOrganizations(pool);
+  const isId = (text: string) => list !== undefined && idForm.test(text);
+  const isUnknown = (text: string) => !isId(text) && matchOrganization(text, known).kind === 'unknown';
+  if (list !== undefined && texts.some(isUnknown)) known = [...known, ...(await listed(list, known))];
+  return [...new Set(texts.map((text) => (isId(text) ? text.toLowerCase() : requireOne(text, known))))];
+};
+
+/** What `--organization` means to the application: undefined when it was not given. */
+export const chosenOrganizations = (
+  texts: readonly string[] | undefined,
+  signal: AbortSignal,
+): ChooseOrganizations | undefined =>
+  texts && ((pool, api) => organizationIds(pool, texts, () => api.listOrganizations({}, signal)));
+
+const listed = async (list: ListOrganizations, known: readonly NamedOrganization[]): Promise<NamedOrganization[]> => {
+  const ids = new Set(known.map(({ id }) => id));
+  const more: NamedOrganization[] = [];
+  try {
+    for await (const page of list()) {
+      for (const { id, name = null } of page) if (!ids.has(id)) more.push({ id, name, gone: false });
+    }
+  } catch (error) {
+    // A credential that may not list can still read organizations by id.
+    if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
+  }
+  return more;
+};
+
+const requireOne = (text: string, known: readonly NamedOrganization[]): string => {
+  const match = matchOrganization(text, known);
+  const shown = `"${printable(text, 80)}"`;
+  if (match.kind === 'one') return match.id;
+  if (match.kind === 'ambiguous') {
+    const candidates = match.candidates.slice(0, MOST_CANDIDATES).map(({ id }) => printable(id, 64));
+    const more = match.candidates.length > MOST_CANDIDATES ? ', …' : '';
+    throw new OrgtrailError('usage', `${match.candidates.length} organizations have the name ${shown}`, {
+      hint: `one of their ids: ${candidates.join(', ')}${more}`,
+    });
+  }
+  const near = match.near.map((name) => `"${printable(name, 80)}"`);
+  throw near.length === 0
+    ? new OrgtrailError('usage', `unknown organization ${shown}`, { hint: '`orgtrail status --all` lists them' })
+    : new OrgtrailError('usage', `unknown organization ${shown}; did you mean ${near.join(' or ')}?`);
+};

@@ -1,0 +1,43 @@
+import type { Sink } from '../domain/delivery.ts';
+import { createSink } from './create-sink.ts';
+import type { SinkSettings } from './settings.ts';
+
+export interface LatestSettings {
+  /** The same object until a secret is renewed. */
+  readonly settings: () => SinkSettings;
+  /** Looks for newer secrets. */
+  readonly refresh: () => void;
+}
+
+/**
+ * A sink whose secrets may be renewed: before a delivery it takes the latest ones, and after one that failed it looks for newer
+ * ones, which the next attempt then has. Throws as `createSink` does.
+ */
+export const createLiveSink = ({ settings, refresh }: LatestSettings): Sink => {
+  let used = settings();
+  let sink = createSink(used);
+  const latest = async (): Promise<Sink> => {
+    const now = settings();
+    if (now === used) return sink;
+    const old = sink;
+    sink = createSink(now);
+    used = now;
+    // One delivery at a time: nothing is under way on it.
+    await old.close().catch(() => {});
+    return sink;
+  };
+  return {
+    target: sink.target,
+    deliver: async (delivery, signal) => {
+      try {
+        const outcome = await (await latest()).deliver(delivery, signal);
+        if (outcome.kind !== 'delivered') refresh();
+        return outcome;
+      } catch (error) {
+        refresh();
+        throw error;
+      }
+    },
+    close: () => sink.close(),
+  };
+};
