@@ -63,7 +63,7 @@ describe.each(['gzip', 'zstd', undefined] as const)('a reader (%s)', (encoding) 
     ]);
     expect(open.happened).toEqual(['stalled', 'left']);
     body.resume();
-    if (!body.closed) await once(body, 'close');
+    if (!body.closed) await new Promise((resolve) => body.once('close', resolve));
     expect(body.complete).toBe(false);
   });
 
