@@ -152,6 +152,8 @@ describe('who takes the password of the collector', () => {
     }
     expect(found).toEqual([]);
     expect([...written].sort()).toEqual([
+      // This ends sessions of the console, and hides nothing.
+      'delete console_sessions',
       'update api_budget',
       'update discovery',
       'update organizations',
@@ -239,7 +241,7 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
         () => locker.query('rollback to savepoint before_lock'),
       );
     }
-    expect(locked.sort()).toEqual(['api_budget', 'discovery', 'organizations', 'sources']);
+    expect(locked.sort()).toEqual(['api_budget', 'console_sessions', 'discovery', 'organizations', 'sources']);
     await using daemon = await startDaemonProcess(world.env);
     expect((await daemon.get('/livez')).code).toBe(200);
     expect((await daemon.get('/readyz')).code).toBe(503);
