@@ -34,8 +34,8 @@ const send = async (text: string): Promise<string> => {
 
 test('a body that does not come is waited for no longer than its time-out: 408, and the connection is closed', async () => {
   const head =
-    'POST /console/sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n';
-  expect(await send(`${head}content-length: 100\r\n\r\ntok`)).toMatch(/^HTTP\/1\.1 408 /);
+    'POST /console/sign-in HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n';
+  expect(await send(`${head}content-length: 100\r\n\r\ntok`)).toContain('HTTP/1.1 408 ');
 });
 
 test('two Host headers: 400', async () => {
