@@ -193,7 +193,7 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
 
 /** Learns the names of organizations, and chooses those to work on. */
 const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
-  const { api, nameOf } = await watchNames(pool, plainApi);
+  const { api, nameOf } = watchNames(pool, plainApi);
   const organizationIds = await options.chooseOrganizations?.(pool, api);
   return { api, nameOf, config: organizationIds === undefined ? config : { ...config, organizationIds } };
 };

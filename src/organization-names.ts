@@ -5,10 +5,17 @@ import type { AuditApi } from './sync/ports.ts';
 /** The name of an organization; undefined: it has none, or is not known. For log lines. */
 export type NameOf = (organizationId: string) => string | undefined;
 
-/** Knows the names that the database has, and those of every listing since. */
-export const watchNames = async (pool: Pool, api: AuditApi): Promise<{ nameOf: NameOf; api: AuditApi }> => {
+/** Knows the names that the database has, and those of every listing since. A start does not wait for them. */
+export const watchNames = (pool: Pool, api: AuditApi): { nameOf: NameOf; api: AuditApi } => {
   const names = new Map<string, string>();
-  for (const { id, name } of await readNamedOrganizations(pool)) if (name !== null) names.set(id, name);
+  readNamedOrganizations(pool).then(
+    (known) => {
+      for (const { id, name } of known) if (name !== null && !names.has(id)) names.set(id, name);
+    },
+    () => {
+      // Log lines then have ids alone until the next listing. What else asks the database says what is wrong with it.
+    },
+  );
   return {
     nameOf: (id) => names.get(id),
     api: {
