@@ -11,6 +11,7 @@ import { type HostileStatement, hostileCalls, hostileWrites } from '../../suppor
 import { startDaemonProcess } from '../../support/running-daemon.ts';
 import { commit, entryText, FILTERS, LEASE_MS, newSource, T0 } from '../../support/store-fixture.ts';
 import { openWorld } from '../../support/sync-world.ts';
+import { until } from '../../support/until.ts';
 
 const HOUR_MS = 3_600_000;
 const PAUSES = { tickMs: 30_000, longestMs: 30_000 };
@@ -244,7 +245,7 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
     expect(locked.sort()).toEqual(['api_budget', 'console_sessions', 'discovery', 'organizations', 'sources']);
     await using daemon = await startDaemonProcess(world.env);
     expect((await daemon.get('/livez')).code).toBe(200);
-    expect((await daemon.get('/readyz')).code).toBe(503);
+    await until('it says what is wrong', async () => (await daemon.get('/readyz')).code === 503);
     await locker.query('rollback');
   } finally {
     await locker.end();
