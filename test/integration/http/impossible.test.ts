@@ -45,7 +45,7 @@ test('coverage that reaches beyond now is failing, in health, console, status an
   expect((await health()).status).toBe('failing');
   expect(await text('/metrics')).toMatch(/orgtrail_coverage_future_seconds\{organization_id="[^"]+"\} 3\d\d\d/);
   expect(await text('/')).toContain('beyond now');
-  expect((await runInProcess(['status'], env)).stdout).toMatch(/failing .*beyond now/);
+  expect((await runInProcess(['status'], env)).stdout).toMatch(/^failing: .*beyond now/m);
 });
 
 test('a sink beyond the end of the feed is failing, in health, console, sink list and metrics', async () => {
@@ -63,7 +63,7 @@ test('a sink beyond the end of the feed is failing, in health, console, sink lis
   expect(await text('/metrics')).toMatch(/orgtrail_sink_failures\{sink="archive"\} [1-9]/);
   expect(await text('/')).toContain('is beyond the end of the feed');
   const listed = await runInProcess(['sink', 'list'], env);
-  expect(listed.stdout).toMatch(/^archive .*is beyond the end of the feed/m);
+  expect(listed.stdout).toMatch(/^archive: .*is beyond the end of the feed/m);
 });
 
 const covers = async (pool: { query: (sql: string) => Promise<{ rowCount: number | null }> }): Promise<boolean> =>
