@@ -92,14 +92,14 @@ export class SimulatedCloudflare {
     let event: ScheduledEvent | undefined;
     const end = () => {
       this.#checker.requestEnds(sent);
-      signal.removeEventListener('abort', abort);
+      this.#scheduler.unlisten(abort);
     };
     const abort = () => {
       if (event !== undefined) event.cancelled = true;
       end();
       reject(signal.reason);
     };
-    signal.addEventListener('abort', abort);
+    this.#scheduler.listen(signal, abort);
     const receive = (use: () => void) => {
       if (process.mayCrash('an answer of Cloudflare')) return;
       end();

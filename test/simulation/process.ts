@@ -224,11 +224,11 @@ export class SimulatedProcess implements Actor {
           reject(signal?.reason);
         };
         const wake = () => {
-          signal?.removeEventListener('abort', abort);
+          scheduler.unlisten(abort);
           resolve();
         };
         const event = scheduler.after(Math.max(1, ms), 'timer', wake, this);
-        signal?.addEventListener('abort', abort, { once: true });
+        if (signal !== undefined) scheduler.listen(signal, abort);
         return promise;
       },
     };

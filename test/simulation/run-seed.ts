@@ -37,6 +37,7 @@ export const runSeed = async (seed: number, tracing = false): Promise<SeedResult
   if (checker.violation === undefined) await runSomeTicks(simulation);
   if (checker.violation === undefined) await stopAll(simulation);
   if (checker.violation === undefined) checker.checkComplete(simulation.database);
+  simulation.scheduler.end();
   const { hash, events, lines } = simulation.scheduler;
   return { seed, violation: checker.violation, hash, events, counts: checker.counts, trace: lines };
 };

@@ -31,6 +31,7 @@ export class VirtualScheduler {
   hash = 0x811c9dc5;
   events = 0;
   readonly #heap: ScheduledEvent[] = [];
+  readonly #listening = new Map<() => void, AbortSignal>();
   readonly #startMs: number;
 
   constructor(dice: Dice, startMs: number, tracing: boolean) {
@@ -48,6 +49,22 @@ export class VirtualScheduler {
 
   at(timeMs: number, label: string, run: () => void, actor?: Actor): ScheduledEvent {
     return this.after(Math.max(0, timeMs - this.nowMs), label, run, actor);
+  }
+
+  /** Calls this when the signal aborts, until `unlisten`. */
+  listen(signal: AbortSignal, listener: () => void): void {
+    signal.addEventListener('abort', listener, { once: true });
+    this.#listening.set(listener, signal);
+  }
+
+  unlisten(listener: () => void): void {
+    this.#listening.get(listener)?.removeEventListener('abort', listener);
+    this.#listening.delete(listener);
+  }
+
+  /** Node keeps a signal that combines others for as long as it has a listener, and with it all of this world. */
+  end(): void {
+    for (const listener of [...this.#listening.keys()]) this.unlisten(listener);
   }
 
   /** A line of the trace. Costs nothing where nobody reads it. */
