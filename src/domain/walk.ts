@@ -187,7 +187,9 @@ export const afterPage = (
     // A cursor that is dead may be answered like that.
     (page.entries === 0 && walk.pages > 1) ||
     page.hasErrors === true;
-  return { kind: isDoubtful ? 'doubtful' : 'done', walk };
+  // Without it, what is asked next is not about a cursor that leads nowhere (proof.ts).
+  const ended = page.entries === 0 ? { ...walk, cursor: undefined } : walk;
+  return { kind: isDoubtful ? 'doubtful' : 'done', walk: ended };
 };
 
 const isSamePage = ({ savedPage }: Walk, { fingerprint, entries }: PageFacts): boolean =>
