@@ -109,6 +109,9 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
   }
   for (const field of ['since', 'before'] as const) {
     const text = query[field];
+    // What is collected a moment later is no gap of a search up to now.
+    if (field === 'before' && text === 'now') delete query[field];
+    if (query[field] === undefined) continue;
     // What the search reads by itself keeps its microseconds.
     if (text === undefined || parseDateOrInstantMs(text) !== undefined) continue;
     query[field] = new Date(readTime(optionOf(field), text, nowMs)).toISOString();
