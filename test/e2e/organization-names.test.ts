@@ -20,7 +20,8 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-const run = (...args: string[]) => runInProcess(args, world.env);
+/** Holds are for the owner of the schema to make. */
+const run = (...args: string[]) => runInProcess(args, args[0] === 'hold' ? world.ownerEnv : world.env);
 const reasons = { hold: ['--reason', 'case 17'] };
 
 describe('an organization is named by its name, whatever the case of the letters', () => {
