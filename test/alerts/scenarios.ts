@@ -99,7 +99,10 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'a sink that is away (503)',
-      alerts: { OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/ },
+      alerts: {
+        OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/,
+        OrgtrailSinkFailing: /Deliveries to the sink siem fail: \d+ in a row/,
+      },
       provoke: (world) => world.setReceiver('away'),
       mend: (world) => world.setReceiver('open'),
     },
@@ -126,11 +129,16 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'coverage that claims the next hour, as version 0.1 did when a Date was ahead',
-      alerts: { OrgtrailClockAhead: /could not have been read yet/ },
-      provoke: ({ execute }) =>
-        execute(
-          "update coverage set ranges = ranges + tstzmultirange(tstzrange(now(), now() + interval '1 hour')) where pass = 0",
-        ),
+      alerts: { OrgtrailClockAhead: /could not have been read yet/, OrgtrailCoverageBeyondNow: /claims the next \d/ },
+      // Again and again: a daemon cuts it at its next plan, and Prometheus looks once a second.
+      provoke: async ({ execute }) => {
+        for (let times = 0; times < 30; times += 1) {
+          await execute(
+            "update coverage set ranges = ranges + tstzmultirange(tstzrange(now(), now() + interval '1 hour')) where pass = 0",
+          );
+          await sleep(200);
+        }
+      },
     },
     {
       cause: 'the Date of every answer is an hour ahead',

@@ -17,8 +17,8 @@ const shortened = (text: string, shortestMs: number, longestMs = Number.POSITIVE
 
 /**
  * deploy/prometheus/rules.yml for a run of minutes: every `for`, every window, and every threshold that is a number of seconds since
- * something happened is divided by FACTOR. Everything else is as it is: the seven days of OrgtrailGapNearsRetention, and by how much
- * clocks may differ.
+ * something happened is divided by FACTOR. Everything else is as it is: the seven days of OrgtrailGapNearsRetention, by how much
+ * clocks may differ, and how far coverage may reach.
  */
 export const shortenedRules = (): string => {
   const { groups } = readRuleFile();
@@ -29,7 +29,7 @@ export const shortenedRules = (): string => {
       expr: rule.expr
         .replace(/\[(\w+)\]/g, (_, window: string) => `[${shortened(window, SHORTEST_WINDOW_MS)}]`)
         .replace(
-          /(?<!clock_difference)(_seconds\)+ >) (\d+)/g,
+          /(?<!clock_difference|coverage_future)(_seconds\)+ >) (\d+)/g,
           (_, before: string, seconds: string) => `${before} ${Number(seconds) / FACTOR}`,
         ),
       ...('for' in rule && rule.for !== undefined ? { for: shortened(rule.for, SHORTEST_FOR_MS, LONGEST_FOR_MS) } : {}),
