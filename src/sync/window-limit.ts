@@ -85,7 +85,8 @@ export class WindowLimit {
     const atMs = this.#time.nowMs();
     const before = this.#suspected;
     const isOld = before === undefined || atMs - before.atMs >= REMEMBERED_MS;
-    if (isOld || widthOf(range) <= widthOf(before.range)) this.#suspected = { source, range, atMs };
+    // Of windows as wide, the first: the next ones overlap it in part, until one is clear of it.
+    if (isOld || widthOf(range) < widthOf(before.range)) this.#suspected = { source, range, atMs };
     if (isOld || (before.source === source && !isEmpty(intersect(before.range, range)))) return;
     this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
   }

@@ -56,6 +56,15 @@ test('one refused window alone, or several around the same time, may have someth
   expect(limit.widestMs).toBe(2 * DAY_MS);
 });
 
+test('windows of one width that go on by half of it overlap: the third is clear of the first', () => {
+  const { limit } = opened();
+  limit.refused('a', { fromMs: 4 * HOUR_MS, toMs: 8 * HOUR_MS });
+  limit.refused('a', { fromMs: 2 * HOUR_MS, toMs: 6 * HOUR_MS });
+  expect(limit.widestMs).toBeUndefined();
+  limit.refused('a', { fromMs: 0, toMs: 4 * HOUR_MS });
+  expect(limit.widestMs).toBe(2 * HOUR_MS);
+});
+
 test('what is narrower than a minute is refused for what is in it', () => {
   const { limit } = opened();
   refuse(limit, 8_000);
