@@ -40,8 +40,8 @@ test('pages are what the page reader makes of their text', () => {
     compared += 1;
     const info = JSON.stringify({ cursor: page?.nextCursor, count: page?.count });
     const read = readPage(`{"success":true,"result":${page?.entriesText},"result_info":${info}}`);
-    // The columns are for the database; the model of it reads the text.
-    expect({ ...page, rows: undefined }).toEqual({ ...read, rows: undefined });
+    // The columns are for the database; the model of it reads the text. Cycles in the simulation are those of cursors.
+    expect({ ...page, rows: undefined }).toEqual({ ...read, rows: undefined, fingerprint: undefined });
   }
   expect(compared).toBeGreaterThan(200);
 });
