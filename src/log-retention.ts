@@ -8,7 +8,7 @@ import type { NearRetention } from './sync/ports.ts';
 const PATIENCE_MS = 3_600_000;
 
 /**
- * Warns of sources of which Cloudflare will soon delete time that is not collected: for 30 days before, again for the last 7, once a day each.
+ * Warns of sources that have time which is not collected and which Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
  * Called with all of them after every plan.
  */
 export const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly NearRetention[]) => void) => {

@@ -81,7 +81,7 @@ export interface SearchPage {
 export interface SearchCoverage {
   /** That are collected, of those searched. */
   readonly organizations: number;
-  /** Of these, the ones of which some of that time is not collected, apart from the delay of the last moments. */
+  /** Of these, how many lack some of that time, apart from the delay of the last moments. */
   readonly incomplete: number;
   /** Of all of them together, within the time searched, that delay included. */
   readonly notCollectedSeconds: number;

@@ -6,7 +6,7 @@ const MAX_COMPARED = 100;
 const REPLACED = 1.2;
 
 /**
- * What somebody may have meant: of the known words those that begin with the given one, hold it, or differ from it in a few
+ * What may have been meant: of the known words those that begin with the given one, hold it, or differ from it in a few
  * characters, the nearest first, whatever the case of letters. Equally near ones keep their order.
  */
 export const nearest = (given: string, known: Iterable<string>, most = 3): readonly string[] => {

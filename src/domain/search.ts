@@ -130,7 +130,7 @@ const readValue = (value: unknown): { readonly text: string; readonly reason?: s
   return { text: text.toWellFormed() };
 };
 
-/** `2026-01-31T08:00`, with a zone or without: RFC 3339 wants the seconds as well. */
+/** `2026-01-31T08:00`, with a zone or without: RFC 3339 requires the seconds as well. */
 const withoutSeconds = /^(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2})([Zz]|[+-]\d{2}:\d{2})?$/;
 /** As the date fields of browsers write it: UTC here. */
 const withoutZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;

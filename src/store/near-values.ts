@@ -19,7 +19,7 @@ const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
   ray: ['raw_cf_ray_id'],
   actor: ['actor_email', 'actor_token_name', 'actor_id', 'actor_token_id', 'actor_ip_address'],
 };
-/** Of which there are few: if none of them is near, all are worth naming. */
+/** There are few of these: if none of them is near, all are worth naming. */
 const enumerated: readonly SearchField[] = ['action', 'result', 'product', 'resource_type'];
 
 /** The stored values nearest to one that no stored event has, with how many events have each. Empty if there was no time for it. */
