@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
+import { handleStopSignals } from './app/stop-signals.ts';
+import { withSettingsFile } from './config/settings-file.ts';
 import { OrgtrailError } from './errors.ts';
-import { withSettingsFile } from './settings-file.ts';
-import { handleStopSignals } from './stop-signals.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
 // collects early: the peak falls by half, for about no time (npm run measure:memory).

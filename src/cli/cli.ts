@@ -1,23 +1,23 @@
 import { Command, CommanderError } from 'commander';
-import { version } from '../app.ts';
+import { version } from '../app/open-app.ts';
 import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
-import { explainForbidden, sqlState } from '../store/pool.ts';
+import { explainForbidden, sqlState } from '../postgres/pool.ts';
 import { apiAdvice } from './api-advice.ts';
-import { backfillVerb } from './backfill.ts';
-import { checkVerb } from './check.ts';
-import { demoVerb } from './demo.ts';
-import { feedVerb } from './feed.ts';
-import { holdVerb } from './hold.ts';
-import { migrateVerb } from './migrate.ts';
-import { runVerb } from './run.ts';
-import { searchVerb } from './search.ts';
-import { simulateVerb } from './simulate.ts';
-import { sinkVerb } from './sink.ts';
-import { statusVerb } from './status.ts';
-import { syncVerb } from './sync.ts';
-import { tokenVerb } from './token.ts';
-import type { VerbContext } from './verb-context.ts';
-import { verifyVerb } from './verify.ts';
+import type { VerbContext } from './cli-context.ts';
+import { backfillVerb } from './commands/backfill.ts';
+import { checkVerb } from './commands/check.ts';
+import { demoVerb } from './commands/demo.ts';
+import { feedVerb } from './commands/feed.ts';
+import { holdVerb } from './commands/hold.ts';
+import { migrateVerb } from './commands/migrate.ts';
+import { runVerb } from './commands/run.ts';
+import { searchVerb } from './commands/search.ts';
+import { simulateVerb } from './commands/simulate.ts';
+import { sinkVerb } from './commands/sink.ts';
+import { statusVerb } from './commands/status.ts';
+import { syncVerb } from './commands/sync.ts';
+import { tokenVerb } from './commands/token.ts';
+import { verifyVerb } from './commands/verify.ts';
 
 const examples = `
 Examples:

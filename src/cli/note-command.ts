@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
-import type { AccessKind } from '../domain/access.ts';
+import type { AccessKind } from '../access/access.ts';
+import { noteAccess } from '../access/access-log.sql.ts';
 import { reasonOf } from '../errors.ts';
-import { noteAccess } from '../store/access-log.ts';
-import type { VerbContext } from './verb-context.ts';
+import type { VerbContext } from './cli-context.ts';
 
 /** What a command has done, for the trail of access. */
 interface DoneCommand {

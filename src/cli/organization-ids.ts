@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
-import type { ChooseOrganizations } from '../app.ts';
-import { matchOrganization, type NamedOrganization } from '../domain/named-organization.ts';
-import type { FoundOrganization } from '../domain/source.ts';
+import type { ChooseOrganizations } from '../app/open-app.ts';
 import { ApiError, OrgtrailError } from '../errors.ts';
-import { readNamedOrganizations } from '../store/named-organizations.ts';
-import { printable } from './terminal-table.ts';
+import type { FoundOrganization } from '../ingest/planning/source.ts';
+import { matchOrganization, type NamedOrganization } from '../organizations/named-organization.ts';
+import { readNamedOrganizations } from '../organizations/named-organizations.sql.ts';
+import { printable } from './output/terminal-table.ts';
 
 /** Candidates that an error names. */
 const MOST_CANDIDATES = 10;

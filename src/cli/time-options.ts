@@ -1,7 +1,7 @@
-import { isEmpty, type Range } from '../domain/coverage.ts';
-import { parseTimeMs, timeForms } from '../domain/point-in-time.ts';
 import { OrgtrailError } from '../errors.ts';
-import { printable } from './terminal-table.ts';
+import { isEmpty, type Range } from '../ingest/planning/coverage.ts';
+import { parseTimeMs, timeForms } from '../time/point-in-time.ts';
+import { printable } from './output/terminal-table.ts';
 
 /** What the help says of an option that takes a time; `end` is `inclusive` or `exclusive`. */
 export const timeHelp = (end: 'inclusive' | 'exclusive'): string => `${timeForms} (UTC), ${end}`;

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { type Config, loadConfig } from '../config.ts';
-import { openDatabase } from '../database.ts';
-import { createLogger } from '../log.ts';
-import { secretsOf } from '../secrets.ts';
-import { requireCurrentSchema } from '../store/migrate.ts';
-import type { VerbContext } from './verb-context.ts';
+import { openDatabase } from '../app/open-database.ts';
+import { type Config, loadConfig } from '../config/config.ts';
+import { secretsOf } from '../config/redaction.ts';
+import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
+import { createLogger } from '../telemetry/log.ts';
+import type { VerbContext } from './cli-context.ts';
 
 /** What a command has beside the pool. */
 export interface OpenedDatabase {

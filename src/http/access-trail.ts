@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { AccessKind, AccessNote } from '../domain/access.ts';
-import { searchFields } from '../domain/search.ts';
-import type { Identity } from './access-source.ts';
+import type { AccessKind, AccessNote } from '../access/access.ts';
+import type { Identity } from '../access/ports.ts';
+import { searchFields } from '../search/search.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { databaseTrouble } from '../database-trouble.ts';
 import { BusyError, OrgtrailError, SearchError } from '../errors.ts';
+import { databaseTrouble } from '../postgres/database-trouble.ts';
 
 /** What a request that failed is answered with, in the API and in the console. */
 export interface Failure {

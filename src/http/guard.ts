@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Scope, scopes } from '../domain/access.ts';
-import type { AccessSource, Identity } from './access-source.ts';
+import { type Scope, scopes } from '../access/access.ts';
+import type { AccessSource, Identity } from '../access/ports.ts';
 import { FailureThrottle } from './failure-throttle.ts';
 import { isLocalRequest, isLoopback, notLocalReason } from './local-requests.ts';
 

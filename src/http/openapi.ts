@@ -1,6 +1,6 @@
 import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
-import { problemSchema } from './feed-schema.ts';
+import { problemSchema } from './feed/schema.ts';
 
 /** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`, to whom `onRequest` lets in. */
 export const describeApi = async (

@@ -1,5 +1,5 @@
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
-import { unknownParameter } from '../domain/nearest.ts';
+import { unknownParameter } from '../text/nearest.ts';
 
 /** What Ajv adds with `verbose`. */
 interface SchemaParts {

@@ -1,5 +1,5 @@
-import { ConcurrencyLimit } from '../concurrency-limit.ts';
 import { BusyError } from '../errors.ts';
+import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 
 /** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
 export const streamKinds = ['feed', 'page', 'export'] as const;

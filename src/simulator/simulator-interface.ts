@@ -1,7 +1,7 @@
-import type { FaultName } from './fault-catalogue.ts';
-import type { FaultPatch, FaultState } from './fault-plan.ts';
-import type { RequestRecord } from './request-log.ts';
-import type { TrueEntry } from './world.ts';
+import type { RequestRecord } from './api/request-log.ts';
+import type { FaultName } from './faults/fault-catalogue.ts';
+import type { FaultPatch, FaultState } from './faults/fault-plan.ts';
+import type { TrueEntry } from './world/world.ts';
 
 export interface AppendOptions {
   /** The entries become visible this much later. Milliseconds, default 0. */

@@ -1,6 +1,6 @@
-import type { AcceptedCredential } from './credentials.ts';
-import type { FaultPatch } from './fault-plan.ts';
-import { defaultBudget, type RateBudget } from './rate-limit.ts';
+import type { AcceptedCredential } from './api/credentials.ts';
+import { defaultBudget, type RateBudget } from './api/rate-limit.ts';
+import type { FaultPatch } from './faults/fault-plan.ts';
 
 /** How the simulated Cloudflare is to be. Everything has a default. */
 export interface SimulatorOptions {

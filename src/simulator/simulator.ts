@@ -2,17 +2,15 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApiFront, basePath } from './api-front.ts';
-import { AuditApi } from './audit-api.ts';
-import { ControlApi, controlPath } from './control-api.ts';
-import { readFacts } from './entry-defects.ts';
-import { checkedFaultPatch } from './fault-patch.ts';
-import { FaultPlan } from './fault-plan.ts';
-import { LiveStream } from './live-stream.ts';
-import { OrganizationRegistry } from './organization-registry.ts';
-import { OrganizationsApi } from './organizations-api.ts';
-import { RateLimit } from './rate-limit.ts';
-import { RequestLog, type RequestRecord } from './request-log.ts';
+import { ApiFront, basePath } from './api/api-front.ts';
+import { OrganizationsApi } from './api/organizations-api.ts';
+import { RateLimit } from './api/rate-limit.ts';
+import { RequestLog, type RequestRecord } from './api/request-log.ts';
+import { AuditApi } from './audit/audit-api.ts';
+import { ControlApi, controlPath } from './control/control-api.ts';
+import { readFacts } from './faults/entry-defects.ts';
+import { checkedFaultPatch } from './faults/fault-patch.ts';
+import { FaultPlan } from './faults/fault-plan.ts';
 import type {
   AppendOptions,
   GenerateOptions,
@@ -21,7 +19,9 @@ import type {
   SimulatorSummary,
 } from './simulator-interface.ts';
 import { resolveOptions, type SimulatorOptions } from './simulator-options.ts';
-import { type TrueEntry, World } from './world.ts';
+import { LiveStream } from './world/live-stream.ts';
+import { OrganizationRegistry } from './world/organization-registry.ts';
+import { type TrueEntry, World } from './world/world.ts';
 
 class RunningSimulator implements Simulator {
   readonly #server: Server;

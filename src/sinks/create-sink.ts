@@ -1,10 +1,10 @@
-import type { Sink } from '../domain/delivery.ts';
-import { createElasticsearchSink } from './elasticsearch.ts';
-import { createFileSink } from './file.ts';
+import type { Sink } from './delivery.ts';
+import { createElasticsearchSink } from './elasticsearch/elasticsearch.ts';
+import { createFileSink } from './file/file.ts';
 import type { SinkSettings } from './settings.ts';
-import { createSplunkHecSink } from './splunk-hec.ts';
-import { createSyslogSink } from './syslog.ts';
-import { createWebhookSink } from './webhook.ts';
+import { createSplunkHecSink } from './splunk-hec/splunk-hec.ts';
+import { createSyslogSink } from './syslog/syslog.ts';
+import { createWebhookSink } from './webhook/webhook.ts';
 
 /** The sink that the settings ask for. Opens nothing yet. Throws OrgtrailError `configuration` for what cannot be used. */
 export const createSink = (settings: SinkSettings): Sink => {

@@ -1,4 +1,4 @@
-import { type FormatName, formats } from '../domain/formats/formats.ts';
+import { type FormatName, formats } from '../formats/formats.ts';
 
 /**
  * Writes formatted events as JSON values, to be put into a larger JSON text as they are: what a format wrote as JSON keeps its

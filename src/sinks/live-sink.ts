@@ -1,5 +1,5 @@
-import type { Sink } from '../domain/delivery.ts';
 import { createSink } from './create-sink.ts';
+import type { Sink } from './delivery.ts';
 import type { SinkSettings } from './settings.ts';
 
 export interface LatestSettings {

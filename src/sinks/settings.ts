@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { parseDurationMs } from '../domain/duration.ts';
-import { formats } from '../domain/formats/formats.ts';
+import { formats } from '../formats/formats.ts';
+import { parseDurationMs } from '../time/duration.ts';
 
 // Secrets of a sink may also come from a file: `token_file` in place of `token`. sink-config.ts puts in what it holds.
 

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { formatDuration, parseDurationMs } from '../../src/domain/duration.ts';
+import { formatDuration, parseDurationMs } from '../../src/time/duration.ts';
 import { readRuleFile } from '../support/prometheus-rules.ts';
 
 /** Everything that takes time in the rules takes this much less in a run. */

@@ -1,8 +1,8 @@
 import { cpus } from 'node:os';
 import { Client } from 'pg';
-import { migrateDatabase } from '../../src/store/migrate.ts';
-import { createPartitions } from '../../src/store/partitions.ts';
-import { createPool } from '../../src/store/pool.ts';
+import { createPartitions } from '../../src/ingest/sync/partitions.sql.ts';
+import { createPool } from '../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { startCluster } from '../support/postgres-cluster.ts';
 import { withDatabase } from '../support/postgres-server.ts';
 import { findPostmaster } from './measure.ts';

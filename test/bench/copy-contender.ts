@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Client, Query } from 'pg';
-import { findArray } from '../../src/domain/json-elements.ts';
+import { findArray } from '../../src/ingest/entries/json-elements.ts';
 import { apiPages } from './api-pages.ts';
 import type { Contender } from './contender.ts';
 import { type ApiEntry, rowColumns, rowOf } from './event-row.ts';

@@ -1,9 +1,9 @@
 import process from 'node:process';
-import { type App, openApp, version } from '../../src/app.ts';
-import { loadConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { syncOnce } from '../../src/sync/sync-once.ts';
+import { type App, openApp, version } from '../../src/app/open-app.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
 import type { Contender } from './contender.ts';
 
 /** The whole of `orgtrail sync` but for the start and the end of its process: listing, profiles, walks, commits. */

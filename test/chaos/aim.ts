@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { RequestRecord } from '../../src/simulator/request-log.ts';
+import type { RequestRecord } from '../../src/simulator/api/request-log.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import type { Replica } from './replica.ts';
 

@@ -4,7 +4,7 @@ import { chmod, open, stat } from 'node:fs/promises';
 import { arch, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
+import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
 
 /** A PostgreSQL of this run alone, which can be made to crash. Its address stays the same. */
 export interface PostgresCluster {

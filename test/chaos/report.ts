@@ -1,5 +1,5 @@
-import type { Comparison } from '../../src/cli/compare-with-truth.ts';
-import type { FaultName } from '../../src/simulator/fault-catalogue.ts';
+import type { Comparison } from '../../src/cli/demo/compare-with-truth.ts';
+import type { FaultName } from '../../src/simulator/faults/fault-catalogue.ts';
 import type { ChaosOptions } from './chaos-options.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { HttpFeedReader, HttpReaderCounts } from './http-feed-reader.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { readFeedHead } from '../../src/store/feed.ts';
+import { readFeedHead } from '../../src/feed/feed.sql.ts';
 import { FeedReader } from '../chaos/feed-reader.ts';
 import type { FeedLine } from '../chaos/http-feed-lines.ts';
 import { HttpFeedReader } from '../chaos/http-feed-reader.ts';

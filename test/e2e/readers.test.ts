@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { migrateDatabase } from '../../src/store/migrate.ts';
+import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { idle } from '../support/idle.ts';
 import { createLogin, type Login } from '../support/login.ts';
 import { openFullWorld } from '../support/many-events.ts';

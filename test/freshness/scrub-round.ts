@@ -1,16 +1,16 @@
-import { addRange, type Coverage, type Range } from '../../src/domain/coverage.ts';
-import { afterDone, idleLane, type LaneState } from '../../src/domain/lane.ts';
-import { type PlanPolicy, planLane, type SourceProgress, scrubFacts } from '../../src/domain/planner.ts';
-import { SCRUB_WINDOW_ENTRIES, scrubUrgency } from '../../src/domain/scrub.ts';
-import { afterPage, requestWindow, type Walk } from '../../src/domain/walk.ts';
-import { gcraOf } from '../../src/store/api-budget.ts';
+import { gcraOf } from '../../src/ingest/cloudflare/api-budget.sql.ts';
+import { addRange, type Coverage, type Range } from '../../src/ingest/planning/coverage.ts';
+import { afterDone, idleLane, type LaneState } from '../../src/ingest/planning/lane.ts';
+import { type PlanPolicy, planLane, type SourceProgress, scrubFacts } from '../../src/ingest/planning/planner.ts';
+import { SCRUB_WINDOW_ENTRIES, scrubUrgency } from '../../src/ingest/planning/scrub.ts';
+import { afterPage, requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
 const DAY_MS = 86_400_000;
 const HISTORY_MS = 548 * DAY_MS;
 const PAGE_CAP = 1_000;
 const TICK_MS = 30_000;
-/** That prove an end in doubt (src/domain/proof.ts): that of a page which happens to have a suspicious size. */
+/** That prove an end in doubt (src/ingest/planning/proof.ts): that of a page which happens to have a suspicious size. */
 const QUESTIONS = 3;
 /** Virtual time 0. */
 const START_MS = Date.UTC(2026, 0, 1);
@@ -139,7 +139,7 @@ const readWindow = (source: Scrubbed, walk: Walk): { requests: number; entries: 
   }
 };
 
-/** As src/store/sources.ts has it: the newest part that holds so many. */
+/** As src/ingest/sync/sources.sql.ts has it: the newest part that holds so many. */
 const sized = (times: Float64Array, { fromMs, toMs }: Range): Range => {
   const before = times[lowerBound(times, toMs) - 1 - SCRUB_WINDOW_ENTRIES];
   if (before === undefined || before < fromMs) return { fromMs, toMs };

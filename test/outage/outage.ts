@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { formatDuration, parseDurationMs } from '../../src/domain/duration.ts';
+import { formatDuration, parseDurationMs } from '../../src/time/duration.ts';
 import { type Check, judge } from './checks.ts';
 import { startProbe } from './probe.ts';
 import { startPrometheus } from './prometheus.ts';

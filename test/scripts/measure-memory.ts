@@ -6,9 +6,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
-import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const cases = [

@@ -1,7 +1,7 @@
-import type { Filter } from '../../src/domain/filters.ts';
-import { type Page, readPage } from '../../src/domain/page.ts';
-import { requestWindow, type Walk } from '../../src/domain/walk.ts';
 import { ApiError } from '../../src/errors.ts';
+import { type Page, readPage } from '../../src/ingest/entries/page.ts';
+import type { Filter } from '../../src/ingest/planning/filters.ts';
+import { requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import type { Checker } from './checker.ts';
 import { type Entry, matchesFilters } from './entries.ts';
 import type { VirtualScheduler } from './scheduler.ts';

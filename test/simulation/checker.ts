@@ -1,6 +1,6 @@
-import { addRange, type Coverage, gapsIn, type Range } from '../../src/domain/coverage.ts';
-import type { CommitResult, PageCommit } from '../../src/domain/source.ts';
-import { OVERLAP_MS, requestWindow, type Walk } from '../../src/domain/walk.ts';
+import { addRange, type Coverage, gapsIn, type Range } from '../../src/ingest/planning/coverage.ts';
+import type { CommitResult, PageCommit } from '../../src/ingest/planning/source.ts';
+import { OVERLAP_MS, requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import { filteredOf, type HoleRow, type SimulatedDatabase, type StoredEvent } from './database.ts';
 import { type Entry, matchesFilters } from './entries.ts';
 import type { Actor, VirtualScheduler } from './scheduler.ts';

@@ -1,9 +1,9 @@
-import { createServerClock } from '../../src/cloudflare/server-clock.ts';
-import type { Page } from '../../src/domain/page.ts';
-import type { FoundOrganization } from '../../src/domain/source.ts';
-import type { Walk } from '../../src/domain/walk.ts';
 import { ApiError, type ApiFailure } from '../../src/errors.ts';
-import type { AuditApi, ListingFilter } from '../../src/sync/ports.ts';
+import { createServerClock } from '../../src/ingest/cloudflare/wire/server-clock.ts';
+import type { Page } from '../../src/ingest/entries/page.ts';
+import type { FoundOrganization } from '../../src/ingest/planning/source.ts';
+import type { Walk } from '../../src/ingest/planning/walk.ts';
+import type { AuditApi, ListingFilter } from '../../src/ingest/sync/ports.ts';
 import { SimulatedAuditLog } from './audit-log.ts';
 import type { Checker } from './checker.ts';
 import type { Process } from './process.ts';

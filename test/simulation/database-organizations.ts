@@ -1,4 +1,4 @@
-import type { FoundOrganization, OrganizationChange } from '../../src/domain/source.ts';
+import type { FoundOrganization, OrganizationChange } from '../../src/ingest/planning/source.ts';
 
 const MISSES_UNTIL_ASKED = 2;
 const DAY_MS = 86_400_000;
@@ -23,7 +23,7 @@ interface Listing {
   readonly under?: string | undefined;
 }
 
-/** The tables `organizations` and `discovery`: what src/store/organizations.ts and discovery-lease.ts do to them. */
+/** The tables `organizations` and `discovery`: what src/ingest/sync/discovery/organizations.sql.ts and discovery-lease.ts do to them. */
 export class SimulatedOrganizations {
   readonly rows = new Map<string, OrganizationRow>();
   readonly discovery: {

@@ -1,9 +1,23 @@
-import { addRange, type Coverage, intersect, isEmpty, isWithin, type Range } from '../../src/domain/coverage.ts';
-import type { EventRate } from '../../src/domain/event-rate.ts';
-import type { Lane, LaneState } from '../../src/domain/lane.ts';
-import { SCRUB_PASS } from '../../src/domain/scrub.ts';
-import type { CommitResult, LaneFailure, Lease, PageCommit, SourceKey, SourceState } from '../../src/domain/source.ts';
-import type { StoredTime } from '../../src/store/sources.ts';
+import {
+  addRange,
+  type Coverage,
+  intersect,
+  isEmpty,
+  isWithin,
+  type Range,
+} from '../../src/ingest/planning/coverage.ts';
+import type { EventRate } from '../../src/ingest/planning/event-rate.ts';
+import type { Lane, LaneState } from '../../src/ingest/planning/lane.ts';
+import { SCRUB_PASS } from '../../src/ingest/planning/scrub.ts';
+import type {
+  CommitResult,
+  LaneFailure,
+  Lease,
+  PageCommit,
+  SourceKey,
+  SourceState,
+} from '../../src/ingest/planning/source.ts';
+import type { StoredTime } from '../../src/ingest/sync/sources.sql.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {

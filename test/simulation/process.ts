@@ -1,9 +1,9 @@
-import { noIntervals } from '../../src/domain/lane-intervals.ts';
 import { ApiError } from '../../src/errors.ts';
-import { createDaemon, type SyncDaemon } from '../../src/sync/daemon.ts';
-import type { SyncContext, SyncObserver, Time } from '../../src/sync/ports.ts';
-import { syncOnce } from '../../src/sync/sync-once.ts';
-import { WindowLimit } from '../../src/sync/window-limit.ts';
+import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { createDaemon, type SyncDaemon } from '../../src/ingest/sync/daemon.ts';
+import type { SyncContext, SyncObserver, Time } from '../../src/ingest/sync/ports.ts';
+import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
+import { WindowLimit } from '../../src/ingest/sync/window-limit.ts';
 import type { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';
 import { DatabaseError } from './store.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type Page, readPage } from '../../src/domain/page.ts';
-import { startWalk } from '../../src/domain/walk.ts';
 import { ApiError } from '../../src/errors.ts';
+import { type Page, readPage } from '../../src/ingest/entries/page.ts';
+import { startWalk } from '../../src/ingest/planning/walk.ts';
 import { Dice } from './dice.ts';
 import { runSeed } from './run-seed.ts';
 import { VirtualScheduler } from './scheduler.ts';

@@ -1,4 +1,4 @@
-import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/domain/source.ts';
+import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/ingest/planning/source.ts';
 import { Checker } from './checker.ts';
 import { SimulatedCloudflare } from './cloudflare.ts';
 import { SimulatedDatabase } from './database.ts';

@@ -1,4 +1,4 @@
-import type { ScrubLeave, SyncStore } from '../../src/sync/ports.ts';
+import type { ScrubLeave, SyncStore } from '../../src/ingest/sync/ports.ts';
 import type { Process } from './process.ts';
 import type { Simulation } from './simulation.ts';
 

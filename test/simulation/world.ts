@@ -1,4 +1,4 @@
-import type { LaneIntervals } from '../../src/domain/lane-intervals.ts';
+import type { LaneIntervals } from '../../src/ingest/planning/lane-intervals.ts';
 import type { Dice } from './dice.ts';
 import { drawEntries, type Entry } from './entries.ts';
 
@@ -93,7 +93,7 @@ export interface World {
   readonly intervals: LaneIntervals;
   readonly concurrency: number;
   readonly allowList: boolean;
-  /** Pages go through the reader of src/domain/page.ts as text, as they do in production. */
+  /** Pages go through the reader of src/ingest/entries/page.ts as text, as they do in production. */
   readonly readsText: boolean;
   /** The clock of the database is behind Cloudflare's by this much. */
   readonly databaseBehindMs: number;
@@ -240,7 +240,7 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
   };
 };
 
-/** Without cursors, pages of less than ten entries are believed to be whole (domain/walk.ts), unless `count` says that there is more. */
+/** Without cursors, pages of less than ten entries are believed to be whole (src/ingest/planning/walk.ts), unless `count` says that there is more. */
 const drawPageCap = (
   dice: Dice,
   cursors: ApiTraits['cursors'],

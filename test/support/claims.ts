@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
-import type { TrueEntry } from '../../src/simulator/world.ts';
+import type { TrueEntry } from '../../src/simulator/world/world.ts';
 
 interface ClaimRow {
   readonly source_id: string;

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
-import { migrateDatabase } from '../../src/store/migrate.ts';
-import { createPool } from '../../src/store/pool.ts';
+import { createPool } from '../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 
 /** The login of daemons on a server of the tests: a member of orgtrail_ingest, and nothing else. */
 const DAEMON = 'orgtrail_test_daemon';

@@ -1,21 +1,21 @@
 import type { Pool } from 'pg';
-import type { Coverage } from '../../src/domain/coverage.ts';
-import { type Hole, idleLane, type Lane, type LaneState, lanes } from '../../src/domain/lane.ts';
-import type { CommitResult, Lease } from '../../src/domain/source.ts';
-import { commitPage } from '../../src/store/commit-page.ts';
+import type { Coverage } from '../../src/ingest/planning/coverage.ts';
+import { type Hole, idleLane, type Lane, type LaneState, lanes } from '../../src/ingest/planning/lane.ts';
+import type { CommitResult, Lease } from '../../src/ingest/planning/source.ts';
+import { commitPage } from '../../src/ingest/sync/commit/commit-page.sql.ts';
 import {
   claimDiscovery,
   recordDiscovery,
   releaseDeadDiscovery,
   renewDiscovery,
-} from '../../src/store/discovery-lease.ts';
+} from '../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import {
   recordAccess,
   recordListing,
   recordLogAnswer,
   takeMissed,
   withoutChildrenListed,
-} from '../../src/store/organizations.ts';
+} from '../../src/ingest/sync/discovery/organizations.sql.ts';
 import {
   claimSource,
   readTime,
@@ -26,7 +26,7 @@ import {
   type StoredTime,
   syncSources,
   trimFuture,
-} from '../../src/store/sources.ts';
+} from '../../src/ingest/sync/sources.sql.ts';
 import type { SimulatedDatabase } from '../simulation/database.ts';
 import type { Dice } from '../simulation/dice.ts';
 import {

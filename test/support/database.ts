@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Client, type Pool } from 'pg';
 import { inject } from 'vitest';
-import { migrateDatabase } from '../../src/store/migrate.ts';
-import { createPool } from '../../src/store/pool.ts';
+import { createPool } from '../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
 import { asDaemon } from './daemon-account.ts';
 import { withDatabase } from './postgres-server.ts';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Defect } from '../../src/domain/entry.ts';
+import type { Defect } from '../../src/ingest/entries/entry.ts';
 
 /** An entry as its text came, and what must be stored of it. */
 export interface DefectiveEntry {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
-import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../src/domain/delivery.ts';
+import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../src/sinks/delivery.ts';
 
 /** What a delivery loop does: one after the other, each until it is delivered. Returns how often that took another attempt. */
 export const deliverInOrder = async (

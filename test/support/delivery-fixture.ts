@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { deliverForever } from '../../src/delivery/deliver-forever.ts';
-import type { DeliveryObserver, Route } from '../../src/delivery/ports.ts';
-import { createDeliveryStore } from '../../src/delivery-store.ts';
-import type { Delivery, DeliveryOutcome, Sink } from '../../src/domain/delivery.ts';
-import { readFeedHead } from '../../src/store/feed.ts';
+import { readFeedHead } from '../../src/feed/feed.sql.ts';
+import { deliverForever } from '../../src/sinks/deliver-forever.ts';
+import type { Delivery, DeliveryOutcome, Sink } from '../../src/sinks/delivery.ts';
+import { createDeliveryStore } from '../../src/sinks/delivery-store.sql.ts';
+import type { DeliveryObserver, Route } from '../../src/sinks/ports.ts';
 import { LEASE_MS } from './store-fixture.ts';
 
 /** A receiver in this process: what it was sent, and what it says to each. */

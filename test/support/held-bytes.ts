@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Sink } from '../../src/domain/delivery.ts';
+import type { Sink } from '../../src/sinks/delivery.ts';
 import { outgoingEvents } from './syslog-events.ts';
 
 /** Delivers 60 MB to a receiver that stands still, and returns how much more was held in buffers meanwhile. */

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../src/domain/delivery.ts';
+import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../src/sinks/delivery.ts';
 import type { Fault, HttpReceiver, ReceivedEvent } from './http-receiver.ts';
 import { deliverAll, delivery, ordinaryEvents } from './outgoing-events.ts';
 import { seededRandom } from './seeded-random.ts';

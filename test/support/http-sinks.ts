@@ -1,8 +1,8 @@
-import type { Sink } from '../../src/domain/delivery.ts';
-import { createElasticsearchSink } from '../../src/sinks/elasticsearch.ts';
+import type { Sink } from '../../src/sinks/delivery.ts';
+import { createElasticsearchSink } from '../../src/sinks/elasticsearch/elasticsearch.ts';
 import { sinkSettings } from '../../src/sinks/settings.ts';
-import { createSplunkHecSink } from '../../src/sinks/splunk-hec.ts';
-import { createWebhookSink } from '../../src/sinks/webhook.ts';
+import { createSplunkHecSink } from '../../src/sinks/splunk-hec/splunk-hec.ts';
+import { createWebhookSink } from '../../src/sinks/webhook/webhook.ts';
 import type { HttpReceiver } from './http-receiver.ts';
 
 /** The credentials of these sinks: nothing of them may come out anywhere. */

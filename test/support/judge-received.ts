@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
-import type { FeedEvent } from '../../src/domain/formats/feed-event.ts';
-import { formats } from '../../src/domain/formats/formats.ts';
-import { readFeedEvents } from '../../src/store/feed-events.ts';
+import { readFeedEvents } from '../../src/feed/feed-events.sql.ts';
+import type { FeedEvent } from '../../src/formats/feed-event.ts';
+import { formats } from '../../src/formats/formats.ts';
 import type { SinkReceiver } from './sink-receivers.ts';
 
 /** The idempotency key as docs/sinks.md has it, worked out apart from the code that sends it. */

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
+import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
 import { type RunningDaemon, startDaemonProcess } from './running-daemon.ts';
 import { openWorld, type SyncWorld } from './sync-world.ts';

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { syncOnce } from '../../src/sync/sync-once.ts';
+import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
 import { openWorld, type SyncWorld } from './sync-world.ts';
 
 /** Simulated entries that are stored the usual way. */

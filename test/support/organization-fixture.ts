@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import type { FoundOrganization, OrganizationChange } from '../../src/domain/source.ts';
-import { recordListing } from '../../src/store/organizations.ts';
+import type { FoundOrganization, OrganizationChange } from '../../src/ingest/planning/source.ts';
+import { recordListing } from '../../src/ingest/sync/discovery/organizations.sql.ts';
 
 export interface Listings {
   list(

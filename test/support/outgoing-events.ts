@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../../src/domain/delivery.ts';
-import type { FeedEvent } from '../../src/domain/formats/feed-event.ts';
-import { type FormatName, formats } from '../../src/domain/formats/formats.ts';
+import type { FeedEvent } from '../../src/formats/feed-event.ts';
+import { type FormatName, formats } from '../../src/formats/formats.ts';
+import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../../src/sinks/delivery.ts';
 import { storedEvents } from '../unit/formats/simulated-events.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from './defective-entries.ts';
 

@@ -5,7 +5,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { freePort } from '../../src/store/embedded-server.ts';
+import { freePort } from '../../src/postgres/embedded-server.ts';
 import { installDebianPeers } from './debian-peers.ts';
 import { until } from './until.ts';
 

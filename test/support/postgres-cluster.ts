@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { createRunner, findBinaries, freePort, type Runner } from '../../src/store/embedded-server.ts';
+import { createRunner, findBinaries, freePort, type Runner } from '../../src/postgres/embedded-server.ts';
 import { until } from './until.ts';
 
 const execFile = promisify(execFileWithCallback);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedServer } from '../../src/store/embedded-server.ts';
+import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
 import { prepareForDaemon } from './daemon-account.ts';
 import { startPostgresContainer } from './postgres-container.ts';
 

@@ -1,6 +1,6 @@
 import { type HttpServer, startHttpServer } from '../../src/http/server.ts';
-import { createOverviewSource } from '../../src/overview.ts';
-import { readSchemaState } from '../../src/store/migrate.ts';
+import { readSchemaState } from '../../src/postgres/schema/migrate.ts';
+import { createOverviewSource } from '../../src/status/overview-source.ts';
 import type { SyncRun } from './sync-world.ts';
 
 export interface Answer {

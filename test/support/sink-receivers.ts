@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FormatName } from '../../src/domain/formats/formats.ts';
+import type { FormatName } from '../../src/formats/formats.ts';
 import { createCa, createCertificate } from './certificates.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
 import type { HttpReceiver, ReceivedEvent } from './http-receiver.ts';

@@ -1,12 +1,12 @@
 import type { Pool } from 'pg';
-import type { Coverage } from '../../src/domain/coverage.ts';
-import { idleLane, type LaneState } from '../../src/domain/lane.ts';
-import { type Page, type PageBody, readPageBody } from '../../src/domain/page.ts';
-import type { CommitResult, Lease, PageCommit } from '../../src/domain/source.ts';
-import { startWalk, type Walk } from '../../src/domain/walk.ts';
-import { commitPage } from '../../src/store/commit-page.ts';
-import { recordListing } from '../../src/store/organizations.ts';
-import { claimSource, syncSources } from '../../src/store/sources.ts';
+import { type Page, type PageBody, readPageBody } from '../../src/ingest/entries/page.ts';
+import type { Coverage } from '../../src/ingest/planning/coverage.ts';
+import { idleLane, type LaneState } from '../../src/ingest/planning/lane.ts';
+import type { CommitResult, Lease, PageCommit } from '../../src/ingest/planning/source.ts';
+import { startWalk, type Walk } from '../../src/ingest/planning/walk.ts';
+import { commitPage } from '../../src/ingest/sync/commit/commit-page.sql.ts';
+import { recordListing } from '../../src/ingest/sync/discovery/organizations.sql.ts';
+import { claimSource, syncSources } from '../../src/ingest/sync/sources.sql.ts';
 
 /** No test takes so long, whatever the machine has to do: a test ends a lease itself where one has to run out. */
 export const LEASE_MS = 600_000;

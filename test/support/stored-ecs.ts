@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { formatEcs } from '../../src/domain/formats/ecs.ts';
+import { formatEcs } from '../../src/formats/ecs/ecs.ts';
 import type { LogEvent } from './sigma-evaluator.ts';
 
 interface EventRow {

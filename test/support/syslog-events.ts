@@ -1,5 +1,5 @@
-import type { OutgoingEvent } from '../../src/domain/delivery.ts';
-import type { FeedEvent } from '../../src/domain/formats/feed-event.ts';
+import type { FeedEvent } from '../../src/formats/feed-event.ts';
+import type { OutgoingEvent } from '../../src/sinks/delivery.ts';
 import { outgoing } from './outgoing-events.ts';
 
 export interface OutgoingOptions {

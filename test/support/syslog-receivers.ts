@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/store/embedded-server.ts';
+import { freePort } from '../../src/postgres/embedded-server.ts';
 import type { CertificateFiles } from './certificates.ts';
 import { installDebianPeers } from './debian-peers.ts';
 import { rsyslogConfig, type SyslogTls, syslogNgConfig } from './syslog-receiver-configs.ts';

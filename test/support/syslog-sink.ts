@@ -1,6 +1,6 @@
-import type { Sink } from '../../src/domain/delivery.ts';
+import type { Sink } from '../../src/sinks/delivery.ts';
 import { sinkSettings } from '../../src/sinks/settings.ts';
-import { createSyslogSink } from '../../src/sinks/syslog.ts';
+import { createSyslogSink } from '../../src/sinks/syslog/syslog.ts';
 
 /** A sink with these settings, as a user would write them; unless they say otherwise, it has time on a busy machine, too. */
 export const syslogSink = (settings: { readonly url: string } & Readonly<Record<string, unknown>>): Sink => {

@@ -1,10 +1,10 @@
 import { Pool } from 'pg';
 import { expect } from 'vitest';
-import { compareWithTruth, isExact } from '../../src/cli/compare-with-truth.ts';
+import { compareWithTruth, isExact } from '../../src/cli/demo/compare-with-truth.ts';
+import { countPositions } from '../../src/feed/feed.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../src/simulator/simulator-options.ts';
-import { countPositions } from '../../src/store/feed.ts';
 import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 import { until } from './until.ts';
 

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { type Coverage, toMultirange } from '../../src/domain/coverage.ts';
-import type { Lease } from '../../src/domain/source.ts';
+import { type Coverage, toMultirange } from '../../src/ingest/planning/coverage.ts';
+import type { Lease } from '../../src/ingest/planning/source.ts';
 import { FILTERS, LEASE_MS } from './store-fixture.ts';
 
 /** The parameters of its function that hold the page: an empty one. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createPool } from '../../src/store/pool.ts';
+import { createPool } from '../../src/postgres/pool.ts';
 import { withLock } from '../support/lock-waits.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
 import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/compare-with-truth.ts';
+import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { expectClaimedImpliesStored } from '../support/claims.ts';
 import { prepareForDaemon } from '../support/daemon-account.ts';

@@ -1,6 +1,6 @@
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createPool } from '../../src/store/pool.ts';
+import { createPool } from '../../src/postgres/pool.ts';
 import { unholdableEntries, unnamedEntries } from '../support/defective-entries.ts';
 import { documented, documentedSubscription } from '../support/documented-sql.ts';
 import { decodePgoutput } from '../support/pgoutput.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type AccessNote, MOST_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess } from '../../src/domain/access.ts';
+import { type AccessNote, MOST_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess } from '../../src/access/access.ts';
 import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../src/http/failure-throttle.ts';
 
 const note = (more: Partial<AccessNote> = {}): AccessNote => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { laneBackoffMs } from '../../src/domain/backoff.ts';
+import { laneBackoffMs } from '../../src/time/backoff.ts';
 
 describe('laneBackoffMs', () => {
   it('doubles from five seconds to a quarter of an hour', () => {

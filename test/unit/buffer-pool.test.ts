@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BufferPool } from '../../src/buffer-pool.ts';
+import { BufferPool } from '../../src/limits/buffer-pool.ts';
 
 test('hands out what was given back where it is large enough, each to one at a time', () => {
   const pool = new BufferPool();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { coalesced } from '../../src/coalesced.ts';
+import { coalesced } from '../../src/limits/coalesced.ts';
 
 /** Readings that end when they are told to, before they begin or later, and how many have begun. */
 const numbered = () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ConcurrencyLimit } from '../../src/concurrency-limit.ts';
 import { BusyError } from '../../src/errors.ts';
+import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 
 const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>[0]> = {}) =>
   new ConcurrencyLimit({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { horizonOf } from '../../src/app.ts';
-import { type Config, loadConfig } from '../../src/config.ts';
+import { horizonOf } from '../../src/app/open-app.ts';
+import { type Config, loadConfig } from '../../src/config/config.ts';
 import { OrgtrailError } from '../../src/errors.ts';
 
 const TOKEN = 'token-0123456789';

@@ -9,7 +9,7 @@ import {
   isWithin,
   type Range,
   toMultirange,
-} from '../../src/domain/coverage.ts';
+} from '../../src/ingest/planning/coverage.ts';
 
 /** The naive model: every whole millisecond from 0 to 40 that a set of ranges holds. */
 const LAST = 40;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { databaseTrouble } from '../../src/database-trouble.ts';
 import { OrgtrailError } from '../../src/errors.ts';
+import { databaseTrouble } from '../../src/postgres/database-trouble.ts';
 
 const coded = (code: string, more: object = {}) => Object.assign(new Error('x'), { code, ...more });
 

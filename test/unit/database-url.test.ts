@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { databasePasswords, databaseUrlFault, readDatabaseUrl } from '../../src/database-url.ts';
-import { describeUrl } from '../../src/store/pool.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { databasePasswords, databaseUrlFault, readDatabaseUrl } from '../../src/postgres/database-url.ts';
+import { describeUrl } from '../../src/postgres/pool.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'orgtrail-url-'));
 const file = join(folder, 'ca.pem');

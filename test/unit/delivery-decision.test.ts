@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { sinkBackoffMs } from '../../src/domain/backoff.ts';
-import type { DeliveryOutcome } from '../../src/domain/delivery.ts';
+import type { DeliveryOutcome } from '../../src/sinks/delivery.ts';
 import {
   type DeliveryFacts,
   type DeliverySizes,
   decideDelivery,
   firstSizes,
   MOST_DEAD_LETTERS_IN_ROW,
-} from '../../src/domain/delivery-decision.ts';
+} from '../../src/sinks/delivery-decision.ts';
+import { sinkBackoffMs } from '../../src/time/backoff.ts';
 
 const facts = (outcome: DeliveryOutcome, more: Partial<DeliveryFacts> = {}): DeliveryFacts => ({
   ...{ outcome, events: 100, failures: 0, refusedInRow: 0, sizes: firstSizes(500), batchEvents: 500, ...more },

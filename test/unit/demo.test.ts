@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { Comparison } from '../../src/cli/compare-with-truth.ts';
-import { progressLine } from '../../src/cli/demo-progress.ts';
-import { judge, verdictText } from '../../src/cli/demo-verdict.ts';
-import type { Status } from '../../src/store/status.ts';
+import type { Comparison } from '../../src/cli/demo/compare-with-truth.ts';
+import { progressLine } from '../../src/cli/demo/demo-progress.ts';
+import { judge, verdictText } from '../../src/cli/demo/demo-verdict.ts';
+import type { Status } from '../../src/status/status.sql.ts';
 
 const settings = { tickMs: 2_000, apiBudget: 100_000 };
 

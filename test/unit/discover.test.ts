@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { FoundOrganization, OrganizationChange } from '../../src/domain/source.ts';
 import { ApiError } from '../../src/errors.ts';
-import { discover, discoverInTurn } from '../../src/sync/discover.ts';
-import type { AuditApi, SyncContext, SyncStore } from '../../src/sync/ports.ts';
+import type { FoundOrganization, OrganizationChange } from '../../src/ingest/planning/source.ts';
+import { discover, discoverInTurn } from '../../src/ingest/sync/discovery/discover.ts';
+import type { AuditApi, SyncContext, SyncStore } from '../../src/ingest/sync/ports.ts';
 
 test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
   let nowMs = 0;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { faultNames, parametersOf } from '../../src/simulator/fault-catalogue.ts';
-import { parseFaultList } from '../../src/simulator/fault-list.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
+import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
@@ -48,7 +48,7 @@ describe('README.md', () => {
 
   test('lists exactly the settings that the code reads', () => {
     const settings = [
-      ...read('src/environment-schema.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm),
+      ...read('src/config/environment-schema.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm),
     ].map(([, name]) => name);
     expect(settings.length).toBeGreaterThan(12);
     for (const name of settings) expect(readme, String(name)).toContain(`\`${name}\``);

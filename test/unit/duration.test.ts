@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatDuration, parseDurationMs } from '../../src/domain/duration.ts';
+import { formatDuration, parseDurationMs } from '../../src/time/duration.ts';
 
 describe('parseDurationMs', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../src/domain/entry-columns.ts';
+import { NULL, type PageRows, PLACES, place, REPLACED, textColumns } from '../../src/ingest/entries/entry-columns.ts';
 import { entryText, pageOf, T0 } from '../support/store-fixture.ts';
 
 const entry = (more: Readonly<Record<string, unknown>>, id = 'a') => entryText(id, T0, more);

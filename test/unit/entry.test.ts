@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { columnSource, type Defect, MAX_ID_LENGTH, toJsonbText } from '../../src/domain/entry.ts';
-import { isOddNumber } from '../../src/domain/json-elements.ts';
-import { type CarefulEntry, type Page, readCarefully, readPage, refusedByDatabase } from '../../src/domain/page.ts';
+import { columnSource, type Defect, MAX_ID_LENGTH, toJsonbText } from '../../src/ingest/entries/entry.ts';
+import { isOddNumber } from '../../src/ingest/entries/json-elements.ts';
+import {
+  type CarefulEntry,
+  type Page,
+  readCarefully,
+  readPage,
+  refusedByDatabase,
+} from '../../src/ingest/entries/page.ts';
 
 const pageOf = (element: string, validUtf8 = true): Page => readPage(`{"result":[${element}]}`, validUtf8);
 const entryOf = (element: string): CarefulEntry => readCarefully(pageOf(element))[0] as CarefulEntry;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { printFeedCursor, readFeedCursor } from '../../src/domain/feed-cursor.ts';
+import { printFeedCursor, readFeedCursor } from '../../src/feed/feed-cursor.ts';
 
 const word = fc.stringMatching(/^[\w-]{1,64}$/);
 const places = fc.record({

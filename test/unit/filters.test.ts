@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalFilters, parseFilters } from '../../src/domain/filters.ts';
+import { canonicalFilters, parseFilters } from '../../src/ingest/planning/filters.ts';
 
 describe('parseFilters', () => {
   it.each<[string, readonly (readonly [string, string])[]]>([

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { createMetrics } from '../../src/metrics.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { type Panel, promQueries, readDashboards, sqlQueries } from '../support/dashboards.ts';
 import { metricsAsked, readRules, recordsAsked } from '../support/prometheus-rules.ts';
 

@@ -9,7 +9,7 @@ import {
   sourceHealth,
   sourceStates,
   vanishedOf,
-} from '../../src/domain/health.ts';
+} from '../../src/status/health.ts';
 
 const TICK_MS = 30_000;
 const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseDateOrInstantMs, parseInstantMs } from '../../src/domain/instant.ts';
+import { parseDateOrInstantMs, parseInstantMs } from '../../src/time/instant.ts';
 
 const DAY_MS = 86_400_000;
 

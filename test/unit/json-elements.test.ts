@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { endOfNumber, endOfString, findArray, isOddNumber } from '../../src/domain/json-elements.ts';
+import { endOfNumber, endOfString, findArray, isOddNumber } from '../../src/ingest/entries/json-elements.ts';
 
 const space = fc.constantFrom('', '', ' ', '\n\t', '\r\n ');
 const plainNumbers = ['0', '-0', '7', '-1.5e+3', '12345678901234567890', '1E-9999', '9'.repeat(1_000)];

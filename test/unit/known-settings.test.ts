@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { unknownSettings } from '../../src/known-settings.ts';
+import { unknownSettings } from '../../src/config/known-settings.ts';
 
 describe('unknownSettings', () => {
   it.each([

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addRange, type Coverage, gapsIn, intersect, isEmpty } from '../../src/domain/coverage.ts';
+import { addRange, type Coverage, gapsIn, intersect, isEmpty } from '../../src/ingest/planning/coverage.ts';
 import {
   afterDone,
   afterHole,
@@ -12,10 +12,10 @@ import {
   NARROWEST_MS,
   narrowed,
   withSmallerPages,
-} from '../../src/domain/lane.ts';
-import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import { planLanes, type SourceProgress } from '../../src/domain/planner.ts';
-import { startWalk, type Walk } from '../../src/domain/walk.ts';
+} from '../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { planLanes, type SourceProgress } from '../../src/ingest/planning/planner.ts';
+import { startWalk, type Walk } from '../../src/ingest/planning/walk.ts';
 import { holeOf } from './planning.ts';
 
 const SECOND_MS = 1_000;

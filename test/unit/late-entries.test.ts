@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sortLateEntries } from '../../src/domain/late-entries.ts';
+import { sortLateEntries } from '../../src/ingest/planning/late-entries.ts';
 
 describe('late entries', () => {
   test('in time that was not read before, there are none', () => {

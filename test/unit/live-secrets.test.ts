@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { createLiveSecrets } from '../../src/live-secrets.ts';
-import { secretsOf } from '../../src/secrets.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { createLiveSecrets } from '../../src/config/live-secrets.ts';
+import { secretsOf } from '../../src/config/redaction.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'orgtrail-live-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

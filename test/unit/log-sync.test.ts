@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import type { LateEntries } from '../../src/domain/late-entries.ts';
-import { createLogger } from '../../src/log.ts';
-import { logSync } from '../../src/log-sync.ts';
+import type { LateEntries } from '../../src/ingest/planning/late-entries.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { logSync } from '../../src/telemetry/log-sync.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

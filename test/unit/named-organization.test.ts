@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchOrganization } from '../../src/domain/named-organization.ts';
+import { matchOrganization } from '../../src/organizations/named-organization.ts';
 
 const organization = (id: string, name: string | null, gone = false) => ({ id, name, gone });
 const known = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nearest } from '../../src/domain/nearest.ts';
+import { nearest } from '../../src/text/nearest.ts';
 
 const names = ['Acme Aerospace', 'Acme Bank', 'Blue Harbor Bank', 'Zeta'];
 

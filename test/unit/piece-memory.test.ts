@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PieceMemory } from '../../src/piece-memory.ts';
+import { PieceMemory } from '../../src/limits/piece-memory.ts';
 
 const KIB = 1_024;
 const MIB = 1_048_576;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Page, readPage, readPageBody, UnreadablePageError } from '../../src/domain/page.ts';
-import { readPlainPage } from '../../src/domain/plain-page.ts';
+import { type Page, readPage, readPageBody, UnreadablePageError } from '../../src/ingest/entries/page.ts';
+import { readPlainPage } from '../../src/ingest/entries/plain-page.ts';
 import { entryText, pageBody } from '../support/store-fixture.ts';
 
 const SEED = 20_261_125;

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { idleLane } from '../../src/domain/lane.ts';
-import type { SourceState } from '../../src/domain/source.ts';
-import { planJobs } from '../../src/sync/plan-jobs.ts';
-import type { SyncContext } from '../../src/sync/ports.ts';
-import { type Job, WorkPool } from '../../src/sync/work-pool.ts';
+import { idleLane } from '../../src/ingest/planning/lane.ts';
+import type { SourceState } from '../../src/ingest/planning/source.ts';
+import { planJobs } from '../../src/ingest/sync/plan-jobs.ts';
+import type { SyncContext } from '../../src/ingest/sync/ports.ts';
+import { type Job, WorkPool } from '../../src/ingest/sync/work-pool.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 5, 1);

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addRange, type Coverage, gapsIn } from '../../src/domain/coverage.ts';
-import { idleLane, type Lane } from '../../src/domain/lane.ts';
-import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import { type PlanPolicy, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
-import { startWalk, type Walk } from '../../src/domain/walk.ts';
+import { addRange, type Coverage, gapsIn } from '../../src/ingest/planning/coverage.ts';
+import { idleLane, type Lane } from '../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { type PlanPolicy, planLanes, type SourceProgress } from '../../src/ingest/planning/planner.ts';
+import { startWalk, type Walk } from '../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, idle } from './planning.ts';
 
 const TICK_MS = 30_000;

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addRange, type Coverage, gapsIn, intersect, isEmpty, type Range } from '../../src/domain/coverage.ts';
-import { afterDone, afterHole, idleLane, type Lane, type LaneState, lanes } from '../../src/domain/lane.ts';
-import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
-import { requestWindow, startWalk, type Walk } from '../../src/domain/walk.ts';
+import { addRange, type Coverage, gapsIn, intersect, isEmpty, type Range } from '../../src/ingest/planning/coverage.ts';
+import { afterDone, afterHole, idleLane, type Lane, type LaneState, lanes } from '../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/ingest/planning/planner.ts';
+import { requestWindow, startWalk, type Walk } from '../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0, 321);

@@ -1,7 +1,7 @@
-import { addRange, type Range } from '../../src/domain/coverage.ts';
-import { afterDone, idleLane, type KnownHole } from '../../src/domain/lane.ts';
-import type { SourceProgress } from '../../src/domain/planner.ts';
-import { claimForPass, type Walk } from '../../src/domain/walk.ts';
+import { addRange, type Range } from '../../src/ingest/planning/coverage.ts';
+import { afterDone, idleLane, type KnownHole } from '../../src/ingest/planning/lane.ts';
+import type { SourceProgress } from '../../src/ingest/planning/planner.ts';
+import { claimForPass, type Walk } from '../../src/ingest/planning/walk.ts';
 
 export const SECOND_MS = 1_000;
 export const MINUTE_MS = 60_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseTimeMs } from '../../src/domain/point-in-time.ts';
+import { parseTimeMs } from '../../src/time/point-in-time.ts';
 
 const nowMs = Date.parse('2026-02-03T04:05:06.789Z');
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Range } from '../../src/domain/coverage.ts';
+import type { Range } from '../../src/ingest/planning/coverage.ts';
 import {
   isReversed,
   OTHER_LIMIT,
@@ -9,8 +9,15 @@ import {
   recountQuestions,
   reversedQuestion,
   walkOf,
-} from '../../src/domain/proof.ts';
-import { afterPage, mayBeCut, type PageFacts, requestWindow, startWalk, type Walk } from '../../src/domain/walk.ts';
+} from '../../src/ingest/planning/proof.ts';
+import {
+  afterPage,
+  mayBeCut,
+  type PageFacts,
+  requestWindow,
+  startWalk,
+  type Walk,
+} from '../../src/ingest/planning/walk.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);
 const CLAIM: Range = { fromMs: FROM_MS, toMs: FROM_MS + 60_000 };

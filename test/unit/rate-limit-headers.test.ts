@@ -7,7 +7,7 @@ import {
   parseRateLimits,
   parseRetryAfter,
   resetOf,
-} from '../../src/domain/rate-limit-headers.ts';
+} from '../../src/ingest/cloudflare/wire/rate-limit-headers.ts';
 
 const NOW_MS = Date.UTC(2026, 9, 1, 12, 0, 0);
 const limit = (remaining: number, resetSeconds: number, quota?: number) => [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RETENTION_MS, retentionSlackMs } from '../../src/domain/retention.ts';
+import { RETENTION_MS, retentionSlackMs } from '../../src/ingest/planning/upstream-retention.ts';
 
 const dayMs = 86_400_000;
 const nowMs = Date.UTC(2026, 5, 1);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nextRetry, type RetryFacts, throttlePauseMs } from '../../src/domain/retry.ts';
 import type { ApiFailure } from '../../src/errors.ts';
+import { nextRetry, type RetryFacts, throttlePauseMs } from '../../src/ingest/cloudflare/wire/retry.ts';
 
 const noJitter = () => 0;
 const facts = (failure: ApiFailure, more: Partial<RetryFacts> = {}): RetryFacts => ({

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Scheduler, startScheduler, tickIntervalMs } from '../../src/sync/scheduler.ts';
+import { type Scheduler, startScheduler, tickIntervalMs } from '../../src/ingest/sync/scheduler.ts';
 
 /** A tick that the test ends when it likes. */
 interface OpenTick {

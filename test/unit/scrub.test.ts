@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Coverage, Range } from '../../src/domain/coverage.ts';
-import { gapsIn } from '../../src/domain/coverage.ts';
-import { afterDone, afterHole, idleLane, type LaneState, narrowed } from '../../src/domain/lane.ts';
-import { foundByScrub, sortLateEntries } from '../../src/domain/late-entries.ts';
-import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/domain/planner.ts';
-import { SCRUB_PASS, scrubUrgency } from '../../src/domain/scrub.ts';
-import type { Walk } from '../../src/domain/walk.ts';
+import type { Coverage, Range } from '../../src/ingest/planning/coverage.ts';
+import { gapsIn } from '../../src/ingest/planning/coverage.ts';
+import { afterDone, afterHole, idleLane, type LaneState, narrowed } from '../../src/ingest/planning/lane.ts';
+import { foundByScrub, sortLateEntries } from '../../src/ingest/planning/late-entries.ts';
+import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../src/ingest/planning/planner.ts';
+import { SCRUB_PASS, scrubUrgency } from '../../src/ingest/planning/scrub.ts';
+import type { Walk } from '../../src/ingest/planning/walk.ts';
 import { holeOf } from './planning.ts';
 
 const HOUR_MS = 3_600_000;

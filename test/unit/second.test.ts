@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Filter } from '../../src/domain/filters.ts';
-import { splitsOfSecond } from '../../src/domain/second.ts';
+import type { Filter } from '../../src/ingest/planning/filters.ts';
+import { splitsOfSecond } from '../../src/ingest/planning/second.ts';
 
 type Entry = Readonly<Record<'action_type' | 'actor_type' | 'resource_type', string>>;
 

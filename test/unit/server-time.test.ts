@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { credibleNow, MOST_AHEAD_MS } from '../../src/domain/server-time.ts';
-import { planningTime } from '../../src/sync/planning-time.ts';
-import type { SyncContext } from '../../src/sync/ports.ts';
+import { credibleNow, MOST_AHEAD_MS } from '../../src/ingest/planning/server-time.ts';
+import { planningTime } from '../../src/ingest/sync/planning-time.ts';
+import type { SyncContext } from '../../src/ingest/sync/ports.ts';
 
 const DATABASE_MS = Date.UTC(2026, 5, 1);
 

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { withSettingsFile } from '../../src/settings-file.ts';
+import { withSettingsFile } from '../../src/config/settings-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'orgtrail-settings-'));
 const file = join(folder, '.env');

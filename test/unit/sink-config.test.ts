@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { secretsOf } from '../../src/secrets.ts';
-import { redactorOf } from '../../src/sink-config.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { secretsOf } from '../../src/config/redaction.ts';
+import { redactorOf } from '../../src/config/sinks.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>
   loadConfig(

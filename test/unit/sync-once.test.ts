@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { SyncContext } from '../../src/sync/ports.ts';
-import { syncOnce } from '../../src/sync/sync-once.ts';
+import type { SyncContext } from '../../src/ingest/sync/ports.ts';
+import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
 
 test('a sync that is stopped while another process lists, before any answer of Cloudflare, ends unfinished', async () => {
   const context = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createSyncTrouble } from '../../src/cli/sync-trouble.ts';
+import { createSyncTrouble } from '../../src/app/sync-trouble.ts';
 
 describe('the trouble that readiness shows', () => {
   test('is the latest reason, for two ticks', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 
 const unitFile = fileURLToPath(new URL('../../deploy/systemd/orgtrail.service', import.meta.url));
 const unit = readFileSync(unitFile, 'utf8');

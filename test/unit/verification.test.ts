@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Findings, MAX_EXAMPLES, nothingCompared, type PageComparison } from '../../src/domain/verification.ts';
+import { Findings, MAX_EXAMPLES, nothingCompared, type PageComparison } from '../../src/ingest/verify/verification.ts';
 
 type Parts = { readonly [Place in keyof PageComparison]?: Partial<PageComparison[Place]> };
 

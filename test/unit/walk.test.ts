@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Coverage, Range } from '../../src/domain/coverage.ts';
+import type { Coverage, Range } from '../../src/ingest/planning/coverage.ts';
 import {
   afterPage,
   claimForPass,
@@ -12,7 +12,7 @@ import {
   suspectedFrom,
   type Walk,
   type WalkStep,
-} from '../../src/domain/walk.ts';
+} from '../../src/ingest/planning/walk.ts';
 
 const CLAIM: Range = { fromMs: 1_000_000, toMs: 2_000_000 };
 const READ_AT_MS = 2_001_000;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { WindowLimit } from '../../src/sync/window-limit.ts';
+import { WindowLimit } from '../../src/ingest/sync/window-limit.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;

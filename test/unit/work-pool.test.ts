@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Lane } from '../../src/domain/lane.ts';
-import { noIntervals } from '../../src/domain/lane-intervals.ts';
-import { type Job, type WorkLeft, WorkPool } from '../../src/sync/work-pool.ts';
+import type { Lane } from '../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { type Job, type WorkLeft, WorkPool } from '../../src/ingest/sync/work-pool.ts';
 
 const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };
 const job = (id: string, lane: Lane = 'live'): Job => ({

@@ -6,17 +6,17 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
-import type { SearchSource } from '../search.ts';
+import type { SearchSource } from '../search/routes.ts';
 import type { StreamLimits } from '../stream-limits.ts';
 import { assetRoutes } from './assets.ts';
-import { explorerRoutes } from './explorer.ts';
+import { explorerRoutes } from './events/routes.ts';
 import { type Html, html } from './html.ts';
-import { nextAddress } from './next-address.ts';
-import { organizationRoutes } from './organization.ts';
-import { type OverviewOptions, overviewRoutes } from './overview.ts';
+import { organizationRoutes } from './overview/organization.ts';
+import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
 import { type Frame, sendPage } from './page.ts';
-import { sameOrigin } from './same-origin.ts';
-import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in.ts';
+import { nextAddress } from './sign-in/next-address.ts';
+import { sameOrigin } from './sign-in/same-origin.ts';
+import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
 import { themeRoutes } from './theme.ts';
 
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {

@@ -1,4 +1,4 @@
-import { collectionSpan } from '../../domain/collection-words.ts';
+import { collectionSpan } from '../../status/collection-words.ts';
 import { type Html, html } from './html.ts';
 
 /** A time as `2026-03-01 12:30:05`, in UTC. */

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { noteAccess } from '../../../src/store/access-log.ts';
+import { noteAccess } from '../../../src/access/access-log.sql.ts';
 import { readAccessLog, untilNoted } from '../../support/access-log.ts';
 import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/least-privileged-daemon.ts';
 import { createLogin } from '../../support/login.ts';

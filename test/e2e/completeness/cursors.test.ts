@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { FaultPatch } from '../../../src/simulator/fault-plan.ts';
+import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import { expectClaimedImpliesStored } from '../../support/claims.ts';
 import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { TrueEntry } from '../../../src/simulator/world.ts';
+import type { TrueEntry } from '../../../src/simulator/world/world.ts';
 import { expectClaimedImpliesStored } from '../../support/claims.ts';
 import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
 import { until } from '../../support/until.ts';

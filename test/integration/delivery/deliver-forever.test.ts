@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Delivery } from '../../../src/domain/delivery.ts';
-import { readDeadLetters, readSinkStatus } from '../../../src/store/sink-status.ts';
-import { registerSinks, replaySink } from '../../../src/store/sinks.ts';
+import type { Delivery } from '../../../src/sinks/delivery.ts';
+import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { registerSinks, replaySink } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { createTestSink, startCourier } from '../../support/delivery-fixture.ts';
 import { commitAll, entryText, newSource, T0, takeLease } from '../../support/store-fixture.ts';

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createSinkTroubles } from '../../../src/sink-troubles.ts';
-import { createPool } from '../../../src/store/pool.ts';
-import { readSinkStatus } from '../../../src/store/sink-status.ts';
-import { registerSinks } from '../../../src/store/sinks.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { createSinkTroubles } from '../../../src/sinks/sink-troubles.ts';
+import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { createTestSink, startCourier } from '../../support/delivery-fixture.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/store-fixture.ts';

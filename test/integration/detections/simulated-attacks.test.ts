@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BaseHistory, DefectDeal } from '../../../src/simulator/base-history.ts';
-import { FaultPlan } from '../../../src/simulator/fault-plan.ts';
-import { organizationVoice } from '../../../src/simulator/organization-voice.ts';
+import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
+import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
 import { burstDeeds, COLLECTOR_TOKEN, type Deed, singleDeeds } from '../../support/attacks.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { compileRule, correlate } from '../../support/sigma-evaluator.ts';

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { printCursor, type SearchCursor } from '../../../src/domain/search-cursor.ts';
+import { printCursor, type SearchCursor } from '../../../src/search/search-cursor.ts';
 import { openFullWorld } from '../../support/many-events.ts';
 import { type Served, serve } from '../../support/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AbandonedError } from '../../../src/store/abandon.ts';
-import { createPool } from '../../../src/store/pool.ts';
-import type { EventQuery } from '../../../src/store/search-conditions.ts';
-import { searchEvents } from '../../../src/store/search-events.ts';
+import { AbandonedError } from '../../../src/postgres/abandon.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import type { EventQuery } from '../../../src/search/conditions/search-conditions.sql.ts';
+import { searchEvents } from '../../../src/search/search-events.sql.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { openFullWorld } from '../../support/many-events.ts';
 import { parseMetrics } from '../../support/metrics-text.ts';

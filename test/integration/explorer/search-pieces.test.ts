@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { SearchCursor } from '../../../src/domain/search-cursor.ts';
-import { createPool } from '../../../src/store/pool.ts';
-import type { EventQuery } from '../../../src/store/search-conditions.ts';
-import { type SearchPatience, searchEvents } from '../../../src/store/search-events.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import type { EventQuery } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { SearchCursor } from '../../../src/search/search-cursor.ts';
+import { type SearchPatience, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { multiplyEvents } from '../../support/many-events.ts';
 import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';

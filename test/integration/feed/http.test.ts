@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
-import { printFeedCursor } from '../../../src/domain/feed-cursor.ts';
+import { printFeedCursor } from '../../../src/feed/feed-cursor.ts';
 import { multiplyEvents } from '../../support/many-events.ts';
 import { serve } from '../../support/served.ts';
 import { entryText } from '../../support/store-fixture.ts';

@@ -1,19 +1,19 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { formatNative } from '../../../src/domain/formats/native.ts';
-import { type Feed, openFeed } from '../../../src/feed.ts';
-import { PieceMemory } from '../../../src/piece-memory.ts';
-import { AbandonedError } from '../../../src/store/abandon.ts';
 import {
   eachFeedRow,
   positionOfNth,
   readFeedHead,
   readOrganizationNames,
   readPositionCheck,
-} from '../../../src/store/feed.ts';
-import { eventOf } from '../../../src/store/feed-row.ts';
-import { NativeLines } from '../../../src/store/native-lines.ts';
+} from '../../../src/feed/feed.sql.ts';
+import { eventOf } from '../../../src/feed/feed-row.ts';
+import { type Feed, openFeed } from '../../../src/feed/feed-source.ts';
+import { NativeLines } from '../../../src/feed/native-lines.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { formatNative } from '../../../src/formats/native/native.ts';
+import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+import { AbandonedError } from '../../../src/postgres/abandon.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';

@@ -1,8 +1,8 @@
 import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { readFeedHead } from '../../../src/store/feed.ts';
-import { createFeedSignal } from '../../../src/store/feed-signal.ts';
-import { createClient } from '../../../src/store/pool.ts';
+import { readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { createFeedSignal } from '../../../src/feed/feed-signal.sql.ts';
+import { createClient } from '../../../src/postgres/pool.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { commit, entryText, newSource } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { migrateDatabase } from '../../../src/store/migrate.ts';
-import { createPool } from '../../../src/store/pool.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin, type Login } from '../../support/login.ts';
 import { type PostgresCluster, startCluster } from '../../support/postgres-cluster.ts';
 import { seededRandom } from '../../support/seeded-random.ts';

@@ -1,7 +1,7 @@
 import { escapeLiteral } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { addHold } from '../../../src/store/holds.ts';
-import { migrateDatabase } from '../../../src/store/migrate.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { addHold } from '../../../src/retention/holds.sql.ts';
 import { documentedRecipes } from '../../support/documented-sql.ts';
 import { createLogin, type Login } from '../../support/login.ts';
 import { commit, entryText, newSource } from '../../support/store-fixture.ts';

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { createLogger } from '../../../src/log.ts';
-import { startRetention } from '../../../src/retention-app.ts';
-import { setRetentionPolicy } from '../../../src/store/retention.ts';
+import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { startRetention } from '../../../src/retention/retention-loop.ts';
+import { createLogger } from '../../../src/telemetry/log.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';
 import { openWorld, type SyncRun } from '../../support/sync-world.ts';

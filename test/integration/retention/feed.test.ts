@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openFeed } from '../../../src/feed.ts';
-import { dropOldMonths } from '../../../src/store/retention.ts';
+import { openFeed } from '../../../src/feed/feed-source.ts';
+import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { type Served, serve } from '../../support/served.ts';
 import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';

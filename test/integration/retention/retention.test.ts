@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { addHold, releaseHold } from '../../../src/store/holds.ts';
-import { migrateDatabase } from '../../../src/store/migrate.ts';
-import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/store/retention.ts';
-import { finishDelivery, registerSinks } from '../../../src/store/sinks.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
+import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
+import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { createLogin } from '../../support/login.ts';

@@ -2,8 +2,8 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Delivery, Sink } from '../../../src/domain/delivery.ts';
-import { createFileSink } from '../../../src/sinks/file.ts';
+import type { Delivery, Sink } from '../../../src/sinks/delivery.ts';
+import { createFileSink } from '../../../src/sinks/file/file.ts';
 
 let folder: string;
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http-post.ts';
+import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
 import { startWebhookReceiver } from '../../support/http-receivers.ts';
 import { until } from '../../support/until.ts';
 

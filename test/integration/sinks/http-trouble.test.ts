@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { DeliveryOutcome, Sink } from '../../../src/domain/delivery.ts';
+import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import type { Fault, HttpReceiver, ReceiverOptions } from '../../support/http-receiver.ts';
 import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from '../../support/http-receivers.ts';
 import { attempt, attemptWith } from '../../support/http-sink-checks.ts';

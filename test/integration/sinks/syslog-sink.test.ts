@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { freePort } from '../../../src/store/embedded-server.ts';
+import { freePort } from '../../../src/postgres/embedded-server.ts';
 import { mostHeldBytes } from '../../support/held-bytes.ts';
 import { outgoingEvents } from '../../support/syslog-events.ts';
 import { syslogSink } from '../../support/syslog-sink.ts';

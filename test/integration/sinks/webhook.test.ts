@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Sink } from '../../../src/domain/delivery.ts';
-import type { FormatName } from '../../../src/domain/formats/formats.ts';
+import type { FormatName } from '../../../src/formats/formats.ts';
+import type { Sink } from '../../../src/sinks/delivery.ts';
 import type { HttpReceiver } from '../../support/http-receiver.ts';
 import { startWebhookReceiver } from '../../support/http-receivers.ts';
 import {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { countChangedEntries, readActivity, readOrganizationChanges } from '../../../src/store/activity.ts';
-import { readCoverage } from '../../../src/store/coverage-status.ts';
+import { countChangedEntries, readActivity, readOrganizationChanges } from '../../../src/status/activity.sql.ts';
+import { readCoverage } from '../../../src/status/coverage-status.sql.ts';
 import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
 
 const HOUR_MS = 3_600_000;

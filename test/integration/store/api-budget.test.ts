@@ -1,7 +1,11 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiBudget, createApiBudget, credentialFingerprint } from '../../../src/store/api-budget.ts';
-import { createPool } from '../../../src/store/pool.ts';
+import {
+  type ApiBudget,
+  createApiBudget,
+  credentialFingerprint,
+} from '../../../src/ingest/cloudflare/api-budget.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 const WINDOW_MS = 300_000;

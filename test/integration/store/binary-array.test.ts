@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/domain/entry-columns.ts';
-import { integerArray, sizeOfArray, writeArray } from '../../../src/store/binary-array.ts';
+import { NULL, type PageRows, PLACES, place, REPLACED } from '../../../src/ingest/entries/entry-columns.ts';
+import { integerArray, sizeOfArray, writeArray } from '../../../src/ingest/sync/commit/binary-array.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 const SEED = 20_261_125;

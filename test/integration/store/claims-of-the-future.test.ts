@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Coverage, type Range, toMultirange } from '../../../src/domain/coverage.ts';
-import type { Lease } from '../../../src/domain/source.ts';
-import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
-import { loadSources, readTime, trimFuture } from '../../../src/store/sources.ts';
+import { type Coverage, type Range, toMultirange } from '../../../src/ingest/planning/coverage.ts';
+import type { Lease } from '../../../src/ingest/planning/source.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import { loadSources, readTime, trimFuture } from '../../../src/ingest/sync/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { commit, FILTERS, newSource, seconds } from '../../support/store-fixture.ts';
 import { claimAsVersion01 } from '../../support/version-0-1.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
-import { createClient, createPool, requireReachable } from '../../../src/store/pool.ts';
+import { createClient, createPool, requireReachable } from '../../../src/postgres/pool.ts';
 
 const PASSWORD = 'S3cretPassw0rd';
 /** AuthenticationCleartextPassword. */

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idleLane } from '../../../src/domain/lane.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import {
@@ -158,7 +158,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
   });
 
   test('nothing but the commit functions writes events, holes or the head of the feed; what else touches lanes, coverage and sinks is known', async () => {
-    const directory = fileURLToPath(new URL('../../../src/store', import.meta.url));
+    const directory = fileURLToPath(new URL('../../../src', import.meta.url));
     const texts: (readonly [name: string, text: string])[] = [];
     for (const file of await readdir(directory, { recursive: true })) {
       if (file.endsWith('.ts')) texts.push([file, await readFile(`${directory}/${file}`, 'utf8')]);
@@ -196,7 +196,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
         'orgtrail_renew_sink',
         'orgtrail_skip_events',
         // The owner's alone.
-        'sinks.ts',
+        'sinks/sinks.sql.ts',
       ],
       coverage_readings: [reading],
       walks: [old],

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { copyOut } from '../../../src/store/copy-out.ts';
-import { createPool } from '../../../src/store/pool.ts';
+import { copyOut } from '../../../src/postgres/copy-out.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addressOf, byWayOf, startTcpProxy } from '../../support/tcp-proxy.ts';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Range } from '../../../src/domain/coverage.ts';
-import { idleLane, type Lane } from '../../../src/domain/lane.ts';
-import type { Lease, PageCommit, Reading } from '../../../src/domain/source.ts';
-import { startWalk } from '../../../src/domain/walk.ts';
+import type { Range } from '../../../src/ingest/planning/coverage.ts';
+import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
+import type { Lease, PageCommit, Reading } from '../../../src/ingest/planning/source.ts';
+import { startWalk } from '../../../src/ingest/planning/walk.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import { commit, entryText, FILTERS, newSource, walking } from '../../support/store-fixture.ts';

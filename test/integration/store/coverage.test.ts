@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { addRange, type Coverage, type Range } from '../../../src/domain/coverage.ts';
-import { idleLane, type Lane, type LaneState, lanes } from '../../../src/domain/lane.ts';
-import type { Lease } from '../../../src/domain/source.ts';
-import type { Walk } from '../../../src/domain/walk.ts';
-import { claimSource, loadSources, recordFailure, syncSources } from '../../../src/store/sources.ts';
+import { addRange, type Coverage, type Range } from '../../../src/ingest/planning/coverage.ts';
+import { idleLane, type Lane, type LaneState, lanes } from '../../../src/ingest/planning/lane.ts';
+import type { Lease } from '../../../src/ingest/planning/source.ts';
+import type { Walk } from '../../../src/ingest/planning/walk.ts';
+import { claimSource, loadSources, recordFailure, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import {
   addSources,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readPage } from '../../../src/domain/page.ts';
+import { readPage } from '../../../src/ingest/entries/page.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import {
   type DefectiveEntry,

@@ -1,16 +1,16 @@
 import process from 'node:process';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { idleLane, type Lane } from '../../../src/domain/lane.ts';
-import { createMetrics } from '../../../src/metrics.ts';
-import { createProcessIdentity } from '../../../src/process-identity.ts';
+import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
 import {
   claimDiscovery,
   recordDiscovery,
   releaseDeadDiscovery,
   renewDiscovery,
-} from '../../../src/store/discovery-lease.ts';
-import { recordFailure } from '../../../src/store/sources.ts';
-import { createSyncStore } from '../../../src/sync-store.ts';
+} from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import { recordFailure } from '../../../src/ingest/sync/sources.sql.ts';
+import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
+import { createProcessIdentity } from '../../../src/postgres/leases/process-identity.ts';
+import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
 import { FILTERS, HISTORY_MS, LEASE_MS, newSource } from '../../support/store-fixture.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readFeedEvents } from '../../../src/store/feed-events.ts';
+import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { commitAll, entryText, eventsOf, newSource, T0 } from '../../support/store-fixture.ts';
 

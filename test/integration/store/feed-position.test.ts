@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sqlState } from '../../../src/store/pool.ts';
+import { sqlState } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { seededRandom } from '../../support/seeded-random.ts';

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idleLane } from '../../../src/domain/lane.ts';
-import { claimSource, loadSources, recordFailure, releaseDead, releaseSource } from '../../../src/store/sources.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import {
+  claimSource,
+  loadSources,
+  recordFailure,
+  releaseDead,
+  releaseSource,
+} from '../../../src/ingest/sync/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import {

@@ -1,9 +1,9 @@
 import type { Pool, PoolClient } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idleLane } from '../../../src/domain/lane.ts';
-import type { LaneFailure } from '../../../src/domain/source.ts';
-import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
-import { recordFailure, releaseDead, syncSources, trimFuture } from '../../../src/store/sources.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import type { LaneFailure } from '../../../src/ingest/planning/source.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import { recordFailure, releaseDead, syncSources, trimFuture } from '../../../src/ingest/sync/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
 import {

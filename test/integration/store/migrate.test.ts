@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OrgtrailError } from '../../../src/errors.ts';
-import { migrateDatabase, readSchemaState } from '../../../src/store/migrate.ts';
-import { createPool } from '../../../src/store/pool.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { createLogin } from '../../support/login.ts';
 import { until } from '../../support/until.ts';

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { createLogger } from '../../../src/log.ts';
-import { migrateWithLog } from '../../../src/log-migration.ts';
+import { createLogger } from '../../../src/telemetry/log.ts';
+import { migrateWithLog } from '../../../src/telemetry/log-migration.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
 import { until } from '../../support/until.ts';

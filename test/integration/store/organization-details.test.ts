@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
-import { recordAccess, recordProfile, withoutProfile } from '../../../src/store/organizations.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import { recordAccess, recordProfile, withoutProfile } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { listingsIn } from '../../support/organization-fixture.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/store/organizations.ts';
+import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { listingsIn } from '../../support/organization-fixture.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createPartitions } from '../../../src/store/partitions.ts';
-import { createPool } from '../../../src/store/pool.ts';
+import { createPartitions } from '../../../src/ingest/sync/partitions.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends } from '../../support/lock-waits.ts';
 import { commit, commitAll, entryText, eventsOf, newSource, T0, takeLease } from '../../support/store-fixture.ts';

@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/compare-with-truth.ts';
-import { countPositions, eachFeedRow, positionOfNth } from '../../../src/store/feed.ts';
-import { readFeedEvents } from '../../../src/store/feed-events.ts';
-import { createPool } from '../../../src/store/pool.ts';
-import { readSinkStatus } from '../../../src/store/sink-status.ts';
+import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { countPositions, eachFeedRow, positionOfNth } from '../../../src/feed/feed.sql.ts';
+import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { waitingBackends, withLock } from '../../support/lock-waits.ts';
 import { createLogin } from '../../support/login.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { migrateDatabase } from '../../../src/store/migrate.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { createLogin } from '../../support/login.ts';
 import { runOrgtrail } from '../../support/orgtrail-process.ts';

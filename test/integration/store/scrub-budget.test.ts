@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createApiBudget, gcraOf } from '../../../src/store/api-budget.ts';
-import { createPool } from '../../../src/store/pool.ts';
-import { createScrubBudget, type ScrubBudget } from '../../../src/store/scrub-budget.ts';
+import { createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
+import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/sync/scrub-budget.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 const TICK_MS = 30_000;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BusyError } from '../../../src/errors.ts';
-import { AbandonedError } from '../../../src/store/abandon.ts';
-import { copyOut } from '../../../src/store/copy-out.ts';
-import { readOnly } from '../../../src/store/read-only.ts';
-import { createSharedPool } from '../../../src/store/shared-pool.ts';
+import { AbandonedError } from '../../../src/postgres/abandon.ts';
+import { copyOut } from '../../../src/postgres/copy-out.ts';
+import { readOnly } from '../../../src/postgres/read-only.ts';
+import { createSharedPool } from '../../../src/postgres/shared-pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { until } from '../../support/until.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readDeadLetters, readSinkStatus } from '../../../src/store/sink-status.ts';
+import { readDeadLetters, readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import {
   beginDelivery,
   type ClaimedSink,
@@ -12,7 +12,7 @@ import {
   renewSink,
   replaySink,
   skipEvents,
-} from '../../../src/store/sinks.ts';
+} from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { commitAll, entryText, LEASE_MS, newSource, T0 } from '../../support/store-fixture.ts';
 

@@ -1,11 +1,11 @@
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sourceHealth } from '../../../src/domain/health.ts';
-import { sinkState } from '../../../src/http/shown-status.ts';
-import { sqlState } from '../../../src/store/pool.ts';
-import { readSinkStatus } from '../../../src/store/sink-status.ts';
-import { claimSink, registerSinks } from '../../../src/store/sinks.ts';
-import { readStatus } from '../../../src/store/status.ts';
+import { sqlState } from '../../../src/postgres/pool.ts';
+import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import { claimSink, registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { sourceHealth } from '../../../src/status/health.ts';
+import { sinkState } from '../../../src/status/source-state.ts';
+import { readStatus } from '../../../src/status/status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { type HostileStatement, hostileCalls, hostileWrites } from '../../support/hostile-calls.ts';
 import { startDaemonProcess } from '../../support/running-daemon.ts';

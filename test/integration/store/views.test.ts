@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idleLane, type Lane } from '../../../src/domain/lane.ts';
-import type { PageCommit } from '../../../src/domain/source.ts';
-import { recordDiscovery } from '../../../src/store/discovery-lease.ts';
-import { recordAccess } from '../../../src/store/organizations.ts';
-import { recordFailure, syncSources } from '../../../src/store/sources.ts';
-import { countOrganizations, readStatus } from '../../../src/store/status.ts';
+import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
+import type { PageCommit } from '../../../src/ingest/planning/source.ts';
+import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
+import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
+import { recordFailure, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { countOrganizations, readStatus } from '../../../src/status/status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import {
   addSources,

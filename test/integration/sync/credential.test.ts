@@ -2,11 +2,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { openApp, version } from '../../../src/app.ts';
-import { loadConfig } from '../../../src/config.ts';
-import { createLogger } from '../../../src/log.ts';
-import { createMetrics } from '../../../src/metrics.ts';
-import { syncOnce } from '../../../src/sync/sync-once.ts';
+import { openApp, version } from '../../../src/app/open-app.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
+import { createLogger } from '../../../src/telemetry/log.ts';
+import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase } from '../../support/database.ts';
 
 const TOKEN = 'planted-token-9f8e7d6c5b4a';

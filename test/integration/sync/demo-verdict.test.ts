@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { catchUp } from '../../../src/cli/demo-verdict.ts';
+import { catchUp } from '../../../src/cli/demo/demo-verdict.ts';
 import { openWorld } from '../../support/sync-world.ts';
 
 /** Any pause of the API is longer. */

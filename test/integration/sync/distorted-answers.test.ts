@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Timeouts } from '../../../src/cloudflare/connection-failure.ts';
+import type { Timeouts } from '../../../src/ingest/cloudflare/wire/connection-failure.ts';
 import { type Distort, sendTrue, startDistortedApi } from '../../support/distorted-api.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync-world.ts';
 

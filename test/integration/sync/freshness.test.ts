@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { planJobs } from '../../../src/sync/plan-jobs.ts';
-import { planningTime } from '../../../src/sync/planning-time.ts';
-import type { SyncContext } from '../../../src/sync/ports.ts';
+import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
+import { planningTime } from '../../../src/ingest/sync/planning-time.ts';
+import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import {
   auditRequests,
   openWorld,

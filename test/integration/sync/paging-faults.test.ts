@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { FaultName } from '../../../src/simulator/fault-catalogue.ts';
-import type { FaultPatch } from '../../../src/simulator/fault-plan.ts';
+import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
+import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { auditRequests, cycleUntilClean, openWorld, type SyncWorld, youngHistory } from '../../support/sync-world.ts';
 

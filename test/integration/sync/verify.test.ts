@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { createVerifyStore } from '../../../src/store/verify-store.ts';
-import type { SyncContext } from '../../../src/sync/ports.ts';
-import { findScope, verifySources } from '../../../src/sync/verify.ts';
-import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/sync/verify-ports.ts';
+import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
+import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/ports.ts';
+import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
+import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
 import { sendTrue, startDistortedApi } from '../../support/distorted-api.ts';
 import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync-world.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { FaultName } from '../../../src/simulator/fault-catalogue.ts';
-import type { FaultPatch } from '../../../src/simulator/fault-plan.ts';
+import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
+import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import { cycleUntilClean, openWorld } from '../../support/sync-world.ts';
 
 /** Each of these is only about pages of the audit log, until the count is used up. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import type { Defect } from '../../../src/domain/entry.ts';
+import type { Defect } from '../../../src/ingest/entries/entry.ts';
 import {
   anyJson,
   anyMember,

@@ -1,18 +1,18 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
-import { openApp, version } from '../../../src/app.ts';
-import { connectAuditApi } from '../../../src/audit-api.ts';
-import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
-import { loadConfig } from '../../../src/config.ts';
-import type { Lane } from '../../../src/domain/lane.ts';
-import { noIntervals } from '../../../src/domain/lane-intervals.ts';
-import { createLogger } from '../../../src/log.ts';
-import { createMetrics, type Metrics } from '../../../src/metrics.ts';
-import { recordListing } from '../../../src/store/organizations.ts';
-import { syncSources } from '../../../src/store/sources.ts';
-import type { SyncContext } from '../../../src/sync/ports.ts';
-import { type TurnResult, takeTurn } from '../../../src/sync/turn.ts';
+import { openApp, version } from '../../../src/app/open-app.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+import { connectAuditApi } from '../../../src/ingest/cloudflare/audit-api.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
+import type { Lane } from '../../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../../src/ingest/planning/lane-intervals.ts';
+import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
+import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
+import { syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { type TurnResult, takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
+import { createLogger } from '../../../src/telemetry/log.ts';
+import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase, type TestDatabase } from '../database.ts';
 
 /** An API that serves bodies as they are given, and the application's own path from there into PostgreSQL. */

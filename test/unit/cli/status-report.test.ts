@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/status-report.ts';
-import type { SourceHealth } from '../../../src/domain/health.ts';
-import type { SinkStatus } from '../../../src/store/sink-status.ts';
+import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
+import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
+import type { SourceHealth } from '../../../src/status/health.ts';
 
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
   ...{ kind: 'organization', id: `id-${name}`, organizationId: `id-${name}`, organizationName: name },

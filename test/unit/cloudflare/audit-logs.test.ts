@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AuditPageRequest, createAuditLogsApi } from '../../../src/cloudflare/audit-logs.ts';
 import { ApiError } from '../../../src/errors.ts';
+import { type AuditPageRequest, createAuditLogsApi } from '../../../src/ingest/cloudflare/audit-logs.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient } from './test-client.ts';
 

@@ -5,7 +5,7 @@ import {
   type ListOptions,
   type Organization,
   type OrganizationsApi,
-} from '../../../src/cloudflare/organizations.ts';
+} from '../../../src/ingest/cloudflare/organizations.ts';
 import { answer, type LocalServer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient } from './test-client.ts';
 

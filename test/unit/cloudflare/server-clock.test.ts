@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
 
 const NOON_MS = Date.UTC(2026, 9, 1, 12, 0, 0);
 const NOON = 'Thu, 01 Oct 2026 12:00:00 GMT';

@@ -1,11 +1,11 @@
-import type { ApiText } from '../../../src/cloudflare/attempt.ts';
+import { ApiError } from '../../../src/errors.ts';
 import {
   type CloudflareClient,
   type CloudflareClientDeps,
   createCloudflareClient,
-} from '../../../src/cloudflare/client.ts';
-import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
-import { ApiError } from '../../../src/errors.ts';
+} from '../../../src/ingest/cloudflare/client.ts';
+import type { ApiText } from '../../../src/ingest/cloudflare/wire/request.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
 
 export const TOKEN = 'v1-SeCrEt-token-0123456789';
 

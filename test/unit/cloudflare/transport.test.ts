@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { defaultTimeouts, type Timeouts } from '../../../src/cloudflare/connection-failure.ts';
-import { createServerClock } from '../../../src/cloudflare/server-clock.ts';
-import { createTransport } from '../../../src/cloudflare/transport.ts';
 import type { ApiError } from '../../../src/errors.ts';
+import { defaultTimeouts, type Timeouts } from '../../../src/ingest/cloudflare/wire/connection-failure.ts';
+import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
+import { createTransport } from '../../../src/ingest/cloudflare/wire/transport.ts';
 import { answer, startHttpServer, startTcpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { notCollectedSentence } from '../../../src/domain/collection-words.ts';
+import { notCollectedSentence } from '../../../src/status/collection-words.ts';
 
 test.each([
   [0, 0, 'Not collected: 0s.'],

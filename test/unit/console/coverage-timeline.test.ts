@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { coverageTimeline, notableGaps } from '../../../src/http/console/coverage-timeline.ts';
-import type { ShownCoverage } from '../../../src/http/console/overview-source.ts';
+import { coverageTimeline, notableGaps } from '../../../src/http/console/overview/coverage-timeline.ts';
+import type { ShownCoverage } from '../../../src/status/overview.ts';
 
 const coverage: ShownCoverage = {
   ...{ organizationId: 'o', sinceMs: 0, nowMs: 1_000_000 },

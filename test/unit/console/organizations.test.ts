@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { readFilter, selectOrganizations } from '../../../src/http/console/organizations.ts';
-import type { SourceWithState } from '../../../src/http/shown-status.ts';
+import { readFilter, selectOrganizations } from '../../../src/http/console/overview/organizations.ts';
+import type { SourceWithState } from '../../../src/status/source-state.ts';
 
 const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithState => ({
   ...{ organizationId: `id-of-${name}`, organizationName: name, state: 'fresh', refused: false, failures: 0 },

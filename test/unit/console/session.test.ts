@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { nextAddress } from '../../../src/http/console/next-address.ts';
-import { createSessionId, sessionKey, sessionKeys } from '../../../src/http/console/session.ts';
+import { nextAddress } from '../../../src/http/console/sign-in/next-address.ts';
+import { createSessionId, sessionKey, sessionKeys } from '../../../src/http/console/sign-in/session.ts';
 
 const token = 'feed-token-of-the-test';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/domain/actor.ts';
+import { actorPrefixOf, coarseNetworkOf, isAddress } from '../../../src/search/conditions/actor.ts';
 
 describe('an actor', () => {
   it.each([

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { csvRecord } from '../../../src/domain/csv.ts';
+import { csvRecord } from '../../../src/search/export/csv.ts';
 
 /** The records of RFC 4180, by its grammar. */
 const readCsv = (text: string): string[][] => {

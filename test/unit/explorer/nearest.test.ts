@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/domain/nearest.ts';
-import { searchFields } from '../../../src/domain/search.ts';
+import { searchFields } from '../../../src/search/search.ts';
+import { didYouMean, editDistance, nearest, unknownParameter } from '../../../src/text/nearest.ts';
 
 describe('what was meant', () => {
   it.each([

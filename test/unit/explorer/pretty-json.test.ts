@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { prettyJson } from '../../../src/domain/pretty-json.ts';
-import { diffTexts } from '../../../src/domain/text-diff.ts';
+import { prettyJson } from '../../../src/http/console/events/pretty-json.ts';
+import { diffTexts } from '../../../src/http/console/events/text-diff.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
 
 /** By another way than the printer's own: strings are matched, white space between them goes. */

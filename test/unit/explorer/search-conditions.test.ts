@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { SearchCursor } from '../../../src/domain/search-cursor.ts';
-import { conditionsOf, type EventQuery, type TimeSlice } from '../../../src/store/search-conditions.ts';
+import { conditionsOf, type EventQuery, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 const allTime: TimeSlice = { low: undefined, high: undefined };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { instantOfBound, printSearch, readSearch } from '../../../src/domain/search.ts';
-import { printCursor, readCursor } from '../../../src/domain/search-cursor.ts';
+import { instantOfBound, printSearch, readSearch } from '../../../src/search/search.ts';
+import { printCursor, readCursor } from '../../../src/search/search-cursor.ts';
 
 const NOW = Date.UTC(2026, 5, 15, 12);
 const read = (query: string) => readSearch(Object.fromEntries(new URLSearchParams(query)), NOW);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type FormatName, formats } from '../../../src/domain/formats/formats.ts';
+import { type FormatName, formats } from '../../../src/formats/formats.ts';
 import { sampleEvents } from './sample-events.ts';
 
 test.each(Object.keys(formats) as FormatName[])('%s is as in its golden file', async (name) => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { formatEcs } from '../../../src/domain/formats/ecs.ts';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { cleanJson } from '../../../src/domain/formats/json-line.ts';
-import { formatOcsf } from '../../../src/domain/formats/ocsf.ts';
+import { formatEcs } from '../../../src/formats/ecs/ecs.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { cleanJson } from '../../../src/formats/json-line.ts';
+import { formatOcsf } from '../../../src/formats/ocsf/ocsf.ts';
 import { sampleEvents } from './sample-events.ts';
 import { seed, simulatedEvents } from './simulated-events.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { type FormatName, formats } from '../../../src/domain/formats/formats.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { type FormatName, formats } from '../../../src/formats/formats.ts';
 import { EcsValidator } from './ecs-validator.ts';
 import { type ReadLine, readCef, readLeef } from './line-readers.ts';
 import { OcsfValidator } from './ocsf-validator.ts';

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { eventInstant } from '../../../src/domain/formats/event-time.ts';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { type FormatName, formats } from '../../../src/domain/formats/formats.ts';
-import { ipVersion } from '../../../src/domain/formats/ip-address.ts';
-import { readUri } from '../../../src/domain/formats/request-uri.ts';
+import { eventInstant } from '../../../src/formats/event-time.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { type FormatName, formats } from '../../../src/formats/formats.ts';
+import { ipVersion } from '../../../src/formats/ip-address.ts';
+import { readUri } from '../../../src/formats/request-uri.ts';
 import { readOcsfSchema } from './reference-data.ts';
 import { storedEvents } from './simulated-events.ts';
 

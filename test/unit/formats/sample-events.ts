@@ -1,4 +1,4 @@
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { nested } from '../../support/defective-entries.ts';
 import { storedEvents } from './simulated-events.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { formatEcs } from '../../../src/domain/formats/ecs.ts';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { formatOcsf } from '../../../src/domain/formats/ocsf.ts';
+import { formatEcs } from '../../../src/formats/ecs/ecs.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { formatOcsf } from '../../../src/formats/ocsf/ocsf.ts';
 import { EcsValidator } from './ecs-validator.ts';
 import { OcsfValidator } from './ocsf-validator.ts';
 import { missingReason, readEcsFields, readOcsfSchema } from './reference-data.ts';

@@ -1,10 +1,10 @@
-import { textDefects } from '../../../src/domain/entry.ts';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { type CarefulEntry, readCarefully, readPage } from '../../../src/domain/page.ts';
-import { BaseHistory, DefectDeal } from '../../../src/simulator/base-history.ts';
-import { defectNames } from '../../../src/simulator/entry-defects.ts';
-import { FaultPlan } from '../../../src/simulator/fault-plan.ts';
-import { organizationVoice } from '../../../src/simulator/organization-voice.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { textDefects } from '../../../src/ingest/entries/entry.ts';
+import { type CarefulEntry, readCarefully, readPage } from '../../../src/ingest/entries/page.ts';
+import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
+import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
+import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
 import { hashed } from '../../support/defective-entries.ts';
 
 export const seed = 5;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { FeedEvent } from '../../../src/domain/formats/feed-event.ts';
-import { type SyslogHeader, syslogHostname, syslogMessage } from '../../../src/domain/formats/syslog-message.ts';
+import type { FeedEvent } from '../../../src/formats/feed-event.ts';
+import { type SyslogHeader, syslogHostname, syslogMessage } from '../../../src/sinks/syslog/syslog-message.ts';
 import { outgoing } from '../../support/outgoing-events.ts';
 import { outgoingEvents } from '../../support/syslog-events.ts';
 import { sampleEvents } from './sample-events.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { auditFilterNames } from '../../../src/simulator/audit-filters.ts';
-import { parseTime } from '../../../src/simulator/audit-query.ts';
+import { auditFilterNames } from '../../../src/simulator/audit/audit-filters.ts';
+import { parseTime } from '../../../src/simulator/audit/audit-query.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import {
   type AuditPage,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { RequestRecord } from '../../../src/simulator/request-log.ts';
+import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { until } from '../../support/until.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { defectNames } from '../../../src/simulator/entry-defects.ts';
+import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { auditWalk, get, organizationAt, sha256, simulate } from './simulated-cloudflare.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type DefectName, defectNames } from '../../../src/simulator/entry-defects.ts';
+import { type DefectName, defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import { auditPage, auditWalk, sha256, simulate } from './simulated-cloudflare.ts';
 
 interface Seen {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { FaultPatch } from '../../../src/simulator/fault-plan.ts';
+import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { type AuditPage, auditPage, auditWalk, idsOf, simulate } from './simulated-cloudflare.ts';
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { simulateVerb } from '../../../src/cli/simulate.ts';
+import { simulateVerb } from '../../../src/cli/commands/simulate.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
-import { faultNames } from '../../../src/simulator/fault-catalogue.ts';
+import { faultNames } from '../../../src/simulator/faults/fault-catalogue.ts';
 
 function verb(...argv: string[]) {
   const controller = new AbortController();

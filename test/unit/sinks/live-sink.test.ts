@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Delivery } from '../../../src/domain/delivery.ts';
+import type { Delivery } from '../../../src/sinks/delivery.ts';
 import { createLiveSink } from '../../../src/sinks/live-sink.ts';
 import { type SinkSettings, sinkSettings } from '../../../src/sinks/settings.ts';
 

@@ -1,0 +1,189 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { reasonOf } from '../errors.ts';
+import { sqlState } from '../postgres/pool.ts';
+import { type AccessNote, RepeatedAccess } from './access.ts';
+import { noteAccess } from './access-log.sql.ts';
+import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from './access-tokens.sql.ts';
+import { endSession, findSession, startSession } from './console-sessions.sql.ts';
+import type { AccessSource } from './ports.ts';
+
+/** A token that was revoked a moment ago opens something for no longer than this and the time of a statement. */
+const TOKENS_FOR_MS = 5_000;
+/** Wrong tokens that look like right ones cost no more statements than this allows. */
+const BETWEEN_READS_MS = 250;
+/** How often sums that are due are written, and what could not be written is tried again. */
+const SWEEP_MS = 5_000;
+/** What waits for a database that does not answer. */
+const MOST_WAITING = 10_000;
+/** Of one statement. */
+const MOST_AT_ONCE = 500;
+const CLOSE_PATIENCE_MS = 2_000;
+
+export interface Access {
+  readonly source: AccessSource;
+  /** Writes what is left, as far as the database answers. */
+  close(): Promise<void>;
+}
+
+export interface AccessOptions {
+  readonly pool: Pool;
+  readonly logger: Logger;
+  /** Hears of rows that did not get into `access_log`. */
+  readonly onLost: (count: number) => void;
+}
+
+/** Joins tokens, sessions and the trail of a database to what the HTTP server needs. Reads and writes nothing before it is asked. */
+export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
+  const tokens = new ActiveTokens(() => readActiveTokens(pool));
+  const trail = new AccessTrail(pool, logger, onLost);
+  return {
+    source: {
+      // Only what looks like a token is worth a look at the database.
+      tokenOf: async (text) => (text.startsWith(TOKEN_PREFIX) ? await tokens.find(text) : undefined),
+      hasTokens: () => tokens.any().catch(() => false),
+      sessions: {
+        start: (session) => startSession(pool, session),
+        find: (keys) => findSession(pool, keys),
+        end: (keys) => endSession(pool, keys),
+      },
+      note: (note) => trail.note(note),
+    },
+    close: () => trail.close(),
+  };
+};
+
+type TokensByHash = ReadonlyMap<string, ActiveToken & { readonly untilMs: number }>;
+
+/**
+ * The tokens that open something, read again every few seconds, and sooner for a text that is none of them: it may have
+ * been made a moment ago. One statement at a time. Rejects if that fails: an old list may hold a revoked one.
+ */
+class ActiveTokens {
+  readonly #read: () => Promise<readonly ActiveToken[]>;
+  #list: Promise<TokensByHash> | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #next: Promise<TokensByHash> | undefined;
+
+  constructor(read: () => Promise<readonly ActiveToken[]>) {
+    this.#read = read;
+  }
+
+  async find(text: string): Promise<ActiveToken | undefined> {
+    const hash = hashOfToken(text);
+    const isFresh = performance.now() - this.#readAtMs < TOKENS_FOR_MS;
+    const known = isFresh ? (await this.#list)?.get(hash) : undefined;
+    const token = known ?? (await this.#again()).get(hash);
+    return token !== undefined && token.untilMs > performance.now() ? token : undefined;
+  }
+
+  async any(): Promise<boolean> {
+    const isFresh = performance.now() - this.#readAtMs < TOKENS_FOR_MS;
+    const list = (isFresh ? await this.#list : undefined) ?? (await this.#again());
+    return [...list.values()].some(({ untilMs }) => untilMs > performance.now());
+  }
+
+  #again(): Promise<TokensByHash> {
+    const pauseMs = Math.max(0, this.#readAtMs + BETWEEN_READS_MS - performance.now());
+    this.#next ??= sleep(pauseMs).then(() => {
+      this.#next = undefined;
+      this.#readAtMs = performance.now();
+      const list = this.#load(this.#readAtMs);
+      this.#list = list;
+      list.catch(() => {
+        this.#list = undefined;
+      });
+      return list;
+    });
+    return this.#next;
+  }
+
+  async #load(nowMs: number): Promise<TokensByHash> {
+    const tokens = await this.#read();
+    return new Map(
+      tokens.map((token) => [
+        token.hash,
+        { ...token, untilMs: nowMs + (token.expiresInMs ?? Number.POSITIVE_INFINITY) },
+      ]),
+    );
+  }
+}
+
+/** Writes to the log at once and to the table as soon as it can; a request waits for neither. */
+class AccessTrail {
+  readonly #pool: Pool;
+  readonly #logger: Logger;
+  readonly #onLost: (count: number) => void;
+  readonly #repeated = new RepeatedAccess();
+  readonly #timer: NodeJS.Timeout;
+  #waiting: AccessNote[] = [];
+  #writing: Promise<void> | undefined;
+
+  constructor(pool: Pool, logger: Logger, onLost: (count: number) => void) {
+    this.#pool = pool;
+    this.#logger = logger;
+    this.#onLost = onLost;
+    this.#timer = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
+  }
+
+  note(note: AccessNote): void {
+    const first = this.#repeated.add(note, performance.now());
+    if (first !== undefined) this.#keep([first]);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#sweep(Number.POSITIVE_INFINITY);
+    await Promise.race([this.#write(), sleep(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
+    this.#lose(this.#waiting.splice(0), 'the database did not answer before the end of the process');
+  }
+
+  #sweep(nowMs: number): void {
+    this.#keep(this.#repeated.take(nowMs));
+  }
+
+  #keep(notes: readonly AccessNote[]): void {
+    for (const note of notes) this.#logger.info({ access: note }, `access: ${note.kind} ${note.outcome}`);
+    this.#waiting.push(...notes);
+    if (this.#waiting.length > MOST_WAITING) {
+      this.#lose(this.#waiting.splice(MOST_WAITING), 'too many rows wait for the database');
+    }
+    void this.#write();
+  }
+
+  /** All that waits, one statement at a time. What the database refuses is lost; what it does not answer waits for the next sweep. */
+  #write(): Promise<void> {
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MOST_AT_ONCE);
+      try {
+        await noteAccess(this.#pool, batch);
+      } catch (error) {
+        if (isRefusal(error)) this.#lose(batch, reasonOf(error));
+        else {
+          this.#waiting.unshift(...batch);
+          return;
+        }
+      }
+    }
+  }
+
+  #lose(notes: readonly AccessNote[], reason: string): void {
+    if (notes.length === 0) return;
+    this.#onLost(notes.length);
+    this.#logger.error({ rows: notes.length, reason }, 'the trail of access could not be written to access_log');
+  }
+}
+
+/** The server answered, and not that it is about to stop, is read-only for a while, or has no room for a connection. */
+const isRefusal = (error: unknown): boolean => {
+  const state = sqlState(error);
+  return state !== undefined && !/^(08|25|40|53|57)/.test(state);
+};

@@ -1,0 +1,119 @@
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
+import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from '../postgres/embedded-server.ts';
+import { createPool, requireReachable } from '../postgres/pool.ts';
+import { logIdleError, logJump } from '../telemetry/log-database.ts';
+
+/** How long to wait for a database that does not answer yet, and what ends the wait early. */
+export interface DatabasePatience {
+  readonly forMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface DatabaseOptions {
+  readonly patience?: DatabasePatience | undefined;
+  /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
+  readonly mustExist?: boolean;
+  /** The URL of the configuration with the password as it is now. */
+  readonly latestUrl?: (() => string | undefined) | undefined;
+}
+
+/** While it is waited for, the log says so no more often. */
+const SAY_AGAIN_MS = 10_000;
+
+/** A database that answered. */
+export interface Database {
+  readonly pool: Pool;
+  readonly url: string;
+  /** Gives the URL with the password as it is now, for connections to come. */
+  readonly latestUrl: () => string;
+  /** Ends the pool, and the embedded server if that is what this is. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`, and
+ * `configuration` when there is no database to read. Called by app.ts and by the commands that need nothing but a database.
+ */
+export const openDatabase = async (
+  config: Config,
+  logger: Logger,
+  { patience = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
+): Promise<Database> => {
+  let server: EmbeddedServer | undefined;
+  if (config.databaseUrl === undefined) {
+    if (mustExist) requireEmbeddedData(config.dataDir);
+    server = await startEmbeddedServer(config.dataDir);
+    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+  }
+  const url = config.databaseUrl ?? server?.url ?? '';
+  // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
+  const latestUrl = () => configuredUrl?.() ?? url;
+  const pool = createPool(latestUrl, config.concurrency + 4, logIdleError(logger), logJump(logger));
+  const close = async () => {
+    // A connection attempt that hangs must not hold up a stop.
+    await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    await server?.stop();
+  };
+  try {
+    await waitUntilReachable(pool, url, patience, logger);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { pool, url, latestUrl, close };
+};
+
+const requireEmbeddedData = (dataDir: string): void => {
+  if (hasEmbeddedData(dataDir)) return;
+  throw new OrgtrailError(
+    'configuration',
+    `no orgtrail database here: DATABASE_URL is not set, and ${resolve(dataDir)} has none`,
+    {
+      hint: 'set DATABASE_URL to the database of the daemon, or run this where its ORGTRAIL_DATA_DIR is',
+    },
+  );
+};
+
+const waitUntilReachable = async (
+  pool: Pool,
+  url: string,
+  { forMs, signal }: DatabasePatience,
+  logger: Logger,
+): Promise<void> => {
+  const giveUpAt = performance.now() + forMs;
+  let sayAgainAt = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    try {
+      return await raceAbort(requireReachable(pool, url), signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (performance.now() >= giveUpAt) throw error;
+      if (performance.now() >= sayAgainAt) {
+        const leftSeconds = Math.round((giveUpAt - performance.now()) / 1_000);
+        logger.warn({ reason: reasonOf(error) }, `waiting for the database; giving up in ${leftSeconds} s`);
+        sayAgainAt = performance.now() + SAY_AGAIN_MS;
+      }
+      await sleep(1_000, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
+    }
+  }
+};
+
+/** A connection attempt cannot be aborted, but it need not be waited for. */
+const raceAbort = async <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (signal === undefined) return await work;
+  work.catch(() => {});
+  const abort = Promise.withResolvers<never>();
+  const onAbort = () => abort.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, abort.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+};

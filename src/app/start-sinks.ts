@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
+import { type NamedSink, redactorOf } from '../config/sinks.ts';
+import type { FeedSource } from '../http/feed/routes.ts';
+import { createPool } from '../postgres/pool.ts';
+import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
+import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
+import { createLiveSink } from '../sinks/live-sink.ts';
+import type { DeliveryContext, DeliveryObserver, Route } from '../sinks/ports.ts';
+import { registerSinks } from '../sinks/sinks.sql.ts';
+import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import { logDelivery } from '../telemetry/log-delivery.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { App } from './open-app.ts';
+
+/** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
+const MOST_CONNECTIONS = 6;
+/** Where a notification is lost, this ends the wait. */
+const LONGEST_WAIT_MS = 30_000;
+
+export interface RunningSinks {
+  /** Resolves once a stop was asked for and no delivery is under way any more. */
+  readonly ended: Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface SinkAppOptions extends DeliveryStop {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Default: those of the configuration, for good. */
+  readonly secrets?: LiveSecrets | undefined;
+}
+
+/**
+ * Starts delivering to all sinks of the configuration. Called by the daemon, once the schema is current. Throws
+ * OrgtrailError `configuration` for a sink that cannot be used.
+ */
+export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
+  const { logger, metrics, secrets = fixedSecrets(config) } = options;
+  const routes = config.sinks.map((sink) => routeOf(sink, secrets));
+  if (routes.length === 0) return { ended: Promise.resolve(), close: async () => {} };
+  const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
+    ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
+  }));
+  await registerSinks(app.database.pool, registrations);
+  const pool = createPool(
+    app.database.latestUrl,
+    Math.min(MOST_CONNECTIONS, routes.length + 1),
+    logIdleError(logger),
+    logJump(logger),
+  );
+  const context: Omit<DeliveryContext, 'redact'> = {
+    store: createDeliveryStore(pool, app.owner, config.leaseMs),
+    time: app.sync.time,
+    leaseMs: config.leaseMs,
+    observer: all([metrics.delivery, logDelivery(logger, () => performance.now()), app.sinkTroubles.observer]),
+    random: Math.random,
+    waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
+  };
+  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'sink started');
+  const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
+  return {
+    ended: Promise.all(loops),
+    close: async () => {
+      await Promise.all(routes.map(({ sink }) => sink.close().catch(() => {})));
+      // A connection attempt that hangs must not hold up a stop.
+      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    },
+  };
+};
+
+type SinkRoute = Route & Pick<DeliveryContext, 'redact'>;
+
+const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute => {
+  let latest = settings;
+  const current = () => {
+    const now = secrets.sink(name, settings);
+    if (!isDeepStrictEqual(now, latest)) latest = now;
+    return latest;
+  };
+  const sink = createLiveSink({ settings: current, refresh: secrets.reload });
+  const redact = (text: string) => redactorOf(current())(text);
+  const { format, batch_events: batchEvents, organizations: organizationIds } = settings;
+  return { name, sink, format, batchEvents, organizationIds, redact };
+};
+
+/** Woken by the notification that comes with each commit. */
+const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
+  while ((await feed.head()).position <= after) {
+    await feed.waitBeyond(after, LONGEST_WAIT_MS, signal);
+    signal.throwIfAborted();
+  }
+};
+
+/** One observer that tells all of them, in order. */
+const all = (observers: readonly DeliveryObserver[]): DeliveryObserver => {
+  const names = [
+    'delivered',
+    'split',
+    'failed',
+    'lost',
+    'caughtUp',
+    'interrupted',
+  ] as const satisfies (keyof DeliveryObserver)[];
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      (event: never) => {
+        for (const observer of observers) observer[name]?.(event);
+      },
+    ]),
+  );
+};

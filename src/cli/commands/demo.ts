@@ -1,0 +1,153 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { loadConfig } from '../../config/config.ts';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { stopEmbeddedServerAtOnce } from '../../postgres/embedded-server.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/simulator-interface.ts';
+import { createLogger } from '../../telemetry/log.ts';
+import { formatDuration, parseDurationMs } from '../../time/duration.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { showDemoProgress } from '../demo/demo-progress.ts';
+import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
+import { type Daemon, startDaemon } from './run.ts';
+
+const ORGANIZATIONS = 30;
+const ENTRIES = 30_000;
+const LIVE_PER_SECOND = 20;
+/** Late entries of the demo come up to this late; the settle passes then find them. */
+const LATE_MS = 2_000;
+const SETTLE = '3s,8s';
+/** After the stream has ended: as long as something comes in, and then two settle passes and some ticks more. */
+const CATCH_UP_MS = 45_000;
+/** How long leaving at once may wait for a start that is under way. */
+const START_PATIENCE_MS = 10_000;
+
+const help = `
+Nothing leaves this machine: a simulated Cloudflare on a loopback port, a PostgreSQL from an npm package in a temporary
+directory (or DATABASE_URL), and the real daemon. Some of the simulated responses fail, on purpose.
+Ctrl-C stops it, and compares the store with what was served; the exit code is 0 only if they are the same.
+
+Examples:
+  $ orgtrail demo
+  $ orgtrail demo --port 9000        the console on another port (or ORGTRAIL_HTTP_PORT)
+  $ orgtrail demo --for 20s          stops by itself`;
+
+export const demoVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('demo')
+    .description('Run the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
+    .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
+    .option('--port <port>', 'port of the console, health and metrics (default: ORGTRAIL_HTTP_PORT, or 8080)')
+    .addHelpText('after', help)
+    .action(async (options: { for?: string; port?: string }) => {
+      const durationMs = options.for === undefined ? undefined : parseDurationMs(options.for);
+      if (options.for !== undefined && durationMs === undefined) {
+        throw new OrgtrailError('usage', `--for must be a duration such as 20s or 5m, not "${options.for}"`);
+      }
+      const verdict = await demo(context, portOf(options.port, context.env), durationMs);
+      context.stdout.write(verdictText(verdict));
+      if (verdict.outcome !== 'exact') report(exitCodes.sourceFailed);
+    });
+
+const portOf = (option: string | undefined, env: VerbContext['env']): string | undefined => {
+  if (option === undefined) return env['ORGTRAIL_HTTP_PORT'];
+  if (/^\d{1,5}$/.test(option) && Number(option) <= 65_535) return option;
+  throw new OrgtrailError('usage', `--port must be a whole number from 0 to 65535, not "${option}"`);
+};
+
+const demo = async (
+  context: VerbContext,
+  port: string | undefined,
+  durationMs: number | undefined,
+): Promise<Verdict> => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'orgtrail-demo-'));
+  const remove = () => rm(directory, { recursive: true, force: true, maxRetries: 5 });
+  stack.defer(remove);
+  const simulator = await startDemoSimulator();
+  stack.defer(() => simulator.close());
+  const config = loadConfig(settingsOf(context.env, { port, directory, baseUrl: simulator.baseUrl }), {
+    ...{ needsCredential: true, interactive: context.interactive },
+  });
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: [] });
+  const starting = startDaemon(config, logger, {}, context.signal);
+  context.takeOverStop?.(async () => {
+    logger.level = 'silent';
+    // Before its start has come to an end, the server could begin after it was looked for.
+    await Promise.race([starting.catch(() => {}), sleep(START_PATIENCE_MS)]);
+    await stopEmbeddedServerAtOnce(directory);
+    await remove();
+  });
+  const daemon = await starting;
+  stack.defer(() => daemon.stop());
+  context.stdout.write(whereToLook(daemon, simulator.baseUrl, durationMs));
+  const progress = showDemoProgress(context, daemon.app.status, config);
+  stack.defer(() => progress.finish());
+  await stream(simulator, context.signal, durationMs);
+  await progress.finish();
+  context.stdout.write(stopping(context.signal.aborted));
+  await sleep(LATE_MS);
+  return await catchUp(daemon.app.database.pool, simulator, {
+    ...{ patienceMs: CATCH_UP_MS, settlePasses: config.settleDelaysMs.length },
+    onPause: (pauseMs) => context.stdout.write(pausedText(pauseMs)),
+  });
+};
+
+/**
+ * Without a limit of requests: Cloudflare's own, at two seconds a tick, would be used up after 80 seconds. Its faults are ones that the
+ * next attempts get over: after two errors of the server in a row (`server_error`) a lane rests for some seconds, and shows as failing.
+ */
+const startDemoSimulator = (): Promise<Simulator> =>
+  startSimulator({
+    organizations: ORGANIZATIONS,
+    entries: ENTRIES,
+    budget: null,
+    faults: {
+      ...{ connection_reset: 0.005, cut_body: 0.01, expired_cursor: 0.002, last_page_cursor: 0.2 },
+      ...{ late: 0.05, lateDelayMs: LATE_MS, equal_timestamps: 0.3, unknown_enums: 0.05, defectRate: 0.005 },
+    },
+  });
+
+const settingsOf = (
+  env: VerbContext['env'],
+  { port, directory, baseUrl }: { port: string | undefined; directory: string; baseUrl: string },
+) => ({
+  ...{ CLOUDFLARE_API_TOKEN: 'demo-token-of-the-simulator', CLOUDFLARE_BASE_URL: baseUrl },
+  ...{ ORGTRAIL_DATA_DIR: directory, DATABASE_URL: env['DATABASE_URL'] },
+  ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '120d', ORGTRAIL_SETTLE: SETTLE },
+  ...{ ORGTRAIL_API_BUDGET: '100000', ORGTRAIL_HTTP_PORT: port, ORGTRAIL_LOG_LEVEL: 'error' },
+});
+
+/** Entries come into being in all organizations, until the time is over or Ctrl-C is pressed. */
+const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: number | undefined): Promise<void> => {
+  const organizations = simulator.summary().organizations;
+  const endAt = performance.now() + (durationMs ?? Number.POSITIVE_INFINITY);
+  for (let index = 0; performance.now() < endAt && !signal.aborted; index += 1) {
+    simulator.generate(organizations[index % organizations.length]?.id ?? '', 1);
+    await sleep(1_000 / LIVE_PER_SECOND, undefined, { signal }).catch(() => {});
+  }
+};
+
+const whereToLook = (daemon: Daemon, simulatorUrl: string, durationMs: number | undefined): string => `
+orgtrail demo: ${ORGANIZATIONS} organizations, ${ENTRIES.toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
+
+  console   ${daemon.httpUrl}/
+  health    curl -s ${daemon.httpUrl}/healthz
+  metrics   curl -s ${daemon.httpUrl}/metrics | grep ^orgtrail
+  SQL       psql '${daemon.app.database.url}' -c 'select * from audit_history order by position desc limit 10'
+  Cloudflare (simulated)   ${simulatorUrl}
+
+${durationMs === undefined ? 'Ctrl-C stops it and then verifies every event (up to a minute).' : `It stops by itself after ${durationMs / 1_000} s.`}
+
+`;
+
+const stopping = (asked: boolean): string =>
+  asked
+    ? '\nStopping: the last events are collected and every event is verified, up to a minute. Ctrl-C again leaves at once.\n'
+    : '\nThe stream has ended: the last events are collected and every event is verified.\n';
+
+const pausedText = (pauseMs: number): string =>
+  `Cloudflare's simulated limit pauses the daemon for ${formatDuration(pauseMs)}; waiting.\n`;

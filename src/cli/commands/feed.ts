@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Logger } from 'pino';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { type Feed, openFeed } from '../../feed/feed-source.ts';
+import { type FormatName, formats } from '../../formats/formats.ts';
+import {
+  conflictOf,
+  type FeedHead,
+  type FeedSource,
+  goneBehind,
+  lastLine,
+  nextCursorOf,
+  type Presented,
+  placeOf,
+} from '../../http/feed/routes.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { organizationIds } from '../organization-ids.ts';
+import { withDatabase } from '../with-database.ts';
+
+/** How long one wait may be: a notification ends it, and where one is lost, this does. */
+const LONGEST_WAIT_MS = 60_000;
+/** With --follow, when the database does not answer. */
+const RETRY_AFTER_MS = 2_000;
+
+const help = `
+For collectors that run a command: one event a line on stdout, in order of position, nothing else. What is printed is
+complete: ask for --last-line, keep its next_cursor, and go on with --cursor. A database that was swapped or restored is
+then refused (exit code 2) instead of giving something else. Events that retention has dropped unread are an error, too
+(exit code 2): the hint has the cursor that goes on behind them. --after, --feed-id, --check and --dropped are the parts of
+a cursor, for readers that keep the position of each line (native, ocsf, ecs, logpush, leef have it). Events that a failover lost come again behind a jump of positions; a warning on stderr says so.
+
+Examples:
+  $ orgtrail feed --after 0 --limit 1000
+  $ orgtrail feed --follow --format ocsf | collector
+  $ orgtrail feed --cursor "$(cat cursor)" --last-line > events.ndjson && tail -1 events.ndjson | jq -r .next_cursor > cursor
+  $ orgtrail feed --after 5000 --last-line --organization 'Acme Aerospace' | tail -1`;
+
+interface Options {
+  readonly cursor?: string;
+  readonly after?: number;
+  readonly limit?: number;
+  readonly follow?: boolean;
+  readonly format: FormatName;
+  readonly organization?: readonly string[];
+  readonly feedId?: string;
+  readonly check?: string;
+  readonly lastLine?: boolean;
+  readonly dropped?: number;
+}
+
+const wholeNumber = (least: number) => (text: string) => {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
+};
+
+const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
+
+export const feedVerb = (context: VerbContext): Command =>
+  new Command('feed')
+    .description('Print events after a position, one per line')
+    .option(
+      '--cursor <text>',
+      'the next_cursor of the last line: go on there, unless the database is another or a restored one',
+    )
+    .option('--after <position>', 'instead: the last position that you have (default: 0)', wholeNumber(0))
+    .option('--limit <number>', 'stop after N events', wholeNumber(1))
+    .option('--follow', 'wait for more, until stopped')
+    .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
+    .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
+    .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
+    .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
+    .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
+    .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const place = requirePlace(options);
+      await withDatabase(context, async (pool, { url, logger }) => {
+        const named = options.organization;
+        const organization = named && (await organizationIds(pool, named));
+        const feed = openFeed(url, logger);
+        try {
+          await writeFeed(feed, { ...options, ...(organization && { organization }), place }, context, logger);
+        } finally {
+          await feed.close();
+        }
+      });
+    });
+
+/** Where the reader is. Throws OrgtrailError `usage`. */
+const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
+  if (cursor !== undefined && [after, feedId, check, dropped].some((part) => part !== undefined)) {
+    throw new OrgtrailError('usage', '--cursor holds --after, --feed-id, --check and --dropped already: give either');
+  }
+  const place = placeOf({ cursor, after: after ?? 0, feedId, check, dropped });
+  if (place === undefined) throw new OrgtrailError('usage', '--cursor is none that the feed has given');
+  return place;
+};
+
+/** Writes what there is, and with --follow what comes, until it is stopped. */
+const writeFeed = async (
+  feed: Feed,
+  options: Options & { readonly place: Presented },
+  context: VerbContext,
+  logger: Logger,
+): Promise<void> => {
+  const { source } = feed;
+  const { place } = options;
+  const { signal } = context;
+  const head = await source.head(place.after);
+  const state: Progress = {
+    after: place.after,
+    left: options.limit ?? Number.MAX_SAFE_INTEGER,
+    ...{ feedId: head.feedId, dropped: head.lastDrop },
+    aborted: once(signal, 'abort'),
+  };
+  await requireSameFeed(source, head, place);
+  await requireAllThere(source, head, place, logger);
+  for (;;) {
+    try {
+      await writeUpToHead(source, options, state, { ...context, logger });
+      if (options.follow !== true || state.left <= 0 || signal.aborted) break;
+      await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
+    } catch (error) {
+      const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
+      if (options.follow !== true || !passes) throw error;
+      // What was printed is not printed again.
+      logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; trying again');
+      await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});
+    }
+    if (signal.aborted) break;
+  }
+  if (options.lastLine === true) {
+    const check = await source.checkOf(state.after);
+    const { dropped = 0 } = place;
+    context.stdout.write(lastLine({ nextPosition: state.after, feedId: state.feedId, check, dropped }));
+  }
+};
+
+/** Where the output is: what is up to `after` has been printed. */
+interface Progress {
+  after: number;
+  left: number;
+  readonly feedId: string;
+  /** Of later drops and jumps nothing is known yet. */
+  dropped: number;
+  /** A reader that does not read must not hold up a stop. */
+  readonly aborted: Promise<unknown>;
+}
+
+const writeUpToHead = async (
+  source: FeedSource,
+  { organization: organizationIds, format }: Options,
+  state: Progress,
+  { stdout, signal, logger }: VerbContext & { readonly logger: Logger },
+): Promise<void> => {
+  const head = await source.head(state.after);
+  await requireSameFeed(source, head, state);
+  await requireAllThere(source, head, state, logger);
+  state.dropped = head.lastDrop;
+  const range = { after: state.after, until: head.position, organizationIds };
+  const until = await source.endOf(range, state.left);
+  for await (const piece of source.pieces(head, { ...range, until }, format)) {
+    if (signal.aborted) return;
+    await Promise.race([written(stdout, piece.lines), state.aborted]);
+    state.after = piece.until;
+    state.left -= piece.events;
+  }
+};
+
+const requireSameFeed = async (
+  source: FeedSource,
+  head: FeedHead,
+  presented: Parameters<typeof conflictOf>[2],
+): Promise<void> => {
+  const reason = await conflictOf(source, head, presented);
+  if (reason === undefined) return;
+  throw new OrgtrailError('usage', reason, { hint: 'begin again with --after 0, or go back to the database it is of' });
+};
+
+/** What a failover lost comes again: that is only said. What retention dropped does not. */
+const requireAllThere = async (
+  source: FeedSource,
+  head: FeedHead,
+  presented: Parameters<typeof goneBehind>[2],
+  logger: Logger,
+): Promise<void> => {
+  const missed = await goneBehind(source, head, presented);
+  if (missed === undefined) return;
+  if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
+  throw new OrgtrailError('usage', missed.reason, {
+    hint: `go on all the same with --cursor ${nextCursorOf({
+      ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
+    })}`,
+  });
+};
+
+const written = (stdout: Writable, lines: Buffer): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stdout.write(lines, (error) => (error ? reject(error) : resolve()));
+  });

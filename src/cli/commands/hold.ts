@@ -1,0 +1,167 @@
+import { Command } from 'commander';
+import type { Pool } from 'pg';
+import { OrgtrailError } from '../../errors.ts';
+import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
+import { readDroppedMonths } from '../../retention/retention.sql.ts';
+import { parseDateOrInstantMs } from '../../time/instant.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { noteCommand } from '../note-command.ts';
+import { organizationIds } from '../organization-ids.ts';
+import { alignColumns, printable } from '../output/terminal-table.ts';
+import { readTime, timeHelp } from '../time-options.ts';
+import { withDatabase } from '../with-database.ts';
+
+/** The earliest and the latest time that RFC 3339 can say. */
+const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
+const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
+
+const help = `
+While a hold is in force, ORGTRAIL_RETENTION drops no month in which there are events that it covers. Released holds stay in
+the table holds, with who and when: they are evidence, too. Needs an account that may write to it: the owner of the schema.
+
+Examples:
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17' --by 'J. Doe, Legal'
+  $ orgtrail hold list
+  $ orgtrail hold release 3 --by 'J. Doe, Legal'`;
+
+const addHelp = `
+Without --since and --before it covers all events of the organization, those that are still to come included. What has been
+dropped before is not brought back: the answer names it.
+
+Examples:
+  $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17'
+  $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
+  $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
+
+export const holdVerb = (context: VerbContext): Command =>
+  new Command('hold')
+    .description('Manage legal holds: events exempt from retention')
+    .addHelpText('after', help)
+    .addCommand(addCommand(context))
+    .addCommand(listCommand(context))
+    .addCommand(releaseCommand(context));
+
+interface AddOptions {
+  readonly organization?: string;
+  readonly allOrganizations?: boolean;
+  readonly since?: string;
+  readonly before?: string;
+  readonly reason: string;
+  readonly by?: string;
+  readonly json?: boolean;
+}
+
+const addCommand = (context: VerbContext): Command =>
+  new Command('add')
+    .description('Keep the events of an organization, whatever the retention')
+    .option('--organization <name or id>', 'organization to hold')
+    .option('--all-organizations', 'hold the events of every organization')
+    .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
+    .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
+    .requiredOption('--reason <text>', 'why, for those who find it later')
+    .option('--by <name>', 'who asked for it; the account of the database is noted in any case')
+    .option('--json', 'print the hold as JSON')
+    .addHelpText('after', addHelp)
+    .action(async (options: AddOptions) => {
+      const wanted = readHold(options);
+      const { hold, dropped } = await withDatabase(context, async (pool) => {
+        const { organization } = wanted;
+        const [wantedId] = organization === undefined ? [] : await organizationIds(pool, [organization]);
+        const added = await addHold(pool, { ...wanted, organizationId: wantedId });
+        const { id, organizationId, since, before, reason } = added;
+        const what = { id, organizationId, since, before, reason };
+        await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
+        return { hold: added, dropped: await droppedWithin(pool, added) };
+      });
+      if (options.json === true) context.stdout.write(`${JSON.stringify({ ...hold, dropped }, null, 2)}\n`);
+      else context.stdout.write(`hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`);
+    });
+
+/** The organization is still named as it was typed. */
+const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
+  const { organization, since, before } = options;
+  if ((organization === undefined) === (options.allOrganizations !== true)) {
+    throw new OrgtrailError('usage', 'give either --organization or --all-organizations');
+  }
+  const nowMs = Date.now();
+  const sinceMs = since === undefined ? undefined : readTime('--since', since, nowMs);
+  const beforeMs = before === undefined ? undefined : readTime('--before', before, nowMs);
+  if ((sinceMs ?? EARLIEST_MS) >= (beforeMs ?? LATEST_MS)) {
+    throw new OrgtrailError('usage', '--before must be later than --since');
+  }
+  const reason = options.reason.trim();
+  if (reason === '') throw new OrgtrailError('usage', '--reason must not be empty');
+  return { ...(organization !== undefined && { organization }), sinceMs, beforeMs, reason, by: options.by };
+};
+
+const droppedWithin = async (pool: Pool, { since, before }: Hold): Promise<readonly string[]> => {
+  const fromMs = (since === null ? undefined : parseDateOrInstantMs(since)) ?? EARLIEST_MS;
+  const toMs = (before === null ? undefined : parseDateOrInstantMs(before)) ?? LATEST_MS;
+  return [...new Set((await readDroppedMonths(pool, { fromMs, toMs })).map(({ month }) => month))];
+};
+
+const describeScope = ({ organizationId, organizationName, since, before }: Hold): string => {
+  const whose =
+    organizationId === null
+      ? 'all events of every organization'
+      : `events of ${printable(organizationName ?? organizationId, 64)} (${printable(organizationId, 64)})`;
+  return `${whose}${since === null ? '' : `, since ${since}`}${before === null ? '' : `, before ${before}`}`;
+};
+
+const describeDropped = (months: readonly string[]): string =>
+  months.length === 0 ? '' : `but dropped before, and not held: ${months.join(', ')} (table retention_drops)\n`;
+
+const listCommand = (context: VerbContext): Command =>
+  new Command('list')
+    .description('Show every hold, in force or released')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: boolean }) => {
+      const holds = await withDatabase(context, readHolds);
+      if (options.json === true) context.stdout.write(`${JSON.stringify(holds, null, 2)}\n`);
+      else context.stdout.write(holds.length === 0 ? 'no holds\n' : holdTable(holds));
+    });
+
+const holdTable = (holds: readonly Hold[]): string => {
+  const who = (by: string | null, as: string | null) => printable(by ?? as ?? '-', 32);
+  const rows = holds.map((hold) => [
+    String(hold.id),
+    hold.releasedAt === null
+      ? 'in force'
+      : `released ${hold.releasedAt.toISOString()} by ${who(hold.releasedBy, hold.releasedAs)}`,
+    hold.organizationId === null ? 'every organization' : named(hold.organizationId, hold.organizationName),
+    hold.since ?? '-',
+    hold.before ?? '-',
+    `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
+    printable(hold.reason, 120),
+  ]);
+  return `${alignColumns([['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], ...rows]).join('\n')}\n`;
+};
+
+const named = (id: string, name: string | null): string =>
+  name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
+
+const releaseCommand = (context: VerbContext): Command =>
+  new Command('release')
+    .description('End a hold; it stays in the list')
+    .argument('<id>', 'its number, as hold list shows it')
+    .option('--by <name>', 'who releases it; the account of the database is noted in any case')
+    .option('--json', 'print the hold as JSON')
+    .action(async (text: string, options: { by?: string; json?: boolean }) => {
+      if (!/^\d{1,15}$/.test(text))
+        throw new OrgtrailError('usage', `a hold has a number, not ${JSON.stringify(text)}`);
+      const hold = await withDatabase(context, async (pool) => {
+        const released = await releaseHold(pool, Number(text), options.by);
+        if (released !== undefined) {
+          const what = { id: released.id };
+          await noteCommand(pool, context, { kind: 'hold', command: 'hold release', by: options.by, what });
+        }
+        return released;
+      });
+      if (hold === undefined) {
+        throw new OrgtrailError('usage', `there is no hold ${text} in force`, {
+          hint: '`orgtrail hold list` shows all',
+        });
+      }
+      if (options.json === true) context.stdout.write(`${JSON.stringify(hold, null, 2)}\n`);
+      else context.stdout.write(`hold ${hold.id} is released: the retention applies to ${describeScope(hold)} again\n`);
+    });

@@ -1,0 +1,92 @@
+import { Command } from 'commander';
+import { openDatabase } from '../../app/open-database.ts';
+import { loadConfig } from '../../config/config.ts';
+import { secretsOf } from '../../config/redaction.ts';
+import { OrgtrailError } from '../../errors.ts';
+import { createPublications } from '../../postgres/schema/publication.ts';
+import { createSearchIndex, type SearchIndexKind, searchIndexes } from '../../postgres/schema/search-index.ts';
+import { setRetentionPolicy } from '../../retention/retention.sql.ts';
+import { createLogger } from '../../telemetry/log.ts';
+import { migrateWithLog } from '../../telemetry/log-migration.ts';
+import { formatDuration } from '../../time/duration.ts';
+import type { VerbContext } from '../cli-context.ts';
+
+const help = `
+run, sync and backfill do this by themselves at start; use it where another account may change the schema.
+Safe to run from many machines at once.
+
+--roles makes two roles without login, orgtrail_ingest (all that run, sync and backfill need; of events it may only insert)
+and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. Run it again
+whenever you like; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
+schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
+With ORGTRAIL_RETENTION set here, orgtrail_ingest may also drop whole months that are older than that, and nothing younger
+(table retention_policy); without it, nothing at all.
+
+--publication makes the publications orgtrail (events, by insert only) and orgtrail_organizations for logical replication to
+another PostgreSQL, Kafka, ClickHouse or a warehouse: docs/logical-replication.md. Run it again whenever you like. Needs an
+account that owns the tables and may create in the database, not a superuser.
+
+--search-index makes what is inside requests and responses quick to find in all of the history, by containment (json) or by any
+part of the text (text, which needs the extension pg_trgm). It is built month by month while the daemon goes on. What it
+costs: docs/decisions/0017. To be rid of it again: drop index audit_events_payload (or audit_events_text).
+
+Examples:
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --roles
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --publication
+  $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --search-index json
+  $ psql -c 'grant orgtrail_ingest to orgtrail_daemon' -c 'grant orgtrail_reader to siem'`;
+
+export const migrateVerb = (context: VerbContext): Command =>
+  new Command('migrate')
+    .description("Bring the database's schema up to this version")
+    .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
+    .option('--search-index [kinds]', 'make entries searchable by their content: json (default), text, or json,text')
+    .option('--publication', 'make the publications for logical replication')
+    .addHelpText('after', help)
+    .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
+      const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);
+      // What it did is told on stdout; in the log is what takes long.
+      const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+      const config = loadConfig(env, { needsCredential: false, interactive: context.interactive });
+      const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
+      const database = await openDatabase(config, logger);
+      try {
+        const schema = await migrateWithLog(database.pool, logger, { roles: options.roles === true });
+        context.stdout.write(
+          `the schema is ${schema.state}: ${schema.applied} of ${schema.known} migrations applied\n`,
+        );
+        if (options.roles === true) {
+          await setRetentionPolicy(database.pool, config.retentionMs);
+          context.stdout.write(describeRoles(config.retentionMs));
+        }
+        for (const kind of kinds) {
+          await createSearchIndex(database.pool, kind, (partition) => context.stdout.write(`indexing ${partition}\n`));
+          context.stdout.write(`the search index of ${kind} is there: docs/cookbook.md says how to ask\n`);
+        }
+        if (options.publication === true) {
+          context.stdout.write(describePublications(await createPublications(database.pool)));
+        }
+      } finally {
+        await database.close();
+      }
+    });
+
+const readKinds = (text: string | true): readonly SearchIndexKind[] => {
+  const kinds = text === true ? ['json'] : text.split(',').map((kind) => kind.trim());
+  if (kinds.every((kind): kind is SearchIndexKind => Object.hasOwn(searchIndexes, kind))) return kinds;
+  throw new OrgtrailError('usage', `--search-index must be json, text or json,text, not ${JSON.stringify(text)}`);
+};
+
+const describeRoles = (retentionMs: number): string => {
+  const rights = 'orgtrail_ingest and orgtrail_reader have their rights: grant them to the accounts you use\n';
+  if (retentionMs === Number.POSITIVE_INFINITY) return rights;
+  return `${rights}orgtrail_ingest may drop months that are older than ${formatDuration(retentionMs)} (ORGTRAIL_RETENTION)\n`;
+};
+
+const describePublications = ({ walLevel }: { readonly walLevel: string }): string => {
+  const made =
+    'the publications orgtrail and orgtrail_organizations are there: docs/logical-replication.md says how to use them\n';
+  if (walLevel === 'logical') return made;
+  return `${made}but wal_level is ${walLevel}: nothing can be replicated before the server is restarted with wal_level = logical\n`;
+};

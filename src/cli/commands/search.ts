@@ -1,0 +1,162 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { Pool } from 'pg';
+import type { Config } from '../../config/config.ts';
+import { OrgtrailError } from '../../errors.ts';
+import type { SearchSource } from '../../http/search/routes.ts';
+import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
+import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
+import { openExplorer } from '../../search/search-source.ts';
+import { behindAfterSeconds, pausesOf } from '../../status/health.ts';
+import { parseDateOrInstantMs } from '../../time/instant.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { organizationIds } from '../organization-ids.ts';
+import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
+import { readTime, timeHelp } from '../time-options.ts';
+import { withDatabase } from '../with-database.ts';
+
+const DEFAULT_LIMIT = 50;
+const MAX_LIMIT = 500;
+
+const help = `
+Asks the same questions as GET /v1/search and the console, of the database alone. Everything that is given must hold. The
+answer says whether it is complete: whether all of the time searched has been collected. --actor takes an e-mail address, an IP
+address or network, the name or id of a token, an id, or a beginning (mira*); --text any part of an entry.
+
+--json prints a page as GET /v1/search does; go on with --cursor and its "next". --ndjson prints every event that matches, one a
+line as the feed has them, newest first; whether that is complete is said on stderr.
+
+Examples:
+  $ orgtrail search --since 7d --actor mira@example.com
+  $ orgtrail search --since 24h --action delete --result failure --organization 'Acme Aerospace'
+  $ orgtrail search --ray 8f2c0d1e4b7a6c35
+  $ orgtrail search --since 2026-01-01 --before 2026-02-01 --resource-type zone --ndjson > zones.ndjson
+  $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'`;
+
+const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
+  since: timeHelp('inclusive'),
+  before: timeHelp('exclusive'),
+  organization: 'name or id of an organization',
+  actor: 'e-mail address, IP address, id or token id; email:, ip:, id: or token: in front says which',
+  action: 'type of the action, such as create, update, delete',
+  result: 'success, failure or partial',
+  product: 'product of the resource',
+  resource_type: 'type of the resource',
+  resource: 'id of the resource',
+  ray: 'Cloudflare ray id of the request',
+  text: "any part of the entry's own JSON text",
+  defects: 'only entries that could not be read in full',
+  changed: 'only entries of which later content is kept',
+};
+
+const flags: readonly SearchField[] = ['defects', 'changed'];
+
+type Options = Readonly<Record<string, string | boolean | number | undefined>> & {
+  readonly limit: number;
+  readonly cursor?: string;
+  readonly json?: boolean;
+  readonly ndjson?: boolean;
+};
+
+const readLimit = (text: string): number => {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MAX_LIMIT) return limit;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_LIMIT}.`);
+};
+
+export const searchVerb = (context: VerbContext): Command => {
+  const command = new Command('search').description('Search stored events, newest first');
+  for (const field of searchFields) {
+    const value = flags.includes(field) ? '' : ' <value>';
+    command.option(`${optionOf(field)}${value}`, descriptions[field] ?? field);
+  }
+  return command
+    .option('--limit <number>', 'events of a page', readLimit, DEFAULT_LIMIT)
+    .option('--cursor <cursor>', 'go on with another page: what the last line or "next" says')
+    .option('--json', 'print a page as JSON')
+    .option('--ndjson', 'print every event that matches, one JSON object per line')
+    .addHelpText('after', help)
+    .action((options: Options) =>
+      withDatabase(context, async (pool, { config, url, logger }) => {
+        const nowMs = Date.now();
+        const reading = await readOptions(pool, options, nowMs);
+        const cursor = readPage(options);
+        const explorer = openExplorer(url, logger, () => nowMs, rulesOf(config));
+        try {
+          if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
+          else await writePage(explorer.source, reading, { cursor, options, context });
+        } finally {
+          await explorer.close();
+        }
+      }),
+    );
+};
+
+const rulesOf = (config: Config) => ({
+  organizationIds: config.organizationIds,
+  behindAfterSeconds: (organizations: number) => behindAfterSeconds(pausesOf(config, organizations)),
+});
+
+/** `--resource-type`. */
+const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
+
+const keyOf = (field: SearchField): string => field.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise<SearchReading> => {
+  const query: Partial<Record<SearchField, string>> = {};
+  for (const field of searchFields) {
+    const value = options[keyOf(field)];
+    if (value !== undefined) query[field] = String(value);
+  }
+  for (const field of ['since', 'before'] as const) {
+    const text = query[field];
+    // What is collected a moment later is no gap of a search up to now.
+    if (field === 'before' && text === 'now') delete query[field];
+    if (query[field] === undefined) continue;
+    // What the search reads by itself keeps its microseconds.
+    if (text === undefined || parseDateOrInstantMs(text) !== undefined) continue;
+    query[field] = new Date(readTime(optionOf(field), text, nowMs)).toISOString();
+  }
+  if (query.organization !== undefined) {
+    const [id = query.organization] = await organizationIds(pool, [query.organization]);
+    query.organization = id;
+  }
+  const reading = readSearch(query, nowMs);
+  const { faults } = reading;
+  if (faults.length === 0) return reading;
+  throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
+};
+
+const readPage = ({ cursor: text, ndjson }: Options): SearchCursor | undefined => {
+  if (text === undefined) return undefined;
+  if (ndjson === true) throw new OrgtrailError('usage', '--ndjson prints all events: it has no --cursor');
+  const cursor = readCursor(text);
+  if (cursor === undefined) throw new OrgtrailError('usage', '--cursor is none that a search has given');
+  return cursor;
+};
+
+const writePage = async (
+  source: SearchSource,
+  reading: SearchReading,
+  {
+    cursor,
+    options,
+    context,
+  }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: VerbContext },
+): Promise<void> => {
+  const answer = await answerSearch(source, reading, { cursor, limit: options.limit });
+  if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
+  else context.stdout.write(searchText(answer));
+};
+
+/** Every event: what cannot be read is thrown, so an output that ends with exit code 0 is whole. */
+const writeAll = async (source: SearchSource, search: Search, context: VerbContext): Promise<void> => {
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = await source.coverage(search);
+  for await (const { lines } of source.export(search, 'ndjson')) {
+    if (context.signal.aborted) return;
+    await new Promise<void>((resolve, reject) => {
+      context.stdout.write(lines, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  context.stderr.write(`${verdict(search, coverage, true)}\n`);
+};

@@ -1,0 +1,168 @@
+import { once } from 'node:events';
+import { Command } from 'commander';
+import { OrgtrailError } from '../../errors.ts';
+import { defaultBudget } from '../../simulator/api/rate-limit.ts';
+import { defectNames } from '../../simulator/faults/entry-defects.ts';
+import { type FaultName, faultCatalogue, faultNames, parametersOf } from '../../simulator/faults/fault-catalogue.ts';
+import { parseFaultList } from '../../simulator/faults/fault-list.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/simulator-interface.ts';
+import type { SimulatorOptions } from '../../simulator/simulator-options.ts';
+import type { VerbContext } from '../cli-context.ts';
+
+/** Options of the verb as they are typed. */
+interface Flags {
+  readonly host: string;
+  readonly port: string;
+  readonly organizations: string;
+  readonly entries: string;
+  readonly history: string;
+  readonly seed: string;
+  readonly liveRate: string;
+  readonly faults: string;
+  readonly budget: string;
+  readonly block: string;
+  readonly pageCap?: string;
+  readonly token?: string;
+  readonly uniform?: true;
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function usage(message: string, hint: string): OrgtrailError {
+  return new OrgtrailError('usage', message, { hint });
+}
+
+function wholeNumber(flag: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw usage(`${flag} is "${text}".`, `Give a whole number from ${least} to ${most}.`);
+}
+
+function durationMs(flag: string, text: string): number {
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const factor = unitMs[unit];
+  if (amount !== undefined && factor !== undefined) return Number(amount) * factor;
+  throw usage(`${flag} is "${text}".`, 'Give a duration such as 500ms, 30s, 10m, 24h or 90d.');
+}
+
+function rate(flag: string, text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw usage(`${flag} is "${text}".`, 'Give entries per second: 0, 5 or 0.2.');
+}
+
+function faultsOf(text: string): NonNullable<SimulatorOptions['faults']> {
+  try {
+    return parseFaultList(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw usage(
+      `--faults: ${error.message}.`,
+      'Give all, none, names with commas between (name=0.2 sets a probability), or a JSON object.',
+    );
+  }
+}
+
+function budgetOf(flags: Flags): SimulatorOptions['budget'] {
+  if (flags.budget === 'off') return null;
+  const requests = wholeNumber('--budget', flags.budget, 1, 1_000_000_000);
+  return { ...defaultBudget, requests, blockMs: durationMs('--block', flags.block) };
+}
+
+function simulatorOptions(flags: Flags): SimulatorOptions {
+  const organizations = wholeNumber('--organizations', flags.organizations, 1, 100_000);
+  return {
+    host: flags.host,
+    port: wholeNumber('--port', flags.port, 0, 65_535),
+    organizations,
+    entries: wholeNumber('--entries', flags.entries, 0, 50_000_000),
+    historyMs: durationMs('--history', flags.history),
+    seed: wholeNumber('--seed', flags.seed, 0, 4_294_967_295),
+    liveRate: rate('--live-rate', flags.liveRate),
+    faults: faultsOf(flags.faults),
+    budget: budgetOf(flags) ?? null,
+    ...(flags.pageCap === undefined ? {} : { pageCap: wholeNumber('--page-cap', flags.pageCap, 1, 1000) }),
+    ...(flags.token === undefined ? {} : { credentials: [{ token: flags.token }] }),
+    ...(flags.uniform === undefined ? {} : { distribution: 'uniform' as const }),
+  };
+}
+
+async function start(flags: Flags): Promise<Simulator> {
+  const options = simulatorOptions(flags);
+  try {
+    return await startSimulator(options);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
+    throw usage(
+      `Cannot listen on ${flags.host} port ${flags.port} (${code}).`,
+      'Give another --port, or 0 for any free one.',
+    );
+  }
+}
+
+function faultLines(name: FaultName): string[] {
+  const { summary, probability, inAll } = faultCatalogue[name];
+  const line = `  ${name.padEnd(26)} ${String(probability).padEnd(6)} ${inAll ? '' : '[not in all] '}${summary}`;
+  const parameters = Object.entries(parametersOf(name)).map(([key, { standard }]) =>
+    standard === undefined ? key : `${key}: ${standard}`,
+  );
+  return parameters.length === 0 ? [line] : [line, `${' '.repeat(36)}${parameters.join(', ')}`];
+}
+
+function faultHelp(): string {
+  const lines = faultNames.flatMap(faultLines);
+  return [
+    '',
+    'Faults (name, probability when it is only named, what happens, and what can be set in JSON):',
+    ...lines,
+    `  ${'defects'.padEnd(26)} 0.01   one of these in an entry, in turn:`,
+    `  ${defectNames.join(', ')}`,
+    '',
+    'Examples:',
+    '  orgtrail simulate                                     25 organizations, 10,000 entries, no faults',
+    '  orgtrail simulate --faults all --live-rate 5          what a good client must live with',
+    '  orgtrail simulate --faults server_error=0.2,no_id     two of them, the first one often',
+    '  orgtrail simulate --entries 1000000 --budget off      speed',
+    `  orgtrail simulate --faults '{"preset":"all","page_cap":{"size":73,"cursors":"none"},"wrong_date":{"forSeconds":12}}'`,
+    '',
+    'While it runs, GET /__simulator/truth lists every entry there is, POST /__simulator/faults changes the faults, and',
+    'POST /__simulator/entries adds entries, late ones among them (docs/simulator.md).',
+  ].join('\n');
+}
+
+/**
+ * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
+ * `usage` on a bad option value and on a port that cannot be had.
+ */
+export function simulateVerb(context: VerbContext): Command {
+  return new Command('simulate')
+    .description('Run a simulated Cloudflare: organizations, audit logs, rate limits, and faults on demand')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on; 0: any free one', '8787')
+    .option('--organizations <number>', 'how many organizations', '25')
+    .option('--entries <number>', 'how many audit entries, in all organizations together', '10000')
+    .option('--history <duration>', 'how far the entries reach back', '90d')
+    .option('--seed <number>', 'the same seed gives the same data and the same faults', '1')
+    .option('--live-rate <number>', 'entries appended per second while it runs', '0')
+    .option('--faults <list>', 'all, none, names with commas between, or a JSON object (see below)', 'none')
+    .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
+    .option('--block <duration>', 'how long a credential is refused that went over its budget', '5m')
+    .option('--page-cap <number>', 'entries on a page at most, whatever limit asks for')
+    .option('--token <token>', 'the only API token accepted (default: any credential)')
+    .option('--uniform', 'distribute entries evenly (default: a few large organizations)')
+    .addHelpText('after', faultHelp)
+    .action(async (flags: Flags) => {
+      const simulator = await start(flags);
+      const { organizations, entries } = simulator.summary();
+      context.stdout.write(
+        `Simulated Cloudflare with ${organizations.length} organizations and ${entries} audit entries at ${simulator.baseUrl}\n` +
+          `Truth, faults, requests: ${simulator.controlUrl}\n\nPoint orgtrail at it:\n` +
+          `CLOUDFLARE_BASE_URL=${simulator.baseUrl}\nCLOUDFLARE_API_TOKEN=${flags.token ?? 'simulated-token'}\n`,
+      );
+      if (!context.signal.aborted) await once(context.signal, 'abort');
+      const { requestCount } = simulator;
+      await simulator.close();
+      context.stdout.write(`\nStopped after ${requestCount} requests.\n`);
+    });
+}

@@ -1,0 +1,130 @@
+import { Command } from 'commander';
+import type { Pool } from 'pg';
+import { OrgtrailError } from '../../errors.ts';
+import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.sql.ts';
+import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
+import { replaySink } from '../../sinks/sinks.sql.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { noteCommand } from '../note-command.ts';
+import { sinkTable } from '../output/sink-table.ts';
+import { alignColumns, printable } from '../output/terminal-table.ts';
+import { withDatabase } from '../with-database.ts';
+
+const help = `
+Reads and writes the database alone, so it works beside a running daemon and from anywhere. docs/sinks.md has all of it.
+
+Examples:
+  $ orgtrail sink list
+  $ orgtrail sink replay siem --after 0        everything once more, under the same idempotency keys
+  $ orgtrail sink dead-letters siem --json | jq -r .reason`;
+
+const replayHelp = `
+The daemon goes on from there within some seconds; a delivery under way does not undo it. Receivers that know the
+idempotency keys of events keep none twice. Dead letters of that stretch are tried again, too, and are gone once accepted.
+Needs a DATABASE_URL of the account that owns the schema: that of the daemon may not set a sink back.
+
+Examples:
+  $ orgtrail sink replay siem --after 120000
+  $ orgtrail sink replay siem --after 130000 --skip     leaves out what lies between, for good`;
+
+export const sinkVerb = (context: VerbContext): Command =>
+  new Command('sink')
+    .description('Show the sinks that events are pushed to, replay events, show dead letters')
+    .addHelpText('after', help)
+    .addCommand(listCommand(context))
+    .addCommand(replayCommand(context))
+    .addCommand(deadLettersCommand(context));
+
+const listCommand = (context: VerbContext): Command =>
+  new Command('list')
+    .description('Show every sink, those no longer configured included')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: boolean }) => {
+      const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
+      if (options.json === true) context.stdout.write(`${JSON.stringify(sinks, null, 2)}\n`);
+      else if (sinks.length > 0) context.stdout.write(sinkTable(sinks));
+      else context.stdout.write('no sink has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS\n');
+    });
+
+const replayCommand = (context: VerbContext): Command =>
+  new Command('replay')
+    .description('Send all events after a position again')
+    .argument('<name>', 'the sink')
+    .requiredOption('--after <position>', 'the last position that is not sent again; 0 for everything')
+    .option('--skip', 'allow a position ahead of the sink: what lies between is not sent')
+    .addHelpText('after', replayHelp)
+    .action(async (name: string, options: { after: string; skip?: boolean }) => {
+      const words = await withDatabase(context, async (pool) => {
+        const replayed = await replay(pool, name, options);
+        const what = { sink: name, after: Number(options.after), skip: options.skip === true };
+        await noteCommand(pool, context, { kind: 'replay', command: 'sink replay', what });
+        return replayed;
+      });
+      context.stdout.write(`${words}\n`);
+    });
+
+const replay = async (pool: Pool, name: string, options: { after: string; skip?: boolean }): Promise<string> => {
+  const after = /^\d{1,15}$/.test(options.after) ? Number(options.after) : undefined;
+  const sink = await requireSink(pool, name);
+  const head = (await readFeedHead(pool)).position;
+  if (after === undefined || after > head) {
+    throw new OrgtrailError('usage', `--after must be a position from 0 to ${head}, the end of the feed`);
+  }
+  const skipped = await countPositions(pool, sink.position, after);
+  if (skipped > 0 && options.skip !== true) {
+    throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${skipped} events would never be sent`, {
+      hint: 'add --skip if that is meant',
+    });
+  }
+  if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
+  const again = Math.max(0, -skipped);
+  const left = skipped > 0 ? `${skipped} are left out` : `${again} go out again`;
+  const missed = (await readMissedEvents(pool, after, 0))?.events ?? 0;
+  const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
+  return `${name} goes on after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
+};
+
+const deadLettersCommand = (context: VerbContext): Command =>
+  new Command('dead-letters')
+    .description('Show the events that a sink refused for good, and why')
+    .argument('<name>', 'the sink')
+    .option('--json', 'print a line of JSON for each')
+    .option('--limit <count>', 'maximum number, oldest first', '1000')
+    .action(async (name: string, options: { json?: boolean; limit: string }) => {
+      const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
+      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be a whole number from 1');
+      const letters = await withDatabase(context, async (pool) => {
+        await requireSink(pool, name);
+        return await readDeadLetters(pool, name, limit);
+      });
+      if (options.json === true) {
+        context.stdout.write(letters.map((letter) => `${JSON.stringify(letter)}\n`).join(''));
+      } else context.stdout.write(letterTable(letters));
+    });
+
+const letterTable = (letters: readonly DeadLetterRow[]): string => {
+  if (letters.length === 0) return 'no dead letters\n';
+  const rows = letters.map((letter) => [
+    String(letter.position),
+    letter.refusedAt.toISOString(),
+    printable(letter.organizationId ?? '-', 64),
+    printable(letter.id ?? '-', 64),
+    printable(letter.reason, 120),
+  ]);
+  return `${alignColumns([['POSITION', 'REFUSED AT', 'ORGANIZATION', 'ID', 'REASON'], ...rows]).join('\n')}\n`;
+};
+
+const requireSink = async (pool: Pool, name: string): Promise<SinkStatus> => {
+  const sinks = await readSinkStatus(pool, undefined);
+  const sink = sinks.find((each) => each.name === name);
+  if (sink === undefined) throw unknownSink(name, sinks);
+  return sink;
+};
+
+const unknownSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError =>
+  new OrgtrailError('usage', `there is no sink ${JSON.stringify(name)}`, {
+    hint:
+      sinks.length === 0
+        ? 'none has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS'
+        : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
+  });

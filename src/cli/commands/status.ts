@@ -1,0 +1,100 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Pool } from 'pg';
+import type { Config } from '../../config/config.ts';
+import { exitCodes } from '../../errors.ts';
+import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
+import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../../status/health.ts';
+import { readStatus } from '../../status/status.sql.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { organizationIds } from '../organization-ids.ts';
+import { failLevels, fails, type Report, statusText } from '../output/status-report.ts';
+import { withDatabase } from '../with-database.ts';
+
+/** Rows that are shown when --limit and --all are not given. */
+const DEFAULT_ROWS = 50;
+
+const help = `
+Reads the database alone, so it works beside a running daemon and from anywhere. Totals come first, then the organizations,
+those in trouble before the others. NOT COLLECTED says so when Cloudflare will delete some of it within 30 days: then it is lost.
+
+NOT COLLECTED is all time that is wanted and not collected yet, the DELAY of the newest included.
+
+States: fresh (collected up to now), quiet (the same, and nothing happened for a day), behind (some time is not collected yet;
+with many organizations silent ones are asked seldom on purpose, and that is not behind),
+incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
+failing (the last attempt of a lane failed: live, settle, backfill), refused (access denied: Cloudflare answers 403).
+Organizations that vanished within a day have a line of their own.
+
+Exit code 0 whatever the states are, unless --fail-on is given. With --fail-on failing: 1 when an organization is failing or
+refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
+1 also when an organization is behind or incomplete, or a sink is behind. --organization limits what is judged; --state and --limit do not.
+
+Examples:
+  $ orgtrail status
+  $ orgtrail status --state failing,refused
+  $ orgtrail status --organization 'Acme Aerospace'
+  $ orgtrail status --fail-on behind --limit 0 || page-someone
+  $ orgtrail status --json | jq '.sources[] | select(.state == "refused")'`;
+
+interface Options {
+  readonly state?: readonly string[];
+  readonly organization?: readonly string[];
+  readonly limit?: number;
+  readonly all?: boolean;
+  readonly failOn?: (typeof failLevels)[number];
+  readonly json?: boolean;
+}
+
+const readStates = (text: string): readonly string[] => {
+  const states = text.split(',').map((state) => state.trim());
+  if (states.every((state) => (sourceStates as readonly string[]).includes(state))) return states;
+  throw new InvalidArgumentError(`Allowed states are ${sourceStates.join(', ')}.`);
+};
+
+const readLimit = (text: string): number => {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number from 0 on.');
+};
+
+export const statusVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('status')
+    .description('Show collection status of every organization')
+    .option('--state <states>', 'only organizations in these states, separated by commas', readStates)
+    .option('--organization <name or id...>', 'these organizations only')
+    .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)
+    .option('--all', 'show all organizations')
+    .addOption(
+      new Option('--fail-on <level>', 'exit with 1 when something is in this state or worse').choices(failLevels),
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options));
+      if (options.failOn !== undefined && fails(read, options.failOn)) report(exitCodes.sourceFailed);
+      const shown = { ...read, sources: read.sources.filter((source) => isWanted(source.state, options)) };
+      const rows = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? DEFAULT_ROWS);
+      if (options.json === true) context.stdout.write(`${JSON.stringify(limited(shown, options), null, 2)}\n`);
+      else context.stdout.write(statusText(read, shown.sources, rows));
+    });
+
+const isWanted = (state: string, { state: wanted }: Options): boolean => wanted === undefined || wanted.includes(state);
+
+/** JSON has all organizations unless a limit was given. */
+const limited = (report: Report, { limit }: Options): Report =>
+  limit === undefined ? report : { ...report, sources: report.sources.slice(0, limit) };
+
+const readReport = async (pool: Pool, config: Config, { organization }: Options): Promise<Report> => {
+  const chosen = organization === undefined ? config.organizationIds : await organizationIds(pool, organization);
+  const { gone, sources, ...rest } = await readStatus(pool, chosen);
+  // How often each is asked depends on how many there are, not on how many are shown.
+  const all =
+    organization === undefined ? sources.length : (await readStatus(pool, config.organizationIds)).sources.length;
+  const pauses = pausesOf(config, all);
+  const configured = config.sinks.map(({ name }) => name);
+  return {
+    ...rest,
+    sources: sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })),
+    vanished: vanishedOf(gone, sources.length),
+    sinks: await readSinkStatus(pool, configured.length > 0 ? configured : undefined),
+  };
+};

@@ -1,0 +1,82 @@
+import { Command } from 'commander';
+import { gracefulStop } from '../../app/graceful-stop.ts';
+import { openApp, version } from '../../app/open-app.ts';
+import { openSecrets } from '../../app/reread-secrets.ts';
+import { type Config, loadConfig } from '../../config/config.ts';
+import { secretsOf } from '../../config/redaction.ts';
+import { readHoles } from '../../ingest/sync/coverage-holes.sql.ts';
+import type { SyncContext } from '../../ingest/sync/ports.ts';
+import { syncOnce } from '../../ingest/sync/sync-once.ts';
+import { requireKept } from '../../retention/retention.sql.ts';
+import { createLogger } from '../../telemetry/log.ts';
+import { createMetrics } from '../../telemetry/metrics.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { chosenOrganizations } from '../organization-ids.ts';
+import { showProgress } from '../output/progress.ts';
+import { describeOutcome, type SyncOutcome } from '../output/sync-report.ts';
+
+/** Attempts after the first at a source that fails, each after its backoff. */
+const RETRIES_PER_SOURCE = 3;
+
+const help = `
+Lists the organizations, reads every gap up to now, then exits: 0 when nothing is missing, 1 when some source failed, or when the
+API does not serve some seconds, not even in parts (holes). Running it again reads only what is new.
+
+Examples:
+  $ CLOUDFLARE_API_TOKEN=... orgtrail sync
+  $ ORGTRAIL_HISTORY=30d orgtrail sync --json`;
+
+export const syncVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('sync')
+    .description('Collect what is missing in all organizations, then exit')
+    .option('--json', 'print the result as JSON, and no progress')
+    .addHelpText('after', help)
+    .action(async (options: { json?: boolean }) => {
+      const outcome = await runSync(context, { quiet: options.json === true });
+      report(outcome.exitCode);
+      if (options.json === true) context.stdout.write(`${JSON.stringify(outcome.summary)}\n`);
+      else context.stdout.write(outcome.text);
+    });
+
+export interface RunSyncOptions {
+  readonly quiet: boolean;
+  /** Only this is read; undefined for all. */
+  readonly window?: SyncContext['window'];
+  /** Throws OrgtrailError for a configuration that does not fit. */
+  readonly check?: (config: Config) => void;
+  /** Ids or names: only these organizations; undefined for those of the configuration. */
+  readonly organizations?: readonly string[] | undefined;
+}
+
+/** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
+export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
+  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  options.check?.(config);
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
+  const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
+  const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
+  const metrics = createMetrics(version);
+  const app = await openApp(config, { logger, metrics, secrets, observer: progress.observer, chooseOrganizations });
+  try {
+    const { window } = options;
+    if (window !== undefined) {
+      await requireKept(app.database.pool, { fromMs: window.sinceMs, toMs: window.untilMs });
+    }
+    const sync = { ...app.sync, window };
+    const report = await syncOnce(sync, { ...gracefulStop(context.signal), retries: RETRIES_PER_SOURCE });
+    progress.finish();
+    const { filterHash, organizationIds } = app.sync;
+    const wanted = await readHoles(app.database.pool, { filterHash, organizationIds, window });
+    return describeOutcome(await app.status(), report, progress.stored(), wanted);
+  } finally {
+    await app.close();
+  }
+};
+
+/** Progress goes nowhere where JSON is asked for: stdout then holds the result alone. */
+export const nowhere = (context: VerbContext): VerbContext['stdout'] =>
+  Object.assign(Object.create(context.stdout), { write: () => true });

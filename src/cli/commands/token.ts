@@ -1,0 +1,154 @@
+import { Command } from 'commander';
+import { parseScopes, type Scope, scopes } from '../../access/access.ts';
+import {
+  type AccessToken,
+  createAccessToken,
+  readAccessTokens,
+  revokeAccessToken,
+} from '../../access/access-tokens.sql.ts';
+import { OrgtrailError } from '../../errors.ts';
+import { formatDuration, parseDurationMs } from '../../time/duration.ts';
+import { parseDateOrInstantMs } from '../../time/instant.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { noteCommand } from '../note-command.ts';
+import { alignColumns, printable } from '../output/terminal-table.ts';
+import { withDatabase } from '../with-database.ts';
+
+const help = `
+Each reader and each person has a token of their own, with a name, what it may open, and an end. The database keeps only its
+hash. A revoked token opens nothing within 10 seconds, on every replica, and its sessions in the console end at once.
+ORGTRAIL_FEED_TOKEN, where it is set, has every scope. Needs an account that may write to the table access_tokens: the
+owner of the schema. docs/access.md has all of it.
+
+Examples:
+  $ orgtrail token create siem --scope feed
+  $ orgtrail token list
+  $ orgtrail token revoke siem`;
+
+const createHelp = `
+Scopes: feed (GET /v1/events), search (GET /v1/search and the console), metrics (/metrics and /healthz, where
+ORGTRAIL_HEALTH_ACCESS=token). Each of them opens /v1/status. The token is printed once, and cannot be shown again.
+
+Examples:
+  $ orgtrail token create siem --scope feed
+  $ orgtrail token create jane.doe --scope search --expires 90d
+  $ orgtrail token create audit-2026 --scope feed,search --expires 2026-12-31 --json | jq -r .token`;
+
+export const tokenVerb = (context: VerbContext): Command =>
+  new Command('token')
+    .description('tokens with a name, a scope and an end, for the HTTP API and the console')
+    .addHelpText('after', help)
+    .addCommand(createCommand(context))
+    .addCommand(listCommand(context))
+    .addCommand(revokeCommand(context));
+
+interface CreateOptions {
+  readonly scope: string;
+  readonly expires?: string;
+  readonly json?: boolean;
+}
+
+const createCommand = (context: VerbContext): Command =>
+  new Command('create')
+    .description('make a token, and print it once')
+    .argument('<name>', 'whose it is: letters, digits and . _ @ -')
+    .requiredOption('--scope <list>', `what it opens: ${scopes.join(', ')}, separated by commas`)
+    .option('--expires <time>', 'from when on it opens nothing: in so long (90d), a date (UTC) or RFC 3339 time')
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', createHelp)
+    .action(async (name: string, options: CreateOptions) => {
+      if (!/^[\w.@-]{1,64}$/.test(name)) {
+        throw new OrgtrailError('usage', 'a name has 1 to 64 letters, digits and . _ @ -');
+      }
+      const wanted = { name, scopes: readScopes(options.scope), expiresAt: readEnd(options.expires, Date.now()) };
+      const made = await withDatabase(context, async (pool) => {
+        const created = await createAccessToken(pool, wanted);
+        if (created !== undefined) {
+          const { scopes, expiresAt } = created;
+          await noteCommand(pool, context, {
+            kind: 'token',
+            command: 'token create',
+            what: { name, scopes, expiresAt },
+          });
+        }
+        return created;
+      });
+      if (made === undefined) {
+        throw new OrgtrailError('usage', `there is a token ${name} already`, {
+          hint: `revoke it first (\`orgtrail token revoke ${name}\`), or make the new one under another name and revoke this one later`,
+        });
+      }
+      if (options.json === true) context.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
+      else context.stdout.write(`${made.token}\n${describe(made)}; it is not shown again\n`);
+    });
+
+const readScopes = (text: string): readonly Scope[] => {
+  const read = parseScopes(text);
+  if (read !== undefined) return read;
+  throw new OrgtrailError('usage', `--scope is a list of ${scopes.join(', ')}, not ${JSON.stringify(text)}`);
+};
+
+/** A duration counts from now on. */
+const readEnd = (text: string | undefined, nowMs: number): Date | undefined => {
+  if (text === undefined) return undefined;
+  const durationMs = parseDurationMs(text);
+  const endMs = durationMs === undefined ? parseDateOrInstantMs(text) : nowMs + durationMs;
+  if (endMs === undefined || Number.isNaN(new Date(endMs).getTime())) {
+    throw new OrgtrailError(
+      'usage',
+      `--expires is a duration such as 90d, a date or an RFC 3339 time, not ${JSON.stringify(text)}`,
+    );
+  }
+  if (endMs <= nowMs) throw new OrgtrailError('usage', '--expires must be in the future');
+  return new Date(endMs);
+};
+
+const describe = ({ name, scopes: has, expiresAt }: AccessToken): string => {
+  const end = expiresAt === null ? 'does not expire' : `expires in ${formatDuration(expiresAt.getTime() - Date.now())}`;
+  return `the token ${name} has the scope ${has.join(', ')} and ${end}`;
+};
+
+const listCommand = (context: VerbContext): Command =>
+  new Command('list')
+    .description('every token that there is or has been, without its secret')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: boolean }) => {
+      const tokens = await withDatabase(context, readAccessTokens);
+      if (options.json === true) context.stdout.write(`${JSON.stringify(tokens, null, 2)}\n`);
+      else context.stdout.write(tokens.length === 0 ? 'no tokens\n' : tokenTable(tokens));
+    });
+
+const tokenTable = (tokens: readonly AccessToken[]): string => {
+  const rows = tokens.map((token) => [
+    printable(token.name, 64),
+    token.revokedAt === null
+      ? token.state
+      : `revoked ${token.revokedAt.toISOString()} by ${printable(token.revokedAs ?? '-', 32)}`,
+    token.scopes.join(','),
+    token.expiresAt?.toISOString() ?? 'never',
+    `${token.createdAt.toISOString()} by ${printable(token.createdAs, 32)}`,
+  ]);
+  return `${alignColumns([['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], ...rows]).join('\n')}\n`;
+};
+
+const revokeCommand = (context: VerbContext): Command =>
+  new Command('revoke')
+    .description('end a token and its sessions; it stays in the list')
+    .argument('<name>', 'as token list shows it')
+    .option('--json', 'print it as JSON')
+    .action(async (name: string, options: { json?: boolean }) => {
+      const token = await withDatabase(context, async (pool) => {
+        const revoked = await revokeAccessToken(pool, name);
+        if (revoked !== undefined) {
+          await noteCommand(pool, context, { kind: 'token', command: 'token revoke', what: { name } });
+        }
+        return revoked;
+      });
+      if (token === undefined) {
+        throw new OrgtrailError('usage', `there is no token ${JSON.stringify(name)} that could be revoked`, {
+          hint: '`orgtrail token list` shows all',
+        });
+      }
+      if (options.json === true) context.stdout.write(`${JSON.stringify(token, null, 2)}\n`);
+      else context.stdout.write(`the token ${name} is revoked: it opens nothing within 10 seconds\n`);
+    });

@@ -1,0 +1,169 @@
+import { Command } from 'commander';
+import { gracefulStop } from '../../app/graceful-stop.ts';
+import { openApp, version } from '../../app/open-app.ts';
+import { openSecrets } from '../../app/reread-secrets.ts';
+import { loadConfig } from '../../config/config.ts';
+import { secretsOf } from '../../config/redaction.ts';
+import { OrgtrailError } from '../../errors.ts';
+import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
+import { RETENTION_MS } from '../../ingest/planning/upstream-retention.ts';
+import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/verify.ts';
+import { createVerifyStore } from '../../ingest/verify/verify-store.sql.ts';
+import { requireKept } from '../../retention/retention.sql.ts';
+import { createLogger } from '../../telemetry/log.ts';
+import { createMetrics } from '../../telemetry/metrics.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { chosenOrganizations } from '../organization-ids.ts';
+import { printable } from '../output/terminal-table.ts';
+import { showVerifyProgress } from '../output/verify-progress.ts';
+import { exitCodeOf, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
+import { readWindow, timeHelp } from '../time-options.ts';
+import { nowhere } from './sync.ts';
+
+/** Attempts after the first at a part of a window that cannot be read. */
+const RETRIES = 3;
+/** So many are read before what they leave in memory is given up: 20 full pages. */
+const SECTION_ENTRIES = 20_000;
+/** Younger than this, an entry may yet appear in the ordinary course of things: the window is not closed. */
+const CLOSED_AFTER_MS = 120_000;
+
+const help = `
+Reads the range again and compares every entry with the database, by id and content (--before now: up to 2 minutes ago):
+  missing   Cloudflare serves it, it is not stored
+  changed   stored under the same id with other content, which is not known (audit_event_changes) either
+  extra     stored, and not served any more (not judged: entries without a readable time)
+Nothing is written but with --fix: missing entries are then stored and other content is recorded, through the statement that
+the daemon uses; what is stored is never changed or deleted. Works beside a running daemon and shares its API budget.
+Entries may appear late: what is missing in time that the last pass of ORGTRAIL_SETTLE has not read yet, the daemon will find.
+With ORGTRAIL_FILTERS it asks under these filters, and does not judge as extra what may have been stored under others.
+
+Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something is, or an organization could not be compared.
+
+Examples:
+  $ orgtrail verify --since 7d --before now
+  $ orgtrail verify --since 2026-01-01 --before 2026-02-01
+  $ orgtrail verify --since 2026-03-01T12:00:00Z --before 2026-03-02 --organization 'Acme Aerospace' --fix
+  $ orgtrail verify --since 2026-01-01 --before 2026-02-01 --json | jq .missing`;
+
+interface Options {
+  readonly since: string;
+  readonly before: string;
+  readonly organization?: string[];
+  readonly fix?: boolean;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('verify')
+    .description('Re-read a past time range and compare it with the database')
+    .requiredOption('--since <time>', timeHelp('inclusive'))
+    .requiredOption('--before <time>', timeHelp('exclusive'))
+    .option('--organization <name or id...>', 'these organizations only')
+    .option('--fix', 'store what is missing and record what has changed')
+    .option('--all', 'show a row for every organization, also for those without a difference')
+    .option('--json', 'print the result as JSON, and no progress')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const window = readWindow(options);
+      const outcome = await runVerify(context, options, window);
+      report(exitCodeOf(outcome));
+      context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
+    });
+
+const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
+  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
+  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  const hidden = secretsOf(config);
+  const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
+  const secrets = openSecrets(env, config, { logger, hidden });
+  const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
+  const app = await openApp(config, {
+    ...{ logger, metrics: createMetrics(version), secrets, readsOnly: true, chooseOrganizations },
+  });
+  try {
+    await requireKept(app.database.pool, asked);
+    const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
+    const stop = gracefulStop(context.signal);
+    const scope = await findScope(app.sync, stop.signal);
+    const isNow = options.before.trim().toLowerCase() === 'now';
+    const window = isNow ? { ...asked, toMs: latestClosedMs(scope.nowMs) } : asked;
+    requireReadable(window, scope.nowMs);
+    requireKnown(scope, options.organization === undefined ? undefined : app.sync.organizationIds);
+    const progress = showVerifyProgress(
+      options.json === true ? { ...context, stdout: nowhere(context) } : context,
+      scope.sources.length,
+    );
+    const results = await verifySources({ ...app.sync, verifyStore }, scope.sources, {
+      ...{ window, nowMs: scope.nowMs, fix: options.fix === true, filtered: config.filters.length > 0 },
+      ...{
+        retries: RETRIES,
+        sectionEntries: SECTION_ENTRIES,
+        ...stop,
+        onPage: progress.onPage,
+        onSource: progress.onSource,
+      },
+    });
+    progress.finish();
+    const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);
+    const shown = { fix: options.fix === true, all: options.all === true };
+    return { window, scope, results, settledUntilMs, names: await readNames(app.status), ...shown };
+  } finally {
+    await app.close();
+  }
+};
+
+const readNames = async (
+  status: () => Promise<{
+    sources: readonly { organizationId: string; organizationName: string | null }[];
+  }>,
+): Promise<ReadonlyMap<string, string>> =>
+  new Map(
+    (await status()).sources.flatMap(({ organizationId, organizationName }) =>
+      organizationName === null ? [] : [[organizationId, organizationName]],
+    ),
+  );
+
+/** The end of the latest window that is closed. Whole seconds. */
+const latestClosedMs = (nowMs: number): number => Math.floor((nowMs - CLOSED_AFTER_MS) / 1_000) * 1_000;
+
+/** Throws OrgtrailError `usage` for time that is not over yet by Cloudflare's clock, or that Cloudflare has deleted. */
+const requireReadable = (window: Range, nowMs: number): void => {
+  const latestMs = latestClosedMs(nowMs);
+  const oldestMs = nowMs - RETENTION_MS;
+  if (window.toMs > latestMs) {
+    throw new OrgtrailError(
+      'usage',
+      `--before must be at least ${CLOSED_AFTER_MS / 60_000} minutes in the past (Cloudflare's clock: ${timeText(nowMs)})`,
+      { hint: `--before ${timeText(latestMs)} or earlier` },
+    );
+  }
+  if (isEmpty(window)) throw new OrgtrailError('usage', '--since must be more than 2 minutes in the past');
+  if (window.fromMs < oldestMs) {
+    throw new OrgtrailError(
+      'usage',
+      `--since ${timeText(window.fromMs)} is older than the 18 months that Cloudflare keeps: there is nothing to compare with`,
+      { hint: `--since ${timeText(Math.ceil(oldestMs / 60_000 + 1) * 60_000)} or later` },
+    );
+  }
+};
+
+/** Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows. */
+const requireKnown = (scope: VerifyScope, named: readonly string[] | undefined): void => {
+  const strangers = named?.filter((id) => scope.unknown.includes(id)) ?? [];
+  if (strangers.length > 0) {
+    throw new OrgtrailError(
+      'usage',
+      `unknown organization ${strangers.map((id) => `"${printable(id, 80)}"`).join(', ')}`,
+      {
+        hint: '`orgtrail status --all` lists them; `orgtrail backfill` reads an organization for the first time',
+      },
+    );
+  }
+  if (scope.sources.length + scope.unknown.length === 0) {
+    throw new OrgtrailError('usage', 'no organization is known yet', { hint: 'run `orgtrail sync` first' });
+  }
+};
+
+const timeText = (timeMs: number): string => new Date(timeMs).toISOString().replace('.000Z', 'Z');

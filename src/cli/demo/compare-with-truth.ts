@@ -1,0 +1,96 @@
+import type { Pool } from 'pg';
+import { leftOut } from '../../feed/position-jumps.sql.ts';
+import { MAX_ID_LENGTH, textDefects } from '../../ingest/entries/entry.ts';
+import type { Simulator } from '../../simulator/simulator-interface.ts';
+
+/** How the store compares with what the simulator served. Complete, once each, to the byte: all four counts are 0. */
+export interface Comparison {
+  readonly organizationsExpected: number;
+  readonly organizationsStored: number;
+  readonly expected: number;
+  readonly stored: number;
+  readonly missing: number;
+  /** Stored, but nothing that the simulator ever served. */
+  readonly extra: number;
+  /** Stored more than once. */
+  readonly duplicates: number;
+  /** Positions that were given out and that no event has. */
+  readonly positionsMissing: number;
+  /** The `missing` ones. */
+  readonly missingEntries: readonly MissingEntry[];
+}
+
+/** An entry that was served and is not stored. */
+export interface MissingEntry {
+  readonly organizationId: string;
+  /** The time that selects it in a window. Milliseconds since the epoch. */
+  readonly logTimeMs: number;
+}
+
+export const isExact = (comparison: Comparison): boolean =>
+  comparison.missing + comparison.extra + comparison.duplicates + comparison.positionsMissing === 0 &&
+  comparison.organizationsExpected === comparison.organizationsStored;
+
+/** Compares by organization and SHA-256 of the exact text. Used by `demo` and by the tests. */
+export const compareWithTruth = async (
+  pool: Pool,
+  simulator: Pick<Simulator, 'truth' | 'summary'>,
+): Promise<Comparison> => {
+  const expected = new Map<string, string | null>();
+  const missing = new Map<string, MissingEntry>();
+  for (const { organizationId, sha256, id, logTimeMs } of simulator.truth()) {
+    expected.set(`${organizationId} ${sha256}`, id);
+    missing.set(`${organizationId} ${sha256}`, { organizationId, logTimeMs });
+  }
+  const { rows } = await pool.query<{ key: string; id: string; copies: number }>(
+    `select organization_id || ' ' || encode(sha256(convert_to(
+         case when defects && $1 then raw #>> '{}' else raw::text end, 'UTF8')), 'hex') as key,
+       min(id) as id, count(*)::integer as copies
+     from audit_events group by 1`,
+    [[...textDefects]],
+  );
+  let extra = 0;
+  let duplicates = 0;
+  for (const { key, id, copies } of rows) {
+    const expectedId = expected.get(key);
+    // Where there is no usable id, or one too long for an index, a hash stands for it.
+    const hashed = expectedId === null || (expectedId !== undefined && expectedId.length > MAX_ID_LENGTH);
+    const same = expectedId === id || (hashed && id.startsWith('sha256:'));
+    if (expectedId !== undefined && same) missing.delete(key);
+    else extra += 1;
+    duplicates += copies - 1;
+  }
+  const totals = await pool.query<{ organizations: number; stored: number; head: number }>(
+    `select (select count(*) from organizations where state <> 'gone')::integer as organizations,
+       (select count(*) from audit_events)::integer as stored,
+       (select position - ${leftOut('0', 'position')} from feed_head)::float8 as head`,
+  );
+  const { organizations, stored, head } = totals.rows[0] ?? { organizations: 0, stored: 0, head: 0 };
+  return {
+    organizationsExpected: simulator.summary().organizations.length,
+    organizationsStored: organizations,
+    expected: expected.size,
+    stored,
+    missing: missing.size,
+    extra,
+    duplicates,
+    positionsMissing: head - stored,
+    missingEntries: [...missing.values()],
+  };
+};
+
+/** How many of the missing entries are of time that some pass, 0 to `settlePasses`, has not read yet. */
+export const countUncollected = async (
+  pool: Pool,
+  missing: readonly MissingEntry[],
+  settlePasses: number,
+): Promise<number> => {
+  const { rows } = await pool.query<{ count: number }>(
+    `select count(*)::integer as count from unnest($1::text[], $2::float8[]) as m (id, time_ms)
+     where exists (select from generate_series(0, $3::integer) as p (pass) where not exists (
+       select from coverage c
+       where c.source_id = m.id and c.pass = p.pass and c.ranges @> to_timestamp(m.time_ms / 1000)))`,
+    [missing.map(({ organizationId }) => organizationId), missing.map(({ logTimeMs }) => logTimeMs), settlePasses],
+  );
+  return rows[0]?.count ?? 0;
+};

@@ -1,0 +1,172 @@
+import { exitCodes } from '../../errors.ts';
+import type { Range } from '../../ingest/planning/coverage.ts';
+import type { SourceVerification } from '../../ingest/verify/ports.ts';
+import type { VerifyScope } from '../../ingest/verify/verify.ts';
+import { formatDuration } from '../../time/duration.ts';
+import { counted } from './counted.ts';
+import { alignColumns, printable } from './terminal-table.ts';
+
+/** Ids of each kind that the text shows of one organization; the JSON has more. */
+const SHOWN_IDS = 5;
+
+export interface VerifyOutcome {
+  readonly window: Range;
+  readonly scope: VerifyScope;
+  readonly results: readonly SourceVerification[];
+  /** Before this, all passes are due: what is missing is not just late. */
+  readonly settledUntilMs: number;
+  /** Of organizations, by id. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly fix: boolean;
+  /** True: the text has a row for every organization, not only for those with a difference or a failure. */
+  readonly all: boolean;
+}
+
+/** 0 where nothing is missing or changed, or all of it is fixed, and everything was compared. */
+export const exitCodeOf = (outcome: VerifyOutcome): number => {
+  const { missing, changed, fixedMissing, fixedChanged, failed } = totalsOf(outcome);
+  const left = missing - fixedMissing + changed - fixedChanged;
+  return left + failed + outcome.scope.unknown.length === 0 ? exitCodes.done : exitCodes.sourceFailed;
+};
+
+/** What `--json` prints: a contract. */
+export const toJson = (outcome: VerifyOutcome) => ({
+  since: new Date(outcome.window.fromMs).toISOString(),
+  before: new Date(outcome.window.toMs).toISOString(),
+  organizations: outcome.results.length,
+  ...totalsOf(outcome),
+  unknownOrganizations: outcome.scope.unknown,
+  listingRefused: outcome.scope.listingRefused,
+  sources: inOrder(outcome).map(({ source, findings, ...result }) => ({
+    organizationId: source.organizationId,
+    organizationName: outcome.names.get(source.organizationId) ?? null,
+    compared: findings.compared,
+    missing: findings.missing.entries,
+    extra: findings.extra,
+    changed: findings.changed.entries,
+    fixedMissing: findings.missing.fixed,
+    fixedChanged: findings.changed.fixed,
+    storedUnderOtherFilters: result.otherFilters,
+    unreadSeconds: result.unreadMs / 1_000,
+    comparedUntil: new Date(result.comparedUntilMs).toISOString(),
+    failure: result.failure ?? null,
+    missingIds: findings.missing.ids,
+    extraIds: findings.extraIds,
+    changedIds: findings.changed.ids,
+  })),
+});
+
+/** A row for each organization that differs (all of them with `all`), what differs, and the totals last. */
+export const toText = (outcome: VerifyOutcome): string => {
+  const lines = [
+    ...table(outcome),
+    ...inOrder(outcome).flatMap((result) => differences(result, outcome)),
+    ...notes(outcome),
+  ];
+  return [...lines, summary(outcome)].map((line) => `${line}\n`).join('');
+};
+
+const differs = ({ findings, otherFilters, failure }: SourceVerification): boolean =>
+  findings.missing.entries + findings.extra + findings.changed.entries + otherFilters > 0 || failure !== undefined;
+
+const inOrder = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
+  results.toSorted((a, b) => (a.source.organizationId < b.source.organizationId ? -1 : 1));
+
+const totalsOf = ({ results }: VerifyOutcome) => {
+  const sum = (value: (result: SourceVerification) => number): number =>
+    results.reduce((total, result) => total + value(result), 0);
+  return {
+    compared: sum(({ findings }) => findings.compared),
+    missing: sum(({ findings }) => findings.missing.entries),
+    extra: sum(({ findings }) => findings.extra),
+    changed: sum(({ findings }) => findings.changed.entries),
+    fixedMissing: sum(({ findings }) => findings.missing.fixed),
+    fixedChanged: sum(({ findings }) => findings.changed.fixed),
+    storedUnderOtherFilters: sum(({ otherFilters }) => otherFilters),
+    failed: results.filter(({ failure }) => failure !== undefined).length,
+  };
+};
+
+const table = (outcome: VerifyOutcome): string[] => {
+  const shown = inOrder(outcome).filter((result) => outcome.all || differs(result));
+  if (shown.length === 0) return [];
+  return alignColumns([
+    ['ORGANIZATION', 'NAME', 'COMPARED', 'MISSING', 'EXTRA', 'CHANGED'],
+    ...shown.map(({ source, findings }) => [
+      source.organizationId,
+      printable(outcome.names.get(source.organizationId) ?? '-', 28),
+      count(findings.compared),
+      count(findings.missing.entries),
+      count(findings.extra),
+      count(findings.changed.entries),
+    ]),
+  ]);
+};
+
+const differences = (
+  { source, findings, otherFilters, unreadMs, comparedUntilMs, failure }: SourceVerification,
+  { names }: VerifyOutcome,
+) => {
+  const of = printable(source.organizationId, 64);
+  const name = names.get(source.organizationId);
+  const named = name === undefined ? of : `${printable(name, 28)} (${of})`;
+  const lines: string[] = [];
+  const say = (what: string, entries: number, ids: readonly string[]) => {
+    if (entries === 0) return;
+    const more = entries > SHOWN_IDS ? ', …' : '';
+    lines.push(
+      `${what} in ${of}: ${ids
+        .slice(0, SHOWN_IDS)
+        .map((id) => printable(id, 80))
+        .join(', ')}${more}`,
+    );
+  };
+  say('missing', findings.missing.entries, findings.missing.ids);
+  say('extra', findings.extra, findings.extraIds);
+  say('changed', findings.changed.entries, findings.changed.ids);
+  if (otherFilters > 0) {
+    lines.push(`${count(otherFilters)} entries of ${of} are not served under these filters; they may be of other ones`);
+  }
+  if (unreadMs > 0 && findings.missing.entries > 0) {
+    lines.push(
+      `of ${of}, ${formatDuration(unreadMs)} of this time had not been read before: run, sync or backfill reads it`,
+    );
+  }
+  if (failure !== undefined) {
+    lines.push(
+      `failed: ${named}, compared only up to ${new Date(comparedUntilMs).toISOString()}: ${printable(failure, 200)}`,
+    );
+  }
+  return lines;
+};
+
+const notes = ({ window, scope, settledUntilMs }: VerifyOutcome): string[] => {
+  const lines: string[] = [];
+  if (scope.unknown.length > 0) {
+    lines.push(`nothing is stored of ${scope.unknown.join(', ')}: run or sync reads organizations that are new`);
+  }
+  if (scope.listingRefused) {
+    lines.push(
+      'note: the credential may not list organizations; those that the store does not know were not looked for',
+    );
+  }
+  if (window.toMs > settledUntilMs) {
+    const from = new Date(Math.max(window.fromMs, settledUntilMs)).toISOString();
+    lines.push(`note: from ${from} on, the last settle pass is not due yet; it may find what is missing there`);
+  }
+  return lines;
+};
+
+const summary = (outcome: VerifyOutcome): string => {
+  const totals = totalsOf(outcome);
+  const { compared, missing, extra, changed, fixedMissing, fixedChanged, failed } = totals;
+  const [since, before] = [outcome.window.fromMs, outcome.window.toMs].map((ms) => new Date(ms).toISOString());
+  const fixed = outcome.fix ? ` (fixed: ${count(fixedMissing)} missing, ${count(fixedChanged)} changed)` : '';
+  const trouble = failed === 0 ? '' : `; ${counted(failed, 'organization')} failed`;
+  return (
+    `compared ${count(compared)} ${compared === 1 ? 'entry' : 'entries'} of ${counted(outcome.results.length, 'organization')}, ${since} to ${before}: ` +
+    `${count(missing)} missing, ${count(extra)} extra, ${count(changed)} changed${fixed}${trouble}`
+  );
+};
+
+const count = (value: number): string => value.toLocaleString('en');

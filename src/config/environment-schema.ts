@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
+import { databaseUrlFault } from '../postgres/database-url.ts';
+import { parseDurationMs } from '../time/duration.ts';
+import { parseDateOrInstantMs } from '../time/instant.ts';
+import { parseProxies } from './trusted-proxies.ts';
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** How far back to read: from an instant on, or for so long before now. */
+export type History = { readonly sinceMs: number } | { readonly durationMs: number };
+
+const SHORTEST_SETTLE_MS = 1_000;
+const SMALLEST_BUDGET = 10;
+const SHORTEST_RETENTION_MS = 86_400_000;
+const SHORTEST_LEASE_MS = 1_000;
+const LONGEST_LEASE_MS = 600_000;
+const SHORTEST_STALL_MS = 1_000;
+const LONGEST_STALL_MS = 3_600_000;
+const SHORTEST_SCRUB_MS = 1_000;
+const LARGEST_SCRUB_SHARE = 0.5;
+
+/** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
+const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, issue): T => {
+      const value = parse(text.trim());
+      if (value === undefined) {
+        // What is wrong with a URL may be the password in it.
+        const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
+        issue.addIssue({ code: 'custom', message: `must be ${wants}${sent}` });
+      }
+      return value as T;
+    });
+
+const wholeNumber = (fallback: string, smallest: number, largest: number) =>
+  setting(fallback, `a whole number from ${smallest} to ${largest}`, (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= smallest && value <= largest ? value : undefined;
+  });
+
+const list = (text: string): string[] =>
+  text
+    .split(/[\s,]+/)
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+const httpUrl = (text: string): string | undefined => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  if (`${url.username}${url.password}${url.search}${url.hash}` !== '') return undefined;
+  return text.replace(/\/+$/, '');
+};
+
+const settleDelays = (text: string): number[] | undefined => {
+  if (text === 'none') return [];
+  const delaysMs = list(text).map(parseDurationMs);
+  const valid = delaysMs.every((delayMs, index) => {
+    const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
+    return delayMs !== undefined && delayMs >= SHORTEST_SETTLE_MS && delayMs > before;
+  });
+  return valid ? (delaysMs as number[]) : undefined;
+};
+
+const history = (text: string): History | undefined => {
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined && durationMs > 0) return { durationMs };
+  const sinceMs = parseDateOrInstantMs(text);
+  return sinceMs === undefined ? undefined : { sinceMs };
+};
+
+const share = (text: string): number | undefined => {
+  const percent = /^(\d{1,3}(?:\.\d{1,3})?)\s*%$/.exec(text)?.[1];
+  const value = text === '0' ? 0 : Number(percent ?? Number.NaN) / 100;
+  return value <= LARGEST_SCRUB_SHARE ? value : undefined;
+};
+
+const retention = (text: string): number | undefined => {
+  const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
+  return durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
+};
+
+const organizationIds = (text: string): readonly string[] | undefined | null => {
+  const ids = [...new Set(list(text))];
+  return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
+};
+
+/** What each variable may hold, and what counts where it is not set. Called by config.ts. */
+export const environmentSchema = z.object({
+  CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
+  DATABASE_URL: z
+    .string()
+    .superRefine((text, issue) => {
+      const message = databaseUrlFault(text);
+      if (message !== undefined) issue.addIssue({ code: 'custom', message });
+    })
+    .optional(),
+  ORGTRAIL_DATA_DIR: z.string().default('./data'),
+  ORGTRAIL_SCHEDULE: setting('*/30 * * * * *', 'a cron pattern with seconds such as "*/30 * * * * *"', (text) =>
+    tickIntervalMs(text) === undefined ? undefined : text,
+  ),
+  ORGTRAIL_HISTORY: setting('548d', 'a duration such as 548d, or a date such as 2025-06-01', history),
+  ORGTRAIL_RETENTION: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
+  ORGTRAIL_SETTLE: setting(
+    '10m,24h,7d,30d',
+    'growing durations of at least 1s such as "10m,24h", or "none"',
+    settleDelays,
+  ),
+  ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
+  ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
+  ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
+  ORGTRAIL_SCRUB_EVERY: setting('7d', 'a duration of at least 1s such as 7d', (text) => {
+    const everyMs = parseDurationMs(text);
+    return everyMs !== undefined && everyMs >= SHORTEST_SCRUB_MS ? everyMs : undefined;
+  }),
+  ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
+  ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
+  ORGTRAIL_HTTP_PORT: wholeNumber('8080', 0, 65_535),
+  ORGTRAIL_FEED_TOKEN: z
+    .string()
+    .min(16, 'must have at least 16 characters: `openssl rand -hex 32` makes one')
+    .optional(),
+  ORGTRAIL_STALL_TIMEOUT: setting('60s', 'a duration from 1s to 1h', (text) => {
+    const timeoutMs = parseDurationMs(text);
+    const fits = timeoutMs !== undefined && timeoutMs >= SHORTEST_STALL_MS && timeoutMs <= LONGEST_STALL_MS;
+    return fits ? timeoutMs : undefined;
+  }),
+  ORGTRAIL_TRUSTED_PROXIES: setting(
+    '',
+    'addresses or subnets of proxies such as "10.0.0.5, 10.1.0.0/16"',
+    parseProxies,
+  ),
+  ORGTRAIL_HEALTH_ACCESS: setting('open', '"open" or "token"', (text) =>
+    text === 'open' || text === 'token' ? text : undefined,
+  ),
+  /** Read by sink-config.ts. */
+  ORGTRAIL_SINKS: z.string().optional(),
+  ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
+    const leaseMs = parseDurationMs(text);
+    return leaseMs !== undefined && leaseMs >= SHORTEST_LEASE_MS && leaseMs <= LONGEST_LEASE_MS ? leaseMs : undefined;
+  }),
+  ORGTRAIL_LOG_LEVEL: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
+    logLevels.find((level) => level === text.toLowerCase()),
+  ),
+  ORGTRAIL_LOG_FORMAT: setting('', '"json" or "pretty"', (text) =>
+    text === '' || text === 'json' || text === 'pretty' ? text : undefined,
+  ),
+});
+
+/** What the schema makes of an environment without faults. */
+export type Settings = z.infer<typeof environmentSchema>;

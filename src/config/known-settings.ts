@@ -1,0 +1,27 @@
+import { nearest } from '../text/nearest.ts';
+import { environmentSchema } from './environment-schema.ts';
+import { secretNames } from './secret-settings.ts';
+
+/** Read by deploy/compose, which hands them on to the daemon with the rest of its `.env`. */
+const composeSettings = ['ORGTRAIL_IMAGE', 'ORGTRAIL_PORT', 'ORGTRAIL_SIMULATE', 'ORGTRAIL_VERSION'];
+
+/** Every variable that means something to orgtrail or to its deployments. */
+const knownSettings: ReadonlySet<string> = new Set([
+  ...Object.keys(environmentSchema.shape),
+  ...['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_EMAIL', 'ORGTRAIL_FILTERS'],
+  ...secretNames.map((name) => `${name}_FILE`),
+  ...composeSettings,
+]);
+
+/** A warning for each variable that begins like a setting and is none: probably a misspelling. Never shows a value. */
+export const unknownSettings = (names: readonly string[]): readonly string[] =>
+  names
+    .filter((name) => name.startsWith('ORGTRAIL_') && !knownSettings.has(name))
+    .map((name) => `${name} is not a setting${suggestion(name)}`);
+
+const suggestion = (name: string): string => {
+  const setting = name.replace(/_FILE$/, '');
+  if (setting !== name && knownSettings.has(setting)) return `: ${setting} cannot be read from a file`;
+  const [near] = nearest(name, knownSettings, 1);
+  return near === undefined ? ': nothing reads it' : `; did you mean ${near}?`;
+};

@@ -1,0 +1,118 @@
+import { OrgtrailError } from '../errors.ts';
+import type { Credential, CredentialSource } from '../ingest/cloudflare/credential.ts';
+import { withPasswordOf } from '../postgres/database-url.ts';
+import { type SinkSettings, sinkSecrets } from '../sinks/settings.ts';
+import { type Config, loadConfig } from './config.ts';
+import { secretsOf } from './redaction.ts';
+import { secretNames } from './secret-settings.ts';
+import type { NamedSink } from './sinks.ts';
+
+/** The secrets of the configuration as they are now: those that come from files may be renewed while orgtrail runs. */
+export interface LiveSecrets {
+  readonly credential: CredentialSource;
+  /** The configured URL with the user and the password that its file has now; undefined: none is configured. */
+  databaseUrl(): string | undefined;
+  feedToken(): string | undefined;
+  /** These settings with the secrets that their files have now. */
+  sink(name: string, settings: SinkSettings): SinkSettings;
+  /** Reads all files of secrets again. True when something changed. What cannot be read stays as it was. */
+  reload(): boolean;
+}
+
+export interface LiveSecretsOptions {
+  /** What no log line may hold: new secrets are added to it. */
+  readonly hidden: string[];
+  /** Names the settings that changed. */
+  readonly onChange?: (settings: readonly string[]) => void;
+  /** Says why the files were not taken, once for each reason. */
+  readonly onFault?: (reason: string) => void;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Secrets that never change: of a configuration that was not read from an environment. */
+export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({}, config, { hidden: [] });
+
+/** The secrets of `config`, which was read from `env`. Called by the commands that run for long. */
+export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions): LiveSecrets => {
+  let latest = config;
+  let lastFault: string | undefined;
+  const read = (): Config | undefined => {
+    try {
+      const next = loadConfig(env, { needsCredential: config.credential !== undefined, interactive: false });
+      lastFault = undefined;
+      return next;
+    } catch (error) {
+      if (!(error instanceof OrgtrailError)) throw error;
+      if (error.message !== lastFault) options.onFault?.(error.message);
+      lastFault = error.message;
+      return undefined;
+    }
+  };
+  const reload = (): boolean => {
+    const next = hasFiles(env) ? read() : undefined;
+    if (next === undefined) return false;
+    const changed = changedSettings(latest, next);
+    if (changed.length === 0) return false;
+    // An equal credential stays the same object: by that it is known whether a request was sent with the latest one.
+    const credential = isSame(latest.credential, next.credential) ? latest.credential : next.credential;
+    latest = { ...next, credential };
+    options.hidden.push(...secretsOf(latest).filter((secret) => !options.hidden.includes(secret)));
+    options.onChange?.(changed);
+    return true;
+  };
+  const credential = (): Credential => {
+    const current = latest.credential ?? config.credential;
+    if (current === undefined) throw new OrgtrailError('configuration', 'no credential');
+    return current;
+  };
+  const refreshCredential = (): boolean => {
+    const before = credential();
+    reload();
+    return credential() !== before;
+  };
+  return {
+    credential: { current: credential, refresh: refreshCredential },
+    databaseUrl: () => {
+      // Asked for each new connection, the first sign of a changed password is one that fails.
+      if (env['DATABASE_URL_FILE']) reload();
+      return config.databaseUrl && withPasswordOf(config.databaseUrl, latest.databaseUrl);
+    },
+    feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
+    sink: (name, settings) => withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
+    reload,
+  };
+};
+
+/** The file of all sinks counts, too: what else is in it is not taken while orgtrail runs. */
+const hasFiles = (env: Environment): boolean =>
+  secretNames.some((name) => (env[`${name}_FILE`] ?? '') !== '') || /"\w+_file"/.test(env['ORGTRAIL_SINKS'] ?? '');
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** By the names of the settings, without a value. */
+const changedSettings = (before: Config, after: Config): string[] => {
+  const changed: string[] = [];
+  if (!isSame(before.credential, after.credential)) changed.push('the Cloudflare credential');
+  if (before.databaseUrl !== after.databaseUrl) changed.push('DATABASE_URL');
+  if (before.http.feedToken !== after.http.feedToken) changed.push('ORGTRAIL_FEED_TOKEN');
+  for (const { name, settings } of after.sinks) {
+    const old = before.sinks.find((sink: NamedSink) => sink.name === name);
+    if (old !== undefined && !isSame(secretPart(old.settings), secretPart(settings))) {
+      changed.push(`ORGTRAIL_SINKS.${name}`);
+    }
+  }
+  return changed;
+};
+
+const secretPart = (settings: SinkSettings): Readonly<Record<string, unknown>> => {
+  const values: Readonly<Record<string, unknown>> = { ...settings };
+  return Object.fromEntries(sinkSecrets.filter((key) => values[key] !== undefined).map((key) => [key, values[key]]));
+};
+
+/** The same object while the secrets are the same. */
+const withSecrets = (settings: SinkSettings, latest: SinkSettings | undefined): SinkSettings => {
+  if (latest === undefined || latest.type !== settings.type) return settings;
+  if (isSame(secretPart(settings), secretPart(latest))) return settings;
+  return { ...settings, ...secretPart(latest) };
+};

@@ -1,0 +1,213 @@
+import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import { isLoopbackHost } from '../postgres/loopback.ts';
+import { makeWebhookSecret, type SinkSettings, sinkSecrets, sinkSettings } from '../sinks/settings.ts';
+import { readSecretFile } from './secret-settings.ts';
+
+/** A sink as ORGTRAIL_SINKS names it. */
+export interface NamedSink {
+  readonly name: string;
+  readonly settings: SinkSettings;
+}
+
+const SETTING = 'ORGTRAIL_SINKS';
+const WANTS = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+/** Shorter ones would blank out ordinary words. */
+const SHORTEST_SECRET = 6;
+
+type Raw = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Raw => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Reads ORGTRAIL_SINKS. Adds to `faults` all that is wrong, by path, and never shows a value: any of them may be a secret,
+ * by mistake. Reads the files of secrets.
+ */
+export const readSinks = (text: string | undefined, faults: string[]): readonly NamedSink[] => {
+  if (text === undefined) return [];
+  const sinks: NamedSink[] = [];
+  for (const [name, raw] of Object.entries(parse(text, faults))) {
+    const found: string[] = [];
+    if (!/^[a-z0-9_-]{1,40}$/.test(name)) {
+      faults.push(`${SETTING}: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -`);
+    } else if (!isObject(raw)) faults.push(`${SETTING}.${name} must be an object`);
+    else {
+      const settings = readSink(`${SETTING}.${name}`, raw, found);
+      if (settings !== undefined) sinks.push({ name, settings });
+    }
+    faults.push(...found);
+  }
+  faults.push(...samePaths(sinks));
+  return sinks;
+};
+
+const parse = (text: string, faults: string[]): Raw => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+    faults.push(WANTS);
+  } catch (error) {
+    // What the parser says beyond the place is a piece of the text.
+    const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
+    faults.push(`${WANTS}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+  }
+  return {};
+};
+
+const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | undefined => {
+  const { values, fromFile } = withSecretFiles(path, raw, faults);
+  const parsed = sinkSettings.safeParse(values);
+  if (!parsed.success) {
+    const named = (key: PropertyKey) => (fromFile.has(String(key)) ? `${String(key)}_file` : String(key));
+    for (const issue of parsed.error.issues) {
+      const isSaid = fromFile.has(String(issue.path[0])) && values[String(issue.path[0])] === undefined;
+      if (!isSaid) faults.push(...describe(path, issue, named, isMissing(values, issue.path)));
+    }
+    return undefined;
+  }
+  faults.push(...contradictions(parsed.data).map((fault) => `${path}${fault}`));
+  return parsed.data;
+};
+
+/** The settings with the content of every `NAME_file` in place of its secret. */
+const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
+  const values: Record<string, unknown> = { ...raw };
+  const fromFile = new Set<string>();
+  for (const key of sinkSecrets) {
+    const file = raw[`${key}_file`];
+    if (file === undefined) continue;
+    delete values[`${key}_file`];
+    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: keep one`);
+    fromFile.add(key);
+    if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
+    // Undefined where the file has a fault, which is then the only one that is shown.
+    values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
+  }
+  return { values, fromFile };
+};
+
+const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
+  path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
+  undefined;
+
+/** A fault as the other settings have them: where, and what is wanted there. Says nothing of what was found. */
+const describe = (
+  path: string,
+  issue: z.core.$ZodIssue,
+  named: (key: PropertyKey) => string,
+  missing: boolean,
+): string[] => {
+  const at = [path, ...issue.path.map(named)].join('.');
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => `${at}.${named(key)} is not a setting of this type of sink`);
+    case 'invalid_union':
+      return [`${at} must be one of ${types.join(', ')}`];
+    case 'invalid_value':
+      return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
+    case 'invalid_type':
+      return [
+        missing
+          ? `${at} is missing${issue.path.at(-1) === 'secret' ? `: ${makeWebhookSecret}` : ''}`
+          : `${at} must be ${article(issue.expected)}`,
+      ];
+    case 'too_small':
+      return [
+        issue.origin === 'string' || issue.origin === 'array'
+          ? `${at} is empty`
+          : `${at} must be at least ${issue.minimum}`,
+      ];
+    case 'too_big':
+      return [`${at} must be at most ${issue.maximum}`];
+    case 'invalid_format':
+      return [
+        /^(must|is) /.test(issue.message)
+          ? `${at} ${issue.message}`
+          : `${at} has characters that cannot be, or is too long`,
+      ];
+    default:
+      return [`${at} ${/^(must|is) /.test(issue.message) ? issue.message : 'is not as it should be'}`];
+  }
+};
+
+const types = sinkSettings.options.map(({ shape }) => shape.type.value);
+const article = (expected: string): string => (expected === 'int' ? 'a whole number' : `a value of type ${expected}`);
+
+/** What cannot be meant together; each begins with where. */
+const contradictions = (settings: SinkSettings): string[] => {
+  const faults: string[] = [];
+  if (settings.type === 'elasticsearch') {
+    const { api_key: apiKey, username, password } = settings;
+    if (apiKey !== undefined && (username ?? password) !== undefined) {
+      faults.push('.api_key and .username are both set: keep one way of authenticating');
+    }
+    if ((username === undefined) !== (password === undefined)) faults.push(' needs username and password together');
+  }
+  if (settings.type === 'syslog') {
+    const { ca_file: ca, cert_file: cert, key_file: key, url } = settings;
+    if ((cert === undefined) !== (key === undefined)) faults.push(' needs cert_file and key_file together');
+    if (new URL(url).protocol === 'tcp:' && (ca ?? cert ?? key) !== undefined) {
+      faults.push(' has files for TLS, but its url is not tls:');
+    }
+  }
+  for (const key of ['ca_file', 'cert_file', 'key_file'] as const) {
+    const file = key in settings ? (settings as Partial<Record<typeof key, string>>)[key] : undefined;
+    if (file !== undefined && !isReadable(file)) faults.push(`.${key}: the file cannot be read`);
+  }
+  return faults;
+};
+
+const isReadable = (file: string): boolean => {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** Two writers of one file would cut off each other's lines. */
+const samePaths = (sinks: readonly NamedSink[]): string[] => {
+  const firstAt = new Map<string, string>();
+  return sinks.flatMap(({ name, settings }) => {
+    if (settings.type !== 'file') return [];
+    const path = resolve(settings.path);
+    const first = firstAt.get(path);
+    firstAt.set(path, first ?? name);
+    return first === undefined ? [] : [`${SETTING}.${name}.path is also that of ${SETTING}.${first}`];
+  });
+};
+
+/** What of the settings of a sink no output may hold, also as it goes over the wire. */
+export const secretsOfSink = (settings: SinkSettings): string[] => {
+  const values: Raw = { ...settings };
+  const secrets = sinkSecrets.map((key) => values[key]).filter((secret) => typeof secret === 'string');
+  if (settings.type === 'elasticsearch' && settings.password !== undefined) {
+    secrets.push(Buffer.from(`${settings.username}:${settings.password}`).toString('base64'));
+  }
+  if (settings.type === 'webhook') {
+    const { search, searchParams } = new URL(settings.url);
+    // A query often is a credential, as `?code=...`.
+    secrets.push(settings.secret.replace(/^whsec_/, ''), search.slice(1), ...searchParams.values());
+  }
+  return secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
+};
+
+/** Takes these secrets out of what a receiver says: it may repeat what it was sent. */
+export const redactorOf = (settings: SinkSettings): ((text: string) => string) => {
+  const secrets = secretsOfSink(settings);
+  return (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
+};
+
+/** Settings that are allowed but probably not meant. */
+export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
+  sinks.flatMap(({ name, settings }) => {
+    if (!('url' in settings)) return [];
+    const { protocol, hostname } = new URL(settings.url);
+    if (isLoopbackHost(hostname)) return [];
+    if (protocol === 'tcp:') return [`${SETTING}.${name}.url sends events in plain text to ${hostname}: use tls:`];
+    if (protocol !== 'http:' || secretsOfSink(settings).length === 0) return [];
+    const what = settings.type === 'webhook' ? 'what it signs' : 'its credential';
+    return [`${SETTING}.${name}.url sends ${what} over plain http to ${hostname}`];
+  });

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { OrgtrailError } from '../errors.ts';
+import type { FeedSource } from '../http/feed/routes.ts';
+import { coalesced } from '../limits/coalesced.ts';
+import { PieceMemory } from '../limits/piece-memory.ts';
+import type { DatabaseUrl } from '../postgres/database-url.ts';
+import { createClient } from '../postgres/pool.ts';
+import { createSharedPool } from '../postgres/shared-pool.ts';
+import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import {
+  hasFeedEvents,
+  positionOfNth,
+  readFeedHead,
+  readMissedEvents,
+  readOrganizationNames,
+  readPositionCheck,
+} from './feed.sql.ts';
+import { readPieces } from './feed-pieces.ts';
+import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
+import { compareTimeline } from './position-jumps.sql.ts';
+
+/** Each reader holds one for a chunk only, so many readers share them. */
+const CONNECTIONS = 4;
+
+export interface Feed {
+  readonly source: FeedSource;
+  close(): Promise<void>;
+}
+
+/** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
+export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new PieceMemory()): Feed => {
+  const shared = { max: CONNECTIONS, what: 'the feed' };
+  const pool = createSharedPool(databaseUrl, shared, logIdleError(logger), logJump(logger));
+  const signal = createFeedSignal({
+    createClient: () => createClient(databaseUrl),
+    pool,
+    headPosition: async () => (await readFeedHead(pool)).position,
+    onFallback: (reason) => logger.info({ reason }, 'looking for new events every second instead of being notified'),
+  });
+  return {
+    source: createFeedSource(pool, signal, memory),
+    close: async () => {
+      signal.close();
+      // A connection attempt that hangs must not hold up a stop.
+      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    },
+  };
+};
+
+/** Joins the statements of the store and the formats to what the feed over HTTP and the verb `feed` need. */
+const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => {
+  // Each commit wakes all that wait, and all of them ask.
+  const readHead = coalesced(() => readFeedHead(pool));
+  const readNames = coalesced(() => readOrganizationNames(pool));
+  return {
+    head: async (after = 0) => {
+      const head = await readHead();
+      if (after <= head.position) return head;
+      await pool.query(compareTimeline);
+      const compared = await readFeedHead(pool);
+      if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
+      return compared;
+    },
+    checkOf: (position) => readPositionCheck(pool, position),
+    endOf: (range, limit) => positionOfNth(pool, range, limit),
+    hasEvents: (range) => hasFeedEvents(pool, range),
+    waitBeyond: (position, timeoutMs, abort) => signal.waitBeyond(position, timeoutMs, abort),
+    missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
+    pieces: (head, range, format, gone) => readPieces({ pool, memory, range, format, gone, readNames }, head),
+  };
+};
+
+const notArrived = (after: number, position: number): OrgtrailError =>
+  new OrgtrailError('database_unreachable', `this standby is at position ${position} and does not have ${after} yet`, {
+    hint: 'ask again, or ask the primary',
+  });

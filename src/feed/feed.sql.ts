@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import { escapeLiteral, type Pool } from 'pg';
+import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
+import { type FeedContext, positionOf } from './feed-row.ts';
+import { leftOut } from './position-jumps.sql.ts';
+
+/** Which numbering, and the last position given out. */
+export interface FeedHead {
+  readonly feedId: string;
+  readonly position: number;
+  /** The number of the last drop by retention or jump of positions; 0 before the first. */
+  readonly lastDrop: number;
+  /** The server follows another one: what it lacks may still arrive. */
+  readonly isStandby: boolean;
+}
+
+/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
+export interface MissedEvents {
+  /** Events of the drops; where one began before the position, some of them were read. */
+  readonly events: number;
+  /** As `2024-01`. */
+  readonly months: readonly string[];
+  /** The jump that left the position out: what the reader has behind `from` was lost, and comes again behind `to`. */
+  readonly jump: { readonly from: number; readonly to: number } | null;
+  /** The last position that was dropped or left out. */
+  readonly until: number;
+  /** The first one behind the position that is still there; null where none is. */
+  readonly firstPosition: number | null;
+}
+
+/** A part of the feed: what lies behind `after`, up to and with `until`. */
+export interface FeedRange {
+  readonly after: number;
+  readonly until: number;
+  /** Only of these; undefined: of all. */
+  readonly organizationIds: readonly string[] | undefined;
+}
+
+/** What a chunk came to: all of the range up to `until` is in it. */
+export interface ChunkEnd {
+  readonly until: number;
+  readonly events: number;
+  /** More than 0 where it ended for want of room: what the next event would have needed. */
+  readonly lackingBytes: number;
+}
+
+/** Where few match a filter, so many positions are looked through by one statement. */
+const FILTERED_SCAN_POSITIONS = 50_000;
+
+/** Rejects where the database does not answer. */
+export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
+  const { rows } = await pool.query<FeedHead>(
+    `select feed_id as "feedId", position::float8 as position,
+       greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop",
+       pg_is_in_recovery() as "isStandby"
+     from feed_head`,
+  );
+  if (rows[0] === undefined) throw new Error('the table feed_head is empty');
+  return rows[0];
+};
+
+/**
+ * A short hash of the event at a position: who comes back with it shows that this numbering is still the one it knew, also
+ * after a restore that went back in time. Undefined where no event is there (position 0, or one that is not kept any more).
+ */
+export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ parts: string }>(
+    `select json_build_array(source_kind, source_id, id, extract(epoch from received_at))::text as parts
+     from audit_events where position = $1`,
+    [position],
+  );
+  return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
+};
+
+/** What later drops and jumps than the one of this number have to do with a position; undefined where nothing. */
+export const readMissedEvents = async (
+  pool: Pool,
+  after: number,
+  knownDrop: number,
+): Promise<MissedEvents | undefined> => {
+  const { rows } = await pool.query<MissedEvents>(
+    `select events::float8 as events, months, greatest(last, (jump ->> 'to')::bigint)::float8 as until, jump,
+       (select position::float8 from audit_events where position > $1 order by position limit 1) as "firstPosition"
+     from (
+       select coalesce(sum(events), 0) as events, coalesce(array_agg(distinct to_char(month, 'YYYY-MM')), '{}') as months,
+         max(last_position) as last
+       from retention_drops where last_position > $1 and id > $2) drops
+     left join (
+       select json_build_object('from', from_position, 'to', to_position) as jump
+       from position_jumps where from_position < $1 and to_position > $1 and id > $2) jumps on true
+     where last is not null or jump is not null`,
+    [after, knownDrop],
+  );
+  return rows[0];
+};
+
+/** How many positions were given out after `from`, up to and with `to`; negative where `to` comes first. */
+export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
+  if (to < from) return -(await countPositions(pool, to, from));
+  const { rows } = await pool.query<{ positions: number }>(
+    `select ($2::bigint - $1::bigint - ${leftOut('$1::bigint', '$2::bigint')})::float8 as positions`,
+    [from, to],
+  );
+  return rows[0]?.positions ?? 0;
+};
+
+/** Whether positions of the range are missing: only retention and jumps make such holes. */
+const hasHoles = async (pool: Pool, { after, until }: FeedRange): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `select from retention_drops where last_position > $1 and first_position <= $2
+     union all select from position_jumps where to_position > $1 and from_position < $2 limit 1`,
+    [after, until],
+  );
+  return rowCount === 1;
+};
+
+/**
+ * The names of all organizations, by id. To be read after the head that ends a range: then every organization in it is known.
+ */
+export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['organizationNames']> => {
+  const { rows } = await pool.query<{ id: string; name: string | null }>('select id, name from organizations');
+  return new Map(rows.map(({ id, name }) => [id, name]));
+};
+
+/**
+ * Hands over the next events of the range, each valid only in that moment. One statement, open only for as long as the
+ * chunk takes: a reader that stalls holds nothing in the database. How large the events are shows as they come: `take` returns 0,
+ * or how many bytes it lacks for this one. Then this and later ones are let go, to be read again with the next chunk. On abort the
+ * statement is cancelled.
+ */
+export const eachFeedRow = async (
+  pool: Pool,
+  { after, until, organizationIds }: FeedRange,
+  maxEvents: number,
+  take: (row: BinaryRow) => number,
+  signal?: AbortSignal,
+): Promise<ChunkEnd> => {
+  const scanned = organizationIds === undefined ? until : Math.min(until, after + FILTERED_SCAN_POSITIONS);
+  let events = 0;
+  let last = after;
+  let lackingBytes = 0;
+  const read = (row: BinaryRow): void => {
+    if (lackingBytes > 0) return;
+    lackingBytes = take(row);
+    if (lackingBytes > 0) return;
+    events += 1;
+    last = positionOf(row);
+  };
+  await copyOut(pool, chunkQuery(after, scanned, organizationIds, maxEvents), read, signal);
+  if (lackingBytes > 0 || events === maxEvents) return { until: last, events, lackingBytes };
+  return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
+};
+
+/** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
+const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
+  if (position >= until) return until;
+  const { rows } = await pool.query<{ next: number }>(
+    'select position::float8 as next from audit_events where position > $1 order by position limit 1',
+    [position],
+  );
+  return Math.min(until, (rows[0]?.next ?? Number.POSITIVE_INFINITY) - 1);
+};
+
+/** COPY takes no parameters: the numbers are checked, the ids quoted. */
+const chunkQuery = (
+  after: number,
+  until: number,
+  organizationIds: readonly string[] | undefined,
+  limit: number,
+): string => {
+  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('a position that is no whole number');
+  const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
+  return (
+    'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects), raw' +
+    ` from audit_events where position > ${after} and position <= ${until}` +
+    `${ids === undefined ? '' : ` and organization_id in (${ids})`} order by position limit ${limit}`
+  );
+};
+
+/**
+ * The position of the `nth` event of the range, or the end of the range where it has fewer: what a request of that many
+ * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
+ */
+export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
+  const { after, until, organizationIds } = range;
+  if (organizationIds === undefined && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
+  let wanted = nth;
+  let from = after;
+  while (from < until) {
+    const to = Math.min(until, from + FILTERED_SCAN_POSITIONS);
+    const { rows } = await pool.query<{ last: number | null; events: number }>(
+      `select max(position)::float8 as last, count(*)::integer as events from (
+         select position from audit_events
+         where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3))
+         order by position limit $4) as matching`,
+      [from, to, organizationIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
+    );
+    const { last = null, events = 0 } = rows[0] ?? {};
+    wanted -= events;
+    if (wanted <= 0 && last !== null) return last;
+    from = events === 0 ? await beforeNext(pool, to, until) : to;
+  }
+  return until;
+};
+
+export const hasFeedEvents = async (pool: Pool, { after, until, organizationIds }: FeedRange): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `select from audit_events
+     where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3)) limit 1`,
+    [after, until, organizationIds ?? null],
+  );
+  return rowCount === 1;
+};

@@ -1,0 +1,146 @@
+import { formatNative } from '../formats/native/native.ts';
+import type { BinaryRow } from '../postgres/copy-out.ts';
+import { LineBuffer } from '../postgres/line-buffer.ts';
+import { eventOf, type FeedContext, field, positionOf, readInstant, textOf } from './feed-row.ts';
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const CLOSING_BRACE = 125;
+const COLON = 58;
+const POINT = 46;
+const ZULU = 90;
+/** More than all that is written beside origin, id, defects and entry. */
+const ENVELOPE_BYTES = 256;
+const MAX_CACHED = 10_000;
+
+const ready = (text: string): Uint8Array => new TextEncoder().encode(text);
+const beforePosition = ready('{"position":');
+const beforeActionTime = ready(',"action_time":"');
+const noActionTime = ready(',"action_time":null,"received_at":"');
+const beforeReceivedAt = ready('","received_at":"');
+const noDefects = ready('","defects":null,"raw":');
+
+/**
+ * Writes rows as `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a
+ * defect, a line break, an id with escapes) goes through `formatNative` itself, and a test holds the rest to it.
+ */
+export class NativeLines {
+  private readonly context: FeedContext;
+  private readonly origins = new Map<string, Uint8Array>();
+  private readonly days = new Map<number, Uint8Array>();
+  private readonly out = new LineBuffer();
+
+  constructor(context: FeedContext) {
+    this.context = context;
+  }
+
+  /** From now on lines go into this memory. */
+  writeInto(memory: Buffer): void {
+    this.out.writeInto(memory);
+  }
+
+  /** Appends the line of a row. 0, or how many bytes it may take, where there is no room: then nothing is written. */
+  add(row: BinaryRow): number {
+    const { out } = this;
+    if (isOrdinary(row)) {
+      const origin = this.originOf(row);
+      const bytes = ENVELOPE_BYTES + origin.length + (row.lengths[field.id] ?? 0) + (row.lengths[field.raw] ?? 0);
+      if (!out.hasRoom(bytes)) return bytes;
+      if (this.addOrdinary(row, origin)) return 0;
+    }
+    const line = `${formatNative(eventOf(row, this.context))}\n`;
+    const bytes = Buffer.byteLength(line);
+    if (!out.hasRoom(bytes)) return bytes;
+    out.text(line);
+    return 0;
+  }
+
+  /** All lines, each with its newline. */
+  written(): Buffer {
+    return this.out.written();
+  }
+
+  private addOrdinary(row: BinaryRow, origin: Uint8Array): boolean {
+    const { out } = this;
+    const { bytes, starts, lengths } = row;
+    const actionTime = readInstant(row, field.actionTime);
+    const receivedAt = readInstant(row, field.receivedAt);
+    if (receivedAt === null) return false;
+    const idBytes = lengths[field.id] ?? 0;
+    const rawBytes = lengths[field.raw] ?? 0;
+    const start = out.length;
+    out.ready(beforePosition);
+    out.number(positionOf(row));
+    out.ready(origin);
+    if (!out.quoted(bytes, starts[field.id] ?? 0, idBytes)) {
+      out.truncate(start);
+      return false;
+    }
+    if (actionTime === null) out.ready(noActionTime);
+    else {
+      out.ready(beforeActionTime);
+      this.instant(actionTime);
+      out.ready(beforeReceivedAt);
+    }
+    this.instant(receivedAt);
+    out.ready(noDefects);
+    out.slice(bytes, starts[field.raw] ?? 0, rawBytes);
+    out.byte(CLOSING_BRACE);
+    out.byte(LINE_FEED);
+    return true;
+  }
+
+  /** Feed, source and organization of a row, as JSON: the same for many rows. */
+  private originOf(row: BinaryRow): Uint8Array {
+    const from = row.starts[field.sourceKind] ?? 0;
+    const to = row.starts[field.id] ?? 0;
+    return cached(this.origins, row.bytes.toString('latin1', from - 4, to - 4), () => {
+      const quoted = (index: number) => JSON.stringify(textOf(row, index));
+      const name = this.context.organizationNames.get(textOf(row, field.organizationId) ?? '') ?? null;
+      return ready(
+        `,"feed_id":${JSON.stringify(this.context.feedId)},"source_kind":${quoted(field.sourceKind)}` +
+          `,"source_id":${quoted(field.sourceId)},"organization_id":${quoted(field.organizationId)}` +
+          `,"organization_name":${JSON.stringify(name)},"id":`,
+      );
+    });
+  }
+
+  private instant({ day, microseconds }: { readonly day: number; readonly microseconds: number }): void {
+    const { out } = this;
+    const seconds = Math.floor(microseconds / 1_000_000);
+    const minutes = Math.floor(seconds / 60);
+    const hours = Math.floor(minutes / 60);
+    const fraction = microseconds - seconds * 1_000_000;
+    const hundredths = Math.floor(fraction / 10_000);
+    const rest = fraction - hundredths * 10_000;
+    out.ready(cached(this.days, day, () => ready(new Date(day * 86_400_000).toISOString().slice(0, 11))));
+    out.twoDigits(hours);
+    out.byte(COLON);
+    out.twoDigits(minutes - hours * 60);
+    out.byte(COLON);
+    out.twoDigits(seconds - minutes * 60);
+    out.byte(POINT);
+    out.twoDigits(hundredths);
+    out.twoDigits(Math.floor(rest / 100));
+    out.twoDigits(rest % 100);
+    out.byte(ZULU);
+  }
+}
+
+const isOrdinary = ({ bytes, starts, lengths }: BinaryRow): boolean => {
+  const from = starts[field.raw] ?? 0;
+  // The entry is the last field: both searches end with it.
+  return (
+    lengths[field.defects] === -1 && bytes.indexOf(LINE_FEED, from) < 0 && bytes.indexOf(CARRIAGE_RETURN, from) < 0
+  );
+};
+
+const cached = <K>(cache: Map<K, Uint8Array>, key: K, make: () => Uint8Array): Uint8Array => {
+  let value = cache.get(key);
+  if (value === undefined) {
+    value = make();
+    if (cache.size === MAX_CACHED) cache.clear();
+    cache.set(key, value);
+  }
+  return value;
+};

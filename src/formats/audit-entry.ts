@@ -1,0 +1,124 @@
+import { textDefects } from '../ingest/entries/entry.ts';
+import type { FeedEvent } from './feed-event.ts';
+import { cleanJson, cleanText } from './json-line.ts';
+
+/** Where in an entry its documented fields are. The Ray id has an older name, too. */
+const paths = {
+  actionDescription: ['action', 'description'],
+  actionResult: ['action', 'result'],
+  actionTime: ['action', 'time'],
+  actionType: ['action', 'type'],
+  actorContext: ['actor', 'context'],
+  actorEmail: ['actor', 'email'],
+  actorId: ['actor', 'id'],
+  actorIpAddress: ['actor', 'ip_address'],
+  actorTokenId: ['actor', 'token_id'],
+  actorTokenName: ['actor', 'token_name'],
+  actorType: ['actor', 'type'],
+  organizationId: ['organization', 'id'],
+  rayId: ['raw', 'cf_ray_id', 'cf_rayid'],
+  method: ['raw', 'method'],
+  uri: ['raw', 'uri'],
+  userAgent: ['raw', 'user_agent'],
+  resourceId: ['resource', 'id'],
+  resourceProduct: ['resource', 'product'],
+  resourceScope: ['resource', 'scope'],
+  resourceType: ['resource', 'type'],
+} as const satisfies Record<string, readonly [string, string, string?]>;
+
+type TextName = keyof typeof paths;
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** What formats read of an entry: clean (see json-line.ts), each part undefined where it is missing or something else. */
+export interface AuditEntry {
+  /** The exact JSON text. */
+  readonly exactText: string;
+  /** The whole entry; undefined where the text is no JSON. */
+  readonly value: unknown;
+  readonly isObject: boolean;
+  /** The documented texts, without those that are empty or no text. */
+  readonly texts: { readonly [name in TextName]?: string };
+  /** An HTTP status, 100 to 599. */
+  readonly statusCode: number | undefined;
+  readonly request: unknown;
+  readonly response: unknown;
+}
+
+export const isJsonObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The member of an object; undefined for anything else, and for what is inherited. */
+export const member = (value: unknown, key: string): unknown =>
+  isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+
+/** The member of an object if it is a text that is not empty. */
+export const textMember = (value: unknown, key: string): string | undefined => {
+  const text = member(value, key);
+  return typeof text === 'string' && text !== '' ? text : undefined;
+};
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};
+
+const exactTextOf = ({ rawText, defects }: FeedEvent): string => {
+  if (defects === null || !defects.some((defect) => (textDefects as readonly string[]).includes(defect)))
+    return rawText;
+  const held = parsed(rawText);
+  return typeof held === 'string' ? held : rawText;
+};
+
+/** Reads what a format needs of the event's entry. */
+export const readAuditEntry = (event: FeedEvent): AuditEntry => {
+  const exactText = exactTextOf(event);
+  const value = cleanJson(parsed(exactText));
+  const texts: { [name in TextName]?: string } = {};
+  for (const [name, [section, ...keys]] of Object.entries(paths)) {
+    const part = member(value, section);
+    const text = keys.map((key) => textMember(part, key)).find((found) => found !== undefined);
+    if (text !== undefined) texts[name as TextName] = text;
+  }
+  const status = member(member(value, 'raw'), 'status_code');
+  const resource = member(value, 'resource');
+  return {
+    exactText: cleanText(exactText),
+    value,
+    isObject: isJsonObject(value),
+    texts,
+    statusCode: Number.isInteger(status) && Number(status) >= 100 && Number(status) <= 599 ? Number(status) : undefined,
+    request: member(resource, 'request'),
+    response: member(resource, 'response'),
+  };
+};
+
+/** Texts, or a part by its path (`raw.status_code`), that an output has in full elsewhere. */
+export type MappedName =
+  | TextName
+  | 'id'
+  | 'raw.status_code'
+  | 'resource.scope'
+  | 'resource.request'
+  | 'resource.response';
+export type Mapped = ReadonlySet<MappedName>;
+
+/** What is left of the entry without what is mapped; undefined where that is nothing. */
+export const unmappedRest = (entry: AuditEntry, mapped: Mapped): unknown => {
+  if (!isJsonObject(entry.value)) return entry.value;
+  const gone = new Set<string>([...mapped].filter((name) => name.includes('.')));
+  for (const [name, [section, ...keys]] of Object.entries(paths)) {
+    if (!mapped.has(name as TextName) || entry.texts[name as TextName] === undefined) continue;
+    const key = keys.find((one) => textMember(member(entry.value, section), one) !== undefined);
+    gone.add(`${section}.${key}`);
+  }
+  const rest = Object.entries(entry.value).flatMap(([section, part]): [string, unknown][] => {
+    if (section === 'id' && mapped.has('id')) return [];
+    if (!isJsonObject(part)) return [[section, part]];
+    const left = Object.entries(part).filter(([key]) => !gone.has(`${section}.${key}`));
+    return left.length === 0 ? [] : [[section, Object.fromEntries(left)]];
+  });
+  return rest.length === 0 ? undefined : Object.fromEntries(rest);
+};

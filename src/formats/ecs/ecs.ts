@@ -1,0 +1,145 @@
+import { type AuditEntry, type Mapped, type MappedName, member, readAuditEntry, unmappedRest } from '../audit-entry.ts';
+import { type Classification, classify, eventKind, targetUser } from '../classification.ts';
+import { eventInstant, receivedInstant } from '../event-time.ts';
+import type { FeedEvent } from '../feed-event.ts';
+import { ipVersion } from '../ip-address.ts';
+import { toJsonLine, unlessEmpty } from '../json-line.ts';
+import { readUri } from '../request-uri.ts';
+import { ecsCategories } from './ecs-categories.ts';
+
+/** A version whose fields and allowed words the output keeps to; ECS 9 has them all, too. */
+const ECS_VERSION = '8.17.0';
+
+const severities = { informational: 1, low: 3, medium: 5 } as const;
+
+/** JSON of any type as text: as a field it would change its type from event to event, which Elasticsearch refuses. */
+const asText = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
+
+const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification): object => ({
+  kind: 'event',
+  ...ecsCategories(kinds),
+  action: entry.texts.actionType,
+  outcome: kinds.outcome === 'other' ? 'unknown' : kinds.outcome,
+  code: eventKind(entry),
+  id: event.id,
+  sequence: event.position,
+  severity: severities[kinds.severity],
+  created: receivedInstant(event),
+  ingested: receivedInstant(event),
+  module: 'cloudflare',
+  dataset: 'cloudflare.audit',
+  provider: 'orgtrail',
+  original: entry.exactText,
+});
+
+const userFields = (entry: AuditEntry, kinds: Classification): object | undefined => {
+  const { actorId, actorEmail } = entry.texts;
+  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+  return unlessEmpty({
+    id: actorId,
+    name: actorEmail,
+    email: actorEmail,
+    target: target && { id: target.id, name: target.email, email: target.email },
+  });
+};
+
+const sourceFields = (address: string | undefined): object | undefined =>
+  address === undefined ? undefined : { address, ip: ipVersion(address) === undefined ? undefined : address };
+
+const httpFields = ({ texts, statusCode }: AuditEntry): object | undefined =>
+  unlessEmpty({
+    request: unlessEmpty({ id: texts.rayId, method: texts.method }),
+    response: statusCode === undefined ? undefined : { status_code: statusCode },
+  });
+
+const urlFields = (uri: string | undefined): object | undefined => {
+  if (uri === undefined) return undefined;
+  const { path, query, scheme, host } = readUri(uri);
+  return { original: uri, full: scheme === undefined ? undefined : uri, scheme, domain: host, path, query };
+};
+
+const relatedFields = (entry: AuditEntry, kinds: Classification): object | undefined => {
+  const { actorId, actorEmail, actorIpAddress } = entry.texts;
+  const target = kinds.subject === 'user' ? targetUser(entry) : undefined;
+  const users = [actorId, actorEmail, target?.id, target?.email].filter((user) => user !== undefined);
+  const hasIp = actorIpAddress !== undefined && ipVersion(actorIpAddress) !== undefined;
+  return unlessEmpty({
+    user: users.length === 0 ? undefined : [...new Set(users)],
+    ip: hasIp ? [actorIpAddress] : undefined,
+  });
+};
+
+/** What has a field of its own; the rest goes to `cloudflare.audit.other`, as JSON text. */
+const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
+  const { texts, statusCode, value } = entry;
+  const scope = member(member(value, 'resource'), 'scope');
+  return new Set<MappedName>([
+    ...(Object.keys(texts) as (keyof typeof texts)[]).filter(
+      (name) => name !== 'organizationId' || texts.organizationId === event.organizationId,
+    ),
+    ...(member(value, 'id') === event.id ? (['id'] as const) : []),
+    ...(statusCode === undefined ? [] : (['raw.status_code'] as const)),
+    ...(scope === undefined || scope === null ? [] : (['resource.scope'] as const)),
+    'resource.request',
+    'resource.response',
+  ]);
+};
+
+/** Cloudflare's own, under names of its own as ECS asks for custom fields. All texts, or lists of texts. */
+const cloudflareFields = (entry: AuditEntry, event: FeedEvent): object => {
+  const { texts, value, request, response } = entry;
+  return {
+    feed_id: event.feedId,
+    source: { kind: event.sourceKind, id: event.sourceId },
+    defects: event.defects ?? undefined,
+    action: unlessEmpty({
+      description: texts.actionDescription,
+      result: texts.actionResult,
+      time: texts.actionTime,
+      type: texts.actionType,
+    }),
+    actor: unlessEmpty({
+      context: texts.actorContext,
+      token_id: texts.actorTokenId,
+      token_name: texts.actorTokenName,
+      type: texts.actorType,
+    }),
+    resource: unlessEmpty({
+      id: texts.resourceId,
+      product: texts.resourceProduct,
+      scope: asText(member(member(value, 'resource'), 'scope')),
+      type: texts.resourceType,
+      request: asText(request),
+      response: asText(response),
+    }),
+    other: asText(unmappedRest(entry, mapped(entry, event))),
+  };
+};
+
+/** A document of the Elastic Common Schema; the exact entry in `event.original`. */
+export const formatEcs = (event: FeedEvent): string => {
+  const entry = readAuditEntry(event);
+  const kinds = classify(entry);
+  const { texts } = entry;
+  const organization = { id: event.organizationId, name: event.organizationName ?? undefined };
+  return toJsonLine({
+    '@timestamp': eventInstant(event),
+    ecs: { version: ECS_VERSION },
+    message: texts.actionDescription,
+    event: eventFields(entry, event, kinds),
+    organization,
+    cloud: {
+      provider: 'cloudflare',
+      account: organization,
+      service: texts.resourceProduct === undefined ? undefined : { name: texts.resourceProduct },
+    },
+    user: userFields(entry, kinds),
+    source: sourceFields(texts.actorIpAddress),
+    user_agent: texts.userAgent === undefined ? undefined : { original: texts.userAgent },
+    http: httpFields(entry),
+    url: urlFields(texts.uri),
+    related: relatedFields(entry, kinds),
+    cloudflare: { audit: cloudflareFields(entry, event) },
+  });
+};

@@ -1,0 +1,89 @@
+import { exactText } from '../../../ingest/entries/entry.ts';
+import type { EventDetail } from '../../../search/found-event.ts';
+import { type Html, html } from '../html.ts';
+import { prettyJson } from './pretty-json.ts';
+import { type DiffPart, diffTexts } from './text-diff.ts';
+
+/** For all changes of a page together: nothing else happens in the process meanwhile. */
+const PATIENCE_MS = 400;
+const MAX_COMPARED_CHARACTERS = 4_000_000;
+/** Lines that are the same, above and below a difference. */
+const CONTEXT_LINES = 3;
+const MAX_LINES = 1_500;
+const MAX_LINE_CHARACTERS = 1_000;
+const SHOWN_CHARACTERS = 20_000;
+
+/** What later contents of the entry differ in, each from the one before it. */
+export const changesOf = (detail: EventDetail): Html | null => {
+  const { event, rawText, changes, changesInAll } = detail;
+  if (changes.length === 0) return null;
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  let before = layOut(exactText(rawText, event.defects));
+  return html`<section class="panel later-contents" id="changes"><h2>Changed later</h2>
+<p class="hint">Cloudflare sent this id again with other content. The first one stays the event; what came later is kept beside it.</p>
+${changes.map((change, n) => {
+  const after = layOut(laterText(change.rawText));
+  const difference = differenceOf(before, after, deadlineMs);
+  before = after;
+  return html`<h3>Content ${n + 2}, seen ${change.seenAt.slice(0, 19).replace('T', ' ')}</h3>${difference}`;
+})}
+${changesInAll > changes.length ? html`<p class="muted">${changesInAll - changes.length} more are in the table audit_event_changes.</p>` : null}
+</section>`;
+};
+
+/** A later content has no defects of its own beside it: where PostgreSQL could not hold it, it is a string that holds it. */
+const laterText = (rawText: string): string => {
+  if (!rawText.startsWith('"')) return rawText;
+  try {
+    const held = JSON.parse(rawText) as string;
+    JSON.parse(held);
+    return held;
+  } catch {
+    return rawText;
+  }
+};
+
+const layOut = (text: string): string => `${prettyJson(text)}\n`;
+
+const differenceOf = (before: string, after: string, deadlineMs: number): Html => {
+  const remainingMs = Math.floor(deadlineMs - performance.now());
+  const isLarge = before.length + after.length > MAX_COMPARED_CHARACTERS;
+  const parts = remainingMs <= 0 || isLarge ? undefined : diffTexts(before, after, remainingMs);
+  if (parts === undefined) {
+    return html`<p class="muted">Too large or too different to compare here. The later content:</p>
+<pre class="text" tabindex="0" role="region" aria-label="The later content">${after.slice(0, SHOWN_CHARACTERS).toWellFormed()}${after.length > SHOWN_CHARACTERS ? '…' : ''}</pre>`;
+  }
+  if (parts.every(({ kind }) => kind === 'same')) {
+    return html`<p class="muted">They differ in white space alone.</p>`;
+  }
+  const lines = parts.flatMap((part, n) => linesOf(part, n === 0, n === parts.length - 1));
+  const shown = lines.slice(0, MAX_LINES);
+  return html`<div class="diff" tabindex="0" role="region" aria-label="Differences"><table><tbody>${shown.map(lineOf)}</tbody></table></div>
+${lines.length > MAX_LINES ? html`<p class="muted">${lines.length - MAX_LINES} more lines.</p>` : null}`;
+};
+
+interface DiffLine {
+  readonly kind: DiffPart['kind'] | 'left-out';
+  readonly text: string;
+}
+
+const linesOf = ({ kind, text }: DiffPart, isFirst: boolean, isLast: boolean): DiffLine[] => {
+  const lines = text.replace(/\n$/, '').split('\n');
+  const all = (some: readonly string[]) => some.map((line): DiffLine => ({ kind, text: line }));
+  if (kind !== 'same') return all(lines);
+  const head = isFirst ? 0 : CONTEXT_LINES;
+  const tail = isLast ? 0 : CONTEXT_LINES;
+  const between = lines.length - head - tail;
+  if (between <= 1) return all(lines);
+  return [
+    ...all(lines.slice(0, head)),
+    { kind: 'left-out', text: `${between} lines are the same` },
+    ...all(lines.slice(lines.length - tail)),
+  ];
+};
+
+const signs = { same: ' ', added: '+', removed: '−', 'left-out': '⋯' } as const;
+const words = { same: '', added: 'added', removed: 'removed', 'left-out': '' } as const;
+
+const lineOf = ({ kind, text }: DiffLine): Html =>
+  html`<tr class="line-${kind}"><td class="sign"><span aria-hidden="true">${signs[kind]}</span><span class="unseen">${words[kind]}</span></td><td><code>${text.length > MAX_LINE_CHARACTERS ? `${text.slice(0, MAX_LINE_CHARACTERS).toWellFormed()}…` : text}</code></td></tr>`;

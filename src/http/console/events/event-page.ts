@@ -1,0 +1,208 @@
+import { exactText } from '../../../ingest/entries/entry.ts';
+import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
+import { printSearch, type Search } from '../../../search/search.ts';
+import { printCursor } from '../../../search/search-cursor.ts';
+import { type Html, html } from '../html.ts';
+import { changesOf } from './event-changes.ts';
+import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
+import { defectInWords } from './event-words.ts';
+import { prettyJson } from './pretty-json.ts';
+
+export interface EventView {
+  /** Show all of the original, however large. */
+  readonly whole: boolean;
+  readonly nowMs: number;
+}
+
+/** What a page bears at once; the rest on demand. */
+const SHOWN_CHARACTERS = 40_000;
+const SHOWN_VALUE = 2_000;
+
+export const eventBody = (detail: EventDetail, view: EventView): Html => {
+  const { event } = detail;
+  return html`<div class="stack event">
+${headOf(detail, view)}
+${event.defects === null ? null : defectsOf(event.defects)}
+<div class="grid-3 facts">${groupsOf(detail).map(groupOf)}</div>
+${changesOf(detail)}
+${originalOf(detail, view)}
+</div>`;
+};
+
+const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs }: EventView): Html => {
+  const kind = [event.actionType, resourceOf(event)?.text].filter((part) => part !== null && part !== undefined);
+  const title = event.actionDescription ?? kind.join(' ');
+  const step = (position: number | null, name: string, rel: string): Html =>
+    position === null
+      ? html`<span class="muted">${name}</span>`
+      : html`<a class="quiet-button" rel="${rel}" href="/events/${position}">${name}</a>`;
+  return html`<div class="row between"><p class="trail"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
+<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Stored before', 'prev')}${step(nextPosition, 'Stored after →', 'next')}</nav></div>
+<header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
+<p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
+<span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId}</span></p>
+${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kind.join(' · '))}</p>`}
+${aroundOf(event)}</header>`;
+};
+
+/** All events of the same actor or resource, and from this one on in both directions: searches, which cost nothing here. */
+const aroundOf = (event: FoundEvent): Html => {
+  const actor = actorOf(event);
+  const same: readonly (readonly [string, Partial<Search> | undefined])[] = [
+    ['Same actor', actor && { actor: actor.filter }],
+    ['Same resource', event.resourceId === null ? resourceOf(event)?.filter : { resource: event.resourceId }],
+    ['Same organization', { organization: event.organizationId }],
+  ];
+  return html`<ul class="around">${same.flatMap(([name, filter]) =>
+    filter === undefined
+      ? []
+      : [
+          html`<li><span class="muted">${name}</span> ${searchLink(filter, 'all')} ${searchLink(filter, 'earlier', event, 'older')} ${searchLink(filter, 'later', event, 'newer')}</li>`,
+        ],
+  )}</ul>`;
+};
+
+const searchLink = (
+  filter: Partial<Search>,
+  text: string,
+  beside?: FoundEvent,
+  direction: 'older' | 'newer' = 'older',
+): Html => {
+  const parameters = printSearch({ defects: false, changed: false, ...filter });
+  if (beside !== undefined) {
+    parameters.set('cursor', printCursor({ direction, time: beside.sortTime, position: beside.position }));
+  }
+  return html`<a href="/events?${parameters.toString()}">${text}</a>`;
+};
+
+const defectsOf = (
+  defects: readonly string[],
+): Html => html`<section class="panel defects"><h2>This entry could not be read in full</h2>
+<ul>${defects.map((defect) => html`<li><code>${defect}</code> ${defectInWords(defect)}</li>`)}</ul>
+<p class="hint">Nothing is lost: the original below is exact. Columns that could not be filled are empty.</p></section>`;
+
+/** A column, its value, and the search for it. */
+type Fact = readonly [name: string, value: string | number | null, filter?: Partial<Search>];
+
+interface Group {
+  readonly name: string;
+  readonly facts: readonly Fact[];
+}
+
+const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
+  const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
+    value === null ? {} : { actor: { kind, value } };
+  const exact = (name: 'action' | 'result' | 'product' | 'resourceType' | 'resource' | 'ray', value: string | null) =>
+    value === null ? {} : { [name]: value };
+  return [
+    {
+      name: 'Who',
+      facts: [
+        ['E-mail', event.actorEmail, by('email', event.actorEmail)],
+        ['Id', event.actorId, by('id', event.actorId)],
+        ['Type', event.actorType],
+        ['Context', event.actorContext],
+        ['Token', event.actorTokenName],
+        ['Token id', event.actorTokenId, by('token', event.actorTokenId)],
+      ],
+    },
+    {
+      name: 'What',
+      facts: [
+        ['Action', event.actionType, exact('action', event.actionType)],
+        ['Result', event.actionResult, exact('result', event.actionResult)],
+        ['Description', event.actionDescription],
+        ['Time', event.actionTime ?? event.sortTime],
+      ],
+    },
+    {
+      name: 'On what',
+      facts: [
+        ['Organization', event.organizationName],
+        ['Organization id', event.organizationId, { organization: event.organizationId }],
+        ['Product', event.resourceProduct, exact('product', event.resourceProduct)],
+        ['Type', event.resourceType, exact('resourceType', event.resourceType)],
+        ['Id', event.resourceId, exact('resource', event.resourceId)],
+        ['Scope', event.resourceScope],
+      ],
+    },
+    {
+      name: 'From where',
+      facts: [
+        ['IP address', event.actorIpAddress, by('ip', event.actorIpAddress)],
+        ['User agent', event.userAgent],
+        ['Ray id', event.rayId, exact('ray', event.rayId)],
+      ],
+    },
+    {
+      name: 'Request',
+      facts: [
+        ['Method', event.method],
+        ['URI', event.uri],
+        ['Status', event.statusCode],
+      ],
+    },
+    {
+      name: 'Stored',
+      facts: [
+        ['Entry id', event.id],
+        ['Received', event.receivedAt],
+        ['Feed position', event.position],
+        ['Feed', feedId],
+        ['Source', `${event.sourceKind} ${event.sourceId}`],
+      ],
+    },
+  ];
+};
+
+const groupOf = ({ name, facts }: Group): Html => {
+  const given = facts.filter(([, value]) => value !== null);
+  return html`<section class="panel"><h2>${name}</h2>${
+    given.length === 0
+      ? html`<p class="muted">The entry does not say.</p>`
+      : html`<dl>${given.map(
+          ([label, value, filter]) =>
+            html`<div><dt>${label}</dt><dd>${shownValue(label, value)}${filter === undefined || value === '' ? null : html` ${onlyThis(filter, label)}`}</dd></div>`,
+        )}</dl>`
+  }</section>`;
+};
+
+const onlyThis = (filter: Partial<Search>, label: string): Html =>
+  html`<a class="only" href="/events?${printSearch({ defects: false, changed: false, ...filter }).toString()}" title="All events with this">search<span class="unseen"> for this ${label}</span></a>`;
+
+/** Ids are compared letter by letter. */
+const isId = (label: string): boolean => /\bid$/i.test(label) || label === 'Feed' || label === 'Source';
+
+const shownValue = (label: string, value: string | number | null): Html =>
+  html`<span class="${isId(label) ? 'value mono' : 'value'}">${value === '' ? html`<span class="muted">(empty)</span>` : typeof value === 'string' ? cutValue(value) : value}</span>`;
+
+const cutValue = (text: string): string =>
+  text.length > SHOWN_VALUE
+    ? `${text.slice(0, SHOWN_VALUE).toWellFormed()}… (${text.length} characters, whole in the original)`
+    : text;
+
+const originalOf = ({ event, rawText }: EventDetail, { whole }: EventView): Html => {
+  const exact = exactText(rawText, event.defects);
+  const entry = new URLSearchParams({ kind: event.sourceKind, source: event.sourceId, id: event.id });
+  return html`<section class="panel original" id="original"><div class="row between"><h2>The original</h2>
+<p class="row"><button class="quiet-button" type="button" data-copy="/events/${event.position}/original" hidden>Copy exactly</button>
+<a class="quiet-button" href="/events/${event.position}/original" download>Download</a>
+<a class="quiet-button" href="/events/entry?${entry.toString()}" title="By the entry's own id: the same in another database">Permanent link</a></p></div>
+<p class="hint">What Cloudflare sent, ${Buffer.byteLength(exact)} bytes. Laid out below by line breaks alone; copied and downloaded, it is exact to the byte. Characters that would mislead are shown as escapes.</p>
+${textBox(prettyJson(exact), whole, event.position, 'The original, laid out')}
+<details id="as-is"><summary>As it came</summary>${textBox(exact, whole, event.position, 'The original, as it came')}</details>
+</section>`;
+};
+
+const textBox = (text: string, whole: boolean, position: number, name: string): Html => {
+  const isCut = !whole && text.length > SHOWN_CHARACTERS;
+  const shown = isCut ? text.slice(0, SHOWN_CHARACTERS).toWellFormed() : text;
+  return html`<pre class="text" tabindex="0" role="region" aria-label="${name}">${whole ? shown : withKeys(shown)}</pre>
+${isCut ? html`<p class="cut">${SHOWN_CHARACTERS} of ${text.length} characters. <a href="/events/${position}?whole=true#original">Show all</a></p>` : null}`;
+};
+
+/** With the names of members in another colour. For a text that is not large: each is an element of its own. */
+const withKeys = (text: string): readonly (Html | string)[] =>
+  text
+    .split(/^( *"(?:[^"\\]|\\.)*"(?=: ))/m)
+    .map((part, n) => (n % 2 === 1 ? html`<span class="json-name">${part}</span>` : part));

@@ -1,0 +1,60 @@
+import type { FoundEvent } from '../../../search/found-event.ts';
+import { printSearch, type Search } from '../../../search/search.ts';
+import { formatDuration } from '../../../time/duration.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
+import { type Html, html } from '../html.ts';
+
+const MAX_SHOWN = 120;
+
+/** Shortened for a table; the whole is on the page of the event. */
+const short = (text: string): string =>
+  text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text;
+
+/** A value that searches for itself within the search at hand. Never a link to what the value says. */
+export const filterLink = (search: Search, filter: Partial<Search>, text: string): Html =>
+  text === ''
+    ? html`<span class="muted">(empty)</span>`
+    : html`<a class="narrow" href="/events?${printSearch({ ...search, ...filter }).toString()}" title="Filter by this value">${short(text)}</a>`;
+
+/** How an actor is best named, and searched for. */
+export const actorOf = (
+  event: FoundEvent,
+): { readonly text: string; readonly more?: string; readonly filter: NonNullable<Search['actor']> } | undefined => {
+  const { actorEmail, actorTokenId, actorTokenName, actorId, actorIpAddress, actorContext } = event;
+  const more = [actorTokenName ?? actorContext, actorIpAddress].filter((part) => part !== null).join(' · ');
+  const rest = more === '' ? {} : { more };
+  if (actorEmail !== null) return { text: actorEmail, ...rest, filter: { kind: 'email', value: actorEmail } };
+  if (actorId !== null) return { text: actorId, ...rest, filter: { kind: 'id', value: actorId } };
+  if (actorTokenId !== null) return { text: actorTokenId, ...rest, filter: { kind: 'token', value: actorTokenId } };
+  if (actorIpAddress !== null) return { text: actorIpAddress, filter: { kind: 'ip', value: actorIpAddress } };
+  return undefined;
+};
+
+export const resourceOf = (
+  event: FoundEvent,
+): { readonly text: string; readonly filter: Partial<Search> } | undefined => {
+  const { resourceProduct, resourceType } = event;
+  if (resourceProduct === null && resourceType === null) return undefined;
+  return {
+    text: [resourceProduct, resourceType].filter((part) => part !== null).join(' / '),
+    filter: {
+      ...(resourceProduct !== null && { product: resourceProduct }),
+      ...(resourceType !== null && { resourceType }),
+    },
+  };
+};
+
+/** The time to the millisecond, and how long ago that is. */
+export const timeOf = ({ actionTime, sortTime }: FoundEvent, nowMs: number): Html => {
+  if (actionTime === null) return html`${sortTime === '-infinity' ? 'no time' : sortTime}`;
+  const timeMs = parseInstantMs(actionTime) ?? nowMs;
+  const ago = timeMs > nowMs ? `in ${formatDuration(timeMs - nowMs)}` : `${formatDuration(nowMs - timeMs)} ago`;
+  return html`<time datetime="${actionTime}" title="${ago}">${actionTime.slice(0, 10)} <span class="clock">${actionTime.slice(11, 19)}<span class="fraction">${actionTime.slice(19, 23)}</span></span></time>`;
+};
+
+/** A word in a colour: what went wrong should be seen. Words that are not known have the colour of neither. */
+export const resultMark = ({ actionResult, statusCode }: FoundEvent): Html => {
+  const word = actionResult?.toLowerCase();
+  const kind = word === 'success' ? 'ok' : word === 'failure' || word === 'failed' ? 'failing' : 'unknown';
+  return html`<span class="state state-${kind}">${short(actionResult ?? 'unknown')}${statusCode === null ? null : html` ${statusCode}`}</span>`;
+};

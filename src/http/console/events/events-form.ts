@@ -1,0 +1,108 @@
+import type { OrganizationName } from '../../../organizations/organization-name.ts';
+import { printSearch, type SearchFault, type SearchField } from '../../../search/search.ts';
+import { type Html, html } from '../html.ts';
+import type { EventsView } from './events-page.ts';
+
+interface TextField {
+  readonly field: SearchField;
+  readonly label: string;
+  readonly hint?: string;
+  readonly list?: string;
+}
+
+const who: readonly TextField[] = [
+  { field: 'actor', label: 'Actor', hint: 'e-mail, token, IP address, id; mira*' },
+  { field: 'organization', label: 'Organization', hint: 'name or id', list: 'organizations' },
+];
+
+const what: readonly TextField[] = [
+  { field: 'action', label: 'Action', hint: 'create', list: 'actions' },
+  { field: 'result', label: 'Result', hint: 'failure', list: 'results' },
+  { field: 'product', label: 'Product' },
+  { field: 'resource_type', label: 'Resource type' },
+  { field: 'resource', label: 'Resource id' },
+  { field: 'ray', label: 'Ray id' },
+];
+
+const when: readonly TextField[] = [
+  { field: 'since', label: 'Since', hint: '24h, 2026-01-31, 2026-01-31T08:00Z', list: 'times' },
+  { field: 'before', label: 'Before', hint: 'now', list: 'times' },
+];
+
+const quickTimes = ['1h', '24h', '7d', '30d'] as const;
+
+/** The search as a form that is sent as a link, with what was written and what is wrong with it. */
+export const searchForm = (
+  view: EventsView,
+): Html => html`<form class="search panel" method="get" action="/events" role="search" aria-label="Events">
+<div class="search-main">
+${textField(view, { field: 'text', label: 'Text', hint: 'anywhere in the original' }, true)}
+${who.map((field) => textField(view, field))}
+${when.map((field) => textField(view, field))}
+</div>
+<details id="more-filters"${usesMore(view) ? html` open` : null}><summary>More filters</summary>
+<div class="search-more">
+${what.map((field) => textField(view, field))}
+<div class="flags" role="group" aria-labelledby="only"><span id="only">Show only</span>
+${flag(view, 'changed', 'entries changed later')}
+${flag(view, 'defects', 'entries with defects')}
+</div>
+</div></details>
+${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${view.limit}">`}
+<div class="row">
+<button class="primary" type="submit">Search</button>
+<a class="button" href="/events">Clear</a>
+<p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
+<p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open</p>
+</div>
+<datalist id="organizations">${view.organizations.map(
+  ({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`,
+)}</datalist>
+${suggestions('actions', ['create', 'delete', 'update', 'view', 'login'])}
+${suggestions('results', ['success', 'failure'])}
+${suggestions('times', ['now', ...quickTimes, '90d'])}
+</form>`;
+
+const suggestions = (id: string, values: readonly string[]): Html =>
+  html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
+
+const usesMore = ({ reading }: EventsView): boolean =>
+  [...what.map(({ field }) => field), 'changed' as const, 'defects' as const].some(
+    (field) => reading.given[field] !== undefined,
+  );
+
+const faultOf = ({ reading }: EventsView, field: SearchField): SearchFault | undefined =>
+  reading.faults.find((fault) => fault.field === field);
+
+/** With links to what may have been meant. */
+const faultText = ({ reading }: EventsView, label: string, { field, reason, suggestions = [] }: SearchFault): Html => {
+  const link = ({ id, name }: OrganizationName): Html => {
+    const parameters = printSearch({ ...reading.search });
+    parameters.set(field, id);
+    return html` <a href="/events?${parameters.toString()}">${name ?? id}</a>`;
+  };
+  return html`<p class="fault" id="fault-${field}">${label} ${reason}${suggestions.map(link)}</p>`;
+};
+
+const textField = (view: EventsView, { field, label, hint, list }: TextField, isSearch = false): Html => {
+  const fault = faultOf(view, field);
+  return html`<div class="field field-${field}"><label for="f-${field}">${label}</label>
+<input id="f-${field}" name="${field}" type="${isSearch ? 'search' : 'text'}" value="${view.reading.given[field] ?? ''}"
+ autocomplete="off" spellcheck="false" autocapitalize="off"${isSearch ? html` data-search` : null}${hint === undefined ? null : html` placeholder="${hint}"`}${list === undefined ? null : html` list="${list}"`}${fault === undefined ? null : html` aria-invalid="true" aria-describedby="fault-${field}"`}>
+${fault === undefined ? null : faultText(view, label, fault)}</div>`;
+};
+
+const flag = (view: EventsView, field: 'changed' | 'defects', label: string): Html => {
+  const fault = faultOf(view, field);
+  const isSet = view.reading.search[field];
+  return html`<label class="flag"><input type="checkbox" name="${field}" value="true"${isSet ? html` checked` : null}> ${label}</label>
+${fault === undefined ? null : faultText(view, label, fault)}`;
+};
+
+const quickTime = ({ reading }: EventsView, time: string): Html => {
+  const parameters = printSearch(reading.search);
+  parameters.set('since', time);
+  parameters.delete('before');
+  const isCurrent = reading.search.since?.text === time && reading.search.before === undefined;
+  return html`<a href="/events?${parameters.toString()}"${isCurrent ? html` aria-current="true"` : null}>${time}</a>`;
+};

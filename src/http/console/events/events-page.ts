@@ -1,0 +1,129 @@
+import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
+import { instantOfBound, printSearch, type Search, type SearchReading } from '../../../search/search.ts';
+import type { SearchAnswer } from '../../search/answer.ts';
+import type { PageCursors } from '../../search/routes.ts';
+import { type Html, html } from '../html.ts';
+import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
+import { searchForm } from './events-form.ts';
+import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
+
+/** What the page of a search shows. */
+export interface EventsView {
+  readonly reading: SearchReading;
+  readonly limit: number;
+  readonly nowMs: number;
+  readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
+  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
+  /** Parameters of the link that are none, in words. */
+  readonly unknown: readonly string[];
+  /** Why there is no result, although the search can be read. */
+  readonly failure?: { readonly code: number; readonly reason: string };
+}
+
+export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
+<div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>
+${searchForm(view)}
+${view.unknown.map((words) => html`<p class="fault" role="alert">${words}</p>`)}
+${view.failure === undefined ? null : html`<p class="fault" role="alert">${view.failure.reason}.</p>`}
+${view.result === undefined ? null : resultOf(view, view.result)}
+</div>`;
+
+type Result = NonNullable<EventsView['result']>;
+
+const resultOf = (view: EventsView, result: Result): Html => {
+  const { events } = result.page;
+  return html`${coverageOf(result.coverage, view.reading.search, view.nowMs)}
+<section class="panel" aria-label="Result">
+${events.length === 0 ? nothingFound(view, result) : tableOf(view, events)}
+${reachedOf(result.page)}
+${pagerOf(view, result)}
+</section>`;
+};
+
+const exportLinks = ({ reading }: EventsView): Html => {
+  const link = (format: string): string => {
+    const parameters = printSearch(reading.search);
+    parameters.set('format', format);
+    return `/events/export?${parameters.toString()}`;
+  };
+  return html`<p class="row exports"><span class="muted">Export all matches:</span>
+<a class="quiet-button" href="${link('csv')}" download title="The columns, without limit; a download that breaks off is not whole">CSV</a>
+<a class="quiet-button" href="${link('ndjson')}" download title="The exact originals, without limit; a download that breaks off is not whole">NDJSON</a>
+${fixedLink(reading.search)}</p>`;
+};
+
+/** `since=24h` is another day tomorrow. */
+const fixedLink = (search: Search): Html | null => {
+  if (search.since?.kind !== 'ago' && search.before?.kind !== 'ago') return null;
+  const nowMs = Date.now();
+  const parameters = printSearch(search);
+  if (search.since !== undefined) parameters.set('since', instantOfBound(search.since, nowMs));
+  parameters.set(
+    'before',
+    search.before === undefined ? new Date(nowMs).toISOString() : instantOfBound(search.before, nowMs),
+  );
+  return html`<a class="quiet-button" href="/events?${parameters.toString()}" title="The same search with these times, whenever it is opened">Pin time range</a>`;
+};
+
+const nothingFound = ({ reading: { search } }: EventsView, result: Result): Html => {
+  if (!result.isFirst) return html`<p class="empty">No more events on this side.</p>`;
+  if (result.page.reached === undefined) return emptyState({ search, answer: result });
+  return html`<p class="empty">Nothing found so far.</p>${result.empty === undefined ? null : explanationOf(search, result.empty)}`;
+};
+
+const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`<table class="events">
+<caption class="unseen">Events, newest first</caption>
+<thead><tr><th scope="col">Time (UTC)</th><th scope="col">Organization</th><th scope="col">Actor</th><th scope="col">Action</th><th scope="col">Resource</th><th scope="col">Result</th></tr></thead>
+<tbody>${events.map((event) => rowOf(view, event))}</tbody>
+</table>`;
+
+/** By its name, which people know, if no other has it. */
+const organizationFilter = ({ organizations }: EventsView, { organizationId, organizationName }: FoundEvent): string =>
+  organizationName !== null && organizations.filter(({ name }) => name === organizationName).length === 1
+    ? organizationName
+    : organizationId;
+
+const rowOf = (view: EventsView, event: FoundEvent): Html => {
+  const { search } = view.reading;
+  const { nowMs } = view;
+  const actor = actorOf(event);
+  const resource = resourceOf(event);
+  const organization = event.organizationName ?? event.organizationId;
+  return html`<tr>
+<th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
+<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: organizationFilter(view, event) }, organization)}</td>
+<td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
+<td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
+<td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>
+<td class="cell-result" data-label="Result">${event.actionResult === null ? none : resultMark(event)}${event.changed ? html` <span class="mark mark-changed" title="Cloudflare later sent this entry with other content">changed</span>` : null}${event.defects === null ? null : html` <span class="mark mark-defect" title="${event.defects.join(', ')}">defect</span>`}</td>
+</tr>`;
+};
+
+const none = html`<span class="muted" title="the entry does not say">–</span>`;
+
+const cutText = (text: string): string => (text.length > 120 ? `${text.slice(0, 119).toWellFormed()}…` : text);
+
+const reachedOf = ({ reached, events }: SearchPage): Html | null => {
+  if (reached === undefined) return null;
+  const where = reached.direction === 'older' ? 'back' : 'forward';
+  return html`<p class="reached" role="status">Slow search (not indexed): ${
+    events.length === 0 ? 'nothing found' : 'searched'
+  } ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>. Go on searching below.</p>`;
+};
+
+const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {
+  const link = (cursor: string): string => {
+    const parameters = printSearch(reading.search);
+    if (limit !== 50) parameters.set('limit', String(limit));
+    parameters.set('cursor', cursor);
+    return `/events?${parameters.toString()}`;
+  };
+  const { length } = page.events;
+  const older = page.reached?.direction === 'older' ? 'Go on searching' : 'Older';
+  const newer = page.reached?.direction === 'newer' ? 'Go on searching' : 'Newer';
+  return html`<nav class="row between result-pager" aria-label="Pages of the result">
+${previous === null ? html`<span></span>` : html`<a class="button" rel="prev" href="${link(previous)}">← ${newer}</a>`}
+<span class="muted">${length} ${length === 1 ? 'event' : 'events'} on this page</span>
+${next === null ? html`<span class="muted">${previous === null ? 'End of results' : 'Oldest results'}</span>` : html`<a class="button" rel="next" href="${link(next)}">${older} →</a>`}
+</nav>`;
+};

@@ -1,0 +1,166 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { SearchError } from '../../../errors.ts';
+import { exactText } from '../../../ingest/entries/entry.ts';
+import { printSearch, readSearch, type SearchReading, searchFields } from '../../../search/search.ts';
+import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts';
+import { unknownParameter } from '../../../text/nearest.ts';
+import { beginsGiving } from '../../access-trail.ts';
+import { goneSignal } from '../../gone-signal.ts';
+import { answerSearch, withOrganization } from '../../search/answer.ts';
+import { cursorsOf, type ExportFormat, faultsInWords, type SearchSource, sendExport } from '../../search/routes.ts';
+import { MAX_LIMIT } from '../../search/schema.ts';
+import type { StreamLimits } from '../../stream-limits.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import { eventBody } from './event-page.ts';
+import { type EventsView, eventsBody } from './events-page.ts';
+
+const DEFAULT_LIMIT = 50;
+/** Of a page of events. */
+const parameters: readonly string[] = [...searchFields, 'limit', 'cursor'];
+const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
+
+type Query = Readonly<Record<string, unknown>>;
+
+const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
+
+/** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
+export const explorerRoutes = (
+  pages: FastifyInstance,
+  frame: Frame,
+  source: SearchSource,
+  streams: StreamLimits,
+): void => {
+  pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
+    sendEvents(request, reply, frame, source),
+  );
+  pages.get<{ Querystring: Query }>(
+    '/events/export',
+    { schema: hidden, config: { trail: 'export' } },
+    async (request, reply) => {
+      const format = exportFormats.find((name) => name === request.query['format']);
+      if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
+      const unknown = unknownIn(request.query, [...searchFields, 'format']);
+      if (unknown.length > 0) throw mistake(400, unknown.join('; '));
+      const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
+      if (faults.length > 0) throw mistake(400, faultsInWords(faults));
+      await sendExport(request, reply, source, streams, { search, format });
+    },
+  );
+  pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
+    const { kind, source: sourceId, id } = request.query;
+    if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notKept();
+    const key = { sourceKind: String(kind), sourceId: String(sourceId), id: String(id) };
+    const found = await source.event(key);
+    if (found === undefined) throw notKept();
+    return reply.redirect(`/events/${found.event.position}`, 303);
+  });
+  pages.get<{ Params: Position; Querystring: Query }>(
+    '/events/:position',
+    { schema: hidden, config: { trail: 'event' } },
+    async (request, reply) => {
+      const detail = await readDetail(source, request.params);
+      beginsGiving(request, 1);
+      const whole = request.query['whole'] === 'true';
+      const { position } = detail.event;
+      const body = eventBody(detail, { whole, nowMs: Date.now() });
+      return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
+    },
+  );
+  pages.get<{ Params: Position }>(
+    '/events/:position/original',
+    { schema: hidden, config: { trail: 'event' } },
+    async (request, reply) => {
+      const { event, rawText } = await readDetail(source, request.params);
+      beginsGiving(request, 1);
+      return reply
+        .header('content-type', 'text/plain; charset=utf-8')
+        .header('content-disposition', `attachment; filename="event-${event.position}.json"`)
+        .header('cache-control', 'no-store')
+        .send(exactText(rawText, event.defects));
+    },
+  );
+};
+
+interface Position {
+  readonly position: string;
+}
+
+const notKept = (): Error =>
+  mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
+
+const readDetail = async (source: SearchSource, { position }: Position) => {
+  const number = /^[1-9]\d{0,15}$/.test(position) ? Number(position) : Number.NaN;
+  const detail = Number.isSafeInteger(number) ? await source.event({ position: number }) : undefined;
+  if (detail === undefined) throw notKept();
+  return detail;
+};
+
+const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
+  Object.keys(query)
+    .filter((name) => !known.includes(name))
+    .map((name) => unknownParameter(name, known));
+
+const sendEvents = async (
+  request: FastifyRequest<{ Querystring: Query }>,
+  reply: FastifyReply,
+  frame: Frame,
+  source: SearchSource,
+): Promise<FastifyReply> => {
+  const { query } = request;
+  const nowMs = Date.now();
+  const reading = readSearch(query, nowMs);
+  const cursor = readPage(query['cursor']);
+  const limit = readLimit(query['limit']);
+  // A form sends every field, empty ones included: what stands in the address bar should be the search and nothing else.
+  const isClean = reading.faults.length === 0 && Object.keys(query).every((name) => parameters.includes(name));
+  if (isClean && searchFields.some((field) => query[field] === '')) {
+    const link = printSearch(reading.search);
+    if (limit !== DEFAULT_LIMIT) link.set('limit', String(limit));
+    const text = link.toString();
+    return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
+  }
+  const unknown = unknownIn(query, parameters);
+  const named = await withOrganization(source, reading);
+  const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply) });
+  beginsGiving(request, view.result?.page.events.length);
+  // The links of the page go on with the organization as it was written.
+  const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs };
+  if (view.failure !== undefined) reply.code(view.failure.code);
+  else if (view.result === undefined) reply.code(400);
+  return sendPage(request, reply, frame, { title: 'Events', current: '/events', body: eventsBody(shown) });
+};
+
+const readPage = (text: unknown): SearchCursor | undefined => {
+  if (text === undefined || text === '') return undefined;
+  const cursor = typeof text === 'string' ? readCursor(text) : undefined;
+  if (cursor === undefined) throw mistake(400, 'This page link is invalid. Start the search again.');
+  return cursor;
+};
+
+const readLimit = (text: unknown): number => {
+  if (text === undefined || text === '') return DEFAULT_LIMIT;
+  const limit = typeof text === 'string' && /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) throw mistake(400, `limit must be between 1 and ${MAX_LIMIT}.`);
+  return limit;
+};
+
+type LookedUp = Pick<EventsView, 'organizations' | 'result' | 'failure'>;
+
+const lookUp = async (
+  source: SearchSource,
+  reading: SearchReading,
+  unknown: readonly string[],
+  page: Parameters<SearchSource['search']>[1],
+): Promise<LookedUp> => {
+  const organizations = await source.organizations();
+  // Another search than the one that was asked for would only mislead.
+  if (reading.faults.length > 0 || unknown.length > 0) return { organizations };
+  try {
+    const answer = await answerSearch(source, reading, page);
+    const isFirst = page.cursor === undefined;
+    return { organizations, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst } };
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+    return { organizations, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
+  }
+};

@@ -1,0 +1,98 @@
+import type { SearchCoverage } from '../../../search/found-event.ts';
+import { printSearch, type Search, type SearchField } from '../../../search/search.ts';
+import {
+  type EmptyReport,
+  type FilterReport,
+  incompleteReasons,
+  type NearValue,
+} from '../../../search/search-answer.ts';
+import { NOT_COLLECTED } from '../../../status/collection-words.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
+import type { SearchAnswer } from '../../search/answer.ts';
+import { type Html, html } from '../html.ts';
+import { agoText, countText, spanText } from '../words.ts';
+
+/** Whether what is not there may only not be collected: the first thing to know about a result. */
+export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
+  const { organizations, incomplete, gaps } = coverage;
+  const notes = html`${olderNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
+  if (organizations === 0) {
+    return html`<p class="coverage coverage-incomplete">${
+      search.organization === undefined
+        ? html`No organization is collected yet.`
+        : html`This organization is not collected any more: what is stored of it may be old.`
+    }</p>`;
+  }
+  if (incomplete === 0) {
+    const subject = organizations === 1 ? 'The organization is' : `All ${countText(organizations)} organizations are`;
+    return html`<p class="coverage coverage-complete"><strong>${subject} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
+  }
+  const name = gaps[0]?.organizationName ?? gaps[0]?.organizationId ?? '';
+  const of = incomplete === 1 ? name : `${countText(incomplete)} of ${countText(organizations)} organizations`;
+  return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${NOT_COLLECTED}: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
+<ul>${gaps.map(
+    (gap) =>
+      html`<li><span>${gap.organizationName ?? gap.organizationId}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
+  )}</ul></details>`;
+};
+
+const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | null => {
+  if (collectedUntil === null) return null;
+  const untilMs = parseInstantMs(collectedUntil) ?? nowMs;
+  return html` up to ${shortTime(collectedUntil)} (${agoText((nowMs - untilMs) / 1_000)})`;
+};
+
+const olderNote = ({ beginsEarlier, collectedSince }: SearchCoverage): Html | null =>
+  beginsEarlier && collectedSince !== null
+    ? html` Nothing older than ${shortTime(collectedSince)} is collected.`
+    : null;
+
+const shortTime = (time: string): string => time.slice(0, 19).replace('T', ' ');
+
+/** Why there is no event, and whether that is the last word. */
+export const emptyState = ({ search, answer }: { readonly search: Search; readonly answer: SearchAnswer }): Html => {
+  const { empty, incomplete } = answer;
+  const reasons = incomplete.filter((reason) => reason !== 'value_never_occurs' && reason !== 'value_not_checked');
+  return html`<div class="empty"><p><strong>No event matches.</strong></p>
+${reasons.length === 0 ? null : html`<p class="muted">That may not be all: ${reasons.map((reason) => html` ${incompleteReasons[reason]}`)}</p>`}
+${incomplete.length === 0 ? html`<p class="muted">All of the time searched is collected, and every value searched for occurs in stored events.</p>` : null}
+${empty === undefined ? null : explanationOf(search, empty)}</div>`;
+};
+
+/** Which filter alone leaves nothing, and what is near its value. */
+export const explanationOf = (search: Search, { anyInRange, filters }: EmptyReport): Html => {
+  // That nothing is there at all says more than that a filter has nothing there.
+  const telling = anyInRange === false ? filters.filter(({ occurs }) => occurs !== true) : filters;
+  const together = filters.length > 1 && filters.every(({ occursInRange }) => occursInRange === true);
+  return html`<ul class="why-empty">
+${anyInRange === false ? html`<li>No event of any kind is stored of the time and organization searched.</li>` : null}
+${telling.flatMap((filter) => filterLine(search, filter) ?? [])}
+${together ? html`<li>Each of these filters alone has events; no event meets all of them.</li>` : null}</ul>`;
+};
+
+const names: Partial<Record<SearchField, string>> = {
+  resource: 'resource id',
+  resource_type: 'resource type',
+  ray: 'ray id',
+};
+
+const filterLine = (search: Search, filter: FilterReport): Html | undefined => {
+  const { field, value, occurs, occursInRange, near } = filter;
+  const subject = html`<strong>${names[field] ?? field} “${value}”</strong>`;
+  const hint =
+    near.length === 0
+      ? null
+      : html` Near: ${near.map((one, n) => html`${n === 0 ? '' : ', '}${nearLink(search, field, one)}`)}.`;
+  if (occurs === false) return html`<li>No stored event has ${subject}, of any time.${hint}</li>`;
+  if (occurs === null) return html`<li>Whether any event has ${subject} could not be looked up in time.${hint}</li>`;
+  if (occursInRange === false) {
+    return html`<li>${subject} alone has no event in the time and organization searched, but has some elsewhere.</li>`;
+  }
+  return undefined;
+};
+
+const nearLink = (search: Search, field: SearchField, { value, events, atLeast }: NearValue): Html => {
+  const parameters = printSearch(search);
+  parameters.set(field, value);
+  return html`<a href="/events?${parameters.toString()}">${value}</a> <span class="muted">(${atLeast ? 'at least ' : ''}${countText(events)})</span>`;
+};

@@ -1,0 +1,17 @@
+import type { ShownCoverage, ShownCoverageHole } from '../../../status/overview.ts';
+import { type Html, html } from '../html.ts';
+import { countOf, timeOf } from '../words.ts';
+
+/** What cannot be had of an organization, and why. `total`: all of them; the coverage has the newest. */
+export const holesPanel = ({ holes, nowMs }: ShownCoverage, total: number): Html | null =>
+  holes.length === 0
+    ? null
+    : html`<section class="panel" aria-labelledby="holes"><h2 id="holes">${countOf(total, 'hole')}</h2>
+<p class="muted">Neither as a whole nor in parts could these seconds be read to a credible end: entries may be missing there. Each is tried again after an hour, later once a week.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of holes"><table>
+${total > holes.length ? html`<caption>The newest ${holes.length}</caption>` : null}
+<thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col">Reason</th><th scope="col" class="number">Attempts</th><th scope="col">Next</th></tr></thead>
+<tbody>${holes.map((hole) => holeRow(hole, nowMs))}</tbody></table></div></section>`;
+
+const holeRow = ({ range, reason, message, attempts, nextAttemptAtMs }: ShownCoverageHole, nowMs: number): Html =>
+  html`<tr><td>${timeOf(range[0])}</td><td>${timeOf(range[1])}</td><td>${reason} <span class="sub">${message}</span></td><td class="number">${attempts}</td><td>${nextAttemptAtMs <= nowMs ? 'now' : timeOf(nextAttemptAtMs)}</td></tr>`;

@@ -1,0 +1,155 @@
+import { RETENTION_NEAR_MS } from '../../../ingest/planning/upstream-retention.ts';
+import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
+import { laneTroubleText, type SourceHealth, sourceStates } from '../../../status/health.ts';
+import type { ShownActivity, ShownCoverage } from '../../../status/overview.ts';
+import type { SourceWithState } from '../../../status/source-state.ts';
+import { type Html, html } from '../html.ts';
+import { agoOf, countOf, countText, spanText } from '../words.ts';
+import { coverageTimeline, type Tail } from './coverage-timeline.ts';
+
+const PAGE_SIZE = 50;
+const LONGEST_ERROR = 80;
+
+/** What somebody asked to see of the organizations. */
+export interface OrganizationFilter {
+  /** Part of the name or id. */
+  readonly text: string;
+  readonly state: SourceHealth | undefined;
+  /** From 1 on. */
+  readonly page: number;
+}
+
+/** Reads it from the address; what cannot be read is as if it were not there. */
+export const readFilter = (query: Readonly<Record<string, unknown>>): OrganizationFilter => {
+  const text = (name: string): string => (typeof query[name] === 'string' ? query[name].trim() : '');
+  const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : 1;
+  return { text: text('q').slice(0, 200), state: sourceStates.find((state) => state === text('state')), page };
+};
+
+export interface OrganizationPage {
+  readonly rows: readonly SourceWithState[];
+  /** That match the filter, on all pages. */
+  readonly matching: number;
+  readonly page: number;
+  readonly pages: number;
+}
+
+/** The page asked for, trouble first. A pure function. */
+export const selectOrganizations = (
+  sources: readonly SourceWithState[],
+  filter: OrganizationFilter,
+): OrganizationPage => {
+  const wanted = filter.text.toLowerCase();
+  const matching = sources.filter(
+    ({ state, organizationId, organizationName }) =>
+      (filter.state === undefined || state === filter.state) &&
+      (wanted === '' || `${organizationName ?? ''}\n${organizationId}`.toLowerCase().includes(wanted)),
+  );
+  const sorted = [...matching].sort(byTrouble);
+  const pages = Math.max(1, Math.ceil(sorted.length / PAGE_SIZE));
+  const page = Math.min(filter.page, pages);
+  return {
+    rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE),
+    ...{ matching: matching.length, page, pages },
+  };
+};
+
+const urgency: readonly SourceHealth[] = ['failing', 'refused', 'incomplete', 'behind', 'fresh', 'quiet'];
+
+const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
+  Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
+  urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
+  (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
+  (a.organizationName ?? '').localeCompare(b.organizationName ?? '', 'en') ||
+  (a.organizationId < b.organizationId ? -1 : 1);
+
+/** What is not collected soon leaves Cloudflare's retention: then it is lost for good. */
+export const nearsLoss = ({ retentionSlackSeconds }: SourceWithState): boolean =>
+  retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
+
+export const stateMark = (state: string): Html => html`<span class="state state-${state}">${state}</span>`;
+
+export const nameOf = (source: { readonly organizationName: string | null; readonly organizationId: string }): string =>
+  source.organizationName ?? source.organizationId;
+
+export const organizationHref = (organizationId: string): string =>
+  `/organizations/${encodeURIComponent(organizationId)}`;
+
+export interface OrganizationsView {
+  readonly all: readonly SourceWithState[];
+  readonly filter: OrganizationFilter;
+  readonly selected: OrganizationPage;
+  readonly coverage: ReadonlyMap<string, ShownCoverage>;
+  readonly activity: ShownActivity;
+  readonly tail: Tail;
+  readonly passes: number;
+  readonly nowMs: number;
+}
+
+/** The table of organizations with its filter. */
+export const organizationsPanel = (
+  view: OrganizationsView,
+): Html => html`<section class="panel" aria-labelledby="organizations">
+<div class="row between head"><h2 id="organizations">Organizations</h2>${filterForm(view)}</div>
+${view.all.length === 0 ? html`<p class="muted">Organizations have not been listed yet.</p>` : table(view)}
+${pager(view)}
+</section>`;
+
+const filterForm = ({
+  filter,
+  all,
+}: OrganizationsView): Html => html`<form class="row filter" method="get" action="/" role="search" data-keep>
+<label class="unseen" for="q">Name or id</label>
+<input id="q" name="q" type="search" value="${filter.text}" placeholder="Name or id" data-search>
+<label class="unseen" for="state">State</label>
+<select id="state" name="state"><option value="">All states</option>${sourceStates.map(
+  (state) =>
+    html`<option value="${state}"${filter.state === state ? html` selected` : null}>${state} (${all.filter((source) => source.state === state).length})</option>`,
+)}</select>
+<button class="button" type="submit">Filter</button>
+</form>`;
+
+const table = (view: OrganizationsView): Html => {
+  if (view.selected.matching === 0) return html`<p class="muted">No organizations match. <a href="/">Show all</a></p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of organizations"><table class="organizations">
+<thead><tr><th scope="col">Organization</th><th scope="col">State</th><th scope="col" class="wide">Collected</th>
+<th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th><th scope="col" class="number optional">Events, 48 h</th>
+<th scope="col" class="number optional">Last success</th><th scope="col" class="number optional">Until Cloudflare deletes it</th></tr></thead>
+<tbody>${view.selected.rows.map((source) => row(source, view))}</tbody></table></div>`;
+};
+
+const row = (source: SourceWithState, view: OrganizationsView): Html => {
+  const coverage = view.coverage.get(source.organizationId);
+  const { nowMs, tail, passes } = view;
+  const drawing =
+    coverage && coverageTimeline(coverage, { fromMs: coverage.sinceMs, toMs: coverage.nowMs }, tail, passes);
+  return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
+${source.failingLanes.map((trouble) => html`<p class="error-text">${shortened(laneTroubleText(trouble))}</p>`)}
+${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that cannot be had</p>`}</th>
+<td>${stateMark(source.state)}</td><td class="wide">${drawing}</td>
+<td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
+<td class="number optional">${countText(view.activity.bySource.get(source.organizationId) ?? 0)}</td>
+<td class="number optional">${agoOf(source.lastSuccessAt, nowMs)}</td>
+<td class="number optional">${slackText(source)}</td></tr>`;
+};
+
+/** How long until the oldest time that is not collected leaves Cloudflare's retention. */
+export const slackText = (source: SourceWithState): Html =>
+  nearsLoss(source)
+    ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
+    : html`${spanText(source.retentionSlackSeconds)}`;
+
+const shortened = (text: string): string => (text.length > LONGEST_ERROR ? `${text.slice(0, LONGEST_ERROR)}…` : text);
+
+const pager = ({ selected, filter }: OrganizationsView): Html | null => {
+  const { page, pages, matching } = selected;
+  if (pages === 1) return null;
+  const href = (to: number): string => {
+    const query = new URLSearchParams({ q: filter.text, state: filter.state ?? '', page: String(to) });
+    return `/?${query}#organizations`;
+  };
+  return html`<nav class="row pager" aria-label="Pages of organizations">
+${page > 1 ? html`<a class="button" rel="prev" href="${href(page - 1)}">Previous</a>` : null}
+<span class="muted">Page ${page} of ${pages}, ${countOf(matching, 'organization')}</span>
+${page < pages ? html`<a class="button" rel="next" href="${href(page + 1)}">Next</a>` : null}</nav>`;
+};

@@ -1,0 +1,124 @@
+import { NOT_COLLECTED } from '../../../status/collection-words.ts';
+import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../../status/health.ts';
+import type { ProcessFigures, ShownBudget } from '../../../status/overview.ts';
+import { type ShownSink, type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
+import { type Html, html } from '../html.ts';
+import { agoText, countOf, countText, spanText } from '../words.ts';
+import { nearsLoss } from './organizations.ts';
+
+/** How everything is, in one line. */
+export const stateLine = (
+  status: StatusWithStates,
+  sinks: readonly ShownSink[],
+  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
+): Html => {
+  const troubles = troublesOf(status, sinks, options);
+  const known = worst(statesOf(status, sinks));
+  const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
+  return html`<section class="verdict verdict-${state}" aria-label="State of everything"><span class="state state-${state}">${state}</span>
+${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.join(' · ')}</p>`}</section>`;
+};
+
+const allIsWell = ({ sources }: StatusWithStates): string => {
+  if (sources.length === 0) return 'The listing names no organization: nothing is collected.';
+  const whole = sources.length === 1 ? 'The organization is' : `All ${countText(sources.length)} organizations are`;
+  const worst = Math.max(...sources.map(({ gapSeconds }) => gapSeconds));
+  return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(worst)}${sources.length === 1 ? '' : ' at most'}.`;
+};
+
+const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
+
+/** Of the organizations that vanished. */
+const NAMED = 3;
+
+const troublesOf = (
+  status: StatusWithStates,
+  sinks: readonly ShownSink[],
+  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
+): readonly string[] => {
+  const troubles: string[] = [];
+  const syncing = options.trouble?.();
+  if (syncing !== undefined) troubles.push(`Syncing fails: ${syncing}`);
+  const { ageSeconds, lastError } = status.discovery;
+  const because = lastError === null ? '' : `: ${lastError}`;
+  if (ageSeconds === null) troubles.push(`The organizations have not been listed yet${because}`);
+  else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
+    troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
+  }
+  const lossy = status.sources.filter(nearsLoss).length;
+  if (lossy > 0)
+    troubles.push(`${countOf(lossy, 'organization')} about to lose history for good that is not collected`);
+  for (const [state, word] of Object.entries(words)) {
+    const count = status.sources.filter((source) => source.state === state).length;
+    if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
+  }
+  const incomplete = status.sources.filter(({ holes }) => holes > 0);
+  if (incomplete.length > 0) {
+    const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
+    troubles.push(
+      `${countOf(holes, 'hole')} in ${countOf(incomplete.length, 'organization')}: time that cannot be had`,
+    );
+  }
+  if (status.vanished.length > 0) {
+    const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);
+    const more = status.vanished.length > NAMED ? ' and others' : '';
+    troubles.push(
+      `${countOf(status.vanished.length, 'organization')} vanished from Cloudflare: ${names.join(', ')}${more}`,
+    );
+  }
+  for (const state of ['failing', 'behind']) {
+    const count = sinks.filter((sink) => sinkState(sink) === state).length;
+    if (count > 0) troubles.push(`${countOf(count, 'sink')} ${state}`);
+  }
+  return troubles;
+};
+
+export interface SummaryView {
+  readonly status: StatusWithStates;
+  readonly budget: ShownBudget;
+  readonly figures: ProcessFigures;
+  readonly changedEntries: number;
+}
+
+/** The figures that people look at first. */
+export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
+${tile('Organizations', countText(status.sources.length), stateCounts(status))}
+${unprovenTile(status)}
+${tile('Feed position', countText(status.position), html`of the newest event`)}
+${tile('Organizations last listed', listedText(status), html`all of them`)}
+${tile('API budget', budgetText(budget), budgetNote(budget, figures))}
+${tile('Changed entries', countText(changedEntries), html`sent again with other content`)}
+${tile('Malformed entries', countText(figures.defectiveEntries), html`since start, stored unchanged`)}
+</dl>`;
+
+const tile = (name: string, value: string, note: Html): Html =>
+  html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
+
+/** What the claims of version 0.1 leave to be proven. */
+const unprovenTile = ({ sources }: StatusWithStates): Html | null => {
+  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
+  if (unproven.length === 0) return null;
+  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
+  return tile(
+    'Not proven yet',
+    spanText(seconds),
+    html`of ${countOf(unproven.length, 'organization')}, claimed by version 0.1`,
+  );
+};
+
+const stateCounts = ({ sources }: StatusWithStates): Html => {
+  const parts = sourceStates
+    .map((state) => ({ state, count: sources.filter((source) => source.state === state).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`);
+  return html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;
+};
+
+const listedText = ({ discovery }: StatusWithStates): string =>
+  discovery.ageSeconds === null ? 'never' : agoText(discovery.ageSeconds);
+
+const budgetText = ({ available, blockedSeconds }: ShownBudget): string =>
+  blockedSeconds > 0 ? `blocked, ${spanText(blockedSeconds)}` : countText(available);
+
+const budgetNote = ({ per5Minutes }: ShownBudget, { throttledSeconds }: ProcessFigures): Html =>
+  html`requests free now, of ${countText(per5Minutes)} in 5 minutes${throttledSeconds < 1 ? null : `; requests of this process have waited ${spanText(throttledSeconds)}`}`;

@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
+import type { OverviewSource } from '../../../status/overview.ts';
+import { type ShownSink, type ShownStatus, type StatusWithStates, withStates } from '../../../status/source-state.ts';
+import { type Html, html } from '../html.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import type { Tail } from './coverage-timeline.ts';
+import { hoursChart } from './hours-chart.ts';
+import { organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
+import { changesPanel, latenessPanel, sinksPanel } from './overview-panels.ts';
+import { stateLine, summary } from './overview-summary.ts';
+
+const REFRESH_SECONDS = 10;
+const CHANGES = 8;
+
+/** What the pages about organizations are made from. */
+export interface OverviewOptions {
+  readonly tickMs: number;
+  /** Requests per 5 minutes. */
+  readonly apiBudget: number;
+  readonly status: () => Promise<ShownStatus>;
+  readonly sinks: () => Promise<readonly ShownSink[]>;
+  readonly trouble?: () => string | undefined;
+  readonly overview: OverviewSource;
+}
+
+/** Up to here, what has not been read is only what the next turns read. */
+export const ordinaryTail = (options: OverviewOptions, sources: number): Tail => ({
+  ordinaryMs: behindAfterSeconds(pausesOf(options, sources)) * 1_000,
+});
+
+/** The overview at `/`. */
+export const overviewRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
+  pages.get<{ Querystring: Record<string, unknown> }>('/', { schema: hidden }, async (request, reply) => {
+    const body = await overviewBody(options, request.query);
+    return sendPage(request, reply, frame, { title: 'Overview', current: '/', refreshSeconds: REFRESH_SECONDS, body });
+  });
+};
+
+const overviewBody = async (options: OverviewOptions, query: Record<string, unknown>): Promise<Html> => {
+  const { overview } = options;
+  const [status, sinks, activity, budget, figures, changes, changedEntries] = await Promise.all([
+    options.status().then((shown) => withStates(shown, options)),
+    options.sinks(),
+    overview.activity(),
+    overview.budget(),
+    overview.figures(),
+    overview.changes(CHANGES),
+    overview.changedEntries(),
+  ]);
+  const nowMs = Date.now();
+  const organizations = await organizationsOf(status, options, query);
+  return html`<div class="stack">
+<div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
+${stateLine(status, sinks, options)}
+${summary({ status, budget, figures, changedEntries })}
+<div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
+${latenessPanel(figures)}</div>
+${organizationsPanel({ ...organizations, activity, nowMs })}
+<div class="grid-2">${sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
+</div>`;
+};
+
+const organizationsOf = async (status: StatusWithStates, options: OverviewOptions, query: Record<string, unknown>) => {
+  const filter = readFilter(query);
+  const selected = selectOrganizations(status.sources, filter);
+  const rows = await options.overview.coverage(selected.rows.map(({ organizationId }) => organizationId));
+  return {
+    ...{ all: status.sources, filter, selected },
+    coverage: new Map(rows.map((row) => [row.organizationId, row])),
+    tail: ordinaryTail(options, status.sources.length),
+    passes: options.overview.settleDelaysMs.length,
+  };
+};

@@ -1,0 +1,109 @@
+import { type FormatName, formats } from '../../formats/formats.ts';
+
+/** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
+export interface FeedQuery {
+  readonly cursor?: string;
+  readonly after?: number;
+  readonly limit?: number;
+  readonly format?: FormatName;
+  readonly organization?: readonly string[];
+  /** Seconds. */
+  readonly wait?: number;
+  readonly feed_id?: string;
+  readonly check?: string;
+  readonly last_line?: boolean;
+  readonly dropped?: number;
+}
+
+export const feedQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    cursor: {
+      ...{ type: 'string', minLength: 1, maxLength: 400 },
+      description:
+        'The Orgtrail-Next-Cursor of the answer before: go on there. Without it, and without `after`: from the beginning. It holds position, feed, check and drop together, so that another or a restored database always answers 409.',
+    },
+    after: {
+      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      description:
+        'Instead of `cursor`: the last position that you have. Alone it does not notice a restored database; send `feed_id` and `check` with it.',
+    },
+    limit: {
+      ...{ type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+      description: 'Most events of this answer (default 10000). There is no upper bound: the answer is a stream.',
+    },
+    format: { type: 'string', enum: Object.keys(formats), description: 'Default native: docs/formats.md.' },
+    organization: {
+      ...{ type: 'array', maxItems: 100, items: { type: 'string', minLength: 1, maxLength: 64 } },
+      description: 'Only events of this organization (id). May be given more than once.',
+    },
+    wait: {
+      ...{ type: 'integer', minimum: 0, maximum: 300 },
+      description: 'Where there is nothing yet: answer as soon as there is, or empty after so many seconds.',
+    },
+    feed_id: {
+      ...{ type: 'string', maxLength: 64 },
+      description: 'The feed that `after` is of: another database answers 409 instead of something else.',
+    },
+    check: {
+      ...{ type: 'string', maxLength: 64 },
+      description: 'The Orgtrail-Next-Check that came with `after`: 409 where that position is another event by now.',
+    },
+    dropped: {
+      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      description: 'The number of the last drop by retention that you know of (from the 410): go on all the same.',
+    },
+    last_line: {
+      type: 'boolean',
+      description:
+        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers.',
+    },
+  },
+} as const;
+
+/** What all answers that are no success look like. */
+export const problemSchema = {
+  type: 'object',
+  required: ['status', 'reason'],
+  properties: { status: { type: 'string' }, reason: { type: 'string' } },
+  additionalProperties: true,
+} as const;
+
+/** Of all routes that want a token. */
+export const refusals = {
+  401: { description: 'No bearer token, or none that opens anything.', ...problemSchema },
+  403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
+  429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
+} as const;
+
+const header = (type: string, description: string) => ({ type, description });
+
+export const feedResponses = {
+  200: {
+    description: 'One event a line. A body that does not end properly is cut off: read again from the last line.',
+    headers: {
+      'Orgtrail-Feed-Id': header('string', 'Which numbering the positions are of.'),
+      'Orgtrail-Next-Cursor': header('string', 'Send it as `cursor` next. Opaque.'),
+      'Orgtrail-Next-Position': header('integer', 'Ask for what is behind this one next.'),
+      'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
+      'Orgtrail-Head-Position': header('integer', 'The last position given out.'),
+    },
+    content: Object.fromEntries(
+      [...new Set(Object.values(formats).map(({ contentType }) => contentType))].map((contentType) => [
+        contentType,
+        { schema: { type: 'string' } },
+      ]),
+    ),
+  },
+  400: { description: 'Something in the query is not as it should be.', ...problemSchema },
+  ...refusals,
+  409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
+  410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
+  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  503: {
+    description:
+      'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After).',
+    ...problemSchema,
+  },
+};

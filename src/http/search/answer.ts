@@ -1,0 +1,42 @@
+import { organizationFault } from '../../organizations/organization-name.ts';
+import type { SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import { fixTimes, type SearchReading } from '../../search/search.ts';
+import { type EmptyReport, type IncompleteReason, incompleteBecause } from '../../search/search-answer.ts';
+import type { SearchSource } from './routes.ts';
+
+/** What a search gives, and what is known of what it may lack. */
+export interface SearchAnswer {
+  readonly page: SearchPage;
+  readonly coverage: SearchCoverage;
+  /** Why nothing was found; undefined if something was. */
+  readonly empty: EmptyReport | undefined;
+  /** Why events that match may be missing; empty where none can be. */
+  readonly incomplete: readonly IncompleteReason[];
+}
+
+/** The reading with the id of the organization that is named, or with a fault that says which ones may have been meant. */
+export const withOrganization = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+  const { search, faults } = reading;
+  if (search.organization === undefined) return reading;
+  const lookup = await source.organization(search.organization);
+  const fault = organizationFault(search.organization, lookup);
+  if (lookup.kind === 'found') return { ...reading, search: { ...search, organization: lookup.id } };
+  return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'organization', ...fault }] };
+};
+
+/** A page of a search without faults, whose organization is an id. Rejects as the source does. */
+export const answerSearch = async (
+  source: SearchSource,
+  { search: asked, given }: SearchReading,
+  page: Parameters<SearchSource['search']>[1],
+): Promise<SearchAnswer> => {
+  // All of the answer is about the same moments.
+  const search = fixTimes(asked, Date.now());
+  const coverage = await source.coverage(search);
+  const found = await source.search(search, page);
+  const isFirst = page.cursor === undefined;
+  const isWhole = found.reached === undefined;
+  const explained = found.events.length === 0 && (isFirst || isWhole);
+  const empty = explained ? await source.explain(search, given, isFirst && isWhole) : undefined;
+  return { page: found, coverage, empty, incomplete: incompleteBecause(search, found, coverage, empty) };
+};

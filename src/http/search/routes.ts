@@ -1,0 +1,257 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { OrganizationLookup, OrganizationName } from '../../organizations/organization-name.ts';
+import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import { readSearch, type Search, type SearchReading } from '../../search/search.ts';
+import type { EmptyReport } from '../../search/search-answer.ts';
+import { printCursor, readCursor, type SearchCursor } from '../../search/search-cursor.ts';
+import { beginsGiving, counted } from '../access-trail.ts';
+import { encodingFor, streamFeed } from '../feed/stream.ts';
+import { goneSignal } from '../gone-signal.ts';
+import { withToken } from '../openapi.ts';
+import type { StreamLimits, StreamPlace } from '../stream-limits.ts';
+import { answerSearch, type SearchAnswer, withOrganization } from './answer.ts';
+import { type SearchQuery, searchQuerySchema, searchResponses } from './schema.ts';
+
+const DEFAULT_LIMIT = 50;
+
+export type ExportFormat = 'ndjson' | 'csv';
+
+export interface ExportPiece {
+  /** How many events; 0 without. */
+  readonly events?: number;
+  /** Whole lines. */
+  readonly lines: Buffer;
+}
+
+/**
+ * What searching is served from. All reject with SearchError, with BusyError, or where the database does not answer; what is under way
+ * is cancelled when a signal aborts.
+ */
+export interface SearchSource {
+  search(
+    search: Search,
+    page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
+  ): Promise<SearchPage>;
+  /** To be read before the search: what it calls collected must be stored by then. */
+  coverage(search: Search): Promise<SearchCoverage>;
+  /** Why a search found nothing, with its values as they were written. `nothing`: it looked at all there is. Takes 2 s at most. */
+  explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
+  /** What an id or a name of an organization leads to. */
+  organization(given: string): Promise<OrganizationLookup>;
+  /** For suggestions: the first of them by name. */
+  organizations(): Promise<readonly OrganizationName[]>;
+  event(key: EventKey): Promise<EventDetail | undefined>;
+  /** The events in the feed's native format, some at a time. */
+  native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
+  /** All events of the search. Throws where it cannot go on: an export that ends is whole. */
+  export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
+}
+
+/** Where the pages beside this one begin; null where there is none. */
+export interface PageCursors {
+  /** Older events. */
+  readonly next: string | null;
+  /** Newer ones. */
+  readonly previous: string | null;
+}
+
+export const cursorsOf = (page: SearchPage, cursor: SearchCursor | undefined): PageCursors => {
+  const { events, more, reached } = page;
+  const beside = (direction: SearchCursor['direction'], event: FoundEvent | undefined): string | null => {
+    if (reached?.direction === direction) return printCursor(reached);
+    if (event !== undefined) return printCursor({ direction, time: event.sortTime, position: event.position });
+    return cursor === undefined ? null : printCursor(turned(cursor));
+  };
+  const newer = cursor?.direction === 'newer';
+  return {
+    next: newer || more ? beside('older', events.at(-1)) : null,
+    previous: (newer && more) || cursor?.direction === 'older' ? beside('newer', events[0]) : null,
+  };
+};
+
+/** The other way from there, with the event itself, which is on no page that the cursor leads to. A bare time divides as it is. */
+const turned = ({ direction, time, position }: SearchCursor): SearchCursor =>
+  direction === 'newer'
+    ? { direction: 'older', time, position: position === 0 ? 0 : position + 1 }
+    : { direction: 'newer', time, position: Math.max(0, position - 1) };
+
+type Authorized = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+
+/** `GET /v1/search`: pages as JSON, and exports of all events of a search. `authorized` is the hook that checks the token. */
+export const searchRoutes = (
+  server: FastifyInstance,
+  source: SearchSource,
+  streams: StreamLimits,
+  authorized: Authorized,
+): void => {
+  server.get<{ Querystring: SearchQuery }>(
+    '/v1/search',
+    {
+      onRequest: authorized,
+      config: { trail: 'search' },
+      schema: {
+        ...withToken,
+        tags: ['search'],
+        summary: 'The events that meet a search, newest first',
+        querystring: searchQuerySchema,
+        response: searchResponses,
+      },
+    },
+    async (request, reply) => {
+      const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
+      const reading = await withOrganization(source, readSearch(request.query, Date.now()));
+      if (reading.faults.length > 0) return badRequest(reply, reading);
+      const cursor = cursorText === undefined ? undefined : readCursor(cursorText);
+      if (cursorText !== undefined && cursor === undefined) {
+        return reply.code(400).send({ status: 'bad request', reason: 'cursor is none that a search has given' });
+      }
+      if (format !== 'json') {
+        return await sendExport(request, reply, source, streams, { search: reading.search, format });
+      }
+      return await sendPage(request, reply, source, streams, { reading, cursor, limit });
+    },
+  );
+};
+
+/** All of them in one line, each with its field. */
+export const faultsInWords = (faults: SearchReading['faults']): string =>
+  faults.map(({ field, reason }) => `${field} ${reason}`).join('; ');
+
+const badRequest = (reply: FastifyReply, { faults }: SearchReading) =>
+  reply.code(400).send({
+    status: 'bad request',
+    reason: faultsInWords(faults),
+    faults,
+  });
+
+const sendPage = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  source: SearchSource,
+  streams: StreamLimits,
+  asked: { readonly reading: SearchReading; readonly cursor: SearchCursor | undefined; readonly limit: number },
+) => {
+  const signal = goneSignal(reply);
+  const place = await streams.enter('page', signal);
+  try {
+    const { cursor, limit } = asked;
+    const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
+    await send(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events), {
+      last: pageEnd(answer, cursor),
+      place,
+    });
+  } finally {
+    place.leave();
+  }
+};
+
+/** All of the answer behind its events. */
+export const pageEnd = (
+  { page, coverage, empty, incomplete }: SearchAnswer,
+  cursor: SearchCursor | undefined,
+): string => {
+  const { next, previous } = cursorsOf(page, cursor);
+  const rest = {
+    ...{ next, previous, complete: incomplete.length === 0, incomplete_because: incomplete },
+    searched_to: page.reached === undefined ? null : page.reached.time.replace(' ', 'T').replace('+00', 'Z'),
+    coverage: coverageBody(coverage),
+    empty: empty === undefined ? null : emptyBody(empty),
+  };
+  return `],${JSON.stringify(rest).slice(1)}\n`;
+};
+
+const coverageBody = (coverage: SearchCoverage) => ({
+  organizations: coverage.organizations,
+  incomplete: coverage.incomplete,
+  not_collected_seconds: coverage.notCollectedSeconds,
+  read_until: coverage.collectedUntil,
+  collected_since: coverage.collectedSince,
+  filtered: coverage.filtered,
+});
+
+const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
+  any_in_range: anyInRange,
+  filters: filters.map(({ field, value, occurs, occursInRange, near }) => ({
+    ...{ field, value, occurs, occurs_in_range: occursInRange },
+    near: near.map((one) => ({ value: one.value, events: one.events, at_least: one.atLeast })),
+  })),
+});
+
+/** As a stream: 500 entries may be large ones. */
+async function* pageBody(source: SearchSource, events: readonly FoundEvent[]): AsyncGenerator<ExportPiece, void, void> {
+  yield { lines: Buffer.from('{"events":[') };
+  let separator = '\n';
+  for await (const texts of source.native(events)) {
+    yield { lines: Buffer.from(`${separator}${texts.join(',\n')}`), events: texts.length };
+    separator = ',\n';
+  }
+}
+
+const contentTypes = {
+  ndjson: 'application/x-ndjson',
+  csv: 'text/csv; charset=utf-8; header=present',
+} as const;
+
+/**
+ * The whole search as a download. What fails on the way cuts the connection: a file that ends is whole. Few are sent at a time:
+ * throws BusyError before the head is written.
+ */
+export const sendExport = async (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  source: SearchSource,
+  streams: StreamLimits,
+  { search, format }: { readonly search: Search; readonly format: ExportFormat },
+): Promise<void> => {
+  const gone = goneSignal(reply);
+  const place = await streams.enter('export', gone);
+  try {
+    const pieces = source.export(search, format, gone)[Symbol.asyncIterator]();
+    // Before the head is written, so that a search that cannot begin is answered as such.
+    const first = await pieces.next();
+    const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '');
+    await send(request, reply, contentTypes[format], resumed(first, pieces), {
+      disposition: `attachment; filename="orgtrail-events-${stamp}Z.${format}"`,
+      place,
+    });
+  } finally {
+    place.leave();
+  }
+};
+
+async function* resumed(
+  first: IteratorResult<ExportPiece, void>,
+  rest: AsyncIterator<ExportPiece, void>,
+): AsyncGenerator<ExportPiece, void, void> {
+  try {
+    for (let piece = first; piece.done !== true; piece = await rest.next()) yield piece.value;
+  } finally {
+    await rest.return?.();
+  }
+}
+
+const send = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  contentType: string,
+  pieces: AsyncIterable<ExportPiece>,
+  answer: { readonly disposition?: string; readonly last?: string; readonly place: StreamPlace },
+): Promise<void> => {
+  const { disposition, last = '', place } = answer;
+  const encoding = encodingFor(request.headers['accept-encoding']);
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  }
+  beginsGiving(request);
+  // From here on the answer is a stream of our own.
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    'content-type': contentType,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    vary: 'accept-encoding',
+    ...(disposition !== undefined && { 'content-disposition': disposition }),
+    ...(encoding !== undefined && { 'content-encoding': encoding }),
+  });
+  return streamFeed(reply.raw, encoding, counted(request, pieces), last, place);
+};

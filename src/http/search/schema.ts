@@ -1,0 +1,142 @@
+import { type SearchField, searchFields } from '../../search/search.ts';
+import { incompleteReasons } from '../../search/search-answer.ts';
+import { problemSchema, refusals } from '../feed/schema.ts';
+
+/** The query of `GET /v1/search`. The fields of the search itself are read by the domain, which has better words for what is wrong. */
+export type SearchQuery = Readonly<Partial<Record<SearchField, string>>> & {
+  readonly format?: 'json' | 'ndjson' | 'csv';
+  readonly limit?: number;
+  readonly cursor?: string;
+};
+
+export const MAX_LIMIT = 500;
+
+const text = (description: string) => ({ type: 'string', description });
+
+export const searchQuerySchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    since: text('Inclusive: how long ago (30m, 24h, 90d), a date, or an RFC 3339 instant; without a zone it is UTC.'),
+    before: text('Exclusive, in the same forms.'),
+    organization: text('The name or the id of an organization.'),
+    actor: text(
+      'E-mail address, name or id of a token, id, IP address or network (198.51.100.0/24), whatever the case of letters of an e-mail address or name; `*` at the end: all that begin so. `email:`, `ip:`, `id:` and `token:` in front say which.',
+    ),
+    action: text('action_type, whatever the case of letters.'),
+    result: text('action_result, whatever the case of letters.'),
+    product: text('resource_product, whatever the case of letters.'),
+    resource_type: text('resource_type, whatever the case of letters.'),
+    resource: text('resource_id, exactly.'),
+    ray: text('raw_cf_ray_id, exactly.'),
+    text: text("Somewhere in the entry's own JSON text, whatever the case. Without an index: newest first, in steps."),
+    defects: text('true: only entries that could not be read in full.'),
+    changed: text('true: only entries of which later content is kept.'),
+    limit: {
+      ...{ type: 'integer', minimum: 1, maximum: MAX_LIMIT },
+      description: 'Most events of a page (default 50). Exports have no limit.',
+    },
+    cursor: text('`next` or `previous` of another page. Not for exports, which have all events.'),
+    format: {
+      ...{ type: 'string', enum: ['json', 'ndjson', 'csv'] },
+      description: 'json (default): a page. ndjson, csv: all events of the search as a download.',
+    },
+  } satisfies Record<Exclude<keyof SearchQuery, never>, object>,
+};
+
+const nullable = (type: string, description: string) => ({ type: [type, 'null'], description });
+
+const coverageSchema = {
+  type: 'object',
+  description: 'How much of the time searched is collected.',
+  properties: {
+    organizations: { type: 'integer', description: 'That are collected, of those searched.' },
+    incomplete: {
+      type: 'integer',
+      description:
+        'Of these, the ones of which some of that time is not collected, apart from the delay of the last moments.',
+    },
+    not_collected_seconds: {
+      type: 'number',
+      description: 'What is not collected of that time, of all of them together, that delay included.',
+    },
+    read_until: nullable('string', 'All are collected up to here, apart from that.'),
+    collected_since: nullable('string', 'Nothing older is collected.'),
+    filtered: { type: 'boolean', description: 'Only entries that meet ORGTRAIL_FILTERS are collected.' },
+  },
+};
+
+const emptySchema = {
+  type: ['object', 'null'],
+  description: 'Why nothing was found; null if something was. What could not be looked up in 2 s is null.',
+  properties: {
+    any_in_range: nullable('boolean', 'Whether any event at all is stored of the time and organization searched.'),
+    filters: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          field: { type: 'string', enum: searchFields },
+          value: { type: 'string' },
+          occurs: nullable('boolean', 'Whether any stored event has it, of any time.'),
+          occurs_in_range: nullable('boolean', 'Whether any has it of the time and organization searched.'),
+          near: {
+            type: 'array',
+            description: 'The stored values that are nearest to one that does not occur.',
+            items: {
+              type: 'object',
+              properties: {
+                value: { type: 'string' },
+                events: { type: 'integer' },
+                at_least: { type: 'boolean', description: 'There may be more events than were counted.' },
+              },
+            },
+          },
+        },
+      },
+    },
+  },
+};
+
+export const searchResponses = {
+  200: {
+    description:
+      'A page, or all events as a download. A body that does not end properly is cut off, and not the whole answer.',
+    content: {
+      'application/json': {
+        schema: {
+          type: 'object',
+          properties: {
+            events: { type: 'array', items: { type: 'object', additionalProperties: true } },
+            next: nullable('string', 'The cursor of older events; null where there are none.'),
+            previous: nullable('string', 'The cursor of newer events; null on the first page.'),
+            complete: {
+              type: 'boolean',
+              description:
+                'True only if no event that matches can be missing from this page, up to coverage.read_until. A page without events is complete only if every value searched for occurs in a stored event.',
+            },
+            incomplete_because: {
+              type: 'array',
+              items: { type: 'string', enum: Object.keys(incompleteReasons) },
+              description: Object.entries(incompleteReasons)
+                .map(([name, words]) => `${name}: ${words}`)
+                .join(' '),
+            },
+            searched_to: nullable('string', 'Where the time ran out.'),
+            coverage: coverageSchema,
+            empty: emptySchema,
+          },
+        },
+      },
+      'application/x-ndjson': { schema: { type: 'string' } },
+      'text/csv': { schema: { type: 'string' } },
+    },
+  },
+  400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
+  ...refusals,
+  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  503: {
+    description: 'The database does not answer, the search takes too long, or too much is running (Retry-After).',
+    ...problemSchema,
+  },
+};

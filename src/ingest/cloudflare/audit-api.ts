@@ -1,0 +1,117 @@
+import type { Logger } from 'pino';
+import type { Config } from '../../config/config.ts';
+import { ApiError, OrgtrailError } from '../../errors.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { type Page, type PageBody, readPageBody, UnreadablePageError } from '../entries/page.ts';
+import type { FoundOrganization } from '../planning/source.ts';
+import { requestWindow } from '../planning/walk.ts';
+import type { AuditApi } from '../sync/ports.ts';
+import { createAuditLogsApi } from './audit-logs.ts';
+import { createCloudflareClient } from './client.ts';
+import type { CredentialSource } from './credential.ts';
+import { createOrganizationsApi, type Organization } from './organizations.ts';
+import type { RequestBudget } from './wire/budget.ts';
+import type { Timeouts } from './wire/connection-failure.ts';
+import type { ServerClock } from './wire/server-clock.ts';
+
+export interface AuditApiParts {
+  /** Default: that of the configuration, for good. */
+  readonly credential?: CredentialSource | undefined;
+  readonly budget: RequestBudget;
+  readonly clock: ServerClock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly version: string;
+  /** How retries wait; tests give one that does not. */
+  readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
+  /** Default: those of the client. */
+  readonly timeouts?: Partial<Timeouts> | undefined;
+}
+
+/** What is in it does not matter, only whether it is answered. */
+const PROBE_WINDOW_MS = 60_000;
+
+/** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
+export const connectAuditApi = (
+  config: Pick<Config, 'baseUrl' | 'credential' | 'filters'>,
+  parts: AuditApiParts,
+): { api: AuditApi; close: () => Promise<void> } => {
+  const { budget, clock, logger } = parts;
+  if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
+  const client = createCloudflareClient({
+    baseUrl: config.baseUrl,
+    credential: parts.credential ?? config.credential,
+    budget,
+    clock,
+    userAgent: `orgtrail/${parts.version}`,
+    sleep: parts.sleep,
+    timeouts: parts.timeouts,
+    observer: {
+      ...parts.metrics.requests,
+      onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
+    },
+  });
+  const organizations = createOrganizationsApi(client, {
+    onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
+  });
+  const auditLogs = createAuditLogsApi(client);
+  const api: AuditApi = {
+    fetchPage: async (organizationId, walk, signal, attemptMs) => {
+      const window = requestWindow(walk);
+      let page: Page | undefined;
+      const response = await auditLogs.fetchPage({
+        organizationId,
+        since: window.fromMs,
+        before: window.toMs,
+        cursor: walk.cursor,
+        limit: walk.pageLimit,
+        direction: walk.direction,
+        filters: [...config.filters, ...walk.filters],
+        ...{ signal, attemptMs },
+        validate: (body) => {
+          page = readOrThrow(body);
+        },
+      });
+      page ??= readOrThrow(response);
+      page.servedAtMs = response.dateMs;
+      return page;
+    },
+    probeAuditLog: async (organizationId, signal) => {
+      const before = clock.nowMs();
+      if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
+      const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [], direction: 'asc' as const };
+      try {
+        await auditLogs.fetchPage({ organizationId, ...window, signal, validate: readOrThrow });
+        return 'open';
+      } catch (error) {
+        if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
+        throw error;
+      }
+    },
+    listOrganizations: async function* (filter, signal) {
+      for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
+    },
+    getOrganization: async (id, signal) => {
+      const organization = await organizations.get(id, signal);
+      return organization === undefined ? { id } : toFound(organization);
+    },
+    getProfile: (id, signal) => organizations.getProfile(id, signal),
+    nowMs: () => clock.nowMs(),
+  };
+  return { api, close: () => client.close() };
+};
+
+/** As the client wants it: a body that cannot be read is worth another attempt. */
+const readOrThrow = (body: PageBody): Page => {
+  try {
+    return readPageBody(body);
+  } catch (error) {
+    if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);
+    throw error;
+  }
+};
+
+const toFound = (organization: Organization): FoundOrganization => ({
+  ...organization,
+  createTime: organization.createTime?.toISOString(),
+});

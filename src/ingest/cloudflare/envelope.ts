@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { ApiError } from '../../errors.ts';
+import type { CloudflareClient } from './client.ts';
+import type { ApiRequest } from './wire/request.ts';
+
+/** Cloudflare's envelope. Everything in it is optional by one schema or another; only `success: false` is a refusal. */
+export interface Envelope {
+  readonly result: unknown;
+  /** The token of the next page; undefined at the end, which is spelled in three ways. */
+  readonly nextPageToken: string | undefined;
+}
+
+const schema = z.object({
+  success: z.boolean().nullish(),
+  result: z.unknown().optional(),
+  result_info: z.object({ next_page_token: z.string().nullish() }).nullish(),
+});
+
+/**
+ * GETs and decodes. The body is read inside the attempt, so that a page of HTML is asked for again.
+ *
+ * @param read makes `T` from the envelope; throws ApiError `unreadable` when it cannot
+ */
+export async function getEnvelope<T>(
+  client: CloudflareClient,
+  request: Omit<ApiRequest, 'validate'>,
+  read: (envelope: Envelope) => T,
+): Promise<T> {
+  let value: { readonly read: T } | undefined;
+  await client.get({
+    ...request,
+    validate: ({ text }) => {
+      value = { read: read(readEnvelope(text, request.path)) };
+    },
+  });
+  if (value === undefined) throw new Error('the client did not validate the body');
+  return value.read;
+}
+
+function readEnvelope(text: string, path: string): Envelope {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // JSON.parse quotes the text in its message; the body stays out of ours.
+    throw new ApiError('unreadable', `GET ${path}: the response is not JSON`);
+  }
+  const envelope = schema.safeParse(json);
+  if (!envelope.success) throw new ApiError('unreadable', `GET ${path}: the response has no envelope of Cloudflare's`);
+  if (envelope.data.success === false) {
+    throw new ApiError('unreadable', `GET ${path}: the response says success: false with a 2xx status`);
+  }
+  const nextPageToken = envelope.data.result_info?.next_page_token || undefined;
+  return { result: envelope.data.result, nextPageToken };
+}

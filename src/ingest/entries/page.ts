@@ -1,0 +1,264 @@
+import { z } from 'zod';
+import type { PageFacts } from '../planning/walk.ts';
+import {
+  columnSource,
+  type Defect,
+  type EntryReading,
+  hasSuspiciousEscape,
+  readEntry,
+  shortColumnSource,
+} from './entry.ts';
+import { type PageRows, PLACES, place } from './entry-columns.ts';
+import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
+import { type PlainPage, readPlainPage } from './plain-page.ts';
+
+/** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
+export interface CarefulEntry {
+  /** The exact text of the element. */
+  readonly text: string;
+  readonly id: string | undefined;
+  readonly actionTime: string | undefined;
+  readonly defects: readonly Defect[];
+  /** What the database computes the typed columns from: JSON that its `jsonb` takes. */
+  readonly columnSource: string;
+}
+
+/**
+ * One page of an audit log as it is committed: as `rows`, where every entry is plain and its columns are sure; else
+ * `readCarefully` gives the entries one by one.
+ */
+export interface Page extends PageFacts {
+  /** The exact `result` array. */
+  readonly entriesText: string;
+  readonly plain: boolean;
+  readonly rows?: PageRows | undefined;
+  /** Of the array; where it was read from text, its characters. */
+  readonly sizeBytes: number;
+  /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
+  readonly validUtf8: boolean;
+  /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Nobody has to. */
+  release?(): void;
+  /** Set by who received it: the answer's own `Date`. */
+  servedAtMs?: number | undefined;
+}
+
+/** What a walk commits that changes without a page. */
+export const emptyPage: Page = {
+  entries: 0,
+  timesMs: [],
+  nextCursor: undefined,
+  entriesText: '[]',
+  plain: true,
+  sizeBytes: 2,
+  validUtf8: true,
+};
+
+/** Servers refuse URLs over 8 kB. */
+const MAX_CURSOR_LENGTH = 8_000;
+
+/** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
+export class UnreadablePageError extends Error {
+  override readonly name = 'UnreadablePageError';
+}
+
+/** Every key is optional in the published schema, and `count` a string there but a number in the field. */
+const envelopeSchema = z.looseObject({
+  success: z.boolean().nullish(),
+  errors: z.array(z.unknown()).nullish().catch(undefined),
+  result: z.array(z.unknown()).nullish(),
+  result_info: z
+    .looseObject({
+      count: z.union([z.string(), z.number()]).nullish(),
+      cursor: z.string().nullish(),
+      cursors: z.looseObject({ after: z.string().nullish() }).nullish(),
+    })
+    .nullish(),
+});
+
+/** What came over the wire. */
+export interface PageBody {
+  readonly bytes: Buffer;
+  release?(): void;
+  /** The bytes as text, with U+FFFD for what is no UTF-8. Decoded when it is asked for. */
+  readonly text: string;
+  readonly validUtf8: boolean;
+}
+
+/**
+ * Reads a page: from its bytes where all of it is plain, as nearly always; else by `readPage`, and throws as that does.
+ */
+export const readPageBody = (body: PageBody): Page => {
+  const plain = body.validUtf8 ? readPlainPage(body.bytes) : undefined;
+  if (plain === undefined) return readPage(body.text, body.validUtf8);
+  const { rows, timesMs, start, end } = plain;
+  let isReleased = false;
+  return {
+    entries: rows.firsts.length,
+    timesMs,
+    ...readResultInfo(plain),
+    fingerprint: fingerprintOf(rows.firsts.length, idAt(rows, 0), idAt(rows, rows.firsts.length - 1)),
+    get entriesText() {
+      if (isReleased) throw new Error('a page that was given back is read');
+      return body.bytes.toString('utf8', start, end);
+    },
+    plain: true,
+    rows,
+    sizeBytes: end - start,
+    validUtf8: true,
+    release: () => {
+      isReleased = true;
+      body.release?.();
+    },
+  };
+};
+
+/**
+ * Reads a page from its text, and leaves its rows to PostgreSQL. Throws UnreadablePageError for anything but a successful envelope; no
+ * entry can make it throw.
+ */
+export const readPage = (text: string, validUtf8 = true): Page => {
+  const envelope = readEnvelope(text);
+  const { nextCursor, count } = envelope;
+  if (envelope.hasErrors && (envelope.result ?? []).length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
+  if (envelope.result === undefined) return { ...emptyPage, nextCursor, count };
+  const array = findArray(text, 'result');
+  if (array === undefined || array.elements.length !== envelope.result.length) {
+    throw new UnreadablePageError('the result array could not be found in the text of the response');
+  }
+  const readings = readEntries(text, array, envelope.result);
+  const plain = validUtf8 && readings.every((reading) => reading.defects.length === 0);
+  return {
+    entries: readings.length,
+    timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
+    ...{ nextCursor, count, hasErrors: envelope.hasErrors || undefined },
+    fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
+    entriesText: text.slice(array.start, array.end),
+    plain,
+    sizeBytes: array.end - array.start,
+    validUtf8,
+  };
+};
+
+/** Every entry of a page one by one, plain or not. */
+export const readCarefully = (page: Page): readonly CarefulEntry[] => {
+  const text = `{"result":${page.entriesText}}`;
+  const entries = (JSON.parse(text) as { result: readonly unknown[] }).result;
+  const array = findArray(text, 'result');
+  if (array === undefined) return [];
+  return readEntries(text, array, entries).map((reading, index) => {
+    const span = array.elements[index] as ElementSpan;
+    const exact = text.slice(span.start, span.end);
+    const damaged = !page.validUtf8 && exact.includes('\ufffd');
+    const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
+    return {
+      text: exact,
+      id: reading.id,
+      actionTime: reading.actionTime,
+      defects,
+      columnSource: columnSource(entries[index], exact, defects),
+    };
+  });
+};
+
+/** What tells the entries of a page apart: their ids, or else their texts. */
+export const idsOf = (page: Page): ReadonlySet<string> =>
+  new Set(readCarefully(page).map(({ id, text }) => id ?? text));
+
+/** An entry that the database would not take as JSON: kept as text, with the columns that it still gives. */
+export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
+  const defects: readonly Defect[] = [...entry.defects, 'refused_by_database'];
+  return { ...entry, defects, columnSource: columnSource(JSON.parse(entry.text), entry.text, defects) };
+};
+
+/** An entry whose page the database refused, with what is too long for an index cut. The same if nothing is. */
+export const withShortColumns = (entry: CarefulEntry): CarefulEntry => {
+  const short = shortColumnSource(JSON.parse(entry.text));
+  if (short === undefined) return entry;
+  return { ...entry, defects: [...entry.defects, 'column_too_long'], columnSource: short };
+};
+
+const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]): EntryReading[] => {
+  const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
+  return entries.map((entry, index) => {
+    const span = array.elements[index] as ElementSpan;
+    // The slice is made only where it is looked at: most pages have nothing suspicious.
+    return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
+  });
+};
+
+/** Of a page whose entries have been read from the bytes: its envelope has an empty array in their place. */
+const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nextCursor' | 'count' | 'hasErrors'> => {
+  const { nextCursor, count, hasErrors } = readEnvelope(envelopeText);
+  if (hasErrors && rows.firsts.length === 0) throw new UnreadablePageError(EMPTY_WITH_ERRORS);
+  return { nextCursor, count, hasErrors: hasErrors || undefined };
+};
+
+/** It is kept with the walk. */
+const LONGEST_FINGERPRINT = 1_024;
+
+/** No two pages of a walk have as many entries, and the same ones first and last. */
+const fingerprintOf = (entries: number, first: string | undefined, last: string | undefined): string | undefined =>
+  first === undefined || last === undefined || first.length + last.length > LONGEST_FINGERPRINT
+    ? undefined
+    : `${entries} ${first} ${last}`;
+
+const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undefined => {
+  if (row < 0) return undefined;
+  const at = (row * PLACES + place.id) * 2;
+  const start = spans[at] ?? 0;
+  return start < 0 ? replaced.get(at) : bytes.toString('utf8', start, spans[at + 1]);
+};
+
+const EMPTY_WITH_ERRORS = 'the body says success: true, has errors and no entries';
+
+interface ReadEnvelope {
+  readonly result: readonly unknown[] | undefined;
+  readonly nextCursor: string | undefined;
+  readonly count: number | undefined;
+  readonly hasErrors: boolean;
+}
+
+const readEnvelope = (text: string): ReadEnvelope => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new UnreadablePageError(`the body is not JSON: ${excerpt(text)}`);
+  }
+  const envelope = envelopeSchema.safeParse(parsed);
+  if (!envelope.success) {
+    const fault = envelope.error.issues[0];
+    throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
+  }
+  const { success, result, errors, result_info: info } = envelope.data;
+  if (success === false) throw new UnreadablePageError('the body says success: false');
+  // Not Number(count): it takes an empty text for 0, and the window would count as read.
+  const nothing = String(info?.count) === '0';
+  if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
+  return {
+    result: result ?? undefined,
+    nextCursor: readCursor(info?.cursor || info?.cursors?.after),
+    count: readCount(info?.count),
+    hasErrors: (errors?.length ?? 0) > 0,
+  };
+};
+
+/** Undefined for what is no number of entries: it then says nothing. */
+const readCount = (count: string | number | null | undefined): number | undefined => {
+  const value = typeof count === 'string' && /^\d{1,9}$/.test(count) ? Number(count) : count;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+};
+
+/** Refuses one that could not be kept (NUL) or asked for again as it came (half a character, longer than a URL may be). */
+const readCursor = (cursor: string | null | undefined): string | undefined => {
+  if (cursor === undefined || cursor === null || cursor === '') return undefined;
+  if (cursor.length > MAX_CURSOR_LENGTH) {
+    throw new UnreadablePageError(`the cursor has ${cursor.length} characters, more than a URL holds`);
+  }
+  if (cursor.includes('\0') || !cursor.isWellFormed()) {
+    throw new UnreadablePageError('the cursor holds characters that cannot be sent back');
+  }
+  return cursor;
+};
+
+const excerpt = (text: string): string => JSON.stringify(text.trimStart().slice(0, 60));

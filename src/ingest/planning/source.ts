@@ -1,0 +1,111 @@
+import type { Page } from '../entries/page.ts';
+import type { Coverage, Range } from './coverage.ts';
+import type { EventRate } from './event-rate.ts';
+import type { Hole, Lane, LaneState } from './lane.ts';
+import type { CoveredEntries } from './late-entries.ts';
+import type { SourceProgress } from './planner.ts';
+import type { Direction } from './walk.ts';
+
+/** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */
+export interface SourceKey {
+  readonly kind: string;
+  readonly id: string;
+}
+
+/** A source as the store knows it, for planning. */
+export interface SourceState extends SourceKey, SourceProgress {
+  readonly organizationId: string;
+  /** True while Cloudflare answers 403 for it. */
+  readonly refused: boolean;
+  /** How long, from now, before a lane may be tried again after a failure; missing or 0: it may. */
+  readonly restMs: Partial<Readonly<Record<Lane, number>>>;
+  /** True while another process holds the lease. */
+  readonly heldElsewhere: boolean;
+  /** Undefined where its live tail has never been read. */
+  readonly eventRate: EventRate | undefined;
+}
+
+/** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
+export interface Lease extends SourceKey {
+  readonly organizationId: string;
+  readonly owner: string;
+  readonly epoch: number;
+  /** Moves by one with every commit. A commit that expects another value does nothing. */
+  readonly commitSeq: number;
+}
+
+/** A page, what becomes of its walk, and what coverage grows by: they commit together or not at all. */
+export interface PageCommit {
+  readonly lease: Lease;
+  /** `emptyPage` where the walk changes without one: its cursor was refused, or the page could not be had. */
+  readonly page: Page;
+  readonly filterHash: string;
+  readonly lane: Lane;
+  /** The lane as it is from here on, with its open walk; undefined leaves it as it is. */
+  readonly state: LaneState | undefined;
+  /** What each pass may claim now (index 0 is the first reading). */
+  readonly claims: readonly Coverage[];
+  /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
+  readonly eventRate: EventRate | undefined;
+  /** The largest page of the source so far, this one included; undefined: that is this page. */
+  readonly largestPage?: number;
+  /** What could not be had, and is not to be asked for again for a while. */
+  readonly holes?: readonly Hole[];
+  /** The walk that ends with it: undefined where none does, or its end is no proof. */
+  readonly reading?: Reading | undefined;
+}
+
+/** When and how a stretch of time was read to a credible end: with its own time, a row of `coverage_readings`. */
+export interface Reading {
+  readonly range: Range;
+  readonly method: 'first reading' | 'pass' | 'scrub';
+  /** Of the pass or of the round; 0 for the first reading. */
+  readonly number: number;
+  readonly direction: Direction;
+}
+
+/** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */
+export type CommitResult =
+  | { readonly kind: 'fenced' }
+  | ({ readonly kind: 'committed'; readonly lease: Lease } & PageCounts);
+
+export interface PageCounts {
+  readonly stored: number;
+  readonly duplicates: number;
+  /** Entries whose id was known with other content, seen for the first time. */
+  readonly changed: number;
+  /** Of those stored, how many have a defect. */
+  readonly defective: number;
+  /** For the live lane: first seen minus action time of each entry stored, in seconds. */
+  readonly latenessSeconds: readonly number[];
+  /** Of those stored, how many lay in time that had been read before, by the highest pass that had. */
+  readonly covered: readonly CoveredEntries[];
+}
+
+/** Why a walk failed, and how long its lane rests. */
+export interface LaneFailure {
+  readonly filterHash: string;
+  readonly lane: Lane;
+  /** The lane as it is from here on. */
+  readonly state: LaneState;
+  readonly failure: string;
+  readonly message: string;
+  readonly backoffMs: number;
+}
+
+/** An organization as discovery found it; what the API did not send is undefined. */
+export interface FoundOrganization {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly managedBy?: string | undefined;
+  readonly createTime?: string | undefined;
+  readonly meta?: unknown;
+  readonly profile?: unknown;
+}
+
+/** What a listing changed, for logs and metrics. */
+export interface OrganizationChange {
+  readonly organizationId: string;
+  readonly change: 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved';
+}

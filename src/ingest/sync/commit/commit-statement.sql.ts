@@ -1,0 +1,73 @@
+import { jsonbDefects, textDefects } from '../../entries/entry.ts';
+import { textColumns } from '../../entries/entry-columns.ts';
+
+/** Who takes the page apart for comparing: the database alone, or with what was read of each entry here. */
+export type PageForm = 'plain' | 'careful';
+
+/**
+ * Every entry is plain: PostgreSQL takes the array's exact text apart and reads each entry once (`offset 0`: else once for
+ * each use of `j`).
+ */
+const plainPage = (page: string): string => `
+  select n, e as raw, e::jsonb as j, null::text as known_id, null::text as known_time, null::text[] as defects
+  from json_array_elements(${page}::json) with ordinality as x (e, n) offset 0`;
+
+/** Some entry is defective: each comes with its exact text, what was read of it, and JSON that gives the columns. */
+const carefulPage = (page: string): string => `
+  select n, (e ->> 'raw')::json as raw, (e ->> 'columns')::jsonb as j, e ->> 'id' as known_id, e ->> 'time' as known_time,
+    case when jsonb_array_length(e -> 'defects') > 0
+      then array(select jsonb_array_elements_text(e -> 'defects')) end as defects
+  from jsonb_array_elements(${page}::jsonb) with ordinality as x (e, n) offset 0`;
+
+const sqlList = (names: readonly string[]): string => `array[${names.map((name) => `'${name}'`).join(', ')}]`;
+const heldAsText = sqlList(textDefects);
+const notJsonb = sqlList([...jsonbDefects, ...textDefects]);
+
+/** The entries of a page with the id and the time that they are stored under. `page` is the parameter that holds it. */
+export const pageEntries = (form: PageForm, page: string): string => `
+  select n, raw, j, defects,
+    coalesce(case when 'id_too_long' = any(defects) then 'sha256:' || encode(sha256(convert_to(known_id, 'UTF8')), 'hex')
+      else known_id end, case when defects is null then j ->> 'id' end,
+      'sha256:' || encode(sha256(convert_to(case when defects && ${heldAsText} then raw #>> '{}' else raw::text end,
+        'UTF8')), 'hex')) as id,
+    coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
+  from (${form === 'plain' ? plainPage(page) : carefulPage(page)}) as read`;
+
+/** True where two contents of one entry differ in more than their form. `a` and `b` have `raw` and `defects`. */
+export const contentDiffers = (a: string, b: string): string => `
+  (${a}.raw::text <> ${b}.raw::text and case
+    when ${a}.defects && ${notJsonb} or ${b}.defects && ${notJsonb} then true
+    else ${a}.raw::jsonb <> ${b}.raw::jsonb end)`;
+
+/** Of the function's parameters, those that no page has. */
+const FIXED_PARAMETERS = 20;
+const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
+const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
+
+const parameters = (first: number, last: number): string =>
+  Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
+
+const call = (page: string): string => `orgtrail_commit_walk_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
+
+/** PostgreSQL reads the page, whose text is the last parameter, and makes the arrays itself. */
+const ofJson = (form: PageForm): string => `
+with page as (
+  select n, raw, id, action_time::text, min(n) over (partition by id)::integer as first_n, defects::text,
+    ${Object.entries(textColumns)
+      .map(([name, path]) => `j #>> '{${path.join(',')}}' as ${name}`)
+      .join(', ')},
+    coalesce(j #>> '{raw,cf_ray_id}', j #>> '{raw,cf_rayid}') as raw_cf_ray_id,
+    case when j #>> '{raw,status_code}' ~ '^-?[0-9]{1,9}$' then (j #>> '{raw,status_code}')::integer end as raw_status_code
+  from (${pageEntries(form, `$${FIXED_PARAMETERS + 1}`)}) as read),
+arrays as (select ${pageNames.map((name) => `array_agg(${name} order by n) as ${name}`).join(', ')} from page)
+select result.* from arrays, ${call(pageNames.map((name) => `arrays.${name}`).join(', '))} as result`;
+
+/**
+ * The statements that commit a page, by how it comes: `rows` in columns (see `PageRows`), as `pageNames` has them, or as a text of
+ * JSON for the database to read. Before it, in all, what the function in drizzle/ begins with. Used by commit-page.ts.
+ */
+export const commitStatements = {
+  rows: `select * from ${call(parameters(FIXED_PARAMETERS + 1, FIXED_PARAMETERS + pageNames.length))}`,
+  plain: ofJson('plain'),
+  careful: ofJson('careful'),
+} as const;

@@ -1,0 +1,140 @@
+import { ApiError } from '../../errors.ts';
+import { discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { findSubOrganizations } from './discovery/sub-organizations.ts';
+import { type JobPlan, planJobs } from './plan-jobs.ts';
+import { type PlanningTime, planningTime } from './planning-time.ts';
+import type { SyncContext } from './ports.ts';
+import { type TurnResult, takeTurn } from './turn/turn.ts';
+import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
+
+/** A lane that rests for no longer goes on by itself; the others wait for a tick. */
+const SHORT_REST_MS = 10_000;
+/** Requests for each kind of detail per tick: they are the least urgent of all. */
+const DETAILS_PER_TICK = 5;
+
+export interface DaemonOptions {
+  /** Between two ticks, in milliseconds: another replica's listing of the same tick is as good as an own one. */
+  readonly tickMs: number;
+  /** Aborts at once what is under way. */
+  readonly signal: AbortSignal;
+  /** True once no further page should be begun. */
+  readonly stopping: () => boolean;
+  /** Hears what made a tick or a turn fail as a whole: the database is away. The next tick tries again. */
+  readonly onError: (error: unknown) => void;
+  /** Hears how each turn ended. */
+  readonly onTurn?: (job: Job, result: TurnResult) => void;
+}
+
+export interface SyncDaemon {
+  /** Begins a listing unless one is under way, plans, and hands the pool what is due. Rejects if the database fails. Ticks must not overlap. */
+  tick(): Promise<void>;
+  /** Plans as of a given time all that is left, without a listing, and hands it to the pool but for what `skip` names. Returns the plan. */
+  workOff(time: PlanningTime, skip: (job: Job) => boolean): Promise<JobPlan>;
+  /** Drops what waits in the pool. */
+  clear(): void;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+}
+
+/**
+ * At every tick one replica lists the organizations; each plans what is due, and its pool works it off. A tick replaces
+ * what waits in the pool, so that live comes first again, and leaves alone what is under way. Pulling never waits for the
+ * listing, unless nothing is known yet; organizations that it finds are planned as soon as it has ended.
+ */
+export const createDaemon = (context: SyncContext, options: DaemonOptions): SyncDaemon => {
+  const { signal, stopping, onError } = options;
+  let rests = new AbortController();
+  /** Else what fails twice before it is asked for otherwise would take two ticks. */
+  const again = (job: Job, restMs: number): void => {
+    if (!ticking) return;
+    context.time.sleep(restMs, AbortSignal.any([signal, rests.signal])).then(
+      () => pool.add(job),
+      () => {},
+    );
+  };
+  let ticking = false;
+  const work = async (job: Job): Promise<WorkLeft> => {
+    if (stopping()) return { lanes: undefined, timedOut: false };
+    const result = await takeTurn(context, job, { signal, stopping });
+    options.onTurn?.(job, result);
+    const timedOut = result.kind === 'failed' && result.timedOut;
+    const soon = result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS;
+    if (soon && job.lane !== 'scrub') again(job, result.backoffMs);
+    return { lanes: stopping() ? undefined : lanesLeft(result), timedOut };
+  };
+  const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
+  const plan = async (): Promise<void> => {
+    const time = await planningTime(context);
+    if (time === undefined || stopping()) return;
+    const { jobs } = await planJobs(context, time, false);
+    if (!stopping()) pool.refill(jobs);
+  };
+  const listing = createListing(context, options, plan);
+  return {
+    tick: async () => {
+      ticking = true;
+      const underWay = listing.begin();
+      if ((await planningTime(context)) === undefined) await underWay;
+      await plan();
+    },
+    workOff: async (time, skip) => {
+      const all = await planJobs(context, time, true);
+      const jobs = all.jobs.filter((job) => !skip(job));
+      if (!stopping()) pool.refill(jobs);
+      return { ...all, jobs };
+    },
+    clear: () => {
+      ticking = false;
+      rests.abort();
+      rests = new AbortController();
+      pool.clear();
+    },
+    idle: async () => {
+      await listing.idle();
+      await pool.idle();
+    },
+  };
+};
+
+/** As the work pool takes it: the lanes that are left, or undefined if the source is to be left alone for now. */
+const lanesLeft = (result: TurnResult): WorkLeft['lanes'] =>
+  result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
+
+/** Keeps one listing under way; what it finds is planned at once. */
+const createListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
+  const { signal, stopping, onError, tickMs } = options;
+  let underWay: Promise<void> | undefined;
+  let details: Promise<void> | undefined;
+  const list = async (): Promise<void> => {
+    try {
+      const result = await discoverInTurn(context, tickMs / 2, signal);
+      if (!('appeared' in result) || stopping()) return;
+      if (result.appeared > 0) await plan();
+      details ??= readDetails(context, signal)
+        .catch(onError)
+        .finally(() => {
+          details = undefined;
+        });
+    } catch (error) {
+      // The observer has heard of what Cloudflare answered; the organizations known before are pulled.
+      if (!(error instanceof ApiError)) onError(error);
+    }
+  };
+  return {
+    begin: (): Promise<void> => {
+      underWay ??= list().finally(() => {
+        underWay = undefined;
+      });
+      return underWay;
+    },
+    idle: async (): Promise<void> => {
+      await underWay;
+      await details;
+    },
+  };
+};
+
+const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
+  await findSubOrganizations(context, DETAILS_PER_TICK, signal);
+  await readProfiles(context, DETAILS_PER_TICK, signal);
+};

@@ -1,0 +1,58 @@
+import { ApiError } from '../../../errors.ts';
+import type { KeptLease } from '../../../postgres/leases/keep-lease.ts';
+import type { SyncContext } from '../ports.ts';
+
+/** So many audit logs are asked per listing at most, so that one that names nothing costs little. */
+const MOST_ASKED = 10;
+/** A log that has not answered by then is asked after another listing: discovery is not held up by it. */
+const PATIENCE_MS = 10_000;
+
+type Answer = 'open' | 'refused' | undefined;
+
+/**
+ * Asks the audit logs of organizations that complete listings miss again and again. Only one that refuses makes its
+ * organization gone: a listing that is empty or partial by mistake must not end any pulling. Called after every complete
+ * listing, while it is still this replica's turn. Throws what made it fail, except what Cloudflare answered.
+ */
+export const confirmGone = async (
+  context: SyncContext,
+  signal: AbortSignal,
+  lease: Pick<KeptLease, 'throwIfLost'>,
+): Promise<void> => {
+  const { store, observer } = context;
+  const ids = await store.takeMissed(MOST_ASKED);
+  if (ids.length === 0) return;
+  lease.throwIfLost();
+  for (const [organizationId, answer] of await askAll(context, ids, signal)) {
+    if (answer === undefined || !(await store.recordLogAnswer(organizationId, answer))) continue;
+    if (answer === 'refused') observer.organizationChanged?.({ organizationId, change: 'gone' });
+    else observer.missedButOpen?.({ organizationId });
+  }
+};
+
+const askAll = async (
+  { api, time }: SyncContext,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly (readonly [id: string, answer: Answer])[]> => {
+  const patience = new AbortController();
+  const answered = new AbortController();
+  time.sleep(PATIENCE_MS, answered.signal).then(
+    () => patience.abort(),
+    () => {},
+  );
+  const ask = async (id: string): Promise<readonly [string, Answer]> => {
+    try {
+      return [id, await api.probeAuditLog(id, AbortSignal.any([signal, patience.signal]))];
+    } catch (error) {
+      if (signal.aborted || !(error instanceof ApiError || patience.signal.aborted)) throw error;
+      return [id, undefined];
+    }
+  };
+  const asked = await Promise.allSettled(ids.map(ask));
+  answered.abort();
+  return asked.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+};

@@ -1,0 +1,171 @@
+import { ApiError } from '../../../errors.ts';
+import { type KeptLease, keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import type { FoundOrganization } from '../../planning/source.ts';
+import { planningTime } from '../planning-time.ts';
+import type { AuditApi, SyncContext } from '../ports.ts';
+import { confirmGone } from './confirm-gone.ts';
+
+/**
+ * A discovery by one replica at a time. Undefined where another one lists, or did within `restMs`: then `serverTimeMs` is
+ * what it learned of Cloudflare's time.
+ */
+export const discoverInTurn = async (
+  context: SyncContext,
+  restMs: number,
+  signal: AbortSignal,
+): Promise<{ appeared: number } | { readonly serverTimeMs: number | undefined }> => {
+  const { store, time, leaseMs } = context;
+  const takenAtMs = time.nowMs();
+  const turn = await store.claimDiscovery(restMs);
+  if (!turn.mine) return { serverTimeMs: turn.serverTimeMs };
+  const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renewDiscovery() });
+  try {
+    return await discover(context, AbortSignal.any([signal, kept.lost]), kept);
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+    return { serverTimeMs: undefined };
+  } finally {
+    kept.end();
+  }
+};
+
+/**
+ * Walks the listing of organizations. Each page counts by itself: what it names is stored, and has its source, before the
+ * next page is asked for. A listing that reached its end is complete: what it did not name is missed, and what has been
+ * missed again is asked for its audit log. Where the credential may not list and an allow-list is configured, each of its
+ * organizations is asked for by id instead.
+ * Throws what made it fail, after noting it for readiness. Returns how many are new.
+ */
+export const discover = async (
+  context: SyncContext,
+  signal: AbortSignal,
+  lease: Pick<KeptLease, 'throwIfLost'>,
+): Promise<{ appeared: number }> => {
+  const { api, store, observer, organizationIds } = context;
+  const recorder = createRecorder(context, lease);
+  const complete = organizationIds === undefined;
+  try {
+    if (complete) {
+      for await (const page of api.listOrganizations({}, signal)) await recorder.page(page);
+      await recorder.end();
+      await confirmGone(context, signal, lease);
+    } else await discoverByName(context, organizationIds, recorder, lease, signal);
+    const { ids, appeared } = recorder;
+    await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
+    observer.discovered?.({ organizations: ids.size, complete });
+    return { appeared: appeared() };
+  } catch (error) {
+    if (signal.aborted || error instanceof LeaseLostError) throw error;
+    await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
+    observer.discoveryFailed?.({ error });
+    throw error;
+  }
+};
+
+const knownNowMs = ({ api }: SyncContext): number => {
+  const nowMs = api.nowMs();
+  if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
+  return nowMs;
+};
+
+/** The listing's own clock may be wrong, and nothing before the horizon is read. */
+const credibleNowMs = async (context: SyncContext): Promise<number> => {
+  const time = await planningTime(context);
+  return time?.nowMs ?? knownNowMs(context);
+};
+
+type Lease = Pick<KeptLease, 'throwIfLost'>;
+type Recorder = ReturnType<typeof createRecorder>;
+
+/** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
+const createRecorder = (context: SyncContext, lease: Lease) => {
+  const { store, observer, horizonMs, window } = context;
+  const ids = new Set<string>();
+  let appeared = 0;
+  let haveSources = false;
+  const write = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
+    // Right after a pause of the process the signal may not know yet: an old page must not be stored over a newer one.
+    lease.throwIfLost();
+    const changes = await store.recordListing(found, { complete });
+    for (const change of changes) observer.organizationChanged?.(change);
+    const isNew = changes.filter(({ change }) => change === 'appeared').length;
+    appeared += isNew;
+    if (!haveSources || isNew > 0) await store.syncSources(horizonMs(await credibleNowMs(context)), window?.sinceMs);
+    haveSources = true;
+    // The next page must not be asked for, either.
+    lease.throwIfLost();
+  };
+  return {
+    ids: ids as ReadonlySet<string>,
+    appeared: () => appeared,
+    page: async (found: readonly FoundOrganization[]): Promise<void> => {
+      for (const { id } of found) ids.add(id);
+      await write(found, false);
+    },
+    /** The listing reached its end: what is known and was on none of its pages is missed. */
+    end: () =>
+      write(
+        Array.from(ids, (id) => ({ id })),
+        true,
+      ),
+  };
+};
+
+/** The organizations of an allow-list: as the listing shows them, else by their ids. Throws what failed after all are stored. */
+const discoverByName = async (
+  { api }: SyncContext,
+  names: readonly string[],
+  recorder: Recorder,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> => {
+  const wanted = new Set(names);
+  let failure: ApiError | undefined;
+  try {
+    for await (const page of api.listOrganizations({ ids: names }, signal)) {
+      await recorder.page(page.filter(({ id }) => wanted.has(id)));
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // A credential that may not list is what the allow-list is for.
+    if (error.failure !== 'refused') failure = error;
+  }
+  const found: FoundOrganization[] = [];
+  for (const id of names.filter((name) => !recorder.ids.has(name))) {
+    lease.throwIfLost();
+    try {
+      found.push(failure === undefined ? await getById(api, id, signal) : { id });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failure = error;
+      // What was asked for by name is pulled even if nothing else is known of it.
+      found.push({ id });
+    }
+  }
+  if (failure === undefined || api.nowMs() !== undefined) await recorder.page(found);
+  if (failure !== undefined) throw failure;
+};
+
+const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<FoundOrganization> => {
+  try {
+    return await api.getOrganization(id, signal);
+  } catch (error) {
+    // Its audit log may be open all the same; if not, the source shows as refused.
+    if (error instanceof ApiError && (error.failure === 'refused' || error.failure === 'not_found')) return { id };
+    throw error;
+  }
+};
+
+/** Reads profiles that have never been read, or not for a day. One that fails is left for the next time. */
+export const readProfiles = async (context: SyncContext, limit: number, signal: AbortSignal): Promise<void> => {
+  for (const id of await context.store.withoutProfile(limit)) {
+    if (signal.aborted) return;
+    try {
+      await context.store.recordProfile(id, await context.api.getProfile(id, signal));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // Noted as asked for: a profile that is refused must not be asked for at every tick.
+      if (error.failure === 'refused') await context.store.recordProfile(id, undefined);
+    }
+  }
+};

@@ -1,0 +1,192 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '../../../postgres/pool.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
+import { toJsonbText } from '../../entries/entry.ts';
+import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
+
+/** From the second complete listing in a row that does not name it, the audit log of an organization is asked. */
+const MISSES_UNTIL_ASKED = 2;
+
+/** $1 what was found, $2 whether that is all, $3 the allow-list, $4 the parent that was asked about. */
+const recordStatement = `
+with found as materialized (
+  select * from jsonb_to_recordset($1::jsonb)
+    as f (id text, name text, parent_id text, managed_by text, create_time timestamptz, meta jsonb, profile jsonb)),
+upserted as (
+  insert into organizations as o (id, name, parent_id, managed_by, create_time, meta, profile, profile_read_at, listed_under)
+  select id, name, parent_id, managed_by, create_time, meta, profile,
+    case when profile is not null then clock_timestamp() end, $4 from found
+  on conflict (id) do update set
+    name = coalesce(excluded.name, o.name),
+    -- Without a name, nothing but the id is known: that it has no parent is not.
+    parent_id = case when excluded.name is null then o.parent_id else excluded.parent_id end,
+    managed_by = case when excluded.name is null then o.managed_by else excluded.managed_by end,
+    create_time = coalesce(excluded.create_time, o.create_time), meta = coalesce(excluded.meta, o.meta),
+    profile = coalesce(excluded.profile, o.profile),
+    profile_read_at = coalesce(excluded.profile_read_at, o.profile_read_at),
+    state = case o.state when 'gone' then 'active' else o.state end,
+    listed_under = case when $4 is null then null else o.listed_under end,
+    missed_listings = 0, log_asked_at = null, log_open_at_misses = null, last_seen_at = clock_timestamp()
+  -- An idle organization's row is not rewritten at every listing.
+  where o.last_seen_at < clock_timestamp() - interval '5 minutes' or o.missed_listings > 0 or o.state = 'gone'
+    or (o.name, o.parent_id, o.managed_by) is distinct from (excluded.name, excluded.parent_id, excluded.managed_by)
+       and excluded.name is not null
+    or o.listed_under is not null and $4 is null
+    or o.meta is distinct from coalesce(excluded.meta, o.meta)
+    or excluded.profile is distinct from coalesce(o.profile, excluded.profile) and excluded.profile is not null
+    or o.profile is null and excluded.profile is not null),
+missed as (
+  update organizations o set missed_listings = missed_listings + 1
+  where $2 and state <> 'gone' and listed_under is null and ($3::text[] is null or id = any($3))
+    and not exists (select from found f where f.id = o.id)),
+changes (organization_id, change, old_value, new_value) as (
+  select f.id, 'appeared', null, f.name from found f where not exists (select from organizations o where o.id = f.id)
+  union all select f.id, 'restored', null, null from found f join organizations o using (id) where o.state = 'gone'
+  union all select f.id, 'renamed', o.name, f.name from found f join organizations o using (id)
+    where f.name <> o.name
+  union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
+    where f.parent_id is distinct from o.parent_id and f.name is not null)
+insert into organization_changes (organization_id, change, old_value, new_value)
+select * from changes returning organization_id, change`;
+
+/**
+ * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
+ * that it did not name are counted as missed, which alone makes none gone; `within` limits that to an allow-list. Called by
+ * discovery for each page, and at the end for the ids of all of them.
+ */
+export const recordListing = async (
+  pool: Pool,
+  found: readonly FoundOrganization[],
+  options: ListingOptions,
+): Promise<readonly OrganizationChange[]> => {
+  const parameters = [toRows(found), options.complete, options.within ?? null, options.under ?? null];
+  const rows = await inTransaction(pool, async (client) => {
+    // Replicas list at the same moments: one after the other, each sees what the one before it changed.
+    await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))");
+    const result = await client.query<ChangeRow>(recordStatement, parameters);
+    return result.rows;
+  });
+  return rows.map((row) => ({ organizationId: row.organization_id, change: row.change }));
+};
+
+export interface ListingOptions {
+  readonly complete: boolean;
+  readonly within: readonly string[] | undefined;
+  /** What was listed is what is below this organization, which the listing without a filter may not show. */
+  readonly under?: string | undefined;
+}
+
+interface ChangeRow {
+  readonly organization_id: string;
+  readonly change: OrganizationChange['change'];
+}
+
+const toRows = (found: readonly FoundOrganization[]): string =>
+  toJsonbText(
+    found.map((organization) => ({
+      id: organization.id,
+      name: organization.name,
+      parent_id: organization.parentId,
+      managed_by: organization.managedBy,
+      // One unreadable time must not fail the listing.
+      create_time: parseInstantMs(organization.createTime ?? '') === undefined ? null : organization.createTime,
+      meta: organization.meta,
+      profile: organization.profile,
+    })),
+  );
+
+/** Notes that the audit log of an organization is refused, or served again. True where that is news. */
+export const recordAccess = async (
+  pool: Pool,
+  organizationId: string,
+  access: 'refused' | 'restored',
+): Promise<boolean> => {
+  const [from, to] = access === 'refused' ? ['active', 'refused'] : ['refused', 'active'];
+  const { rowCount } = await pool.query(
+    `with changed as (update organizations set state = $3 where id = $1 and state = $2 returning id)
+     insert into organization_changes (organization_id, change) select id, $4 from changed`,
+    [organizationId, from, to, access],
+  );
+  return rowCount === 1;
+};
+
+/**
+ * Up to `limit` organizations that the last complete listings have missed, and whose audit log is to be asked now: from the
+ * second miss on, after an answer only at twice as many misses or a day later. The longest unasked come first, so that
+ * one whose log never answers does not keep the others waiting. Called after every complete listing.
+ */
+export const takeMissed = async (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ id: string }>(
+    // An answer at more misses than there are is of an earlier absence: version 0.1 does not clear it.
+    `with due as (
+       select id from organizations
+       where state <> 'gone' and listed_under is null and missed_listings >= $2
+         and (log_open_at_misses is null or log_open_at_misses > missed_listings
+           or missed_listings >= 2 * log_open_at_misses or log_asked_at < clock_timestamp() - interval '1 day')
+       order by log_asked_at nulls first, id limit $1
+       for update skip locked)
+     update organizations o set log_asked_at = statement_timestamp() from due where o.id = due.id returning o.id`,
+    [limit, MISSES_UNTIL_ASKED],
+  );
+  return rows.map((row) => row.id);
+};
+
+/**
+ * Notes what the audit log of a missed organization answered: `refused` makes it gone. False where that does not count any
+ * more, since it has been listed again, or is gone already.
+ */
+export const recordLogAnswer = async (
+  pool: Pool,
+  organizationId: string,
+  answer: 'open' | 'refused',
+): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    answer === 'open'
+      ? `update organizations set log_open_at_misses = missed_listings
+         where id = $1 and state <> 'gone' and missed_listings >= $2`
+      : `with gone as (
+           update organizations set state = 'gone' where id = $1 and state <> 'gone' and missed_listings >= $2 returning id)
+         insert into organization_changes (organization_id, change) select id, 'gone' from gone`,
+    [organizationId, MISSES_UNTIL_ASKED],
+  );
+  return rowCount === 1;
+};
+
+/** The organizations whose profile has never been read, or not for a day. */
+export const withoutProfile = async (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from organizations
+     where state <> 'gone' and (profile_read_at is null or profile_read_at < clock_timestamp() - interval '1 day')
+     order by profile_read_at nulls first, id limit $1`,
+    [limit],
+  );
+  return rows.map((row) => row.id);
+};
+
+/**
+ * The organizations that have not been asked for a day what is below them; none where the listing itself shows
+ * organizations that are below others.
+ */
+export const withoutChildrenListed = async (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from organizations
+     where state <> 'gone' and (children_listed_at is null or children_listed_at < clock_timestamp() - interval '1 day')
+       and not exists (select from organizations where parent_id is not null and listed_under is null)
+     order by children_listed_at nulls first, id limit $1`,
+    [limit],
+  );
+  return rows.map((row) => row.id);
+};
+
+/** Notes that an organization was asked what is below it. */
+export const recordChildrenListed = async (pool: Pool, organizationId: string): Promise<void> => {
+  await pool.query('update organizations set children_listed_at = clock_timestamp() where id = $1', [organizationId]);
+};
+
+/** Stores a profile; undefined notes that it was asked for and there is none. */
+export const recordProfile = async (pool: Pool, organizationId: string, profile: unknown): Promise<void> => {
+  await pool.query(
+    'update organizations set profile = coalesce($2::jsonb, profile), profile_read_at = clock_timestamp() where id = $1',
+    [organizationId, profile === undefined ? null : toJsonbText(profile)],
+  );
+};

@@ -1,0 +1,32 @@
+import { ApiError } from '../../../errors.ts';
+import type { SyncContext } from '../ports.ts';
+
+/**
+ * Asks for the organizations below those that are known. Cloudflare does not say whether its listing shows them unasked; as
+ * soon as it has shown one, there is nothing to ask for. Else each organization is asked about once a day, `limit` of
+ * them at a time. Returns how many are new: the next discovery gives them their sources, and they are asked about in turn.
+ */
+export const findSubOrganizations = async (
+  context: SyncContext,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number> => {
+  const { api, store, observer, organizationIds } = context;
+  if (organizationIds !== undefined) return 0;
+  let appeared = 0;
+  for (const parentId of await store.withoutChildrenListed(limit)) {
+    if (signal.aborted) break;
+    try {
+      for await (const found of api.listOrganizations({ parentId }, signal)) {
+        const changes = await store.recordListing(found, { complete: false, under: parentId });
+        for (const change of changes) observer.organizationChanged?.(change);
+        appeared += changes.filter((change) => change.change === 'appeared').length;
+      }
+    } catch (error) {
+      // Not worth a second try today: the listing itself tells of a credential or a network that is broken.
+      if (!(error instanceof ApiError)) throw error;
+    }
+    await store.recordChildrenListed(parentId);
+  }
+  return appeared;
+};

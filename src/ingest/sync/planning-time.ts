@@ -1,0 +1,29 @@
+import { credibleNow } from '../planning/server-time.ts';
+import type { SyncContext } from './ports.ts';
+
+/** What time it is, for one plan. */
+export interface PlanningTime {
+  /** Cloudflare's time, as far as it can be believed. */
+  readonly nowMs: number;
+  readonly clock: JobClock;
+}
+
+/** The clock of the database, and when it was read on the clock of this process. */
+export interface JobClock {
+  readonly databaseMs: number;
+  readonly atMs: number;
+}
+
+/**
+ * Cloudflare's time by the last answer that this process had, else by the last listing that is stored; undefined before the first answer
+ * of all. Never further ahead of the database's clock than is credible: what is planned with it is claimed by the answers' own time.
+ */
+export const planningTime = async ({ api, store, time, observer }: SyncContext): Promise<PlanningTime | undefined> => {
+  const { databaseMs, serverMs, trimmed } = await store.readTime();
+  const clock = { databaseMs, atMs: time.nowMs() };
+  if (trimmed > 0) observer.futureTrimmed?.({ rows: trimmed });
+  const knownMs = api.nowMs() ?? serverMs;
+  if (knownMs === undefined) return undefined;
+  observer.clocksCompared?.({ aheadMs: knownMs - databaseMs });
+  return { nowMs: credibleNow(knownMs, databaseMs), clock };
+};

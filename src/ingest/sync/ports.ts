@@ -1,0 +1,192 @@
+import type { Page } from '../entries/page.ts';
+import type { Range } from '../planning/coverage.ts';
+import type { Filter } from '../planning/filters.ts';
+import type { Hole, Lane } from '../planning/lane.ts';
+import type { LaneIntervals } from '../planning/lane-intervals.ts';
+import type { LateEntries, ScrubFind } from '../planning/late-entries.ts';
+import type {
+  CommitResult,
+  FoundOrganization,
+  LaneFailure,
+  Lease,
+  OrganizationChange,
+  PageCommit,
+  PageCounts,
+  SourceKey,
+  SourceState,
+} from '../planning/source.ts';
+import type { Walk } from '../planning/walk.ts';
+import type { WindowLimit } from './window-limit.ts';
+
+export interface ListingFilter {
+  readonly ids?: readonly string[] | undefined;
+  readonly parentId?: string;
+}
+
+/** A clock that never goes back, and waiting on it. */
+export interface Time {
+  /** Milliseconds from any start. */
+  nowMs(): number;
+  /** Rejects with the signal's reason where that aborts first. Does not keep the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
+export interface AuditApi {
+  /**
+   * The next page of the walk: its window with its overlaps, in its direction, from its cursor. `attemptMs`: how long one attempt may take;
+   * undefined: as long as the client allows.
+   */
+  fetchPage(organizationId: string, walk: Walk, signal: AbortSignal, attemptMs?: number): Promise<Page>;
+  /** The listing, page by page: all of it, these ids only, or what is below an organization. */
+  listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
+  getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
+  /** Whether its audit log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
+  probeAuditLog(organizationId: string, signal: AbortSignal): Promise<'open' | 'refused'>;
+  /** Undefined where the organization has none. */
+  getProfile(id: string, signal: AbortSignal): Promise<unknown>;
+  /** A lower bound of Cloudflare's own time; undefined before its first response. */
+  nowMs(): number | undefined;
+}
+
+/** What sync needs of the store. All of it is safe to repeat. */
+export interface SyncStore {
+  loadSources(): Promise<readonly SourceState[]>;
+  /** The clock of the database, and Cloudflare's time by what is stored of it. Takes back coverage of the future. */
+  readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
+  /** What kinds of resources a source has had events of around a time. */
+  resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
+  /** Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds. */
+  newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
+  /** Undefined where another process holds the source. */
+  claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
+  /** False where the lease has gone to another process. */
+  renew(lease: Lease): Promise<boolean>;
+  commit(commit: PageCommit): Promise<CommitResult>;
+  release(lease: Lease): Promise<void>;
+  recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
+  /** True where that is news. */
+  recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
+  /**
+   * `complete`: these are all there are, and all others are counted as missed; makes none of them gone. `under`: what was
+   * listed is what is below this organization.
+   */
+  recordListing(
+    found: readonly FoundOrganization[],
+    listing: { readonly complete: boolean; readonly under?: string },
+  ): Promise<readonly OrganizationChange[]>;
+  /** Organizations that complete listings have missed twice or more and whose audit log is to be asked now, each at growing intervals. */
+  takeMissed(limit: number): Promise<readonly string[]>;
+  /** `refused` makes it gone. False where it has been listed again meanwhile, or was gone already. */
+  recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
+  withoutChildrenListed(limit: number): Promise<readonly string[]>;
+  recordChildrenListed(organizationId: string): Promise<void>;
+  /**
+   * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
+   * `serverTimeMs` is then Cloudflare's time at the last listing, where there has been one.
+   */
+  claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
+  renewDiscovery(): Promise<boolean>;
+  /** Gives the right to list back, too. */
+  recordDiscovery(result: { organizations: number; serverTimeMs: number } | { error: string }): Promise<void>;
+  /** `oldestMs`: entries older than the horizon are about to come, too. */
+  syncSources(horizonMs: number, oldestMs: number | undefined): Promise<void>;
+  withoutProfile(limit: number): Promise<readonly string[]>;
+  recordProfile(organizationId: string, profile: unknown): Promise<void>;
+}
+
+/**
+ * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window cannot be had and is halved. `hole`: nor can a
+ * part of a second. `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written.
+ */
+export type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
+
+/** A source whose oldest unread time leaves Cloudflare's retention within `slackMs`. */
+export interface NearRetention {
+  readonly source: SourceKey;
+  readonly slackMs: number;
+}
+
+/** What happens while syncing, for logs, metrics and progress. Must not throw and must not wait. */
+export interface SyncObserver {
+  discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
+  organizationChanged?(event: OrganizationChange): void;
+  /** Listings miss it again and again, and its audit log answers all the same: it is pulled on. */
+  missedButOpen?(event: { readonly organizationId: string }): void;
+  discoveryFailed?(event: { readonly error: unknown }): void;
+  /** `due` names the sources that have something to do; `nearRetention` those whose unread time Cloudflare will soon delete. */
+  jobsPlanned?(event: {
+    readonly sources: number;
+    readonly due: readonly string[];
+    readonly nearRetention: readonly NearRetention[];
+  }): void;
+  pageCommitted?(
+    event: PageCounts & {
+      readonly source: SourceKey;
+      readonly lane: Lane;
+      readonly entries: number;
+      readonly late: LateEntries;
+    },
+  ): void;
+  walkEnded?(event: { readonly source: SourceKey; readonly lane: Lane; readonly result: WalkResult }): void;
+  sourceSettled?(event: { readonly source: SourceKey }): void;
+  /** So many entries were missing in time that pass `pass` had read. They are stored now. */
+  scrubFound?(event: ScrubFind & { readonly source: SourceKey; readonly window: Range }): void;
+  windowNarrowed?(event: {
+    readonly source: SourceKey;
+    readonly lane: Lane;
+    readonly claim: Range;
+    readonly reason: string;
+  }): void;
+  holeFound?(event: Hole & { readonly source: SourceKey }): void;
+  /** At every plan: Cloudflare's clock and the database's differ by this much; positive: Cloudflare's is ahead. */
+  clocksCompared?(event: { readonly aheadMs: number }): void;
+  /** So many rows of coverage claimed the future, and were cut. */
+  futureTrimmed?(event: { readonly rows: number }): void;
+  sourceFailed?(event: {
+    readonly source: SourceKey;
+    readonly lane: Lane;
+    readonly failure: string;
+    readonly message: string;
+    readonly backoffMs: number;
+  }): void;
+}
+
+/** Everything that syncing is done with. Built by app.ts. */
+export interface SyncContext {
+  readonly api: AuditApi;
+  readonly store: SyncStore;
+  readonly observer: SyncObserver;
+  readonly time: Time;
+  /** How long a lease lasts unless it is renewed. */
+  readonly leaseMs: number;
+  readonly filterHash: string;
+  readonly filters: readonly Filter[];
+  readonly settleDelaysMs: readonly number[];
+  /** The oldest time wanted, as of Cloudflare's now. */
+  readonly horizonMs: (nowMs: number) => number;
+  /** Only this is wanted, whatever the horizon: a backfill that somebody asked for. */
+  readonly window?: { readonly sinceMs: number; readonly untilMs: number } | undefined;
+  /** The allow-list, where one is configured: also the way in where the credential may not list. */
+  readonly organizationIds: readonly string[] | undefined;
+  readonly concurrency: number;
+  readonly windows: WindowLimit;
+  /** How often each of so many sources may be asked, so that no lane starves. */
+  readonly intervals: (sources: number) => LaneIntervals;
+  /** Between two plans, in milliseconds: no source is asked more often. */
+  readonly tickMs: number;
+  /** In [0, 1), for spreading retries. */
+  readonly random: () => number;
+  /** Undefined: history is not read a second time. */
+  readonly scrub?: ScrubLeave | undefined;
+}
+
+/** Leave to read history again: a share of the API budget that all replicas have together. */
+export interface ScrubLeave {
+  /** A round begins no sooner than this after the beginning of the last one. */
+  readonly everyMs: number;
+  /** Grants up to so many requests, without waiting; none while the budget is needed for anything else. */
+  take(requests: number): Promise<number>;
+  /** What was sent beyond what had been granted: it is missing from what is granted next. */
+  spend(requests: number): Promise<void>;
+}

@@ -1,0 +1,268 @@
+import type { Pool } from 'pg';
+import type { Coverage, Range } from '../planning/coverage.ts';
+import type { KnownHole, Lane, LaneState } from '../planning/lane.ts';
+import type { LaneFailure, Lease, SourceKey, SourceState } from '../planning/source.ts';
+
+type RangeRow = readonly [fromMs: number, toMs: number];
+
+interface StateRow {
+  readonly kind: string;
+  readonly id: string;
+  readonly organization_id: string;
+  readonly refused: boolean;
+  readonly held_elsewhere: boolean;
+  readonly event_rate: number | null;
+  readonly recent_event_rate: number | null;
+  readonly largest_page: number;
+  readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
+  readonly unproven: readonly RangeRow[] | null;
+  readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
+  readonly holes: readonly (Omit<KnownHole, 'range'> & { readonly range: RangeRow })[];
+}
+
+/** What the database says about time, at the moment of the statement. */
+export interface StoredTime {
+  /** The clock of the database. */
+  readonly databaseMs: number;
+  /** Cloudflare's time as of the last listing, and the time since then on the clock of the database; undefined before the first. */
+  readonly serverMs: number | undefined;
+}
+
+/** A time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
+const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
+
+/** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
+const state = (filterHash: string): string => `
+  s.kind, s.id, s.organization_id, o.state = 'refused' as refused, s.event_rate, s.recent_event_rate, s.largest_page,
+  coalesce((select json_agg(json_build_array(c.pass, (
+      select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
+    from coverage c
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash}), '[]') as coverage,
+  (select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r)
+    from coverage c cross join lateral unnest(c.ranges - c.proven) r
+    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = ${filterHash} and c.pass = 0) as unproven,
+  coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
+      'rest_ms', greatest(0, ${ms('l.next_attempt_at - clock_timestamp()')})))
+    from lanes l
+    where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = ${filterHash}), '[]') as lanes,
+  coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array(${ms('h.since')}, ${ms('h.before')}),
+      'reason', h.reason, 'due', h.next_attempt_at <= clock_timestamp()))
+    from coverage_holes h
+    where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}), '[]') as holes`;
+
+/**
+ * All sources of organizations that are still there, for planning. `organizationIds` limits them to an allow-list.
+ * Called for every plan.
+ */
+export const loadSources = async (
+  pool: Pool,
+  owner: string,
+  filterHash: string,
+  organizationIds: readonly string[] | undefined,
+): Promise<readonly SourceState[]> => {
+  const { rows } = await pool.query<StateRow>(
+    `select ${state('$3')},
+       coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as held_elsewhere
+     from sources s join organizations o on o.id = s.organization_id
+     where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2))
+     order by s.last_attempt_at nulls first, s.kind, s.id`,
+    [owner, organizationIds ?? null, filterHash],
+  );
+  return rows.map(toSource);
+};
+
+/** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
+export const readTime = async (pool: Pool): Promise<StoredTime> => {
+  const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
+    // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
+    `select floor(${ms('clock_timestamp()')})::float8 as database_ms,
+       floor(${ms('server_time + (clock_timestamp() - last_success_at)')})::float8 as server_ms from discovery`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('the table discovery has lost its row');
+  return { databaseMs: row.database_ms, serverMs: row.server_ms ?? undefined };
+};
+
+/**
+ * Takes the lease of a source, with its state as of then. Undefined where another process holds it. Every taking is a new
+ * epoch, so that whatever an earlier holder (this process included) still has under way writes nothing.
+ */
+export const claimSource = async (
+  pool: Pool,
+  source: SourceKey,
+  owner: string,
+  leaseMs: number,
+  filterHash: string,
+): Promise<{ lease: Lease; source: SourceState } | undefined> => {
+  const claimed = await pool.query<{ lease_epoch: number; commit_seq: number }>(
+    // Skips a row that is locked: the process that is writing to it holds the source.
+    `with free as (
+       select kind, id from sources
+       where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
+       for update skip locked)
+     update sources s set lease_owner = $3, lease_epoch = lease_epoch + 1,
+       lease_until = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
+     from free where s.kind = free.kind and s.id = free.id
+     returning lease_epoch::float8, commit_seq::float8`,
+    [source.kind, source.id, owner, leaseMs],
+  );
+  const epoch = claimed.rows[0];
+  if (epoch === undefined) return undefined;
+  const { rows } = await pool.query<StateRow>(
+    `select ${state('$3')}, false as held_elsewhere
+     from sources s join organizations o on o.id = s.organization_id where s.kind = $1 and s.id = $2`,
+    [source.kind, source.id, filterHash],
+  );
+  if (rows[0] === undefined) return undefined;
+  const row = toSource(rows[0]);
+  const { kind, id, organizationId } = row;
+  return {
+    source: row,
+    lease: { kind, id, organizationId, owner, epoch: epoch.lease_epoch, commitSeq: epoch.commit_seq },
+  };
+};
+
+/**
+ * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
+ * one lives: the next claim is a new epoch. Called before every plan.
+ */
+export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
+  const { rows } = await pool.query<{ owner: string }>(
+    'select distinct lease_owner as owner from sources where lease_until > clock_timestamp()',
+  );
+  const dead = rows.map((row) => row.owner).filter(isDead);
+  if (dead.length === 0) return;
+  // In one order, and never waiting: replicas that do the same must not wait for each other in a circle.
+  await pool.query(
+    `with held as (select kind, id from sources where lease_owner = any($1) order by kind, id for update skip locked)
+     update sources s set lease_until = null from held where s.kind = held.kind and s.id = held.id`,
+    [dead],
+  );
+};
+
+/** Lets the lease last longer, while a page is waited for. False where it has gone to another process. */
+export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `update sources set lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
+     where kind = $1 and id = $2 and lease_epoch = $3 and lease_owner = $4`,
+    [lease.kind, lease.id, lease.epoch, lease.owner, leaseMs],
+  );
+  return rowCount === 1;
+};
+
+/** Gives the lease back, so that no process has to wait for it to run out. Does nothing where it has already gone. */
+export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
+  await pool.query('update sources set lease_until = null where kind = $1 and id = $2 and lease_epoch = $3', [
+    lease.kind,
+    lease.id,
+    lease.epoch,
+  ]);
+};
+
+/** Notes that a lane failed, and lets it rest. Does nothing where the lease has gone to another process. */
+export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
+  await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
+    ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
+    ...[failure.state.failures, failure.failure, failure.message, failure.backoffMs],
+  ]);
+};
+
+/**
+ * Gives every known organization its source, and all sources the horizon and filter set in force, for the views. `historyMs`:
+ * how much is wanted as of any moment. Called by discovery.
+ */
+export const syncSources = async (
+  pool: Pool,
+  filterHash: string,
+  horizonMs: number,
+  historyMs: number,
+): Promise<void> => {
+  await pool.query(
+    `insert into sources (kind, id, organization_id, filter_hash, wanted_since, wanted_history)
+     select 'organization', o.id, o.id, $1, to_timestamp($2::float8 / 1000), make_interval(secs => $3::float8 / 1000)
+     from organizations o order by o.id
+     on conflict (kind, id) do nothing`,
+    [filterHash, horizonMs, historyMs],
+  );
+  // The horizon moves all the time; rows are not rewritten for less than an hour of it.
+  await pool.query(
+    `with old as (
+       select kind, id from sources
+       where filter_hash <> $1 or wanted_history is distinct from make_interval(secs => $3::float8 / 1000)
+         or abs(extract(epoch from wanted_since) * 1000 - $2::float8) > 3600000
+       order by kind, id for update)
+     update sources s set filter_hash = $1, wanted_since = to_timestamp($2::float8 / 1000),
+       wanted_history = make_interval(secs => $3::float8 / 1000)
+     from old where s.kind = old.kind and s.id = old.id`,
+    [filterHash, horizonMs, historyMs],
+  );
+};
+
+/**
+ * Takes back what was claimed of the future: of a server whose clock was ahead, or by version 0.1. Returns how many rows of
+ * coverage had some. `delaysMs`: of pass 0, 1, …: each may claim up to its delay before now.
+ */
+export const trimFuture = async (pool: Pool, delaysMs: readonly number[]): Promise<number> => {
+  const { rows } = await pool.query<{ trimmed: number }>('select orgtrail_trim_coverage($1) as trimmed', [delaysMs]);
+  return rows[0]?.trimmed ?? 0;
+};
+
+/** What kinds of resources a source has had events of around a time: for telling the entries of one second apart. */
+export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Range): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ resource_type: string }>(
+    `select resource_type from (
+       select resource_type from audit_events where source_kind = $1 and source_id = $2
+         and action_time between to_timestamp($3::float8 / 1000) - interval '7 days'
+           and to_timestamp($4::float8 / 1000) + interval '7 days' limit 20000) near
+     where resource_type <> '' group by 1 order by count(*) desc, 1 limit 20`,
+    [source.kind, source.id, range.fromMs, range.toMs],
+  );
+  return rows.map((row) => row.resource_type);
+};
+
+/**
+ * Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds, and a
+ * second at least.
+ */
+export const newestPart = async (
+  pool: Pool,
+  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { fromMs, toMs }: Range,
+  entries: number,
+): Promise<number> => {
+  const { rows } = await pool.query<{ time_ms: number }>(
+    `select ${ms('action_time')}::float8 as time_ms from audit_events
+     where source_kind = $1 and source_id = $2 and organization_id = $3
+       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
+     order by action_time desc offset $6 limit 1`,
+    [kind, id, organizationId, fromMs, toMs, entries],
+  );
+  const beforeMs = rows[0]?.time_ms;
+  if (beforeMs === undefined) return fromMs;
+  const wholeMs = Math.ceil((beforeMs + 1) / 1_000) * 1_000;
+  return Math.max(fromMs, Math.min(wholeMs, Math.floor((toMs - 1_000) / 1_000) * 1_000));
+};
+
+const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
+
+const toSource = (row: StateRow): SourceState => {
+  const coverage: Coverage[] = [];
+  for (const [pass, ranges] of row.coverage) coverage[pass] = (ranges ?? []).map(toRange);
+  return {
+    kind: row.kind,
+    id: row.id,
+    organizationId: row.organization_id,
+    refused: row.refused,
+    heldElsewhere: row.held_elsewhere,
+    eventRate:
+      row.event_rate === null || row.recent_event_rate === null
+        ? undefined
+        : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
+    largestPage: row.largest_page,
+    coverage: Array.from(coverage, (ranges) => ranges ?? []),
+    unproven: row.unproven?.map(toRange),
+    lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
+    restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
+    holes: row.holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),
+  };
+};

@@ -1,0 +1,178 @@
+import { ApiError } from '../../errors.ts';
+import type { SourceKey } from '../planning/source.ts';
+import { createDaemon, type SyncDaemon } from './daemon.ts';
+import { discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { findSubOrganizations } from './discovery/sub-organizations.ts';
+import { type PlanningTime, planningTime } from './planning-time.ts';
+import type { SyncContext } from './ports.ts';
+import type { TurnResult } from './turn/turn.ts';
+import { type Job, keyOf } from './work-pool.ts';
+
+/** Between two attempts at what failed. */
+const LONGEST_RETRY_WAIT_MS = 10_000;
+/** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
+const HELD_POLL_MS = 500;
+const HELD_PATIENCE_MS = 90_000;
+const ALL = 1_000_000;
+
+export interface SyncOnceOptions {
+  /** Aborts at once what is under way; the signal's reason is then thrown. */
+  readonly signal: AbortSignal;
+  /** True once no further page should be begun. */
+  readonly stopping: () => boolean;
+  /** How often a lane that failed, or a listing, is tried again; a window that is halved counts as progress. */
+  readonly retries: number;
+}
+
+export interface SyncReport {
+  readonly sources: number;
+  /** Sources that were given up. */
+  readonly failed: readonly SourceKey[];
+  /** Sources that another process held all the time: it is at work on them. */
+  readonly held: readonly SourceKey[];
+  /** Why the listing failed, where it did; the organizations known before were then pulled. */
+  readonly discoveryError: unknown;
+  /** False where it was stopped before its end. */
+  readonly finished: boolean;
+}
+
+/**
+ * Lists the organizations, then is the daemon until nothing is left as of Cloudflare's time at the start. Called by the commands
+ * `sync` and `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
+ */
+export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
+  const discoveryError = await discoverUntilNothingIsNew(context, options);
+  const time = await planningTime(context);
+  if (time === undefined) {
+    if (discoveryError !== undefined) throw discoveryError;
+    // Stopped while another process was listing: there has been no answer yet.
+    return { sources: 0, failed: [], held: [], discoveryError, finished: false };
+  }
+  const outcome = await workOff(context, time, options);
+  if (outcome.sources === 0 && discoveryError !== undefined) throw discoveryError;
+  if (!options.stopping()) await readProfiles(context, ALL, options.signal);
+  return { ...outcome, discoveryError, finished: !options.stopping() };
+};
+
+/** Works off everything as of a time. Throws what made it fail as a whole. */
+export const workOff = async (
+  context: SyncContext,
+  time: PlanningTime,
+  options: SyncOnceOptions,
+): Promise<Pick<SyncReport, 'sources' | 'failed' | 'held'>> => {
+  const faults: unknown[] = [];
+  const patience = new Patience(context.time.nowMs, options.retries);
+  const daemon = createDaemon(context, {
+    ...{ signal: options.signal, stopping: options.stopping, tickMs: context.tickMs },
+    onError: (error) => faults.push(error),
+    onTurn: (job, result) => patience.note(job, result),
+  });
+  const sources = await rounds(context, daemon, time, patience, options, faults);
+  if (faults.length > 0) throw faults[0];
+  return { sources, failed: patience.failed(), held: patience.held() };
+};
+
+const rounds = async (
+  context: SyncContext,
+  daemon: SyncDaemon,
+  time: PlanningTime,
+  patience: Patience,
+  { signal, stopping }: SyncOnceOptions,
+  faults: readonly unknown[],
+): Promise<number> => {
+  for (;;) {
+    const { sources, jobs } = await daemon.workOff(time, (job) => patience.isSpent(job));
+    await daemon.idle();
+    const waitMs = patience.waitMs();
+    if (jobs.length === 0 || faults.length > 0 || stopping()) return sources;
+    if (waitMs > 0) await context.time.sleep(waitMs, signal).catch(() => {});
+  }
+};
+
+/** Counts what became of each lane of each source, and says when it is to be given up. */
+class Patience {
+  readonly #nowMs: () => number;
+  readonly #retries: number;
+  readonly #failures = new Map<string, number>();
+  readonly #failed = new Map<string, SourceKey>();
+  readonly #heldSince = new Map<string, { readonly source: SourceKey; readonly sinceMs: number }>();
+  readonly #lasting = new Set<string>();
+  #waitMs = 0;
+
+  constructor(nowMs: () => number, retries: number) {
+    this.#nowMs = nowMs;
+    this.#retries = retries;
+  }
+
+  note({ source, lane }: Job, result: TurnResult): void {
+    const key = keyOf(source);
+    if (result.kind === 'held') {
+      if (!this.#heldSince.has(key)) this.#heldSince.set(key, { source, sinceMs: this.#nowMs() });
+      this.#waitMs = Math.max(this.#waitMs, HELD_POLL_MS);
+      return;
+    }
+    this.#heldSince.delete(key);
+    const laneKey = `${key}/${lane}`;
+    if (result.kind !== 'failed') {
+      this.#failures.delete(laneKey);
+      return;
+    }
+    const failures = (this.#failures.get(laneKey) ?? 0) + 1;
+    this.#failures.set(laneKey, failures);
+    if (result.lasting) this.#lasting.add(key);
+    if (this.isSpent({ source, lane })) this.#failed.set(key, source);
+    else this.#waitMs = Math.max(this.#waitMs, Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS));
+  }
+
+  isSpent({ source, lane }: Pick<Job, 'source' | 'lane'>): boolean {
+    const key = keyOf(source);
+    const heldSinceMs = this.#heldSince.get(key)?.sinceMs ?? Number.POSITIVE_INFINITY;
+    const patienceMs = this.#retries > 0 ? HELD_PATIENCE_MS : 0;
+    return (
+      this.#lasting.has(key) ||
+      (this.#failures.get(`${key}/${lane}`) ?? 0) > this.#retries ||
+      this.#nowMs() - heldSinceMs >= patienceMs
+    );
+  }
+
+  /** How long to wait before another round; asked once after each. */
+  waitMs(): number {
+    const waitMs = this.#waitMs;
+    this.#waitMs = 0;
+    return waitMs;
+  }
+
+  failed(): readonly SourceKey[] {
+    return [...this.#failed.values()];
+  }
+
+  held(): readonly SourceKey[] {
+    return [...this.#heldSince.values()].map(({ source }) => source);
+  }
+}
+
+/** A listing can miss an organization, and a repeated page token ends it early: it is asked for until nothing new appears. */
+const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnceOptions): Promise<unknown> => {
+  for (let attempt = 0; ; attempt += 1) {
+    const last = attempt >= options.retries;
+    try {
+      const appeared = await listWhenFree(context, options);
+      const below = await findSubOrganizations(context, ALL, options.signal);
+      if (appeared + below === 0 || last) return undefined;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // The client has tried again already what passes by itself.
+      if (error.failure !== 'unreadable' || last) return error;
+    }
+  }
+};
+
+/** Waits while another process lists. Returns how many are new. */
+const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<number> => {
+  for (;;) {
+    const result = await discoverInTurn(context, 0, signal);
+    if ('appeared' in result) return result.appeared;
+    if (stopping()) return 0;
+    await context.time.sleep(HELD_POLL_MS, signal);
+  }
+};

@@ -1,0 +1,131 @@
+import { ApiError } from '../../../errors.ts';
+import { idsOf, type Page } from '../../entries/page.ts';
+import type { Coverage } from '../../planning/coverage.ts';
+import { addRange, isWithin } from '../../planning/coverage.ts';
+import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/event-rate.ts';
+import type { Hole, LaneState } from '../../planning/lane.ts';
+import { foundByScrub, sortLateEntries } from '../../planning/late-entries.ts';
+import { FIRST_LOOK_MS } from '../../planning/planner.ts';
+import { credibleNow } from '../../planning/server-time.ts';
+import type { PageCounts } from '../../planning/source.ts';
+import { suspectedFrom, type Walk } from '../../planning/walk.ts';
+import { readingOf } from './reading.ts';
+import type { Turn } from './turn.ts';
+import { FencedError, PageRefusedError } from './turn-errors.ts';
+
+export interface FetchOptions {
+  readonly abort?: AbortSignal;
+  /** How long the answer is waited for; undefined: as long as the client allows. */
+  readonly attemptMs?: number | undefined;
+}
+
+/** The next page of a walk, or why it could not be had. Throws LeaseLostError, and the reason of an abort. */
+export const fetchPage = async (
+  turn: Turn,
+  walk: Walk,
+  { abort, attemptMs = patienceMs(turn, walk) }: FetchOptions = {},
+): Promise<Page | ApiError> => {
+  const { context, options, kept, source, job } = turn;
+  kept.throwIfLost();
+  turn.requests += 1;
+  const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
+  try {
+    const page = await context.api.fetchPage(source.organizationId, walk, signal, attemptMs);
+    const { databaseMs, atMs } = job.clock;
+    const serverMs = page.servedAtMs ?? context.api.nowMs();
+    if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);
+    turn.nowMs = Math.min(turn.nowMs, page.servedAtMs ?? turn.nowMs);
+    return page;
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+};
+
+/** How long an answer is waited for; undefined: as long as the client allows. */
+const patienceMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
+  lane !== 'live' && pages === 0 ? context.windows.patienceMs(claim.toMs - claim.fromMs) : undefined;
+
+/** From which size a page of the turn's source may have been cut, by the pages before. */
+export const suspicion = ({ largestPage, context }: Turn): number =>
+  suspectedFrom(largestPage, context.windows.largestPage);
+
+export interface CommitMore {
+  /** What coverage grows by, for each pass. */
+  readonly claims?: readonly Coverage[];
+  /** The walk that ends with it. */
+  readonly walk?: Walk;
+  readonly holes?: readonly Hole[];
+}
+
+/**
+ * Commits a page with what becomes of its lane, and takes note of it. `state` undefined leaves the lane as it is. Throws FencedError if the
+ * source has gone to another replica, PageRefusedError for what the database refuses to hold.
+ */
+export const commitPart = async (
+  turn: Turn,
+  page: Page,
+  state: LaneState | undefined,
+  { claims = [], walk, holes = [] }: CommitMore = {},
+): Promise<PageCounts> => {
+  const { context, source, job } = turn;
+  const { lane } = job;
+  const seen = walk && observationIn(turn, walk);
+  const eventRate = seen && observed(turn.eventRate, seen);
+  const largestPage = largestOf(turn, page);
+  const sentAtMs = context.time.nowMs();
+  const { filterHash } = context;
+  const reading = walk && readingOf(turn, walk);
+  const result = await context.store
+    .commit({ ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes }, reading })
+    .catch((error: unknown) => {
+      throw error instanceof ApiError ? new PageRefusedError(error) : error;
+    });
+  if (result.kind === 'fenced') throw new FencedError();
+  turn.kept.renewed(sentAtMs);
+  turn.lease = result.lease;
+  turn.eventRate = eventRate ?? turn.eventRate;
+  turn.largestPage = largestPage;
+  context.windows.sawPage(largestPage);
+  turn.state = state ?? turn.state;
+  turn.progress = advance(turn, claims, holes);
+  const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
+  context.observer.pageCommitted?.({ ...result, source, lane, entries: page.entries, late });
+  const found = foundByScrub(result.covered, lane);
+  if (found !== undefined && turn.window !== undefined) {
+    context.observer.scrubFound?.({ source, ...found, window: turn.window });
+  }
+  if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
+    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
+  }
+  return result;
+};
+
+/** The live lane tells how often events happen, and so does the first of the history, when hardly anything is known. */
+const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undefined => {
+  if (job.lane === 'live') return observationOf(walk);
+  const readMs = (progress.coverage[0] ?? []).reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
+};
+
+/** Entries that come twice on a page do not make it larger: a page that is cut shorter would then look whole. */
+const largestOf = ({ largestPage }: Turn, page: Page): number =>
+  page.entries <= largestPage ? largestPage : Math.max(largestPage, idsOf(page).size);
+
+const advance = (
+  { progress, job, state, largestPage, eventRate }: Turn,
+  claims: readonly Coverage[],
+  holes: readonly Hole[],
+): Turn['progress'] => ({
+  coverage: Array.from({ length: Math.max(claims.length, progress.coverage.length) }, (_, pass) =>
+    (claims[pass] ?? []).reduce(addRange, progress.coverage[pass] ?? []),
+  ),
+  lanes: { ...progress.lanes, [job.lane]: state },
+  holes: [
+    ...progress.holes.filter(
+      (known) => !holes.some((hole) => hole.pass === known.pass && isWithin(known.range, hole.range)),
+    ),
+    ...holes.map((hole) => ({ ...hole, due: false })),
+  ],
+  ...{ largestPage, eventRate },
+});

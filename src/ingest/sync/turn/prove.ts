@@ -1,0 +1,114 @@
+import { ApiError } from '../../../errors.ts';
+import { idsOf, type Page } from '../../entries/page.ts';
+import {
+  isReversed,
+  type ProofQuestion,
+  proofQuestions,
+  recountQuestions,
+  reversedQuestion,
+  walkOf,
+} from '../../planning/proof.ts';
+import { afterPage, isOnlyMiscounted, type Walk } from '../../planning/walk.ts';
+import { FEW_EMPTY_PAGES } from '../window-limit.ts';
+import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
+import type { Turn } from './turn.ts';
+import { blameOf } from './turn-errors.ts';
+
+/** How questions are asked, and what is done with the answers. */
+export interface Prover {
+  fetch(walk: Walk): Promise<Page | ApiError>;
+  /** Takes a page in, and says how many of its entries were not known before. */
+  take(page: Page): Promise<number>;
+  /** From which size a page may have been cut. */
+  readonly suspectedFrom: number;
+  /** The largest page that any source has sent. */
+  readonly largestOfAll: number;
+  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
+  readonly hasEndlessTails: boolean;
+}
+
+/** In a turn of the daemon: what comes is stored. */
+export const prove = async (turn: Turn, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> =>
+  await proveWith(proverOf(turn), walk, lastIds);
+
+const proverOf = (turn: Turn): Prover => ({
+  fetch: (asked) => fetchPage(turn, asked),
+  take: async (page) => (await commitPart(turn, page, undefined)).stored,
+  suspectedFrom: suspicion(turn),
+  largestOfAll: turn.context.windows.largestPage,
+  hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source.id),
+});
+
+/**
+ * Whether nothing but the count speaks against a walk, and in both halves of its window: then halving brings nothing, and no half can be
+ * claimed. What comes is stored. Throws ApiError if the API refuses to answer at all.
+ */
+export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  for (const question of recountQuestions(walk)) {
+    if ((await answerTo(proverOf(turn), question, walk, new Set())) !== 'count_differs') return false;
+  }
+  return true;
+};
+
+/**
+ * Whether a walk whose end is in doubt has been read to its end after all: asks about its window in other ways (proof.ts). `lastIds`: the
+ * entries of its last page, which a refused cursor stands behind. Throws ApiError if the API refuses to answer at all.
+ */
+export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+  const first = reversedQuestion(walk, prover.largestOfAll);
+  if (first !== undefined) {
+    const answer = await answerTo(prover, first, walk, new Set());
+    if (answer !== 'nothing_said') return answer === 'nothing_new';
+  }
+  const questions = proofQuestions(walk);
+  const isTail = walk.lastPageEntries === 0;
+  // Of pages that are all empty and all have a cursor, nothing says that they are the truth.
+  if (isTail && walk.entries === 0 && walk.cursor !== undefined && !prover.hasEndlessTails) return false;
+  if (questions === undefined || (walk.cursor !== undefined && lastIds === undefined && !isTail)) return false;
+  for (const question of questions) {
+    if ((await answerTo(prover, question, walk, lastIds ?? new Set())) !== 'nothing_new') return false;
+  }
+  return true;
+};
+
+/**
+ * `count_differs`: nothing new has come, and nothing but the count speaks against its end. `nothing_said`: nothing new has come, but not in a
+ * way that proves anything.
+ */
+type Answer = 'nothing_new' | 'count_differs' | 'nothing_said' | 'unproven';
+
+const answerTo = async (
+  prover: Prover,
+  question: ProofQuestion,
+  about: Walk,
+  lastIds: ReadonlySet<string>,
+): Promise<Answer> => {
+  let walk = walkOf(question, about);
+  const seen = new Set<string>();
+  for (;;) {
+    const page = await prover.fetch(walk);
+    if (page instanceof ApiError) {
+      if (blameOf(page, walk) === 'all') throw page;
+      return question.about === 'reversed' ? 'nothing_said' : 'unproven';
+    }
+    if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
+    const isNew = (await prover.take(page)) > 0;
+    page.release?.();
+    if (isNew) return 'unproven';
+    if (question.about === 'edge') return 'nothing_new';
+    if (question.about === 'reversed') return isReversed(page, about) ? 'nothing_new' : 'nothing_said';
+    // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.
+    if (question.about === 'whole' && seen.size >= about.entries) {
+      return [...lastIds].every((id) => seen.has(id)) ? 'nothing_new' : 'unproven';
+    }
+    const step = afterPage(walk, page, prover.suspectedFrom, FEW_EMPTY_PAGES);
+    if (question.about === 'tail' && page.entries === 0 && step.kind !== 'next') {
+      // What stands at the edge must have come again, or the answers are empty for another reason.
+      return about.entries > 0 && step.walk.entries === 0 ? 'unproven' : 'nothing_new';
+    }
+    if (step.kind === 'done') return 'nothing_new';
+    if (isOnlyMiscounted(step, page, prover.suspectedFrom)) return 'count_differs';
+    if (step.kind !== 'next') return 'unproven';
+    walk = step.walk;
+  }
+};

@@ -1,0 +1,71 @@
+import type { ApiError, ApiFailure } from '../../../errors.ts';
+import type { LaneState } from '../../planning/lane.ts';
+import type { Walk } from '../../planning/walk.ts';
+
+/** Another replica has the source: nothing was written. */
+export class FencedError extends Error {
+  override readonly name = 'FencedError';
+}
+
+/** PostgreSQL refuses what a page holds, whatever is done about it: as good as a page that could not be had. */
+export class PageRefusedError extends Error {
+  override readonly name = 'PageRefusedError';
+  readonly error: ApiError;
+
+  constructor(error: ApiError) {
+    super(error.message, { cause: error });
+    this.error = error;
+  }
+}
+
+/** The lane must rest, and goes on from this state. `restMs` undefined: as long as its failures say. */
+export class RestError extends Error {
+  override readonly name = 'RestError';
+  readonly error: ApiError;
+  readonly state: LaneState;
+  readonly restMs: number | undefined;
+
+  constructor(error: ApiError, state: LaneState, restMs?: number) {
+    super(error.message, { cause: error });
+    this.error = error;
+    this.state = state;
+    this.restMs = restMs;
+  }
+}
+
+/** What no other attempt in a moment mends. */
+export const lastingFailures: readonly ApiFailure[] = ['refused', 'unauthorized', 'not_found'];
+
+/**
+ * Whom a failure speaks about.
+ * - all: the credential, the organization or the budget; nothing about the walk
+ * - walk: the API has answered, and refuses this very request
+ * - size: so does it, or so do we, for the size of the answer
+ * - unsure: it may be the request, and it may be an outage
+ */
+export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk' | 'size' | 'unsure' => {
+  switch (failure) {
+    case 'refused':
+    case 'unauthorized':
+    case 'throttled':
+      return 'all';
+    case 'not_found':
+      return cursor === undefined ? 'all' : 'walk';
+    case 'bad_request':
+      return 'walk';
+    case 'too_large':
+      return 'size';
+    default:
+      return 'unsure';
+  }
+};
+
+/** A window could not be read to a credible end, and is too narrow to be halved. */
+export class UnprovenError extends Error {
+  override readonly name = 'UnprovenError';
+
+  constructor({ claim, pages }: Walk, why: string) {
+    const window = `${new Date(claim.fromMs).toISOString()} to ${new Date(claim.toMs).toISOString()}`;
+    super(`the walk of ${window} ended after ${pages} pages: ${why}`);
+  }
+}

@@ -1,0 +1,150 @@
+import { ApiError } from '../../../errors.ts';
+import { type KeptLease, keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { laneBackoffMs } from '../../../time/backoff.ts';
+import type { Range } from '../../planning/coverage.ts';
+import type { EventRate } from '../../planning/event-rate.ts';
+import { idleLane, type Lane, type LaneState } from '../../planning/lane.ts';
+import { planLane, planLanes, type SourceProgress } from '../../planning/planner.ts';
+import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
+import type { Lease, SourceState } from '../../planning/source.ts';
+import type { Walk } from '../../planning/walk.ts';
+import type { SyncContext } from '../ports.ts';
+import type { Job } from '../work-pool.ts';
+import { FencedError, lastingFailures, RestError } from './turn-errors.ts';
+import { walkPages } from './walk-pages.ts';
+
+export interface TurnOptions {
+  /** Aborts at once what is under way. */
+  readonly signal: AbortSignal;
+  /** True once no further page should be begun (shutdown); the page in hand is still committed. */
+  readonly stopping: () => boolean;
+}
+
+/** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
+export type TurnResult =
+  | { readonly kind: 'more'; readonly lanes: readonly Lane[] }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'held' }
+  | {
+      readonly kind: 'failed';
+      readonly backoffMs: number;
+      /** Another attempt in a moment is of no use. */
+      readonly lasting: boolean;
+      readonly timedOut: boolean;
+      /** Where there is something to do that does not rest. */
+      readonly lanes: readonly Lane[];
+    };
+
+/** One source in the hands of this process, for a few pages of one lane. */
+export interface Turn {
+  readonly context: SyncContext;
+  readonly job: Job;
+  readonly options: TurnOptions;
+  readonly source: SourceState;
+  readonly kept: KeptLease;
+  lease: Lease;
+  /** The lane at work, as last committed. */
+  state: LaneState;
+  progress: SourceProgress;
+  eventRate: EventRate | undefined;
+  largestPage: number;
+  pages: number;
+  /** That it has asked for, retries of the client not counted. */
+  requests: number;
+  /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
+  nowMs: number;
+  /** What is being read. */
+  window: Range | undefined;
+}
+
+/**
+ * One turn of one source: takes its lease, walks what the planner says is next in the job's lane for some pages, gives the lease back.
+ * Never throws for what Cloudflare does: that is this lane's trouble alone, and is recorded with a rest.
+ * Throws when the database fails or the signal aborts.
+ */
+export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
+  const takenAtMs = context.time.nowMs();
+  const claimed = await context.store.claim(job.source);
+  if (claimed === undefined) return { kind: 'held' };
+  const { source, lease } = claimed;
+  const { leaseMs } = context;
+  const turn: Turn = {
+    ...{ context, job, options, source, lease, pages: 0, requests: 0, nowMs: job.nowMs, window: undefined },
+    kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
+    state: source.lanes[job.lane] ?? idleLane,
+    progress: source,
+    eventRate: source.eventRate,
+    largestPage: source.largestPage,
+  };
+  try {
+    return await walkInTurn(turn);
+  } finally {
+    turn.kept.end();
+    // The first one was granted with the plan.
+    if (job.lane === 'scrub' && turn.requests > 1) await context.scrub?.spend(turn.requests - 1).catch(() => {});
+    await context.store.release(turn.lease).catch(() => {
+      // The lease runs out by itself; the fault itself has been thrown already, or shows at the next statement.
+    });
+  }
+};
+
+const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
+  const { context, job, source } = turn;
+  try {
+    const walk = planLane(job.lane, turn.progress, job.nowMs, job.policy);
+    if (walk !== undefined) await walkPages(turn, await sized(turn, walk));
+  } catch (error) {
+    if (error instanceof FencedError || error instanceof LeaseLostError) {
+      const result = error instanceof FencedError ? 'fenced' : 'lost';
+      context.observer.walkEnded?.({ source, lane: job.lane, result });
+      return { kind: 'held' };
+    }
+    if (error instanceof RestError) return await rest(turn, error);
+    if (error instanceof ApiError) return await rest(turn, new RestError(error, turn.state));
+    throw error;
+  }
+  const left = lanesToDo(turn);
+  if (left.length > 0) return { kind: 'more', lanes: left };
+  context.observer.sourceSettled?.({ source });
+  return { kind: 'idle' };
+};
+
+/** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
+const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
+  turn.window = walk.claim;
+  if (turn.job.lane !== 'scrub' || walk.pages > 0) return walk;
+  const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
+  turn.window = { ...walk.claim, fromMs };
+  return { ...walk, claim: turn.window };
+};
+
+/**
+ * Where something is left, and may be done at once. An answer that was behind the plan's clock leaves what is between to the next plan: asked
+ * for again at once, it could be claimed as little. The scrub lane needs leave for every window.
+ */
+const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): readonly Lane[] =>
+  planLanes(progress, nowMs, job.policy)
+    .map(({ lane }) => lane)
+    .filter((lane) => lane !== resting && lane !== 'scrub' && (lane === job.lane || (source.restMs[lane] ?? 0) === 0));
+
+/** Notes why the lane failed, and lets it rest. */
+const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<TurnResult> => {
+  const { context, source, lease, job } = turn;
+  const failures = turn.state.failures + 1;
+  const askedMs = error.status === 503 ? (error.retryAfterMs ?? 0) : 0;
+  const backoffMs = Math.max(askedMs, restMs ?? laneBackoffMs(failures, context.random()));
+  const failure = { failure: error.failure, message: error.message, backoffMs };
+  await context.store.recordFailure(lease, {
+    ...failure,
+    ...{ filterHash: context.filterHash, lane: job.lane, state: { ...state, failures } },
+  });
+  if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {
+    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
+  }
+  context.observer.walkEnded?.({ source, lane: job.lane, result: 'failed' });
+  context.observer.sourceFailed?.({ source, lane: job.lane, ...failure });
+  const lasting = lastingFailures.includes(error.failure);
+  // What fails for all of a source need not be found out by each of its lanes.
+  const lanes = lasting || error.failure === 'timeout' ? [] : lanesToDo(turn, job.lane);
+  return { kind: 'failed', backoffMs, lasting, timedOut: error.failure === 'timeout', lanes };
+};

@@ -1,0 +1,191 @@
+import { ApiError } from '../../../errors.ts';
+import { SECOND_ATTEMPT_MS } from '../../../time/backoff.ts';
+import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
+import { afterDone, grownHole, narrowed, withSmallerPages } from '../../planning/lane.ts';
+import { SCRUB_PASS } from '../../planning/scrub.ts';
+import { afterPage, claimForPass, isOnlyMiscounted, mayBeCut, startWalk, type Walk } from '../../planning/walk.ts';
+import { FEW_EMPTY_PAGES } from '../window-limit.ts';
+import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
+import { isMiscounted, prove } from './prove.ts';
+import { leaveHole, readSecond } from './read-second.ts';
+import { passOf } from './reading.ts';
+import type { Turn } from './turn.ts';
+import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
+
+/** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
+const PAGES_PER_TURN = 20;
+/** Of a slow API fewer: the live tail of the same source waits as long. */
+const TURN_MS = 2_500;
+/** Twice a full page of ordinary entries. Of larger ones, each worker has one in memory, not two. */
+const LARGE_PAGE_BYTES = 2_500_000;
+
+/**
+ * Walks from `begin` until the walk ends or the turn is spent. Throws RestError or ApiError when the lane must rest, FencedError and
+ * LeaseLostError when the source has gone to another replica.
+ */
+export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
+  const prefetch = new AbortController();
+  const fetch = (walk: Walk) => fetchPage(turn, walk, { abort: prefetch.signal });
+  const { time, windows } = turn.context;
+  const beganMs = time.nowMs();
+  let walk = begin;
+  let lastIds: ReadonlySet<string> | undefined;
+  let pending = fetch(walk);
+  try {
+    for (;;) {
+      const page = await pending;
+      if (page instanceof ApiError) {
+        const again = await afterFailure(turn, walk, page, lastIds);
+        if (again === undefined) return;
+        walk = again;
+        pending = fetch(walk);
+        continue;
+      }
+      const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
+      if (walk.pages === 0) windows.served(walk.claim.toMs - walk.claim.fromMs, time.nowMs() - beganMs);
+      turn.pages += 1;
+      const spent = turn.pages >= PAGES_PER_TURN || time.nowMs() - beganMs >= TURN_MS || turn.options.stopping();
+      // The next page is fetched while this one is written. If the write is fenced, it is dropped: nothing is lost.
+      const large = page.sizeBytes > LARGE_PAGE_BYTES;
+      if (step.kind !== 'next') return await endWalk(turn, walk, page, step);
+      if (!spent && !large) {
+        pending = fetch(step.walk);
+        pending.catch(() => {});
+      }
+      // It may turn out to be the last. In an ordinary walk all pages but the last are as large as pages are.
+      lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(turn)) ? undefined : idsOf(page);
+      await commitPart(turn, page, { ...turn.state, walk: step.walk });
+      page.release?.();
+      // Behind a page that may be the last, the next one is asked for in the same turn.
+      if (spent && (lastIds === undefined || isFull(turn, step.walk) || turn.options.stopping())) return;
+      walk = step.walk;
+      if (large || spent) pending = fetch(walk);
+    }
+  } catch (error) {
+    if (!(error instanceof PageRefusedError)) throw error;
+    await narrow(turn, walk, 'unreadable', error.error);
+  } finally {
+    prefetch.abort();
+  }
+};
+
+/** The last page is as large as any: others follow, as a rule. */
+const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
+
+/** The last page of a walk, or one after which it cannot go on. */
+const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<typeof afterPage>): Promise<void> => {
+  if (step.kind === 'done') {
+    await finish(turn, step.walk, page);
+    page.release?.();
+    return;
+  }
+  // Should the process die now, the page is asked for again.
+  await commitPart(turn, page, { ...turn.state, walk: before });
+  page.release?.();
+  if (step.kind === 'doubtful' && (await isProven(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
+  else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
+  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step.walk));
+};
+
+const doubtOf = ({ emptyPages }: Walk): string => (emptyPages > 1 ? 'too_many_empty_pages' : 'cut');
+
+const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  const result = await prove(turn, walk);
+  if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
+  return result;
+};
+
+/** Claims what has been read to its end, together with the last page. */
+export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
+  const { context, job, source } = turn;
+  const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
+  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk });
+  context.observer.walkEnded?.({ source, lane: job.lane, result });
+};
+
+/**
+ * Decides after a page that could not be had: the walk as it is asked for once more at once, or undefined if it ended here. A page gets
+ * two failures; then its cursor is dropped and its window halved. Throws RestError.
+ */
+const afterFailure = async (
+  turn: Turn,
+  walk: Walk,
+  error: ApiError,
+  lastIds: ReadonlySet<string> | undefined,
+): Promise<Walk | undefined> => {
+  const blame = blameOf(error, walk);
+  const begun = walk.pages > 0 ? walk : turn.state.walk;
+  if (blame === 'all') throw new RestError(error, { ...turn.state, walk: begun });
+  if (blame === 'size') {
+    const smaller = withSmallerPages(turn.state);
+    if (smaller === undefined) await narrow(turn, walk, error.failure, error);
+    else await commitPart(turn, emptyPage, smaller);
+    return undefined;
+  }
+  const failed = { ...walk, failures: walk.failures + 1 };
+  if (failed.failures < 2) {
+    // While it is known which page the cursor stands behind.
+    if (walk.cursor !== undefined && (blame === 'walk' || lastIds !== undefined)) return failed;
+    throw new RestError(error, { ...turn.state, walk: failed }, SECOND_ATTEMPT_MS);
+  }
+  if (blame === 'unsure' && !(await answersElsewhere(turn, walk))) {
+    throw new RestError(error, { ...turn.state, walk: { ...walk, failures: 1 } });
+  }
+  await giveUp(turn, walk, error, lastIds);
+  return undefined;
+};
+
+/** Its cursor is dropped. If it stood behind a page that cannot have been cut, that page may have been the last. */
+const giveUp = async (
+  turn: Turn,
+  walk: Walk,
+  error: ApiError,
+  lastIds: ReadonlySet<string> | undefined,
+): Promise<void> => {
+  const { pages, lastPageEntries } = walk;
+  if (pages > 0 && lastPageEntries > 0 && !mayBeCut(lastPageEntries, walk.pageLimit, suspicion(turn))) {
+    // Of another turn: the window is read once more from its beginning, unless that would end at the same page.
+    if (lastIds === undefined && !isFull(turn, walk)) {
+      return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
+    }
+    if (await prove(turn, walk, lastIds)) return await finish(turn, walk, emptyPage, 'proven');
+  }
+  if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
+  await narrow(turn, walk, error.failure, error);
+};
+
+/** Asks for half of the window from now on, and inside a second for what happened in it part by part. */
+const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
+  const { context, job, source } = turn;
+  const state = narrowed(turn.state, walk);
+  if (state === undefined) return await readSecond(turn, walk, error?.message ?? reason.replaceAll('_', ' '));
+  await commitPart(turn, emptyPage, state);
+  context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });
+  context.observer.windowNarrowed?.({ source, lane: job.lane, claim: walk.claim, reason });
+};
+
+/** Of a source that was miscounted before, a window in which each half is as well becomes a hole as a whole. */
+const recount = async (turn: Turn, walk: Walk): Promise<void> => {
+  const pass = passOf(turn, walk.claim);
+  const range = pass === SCRUB_PASS ? undefined : grownHole(turn.progress.holes, pass, walk.claim);
+  if (range === undefined || !(await isMiscounted(turn, walk))) return await narrow(turn, walk, 'count_differs');
+  await leaveHole(turn, { range, pass, reason: 'count_differs', message: 'count differs' }, walk.claim);
+};
+
+/**
+ * Whether the API serves another second of the same log, one that it has served before if there is one: if not, the failure says nothing
+ * about the walk.
+ */
+const answersElsewhere = async (turn: Turn, walk: Walk): Promise<boolean> => {
+  const { policy, nowMs } = turn.job;
+  const read = turn.progress.coverage[0]?.at(-1);
+  const beforeMs = walk.claim.fromMs - 5_000;
+  const besideMs = beforeMs >= policy.horizonMs ? beforeMs : Math.min(walk.claim.toMs + 5_000, nowMs - 2_000);
+  const atMs = read === undefined ? besideMs : Math.floor((read.fromMs + read.toMs) / 2);
+  const other = startWalk(
+    walk.lane,
+    { fromMs: atMs, toMs: atMs + 1 },
+    { readAtMs: nowMs, pageLimit: 10, narrow: true },
+  );
+  return !((await fetchPage(turn, other)) instanceof ApiError);
+};

@@ -1,0 +1,103 @@
+import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
+import { MAX_EMPTY_PAGES } from '../planning/walk.ts';
+import type { Time } from './ports.ts';
+
+/** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
+const REMEMBERED_MS = 600_000;
+
+/** Narrower windows are refused for what is in them, and not for their width. */
+const NARROWEST_LIMIT_MS = 60_000;
+const LEAST_PATIENCE_MS = 2_500;
+const PATIENCE_FACTOR = 4;
+const PART_PATIENCE_MS = 5_000;
+/** Behind so many, no entries are expected of an API that gives a cursor with every page. */
+export const FEW_EMPTY_PAGES = 3;
+
+/**
+ * What this process has seen the API serve: if windows wider than any that it has served were refused, no source tries as wide a one
+ * for a while. Each source finds its own limits as well (lane.ts); this spares them the same two failures each.
+ */
+export class WindowLimit {
+  readonly #time: Pick<Time, 'nowMs'>;
+  #servedMs = 0;
+  #slowestMs = 0;
+  #largestPage = 0;
+  /** Sources whose last page has a cursor as well, which leads to empty pages without end. */
+  readonly #endless = new Set<string>();
+  /** The narrowest for a while. */
+  #suspected: { readonly source: string; readonly range: Range; readonly atMs: number } | undefined;
+  #refused: { readonly widthMs: number; readonly atMs: number } | undefined;
+
+  constructor(time: Pick<Time, 'nowMs'>) {
+    this.#time = time;
+  }
+
+  /** A page of so many entries has come, now or before this process began. */
+  sawPage(entries: number): void {
+    this.#largestPage = Math.max(this.#largestPage, entries);
+  }
+
+  /** The most entries that a page of any source has had. */
+  get largestPage(): number {
+    return this.#largestPage;
+  }
+
+  /** How many empty pages in a row are followed before the end of a walk is doubted. */
+  emptyPagesAllowed(source: string): number {
+    return this.hasEndlessTails(source) ? FEW_EMPTY_PAGES : MAX_EMPTY_PAGES;
+  }
+
+  /** Whether the last page of this source is known to have a cursor, which leads to empty pages without end. */
+  hasEndlessTails(source: string): boolean {
+    return this.#endless.has(source);
+  }
+
+  /** Whether nothing came behind empty pages that had cursors. */
+  endedWithEmptyPages(source: string, isProven: boolean): void {
+    if (isProven) this.#endless.add(source);
+    else this.#endless.delete(source);
+  }
+
+  /** How long to wait for a part of a second that could not be had as a whole: its source's live tail waits as long. */
+  get partPatienceMs(): number {
+    return Math.max(PART_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs);
+  }
+
+  /** The first page of a window of this width was answered, after so long. */
+  served(widthMs: number, tookMs: number): void {
+    this.#servedMs = Math.max(this.#servedMs, widthMs);
+    this.#slowestMs = Math.max(this.#slowestMs, tookMs);
+  }
+
+  /**
+   * How long to wait for a window that is wider than any that was served: its source's live tail waits as long. By what this API has taken
+   * for others. Undefined for a width that has been served.
+   */
+  patienceMs(widthMs: number): number | undefined {
+    return widthMs > this.#servedMs ? Math.max(LEAST_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs) : undefined;
+  }
+
+  /**
+   * A window could not be had, while the API answered other questions. One alone may have something in it that cannot be had: only two that
+   * share no time, or are of two sources, speak against their width.
+   */
+  refused(source: string, range: Range): void {
+    const atMs = this.#time.nowMs();
+    const before = this.#suspected;
+    const isOld = before === undefined || atMs - before.atMs >= REMEMBERED_MS;
+    // Of windows as wide, the first: the next ones overlap it in part, until one is clear of it.
+    if (isOld || widthOf(range) < widthOf(before.range)) this.#suspected = { source, range, atMs };
+    if (isOld || (before.source === source && !isEmpty(intersect(before.range, range)))) return;
+    this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
+  }
+
+  /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
+  get widestMs(): number | undefined {
+    if (this.#refused === undefined) return undefined;
+    const { widthMs, atMs } = this.#refused;
+    const counts = widthMs > this.#servedMs && this.#time.nowMs() - atMs < REMEMBERED_MS;
+    return counts ? Math.max(NARROWEST_LIMIT_MS, this.#servedMs, widthMs / 2) : undefined;
+  }
+}
+
+const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;

@@ -1,0 +1,167 @@
+import { type Lane, lanes } from '../planning/lane.ts';
+import { LaneShares } from '../planning/lane-shares.ts';
+import type { PlanPolicy } from '../planning/planner.ts';
+import type { SourceKey } from '../planning/source.ts';
+import type { JobClock } from './planning-time.ts';
+
+/** A source that has something to do in a lane, as of Cloudflare's time `nowMs`. */
+export interface Job {
+  readonly source: SourceKey;
+  readonly lane: Lane;
+  readonly nowMs: number;
+  readonly clock: JobClock;
+  readonly policy: PlanPolicy;
+}
+
+/** What a turn leaves. */
+export interface WorkLeft {
+  /** Where its source has something left to do as of the job's time; undefined: it is to be left alone until the next plan. */
+  readonly lanes: readonly Lane[] | undefined;
+  /** The API did not answer: another turn of the same source may hang as well. */
+  readonly timedOut: boolean;
+}
+
+/** Takes one turn of a job. Rejects if the database fails or the signal aborts. */
+export type Work = (job: Job) => Promise<WorkLeft>;
+
+/** One in so many workers is kept for the live lane, and sources that timed out last have no more than so many. */
+const QUARTERS = 4;
+
+/**
+ * Works off jobs with bounded concurrency, the most urgent lane first: live gaps before settle gaps before backfill, but
+ * for the share of time that each lane has (lane-shares.ts). A source waits in every lane in which it has work: else a tick that comes
+ * before all live tails are read would bring it back to the live lane each time, and its history would never be reached.
+ * It has at most one turn at a time. One that hangs keeps its place and nothing else (invariant 10): sources that timed out last have at
+ * most a quarter of the workers together, and the lanes that are not live leave a quarter to the live one.
+ * After a fault (the database is away) what waits is dropped: the next plan brings it again.
+ */
+export class WorkPool {
+  readonly #concurrency: number;
+  readonly #work: Work;
+  readonly #onFault: (error: unknown) => void;
+  readonly #nowMs: () => number;
+  readonly #shares = new LaneShares();
+  /** By source, in the order in which they wait. */
+  readonly #waiting: Record<Lane, Map<string, Job>> = {
+    ...{ live: new Map(), settle: new Map(), backfill: new Map(), scrub: new Map() },
+  };
+  readonly #inHand = new Map<string, Lane>();
+  readonly #timedOut = new Set<string>();
+  #idle = Promise.withResolvers<void>();
+
+  /** `nowMs` never goes back. */
+  constructor(concurrency: number, work: Work, onFault: (error: unknown) => void, nowMs: () => number) {
+    this.#concurrency = concurrency;
+    this.#work = work;
+    this.#onFault = onFault;
+    this.#nowMs = nowMs;
+    this.#idle.resolve();
+  }
+
+  get waiting(): number {
+    return lanes.reduce((sum, lane) => sum + this.#waiting[lane].size, 0);
+  }
+
+  /** Puts these jobs in place of what waits. What is under way goes on, and is not begun a second time. */
+  refill(jobs: readonly Job[]): void {
+    this.clear();
+    for (const job of jobs) {
+      const key = keyOf(job.source);
+      if (this.#inHand.get(key) !== job.lane) this.#waiting[job.lane].set(key, job);
+    }
+    if (this.#inHand.size === 0 && this.waiting > 0) this.#idle = Promise.withResolvers<void>();
+    this.#pump();
+  }
+
+  /** Adds a job whose lane has rested. Nothing changes if its source waits in that lane already, or is under way. */
+  add(job: Job): void {
+    const key = keyOf(job.source);
+    if (this.#inHand.has(key) || this.#waiting[job.lane].has(key)) return;
+    if (this.#inHand.size === 0 && this.waiting === 0) this.#idle = Promise.withResolvers<void>();
+    this.#waiting[job.lane].set(key, job);
+    this.#pump();
+  }
+
+  /** Drops what waits. What is under way goes on. */
+  clear(): void {
+    for (const lane of lanes) this.#waiting[lane].clear();
+  }
+
+  /** Resolves once nothing waits and nothing is under way. */
+  idle(): Promise<void> {
+    return this.#idle.promise;
+  }
+
+  #pump(): void {
+    while (this.#inHand.size < this.#concurrency) {
+      const job = this.#next();
+      if (job === undefined) break;
+      void this.#start(job);
+    }
+    if (this.#inHand.size === 0) this.#idle.resolve();
+  }
+
+  /** A lane whose sources all have turns under way, in it or in others, keeps its claim to the workers' time. */
+  #next(): Job | undefined {
+    const ready = new Map<Lane, Job>();
+    const quarter = Math.max(1, Math.floor(this.#concurrency / QUARTERS));
+    const slowIsFull = this.#countInHand((key) => this.#timedOut.has(key)) >= quarter;
+    const othersAreFull =
+      this.#concurrency > 1 && this.#countInHand((_, lane) => lane !== 'live') >= this.#concurrency - quarter;
+    for (const lane of lanes) {
+      if (lane !== 'live' && othersAreFull) continue;
+      for (const [key, job] of this.#waiting[lane]) {
+        if (this.#inHand.has(key) || (slowIsFull && this.#timedOut.has(key))) continue;
+        ready.set(lane, job);
+        break;
+      }
+    }
+    const inHand = new Set(this.#inHand.values());
+    const atWork = lanes.filter((lane) => inHand.has(lane) || this.#waiting[lane].size > 0);
+    const lane = this.#shares.next([...ready.keys()], atWork);
+    return lane && ready.get(lane);
+  }
+
+  #countInHand(counts: (key: string, lane: Lane) => boolean): number {
+    let count = 0;
+    for (const [key, lane] of this.#inHand) if (counts(key, lane)) count += 1;
+    return count;
+  }
+
+  async #start(job: Job): Promise<void> {
+    const key = keyOf(job.source);
+    this.#waiting[job.lane].delete(key);
+    this.#inHand.set(key, job.lane);
+    const beganAtMs = this.#nowMs();
+    const countedMs = this.#shares.expectedMs(job.lane);
+    try {
+      const { lanes: left, timedOut } = await this.#work(job);
+      if (timedOut) this.#timedOut.add(key);
+      else this.#timedOut.delete(key);
+      this.#afterTurn(key, job, left);
+    } catch (error) {
+      this.clear();
+      this.#onFault(error);
+    }
+    this.#shares.ended(job.lane, this.#nowMs() - beganAtMs, countedMs);
+    this.#inHand.delete(key);
+    this.#pump();
+  }
+
+  #afterTurn(key: string, job: Job, left: readonly Lane[] | undefined): void {
+    for (const lane of lanes) {
+      // Each turn of this lane is one that the plan has leave for, whatever its source does in the others.
+      if (lane === 'scrub' && left !== undefined) continue;
+      const waiting = this.#waiting[lane].get(key);
+      if (left?.includes(lane)) {
+        if (waiting === undefined) this.#waiting[lane].set(key, { ...job, lane });
+      } else if (left === undefined || waiting?.nowMs === job.nowMs) {
+        // What a later plan has brought stays.
+        this.#waiting[lane].delete(key);
+      }
+    }
+  }
+}
+
+/** Names a source within this process. */
+export const keyOf = (source: SourceKey): string => `${source.kind}/${source.id}`;

@@ -1,0 +1,99 @@
+import type { Pool } from 'pg';
+import type { Page } from '../entries/page.ts';
+import type { Range } from '../planning/coverage.ts';
+import type { SourceKey } from '../planning/source.ts';
+import { dedupeBounds, inPageForm } from '../sync/commit/commit-page.sql.ts';
+import { contentDiffers, type PageForm, pageEntries } from '../sync/commit/commit-statement.sql.ts';
+import { MAX_EXAMPLES, nothingCompared, type PageComparison, type Unserved } from './verification.ts';
+
+/** $1 kind, $2 source id, $3 page, $4 and $5 the times between which known entries are looked for, $6 and $7 the window,
+ * $8 and $9 the section of it. */
+const compareStatement = (form: PageForm): string => `
+with page as materialized (${pageEntries(form, '$3')}),
+compared as materialized (
+  select p.id, p.action_time, known.positions, known.positions is not null and known.differs and not exists (
+      select from audit_event_changes c
+      where c.source_kind = $1 and c.source_id = $2 and c.event_id = p.id
+        and c.raw_sha256 = encode(sha256(convert_to(p.raw::text, 'UTF8')), 'hex')) as changed
+  from page p
+  left join lateral (
+    select array_agg(e.position) as positions, bool_and(${contentDiffers('p', 'e')}) as differs from audit_events e
+    where e.source_kind = $1 and e.source_id = $2 and e.id = p.id
+      and (e.action_time between $4 and $5 or e.action_time = '-infinity')) known on true
+  where p.action_time >= to_timestamp($6::float8 / 1000) and p.action_time < to_timestamp($7::float8 / 1000)
+    or p.action_time = '-infinity'),
+placed as materialized (
+  select *, case when action_time = '-infinity' then 'timeless'
+    when action_time >= to_timestamp($8::float8 / 1000) and action_time < to_timestamp($9::float8 / 1000) then 'here'
+    else 'beside' end as place from compared)
+select place, array(select unnest(p.positions)::float8 from placed p where p.place = places.place) as positions,
+  array(select distinct id from placed p where p.place = places.place and positions is null) as missing,
+  array(select distinct id from placed p where p.place = places.place and changed) as changed
+from (select distinct place from placed) places`;
+
+const compareStatements = { plain: compareStatement('plain'), careful: compareStatement('careful') } as const;
+
+/** Entries with a time in the range: $1 kind, $2 source id, $3 and $4 the range. Those without a time belong to no range. */
+const inRange = `source_kind = $1 and source_id = $2 and action_time >= to_timestamp($3::float8 / 1000)
+  and action_time < to_timestamp($4::float8 / 1000)`;
+
+const unservedStatement = `
+select count(*)::integer as entries, (array_agg(id order by position))[1:${MAX_EXAMPLES}] as ids,
+  (extract(epoch from min(action_time)) * 1000)::float8 as oldest, (extract(epoch from max(action_time)) * 1000)::float8 as newest
+from audit_events e
+where ${inRange} and position <= $5
+  and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
+
+/** What the verb `verify` asks of the database: statements that read. Joined to the port that sync declares by the verb. */
+export const createVerifyStore = (pool: Pool, filterHash: string) => ({
+  headPosition: async (): Promise<number> => {
+    const { rows } = await pool.query<{ position: number }>('select position::float8 as position from feed_head');
+    return rows[0]?.position ?? 0;
+  },
+  countStored: async (source: SourceKey, range: Range): Promise<number> => {
+    const { rows } = await pool.query<{ stored: number }>(
+      `select count(*)::float8 as stored from audit_events where ${inRange}`,
+      [source.kind, source.id, range.fromMs, range.toMs],
+    );
+    return rows[0]?.stored ?? 0;
+  },
+  comparePage: async (source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison> => {
+    const compared = await inPageForm(pool, page, async (form, pageText) => {
+      const ranges = [window.fromMs, window.toMs, section.fromMs, section.toMs];
+      const parameters = [source.kind, source.id, pageText, ...dedupeBounds(page), ...ranges];
+      return await pool.query<ComparedRow>(compareStatements[form], parameters);
+    });
+    const of = (place: ComparedRow['place']) => compared.rows.find((row) => row.place === place) ?? nothingCompared;
+    return { here: of('here'), beside: of('beside'), timeless: of('timeless') };
+  },
+  findUnserved: async (source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved> => {
+    const parameters = [source.kind, source.id, range.fromMs, range.toMs, head, `{${[...seen].join(',')}}`];
+    const { rows } = await pool.query<UnservedRow>(unservedStatement, parameters);
+    const { entries = 0, ids = null, oldest = null, newest = null } = rows[0] ?? {};
+    if (oldest === null || newest === null) return { entries, ids: ids ?? [], within: undefined };
+    // Times are stored to the microsecond.
+    return { entries, ids: ids ?? [], within: { fromMs: Math.floor(oldest), toMs: Math.floor(newest) + 1 } };
+  },
+  hasOtherFilters: async (source: SourceKey): Promise<boolean> => {
+    const { rowCount } = await pool.query(
+      `select from coverage where source_kind = $1 and source_id = $2 and filter_hash <> $3
+       union all select from lanes where source_kind = $1 and source_id = $2 and filter_hash <> $3 limit 1`,
+      [source.kind, source.id, filterHash],
+    );
+    return (rowCount ?? 0) > 0;
+  },
+});
+
+interface ComparedRow {
+  readonly place: keyof PageComparison;
+  readonly positions: readonly number[];
+  readonly missing: readonly string[];
+  readonly changed: readonly string[];
+}
+
+interface UnservedRow {
+  readonly entries: number;
+  readonly ids: readonly string[] | null;
+  readonly oldest: number | null;
+  readonly newest: number | null;
+}

@@ -1,0 +1,287 @@
+import {
+  Client,
+  type ClientBase,
+  type ClientConfig,
+  Connection,
+  DatabaseError,
+  Pool,
+  type PoolClient,
+  type QueryConfig,
+} from 'pg';
+import { OrgtrailError, reasonOf } from '../errors.ts';
+import { compareTimeline, JUMP_WARNING } from '../feed/position-jumps.sql.ts';
+import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
+import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
+
+/**
+ * How long a new connection may take: a database that does not answer is said to be unreachable, not waited for.
+ * `?connect_timeout=` in the URL (seconds, as libpq has it) sets another limit.
+ */
+const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
+ * other end has gone silently would be waited on for ever. `?query_timeout=` in the URL sets another one.
+ */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** For what may rightly take long: migrations, and waiting for another replica that migrates. */
+const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
+/** The kernel's own is two hours. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
+/** The words of the driver. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
+const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over a connection without encryption';
+
+/**
+ * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
+ * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server), `onJump`
+ * hears in the server's words that a statement of this process let positions jump (after a failover).
+ */
+export const createPool = (
+  databaseUrl: DatabaseUrl,
+  max: number,
+  onIdleError: (error: Error) => void,
+  onJump: (words: string) => void = () => {},
+): Pool => {
+  const config = clientConfig(databaseUrl);
+  const pool = new Pool({ ...config, Client: clientClass(databaseUrl), max, onConnect: prepare(onJump) });
+  pool.on('error', onIdleError);
+  // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
+  // a lock, and each new attempt would add another such backend until no connection is left.
+  pool.on('release', (error: Error | undefined, client) => {
+    if (error?.message === TIMEOUT_MESSAGE || error instanceof AbandonedError) cancelStatement(client);
+  });
+  return pool;
+};
+
+/**
+ * Compiling a page's statement, which touches every partition, takes a second each time, and running it milliseconds. (A server built
+ * without LLVM, as the embedded one, has no such thing.) Behind pgbouncer it holds for the server connection that it meets.
+ *
+ * After a failover every connection is a new one, so comparing timelines here comes before anything else on the new server.
+ */
+const prepare =
+  (onJump: (words: string) => void) =>
+  async (client: ClientBase): Promise<void> => {
+    client.on('notice', ({ code, message }) => {
+      if (code === JUMP_WARNING) onJump(message ?? '');
+    });
+    await client.query(`set jit = off; ${compareTimeline}`);
+  };
+
+/** One connection that nobody shares, not yet connected: for LISTEN. */
+export const createClient = (databaseUrl: DatabaseUrl): Client =>
+  new (clientClass(databaseUrl))(clientConfig(databaseUrl));
+
+/**
+ * The driver's client, with the password and the TLS options of each connection read when it is made: they are renewed, and a daemon runs
+ * for months. It sends no password as clear text over a connection without TLS, unless the URL says sslmode=disable.
+ */
+const clientClass = (databaseUrl: DatabaseUrl): typeof Client => {
+  const { tls } = readDatabaseUrl(latestUrl(databaseUrl));
+  return class extends Client {
+    constructor(config?: string | ClientConfig) {
+      const connectionString = connectionStringOf(latestUrl(databaseUrl));
+      super(typeof config === 'string' ? config : { ...config, connectionString, ...(tls && { ssl: tls() }) });
+    }
+
+    /** What the driver calls where the server asks for the password itself. */
+    protected _handleAuthCleartextPassword(message: unknown): void {
+      if (tls !== undefined || this.host.startsWith('/')) sendClearText.call(this, message);
+      else refuseClearText(this);
+    }
+  };
+};
+
+const { _handleAuthCleartextPassword: sendClearText } = Client.prototype as unknown as {
+  _handleAuthCleartextPassword(message: unknown): void;
+};
+
+const refuseClearText = (client: Client): void => {
+  const { connection } = client as unknown as { readonly connection: Connection };
+  connection.emit('error', new Error(CLEAR_TEXT_REFUSED));
+  connection.stream.destroy();
+};
+
+const latestUrl = (databaseUrl: DatabaseUrl): string => (typeof databaseUrl === 'string' ? databaseUrl : databaseUrl());
+
+const clientConfig = (databaseUrl: DatabaseUrl) => {
+  const { connectionString, sslnegotiation, connectTimeoutMs } = readDatabaseUrl(latestUrl(databaseUrl));
+  return {
+    connectionString,
+    ...(sslnegotiation && { sslnegotiation }),
+    application_name: 'orgtrail',
+    connectionTimeoutMillis: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+  };
+};
+
+/** What the driver's classes have beside what is declared of them. */
+interface SessionOfClient {
+  readonly host: unknown;
+  readonly port: unknown;
+  readonly processID: unknown;
+  readonly secretKey: unknown;
+  readonly ssl: ClientConfig['ssl'];
+  readonly sslNegotiation: 'postgres' | 'direct';
+}
+interface BareConnection {
+  connect(port: number | string, host?: string): void;
+  requestSsl(): void;
+  cancel(processId: number, secretKey: number): void;
+}
+
+/**
+ * Asks the server to end what this client has under way, by a connection of its own, encrypted if that of the client was: who
+ * reads the key of a session can end its statements. The client itself is closed by now.
+ */
+const cancelStatement = (client: PoolClient): void => {
+  const { host, port, processID, secretKey, ssl, sslNegotiation } = client as unknown as SessionOfClient;
+  if (typeof host !== 'string' || typeof port !== 'number') return;
+  if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
+  const request = new Connection({ ssl, sslNegotiation } as ClientConfig) as Connection & BareConnection;
+  const send = () => {
+    request.cancel(processID, secretKey);
+    request.stream.end();
+  };
+  const giveUp = setTimeout(() => request.stream.destroy(), CONNECT_TIMEOUT_MS).unref();
+  request.on('end', () => clearTimeout(giveUp));
+  // A server that cannot be reached has nothing to cancel, or ends it when it notices.
+  request.on('error', () => request.stream.destroy());
+  if (!ssl) request.on('connect', send);
+  else if (sslNegotiation !== 'direct') request.on('connect', () => request.requestSsl());
+  // Not before the certificate has been checked.
+  request.on('sslconnect', () => request.stream.once('secureConnect', send));
+  if (host.startsWith('/')) request.connect(`${host}/.s.PGSQL.${port}`);
+  else request.connect(port, host);
+};
+
+/** A statement that may take much longer than others. */
+export const longStatement = (text: string, values: unknown[] = []): QueryConfig => {
+  const config = { text, values, query_timeout: LONG_STATEMENT_TIMEOUT_MS };
+  return config;
+};
+
+/**
+ * Runs statements in one transaction, on a connection of its own. Only for what one statement cannot do. Should this
+ * process vanish in the middle, the server lets go of the locks after a minute. On abort its statement is cancelled and its connection
+ * closed.
+ */
+export const inTransaction = async <T>(
+  pool: Pool,
+  run: (client: PoolClient) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> => {
+  const client = await acquire(pool, signal);
+  let broken: Error | undefined;
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  // A connection that breaks also fails its statement; without a listener it would end the process as well.
+  client.on('error', onError);
+  try {
+    // Local to the transaction: nothing of it stays on a connection that a pooler shares.
+    await client.query("begin; set local idle_in_transaction_session_timeout = '60s'");
+    const result = await abandonOnAbort(run(client), signal);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    // On a connection that is broken or does not answer, closing it is all that can be done: the server rolls back.
+    if (sqlState(error) === undefined && !(error instanceof OrgtrailError)) broken ??= asError(error);
+    else await client.query('rollback').catch(onError);
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+};
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** Throws OrgtrailError `database_unreachable` (exit 4), with the server's own words and without the password. */
+export const requireReachable = async (pool: Pool, databaseUrl: string): Promise<void> => {
+  try {
+    await pool.query('select 1');
+  } catch (error) {
+    throw new OrgtrailError('database_unreachable', `PostgreSQL at ${describeUrl(databaseUrl)}: ${reasonOf(error)}`, {
+      hint: adviceOn(error),
+      cause: error,
+    });
+  }
+};
+
+/** By code (Node's, or a SQLSTATE) or words: what to try. */
+const advice: readonly (readonly [what: RegExp, hint: string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_(VERIFY_LEAF|GET_ISSUER)|CERT_SIGNATURE/,
+    "name the CA that signed the server's certificate: sslrootcert=/path/to/ca.pem in DATABASE_URL",
+  ],
+  [
+    /ERR_TLS_CERT_ALTNAME/,
+    "connect by a name or address that the server's certificate has, or have it made for this one",
+  ],
+  [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
+  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
+  [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [
+    /clear text/,
+    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or let the server ask by scram-sha-256; sslmode=disable answers all the same',
+  ],
+  [
+    /client certificate|ALERT/i,
+    'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',
+  ],
+];
+
+const adviceOn = (error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
+    'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in'
+  );
+};
+
+/** Host, port and database of a connection string, never its credential. For messages. */
+export const describeUrl = (databaseUrl: string): string => {
+  try {
+    const url = new URL(databaseUrl);
+    return `${url.host || 'localhost'}${url.pathname}`;
+  } catch {
+    return '(a DATABASE_URL that cannot be read)';
+  }
+};
+
+const dataFaultClasses = ['22', '54'];
+
+/** SQLSTATE of an error of the server; undefined for faults of the connection and for bugs. */
+export const sqlState = (error: unknown): string | undefined => {
+  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+};
+
+/** A value that passes 1 GB on the way (jsonb with millions of members) is an internal error: never translated, without a code. */
+const isTooMuchForOneValue = (error: unknown): boolean =>
+  sqlState(error) === 'XX000' &&
+  error instanceof Error &&
+  error.message.startsWith('invalid memory alloc request size');
+
+/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
+  if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
+  return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
+    hint: 'as the owner run `orgtrail migrate --roles`, then grant orgtrail_ingest (or for reading orgtrail_reader) to the account',
+    cause: error,
+  });
+};
+
+/** What a server says that goes away, comes up, is read-only or full, or that lost a race: the same statement may work in a moment. */
+const PASSING_STATES = /^(08|40|57P)|^(25006|53300|55P03)$/;
+
+/** True where the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.code !== undefined && !PASSING_STATES.test(error.code);
+
+/** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
+export const isDataFault = (error: unknown): boolean =>
+  dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '') || isTooMuchForOneValue(error);

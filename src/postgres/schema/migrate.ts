@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import type { Pool, PoolClient } from 'pg';
+import { OrgtrailError } from '../../errors.ts';
+import { inTransaction, longStatement, sqlState } from '../pool.ts';
+import { areRolesInUse, grantRoles } from './roles.ts';
+
+const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+/** Any number that no other program is likely to lock: for a database in which there is nothing to lock yet. */
+const MIGRATION_LOCK = 7_045_662_113;
+const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
+/** As long as a statement of a migration may take. */
+const MIGRATION_PATIENCE_MS = 1_800_000;
+const WAIT_BETWEEN_LOOKS_MS = 200;
+const INSUFFICIENT_PRIVILEGE = '42501';
+const LOCK_NOT_AVAILABLE = '55P03';
+const OLDEST_SUPPORTED = 150_000;
+
+export interface SchemaState {
+  /** `empty`: no orgtrail schema yet. `newer`: made by a later orgtrail, which this one must not touch. */
+  readonly state: 'current' | 'outdated' | 'newer' | 'empty';
+  readonly applied: number;
+  readonly known: number;
+  /** When the newest applied one was made, in milliseconds since 1970; orders them. */
+  readonly newest: number;
+}
+
+/** Compares the database's migrations with those of this binary. Read-only. Called by check, status and readiness. */
+export const readSchemaState = async (pool: Pool | PoolClient): Promise<SchemaState> => {
+  const migrations = readMigrationFiles({ migrationsFolder });
+  const known = migrations.length;
+  const exists = await pool.query<{ found: string | null }>(
+    "select to_regclass('drizzle.__drizzle_migrations') as found",
+  );
+  if (exists.rows[0]?.found == null) return { state: 'empty', applied: 0, known, newest: 0 };
+  const rows = await pool.query<{ applied: number; newest: number | null }>(
+    'select count(*)::integer as applied, max(created_at)::float8 as newest from drizzle.__drizzle_migrations',
+  );
+  const { applied, newest } = rows.rows[0] ?? { applied: 0, newest: null };
+  if (newest === null) return { state: 'empty', applied, known, newest: 0 };
+  const newestKnown = migrations.at(-1)?.folderMillis ?? 0;
+  const state = newest > newestKnown ? 'newer' : newest < newestKnown ? 'outdated' : 'current';
+  return { state, applied, known, newest };
+};
+
+export interface MigrateOptions {
+  /** Makes the roles and brings their rights up to date; without it, only if they are in use and something was migrated. */
+  readonly roles?: boolean;
+  /** Hears once that another process is migrating, and is waited for. */
+  readonly onWait?: () => void;
+  /** Hears of each migration before it is applied. */
+  readonly onStep?: (step: MigrationStep) => void;
+}
+
+/**
+ * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait. A schema that is
+ * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here,
+ * `configuration` (exit 2) where the account may not do it.
+ */
+export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
+  const found = await readSchemaState(pool);
+  if (found.state === 'current' && options.roles !== true) {
+    await refuseUnsupportedServer(pool);
+    return found;
+  }
+  refuseNewer(found);
+  return await inTransaction(pool, async (client) => {
+    // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
+    // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
+    await lockMigrations(client, found, options.onWait ?? (() => {}));
+    await refuseUnsupportedServer(client);
+    const before = await readSchemaState(client);
+    refuseNewer(before);
+    const outdated = before.state !== 'current';
+    if (outdated) await applyMissing(client, before.newest, options.onStep).catch(explainForbidden);
+    if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
+    return await readSchemaState(client);
+  });
+};
+
+/**
+ * Only an account that may write to the table of migrations can lock it so. On a database without one, any account could hold the advisory lock, but such a
+ * database has nothing to collect yet.
+ */
+const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait: () => void): Promise<void> => {
+  if (state === 'empty') {
+    const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_xact_lock($1) as locked', [
+      MIGRATION_LOCK,
+    ]);
+    if (rows[0]?.locked === true) return;
+    onWait();
+    await client.query(longStatement('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
+    return;
+  }
+  await client.query('savepoint before_lock');
+  try {
+    await client.query(`${LOCK_TABLE} nowait`);
+  } catch (error) {
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return await waitForMigration(client, error, onWait);
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+    await client.query('rollback to savepoint before_lock');
+    onWait();
+    await client.query(longStatement(LOCK_TABLE));
+  }
+};
+
+/** An account that may not migrate waits for one that does; where none does, it hears what it may not. */
+const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
+  await client.query('rollback to savepoint before_lock');
+  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  let told = false;
+  while ((await readSchemaState(client)).state !== 'current') {
+    const { rowCount } = await client.query(
+      `select from pg_locks where relation = to_regclass('drizzle.__drizzle_migrations') and granted
+         and mode = 'ShareRowExclusiveLock' and database = (select oid from pg_database where datname = current_database())`,
+    );
+    if (rowCount === 0 && (await readSchemaState(client)).state === 'current') return;
+    if (rowCount === 0 || performance.now() > giveUpAt) explainForbidden(refusal);
+    if (!told) onWait();
+    told = true;
+    await sleep(WAIT_BETWEEN_LOOKS_MS);
+  }
+};
+
+const explainForbidden = (error: unknown): never => {
+  if (sqlState(error) !== INSUFFICIENT_PRIVILEGE || !(error instanceof Error)) throw error;
+  throw new OrgtrailError(
+    'configuration',
+    `the schema is not that of this version, and this account may not change it: ${error.message}`,
+    { hint: 'run `orgtrail migrate` with an account that owns the database or its schema', cause: error },
+  );
+};
+
+/** A migration that is about to be applied, the `number`-th of `of` that are missing. */
+export interface MigrationStep {
+  readonly number: number;
+  readonly of: number;
+}
+
+const applyMissing = async (
+  client: PoolClient,
+  newest: number,
+  onStep: (step: MigrationStep) => void = () => {},
+): Promise<void> => {
+  await client.query('create schema if not exists drizzle');
+  await client.query(
+    'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
+  );
+  const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
+  for (const [index, migration] of missing.entries()) {
+    onStep({ number: index + 1, of: missing.length });
+    for (const statement of migration.sql) await client.query(longStatement(statement));
+    await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
+      migration.hash,
+      migration.folderMillis,
+    ]);
+  }
+};
+
+/** Throws OrgtrailError `database_too_new` for a database that a later orgtrail has migrated. */
+export const refuseNewer = (schema: SchemaState): void => {
+  if (schema.state !== 'newer') return;
+  throw new OrgtrailError(
+    'database_too_new',
+    `the database has ${schema.applied} migrations, this orgtrail knows ${schema.known}: a later version has migrated it`,
+    { hint: 'run that later version, or point DATABASE_URL at another database' },
+  );
+};
+
+/** For verbs that read what is there and change no schema. Throws OrgtrailError where it is not that of this version. */
+export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
+  const schema = await readSchemaState(pool);
+  refuseNewer(schema);
+  if (schema.state === 'current') return;
+  if (schema.state === 'empty') {
+    throw new OrgtrailError('configuration', 'no orgtrail data here yet: the database has no schema of orgtrail', {
+      hint: 'start the daemon with `orgtrail run`, which makes the schema, or check that DATABASE_URL names its database',
+    });
+  }
+  throw new OrgtrailError('database_outdated', `the database's schema is ${schema.state}`, {
+    hint: 'run `orgtrail migrate` or start the daemon',
+  });
+};
+
+const refuseUnsupportedServer = async (client: Pool | PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ version: number; name: string }>(
+    "select current_setting('server_version_num')::integer as version, current_setting('server_version') as name",
+  );
+  if ((rows[0]?.version ?? 0) >= OLDEST_SUPPORTED) return;
+  throw new OrgtrailError('configuration', `PostgreSQL ${rows[0]?.name} is too old`, {
+    hint: 'orgtrail needs PostgreSQL 15 or later',
+  });
+};

@@ -1,0 +1,208 @@
+import type { Pool, PoolClient } from 'pg';
+import { OrgtrailError } from '../../errors.ts';
+import { sqlState } from '../pool.ts';
+
+/**
+ * What `run`, `sync` and `backfill` do with each table, and no more. Events, coverage, lanes, positions and sinks are written by
+ * functions alone, which refuse what cannot be (docs/decisions/0029).
+ */
+const ingestMay: Readonly<Record<string, string>> = {
+  organizations: 'select, insert, update',
+  organization_changes: 'select, insert',
+  // Triggers refuse what would hide that nothing is collected.
+  sources: 'select, insert, update',
+  coverage: 'select',
+  lanes: 'select',
+  coverage_holes: 'select',
+  coverage_readings: 'select',
+  walks: 'select',
+  audit_events: 'select',
+  audit_event_changes: 'select',
+  feed_head: 'select',
+  api_budget: 'select, insert, update',
+  discovery: 'select, update',
+  // Whoever holds the collector's account must not silence the detection of its own misuse.
+  collector_tokens: 'select',
+  // Whoever holds the collector's account must neither release a hold nor shorten the retention.
+  holds: 'select',
+  retention_policy: 'select',
+  retention_drops: 'select',
+  // Written by the trigger of feed_head, with its owner's rights.
+  position_jumps: 'select',
+  sinks: 'select',
+  sink_dead_letters: 'select',
+  // Whoever holds the collector's account must neither make a token nor bring one back.
+  access_tokens: 'select',
+  console_sessions: 'select, insert, delete',
+  // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
+  access_log: '',
+  'drizzle.__drizzle_migrations': 'select',
+};
+
+/** Of these, both roles may select. */
+const views = [
+  'audit_feed',
+  'audit_history',
+  'coverage_gaps',
+  'coverage_proof',
+  'sync_status',
+  'audit_event_traits',
+  'detections',
+  'detection_api_token_changed',
+  'detection_member_added',
+  'detection_super_administrator_added',
+  'detection_sso_or_mfa_changed',
+  'detection_delete_burst',
+  'detection_failure_burst',
+  'detection_cloudflare_staff',
+  'detection_collector_token',
+];
+/** Each name is that of one function, of the owner and with the owner's rights. */
+const ingestCalls = [
+  'orgtrail_create_partitions',
+  'orgtrail_drop_month',
+  // Of version 0.1, whose replicas may be at work beside this one.
+  'orgtrail_commit_page',
+  'orgtrail_commit_walk_page',
+  'orgtrail_fail_lane',
+  'orgtrail_end_rests',
+  'orgtrail_trim_coverage',
+  'orgtrail_check_timeline',
+  'orgtrail_register_sinks',
+  'orgtrail_claim_sink',
+  'orgtrail_renew_sink',
+  'orgtrail_begin_delivery',
+  'orgtrail_finish_delivery',
+  'orgtrail_skip_events',
+  'orgtrail_fail_delivery',
+  'orgtrail_note_sink_failure',
+  'orgtrail_release_sink',
+  'orgtrail_release_sinks_of',
+  'orgtrail_note_access',
+].join(', ');
+/** What only those call; earlier versions gave it to the role. */
+const internalFunctions = [
+  'orgtrail_may_know_any',
+  'orgtrail_add_counts',
+  'orgtrail_note_reading',
+  'orgtrail_timeline',
+].join(', ');
+const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
+
+/**
+ * Makes the roles where they are missing (they belong to the whole server, not to this database) and gives them exactly the
+ * rights above here; what else the owner once gave them is taken back. Partitions need no rights of their own: they are
+ * reached through their parent. Within the caller's transaction; called by `migrate --roles` and after every migration of
+ * a database that has used them. Throws OrgtrailError `configuration` where the account may not.
+ */
+export const grantRoles = async (client: PoolClient): Promise<void> => {
+  await requireOwner(client);
+  for (const role of roles) await createRole(client, role);
+  await refuseOtherMakers(client);
+  const both = roles.join(', ');
+  await grantUsage(client);
+  await client.query(`revoke all on all tables in schema drizzle from ${both}`);
+  await client.query(`revoke all on ${Object.keys(ingestMay).concat(views).join(', ')} from ${both}`);
+  await client.query(`revoke all on function ${ingestCalls}, ${internalFunctions} from ${both}`);
+  for (const [table, rights] of Object.entries(ingestMay)) {
+    if (rights !== '') await client.query(`grant ${rights} on ${table} to orgtrail_ingest`);
+  }
+  await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
+  await client.query(`grant select on ${views.join(', ')} to ${both}`);
+  await client.query(`grant execute on function ${ingestCalls} to orgtrail_ingest`);
+};
+
+/** True where `grantRoles` has been here before. */
+export const areRolesInUse = async (client: PoolClient): Promise<boolean> => {
+  const { rows } = await client.query<{ used: boolean | null }>(
+    "select has_schema_privilege(to_regrole('orgtrail_ingest')::oid, 'drizzle', 'usage') as used",
+  );
+  return rows[0]?.used === true;
+};
+
+/** A grant by somebody who does not own the table is only a warning where he has rights of his own. */
+const requireOwner = async (client: PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ account: string; owner: string }>(
+    `select current_user as account, pg_get_userbyid(relowner) as owner from pg_class
+     where oid = any($1::regclass[]) and not pg_has_role(current_user, relowner, 'usage') limit 1`,
+    [Object.keys(ingestMay)],
+  );
+  const row = rows[0];
+  if (row === undefined) return;
+  throw new OrgtrailError(
+    'configuration',
+    `the schema belongs to ${row.owner}: ${row.account} may not give rights on it`,
+    {
+      hint: `run \`orgtrail migrate --roles\` as ${row.owner}`,
+    },
+  );
+};
+
+const createRole = async (client: PoolClient, role: (typeof roles)[number]): Promise<void> => {
+  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role]);
+  if (rowCount === 1) return;
+  try {
+    // Another database of the server may be making them at this moment.
+    await client.query(
+      `do $$ begin create role ${role} nologin; exception when duplicate_object or unique_violation then null; end $$`,
+    );
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error;
+    throw new OrgtrailError('configuration', `this account may not create the role ${role}`, {
+      hint: `let one that may run \`${roles.map((name) => `create role ${name};`).join(' ')}\`, then run this again`,
+      cause: error,
+    });
+  }
+};
+
+/** A schema of orgtrail in which another account may make objects, and the account. */
+interface OpenSchema {
+  readonly schema: string;
+  readonly role: string;
+}
+
+/**
+ * The schemas in which everybody, or one of the roles, may make objects: theirs could be taken for PostgreSQL's own by functions that run with
+ * the rights of the owner. A database from before PostgreSQL 15 lets everybody. Called by `check` as well.
+ */
+export const readOpenSchemas = async (client: Pool | PoolClient): Promise<readonly OpenSchema[]> => {
+  const { rows } = await client.query<OpenSchema>(
+    `select distinct nspname as schema, coalesce(r.rolname, 'public') as role
+     from pg_namespace n cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee
+     where nspname in (current_schema(), 'drizzle') and a.privilege_type = 'CREATE'
+       and (a.grantee = 0 or r.rolname = any($1)) order by 1, 2`,
+    [roles],
+  );
+  return rows;
+};
+
+/** What to run, as the owner of the schema, so that no other account makes objects in it. */
+export const closeSchemas = (open: readonly OpenSchema[]): string =>
+  open.map(({ schema, role }) => `revoke create on schema "${schema}" from ${role};`).join(' ');
+
+const refuseOtherMakers = async (client: PoolClient): Promise<void> => {
+  const open = await readOpenSchemas(client);
+  if (open.length === 0) return;
+  throw new OrgtrailError('configuration', describeOpen(open), {
+    hint: `run \`${closeSchemas(open)}\`, then this again`,
+  });
+};
+
+/** For people: who may do what they must not. */
+export const describeOpen = (open: readonly OpenSchema[]): string =>
+  open
+    .map(
+      ({ schema, role }) => `${role === 'public' ? 'every account' : role} may create objects in the schema ${schema}`,
+    )
+    .join('; ');
+
+/** Of schema public everybody has the use already, as a rule, and its owner need not be that of the tables. */
+const grantUsage = async (client: PoolClient): Promise<void> => {
+  const { rows } = await client.query<{ schema: string; role: string }>(
+    `select quote_ident(schema) as schema, role
+     from unnest(array[current_schema(), 'drizzle']) as schema, unnest($1::text[]) as role
+     where not has_schema_privilege(role, schema, 'usage')`,
+    [roles],
+  );
+  for (const { schema, role } of rows) await client.query(`grant usage on schema ${schema} to ${role}`);
+};

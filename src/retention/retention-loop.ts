@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { App } from '../app/open-app.ts';
+import type { Config } from '../config/config.ts';
+import { reasonOf } from '../errors.ts';
+import { formatDuration } from '../time/duration.ts';
+import { dropOldMonths, type RetentionResult } from './retention.sql.ts';
+
+const EVERY_MS = 86_400_000;
+/** Where something was in the way that passes by itself: a long read, another replica, no listing yet. */
+const AGAIN_AFTER_MS = 600_000;
+/** The first time, a replica that has just begun waits for its listing, which tells Cloudflare's time. */
+const FIRST_AFTER_MS = 5_000;
+
+export interface RetentionOptions {
+  readonly logger: Logger;
+  /** Ends it; a month that is being dropped at that moment is finished. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the
+ * signal. Called by the daemon; does nothing where everything is kept for ever.
+ */
+export const startRetention = async (
+  config: Pick<Config, 'retentionMs'>,
+  app: App,
+  { logger, signal }: RetentionOptions,
+): Promise<void> => {
+  if (config.retentionMs === Number.POSITIVE_INFINITY) return;
+  const pause = (ms: number) => app.sync.time.sleep(ms, signal).catch(() => {});
+  await pause(FIRST_AFTER_MS);
+  while (!signal.aborted) {
+    let again = true;
+    try {
+      const result = await dropOldMonths(app.database.pool, config.retentionMs);
+      report(logger, result, config.retentionMs);
+      again = result.again;
+    } catch (error) {
+      logger.error(
+        { reason: reasonOf(error) },
+        'dropping what is older than ORGTRAIL_RETENTION failed; it is tried again',
+      );
+    }
+    await pause(again ? AGAIN_AFTER_MS : EVERY_MS);
+  }
+};
+
+const report = (logger: Logger, { dropped, kept }: RetentionResult, retentionMs: number): void => {
+  const retention = formatDuration(retentionMs);
+  for (const month of dropped) {
+    logger.info({ ...month, retention }, 'dropped a month of events that is older than ORGTRAIL_RETENTION');
+  }
+  for (const { month, reason } of kept) {
+    logger.info({ month, reason, retention }, 'kept a month of events that is older than ORGTRAIL_RETENTION');
+  }
+};

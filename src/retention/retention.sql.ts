@@ -1,0 +1,119 @@
+import type { Pool } from 'pg';
+import { OrgtrailError } from '../errors.ts';
+import type { Range } from '../ingest/planning/coverage.ts';
+import { longStatement, sqlState } from '../postgres/pool.ts';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** A month of events that is gone, as `retention_drops` records it. */
+export interface DroppedMonth {
+  /** `2024-01`. */
+  readonly month: string;
+  readonly events: number;
+  /** Later contents of these events, in audit_event_changes. */
+  readonly changes: number;
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  readonly bytes: number;
+}
+
+export interface RetentionResult {
+  readonly dropped: readonly DroppedMonth[];
+  /** Months that are old enough, and why they are still there. */
+  readonly kept: readonly { readonly month: string; readonly reason: string }[];
+  /** Something was in the way that passes by itself: it is worth trying again soon. */
+  readonly again: boolean;
+}
+
+const droppedColumns = `to_char(month, 'YYYY-MM') as month, events::float8 as events, changes::float8 as changes,
+  first_position::float8 as "firstPosition", last_position::float8 as "lastPosition", bytes::float8 as bytes`;
+
+/**
+ * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
+ * its own: but for those that a hold or a sink still needs. The database decides, with its own clock and Cloudflare's.
+ * Called once a day by each daemon; safe to call from many at once.
+ */
+export const dropOldMonths = async (pool: Pool, retentionMs: number): Promise<RetentionResult> => {
+  const { rows: months } = await pool.query<{ month: string }>(
+    `select month from (
+       select replace(substring(c.relname from '^audit_events_(\\d{4}_\\d{2})$'), '_', '-') as month
+       from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'audit_events'::regclass) as months
+     where month is not null and (month || '-01')::timestamp + interval '1 month 1 day'
+       <= (clock_timestamp() - make_interval(secs => $1::float8 / 1000)) at time zone 'UTC' order by month`,
+    [retentionMs],
+  );
+  const dropped: DroppedMonth[] = [];
+  const kept: { month: string; reason: string }[] = [];
+  let again = false;
+  for (const { month } of months) {
+    const outcome = await dropMonth(pool, month, retentionMs);
+    if (outcome.reason !== undefined) kept.push({ month, reason: outcome.reason });
+    if (outcome.dropped !== undefined) dropped.push(outcome.dropped);
+    again = outcome.again;
+    // Whoever waits for the lock holds up everybody else: not month after month.
+    if (again) break;
+  }
+  return { dropped, kept, again };
+};
+
+const dropMonth = async (
+  pool: Pool,
+  month: string,
+  retentionMs: number,
+): Promise<{ dropped?: DroppedMonth | undefined; reason?: string; again: boolean }> => {
+  try {
+    const { rows } = await pool.query<{ obstacle: string | null }>(
+      longStatement('select orgtrail_drop_month($1::date, make_interval(secs => $2::float8 / 1000)) as obstacle', [
+        `${month}-01`,
+        retentionMs,
+      ]),
+    );
+    const obstacle = rows[0]?.obstacle;
+    if (obstacle != null) return { reason: obstacle, again: false };
+  } catch (error) {
+    if (sqlState(error) !== LOCK_NOT_AVAILABLE || !(error instanceof Error)) throw error;
+    const reading = /lock timeout/.test(error.message);
+    return { reason: reading ? 'somebody reads the table for long' : error.message, again: true };
+  }
+  const { rows } = await pool.query<DroppedMonth>(
+    `select ${droppedColumns} from retention_drops where month = $1::date order by id desc limit 1`,
+    [`${month}-01`],
+  );
+  return { dropped: rows[0], again: false };
+};
+
+/** The months between the two times that retention has dropped, oldest first. */
+export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Promise<readonly DroppedMonth[]> => {
+  const { rows } = await pool.query<DroppedMonth>(
+    `select ${droppedColumns} from retention_drops
+     where month at time zone 'UTC' < to_timestamp($2::float8 / 1000)
+       and (month + interval '1 month') at time zone 'UTC' > to_timestamp($1::float8 / 1000) order by month, id`,
+    [fromMs, toMs],
+  );
+  return rows;
+};
+
+/** Throws OrgtrailError `usage` where a part of the window has been dropped. Called by verify and backfill. */
+export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
+  const months = [...new Set((await readDroppedMonths(pool, window)).map(({ month }) => month))];
+  if (months.length === 0) return;
+  throw new OrgtrailError('usage', `events of ${months.join(', ')} have been dropped (ORGTRAIL_RETENTION)`, {
+    hint: 'leave these months out; the table retention_drops says when they were dropped and what they were',
+  });
+};
+
+/**
+ * The shortest retention that accounts other than the owner may drop by; infinite: they may drop nothing. Only the owner
+ * can set it. Called by `migrate --roles`.
+ */
+export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promise<void> => {
+  if (retentionMs === Number.POSITIVE_INFINITY) {
+    await pool.query('delete from retention_policy');
+    return;
+  }
+  await pool.query(
+    `insert into retention_policy (shortest) values (make_interval(secs => $1::float8 / 1000))
+     on conflict (only_row) do update set shortest = excluded.shortest, set_at = clock_timestamp()`,
+    [retentionMs],
+  );
+};

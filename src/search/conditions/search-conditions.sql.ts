@@ -1,0 +1,82 @@
+import type { SearchCursor } from '../search-cursor.ts';
+import type { Actor } from './actor.ts';
+import { filterConditions } from './filter-conditions.sql.ts';
+import type { Spellings } from './spellings.sql.ts';
+
+/** A search with its times made out: RFC 3339. What is undefined does not matter. */
+export interface EventQuery {
+  /** Inclusive. */
+  readonly since: string | undefined;
+  /** Exclusive. */
+  readonly before: string | undefined;
+  /** Its id. */
+  readonly organization?: string | undefined;
+  readonly actor?: Actor | undefined;
+  readonly action?: string | undefined;
+  readonly result?: string | undefined;
+  readonly product?: string | undefined;
+  readonly resourceType?: string | undefined;
+  readonly resource?: string | undefined;
+  readonly ray?: string | undefined;
+  readonly text?: string | undefined;
+  /** Of the enumerations: how they are spelled in stored events (`withSpellings`). */
+  readonly spellings?: Spellings | undefined;
+  readonly defects: boolean;
+  readonly changed: boolean;
+  /** Only events up to here: what an export sees, however long it takes. */
+  readonly untilPosition?: number | undefined;
+}
+
+/**
+ * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the
+ * search begins has a bound only where all of the part lies behind the cursor, so that the cursor adds nothing.
+ */
+export interface TimeSlice {
+  readonly low: string | undefined;
+  readonly high: string | undefined;
+}
+
+/** Conditions on `audit_events`, and the values of their parameters from $1 on. All input goes into values. */
+export interface Conditions {
+  readonly sql: string;
+  readonly values: readonly unknown[];
+}
+
+export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined, slice: TimeSlice): Conditions => {
+  const values: unknown[] = [];
+  const parameter = (value: unknown): string => `$${values.push(value)}`;
+  const { untilPosition } = query;
+  const parts = timeConditions(query, cursor, slice, parameter);
+  parts.push(...filterConditions(query, parameter).map(({ sql }) => sql));
+  if (untilPosition !== undefined) parts.push(`position <= ${parameter(untilPosition)}::bigint`);
+  return { sql: parts.length === 0 ? 'true' : parts.join(' and '), values };
+};
+
+/**
+ * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well. PostgreSQL 17 can forget the
+ * time, and gives out the events between the two: where it goes forwards through an index (for a bitmap, say), at a page whose last entry has
+ * the time of the pair and a position that is not below.
+ */
+const timeConditions = (
+  { since, before }: EventQuery,
+  cursor: SearchCursor | undefined,
+  slice: TimeSlice,
+  parameter: (value: unknown) => string,
+): string[] => {
+  const from = (time: string): string => `action_time >= ${parameter(time)}::timestamptz`;
+  const below = (time: string): string => `action_time < ${parameter(time)}::timestamptz`;
+  const parts = [since, slice.low].filter((low) => low !== undefined).map(from);
+  if (slice.high !== undefined) parts.push(below(slice.high));
+  const older = cursor?.direction === 'older';
+  if (cursor === undefined || (older ? slice.high : slice.low) !== undefined) {
+    return before === undefined ? parts : [...parts, below(before)];
+  }
+  // In this form no index is asked for it. It only matters to a cursor of another search: those of this one are below.
+  if (before !== undefined) parts.push(older ? `(${below(before)}) is true` : below(before));
+  const sign = older ? '<' : '>';
+  const time = parameter(cursor.time);
+  // The first says to which partitions the second is limited: a comparison of rows alone leaves all of them in.
+  parts.push(`action_time ${sign}= ${time}::timestamptz`);
+  parts.push(`(action_time, position) ${sign} (${time}::timestamptz, ${parameter(cursor.position)}::bigint)`);
+  return parts;
+};

@@ -1,0 +1,71 @@
+import type { Pool } from 'pg';
+import { conditionsOf, type EventQuery } from '../conditions/search-conditions.sql.ts';
+import { withSpellings } from '../conditions/spellings.sql.ts';
+import type { SearchField } from '../search.ts';
+import type { EmptyReport, FilterReport } from '../search-answer.ts';
+import { type Look, lookWithin } from './look.sql.ts';
+import { nearValues } from './near-values.sql.ts';
+
+/** How each field of a query is called there. The flags are none: they name no value that could be misspelt. */
+const valueFields = {
+  organization: 'organization',
+  actor: 'actor',
+  resource_type: 'resourceType',
+  resource: 'resource',
+  action: 'action',
+  result: 'result',
+  product: 'product',
+  ray: 'ray',
+  text: 'text',
+} as const satisfies Partial<Record<SearchField, keyof EventQuery>>;
+type ValueField = keyof typeof valueFields;
+
+/**
+ * Why a search found nothing: which of its values occur at all, which of them in the time and organization searched, and what is near
+ * those that do not. Bounded: what cannot be looked up within `totalMs` is null. What indexes help with comes first. `given`:
+ * how the values were written. `nothing`: no event meets the query, so that only the rest has to be looked up. The organization
+ * is one that is known.
+ */
+export const explainEmpty = async (
+  pool: Pool,
+  searched: EventQuery,
+  given: Readonly<Partial<Record<SearchField, string>>>,
+  { totalMs, nothing }: { readonly totalMs: number; readonly nothing: boolean },
+): Promise<EmptyReport> => {
+  const look = lookWithin(pool, totalMs);
+  const query = await withSpellings(pool, searched, totalMs);
+  const fields = (Object.keys(valueFields) as ValueField[]).filter((field) => query[valueFields[field]] !== undefined);
+  const range = { since: query.since, before: query.before, organization: query.organization };
+  const isWholeRange = Object.values(range).every((end) => end === undefined);
+  const anyInRange = await exists(look, { ...anything, ...range });
+  const filters: FilterReport[] = [];
+  for (const field of fields) {
+    const value = given[field] ?? '';
+    if (field === 'organization') {
+      filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
+      continue;
+    }
+    const alone = { ...anything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
+    const isAll = nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed;
+    const occurs = isAll ? false : await exists(look, alone);
+    const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
+    filters.push({ field, value, occurs, occursInRange, near: [] });
+  }
+  const reports: FilterReport[] = [];
+  for (const report of filters) {
+    const near =
+      report.occurs === true
+        ? []
+        : await nearValues(look, report.field, query[valueFields[report.field as ValueField]]);
+    reports.push({ ...report, near });
+  }
+  return { anyInRange, filters: reports };
+};
+
+const anything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
+
+const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
+  const rows = await look<{ found: boolean }>(`select exists (select from audit_events where ${sql}) as found`, values);
+  return rows?.[0]?.found ?? null;
+};

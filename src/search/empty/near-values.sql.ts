@@ -1,0 +1,114 @@
+import { nearest } from '../../text/nearest.ts';
+import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress } from '../conditions/actor.ts';
+import { folded } from '../conditions/filter-conditions.sql.ts';
+import type { SearchField } from '../search.ts';
+import type { NearValue } from '../search-answer.ts';
+import type { Look } from './look.sql.ts';
+
+const MOST_NEAR = 5;
+/** Of the newest events: what people look for is in use. */
+const SAMPLED_EVENTS = 20_000;
+const MOST_COUNTED = 1_000;
+
+const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
+  action: ['action_type'],
+  result: ['action_result'],
+  product: ['resource_product'],
+  resource_type: ['resource_type'],
+  resource: ['resource_id'],
+  ray: ['raw_cf_ray_id'],
+  actor: ['actor_email', 'actor_token_name', 'actor_id', 'actor_token_id', 'actor_ip_address'],
+};
+/** There are few of these: if none of them is near, all are worth naming. */
+const enumerated: readonly SearchField[] = ['action', 'result', 'product', 'resource_type'];
+
+/** The stored values nearest to one that no stored event has, with how many events have each. Empty if there was no time for it. */
+export const nearValues = async (
+  look: Look,
+  field: SearchField,
+  wanted: string | Actor | undefined,
+): Promise<readonly NearValue[]> => {
+  const columns = sampledColumns[field];
+  if (columns === undefined || wanted === undefined) return [];
+  if (typeof wanted !== 'string') return await nearActors(look, wanted, columns);
+  const { counts, isPart } = await sample(look, columns);
+  const known = [...counts.keys()];
+  const near = nearest(wanted, known, MOST_NEAR);
+  const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MOST_NEAR);
+  return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
+};
+
+/** The values of the newest events, the most frequent first. */
+const sample = async (look: Look, columns: readonly string[]) => {
+  const rows = await look<{ value: string | null; events: number }>(
+    `select value, count(*)::integer as events
+     from (select ${columns.join(', ')} from audit_events order by action_time desc, position desc limit ${SAMPLED_EVENTS}) newest
+       cross join lateral (values ${columns.map((column) => `(${column})`).join(', ')}) as of (value)
+     group by value order by events desc, value`,
+    [],
+  );
+  const named = (rows ?? []).filter(({ value }) => value !== null && value !== '');
+  const sampled = (rows ?? []).reduce((sum, { events }) => sum + events, 0) / columns.length;
+  return {
+    counts: new Map(named.map(({ value, events }) => [value as string, events])),
+    isPart: sampled >= SAMPLED_EVENTS,
+  };
+};
+
+/** Those that begin so, of all of history, by an index; then those of the newest events that differ a little. */
+const nearActors = async (look: Look, actor: Actor, columns: readonly string[]): Promise<readonly NearValue[]> => {
+  const given = actorPrefixOf(actor.value) ?? actor.value;
+  const network = isAddress(given) ? networkAround(given) : networkOf(given);
+  const found = network === undefined ? [] : await addressesIn(look, network);
+  for (const column of ['actor_email', 'actor_token_name']) found.push(...(await beginningWith(look, column, given)));
+  if (found.length === 0) found.push(...(await sample(look, columns)).counts.keys());
+  const near = network === undefined ? nearest(given, [...new Set(found)], MOST_NEAR) : found.slice(0, MOST_NEAR);
+  const counted: NearValue[] = [];
+  for (const value of near) {
+    const count = await countActor(look, value);
+    counted.push({ value, events: count ?? 1, atLeast: count === undefined || count >= MOST_COUNTED });
+  }
+  return counted;
+};
+
+/** Of the beginning of an address, whether it ends within a part or between two. */
+const networkOf = (start: string): string | undefined =>
+  coarseNetworkOf(/[.:]$/.test(start) ? start : `${start}${start.includes(':') ? ':' : '.'}`);
+
+/** The /24 or /64 that an address is in. */
+const networkAround = (address: string): string | undefined =>
+  address.includes('/') ? undefined : `${address}/${address.includes(':') ? 64 : 24}`;
+
+/** Each is found by a step through the index: what lies between them costs nothing. */
+const beginningWith = async (look: Look, column: string, start: string): Promise<readonly string[]> => {
+  const key = folded(column);
+  const first = (more: string): string =>
+    `select ${key} as key from audit_events where ${key} like lower($1)${more} order by ${key} limit 1`;
+  const rows = await look<{ key: string }>(steps(first(''), first(` and ${key} > last.key`)), [
+    `${start.replace(/[\\%_]/g, '\\$&')}%`,
+  ]);
+  return (rows ?? []).map(({ key }) => key);
+};
+
+const addressesIn = async (look: Look, network: string): Promise<string[]> => {
+  const key = 'orgtrail_ip(actor_ip_address)';
+  const first = (more: string): string =>
+    `select ${key} as key from audit_events where ${key} <<= $1::inet${more} order by ${key} limit 1`;
+  const rows = await look<{ key: string }>(steps(first(''), first(` and ${key} > last.key`), 'host'), [network]);
+  return (rows ?? []).map(({ key }) => key);
+};
+
+const steps = (first: string, next: string, print = ''): string =>
+  `with recursive last (key) as (
+     (${first}) union all select (${next}) from last where last.key is not null)
+   select ${print}(key) as key from last where key is not null limit ${MOST_NEAR}`;
+
+const countActor = async (look: Look, value: string): Promise<number | undefined> => {
+  const rows = await look<{ events: number }>(
+    `select count(*)::integer as events from (select from audit_events where ${folded('actor_email')} = ${folded('$1')}
+       or ${folded('actor_token_name')} = ${folded('$1')} or actor_id = $1 or actor_token_id = $1 or actor_ip_address = $1
+       limit ${MOST_COUNTED}) found`,
+    [value],
+  );
+  return rows?.[0]?.events;
+};

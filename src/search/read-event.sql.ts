@@ -1,0 +1,41 @@
+import type { Pool } from 'pg';
+import { readOnly } from '../postgres/read-only.ts';
+import { type FoundRow, foundColumns, toFoundEvent } from './found-event.sql.ts';
+import type { EventDetail, EventKey } from './found-event.ts';
+
+const TIMEOUT_MS = 10_000;
+const MAX_CHANGES = 20;
+
+/** One event with all that is kept of it; undefined where there is none. Rejects where the database does not answer. */
+export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
+  readOnly(pool, TIMEOUT_MS, async (client) => {
+    const [where, values] =
+      'position' in key
+        ? ['e.position = $1', [key.position]]
+        : ['e.source_kind = $1 and e.source_id = $2 and e.id = $3', [key.sourceKind, key.sourceId, key.id]];
+    const { rows } = await client.query<FoundRow & { rawText: string; feedId: string }>(
+      `select ${foundColumns}, e.raw::text as "rawText", (select feed_id::text from feed_head) as "feedId"
+       from audit_events e left join organizations o on o.id = e.organization_id
+       where ${where} order by e.position limit 1`,
+      values,
+    );
+    if (rows[0] === undefined) return undefined;
+    const { rawText, feedId, ...row } = rows[0];
+    const event = toFoundEvent(row);
+    const { rows: changes } = await client.query<{ seenAt: string; rawText: string; inAll: number }>(
+      `select to_char(seen_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "seenAt", raw::text as "rawText",
+         count(*) over ()::integer as "inAll"
+       from audit_event_changes where source_kind = $1 and source_id = $2 and event_id = $3 order by id limit $4`,
+      [event.sourceKind, event.sourceId, event.id, MAX_CHANGES],
+    );
+    const { rows: neighbours } = await client.query<{ previous: number | null; next: number | null }>(
+      `select (select max(position) from audit_events where position < $1)::float8 as previous,
+         (select min(position) from audit_events where position > $1)::float8 as next`,
+      [event.position],
+    );
+    return {
+      ...{ event, feedId, rawText, changes, changesInAll: changes[0]?.inAll ?? 0 },
+      previousPosition: neighbours[0]?.previous ?? null,
+      nextPosition: neighbours[0]?.next ?? null,
+    };
+  });

@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { readFeedHead } from '../feed/feed.sql.ts';
+import { formatNative } from '../formats/native/native.ts';
+import type { ExportFormat, ExportPiece, SearchSource } from '../http/search/routes.ts';
+import { lookUpOrganization, readOrganizationNames } from '../organizations/organization-lookup.sql.ts';
+import type { DatabaseUrl } from '../postgres/database-url.ts';
+import { createSharedPool } from '../postgres/shared-pool.ts';
+import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import type { EventQuery } from './conditions/search-conditions.sql.ts';
+import { explainEmpty } from './empty/explain-empty.sql.ts';
+import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
+import type { FoundEvent, SearchPage } from './found-event.ts';
+import { readRawTexts } from './raw-texts.sql.ts';
+import { readEvent } from './read-event.sql.ts';
+import { instantOfBound, type Search } from './search.ts';
+import { type CollectionRules, readSearchCoverage } from './search-coverage.sql.ts';
+import type { SearchCursor } from './search-cursor.ts';
+import { type SearchPatience, searchEvents } from './search-events.sql.ts';
+
+/** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
+const CONNECTIONS = 3;
+const EXPORT_CONNECTIONS = 2;
+/** People wait for a page. */
+const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
+/** Nobody waits for an export, and it has to be whole. */
+const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
+const FIRST_EXPORT_EVENTS = 500;
+const MOST_EXPORT_EVENTS = 2_500;
+const EXPORT_PAGE_BYTES = 4_194_304;
+/** Of entries that are in memory at once, but for a single larger one. */
+const BATCH_BYTES = 2_097_152;
+const SUGGESTED_ORGANIZATIONS = 1_000;
+/** Of looking up why a search found nothing. */
+const EXPLAIN_MS = 2_000;
+
+export interface Explorer {
+  readonly source: SearchSource;
+  close(): Promise<void>;
+}
+
+/** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
+export const openExplorer = (
+  databaseUrl: DatabaseUrl,
+  logger: Logger,
+  nowMs: () => number,
+  rules: CollectionRules,
+): Explorer => {
+  const open = (max: number, what: string) =>
+    createSharedPool(databaseUrl, { max, what }, logIdleError(logger), logJump(logger));
+  const pools = { pages: open(CONNECTIONS, 'searches'), exports: open(EXPORT_CONNECTIONS, 'exports') };
+  return {
+    source: createSearchSource(pools, nowMs, rules),
+    // A connection attempt that hangs must not hold up a stop.
+    close: async () => {
+      const ended = Promise.all([pools.pages.end(), pools.exports.end()]);
+      await Promise.race([ended, sleep(2_000, undefined, { ref: false })]);
+    },
+  };
+};
+
+const createSearchSource = (
+  { pages: pool, exports }: { readonly pages: Pool; readonly exports: Pool },
+  nowMs: () => number,
+  rules: CollectionRules,
+): SearchSource => ({
+  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_PATIENCE),
+  coverage: (search) => {
+    const { since, before, organization } = queryOf(search, nowMs());
+    // The clock of the database may be a little ahead: now is no end.
+    const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
+    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization }, rules);
+  },
+  explain: (search, given, nothing) =>
+    explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
+  organization: (given) => lookUpOrganization(pool, given),
+  organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
+  event: (key) => readEvent(pool, key),
+  native: async function* (events) {
+    const { feedId } = await readFeedHead(pool);
+    yield* nativeTexts(pool, feedId, events);
+  },
+  export: (search, format, signal) => exportPieces(exports, queryOf(search, nowMs()), format, signal),
+});
+
+const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery => ({
+  ...rest,
+  since: since && instantOfBound(since, nowMs),
+  before: before && instantOfBound(before, nowMs),
+});
+
+/** The envelopes of the feed's native format, in the order of the events, some at a time. */
+async function* nativeTexts(
+  pool: Pool,
+  feedId: string,
+  events: readonly FoundEvent[],
+  signal?: AbortSignal,
+): AsyncGenerator<readonly string[], void, void> {
+  for (const batch of batchesOf(events)) {
+    const raws = await readRawTexts(pool, batch, signal);
+    yield batch.map((event) => {
+      const rawText = raws.get(event.position);
+      if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
+      return formatNative({ ...event, feedId, rawText });
+    });
+  }
+}
+
+const batchesOf = (events: readonly FoundEvent[]): FoundEvent[][] => {
+  const batches: FoundEvent[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const event of events) {
+    if (bytes + event.rawBytes > BATCH_BYTES) {
+      batches.push([]);
+      bytes = 0;
+    }
+    batches.at(-1)?.push(event);
+    bytes += event.rawBytes;
+  }
+  return batches;
+};
+
+/**
+ * All events of a search, newest first, that were there when it began: a page of it at a time, read when the one before is
+ * on its way. Never ends early: what cannot be read is thrown.
+ */
+async function* exportPieces(
+  pool: Pool,
+  query: EventQuery,
+  format: ExportFormat,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ExportPiece, void, void> {
+  const { feedId, position } = await readFeedHead(pool);
+  const frozen = { ...query, untilPosition: position };
+  if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
+  let cursor: SearchCursor | undefined;
+  let limit = FIRST_EXPORT_EVENTS;
+  do {
+    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit, signal }, EXPORT_PATIENCE);
+    cursor = nextCursor(page);
+    limit = fittingEvents(page.events) ?? limit;
+    // Also with nothing in it: only by writing does it show that the reader has gone.
+    if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
+    if (format === 'csv')
+      yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')), events: page.events.length };
+    else {
+      for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
+        yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
+      }
+    }
+  } while (cursor !== undefined);
+}
+
+/** How many to read next, judged by those before: columns may be as large as their entries. */
+const fittingEvents = (events: readonly FoundEvent[]): number | undefined => {
+  const bytes = events.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+  if (bytes === 0) return undefined;
+  return Math.max(1, Math.min(MOST_EXPORT_EVENTS, Math.floor((EXPORT_PAGE_BYTES * events.length) / bytes)));
+};
+
+const nextCursor = ({ events, more, reached }: SearchPage): SearchCursor | undefined => {
+  if (!more) return undefined;
+  const last = events.at(-1);
+  return reached ?? (last && { direction: 'older', time: last.sortTime, position: last.position });
+};

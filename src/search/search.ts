@@ -1,0 +1,189 @@
+import type { OrganizationName } from '../organizations/organization-name.ts';
+import { parseDurationMs } from '../time/duration.ts';
+import { parseDateOrInstantMs } from '../time/instant.ts';
+import { type Actor, printActor, readActor } from './conditions/actor.ts';
+
+/** An end of the time searched, as it was written: `24h` (that long ago), `now`, or an instant. */
+export type TimeBound =
+  | { readonly kind: 'ago'; readonly text: string; readonly ms: number }
+  | { readonly kind: 'at'; readonly text: string; readonly ms: number };
+
+/** What events are searched for. Everything that is given must hold. */
+export interface Search {
+  /** Inclusive. */
+  readonly since?: TimeBound;
+  /** Exclusive. */
+  readonly before?: TimeBound;
+  /** Its id; or its name, until it has been looked up. */
+  readonly organization?: string;
+  readonly actor?: Actor;
+  readonly action?: string;
+  readonly result?: string;
+  readonly product?: string;
+  readonly resourceType?: string;
+  readonly resource?: string;
+  readonly ray?: string;
+  /** Somewhere in the entry's own text, whatever the case of its letters. */
+  readonly text?: string;
+  readonly defects: boolean;
+  readonly changed: boolean;
+}
+
+/** The names of the parameters, in the order in which a link has them. A contract: people keep links. */
+export const searchFields = [
+  'since',
+  'before',
+  'organization',
+  'actor',
+  'action',
+  'result',
+  'product',
+  'resource_type',
+  'resource',
+  'ray',
+  'text',
+  'defects',
+  'changed',
+] as const;
+export type SearchField = (typeof searchFields)[number];
+
+export interface SearchFault {
+  readonly field: SearchField;
+  /** A predicate to the name of the field. */
+  readonly reason: string;
+  /** Of an organization that is not known: those that may have been meant. */
+  readonly suggestions?: readonly OrganizationName[];
+}
+
+export interface SearchReading {
+  /** Without the fields that have a fault. */
+  readonly search: Search;
+  readonly faults: readonly SearchFault[];
+  /** What was written in each field, for showing it again. */
+  readonly given: Readonly<Partial<Record<SearchField, string>>>;
+}
+
+/** The same as the columns that have an index hold at most; longer than any value that a person types. */
+const MAX_LENGTH = 2_000;
+const MAX_DURATION_MS = 36_525 * 86_400_000;
+const TIME_FORMS = 'use 24h, 7d, now, 2026-01-31 or 2026-01-31T08:00Z';
+const TIME_FIELDS = ['since', 'before'] as const;
+
+/** Reads a search from the parameters of a link. Never throws: what cannot be read is a fault of its field, and the rest counts. */
+export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: number): SearchReading => {
+  const faults: SearchFault[] = [];
+  const given: Partial<Record<SearchField, string>> = {};
+  for (const field of searchFields) {
+    const value = readValue(query[field]);
+    if ('reason' in value) faults.push({ field, reason: value.reason });
+    if (value.text !== '') given[field] = value.text;
+  }
+  const usable = (field: SearchField) => (faults.some((fault) => fault.field === field) ? undefined : given[field]);
+  const bounds: { since?: TimeBound; before?: TimeBound } = {};
+  for (const field of TIME_FIELDS) {
+    const text = usable(field);
+    if (text === undefined) continue;
+    const bound = readTimeBound(text, nowMs);
+    if (bound === undefined)
+      faults.push({ field, reason: `“${text.slice(0, 100).toWellFormed()}” is not a time: ${TIME_FORMS}` });
+    else bounds[field] = bound;
+  }
+  const { since, before } = bounds;
+  if (since !== undefined && before !== undefined && boundMs(since, nowMs) >= boundMs(before, nowMs)) {
+    faults.push({ field: 'before', reason: 'is not later than since: nothing lies between them' });
+  }
+  const flag = (field: 'defects' | 'changed'): boolean => {
+    const text = usable(field);
+    if (text === undefined || isNo(text)) return false;
+    if (!isYes(text)) faults.push({ field, reason: 'is neither true nor false' });
+    return isYes(text);
+  };
+  const search: Search = { ...bounds, ...readTexts(usable), defects: flag('defects'), changed: flag('changed') };
+  return { search, faults, given };
+};
+
+const isYes = (text: string): boolean => ['true', '1', 'on', 'yes'].includes(text.toLowerCase());
+const isNo = (text: string): boolean => ['false', '0', 'off', 'no'].includes(text.toLowerCase());
+
+const readTexts = (usable: (field: SearchField) => string | undefined): Partial<Search> => {
+  const actor = usable('actor');
+  const texts = {
+    organization: usable('organization'),
+    action: usable('action'),
+    result: usable('result'),
+    product: usable('product'),
+    resourceType: usable('resource_type'),
+    resource: usable('resource'),
+    ray: usable('ray'),
+    text: usable('text'),
+  };
+  const kept = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined));
+  return actor === undefined ? kept : { ...kept, actor: readActor(actor) };
+};
+
+const readValue = (value: unknown): { readonly text: string; readonly reason?: string } => {
+  const values = Array.isArray(value) ? value.filter((one) => one !== '') : [value ?? ''];
+  const text = String(values[0] ?? '').trim();
+  if (values.length > 1) return { text, reason: 'is given more than once' };
+  if (text.length > MAX_LENGTH) return { text: text.slice(0, MAX_LENGTH), reason: `is longer than ${MAX_LENGTH}` };
+  if (text.includes('\0')) return { text: text.replaceAll('\0', '\ufffd'), reason: 'holds NUL, which no column does' };
+  return { text: text.toWellFormed() };
+};
+
+/** `2026-01-31T08:00`, with a zone or without: RFC 3339 requires the seconds as well. */
+const withoutSeconds = /^(\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2})([Zz]|[+-]\d{2}:\d{2})?$/;
+/** As the date fields of browsers write it: UTC here. */
+const withoutZone = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
+
+const readTimeBound = (text: string, nowMs: number): TimeBound | undefined => {
+  if (text === 'now') return { kind: 'ago', text, ms: 0 };
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined) {
+    return durationMs > Math.min(nowMs, MAX_DURATION_MS) ? undefined : { kind: 'ago', text, ms: durationMs };
+  }
+  const timed = text.replace(withoutSeconds, (_, minutes: string, zone = '') => `${minutes}:00${zone}`);
+  const zoned = withoutZone.test(timed) ? `${timed}Z` : timed;
+  const ms = parseDateOrInstantMs(zoned);
+  if (ms === undefined) return undefined;
+  return { kind: 'at', text: zoned.length === 10 ? `${zoned}T00:00:00Z` : zoned, ms };
+};
+
+const boundMs = (bound: TimeBound, nowMs: number): number => (bound.kind === 'ago' ? nowMs - bound.ms : bound.ms);
+
+/** The bound as an instant that PostgreSQL reads as it was meant, to its microsecond. */
+export const instantOfBound = (bound: TimeBound, nowMs: number): string =>
+  bound.kind === 'ago' ? new Date(nowMs - bound.ms).toISOString() : bound.text;
+
+/** The search with what was relative made absolute. `now` as an end stays: it is none. */
+export const fixTimes = (search: Search, nowMs: number): Search => {
+  const fixed = (bound: TimeBound): TimeBound =>
+    bound.ms === 0 ? bound : { kind: 'at', text: instantOfBound(bound, nowMs), ms: boundMs(bound, nowMs) };
+  const { since, before } = search;
+  return { ...search, ...(since && { since: fixed(since) }), ...(before && { before: fixed(before) }) };
+};
+
+/** The parameters of a search, in a fixed order: the same search has the same link. */
+export const printSearch = (search: Search): URLSearchParams => {
+  const { since, before, actor } = search;
+  const values: Record<SearchField, string | undefined> = {
+    since: since?.text,
+    before: before?.text,
+    organization: search.organization,
+    actor: actor && printActor(actor),
+    action: search.action,
+    result: search.result,
+    product: search.product,
+    resource_type: search.resourceType,
+    resource: search.resource,
+    ray: search.ray,
+    text: search.text,
+    defects: search.defects ? 'true' : undefined,
+    changed: search.changed ? 'true' : undefined,
+  };
+  const parameters = new URLSearchParams();
+  for (const field of searchFields) {
+    const value = values[field];
+    if (value !== undefined) parameters.set(field, value);
+  }
+  return parameters;
+};

@@ -1,0 +1,209 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuditApi } from '../audit/audit-api.ts';
+import type { FaultName } from '../faults/fault-catalogue.ts';
+import type { Occasion, Operation } from '../faults/fault-plan.ts';
+import {
+  type Interruption,
+  interruption,
+  pause,
+  sendCutOff,
+  sendSlowly,
+  staySilent,
+  tooManyRequests,
+} from '../faults/wire-faults.ts';
+import type { World } from '../world/world.ts';
+import { type AcceptedCredential, admit, type Caller } from './credentials.ts';
+import type { OrganizationsApi } from './organizations-api.ts';
+import type { RateLimit } from './rate-limit.ts';
+import { errorReply, type Reply, refusal, type Silence } from './reply.ts';
+import type { RequestLog, RequestRecord } from './request-log.ts';
+import { readBody, splitTarget } from './request-reading.ts';
+
+/** Where the API lives. */
+export const basePath = '/client/v4';
+
+interface Route {
+  readonly operation: Operation;
+  readonly organizationId: string | undefined;
+}
+
+interface Parts {
+  readonly world: World;
+  readonly audit: AuditApi;
+  readonly organizations: OrganizationsApi;
+  readonly rateLimit: RateLimit;
+  readonly requests: RequestLog;
+  readonly acceptedCredentials: readonly AcceptedCredential[] | undefined;
+}
+
+/** One request on its way to an answer. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly arrivedMs: number;
+  /** When it is answered: later than it arrived only if a fault holds it up. */
+  readonly timeMs: number;
+  readonly caller: Caller;
+  readonly ratelimit: Readonly<Record<string, string>>;
+}
+
+/**
+ * The front of the simulated API: credential, budget, routing, faults of the wire, request log. Faults are decided per
+ * admitted request, in order of arrival.
+ */
+export class ApiFront {
+  readonly #parts: Parts;
+  #admitted = 0;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Answers one request, whatever it is. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { world, rateLimit, acceptedCredentials } = this.#parts;
+    const timeMs = world.nowMs();
+    const { caller, refusal: refused } = admit(request.headers, acceptedCredentials);
+    const verdict = rateLimit.admit(caller.fingerprint, timeMs);
+    const exchange: Exchange = { request, response, arrivedMs: timeMs, timeMs, caller, ratelimit: verdict.headers };
+    if (verdict.retryAfterSeconds !== undefined) {
+      this.#send(exchange, tooManyRequests({ 'Retry-After': String(verdict.retryAfterSeconds) }));
+    } else if (refused !== undefined) {
+      this.#send(exchange, refusal(refused));
+    } else {
+      await this.#answer(exchange);
+    }
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { path, query } = splitTarget(exchange.request.url);
+    const route = routeOf(path);
+    if (route === undefined) {
+      this.#send(exchange, errorReply(404, 7000, 'No route for that URI'));
+      return;
+    }
+    const { organizationId, operation } = route;
+    const occasion: Occasion = {
+      number: this.#admitted++,
+      operation,
+      ...(organizationId === undefined ? {} : { organizationId }),
+    };
+    const interrupted = interruption(this.#parts.world.faults, occasion);
+    if (interrupted?.kind === 'reply') {
+      this.#send(exchange, { ...interrupted.reply, fault: interrupted.name }, occasion);
+    } else if (interrupted?.kind === 'delay') {
+      await this.#answerLate(exchange, query, route, occasion, interrupted);
+    } else if (interrupted !== undefined) {
+      this.#interrupt(exchange, interrupted.name, interrupted.kind);
+    } else {
+      this.#deliver(exchange, await this.#reply(exchange, query, route, occasion), occasion);
+    }
+  }
+
+  async #answerLate(
+    exchange: Exchange,
+    query: URLSearchParams,
+    route: Route,
+    occasion: Occasion,
+    { name, delayMs }: Interruption & { readonly kind: 'delay' },
+  ): Promise<void> {
+    if (!(await pause(exchange.response, delayMs))) {
+      this.#record(exchange, 0, name);
+      return;
+    }
+    const later = { ...exchange, timeMs: this.#parts.world.nowMs() };
+    const reply = await this.#reply(later, query, route, occasion);
+    this.#deliver(later, 'silentBy' in reply ? reply : { fault: name, ...reply }, occasion);
+  }
+
+  #deliver(exchange: Exchange, reply: Reply | Silence, occasion: Occasion): void {
+    if ('silentBy' in reply) this.#interrupt(exchange, reply.silentBy, 'silence');
+    else this.#send(exchange, reply, occasion);
+  }
+
+  async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply | Silence> {
+    const { request, caller } = exchange;
+    const { organizationId, operation } = route;
+    const method = request.method ?? 'GET';
+    if (operation === 'audit' && organizationId !== undefined) {
+      if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
+      return this.#parts.audit.list(organizationId, query, occasion);
+    }
+    const body = await readBody(request);
+    if (body === undefined) return errorReply(413, 1005, 'The body is too large');
+    return this.#parts.organizations.handle({
+      method,
+      url: request.url ?? '/',
+      query,
+      organizationId,
+      isProfile: operation === 'profile',
+      body,
+      caller,
+      userAgent: request.headers['user-agent'] ?? '',
+      occasion,
+    });
+  }
+
+  #interrupt(exchange: Exchange, name: FaultName, kind: 'silence' | 'reset'): void {
+    this.#record(exchange, 0, name);
+    if (kind === 'reset') exchange.response.destroy();
+    else staySilent(exchange.response, this.#parts.world.faults.parameters.hangMs);
+  }
+
+  #send(exchange: Exchange, reply: Reply, occasion?: Occasion): void {
+    const { response, timeMs, ratelimit } = exchange;
+    const { faults } = this.#parts.world;
+    const fires = (name: FaultName): boolean =>
+      occasion !== undefined && reply.fault === undefined && faults.fires(name, occasion) !== undefined;
+    const bodyFault = fires('cut_body') ? 'cut_body' : fires('slow_body') ? 'slow_body' : undefined;
+    const body = Buffer.from(reply.body);
+    // Recorded before the last byte leaves: who has read the answer finds its request in the log.
+    this.#record(exchange, reply.status, reply.fault ?? bodyFault);
+    const wrong = faults.meets('wrong_date', occasion ?? { number: this.#admitted });
+    response.sendDate = false;
+    response.writeHead(reply.status, {
+      Date: new Date(timeMs + (wrong?.offsetSeconds ?? 0) * 1000).toUTCString(),
+      'Content-Type': reply.contentType ?? 'application/json',
+      'Content-Length': body.length,
+      ...ratelimit,
+      ...reply.headers,
+    });
+    if (reply.delivered !== undefined) response.once('finish', reply.delivered);
+    if (bodyFault === 'cut_body') sendCutOff(response, body);
+    else if (bodyFault === 'slow_body') sendSlowly(response, body, faults.parameters.slowBodyMs);
+    else response.end(body);
+  }
+
+  #record({ request, response, arrivedMs, caller }: Exchange, status: number, wireFault: FaultName | undefined): void {
+    const record: RequestRecord = {
+      timeMs: arrivedMs,
+      method: request.method ?? 'GET',
+      host: request.headers.host ?? '',
+      path: request.url ?? '/',
+      status,
+      credential: caller.fingerprint,
+      ...(wireFault === undefined ? {} : { wireFault }),
+    };
+    const end = (): void => {
+      record.endedMs = this.#parts.world.nowMs();
+    };
+    if (response.closed) end();
+    else response.once('close', end);
+    this.#parts.requests.add(record);
+  }
+}
+
+const routeForm = /^\/client\/v4\/organizations(?:\/([^/]+)(?:\/(profile|logs\/audit))?)?$/;
+
+function routeOf(path: string): Route | undefined {
+  const match = routeForm.exec(path);
+  if (match === null) return undefined;
+  const [, id, rest] = match;
+  if (id === undefined) return { operation: 'organizations', organizationId: undefined };
+  const operation = rest === undefined ? 'organization' : rest === 'profile' ? 'profile' : 'audit';
+  try {
+    return { operation, organizationId: decodeURIComponent(id) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+import { auditErrorReply, BadRequest, type Reply, refusal, type Silence } from '../api/reply.ts';
+import type { Occasion } from '../faults/fault-plan.ts';
+import type { AuditLog } from '../world/audit-log.ts';
+import { draw } from '../world/random.ts';
+import type { World } from '../world/world.ts';
+import { type AuditQuery, type AuditQueryOptions, auditQuery } from './audit-query.ts';
+import { poisonedPage, refusedRequest } from './audit-refusals.ts';
+import { collectPage, type Page, type Search } from './page-collection.ts';
+import { issueCursor, pageCursor, pageNumber } from './page-cursor.ts';
+import { pageShape } from './page-shape.ts';
+
+export interface AuditApiOptions extends AuditQueryOptions {
+  /** Entries on a page at most, whatever `limit` asks for; undefined: the limit. */
+  readonly pageCap: number | undefined;
+  /** A filter that finds little is answered with a short page and a cursor after this many entries looked at in vain. */
+  readonly scanLimit: number;
+  /** `result_info.count` as a string (as specified) or a number (as seen). */
+  readonly countType: 'string' | 'number';
+  /** `result_info.cursor` (as documented) or `result_info.cursors.after` (as the SDKs read it). */
+  readonly cursorField: 'cursor' | 'cursors.after';
+}
+
+/** `GET /organizations/{id}/logs/audit`, with the faults of paging and of the served content. */
+export class AuditApi {
+  readonly #world: World;
+  readonly #options: AuditApiOptions;
+
+  constructor(world: World, options: AuditApiOptions) {
+    this.#world = world;
+    this.#options = options;
+  }
+
+  /** Answers one request. Never throws on what a client sends. */
+  list(organizationId: string, parameters: URLSearchParams, occasion: Occasion): Reply | Silence {
+    const { faults } = this.#world;
+    const log = this.#world.log(organizationId);
+    if (log === undefined) return auditErrorReply(404, 'organization not found');
+    const isRefused = this.#world.organizations.get(organizationId)?.refused === true;
+    if (isRefused || faults.fires('refused', occasion) !== undefined) return refusal(403);
+    try {
+      const query = auditQuery(organizationId, parameters, this.#options);
+      const refused = refusedRequest(faults, query, occasion, this.#world.nowMs());
+      return refused ?? this.#page(organizationId, log, query, occasion);
+    } catch (error) {
+      if (error instanceof BadRequest) return auditErrorReply(400, error.message);
+      throw error;
+    }
+  }
+
+  #page(organizationId: string, log: AuditLog, query: AuditQuery, occasion: Occasion): Reply {
+    const { faults, seed } = this.#world;
+    if (query.cursor !== undefined && faults.fires('expired_cursor', occasion) !== undefined) {
+      throw new BadRequest('cursor has expired');
+    }
+    const nowMs = this.#world.nowMs();
+    const shape = pageShape(faults, query, occasion, this.#options.pageCap, seed);
+    const search: Search = { log, query, shape, nowMs, scanLimit: this.#options.scanLimit };
+    const page = collectPage(search, query.cursor?.after);
+    const isMiddle = page.next !== undefined && page.seqs.length > 0;
+    if (isMiddle && faults.fires('empty_middle_page', occasion) !== undefined) {
+      // It leads to the same place as the cursor that came: salted, or a client rightly sees a repeated one.
+      return this.#reply('', 0, issueCursor(query, nowMs, query.cursor?.after, { salt: occasion.number }));
+    }
+    this.#fillLastPage(search, page, occasion);
+    const poisoned = poisonedPage(faults, log, page.seqs, organizationId);
+    if (poisoned !== undefined) return poisoned;
+    this.#reviseOne(log, page, occasion);
+    const cursor = pageCursor({ log, query, page, shape, faults, occasion, nowMs });
+    if (shape.isFlipped) page.seqs.reverse();
+    const shuffle = page.seqs.length > 1 ? faults.fires('shuffled_page', occasion) : undefined;
+    if (shuffle !== undefined) page.seqs.sort((a, b) => draw(shuffle, a) - draw(shuffle, b));
+    const delivered = (): void => {
+      for (const seq of page.seqs) log.markServed(seq);
+    };
+    const elements = page.seqs.map((seq) => log.text(seq)).join();
+    return { ...this.#reply(elements, this.#count(query, page, occasion), cursor), delivered };
+  }
+
+  // Serves so few now that exactly a full page is left for the next request.
+  #fillLastPage(search: Search, page: Page, occasion: Occasion): void {
+    if (page.next === undefined || !this.#world.faults.isOn('full_last_page')) return;
+    const rest = collectPage(search, page.next);
+    const left = rest.seqs.length;
+    if (rest.next !== undefined || left === 0 || left >= page.seqs.length) return;
+    if (this.#world.faults.fires('full_last_page', occasion) === undefined) return;
+    page.seqs.length = left;
+    page.next = search.log.position(page.seqs[left - 1] as number);
+  }
+
+  #reviseOne(log: AuditLog, page: Page, occasion: Occasion): void {
+    if (!this.#world.faults.isOn('changed_content')) return;
+    const known = page.seqs.filter((seq) => log.wasServed(seq) && log.isPlain(seq));
+    if (known.length === 0) return;
+    const bits = this.#world.faults.fires('changed_content', occasion);
+    if (bits === undefined) return;
+    const seq = known[bits % known.length] as number;
+    const revision = log.revisions(seq).length + 1;
+    log.revise(seq, log.originalText(seq).replace('"description":"', `"description":"Revision ${revision}: `));
+  }
+
+  #count(query: AuditQuery, page: Page, occasion: Occasion): number {
+    const number = pageNumber(query);
+    const isHere = ({ onPage }: { readonly onPage: number | undefined }): boolean =>
+      onPage === undefined || onPage === number;
+    const wrong = this.#world.faults.meets('wrong_count', occasion, isHere);
+    return Math.max(0, page.seqs.length + (wrong?.by ?? 0));
+  }
+
+  #reply(elements: string, count: number, cursor: string | undefined): Reply {
+    const { countType, cursorField } = this.#options;
+    const countText = countType === 'string' ? `"${count}"` : String(count);
+    const cursorText =
+      cursor === undefined
+        ? ''
+        : cursorField === 'cursor'
+          ? `,"cursor":"${cursor}"`
+          : `,"cursors":{"after":"${cursor}"}`;
+    const body = `{"errors":[],"result":[${elements}],"result_info":{"count":${countText}${cursorText}},"success":true}`;
+    return { status: 200, body };
+  }
+}

@@ -1,0 +1,210 @@
+import { draw, isChosen, keyOf } from '../world/random.ts';
+import { type DefectName, defectNames } from './entry-defects.ts';
+import { type FaultName, faultCatalogue, faultNames, parametersOf } from './fault-catalogue.ts';
+import type { ValuesOf } from './fault-parameters.ts';
+
+/** What the simulated API is asked to do; faults can be limited to one of these. */
+export const operations = ['organizations', 'organization', 'profile', 'audit'] as const;
+export type Operation = (typeof operations)[number];
+
+/** How often a fault happens, and to whom. */
+export interface FaultSetting {
+  /** 0 to 1, for each occasion (a request, or an entry). */
+  readonly probability: number;
+  /** How many times more it may happen. Absent: without end. */
+  readonly count?: number;
+  /** Only for requests to (or entries of) this organization. */
+  readonly organizationId?: string;
+  /** Only for these organizations. */
+  readonly organizationIds?: readonly string[];
+  /** Only for the organizations that were there first, in the order of the listing. */
+  readonly firstOrganizations?: number;
+  /** How many seconds from now the fault is on, by the clock without its offset. Absent: until it is set otherwise. */
+  readonly forSeconds?: number;
+  /** Only for this operation. */
+  readonly operation?: Operation;
+}
+
+/** Sizes and durations of the faults. Milliseconds where the name says so. */
+export interface FaultParameters {
+  /** Share of the entries that get a defect, 0 to 1. */
+  readonly defectRate: number;
+  /** The defects handed out, in turn. */
+  readonly defects: readonly DefectName[];
+  readonly slowBodyMs: number;
+  /** A hung response ends (socket destroyed) after this; 0: never. */
+  readonly hangMs: number;
+  /** A late entry is visible this long after its action.time at the latest, and half of it at the earliest. */
+  readonly lateDelayMs: number;
+  /** `Retry-After` of the fault `throttled`, seconds. */
+  readonly retryAfterSeconds: number;
+}
+
+/** How often, to whom, and the parameters of this very fault. */
+export type SettingOf<N extends FaultName> = FaultSetting & ValuesOf<(typeof faultCatalogue)[N]['parameters']>;
+
+export type FaultPatch = Partial<FaultParameters> & {
+  readonly [N in FaultName]?: number | Partial<SettingOf<N>> | null;
+} & { readonly preset?: 'all' | 'none' };
+
+export type FaultState = FaultParameters & { readonly [N in FaultName]: SettingOf<N> | { readonly probability: 0 } };
+
+/** Whose turn it is: the occasion that may meet a fault. */
+export interface Occasion {
+  /** Counts occasions; the same number meets the same faults under the same seed. */
+  readonly number: number;
+  readonly operation?: Operation;
+  readonly organizationId?: string;
+}
+
+const quiet: FaultParameters = {
+  defectRate: 0,
+  defects: defectNames,
+  slowBodyMs: 150,
+  hangMs: 0,
+  lateDelayMs: 20_000,
+  retryAfterSeconds: 1,
+};
+
+/** Settings of `--faults all`: everything that a correct client gets over within reasonable time. */
+export function allFaults(): FaultPatch {
+  const patch: Record<string, number> = { defectRate: 0.01 };
+  for (const name of faultNames) {
+    if (faultCatalogue[name].inAll) patch[name] = faultCatalogue[name].probability;
+  }
+  return patch as FaultPatch;
+}
+
+/** What a plan needs to know of the world. */
+export interface FaultSurroundings {
+  /** Milliseconds since the epoch; times `forSeconds`. Default `Date.now`. */
+  readonly clock?: () => number;
+  /** Place of an organization in the order of the listing, from 0. */
+  readonly placeOf?: (organizationId: string) => number | undefined;
+}
+
+interface LiveSetting {
+  readonly setting: FaultSetting;
+  readonly untilMs: number;
+}
+
+/**
+ * Decides which occasion meets which fault. Every fault draws from its own stream, so switching one on or off does not
+ * move the others. The only state is the settings, the counts left and how often each fault has happened.
+ */
+export class FaultPlan {
+  readonly #keys = new Map<FaultName, number>();
+  readonly #settings = new Map<FaultName, LiveSetting>();
+  readonly #fired = new Map<FaultName, number>();
+  readonly #clock: () => number;
+  readonly #placeOf: (organizationId: string) => number | undefined;
+  #parameters: FaultParameters = quiet;
+
+  constructor(seed: number, { clock = Date.now, placeOf = () => undefined }: FaultSurroundings = {}) {
+    for (const name of faultNames) this.#keys.set(name, keyOf(name, seed));
+    this.#clock = clock;
+    this.#placeOf = placeOf;
+  }
+
+  get parameters(): FaultParameters {
+    return this.#parameters;
+  }
+
+  /** True when the fault can happen at all: lets callers skip the work of finding out. */
+  isOn(name: FaultName): boolean {
+    return this.#live(name) !== undefined;
+  }
+
+  /** Drawn bits (to choose a variant with) when the fault happens now, else undefined. Uses up one of its count. */
+  fires(name: FaultName, occasion: Occasion): number | undefined {
+    return this.meets(name, occasion) === undefined ? undefined : draw(this.#key(name) + 1, occasion.number);
+  }
+
+  /** The setting of the fault when it happens now, else undefined; it does only if `holds` says so. Uses up one of its count. */
+  meets<N extends FaultName>(
+    name: N,
+    occasion: Occasion,
+    holds: (setting: SettingOf<N>) => boolean = () => true,
+  ): SettingOf<N> | undefined {
+    const live = this.#live(name);
+    if (live === undefined || !this.#concerns(live.setting, occasion)) return undefined;
+    const setting = live.setting as SettingOf<N>;
+    if (!holds(setting)) return undefined;
+    if (!isChosen(draw(this.#key(name), occasion.number), setting.probability)) return undefined;
+    if (setting.count !== undefined) this.#useUp(name, live, setting.count);
+    this.#fired.set(name, (this.#fired.get(name) ?? 0) + 1);
+    return setting;
+  }
+
+  #key(name: FaultName): number {
+    return this.#keys.get(name) ?? 0;
+  }
+
+  #live(name: FaultName): LiveSetting | undefined {
+    const live = this.#settings.get(name);
+    if (live === undefined || this.#clock() < live.untilMs) return live;
+    this.#settings.delete(name);
+    return undefined;
+  }
+
+  #concerns(setting: FaultSetting, { organizationId, operation }: Occasion): boolean {
+    const { organizationIds, firstOrganizations } = setting;
+    if (setting.operation !== undefined && setting.operation !== operation) return false;
+    if (setting.organizationId !== undefined && setting.organizationId !== organizationId) return false;
+    if (organizationIds !== undefined && !organizationIds.some((id) => id === organizationId)) return false;
+    if (firstOrganizations === undefined) return true;
+    const place = organizationId === undefined ? undefined : this.#placeOf(organizationId);
+    return place !== undefined && place < firstOrganizations;
+  }
+
+  #useUp(name: FaultName, live: LiveSetting, count: number): void {
+    if (count <= 1) this.#settings.delete(name);
+    else this.#settings.set(name, { ...live, setting: { ...live.setting, count: count - 1 } });
+  }
+
+  /** Changes what the (already validated) patch names, and nothing else; `preset` first resets everything. */
+  patch(patch: FaultPatch): void {
+    const { preset, ...rest } = patch;
+    if (preset !== undefined) {
+      this.#settings.clear();
+      this.#parameters = quiet;
+      if (preset === 'all') this.patch(allFaults());
+    }
+    const parameters: Record<string, unknown> = { ...this.#parameters };
+    for (const [name, value] of Object.entries(rest)) {
+      if (name in quiet) parameters[name] = value;
+      else this.#set(name as FaultName, value as number | Partial<FaultSetting> | null);
+    }
+    this.#parameters = parameters as unknown as FaultParameters;
+  }
+
+  #set(name: FaultName, value: number | Partial<FaultSetting> | null): void {
+    if (value === null) {
+      this.#settings.delete(name);
+      return;
+    }
+    const standards = Object.entries(parametersOf(name)).map(([key, { standard }]) => [key, standard] as const);
+    const given = typeof value === 'number' ? { probability: value } : value;
+    const setting: FaultSetting = { ...Object.fromEntries(standards), probability: 1, ...given };
+    const { probability, count, forSeconds = Number.POSITIVE_INFINITY } = setting;
+    if (probability === 0 || count === 0) this.#settings.delete(name);
+    else this.#settings.set(name, { setting, untilMs: this.#clock() + forSeconds * 1000 });
+  }
+
+  /** The settings as they are now; `count` and `forSeconds` show what is left. */
+  current(): FaultState {
+    const state: Record<string, unknown> = { ...this.#parameters };
+    for (const name of faultNames) {
+      const live = this.#live(name);
+      const forSeconds = live === undefined ? 0 : (live.untilMs - this.#clock()) / 1000;
+      const left = Number.isFinite(forSeconds) ? { forSeconds } : {};
+      state[name] = live === undefined ? { probability: 0 } : { ...live.setting, ...left };
+    }
+    return state as unknown as FaultState;
+  }
+
+  /** How often each fault has happened so far. */
+  fired(): Partial<Record<FaultName, number>> {
+    return Object.fromEntries(this.#fired);
+  }
+}

@@ -1,0 +1,220 @@
+import { reasonOf } from '../errors.ts';
+import { type KeptLease, keepLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
+import { sinkBackoffMs } from '../time/backoff.ts';
+import type { Delivery, DeliveryOutcome } from './delivery.ts';
+import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
+import { createDelivery } from './outgoing.ts';
+import type { DeliveryContext, DeliveryResult, FeedPart, Route, SinkTurn } from './ports.ts';
+
+/** Of the raw entries of one delivery: what a sink may hold of the memory. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Where another replica delivers: how soon its end is noticed. */
+const LONGEST_WAIT_MS = 5_000;
+const SHORTEST_WAIT_MS = 20;
+/** Where there is no news: how soon a replay is noticed. */
+const LONGEST_IDLE_MS = 2_000;
+const DATABASE_PAUSE_MS = 1_000;
+const LONGEST_REASON = 500;
+
+export interface DeliveryStop {
+  /** Aborts at the first word of a stop: nothing new is begun. */
+  readonly asked: AbortSignal;
+  /** Aborts a little later what is under way. */
+  readonly hard: AbortSignal;
+}
+
+/**
+ * Delivers to one sink until it is asked to stop: as long as this process has the turn, one delivery after the other.
+ * Never rejects. Nothing of what happens here touches another sink or the pulling of logs, but the processor.
+ */
+export const deliverForever = async (context: DeliveryContext, route: Route, stop: DeliveryStop): Promise<void> => {
+  const { time } = context;
+  const courier: Courier = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
+  const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
+  while (!stop.asked.aborted) {
+    let turn: SinkTurn | undefined;
+    try {
+      const takenAtMs = time.nowMs();
+      const claimed = await context.store.claim(route.name);
+      courier.refusals = 0;
+      if ('epoch' in claimed) {
+        turn = claimed;
+        await takeTurn(courier, claimed, takenAtMs);
+      } else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
+    } catch (error) {
+      if (stop.asked.aborted) return;
+      await pause(await noteError(courier, turn, error));
+    }
+  }
+};
+
+/**
+ * What the database refuses fails as a receiver that refuses does: it is counted, said, and tried again with growing pauses. Returns how long to
+ * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
+ */
+const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
+  const { context, route } = courier;
+  const { observer, store } = context;
+  const reason = plainReason(context, reasonOf(error));
+  observer.interrupted?.({ sink: route.name, reason });
+  if (!store.isRefusal(error)) return DATABASE_PAUSE_MS * (1 + context.random());
+  courier.refusals += 1;
+  const afterMs = sinkBackoffMs(Math.max(courier.refusals, (turn?.failures ?? 0) + 1), context.random());
+  const failure = { reason, afterMs };
+  const noted = turn === undefined ? store.note(route.name, failure) : store.fail(turn, failure).then(() => {});
+  // With a turn, the database says how long it rests, as after every failure.
+  return await noted.then(
+    () => (turn === undefined ? afterMs : 0),
+    () => afterMs,
+  );
+};
+
+const waitMs = (ms: number): number => Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms));
+
+/** The one who goes to a sink, and what it remembers from one turn to the next. */
+interface Courier {
+  readonly context: DeliveryContext;
+  readonly route: Route;
+  readonly stop: DeliveryStop;
+  sizes: DeliverySizes;
+  /** In a row, of the statement that takes the turn. */
+  refusals: number;
+}
+
+/** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
+const takeTurn = async (courier: Courier, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
+  const { context, route, stop } = courier;
+  const { leaseMs, store, time } = context;
+  let turn: SinkTurn | undefined = claimed;
+  const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renew(claimed) });
+  try {
+    while (turn !== undefined && !stop.asked.aborted) {
+      kept.throwIfLost();
+      turn = await step(courier, turn, kept);
+    }
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+    context.observer.lost?.({ sink: route.name });
+  } finally {
+    kept.end();
+    // Where it fails, the lease runs out by itself.
+    await store.release(claimed).catch(() => {});
+  }
+};
+
+/** One delivery, or a wait for something to deliver. The turn as it is then; undefined where it has ended. */
+const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
+  const { context, route, stop } = courier;
+  const part = await context.store.read({
+    ...{ after: turn.position, until: turn.batchUntil, organizationIds: route.organizationIds },
+    ...{ maxEvents: courier.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
+  });
+  if (part.events.length > 0) return await deliver(courier, turn, part, kept);
+  // With nothing to deliver, nothing fails any more.
+  if (part.scannedTo > turn.position || turn.failures > 0) {
+    requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
+    return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
+  }
+  context.observer.caughtUp?.({ sink: route.name });
+  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(LONGEST_IDLE_MS)]);
+  await context.waitForNews(turn.position, over).catch((error: unknown) => {
+    if (!over.aborted) throw error;
+  });
+  // A replay ends the turn: it is noticed here, where no delivery would.
+  if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
+  return turn;
+};
+
+const deliver = async (
+  courier: Courier,
+  turn: SinkTurn,
+  part: FeedPart,
+  kept: KeptLease,
+): Promise<SinkTurn | undefined> => {
+  const { context, route } = courier;
+  const delivery = await createDelivery(part.events, route.format);
+  if (courier.stop.asked.aborted) return undefined;
+  const sentAtMs = context.time.nowMs();
+  requireHeld(await context.store.begin(turn, part.scannedTo));
+  kept.renewed(sentAtMs);
+  const outcome = await attempt(courier, delivery, kept);
+  const begun = { ...turn, batchUntil: part.scannedTo };
+  return await settle(courier, begun, delivery, outcome);
+};
+
+/** What a sink makes of it. Throws LeaseLostError where the lease has gone meanwhile. */
+const attempt = async (
+  { context, route, stop }: Courier,
+  delivery: Delivery,
+  kept: KeptLease,
+): Promise<DeliveryOutcome> => {
+  const signal = AbortSignal.any([stop.hard, kept.lost]);
+  let outcome: DeliveryOutcome;
+  try {
+    signal.throwIfAborted();
+    outcome = withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
+  } catch (error) {
+    outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
+  }
+  // That it failed then says nothing of the sink. What was delivered may be recorded, unless another one has begun.
+  if (outcome.kind === 'failed') kept.throwIfLost();
+  return outcome;
+};
+
+/** Reasons are what others say: they are shown and stored short, and without what is secret. Each event is refused once. */
+const withPlainReasons = (
+  context: DeliveryContext,
+  { events }: Delivery,
+  outcome: DeliveryOutcome,
+): DeliveryOutcome => {
+  if (outcome.kind !== 'delivered') return { ...outcome, reason: plainReason(context, outcome.reason) };
+  const refused = new Map(
+    outcome.refused
+      .filter(({ index }) => events[index] !== undefined)
+      .map(({ index, reason }) => [index, plainReason(context, reason)]),
+  );
+  return { kind: 'delivered', refused: [...refused].map(([index, reason]) => ({ index, reason })) };
+};
+
+const plainReason = (context: DeliveryContext, reason: string): string => {
+  // PostgreSQL holds no NUL, and no half of a character.
+  const text = context.redact(reason).replaceAll('\0', ' ').slice(0, LONGEST_REASON).toWellFormed();
+  return text === '' ? 'no reason given' : text;
+};
+
+/** Records what became of a delivery. The turn as it is then; undefined where it has ended. */
+const settle = async (
+  courier: Courier,
+  turn: SinkTurn & { readonly batchUntil: number },
+  { events }: Delivery,
+  outcome: DeliveryOutcome,
+): Promise<SinkTurn | undefined> => {
+  const { context, route, stop } = courier;
+  const { observer, store } = context;
+  const facts = { ...turn, outcome, events: events.length, sizes: courier.sizes, batchEvents: route.batchEvents };
+  const decision = decideDelivery(facts, context.random());
+  if (decision.kind === 'retry') {
+    // A delivery that was cut short by a stop is no failure of the sink.
+    if (stop.hard.aborted) return undefined;
+    requireHeld(await store.fail(turn, decision));
+    observer.failed?.({ sink: route.name, ...decision });
+    return undefined;
+  }
+  courier.sizes = decision.sizes;
+  if (decision.kind === 'split') {
+    observer.split?.({ sink: route.name, events: events.length });
+    return turn;
+  }
+  const { refusedInRow, accepted } = decision;
+  const deadLetters = decision.deadLetters.map(({ index, reason }) => ({
+    ...{ position: events[index]?.event.position ?? turn.batchUntil, reason },
+  }));
+  const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow };
+  requireHeld(await store.finish(turn, result));
+  observer.delivered?.({ sink: route.name, accepted, deadLetters, position: result.until });
+  return { ...turn, position: result.until, batchUntil: undefined, failures: 0, refusedInRow };
+};
+
+const requireHeld = (held: boolean): void => {
+  if (!held) throw new LeaseLostError();
+};

@@ -1,0 +1,38 @@
+import type { FeedEvent } from '../formats/feed-event.ts';
+
+/** One event on its way to a sink. */
+export interface OutgoingEvent {
+  readonly event: FeedEvent;
+  /**
+   * The idempotency key: of the entry itself (a hash of source and id, 43 characters of base64url), so that it is the same
+   * whatever is restarted, replayed or restored.
+   */
+  readonly key: string;
+  /** In the format of the sink: one line, without the newline. */
+  readonly text: string;
+}
+
+/** Some events in order of position, handed to a sink at once. Never empty. */
+export interface Delivery {
+  /** Names just these events: the same at every attempt, also of another process. Up to 64 characters of [A-Za-z0-9_-]. */
+  readonly id: string;
+  readonly events: readonly OutgoingEvent[];
+}
+
+/** What the receiver said. Only what it confirmed counts as delivered. */
+export type DeliveryOutcome =
+  /** It has all of them, but for those that it refuses for what is in them (indexes into `events`). */
+  | { readonly kind: 'delivered'; readonly refused: readonly { readonly index: number; readonly reason: string }[] }
+  /** It refuses the delivery as a whole for what is in it, and has none of it: smaller ones may be taken. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** Nothing is certain; the same delivery is to be tried again. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number };
+
+/** A place that events are pushed to. One delivery at a time. */
+export interface Sink {
+  /** Where it delivers to, for logs: no credential in it. */
+  readonly target: string;
+  /** Resolves with what became of it. May reject: that counts as `failed`. Ends early, by rejecting, when `signal` aborts. */
+  deliver(delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome>;
+  close(): Promise<void>;
+}

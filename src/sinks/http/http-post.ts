@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { Agent, type Dispatcher, errors } from 'undici';
+import { OrgtrailError } from '../../errors.ts';
+import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
+import { createReasonText, type ReasonText } from '../reason-text.ts';
+
+/** Of an answer no more than this is read: `_bulk` answers with some 50 bytes per event, and up to 500 for one that it refuses. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const CONNECT_TIMEOUT_MS = 10_000;
+const gzipped = promisify(gzip);
+
+export interface HttpPostOptions {
+  /** Only its host ever gets the headers. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** From sending to the end of the answer. */
+  readonly timeoutMs: number;
+  /** PEM file of the authority that signed the receiver's certificate, where it is not a public one. */
+  readonly caFile: string | undefined;
+  /** What no reason may show, wherever a receiver repeats it. */
+  readonly secrets: readonly string[];
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** From `Retry-After`. */
+  readonly retryAfterMs: number | undefined;
+  /** Host of `Location`. */
+  readonly redirectHost: string | undefined;
+}
+
+/** No complete answer came: what became of the request is unknown. The message is fit for a reason. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+}
+
+/** Posts to one receiver, over a connection that is kept. Follows no redirect. Used by the sinks that speak HTTP. */
+export interface HttpPost {
+  /** Rejects with NoAnswer, or with the reason of `signal`. `path` replaces that of the URL; `gzip` packs the body. */
+  post(
+    body: string,
+    options: {
+      readonly signal: AbortSignal;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly path?: string;
+      readonly gzip?: boolean;
+    },
+  ): Promise<HttpAnswer>;
+  /** Fit to be stored and shown. */
+  readonly reasonText: ReasonText;
+  close(): Promise<void>;
+}
+
+/** Throws OrgtrailError `configuration` where `caFile` cannot be read. */
+export const createHttpPost = ({ url, headers, timeoutMs, caFile, secrets }: HttpPostOptions): HttpPost => {
+  const target = new URL(url);
+  const reasonText = createReasonText(secrets);
+  const agent = new Agent({
+    connections: 1,
+    // Said although it is the default, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
+    connect: {
+      rejectUnauthorized: true,
+      timeout: CONNECT_TIMEOUT_MS,
+      ...(caFile !== undefined && { ca: readCa(caFile) }),
+    },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+  });
+  return {
+    reasonText,
+    post: async (body, options) => {
+      const packed = options.gzip === true ? await gzipped(body) : body;
+      const timeout = AbortSignal.timeout(timeoutMs);
+      try {
+        const response = await agent.request({
+          origin: target.origin,
+          path: options.path ?? `${target.pathname}${target.search}`,
+          method: 'POST',
+          headers: {
+            'user-agent': 'orgtrail',
+            ...headers,
+            ...options.headers,
+            ...(options.gzip === true && { 'content-encoding': 'gzip' }),
+          },
+          body: packed,
+          signal: AbortSignal.any([options.signal, timeout]),
+        });
+        return await readAnswer(response, target);
+      } catch (error) {
+        options.signal.throwIfAborted();
+        throw new NoAnswer(reasonText(timeout.aborted ? timedOut(timeoutMs) : whyNoAnswer(error, timeoutMs)));
+      }
+    },
+    close: () => agent.destroy(),
+  };
+};
+
+const readCa = (file: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    throw new OrgtrailError('configuration', `The ca_file of a sink cannot be read${code}.`);
+  }
+};
+
+const readAnswer = async (response: Dispatcher.ResponseData, target: URL): Promise<HttpAnswer> => {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > MAX_ANSWER_BYTES) throw new Error(`the answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  const { 'retry-after': retryAfter, location } = response.headers;
+  return {
+    status: response.statusCode,
+    body: Buffer.concat(chunks).toString('utf8'),
+    retryAfterMs: typeof retryAfter === 'string' ? parseRetryAfter(retryAfter, Date.now()) : undefined,
+    redirectHost:
+      typeof location === 'string' && URL.canParse(location, target.href) ? new URL(location, target).host : undefined,
+  };
+};
+
+const timedOut = (timeoutMs: number): string => `no complete answer within ${timeoutMs} ms`;
+
+/** What OpenSSL says of a chain that ends in an authority that is not known. */
+const untrusted = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+const whyNoAnswer = (error: unknown, timeoutMs: number): string => {
+  if (!(error instanceof Error)) return 'no answer';
+  // The one error of undici's that comes without a code: an answer that is not HTTP.
+  if (error instanceof errors.HTTPParserError) return 'the answer is not HTTP: check scheme and port of url';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return `no connection within ${CONNECT_TIMEOUT_MS} ms`;
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return timedOut(timeoutMs);
+  // Happy Eyeballs fails with an AggregateError that has a code and no message.
+  const text = code === undefined ? error.message : error.message === '' ? code : `${code} (${error.message})`;
+  return code !== undefined && untrusted.has(code) ? `${text}: name the certificate's authority in ca_file` : text;
+};

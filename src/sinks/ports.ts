@@ -1,0 +1,109 @@
+import type { FeedEvent } from '../formats/feed-event.ts';
+import type { FormatName } from '../formats/formats.ts';
+import type { Time } from '../ingest/sync/ports.ts';
+import type { Sink } from './delivery.ts';
+
+/** A sink as it is configured. */
+export interface Route {
+  /** Under which its position is kept. */
+  readonly name: string;
+  readonly sink: Sink;
+  readonly format: FormatName;
+  /** Most events of one delivery. */
+  readonly batchEvents: number;
+  readonly organizationIds: readonly string[] | undefined;
+}
+
+/** The right of this process to deliver to a sink, and where it is. */
+export interface SinkTurn {
+  readonly name: string;
+  readonly epoch: number;
+  /** All up to here is dealt with. */
+  readonly position: number;
+  /** A delivery up to here has been begun, maybe by another process. */
+  readonly batchUntil: number | undefined;
+  readonly failures: number;
+  readonly refusedInRow: number;
+}
+
+export interface FeedRange {
+  /** Exclusive. */
+  readonly after: number;
+  /** Inclusive; the end of the feed without it. */
+  readonly until: number | undefined;
+  readonly maxEvents: number;
+  readonly maxBytes: number;
+  readonly organizationIds: readonly string[] | undefined;
+}
+
+export interface FeedPart {
+  /** In order of position. */
+  readonly events: readonly FeedEvent[];
+  /** All events that are wanted up to here are in it. */
+  readonly scannedTo: number;
+}
+
+/** What became of a whole delivery: dealt with up to a position. */
+export interface DeliveryResult {
+  readonly until: number;
+  readonly accepted: number;
+  readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
+  readonly refusedInRow: number;
+}
+
+/** Where positions are kept. All that takes a turn answers false, and does nothing, once another one has begun. */
+export interface DeliveryStore {
+  /** A turn; or how long it is of no use to ask again, as far as that is known. */
+  claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
+  renew(turn: SinkTurn): Promise<boolean>;
+  read(range: FeedRange): Promise<FeedPart>;
+  /** Before the first attempt: whoever comes after a crash sends just these events again, under the same id. */
+  begin(turn: SinkTurn, until: number): Promise<boolean>;
+  finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;
+  /** Nothing up to there is for this sink. */
+  skip(turn: SinkTurn, until: number): Promise<boolean>;
+  /** Ends the turn and lets the sink rest. */
+  fail(turn: SinkTurn, failure: { readonly reason: string; readonly afterMs: number }): Promise<boolean>;
+  /** Notes a failure without a turn, and lets the sink rest; nothing while another replica delivers. */
+  note(name: string, failure: { readonly reason: string; readonly afterMs: number }): Promise<void>;
+  release(turn: SinkTurn): Promise<void>;
+  /** True for the error of a statement that the database will refuse the next time, too. */
+  isRefusal(error: unknown): boolean;
+}
+
+/** Hears what happens, for log and metrics. */
+export interface DeliveryObserver {
+  delivered?(event: {
+    readonly sink: string;
+    readonly accepted: number;
+    readonly deadLetters: DeliveryResult['deadLetters'];
+    readonly position: number;
+  }): void;
+  /** Refused as a whole: smaller ones are tried. */
+  split?(event: { readonly sink: string; readonly events: number }): void;
+  failed?(event: {
+    readonly sink: string;
+    readonly reason: string;
+    readonly afterMs: number;
+    readonly misconfigured: boolean;
+  }): void;
+  /** Another replica, or a replay, has the sink by now: what came of the delivery is not recorded. */
+  lost?(event: { readonly sink: string }): void;
+  /** All events of the feed are dealt with. */
+  caughtUp?(event: { readonly sink: string }): void;
+  /** The database failed or refused a statement (or there is a bug): tried again. */
+  interrupted?(event: { readonly sink: string; readonly reason: string }): void;
+}
+
+export interface DeliveryContext {
+  readonly store: DeliveryStore;
+  readonly time: Time;
+  readonly leaseMs: number;
+  readonly observer: DeliveryObserver;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Resolves once there is an event after this position; rejects where the signal aborts or the database fails. */
+  waitForNews(after: number, signal: AbortSignal): Promise<void>;
+  /** Takes out of what a receiver says the secrets that it was sent. */
+  redact(text: string): string;
+}

@@ -1,0 +1,169 @@
+import type { Pool } from 'pg';
+import { OrgtrailError } from '../errors.ts';
+import { sqlState } from '../postgres/pool.ts';
+
+/** A sink as it is configured. */
+export interface SinkRegistration {
+  readonly name: string;
+  readonly kind: string;
+  /** Where it delivers to, without any credential. */
+  readonly target: string;
+  /** Where a new one begins. */
+  readonly start: 'beginning' | 'now';
+}
+
+/** The right to deliver to a sink, and how far it is. */
+export interface ClaimedSink {
+  readonly name: string;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly position: number;
+  readonly batchUntil: number | undefined;
+  readonly failures: number;
+  readonly refusedInRow: number;
+}
+
+/** The rights on the table are the owner's: the account of the collector calls functions (drizzle/0015_rights_by_function.sql). */
+type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
+
+/** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
+export const registerSinks = async (pool: Pool, sinks: readonly SinkRegistration[]): Promise<void> => {
+  await pool.query('select orgtrail_register_sinks($1, $2, $3, $4)', [
+    sinks.map(({ name }) => name),
+    sinks.map(({ kind }) => kind),
+    sinks.map(({ target }) => target),
+    sinks.map(({ start }) => start),
+  ]);
+};
+
+/**
+ * Takes the turn of a sink. Every taking is a new epoch, so that whatever an earlier holder (this process included) still
+ * has under way changes nothing. Otherwise says who has it, or how long it rests.
+ */
+export const claimSink = async (
+  pool: Pool,
+  name: string,
+  owner: string,
+  leaseMs: number,
+): Promise<ClaimedSink | { readonly heldBy: string | undefined; readonly restMs: number | undefined }> => {
+  const { rows } = await pool.query<{
+    epoch: number;
+    position: number;
+    batch_until: number | null;
+    failures: number;
+    refused_in_row: number;
+  }>(
+    `select epoch::float8, at_position::float8 as position, batch_until::float8, failures, refused_in_row
+     from orgtrail_claim_sink($1, $2, $3)`,
+    [name, owner, leaseMs],
+  );
+  const row = rows[0];
+  if (row === undefined) return await readHolder(pool, name);
+  const { epoch, position, failures } = row;
+  const batchUntil = row.batch_until ?? undefined;
+  return { name, owner, epoch, position, batchUntil, failures, refusedInRow: row.refused_in_row };
+};
+
+const readHolder = async (pool: Pool, name: string) => {
+  const { rows } = await pool.query<{ held_by: string | null; rest_ms: number | null }>(
+    `select case when lease_until > clock_timestamp() then lease_owner end as held_by,
+       case when lease_until > clock_timestamp() then null
+         else greatest(0, extract(epoch from next_attempt_at - clock_timestamp()) * 1000)::float8 end as rest_ms
+     from sinks where name = $1`,
+    [name],
+  );
+  if (rows[0] === undefined) throw new Error(`the sink ${name} is not in the database: a restart puts it there`);
+  return { heldBy: rows[0].held_by ?? undefined, restMs: rows[0].rest_ms ?? undefined };
+};
+
+/** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
+export const releaseDeadSinks = async (pool: Pool, owner: string): Promise<void> => {
+  await pool.query('select orgtrail_release_sinks_of($1)', [owner]);
+};
+
+/** Calls a function that answers whether the turn still is ours. */
+const call = async (pool: Pool, name: string, values: readonly unknown[]): Promise<boolean> => {
+  const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
+  const { rows } = await pool.query<{ held: boolean }>(`select ${name}(${parameters}) as held`, [...values]);
+  return rows[0]?.held === true;
+};
+
+/** Lets the lease last longer, while a receiver is waited for. False where the turn is over. */
+export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
+
+/**
+ * Notes, before the first attempt, up to where a delivery goes: after a crash the same events are sent under the same id.
+ * Renews the lease. False where the turn is over.
+ */
+export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
+
+/** What became of a delivery. */
+export interface FinishedDelivery {
+  readonly until: number;
+  readonly accepted: number;
+  readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
+  readonly refusedInRow: number;
+}
+
+/**
+ * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are gone where
+ * they were accepted now. False, with nothing written, where the turn is over.
+ */
+export const finishDelivery = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  { until, accepted, deadLetters, refusedInRow }: FinishedDelivery,
+  leaseMs: number,
+): Promise<boolean> =>
+  call(pool, 'orgtrail_finish_delivery', [
+    ...[name, epoch, until, accepted, refusedInRow],
+    ...[deadLetters.map((letter) => letter.position), deadLetters.map(({ reason }) => reason), leaseMs],
+  ]);
+
+/** Moves on over events that are not for this sink, or stays; what failed before is over. False where the turn is over. */
+export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
+  call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
+
+/** Notes a failure, lets the sink rest and gives the turn back: another replica may have the better way to it. */
+export const failDelivery = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  failure: { readonly reason: string; readonly afterMs: number },
+): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
+
+/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing where another replica delivers. */
+export const noteSinkFailure = async (
+  pool: Pool,
+  name: string,
+  failure: { readonly reason: string; readonly afterMs: number },
+): Promise<void> => {
+  await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
+};
+
+/** Gives the turn back, so that no process has to wait for it to run out. Does nothing where it is over. */
+export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
+  await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
+};
+
+/**
+ * Sets a sink to a position: all after it goes out again. The new epoch keeps a delivery under way from undoing that. Only
+ * for the owner of the schema: throws OrgtrailError `configuration` for others. False where there is no such sink, or no such position yet.
+ */
+export const replaySink = async (pool: Pool, name: string, after: number): Promise<boolean> => {
+  const update = pool.query(
+    `update sinks set position = $2, batch_until = null, lease_epoch = lease_epoch + 1, lease_until = null, failures = 0,
+       refused_in_row = 0, next_attempt_at = null, last_error = null
+     where name = $1 and $2::bigint between 0 and (select position from feed_head)`,
+    [name, after],
+  );
+  const { rowCount } = await update.catch((error: unknown) => {
+    if (sqlState(error) !== '42501') throw error;
+    throw new OrgtrailError('configuration', 'this account may not set a sink to another position', {
+      hint: 'run it with a DATABASE_URL of the account that owns the schema',
+      cause: error,
+    });
+  });
+  return rowCount === 1;
+};

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { reasonOf } from '../../errors.ts';
+import { cut, oneLine } from '../../formats/plain-text.ts';
+import { formatDuration } from '../../time/duration.ts';
+import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
+import type { SettingsOf } from '../settings.ts';
+import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from './syslog-connection.ts';
+import { type SyslogHeader, syslogHostname, syslogMessage } from './syslog-message.ts';
+
+/** Of RFC 5425, and what everybody takes for TCP. */
+const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
+const REASON_LENGTH = 500;
+
+type Settings = SettingsOf<'syslog'>;
+type Refused = { readonly index: number; readonly reason: string };
+
+/**
+ * RFC 5424 messages over TCP or TLS with octet counting (RFC 6587, RFC 5425), a connection for each delivery. Syslog has no
+ * acknowledgement; what stands for one is that the receiver reads to the end and closes (docs/decisions/0014).
+ * Certificates are read again for each connection.
+ */
+export const createSyslogSink = (settings: Settings): Sink => {
+  const url = new URL(settings.url);
+  const isTls = url.protocol === 'tls:';
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const port = Number(url.port || defaultPorts[isTls ? 'tls:' : 'tcp:']);
+  const header: SyslogHeader = {
+    facility: settings.facility,
+    hostname: settings.hostname ?? syslogHostname(hostname()),
+    appName: settings.app_name,
+    format: settings.format,
+  };
+  return {
+    target: `${url.protocol}//${url.hostname}:${port}`,
+    deliver: async (delivery, signal) => {
+      const timeout = AbortSignal.timeout(settings.timeout);
+      const ending = AbortSignal.any([signal, timeout]);
+      let connection: SyslogConnection | undefined;
+      try {
+        const tls = isTls ? await tlsMaterial(settings) : undefined;
+        connection = await openSyslogConnection({ host, port, tls }, ending);
+        const refused = await writeAll(connection, delivery, header, settings.max_message_bytes);
+        await connection.finish(settings.confirm);
+        return { kind: 'delivered', refused };
+      } catch (error) {
+        signal.throwIfAborted();
+        return failed(timeout.aborted ? tooLate(settings.timeout, connection) : error);
+      } finally {
+        connection?.destroy();
+      }
+    },
+    close: async () => {},
+  };
+};
+
+const writeAll = async (
+  connection: SyslogConnection,
+  { events }: Delivery,
+  header: SyslogHeader,
+  maxMessageBytes: number,
+): Promise<Refused[]> => {
+  const refused: Refused[] = [];
+  for (const [index, event] of events.entries()) {
+    const message = Buffer.from(syslogMessage(event, header), 'utf8');
+    if (message.length > maxMessageBytes) {
+      refused.push({ index, reason: `${message.length} bytes, and max_message_bytes is ${maxMessageBytes}` });
+    } else {
+      await connection.write(Buffer.concat([Buffer.from(`${message.length} `), message]));
+    }
+  }
+  return refused;
+};
+
+const tlsMaterial = async ({ ca_file, cert_file, key_file }: Settings): Promise<TlsMaterial> => {
+  const read = async (name: string, path: string | undefined): Promise<Buffer | undefined> => {
+    if (path === undefined) return undefined;
+    return await readFile(path).catch((error: unknown) => {
+      throw new Error(`${name}: ${reasonOf(error)}`);
+    });
+  };
+  return {
+    ca: await read('ca_file', ca_file),
+    cert: await read('cert_file', cert_file),
+    key: await read('key_file', key_file),
+  };
+};
+
+const tooLate = (timeoutMs: number, connection: SyslogConnection | undefined): Error =>
+  new Error(
+    connection === undefined
+      ? `no connection within ${formatDuration(timeoutMs)}`
+      : `the receiver has not read everything and closed within ${formatDuration(timeoutMs)}`,
+  );
+
+/** A certificate that is refused is part of the reason: whatever it says, it stays on one line. */
+const failed = (error: unknown): DeliveryOutcome => ({
+  kind: 'failed',
+  reason: cut(oneLine(reasonOf(error)), REASON_LENGTH),
+});

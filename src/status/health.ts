@@ -1,0 +1,97 @@
+import { laneIntervals } from '../ingest/planning/lane-intervals.ts';
+import { longestPauseMs } from '../ingest/planning/poll-interval.ts';
+
+/** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
+export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
+export type SourceHealth = (typeof sourceStates)[number];
+
+/** The facts of a source that its state depends on. Seconds; null where there has never been one. */
+export interface SourceFacts {
+  readonly refused: boolean;
+  /** In a row, of the lane that has most of them. */
+  readonly failures: number;
+  /** How many holes there are, time that cannot be had: entries may be missing there. */
+  readonly holes: number;
+  /** Between now and the end of what has been read. */
+  readonly lagSeconds: number;
+  /** All that has not been read, the lag included. */
+  readonly gapSeconds: number;
+  /** How far what has been read reaches beyond now; negative: it ends before. Null: nothing has been read. */
+  readonly futureSeconds: number | null;
+  /** Since the action time of the newest event. */
+  readonly sinceLastEventSeconds: number | null;
+}
+
+/** The clock of Cloudflare may be a minute ahead of that of the database. Nothing that was read reaches further. */
+const MOST_FUTURE_SECONDS = 61;
+
+/** What is claimed of the future hides that nothing is read: the lag is none until then. */
+export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
+  futureSeconds !== null && futureSeconds > MOST_FUTURE_SECONDS;
+
+/** Nothing for a day is quiet. */
+const QUIET_AFTER_SECONDS = 86_400;
+/** So many ticks may pass before a source is behind, and so many of the longest pauses where those are longer. */
+const TICKS_UNTIL_BEHIND = 4;
+const PAUSES_UNTIL_BEHIND = 2;
+const SHORTEST_BEHIND_SECONDS = 60;
+
+/** How long a source goes unasked on purpose. Milliseconds. */
+export interface Pauses {
+  readonly tickMs: number;
+  /** Of the most silent source. */
+  readonly longestMs: number;
+}
+
+/** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
+export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
+  Math.max(SHORTEST_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
+
+/** The pauses of so many sources: a tick, or what the budget allows. */
+export const pausesOf = (settings: { tickMs: number; apiBudget: number }, sources: number): Pauses => {
+  const { tickMs, apiBudget } = settings;
+  return { tickMs, longestMs: longestPauseMs({ tickMs, equalMs: laneIntervals(sources, apiBudget).liveMs }) };
+};
+
+/**
+ * Refused before failing before incomplete before behind: the state names what has to be mended first. Incomplete means that the
+ * API does not serve all of what is wanted; behind, that the live tail lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
+ */
+export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
+  if (facts.refused) return 'refused';
+  if (facts.failures > 0 || claimsFuture(facts)) return 'failing';
+  if (facts.holes > 0) return 'incomplete';
+  if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(pauses)) return 'behind';
+  const { sinceLastEventSeconds } = facts;
+  return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
+};
+
+/** A lane that is failing. Null: it has not rested for a failure yet, its windows are being halved. */
+export interface LaneTrouble {
+  readonly lane: string;
+  readonly failures: number;
+  readonly lastFailure: string | null;
+  readonly lastError: string | null;
+}
+
+/** `backfill fails: …`; what a lane fails by says nothing about the others. */
+export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
+  `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
+
+/** An organization that is gone, and for how long; null: not known. */
+export interface GoneFacts {
+  readonly goneSeconds: number | null;
+}
+
+/** So long an organization that is gone is news. */
+export const VANISHED_SECONDS = 86_400;
+
+/**
+ * Which of the organizations that are gone need somebody: those that vanished within a day, and all of them if nothing is
+ * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
+ */
+export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>
+  sources === 0 ? gone : gone.filter(({ goneSeconds }) => goneSeconds !== null && goneSeconds <= VANISHED_SECONDS);
+
+/** Discovery runs at every tick that the budget allows; this many ticks, or minutes, without success are too many. */
+export const discoveryTooOldSeconds = (tickMs: number): number => Math.max(300, (10 * tickMs) / 1_000);

@@ -1,0 +1,65 @@
+import type { Pool } from 'pg';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config/config.ts';
+import type { MetricsSource } from '../telemetry/metrics.ts';
+import { countChangedEntries, readActivity, readOrganizationChanges } from './activity.sql.ts';
+import { readCoverage } from './coverage-status.sql.ts';
+import type { OverviewSource, ProcessFigures } from './overview.ts';
+
+const ACTIVITY_HOURS = 48;
+/** How many events there were in each hour changes little in that time, and may be dear to count. */
+const KEEP_ACTIVITY_MS = 30_000;
+const MOST_CHANGED_COUNTED = 10_000;
+
+/** Joins the statements of the store and the metrics of this process to what the overview of the console needs. */
+export const createOverviewSource = (
+  pool: Pool,
+  { settleDelaysMs, apiBudget }: Pick<Config, 'settleDelaysMs' | 'apiBudget'>,
+  { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
+  registry: Registry,
+): OverviewSource => ({
+  settleDelaysMs,
+  coverage: (organizationIds) => readCoverage(pool, organizationIds),
+  activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
+  changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
+  changedEntries: () => countChangedEntries(pool, MOST_CHANGED_COUNTED),
+  budget: async () => {
+    const [available, blocked] = await Promise.all([budgetAvailable(), blockedSeconds()]);
+    return { available, blockedSeconds: blocked, per5Minutes: apiBudget };
+  },
+  figures: () => processFigures(registry),
+});
+
+/** One look at a time, whose answer serves everybody for a while. */
+const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
+  let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
+  return () => {
+    if (kept !== undefined && performance.now() < kept.untilMs) return kept.answer;
+    const answer = read();
+    const mine = { answer, untilMs: Number.POSITIVE_INFINITY };
+    kept = mine;
+    answer.then(
+      () => {
+        if (kept === mine) kept = { answer, untilMs: performance.now() + keepMs };
+      },
+      () => {
+        if (kept === mine) kept = undefined;
+      },
+    );
+    return answer;
+  };
+};
+
+const processFigures = async (registry: Registry): Promise<ProcessFigures> => {
+  const values = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values ?? [];
+  const total = async (name: string) => (await values(name)).reduce((sum, { value }) => sum + value, 0);
+  const lateness = await values('orgtrail_event_lateness_seconds');
+  return {
+    throttledSeconds: await total('orgtrail_api_throttled_seconds_total'),
+    defectiveEntries: await total('orgtrail_entries_defective_total'),
+    lateness: lateness.flatMap(({ value, labels }) => {
+      const bound = 'le' in labels ? labels['le'] : undefined;
+      return bound === undefined ? [] : [{ seconds: Number(String(bound).replace('+Inf', 'Infinity')), events: value }];
+    }),
+  };
+};

@@ -1,0 +1,49 @@
+import type { Logger } from 'pino';
+import type { DeliveryObserver } from '../sinks/ports.ts';
+import { onceADay } from './once-a-day.ts';
+
+/**
+ * What the log says of sinks: that one begins to fail, or works again, not every attempt. `nowMs` is a clock that never
+ * goes back.
+ */
+export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
+  const mayWarn = onceADay(nowMs);
+  const states = new Map<string, string>();
+  /** True where that is news. */
+  const enter = (sink: string, state: string): boolean => {
+    const before = states.get(sink) ?? 'delivers';
+    states.set(sink, state);
+    return before !== state;
+  };
+  return {
+    delivered: ({ sink, accepted, deadLetters, position }) => {
+      const facts = { sink, accepted, position };
+      const [first] = deadLetters;
+      if (first !== undefined) {
+        const refused = { ...facts, deadLetters: deadLetters.length, event: first.position, reason: first.reason };
+        const words = 'a sink refuses events for good: `orgtrail sink dead-letters` lists them';
+        if (mayWarn(sink)) logger.warn(refused, words);
+        else logger.debug(refused, words);
+      }
+      if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'a sink works again');
+      else logger.debug(facts, 'delivered');
+    },
+    split: ({ sink, events }) => logger.debug({ sink, events }, 'refused as a whole: smaller deliveries are tried'),
+    failed: ({ sink, reason, afterMs, misconfigured }) => {
+      const facts = { sink, reason, afterMs };
+      if (!enter(sink, misconfigured ? 'misconfigured' : 'fails')) logger.debug(facts, 'a delivery failed');
+      else if (misconfigured) logger.error(facts, 'a sink refuses everything: look at its settings; it is tried again');
+      else logger.warn(facts, 'a sink fails; it is tried again with growing pauses');
+    },
+    lost: ({ sink }) =>
+      logger.info({ sink }, 'the turn at a sink is over: a replay, another replica, or a lease that ran out'),
+    caughtUp: ({ sink }) => {
+      if (enter(sink, 'delivers')) logger.info({ sink }, 'a sink works again');
+    },
+    interrupted: (facts) => {
+      const { sink } = facts;
+      if (enter(sink, 'interrupted')) logger.error(facts, 'delivering was interrupted; it is tried again');
+      else logger.debug(facts, 'delivering was interrupted');
+    },
+  };
+};

@@ -1,0 +1,37 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { type MigrationStep, migrateDatabase, type SchemaState } from '../postgres/schema/migrate.ts';
+
+/** Most migrations take a moment; one that builds an index over all events takes minutes, and must not look like a start that hangs. */
+const TELL_EVERY_MS = 10_000;
+
+/**
+ * Migrates as `migrateDatabase` does, and logs what it does: that it begins, every ten seconds which step it is at and for how long,
+ * and that it has ended. Says nothing if the schema is current. Called by the composition root and by `migrate`.
+ */
+export const migrateWithLog = async (
+  pool: Pool,
+  logger: Logger,
+  options: { readonly roles?: boolean; readonly tellEveryMs?: number } = {},
+): Promise<SchemaState> => {
+  const beganAt = performance.now();
+  const seconds = () => Math.round((performance.now() - beganAt) / 1_000);
+  let step: MigrationStep | undefined;
+  const timer = setInterval(() => {
+    if (step !== undefined) logger.warn({ ...step, seconds: seconds() }, 'the schema is still being migrated');
+  }, options.tellEveryMs ?? TELL_EVERY_MS);
+  const onStep = (next: MigrationStep) => {
+    if (step === undefined) logger.info({ migrations: next.of }, 'migrating the schema');
+    step = next;
+  };
+  try {
+    const schema = await migrateDatabase(pool, {
+      ...{ roles: options.roles === true, onStep },
+      onWait: () => logger.info('waiting for another migration'),
+    });
+    if (step !== undefined) logger.info({ migrations: step.of, seconds: seconds() }, 'the schema is migrated');
+    return schema;
+  } finally {
+    clearInterval(timer);
+  }
+};

@@ -1,0 +1,39 @@
+import type { Logger } from 'pino';
+import type { SyncObserver } from '../ingest/sync/ports.ts';
+import type { NameOf } from '../organizations/organization-names.ts';
+
+/** More new organizations than this in one listing are one line: at the first start all of them are new. */
+const MOST_LINES = 5;
+
+/** What the log says of the listing of organizations, and of what becomes of them. */
+export const logOrganizations = (
+  logger: Logger,
+  nameOf: NameOf,
+): Pick<SyncObserver, 'discovered' | 'organizationChanged' | 'discoveryFailed'> => {
+  let appeared: string[] = [];
+  const named = (organizationId: string) => ({ organizationId, name: nameOf(organizationId) });
+  const flush = () => {
+    const ids = appeared;
+    appeared = [];
+    if (ids.length <= MOST_LINES) for (const id of ids) logger.info(named(id), 'organization appeared');
+    else {
+      const names = ids.slice(0, MOST_LINES).map((id) => nameOf(id) ?? id);
+      logger.info({ organizations: ids.length, first: names }, `${ids.length} organizations appeared`);
+    }
+  };
+  return {
+    discovered: (event) => {
+      flush();
+      logger.debug(event, 'organizations listed');
+    },
+    discoveryFailed: ({ error }) => {
+      flush();
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn({ reason }, 'listing organizations failed');
+    },
+    organizationChanged: ({ organizationId, change }) => {
+      if (change === 'appeared') appeared.push(organizationId);
+      else logger[change === 'gone' ? 'warn' : 'info'](named(organizationId), `organization ${change}`);
+    },
+  };
+};

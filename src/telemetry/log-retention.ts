@@ -1,0 +1,33 @@
+import type { Logger } from 'pino';
+import { RETENTION_URGENT_MS } from '../ingest/planning/upstream-retention.ts';
+import type { NearRetention } from '../ingest/sync/ports.ts';
+import { formatDuration } from '../time/duration.ts';
+import { onceADay } from './once-a-day.ts';
+
+/** A first backfill begins with time that is about to be deleted, and reads it by itself: what lasts longer is trouble. */
+const PATIENCE_MS = 3_600_000;
+
+/**
+ * Warns of sources that have time which is not collected and which Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
+ * Called with all of them after every plan.
+ */
+export const logRetention = (logger: Logger, nowMs: () => number): ((near: readonly NearRetention[]) => void) => {
+  const mayWarn = onceADay(nowMs);
+  let nearSinceMs = new Map<string, number>();
+  return (near) => {
+    const stillNear = new Map<string, number>();
+    for (const { source, slackMs } of near) {
+      const sinceMs = nearSinceMs.get(source.id) ?? nowMs();
+      stillNear.set(source.id, sinceMs);
+      const urgent = slackMs < RETENTION_URGENT_MS;
+      if (nowMs() - sinceMs < PATIENCE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
+      const when = slackMs <= 0 ? 'now' : `in ${formatDuration(slackMs)}`;
+      const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
+      logger.warn(
+        facts,
+        `time that is not collected leaves the retention of Cloudflare ${when}, and is then lost for good`,
+      );
+    }
+    nearSinceMs = stillNear;
+  };
+};

@@ -1,0 +1,281 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RequestObserver } from '../ingest/cloudflare/wire/with-observer.ts';
+import type { SyncObserver } from '../ingest/sync/ports.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { Status } from '../status/status.sql.ts';
+import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
+import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
+import { createStreamMetrics, type StreamLoad, type StreamMetrics } from './stream-metrics.ts';
+
+/** What a scrape reads from the database, so that every replica shows the same. */
+export interface MetricsSource {
+  status(): Promise<Status>;
+  sinks(): Promise<readonly SinkStatus[]>;
+  /** Of this process alone. */
+  streamLoad(): StreamLoad;
+  organizationCounts(): Promise<Readonly<Record<string, number>>>;
+  vanishedCount(): Promise<number>;
+  /** Undefined where history is not read a second time, or there is none. */
+  scrubRoundAge(): Promise<number | undefined>;
+  budgetAvailable(): Promise<number>;
+  blockedSeconds(): Promise<number>;
+}
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly sync: SyncObserver;
+  readonly requests: RequestObserver;
+  readonly delivery: SinkMetrics['observer'];
+  readonly streams: StreamMetrics['observer'];
+  readonly http: HttpObserver;
+  throttled(waitMs: number): void;
+  pageCommitSeconds(seconds: number): void;
+  leaseTaken(): void;
+  /** The exposition text; reads the gauges from `source` first. Rejects where the database does not answer. */
+  scrape(source: MetricsSource): Promise<string>;
+}
+
+/** All metrics of the process, on a registry of its own. Names and labels are a contract (README). */
+export const createMetrics = (version: string): Metrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counters = createCounters(registers);
+  const gauges = createGauges(registers);
+  const sinks = createSinkMetrics(registers);
+  const streams = createStreamMetrics(registers);
+  new Gauge({
+    name: 'orgtrail_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'node'],
+    registers,
+  })
+    .labels(version, process.versions.node)
+    .set(1);
+  return {
+    registry,
+    sync: syncObserver(counters, gauges),
+    requests: {
+      onAttempt: ({ endpoint, status, durationMs }) => {
+        counters.requests.labels(endpoint, String(status)).inc();
+        counters.requestSeconds.labels(endpoint).observe(durationMs / 1_000);
+      },
+    },
+    delivery: sinks.observer,
+    streams: streams.observer,
+    http: createHttpMetrics(registers),
+    throttled: (waitMs) => counters.throttled.inc(waitMs / 1_000),
+    pageCommitSeconds: (seconds) => counters.commitSeconds.observe(seconds),
+    leaseTaken: () => counters.leases.inc(),
+    scrape: async (source) => {
+      const [sinkStatus] = await Promise.all([source.sinks(), readGauges(gauges, source)]);
+      sinks.show(sinkStatus);
+      streams.show(source.streamLoad());
+      return await registry.metrics();
+    },
+  };
+};
+
+type Counters = ReturnType<typeof createCounters>;
+type Gauges = ReturnType<typeof createGauges>;
+
+const createCounters = (registers: Registry[]) => ({
+  ...createRequestCounters(registers),
+  stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
+  duplicates: new Counter({
+    name: 'orgtrail_entries_duplicate_total',
+    help: 'Entries read that were stored already.',
+    registers,
+  }),
+  defective: new Counter({
+    name: 'orgtrail_entries_defective_total',
+    help: 'Events stored that have a defect.',
+    registers,
+  }),
+  changed: new Counter({
+    name: 'orgtrail_entries_changed_total',
+    help: 'Entries whose id was stored with other content.',
+    registers,
+  }),
+  late: new Counter({
+    name: 'orgtrail_entries_late_total',
+    help: 'Entries stored that could not be seen yet when their time was read, by what found them: a settle pass or a lane.',
+    labelNames: ['pass'],
+    registers,
+  }),
+  beyondLastPass: new Counter({
+    name: 'orgtrail_entries_beyond_last_pass_total',
+    help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
+    registers,
+  }),
+  scrubFound: new Counter({
+    name: 'orgtrail_scrub_found_total',
+    help: 'Entries stored by the scrub lane that were missing in time that had been read.',
+    registers,
+  }),
+  lateness: new Histogram({
+    name: 'orgtrail_event_lateness_seconds',
+    help: 'First seen minus action time, live lane.',
+    buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
+    registers,
+  }),
+  trimmed: new Counter({
+    name: 'orgtrail_coverage_trimmed_total',
+    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
+    registers,
+  }),
+  walks: new Counter({
+    name: 'orgtrail_walks_total',
+    help: 'Walks that ended: done and proven claim what they read; narrowed, hole, fenced, lost and failed do not.',
+    labelNames: ['lane', 'result'],
+    registers,
+  }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+});
+
+/** What requests and commits cost. */
+const createRequestCounters = (registers: Registry[]) => ({
+  requests: new Counter({
+    name: 'orgtrail_api_requests_total',
+    help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
+    labelNames: ['endpoint', 'status'],
+    registers,
+  }),
+  requestSeconds: new Histogram({
+    name: 'orgtrail_api_request_duration_seconds',
+    help: 'Time of one attempt, from sending to the end of the body.',
+    labelNames: ['endpoint'],
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+    registers,
+  }),
+  throttled: new Counter({
+    name: 'orgtrail_api_throttled_seconds_total',
+    help: 'Time that requests waited for the budget or a block.',
+    registers,
+  }),
+  commitSeconds: new Histogram({
+    name: 'orgtrail_page_commit_duration_seconds',
+    help: 'Time of the statement that commits a page.',
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers,
+  }),
+});
+
+const createGauges = (registers: Registry[]) => {
+  const perOrganization = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['organization_id'], registers });
+  return {
+    organizations: new Gauge({
+      name: 'orgtrail_organizations',
+      help: 'Organizations by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    vanished: new Gauge({
+      name: 'orgtrail_organizations_vanished',
+      help: 'Organizations that went gone within the last 24 hours and have not come back.',
+      registers,
+    }),
+    lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
+    gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
+    holes: perOrganization(
+      'orgtrail_coverage_holes',
+      'Holes: time, a second as a rule, that the API does not serve, not even in parts, or always counts wrong.',
+    ),
+    unproven: perOrganization(
+      'orgtrail_coverage_unproven_seconds',
+      'Time that version 0.1 claimed as read and that has not been proven since.',
+    ),
+    future: perOrganization(
+      'orgtrail_coverage_future_seconds',
+      'How far what is claimed as read reaches beyond now; more than 61 cannot be, and hides that nothing is read. Mostly negative.',
+    ),
+    lastSuccess: perOrganization(
+      'orgtrail_source_last_success_timestamp_seconds',
+      'When the live lane last made progress: stored something new, or read its window to a credible end.',
+    ),
+    slack: perOrganization(
+      'orgtrail_retention_slack_seconds',
+      'Until the oldest gap leaves the retention of Cloudflare.',
+    ),
+    scrubRoundAge: new Gauge({
+      name: 'orgtrail_scrub_round_age_seconds',
+      help: 'Since the round of the scrub lane that is under way began, or the last one if none is; of the organization that waits longest. NaN if the lane is off.',
+      registers,
+    }),
+    budget: new Gauge({
+      name: 'orgtrail_api_budget_available',
+      help: 'Requests that could go out at once now.',
+      registers,
+    }),
+    blocked: new Gauge({
+      name: 'orgtrail_api_blocked_seconds',
+      help: 'How much longer Retry-After stops all requests; 0 where it does not.',
+      registers,
+    }),
+    discoveryAge: new Gauge({
+      name: 'orgtrail_discovery_age_seconds',
+      help: 'Since the organizations were last listed; +Inf before the first time.',
+      registers,
+    }),
+    clocks: new Gauge({
+      name: 'orgtrail_clock_difference_seconds',
+      help: 'How far the clock of Cloudflare is ahead of that of the database, as of the last plan.',
+      registers,
+    }),
+    position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
+    positionJumps: new Gauge({
+      name: 'orgtrail_position_jumps',
+      help: 'How often positions jumped because a failover or a restore may have lost commits.',
+      registers,
+    }),
+  };
+};
+
+const syncObserver = (counters: Counters, gauges: Gauges): SyncObserver => ({
+  pageCommitted: (page) => {
+    counters.stored.inc(page.stored);
+    counters.duplicates.inc(page.duplicates);
+    counters.defective.inc(page.defective);
+    counters.changed.inc(page.changed);
+    for (const [finder, entries] of Object.entries(page.late.foundBy)) counters.late.labels(finder).inc(entries);
+    counters.beyondLastPass.inc(page.late.beyondLastPass);
+    for (const seconds of page.latenessSeconds) counters.lateness.observe(Math.max(0, seconds));
+  },
+  scrubFound: ({ entries }) => counters.scrubFound.inc(entries),
+  walkEnded: ({ lane, result }) => counters.walks.labels(lane, result).inc(),
+  futureTrimmed: ({ rows }) => counters.trimmed.inc(rows),
+  clocksCompared: ({ aheadMs }) => gauges.clocks.set(aheadMs / 1_000),
+});
+
+const readGauges = async (gauges: Gauges, source: MetricsSource): Promise<void> => {
+  const [status, counts, vanished, scrubAge, budget, blocked] = await Promise.all([
+    source.status(),
+    source.organizationCounts(),
+    source.vanishedCount(),
+    source.scrubRoundAge(),
+    source.budgetAvailable(),
+    source.blockedSeconds(),
+  ]);
+  for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
+  gauges.vanished.set(vanished);
+  gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
+  gauges.budget.set(budget);
+  gauges.blocked.set(blocked);
+  gauges.discoveryAge.set(status.discovery.ageSeconds ?? Number.POSITIVE_INFINITY);
+  gauges.position.set(status.position);
+  gauges.positionJumps.set(status.positionJumps);
+  // An organization that is gone must not keep its last value.
+  const { lag, gap, holes, unproven, future, lastSuccess, slack } = gauges;
+  for (const gauge of [lag, gap, holes, unproven, future, lastSuccess, slack]) gauge.reset();
+  for (const row of status.sources) {
+    const label = { organization_id: row.organizationId };
+    lag.set(label, row.lagSeconds);
+    gap.set(label, row.gapSeconds);
+    holes.set(label, row.holes);
+    unproven.set(label, row.unprovenSeconds);
+    if (row.futureSeconds !== null) future.set(label, row.futureSeconds);
+    slack.set(label, row.retentionSlackSeconds);
+    if (row.lastSuccessAt !== null) lastSuccess.set(label, row.lastSuccessAt.getTime() / 1_000);
+  }
+};

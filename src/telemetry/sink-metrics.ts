@@ -1,0 +1,59 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { DeliveryObserver } from '../sinks/ports.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+
+export interface SinkMetrics {
+  readonly observer: DeliveryObserver;
+  /** What a scrape read of them from the database. */
+  show(sinks: readonly SinkStatus[]): void;
+}
+
+/** Positions and lag are the database's, the same for every replica; the counters are those of this process. */
+export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
+  const perSink = (name: string, help: string) => new Gauge({ name, help, labelNames: ['sink'], registers });
+  const gauges = {
+    position: perSink('orgtrail_sink_position', 'All events up to here are delivered, or dead letters.'),
+    lagEvents: perSink('orgtrail_sink_lag_events', 'Events of the feed behind its end.'),
+    lagSeconds: perSink('orgtrail_sink_lag_seconds', 'Since the oldest event that is not delivered was stored.'),
+    failures: perSink(
+      'orgtrail_sink_failures',
+      'Failures in a row, of the receiver or of a statement that the database refuses; 0 while it delivers.',
+    ),
+    deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink refuses for good.'),
+  };
+  const delivered = new Counter({
+    name: 'orgtrail_sink_delivered_total',
+    help: 'Events that a sink has confirmed to this process.',
+    labelNames: ['sink'],
+    registers,
+  });
+  const deliveries = new Counter({
+    name: 'orgtrail_sink_deliveries_total',
+    help: 'Attempts at deliveries by this process: delivered, refused (as a whole), failed, lost (the lease), interrupted (by the database).',
+    labelNames: ['sink', 'result'],
+    registers,
+  });
+  const count = (sink: string, result: string) => deliveries.labels(sink, result).inc();
+  return {
+    observer: {
+      delivered: ({ sink, accepted }) => {
+        delivered.labels(sink).inc(accepted);
+        count(sink, accepted > 0 ? 'delivered' : 'refused');
+      },
+      split: ({ sink }) => count(sink, 'refused'),
+      failed: ({ sink, misconfigured }) => count(sink, misconfigured ? 'refused' : 'failed'),
+      lost: ({ sink }) => count(sink, 'lost'),
+      interrupted: ({ sink }) => count(sink, 'interrupted'),
+    },
+    show: (sinks) => {
+      for (const gauge of Object.values(gauges)) gauge.reset();
+      for (const { name, ...sink } of sinks) {
+        gauges.position.labels(name).set(sink.position);
+        gauges.lagEvents.labels(name).set(sink.lagEvents);
+        gauges.lagSeconds.labels(name).set(sink.lagSeconds);
+        gauges.failures.labels(name).set(sink.failures);
+        gauges.deadLetters.labels(name).set(sink.deadLetters);
+      }
+    },
+  };
+};

@@ -1,0 +1,58 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { type StreamLimits, type StreamObserver, streamKinds } from '../http/stream-limits.ts';
+
+/** What a scrape sees of the streams of this process. */
+export interface StreamLoad {
+  readonly streams: ReturnType<StreamLimits['load']>;
+  /** Memory that is lent to pieces of the feed. */
+  readonly memoryBytes: number;
+}
+
+export interface StreamMetrics {
+  readonly observer: StreamObserver;
+  show(load: StreamLoad): void;
+}
+
+/** Of this process: each replica has its own readers. */
+export const createStreamMetrics = (registers: Registry[]): StreamMetrics => {
+  const perKind = { labelNames: ['kind'], registers } as const;
+  const open = new Gauge({
+    name: 'orgtrail_streams_open',
+    help: 'Answers that are being sent: of the feed, pages of search, exports.',
+    ...perKind,
+  });
+  const waiting = new Gauge({
+    name: 'orgtrail_streams_waiting',
+    help: 'Requests that wait until fewer such answers are being sent.',
+    ...perKind,
+  });
+  const refused = new Counter({
+    name: 'orgtrail_streams_refused_total',
+    help: 'Requests that were answered 503 because too many such answers were being sent.',
+    ...perKind,
+  });
+  const stalled = new Counter({
+    name: 'orgtrail_streams_stalled_total',
+    help: 'Answers that were cut because their reader took nothing for ORGTRAIL_STALL_TIMEOUT.',
+    ...perKind,
+  });
+  const memory = new Gauge({
+    name: 'orgtrail_stream_memory_bytes',
+    help: 'Memory in use by pieces of the feed that are being read or sent.',
+    registers,
+  });
+  for (const kind of streamKinds) for (const counter of [refused, stalled]) counter.labels(kind).inc(0);
+  return {
+    observer: {
+      refused: (kind) => refused.labels(kind).inc(),
+      stalled: (kind) => stalled.labels(kind).inc(),
+    },
+    show: ({ streams, memoryBytes }) => {
+      for (const kind of streamKinds) {
+        open.labels(kind).set(streams[kind].open);
+        waiting.labels(kind).set(streams[kind].waiting);
+      }
+      memory.set(memoryBytes);
+    },
+  };
+};
