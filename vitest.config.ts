@@ -12,6 +12,8 @@ export default defineConfig({
     teardownTimeout: 120_000,
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
+      // What deploy/ and docs/ say, checked with the tools that read them.
+      { test: { name: 'documents', include: ['test/{deploy,documents}/**/*.test.ts'], ...patient } },
       {
         test: {
           name: 'simulation',
@@ -28,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/support/postgres-server.ts'],
+          globalSetup: ['test/support/postgres/postgres-server.ts'],
           ...patient,
           // They wait for PostgreSQL and for receivers.
           maxWorkers: 3,
@@ -38,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          globalSetup: ['test/support/postgres-server.ts'],
+          globalSetup: ['test/support/postgres/postgres-server.ts'],
           ...patient,
           // Half of their time they wait: for a lease, a tick, an answer. Not beside others, which would make it a long wait.
           maxWorkers: 3,
@@ -72,7 +74,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
-          globalSetup: ['test/support/postgres-server.ts'],
+          globalSetup: ['test/support/postgres/postgres-server.ts'],
           ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 5 },

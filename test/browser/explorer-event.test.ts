@@ -1,10 +1,10 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accessibilityFaults } from '../support/accessibility.ts';
-import { expectNoFaults } from '../support/console-fixture.ts';
-import { largeText, wantedEntry } from '../support/explorer-entries.ts';
-import { type ExplorerFixture, openExplorerConsole } from '../support/explorer-fixture.ts';
-import { until } from '../support/until.ts';
+import { accessibilityFaults } from '../support/console/accessibility.ts';
+import { expectNoFaults } from '../support/console/console-fixture.ts';
+import { until } from '../support/process/until.ts';
+import { largeText, wantedEntry } from '../support/search/search-entries.ts';
+import { type ExplorerFixture, openExplorerConsole } from '../support/search/search-fixture.ts';
 
 let console: ExplorerFixture;
 let page: Page;

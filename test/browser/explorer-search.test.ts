@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accessibilityFaults } from '../support/accessibility.ts';
-import { type ExplorerFixture, openExplorerConsole } from '../support/explorer-fixture.ts';
-import { until } from '../support/until.ts';
+import { accessibilityFaults } from '../support/console/accessibility.ts';
+import { until } from '../support/process/until.ts';
+import { type ExplorerFixture, openExplorerConsole } from '../support/search/search-fixture.ts';
 
 let console: ExplorerFixture;
 let page: Page;

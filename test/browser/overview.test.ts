@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accessibilityFaults } from '../support/accessibility.ts';
-import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console-fixture.ts';
-import { until } from '../support/until.ts';
+import { accessibilityFaults } from '../support/console/accessibility.ts';
+import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
+import { until } from '../support/process/until.ts';
 
 const HOUR_MS = 3_600_000;
 const hostile = `</title><script>window.hacked=1</script><img src="https://evil.example/x" onerror="window.hacked=1">"'\u202egnp.exe`;

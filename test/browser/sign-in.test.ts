@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { accessibilityFaults } from '../support/accessibility.ts';
-import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console-fixture.ts';
+import { accessibilityFaults } from '../support/console/accessibility.ts';
+import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
 
 const feedToken = 'feed-token-of-the-test';
 let console: ConsoleFixture;

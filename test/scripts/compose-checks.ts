@@ -4,8 +4,8 @@
 //   node test/scripts/compose-checks.ts promql PROMETHEUS_URL     every PromQL query of the dashboards answers
 //   node test/scripts/compose-checks.ts sql DATABASE_URL          every SQL query of the dashboards runs
 import { Client } from 'pg';
-import { promQueries, sqlQueries } from '../support/dashboards.ts';
-import { readRules } from '../support/prometheus-rules.ts';
+import { promQueries, sqlQueries } from '../support/deploy/dashboards.ts';
+import { readRules } from '../support/deploy/prometheus-rules.ts';
 
 interface Rules {
   readonly groups: readonly {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { installPgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
-import { startCluster } from '../support/postgres-cluster.ts';
+import { installPgbouncer, startPgbouncer } from '../support/postgres/pgbouncer.ts';
+import { startCluster } from '../support/postgres/postgres-cluster.ts';
 
 /**
  * Runs the integration tests with pgbouncer in transaction mode between them and PostgreSQL. Arguments go to vitest.
@@ -9,11 +9,11 @@ import { startCluster } from '../support/postgres-cluster.ts';
  */
 const leftOut = [
   // Gives its database settings, which reach no connection that pgbouncer has open already.
-  'test/integration/store/refused-by-database.test.ts',
+  'test/integration/postgres/refused-by-database.test.ts',
   // Cancels backends by their process id, which by then serve another client.
-  'test/integration/store/feed-position.test.ts',
+  'test/integration/feed/feed-position.test.ts',
   // Cancels what has been given up, which pgbouncer does not pass on once the connection is gone (decision 11).
-  'test/integration/store/pool.test.ts',
+  'test/integration/postgres/pool.test.ts',
   // Waits until notifications arrive, which pgbouncer does not hand on; that the daemon notices is tested there, too.
   'test/integration/feed/signal.test.ts',
 ];

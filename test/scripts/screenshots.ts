@@ -11,9 +11,9 @@ import type { Page } from 'playwright-core';
 import type { Daemon } from '../../src/cli/commands/run.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
-import { launchChromium } from '../support/chromium.ts';
-import { startDaemonOver } from '../support/console-daemon.ts';
-import { until } from '../support/until.ts';
+import { launchChromium } from '../support/console/chromium.ts';
+import { startDaemonOver } from '../support/console/console-daemon.ts';
+import { until } from '../support/process/until.ts';
 
 interface World {
   readonly simulator: Simulator;

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
-import { makeSbom } from '../support/sbom.ts';
+import { makeSbom } from '../support/deploy/sbom.ts';
 
 const file = join(process.argv[2] ?? '.', `orgtrail-${manifest.version}.cdx.json`);
 const sbom = makeSbom();

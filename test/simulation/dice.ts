@@ -1,4 +1,4 @@
-import { seededRandom } from '../support/seeded-random.ts';
+import { seededRandom } from '../support/process/seeded-random.ts';
 
 /** Everything that is left to chance in one run: one seed, one sequence. */
 export class Dice {

@@ -1,13 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { documented, documentedSubscription } from '../support/documented-sql.ts';
-import { FeedFollower } from '../support/feed-follower.ts';
-import { type LastingReader, readBySql, readOverHttp } from '../support/lasting-readers.ts';
-import { type PostgresCluster, type Standby, startCluster, startStandby } from '../support/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
-import { runInProcess } from '../support/run-in-process.ts';
-import { byWayOf } from '../support/tcp-proxy.ts';
-import { expectTroubleSaid, startTroubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { documented, documentedSubscription } from '../support/deploy/documented-sql.ts';
+import { FeedFollower } from '../support/feed/feed-follower.ts';
+import { type LastingReader, readBySql, readOverHttp } from '../support/feed/lasting-readers.ts';
+import { byWayOf } from '../support/network/tcp-proxy.ts';
+import {
+  type PostgresCluster,
+  type Standby,
+  startCluster,
+  startStandby,
+} from '../support/postgres/postgres-cluster.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
+import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 const ORGANIZATIONS = 5;
 /** So many commits, at least, and so many of them lost; the backfill goes on behind them. */

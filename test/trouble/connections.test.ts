@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
-import { withLock } from '../support/lock-waits.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
-import { byWayOf } from '../support/tcp-proxy.ts';
-import { expectTroubleSaid, startTroubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { byWayOf } from '../support/network/tcp-proxy.ts';
+import { withLock } from '../support/postgres/lock-waits.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { cutPoints, type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 /** In the statement that commits a page, and in no other. */
 const PAGE_STATEMENT = 'orgtrail_commit_walk_page(';

@@ -4,9 +4,9 @@ import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { expectTroubleSaid, startTroubled, type Troubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { expectTroubleSaid, startTroubled, type Troubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 /** A fresh cluster has 40 MB. */
 const DISK = '100m';

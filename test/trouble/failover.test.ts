@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type PostgresCluster, type Standby, startCluster, startStandby } from '../support/postgres-cluster.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
-import { byWayOf } from '../support/tcp-proxy.ts';
-import { expectTroubleSaid, startTroubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { byWayOf } from '../support/network/tcp-proxy.ts';
+import {
+  type PostgresCluster,
+  type Standby,
+  startCluster,
+  startStandby,
+} from '../support/postgres/postgres-cluster.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { expectTroubleSaid, startTroubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 let primary: PostgresCluster;
 let standby: Standby;

@@ -2,12 +2,12 @@ import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import { expectClaimedImpliesStored } from '../support/claims.ts';
-import { prepareForDaemon } from '../support/daemon-account.ts';
-import { latenessOf, ticksUnasked } from '../support/live-progress.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { startDaemonProcess } from '../support/running-daemon.ts';
-import { until } from '../support/until.ts';
+import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { latenessOf, ticksUnasked } from '../support/process/live-progress.ts';
+import { startDaemonProcess } from '../support/process/running-daemon.ts';
+import { until } from '../support/process/until.ts';
+import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
 const dayMs = 86_400_000;
 /** Above: the daemon of version 0.1 asked for none of the live tails for a minute and more. */

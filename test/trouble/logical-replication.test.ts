@@ -1,15 +1,15 @@
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../src/postgres/pool.ts';
-import { unholdableEntries, unnamedEntries } from '../support/defective-entries.ts';
-import { documented, documentedSubscription } from '../support/documented-sql.ts';
-import { decodePgoutput } from '../support/pgoutput.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { runInProcess } from '../support/run-in-process.ts';
-import { seededRandom } from '../support/seeded-random.ts';
-import { addSources, commit, commitAll, entryText, pageOf, T0, takeLease } from '../support/store-fixture.ts';
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
-import { until } from '../support/until.ts';
+import { documented, documentedSubscription } from '../support/deploy/documented-sql.ts';
+import { startTcpProxy, type TcpProxy } from '../support/network/tcp-proxy.ts';
+import { decodePgoutput } from '../support/postgres/pgoutput.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { addSources, commit, commitAll, entryText, pageOf, T0, takeLease } from '../support/postgres/store-fixture.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
+import { seededRandom } from '../support/process/seeded-random.ts';
+import { until } from '../support/process/until.ts';
+import { unholdableEntries, unnamedEntries } from '../support/sync/defective-entries.ts';
 
 const SEED = 13;
 const SOURCES = ['a', 'b', 'c'];

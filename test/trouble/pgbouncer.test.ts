@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { installPgbouncer, type Pgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { byWayOf } from '../support/tcp-proxy.ts';
-import { startTroubled, type Troubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { byWayOf } from '../support/network/tcp-proxy.ts';
+import { installPgbouncer, type Pgbouncer, startPgbouncer } from '../support/postgres/pgbouncer.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { startTroubled, type Troubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 /** Fewer than either daemon alone would like. */
 const POOL_SIZE = 3;

@@ -1,8 +1,8 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { expectTroubleSaid, startTroubled, type Troubled } from '../support/trouble.ts';
-import { until } from '../support/until.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { expectTroubleSaid, startTroubled, type Troubled } from '../support/process/trouble.ts';
+import { until } from '../support/process/until.ts';
 
 const MAX_CONNECTIONS = 25;
 

@@ -7,10 +7,10 @@ import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
-import { expectClaimedImpliesStored } from '../support/claims.ts';
-import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/orgtrail-process.ts';
-import { type PostgresCluster, startCluster } from '../support/postgres-cluster.ts';
-import { until } from '../support/until.ts';
+import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
+import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
+import { until } from '../support/process/until.ts';
+import { expectClaimedImpliesStored } from '../support/sync/claims.ts';
 
 /** The last release. */
 const OLD = '2d7b744';

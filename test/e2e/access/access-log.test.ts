@@ -1,14 +1,14 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noteAccess } from '../../../src/access/access-log.sql.ts';
-import { readAccessLog, untilNoted } from '../../support/access-log.ts';
-import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/least-privileged-daemon.ts';
-import { createLogin } from '../../support/login.ts';
-import { multiplyEvents } from '../../support/many-events.ts';
-import { parseMetrics } from '../../support/metrics-text.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { type Served, serve } from '../../support/served.ts';
-import { until } from '../../support/until.ts';
+import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
+import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { multiplyEvents } from '../../support/feed/many-events.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
 
 const feedToken = 'feed-token-of-the-test';
 const who = 'ORGTRAIL_FEED_TOKEN';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/least-privileged-daemon.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { type Served, serve } from '../../support/served.ts';
-import { until } from '../../support/until.ts';
+import { type LeastPrivilegedRun, openLeastPrivilegedRun } from '../../support/accounts/least-privileged-daemon.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
 
 const feedToken = 'feed-token-of-the-test';
 const EVENTS = 40;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 /** Everything is stored, nothing is a hole, what comes into being meanwhile too; and what is claimed is stored. */
 const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {

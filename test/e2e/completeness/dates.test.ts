@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
-import { until } from '../../support/until.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { until } from '../../support/process/until.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 const hourSeconds = 3_600;
 /** So long the dates are wrong. */

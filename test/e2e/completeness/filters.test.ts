@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { TrueEntry } from '../../../src/simulator/world/world.ts';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
-import { until } from '../../support/until.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { until } from '../../support/process/until.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 const filtered = { ORGTRAIL_FILTERS: 'action_type.not=view' };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { openLeastPrivileged } from '../../support/least-privileged.ts';
-import { latenessOf, ticksUnasked } from '../../support/live-progress.ts';
-import { until } from '../../support/until.ts';
+import { openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts';
+import { until } from '../../support/process/until.ts';
 
 /** More than the 30 s after which an attempt is given up: so that attempts, and those that follow, are seen. */
 const TICKS = 45;

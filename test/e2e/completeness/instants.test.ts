@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { openLeastPrivileged } from '../../support/least-privileged.ts';
+import { openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 test.concurrent.each([
   ['half an hour', 30],

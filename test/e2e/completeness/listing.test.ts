@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { startDistortedApi } from '../../support/distorted-api.ts';
-import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
-import { until } from '../../support/until.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { startDistortedApi } from '../../support/network/distorted-api.ts';
+import { until } from '../../support/process/until.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 /** As many listings as make an organization gone whose log refuses. */
 const MORE_LISTINGS = 4;

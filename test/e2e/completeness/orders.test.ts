@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
-import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/claims.ts';
-import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/least-privileged.ts';
-import { runOrgtrail } from '../../support/orgtrail-process.ts';
+import { type LeastPrivilegedWorld, openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
 const dayMs = 86_400_000;
 

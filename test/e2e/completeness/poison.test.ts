@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/claims.ts';
-import { openLeastPrivileged } from '../../support/least-privileged.ts';
-import { until } from '../../support/until.ts';
+import { openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { until } from '../../support/process/until.ts';
+import { expectClaimedImpliesStored, expectStoredOrVisible } from '../../support/sync/claims.ts';
 
 const SECOND_MS = 1_000;
 const tooLargeBytes = 65 * 1_048_576;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { openLeastPrivileged } from '../../support/least-privileged.ts';
-import { until } from '../../support/until.ts';
+import { openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { until } from '../../support/process/until.ts';
 
 const dayMs = 86_400_000;
 

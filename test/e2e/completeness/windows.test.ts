@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { expectClaimedImpliesStored } from '../../support/claims.ts';
-import { openLeastPrivileged } from '../../support/least-privileged.ts';
-import { latenessOf, ticksUnasked } from '../../support/live-progress.ts';
+import { openLeastPrivileged } from '../../support/accounts/least-privileged.ts';
+import { latenessOf, ticksUnasked } from '../../support/process/live-progress.ts';
+import { expectClaimedImpliesStored } from '../../support/sync/claims.ts';
 
 const dayMs = 86_400_000;
 

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { COLLECTOR_TOKEN, deedEntry } from '../../support/attacks.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import * as defective from '../../support/defective-entries.ts';
-import { commitAll, newSource } from '../../support/store-fixture.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commitAll, newSource } from '../../support/postgres/store-fixture.ts';
+import { COLLECTOR_TOKEN, deedEntry } from '../../support/sync/attacks.ts';
+import * as defective from '../../support/sync/defective-entries.ts';
 
 const timeMs = Date.now() - 3_600_000;
 let database: TestDatabase;

@@ -3,12 +3,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
 import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
-import { burstDeeds, COLLECTOR_TOKEN, type Deed, singleDeeds } from '../../support/attacks.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { compileRule, correlate } from '../../support/sigma-evaluator.ts';
-import { readSigmaFiles } from '../../support/sigma-rules.ts';
-import { commitAll, newSource } from '../../support/store-fixture.ts';
-import { type StoredEvent, storedEcs } from '../../support/stored-ecs.ts';
+import { compileRule, correlate } from '../../support/deploy/sigma-evaluator.ts';
+import { readSigmaFiles } from '../../support/deploy/sigma-rules.ts';
+import { type StoredEvent, storedEcs } from '../../support/feed/stored-ecs.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commitAll, newSource } from '../../support/postgres/store-fixture.ts';
+import { burstDeeds, COLLECTOR_TOKEN, type Deed, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 7;
 const DAY_MS = 86_400_000;

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { burstDeeds, deleteAt, singleDeeds } from '../../support/attacks.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
-import { commit, commitAll, newSource } from '../../support/store-fixture.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, commitAll, newSource } from '../../support/postgres/store-fixture.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+import { burstDeeds, deleteAt, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 3;
 const startMs = Date.now() - 86_400_000;

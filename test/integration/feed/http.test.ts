@@ -3,10 +3,10 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
 import { printFeedCursor } from '../../../src/feed/feed-cursor.ts';
-import { multiplyEvents } from '../../support/many-events.ts';
-import { serve } from '../../support/served.ts';
-import { entryText } from '../../support/store-fixture.ts';
-import { openWorld } from '../../support/sync-world.ts';
+import { multiplyEvents } from '../../support/feed/many-events.ts';
+import { entryText } from '../../support/postgres/store-fixture.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) => {
   const world = await openWorld({ organizations: 4, entries });

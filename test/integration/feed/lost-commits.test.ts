@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { lastJump, loseCommits } from '../../support/lost-commits.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { type Served, serve } from '../../support/served.ts';
-import { commit, commitAll, entryText, newSource, takeLease } from '../../support/store-fixture.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import { lastJump, loseCommits } from '../../support/postgres/lost-commits.ts';
+import { commit, commitAll, entryText, newSource, takeLease } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 let world: SyncWorld;
 let run: SyncRun;

@@ -14,10 +14,10 @@ import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { formatNative } from '../../../src/formats/native/native.ts';
 import { PieceMemory } from '../../../src/limits/piece-memory.ts';
 import { AbandonedError } from '../../../src/postgres/abandon.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/defective-entries.ts';
-import { waitingBackends, withLock } from '../../support/lock-waits.ts';
-import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/store-fixture.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { addSources, commit, entryText, pageOf, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
 const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { readFeedHead } from '../../../src/feed/feed.sql.ts';
 import { createFeedSignal } from '../../../src/feed/feed-signal.sql.ts';
 import { createClient } from '../../../src/postgres/pool.ts';
-import { createTestDatabase } from '../../support/database.ts';
-import { commit, entryText, newSource } from '../../support/store-fixture.ts';
-import { until } from '../../support/until.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { until } from '../../support/process/until.ts';
 
 /** Longer than any test takes. */
 const LONG_MS = 900_000;

@@ -2,11 +2,11 @@ import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
-import { createLogin, type Login } from '../../support/login.ts';
-import { type PostgresCluster, startCluster } from '../../support/postgres-cluster.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
-import { addSources, commit, entryText, T0, takeLease } from '../../support/store-fixture.ts';
-import { followWith, tailingTools } from '../../support/tailing-tools.ts';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { followWith, tailingTools } from '../../support/feed/tailing-tools.ts';
+import { type PostgresCluster, startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
 
 const SEED = 606;
 const SOURCES = ['a', 'b', 'c', 'd'];

@@ -2,10 +2,10 @@ import { escapeLiteral } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { addHold } from '../../../src/retention/holds.sql.ts';
-import { documentedRecipes } from '../../support/documented-sql.ts';
-import { createLogin, type Login } from '../../support/login.ts';
-import { commit, entryText, newSource } from '../../support/store-fixture.ts';
-import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { documentedRecipes } from '../../support/deploy/documented-sql.ts';
+import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const DAY_MS = 86_400_000;
 const recipes = documentedRecipes('docs/cookbook.md');

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { indexesIn, indexNames, questionsUntil } from '../../support/history-questions.ts';
-import { makeLargeHistory } from '../../support/large-history.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { indexesIn, indexNames, questionsUntil } from '../../support/search/history-questions.ts';
+import { makeLargeHistory } from '../../support/search/large-history.ts';
 
 /** Enough that the planner prefers an index where one helps, few enough to be made in some seconds. */
 const EVENTS = 40_000;

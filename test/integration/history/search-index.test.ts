@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { indexesIn, indexNames } from '../../support/history-questions.ts';
-import { makeLargeHistory } from '../../support/large-history.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { commit, entryText, newSource } from '../../support/store-fixture.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { indexesIn, indexNames } from '../../support/search/history-questions.ts';
+import { makeLargeHistory } from '../../support/search/large-history.ts';
 
 const UNTIL = '2026-11-01T00:00:00Z';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HORIZON_MS, type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
-import { entryText } from '../../support/store-fixture.ts';
+import { entryText } from '../../support/postgres/store-fixture.ts';
 
 let world: HostileWorld;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
-import { entryText } from '../../support/store-fixture.ts';
+import { entryText } from '../../support/postgres/store-fixture.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
 
 let world: HostileWorld;
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { serve } from '../../support/served.ts';
-import { openRun } from '../../support/sync-world.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openRun } from '../../support/sync/sync-world.ts';
 
 /** As they come: the exact text of each element of the listing. */
 const listed: readonly (readonly [id: string | undefined, text: string])[] = [

@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { type Served, serve } from '../../support/served.ts';
-import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const feedToken = 'feed-token-of-the-test';
 

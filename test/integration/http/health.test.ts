@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { serve } from '../../support/served.ts';
-import { openWorld, type SyncWorld } from '../../support/sync-world.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { parseMetrics } from '../../support/metrics-text.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { serve } from '../../support/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const MINUTE_MS = 60_000;
 

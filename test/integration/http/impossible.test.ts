@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startConsoleDaemon } from '../../support/console-daemon.ts';
-import { createTestDatabase } from '../../support/database.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { until } from '../../support/until.ts';
+import { startConsoleDaemon } from '../../support/console/console-daemon.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
 
 /** A daemon that has read everything, with a sink that has it all, over the database that it uses. */
 const openAll = async (stack: AsyncDisposableStack) => {

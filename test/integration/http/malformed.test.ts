@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Served, serve } from '../../support/served.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const FEED_TOKEN = 'feed-token-of-the-test';
 let world: SyncWorld;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { parseMetrics } from '../../support/metrics-text.ts';
-import { serve } from '../../support/served.ts';
-import { auditRequests, openWorld, stillClock } from '../../support/sync-world.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { serve } from '../../support/sync/served.ts';
+import { auditRequests, openWorld, stillClock } from '../../support/sync/sync-world.ts';
 
 /** The contract: every metric, and its kind. */
 const contract = {

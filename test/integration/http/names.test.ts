@@ -3,8 +3,8 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import { type Served, serve } from '../../support/served.ts';
-import { openWorld } from '../../support/sync-world.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const feedToken = 'feed-token-of-the-test';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { serve } from '../../support/served.ts';
-import { openWorld } from '../../support/sync-world.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { serve } from '../../support/sync/served.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { startRetention } from '../../../src/retention/retention-loop.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';
-import { openWorld, type SyncRun } from '../../support/sync-world.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 
 const DAY_MS = 86_400_000;
 const january = Date.UTC(2024, 0, 15);

@@ -2,10 +2,10 @@ import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFeed } from '../../../src/feed/feed-source.ts';
 import { dropOldMonths } from '../../../src/retention/retention.sql.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { type Served, serve } from '../../support/served.ts';
-import { commit, entryText, newSource, T0 } from '../../support/store-fixture.ts';
-import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);

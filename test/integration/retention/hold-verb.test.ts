@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { addSources } from '../../support/store-fixture.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { addSources } from '../../support/postgres/store-fixture.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {

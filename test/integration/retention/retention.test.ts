@@ -4,11 +4,11 @@ import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { addHold, releaseHold } from '../../../src/retention/holds.sql.ts';
 import { dropOldMonths, type RetentionResult, setRetentionPolicy } from '../../../src/retention/retention.sql.ts';
 import { finishDelivery, registerSinks } from '../../../src/sinks/sinks.sql.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { waitingBackends, withLock } from '../../support/lock-waits.ts';
-import { createLogin } from '../../support/login.ts';
-import { commit, entryText, newSource, T0, takeLease } from '../../support/store-fixture.ts';
-import { until } from '../../support/until.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+import { until } from '../../support/process/until.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 const january = Date.UTC(2024, 0, 15);

@@ -1,16 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import { type BulkOptions, type BulkReceiver, startBulkReceiver } from '../../support/http-receivers.ts';
+import { type BulkOptions, type BulkReceiver, startBulkReceiver } from '../../support/sinks/http-receivers.ts';
 import {
   attempt,
   attemptWith,
   commonStatuses,
   deliverThroughFaults,
   expectComplete,
-} from '../../support/http-sink-checks.ts';
-import { basicAuthorization, bulkIndex, httpSinks } from '../../support/http-sinks.ts';
-import { hostileEvents, ordinaryEvents } from '../../support/outgoing-events.ts';
+} from '../../support/sinks/http-sink-checks.ts';
+import { basicAuthorization, bulkIndex, httpSinks } from '../../support/sinks/http-sinks.ts';
+import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const opened: AsyncDisposable[] = [];
 afterEach(async () => {

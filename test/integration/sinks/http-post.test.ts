@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
-import { startWebhookReceiver } from '../../support/http-receivers.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/process/until.ts';
+import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
 
 const MIB = 1024 * 1024;
 const never = new AbortController().signal;

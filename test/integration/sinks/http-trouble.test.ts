@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
-import type { Fault, HttpReceiver, ReceiverOptions } from '../../support/http-receiver.ts';
-import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from '../../support/http-receivers.ts';
-import { attempt, attemptWith } from '../../support/http-sink-checks.ts';
-import { basicAuthorization, bulkIndex, credentials, httpSinks } from '../../support/http-sinks.ts';
-import { delivery, ordinaryEvents } from '../../support/outgoing-events.ts';
-import { type Certificates, makeCertificates } from '../../support/server-certificates.ts';
-import { startTlsGate } from '../../support/tls-gate.ts';
-import { until } from '../../support/until.ts';
+import { type Certificates, makeCertificates } from '../../support/network/server-certificates.ts';
+import { startTlsGate } from '../../support/network/tls-gate.ts';
+import { until } from '../../support/process/until.ts';
+import type { Fault, HttpReceiver, ReceiverOptions } from '../../support/sinks/http-receiver.ts';
+import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
+import { attempt, attemptWith } from '../../support/sinks/http-sink-checks.ts';
+import { basicAuthorization, bulkIndex, credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
+import { delivery, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const receivers = {
   webhook: (options: ReceiverOptions = {}) => startWebhookReceiver(options),

@@ -1,19 +1,19 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import type { HttpReceiver } from '../../support/http-receiver.ts';
-import { type HecOptions, startHecReceiver } from '../../support/http-receivers.ts';
+import { jsonValues } from '../../support/feed/json-texts.ts';
+import { until } from '../../support/process/until.ts';
+import type { HttpReceiver } from '../../support/sinks/http-receiver.ts';
+import { type HecOptions, startHecReceiver } from '../../support/sinks/http-receivers.ts';
 import {
   attempt,
   attemptWith,
   commonStatuses,
   deliverThroughFaults,
   expectComplete,
-} from '../../support/http-sink-checks.ts';
-import { credentials, httpSinks } from '../../support/http-sinks.ts';
-import { jsonValues } from '../../support/json-texts.ts';
-import { deliverAll, hostileEvents, ordinaryEvents, outgoing } from '../../support/outgoing-events.ts';
-import { until } from '../../support/until.ts';
+} from '../../support/sinks/http-sink-checks.ts';
+import { credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
+import { deliverAll, hostileEvents, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 
 const token = credentials.hecToken;
 const opened: AsyncDisposable[] = [];

@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
-import { startCuttingProxy } from '../../support/cutting-proxy.ts';
-import { deliverInOrder, expectAtLeastOnce } from '../../support/deliver-in-order.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
-import { outgoingEvents } from '../../support/syslog-events.ts';
+import { type CertificateFiles, createCa, createCertificate } from '../../support/network/certificates.ts';
+import { startCuttingProxy } from '../../support/network/cutting-proxy.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+import { deliverInOrder, expectAtLeastOnce } from '../../support/sinks/deliver-in-order.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import {
   installSyslogReceivers,
   type SyslogReceiver,
   startRsyslog,
   startSyslogNg,
-} from '../../support/syslog-receivers.ts';
-import { syslogSink } from '../../support/syslog-sink.ts';
+} from '../../support/sinks/syslog-receivers.ts';
+import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 const missing = await installSyslogReceivers();
 if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
-import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
-import { outgoing } from '../../support/outgoing-events.ts';
-import { outgoingEvents } from '../../support/syslog-events.ts';
+import { type CertificateFiles, createCa, createCertificate } from '../../support/network/certificates.ts';
+import { outgoing } from '../../support/sinks/outgoing-events.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
 import {
   installSyslogReceivers,
   type SyslogReceiver,
   startRsyslog,
   startSyslogNg,
-} from '../../support/syslog-receivers.ts';
-import { syslogSink } from '../../support/syslog-sink.ts';
+} from '../../support/sinks/syslog-receivers.ts';
+import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 import { sampleEvents } from '../../unit/formats/sample-events.ts';
 
 const missing = await installSyslogReceivers();

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { freePort } from '../../../src/postgres/embedded-server.ts';
-import { mostHeldBytes } from '../../support/held-bytes.ts';
-import { outgoingEvents } from '../../support/syslog-events.ts';
-import { syslogSink } from '../../support/syslog-sink.ts';
+import { mostHeldBytes } from '../../support/process/held-bytes.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
+import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 const delivery = (count: number, textLength = 500) => ({ id: 'one', events: outgoingEvents(count, { textLength }) });
 const never = () => new AbortController().signal;

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CertificateFiles, createCa, createCertificate } from '../../support/certificates.ts';
-import { mostHeldBytes } from '../../support/held-bytes.ts';
-import { outgoingEvents } from '../../support/syslog-events.ts';
-import { installSyslogReceivers, startRsyslog, startSyslogNg } from '../../support/syslog-receivers.ts';
-import { syslogSink } from '../../support/syslog-sink.ts';
-import { until } from '../../support/until.ts';
+import { type CertificateFiles, createCa, createCertificate } from '../../support/network/certificates.ts';
+import { mostHeldBytes } from '../../support/process/held-bytes.ts';
+import { until } from '../../support/process/until.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
+import { installSyslogReceivers, startRsyslog, startSyslogNg } from '../../support/sinks/syslog-receivers.ts';
+import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 const missing = await installSyslogReceivers();
 if (missing !== undefined) console.warn(`skipped, needs rsyslog and syslog-ng: ${missing}`);

@@ -2,17 +2,17 @@ import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FormatName } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import type { HttpReceiver } from '../../support/http-receiver.ts';
-import { startWebhookReceiver } from '../../support/http-receivers.ts';
+import type { HttpReceiver } from '../../support/sinks/http-receiver.ts';
+import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
 import {
   attempt,
   attemptWith,
   commonStatuses,
   deliverThroughFaults,
   expectComplete,
-} from '../../support/http-sink-checks.ts';
-import { credentials, httpSinks } from '../../support/http-sinks.ts';
-import { hostileEvents, ordinaryEvents } from '../../support/outgoing-events.ts';
+} from '../../support/sinks/http-sink-checks.ts';
+import { credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
+import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const { webhookSecret: secret } = credentials;
 const opened: AsyncDisposable[] = [];

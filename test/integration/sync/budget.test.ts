@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { openWorld } from '../../support/sync-world.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** The most requests that any stretch of this length saw. */
 const mostWithin = (timesMs: readonly number[], windowMs: number): number =>

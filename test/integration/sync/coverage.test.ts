@@ -5,7 +5,7 @@ import {
   cycleUntilClean,
   openWorld,
   type SyncWorld,
-} from '../../support/sync-world.ts';
+} from '../../support/sync/sync-world.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

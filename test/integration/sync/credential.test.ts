@@ -7,7 +7,7 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { createTestDatabase } from '../../support/database.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
 
 const TOKEN = 'planted-token-9f8e7d6c5b4a';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { syncForever } from '../../../src/ingest/sync/sync-forever.ts';
-import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync-world.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/process/until.ts';
+import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('each source for itself', () => {
   test('one organization that never answers holds up nobody else (invariant 10)', async () => {

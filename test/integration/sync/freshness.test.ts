@@ -10,7 +10,7 @@ import {
   stillClock,
   wholeCycle,
   workOffOnce,
-} from '../../support/sync-world.ts';
+} from '../../support/sync/sync-world.ts';
 
 const TICK_MS = 30_000;
 /** What the budget would let each be asked, in turn: every fourth tick. */

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { runInProcess } from '../../support/run-in-process.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
 
 const listen = async (onRequest: (request: IncomingMessage, response: ServerResponse) => void) => {
   const requests: string[] = [];

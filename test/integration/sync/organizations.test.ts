@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../../src/errors.ts';
-import { auditRequests, openWorld, type SyncWorld } from '../../support/sync-world.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/process/until.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
 

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { asAuditRequest, auditRequests, cycleUntilClean, openWorld, youngHistory } from '../../support/sync-world.ts';
+import {
+  asAuditRequest,
+  auditRequests,
+  cycleUntilClean,
+  openWorld,
+  youngHistory,
+} from '../../support/sync/sync-world.ts';
 
 describe.concurrent('resumption', () => {
   test('a cycle that is aborted in a long walk goes on from the persisted cursor: no page twice but the one in hand', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { runInProcess } from '../../support/run-in-process.ts';
-import { openWorld } from '../../support/sync-world.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
 
 const dayMs = 86_400_000;
 

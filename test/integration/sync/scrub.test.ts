@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type AuditRequest, auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync-world.ts';
+import {
+  type AuditRequest,
+  auditRequests,
+  openWorld,
+  type SyncRun,
+  type SyncWorld,
+} from '../../support/sync/sync-world.ts';
 
 const dayMs = 86_400_000;
 const scrubbing = { ORGTRAIL_SCRUB_SHARE: '5%', ORGTRAIL_HISTORY: '300d' };

@@ -3,8 +3,8 @@ import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import type { SourceVerification, VerifyOptions, VerifyStore } from '../../../src/ingest/verify/ports.ts';
 import { findScope, verifySources } from '../../../src/ingest/verify/verify.ts';
 import { createVerifyStore } from '../../../src/ingest/verify/verify-store.sql.ts';
-import { sendTrue, startDistortedApi } from '../../support/distorted-api.ts';
-import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync-world.ts';
+import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
+import { auditRequests, cycleUntilClean, openWorld, type SyncRun } from '../../support/sync/sync-world.ts';
 
 const dayMs = 86_400_000;
 

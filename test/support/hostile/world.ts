@@ -13,7 +13,7 @@ import { syncSources } from '../../../src/ingest/sync/sources.sql.ts';
 import { type TurnResult, takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
-import { createTestDatabase, type TestDatabase } from '../database.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 
 /** An API that serves bodies as they are given, and the application's own path from there into PostgreSQL. */
 export interface HostileWorld extends AsyncDisposable {

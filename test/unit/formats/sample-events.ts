@@ -1,5 +1,5 @@
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
-import { nested } from '../../support/defective-entries.ts';
+import { nested } from '../../support/sync/defective-entries.ts';
 import { storedEvents } from './simulated-events.ts';
 
 const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';

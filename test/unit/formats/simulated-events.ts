@@ -5,7 +5,7 @@ import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
 import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
-import { hashed } from '../../support/defective-entries.ts';
+import { hashed } from '../../support/sync/defective-entries.ts';
 
 export const seed = 5;
 const organizations = ['019c4f65e7607d8c9f6f6b58aa3aff50', '019c4f65e7607d8c9f6f6b58aa3aff51', 'a7b9c3d2e8f4g1h5'];

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../support/process/until.ts';
 import { auditPage, get, organizationAt, sha256, simulate, startMs } from './simulated-cloudflare.ts';
 
 interface Answer {

@@ -1,0 +1,59 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { metricsAsked, readRules } from '../support/deploy/prometheus-rules.ts';
+
+const pathOf = (name: string): string => fileURLToPath(new URL(`../../deploy/prometheus/${name}`, import.meta.url));
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const rules = readRules();
+const alerts = rules.flatMap((rule) => ('alert' in rule ? [rule] : []));
+const PROMTOOL = 'promtool';
+const hasPromtool = spawnSync(PROMTOOL, ['--version']).status === 0;
+
+describe('deploy/prometheus/rules.yml', () => {
+  test('asks only for metrics that there are', () => {
+    const names = createMetrics('1')
+      .registry.getMetricsAsArray()
+      .map(({ name }) => name);
+    const asked = rules.flatMap(({ expr }) => metricsAsked(expr));
+    expect(asked.length).toBeGreaterThan(10);
+    for (const name of asked) expect(names).toContain(name);
+  });
+
+  test('has, for each alert, a severity, a summary, what to do, and a section of its own in the runbook', () => {
+    expect(alerts).toHaveLength(21);
+    const sections = [...read('docs/operations/alerts.md').matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
+    for (const { alert, labels, annotations } of alerts) {
+      expect(['critical', 'warning']).toContain(labels.severity);
+      expect(annotations.summary).toMatch(/\S/);
+      expect(annotations.description).toMatch(/\S/);
+      expect(annotations.runbook_url).toBe(`docs/operations/alerts.md#${alert.toLowerCase()}`);
+      expect(sections).toContain(alert);
+    }
+    expect(sections.filter((name) => name?.startsWith('Orgtrail'))).toHaveLength(alerts.length);
+  });
+
+  test('has, for each rule, a case in which it speaks, and for each alert one in which it does not', () => {
+    const cases = ['rules', 'rules.day'].map((name) => read(`deploy/prometheus/${name}.test.yml`)).join('\n');
+    for (const { alert } of alerts) {
+      const fires = new RegExp(`alertname: ${alert}\\n +exp_alerts:\\n|labels: 'ALERTS\\{alertname="${alert}"`);
+      const silent = new RegExp(`alertname: ${alert}, exp_alerts: \\[\\]`);
+      expect(cases).toMatch(fires);
+      expect(cases).toMatch(silent);
+    }
+    for (const rule of rules) if ('record' in rule) expect(cases).toContain(`expr: ${rule.record}\n`);
+  });
+
+  test.skipIf(!hasPromtool)('fires when it should, and not before (promtool test rules)', () => {
+    const { status, stdout, stderr } = spawnSync(
+      PROMTOOL,
+      ['test', 'rules', ...['rules.test.yml', 'rules.day.test.yml'].map(pathOf)],
+      {
+        encoding: 'utf8',
+      },
+    );
+    expect(status, stdout + stderr).toBe(0);
+  });
+});

@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import lock from '../../package-lock.json' with { type: 'json' };
+import { installedPackages, makeSbom } from '../support/deploy/sbom.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+test('the lock file has a SHA-512 of every package', () => {
+  const packages = Object.entries(lock.packages as Readonly<Record<string, { readonly integrity?: string }>>);
+  for (const [path, { integrity }] of packages) if (path !== '') expect(integrity, path).toMatch(/^sha512-/);
+});
+
+test('the bill of materials is of orgtrail, and has every package that the image installs, and no other', () => {
+  const { bomFormat, metadata, components, dependencies } = makeSbom();
+  expect(bomFormat).toBe('CycloneDX');
+  expect(metadata.component).toMatchObject({ name: 'orgtrail', version: lock.version });
+  const listed = components.map(({ name, version }) => `${name}@${version}`);
+  expect(new Set(listed)).toEqual(installedPackages());
+  for (const name of Object.keys(manifest.dependencies))
+    expect(components.map((component) => component.name)).toContain(name);
+  const refs = components.map((component) => component['bom-ref']);
+  for (const { dependsOn } of dependencies) for (const ref of dependsOn) expect(refs).toContain(ref);
+});
+
+describe('image bases', () => {
+  test('the Dockerfile has one, which a build can pin', () => {
+    const bases = [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, base]) => base);
+    expect(new Set(bases)).toEqual(new Set([`$${'{NODE_IMAGE}'}`]));
+    expect(read('Dockerfile')).toMatch(/^ARG NODE_IMAGE=node:24-trixie-slim(@sha256:[0-9a-f]{64})?$/m);
+  });
+
+  test('the tool that updates them pins digests', () => {
+    const { extends: presets } = JSON.parse(read('renovate.json'));
+    expect(presets).toContain('docker:pinDigests');
+  });
+});
+
+describe('test/scripts/docker-tests.sh without a Docker engine', () => {
+  test('says loudly that the image was not built, and tells whoever counts what was skipped', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-no-docker-'));
+    try {
+      // Of its own, so that nothing beside this checkout can bring an engine; `false` stands in for docker.
+      const scripts = join(folder, 'checkout', 'test', 'scripts');
+      const [bin, skips] = [join(folder, 'bin'), join(folder, 'skips')];
+      for (const path of [scripts, bin]) mkdirSync(path, { recursive: true });
+      copyFileSync('/bin/false', join(bin, 'docker'));
+      copyFileSync(new URL('../scripts/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
+      const env = { PATH: `${bin}:/usr/bin:/bin`, ORGTRAIL_SKIPS_FILE: skips };
+      const said = execFileSync('bash', [join(scripts, 'docker-tests.sh')], { env, encoding: 'utf8' });
+      expect(said).toMatch(
+        /^!{20,}\n!! SKIPPED: all that needs Docker\. The image was NOT built and NOT run\.\n!! no Docker engine/m,
+      );
+      expect(readFileSync(skips, 'utf8')).toBe('all that needs Docker (the image was not built)\n');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('the last line of .ci/run is about what was skipped', () => {
+    const lines = read('.ci/run').trimEnd().split('\n');
+    expect(lines.at(-1)).toBe('bash test/scripts/ci-verdict.sh "$ORGTRAIL_SKIPS_FILE"');
+    const verdict = (file: string) =>
+      execFileSync('bash', ['test/scripts/ci-verdict.sh', file], { encoding: 'utf8' }).trimEnd();
+    const folder = mkdtempSync(join(tmpdir(), 'orgtrail-verdict-'));
+    const [none, some] = [join(folder, 'none'), join(folder, 'some')];
+    execFileSync('bash', ['-c', ': >"$0"; echo "all that needs Docker" >"$1"', none, some]);
+    expect(verdict(none)).toBe('passed: all of it');
+    expect(verdict(some)).toBe('passed, but SKIPPED: all that needs Docker');
+    rmSync(folder, { recursive: true });
+  });
+});

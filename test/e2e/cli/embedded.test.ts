@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSimulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { until } from '../../support/process/until.ts';
+
+let simulator: Simulator;
+let directory: string;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ organizations: 3, entries: 300, startMs: Date.now() - 60_000 });
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-embedded-'));
+  env = {
+    ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
+    ...{ ORGTRAIL_DATA_DIR: join(directory, 'fresh', 'data'), ORGTRAIL_HTTP_PORT: '0' },
+  };
+});
+
+afterAll(async () => {
+  await simulator?.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const pidFile = () => join(env['ORGTRAIL_DATA_DIR'] ?? '', 'postgres', 'postmaster.pid');
+const serverPid = async (): Promise<number> => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
+/** False also for one that has ended and that nobody has asked about yet: not every container's first process does. */
+const isRunning = async (pid: number): Promise<boolean> => {
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (state !== undefined) return !/\) Z /.test(state);
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe('without DATABASE_URL', () => {
+  test('sync makes a server of its own in a fresh directory, and stops it', async () => {
+    const { code, stdout, stderr } = await runOrgtrail(['sync', '--json'], env);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ stored: 300, organizations: 3, failed: [], finished: true });
+    expect(existsSync(pidFile())).toBe(false);
+    const status = await runOrgtrail(['status'], env);
+    expect(status).toMatchObject({ code: 0, stderr: '' });
+    expect(status.stdout).toMatch(/^3 organizations: /);
+    expect(existsSync(pidFile()), 'a command that reads stops the server, too').toBe(false);
+  });
+
+  test('after SIGKILL of a daemon the next sync goes on with the server that was left, and stops it', async () => {
+    const daemon = startOrgtrail(['run'], env);
+    await daemon.waitFor('orgtrail started');
+    const pid = await serverPid();
+    daemon.child.kill('SIGKILL');
+    expect(await daemon.ended).toBe('SIGKILL');
+    expect(await isRunning(pid), 'the server outlives its owner').toBe(true);
+
+    const { code, stdout, stderr } = await runOrgtrail(['sync', '--json'], env);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ stored: 0, position: 300, failed: [] });
+    expect(existsSync(pidFile())).toBe(false);
+    await until('no server is left', async () => !(await isRunning(pid)));
+  });
+
+  test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
+    const daemon = startOrgtrail(['run'], env);
+    await daemon.waitFor('orgtrail started');
+    const pid = await serverPid();
+    const { code, stdout } = await runOrgtrail(['status', '--json'], env);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ position: 300 });
+    expect(await isRunning(pid)).toBe(true);
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended, daemon.stderr()).toBe(143);
+    await until('no server is left', async () => !(await isRunning(pid)));
+  });
+
+  test('demo --for 5s stores exactly what was served, says so, and exits 0', async () => {
+    const { code, stdout, stderr } = await runOrgtrail(['demo', '--for', '5s', '--port', '0'], {});
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toMatch(/^ {2}console {3}http:\/\/127\.0\.0\.1:\d+\/$/m);
+    expect(stdout).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe(
+      'Every event of every organization is stored, once each, to the byte.',
+    );
+  });
+});

@@ -1,0 +1,147 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogin } from '../../support/accounts/login.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+let directory: string;
+let files = 0;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-renewed-'));
+});
+afterAll(async () => {
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+});
+
+/** A file of a secret, replaced as secret stores do it: by a rename. */
+const secretFile = async (secret: string) => {
+  files += 1;
+  const path = join(directory, `secret-${files}`);
+  const write = async (text: string) => {
+    await writeFile(`${path}.new`, `${text}\n`);
+    await rename(`${path}.new`, path);
+  };
+  await write(secret);
+  return { path, write };
+};
+
+const oldToken = 'the-old-token-of-the-test';
+const newToken = 'the-new-token-of-the-test';
+
+/** A world whose API takes only the tokens of a list, which the test changes, and a daemon that has its token from a file. */
+const openTokenWorld = async () => {
+  const accepted = [{ token: oldToken }];
+  const world = await openWorld({ credentials: accepted }, { ORGTRAIL_SETTLE: '5d' });
+  const file = await secretFile(oldToken);
+  const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
+  const daemon = await startDaemonProcess({ ...env, CLOUDFLARE_API_TOKEN_FILE: file.path });
+  return {
+    ...{ world, file, daemon },
+    accept: (...tokens: string[]) => void accepted.splice(0, accepted.length, ...tokens.map((token) => ({ token }))),
+    [Symbol.asyncDispose]: async () => {
+      await daemon.stop();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+};
+
+const allStored = (world: SyncWorld) => until('all of it is stored', async () => (await world.compare()).missing === 0);
+
+const addEntries = (world: SyncWorld) => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 50);
+};
+
+const fingerprints = (world: SyncWorld) => new Set(world.simulator.requests().map(({ credential }) => credential));
+
+describe.concurrent('a token that is rotated while the daemon runs', () => {
+  test('file first: not one request fails, nothing is lost', async () => {
+    await using opened = await openTokenWorld();
+    const { world, file, daemon, accept } = opened;
+    await allStored(world);
+    await file.write(newToken);
+    accept(newToken);
+    addEntries(world);
+    await allStored(world);
+    await world.expectExactTruth();
+    expect(daemon.process.child.exitCode).toBeNull();
+    const log = daemon.process.stdout();
+    expect(log).toContain('secrets were renewed from their files');
+    expect(log).not.toContain('a source failed');
+    for (const token of [oldToken, newToken]) expect(log).not.toContain(token);
+  });
+
+  test('API first: refused meanwhile, and everything is read once the file has the new one', async () => {
+    await using opened = await openTokenWorld();
+    const { world, file, daemon, accept } = opened;
+    await allStored(world);
+    accept(newToken);
+    addEntries(world);
+    await daemon.process.waitFor('listing organizations failed');
+    await file.write(newToken);
+    await allStored(world);
+    await world.expectExactTruth();
+    expect(daemon.process.child.exitCode).toBeNull();
+  });
+
+  test('SIGHUP: the new one is used at once, although the old one still works', async () => {
+    await using opened = await openTokenWorld();
+    const { world, file, daemon, accept } = opened;
+    await allStored(world);
+    accept(oldToken, newToken);
+    expect(fingerprints(world).size).toBe(1);
+    await file.write(newToken);
+    daemon.process.child.kill('SIGHUP');
+    await daemon.process.waitFor('secrets were renewed from their files');
+    await until('the new one is used', async () => fingerprints(world).size === 2);
+    expect(daemon.process.stdout()).not.toContain('a source failed');
+  });
+
+  test('a file that is empty for a moment changes nothing', async () => {
+    await using opened = await openTokenWorld();
+    const { world, file, daemon } = opened;
+    await allStored(world);
+    await file.write('');
+    daemon.process.child.kill('SIGHUP');
+    await daemon.process.waitFor('secrets cannot be read again');
+    addEntries(world);
+    await allStored(world);
+    expect(daemon.process.stdout()).toContain('CLOUDFLARE_API_TOKEN_FILE: the file is empty');
+  });
+});
+
+test('SIGHUP renews the feed token: the old one is refused from then on', async () => {
+  const [old, renewed] = ['the-old-feed-token', 'the-new-feed-token'];
+  await using world = await openWorld({ organizations: 1, entries: 0 });
+  const file = await secretFile(old);
+  await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_FEED_TOKEN_FILE: file.path });
+  const url = /"url":"([^"]+)"/.exec(daemon.process.stdout())?.[1] ?? '';
+  const ask = async (token: string) =>
+    (await fetch(`${url}/v1/status`, { headers: { authorization: `Bearer ${token}` } })).status;
+  expect([await ask(old), await ask(renewed)]).toEqual([200, 401]);
+  await file.write(renewed);
+  daemon.process.child.kill('SIGHUP');
+  await daemon.process.waitFor('secrets were renewed from their files');
+  expect([await ask(old), await ask(renewed)]).toEqual([401, 200]);
+});
+
+test('a database password that is changed is taken from its file for the next connection', async () => {
+  await using world = await openWorld();
+  const { pool } = world.database;
+  const { rows } = await pool.query<{ owner: string }>('select current_user as owner');
+  await using login = await createLogin(world.database, [rows[0]?.owner ?? ''], 'old-password-of-the-test');
+  const file = await secretFile(login.url);
+  const { DATABASE_URL: _, ...env } = world.env;
+  await using daemon = await startDaemonProcess({ ...env, DATABASE_URL_FILE: file.path });
+  await allStored(world);
+  const url = new URL(login.url);
+  await pool.query(`alter role ${login.name} password 'new-password-of-the-test'`);
+  url.password = 'new-password-of-the-test';
+  await file.write(url.href);
+  await pool.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [url.username]);
+  addEntries(world);
+  await allStored(world);
+  expect(daemon.process.child.exitCode).toBeNull();
+});

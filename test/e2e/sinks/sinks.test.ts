@@ -1,0 +1,208 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const SEED = 404;
+const KILLS = 5;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-sinks-'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Line {
+  readonly position: number;
+  readonly key: string;
+  readonly text: string;
+}
+
+/** All lines that a file sink has written to `directory`, in the order in which they were. */
+const linesIn = async (directory: string, name: string): Promise<readonly Line[]> => {
+  const aside = (await readdir(directory)).filter((file) => file.startsWith(`${name}-`)).sort();
+  const paths = [...aside, `${name}.ndjson`].map((file) => join(directory, file));
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(() => '')));
+  return texts.flatMap((text) => {
+    expect(text === '' || text.endsWith('\n'), 'the last line is whole').toBe(true);
+    return text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const { position, source_id, id } = JSON.parse(line);
+        return { position, key: `${source_id}/${id}`, text: line };
+      });
+  });
+};
+
+const head = async (world: SyncWorld): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>('select position::float8 from feed_head');
+  return rows[0]?.position ?? 0;
+};
+const sinkAt = async (world: SyncWorld, name: string): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ position: number }>(
+    'select position::float8 from sinks where name = $1',
+    [name],
+  );
+  return rows[0]?.position ?? 0;
+};
+
+/** Which of the replicas has the turn of the sink; -1 where none of them has. */
+const holderAmong = async (world: SyncWorld, replicas: readonly OrgtrailProcess[]): Promise<number> => {
+  const { rows } = await world.database.pool.query<{ owner: string }>(
+    'select lease_owner as owner from sinks where lease_until > clock_timestamp()',
+  );
+  return replicas.findIndex(({ child }) => rows[0]?.owner.split('/')[1] === String(child.pid));
+};
+
+/** Each position is there, the first of each in order; what comes more than once is the same to the byte. */
+const expectComplete = (lines: readonly Line[], until: number): { readonly repeats: number } => {
+  const textOf = new Map<number, string>();
+  const keys = new Set<string>();
+  for (const { position, key, text } of lines) {
+    const before = textOf.get(position);
+    if (before === undefined) expect(position, 'in order, none left out').toBe(textOf.size + 1);
+    else expect(text, 'a repeat').toBe(before);
+    textOf.set(position, text);
+    keys.add(key);
+  }
+  expect(textOf.size).toBe(until);
+  expect(keys.size).toBe(until);
+  return { repeats: lines.length - until };
+};
+
+describe.concurrent('sinks of the real daemon', () => {
+  test(`two replicas killed at ${KILLS} random moments (seed ${SEED}): the file has every event in order, repeats are the same to the byte`, async () => {
+    const directory = join(folder, 'killed');
+    await mkdir(directory);
+    await using world = await openWorld({ organizations: 6, entries: 3_000, pageCap: 100, liveRate: 20 });
+    const sink = { type: 'file', path: join(directory, 'a.ndjson'), batch_events: 5, max_bytes: 1_000_000 };
+    const env = {
+      ...{ ...world.env, ORGTRAIL_HTTP_PORT: '0', ORGTRAIL_SCHEDULE: '* * * * * *' },
+      ...{ ORGTRAIL_SINKS: JSON.stringify({ archive: sink }), ORGTRAIL_LEASE: '15s' },
+    };
+    const random = seededRandom(SEED);
+    const replicas: OrgtrailProcess[] = [startOrgtrail(['run'], env), startOrgtrail(['run'], env)];
+    let killedHolders = 0;
+    try {
+      await until('something is delivered', async () => (await sinkAt(world, 'archive')) > 0);
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        let holder = -1;
+        await until('a replica that lives delivers', async () => {
+          holder = await holderAmong(world, replicas);
+          return holder >= 0;
+        });
+        await sleep(random() * 300);
+        // Mostly the one that delivers: of the other nothing is to be seen.
+        const victim = random() < 0.75 ? holder : 1 - holder;
+        if (victim === holder) killedHolders += 1;
+        replicas[victim]?.child.kill('SIGKILL');
+        await replicas[victim]?.ended;
+        replicas[victim] = startOrgtrail(['run'], env);
+      }
+      await until('all of the history is stored', async () => (await head(world)) >= 3_000);
+      const storedBy = await head(world);
+      await until('and delivered', async () => (await sinkAt(world, 'archive')) >= storedBy);
+    } finally {
+      for (const { child } of replicas) child.kill('SIGTERM');
+      expect(await Promise.all(replicas.map(({ ended }) => ended))).toEqual([143, 143]);
+    }
+    const position = await sinkAt(world, 'archive');
+    const { repeats } = expectComplete(await linesIn(directory, 'a'), position);
+    console.log(`${killedHolders} of ${KILLS} kills met the one that delivers; ${position} events, ${repeats} repeats`);
+    expect(killedHolders).toBeGreaterThan(KILLS / 3);
+    // At most the delivery in hand comes again.
+    expect(repeats).toBeLessThanOrEqual(5 * killedHolders);
+  });
+
+  test('a dead sink slows neither the pulling nor another sink, shows as failing, and has all once it is back', async () => {
+    const directory = join(folder, 'dead');
+    await mkdir(directory);
+    const gone = join(directory, 'not-mounted');
+    await using world = await openWorld({ organizations: 3, entries: 2_000, pageCap: 100 });
+    await using daemon = await startDaemonProcess({
+      ...world.env,
+      ORGTRAIL_SINKS: JSON.stringify({
+        good: { type: 'file', path: join(directory, 'good.ndjson') },
+        dead: { type: 'file', path: join(gone, 'dead.ndjson'), batch_events: 10 },
+        ocsf: { type: 'file', path: join(directory, 'ocsf.ndjson'), format: 'ocsf', start: 'now' },
+      }),
+    });
+    await until('all is stored', async () => (await head(world)) === 2_000);
+    await until('and delivered', async () => (await sinkAt(world, 'good')) === 2_000);
+    expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 0 });
+
+    await daemon.process.waitFor('a sink fails');
+    const health = JSON.parse((await daemon.get('/healthz')).text);
+    expect(health.status).toBe('failing');
+    expect(health.sinks).toMatchObject([
+      { name: 'dead', type: 'file', state: 'failing', position: 0, lag_events: 2_000, dead_letters: 0 },
+      { name: 'good', type: 'file', state: 'ok', position: 2_000, lag_events: 0, lag_seconds: 0, failures: 0 },
+      { name: 'ocsf' },
+    ]);
+    expect(health.sinks[0].last_error).toContain('there is no such directory (ENOENT)');
+    expect((await daemon.get('/readyz')).code).toBe(200);
+    const metrics = (await daemon.get('/metrics')).text;
+    expect(metrics).toContain('orgtrail_sink_position{sink="good"} 2000');
+    expect(metrics).toContain('orgtrail_sink_lag_events{sink="dead"} 2000');
+    expect(metrics).toContain('orgtrail_sink_delivered_total{sink="good"} 2000');
+    expect(metrics).toMatch(/orgtrail_sink_deliveries_total\{sink="dead",result="failed"\} [1-9]/);
+    const shown = await runInProcess(['status'], world.env);
+    expect(shown.stdout).toMatch(/^dead +failing +file +0 +2000 .*not-mounted\/dead\.ndjson$/m);
+    expect(shown.stdout).toMatch(/^dead: \d+ failures? in a row, the last error: .*ENOENT/m);
+
+    await mkdir(gone);
+    await daemon.process.waitFor('a sink works again');
+    await until('it has all', async () => (await sinkAt(world, 'dead')) === 2_000);
+    expect(expectComplete(await linesIn(gone, 'dead'), 2_000)).toEqual({ repeats: 0 });
+    expect(daemon.process.stdout().split('a sink fails').length - 1, 'said once').toBe(1);
+
+    const refused = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.env);
+    expect(refused.stderr).toMatch(/this account may not set a sink to another position\nTry: .*owns the schema/);
+    expect(refused.code).toBe(2);
+    const replayed = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.ownerEnv);
+    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining('100 go out again') });
+    await until('they are there again', async () => (await linesIn(directory, 'good')).length === 2_100);
+    expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 100 });
+    expect(await daemon.stop()).toBe(143);
+  });
+
+  test('the verb sink says what is wrong with what it is asked', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 10 });
+    expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('no sink has been served'),
+    });
+    await world.database.pool.query(
+      "insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 0); update feed_head set position = 10",
+    );
+    await world.database.pool.query("insert into sink_dead_letters values ('siem', 4, E'no \\x1b[31m')");
+    const fails = async (args: string[], words: string) => {
+      const { code, stderr } = await runInProcess(['sink', ...args], world.ownerEnv);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
+    };
+    await fails(['replay', 'nobody', '--after', '0'], 'there is no sink "nobody"\nTry: one of siem');
+    await fails(['replay', 'siem', '--after', '11'], '--after must be a position from 0 to 10');
+    await fails(['replay', 'siem', '--after', '-1'], '--after');
+    await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
+    await fails(['dead-letters', 'nobody'], 'there is no sink');
+    await fails(['frobnicate'], 'unknown command');
+    const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.ownerEnv);
+    expect(skipped.stdout).toBe('siem goes on after 7: of 3 events to send, 7 are left out\n');
+    const letters = await runInProcess(['sink', 'dead-letters', 'siem'], world.ownerEnv);
+    expect(letters.stdout).toContain('no \\u001b[31m');
+    const [letter] = (await runInProcess(['sink', 'dead-letters', 'siem', '--json'], world.ownerEnv)).stdout.split(
+      '\n',
+    );
+    expect(JSON.parse(letter ?? '')).toMatchObject({ position: 4, reason: 'no \u001b[31m' });
+  });
+});

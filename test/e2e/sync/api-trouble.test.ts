@@ -1,0 +1,243 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseMetrics, sumOf } from '../../support/deploy/metrics-text.ts';
+import { type Distort, sendHuge, sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
+import { makeCertificates } from '../../support/network/server-certificates.ts';
+import { startTlsGate } from '../../support/network/tls-gate.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { usageOf } from '../../support/process/process-usage.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const has = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;
+const portOf = (url: string): number => Number(new URL(url).port);
+const isStored = (world: SyncWorld, entries: number) => async () => (await world.compare()).stored === entries;
+
+/** New entries in every organization; they lie inside the second that a walk leaves for the next. */
+const generate = (world: SyncWorld, count: number): void => {
+  for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, count);
+};
+
+describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
+  test('a certificate that is self-signed, expired, or of another host: says so, sends nothing, goes on with a good one', async () => {
+    await using world = await openWorld();
+    await using certificates = await makeCertificates();
+    const { authorityFile, selfSigned, expired, otherName, good } = certificates;
+    await using gate = await startTlsGate(portOf(world.simulator.baseUrl), selfSigned);
+    await using daemon = await startDaemonProcess({
+      ...world.env,
+      ...{ CLOUDFLARE_BASE_URL: `https://localhost:${gate.port}/client/v4`, NODE_EXTRA_CA_CERTS: authorityFile },
+    });
+    await daemon.process.waitFor('DEPTH_ZERO_SELF_SIGNED_CERT');
+    gate.show(expired);
+    await daemon.process.waitFor('CERT_HAS_EXPIRED');
+    gate.show(otherName);
+    await daemon.process.waitFor('ERR_TLS_CERT_ALTNAME_INVALID');
+    const { discovery } = JSON.parse((await daemon.get('/healthz')).text);
+    expect(discovery).toMatchObject({
+      ...{ state: 'behind', age_seconds: null, last_error: expect.stringMatching(/^GET \/organizations: /) },
+    });
+    expect(world.simulator.requestCount, 'nothing, the credential least of all').toBe(0);
+
+    gate.show(good);
+    await until('all of it is stored', isStored(world, 600));
+    gate.show(expired);
+    generate(world, 5);
+    await until('the sources fail', async () => (await daemon.get('/healthz')).text.includes('CERT_HAS_EXPIRED'));
+    gate.show(good);
+    await until('what came meanwhile is stored', isStored(world, 615));
+    await world.expectExactTruth();
+    expect(await daemon.stop()).toBe(143);
+  });
+
+  test('of an authority that Node does not know: check names NODE_EXTRA_CA_CERTS, and with it all is well', async () => {
+    await using world = await openWorld();
+    await using certificates = await makeCertificates();
+    await using gate = await startTlsGate(portOf(world.simulator.baseUrl), certificates.good);
+    const env = { ...world.env, CLOUDFLARE_BASE_URL: `https://localhost:${gate.port}/client/v4` };
+    const without = await runOrgtrail(['check'], env);
+    expect(without.code).toBe(4);
+    expect(without.stdout + without.stderr).toMatch(/UNABLE_TO_VERIFY_LEAF_SIGNATURE[\s\S]*NODE_EXTRA_CA_CERTS/);
+    expect(world.simulator.requestCount).toBe(0);
+    const withIt = await runOrgtrail(['check'], { ...env, NODE_EXTRA_CA_CERTS: certificates.authorityFile });
+    expect(withIt, withIt.stdout).toMatchObject({ code: 0 });
+  });
+});
+
+describe.concurrent('names', () => {
+  test('a host that does not resolve: alive, says so, asks no more than it should', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    const base = 'http://no-such-host.invalid:8080/client/v4';
+    await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base });
+    await daemon.process.waitFor('listing organizations failed');
+    expect(daemon.process.stdout()).toMatch(
+      /"reason":"GET \/organizations: (ENOTFOUND|EAI_AGAIN)[^"]*no-such-host\.invalid/,
+    );
+    expect((await daemon.get('/livez')).code).toBe(200);
+    // What is stored can be read all the same.
+    expect((await daemon.get('/readyz')).code).toBe(200);
+    expect((await daemon.get('/healthz')).text).toContain('no-such-host.invalid');
+    expect(await daemon.stop()).toBe(143);
+  });
+
+  // With a hosts file of its own, which takes a mount namespace: for root, or where users may have one.
+  test.skipIf(!has('unshare', '--mount', 'true'))(
+    'a host that resolves only later, and not for a while: goes on',
+    async () => {
+      await using world = await openWorld();
+      const directory = await mkdtemp(join(tmpdir(), 'orgtrail-hosts-'));
+      const hosts = join(directory, 'hosts');
+      const system = await readFile('/etc/hosts', 'utf8');
+      await writeFile(hosts, system);
+      const name = 'api.orgtrail-test.invalid';
+      const wrapper = join(directory, 'node');
+      await writeFile(wrapper, `#!/bin/sh\nmount --bind ${hosts} /etc/hosts && exec "$@"\n`, { mode: 0o755 });
+      const base = world.simulator.baseUrl.replace('127.0.0.1', name);
+      const within = ['unshare', '--mount', wrapper];
+      await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: base }, within);
+      await daemon.process.waitFor('ENOTFOUND');
+      await writeFile(hosts, `${system}\n127.0.0.1 ${name}\n`);
+      await until('all of it is stored', isStored(world, 600));
+      expect(await daemon.stop()).toBe(143);
+      await world.expectExactTruth();
+      await rm(directory, { recursive: true });
+    },
+  );
+});
+
+describe.concurrent('silence', () => {
+  test('60 s of it, before an answer and in the middle of one: given up after 30 s, asked again, nothing missing', async () => {
+    // The second attempt is answered; without a time-out of its own the daemon would wait for the minute.
+    await using world = await openWorld({
+      faults: {
+        hung: { count: 1, operation: 'audit' },
+        slow_body: { count: 2, operation: 'audit' },
+        slowBodyMs: 60_000,
+      },
+    });
+    const startedAt = performance.now();
+    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_CONCURRENCY: '3' });
+    await until('all of it is stored', isStored(world, 600));
+    expect(performance.now() - startedAt).toBeGreaterThan(28_000);
+    const metrics = parseMetrics((await daemon.get('/metrics')).text);
+    expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="timeout"')).toBe(3);
+    expect((await daemon.get('/livez')).code).toBe(200);
+    await world.expectExactTruth();
+  });
+});
+
+/** Where more than 100 entries are asked for. */
+const hugePages =
+  (announced: boolean): Distort =>
+  ({ url, answer, response }) =>
+    Number(url.searchParams.get('limit')) <= 100
+      ? sendTrue(response, answer)
+      : sendHuge(response, answer, { mebibytes: 100, announced });
+
+describe.concurrent('a body of 100 MB', () => {
+  test.each([
+    ['announced by its content-length', true, 220],
+    ['that just comes', false, 320],
+  ])('%s: refused in bounded memory, then smaller pages are asked for', async (_what, announced, mostMb) => {
+    await using world = await openWorld({ organizations: 2, entries: 400 });
+    await using front = await startDistortedApi(world.simulator.baseUrl);
+    front.distort(hugePages(announced));
+    await using daemon = await startDaemonProcess({ ...world.env, CLOUDFLARE_BASE_URL: front.baseUrl });
+    await until('all of it is stored', isStored(world, 400));
+    const limits = auditRequests(world.simulator).map(({ query }) => Number(query.get('limit')));
+    expect(limits).toContain(1_000);
+    expect(Math.min(...limits)).toBeLessThanOrEqual(100);
+    const metrics = parseMetrics((await daemon.get('/metrics')).text);
+    expect(sumOf(metrics, 'orgtrail_api_requests_total', 'status="too_large"')).toBeGreaterThanOrEqual(2);
+    const { peakResidentBytes } = await usageOf(daemon.process.child.pid ?? 0);
+    expect(peakResidentBytes / 1_048_576, 'MB').toBeLessThan(mostMb);
+    await world.expectExactTruth();
+  });
+});
+
+const fakeTime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib']
+  .map((directory) => `${directory}/faketime/libfaketimeMT.so.1`)
+  .find(existsSync);
+
+const HOUR_MS = 3_600_000;
+
+describe.concurrent('a clock of the host that is an hour wrong', () => {
+  /** The daemon's alone if there is libfaketime, else that of Cloudflare and of the database: the relation is the same. */
+  test.each([
+    ['behind', '-1h', HOUR_MS],
+    ['ahead', '+1h', -HOUR_MS],
+  ])('%s: everything is read, and nothing of the future claimed', async (_what, shift, offsetMs) => {
+    await using world = await openWorld(fakeTime === undefined ? { ownClock: true, clockOffsetMs: offsetMs } : {});
+    if (fakeTime === undefined) await world.setClocks(offsetMs);
+    const faked: Record<string, string> =
+      fakeTime === undefined ? {} : { LD_PRELOAD: fakeTime, FAKETIME: shift, DONT_FAKE_MONOTONIC: '1' };
+    await using daemon = await startDaemonProcess({ ...world.env, ...faked });
+    await until('all of it is stored', isStored(world, 600));
+    if (fakeTime !== undefined) {
+      const [, time = ''] = /"time":"([^"]+)"/.exec(daemon.process.stdout()) ?? [];
+      expect(Math.abs(Date.now() - Date.parse(time)), 'the clock is faked').toBeGreaterThan(HOUR_MS / 2);
+    }
+    for (let round = 1; round <= 3; round += 1) {
+      generate(world, 4);
+      await until(`what came in round ${round} is stored`, isStored(world, 600 + round * 12));
+    }
+    const { rows } = await world.database.pool.query<{ ms: number }>(
+      'select max(extract(epoch from upper(ranges)))::float8 * 1000 as ms from coverage',
+    );
+    expect(rows[0]?.ms).toBeLessThan(world.simulator.summary().nowMs);
+    await world.expectExactTruth();
+    expect((await daemon.get('/readyz')).code).toBe(200);
+    expect(await daemon.stop()).toBe(143);
+  });
+});
+
+describe.concurrent('the one daemon', () => {
+  test('stopped (SIGSTOP) for longer than its lease in the middle of a walk: drops the lease, says so, and goes on', async () => {
+    await using world = await openWorld({
+      ...{ organizations: 1, entries: 600, pageCap: 20 },
+      faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 250 },
+    });
+    await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_LEASE: '2s' });
+    const leaseIsOver = async () => {
+      const { rows } = await world.database.pool.query<{ over: boolean | null }>(
+        'select lease_until < clock_timestamp() as over from sources',
+      );
+      return rows[0]?.over ?? undefined;
+    };
+    const isInWalk = async () => auditRequests(world.simulator).length >= 4 && (await leaseIsOver()) === false;
+    await until('it is in its walk', isInWalk);
+    daemon.process.child.kill('SIGSTOP');
+    await until('its lease has run out', async () => (await leaseIsOver()) === true);
+    daemon.process.child.kill('SIGCONT');
+    await daemon.process.waitFor('the lease ran out');
+    await until('all of it is stored', isStored(world, 600));
+    await world.expectExactTruth();
+    expect(await daemon.stop()).toBe(143);
+  });
+
+  test('with an organization that refuses for a while: names it, reads the others, and goes on by itself', async () => {
+    await using world = await openWorld();
+    const [first] = world.simulator.summary().organizations;
+    const id = first?.id ?? '';
+    world.simulator.setRefused(id, true);
+    await using daemon = await startDaemonProcess(world.env);
+    await daemon.process.waitFor('organization refused');
+    await until('the others are stored', isStored(world, 400));
+    const { sources } = JSON.parse((await daemon.get('/healthz')).text) as { sources: Record<string, unknown>[] };
+    const shown = sources.find((source) => source['organization_id'] === id);
+    expect(shown).toMatchObject({
+      state: 'refused',
+      last_failure: 'refused',
+      last_error: expect.stringContaining('403'),
+    });
+    world.simulator.setRefused(id, false);
+    await until('its entries are stored', isStored(world, 600));
+    expect(daemon.process.stdout()).toContain('organization restored');
+    await world.expectExactTruth();
+  });
+});

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { startSimulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+
+const exact = { missing: 0, extra: 0, duplicates: 0, positionsMissing: 0 };
+
+let simulator: Simulator;
+let database: TestDatabase;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ seed: 7, organizations: 200, entries: 200_000, faults: 'all', budget: null });
+  database = await createTestDatabase();
+  env = {
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: database.daemonUrl,
+    ORGTRAIL_API_BUDGET: '1000000',
+  };
+});
+
+afterAll(async () => {
+  await database?.close();
+  await simulator?.close();
+});
+
+test('sync with 200 organizations, 200,000 entries and all faults on ends with exactly what was served', async () => {
+  const first = await runOrgtrail(['sync'], env);
+  expect(first, first.stderr).toMatchObject({ code: 0 });
+  const comparison = await compareWithTruth(database.pool, simulator);
+  expect(comparison).toMatchObject({ ...exact, organizationsStored: 200, stored: comparison.expected });
+  expect(comparison.stored).toBeGreaterThanOrEqual(199_000);
+});
+
+test('a second sync adds nothing', async () => {
+  const before = await compareWithTruth(database.pool, simulator);
+  const second = await runOrgtrail(['sync', '--json'], env);
+  expect(second, second.stderr).toMatchObject({ code: 0 });
+  expect(JSON.parse(second.stdout)).toMatchObject({ stored: 0, failed: [], finished: true });
+  expect(await compareWithTruth(database.pool, simulator)).toEqual(before);
+});

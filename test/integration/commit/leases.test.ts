@@ -1,0 +1,245 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import {
+  claimSource,
+  loadSources,
+  recordFailure,
+  releaseDead,
+  releaseSource,
+} from '../../../src/ingest/sync/sources.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import {
+  anyWalk,
+  asCareful,
+  commit,
+  entryText,
+  eventsOf,
+  everything,
+  FILTERS,
+  LEASE_MS,
+  newSource,
+  pageOf,
+  seconds,
+  sourceOf,
+  takeLease,
+  walking,
+} from '../../support/postgres/store-fixture.ts';
+
+const ME = 'host/1/me';
+const OTHER = 'host/2/other';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database?.close();
+});
+
+const claim = (id: string, owner: string, leaseMs = LEASE_MS) =>
+  claimSource(database.pool, sourceOf(id), owner, leaseMs, FILTERS);
+
+const isHeld = async (id: string) => {
+  const { rows } = await database.pool.query<{ held: boolean | null }>(
+    'select lease_until > clock_timestamp() as held from sources where id = $1',
+    [id],
+  );
+  return rows[0]?.held ?? false;
+};
+
+const full = { state: walking(anyWalk('never')), claims: [seconds(0, 60)] };
+
+describe('invariant 7: only the holder of the current lease epoch commits', () => {
+  for (const [name, change] of [
+    ['an older epoch', { epoch: -1 }],
+    ['an older count of commits', { commitSeq: -1 }],
+    ['a later count of commits', { commitSeq: 1 }],
+  ] as const) {
+    for (const careful of [false, true]) {
+      test(`${name} writes nothing${careful ? ', also on the careful path' : ''}`, async () => {
+        const { pool } = database;
+        const id = `stale ${name} ${careful}`;
+        const first = await commit(pool, await newSource(pool, id), [entryText('one')]);
+        if (first.kind !== 'committed') throw new Error('fenced');
+        const stale = {
+          ...first.lease,
+          epoch: first.lease.epoch + ('epoch' in change ? change.epoch : 0),
+          commitSeq: first.lease.commitSeq + ('commitSeq' in change ? change.commitSeq : 0),
+        };
+        const before = await everything(pool);
+        const page = pageOf([entryText('two')]);
+        expect(await commit(pool, stale, careful ? asCareful(page) : page, full)).toEqual({ kind: 'fenced' });
+        expect(await everything(pool)).toEqual(before);
+      });
+    }
+  }
+
+  test('another owner with the right numbers writes nothing, nor does one of a source that is not there', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 'owners');
+    const before = await everything(pool);
+    expect(await commit(pool, { ...lease, owner: OTHER }, [entryText('x')], full)).toEqual({ kind: 'fenced' });
+    expect(await commit(pool, { ...lease, id: 'nowhere' }, [entryText('x')], full)).toEqual({ kind: 'fenced' });
+    expect(await everything(pool)).toEqual(before);
+  });
+
+  test('of two commits that race on the same lease, exactly one wins, and only its page is stored', async () => {
+    const { pool } = database;
+    for (let round = 0; round < 5; round += 1) {
+      const id = `race ${round}`;
+      const lease = await newSource(pool, id);
+      const racing = await withLock(pool, `select from sources where id = '${id}' for update`, async () => {
+        const commits = ['left', 'right'].map((side) =>
+          commit(pool, lease, [entryText(`${side}-1`), entryText(`${side}-2`)], { state: walking(anyWalk(side)) }),
+        );
+        await waitingBackends(pool, 2);
+        return commits;
+      });
+      const results = await Promise.all(racing);
+      expect(results.map((result) => result.kind).sort()).toEqual(['committed', 'fenced']);
+      const winner = results[0]?.kind === 'committed' ? 'left' : 'right';
+      expect((await eventsOf(pool, id)).map((event) => event.id)).toEqual([`${winner}-1`, `${winner}-2`]);
+      const { rows } = await pool.query("select state #>> '{walk,cursor}' as cursor from lanes where source_id = $1", [
+        id,
+      ]);
+      expect(rows).toEqual([{ cursor: winner }]);
+    }
+  });
+
+  test('a commit that had to wait for one with the same entries, half way through, writes nothing', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 'half way');
+    const page = [entryText('one'), entryText('two')];
+    const racing = await withLock(pool, 'select from feed_head for update', async () => {
+      const first = commit(pool, lease, page, { state: walking(anyWalk('first')) });
+      await waitingBackends(pool, 1);
+      const second = commit(pool, lease, page, { state: walking(anyWalk('second')) });
+      await waitingBackends(pool, 2);
+      return [first, second];
+    });
+    expect(await Promise.all(racing)).toMatchObject([{ kind: 'committed', stored: 2 }, { kind: 'fenced' }]);
+    expect(await eventsOf(pool, 'half way')).toHaveLength(2);
+  });
+
+  test('a commit that waits while the lease goes to somebody else writes nothing', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 'taken');
+    await releaseSource(pool, lease);
+    const holder = await pool.connect();
+    await holder.query('begin');
+    const taking = "update sources set lease_owner = $1, lease_epoch = lease_epoch + 1 where id = 'taken'";
+    await holder.query(taking, [OTHER]);
+    const late = commit(pool, lease, [entryText('late')], full);
+    await waitingBackends(pool, 1);
+    await holder.query('commit');
+    holder.release();
+    expect(await late).toEqual({ kind: 'fenced' });
+    expect(await eventsOf(pool, 'taken')).toEqual([]);
+  });
+});
+
+describe('invariant 7: leases', () => {
+  test('a source is not given while another holds it, and is once the lease has run out', async () => {
+    const { pool } = database;
+    await releaseSource(pool, await newSource(pool, 'runs out'));
+    const mine = await claim('runs out', ME);
+    expect(mine).toBeDefined();
+    expect(await claim('runs out', OTHER)).toBeUndefined();
+    await pool.query("update sources set lease_until = clock_timestamp() where id = 'runs out'");
+    const theirs = await claim('runs out', OTHER);
+    expect(theirs?.lease).toMatchObject({ owner: OTHER, epoch: (mine?.lease.epoch ?? 0) + 1 });
+    expect(await claim('runs out', ME)).toBeUndefined();
+    if (mine === undefined) return;
+    expect(await commit(pool, mine.lease, [entryText('late')], full)).toEqual({ kind: 'fenced' });
+    await releaseSource(pool, mine.lease);
+    expect(await isHeld('runs out'), 'a late release of an earlier epoch').toBe(true);
+  });
+
+  test('a lease that ran out and that nobody took still commits, and is held again by that', async () => {
+    const { pool } = database;
+    await releaseSource(pool, await newSource(pool, 'slow'));
+    const mine = await claim('slow', ME, 1);
+    await pool.query("select pg_sleep_until(lease_until) from sources where id = 'slow'");
+    if (mine === undefined) throw new Error('not given');
+    expect(await commit(pool, mine.lease, [entryText('slow')])).toMatchObject({ stored: 1 });
+    expect(await claim('slow', OTHER)).toBeUndefined();
+  });
+
+  test('claiming again what one holds is a new epoch, and fences what was under way', async () => {
+    const { pool } = database;
+    const first = await newSource(pool, 'again');
+    const second = await takeLease(pool, 'again');
+    expect(second.epoch).toBe(first.epoch + 1);
+    expect(await commit(pool, first, [entryText('x')], full)).toEqual({ kind: 'fenced' });
+    expect(await commit(pool, second, [entryText('x')])).toMatchObject({ stored: 1 });
+  });
+
+  test('of many who claim at the same time, one gets it', async () => {
+    const { pool } = database;
+    await releaseSource(pool, await newSource(pool, 'crowd'));
+    const claims = await Promise.all(Array.from({ length: 8 }, (_, index) => claim('crowd', `host/${index}/x`)));
+    expect(claims.filter((claimed) => claimed !== undefined)).toHaveLength(1);
+  });
+
+  test('the leases of dead owners end, those of the others stay', async () => {
+    const { pool } = database;
+    for (const [id, owner] of [
+      ['dead', 'host/9/dead'],
+      ['alive', 'host/8/alive'],
+    ] as const) {
+      await releaseSource(pool, await newSource(pool, id));
+      await claim(id, owner);
+    }
+    await releaseDead(pool, (owner) => owner === 'host/9/dead');
+    expect(await isHeld('dead')).toBe(false);
+    expect(await isHeld('alive')).toBe(true);
+    expect(await claim('dead', ME)).toBeDefined();
+    expect(await claim('alive', ME)).toBeUndefined();
+    const elsewhere = (await loadSources(pool, ME, FILTERS, ['dead', 'alive'])).map((source) => [
+      source.id,
+      source.heldElsewhere,
+    ]);
+    expect(Object.fromEntries(elsewhere)).toEqual({ dead: false, alive: true });
+  });
+
+  test('a failure is noted for the holder only, and for its lane alone; a commit that is over it forgets it', async () => {
+    const { pool } = database;
+    const laneOf = async (lane: string) => {
+      const { rows } = await pool.query(
+        `select failures, last_failure, last_error, next_attempt_at > clock_timestamp() as rests, state #>> '{walk,cursor}' as cursor
+         from lanes where source_id = 'fails' and lane = $1`,
+        [lane],
+      );
+      return rows[0];
+    };
+    const old = await newSource(pool, 'fails');
+    const lease = await takeLease(pool, 'fails');
+    const failure = { failure: 'timeout', message: 'no bytes', backoffMs: 60_000, filterHash: FILTERS };
+    const failed = (failures: number) => ({ ...walking(anyWalk('on')), failures });
+    await recordFailure(pool, old, { ...failure, lane: 'backfill', state: failed(1) });
+    expect(await laneOf('backfill')).toBeUndefined();
+    await recordFailure(pool, lease, { ...failure, lane: 'backfill', state: failed(1) });
+    await recordFailure(pool, lease, { ...failure, lane: 'backfill', state: failed(2) });
+    const resting = { failures: 2, last_failure: 'timeout', last_error: 'no bytes', rests: true, cursor: 'on' };
+    expect(await laneOf('backfill')).toEqual(resting);
+    const [state] = await loadSources(pool, ME, FILTERS, ['fails']);
+    expect(state?.lanes).toEqual({ backfill: failed(2) });
+    expect(state?.restMs.backfill).toBeGreaterThan(55_000);
+    expect(state?.restMs.backfill).toBeLessThanOrEqual(60_000);
+
+    const live = await commit(pool, lease, [entryText('well')]);
+    if (live.kind !== 'committed') throw new Error('fenced');
+    expect(await laneOf('live')).toMatchObject({ failures: 0, last_failure: null, rests: null });
+    expect(await laneOf('backfill'), 'the success of another lane').toEqual(resting);
+    const narrower = await commit(pool, live.lease, [], { lane: 'backfill', state: failed(3) });
+    if (narrower.kind !== 'committed') throw new Error('fenced');
+    expect(await laneOf('backfill'), 'it goes on, and is not over it').toMatchObject({
+      ...{ failures: 3, last_failure: 'timeout', last_error: 'no bytes', rests: null },
+    });
+    await commit(pool, narrower.lease, [entryText('well, too')], { lane: 'backfill', state: idleLane });
+    expect(await laneOf('backfill')).toEqual({
+      ...{ failures: 0, last_failure: null, last_error: null, rests: null, cursor: null },
+    });
+  });
+});

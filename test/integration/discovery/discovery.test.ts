@@ -1,0 +1,206 @@
+import { expect, test } from 'vitest';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { serve } from '../../support/sync/served.ts';
+import { auditRequests, openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const PAGE_SIZE = 2;
+
+const idsOf = (world: SyncWorld): string[] => world.simulator.summary().organizations.map(({ id }) => id);
+
+const changesIn = async (world: SyncWorld, change: string): Promise<string[]> => {
+  const { rows } = await world.database.pool.query(
+    'select organization_id as id from organization_changes where change = $1 order by id',
+    [change],
+  );
+  return rows.map(({ id }) => id);
+};
+
+const isListing = ({ pathname }: URL): boolean => pathname.endsWith('/organizations');
+
+/** Organizations whose listing comes in pages of two, and answers what the test says. */
+const openListedWorld = async (organizations: number) => {
+  const stack = new AsyncDisposableStack();
+  const world = stack.use(
+    await openWorld({ organizations, entries: organizations * 50, subOrganizations: false, ownClock: true }),
+  );
+  const rewrite = (url: URL) => {
+    if (isListing(url)) url.searchParams.set('page_size', String(PAGE_SIZE));
+  };
+  const front = stack.use(await startDistortedApi(world.simulator.baseUrl, { concerns: () => true, rewrite }));
+  const open = () => world.open({ CLOUDFLARE_BASE_URL: front.baseUrl });
+  /** The next cycle is half a minute later, so that there is something to ask. */
+  let seconds = 0;
+  const cycle = async (run: SyncRun) => {
+    for (const id of idsOf(world)) world.simulator.generate(id, 3);
+    seconds += 30;
+    await world.setClocks(seconds * 1_000);
+    return await run.cycle();
+  };
+  return { world, front, open, cycle, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+type Front = Awaited<ReturnType<typeof startDistortedApi>>;
+
+const breakPagesAfterFirst = (front: Front) =>
+  front.distort(({ url, answer, response }) => {
+    if (isListing(url) && url.searchParams.has('page_token'))
+      response.writeHead(404, { date: answer.headers['date'] }).end('{}');
+    else sendTrue(response, answer);
+  });
+
+/** The listing names these, on one page, and is complete. The audit log of `unclear` fails in a way that nobody expects. */
+const listOnly = (front: Front, ids: readonly string[], unclear?: string) =>
+  front.distort(({ url, answer, response }) => {
+    if (unclear !== undefined && url.pathname.includes(`${unclear}/logs`)) return void response.writeHead(418).end();
+    if (!isListing(url)) return sendTrue(response, answer);
+    const { result } = JSON.parse(answer.body.toString('utf8')) as { result: { id: string }[] };
+    const body = { success: true, errors: [], messages: [], result: result.filter(({ id }) => ids.includes(id)) };
+    return sendTrue(response, { ...answer, body: Buffer.from(JSON.stringify(body)) });
+  });
+
+test('a listing that breaks on its second page, at the first start: the organizations of the first are pulled', async () => {
+  await using listed = await openListedWorld(5);
+  const { world, front, cycle } = listed;
+  const firstPage = idsOf(world).slice(0, PAGE_SIZE);
+  breakPagesAfterFirst(front);
+  await using run = await listed.open();
+  await using served = await serve(run);
+  for (let times = 0; times < 3; times += 1) {
+    expect(await cycle(run)).toMatchObject({
+      sources: PAGE_SIZE,
+      failed: [],
+      discoveryError: { failure: 'not_found' },
+    });
+  }
+  expect(new Set(auditRequests(world.simulator).map(({ organizationId }) => organizationId))).toEqual(
+    new Set(firstPage),
+  );
+  const { rows } = await world.database.pool.query('select distinct organization_id as id from audit_events');
+  expect(rows.map(({ id }) => id).sort()).toEqual([...firstPage].sort());
+  const health = await served.get('/healthz');
+  expect(health, 'it says that others may be missing').toMatchObject({ body: { discovery: { state: 'behind' } } });
+
+  front.distort(undefined);
+  expect(await cycle(run)).toMatchObject({ sources: 5, failed: [], discoveryError: undefined });
+  await world.expectExactTruth();
+  expect(await served.get('/healthz')).toMatchObject({ body: { discovery: { state: 'ok' } } });
+
+  // And later: what the broken listing did not come to is neither missed nor left.
+  breakPagesAfterFirst(front);
+  for (let times = 0; times < 3; times += 1) expect(await cycle(run)).toMatchObject({ sources: 5, failed: [] });
+  await world.expectExactTruth();
+  expect(await changesIn(world, 'gone')).toEqual([]);
+  const { rows: missed } = await world.database.pool.query('select from organizations where missed_listings > 0');
+  expect(missed).toEqual([]);
+});
+
+test('a listing that is empty, while all audit logs answer: nothing is gone, all is pulled on, and the log warns', async () => {
+  await using listed = await openListedWorld(3);
+  const { world, front, cycle } = listed;
+  await using run = await listed.open();
+  await using served = await serve(run);
+  await cycle(run);
+  listOnly(front, []);
+  for (let times = 0; times < 6; times += 1) {
+    expect(await cycle(run)).toMatchObject({ sources: 3, failed: [], discoveryError: undefined });
+  }
+  await world.expectExactTruth();
+  expect(await changesIn(world, 'gone')).toEqual([]);
+  expect(await served.get('/healthz')).toMatchObject({ body: { vanished: [] } });
+  for (const id of idsOf(world)) {
+    const warnings = run
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(id) && line.includes('pulled on'));
+    expect(warnings, 'once a day').toHaveLength(1);
+  }
+});
+
+test('a partial listing and a log that refuses: gone after two misses, told by log, health and metric; restored when listed again', async () => {
+  await using listed = await openListedWorld(2);
+  const { world, front, cycle } = listed;
+  const [stays = '', vanishes = ''] = idsOf(world);
+  await using run = await listed.open();
+  await using served = await serve(run);
+  const vanished = async () => parseMetrics(await served.text('/metrics')).get('orgtrail_organizations_vanished');
+  await cycle(run);
+  expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', vanished: [] } });
+  listOnly(front, [stays]);
+  world.simulator.setRefused(vanishes, true);
+  await cycle(run);
+  expect(await changesIn(world, 'gone'), 'missed once').toEqual([]);
+  await cycle(run);
+  expect(await changesIn(world, 'gone')).toEqual([vanishes]);
+  expect(run.log()).toContain('organization gone');
+  const { body } = await served.get('/healthz');
+  expect(body).toMatchObject({
+    status: 'vanished',
+    sources: [{ organization_id: stays }],
+    vanished: [{ organization_id: vanishes, organization_name: expect.any(String), gone_at: expect.any(String) }],
+  });
+  expect(await vanished()).toBe(1);
+  expect(await served.get('/v1/status')).toMatchObject({ body: { vanished: [{ organizationId: vanishes }] } });
+  expect(await served.text('/')).toContain('1 organization vanished from Cloudflare');
+  const status = await runInProcess(['status'], world.env);
+  expect(status.stdout).toMatch(new RegExp(`^vanished .* ago: .+ \\(${vanishes}\\): no listing names it`, 'm'));
+
+  // A day later it is no news any more.
+  const back = (by: string) =>
+    world.database.pool.query('update organization_changes set changed_at = changed_at - $1::interval', [by]);
+  await back('25 hours');
+  expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', vanished: [] } });
+  expect(await vanished()).toBe(0);
+  await back('-25 hours');
+
+  front.distort(undefined);
+  world.simulator.setRefused(vanishes, false);
+  await world.endRests();
+  expect(await cycle(run)).toMatchObject({ sources: 2, failed: [] });
+  expect(await changesIn(world, 'restored')).toEqual([vanishes]);
+  expect(await served.get('/healthz')).toMatchObject({ body: { vanished: [] } });
+  expect(await vanished()).toBe(0);
+  await world.expectExactTruth();
+});
+
+test('nothing is left to pull: health is not ok, however long ago that was, and says what there was', async () => {
+  await using listed = await openListedWorld(3);
+  const { world, front, cycle } = listed;
+  await using run = await listed.open();
+  await using served = await serve(run);
+  await cycle(run);
+  listOnly(front, []);
+  for (const id of idsOf(world)) world.simulator.setRefused(id, true);
+  await cycle(run);
+  expect(await cycle(run)).toMatchObject({ sources: 0, discoveryError: undefined });
+  await world.database.pool.query("update organization_changes set changed_at = changed_at - interval '3 days'");
+  const { body } = await served.get('/healthz');
+  expect(body).toMatchObject({ status: 'vanished', sources: [] });
+  const { vanished } = body as { vanished: { organization_id: string }[] };
+  expect(vanished.map((each) => each.organization_id).sort()).toEqual(idsOf(world).sort());
+});
+
+test('a log that fails otherwise decides nothing, and is asked again after the next listing', async () => {
+  await using listed = await openListedWorld(2);
+  const { world, front, cycle } = listed;
+  const [stays = '', unclear = ''] = idsOf(world);
+  await using run = await listed.open();
+  await cycle(run);
+  listOnly(front, [stays], unclear);
+  for (let times = 0; times < 3; times += 1) {
+    await cycle(run);
+    await world.endRests();
+  }
+  expect(await changesIn(world, 'gone')).toEqual([]);
+  const { rows } = await world.database.pool.query(
+    'select state, missed_listings, log_open_at_misses, log_asked_at is not null as asked from organizations where id = $1',
+    [unclear],
+  );
+  expect(rows).toEqual([{ state: 'active', missed_listings: 3, log_open_at_misses: null, asked: true }]);
+
+  listOnly(front, [stays]);
+  world.simulator.setRefused(unclear, true);
+  await cycle(run);
+  expect(await changesIn(world, 'gone')).toEqual([unclear]);
+});

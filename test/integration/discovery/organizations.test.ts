@@ -1,0 +1,237 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { recordAccess, recordLogAnswer, takeMissed } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { listingsIn } from '../../support/sync/organization-fixture.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database?.close();
+});
+beforeEach(async () => {
+  await database.pool.query('truncate organizations, organization_changes restart identity cascade');
+});
+
+const { list, listIds, row, changes } = listingsIn(() => database.pool);
+
+const versions = async () => (await database.pool.query('select id, xmin::text from organizations order by id')).rows;
+
+describe('a listing', () => {
+  test('stores what is new, with all that the API said of it', async () => {
+    const found = {
+      id: 'a',
+      name: 'Alpha',
+      parentId: 'root',
+      managedBy: 'partner',
+      createTime: '2024-02-29T12:00:00.5Z',
+      meta: { flags: { x: 1 }, managed_by: null },
+      profile: { business_name: 'Alpha Ltd' },
+    };
+    expect(await list([found, { id: 'b' }])).toEqual([
+      { organizationId: 'a', change: 'appeared' },
+      { organizationId: 'b', change: 'appeared' },
+    ]);
+    expect(await row('a')).toEqual({
+      name: 'Alpha',
+      parent_id: 'root',
+      managed_by: 'partner',
+      create_time: new Date('2024-02-29T12:00:00.500Z'),
+      meta: found.meta,
+      profile: found.profile,
+      state: 'active',
+      missed_listings: 0,
+    });
+    expect(await row('b')).toMatchObject({ name: null, parent_id: null, create_time: null, profile: null });
+  });
+
+  test('notes what was renamed and moved, with the old value and the new', async () => {
+    await list([
+      { id: 'a', name: 'Alpha', parentId: 'x' },
+      { id: 'b', name: 'Beta' },
+    ]);
+    await list([
+      { id: 'a', name: 'Aleph', parentId: 'y' },
+      { id: 'b', name: 'Beta', parentId: 'x' },
+    ]);
+    expect((await changes()).toSorted()).toEqual(
+      ['a appeared Alpha', 'b appeared Beta', 'a renamed Alpha Aleph', 'a moved x y', 'b moved x'].sort(),
+    );
+    expect(await row('a')).toMatchObject({ name: 'Aleph', parent_id: 'y' });
+  });
+
+  test('of an allow-list notes moves, too', async () => {
+    await list([{ id: 'a', name: 'Alpha', parentId: 'x' }], false);
+    expect(await list([{ id: 'a', name: 'Alpha', parentId: 'y' }], false)).toEqual([
+      { organizationId: 'a', change: 'moved' },
+    ]);
+    expect(await list([{ id: 'a', name: 'Alpha', parentId: 'y' }])).toEqual([]);
+  });
+
+  test('that knows nothing but the id takes nothing away from what is known', async () => {
+    const known = { id: 'a', name: 'Alpha', parentId: 'x', managedBy: 'partner', meta: { a: 1 }, profile: { p: 1 } };
+    await list([known]);
+    const before = await row('a');
+    expect(await list([{ id: 'a' }], false)).toEqual([]);
+    expect(await row('a')).toEqual(before);
+  });
+
+  test('that is the same again rewrites no row', async () => {
+    const found = [
+      { id: 'a', name: 'Alpha', parentId: 'x', meta: { b: 1, a: [1.5, null] }, profile: { p: 1 } },
+      { id: 'b', name: 'B', createTime: 'nonsense' },
+      { id: 'c' },
+    ];
+    await list(found);
+    const before = await versions();
+    expect(await list(found)).toEqual([]);
+    expect(await list(found.toReversed())).toEqual([]);
+    expect(await versions()).toEqual(before);
+    await list(found.map((organization) => ({ ...organization, meta: { b: 2 } })));
+    expect(await row('a')).toMatchObject({ meta: { b: 2 } });
+  });
+
+  test('says that a row was seen again at least every five minutes', async () => {
+    await listIds(['a']);
+    await database.pool.query("update organizations set last_seen_at = last_seen_at - interval '6 minutes'");
+    await listIds(['a']);
+    const { rows } = await database.pool.query(
+      "select last_seen_at > clock_timestamp() - interval '1 minute' as seen from organizations",
+    );
+    expect(rows).toEqual([{ seen: true }]);
+  });
+
+  test('of thousands is one statement', async () => {
+    const ids = Array.from({ length: 5_000 }, (_, index) => `o-${index}`);
+    expect(await listIds(ids)).toHaveLength(5_000);
+    expect(await listIds(ids)).toEqual([]);
+  });
+});
+
+test('listings of several replicas at the same time, in any order, all succeed and note each change once', async () => {
+  const ids = Array.from({ length: 1_000 }, (_, index) => `o-${index}`);
+  for (let round = 0; round < 5; round += 1) {
+    await Promise.all([listIds(ids), listIds(ids.toReversed()), listIds(ids), listIds(ids.toReversed())]);
+  }
+  expect((await changes()).toSorted()).toEqual(ids.map((id) => `${id} appeared Name of ${id}`).toSorted());
+});
+
+test('a listing whose connection breaks fails, and leaves the process and the pool as they were', async () => {
+  const lock = "select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))";
+  await withLock(database.pool, lock, async () => {
+    const failure = expect(listIds(['a'])).rejects.toThrow(/terminat/);
+    const [backend] = await waitingBackends(database.pool, 1);
+    await database.pool.query('select pg_terminate_backend($1)', [backend]);
+    await failure;
+  });
+  expect(await listIds(['a'])).toEqual([{ organizationId: 'a', change: 'appeared' }]);
+});
+
+describe('organizations that a listing does not name', () => {
+  const LIMIT = 10;
+  const asked = async (limit = LIMIT) => [...(await takeMissed(database.pool, limit))].sort();
+  const answer = (id: string, said: 'open' | 'refused') => recordLogAnswer(database.pool, id, said);
+  const miss = async (times: number, others: readonly string[] = ['a']) => {
+    for (let time = 0; time < times; time += 1) expect(await listIds(others)).toEqual([]);
+  };
+
+  test('are asked for their log after two complete listings in a row, gone once that refuses, restored when they are back', async () => {
+    await listIds(['a', 'b']);
+    await miss(1);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
+    expect(await asked()).toEqual([]);
+    expect(await answer('b', 'refused'), 'missed once').toBe(false);
+    await miss(1);
+    expect(await row('b'), 'a listing alone makes none gone').toMatchObject({ state: 'active', missed_listings: 2 });
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'refused')).toBe(true);
+    expect(await answer('b', 'refused'), 'no news').toBe(false);
+    await miss(1);
+    expect(await row('b')).toMatchObject({ state: 'gone', missed_listings: 2 });
+    expect(await asked()).toEqual([]);
+    expect(await listIds(['a', 'b'])).toEqual([{ organizationId: 'b', change: 'restored' }]);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 0 });
+    expect((await changes()).filter((line) => line.startsWith('b'))).toEqual([
+      'b appeared Name of b',
+      'b gone',
+      'b restored',
+    ]);
+  });
+
+  test('stay as they are while their log answers, which is asked at 2, 4, 8 … misses, and after a day', async () => {
+    await listIds(['a', 'b']);
+    const askedAt: number[] = [];
+    for (let misses = 1; misses <= 20; misses += 1) {
+      await miss(1);
+      for (const id of await asked()) {
+        askedAt.push(misses);
+        expect(await answer(id, 'open')).toBe(true);
+      }
+    }
+    expect(askedAt).toEqual([2, 4, 8, 16]);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 20 });
+    await database.pool.query("update organizations set log_asked_at = log_asked_at - interval '25 hours'");
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'open')).toBe(true);
+
+    // Seen once, it begins anew.
+    await listIds(['a', 'b']);
+    expect(await answer('b', 'refused'), 'it has been listed since it was asked').toBe(false);
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
+  });
+
+  test('are asked again after the next listing if nothing was answered, those that have waited longest first', async () => {
+    await listIds(['a', 'b', 'c', 'd']);
+    await miss(2);
+    expect(await asked(2)).toEqual(['b', 'c']);
+    expect(await asked(2), 'd was never asked').toEqual(['b', 'd']);
+    expect(await asked(1)).toEqual(['c']);
+    expect(await asked()).toEqual(['b', 'c', 'd']);
+  });
+
+  test('are asked also if version 0.1 has listed them in between, which does not clear the answers', async () => {
+    await listIds(['a', 'b']);
+    await miss(8);
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'open')).toBe(true);
+    await database.pool.query("update organizations set missed_listings = 0 where id = 'b'");
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
+  });
+
+  test('are not gone after two misses with a sighting between them', async () => {
+    await listIds(['a', 'b']);
+    await miss(1);
+    await listIds(['a', 'b']);
+    await miss(1);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 1 });
+    expect(await asked()).toEqual([]);
+  });
+
+  test('are not missed by an incomplete listing', async () => {
+    await listIds(['a', 'b']);
+    for (let times = 0; times < 3; times += 1) expect(await listIds(['a'], false)).toEqual([]);
+    expect(await row('b')).toMatchObject({ state: 'active', missed_listings: 0 });
+  });
+
+  test('are not missed where the allow-list does not name them', async () => {
+    await listIds(['a', 'b', 'c']);
+    for (let times = 0; times < 2; times += 1) await listIds(['b'], true, ['a', 'b']);
+    expect(await row('a')).toMatchObject({ missed_listings: 2 });
+    expect(await row('c')).toMatchObject({ state: 'active', missed_listings: 0 });
+  });
+
+  test('are gone also where they were refused, and come back as active', async () => {
+    await listIds(['a', 'b']);
+    await recordAccess(database.pool, 'b', 'refused');
+    await miss(2);
+    expect(await asked()).toEqual(['b']);
+    expect(await answer('b', 'refused')).toBe(true);
+    expect(await row('b')).toMatchObject({ state: 'gone' });
+    await listIds(['a', 'b']);
+    expect(await row('b')).toMatchObject({ state: 'active' });
+  });
+});

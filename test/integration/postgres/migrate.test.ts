@@ -1,0 +1,152 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { OrgtrailError } from '../../../src/errors.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { until } from '../../support/process/until.ts';
+
+const REPLICAS = 8;
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createTestDatabase({ empty: true });
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+const migrateAsReplica = async () => {
+  const pool = createPool(database.url, 2, () => {});
+  try {
+    return await migrateDatabase(pool);
+  } finally {
+    await pool.end();
+  }
+};
+
+/** As before the newest migration, which is made again. */
+const asOutdated = () =>
+  database.pool.query(
+    'delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)',
+  );
+
+const migrations = async () =>
+  (await database.pool.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')).rows;
+
+describe('migrating', () => {
+  test('an empty database, from 8 replicas at once: all succeed, and each migration ran once', async () => {
+    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'empty', applied: 0 });
+    const states = await Promise.all(Array.from({ length: REPLICAS }, migrateAsReplica));
+    const { known } = await readSchemaState(database.pool);
+    expect(states).toMatchObject(Array(REPLICAS).fill({ state: 'current', applied: known, known }));
+    expect(await migrations()).toHaveLength(known);
+    const heads = await database.pool.query('select count(*)::integer as count from feed_head');
+    expect(heads.rows).toEqual([{ count: 1 }]);
+  });
+
+  test('what is current changes nothing', async () => {
+    await migrateAsReplica();
+    const before = await migrations();
+    expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
+    expect(await migrations()).toEqual(before);
+  });
+
+  test('invariant 13: a database of a later version is refused, and left alone', async () => {
+    await migrateAsReplica();
+    await database.pool.query(
+      "insert into drizzle.__drizzle_migrations (hash, created_at) select 'later', max(created_at) + 1 from drizzle.__drizzle_migrations",
+    );
+    const before = await migrations();
+    const { known } = await readSchemaState(database.pool);
+    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'newer', applied: known + 1, known });
+    const error: unknown = await migrateAsReplica().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(OrgtrailError);
+    expect(error).toMatchObject({ code: 'database_too_new', exitCode: 3 });
+    expect(await migrations()).toEqual(before);
+  });
+
+  test('a database of an earlier version is said to be outdated', async () => {
+    await migrateAsReplica();
+    await database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
+    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'outdated' });
+  });
+
+  test('a table of migrations without a row is that of an empty database', async () => {
+    await migrateAsReplica();
+    await database.pool.query('delete from drizzle.__drizzle_migrations');
+    expect(await readSchemaState(database.pool)).toMatchObject({ state: 'empty', applied: 0 });
+  });
+
+  test('a migration that fails leaves nothing behind, and works when its cause is gone', async () => {
+    await database.pool.query('create table feed_head (in_the_way integer)');
+    await expect(migrateAsReplica()).rejects.toThrow();
+    const { rows } = await database.pool.query("select to_regclass('audit_events') as found");
+    expect(rows).toEqual([{ found: null }]);
+    await database.pool.query('drop table feed_head');
+    expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
+  });
+
+  test('a schema that is current needs no lock: an account that only reads and holds the one of migrations stops no start', async () => {
+    await migrateDatabase(database.pool, { roles: true });
+    await using reader = await createLogin(database, ['orgtrail_reader']);
+    const held = await reader.pool.connect();
+    try {
+      await held.query(
+        'begin; select pg_advisory_xact_lock(7045662113); lock table drizzle.__drizzle_migrations in access share mode',
+      );
+      const waits: string[] = [];
+      const onWait = () => waits.push('waited');
+      expect(await migrateDatabase(database.pool, { onWait })).toMatchObject({ state: 'current' });
+      // Nor a migration, by whatever such an account may lock.
+      await asOutdated();
+      expect(await migrateDatabase(database.pool, { onWait })).toMatchObject({ state: 'current' });
+      expect(await migrateDatabase(database.pool, { roles: true, onWait })).toMatchObject({ state: 'current' });
+      expect(waits).toEqual([]);
+      await expect(
+        reader.pool.query('begin; lock table drizzle.__drizzle_migrations in share row exclusive mode'),
+      ).rejects.toThrow('permission denied');
+    } finally {
+      held.release(true);
+    }
+  });
+
+  test('waiting for another migration is said once, by the owner and by an account that may not migrate', async () => {
+    await migrateDatabase(database.pool, { roles: true });
+    await asOutdated();
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    const other = await database.pool.connect();
+    try {
+      await other.query('begin; lock table drizzle.__drizzle_migrations in share row exclusive mode');
+      const waits: string[] = [];
+      const starts = [database.pool, daemon.pool].map((pool, index) =>
+        migrateDatabase(pool, { onWait: () => waits.push(index === 0 ? 'owner' : 'daemon') }),
+      );
+      await until('both wait', async () => waits.length === 2);
+      await other.query('rollback');
+      const [first, second] = await Promise.allSettled(starts);
+      expect(first).toMatchObject({ status: 'fulfilled', value: { state: 'current' } });
+      // It may look between the two migrations: then none is under way, and it hears that it may not.
+      if (second?.status === 'rejected') expect(second.reason).toMatchObject({ code: 'configuration' });
+      else expect(second).toMatchObject({ value: { state: 'current' } });
+      expect(waits.sort()).toEqual(['daemon', 'owner']);
+      expect(await migrateDatabase(daemon.pool)).toMatchObject({ state: 'current' });
+    } finally {
+      other.release(true);
+    }
+  });
+
+  test('an empty database: waiting for another migration is said', async () => {
+    const other = await database.pool.connect();
+    try {
+      await other.query('begin; select pg_advisory_xact_lock(7045662113)');
+      const waits: string[] = [];
+      const start = migrateDatabase(database.pool, { onWait: () => waits.push('waited') });
+      await until('it waits', async () => waits.length === 1);
+      await other.query('rollback');
+      expect(await start).toMatchObject({ state: 'current' });
+    } finally {
+      other.release(true);
+    }
+  });
+});

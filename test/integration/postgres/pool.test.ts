@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createPool, inTransaction } from '../../../src/postgres/pool.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
+import { until } from '../../support/process/until.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database?.close());
+
+describe('a statement that has no answer in time', () => {
+  test('fails, and is cancelled on the server', async () => {
+    const impatient = createPool(`${database.url}&query_timeout=2000`, 1, () => {});
+    await expect(impatient.query("select pg_sleep(600), 'left behind'")).rejects.toThrow('Query read timeout');
+    await until('the server has ended it', async () => {
+      const { rowCount } = await database.pool.query(
+        "select from pg_stat_activity where query like '%left behind%' and state = 'active' and pid <> pg_backend_pid()",
+      );
+      return rowCount === 0;
+    });
+    expect((await impatient.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await impatient.end();
+  });
+
+  test('in a transaction: the transaction is given up with its connection, and its locks are free', async () => {
+    const impatient = createPool(`${database.url}&query_timeout=2000`, 1, () => {});
+    await withLock(database.pool, 'select from feed_head for update', async () => {
+      const transaction = inTransaction(impatient, async (client) => {
+        await client.query('select from discovery for update');
+        await client.query('select from feed_head for update');
+      });
+      const fails = expect(transaction).rejects.toThrow('Query read timeout');
+      await waitingBackends(database.pool, 1);
+      await fails;
+      await database.pool.query('select from discovery for update');
+    });
+    await impatient.end();
+  });
+});
+
+describe('a transaction', () => {
+  test('has a limit of its own for idling, of which nothing stays with the connection', async () => {
+    const pool = createPool(database.url, 1, () => {});
+    const limit = 'select current_setting(\'idle_in_transaction_session_timeout\') as "limit"';
+    expect((await inTransaction(pool, (client) => client.query(limit))).rows).toEqual([{ limit: '1min' }]);
+    expect((await pool.query(limit)).rows).toEqual([{ limit: '0' }]);
+    await pool.end();
+  });
+});

@@ -1,0 +1,413 @@
+import type { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { createLogin } from '../../support/accounts/login.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { type PostgresCluster, startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
+
+const privileges = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] as const;
+
+/** Every table and view, and what orgtrail_ingest may do with it. orgtrail_reader may select, everywhere, and no more. */
+const ingest: Readonly<Record<string, string>> = {
+  access_log: '',
+  access_tokens: 'SELECT',
+  api_budget: 'SELECT INSERT UPDATE',
+  audit_event_changes: 'SELECT',
+  audit_event_traits: 'SELECT',
+  audit_events: 'SELECT',
+  audit_feed: 'SELECT',
+  audit_history: 'SELECT',
+  collector_tokens: 'SELECT',
+  console_sessions: 'SELECT INSERT DELETE',
+  coverage: 'SELECT',
+  coverage_gaps: 'SELECT',
+  coverage_holes: 'SELECT',
+  coverage_proof: 'SELECT',
+  coverage_readings: 'SELECT',
+  detection_api_token_changed: 'SELECT',
+  detection_cloudflare_staff: 'SELECT',
+  detection_collector_token: 'SELECT',
+  detection_delete_burst: 'SELECT',
+  detection_failure_burst: 'SELECT',
+  detection_member_added: 'SELECT',
+  detection_sso_or_mfa_changed: 'SELECT',
+  detection_super_administrator_added: 'SELECT',
+  detections: 'SELECT',
+  discovery: 'SELECT UPDATE',
+  'drizzle.__drizzle_migrations': 'SELECT',
+  feed_head: 'SELECT',
+  holds: 'SELECT',
+  lanes: 'SELECT',
+  organization_changes: 'SELECT INSERT',
+  organizations: 'SELECT INSERT UPDATE',
+  retention_drops: 'SELECT',
+  position_jumps: 'SELECT',
+  retention_policy: 'SELECT',
+  sink_dead_letters: 'SELECT',
+  sinks: 'SELECT',
+  sources: 'SELECT INSERT UPDATE',
+  sync_status: 'SELECT',
+  walks: 'SELECT',
+};
+
+/** Which of them PostgreSQL cannot write to, whoever asks. */
+const isView = (name: string): boolean =>
+  [
+    'audit_event_traits',
+    'audit_feed',
+    'audit_history',
+    'sync_status',
+    'coverage_gaps',
+    'coverage_proof',
+    'detections',
+  ].includes(name) || name.startsWith('detection_');
+
+/** What each role may do with each table and view, by the catalog; partitions too. */
+const rightsOf = async (pool: Pool, role: string, partitions: boolean): Promise<Record<string, string>> => {
+  const { rows } = await pool.query<{ name: string; rights: string }>(
+    `select c.oid::regclass::text as name,
+       coalesce((select string_agg(p, ' ' order by n) from unnest($2::text[]) with ordinality as u (p, n)
+         where has_table_privilege($1, c.oid, p)), '') as rights
+     from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+       and c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace)
+       and c.relispartition = $3 and (c.relkind <> 'S') order by 1`,
+    [role, privileges, partitions],
+  );
+  return Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
+};
+
+/** Of its own: roles belong to a whole server, and here they come and go. */
+let cluster: PostgresCluster;
+let database: TestDatabase;
+/** What the server says to a statement that it refuses. */
+const refusal = (pool: Pool, statement: string): Promise<string> =>
+  pool.query(statement).then(
+    () => 'it was done',
+    (error: Error) => error.message,
+  );
+
+/** Both roles have exactly what they should have. */
+const expectRights = async (pool: Pool): Promise<void> => {
+  expect(await rightsOf(pool, 'orgtrail_ingest', false)).toEqual(ingest);
+  const readable = Object.fromEntries(Object.keys(ingest).map((name) => [name, 'SELECT']));
+  expect(await rightsOf(pool, 'orgtrail_reader', false)).toEqual(readable);
+  for (const role of ['orgtrail_ingest', 'orgtrail_reader']) {
+    const onPartitions = new Set(Object.values(await rightsOf(pool, role, true)));
+    expect(onPartitions, 'partitions are reached through their parent').toEqual(new Set(['']));
+  }
+  const { rows: columns } = await pool.query(
+    `select r as role, a.attrelid::regclass::text as table, attname as column
+     from pg_attribute a join pg_class c on c.oid = a.attrelid, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where c.relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and a.attnum > 0 and a.attacl is not null
+       and has_column_privilege(r, c.oid, a.attnum, 'UPDATE') and not has_table_privilege(r, c.oid, 'UPDATE')`,
+  );
+  expect(columns).toEqual([]);
+  const { rows: functions } = await pool.query(
+    `select r as role, p.proname as function
+     from pg_proc p, unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where p.pronamespace = 'public'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and p.provolatile <> 'i'
+     order by 2`,
+  );
+  expect(functions, 'but for what only computes').toEqual([
+    { role: 'orgtrail_ingest', function: 'orgtrail_begin_delivery' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_end_rests' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_fail_delivery' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_fail_lane' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_release_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_release_sinks_of' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_renew_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
+  ]);
+  const { rows: schemas } = await pool.query(
+    `select r as role from unnest(array['orgtrail_ingest', 'orgtrail_reader']) as r
+     where has_schema_privilege(r, 'public', 'CREATE') or has_schema_privilege(r, 'drizzle', 'CREATE')`,
+  );
+  expect(schemas).toEqual([]);
+};
+
+const withRoles = () => migrateDatabase(database.pool, { roles: true });
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  database = await createTestDatabase({ server: cluster.url() });
+});
+afterAll(async () => {
+  await database?.close();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+describe('migrate --roles', () => {
+  test('by an account that may not make roles: exit 2, and names the statements; afterwards it works, and again', async () => {
+    const own = await createTestDatabase({ empty: true, server: cluster.url() });
+    await using owner = await createLogin(own);
+    await own.pool.query(`alter database ${new URL(own.url).pathname.slice(1)} owner to ${owner.name}`);
+    const env = { DATABASE_URL: owner.url };
+    const refused = await runInProcess(['migrate', '--roles'], env);
+    expect(refused.stderr).toMatch(
+      /orgtrail: this account may not create the role orgtrail_ingest\nTry: .*`create role/,
+    );
+    expect(refused.code).toBe(2);
+    const { rows } = await own.pool.query("select to_regclass('audit_events') as found");
+    expect(rows, 'all or nothing').toEqual([{ found: null }]);
+
+    const statements = /`(create role .*?)`/.exec(refused.stderr)?.[1] ?? '';
+    await own.pool.query(statements);
+    for (const _ of ['first', 'second']) {
+      const { code, stdout, stderr } = await runInProcess(['migrate', '--roles'], env);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toContain('orgtrail_ingest and orgtrail_reader have their rights');
+      await expectRights(own.pool);
+    }
+  });
+
+  test('by an account that does not own the schema: exit 2, and says who does', async () => {
+    await withRoles();
+    await using member = await createLogin(database, ['orgtrail_ingest']);
+    const { code, stderr } = await runInProcess(['migrate', '--roles'], { DATABASE_URL: member.url });
+    expect(stderr).toMatch(
+      /the schema belongs to \S+: \S+ may not give rights on it\nTry: run `orgtrail migrate --roles` as/,
+    );
+    expect(code).toBe(2);
+  });
+
+  test('takes back what is too much, and later migrations give what is missing', async () => {
+    await withRoles();
+    const { pool } = database;
+    await pool.query(
+      'grant all on audit_events, drizzle.__drizzle_migrations, audit_history to orgtrail_ingest, orgtrail_reader',
+    );
+    await pool.query('grant update (raw) on audit_events to orgtrail_ingest');
+    await withRoles();
+    await expectRights(pool);
+
+    await pool.query('revoke all on audit_events from orgtrail_ingest, orgtrail_reader');
+    await pool.query('revoke all on function orgtrail_create_partitions, orgtrail_drop_month from orgtrail_ingest');
+    await migrateDatabase(pool);
+    expect(await rightsOf(pool, 'orgtrail_ingest', false), 'what is current is left alone').not.toEqual(ingest);
+    await pool.query(
+      `delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`,
+    );
+    await migrateDatabase(pool);
+    await expectRights(pool);
+  });
+});
+
+describe('a schema in which others may make objects', () => {
+  const env = () => ({
+    DATABASE_URL: database.url,
+    CLOUDFLARE_API_TOKEN: 'none',
+    CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1',
+  });
+
+  test.each(['public', 'orgtrail_ingest'])('fails migrate --roles and check, while %s may', async (role) => {
+    await withRoles();
+    await database.pool.query(`grant create on schema public to ${role}`);
+    const revoke = `revoke create on schema "public" from ${role};`;
+    const migrated = await runInProcess(['migrate', '--roles'], env());
+    expect(migrated.stderr).toContain('may create objects in the schema public');
+    expect(migrated.stderr).toContain(revoke);
+    expect(migrated.code).toBe(2);
+    const checked = await runInProcess(['check'], env());
+    expect(checked.stdout).toMatch(/^FAIL {2}rights .*may create objects in the schema public/m);
+    expect(checked.stdout).toContain(revoke);
+    expect(checked.code).toBe(2);
+
+    await database.pool.query(revoke);
+    expect(await runInProcess(['migrate', '--roles'], env())).toMatchObject({ code: 0 });
+    expect((await runInProcess(['check'], env())).stdout).not.toContain('rights');
+  });
+
+  test('a function that is named like one of PostgreSQL is not called with the rights of the owner', async () => {
+    await withRoles();
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    const { pool } = database;
+    await pool.query(
+      'grant create on schema public to public; create table called_as (account text); grant insert on called_as to public',
+    );
+    try {
+      for (const of of ['to_char(date, text)', 'format(text, regclass)', 'format(text, text)']) {
+        await daemon.pool.query(
+          `create function public.${of} returns text language sql volatile as 'insert into called_as values (current_user); select null::text'`,
+        );
+      }
+      await pool.query("select orgtrail_create_partitions('2025-01-05', '2025-01-06')");
+      await pool.query(
+        'insert into discovery default values on conflict do nothing; update discovery set server_time = now()',
+      );
+      await daemon.pool.query("select orgtrail_drop_month('2025-01-01', '30 days')");
+      const { rows } = await pool.query('select account from called_as where account <> $1', [daemon.name]);
+      expect(rows).toEqual([]);
+    } finally {
+      await pool.query('drop table called_as; revoke create on schema public from public');
+    }
+  });
+});
+
+describe('orgtrail_ingest', () => {
+  test('is all that check, sync, backfill and status need, partitions included; and they are exact', async () => {
+    await using world = await openWorld();
+    await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
+    const env = { ...world.env, DATABASE_URL: daemon.url };
+    expect(await runOrgtrail(['sync'], env)).toMatchObject({ code: 0, stderr: '' });
+    await world.expectExactTruth();
+    const { rows } = await world.database.pool.query<{ owner: string; events: number }>(
+      `select pg_get_userbyid(c.relowner) as owner, (select count(*)::integer from audit_events) as events
+       from pg_class c join pg_inherits i on i.inhrelid = c.oid where i.inhparent = 'audit_events'::regclass`,
+    );
+    expect(rows.length).toBeGreaterThan(2);
+    expect(rows.map((row) => row.owner)).not.toContain(daemon.name);
+
+    const window = ['--since', '2020-01-01', '--before', '2020-02-01'];
+    for (const args of [['check'], ['status'], ['backfill', ...window], ['sync']]) {
+      expect(await runInProcess(args, env), args[0]).toMatchObject({ code: 0, stderr: '' });
+    }
+    const old = await world.database.pool.query("select to_regclass('audit_events_2020_01') is not null as made");
+    expect(old.rows).toEqual([{ made: true }]);
+    await world.expectExactTruth();
+  });
+
+  test('cannot change or remove what is stored, nor anything else that it does not need', async () => {
+    await withRoles();
+    await database.pool.query("select orgtrail_create_partitions('2026-01-05', '2026-01-06')");
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    for (const [statement, object] of [
+      ["update audit_events set raw = '{}'", 'table audit_events'],
+      ['delete from audit_events', 'table audit_events'],
+      ['truncate audit_events', 'table audit_events'],
+      ["update audit_event_changes set raw = '{}'", 'table audit_event_changes'],
+      ['delete from audit_event_changes', 'table audit_event_changes'],
+      ['truncate audit_event_changes', 'table audit_event_changes'],
+      ['delete from audit_events_2026_01', 'table audit_events_2026_01'],
+      ['delete from audit_events_default', 'table audit_events_default'],
+      ['truncate audit_events_2026_01', 'table audit_events_2026_01'],
+      ['update feed_head set feed_id = gen_random_uuid()', 'table feed_head'],
+      ['update feed_head set position = position', 'table feed_head'],
+      ["update coverage set ranges = '{}'", 'table coverage'],
+      ["insert into coverage values ('organization', 'a', 'none', 0, '{}')", 'table coverage'],
+      ["insert into audit_events (id) values ('forged')", 'table audit_events'],
+      ['update sinks set position = 9000000000', 'table sinks'],
+      ['delete from sink_dead_letters', 'table sink_dead_letters'],
+      ['update lanes set failures = 0', 'table lanes'],
+      ['delete from feed_head', 'table feed_head'],
+      ['delete from sources', 'table sources'],
+      ['delete from organizations', 'table organizations'],
+      ['delete from coverage', 'table coverage'],
+      ['delete from lanes', 'table lanes'],
+      ['delete from organization_changes', 'table organization_changes'],
+      ['select from access_log', 'table access_log'],
+      ["insert into access_log (kind, outcome, what, requests) values ('x', 'x', '{}', 1)", 'table access_log'],
+      ['update access_log set who = null', 'table access_log'],
+      ['delete from access_log', 'table access_log'],
+      ['truncate access_log', 'table access_log'],
+      ["insert into access_tokens (name, hash, scopes) values ('x', '', '{feed}')", 'table access_tokens'],
+      ['update access_tokens set revoked_at = null, expires_at = null', 'table access_tokens'],
+      ['delete from access_tokens', 'table access_tokens'],
+      ['update console_sessions set expires_at = null', 'table console_sessions'],
+      ["insert into drizzle.__drizzle_migrations (hash) values ('x')", 'table __drizzle_migrations'],
+      ['drop table lanes', 'table lanes'],
+      ['truncate coverage_holes', 'table coverage_holes'],
+      ['truncate coverage_readings', 'table coverage_readings'],
+      ['alter table audit_events detach partition audit_events_2026_01', 'table audit_events'],
+      ['create table mine (a integer)', 'schema public'],
+      ['create table drizzle.mine (a integer)', 'schema drizzle'],
+      [
+        `create or replace function orgtrail_create_partitions(since timestamptz, until timestamptz) returns integer language sql as 'select 1'`,
+        'schema public',
+      ],
+    ] as const) {
+      expect(await refusal(daemon.pool, statement), statement).toMatch(
+        new RegExp(`^(permission denied for|must be owner of) (?:${object}|${object.replace(/.* /, '\\w+ ')})$`),
+      );
+    }
+  });
+
+  test('is not led astray by tables of its own that are named like ours', async () => {
+    await withRoles();
+    await using daemon = await createLogin(database, ['orgtrail_ingest']);
+    // On one connection: a simple query of several statements.
+    await daemon.pool.query(`
+      create temporary table audit_events (like public.audit_events);
+      create temporary table audit_events_default (like public.audit_events);
+      set search_path = pg_temp, public;
+      select orgtrail_create_partitions('2025-03-05', '2025-03-06');
+      drop table pg_temp.audit_events, pg_temp.audit_events_default`);
+    const { rows } = await database.pool.query(
+      "select inhparent::regclass::text as parent from pg_inherits where inhrelid = 'public.audit_events_2025_03'::regclass",
+    );
+    expect(rows).toEqual([{ parent: 'audit_events' }]);
+  });
+});
+
+describe('orgtrail_reader', () => {
+  test('reads every table and view, and status works; it writes nothing and calls nothing that writes', async () => {
+    await withRoles();
+    await database.pool.query('create table of_somebody_else (a integer)');
+    await using reader = await createLogin(database, ['orgtrail_reader']);
+    for (const name of Object.keys(ingest)) {
+      await expect(reader.pool.query(`select * from ${name}`), name).resolves.toBeDefined();
+      if (name.includes('.') || isView(name)) continue;
+      for (const statement of [`insert into ${name} default values`, `delete from ${name}`, `truncate ${name}`]) {
+        expect(await refusal(reader.pool, statement), statement).toBe(`permission denied for table ${name}`);
+      }
+    }
+    expect(await refusal(reader.pool, 'update sources set largest_page = 0')).toBe(
+      'permission denied for table sources',
+    );
+    expect(await refusal(reader.pool, 'select * from of_somebody_else')).toContain('permission denied');
+    expect(await refusal(reader.pool, 'select orgtrail_create_partitions(now(), now())')).toBe(
+      'permission denied for function orgtrail_create_partitions',
+    );
+    await database.pool.query('drop table of_somebody_else');
+    const env = { DATABASE_URL: reader.url };
+    expect(await runInProcess(['status'], env)).toMatchObject({ code: 0, stderr: '' });
+    expect(await runInProcess(['status', '--json'], env)).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+describe('an account without the rights', () => {
+  test('is told what to do, exit 2, without a stack trace', async () => {
+    await withRoles();
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    await using nobody = await createLogin(world.database);
+    await using reader = await createLogin(world.database, ['orgtrail_reader']);
+    for (const [verb, url] of [
+      ['status', nobody.url],
+      ['check', nobody.url],
+      ['run', nobody.url],
+      ['migrate', nobody.url],
+      ['sync', reader.url],
+    ] as const) {
+      const { code, stdout, stderr } = await runInProcess([verb], { ...world.env, DATABASE_URL: url });
+      expect(stdout + stderr, verb).toMatch(
+        /the database account may not do this: permission denied for \w+ \w+\n.*Try: .*migrate --roles/,
+      );
+      expect(stdout + stderr, verb).not.toMatch(/\n\s+at /);
+      expect(code, verb).toBe(2);
+    }
+  });
+
+  test('and a schema that is not current: says that the owner must migrate', async () => {
+    await using world = await openWorld({ organizations: 1, entries: 0 });
+    await using daemon = await createLogin(world.database, ['orgtrail_ingest']);
+    await world.database.pool.query('update drizzle.__drizzle_migrations set created_at = created_at - 1');
+    const { code, stderr } = await runInProcess(['run'], { ...world.env, DATABASE_URL: daemon.url });
+    expect(stderr).toMatch(
+      /this account may not change it: permission denied .*\nTry: run `orgtrail migrate` with an account that owns/,
+    );
+    expect(code).toBe(2);
+  });
+});

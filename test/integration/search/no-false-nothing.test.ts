@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+interface Answer {
+  readonly events: readonly { readonly id: string }[];
+  readonly complete: boolean;
+  readonly incomplete_because: readonly string[];
+  readonly coverage: { readonly organizations: number; readonly incomplete: number };
+  readonly empty: {
+    readonly any_in_range: boolean | null;
+    readonly filters: readonly {
+      readonly field: string;
+      readonly value: string;
+      readonly occurs: boolean | null;
+      readonly occurs_in_range: boolean | null;
+      readonly near: readonly { readonly value: string; readonly events: number; readonly at_least: boolean }[];
+    }[];
+  } | null;
+}
+
+const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
+const appended = [
+  {
+    id: 'by-mira',
+    action: { type: 'Purge', result: 'Failure', time: minutesAgo(30) },
+    actor: { id: 'user-mira', email: 'zmira.nakamura@example.com', ip_address: '192.0.2.130' },
+    resource: { id: 'resource-1', product: 'Vault', type: 'vaultKey' },
+  },
+  {
+    id: 'by-token',
+    action: { type: 'update', result: 'success', time: minutesAgo(29) },
+    actor: { id: 'token-user', token_id: 'token-1', token_name: 'zterra-10', ip_address: '2001:db9::77' },
+    resource: { id: 'resource-2', product: 'vault', type: 'vaultkey' },
+  },
+];
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+let names: readonly { readonly id: string; readonly name: string }[];
+
+beforeAll(async () => {
+  world = await openWorld({ organizations: 4, entries: 200 });
+  run = await world.open();
+  const [organization] = world.simulator.summary().organizations;
+  world.simulator.append(
+    organization?.id ?? '',
+    appended.map((entry) => JSON.stringify(entry)),
+  );
+  await run.cycle();
+  served = await serve(run);
+  names = (await world.database.pool.query('select id, name from organizations order by name')).rows;
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const get = async (path: string, query: Readonly<Record<string, string>>) => {
+  const response = await fetch(`${served.server.url}${path}?${new URLSearchParams(query)}`);
+  return { status: response.status, text: await response.text() };
+};
+const search = async (query: Readonly<Record<string, string>>): Promise<Answer> => {
+  const { status, text } = await get('/v1/search', query);
+  expect(status, text).toBe(200);
+  return JSON.parse(text) as Answer;
+};
+const idsOf = ({ events }: Answer): string[] => events.map(({ id }) => id).sort();
+
+describe('an organization', () => {
+  test('is found by its exact name, whatever the case of its letters, as by its id', async () => {
+    const { id, name } = names[0] ?? { id: '', name: '' };
+    const byId = await search({ organization: id });
+    expect(byId.events.length).toBeGreaterThan(0);
+    expect(byId.coverage.organizations).toBe(1);
+    for (const organization of [name, name.toUpperCase(), ` ${name} `]) {
+      expect((await search({ organization })).events, organization).toEqual(byId.events);
+    }
+  });
+
+  test.each(['/v1/search', '/events', '/events/export'])(
+    'that is not known is a 400 in %s, with what is near',
+    async (path) => {
+      const name = names[0]?.name ?? '';
+      const format: Record<string, string> = path === '/events/export' ? { format: 'csv' } : {};
+      const near = await get(path, { ...format, organization: name.slice(0, 5) });
+      expect(near.status).toBe(400);
+      expect(near.text).toContain('is not known; did you mean');
+      expect(near.text).toContain(name);
+      const far = await get(path, { ...format, organization: 'Nosuch' });
+      expect(far.status).toBe(400);
+      expect(far.text).toContain('Nosuch');
+    },
+  );
+
+  test('of a name that two have is a 400 with both ids', async () => {
+    const [one, two] = names;
+    await world.database.pool.query('update organizations set name = $1 where id = $2', [one?.name, two?.id]);
+    try {
+      const { status, text } = await get('/v1/search', { organization: one?.name ?? '' });
+      expect(status).toBe(400);
+      expect(JSON.parse(text).faults).toMatchObject([
+        { field: 'organization', suggestions: [{ id: expect.any(String) }, { id: expect.any(String) }] },
+      ]);
+      for (const id of [one?.id, two?.id]) expect(text).toContain(id);
+    } finally {
+      await world.database.pool.query('update organizations set name = $1 where id = $2', [two?.name, two?.id]);
+    }
+  });
+});
+
+test.each([
+  ['/v1/search', {}],
+  ['/v1/events', {}],
+  ['/events', {}],
+  ['/events/export', { format: 'csv' }],
+])('a parameter that %s does not know is a 400 that names it, and the one that was meant', async (path, more) => {
+  const misspelt = path === '/v1/events' ? 'aftr' : 'acton';
+  const { status, text } = await get(path, { ...more, [misspelt]: '1' });
+  expect(status).toBe(400);
+  expect(text.replaceAll('&quot;', '"').replaceAll('\\"', '"')).toContain(
+    `nknown parameter "${misspelt}"; did you mean "${misspelt === 'aftr' ? 'after' : 'action'}"?`,
+  );
+});
+
+describe('values are found', () => {
+  test.each([
+    [{ actor: 'ZMIRA.Nakamura@Example.com' }, ['by-mira']],
+    [{ actor: 'zmira*' }, ['by-mira']],
+    [{ actor: 'email:ZMira*' }, ['by-mira']],
+    [{ actor: 'user-mira' }, ['by-mira']],
+    [{ actor: '192.0.2.130' }, ['by-mira']],
+    [{ actor: '192.0.2.0/24' }, ['by-mira']],
+    [{ actor: '192.0.2.*' }, ['by-mira']],
+    [{ actor: '192.0.*' }, ['by-mira']],
+    [{ actor: 'zterra-10' }, ['by-token']],
+    [{ actor: 'ZTerra*' }, ['by-token']],
+    [{ actor: 'token-1' }, ['by-token']],
+    [{ actor: 'token:zterra-10' }, ['by-token']],
+    [{ actor: '2001:db9::/32' }, ['by-token']],
+    [{ actor: '2001:0DB9:0::77' }, ['by-token']],
+    [{ actor: '2001:db9:*' }, ['by-token']],
+    [{ action: 'purge' }, ['by-mira']],
+    [{ action: 'PURGE' }, ['by-mira']],
+    [{ product: 'VAULT' }, ['by-mira', 'by-token']],
+    [{ resource_type: 'vaultkey' }, ['by-mira', 'by-token']],
+    [{ resource_type: 'VaultKey', result: 'failure' }, ['by-mira']],
+    [{ result: 'SUCCESS', actor: 'token-1' }, ['by-token']],
+  ])('%j', async (query: Record<string, string>, ids) => {
+    const answer = await search(query);
+    expect(idsOf(answer)).toEqual(ids);
+    expect(answer).toMatchObject({ complete: true, incomplete_because: [], empty: null });
+  });
+});
+
+describe('nothing found', () => {
+  const near = async (query: Record<string, string>, field: string) => {
+    const answer = await search(query);
+    expect(answer.events).toEqual([]);
+    return { answer, filter: answer.empty?.filters.find((filter) => filter.field === field) };
+  };
+
+  test.each([
+    [{ actor: 'zmira' }, 'actor', 'zmira.nakamura@example.com'],
+    [{ actor: 'zmira.nakamra@example.com' }, 'actor', 'zmira.nakamura@example.com'],
+    [{ actor: '192.0.2' }, 'actor', '192.0.2.130'],
+    [{ actor: '192.0.2.8' }, 'actor', '192.0.2.130'],
+    [{ actor: 'zterra-11' }, 'actor', 'zterra-10'],
+    [{ action: 'updaet' }, 'action', 'update'],
+    [{ result: 'failed', since: '24h' }, 'result', 'Failure'],
+    [{ resource_type: 'vault_key' }, 'resource_type', 'vaultKey'],
+    [{ resource: 'resource-9' }, 'resource', 'resource-1'],
+  ])(
+    'of %j is not complete, and says that the value never occurs, and what is near',
+    async (query: Record<string, string>, field, value) => {
+      const { answer, filter } = await near(query, field);
+      expect(answer).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
+      expect(filter).toMatchObject({ field, value: query[field], occurs: false });
+      expect(filter?.near).toContainEqual({ value, events: expect.any(Number), at_least: false });
+    },
+  );
+
+  test('of values that all occur is complete, and says which one has nothing there', async () => {
+    const { answer, filter } = await near({ actor: 'zmira*', since: '10m' }, 'actor');
+    expect(filter).toMatchObject({ occurs: true, occurs_in_range: false, near: [] });
+    expect(answer).toMatchObject({ complete: true, incomplete_because: [] });
+    const together = await search({ actor: 'zmira*', product: 'vault', resource: 'resource-2' });
+    expect(together.complete).toBe(true);
+    expect(together.empty?.filters.map(({ occurs_in_range }) => occurs_in_range)).toEqual([true, true, true]);
+  });
+
+  test('is never complete about time that is not collected, or an organization that is not', async () => {
+    const { pool } = world.database;
+    const query = { action: 'purge', since: '10m' };
+    expect((await search(query)).complete).toBe(true);
+    expect(await search({ ...query, since: '2000-01-01', before: '2000-01-02' })).toMatchObject({
+      ...{ complete: false, incomplete_because: ['begins_before_collection'] },
+      empty: { any_in_range: false },
+    });
+    const client = await pool.connect();
+    try {
+      // Nothing is read meanwhile: there is no daemon.
+      await client.query(
+        `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '8 minutes', now() - interval '7 minutes'))
+         where pass = 0 and source_id = (select min(id) from sources)`,
+      );
+      expect(await search(query)).toMatchObject({
+        ...{ complete: false, incomplete_because: ['time_not_collected'] },
+        coverage: { incomplete: 1 },
+      });
+      await client.query("update organizations set state = 'gone' where id = $1", [names[0]?.id]);
+      expect(await search({ organization: names[0]?.name ?? '', action: 'purge' })).toMatchObject({
+        ...{ complete: false, incomplete_because: ['no_organization_collected'] },
+        coverage: { organizations: 0 },
+      });
+    } finally {
+      client.release();
+      await pool.query("update organizations set state = 'active'");
+      await pool.query(
+        `update coverage set ranges = ranges + tstzmultirange(tstzrange(now() - interval '9 minutes', now() - interval '6 minutes')) where pass = 0`,
+      );
+    }
+  });
+});

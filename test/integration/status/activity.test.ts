@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { countChangedEntries, readActivity, readOrganizationChanges } from '../../../src/status/activity.sql.ts';
+import { readCoverage } from '../../../src/status/coverage-status.sql.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const HOUR_MS = 3_600_000;
+let world: SyncWorld;
+let ids: readonly string[];
+
+beforeAll(async () => {
+  world = await openWorld();
+  await using run = await world.open();
+  await run.cycle();
+  ids = world.simulator.summary().organizations.map(({ id }) => id);
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+test('events per hour, by action time: each hour is there, this one the last, and both ways of counting agree', async () => {
+  const { hours, bySource } = await readActivity(world.database.pool, 24);
+  expect(hours).toHaveLength(24);
+  expect(Date.now() - (hours.at(-1)?.startMs ?? 0)).toBeLessThan(HOUR_MS + 5_000);
+  const truth = [...world.simulator.truth()].length;
+  const counted = hours.reduce((sum, { events }) => sum + events, 0);
+  expect(counted).toBeGreaterThan(truth / 4);
+  expect(counted).toBeLessThan(truth);
+  expect([...bySource.values()].reduce((sum, events) => sum + events, 0)).toBe(counted);
+  expect([...bySource.keys()].sort()).toEqual([...ids].sort());
+  for (const { startMs, events } of hours) {
+    const { rows } = await world.database.pool.query(
+      `select count(*)::integer as events from audit_events
+       where action_time >= to_timestamp($1::float8 / 1000) and action_time < to_timestamp($1::float8 / 1000) + interval '1 hour'`,
+      [startMs],
+    );
+    expect(rows[0].events, new Date(startMs).toISOString()).toBe(events);
+  }
+});
+
+test('coverage has the gaps of the view, the settle passes and the walks, of the organizations asked for', async () => {
+  const { pool } = world.database;
+  const id = ids[1] ?? '';
+  await pool.query(
+    `update coverage set ranges = ranges - tstzmultirange(tstzrange('2026-01-01 10:00Z', '2026-01-01 11:00Z'),
+       tstzrange(now() - interval '30 h', now() - interval '29 h')) where source_id = $1`,
+    [id],
+  );
+  const [shown, ...others] = await readCoverage(pool, [id]);
+  expect(others).toEqual([]);
+  const { rows } = await pool.query<{ since: Date; before: Date }>(
+    'select since, before from coverage_gaps where source_id = $1 order by since',
+    [id],
+  );
+  expect(rows.length).toBeGreaterThanOrEqual(2);
+  // The last one ends now, and now is a little later each time.
+  const starts = rows.map(({ since }) => since.getTime());
+  expect(shown?.gaps.map(([fromMs]) => Math.floor(fromMs))).toEqual(starts);
+  expect(shown?.gaps.slice(0, -1).map(([, toMs]) => Math.floor(toMs))).toEqual(
+    rows.slice(0, -1).map(({ before }) => before.getTime()),
+  );
+  expect(shown?.passes.map(({ pass }) => pass)).toEqual([1, 2]);
+  expect(shown?.walks).toEqual([]);
+  expect(await readCoverage(pool, [])).toEqual([]);
+});
+
+test('changes come newest first, of all or of one; changed entries are counted up to a limit', async () => {
+  const { pool } = world.database;
+  await pool.query(
+    "insert into organization_changes (organization_id, change, new_value) values ($1, 'renamed', 'x')",
+    [ids[2]],
+  );
+  expect((await readOrganizationChanges(pool, 2)).map(({ change }) => change)).toEqual(['renamed', 'appeared']);
+  expect(await readOrganizationChanges(pool, 10, ids[0])).toMatchObject([
+    { organizationId: ids[0], change: 'appeared' },
+  ]);
+  await pool.query(
+    `insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+     select source_kind, source_id, id, position, raw, id from audit_events limit 5`,
+  );
+  expect([await countChangedEntries(pool, 10), await countChangedEntries(pool, 3)]).toEqual([5, 3]);
+});

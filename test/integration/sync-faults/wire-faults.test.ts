@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
+import type { FaultPatch } from '../../../src/simulator/faults/fault-plan.ts';
+import { cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
+
+/** Each of these is only about pages of the audit log, until the count is used up. */
+const faults: readonly (readonly [what: string, name: FaultName, patch: FaultPatch])[] = [
+  ['5xx answers, with a JSON body, with text and with none', 'server_error', audit('server_error', 0.3, 9)],
+  ['HTML errors', 'html_error', audit('html_error', 0.3, 5)],
+  ['HTML with status 200', 'html_ok', audit('html_ok', 0.3, 5)],
+  ['slow bodies', 'slow_body', { ...audit('slow_body', 0.5, 8), slowBodyMs: 120 }],
+  ['bodies that are cut off', 'cut_body', audit('cut_body', 0.3, 5)],
+  ['connections that are reset', 'connection_reset', audit('connection_reset', 0.3, 5)],
+  ['responses that hang until the connection breaks', 'hung', { ...audit('hung', 0.3, 3), hangMs: 200 }],
+  ['a single 429 with Retry-After', 'throttled', { ...audit('throttled', 0.3, 1), retryAfterSeconds: 1 }],
+];
+
+function audit(name: FaultName, probability: number, count: number): FaultPatch {
+  return { [name]: { probability, count, operation: 'audit' } };
+}
+
+describe.concurrent('faults of the wire', () => {
+  test.each(faults)('%s: ends with exactly the truth', async (_what, name, patch) => {
+    await using world = await openWorld({ faults: patch });
+    await using run = await world.open();
+    await cycleUntilClean(world, run);
+    expect(world.simulator.faults.fired()[name]).toBeGreaterThan(0);
+    const { stored } = await world.expectExactTruth();
+    expect(stored).toBe(600);
+  });
+
+  test.each(faults)('%s: the listing gets over one, too', async (_what, name, patch) => {
+    const parameters = { slowBodyMs: 120, hangMs: 200, retryAfterSeconds: 1 };
+    await using world = await openWorld({
+      faults: { ...parameters, [name]: { count: 1, operation: 'organizations' } },
+    });
+    await using run = await world.open();
+    const report = await run.cycle();
+    expect(patch).toHaveProperty(name);
+    expect(report).toMatchObject({ sources: 3, failed: [], discoveryError: undefined, finished: true });
+    expect(world.simulator.faults.fired()).toEqual({ [name]: 1 });
+    await world.expectExactTruth();
+  });
+
+  test('a source whose every answer is a 502 fails alone, and has everything once it answers again', async () => {
+    await using world = await openWorld();
+    await using run = await world.open();
+    const [broken] = world.simulator.summary().organizations;
+    const id = broken?.id ?? '';
+    world.simulator.faults.set({ html_error: { organizationId: id } });
+    const report = await run.cycle();
+    expect(report.failed).toEqual([expect.objectContaining({ kind: 'organization', id })]);
+    const { missing, stored } = await world.compare();
+    expect({ missing, stored }).toEqual({ missing: 200, stored: 400 });
+    const { rows } = await world.database.pool.query('select failures, last_failure from lanes where source_id = $1', [
+      id,
+    ]);
+    expect(rows).toEqual([{ failures: 1, last_failure: 'server' }]);
+
+    world.simulator.faults.set({ preset: 'none' });
+    await cycleUntilClean(world, run);
+    await world.expectExactTruth();
+  });
+
+  test('a 429 stops all requests for as long as Retry-After says', async () => {
+    await using world = await openWorld({
+      faults: { throttled: { count: 1, operation: 'audit' }, retryAfterSeconds: 2 },
+    });
+    await using run = await world.open({ ORGTRAIL_CONCURRENCY: '1' });
+    await run.cycle();
+    const times = world.simulator.requests();
+    const at = times.findIndex(({ status }) => status === 429);
+    const pauseMs = (times[at + 1]?.timeMs ?? 0) - (times[at]?.timeMs ?? 0);
+    expect(pauseMs).toBeGreaterThanOrEqual(1_990);
+    await world.expectExactTruth();
+  });
+});

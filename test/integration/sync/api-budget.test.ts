@@ -1,0 +1,209 @@
+import type { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type ApiBudget,
+  createApiBudget,
+  credentialFingerprint,
+} from '../../../src/ingest/cloudflare/api-budget.sql.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+
+const WINDOW_MS = 300_000;
+
+let database: TestDatabase;
+/** Of connections whose clock stands still, until the test lets time pass; that of another replica, too. */
+let stillPool: Pool;
+let otherPool: Pool;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  // Before pg_catalog, which has the clock itself.
+  await database.pool.query(`create schema still;
+    create table still.clock as select clock_timestamp() as at;
+    create function still.clock_timestamp() returns timestamptz language sql as 'select at from still.clock';
+    create function still.now() returns timestamptz language sql as 'select at from still.clock'`);
+  const url = `${database.url}&options=${encodeURIComponent('-c search_path=still,public,pg_catalog')}`;
+  stillPool = createPool(url, 4, () => {});
+  otherPool = createPool(url, 4, () => {});
+});
+afterAll(async () => {
+  await Promise.all([stillPool?.end(), otherPool?.end()]);
+  await database?.close();
+});
+
+const budgetOf = (fingerprint: string, requestsPerWindow = 60, pool = stillPool): ApiBudget =>
+  createApiBudget({ pool, fingerprint, requestsPerWindow });
+
+/** What would happen: admitted at once, or how long it would wait and why. */
+const attempt = async (fingerprint: string, requestsPerWindow = 60, pool = stillPool) => {
+  const stopped = new AbortController();
+  let wait: { waitMs: number; because: string } | undefined;
+  const budget = createApiBudget({
+    pool,
+    fingerprint,
+    requestsPerWindow,
+    onWait: (waitMs, because) => {
+      wait = { waitMs, because };
+      stopped.abort(new Error('would wait'));
+    },
+  });
+  try {
+    await budget.acquire(stopped.signal);
+    return 'admitted';
+  } catch (error) {
+    if (wait === undefined) throw error;
+    return wait;
+  }
+};
+
+/** Lets time pass. */
+const pass = (ms: number) =>
+  stillPool.query('update still.clock set at = at + make_interval(secs => $1::float8 / 1000)', [ms]);
+
+/** Takes all that there is now. */
+const takeAll = async (fingerprint: string, requestsPerWindow: number): Promise<number> => {
+  for (let admitted = 0; ; admitted += 1) {
+    if ((await attempt(fingerprint, requestsPerWindow)) !== 'admitted') return admitted;
+  }
+};
+
+describe('invariant 11: the API budget is held by all replicas together', () => {
+  for (const requests of [10, 60, 900]) {
+    test(`no 5 minutes see more than ${requests} requests, however greedy the callers are`, async () => {
+      const fingerprint = `greedy ${requests}`;
+      const steps = 60;
+      let admitted = await takeAll(fingerprint, requests);
+      expect(admitted).toBeGreaterThanOrEqual(Math.floor(requests / 10));
+      for (let step = 0; step < steps; step += 1) {
+        await pass(WINDOW_MS / steps);
+        admitted += await takeAll(fingerprint, requests);
+      }
+      expect(admitted).toBeLessThanOrEqual(requests);
+      expect(admitted, 'and the budget is used').toBeGreaterThanOrEqual(Math.floor(requests * 0.9));
+    });
+  }
+
+  test('an hour of rest saves up no more than the burst', async () => {
+    expect(await takeAll('rested', 60)).toBe(6);
+    await pass(3_600_000);
+    expect(await takeAll('rested', 60)).toBe(6);
+  });
+
+  test('twelve callers of two replicas together get no more than burst and rate, in real time', async () => {
+    const requests = 3_000;
+    const [burst, perSecond] = [300, 2_700 / 305];
+    const enough = new AbortController();
+    const startMs = performance.now();
+    let admitted = 0;
+    const call = async (pool: Pool) => {
+      const budget = budgetOf('crowd', requests, pool);
+      for (;;) {
+        await budget.acquire(enough.signal);
+        admitted += 1;
+        if (admitted >= burst + 15) enough.abort();
+      }
+    };
+    const realPool = createPool(database.url, 4, () => {});
+    const calls = [...Array(6).fill(database.pool), ...Array(6).fill(realPool)].map(call);
+    const endings = await Promise.allSettled(calls);
+    await realPool.end();
+    const seconds = (performance.now() - startMs) / 1_000;
+    expect(endings.map((ending) => ending.status)).toEqual(Array(12).fill('rejected'));
+    expect(admitted).toBeLessThanOrEqual(burst + perSecond * seconds + 1);
+    expect(admitted).toBeGreaterThanOrEqual(burst);
+  });
+
+  test('who has to wait is told how long, and is admitted after it', async () => {
+    expect(await takeAll('spaced', 60)).toBe(6);
+    const wait = await attempt('spaced');
+    expect(wait).toMatchObject({ because: 'budget' });
+    if (wait === 'admitted') return;
+    expect(wait.waitMs).toBeCloseTo(305_000 / 54, 0);
+    await pass(wait.waitMs - 150);
+    expect(await attempt('spaced')).toMatchObject({ because: 'budget', waitMs: expect.closeTo(150, 0) });
+    await pass(150);
+    expect(await attempt('spaced')).toBe('admitted');
+  });
+
+  test('a pause stops everybody with the same credential, and nobody with another', async () => {
+    expect(await attempt('paused')).toBe('admitted');
+    await budgetOf('paused').pause(60_000, 'retry_after');
+    for (const pool of [stillPool, otherPool]) {
+      const wait = await attempt('paused', 60, pool);
+      expect(wait).toEqual({ because: 'retry_after', waitMs: expect.closeTo(60_000, 0) });
+      expect(await attempt('not paused', 60, pool)).toBe('admitted');
+    }
+    await pass(60_000);
+    expect(await attempt('paused')).toBe('admitted');
+  });
+
+  test('a pause may come before the first request', async () => {
+    await budgetOf('early').pause(30_000, 'ratelimit');
+    expect(await attempt('early')).toMatchObject({ because: 'ratelimit' });
+    expect(await budgetOf('early').available()).toBe(0);
+    await pass(30_000);
+    expect(await attempt('early')).toBe('admitted');
+  });
+
+  test('a shorter pause does not shorten a longer one; a longer one lengthens it', async () => {
+    const budget = budgetOf('pauses');
+    await budget.pause(100_000, 'retry_after');
+    await budget.pause(1_000, 'ratelimit');
+    expect(await attempt('pauses')).toMatchObject({ because: 'retry_after', waitMs: expect.closeTo(100_000, 0) });
+    await budget.pause(200_000, 'ratelimit');
+    expect(await attempt('pauses')).toMatchObject({ because: 'ratelimit', waitMs: expect.closeTo(200_000, 0) });
+  });
+
+  test('who waits through a pause goes on when it is over, and not before', async () => {
+    const budget = budgetOf('short pause', 60, database.pool);
+    const startMs = performance.now();
+    await budget.pause(400, 'retry_after');
+    await budget.acquire(new AbortController().signal);
+    expect(performance.now() - startMs).toBeGreaterThan(390);
+  });
+
+  test('a credential that is renewed begins with what the old one has used, and with its pause', async () => {
+    let fingerprint = 'before renewal';
+    const budget = createApiBudget({ pool: stillPool, fingerprint: () => fingerprint, requestsPerWindow: 60 });
+    const signal = new AbortController().signal;
+    for (let request = 0; request < 5; request += 1) await budget.acquire(signal);
+    fingerprint = 'renewed';
+    expect(await budget.available(), '6 at once, 5 of them used').toBe(1);
+    await budget.pause(60_000, 'retry_after');
+    fingerprint = 'renewed again';
+    expect(await budget.blockedSeconds()).toBe(60);
+    expect(await budgetOf('renewed again').blockedSeconds(), 'for all replicas').toBe(60);
+  });
+
+  test('an abort ends the wait with its reason', async () => {
+    const reason = new Error('shutdown');
+    const stopped = new AbortController();
+    await budgetOf('aborted').pause(60_000, 'retry_after');
+    const options = { pool: stillPool, fingerprint: 'aborted', requestsPerWindow: 60 };
+    const waiting = createApiBudget({ ...options, onWait: () => setImmediate(() => stopped.abort(reason)) });
+    await expect(waiting.acquire(stopped.signal)).rejects.toBe(reason);
+    await expect(budgetOf('other').acquire(stopped.signal)).rejects.toBe(reason);
+    expect(await budgetOf('other').available(), 'and it took nothing').toBe(6);
+  });
+
+  test('what is available is what would be admitted at once', async () => {
+    for (const requests of [10, 60, 70, 130, 900]) {
+      const fingerprint = `available ${requests}`;
+      const budget = budgetOf(fingerprint, requests);
+      const burst = Math.floor(requests / 10);
+      expect(await budget.available(), 'before the first request').toBe(burst);
+      await budget.acquire(new AbortController().signal);
+      // The row has whole microseconds.
+      await pass(1);
+      expect(await budget.available()).toBe(burst - 1);
+      await pass(3_600_000);
+      expect(await budget.available()).toBe(burst);
+    }
+  });
+
+  test('a credential is named by a hash that does not hold it', () => {
+    const name = credentialFingerprint('a-secret-token');
+    expect(name).toMatch(/^[0-9a-f]{16}$/);
+    expect(name).toBe(credentialFingerprint('a-secret-token'));
+    expect(name).not.toBe(credentialFingerprint('another-token'));
+  });
+});

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { Client, type Pool } from 'pg';
+import { inject } from 'vitest';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { asDaemon } from '../accounts/daemon-account.ts';
+import { withDatabase } from './postgres-server.ts';
+
+export interface TestDatabase {
+  /** Of the owner of the schema. */
+  readonly url: string;
+  /** Of a member of orgtrail_ingest: what a daemon uses. */
+  readonly daemonUrl: string;
+  /** As the owner. */
+  readonly pool: Pool;
+  /** Drops it. */
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_SECONDS = 600;
+
+export interface TestDatabaseOptions {
+  readonly empty?: boolean;
+  /** Another server than that of the run, by the URL of a superuser: without the roles, unless it is made with them. */
+  readonly server?: string;
+}
+
+/** A database of its own for a test (file): a copy of the migrated template, or empty. */
+export const createTestDatabase = async ({
+  empty = false,
+  server,
+}: TestDatabaseOptions = {}): Promise<TestDatabase> => {
+  const serverUrl = server ?? inject('serverUrl');
+  const name = `orgtrail_test_${randomBytes(6).toString('hex')}`;
+  const template = empty || server !== undefined ? '' : ` template ${inject('templateName')}`;
+  await asAdmin(serverUrl, `create database ${name}${template}`);
+  // A server with very much else to do is late with new connections, too.
+  const url = `${withDatabase(serverUrl, name)}?connect_timeout=${CONNECT_TIMEOUT_SECONDS}`;
+  const pool = createPool(url, 8, () => {});
+  if (server !== undefined && !empty) await migrateDatabase(pool);
+  return {
+    url,
+    daemonUrl: asDaemon(url),
+    pool,
+    close: async () => {
+      await pool.end();
+      await asAdmin(serverUrl, `drop database ${name} with (force)`);
+    },
+  };
+};
+
+const asAdmin = async (serverUrl: string, statement: string): Promise<void> => {
+  const client = new Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+};

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import { readFeedHead } from '../../../src/feed/feed.sql.ts';
+import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
+import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
+import { createDeliveryStore } from '../../../src/sinks/delivery-store.sql.ts';
+import type { DeliveryObserver, Route } from '../../../src/sinks/ports.ts';
+import { LEASE_MS } from '../postgres/store-fixture.ts';
+
+/** A receiver in this process: what it was sent, and what it says to each. */
+export interface TestSink extends Sink {
+  readonly deliveries: readonly Delivery[];
+  /** The positions that it has, in the order in which they came. */
+  received(): readonly number[];
+}
+
+type Answer = (delivery: Delivery, signal: AbortSignal) => Promise<DeliveryOutcome> | DeliveryOutcome;
+
+/** It has what it does not refuse. */
+export const createTestSink = (answer: Answer = () => ({ kind: 'delivered', refused: [] })): TestSink => {
+  const deliveries: Delivery[] = [];
+  const received: number[] = [];
+  return {
+    target: 'test',
+    deliveries,
+    received: () => received,
+    deliver: async (delivery, signal) => {
+      deliveries.push(delivery);
+      const outcome = await answer(delivery, signal);
+      if (outcome.kind === 'delivered') {
+        const refused = new Set(outcome.refused.map(({ index }) => index));
+        received.push(...delivery.events.flatMap(({ event }, index) => (refused.has(index) ? [] : [event.position])));
+      }
+      return outcome;
+    },
+    close: async () => {},
+  };
+};
+
+export interface Courier extends AsyncDisposable {
+  /** Asks for a stop, and resolves when the loop has ended. */
+  stop(): Promise<void>;
+  /** What is under way is aborted. */
+  abort(): Promise<void>;
+}
+
+export interface CourierOptions extends Partial<Route> {
+  readonly name: string;
+  readonly sink: Sink;
+  readonly owner?: string;
+  /** How many times shorter it sleeps than the daemon does: how many more renewals a lease sees. Default 1. */
+  readonly speed?: number;
+  readonly observer?: DeliveryObserver;
+}
+
+/** The loop of one sink, as the daemon runs it, on a database of the test. */
+export const startCourier = (pool: Pool, options: CourierOptions): Courier => {
+  const [asked, hard] = [new AbortController(), new AbortController()];
+  const { owner = 'host/1/courier', speed = 1, observer = {} } = options;
+  const store = createDeliveryStore(pool, owner, LEASE_MS);
+  const ended = deliverForever(
+    {
+      // A rest is as long as in the daemon, but for the scale.
+      store: { ...store, fail: (turn, { reason, afterMs }) => store.fail(turn, { reason, afterMs: afterMs / 20 }) },
+      time: {
+        nowMs: () => performance.now(),
+        sleep: (ms, signal) => sleep(ms / speed, undefined, { ref: false, ...(signal && { signal }) }),
+      },
+      ...{ leaseMs: LEASE_MS, observer, random: () => 0, redact: (text) => text.replaceAll('s3cret', '[redacted]') },
+      waitForNews: async (after, signal) => {
+        while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
+      },
+    },
+    { format: 'native', batchEvents: 100, organizationIds: undefined, ...options },
+    { asked: asked.signal, hard: hard.signal },
+  );
+  const stop = async () => {
+    asked.abort();
+    await ended;
+  };
+  return {
+    stop,
+    abort: async () => {
+      hard.abort();
+      await stop();
+    },
+    [Symbol.asyncDispose]: async () => {
+      hard.abort();
+      await stop();
+    },
+  };
+};

@@ -1,0 +1,80 @@
+import type { Pool } from 'pg';
+import { expect } from 'vitest';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
+import type { TrueEntry } from '../../../src/simulator/world/world.ts';
+
+interface ClaimRow {
+  readonly source_id: string;
+  readonly filter_hash: string;
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
+
+/** Whether an entry passes the filters that this hash stands for. */
+export type Passes = (filterHash: string, entry: TrueEntry) => boolean;
+
+/**
+ * Claimed implies stored (invariant 8): every entry that the simulator serves with a time inside the coverage of pass 0 is in
+ * audit_events, under each filter set, and nothing after the simulator's now is claimed. Returns how many entries lie within.
+ */
+export const expectClaimedImpliesStored = async (
+  pool: Pool,
+  simulator: Pick<Simulator, 'truth' | 'summary'>,
+  passes: Passes = () => true,
+): Promise<number> => {
+  const { rows: claims } = await pool.query<ClaimRow>(
+    `select source_id, filter_hash, (extract(epoch from lower(r)) * 1000)::float8 as from_ms,
+       (extract(epoch from upper(r)) * 1000)::float8 as to_ms
+     from coverage, unnest(ranges) r where pass = 0`,
+  );
+  const { nowMs } = simulator.summary();
+  const stored = await storedIds(pool);
+  const bySource = Map.groupBy(claims, (claim) => claim.source_id);
+  const lost: string[] = [];
+  let within = 0;
+  for (const entry of simulator.truth()) {
+    const claim = bySource
+      .get(entry.organizationId)
+      ?.find(
+        (each) => each.from_ms <= entry.logTimeMs && entry.logTimeMs < each.to_ms && passes(each.filter_hash, entry),
+      );
+    if (claim === undefined) continue;
+    within += 1;
+    if (!stored.has(`${entry.organizationId} ${entry.id}`))
+      lost.push(`${entry.actionTime} ${entry.id} by ${claim.filter_hash}`);
+  }
+  expect(lost.slice(0, 5), `${lost.length} entries are claimed and not stored`).toEqual([]);
+  expect(
+    claims.filter(({ to_ms }) => to_ms > nowMs),
+    'claims of the future',
+  ).toEqual([]);
+  return within;
+};
+
+/** Each entry that the simulator serves is stored, or lies in a visible gap: the view coverage_gaps has its time. Returns how many are missing. */
+export const expectStoredOrVisible = async (
+  pool: Pool,
+  simulator: Pick<Simulator, 'truth' | 'summary'>,
+): Promise<number> => {
+  const { rows: gaps } = await pool.query<Omit<ClaimRow, 'filter_hash'>>(
+    `select source_id, (extract(epoch from since) * 1000)::float8 as from_ms,
+       (extract(epoch from before) * 1000)::float8 as to_ms from coverage_gaps`,
+  );
+  const stored = await storedIds(pool);
+  const bySource = Map.groupBy(gaps, (gap) => gap.source_id);
+  const missing = [...simulator.truth()].filter(({ organizationId, id }) => !stored.has(`${organizationId} ${id}`));
+  const unseen = missing.filter(
+    ({ organizationId, logTimeMs }) =>
+      !bySource.get(organizationId)?.some((gap) => gap.from_ms <= logTimeMs && logTimeMs < gap.to_ms),
+  );
+  expect(
+    unseen.map(({ actionTime }) => actionTime),
+    'missing, and in no gap',
+  ).toEqual([]);
+  return missing.length;
+};
+
+const storedIds = async (pool: Pool): Promise<ReadonlySet<string>> => {
+  const { rows } = await pool.query<{ key: string }>("select organization_id || ' ' || id as key from audit_events");
+  return new Set(rows.map(({ key }) => key));
+};

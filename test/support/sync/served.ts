@@ -1,0 +1,60 @@
+import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
+import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
+import { createOverviewSource } from '../../../src/status/overview-source.ts';
+import type { SyncRun } from './sync-world.ts';
+
+export interface Answer {
+  readonly code: number;
+  readonly body: unknown;
+}
+
+export interface Served extends AsyncDisposable {
+  readonly server: HttpServer;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  text(path: string): Promise<string>;
+}
+
+/** Health, metrics and status of an opened application, as `run` serves them, on a free port. */
+export const serve = async (
+  run: SyncRun,
+  options: {
+    readonly host?: string;
+    readonly feedToken?: string;
+    readonly healthAccess?: 'open' | 'token';
+    readonly tickMs?: number;
+    readonly requestTimeoutMs?: number;
+    readonly trustedProxies?: readonly string[];
+  } = {},
+): Promise<Served> => {
+  const server = await startHttpServer({
+    host: options.host ?? '127.0.0.1',
+    port: 0,
+    feedToken: options.feedToken,
+    healthAccess: options.healthAccess ?? 'open',
+    ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
+    ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
+    tickMs: options.tickMs ?? 30_000,
+    apiBudget: 1_000_000,
+    version: '1.2.3',
+    ...{ status: run.app.status, sinks: run.app.sinks },
+    schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
+    logger: run.logger,
+    metrics: () => run.metrics.scrape(run.app.metricsSource),
+    feed: run.app.feed,
+    search: run.app.search,
+    streams: run.app.streams,
+    access: run.app.access,
+    observer: run.metrics.http,
+    overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
+  });
+  const base = server.url.replace('0.0.0.0', '127.0.0.1');
+  return {
+    server,
+    get: async (path, headers = {}) => {
+      const response = await fetch(`${base}${path}`, { headers });
+      return { code: response.status, body: await response.json() };
+    },
+    text: async (path) => await (await fetch(`${base}${path}`)).text(),
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+};

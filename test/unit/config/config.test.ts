@@ -1,0 +1,307 @@
+import { describe, expect, it } from 'vitest';
+import { horizonOf } from '../../../src/app/open-app.ts';
+import { type Config, loadConfig } from '../../../src/config/config.ts';
+import { OrgtrailError } from '../../../src/errors.ts';
+
+const TOKEN = 'token-0123456789';
+const load = (environment: Record<string, string | undefined> = {}, interactive = false): Config =>
+  loadConfig({ CLOUDFLARE_API_TOKEN: TOKEN, ...environment }, { needsCredential: true, interactive });
+
+const errorOf = (environment: Record<string, string>): OrgtrailError => {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof OrgtrailError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+};
+
+describe('defaults', () => {
+  it('are the documented ones', () => {
+    expect(load()).toEqual({
+      credential: { kind: 'token', token: TOKEN },
+      baseUrl: 'https://api.cloudflare.com/client/v4',
+      databaseUrl: undefined,
+      dataDir: './data',
+      schedule: '*/30 * * * * *',
+      tickMs: 30_000,
+      history: { durationMs: 548 * 86_400_000 },
+      retentionMs: Number.POSITIVE_INFINITY,
+      settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
+      organizationIds: undefined,
+      filters: [],
+      apiBudget: 900,
+      concurrency: 16,
+      scrub: { share: 0.05, everyMs: 604_800_000 },
+      leaseMs: 30_000,
+      sinks: [],
+      http: {
+        host: '127.0.0.1',
+        port: 8080,
+        feedToken: undefined,
+        stallTimeoutMs: 60_000,
+        healthAccess: 'open',
+        trustedProxies: [],
+      },
+      log: { level: 'info', format: 'json' },
+      unknownSettings: [],
+      warnings: [],
+    });
+  });
+
+  it('stand in for a variable that is set to nothing', () => {
+    const names = 'BASE_URL EMAIL API_KEY API_KEY_FILE'.split(' ').map((name) => `CLOUDFLARE_${name}`);
+    const own =
+      'DATA_DIR SCHEDULE HISTORY RETENTION SETTLE ORGANIZATIONS FILTERS API_BUDGET SCRUB_SHARE SCRUB_EVERY CONCURRENCY LEASE HTTP_HOST HTTP_PORT'.split(
+        ' ',
+      );
+    const more = ['FEED_TOKEN', 'FEED_TOKEN_FILE', 'LOG_LEVEL', 'LOG_FORMAT', 'UNKNOWN'];
+    const all = [...names, ...[...own, ...more].map((name) => `ORGTRAIL_${name}`), 'DATABASE_URL', 'DATABASE_URL_FILE'];
+    expect(load(Object.fromEntries(all.map((name) => [name, ''])))).toEqual(load());
+  });
+
+  it('log for people on a terminal, unless told otherwise', () => {
+    expect(load({}, true).log.format).toBe('pretty');
+    expect(load({ ORGTRAIL_LOG_FORMAT: 'json' }, true).log.format).toBe('json');
+    expect(load({ ORGTRAIL_LOG_FORMAT: 'pretty' }).log.format).toBe('pretty');
+  });
+});
+
+describe('ORGTRAIL_RETENTION', () => {
+  it('is a duration of a day or more, or forever', () => {
+    expect(load({ ORGTRAIL_RETENTION: '730d' }).retentionMs).toBe(730 * 86_400_000);
+    expect(load({ ORGTRAIL_RETENTION: 'forever' }).retentionMs).toBe(Number.POSITIVE_INFINITY);
+    for (const text of ['0d', '23h', '2y', 'never', '2025-01-01']) {
+      expect(errorOf({ ORGTRAIL_RETENTION: text }).message).toContain('must be a duration of at least 1d such as 730d');
+    }
+  });
+
+  it('leaves the settle passes the time that they read again', () => {
+    expect(errorOf({ ORGTRAIL_RETENTION: '1d' }).message).toContain(
+      'must be longer than the last delay of ORGTRAIL_SETTLE',
+    );
+    expect(errorOf({ ORGTRAIL_RETENTION: '3d', ORGTRAIL_SETTLE: '10m,72h' }).message).toContain('must be longer');
+    expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
+  });
+
+  it('is warned of where ORGTRAIL_HISTORY wants more than it keeps, and limits the horizon', () => {
+    expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
+    const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
+    expect(both.warnings).toEqual([
+      expect.stringContaining('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps'),
+    ]);
+    const nowMs = Date.UTC(2026, 5, 1);
+    expect(horizonOf(both, nowMs)).toBe(nowMs - 90 * 86_400_000);
+    expect(horizonOf({ ...both, history: { durationMs: 1_000 } }, nowMs)).toBe(nowMs - 1_000);
+    expect(horizonOf(load(), nowMs)).toBe(nowMs - 548 * 86_400_000);
+  });
+});
+
+describe('settings', () => {
+  it.each<[string, string, Partial<Config>]>([
+    ['CLOUDFLARE_BASE_URL', 'https://api.example.com/v4//', { baseUrl: 'https://api.example.com/v4' }],
+    ['DATABASE_URL', 'postgresql://u:p@h/d', { databaseUrl: 'postgresql://u:p@h/d' }],
+    ['ORGTRAIL_SCHEDULE', '0 * * * * *', { schedule: '0 * * * * *', tickMs: 60_000 }],
+    ['ORGTRAIL_HISTORY', '90d', { history: { durationMs: 90 * 86_400_000 } }],
+    ['ORGTRAIL_HISTORY', '2025-06-01', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+    ['ORGTRAIL_HISTORY', '2025-06-01T01:00:00+01:00', { history: { sinceMs: Date.UTC(2025, 5, 1) } }],
+    ['ORGTRAIL_SETTLE', ' 1m, 1h ,2d', { settleDelaysMs: [60_000, 3_600_000, 172_800_000] }],
+    ['ORGTRAIL_ORGANIZATIONS', 'a1, b-2 c_3,a1', { organizationIds: ['a1', 'b-2', 'c_3'] }],
+    ['ORGTRAIL_ORGANIZATIONS', ' , ', { organizationIds: undefined }],
+    [
+      'ORGTRAIL_FILTERS',
+      'id=b&id=a',
+      {
+        filters: [
+          ['id', 'a'],
+          ['id', 'b'],
+        ],
+      },
+    ],
+    ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],
+    ['ORGTRAIL_SCRUB_SHARE', ' 2.5% ', { scrub: { share: 0.025, everyMs: 604_800_000 } }],
+    ['ORGTRAIL_SCRUB_SHARE', '0', { scrub: { share: 0, everyMs: 604_800_000 } }],
+    ['ORGTRAIL_SCRUB_EVERY', '1d', { scrub: { share: 0.05, everyMs: 86_400_000 } }],
+    ['ORGTRAIL_CONCURRENCY', '64', { concurrency: 64 }],
+    ['ORGTRAIL_LEASE', '5s', { leaseMs: 5_000 }],
+    [
+      'ORGTRAIL_HTTP_PORT',
+      '0',
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 0,
+          feedToken: undefined,
+          stallTimeoutMs: 60_000,
+          healthAccess: 'open',
+          trustedProxies: [],
+        },
+      },
+    ],
+    [
+      'ORGTRAIL_TRUSTED_PROXIES',
+      '10.0.0.5, fd00::/8',
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          stallTimeoutMs: 60_000,
+          healthAccess: 'open',
+          trustedProxies: ['10.0.0.5', 'fd00::/8'],
+        },
+      },
+    ],
+    [
+      'ORGTRAIL_STALL_TIMEOUT',
+      '2m',
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          stallTimeoutMs: 120_000,
+          healthAccess: 'open',
+          trustedProxies: [],
+        },
+      },
+    ],
+    [
+      'ORGTRAIL_HEALTH_ACCESS',
+      'token',
+      {
+        http: {
+          host: '127.0.0.1',
+          port: 8080,
+          feedToken: undefined,
+          stallTimeoutMs: 60_000,
+          healthAccess: 'token',
+          trustedProxies: [],
+        },
+      },
+    ],
+    ['ORGTRAIL_LOG_LEVEL', 'DEBUG', { log: { level: 'debug', format: 'json' } }],
+  ])('%s=%s is read', (name, value, expected) => {
+    expect(load({ [name]: value })).toMatchObject(expected);
+  });
+
+  it.each([
+    ['ORGTRAIL_TRUSTED_PROXIES', 'proxy.example'],
+    ['ORGTRAIL_TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['ORGTRAIL_TRUSTED_PROXIES', '*'],
+    ['CLOUDFLARE_BASE_URL', 'api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'ftp://api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'https://api.cloudflare.com/?x=1'],
+    ['CLOUDFLARE_BASE_URL', 'https://api.cloudflare.com/#x'],
+    ['CLOUDFLARE_BASE_URL', 'https://user@api.cloudflare.com'],
+    ['CLOUDFLARE_BASE_URL', 'https://:password@api.cloudflare.com'],
+    ['DATABASE_URL', 'mysql://h/d'],
+    ['ORGTRAIL_SCHEDULE', 'often'],
+    ['ORGTRAIL_HISTORY', '0d'],
+    ['ORGTRAIL_HISTORY', '2024-02-30'],
+    ['ORGTRAIL_SETTLE', '24h,10m'],
+    ['ORGTRAIL_SETTLE', '10m,10m'],
+    ['ORGTRAIL_SETTLE', '500ms'],
+    ['ORGTRAIL_SETTLE', '10m,soon'],
+    ['ORGTRAIL_ORGANIZATIONS', 'a/b'],
+    ['ORGTRAIL_FILTERS', 'colour=red'],
+    ['ORGTRAIL_API_BUDGET', '9'],
+    ['ORGTRAIL_API_BUDGET', '1e3'],
+    ['ORGTRAIL_SCRUB_SHARE', '5'],
+    ['ORGTRAIL_SCRUB_SHARE', '51%'],
+    ['ORGTRAIL_SCRUB_SHARE', '-1%'],
+    ['ORGTRAIL_SCRUB_EVERY', '0s'],
+    ['ORGTRAIL_CONCURRENCY', '0'],
+    ['ORGTRAIL_CONCURRENCY', '65'],
+    ['ORGTRAIL_LEASE', '500ms'],
+    ['ORGTRAIL_LEASE', '11m'],
+    ['ORGTRAIL_STALL_TIMEOUT', '500ms'],
+    ['ORGTRAIL_STALL_TIMEOUT', '2h'],
+    ['ORGTRAIL_HTTP_PORT', '65536'],
+    ['ORGTRAIL_HTTP_PORT', '-1'],
+    ['ORGTRAIL_FEED_TOKEN', 'short'],
+    ['ORGTRAIL_LOG_LEVEL', 'loud'],
+    ['ORGTRAIL_LOG_FORMAT', 'xml'],
+  ])('%s=%s is refused with its name', (name, value) => {
+    const { message, code, exitCode } = errorOf({ [name]: value });
+    expect(message).toMatch(new RegExp(`^the configuration has a fault:\\n {2}- ${name}:? [^\\n]+$`));
+    expect({ code, exitCode }).toEqual({ code: 'configuration', exitCode: 2 });
+  });
+
+  it('are refused all at once, in one error', () => {
+    const { message } = errorOf({
+      CLOUDFLARE_API_KEY: 'key',
+      ORGTRAIL_HISTORY: 'long',
+      ORGTRAIL_HTTP_PORT: 'http',
+      ORGTRAIL_FILTERS: 'since=1&colour=red',
+      DATABASE_URL_FILE: '/does/not/exist',
+    });
+    const named = message
+      .split('\n  - ')
+      .slice(1)
+      .map((fault) => fault.split(/[ :]/)[0]);
+    expect(message).toMatch(/^the configuration has 6 faults:/);
+    expect(named.toSorted()).toEqual([
+      'CLOUDFLARE_API_TOKEN',
+      'DATABASE_URL_FILE',
+      'ORGTRAIL_FILTERS',
+      'ORGTRAIL_FILTERS',
+      'ORGTRAIL_HISTORY',
+      'ORGTRAIL_HTTP_PORT',
+    ]);
+  });
+
+  it('cannot be changed once they are read', () => {
+    const config = load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_ORGANIZATIONS: 'a' });
+    const frozen = (value: unknown): boolean =>
+      typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+    expect(frozen(config)).toBe(true);
+  });
+});
+
+describe('warnings', () => {
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['a variable that nothing reads', { ORGTRAIL_CONCURENCY: '2' }, /^ORGTRAIL_CONCURENCY is not a setting/],
+    ['a file for what is no secret', { ORGTRAIL_HTTP_PORT_FILE: '/x' }, /^ORGTRAIL_HTTP_PORT_FILE is not a setting/],
+    ['a credential over plain http', { CLOUDFLARE_BASE_URL: 'http://proxy.example' }, /plain http to proxy\.example$/],
+    ['the same in capitals', { CLOUDFLARE_BASE_URL: ' HTTP://proxy.example' }, /plain http to proxy\.example$/],
+    ['a name that only begins as local', { CLOUDFLARE_BASE_URL: 'http://localhost.example' }, /localhost\.example$/],
+    [
+      'plain PostgreSQL on another host',
+      { DATABASE_URL: 'postgres://u:p@db.example/d' },
+      /^DATABASE_URL connects to db\.example in plain text: add sslmode=verify-full, or sslmode=disable/,
+    ],
+    [
+      'a host that only begins as a loopback address',
+      { DATABASE_URL: 'postgres://u:p@127.attacker.example/d' },
+      /127\.attacker\.example in plain/,
+    ],
+    [
+      'plain syslog',
+      { ORGTRAIL_SINKS: '{"siem":{"type":"syslog","url":"tcp://siem.example"}}' },
+      /^ORGTRAIL_SINKS\.siem\.url sends events in plain text to siem\.example: use tls:$/,
+    ],
+    ['no settle pass', { ORGTRAIL_SETTLE: 'none' }, /^ORGTRAIL_SETTLE is none/],
+    ['a last settle pass that comes soon', { ORGTRAIL_SETTLE: '5s' }, /^the last settle pass comes after 5s/],
+  ])('are given for %s', (_, environment, expected) => {
+    expect(load(environment).warnings).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('are not given for what is as it should be', () => {
+    for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '[::1]']) {
+      expect(load({ CLOUDFLARE_BASE_URL: `http://${host}:8788/v4` }).warnings).toEqual([]);
+    }
+    for (const url of ['u:p@localhost/d', 'u:p@127.0.0.1:5432/d', 'u:p@[::1]/d', 'u@/d?host=/var/run/postgresql']) {
+      expect(load({ DATABASE_URL: `postgres://${url}` }).warnings, url).toEqual([]);
+    }
+    for (const mode of ['sslmode=verify-full', 'sslmode=disable', 'ssl=true', 'sslnegotiation=direct']) {
+      expect(load({ DATABASE_URL: `postgres://u:p@db.example/d?${mode}` }).warnings, mode).toEqual([]);
+    }
+    const syslog = (url: string) =>
+      load({ ORGTRAIL_SINKS: JSON.stringify({ siem: { type: 'syslog', url } }) }).warnings;
+    for (const url of ['tls://siem.example', 'tcp://127.0.0.1', 'tcp://[::1]:514'])
+      expect(syslog(url), url).toEqual([]);
+    expect(load({ ORGTRAIL_FILTERS: 'id=a', ORGTRAIL_SETTLE: '1m', PATH: '/bin', OTHER: 'x' }).warnings).toEqual([]);
+  });
+});

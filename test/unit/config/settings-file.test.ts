@@ -1,0 +1,72 @@
+import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { withSettingsFile } from '../../../src/config/settings-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'orgtrail-settings-'));
+const file = join(folder, '.env');
+const uid = statSync(folder).uid;
+/** Neither root nor whoever runs the tests. */
+const STRANGER = 54_321;
+afterAll(() => rmSync(folder, { recursive: true }));
+beforeEach(() => write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n'));
+
+const write = (text: string, mode = 0o600): void => {
+  writeFileSync(file, text);
+  chmodSync(file, mode);
+};
+
+test('what the file says counts below the environment, and the file is named', () => {
+  expect(withSettingsFile({ ORGTRAIL_SETTLE: '24h' }, file, uid)).toEqual({
+    environment: { ORGTRAIL_HISTORY: '90d', ORGTRAIL_SETTLE: '24h' },
+    file,
+  });
+});
+
+test('without a file the environment is all', () => {
+  expect(withSettingsFile({ A: 'b' }, join(folder, 'none'), uid)).toEqual({ environment: { A: 'b' }, file: undefined });
+});
+
+test.each([0o600, 0o644, 0o440])('mode %o is fine', (mode) => {
+  write('A=b', mode);
+  expect(withSettingsFile({}, file, uid).environment).toEqual({ A: 'b' });
+});
+
+test.each([0o620, 0o664, 0o602, 0o666])('mode %o, which others may write, is refused', (mode) => {
+  write('A=b', mode);
+  expect(() => withSettingsFile({}, file, uid)).toThrow(/can be written by other accounts: it is not read/);
+});
+
+test('a file of another account is refused; one of root is not', () => {
+  if (uid === 0) {
+    expect(withSettingsFile({}, file, STRANGER).file).toBe(file);
+    chownSync(file, STRANGER + 1, 0);
+  }
+  expect(() => withSettingsFile({}, file, STRANGER)).toThrow(/belongs to another account \(uid \d+\): it is not read/);
+  if (uid === 0) {
+    expect(() => withSettingsFile({}, file, 0)).toThrow(/belongs to another account/);
+    chownSync(file, 0, 0);
+  }
+});
+
+test.each(['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_TOKEN_FILE', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_API_KEY_FILE'])(
+  'a base URL of the file never gets %s of the environment',
+  (name) => {
+    write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\n');
+    const secret = 'real-token-99';
+    const mixed = () => withSettingsFile({ [name]: secret }, file, uid);
+    expect(mixed).toThrow(`would get the credential of the environment (${name})`);
+    expect(mixed).not.toThrow(secret);
+    // Said in the environment, too, it is meant.
+    const both = { [name]: secret, CLOUDFLARE_BASE_URL: 'https://api.example' };
+    expect(withSettingsFile(both, file, uid).environment).toEqual(both);
+  },
+);
+
+test('a base URL and a token of the same file belong together', () => {
+  write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\nCLOUDFLARE_API_TOKEN=of-the-simulator\n');
+  expect(withSettingsFile({ PATH: '/bin' }, file, uid).environment).toMatchObject({
+    CLOUDFLARE_API_TOKEN: 'of-the-simulator',
+  });
+});

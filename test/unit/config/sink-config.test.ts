@@ -1,0 +1,193 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../src/config/config.ts';
+import { secretsOf } from '../../../src/config/redaction.ts';
+import { redactorOf } from '../../../src/config/sinks.ts';
+
+const load = (sinks: unknown, more: Record<string, string> = {}) =>
+  loadConfig(
+    { ORGTRAIL_SINKS: typeof sinks === 'string' ? sinks : JSON.stringify(sinks), ...more },
+    { needsCredential: false, interactive: false },
+  );
+
+const faultsOf = (sinks: unknown): string[] => {
+  try {
+    load(sinks);
+  } catch (error) {
+    return String(error)
+      .split('\n')
+      .slice(1)
+      .map((line) => line.replace('  - ', ''));
+  }
+  return [];
+};
+
+const SECRET = 'Secr3t-Value-0123456789';
+const WHSEC = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
+
+let folder: string;
+const file = (name: string, content: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'orgtrail-sinks-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe('ORGTRAIL_SINKS', () => {
+  it('is no sinks where it is not set', () => {
+    expect(loadConfig({}, { needsCredential: false, interactive: false }).sinks).toEqual([]);
+  });
+
+  it('names sinks, with what is not said as documented', () => {
+    const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
+    const common = { start: 'beginning', batch_events: 500, timeout: 5_000, format: 'native' };
+    expect(sinks).toEqual([
+      { name: 'archive', settings: { type: 'file', path: '/var/log/a.ndjson', max_bytes: 104_857_600, ...common } },
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  it('may be a file', () => {
+    const path = file('sinks.json', JSON.stringify({ a: { type: 'file', path: '/x' } }));
+    const { sinks } = loadConfig({ ORGTRAIL_SINKS_FILE: path }, { needsCredential: false, interactive: false });
+    expect(sinks.map(({ name }) => name)).toEqual(['a']);
+  });
+
+  it('takes secrets from files', () => {
+    const { sinks } = load({
+      hec: { type: 'splunk_hec', url: 'https://s/x', token_file: file('token', `${SECRET}\n`) },
+    });
+    expect(sinks[0]?.settings).toMatchObject({ token: SECRET });
+  });
+
+  it('has all its faults named at once, by path', () => {
+    const makeOne = '`echo "whsec_$(openssl rand -base64 32)"` makes one';
+    expect(
+      faultsOf({
+        a: { type: 'file' },
+        b: { type: 'webhook', url: 'ftp://x', secret: 'short', batch_events: 0, timeout: 'soon', tokn: 1 },
+        c: { type: 'kafka' },
+        d: { type: 'elasticsearch', url: 'https://e', index: 'logs', format: 'cef', organizations: [], start: 3 },
+        e: 'file',
+        'Not A Name': { type: 'file', path: '/x' },
+        f: { type: 'splunk_hec', url: 'https://s', token_file: join(folder, 'none') },
+        g: { type: 'syslog', url: 'tls://s', batch_events: 1.5, facility: 24 },
+        h: { type: 'webhook', url: 'https://h' },
+      }),
+    ).toEqual([
+      'ORGTRAIL_SINKS.a.path is missing',
+      'ORGTRAIL_SINKS.b.batch_events must be at least 1',
+      'ORGTRAIL_SINKS.b.timeout must be a duration such as 30s',
+      'ORGTRAIL_SINKS.b.url must be a URL with https: or http: and no password',
+      `ORGTRAIL_SINKS.b.secret must be whsec_ and base64 of 24 to 64 bytes: ${makeOne}`,
+      'ORGTRAIL_SINKS.b.tokn is not a setting of this type of sink',
+      'ORGTRAIL_SINKS.c.type must be one of syslog, splunk_hec, elasticsearch, webhook, file',
+      'ORGTRAIL_SINKS.d.start must be one of beginning, now',
+      'ORGTRAIL_SINKS.d.organizations is empty',
+      'ORGTRAIL_SINKS.d.format must be one of ecs, native, ocsf, logpush',
+      'ORGTRAIL_SINKS.e must be an object',
+      'ORGTRAIL_SINKS: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -',
+      'ORGTRAIL_SINKS.f.token_file: the file cannot be read (ENOENT)',
+      'ORGTRAIL_SINKS.g.batch_events must be a whole number',
+      'ORGTRAIL_SINKS.g.facility must be at most 23',
+      `ORGTRAIL_SINKS.h.secret is missing: ${makeOne}`,
+    ]);
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'api_key and username',
+      { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: 'k', username: 'u', password: 'p' },
+      '.api_key and .username are both set: keep one way of authenticating',
+    ],
+    [
+      'a user without a password',
+      { type: 'elasticsearch', url: 'https://e', index: 'x', username: 'u' },
+      ' needs username and password together',
+    ],
+    [
+      'half a client certificate',
+      { type: 'syslog', url: 'tls://s', cert_file: '/dev/null' },
+      ' needs cert_file and key_file together',
+    ],
+    [
+      'TLS without TLS',
+      { type: 'syslog', url: 'tcp://s', ca_file: '/dev/null' },
+      ' has files for TLS, but its url is not tls:',
+    ],
+    ['no such file', { type: 'syslog', url: 'tls://s', ca_file: '/none/ca.pem' }, '.ca_file: the file cannot be read'],
+    [
+      'a secret twice',
+      { type: 'splunk_hec', url: 'https://s', token: SECRET, token_file: '/dev/null' },
+      '.token and ORGTRAIL_SINKS.x.token_file are both set: keep one',
+    ],
+  ])('is refused where it contradicts itself: %s', (_, sink, fault) => {
+    expect(faultsOf({ x: sink })).toContain(`ORGTRAIL_SINKS.x${fault}`);
+  });
+
+  it('is refused where two sinks have one file, however they call it', () => {
+    const sinks = { a: { type: 'file', path: '/var/log/x' }, b: { type: 'file', path: '/var/./log/y/../x' } };
+    expect(faultsOf(sinks)).toEqual(['ORGTRAIL_SINKS.b.path is also that of ORGTRAIL_SINKS.a']);
+  });
+
+  it('says where it ends being JSON, and no more', () => {
+    expect(faultsOf(`{"a": {"token": "${SECRET}}`)[0]).toMatch(
+      /^ORGTRAIL_SINKS must be a JSON object.*at position \d+$/,
+    );
+    expect(faultsOf('[1]')[0]).toMatch(/^ORGTRAIL_SINKS must be a JSON object of sinks/);
+  });
+
+  it('warns of a credential over plain http, but on loopback', () => {
+    const hec = (url: string) => load({ x: { type: 'splunk_hec', url, token: SECRET } }).warnings;
+    expect(hec('http://splunk.example.com:8088')).toEqual([
+      'ORGTRAIL_SINKS.x.url sends its credential over plain http to splunk.example.com',
+    ]);
+    expect(hec('http://127.0.0.1:8088')).toEqual([]);
+    expect(hec('https://splunk.example.com')).toEqual([]);
+  });
+});
+
+describe('secrets of sinks', () => {
+  const sinks = {
+    hec: { type: 'splunk_hec', url: 'https://s', token: SECRET },
+    es: { type: 'elasticsearch', url: 'https://e', index: 'x', username: 'user', password: `${SECRET}-p` },
+    key: { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: `${SECRET}-k` },
+    hook: { type: 'webhook', url: `https://h/x?code=${SECRET}-q&v=1`, secret: WHSEC },
+  };
+  const basic = Buffer.from(`user:${SECRET}-p`).toString('base64');
+
+  it('are all known to the log, also as they go over the wire', () => {
+    expect(secretsOf(load(sinks))).toEqual([
+      ...[SECRET, `${SECRET}-p`, basic, `${SECRET}-k`, WHSEC, WHSEC.slice(6), `code=${SECRET}-q&v=1`, `${SECRET}-q`],
+    ]);
+  });
+
+  it('are taken out of what a receiver says', () => {
+    const es = load(sinks).sinks.find(({ name }) => name === 'es');
+    expect(es && redactorOf(es.settings)(`no: Basic ${basic}, ${SECRET}-p`)).toBe('no: Basic [redacted], [redacted]');
+  });
+
+  it.each<[string, unknown]>([
+    ['in a URL', { type: 'webhook', url: `https://u:${SECRET}@h`, secret: WHSEC }],
+    ['as a whole that is no JSON', `{"a": ${SECRET}}`],
+    ['of the wrong form', { type: 'webhook', url: 'https://h', secret: SECRET }],
+    ['of the wrong type', { type: 'splunk_hec', url: 'https://h', token: [SECRET] }],
+    ['as the name of its file', { type: 'splunk_hec', url: 'https://h', token_file: SECRET }],
+    ['as a format', { type: 'splunk_hec', url: 'https://h', token: 'x', format: SECRET }],
+    ['as a type', { type: SECRET }],
+    ['as a start', { type: 'file', path: '/x', start: SECRET, timeout: SECRET }],
+    ['as an index', { type: 'elasticsearch', url: 'https://h', index: SECRET }],
+    ['as a file of certificates', { type: 'syslog', url: 'tls://h', ca_file: SECRET }],
+  ])('reach no fault: %s', (_, sink) => {
+    const faults = faultsOf(typeof sink === 'string' ? sink : { x: sink }).join('\n');
+    expect(faults).not.toBe('');
+    expect(faults).not.toContain(SECRET.slice(0, 12));
+  });
+});

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
+import type { ShownCoverage } from '../../../../src/status/overview.ts';
+
+const coverage: ShownCoverage = {
+  ...{ organizationId: 'o', sinceMs: 0, nowMs: 1_000_000 },
+  gaps: [
+    [0, 1_000],
+    [200_000, 300_000],
+    [500_000, 500_001],
+    [990_000, 1_000_000],
+  ],
+  passes: [{ pass: 1, ranges: [[0, 600_000]] }],
+  holes: [],
+  walks: [{ lane: 'backfill', range: [100_000, 200_000], readUntilMs: null }],
+};
+const tail = { ordinaryMs: 10_000 };
+const bars = (drawing: string, name: string) =>
+  [...drawing.matchAll(new RegExp(`class="${name}" x="([\\d.]+)" y="[\\d.]+" width="([\\d.]+)"`, 'g'))].map(
+    ([, x, width]) => [Number(x), Number(width)],
+  );
+
+test('what the next turn reads and what the horizon passes are no gaps to speak of; all others are', () => {
+  expect(notableGaps(coverage, tail)).toEqual([
+    [200_000, 300_000],
+    [500_000, 500_001],
+  ]);
+  expect(notableGaps(coverage, { ordinaryMs: 9_999 })).toHaveLength(3);
+});
+
+test('times become places; a gap too short to be seen is drawn as wide as can be seen', () => {
+  const drawing = String(coverageTimeline(coverage, { fromMs: 0, toMs: 1_000_000 }, tail, 2));
+  expect(bars(drawing, 'tl-read')).toEqual([[0, 1_000]]);
+  expect(bars(drawing, 'tl-gap')).toEqual([
+    [200, 100],
+    [500, 4],
+  ]);
+  expect(bars(drawing, 'tl-pass')).toEqual([[0, 600]]);
+  expect(bars(drawing, 'tl-walk')).toEqual([[100, 100]]);
+  expect(drawing).toContain('not collected: 2 stretches: 1970-01-01 00:03:20 to 1970-01-01 00:05:00 (1m 40s); ');
+  expect(drawing).toContain('Being collected: backfill.');
+});
+
+test('a part of the time shows that part, and what lies outside is left out', () => {
+  const drawing = String(coverageTimeline(coverage, { fromMs: 250_000, toMs: 450_000 }, tail, 2));
+  expect(bars(drawing, 'tl-gap')).toEqual([[0, 250]]);
+  expect(bars(drawing, 'tl-walk')).toEqual([]);
+  expect(drawing).toContain('not collected: 1 stretch: ');
+});
+
+test('what cannot be had is drawn and named as such, and is no gap', () => {
+  const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
+  const holed: ShownCoverage = {
+    ...coverage,
+    holes: [
+      { ...hole, range: [500_000, 500_001] },
+      { ...hole, range: [200_000, 201_000] },
+    ],
+  };
+  expect(notableGaps(holed, tail)).toEqual([[201_000, 300_000]]);
+  const drawing = String(coverageTimeline(holed, { fromMs: 0, toMs: 1_000_000 }, tail, 2));
+  expect(bars(drawing, 'tl-hole')).toEqual([
+    [500, 4],
+    [200, 4],
+  ]);
+  expect(bars(drawing, 'tl-gap')).toEqual([[201, 99]]);
+  expect(drawing).toContain('not collected: 1 stretch: ');
+  expect(drawing).toContain('Cannot be had: 2 holes. Being collected: backfill.');
+});

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
+import type { SourceWithState } from '../../../../src/status/source-state.ts';
+
+const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithState => ({
+  ...{ organizationId: `id-of-${name}`, organizationName: name, state: 'fresh', refused: false, failures: 0 },
+  ...{ lagSeconds: 1, gapSeconds: 1, retentionSlackSeconds: 47_000_000, lastSuccessAt: null, nextAttemptAt: null },
+  ...{ openWalks: 0, sinceLastEventSeconds: 1, lastFailure: null, lastError: null, leaseOwner: null },
+  ...{ failingLanes: [], holes: 0, firstHoles: [], unprovenSeconds: 0, futureSeconds: null },
+  ...more,
+});
+const everything = { text: '', state: undefined, page: 1 };
+const names = (sources: readonly SourceWithState[], filter = everything) =>
+  selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);
+
+test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {
+  const sources = [
+    source('calm', { state: 'quiet' }),
+    source('b'),
+    source('a'),
+    source('little behind', { state: 'behind', gapSeconds: 100 }),
+    source('far behind', { state: 'behind', gapSeconds: 9_000 }),
+    source('shut', { state: 'refused' }),
+    source('holed', { state: 'incomplete', holes: 2 }),
+    source('broken', { state: 'failing' }),
+    source('losing', { state: 'behind', gapSeconds: 200, retentionSlackSeconds: 86_400 }),
+  ];
+  const expected = ['losing', 'broken', 'shut', 'holed', 'far behind', 'little behind', 'a', 'b', 'calm'];
+  expect(names(sources)).toEqual(expected);
+});
+
+test('five thousand come in pages of fifty; a page beyond the last is the last', () => {
+  const sources = Array.from({ length: 5_000 }, (_, index) => source(String(index).padStart(4, '0')));
+  expect(selectOrganizations(sources, everything)).toMatchObject({ matching: 5_000, page: 1, pages: 100 });
+  expect(names(sources, { ...everything, page: 2 }).at(0)).toBe('0050');
+  expect(names(sources, { ...everything, page: 999 }).at(-1)).toBe('4999');
+});
+
+test('the filter looks at names and ids, whatever the case, and at the state', () => {
+  const sources = [source('Northwind'), source('Contoso', { state: 'failing' })];
+  expect(names(sources, { ...everything, text: 'NORTH' })).toEqual(['Northwind']);
+  expect(names(sources, { ...everything, text: 'id-of-contoso' })).toEqual(['Contoso']);
+  expect(selectOrganizations(sources, { text: '', state: 'refused', page: 1 })).toMatchObject({
+    matching: 0,
+    pages: 1,
+  });
+});
+
+test('an address that makes no sense asks for everything', () => {
+  expect(readFilter({ q: ['a', 'b'], state: 'on fire', page: '-1' })).toEqual(everything);
+  expect(readFilter({ q: ' x ', state: 'failing', page: '3' })).toEqual({ text: 'x', state: 'failing', page: 3 });
+});

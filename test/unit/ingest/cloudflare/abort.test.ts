@@ -1,0 +1,104 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { describe, expect, it } from 'vitest';
+import { sleep } from '../../../../src/ingest/cloudflare/wire/sleep.ts';
+import { answer, startHttpServer, startTcpServer } from './local-server.ts';
+import { createTestClient, getText } from './test-client.ts';
+
+class Stopped extends Error {}
+
+describe('an abort', () => {
+  it('before the call sends nothing and asks no budget', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await expect(getText(test.client, { signal: AbortSignal.abort(new Stopped()) })).rejects.toThrow(Stopped);
+    expect(test.log).toEqual([]);
+    expect(server.connections).toBe(0);
+  });
+
+  it('while waiting for the budget gives the signal’s reason, whatever the budget rejects with', async () => {
+    const controller = new AbortController();
+    await using test = createTestClient('http://127.0.0.1:1', {
+      budget: {
+        acquire: (signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(new Error('another one')));
+            controller.abort(new Stopped());
+          }),
+        pause: async () => {},
+      },
+    });
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+  });
+
+  it('while connecting', async () => {
+    const controller = new AbortController();
+    await using server = await startTcpServer(() => controller.abort(new Stopped()));
+    await using test = createTestClient(`https://127.0.0.1:${server.port}`);
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    expect(test.observed).toEqual([]);
+  });
+
+  it('while waiting for headers', async () => {
+    const controller = new AbortController();
+    await using server = await startHttpServer(() => controller.abort(new Stopped()));
+    await using test = createTestClient(server.baseUrl);
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    await server.allClosed();
+    expect(test.observed).toEqual([]);
+  });
+
+  it.each([200, 403])('in the middle of the body of a %i', async (status) => {
+    const controller = new AbortController();
+    // The client has the headers by then, and is in the body.
+    const abort = () => setImmediate(() => controller.abort(new Stopped()));
+    subscribe('undici:request:headers', abort);
+    try {
+      await using server = await startHttpServer((_request, response) => void response.writeHead(status).write('{'));
+      await using test = createTestClient(server.baseUrl);
+      await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+      await server.allClosed();
+      expect(test.observed).toEqual([]);
+    } finally {
+      unsubscribe('undici:request:headers', abort);
+    }
+  });
+
+  it('during the wait before a retry', async () => {
+    const controller = new AbortController();
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }));
+    await using test = createTestClient(server.baseUrl, {
+      sleep,
+      observer: { onRetry: () => setImmediate(() => controller.abort(new Stopped())) },
+    });
+    await expect(getText(test.client, { signal: controller.signal })).rejects.toThrow(Stopped);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('leaves no listener on the signal of a long-lived caller', async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const { addEventListener, removeEventListener } = signal;
+    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+      listeners += 1;
+      addEventListener.apply(signal, args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+      listeners -= 1;
+      removeEventListener.apply(signal, args);
+    };
+    await using server = await startHttpServer(answer(500), answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await getText(test.client, { signal });
+    expect(listeners).toBe(0);
+  });
+});
+
+describe('sleep', () => {
+  it('rejects with the reason of a signal that is aborted already', async () => {
+    await expect(sleep(60_000, AbortSignal.abort(new Stopped()))).rejects.toThrow(Stopped);
+  });
+
+  it('resolves', async () => {
+    await expect(sleep(1, new AbortController().signal)).resolves.toBeUndefined();
+  });
+});

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '../../../../src/errors.ts';
+import { type AuditPageRequest, createAuditLogsApi } from '../../../../src/ingest/cloudflare/audit-logs.ts';
+import { answer, startHttpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient } from './test-client.ts';
+
+const page = (more: Partial<AuditPageRequest> = {}): AuditPageRequest => ({
+  organizationId: 'o1',
+  since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
+  before: Date.UTC(2026, 3, 2),
+  direction: 'asc',
+  limit: 1000,
+  filters: [],
+  signal: new AbortController().signal,
+  validate: () => {},
+  ...more,
+});
+
+describe('fetchPage', () => {
+  it('asks for both bounds in UTC with milliseconds, in its direction, with repeated filters', async () => {
+    await using server = await startHttpServer(answer(200, '{"result":[ ]}'));
+    await using test = createTestClient(server.baseUrl);
+    const filters = [
+      ['action_type.not', 'view'],
+      ['action_type.not', 'update'],
+      ['actor_email.not', 'a+b@x.example'],
+    ] as const;
+    const { text } = await createAuditLogsApi(test.client).fetchPage(page({ filters }));
+    expect(text).toBe('{"result":[ ]}');
+    expect(server.requests[0]?.url).toBe(
+      '/client/v4/organizations/o1/logs/audit?since=2026-04-01T00%3A00%3A00.005Z&before=2026-04-02T00%3A00%3A00.000Z' +
+        '&direction=asc&limit=1000&action_type.not=view&action_type.not=update&actor_email.not=a%2Bb%40x.example',
+    );
+    expect(test.observed).toEqual(['organization_audit_logs 200']);
+  });
+
+  it('asks for the newest first as well', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await createAuditLogsApi(test.client).fetchPage(page({ direction: 'desc' }));
+    expect(new URL(server.requests[0]?.url ?? '', server.baseUrl).searchParams.getAll('direction')).toEqual(['desc']);
+  });
+
+  it('encodes the cursor, and sends everything else again with it', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl);
+    const api = createAuditLogsApi(test.client);
+    await api.fetchPage(page({ filters: [['action_type.not', 'view']] }));
+    await api.fetchPage(page({ filters: [['action_type.not', 'view']], cursor: 'a=b-_+/' }));
+    const [first, second] = server.requests.map((request) => request.url);
+    expect(second).toBe(`${first}&cursor=a%3Db-_%2B%2F`);
+    expect(new URL(`http://x${second}`).searchParams.get('cursor')).toBe('a=b-_+/');
+  });
+
+  it('asks again for what the caller cannot read', async () => {
+    await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
+    await using test = createTestClient(server.baseUrl);
+    const validate = ({ text }: { readonly text: string }) => {
+      if (text !== '{}') throw new ApiError('unreadable', 'not JSON');
+    };
+    expect((await createAuditLogsApi(test.client).fetchPage(page({ validate }))).text).toBe('{}');
+  });
+
+  it('keeps an odd organization id in its place in the path', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl);
+    const api = createAuditLogsApi(test.client);
+    await api.fetchPage(page({ organizationId: 'a/../b?c#d é\ud800' }));
+    expect(server.requests[0]?.url).toMatch(
+      /^\/client\/v4\/organizations\/a%2F..%2Fb%3Fc%23d%20%C3%A9%EF%BF%BD\/logs\/audit\?/,
+    );
+    for (const organizationId of ['', '.', '..']) {
+      expect(await apiErrorOf(api.fetchPage(page({ organizationId })))).toMatchObject({ failure: 'bad_request' });
+    }
+    expect(server.requests).toHaveLength(1);
+  });
+});

@@ -1,0 +1,199 @@
+import type { RequestListener } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { ApiError, type ApiFailure, OrgtrailError } from '../../../../src/errors.ts';
+import { createCloudflareClient } from '../../../../src/ingest/cloudflare/client.ts';
+import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
+import { answer, startHttpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
+
+const DATE = 'Thu, 01 Oct 2026 12:00:00 GMT';
+
+describe('a request', () => {
+  it('carries a token as bearer, below the path prefix, and gives the body as it came', async () => {
+    await using server = await startHttpServer(answer(200, '{"id":12345678901234567890}'));
+    await using test = createTestClient(`${server.baseUrl}/`);
+    const got = await test.client.get({
+      endpoint: 'organizations',
+      path: '/organizations',
+      query: new URLSearchParams([
+        ['id', 'a b'],
+        ['id', 'c'],
+      ]),
+      signal: new AbortController().signal,
+    });
+    expect(got).toMatchObject({ status: 200, text: '{"id":12345678901234567890}', validUtf8: true, rateLimits: [] });
+    const [request] = server.requests;
+    expect(request?.method).toBe('GET');
+    expect(request?.url).toBe('/client/v4/organizations?id=a+b&id=c');
+    expect(request?.headers).toMatchObject({ authorization: `Bearer ${TOKEN}`, 'user-agent': 'orgtrail/test' });
+    expect(request?.headers).not.toHaveProperty('x-auth-key');
+  });
+
+  it('carries email and key in headers of their own', async () => {
+    await using server = await startHttpServer(answer(200));
+    await using test = createTestClient(server.baseUrl, {
+      credential: { kind: 'key', email: 'a@b.example', key: 'k3y' },
+    });
+    await getText(test.client);
+    expect(server.requests[0]?.headers).toMatchObject({ 'x-auth-email': 'a@b.example', 'x-auth-key': 'k3y' });
+    expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
+  });
+
+  it.each(['bad\ntoken', 'bad“token', ''])('refuses a credential that no header carries, unquoted', (token) => {
+    const create = () => createTestClient('http://127.0.0.1:1', { credential: { kind: 'token', token } });
+    expect(create).toThrow(OrgtrailError);
+    if (token !== '') expect(create).not.toThrow(token);
+  });
+
+  it('tells about bytes that are no UTF-8', async () => {
+    await using server = await startHttpServer(answer(200, Buffer.from([0x22, 0xff, 0xc3, 0xa9, 0x22])));
+    await using test = createTestClient(server.baseUrl);
+    expect(await getText(test.client)).toMatchObject({ text: '"\ufffdé"', validUtf8: false });
+  });
+
+  it('sets the clock by what Cloudflare itself answers, refusals included, not by the errors of a gateway', async () => {
+    await using server = await startHttpServer(
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(501, {}, { date: 'Fri, 01 Jan 2100 00:00:00 GMT' }),
+      answer(403, {}, { date: DATE }),
+    );
+    const clock = createServerClock(() => 0);
+    await using test = createTestClient(server.baseUrl, { clock });
+    await apiErrorOf(getText(test.client));
+    expect(clock.nowMs()).toBeUndefined();
+    await apiErrorOf(getText(test.client));
+    expect(clock.nowMs()).toBe(Date.parse(DATE));
+  });
+});
+
+describe('a status', () => {
+  const rows: [number, ApiFailure, attempts: number][] = [
+    [400, 'bad_request', 1],
+    [422, 'bad_request', 1],
+    [401, 'unauthorized', 1],
+    [403, 'refused', 1],
+    [404, 'not_found', 1],
+    [410, 'not_found', 1],
+    [405, 'unexpected', 1],
+    [301, 'redirected', 1],
+    [307, 'redirected', 1],
+    [408, 'server', 2],
+    [409, 'server', 2],
+    [500, 'server', 2],
+    [503, 'server', 2],
+    [524, 'server', 2],
+    [429, 'throttled', 10],
+  ];
+  it.each(rows)('%i is %s, sent %i times, each within the budget', async (status, failure, attempts) => {
+    await using server = await startHttpServer(answer(status));
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error).toMatchObject({ failure, status });
+    expect(error.message).toContain(`GET /organizations was answered with ${status}`);
+    expect(server.requests).toHaveLength(attempts);
+    expect(test.log.filter((line) => line === 'acquire')).toHaveLength(attempts);
+    expect(test.observed.filter((line) => line === `organizations ${status}`)).toHaveLength(attempts);
+    // Two, not one for each: a retry without any sleep may come before its connection is free.
+    expect(server.connections).toBeLessThanOrEqual(2);
+  });
+
+  it('gives Cloudflare’s codes and words, without control characters and not at length', async () => {
+    const errors = [
+      { code: 10000, message: 'Authentication\nerror' },
+      { message: 'x'.repeat(500) },
+      { code: 'odd' },
+      null,
+    ];
+    await using server = await startHttpServer(answer(403, { success: false, errors }));
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error.apiCodes).toEqual([10000]);
+    expect(error.message).toContain(': 10000 Authentication error; xxx');
+    expect(error.message.length).toBeLessThan(300);
+  });
+
+  it.each(['', '<html>bad gateway</html>', 'null', '[]', '{"errors":{"code":1}}', '{"errors":[1,"a",null]}'])(
+    'reads the body %j of an error without fault',
+    async (body) => {
+      await using server = await startHttpServer(answer(403, body));
+      await using test = createTestClient(server.baseUrl);
+      expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused', apiCodes: [] });
+    },
+  );
+});
+
+describe('a retry', () => {
+  it('waits longer each time, and tells the observer', async () => {
+    const broken: RequestListener = (_request, response) => void response.destroy();
+    await using server = await startHttpServer(broken, broken, answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await getText(test.client);
+    expect(test.log).toEqual(['acquire', 'sleep 500', 'acquire', 'sleep 1000', 'acquire']);
+    expect(test.observed).toEqual([
+      'organizations connection',
+      'retry connection 1 500',
+      'organizations connection',
+      'retry connection 2 1000',
+      'organizations 200',
+    ]);
+  });
+
+  it('obeys Retry-After of a 503', async () => {
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '30' }), answer(200));
+    await using test = createTestClient(server.baseUrl);
+    await getText(test.client);
+    expect(test.log).toEqual(['acquire', 'sleep 30000', 'acquire']);
+  });
+
+  it('leaves a 503 that asks for longer to the caller, with what it asked for', async () => {
+    await using server = await startHttpServer(answer(503, {}, { 'retry-after': '300' }), answer(200));
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'server', retryAfterMs: 300_000 });
+    expect(test.log).toEqual(['acquire']);
+  });
+
+  it('asks again for a body that the caller cannot read', async () => {
+    await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
+    await using test = createTestClient(server.baseUrl);
+    const validate = ({ text }: ApiText) => {
+      if (text.startsWith('<')) throw new ApiError('unreadable', 'HTML');
+    };
+    expect(await getText(test.client, { validate })).toMatchObject({ text: '{}' });
+    expect(test.observed).toEqual(['organizations unreadable', 'retry unreadable 1 500', 'organizations 200']);
+  });
+
+  it('gives up on a body that stays unreadable; lets a bug of the caller through', async () => {
+    await using server = await startHttpServer(answer(200, '<html>'));
+    await using test = createTestClient(server.baseUrl);
+    const failing = (error: Error) =>
+      getText(test.client, {
+        validate: () => {
+          throw error;
+        },
+      });
+    expect(await apiErrorOf(failing(new ApiError('unreadable', 'HTML')))).toMatchObject({ failure: 'unreadable' });
+    expect(server.requests).toHaveLength(2);
+    await expect(failing(new RangeError('bug'))).rejects.toThrow(RangeError);
+    expect(server.requests).toHaveLength(3);
+  });
+});
+
+describe('an unreachable budget', () => {
+  it('sends nothing and rejects with its own error', async () => {
+    await using server = await startHttpServer(answer(200));
+    const client = createCloudflareClient({
+      baseUrl: server.baseUrl,
+      credential: { kind: 'token', token: TOKEN },
+      userAgent: 'orgtrail/test',
+      clock: createServerClock(() => 0),
+      budget: {
+        acquire: () => Promise.reject(new OrgtrailError('database_unreachable', 'gone')),
+        pause: async () => {},
+      },
+    });
+    await expect(getText(client)).rejects.toThrow('gone');
+    expect(server.requests).toHaveLength(0);
+    await client.close();
+  });
+});

@@ -1,0 +1,178 @@
+import type { RequestListener } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import {
+  createOrganizationsApi,
+  type ListOptions,
+  type Organization,
+  type OrganizationsApi,
+} from '../../../../src/ingest/cloudflare/organizations.ts';
+import { answer, type LocalServer, startHttpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient } from './test-client.ts';
+
+const signal = new AbortController().signal;
+const page = (result: unknown, next?: unknown): RequestListener =>
+  answer(200, { success: true, errors: [], messages: [], result, result_info: { next_page_token: next } });
+const queries = (server: LocalServer) => server.requests.map((request) => request.url?.split('?')[1]);
+
+async function idsOf(api: OrganizationsApi, options: Partial<ListOptions> = {}): Promise<string[][]> {
+  const pages: Organization[][] = [];
+  for await (const organizations of api.list({ signal, ...options })) pages.push(organizations);
+  return pages.map((organizations) => organizations.map(({ id }) => id));
+}
+
+describe('list', () => {
+  it('sends all filters again with every token, and yields each organization once', async () => {
+    await using server = await startHttpServer(
+      page([{ id: 'a' }, { id: 'b' }, { id: 'a' }], 't=1+/'),
+      page([{ id: 'b' }, { id: 'c' }], 't2'),
+      page([]),
+    );
+    await using test = createTestClient(server.baseUrl);
+    const api = createOrganizationsApi(test.client);
+    expect(await idsOf(api, { ids: ['a', 'b', 'c'], pageSize: 7 })).toEqual([['a', 'b'], ['c'], []]);
+    const filters = 'page_size=7&id=a&id=b&id=c';
+    expect(queries(server)).toEqual([filters, `${filters}&page_token=t%3D1%2B%2F`, `${filters}&page_token=t2`]);
+  });
+
+  it('asks for full pages and for everything, by default', async () => {
+    await using server = await startHttpServer(page([]));
+    await using test = createTestClient(server.baseUrl);
+    await idsOf(createOrganizationsApi(test.client));
+    await idsOf(createOrganizationsApi(test.client), { ids: [] });
+    expect(queries(server)).toEqual(['page_size=1000', 'page_size=1000']);
+  });
+
+  it('splits many ids over several walks', async () => {
+    await using server = await startHttpServer(page([{ id: 'a' }]), page([{ id: 'a' }, { id: 'b' }]));
+    await using test = createTestClient(server.baseUrl);
+    const ids = Array.from({ length: 101 }, (_, index) => `id${index}`);
+    expect(await idsOf(createOrganizationsApi(test.client), { ids })).toEqual([['a'], ['b']]);
+    expect(queries(server)[1]).toBe('page_size=1000&id=id100');
+  });
+
+  it.each([undefined, null, ''])('ends at the token %j', async (token) => {
+    await using server = await startHttpServer(page([{ id: 'a' }], token));
+    await using test = createTestClient(server.baseUrl);
+    expect(await idsOf(createOrganizationsApi(test.client))).toEqual([['a']]);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('follows a token on an empty page', async () => {
+    await using server = await startHttpServer(page([], 't'), page([{ id: 'a' }]));
+    await using test = createTestClient(server.baseUrl);
+    expect(await idsOf(createOrganizationsApi(test.client))).toEqual([[], ['a']]);
+  });
+
+  it('ends with an error when a token comes twice', async () => {
+    await using server = await startHttpServer(page([], 't1'), page([], 't2'), page([], 't1'));
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(idsOf(createOrganizationsApi(test.client)))).toMatchObject({ failure: 'unreadable' });
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('skips and reports what has no id', async () => {
+    const broken = [{ id: '' }, { id: 7 }, { name: 'x' }, null, 'a'];
+    await using server = await startHttpServer(page([...broken, { id: 'a' }]));
+    await using test = createTestClient(server.baseUrl);
+    const unreadable: unknown[] = [];
+    const api = createOrganizationsApi(test.client, { onUnreadable: (item) => unreadable.push(item) });
+    expect(await idsOf(api)).toEqual([['a']]);
+    expect(unreadable).toEqual(broken);
+  });
+
+  it.each([
+    '<html></html>',
+    '{"result":{}}',
+    '{"success":true}',
+    '[]',
+    'null',
+    '{"success":false,"result":[]}',
+    '{"result":[',
+  ])('asks again for %s, and calls it unreadable in the end', async (body) => {
+    await using server = await startHttpServer(answer(200, body));
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(idsOf(createOrganizationsApi(test.client)));
+    expect(error.failure).toBe('unreadable');
+    expect(error.message).not.toContain('html');
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('takes an envelope of which only the result is there', async () => {
+    await using server = await startHttpServer(
+      answer(200, { result: [{ id: 'a' }] }),
+      answer(200, { success: null, result: [], result_info: null }),
+    );
+    await using test = createTestClient(server.baseUrl);
+    expect(await idsOf(createOrganizationsApi(test.client))).toEqual([['a']]);
+    expect(await idsOf(createOrganizationsApi(test.client))).toEqual([[]]);
+  });
+});
+
+describe('an organization', () => {
+  it('is read with everything it has, wherever managed_by is', async () => {
+    const meta = { flags: { account_creation: '1' }, managed_by: 'partner', hierarchy_tags: ['p', 'o'] };
+    const profile = { business_name: 'Acme' };
+    await using server = await startHttpServer(
+      page({
+        id: 'o',
+        name: 'Acme',
+        create_time: '2026-04-06T01:02:03Z',
+        parent: { id: 'p', name: 'P' },
+        meta,
+        profile,
+      }),
+      page({ id: 'o', managed_by: 'someone' }),
+    );
+    await using test = createTestClient(server.baseUrl);
+    const api = createOrganizationsApi(test.client);
+    expect(await api.get('o/1', signal)).toEqual({
+      id: 'o',
+      name: 'Acme',
+      createTime: new Date('2026-04-06T01:02:03Z'),
+      parentId: 'p',
+      managedBy: 'partner',
+      meta,
+      profile,
+    });
+    expect(await api.get('o', signal)).toEqual({ id: 'o', managedBy: 'someone', meta: undefined });
+    expect(server.requests[0]?.url).toBe('/client/v4/organizations/o%2F1');
+  });
+
+  it('is read in spite of fields of any other type', async () => {
+    const odd = { id: 'o', name: 7, create_time: 'never', parent: null, managed_by: {}, meta: 'x', profile: [1] };
+    await using server = await startHttpServer(page([odd, { id: 'p', create_time: {}, parent: { id: 7 } }]));
+    await using test = createTestClient(server.baseUrl);
+    const { value } = await createOrganizationsApi(test.client).list({ signal }).next();
+    expect(value).toEqual([
+      { id: 'o', meta: 'x', profile: [1] },
+      { id: 'p', meta: undefined },
+    ]);
+  });
+
+  it('and its profile may not exist; that they are refused is an error', async () => {
+    await using server = await startHttpServer(answer(404), answer(404), answer(403));
+    await using test = createTestClient(server.baseUrl);
+    const api = createOrganizationsApi(test.client);
+    expect(await api.get('o', signal)).toBeUndefined();
+    expect(await api.getProfile('o', signal)).toBeUndefined();
+    expect(await apiErrorOf(api.getProfile('o', signal))).toMatchObject({ failure: 'refused' });
+  });
+
+  it('has a profile of its own address', async () => {
+    await using server = await startHttpServer(page({ business_name: 'Acme' }), page(null));
+    await using test = createTestClient(server.baseUrl);
+    const api = createOrganizationsApi(test.client);
+    expect(await api.getProfile('o', signal)).toEqual({ business_name: 'Acme' });
+    expect(await api.getProfile('o', signal)).toBeUndefined();
+    expect(server.requests[0]?.url).toBe('/client/v4/organizations/o/profile');
+    expect(test.observed[0]).toBe('organization_profile 200');
+  });
+
+  it('without an id is unreadable', async () => {
+    await using server = await startHttpServer(page({ name: 'x' }));
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(createOrganizationsApi(test.client).get('o', signal))).toMatchObject({
+      failure: 'unreadable',
+    });
+  });
+});

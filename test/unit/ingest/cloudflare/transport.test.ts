@@ -1,0 +1,199 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import type { ApiError } from '../../../../src/errors.ts';
+import { defaultTimeouts, type Timeouts } from '../../../../src/ingest/cloudflare/wire/connection-failure.ts';
+import { createServerClock } from '../../../../src/ingest/cloudflare/wire/server-clock.ts';
+import { createTransport } from '../../../../src/ingest/cloudflare/wire/transport.ts';
+import { answer, startHttpServer, startTcpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient, getText, TOKEN } from './test-client.ts';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Writes until the client is gone; resolves with how many bytes it was willing to send. */
+async function pour(response: ServerResponse): Promise<number> {
+  const piece = Buffer.alloc(64 * 1024, 0x20);
+  const closed = once(response, 'close');
+  let sentBytes = 0;
+  while (!response.destroyed && sentBytes < 512 * MEBIBYTE) {
+    sentBytes += piece.length;
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
+  }
+  return sentBytes;
+}
+
+// undici's timers have a resolution of a second, whatever they are set to: hence single attempts, side by side.
+describe.concurrent('a timeout', () => {
+  async function failureOfOneAttempt(baseUrl: string, timeouts: Partial<Timeouts>): Promise<ApiError> {
+    const transport = createTransport({
+      baseUrl,
+      credential: { kind: 'token', token: TOKEN },
+      userAgent: 'orgtrail/test',
+      timeouts: { ...defaultTimeouts, ...timeouts },
+      maxResponseBytes: MEBIBYTE,
+      clock: createServerClock(() => 0),
+    });
+    const { signal } = new AbortController();
+    const request = { endpoint: 'organizations', path: '/x', query: new URLSearchParams(), signal } as const;
+    // The transport is not closed, so that the tests see whether the attempt itself left a connection open.
+    const outcome = await transport.send(request);
+    if (outcome.ok) throw new Error('it did not fail');
+    return outcome.error;
+  }
+
+  it('of the connection covers TLS', async ({ expect }) => {
+    await using server = await startTcpServer(() => {});
+    const error = await failureOfOneAttempt(`https://127.0.0.1:${server.port}`, { connectMs: 40 });
+    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no connection within 40 ms']);
+    await server.allClosed();
+  });
+
+  it('of the headers', async ({ expect }) => {
+    await using server = await startHttpServer(() => {});
+    const error = await failureOfOneAttempt(server.baseUrl, { headersMs: 40 });
+    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no response headers within 40 ms']);
+    await server.allClosed();
+  });
+
+  it('of a body that stops', async ({ expect }) => {
+    await using server = await startHttpServer((_request, response) => void response.writeHead(200).write('{'));
+    const error = await failureOfOneAttempt(server.baseUrl, { bodyIdleMs: 40 });
+    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no more of the response body within 40 ms']);
+    await server.allClosed();
+  });
+
+  it('in the body of an error leaves the error what it is', async ({ expect }) => {
+    await using server = await startHttpServer((_request, response) => void response.writeHead(403).write('{'));
+    const error = await failureOfOneAttempt(server.baseUrl, { bodyIdleMs: 40 });
+    expect(error).toMatchObject({ failure: 'refused', status: 403 });
+    await server.allClosed();
+  });
+
+  it('of the whole attempt ends a body that trickles, and is not tried again', async ({ expect }) => {
+    await using server = await startHttpServer((_request, response) => {
+      const timer = setInterval(() => response.write(' '), 10);
+      response.on('close', () => clearInterval(timer));
+    });
+    await using test = createTestClient(server.baseUrl, { timeouts: { attemptMs: 60 } });
+    const error = await apiErrorOf(getText(test.client));
+    expect(error.failure).toBe('timeout');
+    expect(error.message).toBe('GET /organizations: the whole attempt was not done within 60 ms');
+    expect(test.observed.filter((line) => line === 'organizations timeout')).toHaveLength(1);
+    await server.allClosed();
+  });
+});
+
+describe('a response that is too large', () => {
+  it('is cut off at the limit, and not asked for again', async () => {
+    let poured: Promise<number> | undefined;
+    await using server = await startHttpServer((_request, response) => {
+      poured = pour(response.writeHead(200));
+    });
+    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    const error = await apiErrorOf(getText(test.client));
+    expect(error).toMatchObject({ failure: 'too_large', status: 200 });
+    expect(error.message).toContain(`${MEBIBYTE} bytes`);
+    await server.allClosed();
+    // The limit and what the sockets buffer on both sides.
+    expect(await poured).toBeLessThan(16 * MEBIBYTE);
+    expect(server.requests).toHaveLength(1);
+    expect(test.observed).toEqual(['organizations too_large']);
+  });
+
+  it('is not read at all when it says so beforehand', async () => {
+    await using server = await startHttpServer((_request, response) => {
+      response.writeHead(200, { 'content-length': String(2 * MEBIBYTE) }).flushHeaders();
+    });
+    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'too_large' });
+    await server.allClosed();
+  });
+
+  it('may be as large as the limit', async () => {
+    await using server = await startHttpServer(answer(200, ' '.repeat(MEBIBYTE)));
+    await using test = createTestClient(server.baseUrl, { maxResponseBytes: MEBIBYTE });
+    expect((await getText(test.client)).text).toHaveLength(MEBIBYTE);
+  });
+
+  it('as an error is not read to its end either', async () => {
+    let poured: Promise<number> | undefined;
+    await using server = await startHttpServer((_request, response) => {
+      poured = pour(response.writeHead(403));
+    });
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'refused' });
+    await server.allClosed();
+    expect(await poured).toBeLessThan(16 * MEBIBYTE);
+  });
+});
+
+describe('a connection', () => {
+  it('that breaks off in the middle of a body of known length is tried again', async () => {
+    await using server = await startHttpServer(
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': '100' });
+        response.write('{"result":[', () => response.destroy());
+      },
+      answer(200, 'whole'),
+    );
+    await using test = createTestClient(server.baseUrl);
+    expect((await getText(test.client)).text).toBe('whole');
+    expect(test.observed).toEqual(['organizations connection', 'retry connection 1 500', 'organizations 200']);
+  });
+
+  it.each([
+    ['before its last chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"res\r\n'],
+    ['short of its content-length', 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{"result":[]}'],
+    ['before any header', ''],
+    ['after something that is not HTTP', `SSH-2.0-OpenSSH ${TOKEN}\r\n`],
+  ])('that ends %s is a fault of the connection, four times', async (_what, bytes) => {
+    await using server = await startTcpServer((socket) => void socket.once('data', () => socket.end(bytes)));
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error).toMatchObject({ failure: 'connection', status: undefined });
+    expect(test.log.filter((line) => line === 'acquire')).toHaveLength(4);
+    expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(TOKEN);
+  });
+
+  it('that is refused says so', async () => {
+    const server = await startHttpServer();
+    await server[Symbol.asyncDispose]();
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error.failure).toBe('connection');
+    expect(error.message).toContain('ECONNREFUSED');
+  });
+
+  it('is used again after answers of all kinds', async () => {
+    await using server = await startHttpServer(answer(200), answer(404, 'x'), answer(500, 'y'), answer(302, 'z'));
+    await using test = createTestClient(server.baseUrl);
+    await getText(test.client);
+    await apiErrorOf(getText(test.client));
+    await apiErrorOf(getText(test.client));
+    expect(server.requests).toHaveLength(4);
+    expect(server.connections).toBeLessThanOrEqual(2);
+    await test.client.close();
+    await server.allClosed();
+  });
+});
+
+describe('a redirect', () => {
+  it.each([301, 302, 303, 307, 308])('%i is not followed: no other host ever sees the credential', async (status) => {
+    await using other = await startHttpServer(answer(200));
+    await using server = await startHttpServer(answer(status, '', { location: `${other.baseUrl}/secret?x=1` }));
+    await using test = createTestClient(server.baseUrl);
+    const error = await apiErrorOf(getText(test.client));
+    expect(error).toMatchObject({ failure: 'redirected', status });
+    expect(error.message).toContain(`to http://127.0.0.1:${other.port};`);
+    expect(other.connections).toBe(0);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it.each(['/elsewhere', 'http://[', ''])('to %j is none to follow either', async (location) => {
+    await using server = await startHttpServer(answer(302, '', { location }));
+    await using test = createTestClient(server.baseUrl);
+    expect(await apiErrorOf(getText(test.client))).toMatchObject({ failure: 'redirected' });
+    expect(server.requests).toHaveLength(1);
+  });
+});

@@ -1,0 +1,278 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { addRange, type Coverage, gapsIn, intersect, isEmpty } from '../../../../src/ingest/planning/coverage.ts';
+import {
+  afterDone,
+  afterHole,
+  grownHole,
+  holesOfPass,
+  idleLane,
+  type KnownHole,
+  type LaneState,
+  NARROWEST_MS,
+  narrowed,
+  withSmallerPages,
+} from '../../../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
+import { planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+import { holeOf } from './planning.ts';
+
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const NOW_MS = Date.UTC(2026, 5, 1);
+const walkOf = (fromMs: number, toMs: number, more: Partial<Walk> = {}): Walk => ({
+  ...startWalk('backfill', { fromMs: NOW_MS + fromMs, toMs: NOW_MS + toMs }, { readAtMs: NOW_MS + DAY_MS }),
+  ...more,
+});
+const state = (more: Partial<LaneState>): LaneState => ({ ...idleLane, ...more });
+
+describe('narrowed', () => {
+  test('drops the walk with its cursor, asks for half, and remembers what could not be had', () => {
+    const walk = walkOf(0, HOUR_MS, { cursor: 'c' });
+    const older = { due: true, beforeMs: walk.claim.fromMs };
+    expect(narrowed(state({ walk, failures: 1, pageLimit: 125 }), walk)).toEqual(
+      state({ widthMs: HOUR_MS / 2, trouble: walk.claim, failures: 2, pageLimit: 125, older }),
+    );
+  });
+
+  test('lets a window of older history go first, and leaves one that cannot be had, either, for later', () => {
+    const before = state({
+      widthMs: HOUR_MS,
+      trouble: walkOf(0, HOUR_MS).claim,
+      older: { due: true, beforeMs: NOW_MS },
+    });
+    const olderWalk = walkOf(-2 * DAY_MS, -DAY_MS, { claimEntries: 9 });
+    const later = { due: false, beforeMs: NOW_MS - 2 * DAY_MS };
+    expect(narrowed(before, olderWalk)).toEqual({ ...before, failures: 1, older: later });
+    expect(afterDone(before, olderWalk)).toEqual({ ...before, entriesPerDay: 10, older: later });
+    expect(narrowed({ ...before, older: later }, walkOf(0, HOUR_MS))?.older).toEqual({ ...later, due: true });
+    // Of the other lanes each has its own time.
+    expect(narrowed(idleLane, walkOf(0, HOUR_MS, { lane: 'live' }))?.older).toBeUndefined();
+  });
+
+  test('halves down to a second, on whole seconds, and no further', () => {
+    const widths: number[] = [];
+    for (let widthMs = 10_500; ; ) {
+      const half = narrowed(idleLane, walkOf(0, widthMs));
+      if (half?.widthMs === undefined) break;
+      widthMs = half.widthMs;
+      widths.push(widthMs);
+    }
+    expect(widths).toEqual([6_000, 3_000, 2_000, 1_000]);
+    expect(narrowed(idleLane, walkOf(0, 400))).toBeUndefined();
+  });
+});
+
+describe('afterDone', () => {
+  const trouble = { fromMs: NOW_MS, toMs: NOW_MS + HOUR_MS };
+
+  test('keeps how dense the window was, one entry more than there were, and ends the row of failures', () => {
+    const before = state({ walk: walkOf(0, HOUR_MS), failures: 7, entriesPerDay: 1 });
+    const after = afterDone(before, walkOf(0, HOUR_MS, { claimEntries: 10, entries: 99, pages: 1 }));
+    expect(after).toEqual(state({ entriesPerDay: 11 * 24 }));
+    expect(afterDone(after, walkOf(0, DAY_MS)).entriesPerDay).toBe(1);
+  });
+
+  test('keeps how large pages are, as far as a walk of several can tell', () => {
+    const after = afterDone(idleLane, walkOf(0, HOUR_MS, { entries: 250, pages: 3 }));
+    expect(after.entriesPerPage).toBe(84);
+    expect(afterDone(after, walkOf(0, HOUR_MS, { entries: 3, pages: 1 })).entriesPerPage).toBe(84);
+    expect(afterDone(after, walkOf(0, HOUR_MS, { entries: 0, pages: 3 })).entriesPerPage).toBe(1);
+  });
+
+  test('does not grow until the trouble has been passed, then doubles from one window to the next', () => {
+    const narrow = state({ widthMs: HOUR_MS / 2, trouble });
+    // Backfill goes from new to old.
+    const half = afterDone(narrow, walkOf(HOUR_MS / 2, HOUR_MS));
+    expect(half).toMatchObject({ widthMs: HOUR_MS / 2, trouble });
+    const passed = afterDone(half, walkOf(0, HOUR_MS / 2));
+    expect(passed).toMatchObject({ widthMs: HOUR_MS, trouble: undefined });
+    expect(afterDone(passed, walkOf(-HOUR_MS, 0)).widthMs).toBe(2 * HOUR_MS);
+  });
+
+  test('a live lane that leaves the trouble behind grows at once, but looks back over it for two minutes no more', () => {
+    const narrow = state({ widthMs: SECOND_MS, trouble });
+    const beside = walkOf(HOUR_MS, HOUR_MS + SECOND_MS, { lane: 'live' });
+    expect(afterDone(narrow, beside)).toMatchObject({ widthMs: 2 * SECOND_MS, trouble });
+    const later = walkOf(HOUR_MS + 120_000, HOUR_MS + 150_000, { lane: 'live' });
+    expect(afterDone(narrow, later)).toMatchObject({ widthMs: 2 * SECOND_MS, trouble: undefined });
+  });
+
+  test('a width beyond all that Cloudflare keeps is no limit any more', () => {
+    expect(afterDone(state({ widthMs: 401 * DAY_MS }), walkOf(0, DAY_MS)).widthMs).toBeUndefined();
+  });
+
+  test('a page size that was reduced grows again', () => {
+    expect(afterDone(state({ pageLimit: 125 }), walkOf(0, DAY_MS)).pageLimit).toBe(250);
+    expect(afterDone(state({ pageLimit: 640 }), walkOf(0, DAY_MS)).pageLimit).toBe(1_000);
+  });
+});
+
+describe('withSmallerPages', () => {
+  test('begins the window again in pages of an eighth, down to 16, then gives up', () => {
+    const limits: number[] = [];
+    let next: LaneState | undefined = state({ walk: walkOf(0, DAY_MS, { cursor: 'c' }), widthMs: DAY_MS });
+    while (next !== undefined) {
+      limits.push(next.pageLimit);
+      next = withSmallerPages(next);
+      if (next !== undefined) expect(next).toMatchObject({ walk: undefined, widthMs: DAY_MS, failures: limits.length });
+    }
+    expect(limits).toEqual([1_000, 125, 16]);
+  });
+});
+
+test('behind a hole windows are as wide as any unless there are several, nothing fails any more, and the rest stays as it is', () => {
+  const before = state({ widthMs: SECOND_MS, trouble: walkOf(0, SECOND_MS).claim, entriesPerDay: 9, failures: 3 });
+  const hole = { range: walkOf(0, SECOND_MS).claim, reason: 'server' };
+  const after = { ...before, widthMs: undefined, trouble: undefined, older: undefined, failures: 0 };
+  expect(afterHole(before, hole, [])).toEqual(after);
+  const narrow = { ...after, widthMs: 2 * SECOND_MS };
+  expect(afterHole(before, { ...hole, reason: 'count_differs' }, [])).toEqual(narrow);
+  const beside = walkOf(SECOND_MS, 2 * SECOND_MS).claim;
+  expect(afterHole(before, hole, [holeOf(beside)])).toEqual(narrow);
+  expect(afterHole(before, hole, [holeOf(walkOf(2 * SECOND_MS, 3 * SECOND_MS).claim)])).toEqual(after);
+});
+
+describe('a hole that grows', () => {
+  const { range } = holeOf(walkOf(0, 3 * SECOND_MS).claim);
+  const miscounted = holeOf(range, { reason: 'count_differs' });
+  const claim = walkOf(3 * SECOND_MS, 9 * SECOND_MS).claim;
+
+  test('takes in a window beside it that is up to twice as wide as any', () => {
+    expect(grownHole([miscounted], 0, claim)).toEqual(walkOf(0, 9 * SECOND_MS).claim);
+    expect(grownHole([miscounted], 0, walkOf(3 * SECOND_MS, 10 * SECOND_MS).claim)).toBeUndefined();
+    expect(grownHole([miscounted], 0, walkOf(-2 * SECOND_MS, 0).claim)).toEqual(
+      walkOf(-2 * SECOND_MS, 3 * SECOND_MS).claim,
+    );
+  });
+
+  test('takes in those on both sides, and one that it lies in', () => {
+    const behind = holeOf(walkOf(9 * SECOND_MS, 10 * SECOND_MS).claim, { reason: 'count_differs' });
+    expect(grownHole([miscounted, behind], 0, claim)).toEqual(walkOf(0, 10 * SECOND_MS).claim);
+    const around = holeOf(walkOf(0, HOUR_MS).claim, { reason: 'count_differs', due: true });
+    expect(grownHole([around], 0, claim)).toEqual(around.range);
+  });
+
+  test('takes none in that is elsewhere', () => {
+    const elsewhere = walkOf(4 * SECOND_MS, 5 * SECOND_MS).claim;
+    expect(grownHole([miscounted], 0, elsewhere)).toEqual(elsewhere);
+  });
+
+  test('there is none unless one of the same pass was miscounted as well', () => {
+    expect(grownHole([holeOf(range)], 0, claim)).toBeUndefined();
+    expect(grownHole([miscounted], 1, claim)).toBeUndefined();
+    expect(grownHole([], 0, claim)).toBeUndefined();
+  });
+});
+
+test('a hole of a pass is one of all later passes, too', () => {
+  const range = walkOf(0, SECOND_MS).claim;
+  const hole = (pass: number) => holeOf(range, { pass });
+  expect(holesOfPass([hole(0)], 0)).toEqual([range]);
+  expect(holesOfPass([hole(0)], 2)).toEqual([range]);
+  expect(holesOfPass([hole(2)], 1)).toEqual([]);
+  expect(holesOfPass([{ ...hole(0), due: true }], 0)).toEqual([]);
+});
+
+describe('whatever seconds are poison', () => {
+  const HORIZON_MS = NOW_MS - 90 * DAY_MS;
+  const END_MS = NOW_MS - SECOND_MS;
+  const policy = { horizonMs: HORIZON_MS, settleDelaysMs: [], intervals: noIntervals };
+
+  interface Outcome {
+    readonly covered: Coverage;
+    readonly holes: readonly KnownHole[];
+    readonly walks: readonly { readonly walk: Walk; readonly failed: boolean }[];
+  }
+
+  /** Reads all there is. A window that touches a poisoned second fails, and so does one that is wider than the API likes. */
+  const readAll = (poisonMs: readonly number[], limitMs = Number.POSITIVE_INFINITY, mostWalks?: number): Outcome => {
+    const walks: { readonly walk: Walk; readonly failed: boolean }[] = [];
+    let progress: SourceProgress = { coverage: [[]], lanes: {}, holes: [], largestPage: 1_000 };
+    for (;;) {
+      const [walk] = planLanes(progress, NOW_MS, policy);
+      if (walk === undefined || walks.length === mostWalks)
+        return { covered: progress.coverage[0] ?? [], holes: progress.holes, walks };
+      expect(walks.length).toBeLessThan(3_000);
+      const { lane, claim } = walk;
+      const before = progress.lanes[lane] ?? idleLane;
+      const wide = claim.toMs - claim.fromMs > limitMs;
+      const failed = wide || poisonMs.some((atMs) => atMs >= claim.fromMs && atMs < claim.toMs);
+      walks.push({ walk, failed });
+      const next = failed ? narrowed(before, walk) : afterDone(before, walk);
+      progress = {
+        ...progress,
+        coverage: failed ? progress.coverage : [addRange(progress.coverage[0] ?? [], claim)],
+        holes: next === undefined ? [...progress.holes, holeOf(claim)] : progress.holes,
+        lanes: { ...progress.lanes, [lane]: next ?? afterHole(before, holeOf(claim), progress.holes) },
+      };
+    }
+  };
+
+  const poison = fc.array(fc.integer({ min: HORIZON_MS, max: END_MS - 1 }), { maxLength: 3 });
+
+  test('halving ends at each of them, and all other time is read', () => {
+    fc.assert(
+      fc.property(poison, (poisonMs) => {
+        const { covered, holes } = readAll(poisonMs);
+        for (const { range } of holes) {
+          expect(range.toMs - range.fromMs).toBeLessThanOrEqual(NARROWEST_MS);
+          expect(poisonMs.some((atMs) => atMs >= range.fromMs && atMs < range.toMs)).toBe(true);
+          expect(covered.some((each) => !isEmpty(intersect(each, range)))).toBe(false);
+        }
+        const known = holes.map(({ range }) => range).reduce(addRange, covered);
+        expect(gapsIn({ fromMs: HORIZON_MS, toMs: END_MS }, known)).toEqual([]);
+      }),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  test('what is older than poison without end is read in turns with it', () => {
+    const hour = Array.from({ length: 3_600 }, (_, second) => END_MS - 1 - second * SECOND_MS);
+    const { covered } = readAll(hour, Number.POSITIVE_INFINITY, 100);
+    expect(gapsIn({ fromMs: HORIZON_MS, toMs: END_MS - 2 * DAY_MS }, covered)).toEqual([]);
+  });
+
+  test('two minutes of it cost a few windows a second', () => {
+    const minutes = Array.from({ length: 120 }, (_, second) => END_MS - HOUR_MS - 1 - second * SECOND_MS);
+    const { walks, holes } = readAll(minutes);
+    expect(holes).toHaveLength(120);
+    expect(walks.length).toBeLessThan(4 * 120 + 100);
+  });
+
+  test('one costs about as many windows as halvings, and the widths grow again behind it', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: HORIZON_MS + 60 * DAY_MS, max: NOW_MS - DAY_MS - 1 }), (atMs) => {
+        const { walks, holes } = readAll([atMs]);
+        expect(holes).toHaveLength(1);
+        // 2^22 seconds are 48 days; each halving may be followed by a window that is served.
+        expect(walks.length).toBeLessThan(3 * 22);
+        const widthOf = ({ claim }: Walk) => claim.toMs - claim.fromMs;
+        const behind = walks.filter(({ walk }) => walk.claim.toMs <= atMs).map(({ walk }) => widthOf(walk));
+        expect(Math.max(...behind)).toBeGreaterThan(20 * DAY_MS);
+      }),
+      { seed: 1, numRuns: 200 },
+    );
+  });
+
+  test('a width that the API refuses is found by halving, and tried again now and then, not each time', () => {
+    const { walks, holes, covered } = readAll([], 5 * DAY_MS);
+    expect(holes).toEqual([]);
+    expect(covered).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);
+    const refused = walks.filter(({ failed }) => failed).length;
+    expect(refused).toBeLessThan(0.7 * walks.length);
+    expect(walks.length).toBeLessThan((3 * 90) / 2.5);
+  });
+
+  test('the newest second, too: the live lane leaves it behind, asks no more than it must beside it, and grows', () => {
+    const { holes, walks } = readAll([END_MS - 1]);
+    const [hole] = holes;
+    expect(hole?.range).toEqual({ fromMs: END_MS - SECOND_MS, toMs: END_MS });
+    expect(walks.filter(({ walk }) => walk.lane === 'live').every(({ failed }) => failed)).toBe(true);
+    const beside = walks.find(({ walk }) => walk.claim.toMs === END_MS - SECOND_MS)?.walk;
+    expect(beside).toMatchObject({ lane: 'backfill', overlapMs: 1, lookbackMs: 1 });
+    expect(walks.length).toBeLessThan(40);
+  });
+});

@@ -1,0 +1,187 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  duePolls,
+  longestPauseMs,
+  type PolledSource,
+  pollIntervals,
+  pollsPerTick,
+} from '../../../../src/ingest/planning/poll-interval.ts';
+
+const TICK_MS = 30_000;
+const EQUAL_MS = 2_380_952;
+const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
+const property = { seed: 1, numRuns: 300 };
+
+const source = (perHour: number, more: Partial<PolledSource> = {}): PolledSource => ({
+  ...{ id: 'o', eventRate: { perHour, recentPerHour: 0 }, unreadMs: 0, walking: false },
+  ...more,
+});
+const perHour = fc.oneof(
+  fc.constant(0),
+  fc.double({ min: 0, max: 1, noNaN: true }),
+  fc.double({ min: 0, max: 1e5, noNaN: true }),
+);
+const eventRate = fc.option(fc.record({ perHour, recentPerHour: perHour }), { nil: undefined, freq: 10 });
+const polled = fc.record({
+  id: fc.string(),
+  eventRate,
+  unreadMs: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.double({ min: -1_000, max: 3 * EQUAL_MS, noNaN: true })),
+  walking: fc.boolean(),
+});
+const many = fc.array(polled, { maxLength: 60 });
+const budgets = fc.record({
+  equalMs: fc.integer({ min: 0, max: 1e7 }),
+  tickMs: fc.integer({ min: 1_000, max: 600_000 }),
+});
+
+describe('the pauses', () => {
+  test('whatever is known: together hardly more than the budget, none longer than the bound', () => {
+    fc.assert(
+      fc.property(many, budgets, (sources, by) => {
+        const intervals = [...pollIntervals(sources, by)];
+        for (const each of intervals) expect(each).toBeLessThanOrEqual(longestPauseMs(by));
+        if (by.equalMs <= by.tickMs) return;
+        for (const each of intervals) expect(each).toBeGreaterThanOrEqual(by.tickMs);
+        const asksPerMs = intervals.reduce((sum, each) => sum + 1 / each, 0);
+        // All at the ordinary longest pause, 0.985 turns, take 1.015 of it.
+        expect(asksPerMs).toBeLessThanOrEqual(((sources.length * 1.016) / by.equalMs) * 1.001);
+      }),
+      property,
+    );
+  });
+
+  test('more events never make a pause longer', () => {
+    fc.assert(
+      fc.property(
+        many,
+        fc.nat(),
+        fc.double({ min: 0, max: 100, noNaN: true }),
+        fc.boolean(),
+        (sources, at, more, recently) => {
+          const n = sources.length === 0 ? 0 : at % sources.length;
+          const one = sources[n];
+          if (one?.eventRate === undefined) return;
+          const { eventRate } = one;
+          const raised = {
+            perHour: eventRate.perHour + (recently ? 0 : more),
+            recentPerHour: eventRate.recentPerHour + more,
+          };
+          const before = pollIntervals(sources, budget)[n] ?? 0;
+          const after = pollIntervals(sources.with(n, { ...one, eventRate: raised }), budget)[n] ?? 0;
+          expect(after).toBeLessThanOrEqual(before * 1.001);
+        },
+      ),
+      property,
+    );
+  });
+
+  test('of two sources the one with more events never has the longer one', () => {
+    fc.assert(
+      fc.property(fc.array(perHour, { minLength: 2, maxLength: 60 }), (rates) => {
+        const ascending = rates.sort((a, b) => a - b);
+        const intervals = [
+          ...pollIntervals(
+            ascending.map((each) => source(each)),
+            budget,
+          ),
+        ];
+        expect(intervals).toEqual([...intervals].sort((a, b) => b - a));
+      }),
+      property,
+    );
+  });
+
+  test('where all are alike, all are asked equally often', () => {
+    const intervals = pollIntervals(
+      Array.from({ length: 500 }, () => source(2)),
+      budget,
+    );
+    for (const each of intervals) expect(each / EQUAL_MS).toBeCloseTo(0.985, 3);
+  });
+
+  test('go as 1/rate^0.6 between their bounds', () => {
+    const rates = Array.from({ length: 1_000 }, (_, n) => (n < 970 ? 0.001 : [40, 90, 160][n % 3]) ?? 0);
+    const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
+    const [a = 0, b = 0, c = 0] = [40, 90, 160].map((rate) => pollIntervals(sources, budget)[rates.indexOf(rate)]);
+    expect(a / b).toBeCloseTo((90 / 40) ** 0.6, 1);
+    expect(a / c).toBeCloseTo(4 ** 0.6, 1);
+    expect(a).toBeLessThan(EQUAL_MS / 3);
+  });
+
+  test('the same knowledge gives the same plan; sources that are alike are spread a little by their ids', () => {
+    const rates = [...Array.from({ length: 200 }, () => 0.0001), 500];
+    const sources = rates.map((each, n) => source(each, { id: `o${n}` }));
+    expect(pollIntervals(sources, budget)).toEqual(pollIntervals(sources, budget));
+    const silent = [...pollIntervals(sources, budget)].slice(0, 200);
+    expect(new Set(silent).size).toBeGreaterThan(100);
+    expect(Math.min(...silent) / Math.max(...silent)).toBeGreaterThan(0.95);
+  });
+});
+
+describe('where the budget lets all be asked at every tick', () => {
+  test('they are, whatever is known', () => {
+    fc.assert(
+      fc.property(many, (sources) => {
+        const small = { equalMs: 12_000, tickMs: TICK_MS };
+        const ticked = sources.map((each) => ({ ...each, unreadMs: TICK_MS }));
+        expect(duePolls(ticked, small)).toHaveLength(sources.length);
+        expect(pollsPerTick(sources.length, small)).toBe(sources.length);
+      }),
+      property,
+    );
+  });
+});
+
+describe('what is due', () => {
+  test('is all whose pause is over, to the nearest tick, and nothing else', () => {
+    fc.assert(
+      fc.property(many, budgets, (sources, by) => {
+        const intervals = pollIntervals(sources, by);
+        const due = new Map(duePolls(sources, by).map((each) => [each.source, each.dueAfterMs]));
+        sources.forEach((each, n) => {
+          const rounding = by.equalMs <= by.tickMs ? 0 : by.tickMs / 2;
+          expect(due.has(each)).toBe(each.walking || each.unreadMs >= (intervals[n] ?? 0) - rounding);
+        });
+      }),
+      property,
+    );
+  });
+
+  test('comes by how overdue it is by its own pause: an open walk first, then what was never asked', () => {
+    const silent = Array.from({ length: 300 }, (_, n) => source(0.0001, { id: `s${n}` }));
+    const few = [
+      source(0.0001, { id: 'silent, a little over', unreadMs: 2 * EQUAL_MS }),
+      source(100, { id: 'busy, long over', unreadMs: EQUAL_MS }),
+      source(0.0001, { id: 'new', eventRate: undefined, unreadMs: Number.POSITIVE_INFINITY }),
+      source(0.0001, { id: 'walking', walking: true }),
+      source(0.0001, { id: 'read just now' }),
+    ];
+    const ids = duePolls([...silent, ...few], budget).map((each) => each.source.id);
+    expect(ids).toEqual(['walking', 'new', 'busy, long over', 'silent, a little over']);
+  });
+
+  test('at the bound a silent source is as urgent as any after twice its pause, and no more so after an outage', () => {
+    const silent = Array.from({ length: 300 }, (_, n) => source(0.0001, { id: `s${n}` }));
+    const busy = source(100, { id: 'busy' });
+    const intervals = pollIntervals([...silent, busy], budget);
+    const n = intervals.indexOf(Math.max(...intervals));
+    const silentId = `s${n}`;
+    const order = (silentUnreadMs: number, busyUnreadMs: number) => {
+      const all = [
+        ...silent.with(n, source(0.0001, { id: silentId, unreadMs: silentUnreadMs })),
+        { ...busy, unreadMs: busyUnreadMs },
+      ];
+      return duePolls(all, budget).map((each) => each.source.id);
+    };
+    const busyMs = intervals.at(-1) ?? 0;
+    expect(order(2 * EQUAL_MS - 1_000, 1.5 * busyMs)).toEqual([silentId, 'busy']);
+    expect(order(2 * EQUAL_MS, 2.1 * busyMs)).toEqual(['busy', silentId]);
+    expect(order(3 * EQUAL_MS, 2.1 * busyMs)).toEqual(['busy', silentId]);
+  });
+
+  test('is limited to the share of the budget until the next tick', () => {
+    expect(pollsPerTick(5_000, budget)).toBe(64);
+    expect(pollsPerTick(5_000, { equalMs: EQUAL_MS, tickMs: 60_000 })).toBe(127);
+  });
+});

@@ -1,0 +1,162 @@
+import { expect, test } from 'vitest';
+import { ApiError } from '../../../../src/errors.ts';
+import type { FoundOrganization, OrganizationChange } from '../../../../src/ingest/planning/source.ts';
+import { discover, discoverInTurn } from '../../../../src/ingest/sync/discovery/discover.ts';
+import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
+
+test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
+  let nowMs = 0;
+  const asked: string[] = [];
+  const context = {
+    api: {
+      nowMs: () => 1,
+      listOrganizations: async function* () {
+        asked.push('first page');
+        // The process is paused while it waits for the answer, which then comes before any timer.
+        nowMs = 60_000;
+        yield [{ id: 'a' }];
+        asked.push('second page');
+        yield [{ id: 'b' }];
+      },
+    },
+    store: {
+      claimDiscovery: async () => ({ mine: true, serverTimeMs: undefined }),
+      recordDiscovery: async () => asked.push('recorded'),
+    },
+    observer: { discoveryFailed: () => asked.push('failed') },
+    time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
+    leaseMs: 30_000,
+    organizationIds: undefined,
+  } as unknown as SyncContext;
+  const result = await discoverInTurn(context, 0, new AbortController().signal);
+  expect(result).toEqual({ serverTimeMs: undefined });
+  expect(asked).toEqual(['first page']);
+});
+
+/** A discovery whose steps are noted in the order in which they happen. */
+const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizationIds?: readonly string[] } = {}) => {
+  const steps: string[] = [];
+  const { organizationIds, ...store } = more;
+  const context = {
+    api: { nowMs: () => 1_000, ...api },
+    store: {
+      recordListing: async (found: readonly FoundOrganization[], { complete }: { complete: boolean }) => {
+        steps.push(`${complete ? 'complete' : 'page'} ${found.map(({ id }) => id).join(' ')}`);
+        return complete ? [] : found.map(({ id }): OrganizationChange => ({ organizationId: id, change: 'appeared' }));
+      },
+      readTime: async () => ({ databaseMs: 1_000, serverMs: undefined, trimmed: 0 }),
+      syncSources: async () => void steps.push('sources'),
+      takeMissed: async () => [],
+      recordDiscovery: async (result: object) => void steps.push('error' in result ? 'failed' : 'done'),
+      ...store,
+    },
+    observer: {
+      organizationChanged: ({ organizationId, change }: OrganizationChange) => {
+        if (change !== 'appeared') steps.push(`${organizationId} ${change}`);
+      },
+      missedButOpen: ({ organizationId }: { organizationId: string }) => steps.push(`${organizationId} open`),
+    },
+    time: { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) },
+    horizonMs: () => 0,
+    organizationIds,
+  } as unknown as SyncContext;
+  const run = (over: Partial<SyncContext> = {}) =>
+    discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
+  return { steps, run };
+};
+
+const pages = (steps: () => string[], ...listed: readonly (readonly string[] | ApiError)[]) =>
+  async function* () {
+    for (const [index, page] of listed.entries()) {
+      steps().push(`ask ${index + 1}`);
+      if (page instanceof ApiError) throw page;
+      yield (page as readonly string[]).map((id) => ({ id, name: `Name of ${id}` }));
+    }
+  };
+
+test('each page is stored and has its sources before the next is asked for; only the end of the listing counts misses', async () => {
+  const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a', 'b'], [], ['c']) });
+  expect(await run()).toEqual({ appeared: 3 });
+  expect(steps).toEqual([
+    ...['ask 1', 'page a b', 'sources', 'ask 2', 'page ', 'ask 3', 'page c', 'sources'],
+    ...['complete a b c', 'done'],
+  ]);
+});
+
+test('a listing that breaks on a page keeps what its earlier pages named, and counts no misses', async () => {
+  const broken = new ApiError('server', 'broken');
+  const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a'], broken) });
+  await expect(run()).rejects.toBe(broken);
+  expect(steps).toEqual(['ask 1', 'page a', 'sources', 'ask 2', 'failed']);
+});
+
+test('with an allow-list a listing that breaks leaves out none that it names, and never counts misses', async () => {
+  const broken = new ApiError('server', 'broken');
+  const { steps, run } = noting(
+    { listOrganizations: pages(() => steps, ['a', 'other'], broken) },
+    { organizationIds: ['a', 'b'] },
+  );
+  await expect(run()).rejects.toBe(broken);
+  expect(steps).toEqual(['ask 1', 'page a', 'sources', 'ask 2', 'page b', 'sources', 'failed']);
+});
+
+test('with an allow-list, one that cannot be asked for by id is stored all the same, and the others, too', async () => {
+  const { steps, run } = noting(
+    {
+      listOrganizations: pages(() => steps, new ApiError('refused', 'may not list')),
+      getOrganization: async (id) => {
+        if (id === 'b') throw new ApiError('server', 'broken');
+        return { id };
+      },
+    },
+    { organizationIds: ['a', 'b', 'c'] },
+  );
+  await expect(run()).rejects.toThrow('broken');
+  expect(steps).toEqual(['ask 1', 'page a b c', 'sources', 'failed']);
+});
+
+test('the audit logs of organizations that were missed decide: refused is gone, open is told, anything else waits', async () => {
+  const answers: Record<string, () => Promise<'open' | 'refused'>> = {
+    closed: async () => 'refused',
+    open: async () => 'open',
+    listedAgain: async () => 'refused',
+    unclear: () => Promise.reject(new ApiError('server', 'broken')),
+    hung: () => new Promise(() => {}),
+  };
+  const probe: AuditApi['probeAuditLog'] = (id, signal) =>
+    new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+      answers[id]?.().then(resolve, reject);
+    });
+  const limits: number[] = [];
+  const { steps, run } = noting(
+    { listOrganizations: pages(() => steps, ['a']), probeAuditLog: probe },
+    {
+      takeMissed: async (limit) => {
+        limits.push(limit);
+        return Object.keys(answers);
+      },
+      recordLogAnswer: async (id, answer) => {
+        steps.push(`${id} said ${answer}`);
+        return id !== 'listedAgain';
+      },
+    },
+  );
+  // The one that hangs is given up when the patience, which this clock ends at once, is over.
+  await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
+  expect(limits).toEqual([10]);
+  expect(steps.slice(-7)).toEqual([
+    ...['complete a', 'closed said refused', 'closed gone', 'open said open', 'open open'],
+    ...['listedAgain said refused', 'done'],
+  ]);
+});
+
+test('a database that fails while an audit log is asked fails the discovery', async () => {
+  const failure = new Error('no database');
+  const { steps, run } = noting(
+    { listOrganizations: pages(() => steps, ['a']), probeAuditLog: () => Promise.reject(failure) },
+    { takeMissed: async () => ['b'] },
+  );
+  await expect(run()).rejects.toBe(failure);
+  expect(steps.at(-1)).toBe('failed');
+});

@@ -1,0 +1,266 @@
+import { describe, expect, test } from 'vitest';
+import type { Lane } from '../../../../src/ingest/planning/lane.ts';
+import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
+import { type Job, type WorkLeft, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
+
+const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };
+const job = (id: string, lane: Lane = 'live'): Job => ({
+  source: { kind: 'organization', id },
+  lane,
+  nowMs: 0,
+  clock: { databaseMs: 0, atMs: 0 },
+  policy,
+});
+
+/** A pool whose turns the test ends. */
+const opened = (concurrency: number, nowMs = () => 0) => {
+  const turns = new Map<string, PromiseWithResolvers<WorkLeft>>();
+  const begun: string[] = [];
+  const faults: unknown[] = [];
+  const work = ({ source, lane }: Job): Promise<WorkLeft> => {
+    begun.push(`${lane} ${source.id}`);
+    const turn = Promise.withResolvers<WorkLeft>();
+    turns.set(source.id, turn);
+    return turn.promise;
+  };
+  const pool = new WorkPool(concurrency, work, (error) => faults.push(error), nowMs);
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const end = async (id: string, ...left: readonly Lane[]) => {
+    turns.get(id)?.resolve({ lanes: left, timedOut: false });
+    await settle();
+  };
+  const timeOut = async (id: string, ...left: readonly Lane[]) => {
+    turns.get(id)?.resolve({ lanes: left, timedOut: true });
+    await settle();
+  };
+  const leave = async (id: string) => {
+    turns.get(id)?.resolve({ lanes: undefined, timedOut: false });
+    await settle();
+  };
+  const fail = async (id: string, error: unknown) => {
+    turns.get(id)?.reject(error);
+    await settle();
+  };
+  return { pool, begun, faults, end, timeOut, leave, fail };
+};
+
+describe('WorkPool', () => {
+  test('takes every live job before any settle job before any backfill, no more at once than allowed', async () => {
+    const { pool, begun, end } = opened(3);
+    const live = [job('c'), job('e'), job('f')];
+    pool.refill([job('a', 'backfill'), job('b', 'settle'), job('d', 'backfill'), ...live]);
+    expect(begun).toEqual(['live c', 'live e', 'live f']);
+    await end('c');
+    await end('e');
+    await end('f');
+    expect(begun.slice(3)).toEqual(['settle b', 'backfill a']);
+    await end('b');
+    expect(begun.slice(5)).toEqual(['backfill d']);
+  });
+
+  test('where live work never ends, the other lanes have their share of the time all the same', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(1, () => nowMs);
+    const live = Array.from({ length: 200 }, (_, n) => job(`live ${n}`));
+    const backfill = Array.from({ length: 30 }, (_, n) => job(`old ${n}`, 'backfill'));
+    pool.refill([...live, ...backfill]);
+    for (let turn = 0; turn < 100; turn += 1) {
+      const [lane = '', ...id] = (begun.at(-1) ?? '').split(' ');
+      // A turn of history takes five times as long.
+      nowMs += lane === 'live' ? 2_000 : 10_000;
+      if (turn % 20 === 19) pool.refill([...live, ...backfill]);
+      await end(id.join(' '));
+    }
+    const turns = begun.filter((each) => each.startsWith('backfill')).length;
+    expect(turns * 10_000).toBeGreaterThan(0.15 * nowMs);
+    expect(turns * 10_000).toBeLessThan(0.25 * nowMs);
+  });
+
+  test('where every tick comes before all live tails are read, the one source that has history to read gets on with it', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(4, () => nowMs);
+    const names = Array.from({ length: 30 }, (_, n) => `${n}`);
+    const refill = () => {
+      // As the daemon: those that have waited longest come first.
+      const last = (id: string) => begun.findLastIndex((each) => each.endsWith(` ${id}`));
+      const order = names.toSorted((a, b) => last(a) - last(b));
+      pool.refill([...order.map((id) => ({ ...job(id), nowMs })), { ...job('7', 'backfill'), nowMs }]);
+    };
+    refill();
+    for (let turn = 0; turn < 400; turn += 1) {
+      const oldest = begun[turn] ?? '';
+      nowMs += 100;
+      if (turn % 15 === 14) refill();
+      await end(oldest.split(' ')[1] ?? '', ...(oldest.endsWith(' 7') ? (['backfill'] as const) : []));
+    }
+    const turns = begun.filter((each) => each === 'backfill 7').length;
+    expect(turns).toBeGreaterThan(0.1 * begun.length);
+    expect(turns).toBeLessThan(0.25 * begun.length);
+  });
+
+  test('a turn that failed takes its source out of all lanes', async () => {
+    const { pool, begun, leave } = opened(1);
+    pool.refill([job('a'), job('a', 'settle'), job('a', 'backfill'), job('b', 'backfill')]);
+    await leave('a');
+    expect(begun).toEqual(['live a', 'backfill b']);
+    expect(pool.waiting).toBe(0);
+  });
+
+  test('a source has one turn at a time, and the lanes that are left are those that its last turn knows of', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.refill([job('a'), job('a', 'settle')]);
+    expect(begun).toEqual(['live a']);
+    await end('a', 'backfill');
+    expect(begun).toEqual(['live a', 'backfill a']);
+    pool.refill([{ ...job('a'), nowMs: 1 }]);
+    await end('a');
+    expect(begun, 'what a later plan has brought stays').toEqual(['live a', 'backfill a', 'live a']);
+  });
+
+  test('a turn that hangs costs its lane no more than ten seconds', async () => {
+    let nowMs = 0;
+    const { pool, begun, end } = opened(1, () => nowMs);
+    pool.refill([job('hangs'), ...Array.from({ length: 90 }, (_, n) => job(`old ${n}`, 'backfill'))]);
+    nowMs += 120_000;
+    await end('hangs');
+    pool.refill([job('a'), ...Array.from({ length: 90 }, (_, n) => job(`old ${n}`, 'backfill'))]);
+    for (let turn = 0; turn < 30 && !begun.includes('live a'); turn += 1) {
+      nowMs += 100;
+      await end(begun.at(-1)?.replace('backfill ', '') ?? '');
+    }
+    expect(begun).toContain('live a');
+    pool.clear();
+  });
+
+  test('what is left of a job queues up behind the others of its lane', async () => {
+    const { pool, begun, end } = opened(1);
+    pool.refill([job('a', 'backfill'), job('b', 'backfill')]);
+    await end('a', 'backfill');
+    await end('b');
+    expect(begun).toEqual(['backfill a', 'backfill b', 'backfill a']);
+  });
+
+  test('a refill replaces what waits, and leaves a source alone whose turn is under way (invariant 10)', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.refill([job('hanging'), job('a', 'backfill'), job('b', 'backfill')]);
+    pool.refill([job('hanging'), job('a'), job('c')]);
+    expect(begun).toEqual(['live hanging', 'backfill a']);
+    await end('a');
+    await end('c');
+    expect(begun).toEqual(['live hanging', 'backfill a', 'live c']);
+    expect(pool.waiting).toBe(0);
+    await end('hanging');
+    pool.refill([job('hanging')]);
+    expect(begun.at(-1)).toBe('live hanging');
+  });
+
+  test('is idle once nothing waits and nothing is under way', async () => {
+    const { pool, end } = opened(2);
+    await pool.idle();
+    pool.refill([job('a'), job('b'), job('c')]);
+    let idle = false;
+    void pool.idle().then(() => {
+      idle = true;
+    });
+    await end('a');
+    await end('b', 'backfill');
+    await end('c');
+    expect(idle).toBe(false);
+    await end('b');
+    expect(idle).toBe(true);
+    pool.refill([]);
+    await pool.idle();
+  });
+
+  test('a fault drops what waits, is told, and leaves the pool of use', async () => {
+    const { pool, begun, faults, fail, end } = opened(1);
+    pool.refill([job('a'), job('b')]);
+    await fail('a', 'the database is away');
+    expect(faults).toEqual(['the database is away']);
+    await pool.idle();
+    expect(begun).toEqual(['live a']);
+    pool.refill([job('b')]);
+    await end('b');
+    await pool.idle();
+    expect(begun).toEqual(['live a', 'live b']);
+  });
+});
+
+describe('a quarter of the workers', () => {
+  const many = (name: string, count: number, lane: Lane = 'live'): Job[] =>
+    Array.from({ length: count }, (_, n) => job(`${name}${n}`, lane));
+  const count = (begun: readonly string[], name: string): number => begun.filter((each) => each.includes(name)).length;
+
+  test('is kept for the live lane, however much there is of the others', () => {
+    const { pool, begun } = opened(16);
+    pool.refill([...many('settling', 30, 'settle'), ...many('old', 30, 'backfill')]);
+    expect(begun).toHaveLength(12);
+    pool.refill([...many('old', 60, 'backfill'), ...many('tail', 30)]);
+    expect(begun.slice(12)).toEqual(['live tail0', 'live tail1', 'live tail2', 'live tail3']);
+  });
+
+  test('is one at least, of two or more; a single worker is for all', async () => {
+    const two = opened(2);
+    two.pool.refill([...many('old', 2, 'backfill')]);
+    expect(two.begun).toEqual(['backfill old0']);
+    await two.end('old0');
+    expect(two.begun).toEqual(['backfill old0', 'backfill old1']);
+    const one = opened(1);
+    one.pool.refill([job('old', 'backfill')]);
+    expect(one.begun).toEqual(['backfill old']);
+  });
+
+  test('is all that sources have together that timed out last: as many as there are workers hold up nothing (invariant 10)', async () => {
+    const { pool, begun, end, timeOut } = opened(16);
+    const hung = many('hung', 16);
+    pool.refill(hung);
+    expect(begun, 'nothing is known of them yet').toHaveLength(16);
+    for (const { source } of hung) await timeOut(source.id);
+    pool.refill([...hung, ...many('well', 40)]);
+    const again = begun.slice(16);
+    expect(count(again, 'hung')).toBe(4);
+    expect(count(again, 'well')).toBe(12);
+    // Those that answer go on one after the other, the others keep their places.
+    for (let n = 0; n < 20; n += 1) await end(`well${n}`);
+    expect(count(begun.slice(16), 'hung')).toBe(4);
+    expect(count(begun.slice(16), 'well')).toBe(32);
+  });
+
+  test('a source that answers again is one as any other', async () => {
+    const { pool, begun, end, timeOut } = opened(4);
+    const sources = [job('a'), job('b'), job('c')];
+    pool.refill(sources);
+    for (const { source } of sources) await timeOut(source.id);
+    pool.refill(sources);
+    expect(begun.slice(3)).toEqual(['live a']);
+    await end('a');
+    expect(begun.slice(3)).toEqual(['live a', 'live b']);
+    pool.refill([job('a'), job('c')]);
+    expect(begun.slice(3), 'c waits for b, a does not').toEqual(['live a', 'live b', 'live a']);
+  });
+});
+
+describe('a lane that has rested', () => {
+  test('is added to what waits, and begun at once where a worker is free', async () => {
+    const { pool, begun, end } = opened(2);
+    pool.add(job('a'));
+    let idle = false;
+    void pool.idle().then(() => {
+      idle = true;
+    });
+    expect(begun).toEqual(['live a']);
+    await end('a');
+    expect(idle).toBe(true);
+  });
+
+  test('changes nothing if its source waits in that lane, or has a turn', async () => {
+    const { pool, begun, end } = opened(1);
+    pool.refill([job('a'), { ...job('b'), nowMs: 9 }]);
+    pool.add(job('a'));
+    pool.add(job('b'));
+    expect(pool.waiting).toBe(1);
+    await end('a');
+    await end('b');
+    expect(begun).toEqual(['live a', 'live b']);
+  });
+});

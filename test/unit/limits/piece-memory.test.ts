@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { PieceMemory } from '../../../src/limits/piece-memory.ts';
+
+const KIB = 1_024;
+const MIB = 1_048_576;
+const SMALLEST = 256 * KIB;
+const never = new AbortController().signal;
+
+describe('the memory of pieces', () => {
+  test('lends large pieces to few and small ones to many, never more than all of it', () => {
+    const memory = new PieceMemory();
+    const sizes = Array.from({ length: 128 }, () => memory.lend(100 * MIB).length);
+    expect(sizes[0]).toBe(8 * MIB);
+    expect(sizes[1]).toBeGreaterThanOrEqual(4 * MIB);
+    expect(sizes.at(-1)).toBe(SMALLEST);
+    expect(memory.lentBytes).toBe(sizes.reduce((sum, size) => sum + size, 0));
+    expect(memory.lentBytes).toBeLessThanOrEqual(64 * MIB);
+  });
+
+  test('lends no more than is asked for', () => {
+    const memory = new PieceMemory();
+    expect(memory.lend(1).length).toBe(SMALLEST);
+    expect(memory.lend(MIB).length).toBe(MIB);
+    expect(memory.lend(3 * MIB).length).toBe(2 * MIB);
+  });
+
+  test('uses again what was given back', () => {
+    const memory = new PieceMemory();
+    const lent = memory.lend(MIB);
+    memory.giveBack(lent);
+    expect(memory.lentBytes).toBe(0);
+    expect(memory.lend(MIB)).toBe(lent);
+    expect(() => memory.giveBack(Buffer.alloc(1))).toThrow('not lent');
+  });
+
+  test('whatever is lent and given back, two of the smallest pieces for each stream are always to be had', () => {
+    const step = fc.record({ give: fc.boolean(), bytes: fc.integer({ min: 1, max: 20 * MIB }), which: fc.nat() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+        const lent: Buffer[] = [];
+        for (const { give, bytes, which } of steps) {
+          const [buffer] = give ? lent.splice(which % Math.max(1, lent.length), 1) : [];
+          if (buffer !== undefined) memory.giveBack(buffer);
+          else if (lent.length < 16) lent.push(memory.lend(bytes));
+          expect(memory.lentBytes + (16 - lent.length) * SMALLEST).toBeLessThanOrEqual(16 * MIB);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('a single event that is larger waits until so much is free; meanwhile others get the smallest pieces', async () => {
+    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const others = Array.from({ length: 8 }, () => memory.lend(8 * MIB));
+    let large: Buffer | undefined;
+    const lending = memory.lendLarge(10 * MIB, never).then((buffer) => {
+      large = buffer;
+    });
+    expect(memory.lend(8 * MIB).length).toBe(SMALLEST);
+    for (const buffer of others.slice(1)) memory.giveBack(buffer);
+    await Promise.resolve();
+    expect(large).toBeUndefined();
+    memory.giveBack(others[0] as Buffer);
+    await lending;
+    expect(large?.length).toBe(10 * MIB);
+  });
+
+  test('one that is larger than everything is lent alone', async () => {
+    const memory = new PieceMemory({ totalBytes: 16 * MIB, streams: 8 });
+    const small = memory.lend(1);
+    const giant = await memory.lendLarge(40 * MIB, never);
+    expect(giant.length).toBe(40 * MIB);
+    expect(memory.lend(8 * MIB).length).toBe(SMALLEST);
+    const gone = new AbortController();
+    const second = memory.lendLarge(9 * MIB, gone.signal);
+    gone.abort(new Error('gone'));
+    await expect(second).rejects.toThrow('gone');
+    memory.giveBack(giant);
+    memory.giveBack(small);
+    expect((await memory.lendLarge(9 * MIB, never)).length).toBe(9 * MIB);
+  });
+});

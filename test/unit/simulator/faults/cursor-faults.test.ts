@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import {
+  auditPage,
+  auditPath,
+  auditWalk,
+  get,
+  getInVain,
+  organizationAt,
+  simulate,
+  startMs,
+} from '../simulated-cloudflare.ts';
+
+const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);
+
+/** The pages of a walk, at most `most`, and the status of the one that could not be had. */
+async function walkUntilRefused(simulator: Simulator, most = 100): Promise<{ sizes: number[]; status: number }> {
+  const seen: number[] = [];
+  for (let cursor: string | undefined; seen.length < most; ) {
+    const page = await auditPage(simulator, { cursor });
+    if (page.status !== 200) return { sizes: seen, status: page.status };
+    seen.push(page.texts.length);
+    cursor = page.cursor;
+    if (cursor === undefined) break;
+  }
+  return { sizes: seen, status: 200 };
+}
+
+test.each([400, 410, 504])(
+  'window_limit: %i for a window that is wider, an answer for one that is not',
+  async (status) => {
+    const simulator = await simulate({
+      organizations: 2,
+      entries: 150,
+      faults: { window_limit: { maxDays: 30, status } },
+    });
+    const window = (before: string) => ({ since: '2026-08-01', before });
+    expect((await auditPage(simulator, window('2026-08-31T00:00:01Z'))).status).toBe(status);
+    const { cursor, status: good } = await auditPage(simulator, { ...window('2026-08-31'), limit: 5 });
+    expect(good).toBe(200);
+    expect((await auditPage(simulator, { ...window('2026-08-31'), limit: 5, cursor })).status).toBe(200);
+    expect(simulator.faults.fired()).toEqual({ window_limit: 1 });
+    expect(simulator.requests()[0]).toMatchObject({ status, wireFault: 'window_limit' });
+    simulator.faults.set({ window_limit: { maxDays: 30, status, organizationId: organizationAt(simulator, 1) } });
+    expect((await auditPage(simulator)).status).toBe(200);
+    expect((await auditPage(simulator, {}, organizationAt(simulator, 1))).status).toBe(status);
+  },
+);
+
+test('window_limit: a wide window is never answered', async () => {
+  const simulator = await simulate({ entries: 10, faults: { window_limit: { maxDays: 0.5, status: 'hang' } } });
+  await getInVain(simulator, auditPath(organizationAt(simulator)));
+  expect(simulator.requests()[0]).toMatchObject({ status: 0, wireFault: 'window_limit' });
+  const halfDay = { since: '2026-08-01T00:00:00Z', before: '2026-08-01T12:00:00Z' };
+  expect((await auditPage(simulator, halfDay)).status).toBe(200);
+});
+
+test.each([400, 404, 410, 500])('dead_cursor: every cursor answers %i', async (status) => {
+  const simulator = await simulate({ entries: 250, faults: { dead_cursor: { status } } });
+  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100], status });
+});
+
+test('dead_cursor: those issued before a moment, whenever the fault is set', async () => {
+  let nowMs = startMs;
+  const simulator = await simulate({ entries: 250, clock: () => nowMs });
+  const old = (await auditPage(simulator)).cursor;
+  nowMs += 2500;
+  simulator.faults.set({ dead_cursor: { issuedBefore: new Date(nowMs).toISOString() } });
+  expect((await auditPage(simulator, { cursor: old })).status).toBe(410);
+  expect(sizes(await auditWalk(simulator))).toEqual([100, 100, 50]);
+});
+
+test('dead_cursor: those older than a life', async () => {
+  let nowMs = startMs;
+  const simulator = await simulate({
+    entries: 250,
+    clock: () => nowMs,
+    faults: { dead_cursor: { olderThanSeconds: 60 } },
+  });
+  const { cursor } = await auditPage(simulator);
+  nowMs += 60_000;
+  expect((await auditPage(simulator, { cursor })).status).toBe(200);
+  nowMs += 1;
+  expect((await auditPage(simulator, { cursor })).status).toBe(410);
+});
+
+test('dead_cursor: those of one page', async () => {
+  const simulator = await simulate({ entries: 450, faults: { dead_cursor: { onPage: 3, status: 500 } } });
+  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100, 100, 100], status: 500 });
+});
+
+test('last_page_dead_cursor: each page has a cursor, and that of the last is refused', async () => {
+  const simulator = await simulate({ entries: 250, faults: { last_page_dead_cursor: { status: 404 } } });
+  expect(await walkUntilRefused(simulator)).toEqual({ sizes: [100, 100, 50], status: 404 });
+  const empty = { since: '2026-12-01', before: '2026-12-02' };
+  expect((await auditPage(simulator, empty)).cursor).toBeUndefined();
+  simulator.faults.set({ last_page_dead_cursor: { onEmptyPages: true } });
+  const { cursor } = await auditPage(simulator, empty);
+  expect((await auditPage(simulator, { ...empty, cursor })).status).toBe(400);
+});
+
+test.each([1, 2, 3, 30])('cursor_cycle: the cursors repeat after %i', async (pages) => {
+  let nowMs = startMs;
+  const simulator = await simulate({ entries: 400, clock: () => nowMs, faults: { cursor_cycle: { pages } } });
+  const cursors: (string | undefined)[] = [];
+  const texts: string[][] = [];
+  for (let n = 0; n < 2 * pages + 3; n++) {
+    nowMs += 1000;
+    const page = await auditPage(simulator, { limit: 10, cursor: cursors.at(-1) });
+    cursors.push(page.cursor);
+    texts.push(page.texts);
+  }
+  expect(new Set(cursors).size).toBe(pages);
+  expect(cursors.slice(pages)).toEqual(cursors.slice(0, -pages));
+  expect(texts.slice(1 + pages)).toEqual(texts.slice(1, -pages));
+  expect(new Set(texts.flat()).size).toBe(10 * (1 + pages));
+});
+
+test('cursor_cycle: a walk that is under way gets into it; one that is shorter comes to its end', async () => {
+  const simulator = await simulate({ entries: 400 });
+  const first = await auditPage(simulator, { limit: 10 });
+  const second = await auditPage(simulator, { limit: 10, cursor: first.cursor });
+  simulator.faults.set({ cursor_cycle: 1 });
+  const cursors = [second.cursor];
+  for (let n = 0; n < 5; n++) cursors.push((await auditPage(simulator, { limit: 10, cursor: cursors.at(-1) })).cursor);
+  expect(cursors[3]).toBe(cursors[1]);
+  expect(cursors[4]).toBe(cursors[2]);
+  expect(new Set(cursors).size).toBe(3);
+  expect(sizes(await auditWalk(simulator, { limit: 150 }))).toEqual([150, 150, 100]);
+});
+
+test('the texts of cursors are as before for clients: of one request, always the same at one time', async () => {
+  const simulator = await simulate({ entries: 250 });
+  const { cursor } = await auditPage(simulator);
+  expect((await auditPage(simulator)).cursor).toBe(cursor);
+  const { text } = await get(simulator, auditPath(organizationAt(simulator), { cursor: `${cursor}A` }));
+  expect(JSON.parse(text)).toMatchObject({ success: false });
+});

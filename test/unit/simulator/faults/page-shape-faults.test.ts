@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import type { FaultPatch } from '../../../../src/simulator/faults/fault-plan.ts';
+import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import { type AuditPage, auditPage, auditWalk, idsOf, simulate } from '../simulated-cloudflare.ts';
+
+interface Shaped {
+  readonly simulator: Simulator;
+  /** Ids of all entries, ascending. */
+  readonly all: string[];
+}
+
+async function shaped(entries: number, faults: FaultPatch): Promise<Shaped> {
+  const simulator = await simulate({ entries });
+  const all = idsOf(await auditWalk(simulator, { limit: 1000 }));
+  simulator.faults.set(faults);
+  return { simulator, all };
+}
+
+/** The ids of each page. */
+const pagesOf = (pages: readonly AuditPage[]): string[][] => pages.map((page) => idsOf([page]));
+
+test.each([20, 73, 100, 250, 997])(
+  'page_cap: pages of %i whatever limit says, with cursors or without',
+  async (size) => {
+    const { simulator, all } = await shaped(1200, { page_cap: { size } });
+    const capped = await auditWalk(simulator, { limit: 1000 });
+    expect(capped[0]?.texts).toHaveLength(size);
+    expect(idsOf(capped)).toEqual(all);
+    expect((await auditPage(simulator, { limit: 7 })).texts).toHaveLength(7);
+    simulator.faults.set({ page_cap: { size, cursors: 'none' } });
+    const alone = await auditPage(simulator, { limit: 1000 });
+    expect([idsOf([alone]), alone.cursor, alone.count]).toEqual([all.slice(0, size), undefined, String(size)]);
+  },
+);
+
+test('page_cap: cursors that are refused', async () => {
+  const { simulator } = await shaped(300, { page_cap: { size: 40, cursors: 'refused', refusedWith: 404 } });
+  const { cursor } = await auditPage(simulator);
+  expect(cursor).toBeDefined();
+  expect((await auditPage(simulator, { cursor })).status).toBe(404);
+});
+
+const inTens = (ids: readonly string[]): string[][] =>
+  Array.from({ length: Math.ceil(ids.length / 10) }, (_, n) => ids.slice(10 * n, 10 * n + 10));
+const turned = (pages: readonly string[][]): string[][] => pages.map((page) => page.toReversed());
+
+test.each(['mirrored', 'ignored', 'inside'] as const)(
+  'page_blocks: the newest page first, ascending inside; direction %s',
+  async (direction) => {
+    const { simulator, all } = await shaped(35, { page_blocks: { direction } });
+    const newestFirst = inTens(all.toReversed());
+    expect(pagesOf(await auditWalk(simulator, { limit: 10 }))).toEqual(turned(newestFirst));
+    const descending = pagesOf(await auditWalk(simulator, { limit: 10, direction: 'desc' }));
+    if (direction === 'mirrored') expect(descending).toEqual(turned(inTens(all)));
+    if (direction === 'ignored') expect(descending).toEqual(turned(newestFirst));
+    if (direction === 'inside') expect(descending).toEqual(newestFirst);
+  },
+);
+
+test('page_blocks: the cursor of the first page is refused, or is missing', async () => {
+  const { simulator, all } = await shaped(35, { page_blocks: { cursors: 'refused', refusedWith: 410 } });
+  const first = await auditPage(simulator, { limit: 10 });
+  expect(idsOf([first])).toEqual(all.slice(-10));
+  expect((await auditPage(simulator, { limit: 10, cursor: first.cursor })).status).toBe(410);
+  simulator.faults.set({ page_blocks: { direction: 'inside', cursors: 'none' } });
+  // The newest entries of the window, sorted by direction afterwards.
+  const [ascending, descending] = [
+    await auditPage(simulator, { limit: 10 }),
+    await auditPage(simulator, { limit: 10, direction: 'desc' }),
+  ];
+  expect([idsOf([ascending]), ascending.cursor]).toEqual([all.slice(-10), undefined]);
+  expect([idsOf([descending]), descending.cursor]).toEqual([all.slice(-10).toReversed(), undefined]);
+});
+
+test.each(['asc', 'desc'])('wrong_order: descending or ascending, though %s was asked for', async (direction) => {
+  const { simulator, all } = await shaped(35, { wrong_order: 1 });
+  expect(idsOf(await auditWalk(simulator, { limit: 10, direction }))).toEqual(all.toReversed());
+  simulator.faults.set({ wrong_order: { order: 'ascending' } });
+  expect(idsOf(await auditWalk(simulator, { limit: 10, direction }))).toEqual(all);
+});
+
+test('wrong_order: shuffled over all pages, each entry once, in the same order every time', async () => {
+  const { simulator, all } = await shaped(350, { wrong_order: { order: 'shuffled' } });
+  const ids = idsOf(await auditWalk(simulator, { limit: 20 }));
+  expect(ids).not.toEqual(all);
+  expect(ids.toSorted()).toEqual(all.toSorted());
+  const places = ids.slice(0, 20).map((id) => all.indexOf(id));
+  expect(Math.max(...places) - Math.min(...places)).toBeGreaterThan(150);
+  expect(idsOf(await auditWalk(simulator, { limit: 50 }))).toEqual(ids);
+  simulator.faults.set({ wrong_order: { order: 'shuffled', cursors: 'refused' } });
+  const { cursor } = await auditPage(simulator, { limit: 20 });
+  expect((await auditPage(simulator, { limit: 20, cursor })).status).toBe(400);
+});
+
+test('shapes together: blocks of a cap, without a cursor', async () => {
+  const { simulator, all } = await shaped(300, { page_blocks: 1, page_cap: { size: 73, cursors: 'none' } });
+  const page = await auditPage(simulator, { limit: 1000 });
+  expect([idsOf([page]), page.cursor]).toEqual([all.slice(-73), undefined]);
+});
+
+test('wrong_count: greater or smaller than the number of elements, on all pages or on one', async () => {
+  const { simulator } = await shaped(250, { wrong_count: { by: 401 } });
+  const counts = async (): Promise<unknown[]> => (await auditWalk(simulator)).map(({ count }) => count);
+  expect(await counts()).toEqual(['501', '501', '451']);
+  simulator.faults.set({ wrong_count: { by: -60 } });
+  expect(await counts()).toEqual(['40', '40', '0']);
+  simulator.faults.set({ wrong_count: { by: -1, onPage: 2 } });
+  expect(await counts()).toEqual(['100', '99', '50']);
+  simulator.faults.set({ wrong_count: { probability: 0.5 } });
+  const some = (await Promise.all(Array.from({ length: 10 }, counts))).flat();
+  expect(new Set(some)).toEqual(new Set(['100', '101', '50', '51']));
+});

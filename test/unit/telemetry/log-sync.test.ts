@@ -1,0 +1,209 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import type { LateEntries } from '../../../src/ingest/planning/late-entries.ts';
+import { createLogger } from '../../../src/telemetry/log.ts';
+import { logSync } from '../../../src/telemetry/log-sync.ts';
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
+const logged = (level: 'warn' | 'info' | 'debug' = 'warn', nameOf?: (id: string) => string | undefined) => {
+  let nowMs = 0;
+  let lines: string[] = [];
+  const destination = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      lines.push(...chunk.toString('utf8').trim().split('\n'));
+      done();
+    },
+  });
+  const logger = createLogger({ level, format: 'json', destination, secrets: [] });
+  return {
+    observer: logSync(logger, () => nowMs, nameOf),
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    warnings: (): Record<string, unknown>[] => {
+      const taken = lines.map((line) => JSON.parse(line));
+      lines = [];
+      return taken;
+    },
+  };
+};
+
+const source = (id: string) => ({ kind: 'organization', id });
+
+const page = (id: string, late: Partial<LateEntries>) => ({
+  ...{ source: source(id), lane: 'settle' as const, entries: 9, stored: 5, duplicates: 4, changed: 0, defective: 0 },
+  ...{ latenessSeconds: [], covered: [], late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late } },
+});
+
+test('what the last pass finds, and what it could not have found, is warned of once per source and day', () => {
+  const { observer, warnings, advance } = logged();
+  observer.pageCommitted?.(page('a', { foundBy: { 1: 5 } }));
+  expect(warnings()).toEqual([]);
+  for (const _ of ['first', 'second']) {
+    observer.pageCommitted?.(page('a', { foundBy: { 2: 3 }, byLastPass: 3 }));
+    observer.pageCommitted?.(page('a', { beyondLastPass: 2 }));
+  }
+  observer.pageCommitted?.(page('b', { foundBy: { 2: 1 }, byLastPass: 1 }));
+  expect(warnings()).toMatchObject([
+    {
+      source: 'a',
+      byLastPass: 3,
+      msg: expect.stringMatching(/the last settle pass found new entries.*ORGTRAIL_SETTLE/),
+    },
+    { source: 'a', beyondLastPass: 2, msg: expect.stringContaining('after the last settle pass had read their time') },
+    { source: 'b', byLastPass: 1 },
+  ]);
+  advance(dayMs - 1);
+  observer.pageCommitted?.(page('a', { byLastPass: 1 }));
+  expect(warnings()).toEqual([]);
+  advance(1);
+  observer.pageCommitted?.(page('a', { byLastPass: 1 }));
+  expect(warnings()).toHaveLength(1);
+});
+
+test('unread time near the end of the retention is warned of once a day from the second hour on, and again when urgent', () => {
+  const { observer, warnings, advance } = logged();
+  const plan = (...near: readonly (readonly [id: string, slackDays: number])[]) =>
+    observer.jobsPlanned?.({
+      ...{ sources: 3, due: [] },
+      nearRetention: near.map(([id, days]) => ({ source: source(id), slackMs: days * dayMs })),
+    });
+  plan(['a', 20], ['first', 0]);
+  expect(warnings(), 'a first backfill reads it by itself').toEqual([]);
+  advance(hourMs);
+  plan(['a', 20], ['b', 20]);
+  expect(warnings()).toMatchObject([
+    { source: 'a', retentionSlackSeconds: 20 * 86_400, urgent: false, msg: expect.stringContaining('in 20d,') },
+  ]);
+  advance(hourMs);
+  plan(['a', 20], ['first', 0]);
+  expect(warnings(), 'b has been read; the first one is near again, but not for an hour').toEqual([]);
+  advance(hourMs);
+  plan(['a', 6.9], ['first', 0]);
+  expect(warnings()).toMatchObject([
+    { source: 'a', urgent: true },
+    { source: 'first', urgent: true, msg: expect.stringContaining('now, and is then lost') },
+  ]);
+  advance(dayMs);
+  plan(['a', 6]);
+  expect(warnings()).toMatchObject([{ source: 'a', urgent: true }]);
+});
+
+test('an organization that is gone is warned of; one that listings miss but that is pulled on, once a day', () => {
+  const { observer, warnings, advance } = logged();
+  observer.organizationChanged?.({ organizationId: 'a', change: 'renamed' });
+  expect(warnings()).toEqual([]);
+  observer.organizationChanged?.({ organizationId: 'a', change: 'gone' });
+  for (const _ of ['first', 'second']) observer.missedButOpen?.({ organizationId: 'b' });
+  expect(warnings()).toMatchObject([
+    { organizationId: 'a', msg: 'organization gone' },
+    { organizationId: 'b', msg: expect.stringContaining('its audit log answers') },
+  ]);
+  advance(dayMs);
+  observer.missedButOpen?.({ organizationId: 'b' });
+  expect(warnings()).toHaveLength(1);
+});
+
+test('a hole is an error when it is found, and no news when it is tried again', () => {
+  const { observer, warnings } = logged('debug');
+  const hole = { range: { fromMs: 1_000, toMs: 2_000 }, pass: 0, reason: 'server_error', message: 'it answered 500' };
+  observer.holeFound?.({ source: source('a'), ...hole });
+  observer.holeFound?.({ source: source('a'), ...hole });
+  observer.holeFound?.({ source: source('a'), ...hole, pass: 1 });
+  observer.holeFound?.({ source: source('b'), ...hole });
+  const facts = { since: '1970-01-01T00:00:01.000Z', before: '1970-01-01T00:00:02.000Z', message: 'it answered 500' };
+  expect(warnings()).toMatchObject([
+    {
+      level: 'error',
+      source: 'a',
+      ...facts,
+      reason: 'server_error',
+      msg: expect.stringMatching(/a hole: .*\. Entries/),
+    },
+    { level: 'info', source: 'a', ...facts },
+    { level: 'error', source: 'a', pass: 1, msg: expect.stringContaining('Late entries may be missing') },
+    { level: 'error', source: 'b' },
+  ]);
+});
+
+test('a window that is halved is said at info, an end that was proven at debug', () => {
+  const { observer, warnings } = logged('debug');
+  const claim = { fromMs: 0, toMs: 8_000 };
+  observer.windowNarrowed?.({ source: source('a'), lane: 'backfill', claim, reason: 'cut' });
+  observer.walkEnded?.({ source: source('a'), lane: 'live', result: 'proven' });
+  observer.walkEnded?.({ source: source('a'), lane: 'live', result: 'done' });
+  expect(warnings()).toMatchObject([
+    { level: 'info', lane: 'backfill', before: '1970-01-01T00:00:08.000Z', reason: 'cut' },
+    { level: 'debug', lane: 'live', msg: expect.stringContaining('in doubt') },
+  ]);
+});
+
+test('clocks that differ by more than a minute are warned of once a day and direction; so is coverage of the future, each time', () => {
+  const { observer, warnings, advance } = logged();
+  for (const aheadMs of [60_000, -60_000, 0]) observer.clocksCompared?.({ aheadMs });
+  expect(warnings()).toEqual([]);
+  for (const aheadMs of [3_600_000, 3_601_000, -61_000]) observer.clocksCompared?.({ aheadMs });
+  expect(warnings()).toMatchObject([{ aheadMs: 3_600_000 }, { aheadMs: -61_000 }]);
+  advance(dayMs);
+  observer.clocksCompared?.({ aheadMs: 3_600_000 });
+  expect(warnings()).toHaveLength(1);
+  for (const rows of [2, 1]) observer.futureTrimmed?.({ rows });
+  expect(warnings()).toMatchObject([{ rows: 2 }, { rows: 1 }]);
+});
+
+test('names of organizations stand beside their ids', () => {
+  const { observer, warnings } = logged('info', (id) => (id === 'a' ? 'Acme' : undefined));
+  const failed = { lane: 'live' as const, failure: 'server', message: '503', backoffMs: 1_000 };
+  observer.sourceFailed?.({ source: source('a'), ...failed });
+  observer.sourceFailed?.({ source: source('b'), ...failed });
+  observer.organizationChanged?.({ organizationId: 'a', change: 'gone' });
+  const lines = warnings();
+  expect(lines).toMatchObject([
+    { source: 'a', name: 'Acme' },
+    { source: 'b' },
+    { organizationId: 'a', name: 'Acme', msg: 'organization gone' },
+  ]);
+  expect(lines[1]).not.toHaveProperty('name');
+  expect(lines[2]).not.toHaveProperty('change');
+});
+
+test('many new organizations of one listing are one line, few have a line each', () => {
+  const { observer, warnings } = logged('info');
+  const listed = (count: number, from: number) => {
+    for (let index = from; index < from + count; index += 1)
+      observer.organizationChanged?.({ organizationId: `o${index}`, change: 'appeared' });
+    observer.discovered?.({ organizations: count, complete: true });
+  };
+  listed(300, 0);
+  expect(warnings()).toMatchObject([
+    { organizations: 300, first: ['o0', 'o1', 'o2', 'o3', 'o4'], msg: '300 organizations appeared' },
+  ]);
+  listed(2, 300);
+  expect(warnings()).toMatchObject([
+    { organizationId: 'o300', msg: 'organization appeared' },
+    { organizationId: 'o301' },
+  ]);
+});
+
+test('what appeared before a listing failed is said all the same', () => {
+  const { observer, warnings } = logged('info');
+  observer.organizationChanged?.({ organizationId: 'a', change: 'appeared' });
+  observer.discoveryFailed?.({ error: new Error('503') });
+  expect(warnings()).toMatchObject([
+    { organizationId: 'a', msg: 'organization appeared' },
+    { reason: '503', msg: 'listing organizations failed' },
+  ]);
+});
+
+test('entries with defects are summed: a line a minute at most', () => {
+  const { observer, warnings, advance } = logged('info');
+  const defective = (id: string) => observer.pageCommitted?.({ ...page(id, {}), defective: 2 });
+  for (const id of ['a', 'b', 'c']) defective(id);
+  expect(warnings()).toMatchObject([{ source: 'a', defective: 2, pages: 1 }]);
+  advance(60_000);
+  defective('d');
+  expect(warnings()).toMatchObject([{ source: 'd', defective: 6, pages: 3 }]);
+});
