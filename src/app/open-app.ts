@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../../package.json' with { type: 'json' };
@@ -7,38 +5,35 @@ import { openAccess } from '../access/access-source.ts';
 import type { AccessSource } from '../access/ports.ts';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
-import { OrgtrailError, reasonOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
+import type { FeedSource } from '../feed/feed.ts';
 import { openFeed } from '../feed/feed-source.ts';
-import type { FeedSource } from '../http/feed/routes.ts';
-import type { SearchSource } from '../http/search/routes.ts';
-import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from '../http/stream-limits.ts';
-import { type ApiBudget, createApiBudget, credentialFingerprint } from '../ingest/cloudflare/api-budget.sql.ts';
+import type { ApiBudget } from '../ingest/cloudflare/api-budget.sql.ts';
 import { connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
-import type { Credential } from '../ingest/cloudflare/credential.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
 import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
-import { canonicalFilters } from '../ingest/planning/filters.ts';
-import { laneIntervals } from '../ingest/planning/lane-intervals.ts';
-import { RETENTION_MS } from '../ingest/planning/upstream-retention.ts';
-import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
-import { createScrubBudget } from '../ingest/sync/scrub-budget.sql.ts';
-import { createSyncStore } from '../ingest/sync/sync-store.sql.ts';
-import { WindowLimit } from '../ingest/sync/window-limit.ts';
+import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
+import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
 import { watchNames } from '../organizations/organization-names.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
 import { isRefusal } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
+import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';
 import { readSinkStatus, type SinkStatus, unknownSink } from '../sinks/sink-status.sql.ts';
 import { createSinkTroubles, type SinkTroubles } from '../sinks/sink-troubles.ts';
 import { behindAfterSeconds, pausesOf } from '../status/health.ts';
+import type { MetricsSource } from '../status/ports.ts';
 import { readScrubAge } from '../status/scrub-status.sql.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
-import type { Metrics, MetricsSource } from '../telemetry/metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { apiObservers, fingerprintOf, openBudget, openScrub, requireCredential } from './cloudflare-access.ts';
+import { hashFilters } from './collection-window.ts';
 import { type Database, type DatabasePatience, openDatabase } from './open-database.ts';
+import { createSyncContext } from './sync-context.ts';
 
 export const version: string = manifest.version;
 
@@ -85,7 +80,7 @@ export interface AppOptions {
 
 /** The composition root: opens and wires everything that syncing needs. Migrates the schema first, unless `readsOnly`. */
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
-  if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
+  requireCredential(config);
   for (const warning of config.warnings) options.logger.warn(warning);
   const { databasePatience: patience, readsOnly = false, secrets = fixedSecrets(config) } = options;
   const latestUrl = secrets.databaseUrl;
@@ -100,6 +95,7 @@ export const openApp = async (config: Config, options: AppOptions): Promise<App>
   }
 };
 
+type Telemetry = Pick<AppOptions, 'metrics' | 'logger'>;
 type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
 
 const compose = async (given: Config, database: Database, options: ComposeOptions): Promise<App> => {
@@ -108,73 +104,60 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const { pool } = database;
   const budget = openBudget(given, pool, fingerprint, { metrics, logger });
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
-  const { api: plainApi, close: closeApi } = connectAuditApi(given, {
-    ...{ credential: secrets.credential, budget, clock, metrics, logger, version },
+  const { api: plainApi, close: closeApi } = connectAuditApi({
+    ...{ baseUrl: given.baseUrl, credential: secrets.credential, filters: given.filters, budget, clock, version },
+    ...apiObservers(metrics, logger),
     timeouts: options.timeouts,
   });
   const { api, nameOf, config } = await prepare(given, pool, plainApi, options).catch(async (error: unknown) => {
     await closeApi();
     throw error;
   });
-  const filterHash = hashFilters(config);
   const owner = createProcessIdentity();
-  const { leaseMs, organizationIds, settleDelaysMs } = config;
-  const historyMs = historyOf(config);
-  const store = createSyncStore(pool, {
-    ...{ owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics },
-  });
-  const { memory, streams, streamLoad } = openStreams(config, metrics);
-  const feed = openFeed(database.latestUrl, logger, memory);
-  const explorer = openExplorer(database.latestUrl, logger, Date.now, {
-    organizationIds: config.organizationIds,
-    behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
-  });
-  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
+  const filterHash = hashFilters(config);
+  const readers = openReaders(config, database, { metrics, logger });
   const status = () => readStatus(pool, config.organizationIds);
   const sinkTroubles = createSinkTroubles();
   const sinks = async () => sinkTroubles.addTo(await readSinks(pool, config));
   return {
     database,
     owner,
-    sync: {
-      api,
-      store,
-      time: {
-        nowMs: () => performance.now(),
-        sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
-      },
-      leaseMs,
-      observer: combine([metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}]),
-      filterHash,
-      filters: config.filters,
-      settleDelaysMs,
-      horizonMs: (nowMs) => horizonOf(config, nowMs),
-      organizationIds,
-      concurrency: config.concurrency,
-      windows: new WindowLimit({ nowMs: () => performance.now() }),
-      intervals: (sources) => laneIntervals(sources, config.apiBudget),
-      tickMs: config.tickMs,
-      random: Math.random,
+    sync: createSyncContext(config, {
+      ...{ pool, api, owner, filterHash },
       scrub: openScrub(config, pool, fingerprint),
-    },
-    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad }),
-    ...{ feed: feed.source, search: explorer.source, streams, access: access.source },
+      storeObserver: metrics,
+      observers: [metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}],
+    }),
+    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad: readers.streamLoad }),
+    ...{ feed: readers.feed, search: readers.search, streams: readers.streams, access: readers.access },
     ...{ status, sinks, sinkTroubles },
     close: async () => {
       await closeApi();
-      await feed.close();
-      await explorer.close();
-      await access.close();
+      await readers.close();
       await database.close();
     },
   };
 };
 
-/** The limits of what is sent at once, and how far they are used. */
-const openStreams = ({ http: { stallTimeoutMs } }: Config, metrics: Metrics) => {
+/** What reads are served from, each on connections of its own. */
+const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
   const memory = new PieceMemory({ streams: MOST_FEED_STREAMS });
-  const streams = createStreamLimits(stallTimeoutMs, metrics.streams);
-  return { memory, streams, streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }) };
+  const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
+  const feed = openFeed(latestUrl, logger, memory);
+  const explorer = openExplorer(latestUrl, logger, Date.now, {
+    organizationIds: config.organizationIds,
+    behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
+  });
+  const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
+  return {
+    ...{ feed: feed.source, search: explorer.source, access: access.source, streams },
+    streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }),
+    close: async () => {
+      await feed.close();
+      await explorer.close();
+      await access.close();
+    },
+  };
 };
 
 /** What the database refuses to tell shows as a failure of each sink. */
@@ -212,80 +195,3 @@ const metricsOf = (
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,
 });
-
-const fingerprintOf = (credential: Credential): string =>
-  credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
-
-type Fingerprint = () => string;
-
-const openScrub = (config: Config, pool: Pool, fingerprint: Fingerprint): ScrubLeave | undefined => {
-  const { apiBudget: requestsPerWindow, scrub, tickMs } = config;
-  if (scrub.share === 0) return undefined;
-  const { share, everyMs } = scrub;
-  return { everyMs, ...createScrubBudget({ pool, fingerprint, requestsPerWindow, share, tickMs }) };
-};
-
-const openBudget = (
-  config: Config,
-  pool: Pool,
-  fingerprint: Fingerprint,
-  { metrics, logger }: Pick<AppOptions, 'metrics' | 'logger'>,
-): ApiBudget => {
-  return createApiBudget({
-    pool,
-    fingerprint,
-    requestsPerWindow: config.apiBudget,
-    onWait: (waitMs, because) => {
-      metrics.throttled(waitMs);
-      if (waitMs > 10_000) logger.warn({ waitMs: Math.round(waitMs), because }, 'requests to Cloudflare wait');
-    },
-  });
-};
-
-/**
- * The oldest time wanted: the configured start, the end of what is kept here or of what Cloudflare keeps, whichever is
- * latest. Whole seconds.
- */
-export const horizonOf = (config: Pick<Config, 'history' | 'retentionMs'>, nowMs: number): number => {
-  const { history } = config;
-  const startMs = 'sinceMs' in history ? history.sinceMs : Number.NEGATIVE_INFINITY;
-  return Math.floor(Math.max(startMs, nowMs - historyOf(config)) / 1_000) * 1_000;
-};
-
-/** How much is wanted at most, as of any moment. */
-const historyOf = ({ history, retentionMs }: Pick<Config, 'history' | 'retentionMs'>): number =>
-  Math.min('durationMs' in history ? history.durationMs : Number.POSITIVE_INFINITY, RETENTION_MS, retentionMs);
-
-/** `none` without filters, so that people can read the common case in the tables. */
-const hashFilters = (config: Config): string =>
-  config.filters.length === 0
-    ? 'none'
-    : createHash('sha256').update(canonicalFilters(config.filters)).digest('hex').slice(0, 16);
-
-/** One observer that tells all of them, in order. */
-const combine = (observers: readonly SyncObserver[]): SyncObserver => {
-  const names = [
-    'discovered',
-    'organizationChanged',
-    'missedButOpen',
-    'discoveryFailed',
-    'jobsPlanned',
-    'pageCommitted',
-    'walkEnded',
-    'sourceSettled',
-    'windowNarrowed',
-    'holeFound',
-    'scrubFound',
-    'clocksCompared',
-    'futureTrimmed',
-    'sourceFailed',
-  ] as const satisfies readonly (keyof SyncObserver)[];
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      (event: never) => {
-        for (const observer of observers) observer[name]?.(event);
-      },
-    ]),
-  );
-};

@@ -5,8 +5,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import { type EmbeddedServer, hasEmbeddedData, startEmbeddedServer } from '../postgres/embedded-server.ts';
-import { createPool, requireReachable } from '../postgres/pool.ts';
-import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import { openPool } from '../postgres/open-pool.ts';
+import { requireReachable } from '../postgres/pool.ts';
 
 /** How long to wait for a database that does not answer yet, and what ends the wait early. */
 export interface DatabasePatience {
@@ -53,10 +53,9 @@ export const openDatabase = async (
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
   const latestUrl = () => configuredUrl?.() ?? url;
-  const pool = createPool(latestUrl, config.concurrency + 4, logIdleError(logger), logJump(logger));
+  const { pool, close: closePool } = openPool({ url: latestUrl, size: config.concurrency + 4, logger });
   const close = async () => {
-    // A connection attempt that hangs must not hold up a stop.
-    await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+    await closePool();
     await server?.stop();
   };
   try {

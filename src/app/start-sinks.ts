@@ -1,19 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { type NamedSink, redactorOf } from '../config/sinks.ts';
-import type { FeedSource } from '../http/feed/routes.ts';
-import { createPool } from '../postgres/pool.ts';
+import type { FeedSource } from '../feed/feed.ts';
+import { openPool } from '../postgres/open-pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
 import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
 import { createLiveSink } from '../sinks/live-sink.ts';
 import type { DeliveryContext, DeliveryObserver, Route } from '../sinks/ports.ts';
 import { registerSinks } from '../sinks/sinks.sql.ts';
-import { logIdleError, logJump } from '../telemetry/log-database.ts';
 import { logDelivery } from '../telemetry/log-delivery.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { teeObserver } from '../telemetry/tee-observer.ts';
 import type { App } from './open-app.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
@@ -46,17 +45,17 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
-  const pool = createPool(
-    app.database.latestUrl,
-    Math.min(MOST_CONNECTIONS, routes.length + 1),
-    logIdleError(logger),
-    logJump(logger),
-  );
+  const size = Math.min(MOST_CONNECTIONS, routes.length + 1);
+  const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
   const context: Omit<DeliveryContext, 'redact'> = {
     store: createDeliveryStore(pool, app.owner, config.leaseMs),
     time: app.sync.time,
     leaseMs: config.leaseMs,
-    observer: all([metrics.delivery, logDelivery(logger, () => performance.now()), app.sinkTroubles.observer]),
+    observer: teeObserver<DeliveryObserver>(deliveryEvents, [
+      metrics.delivery,
+      logDelivery(logger, () => performance.now()),
+      app.sinkTroubles.observer,
+    ]),
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
@@ -66,8 +65,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ended: Promise.all(loops),
     close: async () => {
       await Promise.all(routes.map(({ sink }) => sink.close().catch(() => {})));
-      // A connection attempt that hangs must not hold up a stop.
-      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+      await close();
     },
   };
 };
@@ -95,22 +93,11 @@ const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal)
   }
 };
 
-/** One observer that tells all of them, in order. */
-const all = (observers: readonly DeliveryObserver[]): DeliveryObserver => {
-  const names = [
-    'delivered',
-    'split',
-    'failed',
-    'lost',
-    'caughtUp',
-    'interrupted',
-  ] as const satisfies (keyof DeliveryObserver)[];
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      (event: never) => {
-        for (const observer of observers) observer[name]?.(event);
-      },
-    ]),
-  );
-};
+const deliveryEvents = [
+  'delivered',
+  'split',
+  'failed',
+  'lost',
+  'caughtUp',
+  'interrupted',
+] as const satisfies (keyof DeliveryObserver)[];

@@ -1,14 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../errors.ts';
-import type { FeedSource } from '../http/feed/routes.ts';
 import { coalesced } from '../limits/coalesced.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
+import { openPool } from '../postgres/open-pool.ts';
 import { createClient } from '../postgres/pool.ts';
-import { createSharedPool } from '../postgres/shared-pool.ts';
-import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import { compareTimeline } from '../postgres/position-jumps.ts';
 import {
   hasFeedEvents,
   positionOfNth,
@@ -17,9 +15,9 @@ import {
   readOrganizationNames,
   readPositionCheck,
 } from './feed.sql.ts';
+import type { FeedSource } from './feed.ts';
 import { readPieces } from './feed-pieces.ts';
 import { createFeedSignal, type FeedSignal } from './feed-signal.sql.ts';
-import { compareTimeline } from './position-jumps.sql.ts';
 
 /** Each reader holds one for a chunk only, so many readers share them. */
 const CONNECTIONS = 4;
@@ -31,8 +29,7 @@ export interface Feed {
 
 /** Opens the feed of a database, on connections of its own: readers and ingestion do not wait for each other. */
 export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new PieceMemory()): Feed => {
-  const shared = { max: CONNECTIONS, what: 'the feed' };
-  const pool = createSharedPool(databaseUrl, shared, logIdleError(logger), logJump(logger));
+  const { pool, close } = openPool({ url: databaseUrl, size: CONNECTIONS, sharedFor: 'the feed', logger });
   const signal = createFeedSignal({
     createClient: () => createClient(databaseUrl),
     pool,
@@ -43,8 +40,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
     source: createFeedSource(pool, signal, memory),
     close: async () => {
       signal.close();
-      // A connection attempt that hangs must not hold up a stop.
-      await Promise.race([pool.end(), sleep(2_000, undefined, { ref: false })]);
+      await close();
     },
   };
 };

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
+import { leftOut } from '../postgres/position-jumps.ts';
 import { type FeedContext, positionOf } from './feed-row.ts';
-import { leftOut } from './position-jumps.sql.ts';
 
 /** Which numbering, and the last position given out. */
 export interface FeedHead {

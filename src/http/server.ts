@@ -5,20 +5,22 @@ import type { Logger } from 'pino';
 import { scopes } from '../access/access.ts';
 import type { AccessSource } from '../access/ports.ts';
 import { reasonOf } from '../errors.ts';
+import type { FeedSource } from '../feed/feed.ts';
+import type { StreamLimits } from '../limits/stream-limits.ts';
 import { databaseTrouble } from '../postgres/database-trouble.ts';
+import type { SearchSource } from '../search/ports.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../status/health.ts';
 import type { OverviewSource } from '../status/overview.ts';
 import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from '../status/source-state.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import { failureOf } from './failure.ts';
-import { type FeedSource, feedRoutes } from './feed/routes.ts';
+import { feedRoutes } from './feed/routes.ts';
 import { createGuard, type FeedToken, type Guard } from './guard.ts';
 import { oneHost } from './local-requests.ts';
 import { describeApi, jsonAnswer, withToken } from './openapi.ts';
 import { schemaFault } from './schema-fault.ts';
-import { type SearchSource, searchRoutes } from './search/routes.ts';
-import type { StreamLimits } from './stream-limits.ts';
+import { searchRoutes } from './search/routes.ts';
 
 /** From the first byte of a request to the last one of its body. Node looks at open requests as often as the second one says. */
 const REQUEST_TIMEOUT_MS = 30_000;

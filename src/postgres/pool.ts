@@ -9,9 +9,9 @@ import {
   type QueryConfig,
 } from 'pg';
 import { OrgtrailError, reasonOf } from '../errors.ts';
-import { compareTimeline, JUMP_WARNING } from '../feed/position-jumps.sql.ts';
 import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
+import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
 /**
  * How long a new connection may take: a database that does not answer is said to be unreachable, not waited for.

@@ -1,7 +1,7 @@
+import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import type { App } from '../app/open-app.ts';
-import type { Config } from '../config/config.ts';
 import { reasonOf } from '../errors.ts';
+import type { Time } from '../time/clock.ts';
 import { formatDuration } from '../time/duration.ts';
 import { dropOldMonths, type RetentionResult } from './retention.sql.ts';
 
@@ -12,6 +12,10 @@ const AGAIN_AFTER_MS = 600_000;
 const FIRST_AFTER_MS = 5_000;
 
 export interface RetentionOptions {
+  readonly pool: Pool;
+  /** Infinity: everything is kept. */
+  readonly retentionMs: number;
+  readonly time: Pick<Time, 'sleep'>;
   readonly logger: Logger;
   /** Ends it; a month that is being dropped at that moment is finished. */
   readonly signal: AbortSignal;
@@ -19,21 +23,17 @@ export interface RetentionOptions {
 
 /**
  * Drops what is older than ORGTRAIL_RETENTION, now and once a day, and says what it dropped and kept. Resolves after the
- * signal. Called by the daemon; does nothing where everything is kept for ever.
+ * signal. Called by the daemon; does nothing if everything is kept.
  */
-export const startRetention = async (
-  config: Pick<Config, 'retentionMs'>,
-  app: App,
-  { logger, signal }: RetentionOptions,
-): Promise<void> => {
-  if (config.retentionMs === Number.POSITIVE_INFINITY) return;
-  const pause = (ms: number) => app.sync.time.sleep(ms, signal).catch(() => {});
+export const startRetention = async ({ pool, retentionMs, time, logger, signal }: RetentionOptions): Promise<void> => {
+  if (retentionMs === Number.POSITIVE_INFINITY) return;
+  const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
   await pause(FIRST_AFTER_MS);
   while (!signal.aborted) {
     let again = true;
     try {
-      const result = await dropOldMonths(app.database.pool, config.retentionMs);
-      report(logger, result, config.retentionMs);
+      const result = await dropOldMonths(pool, retentionMs);
+      report(logger, result, retentionMs);
       again = result.again;
     } catch (error) {
       logger.error(

@@ -1,17 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readFeedHead } from '../feed/feed.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
-import type { ExportFormat, ExportPiece, SearchSource } from '../http/search/routes.ts';
 import { lookUpOrganization, readOrganizationNames } from '../organizations/organization-lookup.sql.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
-import { createSharedPool } from '../postgres/shared-pool.ts';
-import { logIdleError, logJump } from '../telemetry/log-database.ts';
+import { openPool } from '../postgres/open-pool.ts';
 import type { EventQuery } from './conditions/search-conditions.sql.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
 import type { FoundEvent, SearchPage } from './found-event.ts';
+import type { ExportFormat, ExportPiece, SearchSource } from './ports.ts';
 import { readRawTexts } from './raw-texts.sql.ts';
 import { readEvent } from './read-event.sql.ts';
 import { instantOfBound, type Search } from './search.ts';
@@ -47,15 +45,13 @@ export const openExplorer = (
   nowMs: () => number,
   rules: CollectionRules,
 ): Explorer => {
-  const open = (max: number, what: string) =>
-    createSharedPool(databaseUrl, { max, what }, logIdleError(logger), logJump(logger));
-  const pools = { pages: open(CONNECTIONS, 'searches'), exports: open(EXPORT_CONNECTIONS, 'exports') };
+  const url = databaseUrl;
+  const pages = openPool({ url, size: CONNECTIONS, sharedFor: 'searches', logger });
+  const exports = openPool({ url, size: EXPORT_CONNECTIONS, sharedFor: 'exports', logger });
   return {
-    source: createSearchSource(pools, nowMs, rules),
-    // A connection attempt that hangs must not hold up a stop.
+    source: createSearchSource({ pages: pages.pool, exports: exports.pool }, nowMs, rules),
     close: async () => {
-      const ended = Promise.all([pools.pages.end(), pools.exports.end()]);
-      await Promise.race([ended, sleep(2_000, undefined, { ref: false })]);
+      await Promise.all([pages.close(), exports.close()]);
     },
   };
 };

@@ -1,6 +1,6 @@
 import type { FeedEvent } from '../formats/feed-event.ts';
 import type { FormatName } from '../formats/formats.ts';
-import type { Time } from '../ingest/sync/ports.ts';
+import type { Time } from '../time/clock.ts';
 import type { Sink } from './delivery.ts';
 
 /** A sink as it is configured. */

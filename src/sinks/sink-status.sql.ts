@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { leftOut } from '../feed/position-jumps.sql.ts';
+import { leftOut } from '../postgres/position-jumps.ts';
 
 /** How a sink stands, from the database alone: the same for every replica. */
 export interface SinkStatus {

@@ -1,10 +1,9 @@
 import type { Pool } from 'pg';
 import type { Registry } from 'prom-client';
-import type { Config } from '../config/config.ts';
-import type { MetricsSource } from '../telemetry/metrics.ts';
 import { countChangedEntries, readActivity, readOrganizationChanges } from './activity.sql.ts';
 import { readCoverage } from './coverage-status.sql.ts';
 import type { OverviewSource, ProcessFigures } from './overview.ts';
+import type { MetricsSource } from './ports.ts';
 
 const ACTIVITY_HOURS = 48;
 /** How many events there were in each hour changes little in that time, and may be dear to count. */
@@ -14,7 +13,7 @@ const MOST_CHANGED_COUNTED = 10_000;
 /** Joins the statements of the store and the metrics of this process to what the overview of the console needs. */
 export const createOverviewSource = (
   pool: Pool,
-  { settleDelaysMs, apiBudget }: Pick<Config, 'settleDelaysMs' | 'apiBudget'>,
+  { settleDelaysMs, apiBudget }: { readonly settleDelaysMs: readonly number[]; readonly apiBudget: number },
   { budgetAvailable, blockedSeconds }: Pick<MetricsSource, 'budgetAvailable' | 'blockedSeconds'>,
   registry: Registry,
 ): OverviewSource => ({

@@ -1,25 +1,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RequestObserver } from '../ingest/cloudflare/wire/with-observer.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
-import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import type { Status } from '../status/status.sql.ts';
+import type { MetricsSource } from '../status/ports.ts';
 import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';
 import { createSinkMetrics, type SinkMetrics } from './sink-metrics.ts';
-import { createStreamMetrics, type StreamLoad, type StreamMetrics } from './stream-metrics.ts';
-
-/** What a scrape reads from the database, so that every replica shows the same. */
-export interface MetricsSource {
-  status(): Promise<Status>;
-  sinks(): Promise<readonly SinkStatus[]>;
-  /** Of this process alone. */
-  streamLoad(): StreamLoad;
-  organizationCounts(): Promise<Readonly<Record<string, number>>>;
-  vanishedCount(): Promise<number>;
-  /** Undefined where history is not read a second time, or there is none. */
-  scrubRoundAge(): Promise<number | undefined>;
-  budgetAvailable(): Promise<number>;
-  blockedSeconds(): Promise<number>;
-}
+import { createStreamMetrics, type StreamMetrics } from './stream-metrics.ts';
 
 export interface Metrics {
   readonly registry: Registry;

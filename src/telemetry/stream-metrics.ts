@@ -1,12 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import { type StreamLimits, type StreamObserver, streamKinds } from '../http/stream-limits.ts';
-
-/** What a scrape sees of the streams of this process. */
-export interface StreamLoad {
-  readonly streams: ReturnType<StreamLimits['load']>;
-  /** Memory that is lent to pieces of the feed. */
-  readonly memoryBytes: number;
-}
+import { type StreamLoad, type StreamObserver, streamKinds } from '../limits/stream-limits.ts';
 
 export interface StreamMetrics {
   readonly observer: StreamObserver;

@@ -1,9 +1,10 @@
 import { ApiError } from '../../src/errors.ts';
 import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
 import { createDaemon, type SyncDaemon } from '../../src/ingest/sync/daemon.ts';
-import type { SyncContext, SyncObserver, Time } from '../../src/ingest/sync/ports.ts';
+import type { SyncContext, SyncObserver } from '../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
 import { WindowLimit } from '../../src/ingest/sync/window-limit.ts';
+import type { Time } from '../../src/time/clock.ts';
 import type { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';
 import { DatabaseError } from './store.ts';

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { apiObservers, requireCredential } from '../../app/cloudflare-access.ts';
 import { version } from '../../app/open-app.ts';
 import { openDatabase } from '../../app/open-database.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
@@ -139,8 +140,11 @@ const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
 
 const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<Check[]> => {
   const clock = createServerClock(() => performance.now());
-  const parts = { budget: impatientBudget(), clock, metrics: createMetrics(version), logger, version };
-  const { api, close } = connectAuditApi(config, parts);
+  const { api, close } = connectAuditApi({
+    ...{ baseUrl: config.baseUrl, credential: requireCredential(config), filters: config.filters },
+    ...{ budget: impatientBudget(), clock, version },
+    ...apiObservers(createMetrics(version), logger),
+  });
   try {
     const { organizations, note } = await reachable(api, config, signal);
     const found = `${counted(organizations.length, 'organization')}${note}`;

@@ -4,8 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
-import { type Feed, openFeed } from '../../feed/feed-source.ts';
-import { type FormatName, formats } from '../../formats/formats.ts';
 import {
   conflictOf,
   type FeedHead,
@@ -15,7 +13,9 @@ import {
   nextCursorOf,
   type Presented,
   placeOf,
-} from '../../http/feed/routes.ts';
+} from '../../feed/feed.ts';
+import { type Feed, openFeed } from '../../feed/feed-source.ts';
+import { type FormatName, formats } from '../../formats/formats.ts';
 import type { VerbContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';

@@ -105,7 +105,10 @@ export const startDaemon = async (
     await app.close();
     throw cannotListen(error, config.http);
   });
-  const retention = startRetention(config, app, { logger, signal: stop.signal });
+  const retention = startRetention({
+    ...{ pool: app.database.pool, retentionMs: config.retentionMs, time: app.sync.time },
+    ...{ logger, signal: stop.signal },
+  });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
   const syncing = syncForever(app.sync, {
     schedule: config.schedule,

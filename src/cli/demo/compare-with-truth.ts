@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { leftOut } from '../../feed/position-jumps.sql.ts';
 import { MAX_ID_LENGTH, textDefects } from '../../ingest/entries/entry.ts';
+import { leftOut } from '../../postgres/position-jumps.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 
 /** How the store compares with what the simulator served. Complete, once each, to the byte: all four counts are 0. */

@@ -1,6 +1,7 @@
 import { type SearchAnswer as Answer, answerSearch as answer } from '../../http/search/answer.ts';
-import { cursorsOf, pageEnd, type SearchSource } from '../../http/search/routes.ts';
+import { cursorsOf, pageEnd } from '../../http/search/routes.ts';
 import type { FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import type { SearchSource } from '../../search/ports.ts';
 import type { Search, SearchReading } from '../../search/search.ts';
 import { incompleteReasons } from '../../search/search-answer.ts';
 import type { SearchCursor } from '../../search/search-cursor.ts';

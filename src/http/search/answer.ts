@@ -1,8 +1,8 @@
 import { organizationFault } from '../../organizations/organization-name.ts';
 import type { SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import type { SearchSource } from '../../search/ports.ts';
 import { fixTimes, type SearchReading } from '../../search/search.ts';
 import { type EmptyReport, type IncompleteReason, incompleteBecause } from '../../search/search-answer.ts';
-import type { SearchSource } from './routes.ts';
 
 /** What a search gives, and what is known of what it may lack. */
 export interface SearchAnswer {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { OrganizationLookup, OrganizationName } from '../../organizations/organization-name.ts';
-import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import type { StreamLimits, StreamPlace } from '../../limits/stream-limits.ts';
+import type { FoundEvent, SearchCoverage, SearchPage } from '../../search/found-event.ts';
+import type { ExportFormat, ExportPiece, SearchSource } from '../../search/ports.ts';
 import { readSearch, type Search, type SearchReading } from '../../search/search.ts';
 import type { EmptyReport } from '../../search/search-answer.ts';
 import { printCursor, readCursor, type SearchCursor } from '../../search/search-cursor.ts';
@@ -8,44 +9,10 @@ import { beginsGiving, counted } from '../access-trail.ts';
 import { encodingFor, streamFeed } from '../feed/stream.ts';
 import { goneSignal } from '../gone-signal.ts';
 import { withToken } from '../openapi.ts';
-import type { StreamLimits, StreamPlace } from '../stream-limits.ts';
 import { answerSearch, type SearchAnswer, withOrganization } from './answer.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './schema.ts';
 
 const DEFAULT_LIMIT = 50;
-
-export type ExportFormat = 'ndjson' | 'csv';
-
-export interface ExportPiece {
-  /** How many events; 0 without. */
-  readonly events?: number;
-  /** Whole lines. */
-  readonly lines: Buffer;
-}
-
-/**
- * What searching is served from. All reject with SearchError, with BusyError, or where the database does not answer; what is under way
- * is cancelled when a signal aborts.
- */
-export interface SearchSource {
-  search(
-    search: Search,
-    page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
-  ): Promise<SearchPage>;
-  /** To be read before the search: what it calls collected must be stored by then. */
-  coverage(search: Search): Promise<SearchCoverage>;
-  /** Why a search found nothing, with its values as they were written. `nothing`: it looked at all there is. Takes 2 s at most. */
-  explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
-  /** What an id or a name of an organization leads to. */
-  organization(given: string): Promise<OrganizationLookup>;
-  /** For suggestions: the first of them by name. */
-  organizations(): Promise<readonly OrganizationName[]>;
-  event(key: EventKey): Promise<EventDetail | undefined>;
-  /** The events in the feed's native format, some at a time. */
-  native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
-  /** All events of the search. Throws where it cannot go on: an export that ends is whole. */
-  export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
-}
 
 /** Where the pages beside this one begin; null where there is none. */
 export interface PageCursors {

@@ -1,26 +1,28 @@
-import type { Logger } from 'pino';
-import type { Config } from '../../config/config.ts';
-import { ApiError, OrgtrailError } from '../../errors.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
+import { ApiError } from '../../errors.ts';
 import { type Page, type PageBody, readPageBody, UnreadablePageError } from '../entries/page.ts';
+import type { Filter } from '../planning/filters.ts';
 import type { FoundOrganization } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';
 import type { AuditApi } from '../sync/ports.ts';
 import { createAuditLogsApi } from './audit-logs.ts';
 import { createCloudflareClient } from './client.ts';
-import type { CredentialSource } from './credential.ts';
+import type { Credential, CredentialSource } from './credential.ts';
 import { createOrganizationsApi, type Organization } from './organizations.ts';
 import type { RequestBudget } from './wire/budget.ts';
 import type { Timeouts } from './wire/connection-failure.ts';
 import type { ServerClock } from './wire/server-clock.ts';
+import type { RequestObserver } from './wire/with-observer.ts';
 
-export interface AuditApiParts {
-  /** Default: that of the configuration, for good. */
-  readonly credential?: CredentialSource | undefined;
+export interface AuditApiOptions {
+  readonly baseUrl: string;
+  readonly credential: Credential | CredentialSource;
+  /** Sent with every request for audit logs. */
+  readonly filters: readonly Filter[];
   readonly budget: RequestBudget;
   readonly clock: ServerClock;
-  readonly metrics: Metrics;
-  readonly logger: Logger;
+  readonly observer: RequestObserver;
+  /** Called for each organization of the listing that has no usable id. */
+  readonly onUnreadable: () => void;
   readonly version: string;
   /** How retries wait; tests give one that does not. */
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
@@ -32,28 +34,15 @@ export interface AuditApiParts {
 const PROBE_WINDOW_MS = 60_000;
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
-export const connectAuditApi = (
-  config: Pick<Config, 'baseUrl' | 'credential' | 'filters'>,
-  parts: AuditApiParts,
-): { api: AuditApi; close: () => Promise<void> } => {
-  const { budget, clock, logger } = parts;
-  if (config.credential === undefined) throw new OrgtrailError('configuration', 'no credential');
-  const client = createCloudflareClient({
-    baseUrl: config.baseUrl,
-    credential: parts.credential ?? config.credential,
-    budget,
-    clock,
-    userAgent: `orgtrail/${parts.version}`,
-    sleep: parts.sleep,
-    timeouts: parts.timeouts,
-    observer: {
-      ...parts.metrics.requests,
-      onRetry: (event) => logger.debug(event, 'a request to Cloudflare is tried again'),
-    },
-  });
-  const organizations = createOrganizationsApi(client, {
-    onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
-  });
+export const connectAuditApi = ({
+  filters,
+  onUnreadable,
+  version,
+  ...options
+}: AuditApiOptions): { api: AuditApi; close: () => Promise<void> } => {
+  const { clock } = options;
+  const client = createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` });
+  const organizations = createOrganizationsApi(client, { onUnreadable });
   const auditLogs = createAuditLogsApi(client);
   const api: AuditApi = {
     fetchPage: async (organizationId, walk, signal, attemptMs) => {
@@ -66,7 +55,7 @@ export const connectAuditApi = (
         cursor: walk.cursor,
         limit: walk.pageLimit,
         direction: walk.direction,
-        filters: [...config.filters, ...walk.filters],
+        filters: [...filters, ...walk.filters],
         ...{ signal, attemptMs },
         validate: (body) => {
           page = readOrThrow(body);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { PageFacts } from '../planning/walk.ts';
 import {
   columnSource,
   type Defect,
@@ -262,3 +261,19 @@ const readCursor = (cursor: string | null | undefined): string | undefined => {
 };
 
 const excerpt = (text: string): string => JSON.stringify(text.trimStart().slice(0, 60));
+
+/** What the decision needs to know of a page. */
+export interface PageFacts {
+  readonly entries: number;
+  /** The valid action times of the entries, in the page's order. */
+  readonly timesMs: readonly number[];
+  readonly nextCursor: string | undefined;
+  /** `result_info.count`; undefined where it was not sent. */
+  readonly count?: number | undefined;
+  /** The answer's own `Date`, as far as it can be believed. */
+  readonly servedAtMs?: number | undefined;
+  /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
+  readonly fingerprint?: string | undefined;
+  /** The answer says that it is a success, and names errors: it may be a part of what there is. */
+  readonly hasErrors?: boolean | undefined;
+}

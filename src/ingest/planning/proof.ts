@@ -1,13 +1,6 @@
+import type { PageFacts } from '../entries/page.ts';
 import type { Range } from './coverage.ts';
-import {
-  type Direction,
-  mayBeCut,
-  nextFullSecond,
-  type PageFacts,
-  requestWindow,
-  startWalk,
-  type Walk,
-} from './walk.ts';
+import { type Direction, mayBeCut, nextFullSecond, requestWindow, startWalk, type Walk } from './walk.ts';
 
 /**
  * A question whose answer must bring nothing new.

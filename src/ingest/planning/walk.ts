@@ -1,3 +1,4 @@
+import type { PageFacts } from '../entries/page.ts';
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
 import type { Filter } from './filters.ts';
 import type { Lane } from './lane.ts';
@@ -65,22 +66,6 @@ export interface Walk {
   readonly failures: number;
   /** Of the scrub lane: the round that it counts for. */
   readonly round?: RoundStart | undefined;
-}
-
-/** What the decision needs to know of a page. */
-export interface PageFacts {
-  readonly entries: number;
-  /** The valid action times of the entries, in the page's order. */
-  readonly timesMs: readonly number[];
-  readonly nextCursor: string | undefined;
-  /** `result_info.count`; undefined where it was not sent. */
-  readonly count?: number | undefined;
-  /** The answer's own `Date`, as far as it can be believed. */
-  readonly servedAtMs?: number | undefined;
-  /** Tells pages apart by what is on them; undefined if that cannot be said cheaply. */
-  readonly fingerprint?: string | undefined;
-  /** The answer says that it is a success, and names errors: it may be a part of what there is. */
-  readonly hasErrors?: boolean | undefined;
 }
 
 export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';

@@ -1,3 +1,4 @@
+import type { Time } from '../../time/clock.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { Filter } from '../planning/filters.ts';
@@ -21,14 +22,6 @@ import type { WindowLimit } from './window-limit.ts';
 export interface ListingFilter {
   readonly ids?: readonly string[] | undefined;
   readonly parentId?: string;
-}
-
-/** A clock that never goes back, and waiting on it. */
-export interface Time {
-  /** Milliseconds from any start. */
-  nowMs(): number;
-  /** Rejects with the signal's reason where that aborts first. Does not keep the process alive. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */

@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
 import { commitPage } from './commit/commit-page.sql.ts';
 import {
   claimDiscovery,
@@ -37,6 +36,12 @@ import {
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
 
+/** Hears of what the statements do. Called by the metrics. */
+export interface SyncStoreObserver {
+  leaseTaken(): void;
+  pageCommitSeconds(seconds: number): void;
+}
+
 export interface SyncStoreOptions {
   /** Names this process in leases. */
   readonly owner: string;
@@ -46,12 +51,12 @@ export interface SyncStoreOptions {
   /** How much is wanted as of any moment. */
   readonly historyMs: number;
   readonly organizationIds: readonly string[] | undefined;
-  readonly metrics: Metrics;
+  readonly observer: SyncStoreObserver;
 }
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
-  const { owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, metrics } = options;
+  const { owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, observer } = options;
   const isDead = (other: string) => isDeadOwner(other, owner);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
@@ -67,14 +72,14 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     newestPart: (source, range, entries) => newestPart(pool, source, range, entries),
     claim: async (source) => {
       const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
-      if (claimed !== undefined) metrics.leaseTaken();
+      if (claimed !== undefined) observer.leaseTaken();
       return claimed;
     },
     renew: (lease) => renewSource(pool, lease, leaseMs),
     commit: async (commit) => {
       const startMs = performance.now();
       const result = await commitPage(pool, commit, leaseMs);
-      metrics.pageCommitSeconds((performance.now() - startMs) / 1_000);
+      observer.pageCommitSeconds((performance.now() - startMs) / 1_000);
       return result;
     },
     release: (lease) => releaseSource(pool, lease),

@@ -1,6 +1,6 @@
+import type { Time } from '../../time/clock.ts';
 import { intersect, isEmpty, type Range } from '../planning/coverage.ts';
 import { MAX_EMPTY_PAGES } from '../planning/walk.ts';
-import type { Time } from './ports.ts';
 
 /** So long a refusal counts: an API may lift a limit, or a slow day may pass. */
 const REMEMBERED_MS = 600_000;

@@ -1,4 +1,4 @@
-import type { Time } from '../../ingest/sync/ports.ts';
+import type { Time } from '../../time/clock.ts';
 
 /** Three attempts before it runs out. */
 const RENEWALS_PER_LEASE = 3;

@@ -61,7 +61,7 @@ test('the store of a daemon goes on at once after one that died on this machine,
       settleDelaysMs: [],
       historyMs: HISTORY_MS,
     },
-    metrics: createMetrics('1'),
+    observer: createMetrics('1'),
   });
   const ofPid = (pid: number) => me.replace(/\/\d+\//, `/${pid}/`).concat('x');
   await claim(ofPid(process.ppid));

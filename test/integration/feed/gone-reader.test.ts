@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import type { FeedPiece } from '../../../src/http/feed/routes.ts';
+import type { FeedPiece } from '../../../src/feed/feed.ts';
 import { streamFeed } from '../../../src/http/feed/stream.ts';
 
 /** Of random bytes, which no compression makes smaller than what a stream holds on to. */

@@ -25,9 +25,11 @@ const look = async (run: SyncRun, retentionMs: number, looks: number) => {
     waits.push(ms);
     if (waits.length > looks) stop.abort();
   };
-  const app = { ...run.app, sync: { ...run.app.sync, time: { ...run.app.sync.time, sleep } } };
   const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
-  await startRetention({ retentionMs }, app, { logger, signal: stop.signal });
+  await startRetention({
+    ...{ pool: run.app.database.pool, retentionMs, time: { sleep } },
+    ...{ logger, signal: stop.signal },
+  });
   return { log: lines.map((line) => JSON.parse(line)), waits };
 };
 

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApiBudget, gcraOf } from '../../../src/ingest/cloudflare/api-budget.sql.ts';
-import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/sync/scrub-budget.sql.ts';
+import { createScrubBudget, type ScrubBudget } from '../../../src/ingest/cloudflare/scrub-budget.sql.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
+import { apiObservers, requireCredential } from '../../../src/app/cloudflare-access.ts';
 import { openApp, version } from '../../../src/app/open-app.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { connectAuditApi } from '../../../src/ingest/cloudflare/audit-api.ts';
@@ -51,7 +52,11 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   const clock = createServerClock(() => performance.now());
   // The same wire as the application's, but for pauses: thousands of bodies are asked for twice.
   const budget = { acquire: async () => {}, pause: async () => {} };
-  const wire = connectAuditApi(config, { budget, clock, metrics, logger, version, sleep: async () => {} });
+  const wire = connectAuditApi({
+    ...{ baseUrl: config.baseUrl, credential: requireCredential(config), filters: config.filters },
+    ...{ budget, clock, version, sleep: async () => {} },
+    ...apiObservers(metrics, logger),
+  });
   const context: SyncContext = { ...app.sync, api: wire.api };
   return {
     database,

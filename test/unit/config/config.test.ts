@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { horizonOf } from '../../../src/app/open-app.ts';
+import { horizonOf } from '../../../src/app/collection-window.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 

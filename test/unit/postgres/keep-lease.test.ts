@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { Time } from '../../../src/ingest/sync/ports.ts';
 import { keepLease, LeaseLostError } from '../../../src/postgres/leases/keep-lease.ts';
+import type { Time } from '../../../src/time/clock.ts';
 
 /** Time that passes when told to. */
 const manualTime = () => {

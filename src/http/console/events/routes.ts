@@ -1,15 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../errors.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
+import type { StreamLimits } from '../../../limits/stream-limits.ts';
+import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts';
 import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal } from '../../gone-signal.ts';
 import { answerSearch, withOrganization } from '../../search/answer.ts';
-import { cursorsOf, type ExportFormat, faultsInWords, type SearchSource, sendExport } from '../../search/routes.ts';
+import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
-import type { StreamLimits } from '../../stream-limits.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
 import { type EventsView, eventsBody } from './events-page.ts';

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
 import type { Range } from '../../../../src/ingest/planning/coverage.ts';
 import {
   isReversed,
@@ -10,14 +11,7 @@ import {
   reversedQuestion,
   walkOf,
 } from '../../../../src/ingest/planning/proof.ts';
-import {
-  afterPage,
-  mayBeCut,
-  type PageFacts,
-  requestWindow,
-  startWalk,
-  type Walk,
-} from '../../../../src/ingest/planning/walk.ts';
+import { afterPage, mayBeCut, requestWindow, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 
 const FROM_MS = Date.UTC(2026, 5, 1);
 const CLAIM: Range = { fromMs: FROM_MS, toMs: FROM_MS + 60_000 };

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
 import type { Coverage, Range } from '../../../../src/ingest/planning/coverage.ts';
 import {
   afterPage,
   claimForPass,
   mayBeCut,
   OVERLAP_MS,
-  type PageFacts,
   requestWindow,
   startWalk,
   suspectedFrom,

@@ -1,5 +1,5 @@
 import { BusyError } from '../errors.ts';
-import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
+import { ConcurrencyLimit } from './concurrency-limit.ts';
 
 /** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
 export const streamKinds = ['feed', 'page', 'export'] as const;
@@ -70,3 +70,10 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
     load: () => ({ feed: loadOf('feed'), page: loadOf('page'), export: loadOf('export') }),
   };
 };
+
+/** What a scrape sees of the streams of this process. */
+export interface StreamLoad {
+  readonly streams: ReturnType<StreamLimits['load']>;
+  /** Memory that is lent to pieces of the feed. */
+  readonly memoryBytes: number;
+}

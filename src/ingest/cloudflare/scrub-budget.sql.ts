@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { gcraOf } from '../cloudflare/api-budget.sql.ts';
+import { gcraOf } from './api-budget.sql.ts';
 
 export interface ScrubBudgetOptions {
   readonly pool: Pool;

@@ -1,0 +1,153 @@
+import type { FormatName } from '../formats/formats.ts';
+import { printFeedCursor, readFeedCursor } from './feed-cursor.ts';
+
+/** A part of the feed. Declared here: edges do not import each other (store/feed.ts has the same). */
+export interface FeedRange {
+  readonly after: number;
+  readonly until: number;
+  readonly organizationIds: readonly string[] | undefined;
+}
+
+/** Which feed, its last position, and the number of the last drop by retention or jump of positions (0 before the first). */
+export interface FeedHead {
+  readonly feedId: string;
+  readonly position: number;
+  readonly lastDrop: number;
+}
+
+/** What retention has dropped and a failover lost behind a position (store/feed.ts has the same). */
+export interface MissedEvents {
+  readonly events: number;
+  readonly months: readonly string[];
+  readonly jump: { readonly from: number; readonly to: number } | null;
+  readonly until: number;
+  readonly firstPosition: number | null;
+}
+
+/** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
+export interface FeedSource {
+  /**
+   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects where the
+   * server is a standby, to which the position may still come.
+   */
+  head(after?: number): Promise<FeedHead>;
+  /** What drops and jumps of a higher number than this one have to do with a position. */
+  missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
+  /** A short hash of the event at a position; undefined where none is kept there. */
+  checkOf(position: number): Promise<string | undefined>;
+  /** The position of the `limit`th event of the range, or its end. */
+  endOf(range: FeedRange, limit: number): Promise<number>;
+  /** Whether the range has any; for ranges with a filter. */
+  hasEvents(range: FeedRange): Promise<boolean>;
+  /** Resolves when there may be something behind `position`, after `timeoutMs`, or on abort. */
+  waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece in front of
+   * which a later drop than the head's has taken something. When `gone` aborts, what is under way is cancelled and it throws.
+   */
+  pieces(
+    head: Pick<FeedHead, 'feedId' | 'lastDrop'>,
+    range: FeedRange,
+    format: FormatName,
+    gone?: AbortSignal,
+  ): AsyncIterable<FeedPiece>;
+}
+
+export interface FeedPiece {
+  /** All of the range up to here has been given. */
+  readonly until: number;
+  readonly events: number;
+  /** Each line has its newline. Valid until the next piece is asked for: then its memory is used again. */
+  readonly lines: Buffer;
+}
+
+/** Where a reader goes on. */
+export interface FeedCursor {
+  readonly nextPosition: number;
+  readonly feedId: string;
+  readonly check: string | undefined;
+  /** The number of the last drop or jump that the reader has said to know of; 0: none. */
+  readonly dropped: number;
+}
+
+/** The same in one text, which the reader sends back as it is. */
+export const nextCursorOf = ({ nextPosition: position, feedId, check, dropped }: FeedCursor): string =>
+  printFeedCursor({ position, feedId, check, dropped });
+
+/** The last line on request: in any format it is this JSON object. */
+export const lastLine = (cursor: FeedCursor): string => {
+  const { nextPosition, feedId, check } = cursor;
+  const parts = { next_position: nextPosition, feed_id: feedId, check: check ?? null };
+  return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor) })}\n`;
+};
+
+/** What a reader says of where it is. */
+export interface Presented {
+  readonly after: number;
+  readonly feedId?: string | undefined;
+  readonly check?: string | undefined;
+  /** The number of the last drop or jump that it knows of. */
+  readonly dropped?: number | undefined;
+}
+
+/**
+ * Where a reader is, by its cursor, or by the parts that it keeps itself. Undefined for a text that is no cursor. Used
+ * over HTTP and by the verb `feed`.
+ */
+export const placeOf = ({
+  cursor,
+  ...parts
+}: Presented & { readonly cursor?: string | undefined }): Presented | undefined => {
+  if (cursor === undefined) return parts;
+  const place = readFeedCursor(cursor);
+  return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
+};
+
+/** Why a position cannot be gone on from here; undefined where it can. Used over HTTP and by the verb `feed`. */
+export const conflictOf = async (
+  source: FeedSource,
+  head: FeedHead,
+  presented: Presented,
+): Promise<string | undefined> => {
+  const { after, feedId, check, dropped = 0 } = presented;
+  if (feedId !== undefined && feedId.toLowerCase() !== head.feedId) {
+    return `position ${after} is of feed ${feedId}, and this is feed ${head.feedId}: another database. Positions of one say nothing about the other`;
+  }
+  if (after > head.position) {
+    return `position ${after} has not been given out, the last one is ${head.position}: the database is another one, or was restored to an earlier state`;
+  }
+  if (dropped > head.lastDrop) {
+    return `drop ${dropped} has not happened, the last one is ${head.lastDrop}: the database is another one, or was restored to an earlier state`;
+  }
+  if (check === undefined) return undefined;
+  const actual = await source.checkOf(after);
+  if (actual === undefined || actual === check) return undefined;
+  return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
+};
+
+/** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
+export const goneBehind = async (
+  source: FeedSource,
+  head: Pick<FeedHead, 'lastDrop'>,
+  { after, dropped = 0 }: Presented,
+): Promise<(MissedEvents & { readonly reason: string }) | undefined> => {
+  // There is no later one.
+  if (head.lastDrop <= dropped) return undefined;
+  const missed = await source.missedBehind(after, dropped);
+  if (missed === undefined) return undefined;
+  return { ...missed, reason: [...droppedWords(missed, after), ...lostWords(missed.jump)].join('; ') };
+};
+
+const droppedWords = ({ events, months, until, jump }: MissedEvents, after: number): string[] =>
+  months.length === 0
+    ? []
+    : [
+        `retention has dropped ${months.join(', ')}: up to ${events} events behind position ${after}, ${jump === null ? `the last of them at ${until}, ` : ''}will never come`,
+      ];
+
+const lostWords = (jump: MissedEvents['jump']): string[] =>
+  jump === null
+    ? []
+    : [
+        `the database failed over or was restored and lost the events that you have behind position ${jump.from}: they come again behind ${jump.to}, with the same ids`,
+      ];

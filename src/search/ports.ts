@@ -1,0 +1,38 @@
+import type { OrganizationLookup, OrganizationName } from '../organizations/organization-name.ts';
+import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from './found-event.ts';
+import type { Search, SearchReading } from './search.ts';
+import type { EmptyReport } from './search-answer.ts';
+import type { SearchCursor } from './search-cursor.ts';
+
+export type ExportFormat = 'ndjson' | 'csv';
+
+export interface ExportPiece {
+  /** How many events; 0 without. */
+  readonly events?: number;
+  /** Whole lines. */
+  readonly lines: Buffer;
+}
+
+/**
+ * What searching is served from. All reject with SearchError, with BusyError, or where the database does not answer; what is under way
+ * is cancelled when a signal aborts.
+ */
+export interface SearchSource {
+  search(
+    search: Search,
+    page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
+  ): Promise<SearchPage>;
+  /** To be read before the search: what it calls collected must be stored by then. */
+  coverage(search: Search): Promise<SearchCoverage>;
+  /** Why a search found nothing, with its values as they were written. `nothing`: it looked at all there is. Takes 2 s at most. */
+  explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
+  /** What an id or a name of an organization leads to. */
+  organization(given: string): Promise<OrganizationLookup>;
+  /** For suggestions: the first of them by name. */
+  organizations(): Promise<readonly OrganizationName[]>;
+  event(key: EventKey): Promise<EventDetail | undefined>;
+  /** The events in the feed's native format, some at a time. */
+  native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
+  /** All events of the search. Throws where it cannot go on: an export that ends is whole. */
+  export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
+}

@@ -1,0 +1,17 @@
+import type { StreamLoad } from '../limits/stream-limits.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
+import type { Status } from './status.sql.ts';
+
+/** What a scrape reads from the database, so that every replica shows the same. */
+export interface MetricsSource {
+  status(): Promise<Status>;
+  sinks(): Promise<readonly SinkStatus[]>;
+  /** Of this process alone. */
+  streamLoad(): StreamLoad;
+  organizationCounts(): Promise<Readonly<Record<string, number>>>;
+  vanishedCount(): Promise<number>;
+  /** Undefined where history is not read a second time, or there is none. */
+  scrubRoundAge(): Promise<number | undefined>;
+  budgetAvailable(): Promise<number>;
+  blockedSeconds(): Promise<number>;
+}
