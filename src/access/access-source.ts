@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
-import { sqlState } from '../postgres/pool.ts';
+import { type Pool, sqlState } from '../postgres/pool.ts';
 import { type AccessNote, RepeatedAccess } from './access.ts';
 import { noteAccess } from './access-log.sql.ts';
 import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from './access-tokens.sql.ts';

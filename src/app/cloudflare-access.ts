@@ -1,4 +1,3 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { OrgtrailError } from '../errors.ts';
@@ -6,6 +5,7 @@ import { type ApiBudget, createApiBudget, credentialFingerprint } from '../inges
 import type { Credential } from '../ingest/cloudflare/credential.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
 import type { ScrubLeave } from '../ingest/sync/ports.ts';
+import type { Pool } from '../postgres/pool.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** The credential of the configuration. Throws OrgtrailError `configuration` if it has none. */

@@ -1,4 +1,3 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import manifest from '../../package.json' with { type: 'json' };
 import { openAccess } from '../access/access-source.ts';
@@ -17,7 +16,7 @@ import { PieceMemory } from '../limits/piece-memory.ts';
 import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
 import { watchNames } from '../organizations/organization-names.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
-import { isRefusal } from '../postgres/pool.ts';
+import { isRefusal, type Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
 import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';

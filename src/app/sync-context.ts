@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from 'pg';
 import type { Config } from '../config/config.ts';
 import { laneIntervals } from '../ingest/planning/lane-intervals.ts';
 import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../ingest/sync/window-limit.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
 import { historyOf, horizonOf } from './collection-window.ts';
 

@@ -1,7 +1,7 @@
-import type { Pool } from 'pg';
 import type { AccessKind } from '../access/access.ts';
 import { noteAccess } from '../access/access-log.sql.ts';
 import { reasonOf } from '../errors.ts';
+import type { Pool } from '../postgres/pool.ts';
 import type { VerbContext } from './cli-context.ts';
 
 /** What a command has done, for the trail of access. */

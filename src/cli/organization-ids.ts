@@ -1,9 +1,9 @@
-import type { Pool } from 'pg';
 import type { ChooseOrganizations } from '../app/open-app.ts';
 import { ApiError, OrgtrailError } from '../errors.ts';
 import type { FoundOrganization } from '../ingest/planning/source.ts';
 import { matchOrganization, type NamedOrganization } from '../organizations/named-organization.ts';
 import { readNamedOrganizations } from '../organizations/named-organizations.sql.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { printable } from './output/terminal-table.ts';
 
 /** Candidates that an error names. */

@@ -1,8 +1,8 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { openDatabase } from '../app/open-database.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { secretsOf } from '../config/redaction.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
 import { createLogger } from '../telemetry/log.ts';
 import type { VerbContext } from './cli-context.ts';

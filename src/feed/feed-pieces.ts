@@ -1,9 +1,9 @@
-import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 import { type FormatName, formats } from '../formats/formats.ts';
 import type { PieceMemory } from '../limits/piece-memory.ts';
-import { eachFeedRow, type FeedRange, readMissedEvents } from './feed.sql.ts';
-import type { FeedPiece } from './feed.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { eachFeedRow, readMissedEvents } from './feed.sql.ts';
+import type { FeedPiece, FeedRange } from './feed.ts';
 import type { FeedContext } from './feed-row.ts';
 import { FormattedLines } from './formatted-lines.ts';
 import { NativeLines } from './native-lines.ts';

@@ -1,11 +1,10 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { OrgtrailError } from '../errors.ts';
 import { coalesced } from '../limits/coalesced.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
-import { createClient } from '../postgres/pool.ts';
+import { createClient, type Pool } from '../postgres/pool.ts';
 import { compareTimeline } from '../postgres/position-jumps.ts';
 import {
   hasFeedEvents,

@@ -2,38 +2,13 @@ import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
+import type { FeedHead, FeedRange, MissedEvents } from './feed.ts';
 import { type FeedContext, positionOf } from './feed-row.ts';
 
-/** Which numbering, and the last position given out. */
-export interface FeedHead {
-  readonly feedId: string;
-  readonly position: number;
-  /** The number of the last drop by retention or jump of positions; 0 before the first. */
-  readonly lastDrop: number;
+/** The head as this server has it. */
+export interface ServerHead extends FeedHead {
   /** The server follows another one: what it lacks may still arrive. */
   readonly isStandby: boolean;
-}
-
-/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
-export interface MissedEvents {
-  /** Events of the drops; where one began before the position, some of them were read. */
-  readonly events: number;
-  /** As `2024-01`. */
-  readonly months: readonly string[];
-  /** The jump that left the position out: what the reader has behind `from` was lost, and comes again behind `to`. */
-  readonly jump: { readonly from: number; readonly to: number } | null;
-  /** The last position that was dropped or left out. */
-  readonly until: number;
-  /** The first one behind the position that is still there; null where none is. */
-  readonly firstPosition: number | null;
-}
-
-/** A part of the feed: what lies behind `after`, up to and with `until`. */
-export interface FeedRange {
-  readonly after: number;
-  readonly until: number;
-  /** Only of these; undefined: of all. */
-  readonly organizationIds: readonly string[] | undefined;
 }
 
 /** What a chunk came to: all of the range up to `until` is in it. */
@@ -48,8 +23,8 @@ export interface ChunkEnd {
 const FILTERED_SCAN_POSITIONS = 50_000;
 
 /** Rejects where the database does not answer. */
-export const readFeedHead = async (pool: Pool): Promise<FeedHead> => {
-  const { rows } = await pool.query<FeedHead>(
+export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
+  const { rows } = await pool.query<ServerHead>(
     `select feed_id as "feedId", position::float8 as position,
        greatest(0, (select max(id) from retention_drops), (select max(id) from position_jumps))::float8 as "lastDrop",
        pg_is_in_recovery() as "isStandby"

@@ -1,10 +1,11 @@
 import type { FormatName } from '../formats/formats.ts';
 import { printFeedCursor, readFeedCursor } from './feed-cursor.ts';
 
-/** A part of the feed. Declared here: edges do not import each other (store/feed.ts has the same). */
+/** A part of the feed: what lies behind `after`, up to and with `until`. */
 export interface FeedRange {
   readonly after: number;
   readonly until: number;
+  /** Only of these; undefined: of all. */
   readonly organizationIds: readonly string[] | undefined;
 }
 
@@ -15,12 +16,17 @@ export interface FeedHead {
   readonly lastDrop: number;
 }
 
-/** What retention has dropped and a failover lost behind a position (store/feed.ts has the same). */
+/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
 export interface MissedEvents {
+  /** Events of the drops; where one began before the position, some of them were read. */
   readonly events: number;
+  /** As `2024-01`. */
   readonly months: readonly string[];
+  /** The jump that left the position out: what the reader has behind `from` was lost, and comes again behind `to`. */
   readonly jump: { readonly from: number; readonly to: number } | null;
+  /** The last position that was dropped or left out. */
   readonly until: number;
+  /** The first one behind the position that is still there; null where none is. */
   readonly firstPosition: number | null;
 }
 

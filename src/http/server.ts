@@ -9,9 +9,11 @@ import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import { databaseTrouble } from '../postgres/database-trouble.ts';
 import type { SearchSource } from '../search/ports.ts';
+import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../status/health.ts';
 import type { OverviewSource } from '../status/overview.ts';
-import { type ShownSink, type ShownStatus, sinkState, statesOf, withStates, worst } from '../status/source-state.ts';
+import { sinkState, statesOf, withStates, worst } from '../status/source-state.ts';
+import type { Status } from '../status/status.sql.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import { failureOf } from './failure.ts';
@@ -49,9 +51,9 @@ export interface HttpOptions {
   readonly apiBudget: number;
   readonly version: string;
   /** How things stand; rejects where the database does not answer. */
-  readonly status: () => Promise<ShownStatus>;
+  readonly status: () => Promise<Status>;
   /** How the sinks stand; rejects as `status` does. */
-  readonly sinks: () => Promise<readonly ShownSink[]>;
+  readonly sinks: () => Promise<readonly SinkStatus[]>;
   /** `current`, or what is wrong with the schema. */
   readonly schemaState: () => Promise<string>;
   /** What keeps syncing as a whole from going on, although the database may answer. */
@@ -179,7 +181,7 @@ const metricsAnswer = {
   },
 };
 
-const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly ShownSink[], tickMs: number) => {
+const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly SinkStatus[], tickMs: number) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -246,7 +248,7 @@ const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => 
   ...{ lane, failures, last_failure: lastFailure, last_error: lastError },
 });
 
-const sinkHealth = (sink: ShownSink) => ({
+const sinkHealth = (sink: SinkStatus) => ({
   ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },
   ...{ position: sink.position, lag_events: sink.lagEvents, lag_seconds: sink.lagSeconds },
   ...{ dead_letters: sink.deadLetters, failures: sink.failures, held_by: sink.heldBy },

@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { AuditApi } from '../ingest/sync/ports.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { readNamedOrganizations } from './named-organizations.sql.ts';
 
 /** The name of an organization; undefined: it has none, or is not known. For log lines. */

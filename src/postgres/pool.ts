@@ -13,6 +13,9 @@ import { AbandonedError, abandonOnAbort, acquire } from './abandon.ts';
 import { connectionStringOf, type DatabaseUrl, readDatabaseUrl } from './database-url.ts';
 import { compareTimeline, JUMP_WARNING } from './position-jumps.ts';
 
+/** The type of the driver's pool, for rooms that pass one on and run no SQL. */
+export type { Pool } from 'pg';
+
 /**
  * How long a new connection may take: a database that does not answer is said to be unreachable, not waited for.
  * `?connect_timeout=` in the URL (seconds, as libpq has it) sets another limit.

@@ -1,6 +1,6 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
+import type { Pool } from '../postgres/pool.ts';
 import type { Time } from '../time/clock.ts';
 import { formatDuration } from '../time/duration.ts';
 import { dropOldMonths, type RetentionResult } from './retention.sql.ts';

@@ -1,10 +1,10 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readFeedHead } from '../feed/feed.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
 import { lookUpOrganization, readOrganizationNames } from '../organizations/organization-lookup.sql.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
+import type { Pool } from '../postgres/pool.ts';
 import type { EventQuery } from './conditions/search-conditions.sql.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';

@@ -1,10 +1,11 @@
 import { reasonOf } from '../errors.ts';
+import type { FeedEvents } from '../feed/feed-events.sql.ts';
 import { type KeptLease, keepLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createDelivery } from './outgoing.ts';
-import type { DeliveryContext, DeliveryResult, FeedPart, Route, SinkTurn } from './ports.ts';
+import type { DeliveryContext, DeliveryResult, Route, SinkTurn } from './ports.ts';
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -128,7 +129,7 @@ const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<
 const deliver = async (
   courier: Courier,
   turn: SinkTurn,
-  part: FeedPart,
+  part: FeedEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
   const { context, route } = courier;

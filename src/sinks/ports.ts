@@ -1,4 +1,4 @@
-import type { FeedEvent } from '../formats/feed-event.ts';
+import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
 import type { FormatName } from '../formats/formats.ts';
 import type { Time } from '../time/clock.ts';
 import type { Sink } from './delivery.ts';
@@ -26,23 +26,6 @@ export interface SinkTurn {
   readonly refusedInRow: number;
 }
 
-export interface FeedRange {
-  /** Exclusive. */
-  readonly after: number;
-  /** Inclusive; the end of the feed without it. */
-  readonly until: number | undefined;
-  readonly maxEvents: number;
-  readonly maxBytes: number;
-  readonly organizationIds: readonly string[] | undefined;
-}
-
-export interface FeedPart {
-  /** In order of position. */
-  readonly events: readonly FeedEvent[];
-  /** All events that are wanted up to here are in it. */
-  readonly scannedTo: number;
-}
-
 /** What became of a whole delivery: dealt with up to a position. */
 export interface DeliveryResult {
   readonly until: number;
@@ -56,7 +39,7 @@ export interface DeliveryStore {
   /** A turn; or how long it is of no use to ask again, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
   renew(turn: SinkTurn): Promise<boolean>;
-  read(range: FeedRange): Promise<FeedPart>;
+  read(range: FeedEventsRange): Promise<FeedEvents>;
   /** Before the first attempt: whoever comes after a crash sends just these events again, under the same id. */
   begin(turn: SinkTurn, until: number): Promise<boolean>;
   finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;

@@ -1,19 +1,12 @@
 import type { Pool } from 'pg';
 import { longStatement } from '../postgres/pool.ts';
-
-/** How many events there were, by their action time. */
-export interface ActivityRow {
-  /** Whole hours, oldest first; those without events are there, too. */
-  readonly hours: readonly { readonly startMs: number; readonly events: number }[];
-  /** In all these hours, by the id of the source. */
-  readonly bySource: ReadonlyMap<string, number>;
-}
+import type { Activity, OrganizationChange } from './overview.ts';
 
 /**
  * Events of the last `hours` hours, this one included. Reads one or two monthly partitions, and of them an index where
  * that is worth it. Called by the console, which keeps the answer for a while.
  */
-export const readActivity = async (pool: Pool, hours: number): Promise<ActivityRow> => {
+export const readActivity = async (pool: Pool, hours: number): Promise<Activity> => {
   const { rows } = await pool.query<{ start_ms: number | null; source_id: string | null; events: number }>(
     longStatement(
       `select (extract(epoch from hour) * 1000)::float8 as start_ms, source_id, count(*)::float8 as events
@@ -37,15 +30,6 @@ export const readActivity = async (pool: Pool, hours: number): Promise<ActivityR
   const sorted = [...byHour].sort(([a], [b]) => a - b);
   return { hours: sorted.map(([startMs, events]) => ({ startMs, events })), bySource };
 };
-
-export interface OrganizationChange {
-  readonly organizationId: string;
-  readonly organizationName: string | null;
-  readonly change: string;
-  readonly oldValue: string | null;
-  readonly newValue: string | null;
-  readonly changedAt: Date;
-}
 
 /** What became of organizations last, newest first; of one of them where `organizationId` is given. */
 export const readOrganizationChanges = async (

@@ -1,37 +1,17 @@
 import type { Pool } from 'pg';
-
-type Range = readonly [fromMs: number, toMs: number];
-
-interface HoleRow {
-  readonly range: Range;
-  readonly reason: string;
-  readonly message: string;
-  readonly attempts: number;
-  readonly nextAttemptAtMs: number;
-}
+import type { OrganizationCoverage } from './overview.ts';
 
 /** The newest of them are enough to be drawn and listed. */
 const MOST_HOLES = 200;
 
-/** What has been read of a source, for drawing. All times in milliseconds since 1970, of the filter set in force. */
-export interface CoverageRow {
-  readonly organizationId: string;
-  readonly sinceMs: number;
-  readonly nowMs: number;
-  /** Oldest first: what the view coverage_gaps has. */
-  readonly gaps: readonly Range[];
-  /** What each settle pass has read again, by its number; the first reading is what is no gap. */
-  readonly passes: readonly { readonly pass: number; readonly ranges: readonly Range[] }[];
-  /** What cannot be had of the first reading, newest first, no more than 200. */
-  readonly holes: readonly HoleRow[];
-  readonly walks: readonly { readonly lane: string; readonly range: Range; readonly readUntilMs: number | null }[];
-}
-
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
 
 /** Of these organizations, in no order. Called by the console, for the organizations of one page. */
-export const readCoverage = async (pool: Pool, organizationIds: readonly string[]): Promise<readonly CoverageRow[]> => {
-  const { rows } = await pool.query<CoverageRow>(
+export const readCoverage = async (
+  pool: Pool,
+  organizationIds: readonly string[],
+): Promise<readonly OrganizationCoverage[]> => {
+  const { rows } = await pool.query<OrganizationCoverage>(
     `select s.organization_id as "organizationId",
        ${ms('least(now(), greatest(s.wanted_since, now() - s.wanted_history))')} as "sinceMs", ${ms('now()')} as "nowMs",
        coalesce((select json_agg(json_build_array(${ms('g.since')}, ${ms('g.before')}) order by g.since)

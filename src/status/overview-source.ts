@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Registry } from 'prom-client';
+import type { Pool } from '../postgres/pool.ts';
 import { countChangedEntries, readActivity, readOrganizationChanges } from './activity.sql.ts';
 import { readCoverage } from './coverage-status.sql.ts';
 import type { OverviewSource, ProcessFigures } from './overview.ts';

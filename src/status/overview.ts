@@ -1,9 +1,8 @@
-/** What the overview shows beside the status. Declared here: edges do not import each other. Milliseconds since 1970. */
-
+/** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];
 
 /** What Cloudflare's API does not serve, not even in parts. */
-export interface ShownCoverageHole {
+export interface DrawnHole {
   readonly range: TimeRange;
   readonly reason: string;
   readonly message: string;
@@ -11,26 +10,30 @@ export interface ShownCoverageHole {
   readonly nextAttemptAtMs: number;
 }
 
-/** What has been read of an organization. */
-export interface ShownCoverage {
+/** What has been read of an organization, for drawing, by the filter set in force. */
+export interface OrganizationCoverage {
   readonly organizationId: string;
   /** The horizon: nothing older is wanted. */
   readonly sinceMs: number;
   readonly nowMs: number;
+  /** Oldest first: what the view coverage_gaps has. */
   readonly gaps: readonly TimeRange[];
+  /** What each settle pass has read again, by its number; the first reading is what is no gap. */
   readonly passes: readonly { readonly pass: number; readonly ranges: readonly TimeRange[] }[];
-  /** Newest first; a part of them if there are many. */
-  readonly holes: readonly ShownCoverageHole[];
+  /** Of the first reading, newest first, no more than 200. */
+  readonly holes: readonly DrawnHole[];
   readonly walks: readonly { readonly lane: string; readonly range: TimeRange; readonly readUntilMs: number | null }[];
 }
 
-export interface ShownActivity {
+/** How many events there were, by their action time. */
+export interface Activity {
+  /** Whole hours, oldest first; those without events are there, too. */
   readonly hours: readonly { readonly startMs: number; readonly events: number }[];
-  /** By the id of the organization. */
+  /** In all these hours, by the id of the organization. */
   readonly bySource: ReadonlyMap<string, number>;
 }
 
-export interface ShownChange {
+export interface OrganizationChange {
   readonly organizationId: string;
   readonly organizationName: string | null;
   readonly change: string;
@@ -47,7 +50,7 @@ export interface ProcessFigures {
   readonly lateness: readonly { readonly seconds: number; readonly events: number }[];
 }
 
-export interface ShownBudget {
+export interface ApiBudgetFigures {
   readonly available: number;
   /** Of all replicas together. */
   readonly per5Minutes: number;
@@ -58,11 +61,11 @@ export interface ShownBudget {
 export interface OverviewSource {
   /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   readonly settleDelaysMs: readonly number[];
-  coverage(organizationIds: readonly string[]): Promise<readonly ShownCoverage[]>;
+  coverage(organizationIds: readonly string[]): Promise<readonly OrganizationCoverage[]>;
   /** May be up to a minute old. */
-  activity(): Promise<ShownActivity>;
-  changes(limit: number, organizationId?: string): Promise<readonly ShownChange[]>;
+  activity(): Promise<Activity>;
+  changes(limit: number, organizationId?: string): Promise<readonly OrganizationChange[]>;
   changedEntries(): Promise<number>;
-  budget(): Promise<ShownBudget>;
+  budget(): Promise<ApiBudgetFigures>;
   figures(): Promise<ProcessFigures>;
 }

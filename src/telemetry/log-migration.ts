@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { Pool } from '../postgres/pool.ts';
 import { type MigrationStep, migrateDatabase, type SchemaState } from '../postgres/schema/migrate.ts';
 
 /** Most migrations take a moment; one that builds an index over all events takes minutes, and must not look like a start that hangs. */

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { RequestObserver } from '../ingest/cloudflare/wire/with-observer.ts';
+import type { RequestObserver } from '../ingest/cloudflare/wire/middleware.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { MetricsSource } from '../status/ports.ts';
 import { createHttpMetrics, type HttpObserver } from './http-metrics.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { compareWithTruth, isExact } from '../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth, isExact } from '../../src/cli/demo/compare-with-truth.sql.ts';
 import { createPool } from '../../src/postgres/pool.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { prepareForDaemon } from '../support/accounts/daemon-account.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';

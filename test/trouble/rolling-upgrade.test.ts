@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth } from '../../src/cli/demo/compare-with-truth.sql.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import { type PostgresCluster, startCluster } from '../support/postgres/postgres-cluster.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';

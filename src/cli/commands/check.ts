@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { apiObservers, requireCredential } from '../../app/cloudflare-access.ts';
 import { version } from '../../app/open-app.ts';
@@ -9,14 +8,14 @@ import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
 import { ApiError, exitCodes, OrgtrailError } from '../../errors.ts';
 import { connectAuditApi } from '../../ingest/cloudflare/audit-api.ts';
-import type { RequestBudget } from '../../ingest/cloudflare/wire/budget.ts';
+import type { RequestBudget } from '../../ingest/cloudflare/wire/request.ts';
 import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts';
 import type { FoundOrganization } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
-import { describeUrl, explainForbidden } from '../../postgres/pool.ts';
-import { readSchemaState, refuseNewer } from '../../postgres/schema/migrate.ts';
+import { describeUrl, explainForbidden, type Pool } from '../../postgres/pool.ts';
+import { readSchemaState, refuseNewer, requireSupportedServer } from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
@@ -97,15 +96,7 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
   try {
     const database = await openDatabase(config, logger);
     try {
-      const { rows } = await database.pool.query<{ name: string; number: number }>(
-        "select current_setting('server_version') as name, current_setting('server_version_num')::integer as number",
-      );
-      const server = `PostgreSQL ${rows[0]?.name} at ${describeUrl(database.url)}`;
-      if ((rows[0]?.number ?? 0) < 150_000) {
-        throw new OrgtrailError('configuration', `${server} is too old`, {
-          hint: 'orgtrail needs PostgreSQL 15 or later',
-        });
-      }
+      const server = `PostgreSQL ${await requireSupportedServer(database.pool)} at ${describeUrl(database.url)}`;
       const schema = await readSchemaState(database.pool);
       refuseNewer(schema);
       const state = {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { Pool } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
 import { readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';

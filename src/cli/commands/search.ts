@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { Pool } from 'pg';
 import type { Config } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';

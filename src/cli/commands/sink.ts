@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import type { Pool } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
 import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.sql.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { replaySink } from '../../sinks/sinks.sql.ts';
 import type { VerbContext } from '../cli-context.ts';

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Pool } from 'pg';
 import type { Config } from '../../config/config.ts';
 import { exitCodes } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
 import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../../status/health.ts';
 import { readStatus } from '../../status/status.sql.ts';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from 'pg';
+import { readPauseMs } from '../../ingest/cloudflare/api-budget.sql.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
-import { type Comparison, compareWithTruth, countUncollected, isExact } from './compare-with-truth.ts';
+import { type Comparison, compareWithTruth, countUncollected, isExact } from './compare-with-truth.sql.ts';
 
 /**
  * `exact`: the store has what was served, once each. `catching up`: what it has is right, and all that is missing is of time
@@ -42,7 +43,7 @@ export const catchUp = async (
     const uncollected = await countUncollected(pool, comparison.missingEntries, settlePasses);
     if (comparison.stored > best.stored || uncollected < best.uncollected) giveUpAt = performance.now() + patienceMs;
     best = { stored: comparison.stored, uncollected };
-    const pauseMs = await readPause(pool);
+    const pauseMs = await readPauseMs(pool);
     if (pauseMs > 0) {
       if (performance.now() > pausedUntil) onPause(pauseMs);
       pausedUntil = performance.now() + pauseMs;
@@ -59,14 +60,6 @@ export const judge = (comparison: Comparison, uncollected: number): Exclude<Outc
   const { missing, extra, duplicates, positionsMissing, organizationsExpected, organizationsStored } = comparison;
   const storedIsRight = extra + duplicates + positionsMissing === 0 && organizationsStored <= organizationsExpected;
   return storedIsRight && missing === uncollected ? 'catching up' : 'wrong';
-};
-
-/** How much longer the API (429, or a limit that is used up) stops all requests. Milliseconds, 0 where it does not. */
-const readPause = async (pool: Pool): Promise<number> => {
-  const { rows } = await pool.query<{ ms: number }>(
-    'select coalesce(max(extract(epoch from greatest(blocked_until, now()) - now())), 0)::float8 * 1000 as ms from api_budget',
-  );
-  return rows[0]?.ms ?? 0;
 };
 
 const sentences = {

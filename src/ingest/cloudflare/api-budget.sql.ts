@@ -106,6 +106,14 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   };
 };
 
+/** How much longer the API (429, or a limit that is used up) stops all requests. Milliseconds; 0 if it does not. */
+export const readPauseMs = async (pool: Pool): Promise<number> => {
+  const { rows } = await pool.query<{ ms: number }>(
+    'select coalesce(max(extract(epoch from greatest(blocked_until, now()) - now())), 0)::float8 * 1000 as ms from api_budget',
+  );
+  return rows[0]?.ms ?? 0;
+};
+
 /**
  * The row in force. A renewed credential is of the same user as a rule, whose requests Cloudflare counts together: its row
  * begins with what the old one has used, and with its pause.

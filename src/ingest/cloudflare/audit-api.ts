@@ -1,5 +1,5 @@
 import { ApiError } from '../../errors.ts';
-import { type Page, type PageBody, readPageBody, UnreadablePageError } from '../entries/page.ts';
+import { type Page, readPageBody, UnreadablePageError } from '../entries/page.ts';
 import type { Filter } from '../planning/filters.ts';
 import type { FoundOrganization } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';
@@ -8,10 +8,10 @@ import { createAuditLogsApi } from './audit-logs.ts';
 import { createCloudflareClient } from './client.ts';
 import type { Credential, CredentialSource } from './credential.ts';
 import { createOrganizationsApi, type Organization } from './organizations.ts';
-import type { RequestBudget } from './wire/budget.ts';
 import type { Timeouts } from './wire/connection-failure.ts';
+import type { RequestObserver } from './wire/middleware.ts';
+import type { ApiText, RequestBudget } from './wire/request.ts';
 import type { ServerClock } from './wire/server-clock.ts';
-import type { RequestObserver } from './wire/with-observer.ts';
 
 export interface AuditApiOptions {
   readonly baseUrl: string;
@@ -47,8 +47,7 @@ export const connectAuditApi = ({
   const api: AuditApi = {
     fetchPage: async (organizationId, walk, signal, attemptMs) => {
       const window = requestWindow(walk);
-      let page: Page | undefined;
-      const response = await auditLogs.fetchPage({
+      return await auditLogs.fetchPage({
         organizationId,
         since: window.fromMs,
         before: window.toMs,
@@ -57,20 +56,15 @@ export const connectAuditApi = ({
         direction: walk.direction,
         filters: [...filters, ...walk.filters],
         ...{ signal, attemptMs },
-        validate: (body) => {
-          page = readOrThrow(body);
-        },
+        decode: readOrThrow,
       });
-      page ??= readOrThrow(response);
-      page.servedAtMs = response.dateMs;
-      return page;
     },
     probeAuditLog: async (organizationId, signal) => {
       const before = clock.nowMs();
       if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
       const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [], direction: 'asc' as const };
       try {
-        await auditLogs.fetchPage({ organizationId, ...window, signal, validate: readOrThrow });
+        await auditLogs.fetchPage({ organizationId, ...window, signal, decode: readOrThrow });
         return 'open';
       } catch (error) {
         if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
@@ -90,10 +84,12 @@ export const connectAuditApi = ({
   return { api, close: () => client.close() };
 };
 
-/** As the client wants it: a body that cannot be read is worth another attempt. */
-const readOrThrow = (body: PageBody): Page => {
+/** A body that cannot be read is worth another attempt. */
+const readOrThrow = (answer: ApiText): Page => {
   try {
-    return readPageBody(body);
+    const page = readPageBody(answer);
+    page.servedAtMs = answer.dateMs;
+    return page;
   } catch (error) {
     if (error instanceof UnreadablePageError) throw new ApiError('unreadable', error.message);
     throw error;

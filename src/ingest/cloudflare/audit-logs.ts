@@ -1,9 +1,8 @@
 import type { CloudflareClient } from './client.ts';
-import { pathSegment } from './wire/path-segment.ts';
-import type { ApiText } from './wire/request.ts';
+import { type ApiText, pathSegment } from './wire/request.ts';
 
 /** One page of one walk. All but `cursor` must be the same for all pages: what a changed window does is unknown. */
-export interface AuditPageRequest {
+export interface AuditPageRequest<T> {
   readonly organizationId: string;
   /** Milliseconds since the epoch. Whether either bound is inclusive is nowhere defined. */
   readonly since: number;
@@ -19,17 +18,17 @@ export interface AuditPageRequest {
   /** See ApiRequest. */
   readonly attemptMs?: number | undefined;
   /** See ApiRequest: throws ApiError `unreadable` for a body that is worth asking for again. */
-  readonly validate: (body: ApiText) => void;
+  readonly decode: (answer: ApiText) => T;
 }
 
 export interface AuditLogsApi {
-  /** The body of the page, undecoded: what is stored is the very text that was sent. Rejects as the client does. */
-  fetchPage(page: AuditPageRequest): Promise<ApiText>;
+  /** The page, decoded from the very bytes that were sent. Rejects as the client does. */
+  fetchPage<T>(page: AuditPageRequest<T>): Promise<T>;
 }
 
 export function createAuditLogsApi(client: CloudflareClient): AuditLogsApi {
   return {
-    async fetchPage(page) {
+    async fetchPage<T>(page: AuditPageRequest<T>) {
       const query = new URLSearchParams([
         // Both are required, and at most milliseconds are known to be understood.
         ['since', new Date(page.since).toISOString()],
@@ -46,7 +45,7 @@ export function createAuditLogsApi(client: CloudflareClient): AuditLogsApi {
         query,
         signal: page.signal,
         attemptMs: page.attemptMs,
-        validate: page.validate,
+        decode: page.decode,
       });
     },
   };

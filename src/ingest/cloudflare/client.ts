@@ -1,15 +1,16 @@
 import { type Credential, type CredentialSource, sourceOfCredential } from './credential.ts';
-import type { RequestBudget } from './wire/budget.ts';
 import { defaultTimeouts, type Timeouts } from './wire/connection-failure.ts';
-import type { ApiRequest, ApiText } from './wire/request.ts';
+import {
+  type RequestObserver,
+  sleep,
+  withBudget,
+  withFreshCredential,
+  withObserver,
+  withRetry,
+} from './wire/middleware.ts';
+import type { ApiRequest, RequestBudget } from './wire/request.ts';
 import type { ServerClock } from './wire/server-clock.ts';
-import { sleep } from './wire/sleep.ts';
 import { createTransport } from './wire/transport.ts';
-import { withBudget } from './wire/with-budget.ts';
-import { withFreshCredential } from './wire/with-fresh-credential.ts';
-import { type RequestObserver, withObserver } from './wire/with-observer.ts';
-import { withRetry } from './wire/with-retry.ts';
-import { withValidation } from './wire/with-validation.ts';
 
 /** Eighty times a full page of ordinary entries; one page is held in memory a few times over. */
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
@@ -33,10 +34,10 @@ export interface CloudflareClientDeps {
 
 export interface CloudflareClient {
   /**
-   * The body of a 2xx answer. Rejects with ApiError once retries are of no use; with the signal's reason when that
+   * What the request decodes from the answer. Rejects with ApiError once retries are of no use; with the signal's reason when that
    * aborts; with whatever the budget rejects with.
    */
-  get(request: ApiRequest): Promise<ApiText>;
+  get<T>(request: ApiRequest<T>): Promise<T>;
   /** Closes all connections, those in use too. */
   close(): Promise<void>;
 }
@@ -54,9 +55,9 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
     maxResponseBytes: deps.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
   });
 
-  // Read from the inside: an attempt is sent, its body looked at, counted; it waited for the budget; a newer credential is
+  // Read from the inside: an attempt is sent and its answer decoded, then counted; it waited for the budget; a newer credential is
   // looked for; it may be repeated.
-  const attempt = withObserver(withValidation(transport.send), observer);
+  const attempt = withObserver(transport.send, observer);
   const send = withRetry(withFreshCredential(withBudget(attempt, budget), credential), {
     budget,
     observer,
@@ -65,9 +66,9 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
   });
 
   return {
-    async get(request) {
+    async get<T>(request: ApiRequest<T>) {
       const outcome = await send(request);
-      if (outcome.ok) return outcome.response;
+      if (outcome.ok) return outcome.value;
       throw outcome.error;
     },
     close: transport.close,

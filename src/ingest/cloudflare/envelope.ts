@@ -23,18 +23,10 @@ const schema = z.object({
  */
 export async function getEnvelope<T>(
   client: CloudflareClient,
-  request: Omit<ApiRequest, 'validate'>,
+  request: Omit<ApiRequest<T>, 'decode'>,
   read: (envelope: Envelope) => T,
 ): Promise<T> {
-  let value: { readonly read: T } | undefined;
-  await client.get({
-    ...request,
-    validate: ({ text }) => {
-      value = { read: read(readEnvelope(text, request.path)) };
-    },
-  });
-  if (value === undefined) throw new Error('the client did not validate the body');
-  return value.read;
+  return await client.get({ ...request, decode: ({ text }) => read(readEnvelope(text, request.path)) });
 }
 
 function readEnvelope(text: string, path: string): Envelope {

@@ -3,7 +3,7 @@ import { ApiError } from '../../errors.ts';
 import { MAX_ID_LENGTH } from '../entries/entry.ts';
 import type { CloudflareClient } from './client.ts';
 import { type Envelope, getEnvelope } from './envelope.ts';
-import { pathSegment } from './wire/path-segment.ts';
+import { pathSegment } from './wire/request.ts';
 
 /** What Cloudflare says about one organization. Only `id` is sure. */
 export interface Organization {

@@ -1,7 +1,7 @@
 import { type Lane, lanes } from '../planning/lane.ts';
-import { LaneShares } from '../planning/lane-shares.ts';
 import type { PlanPolicy } from '../planning/planner.ts';
 import type { SourceKey } from '../planning/source.ts';
+import { LaneShares } from './lane-shares.ts';
 import type { JobClock } from './planning-time.ts';
 
 /** A source that has something to do in a lane, as of Cloudflare's time `nowMs`. */

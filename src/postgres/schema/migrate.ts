@@ -61,7 +61,7 @@ export interface MigrateOptions {
 export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
   const found = await readSchemaState(pool);
   if (found.state === 'current' && options.roles !== true) {
-    await refuseUnsupportedServer(pool);
+    await requireSupportedServer(pool);
     return found;
   }
   refuseNewer(found);
@@ -69,7 +69,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
     await lockMigrations(client, found, options.onWait ?? (() => {}));
-    await refuseUnsupportedServer(client);
+    await requireSupportedServer(client);
     const before = await readSchemaState(client);
     refuseNewer(before);
     const outdated = before.state !== 'current';
@@ -183,12 +183,14 @@ export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   });
 };
 
-const refuseUnsupportedServer = async (client: Pool | PoolClient): Promise<void> => {
+/** Its name, as `17.2`. Throws OrgtrailError `configuration` for a server that is too old. */
+export const requireSupportedServer = async (client: Pool | PoolClient): Promise<string> => {
   const { rows } = await client.query<{ version: number; name: string }>(
     "select current_setting('server_version_num')::integer as version, current_setting('server_version') as name",
   );
-  if ((rows[0]?.version ?? 0) >= OLDEST_SUPPORTED) return;
-  throw new OrgtrailError('configuration', `PostgreSQL ${rows[0]?.name} is too old`, {
+  const { version, name } = rows[0] ?? { version: 0, name: '' };
+  if (version >= OLDEST_SUPPORTED) return name;
+  throw new OrgtrailError('configuration', `PostgreSQL ${name} is too old`, {
     hint: 'orgtrail needs PostgreSQL 15 or later',
   });
 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

@@ -46,6 +46,7 @@ test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing for the client of Cloudflar
     path: '/organizations',
     query: new URLSearchParams(),
     signal: never(),
+    decode: () => {},
   });
   expect(outcome).toMatchObject({ ok: false, error: { message: expect.stringMatching(unverified) } });
   await transport.close();

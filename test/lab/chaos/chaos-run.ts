@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { type FormatName, formats } from '../../../src/formats/formats.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';

@@ -1,4 +1,4 @@
-import type { Comparison } from '../../../src/cli/demo/compare-with-truth.ts';
+import type { Comparison } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { ChaosOptions } from './chaos-options.ts';
 import type { FeedReader } from './feed-reader.ts';

@@ -1,4 +1,4 @@
-import { isExact } from '../../../src/cli/demo/compare-with-truth.ts';
+import { isExact } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import type { Sample } from './probe.ts';
 import { type Course, outagePhases, type Phase } from './scenario.ts';
 import { ORGANIZATIONS } from './world.ts';

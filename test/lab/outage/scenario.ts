@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Comparison, isExact } from '../../../src/cli/demo/compare-with-truth.ts';
+import { type Comparison, isExact } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import type { Probe } from './probe.ts';
 import type { OutageWorld } from './world.ts';
 

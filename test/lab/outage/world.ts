@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, type Pool } from 'pg';
-import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { startEmbeddedServer } from '../../../src/postgres/embedded-server.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { type RunningDaemon, startDaemonProcess } from '../process/running-daemon.ts';
 import { until } from '../process/until.ts';

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { expect } from 'vitest';
-import { compareWithTruth, isExact } from '../../../src/cli/demo/compare-with-truth.ts';
+import { compareWithTruth, isExact } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { countPositions } from '../../../src/feed/feed.sql.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import { expect } from 'vitest';
 import { type App, type AppOptions, openApp, version } from '../../../src/app/open-app.ts';
-import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.ts';
+import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { ApiError } from '../../../src/errors.ts';
 import type { SourceKey } from '../../../src/ingest/planning/source.ts';

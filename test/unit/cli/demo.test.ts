@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Comparison } from '../../../src/cli/demo/compare-with-truth.ts';
+import type { Comparison } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { progressLine } from '../../../src/cli/demo/demo-progress.ts';
 import { judge, verdictText } from '../../../src/cli/demo/demo-verdict.ts';
 import type { Status } from '../../../src/status/status.sql.ts';

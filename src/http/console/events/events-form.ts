@@ -1,7 +1,8 @@
 import type { OrganizationName } from '../../../organizations/organization-name.ts';
-import { printSearch, type SearchFault, type SearchField } from '../../../search/search.ts';
+import { printSearch, type SearchFault, type SearchField, type SearchReading } from '../../../search/search.ts';
+import type { SearchAnswer } from '../../search/answer.ts';
+import type { PageCursors } from '../../search/routes.ts';
 import { type Html, html } from '../html.ts';
-import type { EventsView } from './events-page.ts';
 
 interface TextField {
   readonly field: SearchField;
@@ -106,3 +107,16 @@ const quickTime = ({ reading }: EventsView, time: string): Html => {
   const isCurrent = reading.search.since?.text === time && reading.search.before === undefined;
   return html`<a href="/events?${parameters.toString()}"${isCurrent ? html` aria-current="true"` : null}>${time}</a>`;
 };
+
+/** What the page of a search shows. */
+export interface EventsView {
+  readonly reading: SearchReading;
+  readonly limit: number;
+  readonly nowMs: number;
+  readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
+  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
+  /** Parameters of the link that are none, in words. */
+  readonly unknown: readonly string[];
+  /** Why there is no result, although the search can be read. */
+  readonly failure?: { readonly code: number; readonly reason: string };
+}

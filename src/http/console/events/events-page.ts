@@ -1,24 +1,9 @@
 import type { FoundEvent, SearchPage } from '../../../search/found-event.ts';
-import { instantOfBound, printSearch, type Search, type SearchReading } from '../../../search/search.ts';
-import type { SearchAnswer } from '../../search/answer.ts';
-import type { PageCursors } from '../../search/routes.ts';
+import { instantOfBound, printSearch, type Search } from '../../../search/search.ts';
 import { type Html, html } from '../html.ts';
 import { actorOf, filterLink, resourceOf, resultMark, timeOf } from './event-parts.ts';
-import { searchForm } from './events-form.ts';
+import { type EventsView, searchForm } from './events-form.ts';
 import { coverageOf, emptyState, explanationOf } from './search-verdict.ts';
-
-/** What the page of a search shows. */
-export interface EventsView {
-  readonly reading: SearchReading;
-  readonly limit: number;
-  readonly nowMs: number;
-  readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
-  readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
-  /** Parameters of the link that are none, in words. */
-  readonly unknown: readonly string[];
-  /** Why there is no result, although the search can be read. */
-  readonly failure?: { readonly code: number; readonly reason: string };
-}
 
 export const eventsBody = (view: EventsView): Html => html`<div class="stack explorer">
 <div class="row between"><h1>Events</h1>${view.result === undefined ? null : exportLinks(view)}</div>

@@ -13,7 +13,8 @@ import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
-import { type EventsView, eventsBody } from './events-page.ts';
+import type { EventsView } from './events-form.ts';
+import { eventsBody } from './events-page.ts';
 
 const DEFAULT_LIMIT = 50;
 /** Of a page of events. */

@@ -1,9 +1,9 @@
-import type { ShownCoverage, ShownCoverageHole } from '../../../status/overview.ts';
+import type { DrawnHole, OrganizationCoverage } from '../../../status/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, timeOf } from '../words.ts';
 
 /** What cannot be had of an organization, and why. `total`: all of them; the coverage has the newest. */
-export const holesPanel = ({ holes, nowMs }: ShownCoverage, total: number): Html | null =>
+export const holesPanel = ({ holes, nowMs }: OrganizationCoverage, total: number): Html | null =>
   holes.length === 0
     ? null
     : html`<section class="panel" aria-labelledby="holes"><h2 id="holes">${countOf(total, 'hole')}</h2>
@@ -13,5 +13,5 @@ ${total > holes.length ? html`<caption>The newest ${holes.length}</caption>` : n
 <thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col">Reason</th><th scope="col" class="number">Attempts</th><th scope="col">Next</th></tr></thead>
 <tbody>${holes.map((hole) => holeRow(hole, nowMs))}</tbody></table></div></section>`;
 
-const holeRow = ({ range, reason, message, attempts, nextAttemptAtMs }: ShownCoverageHole, nowMs: number): Html =>
+const holeRow = ({ range, reason, message, attempts, nextAttemptAtMs }: DrawnHole, nowMs: number): Html =>
   html`<tr><td>${timeOf(range[0])}</td><td>${timeOf(range[1])}</td><td>${reason} <span class="sub">${message}</span></td><td class="number">${attempts}</td><td>${nextAttemptAtMs <= nowMs ? 'now' : timeOf(nextAttemptAtMs)}</td></tr>`;

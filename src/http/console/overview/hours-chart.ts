@@ -1,4 +1,4 @@
-import type { ShownActivity } from '../../../status/overview.ts';
+import type { Activity } from '../../../status/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, countText, timeText } from '../words.ts';
 
@@ -7,7 +7,7 @@ const GAP = 2;
 const HEIGHT = 100;
 
 /** Events per hour as bars, with the same in a table for who cannot see them. */
-export const hoursChart = ({ hours }: ShownActivity): Html => {
+export const hoursChart = ({ hours }: Activity): Html => {
   const most = Math.max(1, ...hours.map(({ events }) => events));
   const total = hours.reduce((sum, { events }) => sum + events, 0);
   const [first, last] = [hours[0], hours.at(-1)];

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { DELAY, NOT_COLLECTED, notCollectedSentence } from '../../../status/collection-words.ts';
 import { laneTroubleText, type SourceHealth } from '../../../status/health.ts';
-import type { ShownCoverage, TimeRange } from '../../../status/overview.ts';
+import type { OrganizationCoverage, TimeRange } from '../../../status/overview.ts';
 import { type SourceWithState, withStates } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -81,7 +81,7 @@ const fact = (name: string, value: Html | string): Html =>
 
 const coveragePanels = (
   source: SourceWithState,
-  coverage: ShownCoverage,
+  coverage: OrganizationCoverage,
   tail: Tail,
   settleDelaysMs: readonly number[],
 ): Html => {
@@ -101,14 +101,14 @@ ${walks(coverage)}</section>`;
 
 const largeTimeline = (
   name: string,
-  coverage: ShownCoverage,
+  coverage: OrganizationCoverage,
   span: Span,
   tail: Tail,
   passes: number,
 ): Html => html`<div class="timeline-large"><h3>${name}</h3>${coverageTimeline(coverage, span, tail, passes)}
 <div class="chart-axis" aria-hidden="true"><span>${timeOf(span.fromMs)}</span><span>now</span></div></div>`;
 
-const gapTable = (coverage: ShownCoverage, tail: Tail): Html => {
+const gapTable = (coverage: OrganizationCoverage, tail: Tail): Html => {
   const gaps = [...coverage.gaps].reverse();
   if (gaps.length === 0) return html`<p class="muted">All of it is collected.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of time that is not collected"><table>
@@ -117,12 +117,12 @@ ${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : n
 <tbody>${gaps.slice(0, MOST_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
 };
 
-const reasonOf = ({ nowMs, holes }: ShownCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {
+const reasonOf = ({ nowMs, holes }: OrganizationCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {
   if (holes.some(({ range }) => range[0] <= fromMs && range[1] >= toMs)) return 'cannot be had';
   return toMs >= nowMs && toMs - fromMs <= tail.ordinaryMs ? 'the newest: collected next' : null;
 };
 
-const walks = ({ walks }: ShownCoverage): Html | null =>
+const walks = ({ walks }: OrganizationCoverage): Html | null =>
   walks.length === 0
     ? null
     : html`<p class="walks">Being collected: ${walks.map(

@@ -1,7 +1,7 @@
 import { RETENTION_NEAR_MS } from '../../../ingest/planning/upstream-retention.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText, type SourceHealth, sourceStates } from '../../../status/health.ts';
-import type { ShownActivity, ShownCoverage } from '../../../status/overview.ts';
+import type { Activity, OrganizationCoverage } from '../../../status/overview.ts';
 import type { SourceWithState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
@@ -79,8 +79,8 @@ export interface OrganizationsView {
   readonly all: readonly SourceWithState[];
   readonly filter: OrganizationFilter;
   readonly selected: OrganizationPage;
-  readonly coverage: ReadonlyMap<string, ShownCoverage>;
-  readonly activity: ShownActivity;
+  readonly coverage: ReadonlyMap<string, OrganizationCoverage>;
+  readonly activity: Activity;
   readonly tail: Tail;
   readonly passes: number;
   readonly nowMs: number;

@@ -1,5 +1,6 @@
-import type { ProcessFigures, ShownChange } from '../../../status/overview.ts';
-import { type ShownSink, sinkState } from '../../../status/source-state.ts';
+import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
+import type { OrganizationChange, ProcessFigures } from '../../../status/overview.ts';
+import { sinkState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { nameOf, organizationHref, stateMark } from './organizations.ts';
@@ -39,7 +40,7 @@ const shareRow = (name: string, share: number): Html => {
 
 /** Where events are pushed to. */
 export const sinksPanel = (
-  sinks: readonly ShownSink[],
+  sinks: readonly SinkStatus[],
   nowMs: number,
 ): Html => html`<section class="panel" aria-labelledby="sinks"><h2 id="sinks">Sinks</h2>
 ${
@@ -51,7 +52,7 @@ ${
 }</section>`;
 
 const sinkRow = (
-  sink: ShownSink,
+  sink: SinkStatus,
   nowMs: number,
 ): Html => html`<tr><th scope="row">${sink.name}<p class="sub">${sink.type} to ${sink.target}</p>
 ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.failures, 'failure')} in a row: ${sink.lastError}</p>`}</th>
@@ -60,7 +61,7 @@ ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.fai
 
 /** What became of organizations. */
 export const changesPanel = (
-  changes: readonly ShownChange[],
+  changes: readonly OrganizationChange[],
   nowMs: number,
 ): Html => html`<section class="panel" aria-labelledby="changes"><h2 id="changes">Organization changes</h2>
 ${
@@ -69,7 +70,7 @@ ${
     : html`<ol class="changes">${changes.map((change) => changeItem(change, nowMs))}</ol>`
 }</section>`;
 
-const changeItem = (change: ShownChange, nowMs: number): Html =>
+const changeItem = (change: OrganizationChange, nowMs: number): Html =>
   html`<li><span><a href="${organizationHref(change.organizationId)}">${nameOf(change)}</a> ${change.change}${
     change.change !== 'renamed' && change.change !== 'moved'
       ? null

@@ -1,7 +1,8 @@
+import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../../status/health.ts';
-import type { ProcessFigures, ShownBudget } from '../../../status/overview.ts';
-import { type ShownSink, type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
+import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview.ts';
+import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
 import { nearsLoss } from './organizations.ts';
@@ -9,7 +10,7 @@ import { nearsLoss } from './organizations.ts';
 /** How everything is, in one line. */
 export const stateLine = (
   status: StatusWithStates,
-  sinks: readonly ShownSink[],
+  sinks: readonly SinkStatus[],
   options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
 ): Html => {
   const troubles = troublesOf(status, sinks, options);
@@ -33,7 +34,7 @@ const NAMED = 3;
 
 const troublesOf = (
   status: StatusWithStates,
-  sinks: readonly ShownSink[],
+  sinks: readonly SinkStatus[],
   options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
 ): readonly string[] => {
   const troubles: string[] = [];
@@ -75,7 +76,7 @@ const troublesOf = (
 
 export interface SummaryView {
   readonly status: StatusWithStates;
-  readonly budget: ShownBudget;
+  readonly budget: ApiBudgetFigures;
   readonly figures: ProcessFigures;
   readonly changedEntries: number;
 }
@@ -117,8 +118,8 @@ const stateCounts = ({ sources }: StatusWithStates): Html => {
 const listedText = ({ discovery }: StatusWithStates): string =>
   discovery.ageSeconds === null ? 'never' : agoText(discovery.ageSeconds);
 
-const budgetText = ({ available, blockedSeconds }: ShownBudget): string =>
+const budgetText = ({ available, blockedSeconds }: ApiBudgetFigures): string =>
   blockedSeconds > 0 ? `blocked, ${spanText(blockedSeconds)}` : countText(available);
 
-const budgetNote = ({ per5Minutes }: ShownBudget, { throttledSeconds }: ProcessFigures): Html =>
+const budgetNote = ({ per5Minutes }: ApiBudgetFigures, { throttledSeconds }: ProcessFigures): Html =>
   html`requests free now, of ${countText(per5Minutes)} in 5 minutes${throttledSeconds < 1 ? null : `; requests of this process have waited ${spanText(throttledSeconds)}`}`;

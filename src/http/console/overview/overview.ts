@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview.ts';
-import { type ShownSink, type ShownStatus, type StatusWithStates, withStates } from '../../../status/source-state.ts';
+import { type StatusWithStates, withStates } from '../../../status/source-state.ts';
+import type { Status } from '../../../status/status.sql.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import type { Tail } from './coverage-timeline.ts';
@@ -18,8 +20,8 @@ export interface OverviewOptions {
   readonly tickMs: number;
   /** Requests per 5 minutes. */
   readonly apiBudget: number;
-  readonly status: () => Promise<ShownStatus>;
-  readonly sinks: () => Promise<readonly ShownSink[]>;
+  readonly status: () => Promise<Status>;
+  readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly trouble?: () => string | undefined;
   readonly overview: OverviewSource;
 }

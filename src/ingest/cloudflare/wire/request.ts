@@ -1,11 +1,11 @@
-import type { ApiError } from '../../../errors.ts';
+import { ApiError } from '../../../errors.ts';
 import type { RateLimit } from './rate-limit-headers.ts';
 
 /** Which of Cloudflare's operations is called: a bounded label for metrics, where the path is not. */
 export type ApiEndpoint = 'organizations' | 'organization' | 'organization_profile' | 'organization_audit_logs';
 
-/** One GET. The path follows the base URL, starts with `/`, and has its variable parts encoded already. */
-export interface ApiRequest {
+/** One GET whose answer is a `T`. The path follows the base URL, starts with `/`, and has its variable parts encoded already. */
+export interface ApiRequest<T> {
   readonly endpoint: ApiEndpoint;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -14,17 +14,16 @@ export interface ApiRequest {
   /** How long one attempt may take as a whole, the wait for the budget not included; undefined: as long as the client allows. */
   readonly attemptMs?: number | undefined;
   /**
-   * Called with the body of every 2xx answer. Throws ApiError `unreadable` for a body that cannot be right (a page of
-   * HTML, half a JSON text): it is then asked for again, like a 5xx. Whatever else it throws ends the call.
+   * Reads an answer, inside the attempt. Throws ApiError `unreadable` for a body that cannot be right (a page of HTML, half a JSON
+   * text): the request is then sent again, as after a 5xx. Whatever else it throws ends the call.
    */
-  readonly validate?: ((body: ApiText) => void) | undefined;
+  readonly decode: (answer: ApiText) => T;
 }
 
-/** A 2xx answer, complete. */
+/** An answer of status 200, complete. */
 export interface ApiText {
-  readonly status: number;
   readonly bytes: Buffer;
-  /** Gives the memory of `bytes` back: see `Body`. Nobody has to. */
+  /** Gives the memory of `bytes` back (read-body.ts); optional. */
   release(): void;
   /** Decoded when it is asked for. */
   readonly text: string;
@@ -36,9 +35,29 @@ export interface ApiText {
 }
 
 /** What came of one attempt. A value even when it failed: a failure also tells about rate limits, and may be retried. */
-export type Outcome =
-  | { readonly ok: true; readonly response: ApiText; readonly rateLimits: readonly RateLimit[] }
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T; readonly rateLimits: readonly RateLimit[] }
   | { readonly ok: false; readonly error: ApiError; readonly rateLimits: readonly RateLimit[] };
 
 /** The one signature of the transport and of everything that wraps it. Rejects on abort, and on faults of our own. */
-export type Send = (request: ApiRequest) => Promise<Outcome>;
+export type Send = <T>(request: ApiRequest<T>) => Promise<Outcome<T>>;
+
+/**
+ * The right to send requests, shared by all replicas that use the same credential. Implemented in PostgreSQL
+ * (api-budget.sql.ts); asked by the client before every single attempt, retries included.
+ */
+export interface RequestBudget {
+  /** Resolves when one request may be sent now. Rejects when the signal aborts or the database is unreachable. */
+  acquire(signal: AbortSignal): Promise<void>;
+  /** Sends nothing, from any replica, for this long: `Retry-After` of a 429, or a `Ratelimit` nearly spent. */
+  pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
+}
+
+/**
+ * An id as one segment of a path. Throws ApiError `bad_request` for one that no encoding keeps from changing the
+ * path: servers and proxies resolve `..`, and `%2E%2E` too.
+ */
+export function pathSegment(id: string): string {
+  if (['', '.', '..'].includes(id)) throw new ApiError('bad_request', `The id "${id}" cannot be part of a path`);
+  return encodeURIComponent(id.toWellFormed());
+}

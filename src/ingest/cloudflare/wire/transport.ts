@@ -58,7 +58,7 @@ export function createTransport(deps: TransportDeps): Transport {
   headersNow();
   const agent = createAgent(timeouts);
 
-  async function exchange(request: ApiRequest, signal: AbortSignal, redact: Redact): Promise<Outcome> {
+  async function exchange<T>(request: ApiRequest<T>, signal: AbortSignal, redact: Redact): Promise<Outcome<T>> {
     const query = request.query.toString();
     const path = `${prefix}${request.path}${query === '' ? '' : `?${query}`}`;
     const headers = headersNow();
@@ -69,7 +69,7 @@ export function createTransport(deps: TransportDeps): Transport {
       : await readFailure(request, response, deps, redact);
   }
 
-  async function send(request: ApiRequest): Promise<Outcome> {
+  async function send<T>(request: ApiRequest<T>): Promise<Outcome<T>> {
     const { attemptMs = timeouts.attemptMs } = request;
     const attempt = startAttempt(request.signal, attemptMs);
     const redact = createRedact(credential.current());
@@ -120,11 +120,11 @@ function startAttempt(caller: AbortSignal, attemptMs: number): { signal: AbortSi
   };
 }
 
-async function readAnswer(
-  request: ApiRequest,
+async function readAnswer<T>(
+  request: ApiRequest<T>,
   response: Dispatcher.ResponseData,
   { clock, maxResponseBytes }: TransportDeps,
-): Promise<Outcome> {
+): Promise<Outcome<T>> {
   clock.observe(header(response.headers, 'date'));
   const rateLimits = rateLimitsOf(response.headers);
   const body = await readBody(response.body, maxResponseBytes, header(response.headers, 'content-length'));
@@ -133,11 +133,16 @@ async function readAnswer(
     return { ok: false, error: new ApiError('too_large', message, { status: response.statusCode }), rateLimits };
   }
   const dateMs = parseHttpDate(header(response.headers, 'date'));
-  return { ok: true, response: apiText({ status: response.statusCode, rateLimits, dateMs }, body), rateLimits };
+  try {
+    return { ok: true, value: request.decode(apiText({ rateLimits, dateMs }, body)), rateLimits };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return { ok: false, error, rateLimits };
+  }
 }
 
 /** Most bodies are read from their bytes: a page as text would be two bytes a character, for one accent in a name. */
-const apiText = (head: Pick<ApiText, 'status' | 'rateLimits' | 'dateMs'>, { bytes, release }: Body): ApiText => {
+const apiText = (head: Pick<ApiText, 'rateLimits' | 'dateMs'>, { bytes, release }: Body): ApiText => {
   let text: string | undefined;
   return {
     ...{ ...head, bytes, release },
@@ -152,11 +157,11 @@ const apiText = (head: Pick<ApiText, 'status' | 'rateLimits' | 'dateMs'>, { byte
 };
 
 async function readFailure(
-  request: ApiRequest,
+  request: ApiRequest<unknown>,
   { statusCode, headers, body: stream }: Dispatcher.ResponseData,
   { clock }: TransportDeps,
   redact: Redact,
-): Promise<Outcome> {
+): Promise<Outcome<never>> {
   // The status says enough: a body that breaks off must not turn a 403 into a connection that is worth a retry.
   const body = await readBody(stream, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);
   request.signal.throwIfAborted();

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
-import type { ShownCoverage } from '../../../../src/status/overview.ts';
+import type { OrganizationCoverage } from '../../../../src/status/overview.ts';
 
-const coverage: ShownCoverage = {
+const coverage: OrganizationCoverage = {
   ...{ organizationId: 'o', sinceMs: 0, nowMs: 1_000_000 },
   gaps: [
     [0, 1_000],
@@ -50,7 +50,7 @@ test('a part of the time shows that part, and what lies outside is left out', ()
 
 test('what cannot be had is drawn and named as such, and is no gap', () => {
   const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
-  const holed: ShownCoverage = {
+  const holed: OrganizationCoverage = {
     ...coverage,
     holes: [
       { ...hole, range: [500_000, 500_001] },

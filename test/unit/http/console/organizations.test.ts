@@ -6,6 +6,7 @@ const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithSt
   ...{ organizationId: `id-of-${name}`, organizationName: name, state: 'fresh', refused: false, failures: 0 },
   ...{ lagSeconds: 1, gapSeconds: 1, retentionSlackSeconds: 47_000_000, lastSuccessAt: null, nextAttemptAt: null },
   ...{ openWalks: 0, sinceLastEventSeconds: 1, lastFailure: null, lastError: null, leaseOwner: null },
+  ...{ kind: 'organization', id: `id-of-${name}`, organizationState: 'active', leaseEpoch: 1 },
   ...{ failingLanes: [], holes: 0, firstHoles: [], unprovenSeconds: 0, futureSeconds: null },
   ...more,
 });

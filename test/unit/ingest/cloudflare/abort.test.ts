@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from 'vitest';
-import { sleep } from '../../../../src/ingest/cloudflare/wire/sleep.ts';
+import { sleep } from '../../../../src/ingest/cloudflare/wire/middleware.ts';
 import { answer, startHttpServer, startTcpServer } from './local-server.ts';
 import { createTestClient, getText } from './test-client.ts';
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError } from '../../../../src/errors.ts';
 import { type AuditPageRequest, createAuditLogsApi } from '../../../../src/ingest/cloudflare/audit-logs.ts';
+import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient } from './test-client.ts';
 
-const page = (more: Partial<AuditPageRequest> = {}): AuditPageRequest => ({
+const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
   organizationId: 'o1',
   since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
   before: Date.UTC(2026, 3, 2),
@@ -12,7 +13,7 @@ const page = (more: Partial<AuditPageRequest> = {}): AuditPageRequest => ({
   limit: 1000,
   filters: [],
   signal: new AbortController().signal,
-  validate: () => {},
+  decode: (answer) => answer,
   ...more,
 });
 
@@ -55,10 +56,11 @@ describe('fetchPage', () => {
   it('asks again for what the caller cannot read', async () => {
     await using server = await startHttpServer(answer(200, '<html>'), answer(200, '{}'));
     await using test = createTestClient(server.baseUrl);
-    const validate = ({ text }: { readonly text: string }) => {
-      if (text !== '{}') throw new ApiError('unreadable', 'not JSON');
+    const decode = (answer: ApiText) => {
+      if (answer.text !== '{}') throw new ApiError('unreadable', 'not JSON');
+      return answer;
     };
-    expect((await createAuditLogsApi(test.client).fetchPage(page({ validate }))).text).toBe('{}');
+    expect((await createAuditLogsApi(test.client).fetchPage(page({ decode }))).text).toBe('{}');
   });
 
   it('keeps an odd organization id in its place in the path', async () => {

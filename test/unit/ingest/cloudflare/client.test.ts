@@ -21,8 +21,9 @@ describe('a request', () => {
         ['id', 'c'],
       ]),
       signal: new AbortController().signal,
+      decode: (answer: ApiText) => answer,
     });
-    expect(got).toMatchObject({ status: 200, text: '{"id":12345678901234567890}', validUtf8: true, rateLimits: [] });
+    expect(got).toMatchObject({ text: '{"id":12345678901234567890}', validUtf8: true, rateLimits: [] });
     const [request] = server.requests;
     expect(request?.method).toBe('GET');
     expect(request?.url).toBe('/client/v4/organizations?id=a+b&id=c');

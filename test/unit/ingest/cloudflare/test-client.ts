@@ -47,12 +47,15 @@ export function getText(
   client: CloudflareClient,
   options: { signal?: AbortSignal; validate?: (body: ApiText) => void } = {},
 ) {
-  return client.get({
+  return client.get<ApiText>({
     endpoint: 'organizations',
     path: '/organizations',
     query: new URLSearchParams(),
     signal: options.signal ?? new AbortController().signal,
-    validate: options.validate,
+    decode: (answer: ApiText) => {
+      options.validate?.(answer);
+      return answer;
+    },
   });
 }
 

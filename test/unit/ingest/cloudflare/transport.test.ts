@@ -35,7 +35,13 @@ describe.concurrent('a timeout', () => {
       clock: createServerClock(() => 0),
     });
     const { signal } = new AbortController();
-    const request = { endpoint: 'organizations', path: '/x', query: new URLSearchParams(), signal } as const;
+    const request = {
+      endpoint: 'organizations',
+      path: '/x',
+      query: new URLSearchParams(),
+      signal,
+      decode: () => {},
+    } as const;
     // The transport is not closed, so that the tests see whether the attempt itself left a connection open.
     const outcome = await transport.send(request);
     if (outcome.ok) throw new Error('it did not fail');

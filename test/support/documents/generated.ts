@@ -1,0 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { drawRooms } from '../rooms/drawing.ts';
+import { readImports } from '../rooms/imports.ts';
+import type { Plan } from '../rooms/rules.ts';
+
+const root = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
+
+/** What rooms.json says. */
+export const readPlan = (): Plan => JSON.parse(readFileSync(root('rooms.json'), 'utf8'));
+export const sourceFolder: string = fileURLToPath(root('src'));
+
+/** Each file that is made from the code, by its path in the checkout. */
+export const generated: Readonly<Record<string, () => string | Promise<string>>> = {
+  'docs/architecture.svg': () => drawRooms(readPlan(), readImports(sourceFolder)),
+};
