@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import manifest from '../../package.json' with { type: 'json' };
 import { openAccess } from '../access/access-source.ts';
 import type { AccessSource } from '../access/ports.ts';
 import type { Config } from '../config/config.ts';
@@ -15,6 +14,7 @@ import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.t
 import { PieceMemory } from '../limits/piece-memory.ts';
 import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
 import { watchNames } from '../organizations/organization-names.ts';
+import { version } from '../package/package-files.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
 import { isRefusal, type Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
@@ -33,8 +33,6 @@ import { apiObservers, fingerprintOf, openBudget, openScrub, requireCredential }
 import { hashFilters } from './collection-window.ts';
 import { type Database, type DatabasePatience, openDatabase } from './open-database.ts';
 import { createSyncContext } from './sync-context.ts';
-
-export const version: string = manifest.version;
 
 export interface App {
   readonly database: Database;

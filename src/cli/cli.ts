@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { version } from '../app/open-app.ts';
 import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
+import { version } from '../package/package-files.ts';
 import { explainForbidden, sqlState } from '../postgres/pool.ts';
 import { apiAdvice } from './api-advice.ts';
 import type { VerbContext } from './cli-context.ts';

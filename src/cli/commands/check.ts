@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { apiObservers, requireCredential } from '../../app/cloudflare-access.ts';
-import { version } from '../../app/open-app.ts';
 import { openDatabase } from '../../app/open-database.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
@@ -13,6 +12,7 @@ import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts'
 import type { FoundOrganization } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
+import { version } from '../../package/package-files.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
 import { describeUrl, explainForbidden, type Pool } from '../../postgres/pool.ts';
 import { readSchemaState, refuseNewer, requireSupportedServer } from '../../postgres/schema/migrate.ts';

@@ -1,12 +1,13 @@
 import { Command } from 'commander';
 import { gracefulStop } from '../../app/graceful-stop.ts';
-import { openApp, version } from '../../app/open-app.ts';
+import { openApp } from '../../app/open-app.ts';
 import { openSecrets } from '../../app/reread-secrets.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
 import { readHoles } from '../../ingest/sync/coverage-holes.sql.ts';
 import type { SyncContext } from '../../ingest/sync/ports.ts';
 import { syncOnce } from '../../ingest/sync/sync-once.ts';
+import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { gracefulStop } from '../../app/graceful-stop.ts';
-import { openApp, version } from '../../app/open-app.ts';
+import { openApp } from '../../app/open-app.ts';
 import { openSecrets } from '../../app/reread-secrets.ts';
 import { loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
@@ -9,6 +9,7 @@ import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { RETENTION_MS } from '../../ingest/planning/upstream-retention.ts';
 import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/verify.ts';
 import { createVerifyStore } from '../../ingest/verify/verify-store.sql.ts';
+import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';

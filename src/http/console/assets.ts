@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 
-const ours = fileURLToPath(new URL('assets', import.meta.url));
-const idiomorph = fileURLToPath(new URL('.', import.meta.resolve('idiomorph')));
+/** The bundle has all of them in one folder beside it. */
+const bundled = fileURLToPath(new URL('console', import.meta.url));
+const folders = existsSync(bundled)
+  ? [bundled]
+  : [fileURLToPath(new URL('assets', import.meta.url)), fileURLToPath(new URL('.', import.meta.resolve('idiomorph')))];
 
 /**
  * Style, scripts and the mark, for everybody: they say nothing. Asked for again each time (an ETag keeps that small), so
@@ -11,7 +15,7 @@ const idiomorph = fileURLToPath(new URL('.', import.meta.resolve('idiomorph')));
  */
 export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   await console.register(fastifyStatic, {
-    ...{ root: [ours, idiomorph], prefix: '/console/assets/' },
+    ...{ root: folders, prefix: '/console/assets/' },
     ...{ cacheControl: false, index: false, list: false, schemaHide: true },
     // Of the library, one file.
     allowedPath: (path) =>

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
+import { packageFile } from '../../package/package-files.ts';
 import { inTransaction, longStatement, sqlState } from '../pool.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
-const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+const migrationsFolder = packageFile('drizzle');
 /** Any number that no other program is likely to lock: for a database in which there is nothing to lock yet. */
 const MIGRATION_LOCK = 7_045_662_113;
 const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';

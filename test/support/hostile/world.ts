@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { apiObservers, requireCredential } from '../../../src/app/cloudflare-access.ts';
-import { openApp, version } from '../../../src/app/open-app.ts';
+import { openApp } from '../../../src/app/open-app.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { connectAuditApi } from '../../../src/ingest/cloudflare/audit-api.ts';
 import { createServerClock } from '../../../src/ingest/cloudflare/wire/server-clock.ts';
@@ -12,6 +12,7 @@ import { recordListing } from '../../../src/ingest/sync/discovery/organizations.
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
 import { syncSources } from '../../../src/ingest/sync/sources.sql.ts';
 import { type TurnResult, takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
+import { version } from '../../../src/package/package-files.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';

