@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { parseAst } from 'rolldown/parseAst';
 
 /** One import, export-from, dynamic import or imported type. Files are relative to the folder of sources. */
@@ -74,6 +74,3 @@ const isTypesOnly = (node: Node): boolean => {
     specifiers.every((one: Node) => one['importKind'] === 'type' || one['exportKind'] === 'type')
   );
 };
-
-/** From the root of the checkout, for messages. */
-export const shown = (source: string, file: string): string => join(relative(process.cwd(), source), file);
