@@ -30,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/support/postgres/postgres-server.ts'],
+          globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           // They wait for PostgreSQL and for receivers.
           maxWorkers: 3,
@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          globalSetup: ['test/support/postgres/postgres-server.ts'],
+          globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           // Half of their time they wait: for a lease, a tick, an answer. Not beside others, which would make it a long wait.
           maxWorkers: 3,
@@ -53,6 +53,7 @@ export default defineConfig({
         test: {
           name: 'trouble',
           include: ['test/trouble/**/*.test.ts'],
+          globalSetup: ['test/support/process/bundle.ts'],
           ...patient,
           // They mostly wait.
           maxWorkers: 3,
@@ -64,6 +65,7 @@ export default defineConfig({
         test: {
           name: 'sinks',
           include: ['test/sinks/**/*.test.ts'],
+          globalSetup: ['test/support/process/bundle.ts'],
           ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
@@ -74,7 +76,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
-          globalSetup: ['test/support/postgres/postgres-server.ts'],
+          globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
           ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 5 },

@@ -32,7 +32,7 @@ export interface OutageWorld extends AsyncDisposable {
   endStream(): void;
 }
 
-/** Starts everything, the daemon with its default schedule, lease and budget, as `node src/main.ts run`. */
+/** Starts everything, the daemon with its default schedule, lease and budget, as `orgtrail run`. */
 export const openOutageWorld = async (databaseUrl: string | undefined): Promise<OutageWorld> => {
   const stack = new AsyncDisposableStack();
   try {

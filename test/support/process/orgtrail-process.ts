@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 /** Half of what a start costs is reading the source; tests start hundreds. */
 const compileCache = fileURLToPath(new URL('../../../node_modules/.cache/compile', import.meta.url));
 
@@ -24,19 +23,22 @@ export interface StartOptions {
   readonly cwd?: string | undefined;
   /** The command by way of which it is started. */
   readonly within?: readonly string[];
-  /** The checkout whose source it runs: this one unless given. */
+  /** Another checkout, whose source it runs. Default: the bundle of this one, which the set-up of the tests makes. */
   readonly root?: string;
   /** In a session of its own, which a Ctrl-C in the terminal does not reach. */
   readonly detached?: boolean;
 }
 
+const bundle = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
+const mainOf = (root: string | undefined): string => (root === undefined ? bundle : join(root, 'src/main.ts'));
+
 /** Starts `orgtrail ARGS` with nothing of this process's environment but the PATH, and with a cache of compiled source. */
 export const startOrgtrail = (
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { cwd, within = [], root = checkout, detached = false }: StartOptions = {},
+  { cwd, within = [], root, detached = false }: StartOptions = {},
 ): OrgtrailProcess => {
-  const [program = process.execPath, ...rest] = [...within, process.execPath, join(root, 'src/main.ts'), ...args];
+  const [program = process.execPath, ...rest] = [...within, process.execPath, mainOf(root), ...args];
   const child = spawn(program, rest, {
     cwd,
     detached,
