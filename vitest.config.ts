@@ -13,7 +13,14 @@ export default defineConfig({
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
       // What deploy/ and docs/ say, checked with the tools that read them.
-      { test: { name: 'documents', include: ['test/{deploy,documents}/**/*.test.ts'], ...patient } },
+      {
+        test: {
+          name: 'documents',
+          include: ['test/{deploy,documents}/**/*.test.ts'],
+          globalSetup: ['test/support/process/bundle.ts'],
+          ...patient,
+        },
+      },
       {
         test: {
           name: 'simulation',

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-// The TypeScript in src/ is run by Node itself, which needs Node 24. This file runs on any Node: it goes on
-// with the Node 24 that the `node` development dependency installed where the host's own is older, and says
-// what to do where there is none.
+// Starts orgtrail: a package has a bundle (dist/), a checkout runs its source (src/). Both need Node 24. This file runs on any Node: if the
+// host's own is older, it goes on with the one that the `node` development dependency installed, or says what to do.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const REQUIRED_MAJOR = 24;
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const source = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const main = existsSync(source) ? source : fileURLToPath(new URL('../dist/orgtrail.js', import.meta.url));
 
 if (Number(process.versions.node.split('.')[0]) >= REQUIRED_MAJOR) {
   await import(main);
@@ -23,7 +23,7 @@ if (Number(process.versions.node.split('.')[0]) >= REQUIRED_MAJOR) {
   } else {
     process.stderr.write(
       `orgtrail needs Node ${REQUIRED_MAJOR} or later; this is Node ${process.versions.node}.\n` +
-        'Install Node 24, or run `npm ci` here without --omit=dev: it brings a Node 24 of its own.\n',
+        'Install Node 24; in a checkout, `npm ci` brings one.\n',
     );
     process.exitCode = 2;
   }

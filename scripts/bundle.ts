@@ -29,10 +29,9 @@ const makeBundle = async (): Promise<void> => {
   cpSync(join(root, 'src/http/console/assets'), consoleAssets, { recursive: true });
   cpSync(fileURLToPath(import.meta.resolve('idiomorph')), join(consoleAssets, 'idiomorph.esm.js'));
   const modules = output.flatMap((one) => (one.type === 'chunk' ? one.moduleIds : []));
-  writeFileSync(
-    join(dist, 'THIRD-PARTY-LICENSES.txt'),
-    licensesOf([...modules, fileURLToPath(import.meta.resolve('idiomorph'))]),
-  );
+  const folders = packageFolders([...modules, fileURLToPath(import.meta.resolve('idiomorph'))]);
+  writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), folders.map(licenseOf).join(`\n${'-'.repeat(80)}\n\n`));
+  writeFileSync(join(dist, 'packages.json'), `${JSON.stringify(folders.map(nameOf), null, 2)}\n`);
 };
 
 const isStale = (): boolean => {
@@ -44,24 +43,27 @@ const isStale = (): boolean => {
   return inputs.some((file) => statSync(join(root, file)).mtimeMs >= madeMs);
 };
 
-/** The licences of all packages whose code is in the bundle, as most of them ask for. Throws for a package without one. */
-function licensesOf(modules: readonly string[]): string {
-  const packages = new Set(modules.flatMap((module) => packageOf(module) ?? []));
-  return [...packages]
-    .sort()
-    .map(licenseOf)
-    .join(`\n${'-'.repeat(80)}\n\n`);
+/** The packages whose code is in the bundle. */
+function packageFolders(modules: readonly string[]): string[] {
+  const inside = /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//;
+  return [...new Set(modules.flatMap((module) => inside.exec(module)?.[1] ?? []))].sort();
 }
 
-function packageOf(module: string): string | undefined {
-  return /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(module)?.[1];
+function manifestOf(folder: string): { readonly name: string; readonly version: string; readonly license?: unknown } {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 }
 
+function nameOf(folder: string): string {
+  const { name, version } = manifestOf(folder);
+  return `${name}@${version}`;
+}
+
+/** Most licences ask for their text to go with the code. Throws for a package without a licence. */
 function licenseOf(folder: string): string {
-  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const { name, license } = manifestOf(folder);
   const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
   const text = file === undefined ? textOfLicense(name, license) : readFileSync(join(folder, file), 'utf8');
-  return `${name} ${version} (${license})\n\n${text}`;
+  return `${nameOf(folder)} (${license})\n\n${text}`;
 }
 
 /** Some packages name their licence and do not have its text. */

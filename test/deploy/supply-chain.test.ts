@@ -1,27 +1,36 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import manifest from '../../package.json' with { type: 'json' };
 import lock from '../../package-lock.json' with { type: 'json' };
-import { installedPackages, makeSbom } from '../support/deploy/sbom.ts';
+import { bundledPackages, makeSbom } from '../support/deploy/sbom.ts';
+import { sourceFolder } from '../support/documents/generated.ts';
+import { readImports } from '../support/rooms/imports.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+/** What src imports, but for types, and for what is found at run time. */
+const importedPackages = (): Set<string> =>
+  new Set(
+    readImports(sourceFolder)
+      .filter(({ isPackage, typesOnly, to }) => isPackage && !typesOnly && !isBuiltin(to))
+      .map(({ to }) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to),
+  );
 
 test('the lock file has a SHA-512 of every package', () => {
   const packages = Object.entries(lock.packages as Readonly<Record<string, { readonly integrity?: string }>>);
   for (const [path, { integrity }] of packages) if (path !== '') expect(integrity, path).toMatch(/^sha512-/);
 });
 
-test('the bill of materials is of orgtrail, and has every package that the image installs, and no other', () => {
+test('the bill of materials is of orgtrail, and has every package that is in the bundle, and no other', () => {
   const { bomFormat, metadata, components, dependencies } = makeSbom();
   expect(bomFormat).toBe('CycloneDX');
   expect(metadata.component).toMatchObject({ name: 'orgtrail', version: lock.version });
   const listed = components.map(({ name, version }) => `${name}@${version}`);
-  expect(new Set(listed)).toEqual(installedPackages());
-  for (const name of Object.keys(manifest.dependencies))
-    expect(components.map((component) => component.name)).toContain(name);
+  expect(new Set(listed)).toEqual(bundledPackages());
+  for (const name of importedPackages()) expect(components.map((component) => component.name)).toContain(name);
   const refs = components.map((component) => component['bom-ref']);
   for (const { dependsOn } of dependencies) for (const ref of dependsOn) expect(refs).toContain(ref);
 });

@@ -1,4 +1,4 @@
-// Writes the software bill of materials of what the image installs, as orgtrail-VERSION.cdx.json (CycloneDX). `npm run sbom`, or with
+// Writes the software bill of materials of the packages in the bundle, as orgtrail-VERSION.cdx.json (CycloneDX). `npm run sbom`, or with
 // another folder as its argument.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
