@@ -1,28 +1,28 @@
 # orgtrail in a container: node as pid 1, not root, nothing to write, no PostgreSQL inside.
 #
-#   docker build -t orgtrail --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker build -t orgtrail --build-arg VERSION=0.2.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker run --read-only -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... -p 8080:8080 orgtrail
 #   docker run --rm -e DATABASE_URL=... -e CLOUDFLARE_API_TOKEN=... orgtrail check
 
 # One base for all stages. SECURITY.md says how to pin it by digest.
 ARG NODE_IMAGE=node:24-trixie-slim
 
-FROM ${NODE_IMAGE} AS dependencies
+FROM ${NODE_IMAGE} AS bundle
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Without the optional dependencies there is no embedded PostgreSQL: a container has DATABASE_URL.
-# No install scripts: none of these packages needs one.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
-# Source maps, and TypeScript, which node refuses to run inside node_modules: half of the bytes. Licences stay.
-RUN find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.cts' -o -name '*.mts' \) -delete
+# No install scripts: making the bundle needs none.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY scripts scripts
+COPY src src
+RUN node scripts/bundle.ts
 
-FROM ${NODE_IMAGE} AS source
+FROM ${NODE_IMAGE} AS package
 WORKDIR /app
 COPY package.json ./
 COPY bin bin
 COPY drizzle drizzle
-COPY src src
-# The user below must be able to read these, whatever the umask of the checkout; nobody but root may change them.
+COPY --from=bundle /app/dist dist
+# The user below must be able to read these, whatever the umask of the checkout; root alone may change them.
 RUN chmod -R u=rwX,go=rX .
 
 FROM ${NODE_IMAGE}
@@ -31,9 +31,8 @@ RUN rm -rf /usr/local/lib/node_modules /opt/yarn* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
   && ln -s /app/bin/orgtrail.js /usr/local/bin/orgtrail
 WORKDIR /app
-# Dependencies first: they change seldom, and then a new version is one small layer.
-COPY --from=dependencies /app/node_modules node_modules
-COPY --from=source /app ./
+# No node_modules: all code is in the bundle. There is no embedded PostgreSQL either: a container has DATABASE_URL.
+COPY --from=package /app ./
 ENV NODE_ENV=production ORGTRAIL_HTTP_HOST=0.0.0.0
 EXPOSE 8080
 # The user `node`, by number: Kubernetes believes runAsNonRoot only of a number.
@@ -48,7 +47,7 @@ HEALTHCHECK --interval=30s --timeout=5s --retries=3 --start-period=10m --start-i
   CMD ["node", "-e", "const { ORGTRAIL_HTTP_HOST: host, ORGTRAIL_HTTP_PORT: port } = process.env; require('node:http').get({ host, port: port || 8080, path: '/livez', timeout: 4000 }, (response) => process.exit(response.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
 
 # Exec form, no shell and no npm between: SIGTERM reaches orgtrail itself, which finishes the page in hand and leaves.
-ENTRYPOINT ["node", "/app/src/main.ts"]
+ENTRYPOINT ["node", "/app/dist/orgtrail.js"]
 CMD ["run"]
 
 # Last, because they change with every build.

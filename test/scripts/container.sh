@@ -143,7 +143,7 @@ start_daemon() {
 needed 'run: starts read-only, without capabilities' start_daemon
 needed "run: healthy within $HEALTHY_WITHIN s" gets_healthy
 status="$(docker exec "$daemon" cat /proc/1/status)"
-check 'run: node is pid 1' same "$(docker exec "$daemon" cat /proc/1/cmdline | tr '\0' ' ')" 'node /app/src/main.ts run '
+check 'run: node is pid 1' same "$(docker exec "$daemon" cat /proc/1/cmdline | tr '\0' ' ')" 'node /app/dist/orgtrail.js run '
 check 'run: pid 1 is uid 1000' holds "$status" $'Uid:\t1000\t1000\t1000\t1000'
 check 'run: pid 1 has no capability' holds "$status" $'CapEff:\t0000000000000000'
 check 'run: pid 1 can gain no privilege' holds "$status" $'NoNewPrivs:\t1'

