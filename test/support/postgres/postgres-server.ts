@@ -61,6 +61,7 @@ const startServer = async (): Promise<Server> => {
 const startEmbedded = async (): Promise<Server> => {
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-'));
   const server = await startEmbeddedServer(directory);
+  await forgoDurability(server.url);
   return {
     url: server.url,
     stop: async () => {
@@ -68,6 +69,15 @@ const startEmbedded = async (): Promise<Server> => {
       await rm(directory, { recursive: true, force: true });
     },
   };
+};
+
+/** Crashes of a server are tried on servers of their own (test/trouble). */
+const forgoDurability = async (url: string): Promise<void> => {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  for (const setting of ['fsync', 'full_page_writes']) await client.query(`alter system set ${setting} = off`);
+  await client.query('select pg_reload_conf()');
+  await client.end();
 };
 
 /** The same server, another database. */
