@@ -103,6 +103,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api: plainApi, close: closeApi } = connectAuditApi({
     ...{ baseUrl: given.baseUrl, credential: secrets.credential, filters: given.filters, budget, clock, version },
+    fastPath: given.fastPath,
     ...apiObservers(metrics, logger),
     timeouts: options.timeouts,
   });

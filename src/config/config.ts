@@ -31,6 +31,8 @@ export interface Config {
   /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
   readonly scrub: { readonly share: number; readonly everyMs: number };
   readonly concurrency: number;
+  /** False: pages are read without the fast path, for a comparison. */
+  readonly fastPath: boolean;
   /** How long a replica that has died or is paused keeps its sources. */
   readonly leaseMs: number;
   readonly http: {
@@ -98,6 +100,7 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     apiBudget: values.ORGTRAIL_API_BUDGET,
     scrub: { share: values.ORGTRAIL_SCRUB_SHARE, everyMs: values.ORGTRAIL_SCRUB_EVERY },
     concurrency: values.ORGTRAIL_CONCURRENCY,
+    fastPath: values.ORGTRAIL_FAST_PATH,
     leaseMs: values.ORGTRAIL_LEASE,
     http: {
       ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },

@@ -138,6 +138,9 @@ export const environmentSchema = z.object({
   ),
   /** Read by sink-config.ts. */
   ORGTRAIL_SINKS: z.string().optional(),
+  ORGTRAIL_FAST_PATH: setting('on', '"on" or "off"', (text) =>
+    text === 'on' || text === 'off' ? text === 'on' : undefined,
+  ),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
     return leaseMs !== undefined && leaseMs >= SHORTEST_LEASE_MS && leaseMs <= LONGEST_LEASE_MS ? leaseMs : undefined;

@@ -234,10 +234,9 @@ export class SimulatedAuditLog {
       timesMs,
       nextCursor,
       count,
+      kind: 'json',
       entriesText,
-      plain: true,
       sizeBytes,
-      validUtf8: true,
     };
   }
 }

@@ -24,6 +24,8 @@ export interface AuditApiOptions {
   /** Called for each organization of the listing that has no usable id. */
   readonly onUnreadable: () => void;
   readonly version: string;
+  /** False: pages are read without the fast path. Default true. */
+  readonly fastPath?: boolean | undefined;
   /** How retries wait; tests give one that does not. */
   readonly sleep?: (durationMs: number, signal: AbortSignal) => Promise<void>;
   /** Default: those of the client. */
@@ -38,6 +40,7 @@ export const connectAuditApi = ({
   filters,
   onUnreadable,
   version,
+  fastPath = true,
   ...options
 }: AuditApiOptions): { api: AuditApi; close: () => Promise<void> } => {
   const { clock } = options;
@@ -56,7 +59,7 @@ export const connectAuditApi = ({
         direction: walk.direction,
         filters: [...filters, ...walk.filters],
         ...{ signal, attemptMs },
-        decode: readOrThrow,
+        decode: (answer) => readOrThrow(answer, fastPath),
       });
     },
     probeAuditLog: async (organizationId, signal) => {
@@ -64,7 +67,12 @@ export const connectAuditApi = ({
       if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
       const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [], direction: 'asc' as const };
       try {
-        await auditLogs.fetchPage({ organizationId, ...window, signal, decode: readOrThrow });
+        await auditLogs.fetchPage({
+          organizationId,
+          ...window,
+          signal,
+          decode: (answer) => readOrThrow(answer, fastPath),
+        });
         return 'open';
       } catch (error) {
         if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
@@ -85,9 +93,9 @@ export const connectAuditApi = ({
 };
 
 /** A body that cannot be read is worth another attempt. */
-const readOrThrow = (answer: ApiText): Page => {
+const readOrThrow = (answer: ApiText, fastPath: boolean): Page => {
   try {
-    const page = readPageBody(answer);
+    const page = readPageBody(answer, { fastPath });
     page.servedAtMs = answer.dateMs;
     return page;
   } catch (error) {

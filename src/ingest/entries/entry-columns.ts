@@ -1,4 +1,4 @@
-import type { JsonBytes } from './json-bytes.ts';
+import type { JsonBytes } from './fast-path/json-bytes.ts';
 
 /** The typed columns that are text, and the path of each in an entry. */
 export const textColumns = {

@@ -8,8 +8,8 @@ import {
   shortColumnSource,
 } from './entry.ts';
 import { type PageRows, PLACES, place } from './entry-columns.ts';
+import { type PlainPage, readPlainPage } from './fast-path/plain-page.ts';
 import { type ArraySpan, type ElementSpan, findArray } from './json-elements.ts';
-import { type PlainPage, readPlainPage } from './plain-page.ts';
 
 /** One entry read here, since the database could not: of a page that has at least one entry with a defect. */
 export interface CarefulEntry {
@@ -22,34 +22,46 @@ export interface CarefulEntry {
   readonly columnSource: string;
 }
 
-/**
- * One page of an audit log as it is committed: as `rows`, where every entry is plain and its columns are sure; else
- * `readCarefully` gives the entries one by one.
- */
-export interface Page extends PageFacts {
+interface PageText extends PageFacts {
   /** The exact `result` array. */
   readonly entriesText: string;
-  readonly plain: boolean;
-  readonly rows?: PageRows | undefined;
-  /** Of the array; where it was read from text, its characters. */
+  /** Of the array; if it was read from text, its characters. */
   readonly sizeBytes: number;
-  /** False where the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
-  readonly validUtf8: boolean;
-  /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Nobody has to. */
+  /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Optional. */
   release?(): void;
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;
 }
+
+/** Every entry is plain and was read from its bytes, with columns that are sure (fast-path/). */
+interface ColumnsPage extends PageText {
+  readonly kind: 'columns';
+  readonly rows: PageRows;
+}
+
+/** Every entry is plain: PostgreSQL reads the array. */
+interface JsonPage extends PageText {
+  readonly kind: 'json';
+}
+
+/** Some entry has a defect: `readCarefully` reads them one by one. */
+interface CarefulPage extends PageText {
+  readonly kind: 'careful';
+  /** False if the body's bytes were not UTF-8: the text then has U+FFFD in their place. */
+  readonly validUtf8: boolean;
+}
+
+/** One page of an audit log, by how it is committed. */
+export type Page = ColumnsPage | JsonPage | CarefulPage;
 
 /** What a walk commits that changes without a page. */
 export const emptyPage: Page = {
   entries: 0,
   timesMs: [],
   nextCursor: undefined,
+  kind: 'json',
   entriesText: '[]',
-  plain: true,
   sizeBytes: 2,
-  validUtf8: true,
 };
 
 /** Servers refuse URLs over 8 kB. */
@@ -84,10 +96,11 @@ export interface PageBody {
 }
 
 /**
- * Reads a page: from its bytes where all of it is plain, as nearly always; else by `readPage`, and throws as that does.
+ * Reads a page: from its bytes if all of it is plain, as nearly always; else by `readPage`, and throws as that does. Without the fast path
+ * always by `readPage`, which comes to the same.
  */
-export const readPageBody = (body: PageBody): Page => {
-  const plain = body.validUtf8 ? readPlainPage(body.bytes) : undefined;
+export const readPageBody = (body: PageBody, { fastPath = true } = {}): Page => {
+  const plain = fastPath && body.validUtf8 ? readPlainPage(body.bytes) : undefined;
   if (plain === undefined) return readPage(body.text, body.validUtf8);
   const { rows, timesMs, start, end } = plain;
   let isReleased = false;
@@ -100,10 +113,9 @@ export const readPageBody = (body: PageBody): Page => {
       if (isReleased) throw new Error('a page that was given back is read');
       return body.bytes.toString('utf8', start, end);
     },
-    plain: true,
+    kind: 'columns',
     rows,
     sizeBytes: end - start,
-    validUtf8: true,
     release: () => {
       isReleased = true;
       body.release?.();
@@ -132,9 +144,8 @@ export const readPage = (text: string, validUtf8 = true): Page => {
     ...{ nextCursor, count, hasErrors: envelope.hasErrors || undefined },
     fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
     entriesText: text.slice(array.start, array.end),
-    plain,
     sizeBytes: array.end - array.start,
-    validUtf8,
+    ...(plain ? { kind: 'json' } : { kind: 'careful', validUtf8 }),
   };
 };
 
@@ -147,7 +158,7 @@ export const readCarefully = (page: Page): readonly CarefulEntry[] => {
   return readEntries(text, array, entries).map((reading, index) => {
     const span = array.elements[index] as ElementSpan;
     const exact = text.slice(span.start, span.end);
-    const damaged = !page.validUtf8 && exact.includes('\ufffd');
+    const damaged = page.kind === 'careful' && !page.validUtf8 && exact.includes('\ufffd');
     const defects = damaged ? [...reading.defects, 'invalid_utf8' as const] : reading.defects;
     return {
       text: exact,

@@ -53,16 +53,20 @@ export const entryText = (id: string, timeMs: number = T0, more: Readonly<Record
 /** What a client makes of a body of this text. */
 export const pageBody = (text: string): PageBody => ({ bytes: Buffer.from(text), text, validUtf8: true });
 
+/** `TEST_FAST_PATH=off npm run test:integration`: everything holds without the fast path of pages. */
+const isFastPathOn = process.env['TEST_FAST_PATH'] !== 'off';
+
 /** The page that a response with these exact entries is read as. */
-export const pageOf = (entries: readonly string[], cursor?: string): Page =>
+export const pageOf = (entries: readonly string[], cursor?: string, fastPath = isFastPathOn): Page =>
   readPageBody(
     pageBody(
       `{"success":true,"result":[${entries.join(',')}],"result_info":{"count":${entries.length},"cursor":${JSON.stringify(cursor ?? '')}}}`,
     ),
+    { fastPath },
   );
 
 /** The same page, as if it had to be read entry by entry. */
-export const asCareful = (page: Page): Page => ({ ...page, plain: false });
+export const asCareful = (page: Page): Page => ({ ...page, kind: 'careful', validUtf8: true });
 
 export const anyWalk = (cursor: string, more: Partial<Walk> = {}): Walk => ({
   ...startWalk('live', { fromMs: T0, toMs: T0 + 3_600_000 }, { readAtMs: T0 + 3_600_000 }),

@@ -90,6 +90,7 @@ export const openWorld = async (
     ORGTRAIL_CONCURRENCY: '2',
     // Tests of other things count requests.
     ORGTRAIL_SCRUB_SHARE: '0',
+    ORGTRAIL_FAST_PATH: process.env['TEST_FAST_PATH'] ?? 'on',
     ...env,
   };
   const compare = () => compareWithTruth(database.pool, simulator);

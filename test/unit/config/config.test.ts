@@ -33,6 +33,7 @@ describe('defaults', () => {
       filters: [],
       apiBudget: 900,
       concurrency: 16,
+      fastPath: true,
       scrub: { share: 0.05, everyMs: 604_800_000 },
       leaseMs: 30_000,
       sinks: [],

@@ -33,17 +33,17 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
   const { page } = commit;
-  return await unlessRefused(
-    pool,
-    page,
-    () =>
-      page.plain && page.rows !== undefined
-        ? runWithRows(pool, commit, leaseMs, page.rows)
-        : page.plain
-          ? run(pool, commit, leaseMs, { form: 'plain', page: [page.entriesText] })
-          : run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] }),
-    (rows) => run(pool, commit, leaseMs, { form: 'careful', page: [rows] }),
-  );
+  const send = () => {
+    switch (page.kind) {
+      case 'columns':
+        return runWithRows(pool, commit, leaseMs, page.rows);
+      case 'json':
+        return run(pool, commit, leaseMs, { form: 'plain', page: [page.entriesText] });
+      case 'careful':
+        return run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] });
+    }
+  };
+  return await unlessRefused(pool, page, send, (rows) => run(pool, commit, leaseMs, { form: 'careful', page: [rows] }));
 };
 
 const buffers = new BufferPool();
@@ -83,7 +83,7 @@ export const inPageForm = async <T>(
   await unlessRefused(
     pool,
     page,
-    () => (page.plain ? send('plain', page.entriesText) : send('careful', toRows(readCarefully(page)))),
+    () => (page.kind === 'careful' ? send('careful', toRows(readCarefully(page))) : send('plain', page.entriesText)),
     (rows) => send('careful', rows),
   );
 

@@ -46,7 +46,7 @@ describe('defects of an entry', () => {
   for (const [defect, elements] of Object.entries(examples)) {
     it(`${defect} is found, and nothing else`, () => {
       for (const element of elements) {
-        expect(pageOf(element).plain).toBe(false);
+        expect(pageOf(element).kind).toBe('careful');
         expect(readCarefully(pageOf(element))).toMatchObject([{ text: element, defects: [defect] }]);
       }
     });
@@ -55,7 +55,7 @@ describe('defects of an entry', () => {
   it('invalid_utf8 is found in the entry that the replacement character is in', () => {
     const page = readPage(`{"result":[${withField('"x":"\ufffd"')},${withId('"b"')}]}`, false);
     expect(readCarefully(page).map(({ defects }) => defects)).toEqual([['invalid_utf8'], []]);
-    expect(pageOf(withField('"x":"\ufffd"')).plain).toBe(true);
+    expect(pageOf(withField('"x":"\ufffd"')).kind).toBe('json');
   });
 
   it('refused_by_database is added to what was found before', () => {
@@ -92,7 +92,7 @@ describe('defects of an entry', () => {
     ['duplicate keys, of which the last counts', `{"id":7,"id":"a",${TIME}}`],
     ['a key of the prototype', withField('"__proto__":{"id":7},"constructor":1')],
   ])('has none: %s', (_, element) => {
-    expect(pageOf(element).plain).toBe(true);
+    expect(pageOf(element).kind).toBe('json');
     expect(entryOf(element)).toMatchObject({
       id: expect.any(String),
       defects: [],

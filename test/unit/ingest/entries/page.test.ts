@@ -51,7 +51,7 @@ describe('readPage', () => {
         expect(page.nextCursor).toBe('next');
         expect(page.timesMs).toHaveLength(entries.filter(({ actionTime }) => actionTime !== undefined).length);
         const allPlain = entries.every(({ defects }) => defects.length === 0);
-        if (validUtf8) expect(page.plain).toBe(allPlain);
+        expect(page.kind).toBe(allPlain && validUtf8 ? 'json' : 'careful');
       }),
       { seed: 1, numRuns: 150 },
     );
@@ -74,7 +74,7 @@ describe('readPage', () => {
     expect(readPage(`{"result":[1],"res\\u0075lt":[${plain('a')}]}`)).toMatchObject({
       entries: 1,
       entriesText: `[${plain('a')}]`,
-      plain: true,
+      kind: 'json',
     });
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readPlainPage } from '../../../../src/ingest/entries/fast-path/plain-page.ts';
 import { type Page, readPage, readPageBody, UnreadablePageError } from '../../../../src/ingest/entries/page.ts';
-import { readPlainPage } from '../../../../src/ingest/entries/plain-page.ts';
 import { entryText, pageBody } from '../../../support/postgres/store-fixture.ts';
 
 const SEED = 20_261_125;
@@ -128,8 +128,10 @@ const damaged = fc
 /** What of a page does not depend on how it was read. */
 const factsOf = (read: () => Page): unknown => {
   try {
-    const { entries: count, timesMs, nextCursor, entriesText, plain, validUtf8 } = read();
-    return { count, timesMs, nextCursor, entriesText, plain, validUtf8 };
+    const page = read();
+    const { entries: count, timesMs, nextCursor, entriesText } = page;
+    const care = page.kind === 'careful' && { validUtf8: page.validUtf8 };
+    return { count, timesMs, nextCursor, entriesText, care };
   } catch (error) {
     if (error instanceof UnreadablePageError) return error.message;
     throw error;

@@ -1,5 +1,5 @@
-import { createInstantReader, type ReadInstantMs } from '../../time/instant.ts';
-import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from './entry-columns.ts';
+import { createInstantReader, type ReadInstantMs } from '../../../time/instant.ts';
+import { jsonbText, NULL, type PageRows, PLACES, partNames, place, placeOf, REPLACED } from '../entry-columns.ts';
 import { JsonBytes, notPlain, openBrace, openBracket, quote } from './json-bytes.ts';
 
 /** A body in which every entry is plain. */
