@@ -32,12 +32,8 @@ Settings come from the environment and from .env; the README lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 130/143 stopped by a signal.`;
 
-/** Runs one command line and returns its exit code. Faults of the user show as a sentence and what to do, not as a stack. */
-export const runCli = async (argv: readonly string[], context: VerbContext): Promise<number> => {
-  let exitCode: number = exitCodes.done;
-  const report = (code: number) => {
-    exitCode = code;
-  };
+/** All commands with their options and help. `report` hears of the exit code of one that ends with another than 0. */
+export const createProgram = (context: VerbContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
     .description('Keeps every audit-log entry of every Cloudflare Organization that a credential can reach.')
     .version(version)
@@ -67,6 +63,15 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
       outputError: (text, write) => write(text.replace(/^error: /, 'orgtrail: ')),
     });
   }
+  return program;
+};
+
+/** Runs one command line and returns its exit code. Faults of the user show as a sentence and what to do, not as a stack. */
+export const runCli = async (argv: readonly string[], context: VerbContext): Promise<number> => {
+  let exitCode: number = exitCodes.done;
+  const program = createProgram(context, (code) => {
+    exitCode = code;
+  });
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;

@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { generated } from '../support/documents/generated.ts';
 
@@ -7,6 +8,7 @@ const isCheck = process.argv.includes('--check');
 const stale: string[] = [];
 for (const [path, make] of Object.entries(generated)) {
   const file = fileURLToPath(new URL(`../../${path}`, import.meta.url));
+  mkdirSync(dirname(file), { recursive: true });
   const text = await make();
   if (read(file) === text) continue;
   if (isCheck) stale.push(path);

@@ -3,6 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { drawRooms } from '../rooms/drawing.ts';
 import { readImports } from '../rooms/imports.ts';
 import type { Plan } from '../rooms/rules.ts';
+import { commandsPage } from './commands-page.ts';
+import { httpPage, openApi } from './http-page.ts';
+import { metricsPage } from './metrics-page.ts';
 
 const root = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 
@@ -13,4 +16,8 @@ export const sourceFolder: string = fileURLToPath(root('src'));
 /** Each file that is made from the code, by its path in the checkout. */
 export const generated: Readonly<Record<string, () => string | Promise<string>>> = {
   'docs/architecture.svg': () => drawRooms(readPlan(), readImports(sourceFolder)),
+  'docs/reference/commands.md': commandsPage,
+  'docs/reference/metrics.md': metricsPage,
+  'docs/reference/http.md': httpPage,
+  'docs/reference/openapi.json': async () => `${JSON.stringify(await openApi(), null, 2)}\n`,
 };
