@@ -3,7 +3,7 @@ import type { SearchField } from '../domain/search.ts';
 import type { EmptyReport, FilterReport } from '../domain/search-answer.ts';
 import { type Look, lookWithin } from './look.ts';
 import { nearValues } from './near-values.ts';
-import { conditionsOf, type EventQuery } from './search-conditions.ts';
+import { conditionsOf, type EventQuery, everything } from './search-conditions.ts';
 import { withSpellings } from './spellings.ts';
 
 /** How each field of a query is called there. The flags are none: they name no value that could be misspelt. */
@@ -37,7 +37,7 @@ export const explainEmpty = async (
   const fields = (Object.keys(valueFields) as ValueField[]).filter((field) => query[valueFields[field]] !== undefined);
   const range = { since: query.since, before: query.before, organization: query.organization };
   const isWholeRange = Object.values(range).every((end) => end === undefined);
-  const anyInRange = await exists(look, { ...anything, ...range });
+  const anyInRange = await exists(look, { ...everything, ...range });
   const filters: FilterReport[] = [];
   for (const field of fields) {
     const value = given[field] ?? '';
@@ -45,7 +45,7 @@ export const explainEmpty = async (
       filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
       continue;
     }
-    const alone = { ...anything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
+    const alone = { ...everything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
     const isAll = nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed;
     const occurs = isAll ? false : await exists(look, alone);
     const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
@@ -61,8 +61,6 @@ export const explainEmpty = async (
   }
   return { anyInRange, filters: reports };
 };
-
-const anything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });

@@ -19,13 +19,16 @@ export interface EventQuery {
   readonly resource?: string | undefined;
   readonly ray?: string | undefined;
   readonly text?: string | undefined;
-  /** Of the enumerations: how they are spelled in stored events (`withSpellings`). */
+  /** Of the enumerations and the actor: how they are spelled in stored events (`withSpellings`). */
   readonly spellings?: Spellings | undefined;
   readonly defects: boolean;
   readonly changed: boolean;
   /** Only events up to here: what an export sees, however long it takes. */
   readonly untilPosition?: number | undefined;
 }
+
+/** The search that all events meet. */
+export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 /**
  * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the
