@@ -11,11 +11,10 @@ import { createServerClock } from './cloudflare/server-clock.ts';
 import type { Config } from './config.ts';
 import { type Database, type DatabasePatience, openDatabase } from './database.ts';
 import { canonicalFilters } from './domain/filters.ts';
-import { behindAfterSeconds, pausesOf } from './domain/health.ts';
 import { laneIntervals } from './domain/lane-intervals.ts';
 import { RETENTION_MS } from './domain/retention.ts';
 import { OrgtrailError, reasonOf } from './errors.ts';
-import { openExplorer } from './explorer.ts';
+import { collectionRulesOf, openExplorer } from './explorer.ts';
 import { openFeed } from './feed.ts';
 import type { AccessSource } from './http/access-source.ts';
 import type { FeedSource } from './http/feed.ts';
@@ -125,10 +124,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   });
   const { memory, streams, streamLoad } = openStreams(config, metrics);
   const feed = openFeed(database.latestUrl, logger, memory);
-  const explorer = openExplorer(database.latestUrl, logger, Date.now, {
-    organizationIds: config.organizationIds,
-    behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
-  });
+  const explorer = openExplorer(database.latestUrl, logger, Date.now, collectionRulesOf(config));
   const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   const status = () => readStatus(pool, config.organizationIds);
   const sinkTroubles = createSinkTroubles();

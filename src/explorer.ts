@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { Config } from './config.ts';
 import type { DatabaseUrl } from './database-url.ts';
 import { eventCsvHeader, eventCsvRecord } from './domain/event-csv.ts';
 import { formatNative } from './domain/formats/native.ts';
 import type { FoundEvent, SearchPage } from './domain/found-event.ts';
+import { behindAfterSeconds, pausesOf } from './domain/health.ts';
 import { instantOfBound, type Search } from './domain/search.ts';
 import type { SearchCursor } from './domain/search-cursor.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './http/search.ts';
@@ -27,10 +29,12 @@ const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
 /** Nobody waits for an export, and it has to be whole. */
 const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
-const MOST_EXPORT_EVENTS = 2_500;
+const MOST_EXPORT_EVENTS = 1_000;
+/** Formatted at once: meanwhile the process answers nobody. */
+const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
-const BATCH_BYTES = 2_097_152;
+const BATCH_BYTES = 524_288;
 const SUGGESTED_ORGANIZATIONS = 1_000;
 /** Of looking up why a search found nothing. */
 const EXPLAIN_MS = 2_000;
@@ -39,6 +43,12 @@ export interface Explorer {
   readonly source: SearchSource;
   close(): Promise<void>;
 }
+
+/** What counts as collected where this configuration collects. */
+export const collectionRulesOf = (config: Config): CollectionRules => ({
+  organizationIds: config.organizationIds,
+  behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
+});
 
 /** Opens searching in a database, for `GET /v1/search` and the pages of the console. `nowMs` is the clock of relative times. */
 export const openExplorer = (
@@ -142,14 +152,20 @@ async function* exportPieces(
     limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
-    if (format === 'csv')
-      yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')), events: page.events.length };
+    if (format === 'csv') yield* csvPieces(page.events);
     else {
       for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
   } while (cursor !== undefined);
+}
+
+function* csvPieces(events: readonly FoundEvent[]): Generator<ExportPiece, void, void> {
+  for (let from = 0; from < events.length; from += PIECE_EVENTS) {
+    const some = events.slice(from, from + PIECE_EVENTS);
+    yield { lines: Buffer.from(some.map(eventCsvRecord).join('')), events: some.length };
+  }
 }
 
 /** How many to read next, judged by those before: columns may be as large as their entries. */

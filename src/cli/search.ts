@@ -1,12 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
-import type { Config } from '../config.ts';
-import { behindAfterSeconds, pausesOf } from '../domain/health.ts';
 import { parseDateOrInstantMs } from '../domain/instant.ts';
 import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../domain/search.ts';
 import { readCursor, type SearchCursor } from '../domain/search-cursor.ts';
 import { OrgtrailError } from '../errors.ts';
-import { openExplorer } from '../explorer.ts';
+import { collectionRulesOf, openExplorer } from '../explorer.ts';
 import type { SearchSource } from '../http/search.ts';
 import { organizationIds } from './organization-ids.ts';
 import { answerSearch, searchJson, searchText, verdict } from './search-report.ts';
@@ -80,7 +78,7 @@ export const searchVerb = (context: VerbContext): Command => {
         const nowMs = Date.now();
         const reading = await readOptions(pool, options, nowMs);
         const cursor = readPage(options);
-        const explorer = openExplorer(url, logger, () => nowMs, rulesOf(config));
+        const explorer = openExplorer(url, logger, () => nowMs, collectionRulesOf(config));
         try {
           if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
@@ -90,11 +88,6 @@ export const searchVerb = (context: VerbContext): Command => {
       }),
     );
 };
-
-const rulesOf = (config: Config) => ({
-  organizationIds: config.organizationIds,
-  behindAfterSeconds: (organizations: number) => behindAfterSeconds(pausesOf(config, organizations)),
-});
 
 /** `--resource-type`. */
 const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;
