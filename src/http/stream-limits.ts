@@ -27,6 +27,8 @@ export interface StreamLimits {
    * with the signal's reason on abort.
    */
   enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
+  /** Runs what makes a page that is no stream, and takes no place: exports stand back for it, too. */
+  aheadOfExports<T>(work: () => Promise<T>): Promise<T>;
   /** Resolves when no page is wanted or sent, at the latest after a moment: people wait for pages, and exports stand back. */
   afterPages(): Promise<void>;
   /** How many of each kind are sent, and how many wait to be. */
@@ -76,6 +78,14 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
         passed();
         if (error instanceof BusyError) observer.refused(kind);
         throw error;
+      }
+    },
+    aheadOfExports: async (work) => {
+      const passed = pages.enter();
+      try {
+        return await work();
+      } finally {
+        passed();
       }
     },
     afterPages: pages.empty,

@@ -35,6 +35,18 @@ test('an export stands back until the last page has left, and for no other expor
   other.leave();
 });
 
+test('an export stands back for a page of the console, whatever becomes of it', async () => {
+  const page = Promise.withResolvers<void>();
+  const made = streams.aheadOfExports(() => page.promise);
+  const asked = askToGoOn();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(asked.goesOn).toBe(false);
+  page.reject(new Error('of the test'));
+  await expect(made).rejects.toThrow('of the test');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked.goesOn).toBe(true);
+});
+
 test('pages that are refused hold up nothing', async () => {
   await expect(streams.enter('page', AbortSignal.abort())).rejects.toThrow();
   await streams.afterPages();
