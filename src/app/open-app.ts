@@ -22,7 +22,7 @@ import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';
 import { readSinkStatus, type SinkStatus, unknownSink } from '../sinks/sink-status.sql.ts';
 import { createSinkTroubles, type SinkTroubles } from '../sinks/sink-troubles.ts';
-import { behindAfterSeconds, pausesOf } from '../status/health.ts';
+import { collectionRulesOf } from '../status/collection-rules.ts';
 import type { MetricsSource } from '../status/ports.ts';
 import { readScrubAge } from '../status/scrub-status.sql.ts';
 import { countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
@@ -142,10 +142,7 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const memory = new PieceMemory({ streams: MOST_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const feed = openFeed(latestUrl, logger, memory);
-  const explorer = openExplorer(latestUrl, logger, Date.now, {
-    organizationIds: config.organizationIds,
-    behindAfterSeconds: (organizations) => behindAfterSeconds(pausesOf(config, organizations)),
-  });
+  const explorer = openExplorer(latestUrl, logger, Date.now, collectionRulesOf(config));
   const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   return {
     ...{ feed: feed.source, search: explorer.source, access: access.source, streams },

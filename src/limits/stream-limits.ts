@@ -27,6 +27,10 @@ export interface StreamLimits {
    * with the signal's reason on abort.
    */
   enter(kind: StreamKind, signal: AbortSignal): Promise<StreamPlace>;
+  /** Runs what makes a page that is no stream, and takes no place: exports stand back for it, too. */
+  aheadOfExports<T>(work: () => Promise<T>): Promise<T>;
+  /** Resolves when no page is wanted or sent, at the latest after a moment: people wait for pages, and exports stand back. */
+  afterPages(): Promise<void>;
   /** How many of each kind are sent, and how many wait to be. */
   load(): Readonly<Record<StreamKind, { readonly open: number; readonly waiting: number }>>;
 }
@@ -37,6 +41,8 @@ export const MOST_FEED_STREAMS = 64;
 const MOST_PAGES = 24;
 /** An export reads as fast as it can. */
 const MOST_EXPORTS = 2;
+/** So long each piece of an export stands back for pages: an export still ends where pages are asked for all the time. */
+const LONGEST_STANDING_BACK_MS = 250;
 
 const limitOf = (
   options: { readonly places: number; readonly waiting: number; readonly waitMs: number },
@@ -56,17 +62,33 @@ export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObser
     page: limitOf({ places: MOST_PAGES, waiting: 200, waitMs: 10_000 }, 5, 'searches are running'),
     export: limitOf({ places: MOST_EXPORTS, waiting: 4, waitMs: 10_000 }, 30, 'exports are running'),
   };
+  const pages = createTurnstile(LONGEST_STANDING_BACK_MS);
   const loadOf = (kind: StreamKind) => ({ open: limits[kind].running, waiting: limits[kind].waiting });
   return {
     enter: async (kind, signal) => {
+      const passed = kind === 'page' ? pages.enter() : () => {};
       try {
-        const leave = await limits[kind].acquire(signal);
+        const left = await limits[kind].acquire(signal);
+        const leave = () => {
+          passed();
+          left();
+        };
         return { stallTimeoutMs, stalled: () => observer.stalled(kind), leave };
       } catch (error) {
+        passed();
         if (error instanceof BusyError) observer.refused(kind);
         throw error;
       }
     },
+    aheadOfExports: async (work) => {
+      const passed = pages.enter();
+      try {
+        return await work();
+      } finally {
+        passed();
+      }
+    },
+    afterPages: pages.empty,
     load: () => ({ feed: loadOf('feed'), page: loadOf('page'), export: loadOf('export') }),
   };
 };
@@ -77,3 +99,32 @@ export interface StreamLoad {
   /** Memory that is lent to pieces of the feed. */
   readonly memoryBytes: number;
 }
+
+/** Counts who is inside, so that others can wait until it is empty, so long at most. */
+const createTurnstile = (maxWaitMs: number) => {
+  const inside = new Set<symbol>();
+  const waiting = new Set<() => void>();
+  return {
+    /** Gives what leaves again; calling that twice does nothing more. */
+    enter: (): (() => void) => {
+      const one = Symbol();
+      inside.add(one);
+      return () => {
+        inside.delete(one);
+        if (inside.size === 0) for (const goOn of waiting) goOn();
+      };
+    },
+    empty: (): Promise<void> => {
+      if (inside.size === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        const goOn = () => {
+          clearTimeout(timer);
+          waiting.delete(goOn);
+          resolve();
+        };
+        const timer = setTimeout(goOn, maxWaitMs);
+        waiting.add(goOn);
+      });
+    },
+  };
+};

@@ -5,7 +5,7 @@ import { lookUpOrganization, readOrganizationNames } from '../organizations/orga
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { EventQuery } from './conditions/search-conditions.sql.ts';
+import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
 import type { FoundEvent, SearchPage } from './found-event.ts';
@@ -25,10 +25,12 @@ const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
 /** Nobody waits for an export, and it has to be whole. */
 const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
-const MOST_EXPORT_EVENTS = 2_500;
+const MOST_EXPORT_EVENTS = 1_000;
+/** Formatted at once: meanwhile the process answers nobody. */
+const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
-const BATCH_BYTES = 2_097_152;
+const BATCH_BYTES = 524_288;
 const SUGGESTED_ORGANIZATIONS = 1_000;
 /** Of looking up why a search found nothing. */
 const EXPLAIN_MS = 2_000;
@@ -138,14 +140,20 @@ async function* exportPieces(
     limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
     if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
-    if (format === 'csv')
-      yield { lines: Buffer.from(page.events.map(eventCsvRecord).join('')), events: page.events.length };
+    if (format === 'csv') yield* csvPieces(page.events);
     else {
       for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
   } while (cursor !== undefined);
+}
+
+function* csvPieces(events: readonly FoundEvent[]): Generator<ExportPiece, void, void> {
+  for (let from = 0; from < events.length; from += PIECE_EVENTS) {
+    const some = events.slice(from, from + PIECE_EVENTS);
+    yield { lines: Buffer.from(some.map(eventCsvRecord).join('')), events: some.length };
+  }
 }
 
 /** How many to read next, judged by those before: columns may be as large as their entries. */

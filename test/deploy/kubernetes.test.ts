@@ -43,10 +43,10 @@ describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (
 
   test('has what it is for', () => {
     const kinds = new Set(objects.map(({ kind }) => kind));
-    const wanted = ['Deployment', 'Service', 'ServiceAccount', 'NetworkPolicy', 'ConfigMap'];
+    const wanted = ['Deployment', 'Service', 'ServiceAccount', 'NetworkPolicy', 'ConfigMap', 'Job'];
     const own = {
       try: ['StatefulSet', 'Secret'],
-      replicas: ['PodDisruptionBudget', 'ServiceMonitor', 'PrometheusRule', 'Job'],
+      replicas: ['PodDisruptionBudget', 'ServiceMonitor', 'PrometheusRule'],
     };
     expect(kinds).toEqual(new Set([...wanted, ...own[overlay]]));
     const [daemon] = ofKind('Deployment');
@@ -60,18 +60,19 @@ describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (
   test('every reference leads to something: config maps, secrets and their keys, accounts, volumes, ports', () => {
     const secrets = new Map(ofKind('Secret').map(({ metadata, data = {} }) => [metadata.name, Object.keys(data)]));
     const known = overlay === 'replicas' ? new Map(Object.entries(madeByHand)) : secrets;
+    const maps = ofKind('ConfigMap').map(({ metadata }) => metadata.name);
     for (const { pod } of pods) {
       if (pod.serviceAccountName !== undefined) {
         expect(ofKind('ServiceAccount').map(({ metadata }) => metadata.name)).toContain(pod.serviceAccountName);
       }
-      for (const { secret } of pod.volumes ?? []) {
+      for (const { secret, configMap } of pod.volumes ?? []) {
+        if (configMap !== undefined) expect(maps).toContain(configMap.name);
         if (secret === undefined) continue;
         const keys = known.get(secret.secretName) ?? [];
         expect(keys.length, secret.secretName).toBeGreaterThan(0);
         for (const { key } of secret.items ?? []) expect(keys).toContain(key);
       }
     }
-    const maps = ofKind('ConfigMap').map(({ metadata }) => metadata.name);
     for (const { envFrom = [] } of containers)
       for (const each of envFrom) expect(maps).toContain(each.configMapRef?.name);
   });
@@ -182,7 +183,7 @@ describe.skipIf(!hasKustomize).each(overlays)('deploy/kubernetes/overlays/%s', (
         (spec?.template?.spec.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []),
       );
     const [daemon, migrate] = [secretsOf('Deployment'), secretsOf('Job')];
-    expect(daemon.length).toBeGreaterThan(0);
+    expect([daemon.length, migrate.length]).toEqual([1, 1]);
     expect(daemon.filter((name) => migrate.includes(name))).toEqual([]);
   });
 

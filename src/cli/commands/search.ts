@@ -1,12 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { Config } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
 import { openExplorer } from '../../search/search-source.ts';
-import { behindAfterSeconds, pausesOf } from '../../status/health.ts';
+import { collectionRulesOf } from '../../status/collection-rules.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
 import type { VerbContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
@@ -80,7 +79,7 @@ export const searchVerb = (context: VerbContext): Command => {
         const nowMs = Date.now();
         const reading = await readOptions(pool, options, nowMs);
         const cursor = readPage(options);
-        const explorer = openExplorer(url, logger, () => nowMs, rulesOf(config));
+        const explorer = openExplorer(url, logger, () => nowMs, collectionRulesOf(config));
         try {
           if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
@@ -90,11 +89,6 @@ export const searchVerb = (context: VerbContext): Command => {
       }),
     );
 };
-
-const rulesOf = (config: Config) => ({
-  organizationIds: config.organizationIds,
-  behindAfterSeconds: (organizations: number) => behindAfterSeconds(pausesOf(config, organizations)),
-});
 
 /** `--resource-type`. */
 const optionOf = (field: SearchField): string => `--${field.replaceAll('_', '-')}`;

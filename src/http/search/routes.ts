@@ -177,7 +177,7 @@ export const sendExport = async (
     // Before the head is written, so that a search that cannot begin is answered as such.
     const first = await pieces.next();
     const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '');
-    await send(request, reply, contentTypes[format], resumed(first, pieces), {
+    await send(request, reply, contentTypes[format], resumed(first, pieces, streams), {
       disposition: `attachment; filename="orgtrail-events-${stamp}Z.${format}"`,
       place,
     });
@@ -189,9 +189,13 @@ export const sendExport = async (
 async function* resumed(
   first: IteratorResult<ExportPiece, void>,
   rest: AsyncIterator<ExportPiece, void>,
+  streams: StreamLimits,
 ): AsyncGenerator<ExportPiece, void, void> {
   try {
-    for (let piece = first; piece.done !== true; piece = await rest.next()) yield piece.value;
+    for (let piece = first; piece.done !== true; piece = await rest.next()) {
+      yield piece.value;
+      await streams.afterPages();
+    }
   } finally {
     await rest.return?.();
   }

@@ -1,7 +1,16 @@
 import type { SearchField } from '../search.ts';
-import { type ActorKind, actorPrefixOf, coarseNetworkOf, isAddress } from './actor.ts';
-import type { EventQuery } from './search-conditions.sql.ts';
-import type { Enumeration } from './spellings.sql.ts';
+import { type Actor, actorPrefixOf, isAddress } from './actor.ts';
+import { startsInBothCases, textsOfNetwork } from './address-starts.ts';
+import type { EventQuery } from './event-query.ts';
+import {
+  folded,
+  hasOtherCase,
+  indexed,
+  isTooLong,
+  likeText,
+  patternOf,
+  type SpelledColumn,
+} from './spelled-columns.ts';
 
 /** What one field of a search asks of `audit_events`, as SQL. */
 export interface FilterCondition {
@@ -13,8 +22,8 @@ export interface FilterCondition {
 export type AddParameter = (value: unknown) => string;
 
 /**
- * The conditions of all fields but the time, one each. The expressions are those of the indexes of drizzle/0017: e-mail
- * addresses and names of tokens are compared whatever the case of their letters, enumerations in all their spellings.
+ * The conditions of all fields but the time, one each. The expressions are those of the indexes of drizzle/0008, 0017 and 0018: e-mail
+ * addresses, names of tokens and enumerations are compared in all their spellings.
  */
 export const filterConditions = (query: EventQuery, parameter: AddParameter): readonly FilterCondition[] => {
   const parts: FilterCondition[] = [];
@@ -22,11 +31,13 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
     if (value !== undefined) parts.push({ field, sql: sql(value) });
   };
   add('organization', query.organization, (value) => `organization_id = ${parameter(value)}`);
-  add('actor', query.actor, (actor) => actorCondition(actor, parameter));
-  add('action', spellingsOf(query, 'action'), (values) => anyOf('action_type', values, parameter));
-  add('result', spellingsOf(query, 'result'), (values) => anyOf('action_result', values, parameter));
-  add('product', spellingsOf(query, 'product'), (values) => anyOf('resource_product', values, parameter));
-  add('resource_type', spellingsOf(query, 'resourceType'), (values) => anyOf('resource_type', values, parameter));
+  add('actor', query.actor, (actor) => actorCondition(actor, query, parameter));
+  const spelled = (column: SpelledColumn) => (value: string) =>
+    anyOf(column, query.spellings?.[column] ?? [value], parameter);
+  add('action', query.action, spelled('action_type'));
+  add('result', query.result, spelled('action_result'));
+  add('product', query.product, spelled('resource_product'));
+  add('resource_type', query.resourceType, spelled('resource_type'));
   add('resource', query.resource, (value) => `resource_id = ${parameter(value)}`);
   add('ray', query.ray, (value) => `raw_cf_ray_id = ${parameter(value)}`);
   add('text', query.text, (value) => `raw::text ilike ${parameter(`%${likeText(value)}%`)}`);
@@ -41,50 +52,81 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
 const anyOf = (column: string, values: readonly string[], parameter: AddParameter): string =>
   values.length === 1 ? `${column} = ${parameter(values[0])}` : `${column} = any(${parameter(values)}::text[])`;
 
-const spellingsOf = (query: EventQuery, name: Enumeration): readonly string[] | undefined => {
-  const value = query[name];
-  return value === undefined ? undefined : (query.spellings?.[name] ?? [value]);
-};
-
-/** What is indexed of a text whatever the case of its letters: longer ones would not fit into an index. */
-const FOLDED_LENGTH = 400;
-export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
-
-const actorCondition = ({ kind, value }: { kind: ActorKind; value: string }, parameter: AddParameter): string => {
-  const start = actorPrefixOf(value);
-  const parts = start === undefined ? exactParts(kind, value, parameter(value)) : startParts(kind, start, parameter);
+const actorCondition = (actor: Actor, query: EventQuery, parameter: AddParameter): string => {
+  const start = actorPrefixOf(actor.value);
+  const parts = start === undefined ? exactParts(actor, query, parameter) : startParts(actor, start, query, parameter);
   return `(${parts.join(' or ')})`;
 };
 
-const exactParts = (kind: ActorKind, value: string, name: string): string[] => {
-  const email = `${folded('actor_email')} = ${folded(name)}`;
-  const id = `actor_id = ${name}`;
-  const token = [`actor_token_id = ${name}`, `${folded('actor_token_name')} = ${folded(name)}`];
-  const address = addressPart(value, name);
-  if (kind === 'email') return [email];
-  if (kind === 'id') return [id];
-  if (kind === 'token') return token;
-  return kind === 'ip' ? [address] : [email, id, ...token, `actor_ip_address = ${name}`];
+const exactParts = ({ kind, value }: Actor, query: EventQuery, parameter: AddParameter): readonly string[] => {
+  const spelled = (column: SpelledColumn) => equalParts(column, value, query, parameter);
+  const equal = (column: string) => `${column} = ${parameter(value)}`;
+  if (kind === 'email') return spelled('actor_email');
+  if (kind === 'id') return [equal('actor_id')];
+  if (kind === 'token') return [equal('actor_token_id'), ...spelled('actor_token_name')];
+  if (kind === 'ip') return addressParts(value, parameter);
+  return [
+    ...spelled('actor_email'),
+    ...['actor_id', 'actor_token_id', 'actor_ip_address'].map(equal),
+    ...spelled('actor_token_name'),
+  ];
 };
 
-const addressPart = (value: string, name: string): string => {
-  const same = `actor_ip_address = ${name}`;
-  if (!isAddress(value)) return same;
-  if (value.includes('/')) return `orgtrail_ip(actor_ip_address) <<= ${name}::inet`;
-  return `${same} or orgtrail_ip(actor_ip_address) = ${name}::inet`;
+/** All spellings of a value. */
+const equalParts = (
+  column: SpelledColumn,
+  value: string,
+  query: EventQuery,
+  parameter: AddParameter,
+): readonly string[] => {
+  const spellings = query.spellings?.[column] ?? [value];
+  const parts = [indexed(column, anyOf(column, spellings, parameter))];
+  if (spellings.some((spelling) => isTooLong(column, spelling))) {
+    parts.push(`(${hasOtherCase(column)} and ${folded(column)} = ${folded(parameter(value))})`);
+  }
+  return parts;
 };
 
-const startParts = (kind: ActorKind, start: string, parameter: AddParameter): string[] => {
-  const pattern = parameter(`${likeText(start.slice(0, FOLDED_LENGTH / 2))}%`);
-  const email = `${folded('actor_email')} like lower(${pattern})`;
-  const token = `${folded('actor_token_name')} like lower(${pattern})`;
-  if (kind === 'email') return [email];
-  if (kind === 'id') return [`actor_id like ${pattern}`];
-  if (kind === 'token') return [`actor_token_id like ${pattern}`, token];
-  if (kind === 'any') return [email, token];
-  const network = coarseNetworkOf(start);
-  const within = network === undefined ? '' : `orgtrail_ip(actor_ip_address) <<= ${parameter(network)}::inet and `;
-  return [`(${within}lower(actor_ip_address) like lower(${pattern}))`];
+const startParts = ({ kind }: Actor, start: string, query: EventQuery, parameter: AddParameter): readonly string[] => {
+  const begins = (column: SpelledColumn) => beginningParts(column, start, query, parameter);
+  if (kind === 'email') return begins('actor_email');
+  if (kind === 'id') return [`actor_id like ${parameter(patternOf(start))}`];
+  if (kind === 'token') return [`actor_token_id like ${parameter(patternOf(start))}`, ...begins('actor_token_name')];
+  if (kind === 'any') return [...begins('actor_email'), ...begins('actor_token_name')];
+  const same = `lower(actor_ip_address) like lower(${parameter(patternOf(start))})`;
+  const starts = startsInBothCases(start);
+  return [starts.length === 0 ? same : `(${beginsWith(starts, parameter)} and ${same})`];
 };
 
-const likeText = (text: string): string => text.replace(/[\\%_]/g, '\\$&');
+/** What is in small letters by its index, the rest by its spellings if they are few, else by the index of those. */
+const beginningParts = (
+  column: SpelledColumn,
+  start: string,
+  query: EventQuery,
+  parameter: AddParameter,
+): readonly string[] => {
+  const pattern = parameter(patternOf(start));
+  const parts = [indexed(column, `${column} like lower(${pattern})`)];
+  const others = query.spellings?.[column];
+  if (others === undefined || others.some((value) => isTooLong(column, value))) {
+    parts.push(`(${hasOtherCase(column)} and ${folded(column)} like lower(${pattern}))`);
+  } else if (others.length > 0) parts.push(indexed(column, anyOf(column, others, parameter)));
+  return parts;
+};
+
+/** An address or a network. What an index has is text: it is asked for how such texts begin, and PostgreSQL reads those that it finds. */
+const addressParts = (value: string, parameter: AddParameter): readonly string[] => {
+  const same = () => `actor_ip_address = ${parameter(value)}`;
+  if (!isAddress(value)) return [same()];
+  const texts = textsOfNetwork(value);
+  // Not null, and no operator of inet: without statistics the planner would expect next to nothing.
+  const within = () => `coalesce(orgtrail_ip(actor_ip_address) <<= ${parameter(value)}::inet, false)`;
+  if (texts === undefined) return [within()];
+  const parts: string[] = [];
+  if (texts.exact.length > 0) parts.push(anyOf('actor_ip_address', texts.exact, parameter));
+  if (texts.starts.length > 0) parts.push(`(${beginsWith(texts.starts, parameter)} and ${within()})`);
+  return value.includes('/') ? parts : [same(), ...parts];
+};
+
+const beginsWith = (starts: readonly string[], parameter: AddParameter): string =>
+  `(${starts.map((start) => `actor_ip_address like ${parameter(`${start}%`)}`).join(' or ')})`;

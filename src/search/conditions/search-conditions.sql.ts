@@ -1,31 +1,9 @@
 import type { SearchCursor } from '../search-cursor.ts';
-import type { Actor } from './actor.ts';
+import type { EventQuery } from './event-query.ts';
 import { filterConditions } from './filter-conditions.sql.ts';
-import type { Spellings } from './spellings.sql.ts';
 
-/** A search with its times made out: RFC 3339. What is undefined does not matter. */
-export interface EventQuery {
-  /** Inclusive. */
-  readonly since: string | undefined;
-  /** Exclusive. */
-  readonly before: string | undefined;
-  /** Its id. */
-  readonly organization?: string | undefined;
-  readonly actor?: Actor | undefined;
-  readonly action?: string | undefined;
-  readonly result?: string | undefined;
-  readonly product?: string | undefined;
-  readonly resourceType?: string | undefined;
-  readonly resource?: string | undefined;
-  readonly ray?: string | undefined;
-  readonly text?: string | undefined;
-  /** Of the enumerations: how they are spelled in stored events (`withSpellings`). */
-  readonly spellings?: Spellings | undefined;
-  readonly defects: boolean;
-  readonly changed: boolean;
-  /** Only events up to here: what an export sees, however long it takes. */
-  readonly untilPosition?: number | undefined;
-}
+/** The search that all events meet. */
+export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 /**
  * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the

@@ -1,41 +1,86 @@
 import type { Pool } from 'pg';
 import { readOnly } from '../../postgres/read-only.ts';
-import { folded } from './filter-conditions.sql.ts';
-import type { EventQuery } from './search-conditions.sql.ts';
+import { actorPrefixOf } from './actor.ts';
+import { type Enumeration, type EventQuery, enumerations } from './event-query.ts';
+import { folded, hasOtherCase, patternOf, type SpelledColumn } from './spelled-columns.ts';
 
-const enumerations = {
-  action: 'action_type',
-  result: 'action_result',
-  product: 'resource_product',
-  resourceType: 'resource_type',
-} as const;
-export type Enumeration = keyof typeof enumerations;
-export type Spellings = Readonly<Partial<Record<Enumeration, readonly string[]>>>;
+/** Runs a statement that only reads; undefined if its time was over. */
+type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
+
+/** More than so many of what begins with something are not listed: their index is asked by the beginning itself. */
+const MOST_BEGINNING = 64;
 
 /**
- * The query with all spellings of its enumerations: the one in small letters, which nearly all events have, and the others that are
- * stored. Looked up, so that the conditions stay equalities, with the indexes and statistics of the columns.
+ * The query with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
+ * events have, and the others that are stored. Looked up, so that the conditions stay equalities, with the indexes and statistics
+ * of the columns.
  */
 export const withSpellings = async (pool: Pool, query: EventQuery, timeoutMs: number): Promise<EventQuery> => {
-  const names = (Object.keys(enumerations) as Enumeration[]).filter((name) => query[name] !== undefined);
-  if (names.length === 0) return query;
-  const spellings = await readOnly(pool, timeoutMs, async (client) => {
-    const found: Partial<Record<Enumeration, readonly string[]>> = {};
-    for (const name of names) {
-      const { rows } = await client.query<{ value: string }>(spellingsIn(enumerations[name]), [query[name]]);
-      found[name] = rows.map(({ value }) => value);
-    }
-    return found;
-  });
+  if (valuesOf(query).length === 0) return query;
+  const spelled = await readOnly(pool, timeoutMs, (client) =>
+    addSpellings(query, async <T extends object>(sql: string, values: readonly unknown[]) => {
+      const { rows } = await client.query<T>(sql, [...values]);
+      return rows;
+    }),
+  );
+  return spelled ?? query;
+};
+
+/** As `withSpellings`; undefined if there was no time for it. */
+export const addSpellings = async (query: EventQuery, ask: Ask): Promise<EventQuery | undefined> => {
+  const spellings: Partial<Record<SpelledColumn, readonly string[]>> = {};
+  for (const { column, value, isBeginning } of valuesOf(query)) {
+    const sql = isBeginning ? otherBeginnings(column) : spellingsIn(column);
+    const rows = await ask<{ value: string }>(sql, [isBeginning ? patternOf(value) : value]);
+    if (rows === undefined) return undefined;
+    if (!isBeginning || rows.length <= MOST_BEGINNING) spellings[column] = rows.map((row) => row.value);
+  }
   return { ...query, spellings };
 };
 
+interface SpelledValue {
+  readonly column: SpelledColumn;
+  readonly value: string;
+  /** What begins with it is searched for. */
+  readonly isBeginning: boolean;
+}
+
+const actorColumns = {
+  email: ['actor_email'],
+  token: ['actor_token_name'],
+  any: ['actor_email', 'actor_token_name'],
+  ip: [],
+  id: [],
+} as const;
+
+const valuesOf = (query: EventQuery): readonly SpelledValue[] => {
+  const values: SpelledValue[] = (Object.keys(enumerations) as Enumeration[]).flatMap((name) => {
+    const value = query[name];
+    return value === undefined ? [] : [{ column: enumerations[name], value, isBeginning: false }];
+  });
+  if (query.actor === undefined) return values;
+  const { kind, value } = query.actor;
+  const start = actorPrefixOf(value);
+  for (const column of actorColumns[kind]) {
+    values.push({ column, value: start ?? value, isBeginning: start !== undefined });
+  }
+  return values;
+};
+
+const spellingsIn = (column: SpelledColumn): string =>
+  `with recursive ${found(column, `${folded(column)} = ${folded('$1')}`)}
+   select lower($1) as value union all select value from found where lower(value) = lower($1)`;
+
+const otherBeginnings = (column: SpelledColumn): string =>
+  `with recursive ${found(column, `${folded(column)} like lower($1)`)}
+   select value from found limit ${MOST_BEGINNING + 1}`;
+
 /** A step through the index for each spelling, however many events have it. */
-const spellingsIn = (column: string): string => {
+const found = (column: SpelledColumn, match: string): string => {
   const next = (more: string): string =>
-    `select ${column}, md5(${column}) from audit_events
-     where ${column} <> lower(${column}) and ${folded(column)} = ${folded('$1')}${more} order by md5(${column}) limit 1`;
-  return `with recursive found (value, hash) as (
-      (${next('')}) union all select one.* from found cross join lateral (${next(` and md5(${column}) > found.hash`)}) one)
-    select lower($1) as value union all select value from found where lower(value) = lower($1)`;
+    `select ${column}, ${folded(column)}, md5(${column}) from audit_events
+     where ${hasOtherCase(column)} and ${match}${more} order by ${folded(column)}, md5(${column}) limit 1`;
+  const behind = ` and (${folded(column)}, md5(${column})) > (found.key, found.hash)`;
+  return `found (value, key, hash) as (
+      (${next('')}) union all select one.* from found cross join lateral (${next(behind)}) one)`;
 };

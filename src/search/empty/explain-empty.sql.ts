@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
-import { conditionsOf, type EventQuery } from '../conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../conditions/event-query.ts';
+import { conditionsOf, everything } from '../conditions/search-conditions.sql.ts';
 import { withSpellings } from '../conditions/spellings.sql.ts';
 import type { SearchField } from '../search.ts';
 import type { EmptyReport, FilterReport } from '../search-answer.ts';
@@ -37,7 +38,7 @@ export const explainEmpty = async (
   const fields = (Object.keys(valueFields) as ValueField[]).filter((field) => query[valueFields[field]] !== undefined);
   const range = { since: query.since, before: query.before, organization: query.organization };
   const isWholeRange = Object.values(range).every((end) => end === undefined);
-  const anyInRange = await exists(look, { ...anything, ...range });
+  const anyInRange = await exists(look, { ...everything, ...range });
   const filters: FilterReport[] = [];
   for (const field of fields) {
     const value = given[field] ?? '';
@@ -45,7 +46,7 @@ export const explainEmpty = async (
       filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
       continue;
     }
-    const alone = { ...anything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
+    const alone = { ...everything, spellings: query.spellings, [valueFields[field]]: query[valueFields[field]] };
     const isAll = nothing && isWholeRange && fields.length === 1 && !query.defects && !query.changed;
     const occurs = isAll ? false : await exists(look, alone);
     const occursInRange = occurs === true && !isWholeRange ? await exists(look, { ...alone, ...range }) : occurs;
@@ -61,8 +62,6 @@ export const explainEmpty = async (
   }
   return { anyInRange, filters: reports };
 };
-
-const anything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 const exists = async (look: Look, query: EventQuery): Promise<boolean | null> => {
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });

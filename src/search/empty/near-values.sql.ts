@@ -1,6 +1,9 @@
 import { nearest } from '../../text/nearest.ts';
 import { type Actor, actorPrefixOf, coarseNetworkOf, isAddress } from '../conditions/actor.ts';
-import { folded } from '../conditions/filter-conditions.sql.ts';
+import { textsOfNetwork } from '../conditions/address-starts.ts';
+import { conditionsOf, everything } from '../conditions/search-conditions.sql.ts';
+import { folded, hasOtherCase, indexed, likeText, type SpelledColumn } from '../conditions/spelled-columns.ts';
+import { addSpellings } from '../conditions/spellings.sql.ts';
 import type { SearchField } from '../search.ts';
 import type { NearValue } from '../search-answer.ts';
 import type { Look } from './look.sql.ts';
@@ -60,7 +63,8 @@ const nearActors = async (look: Look, actor: Actor, columns: readonly string[]):
   const given = actorPrefixOf(actor.value) ?? actor.value;
   const network = isAddress(given) ? networkAround(given) : networkOf(given);
   const found = network === undefined ? [] : await addressesIn(look, network);
-  for (const column of ['actor_email', 'actor_token_name']) found.push(...(await beginningWith(look, column, given)));
+  for (const column of ['actor_email', 'actor_token_name'] as const)
+    found.push(...(await beginningWith(look, column, given)));
   if (found.length === 0) found.push(...(await sample(look, columns)).counts.keys());
   const near = network === undefined ? nearest(given, [...new Set(found)], MOST_NEAR) : found.slice(0, MOST_NEAR);
   const counted: NearValue[] = [];
@@ -79,36 +83,51 @@ const networkOf = (start: string): string | undefined =>
 const networkAround = (address: string): string | undefined =>
   address.includes('/') ? undefined : `${address}/${address.includes(':') ? 64 : 24}`;
 
-/** Each is found by a step through the index: what lies between them costs nothing. */
-const beginningWith = async (look: Look, column: string, start: string): Promise<readonly string[]> => {
+/** Each is found by a step through an index: what lies between them costs nothing. */
+const beginningWith = async (look: Look, column: SpelledColumn, start: string): Promise<readonly string[]> => {
+  const pattern = `${likeText(start)}%`;
+  const plain = stepsThrough(column, indexed(column, `${column} like lower($1)`));
   const key = folded(column);
-  const first = (more: string): string =>
-    `select ${key} as key from audit_events where ${key} like lower($1)${more} order by ${key} limit 1`;
-  const rows = await look<{ key: string }>(steps(first(''), first(` and ${key} > last.key`)), [
-    `${start.replace(/[\\%_]/g, '\\$&')}%`,
-  ]);
-  return (rows ?? []).map(({ key }) => key);
+  const next = (more: string): string =>
+    `select ${key} as key from audit_events where ${hasOtherCase(column)} and ${key} like lower($1)${more} order by ${key} limit 1`;
+  const others = steps(next(''), next(` and ${key} > last.key`));
+  const found: string[] = [];
+  for (const sql of [plain, others])
+    found.push(...((await look<{ key: string }>(sql, [pattern])) ?? []).map(({ key }) => key));
+  return found.map((value) => value.toLowerCase());
 };
 
 const addressesIn = async (look: Look, network: string): Promise<string[]> => {
-  const key = 'orgtrail_ip(actor_ip_address)';
-  const first = (more: string): string =>
-    `select ${key} as key from audit_events where ${key} <<= $1::inet${more} order by ${key} limit 1`;
-  const rows = await look<{ key: string }>(steps(first(''), first(` and ${key} > last.key`), 'host'), [network]);
-  return (rows ?? []).map(({ key }) => key);
+  const found: string[] = [];
+  for (const start of textsOfNetwork(network)?.starts ?? []) {
+    if (found.length >= MOST_NEAR) break;
+    const within = 'coalesce(orgtrail_ip(actor_ip_address) <<= $2::inet, false)';
+    const sql = stepsThrough('actor_ip_address', `actor_ip_address like $1 and ${within}`);
+    found.push(...((await look<{ key: string }>(sql, [`${start}%`, network])) ?? []).map(({ key }) => key));
+  }
+  return found;
 };
 
-const steps = (first: string, next: string, print = ''): string =>
+/** In the order of bytes, as the index has it. */
+const stepsThrough = (column: string, where: string): string => {
+  const next = (more: string): string =>
+    `select ${column} as key from audit_events where ${where}${more} order by ${column} using ~<~ limit 1`;
+  return steps(next(''), next(` and ${column} ~>~ last.key`));
+};
+
+const steps = (first: string, next: string): string =>
   `with recursive last (key) as (
      (${first}) union all select (${next}) from last where last.key is not null)
-   select ${print}(key) as key from last where key is not null limit ${MOST_NEAR}`;
+   select key from last where key is not null limit ${MOST_NEAR}`;
 
+/** As a search for it would find them. */
 const countActor = async (look: Look, value: string): Promise<number | undefined> => {
+  const query = await addSpellings({ ...everything, actor: { kind: 'any', value } }, look);
+  if (query === undefined) return undefined;
+  const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
   const rows = await look<{ events: number }>(
-    `select count(*)::integer as events from (select from audit_events where ${folded('actor_email')} = ${folded('$1')}
-       or ${folded('actor_token_name')} = ${folded('$1')} or actor_id = $1 or actor_token_id = $1 or actor_ip_address = $1
-       limit ${MOST_COUNTED}) found`,
-    [value],
+    `select count(*)::integer as events from (select from audit_events where ${sql} limit ${MOST_COUNTED}) found`,
+    values,
   );
   return rows?.[0]?.events;
 };

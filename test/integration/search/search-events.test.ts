@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SearchError } from '../../../src/errors.ts';
 import { exactText } from '../../../src/ingest/entries/entry.ts';
-import type { EventQuery } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { FoundEvent } from '../../../src/search/found-event.ts';
 import { readEvent } from '../../../src/search/read-event.sql.ts';
 import { readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
-import type { EventQuery } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 import { type SearchPatience, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';

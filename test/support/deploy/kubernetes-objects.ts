@@ -57,7 +57,7 @@ export interface Volume {
     readonly secretName: string;
     readonly items?: readonly { readonly key: string; readonly path: string }[];
   };
-  readonly configMap?: object;
+  readonly configMap?: { readonly name: string };
   readonly emptyDir?: object;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { conditionsOf, type EventQuery, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
+import { conditionsOf, type TimeSlice } from '../../../src/search/conditions/search-conditions.sql.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
 
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };

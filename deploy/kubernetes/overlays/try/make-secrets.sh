@@ -11,8 +11,8 @@ make() {
   printf '%s' "$2" >"secrets/$1"
   echo "made secrets/$1"
 }
-make postgres-password "$(random)"
-make feed-token "$(random)"
+for name in postgres-password daemon-password feed-token; do make "$name" "$(random)"; done
 # Plain text is meant: the server has no certificate, and the NetworkPolicy lets nothing else in.
-make database-url "postgres://orgtrail:$(cat secrets/postgres-password)@postgres:5432/orgtrail?sslmode=disable"
+make owner-url "postgres://orgtrail:$(cat secrets/postgres-password)@postgres:5432/orgtrail?sslmode=disable"
+make database-url "postgres://orgtrail_daemon:$(cat secrets/daemon-password)@postgres:5432/orgtrail?sslmode=disable"
 make cloudflare-api-token replace-me-by-your-API-token

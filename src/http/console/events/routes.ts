@@ -33,7 +33,7 @@ export const explorerRoutes = (
   streams: StreamLimits,
 ): void => {
   pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
-    sendEvents(request, reply, frame, source),
+    streams.aheadOfExports(() => sendEvents(request, reply, frame, source)),
   );
   pages.get<{ Querystring: Query }>(
     '/events/export',
@@ -60,7 +60,7 @@ export const explorerRoutes = (
     '/events/:position',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
-      const detail = await readDetail(source, request.params);
+      const detail = await streams.aheadOfExports(() => readDetail(source, request.params));
       beginsGiving(request, 1);
       const whole = request.query['whole'] === 'true';
       const { position } = detail.event;

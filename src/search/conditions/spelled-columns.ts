@@ -1,0 +1,36 @@
+/** Columns that are searched whatever the case of letters. Each has an index of its own of the values that are not in small letters. */
+export type SpelledColumn =
+  | 'action_type'
+  | 'action_result'
+  | 'resource_product'
+  | 'resource_type'
+  | 'actor_email'
+  | 'actor_token_name';
+
+/** What is indexed of a text whatever the case of its letters: longer ones would not fit into an index. */
+const FOLDED_LENGTH = 400;
+/** Of names of tokens; longer ones are in the other index, cut. */
+const INDEXED_BYTES = 600;
+
+/** A text in small letters, cut, as the indexes of drizzle/0017 and 0018 have it. */
+export const folded = (text: string): string => `(left(lower(${text}), ${FOLDED_LENGTH}) collate "C")`;
+
+/** The condition of the index of other spellings: as drizzle/0017 and 0018 say it. */
+export const hasOtherCase = (column: SpelledColumn): string =>
+  column === 'actor_token_name'
+    ? `(${column} <> lower(${column}) or octet_length(${column}) > ${INDEXED_BYTES})`
+    : `${column} <> lower(${column})`;
+
+/** A comparison with a column as its plain index serves it. True of no value that `isTooLong`. */
+export const indexed = (column: SpelledColumn, comparison: string): string =>
+  column === 'actor_token_name' ? `(octet_length(${column}) <= ${INDEXED_BYTES} and ${comparison})` : comparison;
+
+/** True for a value that the plain index of a column does not have. */
+export const isTooLong = (column: SpelledColumn, value: string): boolean =>
+  column === 'actor_token_name' && Buffer.byteLength(value) > INDEXED_BYTES;
+
+/** The pattern of `like` for what begins so. As much of it as an index has. */
+export const patternOf = (start: string): string => `${likeText(start.slice(0, FOLDED_LENGTH / 2))}%`;
+
+/** A text that `like` takes for no pattern. */
+export const likeText = (text: string): string => text.replace(/[\\%_]/g, '\\$&');

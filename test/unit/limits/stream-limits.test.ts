@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createStreamLimits, type StreamLimits } from '../../../src/limits/stream-limits.ts';
+
+let streams: StreamLimits;
+const { signal } = new AbortController();
+beforeEach(() => {
+  vi.useFakeTimers();
+  streams = createStreamLimits(60_000, { refused: () => {}, stalled: () => {} });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Whether an export that asks now has been let on. */
+const askToGoOn = () => {
+  const asked = { goesOn: false };
+  void streams.afterPages().then(() => {
+    asked.goesOn = true;
+  });
+  return asked;
+};
+
+test('an export stands back until the last page has left, and for no other export', async () => {
+  const other = await streams.enter('export', signal);
+  await streams.afterPages();
+  const [first, second] = [await streams.enter('page', signal), await streams.enter('page', signal)];
+  const asked = askToGoOn();
+  first.leave();
+  first.leave();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(asked.goesOn).toBe(false);
+  second.leave();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked.goesOn).toBe(true);
+  other.leave();
+});
+
+test('an export stands back for a page of the console, whatever becomes of it', async () => {
+  const page = Promise.withResolvers<void>();
+  const made = streams.aheadOfExports(() => page.promise);
+  const asked = askToGoOn();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(asked.goesOn).toBe(false);
+  page.reject(new Error('of the test'));
+  await expect(made).rejects.toThrow('of the test');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked.goesOn).toBe(true);
+});
+
+test('pages that are refused hold up nothing', async () => {
+  await expect(streams.enter('page', AbortSignal.abort())).rejects.toThrow();
+  await streams.afterPages();
+});
+
+test('where pages are asked for all the time, each piece of an export waits no more than a quarter of a second', async () => {
+  await streams.enter('page', signal);
+  const asked = askToGoOn();
+  await vi.advanceTimersByTimeAsync(249);
+  expect(asked.goesOn).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(asked.goesOn).toBe(true);
+});
