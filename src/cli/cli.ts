@@ -28,7 +28,7 @@ Examples:
   $ orgtrail search --since 7d --actor mira@example.com
   $ orgtrail status --json           show collection status of every organization
 
-Settings come from the environment and from .env; the README lists them all.
+Settings come from the environment and from .env; docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 130/143 stopped by a signal.`;
 

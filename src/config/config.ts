@@ -152,7 +152,7 @@ const configurationError = (faults: readonly string[]): OrgtrailError =>
     'configuration',
     `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
     {
-      hint: 'settings come from the environment and from .env; the README lists them all',
+      hint: 'settings come from the environment and from .env; docs/reference/settings.md lists them all',
     },
   );
 

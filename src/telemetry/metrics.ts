@@ -20,7 +20,7 @@ export interface Metrics {
   scrape(source: MetricsSource): Promise<string>;
 }
 
-/** All metrics of the process, on a registry of its own. Names and labels are a contract (README). */
+/** All metrics of the process, on a registry of its own. Names and labels are a contract (docs/reference/metrics.md). */
 export const createMetrics = (version: string): Metrics => {
   const registry = new Registry();
   const registers = [registry];

@@ -4,9 +4,11 @@ import { loadConfig } from '../../src/config/config.ts';
 import { faultNames, parametersOf } from '../../src/simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../src/simulator/faults/fault-list.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { generated } from '../support/documents/generated.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
+const settingsPage = read('docs/reference/settings.md');
 
 describe('docs/INVARIANTS.md', () => {
   const named = [...read('docs/INVARIANTS.md').matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)];
@@ -30,28 +32,38 @@ describe('README.md', () => {
     expect(readme).toContain('npm ci && npm test');
   });
 
-  test('lists every metric, and no other', async () => {
+  test('is short', () => {
+    expect(readme.split('\n').length).toBeLessThanOrEqual(130);
+  });
+});
+
+describe('docs/reference', () => {
+  test.each(Object.entries(generated))('%s is of today', async (path, make) => {
+    expect(read(path)).toBe(await make());
+  });
+
+  test('metrics.md has every metric, and no other', () => {
     const names = createMetrics('1')
       .registry.getMetricsAsArray()
       .map(({ name }) => name);
     const own = names.filter((name) => name.startsWith('orgtrail_')).sort();
-    const listed = [...readme.matchAll(/^\| `(orgtrail_\w+)/gm)].map(([, name]) => name).sort();
-    expect(listed).toEqual(own);
+    const listed = [...read('docs/reference/metrics.md').matchAll(/^\| `(orgtrail_\w+)/gm)].map(([, name]) => name);
+    expect(listed.sort()).toEqual(own);
   });
 
-  test('says of every setting what its default is', () => {
+  test('settings.md says of every setting what its default is', () => {
     const config = loadConfig({}, { needsCredential: false, interactive: false });
     for (const value of [config.baseUrl, config.dataDir, config.schedule, config.apiBudget, config.concurrency]) {
-      expect(readme).toContain(`| \`${value}\` |`);
+      expect(settingsPage).toContain(`| \`${value}\` |`);
     }
   });
 
-  test('lists exactly the settings that the code reads', () => {
+  test('settings.md has exactly the settings that the code reads', () => {
     const settings = [
       ...read('src/config/environment-schema.ts').matchAll(/^ {2}((?:ORGTRAIL|CLOUDFLARE|DATABASE)_\w+):/gm),
     ].map(([, name]) => name);
     expect(settings.length).toBeGreaterThan(12);
-    for (const name of settings) expect(readme, String(name)).toContain(`\`${name}\``);
+    for (const name of settings) expect(settingsPage, String(name)).toContain(`\`${name}\``);
   });
 });
 
