@@ -43,6 +43,27 @@ export default defineConfig({
           maxWorkers: 3,
         },
       },
+      // A few with real processes, for `npm test`.
+      {
+        test: {
+          name: 'smoke',
+          include: ['test/smoke/**/*.test.ts'],
+          globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
+          ...patient,
+          maxWorkers: 3,
+        },
+      },
+      // As those of integration, but each file takes more than some seconds: not a part of `npm test`.
+      {
+        test: {
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
+          globalSetup: ['test/support/process/bundle.ts', 'test/support/postgres/postgres-server.ts'],
+          ...patient,
+          maxWorkers: 3,
+          sequence: { groupOrder: 6 },
+        },
+      },
       {
         test: {
           name: 'e2e',
@@ -56,7 +77,7 @@ export default defineConfig({
       },
       {
         // Each file starts PostgreSQL servers of its own, to stop, crash and fill them. Not a part of `npm test`, whose time is
-        // limited: `npm run test:trouble`, and CI.
+        // limited: `npx vitest run --project trouble`, and CI.
         test: {
           name: 'trouble',
           include: ['test/trouble/**/*.test.ts'],
@@ -68,7 +89,7 @@ export default defineConfig({
         },
       },
       {
-        // Not a part of `npm test`, whose time is limited: `npm run test:sinks`, and CI.
+        // Not a part of `npm test`, whose time is limited: `npx vitest run --project sinks`, and CI.
         test: {
           name: 'sinks',
           include: ['test/sinks/**/*.test.ts'],
@@ -79,7 +100,7 @@ export default defineConfig({
         },
       },
       {
-        // The console in a real Chromium: `npm run test:browser`, and CI.
+        // The console in a real Chromium: `bash test/scripts/browser-tests.sh`, and CI.
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],

@@ -4,7 +4,7 @@ import { withSettingsFile } from './config/settings-file.ts';
 import { OrgtrailError } from './errors.ts';
 
 // V8 lets the heap grow to several times of what lives before it collects; pages are large and short-lived. With this it
-// collects early: the peak falls by half, for about no time (npm run measure:memory).
+// collects early: the peak falls by half, for about no time (npm run lab memory).
 setFlagsFromString('--optimize-for-size');
 
 const stop = handleStopSignals();

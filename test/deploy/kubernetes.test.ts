@@ -20,7 +20,7 @@ const madeByHand: Readonly<Record<string, readonly string[]>> = {
   'orgtrail-owner': ['owner-url'],
 };
 
-test('the PrometheusRule is what deploy/prometheus/rules.yml says (npm run rules:update)', () => {
+test('the PrometheusRule is what deploy/prometheus/rules.yml says (npm run generate)', () => {
   expect(parse(readFileSync(prometheusRuleFile, 'utf8'))).toEqual(parse(prometheusRuleText()));
 });
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All that needs Docker: the image, built and run locked down against a PostgreSQL container (container.sh), the stack of
-# deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by .ci/run and `npm run test:docker`.
+# deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by rest.sh.
 #
 # Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
 # none to be had, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
@@ -35,4 +35,4 @@ fi
 bash test/scripts/container.sh
 bash test/scripts/compose.sh
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
-TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npm run test:integration
+TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run --project integration --project long

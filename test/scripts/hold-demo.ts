@@ -1,6 +1,6 @@
 // Leaves the demo open for ten minutes (or `-- --minutes 3`) on a machine that is busy with other things, and looks at /healthz all
 // the time: once everything is up to date, everything has to stay so, and Ctrl-C has to end with the exact verdict and exit code 0.
-// Exit code 1 where it does not. `npm run test:demo`.
+// Exit code 1 where it does not. `npm run lab demo`.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';

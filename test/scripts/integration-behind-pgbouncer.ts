@@ -29,7 +29,14 @@ if (missing !== undefined) {
     serverIdleTimeoutSeconds: 1,
   });
   const url = `postgres://admin@127.0.0.1:${pgbouncer.port}/postgres`;
-  const vitest = ['run', '--project', 'integration', ...leftOut.flatMap((file) => ['--exclude', file])];
+  const vitest = [
+    'run',
+    '--project',
+    'integration',
+    '--project',
+    'long',
+    ...leftOut.flatMap((file) => ['--exclude', file]),
+  ];
   const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', ...vitest, ...process.argv.slice(2)], {
     env: { ...process.env, TEST_DATABASE_URL: url },
     stdio: 'inherit',

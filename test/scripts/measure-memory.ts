@@ -1,5 +1,5 @@
 // Measures the peak resident memory of the real process (`orgtrail sync`), case by case, and prints a table.
-// Not a test: figures depend on the machine. `npm run measure:memory`
+// Not a test: figures depend on the machine. `npm run lab memory`
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

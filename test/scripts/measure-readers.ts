@@ -1,6 +1,6 @@
 // Measures what many readers do to the real daemon (`orgtrail run` as a member of orgtrail_ingest), load by load and all at once:
 // memory, the slowest probe and page of search, and the rate of collecting alone and beside them. Prints a table.
-// Not a test: figures depend on the machine. `npm run measure:readers -- --seconds 20 --only "stalled readers"`
+// Not a test: figures depend on the machine. `npm run lab readers -- --seconds 20 --only "stalled readers"`
 import { request as ask, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cpus } from 'node:os';

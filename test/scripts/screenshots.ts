@@ -1,5 +1,5 @@
 /**
- * The pictures of the console in the documentation: `npm run screenshots`. Starts a simulated Cloudflare and the real
+ * The pictures of the console in the documentation: `npm run lab screenshots`. Starts a simulated Cloudflare and the real
  * daemon on the embedded PostgreSQL, lets some things go wrong, and writes docs/images/NAME-{light,dark}.png.
  * Names in the command line make those pages only.
  */

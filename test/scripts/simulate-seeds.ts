@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import { runSeed } from '../simulation/run-seed.ts';
 import { countsTable, sum } from '../simulation/sometimes.ts';
 
-// npm run test:simulation -- --seeds 100000 --from 1      a range of seeds, the failing ones named
-// npm run test:simulation -- --seed 4711                  one seed, with its trace
+// npm run lab simulation -- --seeds 100000 --from 1      a range of seeds, the failing ones named
+// npm run lab simulation -- --seed 4711                  one seed, with its trace
 const { values } = parseArgs({
   options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' } },
 });

@@ -9,7 +9,7 @@ export const expectAllHold = async (from: number, seeds: number): Promise<void> 
   for (let seed = from; seed < from + seeds && failed.length < 5; seed += 1) {
     const result = await runSeed(seed);
     sum(counts, result.counts);
-    if (result.violation !== undefined) failed.push(`npm run test:simulation -- --seed ${seed}: ${result.violation}`);
+    if (result.violation !== undefined) failed.push(`npm run lab simulation -- --seed ${seed}: ${result.violation}`);
     // Between two worlds, what waits for the event loop gets its turn: a rejection that nobody handles, for one.
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -12,7 +12,7 @@ import { type Scenario, schedule, type WorldScenarios } from './scenarios.ts';
 import { FACTOR } from './shortened-rules.ts';
 import { type AlertWorld, openAlertWorld } from './world.ts';
 
-const help = `Usage: npm run alerts -- [options]
+const help = `Usage: npm run lab alerts -- [options]
 
 Real daemons, a real PostgreSQL, simulated Cloudflares with the fault that each alert is about, and a real Prometheus with the rules of
 deploy/prometheus/rules.yml, in which all that takes time is shortened by ${FACTOR}. Every alert must fire, say what it should, and no
@@ -28,8 +28,8 @@ DATABASE_URL, where it is set, is a server on which databases are created and dr
 Exit codes: 0 all as it should be, 1 something was not, 2 usage.
 
 Examples:
-  $ npm run alerts                           about three minutes
-  $ npm run alerts -- --report /tmp/alerts.md
+  $ npm run lab alerts                           about three minutes
+  $ npm run lab alerts -- --report /tmp/alerts.md
 `;
 
 interface Row {

@@ -1,5 +1,5 @@
 // What the feed hands out a second, beside what PostgreSQL itself can: `COPY (select raw …) TO STDOUT` of the same rows, through
-// the same driver, in the same run, in turn. The real daemon serves, this process reads. `npm run bench:feed -- --events 300000`
+// the same driver, in the same run, in turn. The real daemon serves, this process reads. `npm run lab bench-feed -- --events 300000`
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { cpus } from 'node:os';

@@ -1,4 +1,4 @@
-// How long the questions take that people ask of the history: `npm run bench:history` makes 10,000,000 events and asks each
+// How long the questions take that people ask of the history: `npm run lab bench-history` makes 10,000,000 events and asks each
 // over 90 days. `--events 500000` is a small one; `--keep DIR` keeps the data, and a second run with it does not load again.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';

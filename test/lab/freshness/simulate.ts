@@ -1,5 +1,5 @@
 // How soon events are had under the API budget, by four policies on the same arrivals, in virtual time.
-// npm run simulate:freshness -- --seeds 5 --days 3 --world uneven --report FILE
+// npm run lab freshness -- --seeds 5 --days 3 --world uneven --report FILE
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Activity } from './arrivals.ts';

@@ -9,7 +9,7 @@ import { startPrometheus } from './prometheus.ts';
 import { liveThrough, type Plan } from './scenario.ts';
 import { openOutageWorld } from './world.ts';
 
-const help = `Usage: npm run outage -- [options]
+const help = `Usage: npm run lab outage -- [options]
 
 The real daemon (default schedule, lease and budget), a real PostgreSQL, a simulated Cloudflare with new entries all the time, and, where
 it is installed, a real Prometheus with deploy/prometheus/rules.yml. The API is down (half of the time it refuses connections, then it
@@ -26,9 +26,9 @@ DATABASE_URL, where it is set, is a server on which a database is created and dr
 Exit codes: 0 all as it should be, 1 something was not, 2 usage.
 
 Examples:
-  $ npm run outage                                  an hour and a half
-  $ npm run outage -- --for 2m --block 30s          a rehearsal: what needs longer to show is marked as not due
-  $ npm run outage -- --report /tmp/outage.md --json > /tmp/outage.json
+  $ npm run lab outage                                  an hour and a half
+  $ npm run lab outage -- --for 2m --block 30s          a rehearsal: what needs longer to show is marked as not due
+  $ npm run lab outage -- --report /tmp/outage.md --json > /tmp/outage.json
 `;
 
 interface Options extends Plan {

@@ -7,7 +7,7 @@ export const prometheusRuleFile = fileURLToPath(
 );
 
 const head = `# The rules of deploy/prometheus/rules.yml for the Prometheus Operator. Generated: do not edit.
-# npm run rules:update writes it; a test compares.
+# npm run generate writes it; a test compares.
 `;
 
 /** What `prometheusRuleFile` has to hold. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { prometheusRuleText } from '../deploy/kubernetes-rules.ts';
 import { drawRooms } from '../rooms/drawing.ts';
 import { readImports } from '../rooms/imports.ts';
 import type { Plan } from '../rooms/rules.ts';
@@ -15,6 +16,7 @@ export const sourceFolder: string = fileURLToPath(root('src'));
 
 /** Each file that is made from the code, by its path in the checkout. */
 export const generated: Readonly<Record<string, () => string | Promise<string>>> = {
+  'deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml': prometheusRuleText,
   'docs/architecture.svg': () => drawRooms(readPlan(), readImports(sourceFolder)),
   'docs/reference/commands.md': commandsPage,
   'docs/reference/metrics.md': metricsPage,

@@ -53,7 +53,7 @@ export const entryText = (id: string, timeMs: number = T0, more: Readonly<Record
 /** What a client makes of a body of this text. */
 export const pageBody = (text: string): PageBody => ({ bytes: Buffer.from(text), text, validUtf8: true });
 
-/** `TEST_FAST_PATH=off npm run test:integration`: everything holds without the fast path of pages. */
+/** `TEST_FAST_PATH=off npx vitest run --project integration`: everything holds without the fast path of pages. */
 const isFastPathOn = process.env['TEST_FAST_PATH'] !== 'off';
 
 /** The page that a response with these exact entries is read as. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startSimulator } from '../../../src/simulator/simulator.ts';
-import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { runInProcess } from '../../support/process/run-in-process.ts';
+import { startSimulator } from '../../src/simulator/simulator.ts';
+import type { Simulator } from '../../src/simulator/simulator-interface.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres/database.ts';
+import { runOrgtrail } from '../support/process/orgtrail-process.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
 
 const token = 'the-right-token-of-the-test';
 const password = 'a-password-of-the-test';

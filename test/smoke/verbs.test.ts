@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { createTestDatabase } from '../../support/postgres/database.ts';
-import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { runInProcess } from '../../support/process/run-in-process.ts';
-import { auditRequests, openWorld } from '../../support/sync/sync-world.ts';
+import { createTestDatabase } from '../support/postgres/database.ts';
+import { runOrgtrail } from '../support/process/orgtrail-process.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
+import { auditRequests, openWorld } from '../support/sync/sync-world.ts';
 
 const verbs = [
   'run',

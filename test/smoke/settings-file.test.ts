@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
 
 const TOKEN = 'real-cf-token-99';
 const asked: string[] = [];

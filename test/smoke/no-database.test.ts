@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createTestDatabase } from '../../support/postgres/database.ts';
-import { runInProcess } from '../../support/process/run-in-process.ts';
+import { createTestDatabase } from '../support/postgres/database.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
 
 const reading = [
   ['status'],

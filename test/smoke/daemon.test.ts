@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { sendTrue, startDistortedApi } from '../../support/network/distorted-api.ts';
-import { addressOf, byWayOf, startTcpProxy } from '../../support/network/tcp-proxy.ts';
-import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
-import { until } from '../../support/process/until.ts';
-import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+import { sendTrue, startDistortedApi } from '../support/network/distorted-api.ts';
+import { addressOf, byWayOf, startTcpProxy } from '../support/network/tcp-proxy.ts';
+import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../support/process/orgtrail-process.ts';
+import { until } from '../support/process/until.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../support/sync/sync-world.ts';
 
 const PAGE = 20;
 

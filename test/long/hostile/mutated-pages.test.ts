@@ -8,7 +8,7 @@ import { requireProperty, SEED } from '../../support/hostile/property.ts';
 import { resultElements } from '../../support/hostile/result-elements.ts';
 import { type HostileWorld, openHostileWorld } from '../../support/hostile/world.ts';
 
-/** More by `HOSTILE_BODIES=100000 npm run test:hostile`. */
+/** More by `HOSTILE_BODIES=100000 npx vitest run hostile`. */
 const BODIES = Number(process.env['HOSTILE_BODIES'] ?? 1_200);
 const SOURCES_AT_ONCE = 500;
 

@@ -1,0 +1,49 @@
+/** What `npm run lab` runs. */
+export interface Study {
+  readonly name: string;
+  /** From the root of the checkout: a script of Node's or of a shell. */
+  readonly runs: string;
+  readonly is: string;
+}
+
+export const studies: readonly Study[] = [
+  { name: 'alerts', runs: 'test/lab/alerts/alerts.ts', is: 'every alert provoked in real daemons; needs Prometheus' },
+  {
+    name: 'bench',
+    runs: 'test/lab/bench/bench.ts',
+    is: 'how fast it stores, beside COPY and the SDK (docs/benchmarks.md)',
+  },
+  { name: 'bench-feed', runs: 'test/lab/bench/feed.ts', is: 'how fast the feed is, by format' },
+  {
+    name: 'bench-history',
+    runs: 'test/lab/bench/history.ts',
+    is: 'ten million events, and the questions that people ask',
+  },
+  { name: 'chaos', runs: 'test/lab/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
+  { name: 'compose', runs: 'test/scripts/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
+  { name: 'container', runs: 'test/scripts/container.sh', is: 'the image, locked down; needs Docker' },
+  { name: 'demo', runs: 'test/scripts/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
+  {
+    name: 'freshness',
+    runs: 'test/lab/freshness/simulate.ts',
+    is: 'how soon events are had, by four policies, in virtual time',
+  },
+  { name: 'memory', runs: 'test/scripts/measure-memory.ts', is: 'resident memory with 200,000 entries and all faults' },
+  { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
+  {
+    name: 'pgbouncer',
+    runs: 'test/scripts/integration-behind-pgbouncer.ts',
+    is: 'the integration tests with pgbouncer in between',
+  },
+  {
+    name: 'readers',
+    runs: 'test/scripts/measure-readers.ts',
+    is: 'many readers, also such that read nothing (docs/security.md)',
+  },
+  { name: 'screenshots', runs: 'test/scripts/screenshots.ts', is: 'the pictures in docs/images; needs Chromium' },
+  {
+    name: 'simulation',
+    runs: 'test/scripts/simulate-seeds.ts',
+    is: 'more worlds for the daemon: --seeds 100000 --from 10001 (docs/simulation.md)',
+  },
+];
