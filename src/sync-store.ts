@@ -17,6 +17,7 @@ import { createPartitions } from './store/partitions.ts';
 import {
   claimSource,
   loadSources,
+  nearestStored,
   newestPart,
   readResourceTypes,
   readTime,
@@ -60,6 +61,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     resourceTypes: (source, range) => readResourceTypes(pool, source, range),
     newestPart: (source, range, entries) => newestPart(pool, source, range, entries),
+    nearestStored: (source, range, direction) => nearestStored(pool, source, range, { direction, filterHash }),
     claim: async (source) => {
       const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
       if (claimed !== undefined) metrics.leaseTaken();

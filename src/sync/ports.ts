@@ -15,7 +15,7 @@ import type {
   SourceKey,
   SourceState,
 } from '../domain/source.ts';
-import type { Walk } from '../domain/walk.ts';
+import type { Direction, Walk } from '../domain/walk.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -58,6 +58,11 @@ export interface SyncStore {
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
   /** Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds. */
   newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
+  /**
+   * The time of the first stored event in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined where there is none, and
+   * where other filter sets have stored what those in force may not match.
+   */
+  nearestStored(source: SourceState, range: Range, direction: Direction): Promise<number | undefined>;
   /** Undefined where another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   /** False where the lease has gone to another process. */

@@ -4,6 +4,7 @@ import type { EventRate } from '../domain/event-rate.ts';
 import { idleLane, type Lane, type LaneState } from '../domain/lane.ts';
 import { planLane, planLanes, type SourceProgress } from '../domain/planner.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../domain/scrub.ts';
+import { sentinelRange, withSentinel } from '../domain/sentinel.ts';
 import type { Lease, SourceState } from '../domain/source.ts';
 import type { Walk } from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
@@ -92,7 +93,11 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
   try {
     const walk = planLane(job.lane, turn.progress, job.nowMs, job.policy);
-    if (walk !== undefined) await walkPages(turn, await sized(turn, walk));
+    if (walk !== undefined) {
+      const begun = await prepared(turn, walk);
+      turn.window = begun.claim;
+      await walkPages(turn, begun);
+    }
   } catch (error) {
     if (error instanceof FencedError || error instanceof LeaseLostError) {
       const result = error instanceof FencedError ? 'fenced' : 'lost';
@@ -111,11 +116,22 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
 
 /** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
 const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
-  turn.window = walk.claim;
-  if (turn.job.lane !== 'scrub' || walk.pages > 0) return walk;
+  if (turn.job.lane !== 'scrub') return walk;
   const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
-  turn.window = { ...walk.claim, fromMs };
-  return { ...walk, claim: turn.window };
+  return { ...walk, claim: { ...walk.claim, fromMs } };
+};
+
+/** A new walk as it is asked for: cut to size, and over a stored entry that must come at its end. */
+const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
+  if (planned.pages > 0 || planned.hasSentinel === true) return planned;
+  const walk = await sized(turn, planned);
+  const { nowMs, job, progress, source, context } = turn;
+  const { horizonMs, widestMs } = job.policy;
+  const limited = turn.state.widthMs !== undefined || widestMs !== undefined;
+  if (limited && walk.direction === 'desc') return walk;
+  const range = sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes });
+  const timeMs = range && (await context.store.nearestStored(source, range, walk.direction));
+  return timeMs === undefined ? walk : withSentinel(walk, timeMs, limited);
 };
 
 /**

@@ -2,10 +2,19 @@ import { SECOND_ATTEMPT_MS } from '../domain/backoff.ts';
 import { afterDone, grownHole, narrowed, withSmallerPages } from '../domain/lane.ts';
 import { emptyPage, idsOf, type Page } from '../domain/page.ts';
 import { SCRUB_PASS } from '../domain/scrub.ts';
-import { afterPage, claimForPass, isOnlyMiscounted, mayBeCut, startWalk, type Walk } from '../domain/walk.ts';
+import { SHORT_ANSWER } from '../domain/sentinel.ts';
+import {
+  afterPage,
+  claimForPass,
+  isOnlyMiscounted,
+  mayBeCut,
+  startWalk,
+  type Walk,
+  type WalkStep,
+} from '../domain/walk.ts';
 import { ApiError } from '../errors.ts';
 import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
-import { isMiscounted, prove } from './prove.ts';
+import { isMiscounted, isSentinelGone, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
 import { passOf } from './reading.ts';
 import type { Turn } from './turn.ts';
@@ -73,7 +82,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
 /** The last page of a walk, or one after which it cannot go on. */
-const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<typeof afterPage>): Promise<void> => {
+const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Promise<void> => {
   if (step.kind === 'done') {
     await finish(turn, step.walk, page);
     page.release?.();
@@ -82,12 +91,17 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<ty
   // Should the process die now, the page is asked for again.
   await commitPart(turn, page, { ...turn.state, walk: before });
   page.release?.();
-  if (step.kind === 'doubtful' && (await isProven(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
+  const { kind } = step;
+  const isCredible =
+    (kind === 'doubtful' && (await isProven(turn, step.walk))) ||
+    (kind === 'short' && (await isSentinelGone(turn, step.walk)));
+  if (isCredible) await finish(turn, step.walk, emptyPage, 'proven');
   else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
-  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step.walk));
+  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step));
 };
 
-const doubtOf = ({ emptyPages }: Walk): string => (emptyPages > 1 ? 'too_many_empty_pages' : 'cut');
+const doubtOf = ({ kind, walk }: WalkStep): string =>
+  kind === 'short' ? SHORT_ANSWER : walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 
 const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const result = await prove(turn, walk);
@@ -158,6 +172,16 @@ const giveUp = async (
 const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
   const { context, job, source } = turn;
   const state = narrowed(turn.state, walk);
+  if (state === undefined && reason === SHORT_ANSWER) {
+    // Its parts would look as whole, and have no sentinel.
+    const hole = {
+      range: walk.claim,
+      pass: passOf(turn, walk.claim),
+      reason,
+      message: 'the answer ends before a known entry',
+    };
+    return await leaveHole(turn, hole, walk.claim);
+  }
   if (state === undefined) return await readSecond(turn, walk, error?.message ?? reason.replaceAll('_', ' '));
   await commitPart(turn, emptyPage, state);
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });
