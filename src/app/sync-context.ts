@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
-import { laneIntervals } from '../ingest/planning/lane-intervals.ts';
+import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../ingest/sync/window-limit.ts';

@@ -1,5 +1,5 @@
-import { laneIntervals } from '../ingest/planning/lane-intervals.ts';
-import { longestPauseMs } from '../ingest/planning/poll-interval.ts';
+import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
+import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;

@@ -13,6 +13,8 @@ interface Chain {
   readonly asked: string;
   /** Undefined where cursors stand for a place instead: what appears behind it later is shown as well. */
   readonly snapshot: readonly Entry[] | undefined;
+  /** Its answers may end too soon: that can be told. */
+  readonly mayBeShort: boolean;
   pages: number;
   /** From now on its cursors come again, in this order. */
   cycle: readonly string[] | undefined;
@@ -30,6 +32,8 @@ interface Cursor {
 
 const MOST_PAGES = 600;
 const MOST_DISPLACED_MS = 30_000;
+/** A page of more is suspected of being cut. */
+const MOST_IN_SHORT = 9;
 
 /** The audit log of one organization, page by page, with all that its paging may do. */
 export class SimulatedAuditLog {
@@ -38,22 +42,30 @@ export class SimulatedAuditLog {
   readonly #scheduler: VirtualScheduler;
   readonly #checker: Checker;
   readonly #cursors = new Map<string, Cursor>();
+  readonly #redacted: ReadonlySet<string>;
 
-  constructor(world: World, organization: SimulatedOrganization, scheduler: VirtualScheduler, checker: Checker) {
+  constructor(
+    world: World,
+    organization: SimulatedOrganization,
+    scheduler: VirtualScheduler,
+    checker: Checker,
+    redacted: ReadonlySet<string>,
+  ) {
+    this.#redacted = redacted;
     this.#world = world;
     this.#organization = organization;
     this.#scheduler = scheduler;
     this.#checker = checker;
   }
 
-  /** `configured`: the filters of the process that asks. */
-  answer(walk: Walk, configured: readonly Filter[], faulty: boolean): Page {
+  /** `configured`: the filters of the process that asks. `mayBeShort`: it can be told if the answers about its window end too soon. */
+  answer(walk: Walk, configured: readonly Filter[], faulty: boolean, mayBeShort: () => boolean): Page {
     const { api } = this.#world;
     const { dice } = this.#scheduler;
     this.#refuseWideWindow(walk);
     const filters = [...configured, ...walk.filters];
     const cursor = walk.cursor === undefined ? undefined : this.#takeCursor(walk, filters, walk.cursor, faulty);
-    const chain = cursor?.chain ?? this.#begin(walk, filters, faulty);
+    const chain = cursor?.chain ?? this.#begin(walk, filters, faulty, mayBeShort);
     chain.pages += 1;
     if (chain.pages > MOST_PAGES) this.#checker.fail('a walk without end');
     const matching = this.#behind(chain, walk, filters, cursor);
@@ -66,6 +78,11 @@ export class SimulatedAuditLog {
     if (api.cursors !== 'none') {
       if (matching.length > entries.length) nextCursor = this.#issue(chain, served, last, false);
       else if (api.lastPage !== 'no_cursor' && entries.length > 0) nextCursor = this.#issue(chain, served, last, true);
+    }
+    if (faulty && chain.mayBeShort && dice.chance(api.shortRate)) {
+      const kept = entries.slice(0, dice.pick([entries.length, dice.between(0, MOST_IN_SHORT)]));
+      if (kept.length < matching.length) this.#checker.reached('short answer');
+      return this.#pageOf(kept, undefined, api.counts === 'none' ? undefined : kept.length);
     }
     const shown = this.#disturb(entries, faulty);
     const count = this.#countOf(shown.length, matching.length + served - entries.length, faulty);
@@ -123,14 +140,20 @@ export class SimulatedAuditLog {
     return Math.max(0, shown + api.miscountBy);
   }
 
-  #begin(walk: Walk, filters: readonly Filter[], faulty: boolean): Chain {
+  #begin(walk: Walk, filters: readonly Filter[], faulty: boolean, mayBeShort: () => boolean): Chain {
     const { api } = this.#world;
     const { nowMs, dice } = this.#scheduler;
     const snapshot = api.cursors === 'keyed' ? undefined : this.#ordered(walk, filters);
     if (snapshot !== undefined && faulty && api.order === 'honest' && dice.chance(api.displaceRate)) {
       for (let left = dice.between(1, 4); left > 0; left -= 1) this.#displace(snapshot);
     }
-    return { readAtMs: nowMs, asked: askedFor(walk, filters), snapshot, pages: 0, cycle: undefined, issued: [] };
+    // What is out of order may come before the end.
+    const inOrder = walk.direction === 'asc' && (api.order === 'honest' || api.order === 'ascending');
+    const isShortKnown = inOrder && api.displaceRate === 0 && api.shortRate > 0 && walk.filters.length === 0;
+    return {
+      ...{ readAtMs: nowMs, asked: askedFor(walk, filters), snapshot, pages: 0, cycle: undefined, issued: [] },
+      mayBeShort: faulty && isShortKnown && mayBeShort(),
+    };
   }
 
   /** All that matches, in the order in which pages cut it up. */
@@ -205,6 +228,7 @@ export class SimulatedAuditLog {
     return this.#organization.entries.filter(
       (entry) =>
         entry.visibleAtMs <= nowMs &&
+        !this.#redacted.has(entry.id) &&
         (inclusive ? entry.timeMs >= first && entry.timeMs <= last : entry.timeMs > first && entry.timeMs < last) &&
         matchesFilters(entry, filters),
     );

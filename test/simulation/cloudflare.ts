@@ -1,14 +1,24 @@
 import { ApiError, type ApiFailure } from '../../src/errors.ts';
 import { createServerClock } from '../../src/ingest/cloudflare/wire/server-clock.ts';
 import type { Page } from '../../src/ingest/entries/page.ts';
+import type { Range } from '../../src/ingest/planning/coverage.ts';
+import type { Filter } from '../../src/ingest/planning/filters.ts';
 import type { FoundOrganization } from '../../src/ingest/planning/source.ts';
-import type { Walk } from '../../src/ingest/planning/walk.ts';
+import { requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
 import type { AuditApi, ListingFilter } from '../../src/ingest/sync/ports.ts';
 import { SimulatedAuditLog } from './audit-log.ts';
 import type { Checker } from './checker.ts';
 import type { Process } from './process.ts';
 import type { ScheduledEvent, VirtualScheduler } from './scheduler.ts';
 import type { SimulatedOrganization, World } from './world.ts';
+
+/** A request for the first page of a window. */
+export interface AskedWindow {
+  readonly organizationId: string;
+  readonly filterHash: string;
+  readonly filters: readonly Filter[];
+  readonly window: Range;
+}
 
 /** What the client gives up after. */
 const CLIENT_TIMEOUT_MS = 30_000;
@@ -21,18 +31,35 @@ export class SimulatedCloudflare {
   readonly #scheduler: VirtualScheduler;
   readonly #checker: Checker;
   readonly #logs = new Map<string, SimulatedAuditLog>();
+  readonly #isKnownToGoOn: (asked: AskedWindow) => boolean;
+  readonly #redacted = new Set<string>();
 
-  constructor(world: World, scheduler: VirtualScheduler, checker: Checker) {
+  constructor(
+    world: World,
+    scheduler: VirtualScheduler,
+    checker: Checker,
+    isKnownToGoOn: (asked: AskedWindow) => boolean,
+  ) {
+    this.#isKnownToGoOn = isKnownToGoOn;
     this.#world = world;
     this.#scheduler = scheduler;
     this.#checker = checker;
     for (const organization of world.organizations) {
-      this.#logs.set(organization.id, new SimulatedAuditLog(world, organization, scheduler, checker));
+      this.#logs.set(organization.id, new SimulatedAuditLog(world, organization, scheduler, checker, this.#redacted));
     }
   }
 
   logOf(organizationId: string): SimulatedAuditLog | undefined {
     return this.#logs.get(organizationId);
+  }
+
+  /** It is in no answer any more. */
+  redact(id: string): void {
+    this.#redacted.add(id);
+  }
+
+  isRedacted(id: string): boolean {
+    return this.#redacted.has(id);
   }
 
   /** The port, for one process: its own connection, its own idea of Cloudflare's time. */
@@ -147,7 +174,10 @@ export class SimulatedCloudflare {
     if (isWithin(organization.refused, this.#scheduler.nowMs)) {
       throw new ApiError('refused', 'simulated', { status: 403 });
     }
-    const page = log.answer(walk, process.filters, this.#faulty);
+    const { filterHash, filters, isDaemon } = process;
+    const mayBeShort = () =>
+      isDaemon && this.#isKnownToGoOn({ organizationId, filterHash, filters, window: requestWindow(walk) });
+    const page = log.answer(walk, filters, this.#faulty, mayBeShort);
     this.#checker.pageServed(organizationId, process.filterHash, walk);
     return page;
   }

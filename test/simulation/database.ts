@@ -6,8 +6,9 @@ import {
   isWithin,
   type Range,
 } from '../../src/ingest/planning/coverage.ts';
-import type { EventRate } from '../../src/ingest/planning/event-rate.ts';
-import type { Lane, LaneState } from '../../src/ingest/planning/lane.ts';
+import type { LaneState } from '../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../src/ingest/planning/lanes.ts';
+import type { EventRate } from '../../src/ingest/planning/polling/event-rate.ts';
 import { SCRUB_PASS } from '../../src/ingest/planning/scrub.ts';
 import type {
   CommitResult,

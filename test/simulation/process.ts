@@ -1,5 +1,5 @@
 import { ApiError } from '../../src/errors.ts';
-import { noIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import { noIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
 import { createDaemon, type SyncDaemon } from '../../src/ingest/sync/daemon.ts';
 import type { SyncContext, SyncObserver } from '../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../src/ingest/sync/sync-once.ts';

@@ -74,7 +74,8 @@ const runUntilFound = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
   const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   if (trouble || world.api.windowLimit !== undefined || simulation.removeByHand() === 0) return;
-  const ticksMs = 10 * simulation.tickMs;
+  // A window that is in doubt is halved, once in a tick.
+  const ticksMs = 20 * simulation.tickMs;
   const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + LONGEST_ROUNDS_MS + ticksMs;
   let nextLookMs = 0;
   const done = () => {

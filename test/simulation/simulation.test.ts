@@ -31,7 +31,7 @@ test('pages are what the page reader makes of their text', () => {
     const walk = startWalk('live', claim, { readAtMs: world.startMs, pageLimit: 50 });
     let page: Page | undefined;
     try {
-      page = cloudflare.logOf('o0')?.answer(walk, [], false);
+      page = cloudflare.logOf('o0')?.answer(walk, [], false, () => false);
     } catch (error) {
       // The window is too wide for some, and in some there is poison.
       if (error instanceof ApiError) continue;

@@ -1,14 +1,21 @@
+import type { Range } from '../../src/ingest/planning/coverage.ts';
 import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/ingest/planning/source.ts';
+import { OVERLAP_MS } from '../../src/ingest/planning/walk.ts';
 import { Checker } from './checker.ts';
-import { SimulatedCloudflare } from './cloudflare.ts';
+import { type AskedWindow, SimulatedCloudflare } from './cloudflare.ts';
 import { SimulatedDatabase } from './database.ts';
 import { Dice } from './dice.ts';
+import { type Entry, matchesFilters } from './entries.ts';
 import { type Process, SimulatedProcess } from './process.ts';
 import { VirtualScheduler } from './scheduler.ts';
 import { createSimulatedStore, type SimulatedStore } from './store.ts';
 import { drawWorld, type World } from './world.ts';
 
 const HOUR_MS = 3_600_000;
+/** What is younger than a plan is not asked for. */
+const OLDEST_PLAN_MS = 300_000;
+/** A second that is read part by part has nothing that tells. */
+const LEAST_TOLD_MS = 2_000;
 
 /** One world with its processes; what happens in it is drawn from its seed. */
 export class Simulation {
@@ -25,7 +32,9 @@ export class Simulation {
     this.scheduler = new VirtualScheduler(dice, this.world.startMs, tracing);
     this.checker = new Checker(this.world, this.scheduler);
     this.database = new SimulatedDatabase(() => this.scheduler.nowMs - this.world.databaseBehindMs);
-    this.cloudflare = new SimulatedCloudflare(this.world, this.scheduler, this.checker);
+    this.cloudflare = new SimulatedCloudflare(this.world, this.scheduler, this.checker, (asked) =>
+      this.#isKnownToGoOn(asked),
+    );
   }
 
   get faulty(): boolean {
@@ -79,6 +88,7 @@ export class Simulation {
     for (let each = 0; each < pauses; each += 1) {
       during('pause', () => some((process) => process.pause(this.#drawPause())));
     }
+    for (let each = 0; each < world.redactions; each += 1) during('redaction', () => this.#redact());
     for (let each = 0; each < stops; each += 1) during('stop', () => some((process) => this.#stop(process)));
     scheduler.at(world.faultsUntilMs, 'faults end', () => {
       for (const process of this.daemons) if (process.filters.length > 0) process.crash('to start without filters');
@@ -89,6 +99,14 @@ export class Simulation {
       scheduler.after(dice.between(1_000, 120_000), 'tail', readTail);
     };
     readTail();
+  }
+
+  /** Cloudflare takes back an entry that has been collected. */
+  #redact(): void {
+    const { events } = this.database;
+    if (events.length === 0) return;
+    this.checker.reached('entry redacted');
+    this.cloudflare.redact(this.scheduler.dice.pick(events).id);
   }
 
   startDaemon(): void {
@@ -127,6 +145,35 @@ export class Simulation {
     const result = database.commitPage(commit, this.world.leaseMs);
     checker.committed(commit, result, database);
     return result;
+  }
+
+  /** What is stored, unless some of it may not match the filter set. */
+  storedIn(sourceId: string, { fromMs, toMs }: Range, filterHash: string): readonly Entry[] {
+    const row = this.database.sources.get(sourceId);
+    const ofOthers = [...(row?.filtered ?? [])].some(
+      ([hash, { coverage }]) => hash !== filterHash && coverage.some((ranges) => ranges.length > 0),
+    );
+    if (row === undefined || ofOthers) return [];
+    const entries = this.world.organizations.find(({ id }) => id === sourceId)?.entries ?? [];
+    return entries.filter(({ id, timeMs }) => timeMs >= fromMs && timeMs < toMs && row.positions.has(id));
+  }
+
+  /**
+   * Whether it can be told that an answer about this window is short: the window ends in time that has been read, what is unread lies before, and
+   * the next stored entry is no further away than half of what the unread part is wide.
+   */
+  #isKnownToGoOn({ organizationId, filterHash, filters, window }: AskedWindow): boolean {
+    const row = this.database.sources.get(organizationId);
+    const filtered = row?.filtered.get(filterHash);
+    const read = filtered?.coverage[0]?.find(({ fromMs, toMs }) => window.toMs > fromMs && window.toMs <= toMs);
+    if (read === undefined || (filtered?.holes.length ?? 0) > 0) return false;
+    const widthMs = read.fromMs - window.fromMs - OVERLAP_MS;
+    if (widthMs < LEAST_TOLD_MS) return false;
+    const untilMs = Math.min(read.toMs, this.scheduler.nowMs - OLDEST_PLAN_MS, read.fromMs + widthMs / 2);
+    const beyond = { fromMs: read.fromMs, toMs: untilMs };
+    const next = this.storedIn(organizationId, beyond, filterHash).find(({ id }) => !this.cloudflare.isRedacted(id));
+    if (next === undefined || !matchesFilters(next, filters)) return false;
+    return next.timeMs >= this.world.horizonMs + HOUR_MS + 60_000;
   }
 
   /** A process knows of those of its own host that are dead. */

@@ -16,6 +16,8 @@ export const sometimes = [
   'poison page',
   'hole found',
   'page cut in silence',
+  'short answer',
+  'entry redacted',
   'cycle of cursors',
   'wrong count',
   'count that is always wrong',

@@ -41,6 +41,11 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
         const middleMs = Math.floor((fromMs + toMs) / 2_000) * 1_000;
         return middleMs > fromMs && toMs - fromMs > LEAST_CUT_MS && scheduler.dice.chance(0.3) ? middleMs : fromMs;
       }),
+    nearestStored: (source, range, direction) =>
+      statement('nearest', () => {
+        const within = simulation.storedIn(source.id, range, process.filterHash);
+        return (direction === 'asc' ? within[0] : within.at(-1))?.timeMs;
+      }),
     scrub: world.scrub && {
       everyMs: world.scrub.everyMs,
       take: (requests) =>

@@ -1,4 +1,4 @@
-import type { LaneIntervals } from '../../src/ingest/planning/lane-intervals.ts';
+import type { LaneIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
 import type { Dice } from './dice.ts';
 import { drawEntries, type Entry } from './entries.ts';
 
@@ -61,6 +61,8 @@ export interface ApiTraits {
   readonly displaceRate: number;
   readonly duplicateRate: number;
   readonly failListingRate: number;
+  /** Per page of a window of which it can be told: the page has no cursor, few entries or as many as it should, and there is more. */
+  readonly shortRate: number;
 }
 
 /** Rates are per statement. */
@@ -101,6 +103,8 @@ export interface World {
   readonly filtersVary: boolean;
   /** All of history is read again, in rounds that begin so long after one another; so many entries are removed from the store by hand. */
   readonly scrub: { readonly everyMs: number; readonly removed: number } | undefined;
+  /** So many entries that have been collected are taken back by Cloudflare. */
+  readonly redactions: number;
   readonly organizations: readonly SimulatedOrganization[];
   readonly api: ApiTraits;
   readonly database: DatabaseFaults;
@@ -126,8 +130,13 @@ export const drawWorld = (dice: Dice): World => {
   const organizations = Array.from({ length: count }, (_, index) =>
     drawOrganization(dice, base, index, dense ? drawDensity(dice, api.pageCap) : 0),
   );
+  const scrub = dice.chance(0.25)
+    ? { everyMs: dice.pick([2, 5, 20]) * MINUTE_MS, removed: dice.pick([0, 0, 1, 3]) }
+    : undefined;
   return {
     ...base,
+    // What was removed from the store as well would be nowhere.
+    redactions: (scrub?.removed ?? 0) > 0 ? 0 : dice.pick([0, 0, 0, 1, 3]),
     replicas,
     onceRuns: dice.chance(0.2) ? 1 : 0,
     tickMs: dice.pick([15_000, 30_000, 30_000]),
@@ -140,9 +149,7 @@ export const drawWorld = (dice: Dice): World => {
     api,
     databaseBehindMs: dice.between(-40_000, 40_000),
     filtersVary: dice.chance(0.12),
-    scrub: dice.chance(0.25)
-      ? { everyMs: dice.pick([2, 5, 20]) * MINUTE_MS, removed: dice.pick([0, 0, 1, 3]) }
-      : undefined,
+    scrub,
     database: drawDatabaseFaults(dice, base),
     processes: {
       crashRate: maybe(dice, 0.004, 0.4),
@@ -237,6 +244,7 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
     // Without cursors the size of a page is all that tells of its end.
     duplicateRate: cursors === 'none' ? 0 : maybe(dice, 0.2, 0.4),
     failListingRate: maybe(dice, 0.2, 0.4),
+    shortRate: maybe(dice, 0.6, 0.6),
   };
 };
 

@@ -2,10 +2,6 @@ import type { Coverage, Range } from './coverage.ts';
 import { afterScrub, type ScrubRound } from './scrub.ts';
 import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 
-/** Why a walk is made, the most urgent first: the live tail, late entries, history, and reading all of it again as a check. */
-export const lanes = ['live', 'settle', 'backfill', 'scrub'] as const;
-export type Lane = (typeof lanes)[number];
-
 /**
  * All that is known of one lane of one source under one filter set: a row of the table `lanes`, and the only state machine that
  * there is. A success or a failure of one lane says nothing about another.

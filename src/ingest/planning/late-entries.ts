@@ -1,4 +1,4 @@
-import type { Lane } from './lane.ts';
+import type { Lane } from './lanes.ts';
 
 /** Of the entries that one commit stored, those in time that pass `pass`, and no later one, had read before. */
 export interface CoveredEntries {

@@ -1,17 +1,10 @@
 import { addRange, type Coverage, gapsAmong, gapsIn, isEmpty, isWithin, type Range } from './coverage.ts';
-import {
-  holesOfPass,
-  idleLane,
-  type KnownHole,
-  type Lane,
-  type LaneState,
-  lanes,
-  NARROWEST_MS,
-  type OlderTurn,
-} from './lane.ts';
-import type { LaneIntervals } from './lane-intervals.ts';
+import { holesOfPass, idleLane, type KnownHole, type LaneState, NARROWEST_MS, type OlderTurn } from './lane.ts';
+import { type Lane, lanes } from './lanes.ts';
+import type { LaneIntervals } from './polling/lane-intervals.ts';
 import { OTHER_LIMIT } from './proof.ts';
 import { nextScrub, SCRUB_PASS, type ScrubFacts, type ScrubGap, WIDEST_SCRUB_MS } from './scrub.ts';
+import { SHORT_ANSWER } from './sentinel.ts';
 import { MAX_PAGE_LIMIT, OVERLAP_MS, startWalk, type Walk } from './walk.ts';
 
 /** What is known of one source under one filter set. */
@@ -88,7 +81,10 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
 };
 
 const isBesideHole = ({ holes }: SourceProgress, claim: Range): boolean =>
-  holes.some(({ range, due }) => !due && (range.toMs === claim.fromMs || range.fromMs === claim.toMs));
+  holes.some(
+    ({ range, due, reason }) =>
+      !due && reason !== SHORT_ANSWER && (range.toMs === claim.fromMs || range.fromMs === claim.toMs),
+  );
 
 /** From the other side and with another limit, so that it shares no mistake with the first reading. */
 const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, policy: PlanPolicy): Walk | undefined => {

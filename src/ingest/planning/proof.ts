@@ -4,6 +4,7 @@ import { type Direction, mayBeCut, nextFullSecond, requestWindow, startWalk, typ
 
 /**
  * A question whose answer must bring nothing new.
+ * - sentinel: what the request has beyond the claim. Nothing may come of it, or the answers before were short.
  * - whole: the window of the walk, until all of it has come again, its last page among it.
  * - reversed: the window of the walk, whose only page must come again in the other order. The same order says nothing.
  * - edge: what lies beside the entries seen, and the first or the last of them. Its first page says enough.
@@ -11,7 +12,7 @@ import { type Direction, mayBeCut, nextFullSecond, requestWindow, startWalk, typ
  * - tail: what lies beside the entries seen. Nothing new may come, for a few pages if they are empty and have cursors.
  */
 export interface ProofQuestion {
-  readonly about: 'whole' | 'reversed' | 'edge' | 'rest' | 'tail';
+  readonly about: 'sentinel' | 'whole' | 'reversed' | 'edge' | 'rest' | 'tail';
   readonly window: Range;
   readonly direction: Direction;
   readonly limit: number;
@@ -53,6 +54,17 @@ export const proofQuestions = (walk: Walk): readonly ProofQuestion[] | undefined
     ...ask('rest', window.fromMs, oldestMs - 1),
     ...ask('rest', newestMs + 1, window.toMs),
   ];
+};
+
+/**
+ * Whether the stored entry that a walk has missed is still there. If not, Cloudflare has deleted or changed it, or it does not match the filters:
+ * that it did not come says nothing.
+ */
+export const sentinelQuestion = (walk: Walk): ProofQuestion => {
+  const { fromMs, toMs } = requestWindow(walk);
+  const isAscending = walk.direction === 'asc';
+  const window = isAscending ? { fromMs: walk.claim.toMs, toMs } : { fromMs, toMs: walk.claim.fromMs };
+  return { about: 'sentinel', window, ...otherWay(walk) };
 };
 
 const tailQuestions = (walk: Walk, window: Range): readonly ProofQuestion[] => {

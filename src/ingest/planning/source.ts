@@ -1,9 +1,10 @@
 import type { Page } from '../entries/page.ts';
 import type { Coverage, Range } from './coverage.ts';
-import type { EventRate } from './event-rate.ts';
-import type { Hole, Lane, LaneState } from './lane.ts';
+import type { Hole, LaneState } from './lane.ts';
+import type { Lane } from './lanes.ts';
 import type { CoveredEntries } from './late-entries.ts';
 import type { SourceProgress } from './planner.ts';
+import type { EventRate } from './polling/event-rate.ts';
 import type { Direction } from './walk.ts';
 
 /** Which log: what kind of thing it belongs to, and that thing's id. All data is keyed by both. */

@@ -1,7 +1,7 @@
 import type { PageFacts } from '../entries/page.ts';
 import { type Coverage, intersect, isEmpty, type Range } from './coverage.ts';
 import type { Filter } from './filters.ts';
-import type { Lane } from './lane.ts';
+import type { Lane } from './lanes.ts';
 import type { RoundStart } from './scrub.ts';
 
 /** The API's own maximum, and the page size that a third party saw as the cap whatever was asked for. */
@@ -19,7 +19,7 @@ const LEAST_TOLD_APART = 2;
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
 /** Of a window of a second, so that what cannot be had beside it does not count as in it. Enough for any precision that drops digits. */
-const NARROW_OVERLAP_MS = 1;
+export const NARROW_OVERLAP_MS = 1;
 /** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
  * time. The request costs the same, and such entries need not wait for a settle pass. */
 export const LIVE_LOOKBACK_MS = 120_000;
@@ -37,6 +37,8 @@ export interface Walk {
   /** How much earlier than its claim, and how much later, the request reaches. */
   readonly lookbackMs: number;
   readonly overlapMs: number;
+  /** The request reaches over a stored entry beyond the end of the claim that is read last: it must come, or the answer was short (sentinel.ts). */
+  readonly hasSentinel?: boolean;
   readonly direction: Direction;
   readonly pageLimit: number;
   /** Beside the configured ones: a part of what happened in one second. */
@@ -74,11 +76,12 @@ export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
  * What becomes of the walk after a page.
  * - next: goes on with the page's cursor
  * - done: read to a credible end; coverage may claim it
+ * - short: its end is credible by itself, and what is known to lie behind it has not come
  * - doubtful: it ended at a size at which pages are cut, behind a cursor with nothing, or beside errors; it counts once it is proven (proof.ts)
  * - broken: nothing of it may be claimed; its window must be halved
  */
 export type WalkStep =
-  | { readonly kind: 'next' | 'done' | 'doubtful'; readonly walk: Walk }
+  | { readonly kind: 'next' | 'done' | 'short' | 'doubtful'; readonly walk: Walk }
   | { readonly kind: 'broken'; readonly walk: Walk; readonly fault: WalkFault };
 
 export interface WalkOptions {
@@ -174,8 +177,18 @@ export const afterPage = (
     page.hasErrors === true;
   // Without it, what is asked next is not about a cursor that leads nowhere (proof.ts).
   const ended = page.entries === 0 ? { ...walk, cursor: undefined } : walk;
-  return { kind: isDoubtful ? 'doubtful' : 'done', walk: ended };
+  return { kind: isDoubtful ? 'doubtful' : missesSentinel(ended) ? 'short' : 'done', walk: ended };
 };
+
+/** Whether the walk has a sentinel and nothing has come from beyond its claim. */
+export const missesSentinel = (walk: Walk): boolean => {
+  const lastMs = walk.direction === 'asc' ? walk.newestMs : walk.oldestMs;
+  return walk.hasSentinel === true && (lastMs === undefined || !isBeyondClaim(walk, lastMs));
+};
+
+/** Whether this time lies beyond the end of the claim that the walk reads last. */
+export const isBeyondClaim = ({ claim, direction }: Pick<Walk, 'claim' | 'direction'>, timeMs: number): boolean =>
+  direction === 'asc' ? timeMs >= claim.toMs : timeMs < claim.fromMs;
 
 const isSamePage = ({ savedPage }: Walk, { fingerprint, entries }: PageFacts): boolean =>
   fingerprint !== undefined && fingerprint === savedPage && entries >= LEAST_TOLD_APART;

@@ -1,4 +1,4 @@
-import { type Lane, lanes } from '../planning/lane.ts';
+import { type Lane, lanes } from '../planning/lanes.ts';
 
 /** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };

@@ -1,6 +1,6 @@
-import { noIntervals } from '../planning/lane-intervals.ts';
 import { type PlanPolicy, planLane, planLanes, scrubFacts } from '../planning/planner.ts';
-import { duePolls, pollsPerTick } from '../planning/poll-interval.ts';
+import { noIntervals } from '../planning/polling/lane-intervals.ts';
+import { duePolls, pollsPerTick } from '../planning/polling/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
 import type { SourceState } from '../planning/source.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';

@@ -2,9 +2,10 @@ import type { Time } from '../../time/clock.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { Filter } from '../planning/filters.ts';
-import type { Hole, Lane } from '../planning/lane.ts';
-import type { LaneIntervals } from '../planning/lane-intervals.ts';
+import type { Hole } from '../planning/lane.ts';
+import type { Lane } from '../planning/lanes.ts';
 import type { LateEntries, ScrubFind } from '../planning/late-entries.ts';
+import type { LaneIntervals } from '../planning/polling/lane-intervals.ts';
 import type {
   CommitResult,
   FoundOrganization,
@@ -16,7 +17,7 @@ import type {
   SourceKey,
   SourceState,
 } from '../planning/source.ts';
-import type { Walk } from '../planning/walk.ts';
+import type { Direction, Walk } from '../planning/walk.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -51,6 +52,11 @@ export interface SyncStore {
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
   /** Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds. */
   newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
+  /**
+   * The time of the first stored event in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined where there is none, and
+   * where other filter sets have stored what those in force may not match.
+   */
+  nearestStored(source: SourceState, range: Range, direction: Direction): Promise<number | undefined>;
   /** Undefined where another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
   /** False where the lease has gone to another process. */

@@ -1,7 +1,9 @@
 import type { Pool } from 'pg';
 import type { Coverage, Range } from '../planning/coverage.ts';
-import type { KnownHole, Lane, LaneState } from '../planning/lane.ts';
+import type { KnownHole, LaneState } from '../planning/lane.ts';
+import type { Lane } from '../planning/lanes.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../planning/source.ts';
+import type { Direction } from '../planning/walk.ts';
 
 type RangeRow = readonly [fromMs: number, toMs: number];
 
@@ -241,6 +243,27 @@ export const newestPart = async (
   if (beforeMs === undefined) return fromMs;
   const wholeMs = Math.ceil((beforeMs + 1) / 1_000) * 1_000;
   return Math.max(fromMs, Math.min(wholeMs, Math.floor((toMs - 1_000) / 1_000) * 1_000));
+};
+
+/**
+ * The time of the first stored event of the source in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined where there is
+ * none, and where another filter set has read some of the source.
+ */
+export const nearestStored = async (
+  pool: Pool,
+  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { fromMs, toMs }: Range,
+  { direction, filterHash }: { readonly direction: Direction; readonly filterHash: string },
+): Promise<number | undefined> => {
+  const { rows } = await pool.query<{ time_ms: number }>(
+    `select floor(${ms('action_time')})::float8 as time_ms from audit_events
+     where source_kind = $1 and source_id = $2 and organization_id = $3
+       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
+       and not exists (select from coverage c where c.source_kind = $1 and c.source_id = $2 and c.filter_hash <> $6)
+     order by action_time ${direction === 'asc' ? 'asc' : 'desc'} limit 1`,
+    [kind, id, organizationId, fromMs, toMs, filterHash],
+  );
+  return rows[0]?.time_ms;
 };
 
 const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });

@@ -22,6 +22,7 @@ import type { SyncStore } from './ports.ts';
 import {
   claimSource,
   loadSources,
+  nearestStored,
   newestPart,
   readResourceTypes,
   readTime,
@@ -70,6 +71,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     resourceTypes: (source, range) => readResourceTypes(pool, source, range),
     newestPart: (source, range, entries) => newestPart(pool, source, range, entries),
+    nearestStored: (source, range, direction) => nearestStored(pool, source, range, { direction, filterHash }),
     claim: async (source) => {
       const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
       if (claimed !== undefined) observer.leaseTaken();

@@ -1,4 +1,4 @@
-import { type Lane, lanes } from '../planning/lane.ts';
+import { type Lane, lanes } from '../planning/lanes.ts';
 import type { PlanPolicy } from '../planning/planner.ts';
 import type { SourceKey } from '../planning/source.ts';
 import { LaneShares } from './lane-shares.ts';

@@ -1,4 +1,5 @@
 import { auditErrorReply, BadRequest, type Reply, refusal, type Silence } from '../api/reply.ts';
+import { momentMs } from '../faults/fault-parameters.ts';
 import type { Occasion } from '../faults/fault-plan.ts';
 import type { AuditLog } from '../world/audit-log.ts';
 import { draw } from '../world/random.ts';
@@ -56,6 +57,7 @@ export class AuditApi {
     const shape = pageShape(faults, query, occasion, this.#options.pageCap, seed);
     const search: Search = { log, query, shape, nowMs, scanLimit: this.#options.scanLimit };
     const page = collectPage(search, query.cursor?.after);
+    const isShort = this.#cutShort(query, page, occasion);
     const isMiddle = page.next !== undefined && page.seqs.length > 0;
     if (isMiddle && faults.fires('empty_middle_page', occasion) !== undefined) {
       // It leads to the same place as the cursor that came: salted, or a client rightly sees a repeated one.
@@ -65,7 +67,7 @@ export class AuditApi {
     const poisoned = poisonedPage(faults, log, page.seqs, organizationId);
     if (poisoned !== undefined) return poisoned;
     this.#reviseOne(log, page, occasion);
-    const cursor = pageCursor({ log, query, page, shape, faults, occasion, nowMs });
+    const cursor = isShort ? undefined : pageCursor({ log, query, page, shape, faults, occasion, nowMs });
     if (shape.isFlipped) page.seqs.reverse();
     const shuffle = page.seqs.length > 1 ? faults.fires('shuffled_page', occasion) : undefined;
     if (shuffle !== undefined) page.seqs.sort((a, b) => draw(shuffle, a) - draw(shuffle, b));
@@ -74,6 +76,19 @@ export class AuditApi {
     };
     const elements = page.seqs.map((seq) => log.text(seq)).join();
     return { ...this.#reply(elements, this.#count(query, page, occasion), cursor), delivered };
+  }
+
+  /** Whether the page is the end of the walk, whatever is left. */
+  #cutShort(query: AuditQuery, page: Page, occasion: Occasion): boolean {
+    const short = this.#world.faults.meets('short_answer', occasion, ({ size, onPage, before }) => {
+      if (page.next === undefined && page.seqs.length <= size) return false;
+      if (onPage !== undefined && onPage !== pageNumber(query)) return false;
+      return before === undefined || query.window.beforeMs <= momentMs(before);
+    });
+    if (short === undefined) return false;
+    page.seqs.length = Math.min(page.seqs.length, short.size);
+    page.next = undefined;
+    return true;
   }
 
   // Serves so few now that exactly a full page is left for the next request.

@@ -119,6 +119,14 @@ export const faultCatalogue = {
     order: choice(['descending', 'ascending', 'shuffled'], 'descending'),
     ...cursorParameters,
   }),
+  short_answer: misbehaviour(
+    'a page ends its walk after so many entries, without a cursor, as if there were no more: in any window, or in those that end before a moment',
+    {
+      size: whole(7, 0, 1000),
+      onPage: optional(pageNumber),
+      before: moment(),
+    },
+  ),
   wrong_count: misbehaviour('result_info.count is greater than the number of elements by this (negative: less)', {
     by: whole(1, -1_000_000, 1_000_000),
     onPage: optional(pageNumber),

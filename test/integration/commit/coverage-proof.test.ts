@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Range } from '../../../src/ingest/planning/coverage.ts';
-import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { Lease, PageCommit, Reading } from '../../../src/ingest/planning/source.ts';
 import { startWalk } from '../../../src/ingest/planning/walk.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';

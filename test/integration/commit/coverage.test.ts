@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addRange, type Coverage, type Range } from '../../../src/ingest/planning/coverage.ts';
-import { idleLane, type Lane, type LaneState, lanes } from '../../../src/ingest/planning/lane.ts';
+import { idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
+import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import type { Walk } from '../../../src/ingest/planning/walk.ts';
 import { claimSource, loadSources, recordFailure, syncSources } from '../../../src/ingest/sync/sources.sql.ts';

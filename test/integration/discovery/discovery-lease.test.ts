@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import {
   claimDiscovery,
   recordDiscovery,

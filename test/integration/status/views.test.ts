@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idleLane, type Lane } from '../../../src/ingest/planning/lane.ts';
+import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.sql.ts';

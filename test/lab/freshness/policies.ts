@@ -1,5 +1,5 @@
-import { laneIntervals } from '../../../src/ingest/planning/lane-intervals.ts';
-import { duePolls, longestPauseMs, pollsPerTick } from '../../../src/ingest/planning/poll-interval.ts';
+import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { duePolls, longestPauseMs, pollsPerTick } from '../../../src/ingest/planning/polling/poll-interval.ts';
 import { type Activity, type Arrivals, drawArrivals } from './arrivals.ts';
 import { type Choose, type Outcome, type Run, runTicks, Tally } from './virtual-time.ts';
 

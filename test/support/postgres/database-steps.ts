@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
-import { type Hole, idleLane, type Lane, type LaneState, lanes } from '../../../src/ingest/planning/lane.ts';
+import { type Hole, idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
+import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
 import type { CommitResult, Lease } from '../../../src/ingest/planning/source.ts';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import {

@@ -2,16 +2,15 @@ import { ApiError } from '../../../errors.ts';
 import { idsOf, type Page } from '../../entries/page.ts';
 import type { Coverage } from '../../planning/coverage.ts';
 import { addRange, isWithin } from '../../planning/coverage.ts';
-import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/event-rate.ts';
-import type { Hole, LaneState } from '../../planning/lane.ts';
+import { afterDone, type Hole, type LaneState } from '../../planning/lane.ts';
 import { foundByScrub, sortLateEntries } from '../../planning/late-entries.ts';
 import { FIRST_LOOK_MS } from '../../planning/planner.ts';
+import { historyObservationOf, type Observation, observationOf, observed } from '../../planning/polling/event-rate.ts';
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
-import { suspectedFrom, type Walk } from '../../planning/walk.ts';
-import { readingOf } from './reading.ts';
-import type { Turn } from './turn.ts';
+import { claimForPass, suspectedFrom, type Walk } from '../../planning/walk.ts';
 import { FencedError, PageRefusedError } from './turn-errors.ts';
+import { readingOf, type Turn } from './turn-state.ts';
 
 export interface FetchOptions {
   readonly abort?: AbortSignal;
@@ -129,3 +128,11 @@ const advance = (
   ],
   ...{ largestPage, eventRate },
 });
+
+/** Claims what has been read to its end, together with the last page. */
+export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
+  const { context, job, source } = turn;
+  const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
+  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk });
+  context.observer.walkEnded?.({ source, lane: job.lane, result });
+};

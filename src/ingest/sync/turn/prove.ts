@@ -6,13 +6,14 @@ import {
   proofQuestions,
   recountQuestions,
   reversedQuestion,
+  sentinelQuestion,
   walkOf,
 } from '../../planning/proof.ts';
-import { afterPage, isOnlyMiscounted, type Walk } from '../../planning/walk.ts';
+import { afterPage, isBeyondClaim, isOnlyMiscounted, missesSentinel, type Walk } from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
 import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
-import type { Turn } from './turn.ts';
 import { blameOf } from './turn-errors.ts';
+import type { Turn } from './turn-state.ts';
 
 /** How questions are asked, and what is done with the answers. */
 export interface Prover {
@@ -50,11 +51,18 @@ export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => 
   return true;
 };
 
+/** Whether what a walk has missed is not to be had any more: its end is as credible as without. Throws ApiError as `prove`. */
+export const isSentinelGone = async (turn: Turn, walk: Walk): Promise<boolean> => await isGone(proverOf(turn), walk);
+
+const isGone = async (prover: Prover, walk: Walk): Promise<boolean> =>
+  (await answerTo(prover, sentinelQuestion(walk), walk, new Set())) === 'nothing_new';
+
 /**
  * Whether a walk whose end is in doubt has been read to its end after all: asks about its window in other ways (proof.ts). `lastIds`: the
  * entries of its last page, which a refused cursor stands behind. Throws ApiError if the API refuses to answer at all.
  */
 export const proveWith = async (prover: Prover, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> => {
+  if (missesSentinel(walk) && !(await isGone(prover, walk))) return false;
   const first = reversedQuestion(walk, prover.largestOfAll);
   if (first !== undefined) {
     const answer = await answerTo(prover, first, walk, new Set());
@@ -94,7 +102,9 @@ const answerTo = async (
     if (question.about === 'whole') for (const id of idsOf(page)) seen.add(id);
     const isNew = (await prover.take(page)) > 0;
     page.release?.();
-    if (isNew) return 'unproven';
+    if (isNew || (question.about === 'sentinel' && page.timesMs.some((timeMs) => isBeyondClaim(about, timeMs)))) {
+      return 'unproven';
+    }
     if (question.about === 'edge') return 'nothing_new';
     if (question.about === 'reversed') return isReversed(page, about) ? 'nothing_new' : 'nothing_said';
     // If pages are not in order, what fails may be in the middle: from the other side, it fails before all has come again.

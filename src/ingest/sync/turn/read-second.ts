@@ -5,12 +5,10 @@ import type { Filter } from '../../planning/filters.ts';
 import { afterHole, type Hole } from '../../planning/lane.ts';
 import { splitsOfSecond } from '../../planning/second.ts';
 import { afterPage, mayBeCut, startWalk, type Walk } from '../../planning/walk.ts';
-import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
+import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
 import { prove } from './prove.ts';
-import { passOf } from './reading.ts';
-import type { Turn } from './turn.ts';
 import { blameOf, PageRefusedError } from './turn-errors.ts';
-import { finish } from './walk-pages.ts';
+import { passOf, type Turn } from './turn-state.ts';
 
 /** More pages than that of one second are a walk that does not end. */
 const MOST_PAGES = 2_000;

@@ -1,24 +1,17 @@
 import { ApiError } from '../../../errors.ts';
-import { type KeptLease, keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { laneBackoffMs } from '../../../time/backoff.ts';
-import type { Range } from '../../planning/coverage.ts';
-import type { EventRate } from '../../planning/event-rate.ts';
-import { idleLane, type Lane, type LaneState } from '../../planning/lane.ts';
-import { planLane, planLanes, type SourceProgress } from '../../planning/planner.ts';
+import { idleLane } from '../../planning/lane.ts';
+import type { Lane } from '../../planning/lanes.ts';
+import { planLane, planLanes } from '../../planning/planner.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
-import type { Lease, SourceState } from '../../planning/source.ts';
+import { sentinelRange, withSentinel } from '../../planning/sentinel.ts';
 import type { Walk } from '../../planning/walk.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
 import { FencedError, lastingFailures, RestError } from './turn-errors.ts';
+import type { Turn, TurnOptions } from './turn-state.ts';
 import { walkPages } from './walk-pages.ts';
-
-export interface TurnOptions {
-  /** Aborts at once what is under way. */
-  readonly signal: AbortSignal;
-  /** True once no further page should be begun (shutdown); the page in hand is still committed. */
-  readonly stopping: () => boolean;
-}
 
 /** How a turn ended: with more to do in some lanes, with nothing to do, because another process holds the source, or failed. */
 export type TurnResult =
@@ -34,28 +27,6 @@ export type TurnResult =
       /** Where there is something to do that does not rest. */
       readonly lanes: readonly Lane[];
     };
-
-/** One source in the hands of this process, for a few pages of one lane. */
-export interface Turn {
-  readonly context: SyncContext;
-  readonly job: Job;
-  readonly options: TurnOptions;
-  readonly source: SourceState;
-  readonly kept: KeptLease;
-  lease: Lease;
-  /** The lane at work, as last committed. */
-  state: LaneState;
-  progress: SourceProgress;
-  eventRate: EventRate | undefined;
-  largestPage: number;
-  pages: number;
-  /** That it has asked for, retries of the client not counted. */
-  requests: number;
-  /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
-  nowMs: number;
-  /** What is being read. */
-  window: Range | undefined;
-}
 
 /**
  * One turn of one source: takes its lease, walks what the planner says is next in the job's lane for some pages, gives the lease back.
@@ -92,7 +63,11 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
   try {
     const walk = planLane(job.lane, turn.progress, job.nowMs, job.policy);
-    if (walk !== undefined) await walkPages(turn, await sized(turn, walk));
+    if (walk !== undefined) {
+      const begun = await prepared(turn, walk);
+      turn.window = begun.claim;
+      await walkPages(turn, begun);
+    }
   } catch (error) {
     if (error instanceof FencedError || error instanceof LeaseLostError) {
       const result = error instanceof FencedError ? 'fenced' : 'lost';
@@ -111,11 +86,22 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
 
 /** A new window of the scrub lane is cut to about a page, by what is stored: requests are what this lane has least of. */
 const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
-  turn.window = walk.claim;
-  if (turn.job.lane !== 'scrub' || walk.pages > 0) return walk;
+  if (turn.job.lane !== 'scrub') return walk;
   const fromMs = await turn.context.store.newestPart(turn.source, walk.claim, SCRUB_WINDOW_ENTRIES);
-  turn.window = { ...walk.claim, fromMs };
-  return { ...walk, claim: turn.window };
+  return { ...walk, claim: { ...walk.claim, fromMs } };
+};
+
+/** A new walk as it is asked for: cut to size, and over a stored entry that must come at its end. */
+const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
+  if (planned.pages > 0 || planned.hasSentinel === true) return planned;
+  const walk = await sized(turn, planned);
+  const { nowMs, job, progress, source, context } = turn;
+  const { horizonMs, widestMs } = job.policy;
+  const limited = turn.state.widthMs !== undefined || widestMs !== undefined;
+  if (limited && walk.direction === 'desc') return walk;
+  const range = sentinelRange(walk, { nowMs, horizonMs, holes: progress.holes });
+  const timeMs = range && (await context.store.nearestStored(source, range, walk.direction));
+  return timeMs === undefined ? walk : withSentinel(walk, timeMs, limited);
 };
 
 /**

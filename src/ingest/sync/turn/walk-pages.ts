@@ -1,16 +1,16 @@
 import { ApiError } from '../../../errors.ts';
 import { SECOND_ATTEMPT_MS } from '../../../time/backoff.ts';
 import { emptyPage, idsOf, type Page } from '../../entries/page.ts';
-import { afterDone, grownHole, narrowed, withSmallerPages } from '../../planning/lane.ts';
+import { grownHole, narrowed, withSmallerPages } from '../../planning/lane.ts';
 import { SCRUB_PASS } from '../../planning/scrub.ts';
-import { afterPage, claimForPass, isOnlyMiscounted, mayBeCut, startWalk, type Walk } from '../../planning/walk.ts';
+import { SHORT_ANSWER } from '../../planning/sentinel.ts';
+import { afterPage, isOnlyMiscounted, mayBeCut, startWalk, type Walk, type WalkStep } from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
-import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
-import { isMiscounted, prove } from './prove.ts';
+import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
+import { isMiscounted, isSentinelGone, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
-import { passOf } from './reading.ts';
-import type { Turn } from './turn.ts';
 import { blameOf, PageRefusedError, RestError } from './turn-errors.ts';
+import { passOf, type Turn } from './turn-state.ts';
 
 /** Long enough to be efficient, short enough that a long backfill does not make the others wait. */
 const PAGES_PER_TURN = 20;
@@ -73,7 +73,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
 /** The last page of a walk, or one after which it cannot go on. */
-const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<typeof afterPage>): Promise<void> => {
+const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Promise<void> => {
   if (step.kind === 'done') {
     await finish(turn, step.walk, page);
     page.release?.();
@@ -82,25 +82,22 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: ReturnType<ty
   // Should the process die now, the page is asked for again.
   await commitPart(turn, page, { ...turn.state, walk: before });
   page.release?.();
-  if (step.kind === 'doubtful' && (await isProven(turn, step.walk))) await finish(turn, step.walk, emptyPage, 'proven');
+  const { kind } = step;
+  const isCredible =
+    (kind === 'doubtful' && (await isProven(turn, step.walk))) ||
+    (kind === 'short' && (await isSentinelGone(turn, step.walk)));
+  if (isCredible) await finish(turn, step.walk, emptyPage, 'proven');
   else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
-  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step.walk));
+  else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step));
 };
 
-const doubtOf = ({ emptyPages }: Walk): string => (emptyPages > 1 ? 'too_many_empty_pages' : 'cut');
+const doubtOf = ({ kind, walk }: WalkStep): string =>
+  kind === 'short' ? SHORT_ANSWER : walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 
 const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
   const result = await prove(turn, walk);
   if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
   return result;
-};
-
-/** Claims what has been read to its end, together with the last page. */
-export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
-  const { context, job, source } = turn;
-  const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
-  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk });
-  context.observer.walkEnded?.({ source, lane: job.lane, result });
 };
 
 /**
@@ -158,6 +155,16 @@ const giveUp = async (
 const narrow = async (turn: Turn, walk: Walk, reason: string, error?: ApiError): Promise<void> => {
   const { context, job, source } = turn;
   const state = narrowed(turn.state, walk);
+  if (state === undefined && reason === SHORT_ANSWER) {
+    // Its parts would look as whole, and have no sentinel.
+    const hole = {
+      range: walk.claim,
+      pass: passOf(turn, walk.claim),
+      reason,
+      message: 'the answer ends before a known entry',
+    };
+    return await leaveHole(turn, hole, walk.claim);
+  }
   if (state === undefined) return await readSecond(turn, walk, error?.message ?? reason.replaceAll('_', ' '));
   await commitPart(turn, emptyPage, state);
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'narrowed' });

@@ -13,8 +13,8 @@ import {
   narrowed,
   withSmallerPages,
 } from '../../../../src/ingest/planning/lane.ts';
-import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
 import { planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { holeOf } from './planning.ts';
 

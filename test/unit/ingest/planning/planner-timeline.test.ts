@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addRange, type Coverage, gapsIn } from '../../../../src/ingest/planning/coverage.ts';
-import { idleLane, type Lane } from '../../../../src/ingest/planning/lane.ts';
-import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
+import { idleLane } from '../../../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../../../src/ingest/planning/lanes.ts';
 import { type PlanPolicy, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, idle } from './planning.ts';
 

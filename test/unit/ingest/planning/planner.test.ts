@@ -8,16 +8,10 @@ import {
   isEmpty,
   type Range,
 } from '../../../../src/ingest/planning/coverage.ts';
-import {
-  afterDone,
-  afterHole,
-  idleLane,
-  type Lane,
-  type LaneState,
-  lanes,
-} from '../../../../src/ingest/planning/lane.ts';
-import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
+import { afterDone, afterHole, idleLane, type LaneState } from '../../../../src/ingest/planning/lane.ts';
+import { type Lane, lanes } from '../../../../src/ingest/planning/lanes.ts';
 import { type PlanPolicy, planLane, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { requestWindow, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
 import { claimed, DAY_MS, HOUR_MS, holeOf, idle, MINUTE_MS, SECOND_MS } from './planning.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Lane } from '../../../../src/ingest/planning/lane.ts';
-import { noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
+import type { Lane } from '../../../../src/ingest/planning/lanes.ts';
+import { noIntervals } from '../../../../src/ingest/planning/polling/lane-intervals.ts';
 import { type Job, type WorkLeft, WorkPool } from '../../../../src/ingest/sync/work-pool.ts';
 
 const policy = { horizonMs: 0, settleDelaysMs: [], intervals: noIntervals };

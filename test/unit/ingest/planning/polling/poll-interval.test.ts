@@ -6,7 +6,7 @@ import {
   type PolledSource,
   pollIntervals,
   pollsPerTick,
-} from '../../../../src/ingest/planning/poll-interval.ts';
+} from '../../../../../src/ingest/planning/polling/poll-interval.ts';
 
 const TICK_MS = 30_000;
 const EQUAL_MS = 2_380_952;

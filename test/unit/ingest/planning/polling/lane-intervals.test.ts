@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { laneIntervals, noIntervals } from '../../../../src/ingest/planning/lane-intervals.ts';
-import { type PlanPolicy, planLanes, type SourceProgress } from '../../../../src/ingest/planning/planner.ts';
+import { type PlanPolicy, planLanes, type SourceProgress } from '../../../../../src/ingest/planning/planner.ts';
+import { laneIntervals, noIntervals } from '../../../../../src/ingest/planning/polling/lane-intervals.ts';
 
 const NOW_MS = Date.UTC(2026, 5, 1);
 const HOUR_MS = 3_600_000;

@@ -5,8 +5,8 @@ import {
   historyObservationOf,
   observationOf,
   observed,
-} from '../../../../src/ingest/planning/event-rate.ts';
-import { afterPage, startWalk, type Walk } from '../../../../src/ingest/planning/walk.ts';
+} from '../../../../../src/ingest/planning/polling/event-rate.ts';
+import { afterPage, startWalk, type Walk } from '../../../../../src/ingest/planning/walk.ts';
 
 const HOUR_MS = 3_600_000;
 const FROM_MS = Date.UTC(2026, 0, 1);

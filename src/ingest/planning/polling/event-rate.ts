@@ -1,4 +1,4 @@
-import type { Walk } from './walk.ts';
+import type { Walk } from '../walk.ts';
 
 /**
  * What is known of how often events happen in a source, in events per hour: over days, and lately. Kept in `sources` and

@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest';
+import type { PageFacts } from '../../../../src/ingest/entries/page.ts';
+import type { KnownHole } from '../../../../src/ingest/planning/lane.ts';
+import { sentinelQuestion, walkOf } from '../../../../src/ingest/planning/proof.ts';
+import { SHORT_ANSWER, sentinelRange, withSentinel } from '../../../../src/ingest/planning/sentinel.ts';
+import {
+  afterPage,
+  isBeyondClaim,
+  missesSentinel,
+  requestWindow,
+  startWalk,
+  type Walk,
+} from '../../../../src/ingest/planning/walk.ts';
+
+const HOUR_MS = 3_600_000;
+const T0 = Date.UTC(2026, 5, 1);
+const CLAIM = { fromMs: T0, toMs: T0 + HOUR_MS };
+const known = { nowMs: T0 + 100 * HOUR_MS, horizonMs: T0 - 100 * HOUR_MS, holes: [] };
+const ascending = startWalk('backfill', CLAIM, { readAtMs: known.nowMs });
+const descending = startWalk('scrub', CLAIM, { readAtMs: known.nowMs, direction: 'desc', pageLimit: 997 });
+
+const hole = (fromMs: number, toMs: number, more: Partial<KnownHole> = {}): KnownHole => ({
+  ...{ range: { fromMs, toMs }, pass: 0, reason: 'server', due: false },
+  ...more,
+});
+const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
+  ...{ entries: timesMs.length, timesMs, nextCursor: undefined },
+  ...more,
+});
+const kindOf = (walk: Walk, facts: PageFacts): string => afterPage(walk, facts, 1_000).kind;
+
+describe('where a stored entry is looked for that must come', () => {
+  test('beyond the end that is read last, no further away than the window is wide', () => {
+    expect(sentinelRange(ascending, known)).toEqual({ fromMs: CLAIM.toMs, toMs: CLAIM.toMs + HOUR_MS });
+    expect(sentinelRange(descending, known)).toEqual({ fromMs: CLAIM.fromMs - HOUR_MS, toMs: CLAIM.fromMs });
+  });
+
+  test('not in time that the request could not reach without asking for the future', () => {
+    const nowMs = CLAIM.toMs + 60_000;
+    expect(sentinelRange(ascending, { ...known, nowMs })).toEqual({ fromMs: CLAIM.toMs, toMs: nowMs - 1_000 });
+    expect(sentinelRange(ascending, { ...known, nowMs: CLAIM.toMs + 500 })).toBeUndefined();
+  });
+
+  test('not within an hour of the horizon, where Cloudflare may delete it meanwhile', () => {
+    const horizonMs = CLAIM.toMs - HOUR_MS / 2;
+    expect(sentinelRange(ascending, { ...known, horizonMs })).toEqual({
+      ...{ fromMs: horizonMs + HOUR_MS, toMs: CLAIM.toMs + HOUR_MS },
+    });
+    expect(sentinelRange(ascending, { ...known, horizonMs: CLAIM.toMs })).toBeUndefined();
+    expect(sentinelRange(descending, { ...known, horizonMs: CLAIM.fromMs - HOUR_MS })).toBeUndefined();
+  });
+
+  test('not over a hole, but over one whose answers are short, which can be asked for', () => {
+    const near = hole(CLAIM.toMs + 5_000, CLAIM.toMs + 6_000);
+    expect(sentinelRange(ascending, { ...known, holes: [near] })?.toMs).toBe(CLAIM.toMs + 5_000);
+    const beside = { range: { fromMs: CLAIM.toMs, toMs: CLAIM.toMs + 1_000 } };
+    const due = hole(0, 0, { ...beside, due: true });
+    expect(sentinelRange(ascending, { ...known, holes: [due] })).toBeUndefined();
+    const short = hole(0, 0, { ...beside, reason: SHORT_ANSWER });
+    expect(sentinelRange(ascending, { ...known, holes: [short] })?.toMs).toBe(CLAIM.toMs + HOUR_MS);
+  });
+
+  test('not for the live lane, which reads the newest time last, and not next to what cannot be had', () => {
+    expect(sentinelRange({ ...ascending, lane: 'live' }, known)).toBeUndefined();
+    const narrow = startWalk('backfill', CLAIM, { readAtMs: known.nowMs, narrow: true });
+    expect(sentinelRange(narrow, known)).toBeUndefined();
+  });
+});
+
+describe('a walk with a sentinel', () => {
+  const timeMs = CLAIM.toMs + 600_000;
+  const walk = withSentinel(ascending, timeMs, false);
+
+  test('asks for a second more than the known entry, and claims as much as before', () => {
+    expect(walk.claim).toEqual(CLAIM);
+    expect(requestWindow(walk)).toEqual({ fromMs: CLAIM.fromMs - 1_000, toMs: timeMs + 1_000 });
+    const before = withSentinel(descending, CLAIM.fromMs - 7_000, false);
+    expect(before.claim).toEqual(CLAIM);
+    expect(requestWindow(before)).toEqual({ fromMs: CLAIM.fromMs - 8_000, toMs: CLAIM.toMs + 1_000 });
+  });
+
+  test('claims less where wider windows are refused, so that the request is as wide as before, and at least half', () => {
+    const limited = withSentinel(ascending, timeMs, true);
+    expect(limited.claim).toEqual({ ...CLAIM, fromMs: CLAIM.fromMs + 600_000 });
+    expect(withSentinel(ascending, CLAIM.toMs + HOUR_MS - 1, true).claim.fromMs).toBe(CLAIM.fromMs + HOUR_MS / 2);
+    const second = startWalk('backfill', { fromMs: T0, toMs: T0 + 1_000 }, { readAtMs: known.nowMs });
+    expect(withSentinel(second, T0 + 1_999, true).claim, 'a second stays one').toEqual(second.claim);
+  });
+
+  test('has come to its end with an entry from beyond its claim, and has been cut short without', () => {
+    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.fromMs + 1, timeMs]))).toBe('done');
+    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs - 1]))).toBe('short');
+    expect(kindOf(walk, page([]))).toBe('short');
+    expect(kindOf(ascending, page([])), 'without one it is believed').toBe('done');
+    expect(kindOf(walk, page([CLAIM.fromMs, CLAIM.toMs])), 'another entry from beyond says as much').toBe('done');
+  });
+
+  test('the same on the last of several pages, and from the other side', () => {
+    const first = afterPage(walk, page([CLAIM.fromMs], { nextCursor: 'a' }), 1_000).walk;
+    expect(kindOf(first, page([CLAIM.toMs - 1]))).toBe('short');
+    expect(kindOf(first, page([timeMs]))).toBe('done');
+    const scrub = withSentinel(descending, CLAIM.fromMs - 7_000, false);
+    expect(kindOf(scrub, page([CLAIM.toMs - 1, CLAIM.fromMs]))).toBe('short');
+    expect(kindOf(scrub, page([CLAIM.toMs - 1, CLAIM.fromMs - 7_000]))).toBe('done');
+  });
+
+  test('is doubtful for the reasons of any other, whether or not it has come', () => {
+    expect(afterPage(walk, page([timeMs], { hasErrors: true }), 1_000).kind).toBe('doubtful');
+    const { kind, walk: cut } = afterPage(walk, page(Array<number>(100).fill(CLAIM.fromMs)), 1_000);
+    expect(kind).toBe('doubtful');
+    expect(missesSentinel(cut)).toBe(true);
+  });
+
+  test('is asked about by what lies beyond the claim alone, from the other side', () => {
+    const asked = walkOf(sentinelQuestion(walk), walk);
+    expect(requestWindow(asked)).toEqual({ fromMs: CLAIM.toMs, toMs: timeMs + 1_000 });
+    expect(asked).toMatchObject({ direction: 'desc', pageLimit: 997 });
+    expect(asked.hasSentinel).toBeUndefined();
+    expect([CLAIM.toMs - 1, CLAIM.toMs].map((each) => isBeyondClaim(walk, each))).toEqual([false, true]);
+    const scrub = withSentinel(descending, CLAIM.fromMs - 7_000, false);
+    expect(sentinelQuestion(scrub).window).toEqual({ fromMs: CLAIM.fromMs - 8_000, toMs: CLAIM.fromMs });
+    expect([CLAIM.fromMs - 1, CLAIM.fromMs].map((each) => isBeyondClaim(scrub, each))).toEqual([true, false]);
+  });
+});
