@@ -146,12 +146,14 @@ class Listener implements FeedSignal {
       if (payload === token) arrived.resolve();
     };
     client.on('notification', onNotification);
-    const patience = setTimeout(
-      () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
-      this.options.probePatienceMs ?? PROBE_PATIENCE_MS,
-    );
+    let patience: NodeJS.Timeout | undefined;
     try {
       await this.options.pool.query('select pg_notify($1, $2)', [CHANNEL, token]);
+      // From now on: a database that is busy sends late, and a promise that is rejected while it is not awaited ends the process.
+      patience = setTimeout(
+        () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
+        this.options.probePatienceMs ?? PROBE_PATIENCE_MS,
+      );
       await arrived.promise;
     } finally {
       clearTimeout(patience);

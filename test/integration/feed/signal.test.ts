@@ -164,6 +164,20 @@ describe.concurrent('waiting for news', () => {
     await elsewhere.close();
   });
 
+  test('a database that is too busy to notify in time ends neither the wait nor the process', async () => {
+    await using world = await open(createClient, 1);
+    const { pool } = world.database;
+    // All that the pool has: what wants to notify waits for one.
+    const taken = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
+    const waiting = world.signal.waitBeyond(0, LONG_MS, never);
+    await until('the notification waits', async () => pool.waitingCount > 0);
+    // Longer than the patience.
+    await world.signal.waitBeyond(0, 200, never);
+    for (const client of taken) client.release();
+    await world.store('one');
+    await waiting;
+  });
+
   test('a database that does not answer at all ends no wait early and rejects nothing', async () => {
     await using world = await open(() => new Client({ host: '127.0.0.1', port: 1 }));
     await world.signal.waitBeyond(0, 1_500, never);
