@@ -7,6 +7,7 @@ import type { Plan } from '../rooms/rules.ts';
 import { commandsPage } from './commands-page.ts';
 import { httpPage, openApi } from './http-page.ts';
 import { metricsPage } from './metrics-page.ts';
+import { exampleConfiguration } from './example-configuration.ts';
 
 const root = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 
@@ -22,4 +23,5 @@ export const generated: Readonly<Record<string, () => string | Promise<string>>>
   'docs/reference/metrics.md': metricsPage,
   'docs/reference/http.md': httpPage,
   'docs/reference/openapi.json': async () => `${JSON.stringify(await openApi(), null, 2)}\n`,
+  'docs/orgtrail.example.yaml': exampleConfiguration,
 };
