@@ -30,18 +30,21 @@ export const inOrder = (faults: readonly Fault[]): readonly Fault[] =>
   );
 
 /**
- * A message about settings, by their names as variables, as a fault of the file if they are there: at the place of the one that
- * it begins with, and with the keys that they have there.
+ * A message about settings, by their names as variables, as a fault of the file if one of them is there: at the place of the first,
+ * and with the keys that they have there.
  */
 export const locateFault = (message: string, places: Places): Fault => {
-  const path = /^[A-Z][A-Z_]+(?:\.[\w-]+)*/.exec(message)?.[0].split('.') ?? [];
-  const candidates = path.flatMap((_, index) => pathsTo(path.slice(0, path.length - index)));
+  const paths = [...message.matchAll(NAMES)].map(([path]) => path.split('.'));
+  const candidates = paths.flatMap((path) => path.flatMap((_, index) => pathsTo(path.slice(0, path.length - index))));
   const place = candidates.map((candidate) => places.get(candidate)).find((found) => found !== undefined);
-  const named = message.replace(/\b(?:ORGTRAIL|CLOUDFLARE|DATABASE)_[A-Z_]+/g, (name) =>
-    pathsTo([name]).some((candidate) => places.has(candidate)) ? keyOf(name) : name,
-  );
+  const named = message.replace(NAMES, (path) => {
+    const [name = '', ...below] = path.split('.');
+    return pathsTo([name]).some((candidate) => places.has(candidate)) ? [keyOf(name), ...below].join('.') : path;
+  });
   return { message: named, place };
 };
+
+const NAMES = /\b(?:ORGTRAIL|CLOUDFLARE|DATABASE)_[A-Z_]+(?:\.[\w-]+)*/g;
 
 /** A secret that comes from a file has its place where that file is named. */
 const pathsTo = (path: readonly string[]): string[] => [
