@@ -18,7 +18,7 @@ const write = (text: string): string => {
 };
 
 const good = `cloudflare: {api_token: the-token-of-the-file}
-database: {url: "postgres://orgtrail:the-password@db.example.com/orgtrail?sslmode=verify-full"}
+database: {url: "postgres://orgtrail:pw12@db.example.com/orgtrail?sslmode=verify-full"}
 settle: [10m, 24h]
 filters: [actor_email.not=a+b@example.com]
 sinks:
