@@ -54,6 +54,10 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     example: '[action_type.not=view, actor_email.not=bot@example.com]',
   },
   ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes, of all replicas together.' },
+  ORGTRAIL_FAST_PATH: {
+    form: 'text',
+    means: 'off reads pages without the reader of bytes: slower, with the same result.',
+  },
   ORGTRAIL_SCRUB_SHARE: { form: 'text', means: 'The share of the budget for reading all of history again; 0 is off.' },
   ORGTRAIL_SCRUB_EVERY: { form: 'text', means: 'How soon the next round of that may begin.' },
   ORGTRAIL_CONCURRENCY: { form: 'number', means: 'Organizations read at once.' },

@@ -5,9 +5,9 @@ import { drawRooms } from '../rooms/drawing.ts';
 import { readImports } from '../rooms/imports.ts';
 import type { Plan } from '../rooms/rules.ts';
 import { commandsPage } from './commands-page.ts';
+import { exampleConfiguration } from './example-configuration.ts';
 import { httpPage, openApi } from './http-page.ts';
 import { metricsPage } from './metrics-page.ts';
-import { exampleConfiguration } from './example-configuration.ts';
 
 const root = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 
