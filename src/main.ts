@@ -28,7 +28,7 @@ const readSettings = () => {
     process.exit(error.exitCode);
   }
 };
-const { environment, file } = readSettings();
+const { environment, file, names } = readSettings();
 // Loaded only now: as pid 1, a signal that comes before the handlers above is lost.
 const { runCli } = await import('./cli/cli.ts');
 // What a command waits for may be a pause alone, whose timer does not keep the process alive.
@@ -36,6 +36,7 @@ const alive = setInterval(() => {}, 1 << 30);
 process.exitCode = await runCli(process.argv.slice(2), {
   env: environment,
   settingsFile: file,
+  namesOfFile: names,
   stdout: process.stdout,
   stderr: process.stderr,
   interactive: process.stdout.isTTY === true,

@@ -5,6 +5,8 @@ export interface VerbContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The file that some of `env` is from; undefined if there is none. */
   readonly settingsFile?: string | undefined;
+  /** The settings that are from it. */
+  readonly namesOfFile?: readonly string[];
   readonly stdout: Writable;
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */

@@ -6,6 +6,7 @@ import { apiAdvice } from './api-advice.ts';
 import type { VerbContext } from './cli-context.ts';
 import { backfillVerb } from './commands/backfill.ts';
 import { checkVerb } from './commands/check.ts';
+import { configVerb } from './commands/config.ts';
 import { demoVerb } from './commands/demo.ts';
 import { feedVerb } from './commands/feed.ts';
 import { holdVerb } from './commands/hold.ts';
@@ -28,7 +29,8 @@ Examples:
   $ orgtrail search --since 7d --actor mira@example.com
   $ orgtrail status --json           show collection status of every organization
 
-Settings come from the environment and from .env; docs/reference/settings.md lists them all.
+Settings come from the environment, from .env and from the YAML file that ORGTRAIL_CONFIG names;
+docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 130/143 stopped by a signal.`;
 
@@ -42,6 +44,7 @@ export const createProgram = (context: VerbContext, report: (exitCode: number) =
     runVerb(context),
     syncVerb(context, report),
     checkVerb(context, report),
+    configVerb(context, report),
     statusVerb(context, report),
     sinkVerb(context),
     holdVerb(context),

@@ -6,11 +6,13 @@ import { databaseUrlWarning } from '../postgres/database-url.ts';
 import { isLoopbackHost } from '../postgres/loopback.ts';
 import { formatDuration } from '../time/duration.ts';
 import { environmentSchema, type History, type LogLevel, type Settings } from './environment-schema.ts';
+import { describeFault, type Fault, inOrder, locateFault } from './faults.ts';
 import { unknownSettings } from './known-settings.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
+import { type ConfigFile, readConfigFile, settingsBelow } from './yaml/config-file.ts';
 
-/** Everything that the environment says, checked. Only `loadConfig` makes one. */
+/** Everything that the environment and the YAML file say, checked. Only this file makes one. */
 export interface Config {
   /** Undefined only for verbs that do not talk to Cloudflare. */
   readonly credential: Credential | undefined;
@@ -62,15 +64,62 @@ export interface LoadOptions {
   readonly needsCredential: boolean;
   /** True when a person reads the log. */
   readonly interactive: boolean;
+  /** What is logged if no setting says so; else `info`. */
+  readonly logLevel?: LogLevel;
+}
+
+/** All settings, with what is wrong with them. */
+export interface ReadConfig {
+  /** Undefined if there are faults. */
+  readonly config: Config | undefined;
+  readonly faults: readonly Fault[];
+  readonly file: ConfigFile;
+  /** The settings that count, those of the file included, as text. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The names of those that are from the file. */
+  readonly fromFile: ReadonlySet<string>;
 }
 
 /**
- * Reads the whole environment. Throws one OrgtrailError `configuration` (exit 2) that names every fault at once.
- * Called by each verb, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
+ * Reads the environment, and below it the file that its ORGTRAIL_CONFIG names. Throws one OrgtrailError `configuration` (exit 2) that
+ * names every fault at once. Called by each verb, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
  */
-export const loadConfig = (environment: Environment, options: LoadOptions): Config => {
-  const faults: string[] = [];
-  const env = withSecretFiles(withoutEmpty(environment), faults);
+export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
+  configWithoutFaults(readConfig(environment, options));
+
+/** The configuration, if nothing is wrong with it; else throws what `loadConfig` throws. */
+export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
+  if (config === undefined) throw configurationError(faults.map(describeFault));
+  return config;
+};
+
+/** Reads as `loadConfig` does, and hands over the faults: for those that show them, or where a setting is from. */
+export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
+  const given = withoutEmpty(environment);
+  const file = readConfigFile(given['ORGTRAIL_CONFIG']);
+  const below = settingsBelow(file, given);
+  const settings = { ...below, ...given };
+  const fromFile = new Set(Object.keys(below));
+  const messages: string[] = [];
+  const env = withSecretFiles(settings, messages);
+  // What a faulty file was meant to say is unknown: it may have the credential.
+  const needsCredential = options.needsCredential && file.faults.length === 0;
+  const config = readEnvironment(env, { ...options, needsCredential }, messages);
+  const places = new Map([...file.places].filter(([path]) => fromFile.has(path.split('.')[0] ?? '')));
+  const faults = inOrder([...file.faults, ...messages.map((message) => locateFault(message, places))]);
+  if (config === undefined || faults.length > 0) return { config: undefined, faults, file, settings, fromFile };
+  const warnings = config.warnings.map((warning) => describeFault(locateFault(warning, places)));
+  return {
+    config: deepFreeze({ ...config, warnings: [...warnings, ...file.warnings] }),
+    faults,
+    file,
+    settings,
+    fromFile,
+  };
+};
+
+/** Adds to `faults` what is wrong, each with the name of its setting first; then undefined. */
+const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
   const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '');
@@ -82,10 +131,10 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
       'ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again',
     );
   }
-  if (faults.length > 0 || !parsed.success) throw configurationError(faults);
+  if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
-  return deepFreeze({
+  return {
     credential,
     baseUrl: values.CLOUDFLARE_BASE_URL,
     databaseUrl: values.DATABASE_URL,
@@ -109,12 +158,15 @@ export const loadConfig = (environment: Environment, options: LoadOptions): Conf
     },
     sinks,
     log: {
-      level: values.ORGTRAIL_LOG_LEVEL,
+      level:
+        env['ORGTRAIL_LOG_LEVEL'] === undefined
+          ? (options.logLevel ?? values.ORGTRAIL_LOG_LEVEL)
+          : values.ORGTRAIL_LOG_LEVEL,
       format: values.ORGTRAIL_LOG_FORMAT || (options.interactive ? 'pretty' : 'json'),
     },
     unknownSettings: unknown,
     warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
-  });
+  };
 };
 
 /** A variable that is set to nothing counts as not set: compose files and shells make such ones. */
@@ -152,7 +204,7 @@ const configurationError = (faults: readonly string[]): OrgtrailError =>
     'configuration',
     `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
     {
-      hint: 'settings come from the environment and from .env; docs/reference/settings.md lists them all',
+      hint: 'settings come from the environment, from .env and from the file of ORGTRAIL_CONFIG; docs/reference/settings.md lists them all',
     },
   );
 

@@ -155,3 +155,14 @@ export const environmentSchema = z.object({
 
 /** What the schema makes of an environment without faults. */
 export type Settings = z.infer<typeof environmentSchema>;
+
+/** The text that counts for a setting that is not set, by name; undefined: there is none. */
+export const settingDefaults = (): Readonly<Record<string, string | undefined>> =>
+  Object.fromEntries(
+    Object.entries(z.toJSONSchema(environmentSchema, { io: 'input' }).properties ?? {}).map(([name, property]) => [
+      name,
+      typeof property === 'object' && typeof property.default === 'string' && property.default !== ''
+        ? property.default
+        : undefined,
+    ]),
+  );

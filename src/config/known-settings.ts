@@ -1,14 +1,14 @@
 import { nearest } from '../text/nearest.ts';
-import { environmentSchema } from './environment-schema.ts';
 import { secretNames } from './secret-settings.ts';
+import { settingNames } from './settings-list.ts';
 
 /** Read by deploy/compose, which hands them on to the daemon with the rest of its `.env`. */
 const composeSettings = ['ORGTRAIL_IMAGE', 'ORGTRAIL_PORT', 'ORGTRAIL_SIMULATE', 'ORGTRAIL_VERSION'];
 
 /** Every variable that means something to orgtrail or to its deployments. */
 const knownSettings: ReadonlySet<string> = new Set([
-  ...Object.keys(environmentSchema.shape),
-  ...['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_EMAIL', 'ORGTRAIL_FILTERS'],
+  'ORGTRAIL_CONFIG',
+  ...settingNames,
   ...secretNames.map((name) => `${name}_FILE`),
   ...composeSettings,
 ]);

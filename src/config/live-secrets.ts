@@ -75,7 +75,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     credential: { current: credential, refresh: refreshCredential },
     databaseUrl: () => {
       // Asked for each new connection, the first sign of a changed password is one that fails.
-      if (env['DATABASE_URL_FILE']) reload();
+      if (env['DATABASE_URL_FILE'] || env['ORGTRAIL_CONFIG']) reload();
       return config.databaseUrl && withPasswordOf(config.databaseUrl, latest.databaseUrl);
     },
     feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
@@ -84,9 +84,10 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
   };
 };
 
-/** The file of all sinks counts, too: what else is in it is not taken while orgtrail runs. */
+/** The YAML file and that of all sinks count, too: what else is in them is not taken while orgtrail runs. */
 const hasFiles = (env: Environment): boolean =>
-  secretNames.some((name) => (env[`${name}_FILE`] ?? '') !== '') || /"\w+_file"/.test(env['ORGTRAIL_SINKS'] ?? '');
+  ['ORGTRAIL_CONFIG', ...secretNames.map((name) => `${name}_FILE`)].some((name) => (env[name] ?? '') !== '') ||
+  /"\w+_file"/.test(env['ORGTRAIL_SINKS'] ?? '');
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { isLoopbackHost } from '../postgres/loopback.ts';
 import { makeWebhookSecret, type SinkSettings, sinkSecrets, sinkSettings } from '../sinks/settings.ts';
+import { didYouMean, nearest } from '../text/nearest.ts';
 import { readSecretFile } from './secret-settings.ts';
 
 /** A sink as ORGTRAIL_SINKS names it. */
@@ -62,7 +63,12 @@ const readSink = (path: string, raw: Raw, faults: string[]): SinkSettings | unde
     const named = (key: PropertyKey) => (fromFile.has(String(key)) ? `${String(key)}_file` : String(key));
     for (const issue of parsed.error.issues) {
       const isSaid = fromFile.has(String(issue.path[0])) && values[String(issue.path[0])] === undefined;
-      if (!isSaid) faults.push(...describe(path, issue, named, isMissing(values, issue.path)));
+      if (isSaid) continue;
+      faults.push(
+        ...(issue.code === 'unrecognized_keys'
+          ? issue.keys.map((key) => unknownKey(path, named(key), values['type']))
+          : describe(path, issue, named, isMissing(values, issue.path))),
+      );
     }
     return undefined;
   }
@@ -100,8 +106,6 @@ const describe = (
 ): string[] => {
   const at = [path, ...issue.path.map(named)].join('.');
   switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => `${at}.${named(key)} is not a setting of this type of sink`);
     case 'invalid_union':
       return [`${at} must be one of ${types.join(', ')}`];
     case 'invalid_value':
@@ -129,6 +133,16 @@ const describe = (
     default:
       return [`${at} ${/^(must|is) /.test(issue.message) ? issue.message : 'is not as it should be'}`];
   }
+};
+
+/** Every sink is one flat object: no key stands deeper. */
+const unknownKey = (path: string, key: string, type: unknown): string => {
+  const shape = sinkSettings.options.find((option) => option.shape.type.value === type)?.shape ?? {};
+  const known = [
+    ...Object.keys(shape),
+    ...sinkSecrets.filter((secret) => secret in shape).map((secret) => `${secret}_file`),
+  ];
+  return `${path}.${key} is not a setting of this type of sink${didYouMean(nearest(key, known, 1))}`;
 };
 
 const types = sinkSettings.options.map(({ shape }) => shape.type.value);

@@ -120,6 +120,15 @@ export const databasePasswords = (text: string): string[] => {
   return passwords.filter((password) => password !== '');
 };
 
+/** A DATABASE_URL without a fault, with every password in it replaced. */
+export const withPasswordsHidden = (text: string, hidden: string): string => {
+  const url = parse(text);
+  if (url === undefined) return hidden;
+  if (url.password !== '') url.password = hidden;
+  for (const name of [...url.searchParams.keys()]) if (/password/i.test(name)) url.searchParams.set(name, hidden);
+  return url.href;
+};
+
 /** Like `pg`, also without a host before the path: then a parameter gives the directory of the socket. */
 const parse = (text: string): URL | undefined => {
   const candidates = [text, text.replace('@/', '@localhost/')];

@@ -47,8 +47,11 @@ export const migrateVerb = (context: VerbContext): Command =>
     .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
       const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);
       // What it did is told on stdout; in the log is what takes long.
-      const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-      const config = loadConfig(env, { needsCredential: false, interactive: context.interactive });
+      const config = loadConfig(context.env, {
+        needsCredential: false,
+        interactive: context.interactive,
+        logLevel: 'warn',
+      });
       const logger = createLogger({ ...config.log, destination: context.stderr, secrets: secretsOf(config) });
       const database = await openDatabase(config, logger);
       try {

@@ -52,12 +52,11 @@ export interface RunSyncOptions {
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
-  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   options.check?.(config);
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
-  const secrets = openSecrets(env, config, { logger, hidden });
+  const secrets = openSecrets(context.env, config, { logger, hidden });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
   const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
   const metrics = createMetrics(version);

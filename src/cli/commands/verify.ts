@@ -74,11 +74,10 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
 
 const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
   // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
-  const env = { ORGTRAIL_LOG_LEVEL: 'warn', ...context.env };
-  const config = loadConfig(env, { needsCredential: true, interactive: context.interactive });
+  const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
-  const secrets = openSecrets(env, config, { logger, hidden });
+  const secrets = openSecrets(context.env, config, { logger, hidden });
   const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
   const app = await openApp(config, {
     ...{ logger, metrics: createMetrics(version), secrets, readsOnly: true, chooseOrganizations },

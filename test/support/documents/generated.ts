@@ -5,6 +5,7 @@ import { drawRooms } from '../rooms/drawing.ts';
 import { readImports } from '../rooms/imports.ts';
 import type { Plan } from '../rooms/rules.ts';
 import { commandsPage } from './commands-page.ts';
+import { exampleConfiguration } from './example-configuration.ts';
 import { httpPage, openApi } from './http-page.ts';
 import { metricsPage } from './metrics-page.ts';
 
@@ -22,4 +23,5 @@ export const generated: Readonly<Record<string, () => string | Promise<string>>>
   'docs/reference/metrics.md': metricsPage,
   'docs/reference/http.md': httpPage,
   'docs/reference/openapi.json': async () => `${JSON.stringify(await openApi(), null, 2)}\n`,
+  'docs/orgtrail.example.yaml': exampleConfiguration,
 };

@@ -21,11 +21,16 @@ test('what the file says counts below the environment, and the file is named', (
   expect(withSettingsFile({ ORGTRAIL_SETTLE: '24h' }, file, uid)).toEqual({
     environment: { ORGTRAIL_HISTORY: '90d', ORGTRAIL_SETTLE: '24h' },
     file,
+    names: ['ORGTRAIL_HISTORY'],
   });
 });
 
 test('without a file the environment is all', () => {
-  expect(withSettingsFile({ A: 'b' }, join(folder, 'none'), uid)).toEqual({ environment: { A: 'b' }, file: undefined });
+  expect(withSettingsFile({ A: 'b' }, join(folder, 'none'), uid)).toEqual({
+    environment: { A: 'b' },
+    file: undefined,
+    names: [],
+  });
 });
 
 test.each([0o600, 0o644, 0o440])('mode %o is fine', (mode) => {
@@ -69,4 +74,16 @@ test('a base URL and a token of the same file belong together', () => {
   expect(withSettingsFile({ PATH: '/bin' }, file, uid).environment).toMatchObject({
     CLOUDFLARE_API_TOKEN: 'of-the-simulator',
   });
+});
+
+test('nor does a YAML file that it names, which may have a base URL', () => {
+  write('ORGTRAIL_CONFIG=/tmp/elsewhere.yaml\n');
+  const credential = { CLOUDFLARE_API_TOKEN: 'real-token-99' };
+  expect(() => withSettingsFile(credential, file, uid)).toThrow(
+    'could send the credential of the environment (CLOUDFLARE_API_TOKEN) elsewhere',
+  );
+  for (const said of [{ ORGTRAIL_CONFIG: '/etc/orgtrail.yaml' }, { CLOUDFLARE_BASE_URL: 'https://api.example' }]) {
+    expect(withSettingsFile({ ...credential, ...said }, file, uid).environment).toMatchObject(said);
+  }
+  expect(withSettingsFile({}, file, uid).environment).toEqual({ ORGTRAIL_CONFIG: '/tmp/elsewhere.yaml' });
 });

@@ -1,0 +1,110 @@
+import { Command } from 'commander';
+import { configWithoutFaults, type ReadConfig, readConfig } from '../../config/config.ts';
+import {
+  describeSource,
+  type EffectiveSetting,
+  effectiveSettings,
+  shownSettings,
+} from '../../config/effective-settings.ts';
+import { describeFault } from '../../config/faults.ts';
+import { settingsYaml } from '../../config/yaml/settings-yaml.ts';
+import { exitCodes } from '../../errors.ts';
+import { withoutControls } from '../../text/terminal.ts';
+import type { VerbContext } from '../cli-context.ts';
+import { alignColumns } from '../output/terminal-table.ts';
+
+const help = `
+Neither needs a database or Cloudflare. Settings come from the environment, then from .env, then from the YAML file that
+ORGTRAIL_CONFIG names, then from the defaults: the first that has a setting counts. docs/configuration.md has all of it.
+
+Examples:
+  $ orgtrail config check --file /etc/orgtrail/orgtrail.yaml
+  $ ORGTRAIL_CONFIG=/etc/orgtrail/orgtrail.yaml orgtrail config print`;
+
+const checkHelp = `
+Exit code 0 if \`orgtrail run\` would take the settings, else 2, with all faults at once: those of the file with line and column.
+Reads the files of secrets that are named. \`orgtrail check\` tries the credential and the database as well.
+
+Examples:
+  $ orgtrail config check --file orgtrail.yaml
+  $ orgtrail config check --json | jq -r '.faults[].message'`;
+
+const printHelp = `
+Prints YAML that ORGTRAIL_CONFIG can name once its secrets, which are shown as (hidden), are put in again. The comment after
+each value says where it is from.
+
+Examples:
+  $ orgtrail config print --file orgtrail.yaml
+  $ orgtrail config print --json | jq '.settings[] | select(.source != "default")'`;
+
+interface ConfigOptions {
+  readonly file?: string;
+  readonly json?: boolean;
+}
+
+export const configVerb = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('config')
+    .description('check or print the settings, without a database or Cloudflare')
+    .addHelpText('after', help)
+    .addCommand(checkCommand(context, report))
+    .addCommand(printCommand(context));
+
+const fileOption = ['--file <path>', 'the YAML file, in place of that of ORGTRAIL_CONFIG'] as const;
+
+const checkCommand = (context: VerbContext, report: (code: number) => void): Command =>
+  new Command('check')
+    .description('say what is wrong with the settings, and where each of them is from')
+    .option(...fileOption)
+    .option('--json', 'print JSON')
+    .addHelpText('after', checkHelp)
+    .action((options: ConfigOptions) => {
+      const read = readConfig(environmentOf(context, options), { needsCredential: true, interactive: false });
+      const all = effectiveSettings(read, context.namesOfFile ?? []);
+      const settings = all.filter(({ source }) => source !== 'default');
+      report(read.config === undefined ? exitCodes.usage : exitCodes.done);
+      const text = options.json === true ? checkJson(read, settings) : checkText(read, settings);
+      context.stdout.write(withoutControls(text));
+    });
+
+const printCommand = (context: VerbContext): Command =>
+  new Command('print')
+    .description('print the settings that are in force as YAML, and where each of them is from; secrets are hidden')
+    .option(...fileOption)
+    .option('--json', 'print JSON')
+    .addHelpText('after', printHelp)
+    .action((options: ConfigOptions) => {
+      const read = readConfig(environmentOf(context, options), { needsCredential: false, interactive: false });
+      configWithoutFaults(read);
+      const settings = shownSettings(read, context.namesOfFile ?? []);
+      const text =
+        options.json === true
+          ? `${JSON.stringify({ settings }, null, 2)}\n`
+          : settingsYaml(settings.map((each) => ({ ...each, comment: describeSource(each) })));
+      context.stdout.write(withoutControls(text));
+    });
+
+const environmentOf = ({ env }: VerbContext, { file }: ConfigOptions): VerbContext['env'] =>
+  file === undefined ? env : { ...env, ORGTRAIL_CONFIG: file };
+
+const checkJson = ({ config, faults, file }: ReadConfig, settings: readonly EffectiveSetting[]): string => {
+  const found = faults.map(({ message, place }) => ({ message, ...place }));
+  const answer = {
+    ok: config !== undefined,
+    file: file.file ?? null,
+    faults: found,
+    notes: config?.warnings ?? [],
+    settings,
+  };
+  return `${JSON.stringify(answer, null, 2)}\n`;
+};
+
+const checkText = ({ config, faults }: ReadConfig, settings: readonly EffectiveSetting[]): string =>
+  [
+    ...faults.map((fault) => `FAIL  ${describeFault(fault)}`),
+    ...(config === undefined ? [] : [`ok    ${settings.length === 0 ? 'all defaults' : 'the settings are good'}`]),
+    ...(config?.warnings ?? []).map((warning) => `note  ${warning}`),
+    ...alignColumns(
+      settings.map((each) => [each.source === 'file' ? each.key : each.setting, `from ${describeSource(each)}`]),
+    ).map((line) => `      ${line}`),
+    '',
+  ].join('\n');

@@ -1,0 +1,106 @@
+import type { Settings } from './environment-schema.ts';
+import { secretNames } from './secret-settings.ts';
+
+/** How a value is written in the YAML file; as a variable each of them is text. */
+type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks';
+
+export interface ListedSetting {
+  readonly form: Form;
+  /** A sentence for people who read a file of settings. */
+  readonly means: string;
+  /** In YAML, if there is no default: text after the key, or further lines. */
+  readonly example?: string;
+}
+
+/** The settings that the schema does not check; credential and filters have readers of their own. */
+type OtherSetting = 'CLOUDFLARE_API_TOKEN' | 'CLOUDFLARE_EMAIL' | 'CLOUDFLARE_API_KEY' | 'ORGTRAIL_FILTERS';
+export type SettingName = keyof Settings | OtherSetting;
+
+const sinksExample = `
+  siem:
+    type: splunk_hec
+    url: https://splunk.example.com:8088
+    token_file: /run/secrets/splunk-token
+  archive:
+    type: file
+    path: /var/lib/orgtrail/events.ndjson`;
+
+const sinksMean = 'Receivers that events are pushed to, by name: docs/sinks.md.';
+
+/** Every setting, in the order of the documented example. Its keys are those of the schema: a setting without a line does not compile. */
+export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
+  CLOUDFLARE_API_TOKEN: { form: 'text', means: "A user's API token; or email and api_key.", example: 'the-token' },
+  CLOUDFLARE_EMAIL: { form: 'text', means: 'The email address of the account.', example: 'admin@example.com' },
+  CLOUDFLARE_API_KEY: { form: 'text', means: 'The Global API Key of that account.', example: 'the-key' },
+  CLOUDFLARE_BASE_URL: { form: 'text', means: 'Where the API is.' },
+  DATABASE_URL: {
+    form: 'text',
+    means: 'PostgreSQL; without it an embedded one is used.',
+    example: 'postgres://orgtrail:PASSWORD@db.example.com:5432/orgtrail?sslmode=verify-full',
+  },
+  ORGTRAIL_DATA_DIR: { form: 'text', means: 'Where the embedded PostgreSQL keeps its data.' },
+  ORGTRAIL_SCHEDULE: { form: 'text', means: 'Cron pattern with seconds: when to look for news.' },
+  ORGTRAIL_HISTORY: { form: 'text', means: 'How far back to read: a duration or a date.' },
+  ORGTRAIL_RETENTION: { form: 'text', means: 'Whole months of events that are older are dropped: 730d, or forever.' },
+  ORGTRAIL_SETTLE: { form: 'list', means: 'When the same time is read again for late entries; or none.' },
+  ORGTRAIL_ORGANIZATIONS: {
+    form: 'list',
+    means: 'Ids of organizations; without it, all.',
+    example: '[019c4f65e7607d8c9f6f6b58aa3aff50]',
+  },
+  ORGTRAIL_FILTERS: {
+    form: 'filters',
+    means: 'Only entries that pass, by the names of the API. Values stand as they are, without %2B and the like.',
+    example: '[action_type.not=view, actor_email.not=bot@example.com]',
+  },
+  ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes, of all replicas together.' },
+  ORGTRAIL_FAST_PATH: {
+    form: 'text',
+    means: 'off reads pages without the reader of bytes: slower, with the same result.',
+  },
+  ORGTRAIL_SCRUB_SHARE: { form: 'text', means: 'The share of the budget for reading all of history again; 0 is off.' },
+  ORGTRAIL_SCRUB_EVERY: { form: 'text', means: 'How soon the next round of that may begin.' },
+  ORGTRAIL_CONCURRENCY: { form: 'number', means: 'Organizations read at once.' },
+  ORGTRAIL_LEASE: { form: 'text', means: 'How long a replica that died keeps its organizations.' },
+  ORGTRAIL_HTTP_HOST: {
+    form: 'text',
+    means: 'The address that the console, the API, health and metrics are served on.',
+  },
+  ORGTRAIL_HTTP_PORT: { form: 'number', means: 'Its port; 0 is any free one.' },
+  ORGTRAIL_FEED_TOKEN: {
+    form: 'text',
+    means: 'A token with every scope, of 16 characters or more.',
+    example: 'made-by-openssl-rand-hex-32',
+  },
+  ORGTRAIL_HEALTH_ACCESS: { form: 'text', means: 'Whether /healthz and /metrics need a token: open or token.' },
+  ORGTRAIL_TRUSTED_PROXIES: {
+    form: 'list',
+    means: 'Proxies whose X-Forwarded headers are believed: addresses and subnets.',
+    example: '[10.0.0.5, 10.1.0.0/16]',
+  },
+  ORGTRAIL_STALL_TIMEOUT: {
+    form: 'text',
+    means: 'An answer is cut off when its reader has taken nothing for so long.',
+  },
+  ORGTRAIL_SINKS: { form: 'sinks', means: sinksMean, example: sinksExample },
+  ORGTRAIL_LOG_LEVEL: { form: 'text', means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.' },
+  ORGTRAIL_LOG_FORMAT: { form: 'text', means: 'json, or pretty, which it is on a terminal.', example: 'json' },
+};
+
+export const settingNames: readonly SettingName[] = Object.keys(settingsList) as SettingName[];
+
+/** Where a setting stands in the YAML file: `api_budget` for ORGTRAIL_API_BUDGET, `cloudflare.api_token` for CLOUDFLARE_API_TOKEN. */
+export const keyOf = (name: string): string =>
+  name.startsWith('ORGTRAIL_') ? name.slice('ORGTRAIL_'.length).toLowerCase() : name.toLowerCase().replace('_', '.');
+
+/** The form of a setting or of its `NAME_FILE`. */
+export const formOf = (name: string): Form => settingsList[name as SettingName]?.form ?? 'text';
+
+/** Every key of the file, with the setting that it is. */
+export const settingsByKey: ReadonlyMap<string, string> = new Map(
+  [...settingNames, ...secretNames.map((name) => `${name}_FILE`)].map((name) => [keyOf(name), name]),
+);
+/** Keys that have further keys below them. */
+export const settingGroups: ReadonlySet<string> = new Set(
+  [...settingsByKey.keys()].flatMap((key) => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])),
+);

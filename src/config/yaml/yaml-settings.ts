@@ -1,0 +1,190 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from 'yaml';
+import { nearest } from '../../text/nearest.ts';
+import type { Fault, Place, Places } from '../faults.ts';
+import { formOf, keyOf, settingGroups, settingsByKey } from '../settings-list.ts';
+import { yamlFaults } from './yaml-faults.ts';
+
+/** What a YAML file says, as the environment would say it. */
+export interface YamlSettings {
+  readonly settings: Readonly<Record<string, string>>;
+  readonly places: Places;
+  readonly faults: readonly Fault[];
+}
+
+/** More of them are no configuration, but an attempt to fill the memory. */
+const MAX_ALIASES = 100;
+
+/** Reads the text of `file`. Never throws, and no fault holds a value: each may be a secret, by mistake. */
+export const readYamlSettings = (text: string, file: string): YamlSettings => {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const broken = yamlFaults(document, placeAt);
+  // What a document means that is not one can only be guessed; a key that is there twice leaves the rest as it is.
+  if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY'))
+    return { settings: {}, places: new Map(), faults: broken };
+  const reader = new Reader(document, placeAt);
+  reader.readTags();
+  reader.readRoot();
+  return { settings: reader.settings, places: reader.places, faults: [...broken, ...reader.faults] };
+};
+
+/** One walk over a document. */
+class Reader {
+  readonly settings: Record<string, string> = {};
+  readonly places = new Map<string, Place>();
+  readonly faults: Fault[] = [];
+  readonly #document: Document;
+  readonly #placeAt: (offset: number) => Place;
+
+  constructor(document: Document, placeAt: (offset: number) => Place) {
+    this.#document = document;
+    this.#placeAt = placeAt;
+  }
+
+  readTags(): void {
+    visit(this.#document, {
+      Node: (_key, node) => {
+        if (!isAlias(node) && node.tag !== undefined)
+          this.#fault(node, 'tags (such as !!str) are refused: write the value alone');
+      },
+    });
+  }
+
+  readRoot(): void {
+    const { contents } = this.#document;
+    if (contents === null || isEmpty(contents)) return;
+    if (isMap(contents)) this.#readMap(contents, '');
+    else this.#fault(contents, 'the file must be a map of settings, such as "api_budget: 900"');
+  }
+
+  #readMap(map: YAMLMap, group: string): void {
+    for (const pair of map.items) {
+      const path = `${group}${keyText(pair)}`;
+      const value = this.#resolved(pair.value);
+      const name = settingsByKey.get(path);
+      if (name !== undefined) this.#readSetting(name, pair, value);
+      else if (group !== '' || !settingGroups.has(path)) this.#fault(pair.key, unknownKey(path));
+      else if (isMap(value)) this.#readMap(value, `${path}.`);
+      else if (!isEmpty(value))
+        this.#fault(pair.value, `${path} must be a map, with keys such as ${keysOf(path)} below it`);
+    }
+  }
+
+  #readSetting(name: string, pair: Pair, value: unknown): void {
+    if (isEmpty(value)) return;
+    const text = this.#textOf(name, value, pair);
+    if (text === undefined || text === '') return;
+    this.settings[name] = text;
+    this.places.set(name, this.#placeOf(isScalar(value) ? pair.value : pair.key));
+    if (formOf(name) === 'sinks') this.#notePlaces(name, value);
+  }
+
+  #textOf(name: string, value: unknown, pair: Pair): string | undefined {
+    const form = formOf(name);
+    if (form === 'sinks') return this.#sinksText(name, value, pair);
+    if (isScalar(value)) return scalarText(value);
+    if (isSeq(value) && (form === 'list' || form === 'filters')) return this.#listText(name, value.items, pair);
+    const wanted = form === 'text' ? 'text' : form === 'number' ? 'a number' : 'a list, or text as in the environment';
+    return this.#fault(pair.value, `${keyOf(name)} must be ${wanted}`);
+  }
+
+  #listText(name: string, items: readonly unknown[], pair: Pair): string | undefined {
+    if (items.length === 0 && name === 'ORGTRAIL_SETTLE') {
+      return this.#fault(pair.value, `${keyOf(name)} is an empty list: write none, or leave it out for the default`);
+    }
+    const isFilter = formOf(name) === 'filters';
+    const texts = items.map((item) => {
+      const value = this.#resolved(item);
+      const text = isScalar(value) && !isEmpty(value) ? scalarText(value) : '';
+      const [, filter = '', wanted = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+      if (isFilter && filter === '')
+        return this.#fault(item, `${keyOf(name)} must have items such as action_type.not=view`);
+      if (text === '') return this.#fault(item, `${keyOf(name)} must have items of text`);
+      return isFilter ? `${encodeURIComponent(filter)}=${encodeURIComponent(wanted)}` : text;
+    });
+    return texts.includes(undefined) ? undefined : texts.join(isFilter ? '&' : ',');
+  }
+
+  /** The sinks are checked as those of the environment: as JSON. */
+  #sinksText(name: string, value: unknown, pair: Pair): string | undefined {
+    if (!isMap(value)) return this.#fault(pair.value, `${keyOf(name)} must be a map of sinks by name`);
+    try {
+      return JSON.stringify(value.toJS(this.#document, { maxAliasCount: MAX_ALIASES }));
+    } catch {
+      return this.#fault(
+        pair.key,
+        `${keyOf(name)} has more aliases than the ${MAX_ALIASES} that are read, or one that leads to itself`,
+      );
+    }
+  }
+
+  #notePlaces(path: string, node: unknown): void {
+    if (isMap(node)) {
+      for (const pair of node.items) {
+        const below = `${path}.${keyText(pair)}`;
+        this.places.set(below, this.#placeOf(isScalar(pair.value) && !isEmpty(pair.value) ? pair.value : pair.key));
+        this.#notePlaces(below, pair.value);
+      }
+    }
+    if (isSeq(node)) {
+      for (const [index, item] of node.items.entries()) this.places.set(`${path}.${index}`, this.#placeOf(item));
+    }
+  }
+
+  #resolved(node: unknown): unknown {
+    if (!isAlias(node)) return node;
+    const meant = node.resolve(this.#document);
+    if (meant === undefined)
+      this.#fault(node, 'this alias has no anchor before it: text that begins with * belongs in quotes');
+    return meant;
+  }
+
+  #placeOf(node: unknown): Place {
+    return this.#placeAt((node as Node | null)?.range?.[0] ?? 0);
+  }
+
+  #fault(node: unknown, message: string): undefined {
+    this.faults.push({ message, place: this.#placeOf(node) });
+  }
+}
+
+const keyText = ({ key }: Pair): string => (isScalar(key) ? String(key.value) : '');
+
+/** As it is written: 1e3, 0x10 and 0042 mean what they look like. */
+const scalarText = (scalar: { value: unknown; source?: string | undefined }): string =>
+  typeof scalar.value === 'string' ? scalar.value : (scalar.source ?? String(scalar.value));
+
+/** A key without a value counts as not set, as an empty variable does. */
+const isEmpty = (value: unknown): boolean =>
+  value === null || value === undefined || (isScalar(value) && (value.value === null || value.value === ''));
+
+const unknownKey = (path: string): string => {
+  if (path === '') return 'a key must be the name of a setting';
+  const shown = `${JSON.stringify(path.slice(0, 100).toWellFormed())} is not a setting`;
+  // Named as a variable is, it is known; else the nearest may be meant.
+  const meant = settingsByKey.has(keyOf(path)) ? keyOf(path) : undefined;
+  const near = meant ?? nearest(path, [...settingsByKey.keys(), ...settingGroups], 1)[0];
+  return near === undefined ? `${shown}: nothing reads it` : `${shown}; did you mean ${near.replace('.', ': ')}?`;
+};
+
+const keysOf = (group: string): string =>
+  [...settingsByKey.keys()]
+    .filter((key) => key.startsWith(`${group}.`) && !key.endsWith('_file'))
+    .map((key) => key.slice(group.length + 1))
+    .join(', ');
