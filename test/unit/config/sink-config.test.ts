@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { secretsOf } from '../../../src/config/redaction.ts';
-import { redactorOf } from '../../../src/config/sinks.ts';
+import { redactorOf } from '../../../src/sinks/redaction.ts';
 
 const load = (sinks: unknown, more: Record<string, string> = {}) =>
   loadConfig(
