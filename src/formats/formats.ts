@@ -10,7 +10,14 @@ import { ocsf } from './ocsf/ocsf.ts';
  * All formats in which the feed and the sinks hand out events, by the names by which users ask for them: a contract. To add
  * one takes a folder and its name here (CONTRIBUTING.md).
  */
-const registry = { native, ocsf, ecs, logpush, cef, leef };
+const registry = {
+  native,
+  ocsf,
+  ecs,
+  logpush,
+  cef,
+  leef,
+};
 
 export type FormatName = keyof typeof registry;
 

@@ -11,7 +11,13 @@ import { webhook } from './webhook/webhook.ts';
  * All kinds of sinks, by what `type` says of them in ORGTRAIL_SINKS: a contract (docs/sinks.md). To add one takes a folder and
  * its name here (CONTRIBUTING.md).
  */
-const registry = { syslog, splunk_hec: splunkHec, elasticsearch, webhook, file };
+const registry = {
+  syslog,
+  splunk_hec: splunkHec,
+  elasticsearch,
+  webhook,
+  file,
+};
 
 export type SinkType = keyof typeof registry;
 /** What ORGTRAIL_SINKS says of one sink, as read. */
