@@ -1,5 +1,5 @@
 import { withPasswordsHidden } from '../postgres/database-url.ts';
-import { sinkSecrets } from '../sinks/settings.ts';
+import { sinkSecrets } from '../sinks/registry.ts';
 import type { ReadConfig } from './config.ts';
 import { settingDefaults } from './environment-schema.ts';
 import { describePlace, type Place } from './faults.ts';

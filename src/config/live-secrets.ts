@@ -1,7 +1,7 @@
 import { OrgtrailError } from '../errors.ts';
 import type { Credential, CredentialSource } from '../ingest/cloudflare/credential.ts';
 import { withPasswordOf } from '../postgres/database-url.ts';
-import { type SinkSettings, sinkSecrets } from '../sinks/settings.ts';
+import { type SinkSettings, sinkSecrets } from '../sinks/registry.ts';
 import { type Config, loadConfig } from './config.ts';
 import { secretsOf } from './redaction.ts';
 import { secretNames } from './secret-settings.ts';

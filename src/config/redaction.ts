@@ -1,6 +1,6 @@
 import { databasePasswords } from '../postgres/database-url.ts';
+import { secretsOfSink } from '../sinks/redaction.ts';
 import type { Config } from './config.ts';
-import { secretsOfSink } from './sinks.ts';
 
 /** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {

@@ -1,8 +1,6 @@
 import { accessSync, constants } from 'node:fs';
-import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { isLoopbackHost } from '../postgres/loopback.ts';
-import { makeWebhookSecret, type SinkSettings, sinkSecrets, sinkSettings } from '../sinks/settings.ts';
+import { kindOf, type SinkSettings, sinkKinds, sinkSecrets, sinkSettings, sinkTypes } from '../sinks/registry.ts';
 import { didYouMean, nearest } from '../text/nearest.ts';
 import { readSecretFile } from './secret-settings.ts';
 
@@ -14,8 +12,6 @@ export interface NamedSink {
 
 const SETTING = 'ORGTRAIL_SINKS';
 const WANTS = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
-/** Shorter ones would blank out ordinary words. */
-const SHORTEST_SECRET = 6;
 
 type Raw = Readonly<Record<string, unknown>>;
 
@@ -39,7 +35,7 @@ export const readSinks = (text: string | undefined, faults: string[]): readonly 
     }
     faults.push(...found);
   }
-  faults.push(...samePaths(sinks));
+  faults.push(...shared(sinks));
   return sinks;
 };
 
@@ -107,13 +103,13 @@ const describe = (
   const at = [path, ...issue.path.map(named)].join('.');
   switch (issue.code) {
     case 'invalid_union':
-      return [`${at} must be one of ${types.join(', ')}`];
+      return [`${at} must be one of ${sinkTypes.join(', ')}`];
     case 'invalid_value':
       return [`${at} must be one of ${issue.values.map(String).join(', ')}`];
     case 'invalid_type':
       return [
         missing
-          ? `${at} is missing${issue.path.at(-1) === 'secret' ? `: ${makeWebhookSecret}` : ''}`
+          ? `${at} ${isSentence(issue.message) ? issue.message : 'is missing'}`
           : `${at} must be ${article(issue.expected)}`,
       ];
     case 'too_small':
@@ -126,18 +122,17 @@ const describe = (
       return [`${at} must be at most ${issue.maximum}`];
     case 'invalid_format':
       return [
-        /^(must|is) /.test(issue.message)
-          ? `${at} ${issue.message}`
-          : `${at} has characters that cannot be, or is too long`,
+        isSentence(issue.message) ? `${at} ${issue.message}` : `${at} has characters that cannot be, or is too long`,
       ];
     default:
-      return [`${at} ${/^(must|is) /.test(issue.message) ? issue.message : 'is not as it should be'}`];
+      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not as it should be'}`];
   }
 };
 
 /** Every sink is one flat object: no key stands deeper. */
 const unknownKey = (path: string, key: string, type: unknown): string => {
-  const shape = sinkSettings.options.find((option) => option.shape.type.value === type)?.shape ?? {};
+  const kind = sinkTypes.find((each) => each === type);
+  const shape = kind === undefined ? {} : sinkKinds[kind].settings.shape;
   const known = [
     ...Object.keys(shape),
     ...sinkSecrets.filter((secret) => secret in shape).map((secret) => `${secret}_file`),
@@ -145,31 +140,16 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
   return `${path}.${key} is not a setting of this type of sink${didYouMean(nearest(key, known, 1))}`;
 };
 
-const types = sinkSettings.options.map(({ shape }) => shape.type.value);
+/** Written by us, to follow the name of the setting; what the library writes may quote a value. */
+const isSentence = (message: string): boolean => /^(must|is) /.test(message);
 const article = (expected: string): string => (expected === 'int' ? 'a whole number' : `a value of type ${expected}`);
 
-/** What cannot be meant together; each begins with where. */
+/** What cannot be meant together, and files that are not there; each begins with where. */
 const contradictions = (settings: SinkSettings): string[] => {
-  const faults: string[] = [];
-  if (settings.type === 'elasticsearch') {
-    const { api_key: apiKey, username, password } = settings;
-    if (apiKey !== undefined && (username ?? password) !== undefined) {
-      faults.push('.api_key and .username are both set: keep one way of authenticating');
-    }
-    if ((username === undefined) !== (password === undefined)) faults.push(' needs username and password together');
-  }
-  if (settings.type === 'syslog') {
-    const { ca_file: ca, cert_file: cert, key_file: key, url } = settings;
-    if ((cert === undefined) !== (key === undefined)) faults.push(' needs cert_file and key_file together');
-    if (new URL(url).protocol === 'tcp:' && (ca ?? cert ?? key) !== undefined) {
-      faults.push(' has files for TLS, but its url is not tls:');
-    }
-  }
-  for (const key of ['ca_file', 'cert_file', 'key_file'] as const) {
-    const file = key in settings ? (settings as Partial<Record<typeof key, string>>)[key] : undefined;
-    if (file !== undefined && !isReadable(file)) faults.push(`.${key}: the file cannot be read`);
-  }
-  return faults;
+  const kind = kindOf(settings);
+  const values: Raw = { ...settings };
+  const unreadable = kind.files.filter((key) => typeof values[key] === 'string' && !isReadable(values[key]));
+  return [...kind.contradictions(settings), ...unreadable.map((key) => `.${key}: the file cannot be read`)];
 };
 
 const isReadable = (file: string): boolean => {
@@ -181,47 +161,23 @@ const isReadable = (file: string): boolean => {
   }
 };
 
-/** Two writers of one file would cut off each other's lines. */
-const samePaths = (sinks: readonly NamedSink[]): string[] => {
-  const firstAt = new Map<string, string>();
+/** What two sinks of a kind cannot share. */
+const shared = (sinks: readonly NamedSink[]): string[] => {
+  const firstBy = new Map<string, string>();
   return sinks.flatMap(({ name, settings }) => {
-    if (settings.type !== 'file') return [];
-    const path = resolve(settings.path);
-    const first = firstAt.get(path);
-    firstAt.set(path, first ?? name);
-    return first === undefined ? [] : [`${SETTING}.${name}.path is also that of ${SETTING}.${first}`];
+    const own = kindOf(settings).exclusive(settings);
+    if (own === undefined) return [];
+    const key = JSON.stringify([settings.type, own.value]);
+    const first = firstBy.get(key);
+    firstBy.set(key, first ?? name);
+    return first === undefined ? [] : [`${SETTING}.${name}.${own.setting} is also that of ${SETTING}.${first}`];
   });
-};
-
-/** What of the settings of a sink no output may hold, also as it goes over the wire. */
-export const secretsOfSink = (settings: SinkSettings): string[] => {
-  const values: Raw = { ...settings };
-  const secrets = sinkSecrets.map((key) => values[key]).filter((secret) => typeof secret === 'string');
-  if (settings.type === 'elasticsearch' && settings.password !== undefined) {
-    secrets.push(Buffer.from(`${settings.username}:${settings.password}`).toString('base64'));
-  }
-  if (settings.type === 'webhook') {
-    const { search, searchParams } = new URL(settings.url);
-    // A query often is a credential, as `?code=...`.
-    secrets.push(settings.secret.replace(/^whsec_/, ''), search.slice(1), ...searchParams.values());
-  }
-  return secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
-};
-
-/** Takes these secrets out of what a receiver says: it may repeat what it was sent. */
-export const redactorOf = (settings: SinkSettings): ((text: string) => string) => {
-  const secrets = secretsOfSink(settings);
-  return (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
 };
 
 /** Settings that are allowed but probably not meant. */
 export const sinkWarnings = (sinks: readonly NamedSink[]): string[] =>
-  sinks.flatMap(({ name, settings }) => {
-    if (!('url' in settings)) return [];
-    const { protocol, hostname } = new URL(settings.url);
-    if (isLoopbackHost(hostname)) return [];
-    if (protocol === 'tcp:') return [`${SETTING}.${name}.url sends events in plain text to ${hostname}: use tls:`];
-    if (protocol !== 'http:' || secretsOfSink(settings).length === 0) return [];
-    const what = settings.type === 'webhook' ? 'what it signs' : 'its credential';
-    return [`${SETTING}.${name}.url sends ${what} over plain http to ${hostname}`];
-  });
+  sinks.flatMap(({ name, settings }) =>
+    kindOf(settings)
+      .warnings(settings)
+      .map((text) => `${SETTING}.${name}${text}`),
+  );

@@ -1,6 +1,5 @@
-import { createSink } from './create-sink.ts';
 import type { Sink } from './delivery.ts';
-import type { SinkSettings } from './settings.ts';
+import { createSink, type SinkSettings } from './registry.ts';
 
 export interface LatestSettings {
   /** The same object until a secret is renewed. */

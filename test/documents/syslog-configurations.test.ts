@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { rsyslogConfig, syslogNgConfig } from '../support/sinks/syslog-receiver-configs.ts';
 
-const page = readFileSync(new URL('../../docs/sinks-syslog.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../src/sinks/syslog/README.md', import.meta.url), 'utf8');
 const block = (heading: string): string =>
-  new RegExp(`### ${heading}\n.*?\`\`\`\n(.*?)\`\`\``, 's').exec(page)?.[1] ?? '';
+  new RegExp(`## ${heading}\n.*?\`\`\`\n(.*?)\`\`\``, 's').exec(page)?.[1] ?? '';
 
 const options = { directory: '/tmp/x', port: 6514, tls: { cert: '/tmp/x/cert', key: '/tmp/x/key' } };
 
@@ -12,7 +12,7 @@ const options = { directory: '/tmp/x', port: 6514, tls: { cert: '/tmp/x/cert', k
 test.each([
   ['rsyslog', /[\w.]+="[^"/%]*"/g, rsyslogConfig({ ...options, driver: 'ossl' })],
   ['syslog-ng', /[\w-]+\([^()"/]*\)/g, syslogNgConfig(options)],
-])('every setting for %s in docs/sinks-syslog.md is one that is tested', (name, setting, tested) => {
+])('every setting for %s in src/sinks/syslog/README.md is one that is tested', (name, setting, tested) => {
   const settings = block(name).match(setting) ?? [];
   expect(settings.length).toBeGreaterThan(6);
   for (const one of settings) expect(tested).toContain(one);

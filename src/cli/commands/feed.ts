@@ -15,7 +15,7 @@ import {
   placeOf,
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/feed-source.ts';
-import { type FormatName, formats } from '../../formats/formats.ts';
+import { type FormatName, formatNames } from '../../formats/formats.ts';
 import type { VerbContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
@@ -30,7 +30,8 @@ For collectors that run a command: one event a line on stdout, in order of posit
 complete: ask for --last-line, keep its next_cursor, and go on with --cursor. A database that was swapped or restored is
 then refused (exit code 2) instead of giving something else. Events that retention has dropped unread are an error, too
 (exit code 2): the hint has the cursor that goes on behind them. --after, --feed-id, --check and --dropped are the parts of
-a cursor, for readers that keep the position of each line (native, ocsf, ecs, logpush, leef have it). Events that a failover lost come again behind a jump of positions; a warning on stderr says so.
+a cursor, for readers that keep the position of each line. Events that a failover lost come again behind a jump of
+positions; a warning on stderr says so.
 
 Examples:
   $ orgtrail feed --after 0 --limit 1000
@@ -69,7 +70,7 @@ export const feedVerb = (context: VerbContext): Command =>
     .option('--after <position>', 'instead: the last position that you have (default: 0)', wholeNumber(0))
     .option('--limit <number>', 'stop after N events', wholeNumber(1))
     .option('--follow', 'wait for more, until stopped')
-    .addOption(new Option('--format <name>', 'docs/formats.md').choices(Object.keys(formats)).default('native'))
+    .addOption(new Option('--format <name>', 'docs/formats.md').choices(formatNames).default('native'))
     .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
     .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
     .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import process from 'node:process';
 import { databasePasswords } from '../../postgres/database-url.ts';
-import { sinkSecrets } from '../../sinks/settings.ts';
+import { sinkSecrets } from '../../sinks/registry.ts';
 import { secretNames } from '../secret-settings.ts';
 import { foreignFault } from '../settings-file.ts';
 import { keyOf } from '../settings-list.ts';

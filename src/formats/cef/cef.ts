@@ -2,6 +2,7 @@ import { type AuditEntry, readAuditEntry } from '../audit-entry.ts';
 import { classify, eventKind, targetUser } from '../classification.ts';
 import { actionMs, receivedMs } from '../event-time.ts';
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, factsAtEnd, textLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { cut, oneLine } from '../plain-text.ts';
 
@@ -88,7 +89,7 @@ const written = ([key, value, length = STRING_LENGTH]: Field): string[] =>
   value === undefined || value === '' ? [] : [`${key}=${extensionText(cut(String(value), length))}`];
 
 /** ArcSight's Common Event Format, version 0, without a syslog header. Values are cut to the lengths of its dictionary. */
-export const formatCef = (event: FeedEvent): string => {
+const formatCef = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const { texts } = entry;
   const kind = eventKind(entry);
@@ -111,4 +112,11 @@ export const formatCef = (event: FeedEvent): string => {
   ];
   const header = ['CEF:0', 'Cloudflare', 'Audit Logs', '2', kind, name, severities[classify(entry).severity]];
   return `${header.map((field) => headerText(String(field))).join('|')}|${extension.flatMap(written).join(' ')}`;
+};
+
+export const cef: Format = {
+  ...textLines,
+  fileExtension: '.cef',
+  format: formatCef,
+  readLine: (line) => factsAtEnd(/ cn1=(\d+) cn1Label=Feed Position$/, line),
 };

@@ -2,6 +2,7 @@ import { type AuditEntry, type Mapped, type MappedName, member, readAuditEntry, 
 import { type Classification, classify, eventKind, targetUser } from '../classification.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { toJsonLine, unlessEmpty } from '../json-line.ts';
 import { readUri } from '../request-uri.ts';
@@ -142,4 +143,13 @@ export const formatEcs = (event: FeedEvent): string => {
     related: relatedFields(entry, kinds),
     cloudflare: { audit: cloudflareFields(entry, event) },
   });
+};
+
+export const ecs: Format = {
+  ...jsonLines,
+  format: formatEcs,
+  readLine: (line) => {
+    const { event } = JSON.parse(line);
+    return jsonFacts(event?.sequence, event?.id);
+  },
 };

@@ -2,6 +2,7 @@ import { type AuditEntry, readAuditEntry } from '../audit-entry.ts';
 import { classify, eventKind, targetUser } from '../classification.ts';
 import { actionMs, receivedInstant, receivedMs } from '../event-time.ts';
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, factsAtEnd, textLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { cut, oneLine } from '../plain-text.ts';
 
@@ -70,8 +71,15 @@ const written = ([key, value]: Field): string[] =>
  * IBM QRadar's Log Event Extended Format 2.0, without a syslog header, attributes separated by tabs. LEEF has no escapes, so
  * tabs and line breaks in values become spaces, and payloads are left out.
  */
-export const formatLeef = (event: FeedEvent): string => {
+const formatLeef = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const fields = [...timeFields(event), ...predefinedFields(entry, event), ...customFields(entry, event)];
   return `LEEF:2.0|Cloudflare|Audit Logs|2|${eventKind(entry)}|x09|${fields.flatMap(written).join('\t')}`;
+};
+
+export const leef: Format = {
+  ...textLines,
+  fileExtension: '.leef',
+  format: formatLeef,
+  readLine: (line) => factsAtEnd(/\tposition=(\d+)$/, line),
 };

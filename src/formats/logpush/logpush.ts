@@ -1,6 +1,7 @@
 import { type AuditEntry, isJsonObject, member, readAuditEntry, textMember } from '../audit-entry.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 
 const scopeText = ({ value, texts }: AuditEntry): string => {
@@ -17,7 +18,7 @@ const tokenDetails = ({ texts }: AuditEntry): object => ({
  * The names of Cloudflare's Logpush dataset `audit_logs_v2`, for pipelines that read it already. The dataset knows no
  * organizations: those names, and the feed's own, are additions at the end.
  */
-export const formatLogpush = (event: FeedEvent): string => {
+const formatLogpush = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const { texts, value } = entry;
   const [account, zone, raw] = [member(value, 'account'), member(value, 'zone'), member(value, 'raw')];
@@ -52,4 +53,13 @@ export const formatLogpush = (event: FeedEvent): string => {
     ReceivedAt: receivedInstant(event),
     Defects: event.defects ?? [],
   });
+};
+
+export const logpush: Format = {
+  ...jsonLines,
+  format: formatLogpush,
+  readLine: (line) => {
+    const { FeedPosition, AuditLogID } = JSON.parse(line);
+    return jsonFacts(FeedPosition, AuditLogID);
+  },
 };

@@ -1,4 +1,5 @@
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, jsonFacts, jsonLines, type LineFacts } from '../format.ts';
 
 const quoted = (text: string | null): string => (text === null ? 'null' : JSON.stringify(text));
 
@@ -18,3 +19,12 @@ export const formatNative = (event: FeedEvent): string => {
     (hasBreak ? `"raw_text":${JSON.stringify(rawText)},"raw":${rawText.replace(/[\r\n]/g, ' ')}}` : `"raw":${rawText}}`)
   );
 };
+
+const readLine = (line: string): LineFacts => {
+  const { position, id, source_kind, source_id, raw_text } = JSON.parse(line);
+  // No string before it can have these bytes: a quotation mark inside one comes with a backslash.
+  const rawText = typeof raw_text === 'string' ? raw_text : line.slice(line.indexOf(',"raw":') + 7, -1);
+  return { ...jsonFacts(position, id), source: `${source_kind} ${source_id}`, rawText };
+};
+
+export const native: Format = { ...jsonLines, format: formatNative, readLine };

@@ -2,6 +2,7 @@ import { type AuditEntry, readAuditEntry, unmappedRest } from '../audit-entry.ts
 import { type Classification, classify, eventKind, type TargetUser, targetUser } from '../classification.ts';
 import { actionMs, receivedMs } from '../event-time.ts';
 import type { FeedEvent } from '../feed-event.ts';
+import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 import { type OcsfClass, ocsfClass } from './ocsf-class.ts';
 import { ocsfMapped } from './ocsf-mapped.ts';
@@ -86,4 +87,13 @@ export const formatOcsf = (event: FeedEvent): string => {
     },
     raw_data: entry.exactText,
   });
+};
+
+export const ocsf: Format = {
+  ...jsonLines,
+  format: formatOcsf,
+  readLine: (line) => {
+    const { metadata } = JSON.parse(line);
+    return jsonFacts(metadata?.sequence, metadata?.uid);
+  },
 };

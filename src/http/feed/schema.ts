@@ -1,4 +1,4 @@
-import { type FormatName, formats } from '../../formats/formats.ts';
+import { type FormatName, formatNames, formats } from '../../formats/formats.ts';
 
 /** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
 export interface FeedQuery {
@@ -33,7 +33,7 @@ export const feedQuerySchema = {
       ...{ type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
       description: 'Most events of this answer (default 10000). There is no upper bound: the answer is a stream.',
     },
-    format: { type: 'string', enum: Object.keys(formats), description: 'Default native: docs/formats.md.' },
+    format: { type: 'string', enum: formatNames, description: 'Default native: docs/formats.md.' },
     organization: {
       ...{ type: 'array', maxItems: 100, items: { type: 'string', minLength: 1, maxLength: 64 } },
       description: 'Only events of this organization (id). May be given more than once.',

@@ -1,8 +1,9 @@
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
 import { failedWithoutAnswer } from '../http/http-outcome.ts';
 import { createHttpPost } from '../http/http-post.ts';
-import type { SettingsOf } from '../settings.ts';
-import { bulkOutcome } from './elasticsearch-answer.ts';
+import type { SinkKind } from '../sink-kind.ts';
+import { bulkOutcome } from './answers.ts';
+import { basicCredential, type ElasticsearchSettings, elasticsearchSettings } from './settings.ts';
 
 /** What is read of the answer; errors of the request as a whole come in full all the same. */
 const ANSWER_PARTS = [
@@ -17,16 +18,16 @@ const ANSWER_PARTS = [
  * Pushes to Elasticsearch or OpenSearch by `_bulk`, into an index or a data stream. Documents are created, never overwritten, with
  * the key as `_id`: a repeat meets the document that is there (409) and changes nothing.
  */
-export const createElasticsearchSink = (settings: SettingsOf<'elasticsearch'>): Sink => {
+const create = (settings: ElasticsearchSettings): Sink => {
   const url = new URL(settings.url);
   const path = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(settings.index)}/_bulk`;
-  const { authorization, secrets } = credentialOf(settings);
+  const authorization = authorizationOf(settings);
   const http = createHttpPost({
     url: settings.url,
     headers: { 'content-type': 'application/x-ndjson', ...(authorization !== undefined && { authorization }) },
     timeoutMs: settings.timeout,
     caFile: settings.ca_file,
-    secrets,
+    secrets: allSecrets(settings),
   });
   const deliver = async (delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
     const answer = await http.post(bulkBody(delivery), {
@@ -47,13 +48,15 @@ export const createElasticsearchSink = (settings: SettingsOf<'elasticsearch'>): 
 const bulkBody = ({ events }: Delivery): string =>
   events.map(({ key, text }) => `{"create":{"_id":${JSON.stringify(key)}}}\n${text}\n`).join('');
 
-const credentialOf = ({ username, password, api_key: apiKey }: SettingsOf<'elasticsearch'>) => {
-  if (apiKey !== undefined) {
-    // It is base64 of id and key, either of which a receiver may show.
-    const key = Buffer.from(apiKey, 'base64').toString('utf8').split(':')[1];
-    return { authorization: `ApiKey ${apiKey}`, secrets: [apiKey, ...(key === undefined ? [] : [key])] };
-  }
-  if (username === undefined || password === undefined) return { authorization: undefined, secrets: [] };
-  const basic = Buffer.from(`${username}:${password}`, 'utf8').toString('base64');
-  return { authorization: `Basic ${basic}`, secrets: [basic, password] };
+const authorizationOf = ({ username, password, api_key: apiKey }: ElasticsearchSettings): string | undefined => {
+  if (apiKey !== undefined) return `ApiKey ${apiKey}`;
+  if (username === undefined || password === undefined) return undefined;
+  return `Basic ${basicCredential(username, password)}`;
 };
+
+const allSecrets = (settings: ElasticsearchSettings): string[] =>
+  [settings.password, settings.api_key, ...elasticsearchSettings.derivedSecrets(settings)].filter(
+    (secret) => secret !== undefined,
+  );
+
+export const elasticsearch: SinkKind<typeof elasticsearchSettings.settings> = { ...elasticsearchSettings, create };

@@ -2,14 +2,14 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
-import type { SettingsOf } from '../settings.ts';
+import type { SinkKind } from '../sink-kind.ts';
+import { codeOf, reasonFor } from './answers.ts';
+import { type FileSettings, fileSettings } from './settings.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 const NEWLINE = 0x0a;
 /** Backwards from the end, in search of the last whole line. */
 const LOOK_BACK_BYTES = 65_536;
-
-type FileSettings = Pick<SettingsOf<'file'>, 'path' | 'max_bytes' | 'keep'>;
 
 /** The file that is written to, and which one it is: another may take its path at any time. */
 interface OpenFile {
@@ -23,7 +23,7 @@ interface OpenFile {
  * Appends a line for each event. Delivered is what is on the disk (fdatasync). At `max_bytes` the file is put aside as
  * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that somebody else has moved away is begun anew.
  */
-export const createFileSink = (settings: FileSettings): Sink => {
+export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {
   const { path, max_bytes: maxBytes } = settings;
   let current: OpenFile | undefined;
   /** The last position in a file that is full and could not be put aside yet. */
@@ -117,7 +117,7 @@ const isAt = async (path: string, { device, inode }: OpenFile): Promise<boolean>
   }
 };
 
-const rotate = async ({ path, keep }: FileSettings, lastPosition: number): Promise<void> => {
+const rotate = async ({ path, keep }: Pick<FileSettings, 'path' | 'keep'>, lastPosition: number): Promise<void> => {
   const extension = extname(path);
   const name = basename(path, extension);
   const directory = dirname(path);
@@ -147,23 +147,4 @@ const syncDirectory = async (path: string): Promise<void> => {
   }
 };
 
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: 'no space is left on the disk',
-  EDQUOT: 'the quota of the disk is used up',
-  EACCES: 'this account may not write there',
-  EPERM: 'this account may not write there',
-  EROFS: 'the file system is read-only',
-  ENOENT: 'there is no such directory',
-  ENOTDIR: 'there is no such directory',
-  EISDIR: 'it is a directory',
-  EFBIG: 'the file is larger than is allowed',
-  EIO: 'the disk has an error',
-};
-
-const reasonFor = (error: unknown): string => {
-  const code = codeOf(error);
-  const words = reasons[code] ?? (error instanceof Error ? error.message : String(error));
-  return `${words}${code === '' ? '' : ` (${code})`}`;
-};
+export const file: SinkKind<typeof fileSettings.settings> = { ...fileSettings, create: createFileSink };

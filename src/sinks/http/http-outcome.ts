@@ -1,6 +1,6 @@
 import type { DeliveryOutcome } from '../delivery.ts';
-import type { ReasonText } from '../reason-text.ts';
 import { type HttpAnswer, NoAnswer } from './http-post.ts';
+import type { ReasonText } from './reason-text.ts';
 
 /** What to look at when a receiver does not let the sink in, or does not know the path. */
 export interface Checks {

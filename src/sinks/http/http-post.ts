@@ -4,7 +4,7 @@ import { gzip } from 'node:zlib';
 import { Agent, type Dispatcher, errors } from 'undici';
 import { OrgtrailError } from '../../errors.ts';
 import { parseRetryAfter } from '../../ingest/cloudflare/wire/rate-limit-headers.ts';
-import { createReasonText, type ReasonText } from '../reason-text.ts';
+import { createReasonText, type ReasonText } from './reason-text.ts';
 
 /** Of an answer no more than this is read: `_bulk` answers with some 50 bytes per event, and up to 500 for one that it refuses. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;

@@ -3,15 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
 import { failedWithoutAnswer } from '../http/http-outcome.ts';
 import { createHttpPost, type HttpPost, NoAnswer } from '../http/http-post.ts';
-import { jsonSplicer } from '../json-splice.ts';
-import type { SettingsOf } from '../settings.ts';
-import { hecVerdict, readHecAnswer } from './splunk-hec-answer.ts';
+import { jsonSplicer } from '../http/json-splice.ts';
+import type { SinkKind } from '../sink-kind.ts';
+import { hecVerdict, readHecAnswer } from './answers.ts';
+import { type SplunkHecSettings, splunkHecSettings } from './settings.ts';
 
 /** Splunk writes to disk every few seconds; asking more often than this brings nothing. */
 const ACK_POLL_MS = { first: 250, most: 5_000 } as const;
 
 interface Hec {
-  readonly settings: SettingsOf<'splunk_hec'>;
+  readonly settings: SplunkHecSettings;
   readonly http: HttpPost;
   readonly eventPath: string;
   readonly ackPath: string;
@@ -22,7 +23,7 @@ interface Hec {
  * Pushes to a Splunk HTTP Event Collector, or what speaks its protocol. With `ack`, delivered is what Splunk has indexed;
  * without, what it has taken in. Splunk does not look for repeats: they show by the indexed field `key`.
  */
-export const createSplunkHecSink = (settings: SettingsOf<'splunk_hec'>): Sink => {
+const create = (settings: SplunkHecSettings): Sink => {
   const url = new URL(settings.url);
   const collector = `${url.pathname.replace(/\/+$/, '').replace(/\/services\/collector(\/event)?$/, '')}/services/collector`;
   const channel = { 'x-splunk-request-channel': channelOf(settings) };
@@ -61,7 +62,7 @@ export const createSplunkHecSink = (settings: SettingsOf<'splunk_hec'>): Sink =>
 };
 
 /** The same GUID in every process: what was sent on a channel is asked for on that channel. */
-const channelOf = ({ url, index, source }: SettingsOf<'splunk_hec'>): string => {
+const channelOf = ({ url, index, source }: SplunkHecSettings): string => {
   const hex = createHash('sha256')
     .update(JSON.stringify(['orgtrail', url, index, source]))
     .digest('hex');
@@ -137,7 +138,7 @@ const epochSeconds = ({ event }: OutgoingEvent): string => {
   return ((usable ? actionMs : Date.parse(event.receivedAt)) / 1_000).toFixed(3);
 };
 
-const eventWriter = (settings: SettingsOf<'splunk_hec'>): ((event: OutgoingEvent) => string) => {
+const eventWriter = (settings: SplunkHecSettings): ((event: OutgoingEvent) => string) => {
   const asJson = jsonSplicer(settings.format);
   const { host, source, sourcetype, index } = settings;
   const metadata = JSON.stringify({ host, source, sourcetype, index }).slice(1, -1);
@@ -148,3 +149,5 @@ const eventWriter = (settings: SettingsOf<'splunk_hec'>): ((event: OutgoingEvent
     return `{"time":${epochSeconds(outgoing)},${metadata},"fields":${fields},"event":${asJson(text)}}`;
   };
 };
+
+export const splunkHec: SinkKind<typeof splunkHecSettings.settings> = { ...splunkHecSettings, create };

@@ -47,7 +47,7 @@ export const syslogHostname = (name: string): string => name.replace(/[^\x21-\x7
 
 /**
  * One event as an RFC 5424 message, without framing. MSG is the event's text in UTF-8 and has no byte order mark in front:
- * rsyslog and others leave it in, and what follows is then no JSON (docs/sinks-syslog.md).
+ * rsyslog and others leave it in, and what follows is then no JSON (README.md).
  */
 export const syslogMessage = (outgoing: OutgoingEvent, header: SyslogHeader): string => {
   const { event, key, text } = outgoing;

@@ -1,18 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { reasonOf } from '../../errors.ts';
-import { cut, oneLine } from '../../formats/plain-text.ts';
-import { formatDuration } from '../../time/duration.ts';
-import type { Delivery, DeliveryOutcome, Sink } from '../delivery.ts';
-import type { SettingsOf } from '../settings.ts';
+import type { Delivery, Sink } from '../delivery.ts';
+import type { SinkKind } from '../sink-kind.ts';
+import { failed, tooLate } from './answers.ts';
+import { type SyslogSettings, syslogSettings } from './settings.ts';
 import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from './syslog-connection.ts';
 import { type SyslogHeader, syslogHostname, syslogMessage } from './syslog-message.ts';
 
 /** Of RFC 5425, and what everybody takes for TCP. */
 const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
-const REASON_LENGTH = 500;
 
-type Settings = SettingsOf<'syslog'>;
 type Refused = { readonly index: number; readonly reason: string };
 
 /**
@@ -20,7 +18,7 @@ type Refused = { readonly index: number; readonly reason: string };
  * acknowledgement; what stands for one is that the receiver reads to the end and closes (docs/decisions/0014).
  * Certificates are read again for each connection.
  */
-export const createSyslogSink = (settings: Settings): Sink => {
+const create = (settings: SyslogSettings): Sink => {
   const url = new URL(settings.url);
   const isTls = url.protocol === 'tls:';
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
@@ -45,7 +43,7 @@ export const createSyslogSink = (settings: Settings): Sink => {
         return { kind: 'delivered', refused };
       } catch (error) {
         signal.throwIfAborted();
-        return failed(timeout.aborted ? tooLate(settings.timeout, connection) : error);
+        return failed(timeout.aborted ? tooLate(settings.timeout, connection !== undefined) : error);
       } finally {
         connection?.destroy();
       }
@@ -72,7 +70,7 @@ const writeAll = async (
   return refused;
 };
 
-const tlsMaterial = async ({ ca_file, cert_file, key_file }: Settings): Promise<TlsMaterial> => {
+const tlsMaterial = async ({ ca_file, cert_file, key_file }: SyslogSettings): Promise<TlsMaterial> => {
   const read = async (name: string, path: string | undefined): Promise<Buffer | undefined> => {
     if (path === undefined) return undefined;
     return await readFile(path).catch((error: unknown) => {
@@ -86,15 +84,4 @@ const tlsMaterial = async ({ ca_file, cert_file, key_file }: Settings): Promise<
   };
 };
 
-const tooLate = (timeoutMs: number, connection: SyslogConnection | undefined): Error =>
-  new Error(
-    connection === undefined
-      ? `no connection within ${formatDuration(timeoutMs)}`
-      : `the receiver has not read everything and closed within ${formatDuration(timeoutMs)}`,
-  );
-
-/** A certificate that is refused is part of the reason: whatever it says, it stays on one line. */
-const failed = (error: unknown): DeliveryOutcome => ({
-  kind: 'failed',
-  reason: cut(oneLine(reasonOf(error)), REASON_LENGTH),
-});
+export const syslog: SinkKind<typeof syslogSettings.settings> = { ...syslogSettings, create };

@@ -1,16 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { FormatName } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import { type BulkOptions, type BulkReceiver, startBulkReceiver } from '../../support/sinks/http-receivers.ts';
-import {
-  attempt,
-  attemptWith,
-  commonStatuses,
-  deliverThroughFaults,
-  expectComplete,
-} from '../../support/sinks/http-sink-checks.ts';
+import { attempt, attemptWith, expectComplete } from '../../support/sinks/http-sink-checks.ts';
 import { basicAuthorization, bulkIndex, httpSinks } from '../../support/sinks/http-sinks.ts';
-import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
+import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const opened: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -62,25 +55,9 @@ describe('what is sent', () => {
     expect(below).toMatchObject({ kind: 'failed', reason: expect.stringContaining('HTTP 404: check url and index') });
     expect(receiver.requests.at(-1)?.path).toMatch(/^\/below\/logs-cloudflare\.audit-default\/_bulk\?filter_path=/);
   });
-
-  test.each<FormatName>(['ecs', 'native', 'ocsf', 'logpush'])(
-    'hostile entries as %s arrive to the byte',
-    async (format) => {
-      const receiver = await receive();
-      const events = hostileEvents(format);
-      expect(await attempt(sinkTo(receiver, { format }), events)).toEqual({ kind: 'delivered', refused: [] });
-      expectComplete(receiver.received(), events);
-    },
-  );
 });
 
 describe('what it says of the request', () => {
-  test.each(commonStatuses)('HTTP %i is %s', async (status, kind) => {
-    const receiver = await receive();
-    const outcome = await attemptWith(receiver, sinkTo(receiver), { kind: 'answer', status });
-    expect(outcome).toMatchObject({ kind, reason: expect.stringContaining(`HTTP ${status}`) });
-  });
-
   test('a credential that it does not know', async () => {
     const receiver = await receive({ authorization: 'Basic other' });
     const outcome = await attempt(sinkTo(receiver), ordinaryEvents(1, 'ecs'));
@@ -169,16 +146,6 @@ describe('what it says of a document', () => {
     isInTrouble = false;
     expect(await attempt(sink, events)).toEqual({ kind: 'delivered', refused: [] });
     expect(new Set(receiver.received().map(({ key }) => key))).toEqual(new Set(events.map(({ key }) => key)));
-    expect(receiver.contradictions).toEqual([]);
-  });
-});
-
-describe('whatever goes wrong', () => {
-  const seed = 20_263;
-  test(`1,000 events through random faults (seed ${seed}): none missing, in order, each once`, async () => {
-    const receiver = await receive();
-    const repeats = await deliverThroughFaults(sinkTo(receiver), receiver, seed, ordinaryEvents(1_000, 'ecs'));
-    expect(repeats).toBe(0);
     expect(receiver.contradictions).toEqual([]);
   });
 });

@@ -185,11 +185,4 @@ describe('what cannot be written', () => {
     await sink.close();
     expect(await readFile(path, 'utf8')).toBe(linesOf(1, 3));
   });
-
-  test('after a stop nothing is written', async () => {
-    const path = join(folder, 'stopped.ndjson');
-    const sink = createFileSink({ path, max_bytes: large });
-    await expect(sink.deliver(deliveryOf(1, 1), AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
-    await expect(stat(path)).rejects.toThrow('ENOENT');
-  });
 });

@@ -1,18 +1,12 @@
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import { formatNames } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import type { HttpReceiver } from '../../support/sinks/http-receiver.ts';
 import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
-import {
-  attempt,
-  attemptWith,
-  commonStatuses,
-  deliverThroughFaults,
-  expectComplete,
-} from '../../support/sinks/http-sink-checks.ts';
+import { attempt, attemptWith, expectComplete } from '../../support/sinks/http-sink-checks.ts';
 import { credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
-import { hostileEvents, ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
+import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const { webhookSecret: secret } = credentials;
 const opened: AsyncDisposable[] = [];
@@ -54,25 +48,14 @@ describe('what is sent', () => {
     expect(sink.target).toBe(`${receiver.url}/hooks/orgtrail`);
   });
 
-  test.each<FormatName>(['native', 'ocsf', 'ecs', 'logpush', 'cef', 'leef'])(
-    'hostile entries as %s arrive to the byte',
-    async (format) => {
-      const receiver = await receive();
-      const events = hostileEvents(format);
-      expect(await attempt(sinkTo(receiver, { format }), events)).toEqual({ kind: 'delivered', refused: [] });
-      expectComplete(receiver.received(), events);
-      expect(receiver.requests[0]?.body).toContain(`"format":"${format}"`);
-    },
-  );
+  test.each(formatNames)('the body says that its events are %s', async (format) => {
+    const receiver = await receive();
+    await attempt(sinkTo(receiver, { format }), ordinaryEvents(1, format));
+    expect(receiver.requests[0]?.body).toContain(`"format":"${format}"`);
+  });
 });
 
 describe('what the receiver says', () => {
-  test.each(commonStatuses)('HTTP %i is %s', async (status, kind) => {
-    const receiver = await receive();
-    const outcome = await attemptWith(receiver, sinkTo(receiver), { kind: 'answer', status });
-    expect(outcome).toMatchObject({ kind, reason: expect.stringContaining(`HTTP ${status}`) });
-  });
-
   test.each([200, 201, 202, 204, 299])('HTTP %i is delivered', async (status) => {
     const receiver = await receive();
     const outcome = await attemptWith(receiver, sinkTo(receiver), { kind: 'answer', status });
@@ -87,21 +70,5 @@ describe('what the receiver says', () => {
       retryAfterMs: 3_600_000,
       reason: expect.stringContaining('remove the sink'),
     });
-  });
-});
-
-describe('whatever goes wrong', () => {
-  const seed = 20_261;
-  test(`1,000 events through random faults (seed ${seed}): none missing, in order, repeats the same`, async () => {
-    const receiver = await receive();
-    const events = ordinaryEvents(1_000, 'ocsf');
-    const repeats = await deliverThroughFaults(sinkTo(receiver, { format: 'ocsf' }), receiver, seed, events);
-    expect(repeats).toBeGreaterThan(0);
-    const idsByBody = new Map(receiver.requests.map(({ body, headers }) => [body, headers['webhook-id']]));
-    for (const { body, headers } of receiver.requests) {
-      expect(idsByBody.get(body)).toBe(headers['webhook-id']);
-      new Webhook(secret).verify(body, headers as Record<string, string>);
-    }
-    expect(new Set(idsByBody.values()).size).toBe(idsByBody.size);
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { type Comparison, compareWithTruth } from '../../../src/cli/demo/compare-with-truth.sql.ts';
-import { type FormatName, formats } from '../../../src/formats/formats.ts';
+import { formatNames } from '../../../src/formats/formats.ts';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
@@ -139,7 +139,7 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   for (const replica of replicas) replica.start();
   const reader = new FeedReader(cluster.url, seededRandom(options.seed + 1));
   const random = seededRandom(options.seed + 6);
-  const httpReader = new HttpFeedReader({ ports, random, formats: Object.keys(formats) as FormatName[] });
+  const httpReader = new HttpFeedReader({ ports, random, formats: formatNames });
   return { evidence, directory, simulator, cluster, pool, replicas, tally, reader, httpReader };
 };
 

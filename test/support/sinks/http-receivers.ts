@@ -1,3 +1,4 @@
+import { formats } from '../../../src/formats/formats.ts';
 import { jsonElements, jsonMembers, jsonValues } from '../feed/json-texts.ts';
 import {
   type HttpReceiver,
@@ -17,20 +18,27 @@ const json = (status: number, body: unknown): ReceiverAnswer => ({
 /** Texts of events of line formats come as JSON strings. */
 const eventText = (value: string): string => (value.startsWith('"') ? String(JSON.parse(value)) : value);
 
+export interface WebhookOptions extends ReceiverOptions {
+  /** Answers 422, and takes nothing in, if this is true for any event. */
+  readonly refuses?: (text: string) => boolean;
+}
+
 /** Takes everything that is JSON of the webhook's form. Verifies no signature: `requests` have what that takes. */
-export const startWebhookReceiver = async (options: ReceiverOptions = {}): Promise<HttpReceiver> => {
+export const startWebhookReceiver = async (options: WebhookOptions = {}): Promise<HttpReceiver> => {
   const events: ReceivedEvent[] = [];
   const handle = ({ body }: ReceivedRequest): ReceiverAnswer => {
     JSON.parse(body);
     const data = jsonMembers(jsonMembers(body).get('data') ?? '{}');
-    for (const element of jsonElements(data.get('events') ?? '[]')) {
+    const found = jsonElements(data.get('events') ?? '[]').map((element) => {
       const members = jsonMembers(element);
-      events.push({
+      return {
         key: String(JSON.parse(members.get('key') ?? '""')),
         position: Number(members.get('position')),
         text: eventText(members.get('event') ?? ''),
-      });
-    }
+      };
+    });
+    if (found.some(({ text }) => options.refuses?.(text))) return { status: 422, body: 'no' };
+    events.push(...found);
     return { status: 200, body: 'ok' };
   };
   return await startHttpReceiver({ handle, received: () => events }, options);
@@ -185,15 +193,18 @@ export const startBulkReceiver = async (options: BulkOptions): Promise<BulkRecei
   return { ...receiver, contradictions };
 };
 
-/** Where each format has the position. Throws for what is no JSON. */
+/** The position of an event in one of the formats that write JSON. Throws for what is no JSON. */
 const positionIn = (text: string): number => {
-  const found = JSON.parse(text) as {
-    position?: number;
-    event?: { sequence?: number };
-    metadata?: { sequence?: number };
-    FeedPosition?: number;
-  };
-  return found.position ?? found.event?.sequence ?? found.metadata?.sequence ?? found.FeedPosition ?? Number.NaN;
+  JSON.parse(text);
+  for (const { json: isJson, readLine } of Object.values(formats)) {
+    if (!isJson) continue;
+    try {
+      return readLine(text).position;
+    } catch {
+      // Of another format.
+    }
+  }
+  return Number.NaN;
 };
 
 /** As `filter_path` leaves it: an answer without what was not asked for. */

@@ -1,8 +1,5 @@
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import { createElasticsearchSink } from '../../../src/sinks/elasticsearch/elasticsearch.ts';
-import { sinkSettings } from '../../../src/sinks/settings.ts';
-import { createSplunkHecSink } from '../../../src/sinks/splunk-hec/splunk-hec.ts';
-import { createWebhookSink } from '../../../src/sinks/webhook/webhook.ts';
+import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
 import type { HttpReceiver } from './http-receiver.ts';
 
 /** The credentials of these sinks: nothing of them may come out anywhere. */
@@ -23,29 +20,19 @@ type Place = Pick<HttpReceiver, 'url' | 'caFile'>;
 /** A machine with very much else to do answers late. */
 const timeout = '10m';
 
+const { username, password } = credentials;
+
 /** Each with the settings that its receiver of http-receivers.ts wants; `more` goes on top. As the configuration reads them. */
 export const httpSinks = {
   webhook: (place: Place, more: object = {}): Sink => {
-    const settings = parse('webhook', place, {
-      url: `${place.url}/hooks/orgtrail?code=${credentials.queryCode}`,
-      secret: credentials.webhookSecret,
-      ...more,
-    });
-    if (settings.type !== 'webhook') throw new Error('another sink');
-    return createWebhookSink(settings);
+    const url = `${place.url}/hooks/orgtrail?code=${credentials.queryCode}`;
+    return sinkTo('webhook', place, { url, secret: credentials.webhookSecret, ...more });
   },
-  splunk_hec: (place: Place, more: object = {}): Sink => {
-    const settings = parse('splunk_hec', place, { token: credentials.hecToken, ...more });
-    if (settings.type !== 'splunk_hec') throw new Error('another sink');
-    return createSplunkHecSink(settings);
-  },
-  elasticsearch: (place: Place, more: object = {}): Sink => {
-    const { username, password } = credentials;
-    const settings = parse('elasticsearch', place, { index: bulkIndex, username, password, ...more });
-    if (settings.type !== 'elasticsearch') throw new Error('another sink');
-    return createElasticsearchSink(settings);
-  },
+  splunk_hec: (place: Place, more: object = {}): Sink =>
+    sinkTo('splunk_hec', place, { token: credentials.hecToken, ...more }),
+  elasticsearch: (place: Place, more: object = {}): Sink =>
+    sinkTo('elasticsearch', place, { index: bulkIndex, username, password, ...more }),
 } as const;
 
-const parse = (type: keyof typeof httpSinks, { url, caFile }: Place, more: object) =>
-  sinkSettings.parse({ type, url, timeout, ...(caFile !== undefined && { ca_file: caFile }), ...more });
+const sinkTo = (type: string, { url, caFile }: Place, more: object): Sink =>
+  createSink(sinkSettings.parse({ type, url, timeout, ...(caFile !== undefined && { ca_file: caFile }), ...more }));

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { type FormatName, formats } from '../../../src/formats/formats.ts';
-import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
+import type { Delivery, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
+import { decideDelivery, firstSizes } from '../../../src/sinks/delivery-decision.ts';
 import { storedEvents } from '../../unit/formats/simulated-events.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../sync/defective-entries.ts';
 
@@ -52,43 +53,38 @@ export interface DeliveryReport {
 }
 
 /**
- * What the delivery loop does, without its pauses: tries a delivery until it succeeds, halves one that is refused, sets aside a single
- * event that is refused. Throws after 1,000 attempts.
+ * What the delivery loop does, by the decisions that it takes, without its pauses and its database. Throws after 1,000 attempts. Before
+ * each attempt `sinkFor` says which sink makes it.
  */
 export const deliverAll = async (
-  sink: Sink,
+  sinkFor: (part: readonly OutgoingEvent[]) => Sink | Promise<Sink>,
   events: readonly OutgoingEvent[],
   batchEvents: number,
-  beforeAttempt: () => Promise<void> = async () => {},
 ): Promise<DeliveryReport> => {
   const deadLetters: { event: OutgoingEvent; reason: string }[] = [];
   const failures: string[] = [];
+  let sizes = firstSizes(batchEvents);
+  let refusedInRow = 0;
   let attempts = 0;
-  const once = async (part: readonly OutgoingEvent[]): Promise<DeliveryOutcome> => {
+  for (let at = 0; at < events.length; ) {
     attempts += 1;
     if (attempts > 1_000) throw new Error(`no end after ${attempts} attempts: ${failures.slice(-5).join('; ')}`);
-    await beforeAttempt();
-    return await sink.deliver(delivery(part), new AbortController().signal);
-  };
-  const deliverPart = async (part: readonly OutgoingEvent[]): Promise<void> => {
-    const outcome = await once(part);
-    const [first] = part;
-    if (outcome.kind === 'failed') {
-      failures.push(outcome.reason);
-      await deliverPart(part);
-    } else if (outcome.kind === 'delivered') {
-      for (const { index, reason } of outcome.refused) {
-        const event = part[index];
-        if (event !== undefined) deadLetters.push({ event, reason });
-      }
-    } else if (part.length === 1 && first !== undefined) {
-      deadLetters.push({ event: first, reason: outcome.reason });
-    } else {
-      const middle = Math.ceil(part.length / 2);
-      await deliverPart(part.slice(0, middle));
-      await deliverPart(part.slice(middle));
+    const part = events.slice(at, at + sizes.ceiling);
+    const outcome = await (await sinkFor(part)).deliver(delivery(part), new AbortController().signal);
+    const facts = { outcome, events: part.length, failures: 0, refusedInRow, sizes, batchEvents };
+    const decision = decideDelivery(facts, 0);
+    if (decision.kind === 'retry') {
+      failures.push(decision.reason);
+      continue;
     }
-  };
-  for (let at = 0; at < events.length; at += batchEvents) await deliverPart(events.slice(at, at + batchEvents));
+    sizes = decision.sizes;
+    if (decision.kind === 'split') continue;
+    refusedInRow = decision.refusedInRow;
+    for (const { index, reason } of decision.deadLetters) {
+      const event = part[index];
+      if (event !== undefined) deadLetters.push({ event, reason });
+    }
+    at += part.length;
+  }
   return { deadLetters, failures };
 };

@@ -1,6 +1,6 @@
 import type { CertificateFiles } from '../network/certificates.ts';
 
-// What docs/sinks-syslog.md tells users to write, but for paths, ports and loopback: keep the two alike.
+// What src/sinks/syslog/README.md tells users to write, but for paths, ports and loopback: keep the two alike.
 
 /** The receiver's certificate, and whom it takes. */
 export interface SyslogTls extends CertificateFiles {

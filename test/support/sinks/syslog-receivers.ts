@@ -180,7 +180,8 @@ const parseReceived = (output: string): ReceivedMessage[] =>
       };
     });
 
-const parseStructuredData = (text: string): Record<string, string> => {
+/** The parameters of our STRUCTURED-DATA, unescaped. */
+export const parseStructuredData = (text: string): Record<string, string> => {
   const inside = /^\[orgtrail@32473((?: [a-z]+="(?:[^"\\\]]|\\["\\\]])*")*)\]$/.exec(text)?.[1] ?? '';
   const parameters = inside.matchAll(/ ([a-z]+)="((?:[^"\\\]]|\\["\\\]])*)"/g);
   return Object.fromEntries([...parameters].map(([, name, value]) => [name, (value ?? '').replace(/\\(.)/g, '$1')]));

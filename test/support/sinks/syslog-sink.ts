@@ -1,10 +1,6 @@
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import { sinkSettings } from '../../../src/sinks/settings.ts';
-import { createSyslogSink } from '../../../src/sinks/syslog/syslog.ts';
+import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
 
 /** A sink with these settings, as a user would write them; unless they say otherwise, it has time on a busy machine, too. */
-export const syslogSink = (settings: { readonly url: string } & Readonly<Record<string, unknown>>): Sink => {
-  const parsed = sinkSettings.parse({ type: 'syslog', timeout: '10m', ...settings });
-  if (parsed.type !== 'syslog') throw new Error('not a syslog sink');
-  return createSyslogSink(parsed);
-};
+export const syslogSink = (settings: { readonly url: string } & Readonly<Record<string, unknown>>): Sink =>
+  createSink(sinkSettings.parse({ type: 'syslog', timeout: '10m', ...settings }));

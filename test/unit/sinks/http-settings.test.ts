@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sinkSettings } from '../../../src/sinks/settings.ts';
+import { sinkSettings } from '../../../src/sinks/registry.ts';
 
 const secretOf = (bytes: number): string => `whsec_${Buffer.alloc(bytes, 7).toString('base64')}`;
 const base = {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { DeliveryOutcome } from '../delivery.ts';
 import { failedBy, outcomeOfStatus } from '../http/http-outcome.ts';
 import type { HttpAnswer } from '../http/http-post.ts';
-import type { ReasonText } from '../reason-text.ts';
+import type { ReasonText } from '../http/reason-text.ts';
 
 const hecAnswer = z.object({
   code: z.int().optional(),

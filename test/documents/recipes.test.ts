@@ -1,0 +1,188 @@
+import { execFile as execFileWithCallback } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatNames } from '../../src/formats/formats.ts';
+import { sinkTypes } from '../../src/sinks/registry.ts';
+import { readPlan } from '../support/documents/generated.ts';
+import { readImports, sourceFiles } from '../support/rooms/imports.ts';
+import { violations } from '../support/rooms/rules.ts';
+
+// CONTRIBUTING.md tells how a sink and a format are added. This follows it, in a copy of src: the files of the recipe, its two
+// lines in each registry, and nothing else.
+
+const execFile = promisify(execFileWithCallback);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const page = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8');
+
+/** The blocks of one language, each with the path in its first line. */
+const blocks = (language: string, comment: string) =>
+  [...page.matchAll(new RegExp(`^( *)\`\`\`${language}\n(.*?)^ *\`\`\``, 'gms'))]
+    .map(([, indent = '', text = '']) => text.split('\n').map((line) => line.slice(indent.length)))
+    .map(([first = '', ...lines]) => ({ path: first.slice(comment.length + 1), text: lines.join('\n') }))
+    .filter(({ path }) => path.startsWith('src/'));
+
+let copy: string;
+const planted = blocks('ts', '//').map(({ path }) => path);
+
+beforeAll(() => {
+  copy = mkdtempSync(join(tmpdir(), 'orgtrail-recipes-'));
+  for (const name of ['src', 'drizzle', 'bin', 'package.json', 'tsconfig.json']) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  for (const { path, text } of blocks('ts', '//')) {
+    mkdirSync(dirname(join(copy, path)), { recursive: true });
+    writeFileSync(join(copy, path), text);
+  }
+  for (const { path, text } of blocks('diff', '#')) {
+    const [importLine = '', name = ''] = text.split('\n').map((line) => line.slice(1));
+    const registry = readFileSync(join(copy, path), 'utf8');
+    const added = registry.replace(/^(const registry = \{.*?)^\};/ms, `$1${name}\n};`);
+    writeFileSync(join(copy, path), `${importLine}\n${added}`);
+  }
+});
+afterAll(() => {
+  rmSync(copy, { recursive: true, force: true });
+});
+
+/** What a module that is run in the copy prints, as JSON. */
+const run = async (code: string): Promise<unknown> => {
+  const file = join(copy, 'src', 'probe.ts');
+  writeFileSync(file, code);
+  try {
+    return JSON.parse((await execFile(process.execPath, [file], { cwd: copy })).stdout);
+  } finally {
+    rmSync(file);
+  }
+};
+
+const load = `
+  import { loadConfig } from './config/config.ts';
+  import { secretsOf } from './config/redaction.ts';
+  const load = (sinks) =>
+    loadConfig({ ORGTRAIL_SINKS: JSON.stringify(sinks) }, { needsCredential: false, interactive: false });
+  const faultsOf = (sinks) => { try { load(sinks); return ''; } catch (error) { return String(error); } };
+`;
+
+test('the page has a sink and a format', () => {
+  expect(planted).toEqual([
+    ...['settings', 'answers', 'loki'].map((name) => `src/sinks/loki/${name}.ts`),
+    'src/formats/logfmt/logfmt.ts',
+  ]);
+});
+
+test('types fit, and the rooms are kept', async () => {
+  const args = ['--noEmit', '--project', copy];
+  const checked = await execFile(join(root, 'node_modules/.bin/tsc'), args, { cwd: copy }).catch(
+    (error: { readonly stdout: string }) => error,
+  );
+  expect(checked.stdout).toBe('');
+  const source = join(copy, 'src');
+  const before = violations(readPlan(), sourceFiles(join(root, 'src')), readImports(join(root, 'src')));
+  expect(violations(readPlan(), sourceFiles(source), readImports(source))).toEqual(before);
+});
+
+describe('a sink from the recipe', () => {
+  test('is a type in ORGTRAIL_SINKS, with its defaults, its formats, its secret and its warning', async () => {
+    const token = 'a-very-secret-token';
+    const settings = { type: 'loki', url: 'http://loki.example.com:3100', token, format: 'logfmt' };
+    const found = await run(`${load}
+      const config = load({ logs: ${JSON.stringify(settings)} });
+      console.log(JSON.stringify({ sinks: config.sinks, warnings: config.warnings, secrets: secretsOf(config) }));
+    `);
+    const common = { start: 'beginning', batch_events: 500, timeout: 30_000, gzip: true };
+    expect(found).toEqual({
+      sinks: [{ name: 'logs', settings: { ...settings, ...common } }],
+      warnings: ['ORGTRAIL_SINKS.logs.url sends its token over plain http to loki.example.com'],
+      secrets: [token],
+    });
+  });
+
+  test('has its faults named, and takes its secret from a file', async () => {
+    const file = join(copy, 'token');
+    writeFileSync(file, 'two words');
+    const sinks = {
+      a: { type: 'loki', url: 'https://loki' },
+      b: { type: 'loki', url: 'https://loki', token_file: file, ca_file: '/none' },
+      c: { type: 'kafka' },
+      d: { type: 'loki', url: 'https://loki', token: 'x', ca_file: '/none' },
+      e: { type: 'elasticsearch', url: 'https://e', index: 'x', format: 'logfmt' },
+    };
+    const faults = await run(`${load} console.log(JSON.stringify(faultsOf(${JSON.stringify(sinks)})));`);
+    for (const fault of [
+      'a.token is missing',
+      'b.token_file must be printable ASCII without spaces',
+      `c.type must be one of ${sinkTypes.join(', ')}, loki`,
+      'd.ca_file: the file cannot be read',
+      'e.format must be one of ecs, ',
+    ]) {
+      expect(faults).toContain(`ORGTRAIL_SINKS.${fault}`);
+    }
+    expect(faults).not.toContain('two words');
+  });
+
+  test('delivers, and hides its secret in what the receiver says', async () => {
+    const outcomes = await run(`
+      import { createServer } from 'node:http';
+      import { createSink, sinkSettings } from './sinks/registry.ts';
+      const bodies = [];
+      const server = createServer((request, response) => {
+        let body = '';
+        request.on('data', (chunk) => { body += chunk; }).on('end', () => {
+          bodies.push(JSON.parse(body));
+          if (bodies.length === 1) response.writeHead(204).end();
+          else response.writeHead(401).end('no: ' + request.headers.authorization);
+        });
+      });
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const url = 'http://127.0.0.1:' + server.address().port;
+      const sink = createSink(sinkSettings.parse({ type: 'loki', url, token: 'a-very-secret-token', gzip: false }));
+      const event = { position: 1, receivedAt: '2026-01-01T00:00:00Z' };
+      const delivery = { id: 'one', events: [{ event, key: 'k', text: '{"a":1}' }] };
+      const deliver = () => sink.deliver(delivery, new AbortController().signal);
+      const outcomes = [await deliver(), await deliver()];
+      await sink.close();
+      server.close();
+      console.log(JSON.stringify({ outcomes, first: bodies[0] }));
+    `);
+    expect(outcomes).toEqual({
+      outcomes: [
+        { kind: 'delivered', refused: [] },
+        { kind: 'failed', reason: 'HTTP 401: check token: no: Bearer [redacted]' },
+      ],
+      first: {
+        streams: [
+          { stream: { source: 'orgtrail' }, values: [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]] },
+        ],
+      },
+    });
+  });
+});
+
+describe('a format from the recipe', () => {
+  test('is known to the feed, to its OpenAPI, and to the help', async () => {
+    const found = await run(`
+      import { formats } from './formats/formats.ts';
+      import { feedQuerySchema } from './http/feed/schema.ts';
+      const event = {
+        ...{ position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o' },
+        ...{ organizationName: null, id: 'x', actionTime: null, receivedAt: '2026-01-01T00:00:00Z', defects: null },
+        rawText: '{"action":{"type":"a\\\\nb"}}',
+      };
+      const line = formats.logfmt.format(event);
+      const { enum: names } = feedQuerySchema.properties.format;
+      console.log(JSON.stringify({ line, read: formats.logfmt.readLine(line), names }));
+    `);
+    expect(found).toEqual({
+      line: 'time=2026-01-01T00:00:00Z action="a b" position=7',
+      read: { position: 7 },
+      names: [...formatNames, 'logfmt'],
+    });
+    const { stdout } = await execFile(process.execPath, [join(copy, 'src/main.ts'), 'feed', '--help'], { cwd: copy });
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain([...formatNames, 'logfmt'].map((name) => `"${name}"`).join(', '));
+  });
+});

@@ -1,0 +1,15 @@
+import { startHecReceiver } from '../http-receivers.ts';
+import { credentials } from '../http-sinks.ts';
+import { isPoison, type ReceiverKind } from '../receivers.ts';
+import { type OverHttp, overHttp, receiverOver } from './http.ts';
+
+const token = credentials.hecToken;
+
+export const receiver: ReceiverKind<OverHttp> = {
+  ...overHttp,
+  start: async ({ refusesPoison }) => {
+    const http = await startHecReceiver({ token, ...(refusesPoison && { invalid: isPoison }) });
+    return receiverOver(http, { type: 'splunk_hec', token });
+  },
+  repeats: 'kept',
+};
