@@ -8,6 +8,7 @@ import { commandsPage } from './commands-page.ts';
 import { exampleConfiguration } from './example-configuration.ts';
 import { httpPage, openApi } from './http-page.ts';
 import { metricsPage } from './metrics-page.ts';
+import { settingsPage } from './settings-page.ts';
 
 const root = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 
@@ -19,6 +20,7 @@ export const sourceFolder: string = fileURLToPath(root('src'));
 export const generated: Readonly<Record<string, () => string | Promise<string>>> = {
   'deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml': prometheusRuleText,
   'docs/architecture.svg': () => drawRooms(readPlan(), readImports(sourceFolder)),
+  'docs/reference/settings.md': settingsPage,
   'docs/reference/commands.md': commandsPage,
   'docs/reference/metrics.md': metricsPage,
   'docs/reference/http.md': httpPage,
