@@ -28,10 +28,12 @@ const STOP_PATIENCE_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
-Secrets from files (NAME_FILE) are read again on SIGHUP, every minute, and when one was refused: a rotated one needs no restart.
+Secrets from files (NAME_FILE, ORGTRAIL_CONFIG) are read again on SIGHUP, every minute, and when one was refused: a rotated one
+needs no restart.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail run
+  $ ORGTRAIL_CONFIG=/etc/orgtrail/orgtrail.yaml orgtrail run
   $ CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token DATABASE_URL=postgres://... ORGTRAIL_HTTP_HOST=0.0.0.0 orgtrail run
   $ curl -s localhost:8080/healthz`;
 
@@ -43,7 +45,9 @@ export const runVerb = (context: VerbContext): Command =>
       const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive });
       const hidden = secretsOf(config);
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
-      if (context.settingsFile !== undefined) logger.info({ file: context.settingsFile }, 'settings read from a file');
+      for (const file of [context.settingsFile, context.env['ORGTRAIL_CONFIG']]) {
+        if (file) logger.info({ file }, 'settings read from a file');
+      }
       const secrets = openSecrets(context.env, config, { logger, hidden });
       keepReloading(secrets, logger, context);
       const daemon = await startDaemon(config, logger, {}, context.signal, secrets);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { type OrgtrailProcess, runOrgtrail, startOrgtrail } from '../../support/process/orgtrail-process.ts';
@@ -102,6 +103,7 @@ let cwd: string;
 const planted: string[] = [];
 let byVariable: Record<string, string>;
 let byFile: Record<string, string>;
+let byYaml: Record<string, string>;
 
 const plant = async (name: string, content: string): Promise<string> => {
   const path = join(directory, name);
@@ -136,6 +138,13 @@ beforeAll(async () => {
     DATABASE_URL_FILE: await plant('url', `${login.url}\n`),
     ORGTRAIL_FEED_TOKEN_FILE: await plant('feed', `${secrets.feed}\n`),
   };
+  const yaml = stringify({
+    cloudflare: { api_token: secrets.token },
+    database: { url: login.url },
+    feed_token: secrets.feed,
+    sinks: JSON.parse(sinks),
+  });
+  byYaml = { ORGTRAIL_CONFIG: await plant('orgtrail.yaml', yaml) };
 });
 afterAll(async () => {
   await login?.[Symbol.asyncDispose]();
@@ -226,13 +235,14 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
   test.each([
     ['in variables', () => byVariable],
     ['in files', () => byFile],
+    ['in a YAML file', () => byYaml],
   ])('every verb, with secrets %s', async (_, given) => {
     const env = { ...settings('good'), ...given() };
     const window = ['--since', '2026-01-01', '--before', '2026-01-02'];
     // Two at a time, and of those that read the audit log one after the other.
     const chains = [
       [['sync'], ['backfill', ...window]],
-      [['check'], ['check', '--json'], ['status'], ['migrate']],
+      [['check'], ['check', '--json'], ['status'], ['migrate'], ['config', 'check'], ['config', 'print']],
     ];
     const codes = chains.map(async (chain) => {
       for (const args of chain) expect(await run(args, env), args.join(' ')).toMatchObject({ code: 0 });
@@ -243,6 +253,7 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
   test.each([
     ['in variables', () => byVariable],
     ['in files', () => byFile],
+    ['in a YAML file', () => byYaml],
   ])('the daemon at level trace, with secrets %s and an API that repeats what it is sent', async (_, given) => {
     const daemon = startOrgtrail(['run'], { ...settings('mixed'), ...given() }, { cwd });
     await daemon.waitFor('a source failed');
