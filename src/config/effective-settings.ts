@@ -1,5 +1,5 @@
 import { withPasswordsHidden } from '../postgres/database-url.ts';
-import { sinkSecrets } from '../sinks/registry.ts';
+import { type SinkType, sinkKinds, sinkSecrets } from '../sinks/registry.ts';
 import type { ReadConfig } from './config.ts';
 import { settingDefaults } from './environment-schema.ts';
 import { describePlace, type Place } from './faults.ts';
@@ -98,8 +98,7 @@ const shownSinks = (sinks: Readonly<Record<string, Readonly<Record<string, unkno
 const shownSink = (sink: Readonly<Record<string, unknown>>): unknown => {
   const shown: Record<string, unknown> = { ...sink };
   for (const key of sinkSecrets) if (key in shown) shown[key] = HIDDEN;
-  // The address of a webhook often is its credential.
-  if (shown['type'] === 'webhook') shown['url'] = shownAddress(String(shown['url']));
+  for (const key of sinkKinds[sink['type'] as SinkType].secretAddresses) shown[key] = shownAddress(String(shown[key]));
   return shown;
 };
 

@@ -12,6 +12,8 @@ export interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
   readonly secrets: readonly (keyof z.infer<S> & string)[];
   /** Names of settings that name a file, which must be readable. */
   readonly files: readonly (keyof z.infer<S> & string)[];
+  /** Names of settings that are a URL whose path and query are as good as a secret: shown by scheme and host alone. */
+  readonly secretAddresses: readonly (keyof z.infer<S> & string)[];
   /** Secrets in other forms: as they go over the wire, or inside an address. No output may show them either. */
   derivedSecrets(settings: z.infer<S>): readonly string[];
   /** What contradicts itself: no sink is made of it. */
@@ -34,6 +36,12 @@ const none = (): [] => [];
 export const sinkKindSettings = <S extends SinkSchema>(
   said: Pick<SinkKindSettings<S>, 'settings'> & Partial<SinkKindSettings<S>>,
 ): SinkKindSettings<S> => ({
-  ...{ secrets: [], files: [], derivedSecrets: none, contradictions: none, warnings: none, exclusive: () => undefined },
+  secrets: [],
+  files: [],
+  secretAddresses: [],
+  derivedSecrets: none,
+  contradictions: none,
+  warnings: none,
+  exclusive: () => undefined,
   ...said,
 });

@@ -23,7 +23,7 @@ const checks = {
   address: 'url and index',
 };
 
-/** Told with HTTP 400 although the documents are as they should be: somebody has to do something about the index. */
+/** Told with HTTP 400 although the documents are as they should be: the index must be mended. */
 const indexTroubles = new Set([
   'index_closed_exception',
   'invalid_index_name_exception',

@@ -21,7 +21,7 @@ interface OpenFile {
 
 /**
  * Appends a line for each event. Delivered is what is on the disk (fdatasync). At `max_bytes` the file is put aside as
- * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that somebody else has moved away is begun anew.
+ * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that was moved away is begun anew.
  */
 export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {
   const { path, max_bytes: maxBytes } = settings;

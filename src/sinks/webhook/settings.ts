@@ -31,6 +31,7 @@ export const webhookSettings = sinkKindSettings({
   settings,
   secrets: ['secret'],
   files: ['ca_file'],
+  secretAddresses: ['url'],
   derivedSecrets: ({ secret, url }) => {
     const { search, searchParams } = new URL(url);
     // A query often is a credential, as `?code=...`.

@@ -69,7 +69,7 @@ describe.each(kinds)('%s', (_, { start, http }) => {
     });
   });
 
-  test.each(statuses)('HTTP %i, of which nothing more is said, is %s', async (status, kind) => {
+  test.each(statuses)('HTTP %i and nothing more exact is %s', async (status, kind) => {
     const { server, sink } = await begin();
     const outcome = await attemptWith(server, sink, { kind: 'answer', status });
     expect(outcome).toMatchObject({ kind, reason: expect.stringContaining(`HTTP ${status}`) });
@@ -111,9 +111,10 @@ describe.each(kinds)('%s', (_, { start, http }) => {
     'HTTP %i that repeats the credentials and more: one short line without them',
     async (status) => {
       const { server, settings, sink } = await begin();
-      const secrets = secretsOfSink(settings).flatMap((secret) => [
-        ...[secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)],
-      ]);
+      const secrets = secretsOfSink(settings).flatMap((secret) => {
+        const inJson = JSON.stringify(secret).slice(1, -1);
+        return [secret, inJson, encodeURIComponent(secret)];
+      });
       const body = `\u0000\u001b[31mno\r\n\u202e ${secrets.join(' ')} ${'y'.repeat(1_000)}`;
       const reason = reasonOf(await attemptWith(server, sink, { kind: 'answer', status, body }));
       expect(secrets.length).toBeGreaterThan(0);
