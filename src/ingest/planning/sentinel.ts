@@ -1,5 +1,6 @@
 import { gapsIn, isEmpty, type Range } from './coverage.ts';
 import type { KnownHole } from './lane.ts';
+import { WIDEST_SCRUB_MS } from './scrub.ts';
 import { NARROW_OVERLAP_MS, OVERLAP_MS, type Walk } from './walk.ts';
 
 /** Why a second is a hole whose answers end before an entry that is known. It can be asked for: what is beside it may reach over it. */
@@ -26,7 +27,7 @@ export const sentinelRange = (
   const isAscending = direction === 'asc';
   const beside = isAscending
     ? { fromMs: claim.toMs, toMs: Math.min(claim.toMs + reachMs, nowMs - OVERLAP_MS) }
-    : { fromMs: claim.fromMs - reachMs, toMs: claim.fromMs };
+    : { fromMs: Math.max(claim.fromMs - reachMs, claim.toMs - WIDEST_SCRUB_MS), toMs: claim.fromMs };
   const inTheWay = holes.filter(({ reason }) => reason !== SHORT_ANSWER).map(({ range }) => range);
   const free = gapsIn(beside, inTheWay).find(({ fromMs, toMs }) =>
     isAscending ? fromMs === beside.fromMs : toMs === beside.toMs,
