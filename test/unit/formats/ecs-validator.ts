@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { EcsField } from './reference-data.ts';
+import type { EcsField } from '../../support/formats/schema-facts.ts';
 
 /** The words that ECS allows, and the types that it expects of a category (its pages of allowed values). */
 const expectedTypes: Readonly<Record<string, readonly string[]>> = {

@@ -1,4 +1,4 @@
-import type { OcsfAttribute, OcsfObject, OcsfSchema } from './reference-data.ts';
+import type { OcsfAttribute, OcsfObject, OcsfSchema } from '../../support/formats/schema-facts.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
