@@ -13,6 +13,9 @@ const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusi
 /** As long as a statement of a migration may take. */
 const MIGRATION_PATIENCE_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
+/** What a file begins with that locks readers out: applied by itself, as the first of a transaction. */
+const OWN_TRANSACTION = '-- own transaction';
+const IMPATIENT = "set local lock_timeout = '2s'";
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
 const OLDEST_SUPPORTED = 150_000;
@@ -65,6 +68,22 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
     return found;
   }
   refuseNewer(found);
+  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  for (;;) {
+    try {
+      const reached = await migrateSome(pool, options);
+      if (reached.state === 'current') return reached;
+    } catch (error) {
+      // Only what has a transaction of its own is impatient: all readers wait behind it.
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE || performance.now() > giveUpAt) throw error;
+      await sleep(WAIT_BETWEEN_LOOKS_MS);
+    }
+  }
+};
+
+/** One transaction of migrations: all that are missing, or up to one that has a transaction of its own. */
+const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaState> => {
+  const found = await readSchemaState(pool);
   return await inTransaction(pool, async (client) => {
     // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
     // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
@@ -148,7 +167,12 @@ const applyMissing = async (
     'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
   );
   const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
-  for (const [index, migration] of missing.entries()) {
+  const isAlone = ({ sql: [first = ''] }: (typeof missing)[number]) => first.startsWith(OWN_TRANSACTION);
+  // On an empty database there is nothing to wait for, and nothing that would wait.
+  const end = newest === 0 ? -1 : missing.findIndex((migration, index) => index > 0 && isAlone(migration));
+  const batch = missing.slice(0, end === -1 ? undefined : end);
+  if (newest !== 0 && batch.length > 0 && batch.slice(0, 1).some(isAlone)) await client.query(IMPATIENT);
+  for (const [index, migration] of batch.entries()) {
     onStep({ number: index + 1, of: missing.length });
     for (const statement of migration.sql) await client.query(longStatement(statement));
     await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
