@@ -98,11 +98,11 @@ export const reasonOf = (error: unknown): string => {
     return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
   }
   const words = error instanceof Error ? error.message || error.name : String(error);
-  // What pg says of a statement without an answer says little to somebody who reads a log.
+  // What pg says of a statement without an answer says little to a reader of the log.
   return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
 };
 
-/** A search that could not be made: not in its time, or not with these values. The message is for whoever searches. */
+/** A search that could not be made: not in its time, or not with these values. The message is for the user who searches. */
 export class SearchError extends Error {
   override readonly name = 'SearchError';
   readonly reason: 'timeout' | 'refused';

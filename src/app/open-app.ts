@@ -65,7 +65,7 @@ export interface AppOptions {
   readonly databasePatience?: DatabasePatience;
   /** How long each phase of a request may take, where that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
-  /** Default: those of the configuration, for good. */
+  /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;
   /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
   readonly readsOnly?: boolean;

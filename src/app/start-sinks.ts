@@ -30,7 +30,7 @@ export interface RunningSinks {
 export interface SinkAppOptions extends DeliveryStop {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Default: those of the configuration, for good. */
+  /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;
 }
 

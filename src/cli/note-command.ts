@@ -9,7 +9,7 @@ interface DoneCommand {
   readonly kind: AccessKind;
   /** Such as `hold add`. */
   readonly command: string;
-  /** Who is said to have asked for it; the trail has the account of the database in any case. */
+  /** Who is said to have asked for it; the trail always has the account of the database. */
   readonly by?: string | undefined;
   /** Its arguments, without secrets. */
   readonly what: Readonly<Record<string, unknown>>;

@@ -185,7 +185,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
   if (plainDatabase !== undefined) warnings.push(plainDatabase);
   const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
-  // Only one that somebody has set: the default is all that Cloudflare has.
+  // Only one that was set: the default is all that Cloudflare has.
   if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
     warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: no more than that is read');
   }

@@ -21,8 +21,8 @@ const LONGEST_STALL_MS = 3_600_000;
 const SHORTEST_SCRUB_MS = 1_000;
 const LARGEST_SCRUB_SHARE = 0.5;
 
-/** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
-const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
+/** A text setting read by `parse`, which gives undefined for what it cannot read; `expected` says what it accepts. */
+const setting = <T>(fallback: string, expected: string, parse: (text: string) => T | undefined) =>
   z
     .string()
     .default(fallback)
@@ -31,7 +31,7 @@ const setting = <T>(fallback: string, wants: string, parse: (text: string) => T 
       if (value === undefined) {
         // What is wrong with a URL may be the password in it.
         const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
-        issue.addIssue({ code: 'custom', message: `must be ${wants}${sent}` });
+        issue.addIssue({ code: 'custom', message: `must be ${expected}${sent}` });
       }
       return value as T;
     });

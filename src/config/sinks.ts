@@ -11,7 +11,7 @@ export interface NamedSink {
 }
 
 const SETTING = 'ORGTRAIL_SINKS';
-const WANTS = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+const EXPECTED = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 
 type Raw = Readonly<Record<string, unknown>>;
 
@@ -43,11 +43,11 @@ const parse = (text: string, faults: string[]): Raw => {
   try {
     const value: unknown = JSON.parse(text);
     if (isObject(value)) return value;
-    faults.push(WANTS);
+    faults.push(EXPECTED);
   } catch (error) {
     // What the parser says beyond the place is a piece of the text.
     const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
-    faults.push(`${WANTS}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
   }
   return {};
 };

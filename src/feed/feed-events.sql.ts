@@ -10,7 +10,7 @@ export interface FeedEventsRange {
   /** Inclusive; the end of the feed without it. */
   readonly until: number | undefined;
   readonly maxEvents: number;
-  /** Of raw entries. One event is read in any case. */
+  /** Of raw entries. At least one event is always read. */
   readonly maxBytes: number;
   /** All without it. */
   readonly organizationIds: readonly string[] | undefined;

@@ -19,7 +19,7 @@ export interface FeedSignal {
 }
 
 export interface FeedSignalOptions {
-  /** A connection of its own, not yet connected: LISTEN needs one that nobody shares. */
+  /** A connection of its own, not yet connected: LISTEN needs a dedicated one. */
   readonly createClient: () => Client;
   /** For the probe, and for looking where notifications do not arrive. */
   readonly pool: Pool;

@@ -9,7 +9,7 @@ declare module 'fastify' {
     readonly trail?: AccessKind;
   }
   interface FastifyRequest {
-    /** Who it is; undefined before that is known, and of what is open to everybody. */
+    /** Who it is; undefined before that is known, and for public routes. */
     identity: Identity | undefined;
     /** How many events the answer has given so far; undefined: it gives none. */
     eventsGiven: number | undefined;

@@ -42,5 +42,5 @@ export const jsonAnswer = (description: string) => ({
   503: { description: 'Not now, and why.', ...problemSchema, required: ['status'] },
 });
 
-/** What a route says that wants the token. */
+/** The description of a route that requires the token. */
 export const withToken = { security: [{ feedToken: [] as string[] }] };

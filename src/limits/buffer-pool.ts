@@ -19,7 +19,7 @@ export class BufferPool {
     return Buffer.allocUnsafeSlow(Math.ceil(bytes * ROOM));
   }
 
-  /** Only what nobody reads or writes any more. */
+  /** Only what has no reader or writer any more. */
   giveBack(buffer: Buffer): void {
     if (buffer.length <= LARGEST_KEPT_BYTES && this.#kept.length < MOST_KEPT) this.#kept.push(buffer);
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isLoopbackHost } from './loopback.ts';
 
-/** Encryption and verification, as `pg` wants them. */
+/** Encryption and verification, as `pg` takes them. */
 export interface DatabaseTls {
   readonly rejectUnauthorized: boolean;
   readonly ca?: string;

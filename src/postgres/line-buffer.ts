@@ -70,7 +70,7 @@ export class LineBuffer {
     this.end += 2;
   }
 
-  /** A JSON string of UTF-8 bytes. False, and nothing is written, where something in it wants an escape. */
+  /** A JSON string of UTF-8 bytes. False, and nothing is written, if something in it needs an escape. */
   quoted(source: Buffer, from: number, length: number): boolean {
     const { bytes } = this;
     let at = this.end;

@@ -23,7 +23,7 @@ export type { Pool } from 'pg';
 const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
- * other end has gone silently would be waited on for ever. `?query_timeout=` in the URL sets another one.
+ * other end has gone silently would be waited on indefinitely. `?query_timeout=` in the URL sets another one.
  */
 const STATEMENT_TIMEOUT_MS = 60_000;
 /** For what may rightly take long: migrations, and waiting for another replica that migrates. */
@@ -36,7 +36,7 @@ const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
- * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server), `onJump`
+ * transaction mode. `onIdleError` is called for connections that broke while idle (a restart of the server), `onJump`
  * hears in the server's words that a statement of this process let positions jump (after a failover).
  */
 export const createPool = (
@@ -48,7 +48,7 @@ export const createPool = (
   const config = clientConfig(databaseUrl);
   const pool = new Pool({ ...config, Client: clientClass(databaseUrl), max, onConnect: prepare(onJump) });
   pool.on('error', onIdleError);
-  // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
+  // A connection with an abandoned statement is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
   pool.on('release', (error: Error | undefined, client) => {
     if (error?.message === TIMEOUT_MESSAGE || error instanceof AbandonedError) cancelStatement(client);
@@ -71,7 +71,7 @@ const prepare =
     await client.query(`set jit = off; ${compareTimeline}`);
   };
 
-/** One connection that nobody shares, not yet connected: for LISTEN. */
+/** One dedicated connection, not yet connected: for LISTEN. */
 export const createClient = (databaseUrl: DatabaseUrl): Client =>
   new (clientClass(databaseUrl))(clientConfig(databaseUrl));
 
@@ -226,14 +226,14 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
   ],
   [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
   [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
-  [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [/no encryption|SSL off/, 'the server requires TLS: add sslmode=verify-full to DATABASE_URL'],
   [
     /clear text/,
     'encrypt the connection (sslmode=verify-full in DATABASE_URL), or let the server ask by scram-sha-256; sslmode=disable answers all the same',
   ],
   [
     /client certificate|ALERT/i,
-    'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',
+    'the server requires a client certificate that it trusts: sslcert=/path and sslkey=/path in DATABASE_URL',
   ],
 ];
 

@@ -22,11 +22,11 @@ const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
 /** People wait for a page. */
 const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
-/** Nobody waits for an export, and it has to be whole. */
+/** An export is not interactive, and it has to be whole. */
 const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
 const MOST_EXPORT_EVENTS = 1_000;
-/** Formatted at once: meanwhile the process answers nobody. */
+/** Formatted at once: meanwhile the process answers no request. */
 const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */

@@ -40,7 +40,7 @@ export interface DeliveryStore {
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
   renew(turn: SinkTurn): Promise<boolean>;
   read(range: FeedEventsRange): Promise<FeedEvents>;
-  /** Before the first attempt: whoever comes after a crash sends just these events again, under the same id. */
+  /** Before the first attempt: after a crash, the next worker sends exactly these events again, under the same id. */
   begin(turn: SinkTurn, until: number): Promise<boolean>;
   finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;
   /** Nothing up to there is for this sink. */

@@ -62,7 +62,7 @@ export interface DeadLetterRow {
   readonly id: string | null;
 }
 
-/** The events that a sink refuses for good, oldest first. */
+/** The events that a sink rejected permanently, oldest first. */
 export const readDeadLetters = async (pool: Pool, sink: string, limit: number): Promise<readonly DeadLetterRow[]> => {
   const { rows } = await pool.query<DeadLetterRow>(
     `select d.position::float8, d.reason, d.refused_at as "refusedAt", e.organization_id as "organizationId", e.id

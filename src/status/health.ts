@@ -1,7 +1,7 @@
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
 
-/** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
+/** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
 export type SourceHealth = (typeof sourceStates)[number];
 
@@ -87,7 +87,7 @@ export interface GoneFacts {
 export const VANISHED_SECONDS = 86_400;
 
 /**
- * Which of the organizations that are gone need somebody: those that vanished within a day, and all of them if nothing is
+ * Which of the organizations that are gone need attention: those that vanished within a day, and all of them if nothing is
  * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
  */
 export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>

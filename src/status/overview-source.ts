@@ -29,7 +29,7 @@ export const createOverviewSource = (
   figures: () => processFigures(registry),
 });
 
-/** One look at a time, whose answer serves everybody for a while. */
+/** One query at a time, whose answer serves all requests for a while. */
 const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
   let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
   return () => {

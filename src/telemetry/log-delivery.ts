@@ -21,7 +21,7 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       const [first] = deadLetters;
       if (first !== undefined) {
         const refused = { ...facts, deadLetters: deadLetters.length, event: first.position, reason: first.reason };
-        const words = 'a sink refuses events for good: `orgtrail sink dead-letters` lists them';
+        const words = 'sink rejected events permanently; see `orgtrail sink dead-letters`';
         if (mayWarn(sink)) logger.warn(refused, words);
         else logger.debug(refused, words);
       }

@@ -23,10 +23,7 @@ export const logRetention = (logger: Logger, nowMs: () => number): ((near: reado
       if (nowMs() - sinceMs < PATIENCE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
       const when = slackMs <= 0 ? 'now' : `in ${formatDuration(slackMs)}`;
       const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
-      logger.warn(
-        facts,
-        `time that is not collected leaves the retention of Cloudflare ${when}, and is then lost for good`,
-      );
+      logger.warn(facts, `uncollected audit logs will be deleted by Cloudflare ${when}`);
     }
     nearSinceMs = stillNear;
   };

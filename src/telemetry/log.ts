@@ -16,7 +16,7 @@ export interface LogOptions {
 const SHORTEST_SECRET = 6;
 
 /**
- * The log of the process: one JSON object per line, or lines for people. Nobody hands it a credential; should one reach
+ * The log of the process: one JSON object per line, or lines for people. It is never given a credential; should one reach
  * a message all the same (an error of a library), it is blanked before the line is written (invariant 12).
  */
 export const createLogger = (options: LogOptions): Logger => {

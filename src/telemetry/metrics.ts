@@ -165,7 +165,7 @@ const createGauges = (registers: Registry[]) => {
     gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
     holes: perOrganization(
       'orgtrail_coverage_holes',
-      'Holes: time, a second as a rule, that the API does not serve, not even in parts, or always counts wrong.',
+      'Holes: ranges of time, usually one second, that the API cannot serve even in parts, or always miscounts.',
     ),
     unproven: perOrganization(
       'orgtrail_coverage_unproven_seconds',

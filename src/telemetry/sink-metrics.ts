@@ -19,7 +19,7 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
       'orgtrail_sink_failures',
       'Failures in a row, of the receiver or of a statement that the database refuses; 0 while it delivers.',
     ),
-    deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink refuses for good.'),
+    deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink rejected permanently.'),
   };
   const delivered = new Counter({
     name: 'orgtrail_sink_delivered_total',

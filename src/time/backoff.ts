@@ -4,7 +4,7 @@ const LONGEST_MS = 900_000;
 /** Before a window is asked for a second time: its lane alone waits, and what fails twice is asked for otherwise. */
 export const SECOND_ATTEMPT_MS = 2_000;
 const FIRST_SINK_MS = 1_000;
-/** A receiver is the user's own: nobody is bothered by an attempt a minute. */
+/** A receiver is the user's own: an attempt a minute does not hurt. */
 const LONGEST_SINK_MS = 60_000;
 
 /**

@@ -59,7 +59,7 @@ const addCommand = (context: VerbContext): Command =>
     .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
     .requiredOption('--reason <text>', 'why, for those who find it later')
-    .option('--by <name>', 'who asked for it; the account of the database is noted in any case')
+    .option('--by <name>', 'requester, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .addHelpText('after', addHelp)
     .action(async (options: AddOptions) => {
@@ -144,7 +144,7 @@ const releaseCommand = (context: VerbContext): Command =>
   new Command('release')
     .description('End a hold; it stays in the list')
     .argument('<id>', 'its number, as hold list shows it')
-    .option('--by <name>', 'who releases it; the account of the database is noted in any case')
+    .option('--by <name>', 'who releases it, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .action(async (text: string, options: { by?: string; json?: boolean }) => {
       if (!/^\d{1,15}$/.test(text))

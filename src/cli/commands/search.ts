@@ -44,7 +44,7 @@ const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
   ray: 'Cloudflare ray id of the request',
   text: "any part of the entry's own JSON text",
   defects: 'only entries that could not be read in full',
-  changed: 'only entries of which later content is kept',
+  changed: 'only entries that changed later',
 };
 
 const flags: readonly SearchField[] = ['defects', 'changed'];

@@ -25,7 +25,7 @@ Needs a DATABASE_URL of the account that owns the schema: that of the daemon may
 
 Examples:
   $ orgtrail sink replay siem --after 120000
-  $ orgtrail sink replay siem --after 130000 --skip     leaves out what lies between, for good`;
+  $ orgtrail sink replay siem --after 130000 --skip     skips the events in between permanently`;
 
 export const sinkVerb = (context: VerbContext): Command =>
   new Command('sink')
@@ -86,7 +86,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
 
 const deadLettersCommand = (context: VerbContext): Command =>
   new Command('dead-letters')
-    .description('Show the events that a sink refused for good, and why')
+    .description('Show the events that a sink rejected permanently, and why')
     .argument('<name>', 'the sink')
     .option('--json', 'print a line of JSON for each')
     .option('--limit <count>', 'maximum number, oldest first', '1000')

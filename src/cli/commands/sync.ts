@@ -51,7 +51,7 @@ export interface RunSyncOptions {
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
 export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   options.check?.(config);
   const hidden = secretsOf(config);

@@ -73,7 +73,7 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
     });
 
 const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
-  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });

@@ -70,7 +70,7 @@ const securityHeaders = {
   // Nothing is told to other sites; `no-referrer` would also take the Origin from our own forms, which `sameOrigin` checks.
   referrerPolicy: { policy: 'same-origin' as const },
   xFrameOptions: { action: 'deny' as const },
-  // Whether a host is reached by https only is for whoever terminates TLS to say.
+  // Whether a host is reached by https only is for the proxy that terminates TLS to say.
   strictTransportSecurity: false,
 };
 

@@ -115,7 +115,7 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
 };
 
 /**
- * The row in force. A renewed credential is of the same user as a rule, whose requests Cloudflare counts together: its row
+ * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
  * begins with what the old one has used, and with its pause.
  */
 const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {

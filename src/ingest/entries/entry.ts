@@ -116,7 +116,7 @@ const pruned = (value: unknown, levels: number): unknown => {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** As the store names what has no id of its own: nobody else may name an entry like that. */
+/** As the store names what has no id of its own: no entry from the API may have such a name. */
 const ownId = /^sha256:[0-9a-f]{64}$/;
 
 const readId = (id: unknown, defects: Defect[]): string | undefined => {

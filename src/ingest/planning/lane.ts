@@ -140,7 +140,7 @@ export const withSmallerPages = (state: LaneState): LaneState | undefined => {
 
 /**
  * What was in the way has been read around, and what failed is the hole's trouble from here on. The next window may be as wide as any, but
- * beside a hole that is one of several, or was miscounted, there is more of it, as a rule.
+ * beside a hole that is one of several, or was miscounted, there is usually more of it.
  */
 export const afterHole = (
   state: LaneState,

@@ -65,7 +65,7 @@ export interface Reading {
   readonly direction: Direction;
 }
 
-/** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */
+/** What a commit did; `fenced`: nothing, since another process holds the lease. */
 export type CommitResult =
   | { readonly kind: 'fenced' }
   | ({ readonly kind: 'committed'; readonly lease: Lease } & PageCounts);

@@ -3,7 +3,7 @@ import { type Lane, lanes } from '../planning/lanes.ts';
 /** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
 /** So far, in time by its share, a lane may be behind a more urgent one before it is its turn: live comes first as long as
- * that starves nobody. */
+ * so that no lane starves. */
 const PATIENCE_MS = 10_000;
 /** One turn that hangs must not cost its lane minutes. */
 const MOST_CHARGED_MS = 10_000;

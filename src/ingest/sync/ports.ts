@@ -164,7 +164,7 @@ export interface SyncContext {
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
-  /** Only this is wanted, whatever the horizon: a backfill that somebody asked for. */
+  /** Only this is wanted, whatever the horizon: a requested backfill. */
   readonly window?: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   /** The allow-list, where one is configured: also the way in where the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;

@@ -30,7 +30,7 @@ const isAlive = (otherPid: number): boolean => {
   try {
     return otherPid > 0 && kill(otherPid, 0);
   } catch (error) {
-    // EPERM: it lives, but belongs to somebody else.
+    // EPERM: the process is alive but belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 };

@@ -14,7 +14,7 @@ export type SearchIndexKind = keyof typeof searchIndexes;
 const NOT_TO_BE_HAD = ['0A000', '58P01', '42501', '42704'];
 
 /**
- * Makes a search index on every partition, one after the other and without keeping anybody from writing, and then on the
+ * Makes a search index on every partition, one after the other and without blocking writes, and then on the
  * parent, so that new partitions have it, too. What is there already is left alone; an attempt that was cut off is
  * begun again. Called by `migrate --search-index`. Throws OrgtrailError `configuration` where pg_trgm is not to be had.
  */

@@ -36,7 +36,7 @@ const contradictions = ({ api_key: apiKey, username, password }: ElasticsearchSe
 
 const derivedSecrets = ({ api_key: apiKey, username, password }: ElasticsearchSettings): string[] => {
   if (username !== undefined && password !== undefined) return [basicCredential(username, password)];
-  // It is base64 of id and key, either of which a receiver may show.
+  // It is base64 of id and key; a receiver may show either of them.
   const key = apiKey === undefined ? undefined : Buffer.from(apiKey, 'base64').toString('utf8').split(':')[1];
   return key === undefined ? [] : [key];
 };

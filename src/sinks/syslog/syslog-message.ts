@@ -5,7 +5,7 @@ import type { FormatName } from '../../formats/formats.ts';
 import { cut, oneLine } from '../../formats/plain-text.ts';
 import type { OutgoingEvent } from '../delivery.ts';
 
-/** What all messages of one sink have in common. Texts are printable ASCII without spaces, as RFC 5424 wants them. */
+/** What all messages of one sink have in common. Texts are printable ASCII without spaces, as RFC 5424 requires. */
 export interface SyslogHeader {
   /** 0 to 23. */
   readonly facility: number;

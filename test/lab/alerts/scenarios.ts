@@ -90,7 +90,7 @@ const daemonsInTrouble: WorldScenarios = {
       },
     },
     {
-      cause: 'a sink that refuses one event for good (400)',
+      cause: 'a sink that rejects one event permanently (400)',
       alerts: { OrgtrailSinkDeadLetters: /The sink siem refuses events/ },
       provoke: (world) => {
         world.setReceiver({ refuses: 'poison' });

@@ -126,7 +126,7 @@ describe('retention', () => {
   test('waits for nobody for long: somebody who reads keeps the month, and it is tried again', async () => {
     // Were it to wait, it would wait for ever: the lock is held until it has ended.
     const result = await withLock(pool, 'select count(*) from audit_events', () => drop());
-    const reason = 'somebody reads the table for long';
+    const reason = 'a long transaction reads the table';
     expect(result).toEqual({ dropped: [], kept: [{ month: '2024-01', reason }], again: true });
     expect((await dropOnceFree()).dropped).toHaveLength(2);
   });

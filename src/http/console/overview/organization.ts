@@ -55,7 +55,7 @@ const meanings: Record<SourceHealth, string> = {
   quiet: 'Up to date. Nothing has happened in it for a day or more.',
   behind: 'Being collected, and not up to date yet.',
   incomplete:
-    'Some time, seconds as a rule, cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is collected, or being collected.',
+    'Cloudflare cannot serve some ranges of time, usually seconds, even in parts: entries may be missing there. All other time is collected, or being collected.',
   failing: 'An attempt of a lane failed. orgtrail tries again by itself, each time a little later; other lanes go on.',
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };

@@ -17,7 +17,7 @@ export const defaultTimeouts: Timeouts = {
   headersMs: 30_000,
   /** Between two pieces of one body. A connection that died without a word is found out by this alone. */
   bodyIdleMs: 30_000,
-  /** All phases together, more than all the above: a body that trickles would otherwise hold its walk for ever. */
+  /** All phases together, more than all the above: a body that trickles would otherwise hold its walk indefinitely. */
   attemptMs: 120_000,
 };
 

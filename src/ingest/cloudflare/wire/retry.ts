@@ -12,7 +12,7 @@ export interface RetryFacts {
 }
 
 /**
- * Attempts in all, the first included; 1 is no retry. A 429 gets more of them, since it is no fault of anybody and
+ * Attempts in all, the first included; 1 is no retry. A 429 gets more of them, since it is not an error and
  * each retry waits for as long as Cloudflare asks. 408 and 409 count as `server`, as in Cloudflare's own SDKs.
  */
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
@@ -60,7 +60,7 @@ export function nextRetry(
 }
 
 /**
- * For how long nobody who shares the credential may send anything after a 429, whether or not this call is tried
+ * For how long no process that shares the credential may send anything after a 429, whether or not this call is tried
  * again. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
  */
 export function throttlePauseMs(facts: RetryFacts, attempt: number, random: () => number): number {

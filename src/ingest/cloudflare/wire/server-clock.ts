@@ -21,7 +21,7 @@ export function createServerClock(monotonicNowMs: () => number): ServerClock {
   return {
     observe(dateHeader) {
       const dateMs = parseHttpDate(dateHeader);
-      // The last one counts, not the latest: one server with a fast clock must not be believed for ever.
+      // The last one counts, not the latest: one server with a fast clock must not be believed permanently.
       if (dateMs !== undefined) last = { dateMs, atMs: monotonicNowMs() };
     },
     nowMs() {

@@ -183,7 +183,7 @@ export class JsonBytes {
     return code === comma;
   }
 
-  /** The index behind the digits from `at`, of which there must be one. */
+  /** The index after the digits from `at`; there must be at least one. */
   #digits(from: number): number {
     let at = from;
     while (isDigit(this.bytes[at] ?? 0)) at += 1;

@@ -29,7 +29,7 @@ export interface DuePoll<T> {
 const LONGEST_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
 /** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
- * all events, wakers included, which nobody expects, are no later than then. */
+ * all events, unexpected wakers included, are no later than then. */
 const LATE_SHARE = 0.001;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;

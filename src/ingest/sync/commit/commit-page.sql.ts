@@ -66,7 +66,7 @@ const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows
   return result;
 };
 
-/** What goes as arrays of texts, in the order in which the statement wants it. */
+/** What goes as arrays of texts, in the order of the statement's parameters. */
 const arrays = [
   { at: place.text, type: 'json' as const },
   ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
