@@ -177,7 +177,7 @@ class AccessTrail {
   #lose(notes: readonly AccessNote[], reason: string): void {
     if (notes.length === 0) return;
     this.#onLost(notes.length);
-    this.#logger.error({ rows: notes.length, reason }, 'the trail of access could not be written to access_log');
+    this.#logger.error({ rows: notes.length, reason }, 'failed to write to access_log');
   }
 }
 

@@ -47,7 +47,7 @@ export const openDatabase = async (
   if (config.databaseUrl === undefined) {
     if (mustExist) requireEmbeddedData(config.dataDir);
     server = await startEmbeddedServer(config.dataDir);
-    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL started');
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.

@@ -104,7 +104,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   }
   if (isConnectionFault(error)) {
     return {
-      message: `the database went away: ${error.message}`,
+      message: `lost the database connection: ${error.message}`,
       hint: 'check that PostgreSQL runs; what was committed is safe, and the next run goes on from there',
       exitCode: exitCodes.unreachable,
     };
@@ -113,7 +113,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   if (forbidden !== undefined) return forbidden;
   // A bug: here the stack is what helps.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };
+  return { message: `unexpected error (please report this)\n${stack}`, exitCode: exitCodes.sourceFailed };
 };
 
 const isConnectionFault = (error: unknown): error is Error => {

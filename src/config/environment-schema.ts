@@ -37,7 +37,7 @@ const setting = <T>(fallback: string, expected: string, parse: (text: string) =>
     });
 
 const wholeNumber = (fallback: string, smallest: number, largest: number) =>
-  setting(fallback, `a whole number from ${smallest} to ${largest}`, (text) => {
+  setting(fallback, `an integer between ${smallest} and ${largest}`, (text) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
     return value >= smallest && value <= largest ? value : undefined;
   });

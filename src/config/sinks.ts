@@ -80,7 +80,7 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
     const file = raw[`${key}_file`];
     if (file === undefined) continue;
     delete values[`${key}_file`];
-    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: keep one`);
+    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: set only one`);
     fromFile.add(key);
     if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
     // Undefined where the file has a fault, which is then the only one that is shown.
@@ -142,7 +142,7 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
 
 /** Written by us, to follow the name of the setting; what the library writes may quote a value. */
 const isSentence = (message: string): boolean => /^(must|is) /.test(message);
-const article = (expected: string): string => (expected === 'int' ? 'a whole number' : `a value of type ${expected}`);
+const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
 
 /** What cannot be meant together, and files that are not there; each begins with where. */
 const contradictions = (settings: SinkSettings): string[] => {

@@ -33,7 +33,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
     createClient: () => createClient(databaseUrl),
     pool,
     headPosition: async () => (await readFeedHead(pool)).position,
-    onFallback: (reason) => logger.info({ reason }, 'looking for new events every second instead of being notified'),
+    onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
   return {
     source: createFeedSource(pool, signal, memory),

@@ -143,7 +143,7 @@ const chunkQuery = (
   organizationIds: readonly string[] | undefined,
   limit: number,
 ): string => {
-  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('a position that is no whole number');
+  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('position must be an integer');
   const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
   return (
     'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects), raw' +

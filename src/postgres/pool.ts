@@ -229,7 +229,7 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
   [/no encryption|SSL off/, 'the server requires TLS: add sslmode=verify-full to DATABASE_URL'],
   [
     /clear text/,
-    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or let the server ask by scram-sha-256; sslmode=disable answers all the same',
+    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or make the server use scram-sha-256; sslmode=disable sends the password anyway',
   ],
   [
     /client certificate|ALERT/i,

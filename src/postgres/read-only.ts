@@ -11,7 +11,7 @@ export const readOnly = async <T>(
   run: (client: PoolClient) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> => {
-  if (!Number.isSafeInteger(timeoutMs)) throw new Error('a time limit that is no whole number');
+  if (!Number.isSafeInteger(timeoutMs)) throw new Error('the time limit must be an integer');
   return await inTransaction(
     pool,
     async (client) => {

@@ -48,9 +48,9 @@ export const startRetention = async ({ pool, retentionMs, time, logger, signal }
 const report = (logger: Logger, { dropped, kept }: RetentionResult, retentionMs: number): void => {
   const retention = formatDuration(retentionMs);
   for (const month of dropped) {
-    logger.info({ ...month, retention }, 'dropped a month of events that is older than ORGTRAIL_RETENTION');
+    logger.info({ ...month, retention }, 'dropped a month of events older than ORGTRAIL_RETENTION');
   }
   for (const { month, reason } of kept) {
-    logger.info({ month, reason, retention }, 'kept a month of events that is older than ORGTRAIL_RETENTION');
+    logger.info({ month, reason, retention }, 'kept a month of events older than ORGTRAIL_RETENTION');
   }
 };

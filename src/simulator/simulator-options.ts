@@ -81,7 +81,7 @@ export function resolveOptions(options: SimulatorOptions) {
     clock,
   };
   for (const name of ['port', 'seed', 'organizations', 'entries'] as const) {
-    if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be a whole number`);
+    if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be an integer`);
   }
   for (const name of ['historyMs', 'liveRate'] as const) {
     if (!(resolved[name] >= 0)) throw new RangeError(`${name} must be 0 or more`);

@@ -25,25 +25,25 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
         if (mayWarn(sink)) logger.warn(refused, words);
         else logger.debug(refused, words);
       }
-      if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'a sink works again');
+      if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'sink recovered');
       else logger.debug(facts, 'delivered');
     },
-    split: ({ sink, events }) => logger.debug({ sink, events }, 'refused as a whole: smaller deliveries are tried'),
+    split: ({ sink, events }) =>
+      logger.debug({ sink, events }, 'batch rejected as a whole; retrying with smaller batches'),
     failed: ({ sink, reason, afterMs, misconfigured }) => {
       const facts = { sink, reason, afterMs };
-      if (!enter(sink, misconfigured ? 'misconfigured' : 'fails')) logger.debug(facts, 'a delivery failed');
-      else if (misconfigured) logger.error(facts, 'a sink refuses everything: look at its settings; it is tried again');
-      else logger.warn(facts, 'a sink fails; it is tried again with growing pauses');
+      if (!enter(sink, misconfigured ? 'misconfigured' : 'fails')) logger.debug(facts, 'sink delivery failed');
+      else if (misconfigured) logger.error(facts, 'sink rejects every event: check its configuration; still retrying');
+      else logger.warn(facts, 'sink delivery failing; retrying with backoff');
     },
-    lost: ({ sink }) =>
-      logger.info({ sink }, 'the turn at a sink is over: a replay, another replica, or a lease that ran out'),
+    lost: ({ sink }) => logger.info({ sink }, 'sink lease lost (replay, another replica, or expiry)'),
     caughtUp: ({ sink }) => {
-      if (enter(sink, 'delivers')) logger.info({ sink }, 'a sink works again');
+      if (enter(sink, 'delivers')) logger.info({ sink }, 'sink recovered');
     },
     interrupted: (facts) => {
       const { sink } = facts;
-      if (enter(sink, 'interrupted')) logger.error(facts, 'delivering was interrupted; it is tried again');
-      else logger.debug(facts, 'delivering was interrupted');
+      if (enter(sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
+      else logger.debug(facts, 'sink delivery interrupted');
     },
   };
 };

@@ -50,7 +50,7 @@ const requireWithinRetention = ({ retentionMs }: Config, sinceMs: number): void 
     'usage',
     `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
     {
-      hint: 'what is older would be dropped again: choose a later --since, or a longer retention',
+      hint: 'older events would be deleted again: choose a later --since, or a longer retention',
     },
   );
 };

@@ -47,7 +47,7 @@ Examples:
 
 export const checkVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('Check credentials, organizations, database and schema')
+    .description('Check credential, API access, database and schema')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {

@@ -44,7 +44,7 @@ interface ConfigOptions {
 
 export const configVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('config')
-    .description('check or print the settings, without a database or Cloudflare')
+    .description('Check or print the settings, without a database or Cloudflare')
     .addHelpText('after', help)
     .addCommand(checkCommand(context, report))
     .addCommand(printCommand(context));
@@ -53,7 +53,7 @@ const fileOption = ['--file <path>', 'the YAML file, in place of that of ORGTRAI
 
 const checkCommand = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('say what is wrong with the settings, and where each of them is from')
+    .description('Report errors in the settings, and the origin of each setting')
     .option(...fileOption)
     .option('--json', 'print JSON')
     .addHelpText('after', checkHelp)
@@ -68,7 +68,7 @@ const checkCommand = (context: VerbContext, report: (code: number) => void): Com
 
 const printCommand = (context: VerbContext): Command =>
   new Command('print')
-    .description('print the settings that are in force as YAML, and where each of them is from; secrets are hidden')
+    .description('Print the effective settings as YAML, with the origin of each; secrets are hidden')
     .option(...fileOption)
     .option('--json', 'print JSON')
     .addHelpText('after', printHelp)

@@ -39,7 +39,7 @@ Examples:
 export const demoVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('demo')
     .description('Run the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
-    .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
+    .option('--for <duration>', 'stop after this time, and compare the database with what was served')
     .option('--port <port>', 'port of the console, health and metrics (default: ORGTRAIL_HTTP_PORT, or 8080)')
     .addHelpText('after', help)
     .action(async (options: { for?: string; port?: string }) => {
@@ -55,7 +55,7 @@ export const demoVerb = (context: VerbContext, report: (code: number) => void): 
 const portOf = (option: string | undefined, env: VerbContext['env']): string | undefined => {
   if (option === undefined) return env['ORGTRAIL_HTTP_PORT'];
   if (/^\d{1,5}$/.test(option) && Number(option) <= 65_535) return option;
-  throw new OrgtrailError('usage', `--port must be a whole number from 0 to 65535, not "${option}"`);
+  throw new OrgtrailError('usage', `--port must be an integer between 0 and 65535, not "${option}"`);
 };
 
 const demo = async (

@@ -53,12 +53,12 @@ interface AddOptions {
 
 const addCommand = (context: VerbContext): Command =>
   new Command('add')
-    .description('Keep the events of an organization, whatever the retention')
+    .description("Exempt an organization's events from retention")
     .option('--organization <name or id>', 'organization to hold')
     .option('--all-organizations', 'hold the events of every organization')
     .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
-    .requiredOption('--reason <text>', 'why, for those who find it later')
+    .requiredOption('--reason <text>', 'reason, for the record')
     .option('--by <name>', 'requester, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .addHelpText('after', addHelp)
@@ -143,7 +143,7 @@ const named = (id: string, name: string | null): string =>
 const releaseCommand = (context: VerbContext): Command =>
   new Command('release')
     .description('End a hold; it stays in the list')
-    .argument('<id>', 'its number, as hold list shows it')
+    .argument('<id>', 'number of the hold (see: orgtrail hold list)')
     .option('--by <name>', 'who releases it, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .action(async (text: string, options: { by?: string; json?: boolean }) => {
@@ -158,7 +158,7 @@ const releaseCommand = (context: VerbContext): Command =>
         return released;
       });
       if (hold === undefined) {
-        throw new OrgtrailError('usage', `there is no hold ${text} in force`, {
+        throw new OrgtrailError('usage', `no hold ${text} is in force`, {
           hint: '`orgtrail hold list` shows all',
         });
       }

@@ -40,9 +40,9 @@ Examples:
 export const migrateVerb = (context: VerbContext): Command =>
   new Command('migrate')
     .description("Bring the database's schema up to this version")
-    .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
+    .option('--roles', 'create the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
     .option('--search-index [kinds]', 'make entries searchable by their content: json (default), text, or json,text')
-    .option('--publication', 'make the publications for logical replication')
+    .option('--publication', 'create the publications for logical replication')
     .addHelpText('after', help)
     .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
       const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);

@@ -59,7 +59,7 @@ type Options = Readonly<Record<string, string | boolean | number | undefined>> &
 const readLimit = (text: string): number => {
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (limit >= 1 && limit <= MAX_LIMIT) return limit;
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_LIMIT}.`);
+  throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
 };
 
 export const searchVerb = (context: VerbContext): Command => {
@@ -69,10 +69,10 @@ export const searchVerb = (context: VerbContext): Command => {
     command.option(`${optionOf(field)}${value}`, descriptions[field] ?? field);
   }
   return command
-    .option('--limit <number>', 'events of a page', readLimit, DEFAULT_LIMIT)
-    .option('--cursor <cursor>', 'go on with another page: what the last line or "next" says')
+    .option('--limit <number>', 'events per page', readLimit, DEFAULT_LIMIT)
+    .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
-    .option('--ndjson', 'print every event that matches, one JSON object per line')
+    .option('--ndjson', 'print all matching events, one JSON object per line')
     .addHelpText('after', help)
     .action((options: Options) =>
       withDatabase(context, async (pool, { config, url, logger }) => {

@@ -36,7 +36,7 @@ function usage(message: string, hint: string): OrgtrailError {
 function wholeNumber(flag: string, text: string, least: number, most: number): number {
   const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
-  throw usage(`${flag} is "${text}".`, `Give a whole number from ${least} to ${most}.`);
+  throw usage(`${flag} is "${text}".`, `Give an integer between ${least} and ${most}.`);
 }
 
 function durationMs(flag: string, text: string): number {
@@ -143,13 +143,13 @@ export function simulateVerb(context: VerbContext): Command {
     .option('--organizations <number>', 'how many organizations', '25')
     .option('--entries <number>', 'how many audit entries, in all organizations together', '10000')
     .option('--history <duration>', 'how far the entries reach back', '90d')
-    .option('--seed <number>', 'the same seed gives the same data and the same faults', '1')
+    .option('--seed <number>', 'seed of the data and the faults, for reproducible runs', '1')
     .option('--live-rate <number>', 'entries appended per second while it runs', '0')
     .option('--faults <list>', 'all, none, names with commas between, or a JSON object (see below)', 'none')
     .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
-    .option('--block <duration>', 'how long a credential is refused that went over its budget', '5m')
-    .option('--page-cap <number>', 'entries on a page at most, whatever limit asks for')
-    .option('--token <token>', 'the only API token accepted (default: any credential)')
+    .option('--block <duration>', 'how long a credential over its budget is blocked', '5m')
+    .option('--page-cap <number>', 'maximum entries per page, regardless of the requested limit')
+    .option('--token <token>', 'accept only this API token (default: any)')
     .option('--uniform', 'distribute entries evenly (default: a few large organizations)')
     .addHelpText('after', faultHelp)
     .action(async (flags: Flags) => {

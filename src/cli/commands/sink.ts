@@ -29,7 +29,7 @@ Examples:
 
 export const sinkVerb = (context: VerbContext): Command =>
   new Command('sink')
-    .description('Show the sinks that events are pushed to, replay events, show dead letters')
+    .description('Show sinks, replay events, list dead letters')
     .addHelpText('after', help)
     .addCommand(listCommand(context))
     .addCommand(replayCommand(context))
@@ -37,7 +37,7 @@ export const sinkVerb = (context: VerbContext): Command =>
 
 const listCommand = (context: VerbContext): Command =>
   new Command('list')
-    .description('Show every sink, those no longer configured included')
+    .description('Show every sink, including those no longer configured')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
@@ -48,10 +48,10 @@ const listCommand = (context: VerbContext): Command =>
 
 const replayCommand = (context: VerbContext): Command =>
   new Command('replay')
-    .description('Send all events after a position again')
+    .description('Re-send all events after a position')
     .argument('<name>', 'the sink')
-    .requiredOption('--after <position>', 'the last position that is not sent again; 0 for everything')
-    .option('--skip', 'allow a position ahead of the sink: what lies between is not sent')
+    .requiredOption('--after <position>', 'the last position that is not re-sent; 0 for everything')
+    .option('--skip', 'allow moving forward; events in between are not sent')
     .addHelpText('after', replayHelp)
     .action(async (name: string, options: { after: string; skip?: boolean }) => {
       const words = await withDatabase(context, async (pool) => {
@@ -88,11 +88,11 @@ const deadLettersCommand = (context: VerbContext): Command =>
   new Command('dead-letters')
     .description('Show the events that a sink rejected permanently, and why')
     .argument('<name>', 'the sink')
-    .option('--json', 'print a line of JSON for each')
+    .option('--json', 'print one JSON object per line')
     .option('--limit <count>', 'maximum number, oldest first', '1000')
     .action(async (name: string, options: { json?: boolean; limit: string }) => {
       const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
-      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be a whole number from 1');
+      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be an integer of at least 1');
       const letters = await withDatabase(context, async (pool) => {
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);

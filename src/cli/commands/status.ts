@@ -53,7 +53,7 @@ const readStates = (text: string): readonly string[] => {
 
 const readLimit = (text: string): number => {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number from 0 on.');
+  throw new InvalidArgumentError('It must be an integer of at least 0.');
 };
 
 export const statusVerb = (context: VerbContext, report: (code: number) => void): Command =>

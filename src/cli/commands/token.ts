@@ -36,7 +36,7 @@ Examples:
 
 export const tokenVerb = (context: VerbContext): Command =>
   new Command('token')
-    .description('tokens with a name, a scope and an end, for the HTTP API and the console')
+    .description('Manage named tokens, with a scope and an expiry, for the HTTP API and the console')
     .addHelpText('after', help)
     .addCommand(createCommand(context))
     .addCommand(listCommand(context))
@@ -50,11 +50,11 @@ interface CreateOptions {
 
 const createCommand = (context: VerbContext): Command =>
   new Command('create')
-    .description('make a token, and print it once')
-    .argument('<name>', 'whose it is: letters, digits and . _ @ -')
-    .requiredOption('--scope <list>', `what it opens: ${scopes.join(', ')}, separated by commas`)
-    .option('--expires <time>', 'from when on it opens nothing: in so long (90d), a date (UTC) or RFC 3339 time')
-    .option('--json', 'print it as JSON')
+    .description('Create a token, and print it once')
+    .argument('<name>', 'name of the token: letters, digits and . _ @ -')
+    .requiredOption('--scope <list>', `what it gives access to: ${scopes.join(', ')}, separated by commas`)
+    .option('--expires <time>', 'when it expires: after a duration (90d), at a date (UTC) or RFC 3339 time')
+    .option('--json', 'print JSON')
     .addHelpText('after', createHelp)
     .action(async (name: string, options: CreateOptions) => {
       if (!/^[\w.@-]{1,64}$/.test(name)) {
@@ -110,7 +110,7 @@ const describe = ({ name, scopes: has, expiresAt }: AccessToken): string => {
 
 const listCommand = (context: VerbContext): Command =>
   new Command('list')
-    .description('every token that there is or has been, without its secret')
+    .description('Show every token, revoked ones included, without its secret')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const tokens = await withDatabase(context, readAccessTokens);
@@ -133,9 +133,9 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
 
 const revokeCommand = (context: VerbContext): Command =>
   new Command('revoke')
-    .description('end a token and its sessions; it stays in the list')
-    .argument('<name>', 'as token list shows it')
-    .option('--json', 'print it as JSON')
+    .description('Revoke a token and end its sessions; it stays in the list')
+    .argument('<name>', 'name of the token (see: orgtrail token list)')
+    .option('--json', 'print JSON')
     .action(async (name: string, options: { json?: boolean }) => {
       const token = await withDatabase(context, async (pool) => {
         const revoked = await revokeAccessToken(pool, name);

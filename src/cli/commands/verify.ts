@@ -57,7 +57,7 @@ interface Options {
 
 export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
   new Command('verify')
-    .description('Re-read a past time range and compare it with the database')
+    .description('Re-read a past time range from Cloudflare and compare it with the database')
     .requiredOption('--since <time>', timeHelp('inclusive'))
     .requiredOption('--before <time>', timeHelp('exclusive'))
     .option('--organization <name or id...>', 'these organizations only')

@@ -89,7 +89,7 @@ const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): voi
   // Of the whole server: there is one for all that has no route.
   console.setNotFoundHandler((request, reply) => {
     if (!wantsPage(request)) return sendNotFound(request, reply);
-    const body = html`<section class="message"><h1>Not found</h1><p>There is no such page.</p><p><a href="/">To the overview</a></p></section>`;
+    const body = html`<section class="message"><h1>Not found</h1><p>This page does not exist.</p><p><a href="/">To the overview</a></p></section>`;
     return sendPage(request, reply.code(404), frame, { title: 'Not found', body });
   });
 };

@@ -52,7 +52,7 @@ export const feedQuerySchema = {
     },
     dropped: {
       ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-      description: 'The number of the last drop by retention that you know of (from the 410): go on all the same.',
+      description: 'The number of the last deletion by retention (from the 410): acknowledges it and continues.',
     },
     last_line: {
       type: 'boolean',
@@ -87,7 +87,7 @@ export const feedResponses = {
       'Orgtrail-Next-Cursor': header('string', 'Send it as `cursor` next. Opaque.'),
       'Orgtrail-Next-Position': header('integer', 'Ask for what is behind this one next.'),
       'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
-      'Orgtrail-Head-Position': header('integer', 'The last position given out.'),
+      'Orgtrail-Head-Position': header('integer', 'Position of the newest stored event.'),
     },
     content: Object.fromEntries(
       [...new Set(Object.values(formats).map(({ contentType }) => contentType))].map((contentType) => [

@@ -134,7 +134,7 @@ function amountIn(body: Record<string, unknown>, name: string): number | undefin
 function wholeIn(body: Record<string, unknown>, name: string): number | undefined {
   const value = amountIn(body, name);
   if (value === undefined || Number.isInteger(value)) return value;
-  throw new BadRequest(`${name} must be a whole number`);
+  throw new BadRequest(`${name} must be an integer`);
 }
 
 function timeIn(body: Record<string, unknown>, name: string): number | undefined {

@@ -53,7 +53,7 @@ export const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: R
   const outcome = (result: DeliveryOutcome): HecVerdict => ({ kind: 'outcome', outcome: result });
   if (answer.status === 200) {
     if (code === 0) return { kind: 'taken', ackId: said?.ackId };
-    return outcome(failedBy(answer, reasonText(`HTTP 200 that is no success of HEC: check url: ${answer.body}`)));
+    return outcome(failedBy(answer, reasonText(`HTTP 200 without a success code of HEC: check url: ${answer.body}`)));
   }
   if (answer.status === 400 && code !== undefined) {
     const reason = `HTTP 400, code ${code} (${said?.text ?? 'no text'})`;

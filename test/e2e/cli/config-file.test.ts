@@ -70,7 +70,7 @@ test.each([['run'], ['check'], ['sync'], ['status']])(
     expect(stderr.split('\n')).toEqual([
       'orgtrail: the configuration has 2 faults:',
       `  - ${path}:2:1: "leese" is not a setting; did you mean lease?`,
-      `  - ${path}:3:14: concurrency must be a whole number from 1 to 64, not "0"`,
+      `  - ${path}:3:14: concurrency must be an integer between 1 and 64, not "0"`,
       expect.stringMatching(/^Try: /),
       '',
     ]);

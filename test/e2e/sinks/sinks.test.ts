@@ -161,7 +161,7 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(shown.stdout).toMatch(/^dead: \d+ failures? in a row, the last error: .*ENOENT/m);
 
     await mkdir(gone);
-    await daemon.process.waitFor('a sink works again');
+    await daemon.process.waitFor('sink recovered');
     await until('it has all', async () => (await sinkAt(world, 'dead')) === 2_000);
     expect(expectComplete(await linesIn(gone, 'dead'), 2_000)).toEqual({ repeats: 0 });
     expect(daemon.process.stdout().split('a sink fails').length - 1, 'said once').toBe(1);

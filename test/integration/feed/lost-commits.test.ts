@@ -59,7 +59,7 @@ describe('the feed after a failover that lost commits', () => {
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To go on all the same, go on with next_cursor, or add dropped=${jump.id}`,
+      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To continue anyway, use next_cursor, or add dropped=${jump.id}`,
       next_cursor: expect.any(String),
       feed_id: ahead.feedId,
       first_position: null,
@@ -67,7 +67,7 @@ describe('the feed after a failover that lost commits', () => {
       dropped: jump.id,
     });
     gone = body.next_cursor;
-    expect(run.log()).toContain('the database failed over or was restored: positions jump');
+    expect(run.log()).toContain('the database failed over or was restored; positions jump');
   });
 
   test('once it says that it knows, it gets what is there, and is told no more', async () => {

@@ -68,7 +68,7 @@ describe('the feed behind a position in front of what retention has dropped', ()
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To go on all the same, go on with next_cursor, or add dropped=1`,
+      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To continue anyway, use next_cursor, or add dropped=1`,
       next_cursor: expect.any(String),
       feed_id: expect.any(String),
       first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
@@ -118,7 +118,7 @@ describe('the feed behind a position in front of what retention has dropped', ()
     const refused = await feedVerb('--after', '2');
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toMatch(/retention has dropped 2024-01: up to 6 events behind position 2/);
-    const cursor = /Try: go on all the same with --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
+    const cursor = /Try: to continue anyway, pass --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
     const byCursor = await feedVerb('--cursor', cursor, '--limit', '4');
     expect(byCursor).toMatchObject({ code: 0, stderr: '' });
     const told = await feedVerb('--after', '2', '--dropped', '1', '--limit', '4');

@@ -61,7 +61,7 @@ const daemonsInTrouble: WorldScenarios = {
   scenarios: [
     {
       cause: 'an id comes again with other content',
-      alerts: { OrgtrailEntriesChanged: /came again with other content/ },
+      alerts: { OrgtrailEntriesChanged: /re-sent with different content/ },
       provoke: async (world) => {
         const id = firstOrganization(world);
         world.simulator.append(id, [entryText('changed', Date.now(), 'what was seen first')]);
@@ -186,7 +186,7 @@ const refused: WorldScenarios = {
       cause: 'an organization refuses (403), and none of its 18 months has been read',
       alerts: {
         OrgtrailOrganizationRefused: /\(403\): 1\.$/,
-        OrgtrailGapNearsRetention: /leave Cloudflare's retention in/,
+        OrgtrailGapNearsRetention: /Cloudflare will delete unread entries in/,
       },
       provoke: nothing,
     },

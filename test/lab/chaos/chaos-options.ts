@@ -105,6 +105,6 @@ const faultList = (text: string): FaultPatch => {
 };
 
 const wholeNumber = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give an integer.');
   return Number(text);
 };

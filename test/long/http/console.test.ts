@@ -82,7 +82,7 @@ describe('signing in', () => {
 
     const wrong = await post(served, '/console/sign-in', { token: `${feedToken}x` });
     expect([wrong.status, cookieOf(wrong)]).toEqual([403, '']);
-    expect(await wrong.text()).toContain('That is no token that opens anything.');
+    expect(await wrong.text()).toContain('Wrong, expired or revoked token.');
 
     const right = await signIn(served);
     expect([right.status, right.headers.get('location')]).toEqual([303, '/?state=failing']);

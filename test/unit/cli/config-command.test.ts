@@ -36,7 +36,7 @@ describe('config check', () => {
       ORGTRAIL_HTTP_PORT: 'x',
     });
     expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
-      'FAIL  ORGTRAIL_HTTP_PORT must be a whole number from 0 to 65535, not "x"',
+      'FAIL  ORGTRAIL_HTTP_PORT must be an integer between 0 and 65535, not "x"',
       'FAIL  F:1:1: "leese" is not a setting; did you mean lease?',
       'FAIL  F:2:8: lease must be a duration from 1s to 10m, not "1x"',
       '      CLOUDFLARE_API_TOKEN  from environment',

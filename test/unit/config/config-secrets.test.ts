@@ -92,7 +92,7 @@ describe('secrets in files', () => {
 
   it('are refused where the variable itself is set too', () => {
     const both = { CLOUDFLARE_API_TOKEN: 't', CLOUDFLARE_API_TOKEN_FILE: file('both', 'other') };
-    expect(messageOf(both)).toContain('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_TOKEN_FILE are both set: keep one');
+    expect(messageOf(both)).toContain('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_TOKEN_FILE are both set: set only one');
   });
 });
 
