@@ -74,9 +74,9 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** Cloudflare's own error codes (10000 and the like), where the body had any. */
+  /** Cloudflare's own error codes (10000 and the like), if the body had any. */
   readonly apiCodes: readonly number[];
-  /** What `Retry-After` asked for, where it was sent. */
+  /** What `Retry-After` asked for, if it was sent. */
   readonly retryAfterMs: number | undefined;
 
   constructor(

@@ -63,7 +63,7 @@ export interface AppOptions {
   /** Hears of everything as well: the progress of a verb. */
   readonly observer?: SyncObserver;
   readonly databasePatience?: DatabasePatience;
-  /** How long each phase of a request may take, where that is not the default: for tests. */
+  /** How long each phase of a request may take, if that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
   /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;

@@ -15,7 +15,7 @@ export interface DatabasePatience {
 
 export interface DatabaseOptions {
   readonly patience?: DatabasePatience | undefined;
-  /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
+  /** True for commands that read: an embedded PostgreSQL is then started if it has data already, and never made. */
   readonly mustExist?: boolean;
   /** The URL of the configuration with the password as it is now. */
   readonly latestUrl?: (() => string | undefined) | undefined;

@@ -18,7 +18,7 @@ import type { App } from './open-app.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
 const MOST_CONNECTIONS = 6;
-/** Where a notification is lost, this ends the wait. */
+/** If a notification is lost, this ends the wait. */
 const LONGEST_WAIT_MS = 30_000;
 
 export interface RunningSinks {

@@ -16,7 +16,7 @@ export interface EffectiveSetting {
   readonly source: 'default' | 'environment' | '.env' | 'file';
   /** Of the file. */
   readonly place?: Place | undefined;
-  /** Where the file has it as well, which does not count. */
+  /** If the file has it as well, which does not count. */
   readonly overridden?: Place | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface ShownSetting extends EffectiveSetting {
 type SettingsRead = Pick<ReadConfig, 'settings' | 'file' | 'fromFile'>;
 
 const HIDDEN = '(hidden)';
-/** Shorter ones would blank out ordinary words; where they stand, they are hidden all the same. */
+/** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
 const SHORTEST_SECRET = 6;
 
 /** Every setting in the order of the documented example; of a secret that comes from a file its NAME_FILE. */

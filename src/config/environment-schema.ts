@@ -88,7 +88,7 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
 };
 
-/** What each variable may hold, and what counts where it is not set. Called by config.ts. */
+/** What each variable may hold, and what counts if it is not set. Called by config.ts. */
 export const environmentSchema = z.object({
   CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z

@@ -83,7 +83,7 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
     if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: set only one`);
     fromFile.add(key);
     if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
-    // Undefined where the file has a fault, which is then the only one that is shown.
+    // Undefined if the file has a fault, which is then the only one that is shown.
     values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
   }
   return { values, fromFile };

@@ -21,7 +21,7 @@ export interface FeedSignal {
 export interface FeedSignalOptions {
   /** A connection of its own, not yet connected: LISTEN needs a dedicated one. */
   readonly createClient: () => Client;
-  /** For the probe, and for looking where notifications do not arrive. */
+  /** For the probe, and for polling if notifications do not arrive. */
   readonly pool: Pool;
   readonly headPosition: () => Promise<number>;
   /** Hears once that notifications do not arrive, and why. */

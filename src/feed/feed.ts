@@ -18,7 +18,7 @@ export interface FeedHead {
 
 /** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
 export interface MissedEvents {
-  /** Events of the drops; where one began before the position, some of them were read. */
+  /** Events of the drops; if one began before the position, some of them were read. */
   readonly events: number;
   /** As `2024-01`. */
   readonly months: readonly string[];
@@ -26,20 +26,20 @@ export interface MissedEvents {
   readonly jump: { readonly from: number; readonly to: number } | null;
   /** The last position that was dropped or left out. */
   readonly until: number;
-  /** The first one behind the position that is still there; null where none is. */
+  /** The first one behind the position that is still there; null if none is. */
   readonly firstPosition: number | null;
 }
 
-/** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
+/** What the feed is served from, also to the verb `feed`. All reject if the database does not answer. */
 export interface FeedSource {
   /**
-   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects where the
+   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects if the
    * server is a standby, to which the position may still come.
    */
   head(after?: number): Promise<FeedHead>;
   /** What drops and jumps of a higher number than this one have to do with a position. */
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
-  /** A short hash of the event at a position; undefined where none is kept there. */
+  /** A short hash of the event at a position; undefined if none is kept there. */
   checkOf(position: number): Promise<string | undefined>;
   /** The position of the `limit`th event of the range, or its end. */
   endOf(range: FeedRange, limit: number): Promise<number>;
@@ -109,7 +109,7 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
-/** Why a position cannot be gone on from here; undefined where it can. Used over HTTP and by the verb `feed`. */
+/** Why a position cannot be gone on from here; undefined if it can. Used over HTTP and by the verb `feed`. */
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,
@@ -131,7 +131,7 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
-/** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
+/** What is not to be had behind a reader's position, in words; undefined if nothing. Used over HTTP and by the verb `feed`. */
 export const goneBehind = async (
   source: FeedSource,
   head: Pick<FeedHead, 'lastDrop'>,

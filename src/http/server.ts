@@ -50,7 +50,7 @@ export interface HttpOptions {
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
   readonly version: string;
-  /** How things stand; rejects where the database does not answer. */
+  /** How things stand; rejects if the database does not answer. */
   readonly status: () => Promise<Status>;
   /** How the sinks stand; rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
@@ -85,7 +85,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Serves health, metrics, status and the feed. Called by the verb `run`. Rejects where the port is taken. */
+/** Serves health, metrics, status and the feed. Called by the verb `run`. Rejects if the port is taken. */
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
@@ -215,7 +215,7 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Si
 
 /**
  * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
- * not asked: without it, what is stored can be read all the same. One look at the database at a time: probes of one that does not
+ * not asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not
  * answer must not use up the connections.
  */
 const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => {

@@ -41,7 +41,7 @@ export const MOST_FEED_STREAMS = 64;
 const MOST_PAGES = 24;
 /** An export reads as fast as it can. */
 const MOST_EXPORTS = 2;
-/** So long each piece of an export stands back for pages: an export still ends where pages are asked for all the time. */
+/** So long each piece of an export stands back for pages: an export still ends if pages are asked for all the time. */
 const LONGEST_STANDING_BACK_MS = 250;
 
 const limitOf = (

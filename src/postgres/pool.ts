@@ -87,7 +87,7 @@ const clientClass = (databaseUrl: DatabaseUrl): typeof Client => {
       super(typeof config === 'string' ? config : { ...config, connectionString, ...(tls && { ssl: tls() }) });
     }
 
-    /** What the driver calls where the server asks for the password itself. */
+    /** What the driver calls if the server asks for the password itself. */
     protected _handleAuthCleartextPassword(message: unknown): void {
       if (tls !== undefined || this.host.startsWith('/')) sendClearText.call(this, message);
       else refuseClearText(this);
@@ -269,7 +269,7 @@ const isTooMuchForOneValue = (error: unknown): boolean =>
   error instanceof Error &&
   error.message.startsWith('invalid memory alloc request size');
 
-/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+/** What to do if the account lacks a right (SQLSTATE 42501); undefined for any other error. */
 export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
   if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
   return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
@@ -281,10 +281,10 @@ export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
 /** What a server says that goes away, comes up, is read-only or full, or that lost a race: the same statement may work in a moment. */
 const PASSING_STATES = /^(08|40|57P)|^(25006|53300|55P03)$/;
 
-/** True where the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
+/** True if the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
 export const isRefusal = (error: unknown): boolean =>
   error instanceof DatabaseError && error.code !== undefined && !PASSING_STATES.test(error.code);
 
-/** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
+/** True if the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
 export const isDataFault = (error: unknown): boolean =>
   dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '') || isTooMuchForOneValue(error);

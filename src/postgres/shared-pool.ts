@@ -19,7 +19,7 @@ export interface SharedPoolOptions {
 type Callback = (error: Error | undefined, client?: PoolClient, release?: PoolClient['release']) => void;
 
 /**
- * As `createPool`, for what many may ask for at once. Where all connections are in use, a statement waits for one with patience of
+ * As `createPool`, for what many may ask for at once. If all connections are in use, a statement waits for one with patience of
  * its own, and then rejects with BusyError: that all are in use does not mean that the database does not answer.
  */
 export const createSharedPool = (

@@ -93,7 +93,7 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
   return rows;
 };
 
-/** Throws OrgtrailError `usage` where a part of the window has been dropped. Called by verify and backfill. */
+/** Throws OrgtrailError `usage` if a part of the window has been dropped. Called by verify and backfill. */
 export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
   const months = [...new Set((await readDroppedMonths(pool, window)).map(({ month }) => month))];
   if (months.length === 0) return;

@@ -35,8 +35,8 @@ const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
 
 /**
  * A page of the events that meet a search, in the order (time, position), newest first. First all of the time is asked at once, which
- * an index answers in a moment. Where that takes too long (a text that no index has), the time is looked through piece by
- * piece from the cursor on, as far as patience goes: then `reached` says how far. Throws SearchError `timeout` where not even
+ * an index answers in a moment. If that takes too long (a text that no index has), the time is looked through piece by
+ * piece from the cursor on, as far as patience goes: then `reached` says how far. Throws SearchError `timeout` if not even
  * one piece could be looked at, and `refused` for values that PostgreSQL does not take. `clockMs` is what `totalMs` is
  * measured by.
  */
@@ -89,7 +89,7 @@ const toPage = (
   return { events: shown, more: rows.length > limit || reached !== undefined, reached };
 };
 
-/** In the direction of the cursor; undefined where the time was over. */
+/** In the direction of the cursor; undefined if the time was over. */
 const readSlice = async (
   pool: Pool,
   query: EventQuery,

@@ -9,10 +9,10 @@ import type { DeliveryContext, DeliveryResult, Route, SinkTurn } from './ports.t
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** Where another replica delivers: how soon its end is noticed. */
+/** If another replica delivers: how soon its end is noticed. */
 const LONGEST_WAIT_MS = 5_000;
 const SHORTEST_WAIT_MS = 20;
-/** Where there is no news: how soon a replay is noticed. */
+/** If there is no news: how soon a replay is noticed. */
 const LONGEST_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
 const LONGEST_REASON = 500;
@@ -98,12 +98,12 @@ const takeTurn = async (courier: Courier, claimed: SinkTurn, takenAtMs: number):
     context.observer.lost?.({ sink: route.name });
   } finally {
     kept.end();
-    // Where it fails, the lease runs out by itself.
+    // If it fails, the lease runs out by itself.
     await store.release(claimed).catch(() => {});
   }
 };
 
-/** One delivery, or a wait for something to deliver. The turn as it is then; undefined where it has ended. */
+/** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
 const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
   const { context, route, stop } = courier;
   const part = await context.store.read({
@@ -121,7 +121,7 @@ const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;
   });
-  // A replay ends the turn: it is noticed here, where no delivery would.
+  // A replay ends the turn: it is noticed here, even if there is nothing to deliver.
   if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
   return turn;
 };
@@ -143,7 +143,7 @@ const deliver = async (
   return await settle(courier, begun, delivery, outcome);
 };
 
-/** What a sink makes of it. Throws LeaseLostError where the lease has gone meanwhile. */
+/** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
 const attempt = async (
   { context, route, stop }: Courier,
   delivery: Delivery,
@@ -183,7 +183,7 @@ const plainReason = (context: DeliveryContext, reason: string): string => {
   return text === '' ? 'no reason given' : text;
 };
 
-/** Records what became of a delivery. The turn as it is then; undefined where it has ended. */
+/** Records what became of a delivery. The turn as it is then; undefined if it has ended. */
 const settle = async (
   courier: Courier,
   turn: SinkTurn & { readonly batchUntil: number },

@@ -59,7 +59,7 @@ export type DeliveryDecision =
 /**
  * What follows from an attempt at a delivery. `random` in [0, 1) spreads sinks that failed together.
  *
- * An event becomes a dead letter only where it was refused by itself: alone, or by index beside others that were accepted.
+ * An event becomes a dead letter only if it was refused by itself: alone, or by index beside others that were accepted.
  */
 export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDecision => {
   const { outcome, events, failures } = facts;
@@ -97,7 +97,7 @@ const smaller = (events: number): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-/** Twice as many, but not as many as were refused: for a while. Halves alone would be sent where the size is what is refused. */
+/** Twice as many, but not as many as were refused: for a while. Halves alone would be sent if the size is what is refused. */
 const larger = ({ sizes, batchEvents }: DeliveryFacts): DeliverySizes => {
   const ceiling = Math.min(batchEvents, sizes.ceiling * 2);
   const acceptedSince = sizes.acceptedSince + 1;

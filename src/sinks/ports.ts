@@ -34,7 +34,7 @@ export interface DeliveryResult {
   readonly refusedInRow: number;
 }
 
-/** Where positions are kept. All that takes a turn answers false, and does nothing, once another one has begun. */
+/** Where positions are kept. Methods that take a turn return false, without side effects, if another turn has begun. */
 export interface DeliveryStore {
   /** A turn; or how long it is of no use to ask again, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
@@ -85,7 +85,7 @@ export interface DeliveryContext {
   readonly observer: DeliveryObserver;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Resolves once there is an event after this position; rejects where the signal aborts or the database fails. */
+  /** Resolves once there is an event after this position; rejects if the signal aborts or the database fails. */
   waitForNews(after: number, signal: AbortSignal): Promise<void>;
   /** Takes out of what a receiver says the secrets that it was sent. */
   redact(text: string): string;

@@ -9,7 +9,7 @@ export interface SinkStatus {
   readonly position: number;
   /** Positions behind the end of the feed, without those that a jump left out. */
   readonly lagEvents: number;
-  /** Since the oldest event that is not delivered was stored; 0 where all are. */
+  /** Since the oldest event that is not delivered was stored; 0 if all are. */
   readonly lagSeconds: number;
   readonly delivered: number;
   readonly deadLetters: number;

@@ -5,7 +5,7 @@ import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
 export type SourceHealth = (typeof sourceStates)[number];
 
-/** The facts of a source that its state depends on. Seconds; null where there has never been one. */
+/** The facts of a source that its state depends on. Seconds; null if there has never been one. */
 export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
@@ -31,7 +31,7 @@ export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
-/** So many ticks may pass before a source is behind, and so many of the longest pauses where those are longer. */
+/** So many ticks may pass before a source is behind, and so many of the longest pauses if those are longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
 const SHORTEST_BEHIND_SECONDS = 60;

@@ -48,7 +48,7 @@ export interface Status {
   readonly positionJumps: number;
   readonly discovery: {
     readonly lastSuccessAt: Date | null;
-    /** Null where there has never been one. */
+    /** Null if there has never been one. */
     readonly ageSeconds: number | null;
     readonly lastError: string | null;
     /** Who lists at this moment. */

@@ -9,7 +9,7 @@ import { onceADay } from './once-a-day.ts';
 export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
   const mayWarn = onceADay(nowMs);
   const states = new Map<string, string>();
-  /** True where that is news. */
+  /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
     const before = states.get(sink) ?? 'delivers';
     states.set(sink, state);

@@ -17,7 +17,7 @@ const SHORTEST_SECRET = 6;
 
 /**
  * The log of the process: one JSON object per line, or lines for people. It is never given a credential; should one reach
- * a message all the same (an error of a library), it is blanked before the line is written (invariant 12).
+ * a message anyway (an error of a library), it is blanked before the line is written (invariant 12).
  */
 export const createLogger = (options: LogOptions): Logger => {
   const blank = (line: string): string =>

@@ -16,7 +16,7 @@ export interface Metrics {
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
-  /** The exposition text; reads the gauges from `source` first. Rejects where the database does not answer. */
+  /** The exposition text; reads the gauges from `source` first. Rejects if the database does not answer. */
   scrape(source: MetricsSource): Promise<string>;
 }
 

@@ -20,7 +20,7 @@ import type { VerbContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
 
-/** How long one wait may be: a notification ends it, and where one is lost, this does. */
+/** How long one wait may be: a notification ends it, and if one is lost, this does. */
 const LONGEST_WAIT_MS = 60_000;
 /** With --follow, when the database does not answer. */
 const RETRY_AFTER_MS = 2_000;

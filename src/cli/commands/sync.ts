@@ -77,6 +77,6 @@ export const runSync = async (context: VerbContext, options: RunSyncOptions): Pr
   }
 };
 
-/** Progress goes nowhere where JSON is asked for: stdout then holds the result alone. */
+/** With --json no progress is printed: stdout then holds the result alone. */
 export const nowhere = (context: VerbContext): VerbContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });

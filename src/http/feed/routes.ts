@@ -90,7 +90,7 @@ const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & {
   dropped: head.lastDrop,
 });
 
-/** What to send: at once where there is something, else as soon as there is, or when the time is over. */
+/** What to send: at once if there is something, else as soon as there is, or when the time is over. */
 const answerTo = async (
   source: FeedSource,
   query: FeedQuery,

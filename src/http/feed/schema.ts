@@ -72,7 +72,7 @@ export const problemSchema = {
 
 /** Of all routes that want a token. */
 export const refusals = {
-  401: { description: 'No bearer token, or none that opens anything.', ...problemSchema },
+  401: { description: 'No valid bearer token.', ...problemSchema },
   403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
   429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
 } as const;

@@ -23,7 +23,7 @@ export interface ApiBudget {
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
   /** Requests that could go out at once now. For the metric. */
   available(): Promise<number>;
-  /** How much longer `Retry-After` stops all requests; 0 where it does not. For the metric. */
+  /** How much longer `Retry-After` stops all requests; 0 if it does not. For the metric. */
   blockedSeconds(): Promise<number>;
 }
 

@@ -9,7 +9,7 @@ import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 export interface LaneState {
   /** The walk that goes on from its cursor; undefined between two walks. */
   readonly walk: Walk | undefined;
-  /** No wider window is asked for; undefined where nothing has been found too wide. */
+  /** No wider window is asked for; undefined if nothing has been found too wide. */
   readonly widthMs: number | undefined;
   /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
@@ -131,7 +131,7 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | u
   };
 };
 
-/** A page was too large: the window is begun again in smaller pages. Undefined where they would hardly get smaller. */
+/** A page was too large: the window is begun again in smaller pages. Undefined if they would hardly get smaller. */
 export const withSmallerPages = (state: LaneState): LaneState | undefined => {
   if (state.pageLimit <= SMALLEST_PAGE_LIMIT) return undefined;
   const pageLimit = Math.max(SMALLEST_PAGE_LIMIT, Math.floor(state.pageLimit / 8));

@@ -1,6 +1,6 @@
 import { type Lane, lanes } from '../planning/lanes.ts';
 
-/** Of the time that workers have, where every lane has work: as of the API budget (lane-intervals.ts). */
+/** Of the time that workers have, if every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
 /** So far, in time by its share, a lane may be behind a more urgent one before it is its turn: live comes first as long as
  * so that no lane starves. */
@@ -9,7 +9,7 @@ const PATIENCE_MS = 10_000;
 const MOST_CHARGED_MS = 10_000;
 
 /**
- * Shares the workers among the lanes, fair by time: where the live tails of all sources take longer than a tick (many
+ * Shares the workers among the lanes, fair by time: if the live tails of all sources take longer than a tick (many
  * sources, a slow API), the other lanes would else never have a turn. Within that, the more urgent lane comes first. A lane that has had no work for a while neither
  * saves up its share nor owes what it took meanwhile. Pure but for its own state. Used by the work pool.
  */
@@ -21,7 +21,7 @@ export class LaneShares {
   #now = 0;
 
   /**
-   * The lane whose turn it is, of those whose work can begin; undefined where there is none. Counts a turn as begun. A lane
+   * The lane whose turn it is, of those whose work can begin; undefined if there is none. Counts a turn as begun. A lane
    * in `atWork` has work under way, or such that cannot begin yet: it keeps its claim.
    */
   next(ready: readonly Lane[], atWork: readonly Lane[] = ready): Lane | undefined {

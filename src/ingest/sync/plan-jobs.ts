@@ -48,7 +48,7 @@ const jobsOf = (source: SourceState, { nowMs, clock }: PlanningTime, policy: Pla
 
 /**
  * Live tails by what asking them is worth, and no more than their share of the budget lasts for until the next tick: else
- * the other lanes, which have the rest, would wait for them. Where those have nothing to do, all that are due.
+ * the other lanes, which have the rest, would wait for them. If those have nothing to do, all that are due.
  */
 const jobsWithinBudget = (
   sources: readonly SourceState[],

@@ -32,7 +32,7 @@ export const startScheduler = (
   };
 };
 
-/** The milliseconds between the next two ticks of a pattern; undefined where it is not one. For checks and thresholds. */
+/** The milliseconds between the next two ticks of a pattern; undefined if it is not one. For checks and thresholds. */
 export const tickIntervalMs = (schedule: string): number | undefined => {
   try {
     const job = new Cron(schedule, { paused: true });

@@ -30,9 +30,9 @@ export interface SyncReport {
   readonly failed: readonly SourceKey[];
   /** Sources that another process held all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
-  /** Why the listing failed, where it did; the organizations known before were then pulled. */
+  /** Why the listing failed, if it did; the organizations known before were then pulled. */
   readonly discoveryError: unknown;
-  /** False where it was stopped before its end. */
+  /** False if it was stopped before its end. */
   readonly finished: boolean;
 }
 

@@ -91,7 +91,7 @@ export class WindowLimit {
     this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
   }
 
-  /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
+  /** What is still worth trying: half of what was refused, or what has been served. Undefined if nothing speaks against any width. */
   get widestMs(): number | undefined {
     if (this.#refused === undefined) return undefined;
     const { widthMs, atMs } = this.#refused;

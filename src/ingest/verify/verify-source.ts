@@ -176,7 +176,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   }
 };
 
-/** The walk as it is asked for again, or undefined where its cursor is refused. Throws the error where it says nothing about the walk. */
+/** The walk as it is asked for again, or undefined if its cursor is refused. Throws the error if it says nothing about the walk. */
 const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
   const blame = blameOf(error, walk);
   if (blame === 'size' && walk.pageLimit > 1) {

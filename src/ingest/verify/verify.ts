@@ -14,7 +14,7 @@ export interface VerifyScope {
   readonly listingRefused: boolean;
 }
 
-/** Lists the organizations and looks which the store knows. Throws ApiError where Cloudflare cannot be asked. */
+/** Lists the organizations and looks which the store knows. Throws ApiError if Cloudflare cannot be asked. */
 export const findScope = async (context: SyncContext, signal: AbortSignal): Promise<VerifyScope> => {
   const { api, store, organizationIds } = context;
   const listed = new Set<string>();

@@ -55,8 +55,8 @@ export interface MigrateOptions {
 
 /**
  * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait. A schema that is
- * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here,
- * `configuration` (exit 2) where the account may not do it.
+ * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) if a later orgtrail has been here,
+ * `configuration` (exit 2) if the account may not do it.
  */
 export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
   const found = await readSchemaState(pool);
@@ -105,7 +105,7 @@ const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait
   }
 };
 
-/** An account that may not migrate waits for one that does; where none does, it hears what it may not. */
+/** An account that may not migrate waits for one that does; if none does, it hears what it may not. */
 const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
   await client.query('rollback to savepoint before_lock');
   const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
@@ -168,7 +168,7 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
-/** For verbs that read what is there and change no schema. Throws OrgtrailError where it is not that of this version. */
+/** For verbs that read what is there and change no schema. Throws OrgtrailError if it is not that of this version. */
 export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
   refuseNewer(schema);

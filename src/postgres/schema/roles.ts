@@ -90,10 +90,10 @@ const internalFunctions = [
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
 /**
- * Makes the roles where they are missing (they belong to the whole server, not to this database) and gives them exactly the
+ * Makes the roles if they are missing (they belong to the whole server, not to this database) and gives them exactly the
  * rights above here; what else the owner once gave them is taken back. Partitions need no rights of their own: they are
  * reached through their parent. Within the caller's transaction; called by `migrate --roles` and after every migration of
- * a database that has used them. Throws OrgtrailError `configuration` where the account may not.
+ * a database that has used them. Throws OrgtrailError `configuration` if the account may not.
  */
 export const grantRoles = async (client: PoolClient): Promise<void> => {
   await requireOwner(client);
@@ -112,7 +112,7 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await client.query(`grant execute on function ${ingestCalls} to orgtrail_ingest`);
 };
 
-/** True where `grantRoles` has been here before. */
+/** True if `grantRoles` has been here before. */
 export const areRolesInUse = async (client: PoolClient): Promise<boolean> => {
   const { rows } = await client.query<{ used: boolean | null }>(
     "select has_schema_privilege(to_regrole('orgtrail_ingest')::oid, 'drizzle', 'usage') as used",

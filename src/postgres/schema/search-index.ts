@@ -16,7 +16,7 @@ const NOT_TO_BE_HAD = ['0A000', '58P01', '42501', '42704'];
 /**
  * Makes a search index on every partition, one after the other and without blocking writes, and then on the
  * parent, so that new partitions have it, too. What is there already is left alone; an attempt that was cut off is
- * begun again. Called by `migrate --search-index`. Throws OrgtrailError `configuration` where pg_trgm is not to be had.
+ * begun again. Called by `migrate --search-index`. Throws OrgtrailError `configuration` if pg_trgm is not to be had.
  */
 export const createSearchIndex = async (
   pool: Pool,

@@ -14,7 +14,7 @@ const GROUP_BITS = 16;
 const NIBBLE_BITS = 4;
 
 /**
- * The texts of the addresses in a network or of one address, in all spellings that PostgreSQL reads as `inet`. Undefined where texts
+ * The texts of the addresses in a network or of one address, in all spellings that PostgreSQL reads as `inet`. Undefined if texts
  * have no beginning in common: networks shorter than /4, and of IPv6 those shorter than /16 that begin with zeros. `network` is one
  * by `isAddress`.
  */

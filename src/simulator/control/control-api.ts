@@ -8,7 +8,7 @@ import type { FaultPatch } from '../faults/fault-plan.ts';
 import type { GenerateOptions, Simulator, SimulatorSummary } from '../simulator-interface.ts';
 import type { TrueEntry } from '../world/world.ts';
 
-/** Where the control API lives, beside the simulated one. Needs no credential. */
+/** Where the control API is served, beside the simulated one. Needs no credential. */
 export const controlPath = '/__simulator';
 
 /**

@@ -24,7 +24,7 @@ const parameterChecks: Readonly<Record<string, Check>> = {
   slowBodyMs: amount,
   hangMs: amount,
   lateDelayMs: amount,
-  retryAfterSeconds: [isCount, 'an integer of seconds'],
+  retryAfterSeconds: [isCount, 'an integer number of seconds'],
 };
 
 const settingChecks: Readonly<Record<string, Check>> = {

@@ -106,7 +106,7 @@ const cutOffPart = async (handle: FileHandle, sizeBytes: number): Promise<number
   return end;
 };
 
-/** False where the path is free by now, or is that of another file. */
+/** False if the path is free by now, or is that of another file. */
 const isAt = async (path: string, { device, inode }: OpenFile): Promise<boolean> => {
   try {
     const { dev, ino } = await stat(path, { bigint: true });

@@ -149,7 +149,7 @@ describe.concurrent('sinks of the real daemon', () => {
       { name: 'good', type: 'file', state: 'ok', position: 2_000, lag_events: 0, lag_seconds: 0, failures: 0 },
       { name: 'ocsf' },
     ]);
-    expect(health.sinks[0].last_error).toContain('there is no such directory (ENOENT)');
+    expect(health.sinks[0].last_error).toContain('the directory does not exist (ENOENT)');
     expect((await daemon.get('/readyz')).code).toBe(200);
     const metrics = (await daemon.get('/metrics')).text;
     expect(metrics).toContain('orgtrail_sink_position{sink="good"} 2000');

@@ -140,7 +140,7 @@ describe('the file itself', () => {
   test('that cannot be read, or is none', () => {
     mkdirSync(join(folder, 'folder'));
     expect(refused(join(folder, 'gone'))).toEqual(['ORGTRAIL_CONFIG: D/gone cannot be read (ENOENT)']);
-    expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is no file']);
+    expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is not a regular file']);
   });
 
   test('that is larger than 1 MiB is not read', () => {

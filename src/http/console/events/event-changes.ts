@@ -31,7 +31,7 @@ ${changesInAll > changes.length ? html`<p class="muted">${changesInAll - changes
 </section>`;
 };
 
-/** A later content has no defects of its own beside it: where PostgreSQL could not hold it, it is a string that holds it. */
+/** A later content has no defects of its own beside it: if PostgreSQL could not hold it, it is a string that holds it. */
 const laterText = (rawText: string): string => {
   if (!rawText.startsWith('"')) return rawText;
   try {

@@ -5,7 +5,7 @@ import { MAX_RETRY_AFTER_MS } from './rate-limit-headers.ts';
 export interface RetryFacts {
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** What `Retry-After` asked for; obeyed on 429 and 503, where it is defined. */
+  /** What `Retry-After` asked for; obeyed on 429 and 503, if it is defined. */
   readonly retryAfterMs: number | undefined;
   /** When the spent rate limit resets; how long a 429 without `Retry-After` waits. */
   readonly rateLimitResetMs: number | undefined;

@@ -15,7 +15,7 @@ export interface PlainPage {
 
 /** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
 const LARGE_ENTRY_BYTES = 1_000_000;
-/** In bytes, where the limit is in characters. */
+/** In bytes; the limit is in characters. */
 const LONG_ID_BYTES = 512;
 /** What begins as the ids that the store gives itself is looked at with care. */
 const ownIdPrefix = 'sha256:';

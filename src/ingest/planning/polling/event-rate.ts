@@ -68,7 +68,7 @@ export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>)
 
 /**
  * How many events an hour are to be expected of each source: of the long run, as far as sources differ by more than chance
- * (where all are alike, few events more or less say nothing); and of late what is beyond chance, a burst or a sleeper that
+ * (if all are alike, few events more or less say nothing); and of late what is beyond chance, a burst or a sleeper that
  * wakes. Pure.
  */
 export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Float64Array => {

@@ -2,9 +2,9 @@ import { type EventRate, expectedPerHour } from './event-rate.ts';
 
 /** What decides when the live tail of a source is asked for. */
 export interface PolledSource {
-  /** Undefined where it has never been asked. */
+  /** Undefined if it has never been asked. */
   readonly eventRate: EventRate | undefined;
-  /** How much of its live tail is unread; infinite where it was never read. */
+  /** How much of its live tail is unread; infinite if it was never read. */
   readonly unreadMs: number;
   /** A walk of its live tail is open: it goes on. */
   readonly walking: boolean;
@@ -52,7 +52,7 @@ export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): 
   equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
 
 /**
- * How long to pause between two asks of each source, in milliseconds. Where the budget lets all be asked at every tick,
+ * How long to pause between two asks of each source, in milliseconds. If the budget lets all be asked at every tick,
  * they are. Else by what asking is worth: the more events, the shorter the pause. None is longer than asking in turn would make
  * it, but for the most silent sources, in which hardly any event is expected. All together take hardly more than the budget:
  * who is due first by its own pause comes first. Pure.

@@ -28,7 +28,7 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 /**
  * Commits a page: fence, entries, their positions, the lane with its walk and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
- * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
+ * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the
  * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
@@ -87,7 +87,7 @@ export const inPageForm = async <T>(
     (rows) => send('careful', rows),
   );
 
-/** Sends a page; where the database refuses what is in it, sends it again with what it cannot hold as text. */
+/** Sends a page; if the database refuses what is in it, sends it again with what it cannot hold as text. */
 const unlessRefused = async <T>(
   pool: Pool,
   page: Page,
