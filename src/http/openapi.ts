@@ -23,7 +23,7 @@ export const describeApi = async (
             type: 'http',
             scheme: 'bearer',
             description:
-              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none where the latter is not set.',
+              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none if the latter is not set.',
           },
         },
       },

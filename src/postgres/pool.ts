@@ -225,7 +225,7 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
     "connect by a name or address that the server's certificate has, or have it made for this one",
   ],
   [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
-  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
+  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only if the network in between is trusted'],
   [/no encryption|SSL off/, 'the server requires TLS: add sslmode=verify-full to DATABASE_URL'],
   [
     /clear text/,

@@ -48,7 +48,7 @@ export const feedQuerySchema = {
     },
     check: {
       ...{ type: 'string', maxLength: 64 },
-      description: 'The Orgtrail-Next-Check that came with `after`: 409 where that position is another event by now.',
+      description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is a different event by now.',
     },
     dropped: {
       ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },

@@ -107,7 +107,7 @@ export const searchResponses = {
           type: 'object',
           properties: {
             events: { type: 'array', items: { type: 'object', additionalProperties: true } },
-            next: nullable('string', 'The cursor of older events; null where there are none.'),
+            next: nullable('string', 'The cursor of older events; null if there are none.'),
             previous: nullable('string', 'The cursor of newer events; null on the first page.'),
             complete: {
               type: 'boolean',

@@ -76,7 +76,7 @@ const daemonsInTrouble: WorldScenarios = {
         world.simulator.append(firstOrganization(world), [entryText(undefined, Date.now(), 'defective')]),
     },
     {
-      cause: 'an entry a minute late, where the last settle pass comes after 4 s',
+      cause: 'an entry a minute late, with the last settle pass after 4 s',
       alerts: { OrgtrailLateBeyondLastPass: /later than the last settle pass/ },
       provoke: (world) =>
         world.simulator.append(firstOrganization(world), [entryText('late', Date.now() - TOO_LATE_MS, 'late')]),

@@ -88,7 +88,7 @@ const idleRequests = async (database: BenchDatabase, source: PageSource): Promis
   await contender.run();
   const after = await source.requests();
   const perOrganization = (after.audit - before.audit) / source.organizations().length;
-  return `A further cycle, where nothing is new: ${perOrganization.toFixed(2)} requests an organization, and ${after.other - before.other} for the listing.`;
+  return `A further cycle, without anything new: ${perOrganization.toFixed(2)} requests an organization, and ${after.other - before.other} for the listing.`;
 };
 
 const runReplay = async (options: CaseOptions): Promise<CaseResult> => {

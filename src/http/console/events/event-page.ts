@@ -127,7 +127,7 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
       ],
     },
     {
-      name: 'From where',
+      name: 'Source',
       facts: [
         ['IP address', event.actorIpAddress, by('ip', event.actorIpAddress)],
         ['User agent', event.userAgent],
