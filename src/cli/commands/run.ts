@@ -46,7 +46,7 @@ export const runVerb = (context: VerbContext): Command =>
       const hidden = secretsOf(config);
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
       for (const file of [context.settingsFile, context.env['ORGTRAIL_CONFIG']]) {
-        if (file) logger.info({ file }, 'settings read from a file');
+        if (file) logger.info({ file }, 'settings loaded from a file');
       }
       const secrets = openSecrets(context.env, config, { logger, hidden });
       keepReloading(secrets, logger, context);
@@ -124,7 +124,7 @@ export const startDaemon = async (
       if (stopping()) return;
       const reason = reasonOf(error);
       trouble.failed(reason);
-      logger.error({ reason }, 'syncing failed; the next tick tries again');
+      logger.error({ reason }, 'sync failed; retrying at the next tick');
     },
   });
   return {
