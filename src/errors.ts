@@ -1,4 +1,4 @@
-/** What a verb ends with. A contract: scripts and supervisors depend on these numbers. */
+/** What a command ends with. A contract: scripts and supervisors depend on these numbers. */
 export const exitCodes = {
   done: 0,
   sourceFailed: 1,

@@ -17,9 +17,9 @@ import { teeObserver } from '../telemetry/tee-observer.ts';
 import type { App } from './open-app.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
-const MOST_CONNECTIONS = 6;
+const MAX_CONNECTIONS = 6;
 /** If a notification is lost, this ends the wait. */
-const LONGEST_WAIT_MS = 30_000;
+const MAX_WAIT_MS = 30_000;
 
 export interface RunningSinks {
   /** Resolves once a stop was asked for and no delivery is under way any more. */
@@ -46,7 +46,7 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
-  const size = Math.min(MOST_CONNECTIONS, routes.length + 1);
+  const size = Math.min(MAX_CONNECTIONS, routes.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
   const context: Omit<DeliveryContext, 'redact'> = {
     store: createDeliveryStore(pool, app.owner, config.leaseMs),
@@ -89,7 +89,7 @@ const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute
 /** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
   while ((await feed.head()).position <= after) {
-    await feed.waitBeyond(after, LONGEST_WAIT_MS, signal);
+    await feed.waitBeyond(after, MAX_WAIT_MS, signal);
     signal.throwIfAborted();
   }
 };

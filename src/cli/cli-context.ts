@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 
-/** What a verb sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
-export interface VerbContext {
+/** What a command sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
+export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The file that some of `env` is from; undefined if there is none. */
   readonly settingsFile?: string | undefined;

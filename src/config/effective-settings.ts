@@ -29,7 +29,7 @@ type SettingsRead = Pick<ReadConfig, 'settings' | 'file' | 'fromFile'>;
 
 const HIDDEN = '(hidden)';
 /** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
-const SHORTEST_SECRET = 6;
+const MIN_SECRET = 6;
 
 /** Every setting in the order of the documented example; of a secret that comes from a file its NAME_FILE. */
 export const effectiveSettings = (read: SettingsRead, dotenv: readonly string[]): readonly EffectiveSetting[] =>
@@ -66,7 +66,7 @@ export const describeSource = ({ source, place, overridden }: EffectiveSetting):
 export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): readonly ShownSetting[] => {
   const defaults = settingDefaults();
   const secrets = read.config === undefined ? [] : secretsOf(read.config);
-  const hidden = secrets.filter(({ length }) => length >= SHORTEST_SECRET);
+  const hidden = secrets.filter(({ length }) => length >= MIN_SECRET);
   return effectiveSettings(read, dotenv).map((effective) => {
     const text = read.settings[effective.setting] ?? defaults[effective.setting];
     return {

@@ -44,7 +44,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
   };
 };
 
-/** Joins the statements of the store and the formats to what the feed over HTTP and the verb `feed` need. */
+/** Joins the statements of the store and the formats to what the feed over HTTP and the command `feed` need. */
 const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => {
   // Each commit wakes all that wait, and all of them ask.
   const readHead = coalesced(() => readFeedHead(pool));

@@ -30,7 +30,7 @@ export interface MissedEvents {
   readonly firstPosition: number | null;
 }
 
-/** What the feed is served from, also to the verb `feed`. All reject if the database does not answer. */
+/** What the feed is served from, also to the command `feed`. All reject if the database does not answer. */
 export interface FeedSource {
   /**
    * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects if the
@@ -98,7 +98,7 @@ export interface Presented {
 
 /**
  * Where a reader is, by its cursor, or by the parts that it keeps itself. Undefined for a text that is no cursor. Used
- * over HTTP and by the verb `feed`.
+ * over HTTP and by the command `feed`.
  */
 export const placeOf = ({
   cursor,
@@ -109,7 +109,7 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
-/** Why a position cannot be gone on from here; undefined if it can. Used over HTTP and by the verb `feed`. */
+/** Why a position cannot be gone on from here; undefined if it can. Used over HTTP and by the command `feed`. */
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,
@@ -131,7 +131,7 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
-/** What is not to be had behind a reader's position, in words; undefined if nothing. Used over HTTP and by the verb `feed`. */
+/** What is not to be had behind a reader's position, in words; undefined if nothing. Used over HTTP and by the command `feed`. */
 export const goneBehind = async (
   source: FeedSource,
   head: Pick<FeedHead, 'lastDrop'>,

@@ -29,7 +29,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTIONS_CHECK_MS = 5_000;
 
 /** A probe is answered by then, whatever the database does. */
-const READINESS_PATIENCE_MS = 3_000;
+const READINESS_TIMEOUT_MS = 3_000;
 
 export interface HttpOptions {
   readonly host: string;
@@ -85,7 +85,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Serves health, metrics, status and the feed. Called by the verb `run`. Rejects if the port is taken. */
+/** Serves health, metrics, status and the feed. Called by the command `run`. Rejects if the port is taken. */
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
@@ -224,11 +224,11 @@ const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => 
     underWay ??= reasonsByDatabase(options).finally(() => {
       underWay = undefined;
     });
-    const patience = new AbortController();
-    const silence = sleep(READINESS_PATIENCE_MS, ['the database does not answer'], { signal: patience.signal });
+    const timeout = new AbortController();
+    const silence = sleep(READINESS_TIMEOUT_MS, ['the database does not answer'], { signal: timeout.signal });
     silence.catch(() => {});
     const reasons = await Promise.race([underWay, silence]);
-    patience.abort();
+    timeout.abort();
     const trouble = options.trouble?.();
     return trouble === undefined ? reasons : [...reasons, `syncing fails: ${trouble}`];
   };

@@ -10,12 +10,12 @@ import type { DeliveryContext, DeliveryResult, Route, SinkTurn } from './ports.t
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** If another replica delivers: how soon its end is noticed. */
-const LONGEST_WAIT_MS = 5_000;
-const SHORTEST_WAIT_MS = 20;
+const MAX_WAIT_MS = 5_000;
+const MIN_WAIT_MS = 20;
 /** If there is no news: how soon a replay is noticed. */
-const LONGEST_IDLE_MS = 2_000;
+const MAX_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
-const LONGEST_REASON = 500;
+const MAX_REASON = 500;
 
 export interface DeliveryStop {
   /** Aborts at the first word of a stop: nothing new is begun. */
@@ -30,21 +30,21 @@ export interface DeliveryStop {
  */
 export const deliverForever = async (context: DeliveryContext, route: Route, stop: DeliveryStop): Promise<void> => {
   const { time } = context;
-  const courier: Courier = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
+  const worker: SinkWorker = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
   const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
     let turn: SinkTurn | undefined;
     try {
       const takenAtMs = time.nowMs();
       const claimed = await context.store.claim(route.name);
-      courier.refusals = 0;
+      worker.refusals = 0;
       if ('epoch' in claimed) {
         turn = claimed;
-        await takeTurn(courier, claimed, takenAtMs);
+        await takeTurn(worker, claimed, takenAtMs);
       } else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
     } catch (error) {
       if (stop.asked.aborted) return;
-      await pause(await noteError(courier, turn, error));
+      await pause(await noteError(worker, turn, error));
     }
   }
 };
@@ -53,14 +53,14 @@ export const deliverForever = async (context: DeliveryContext, route: Route, sto
  * What the database refuses fails as a receiver that refuses does: it is counted, said, and tried again with growing pauses. Returns how long to
  * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
  */
-const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
-  const { context, route } = courier;
+const noteError = async (worker: SinkWorker, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
+  const { context, route } = worker;
   const { observer, store } = context;
   const reason = plainReason(context, reasonOf(error));
   observer.interrupted?.({ sink: route.name, reason });
   if (!store.isRefusal(error)) return DATABASE_PAUSE_MS * (1 + context.random());
-  courier.refusals += 1;
-  const afterMs = sinkBackoffMs(Math.max(courier.refusals, (turn?.failures ?? 0) + 1), context.random());
+  worker.refusals += 1;
+  const afterMs = sinkBackoffMs(Math.max(worker.refusals, (turn?.failures ?? 0) + 1), context.random());
   const failure = { reason, afterMs };
   const noted = turn === undefined ? store.note(route.name, failure) : store.fail(turn, failure).then(() => {});
   // With a turn, the database says how long it rests, as after every failure.
@@ -70,10 +70,10 @@ const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: un
   );
 };
 
-const waitMs = (ms: number): number => Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms));
+const waitMs = (ms: number): number => Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, ms));
 
 /** The one who goes to a sink, and what it remembers from one turn to the next. */
-interface Courier {
+interface SinkWorker {
   readonly context: DeliveryContext;
   readonly route: Route;
   readonly stop: DeliveryStop;
@@ -83,15 +83,15 @@ interface Courier {
 }
 
 /** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
-const takeTurn = async (courier: Courier, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
-  const { context, route, stop } = courier;
+const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
+  const { context, route, stop } = worker;
   const { leaseMs, store, time } = context;
   let turn: SinkTurn | undefined = claimed;
   const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renew(claimed) });
   try {
     while (turn !== undefined && !stop.asked.aborted) {
       kept.throwIfLost();
-      turn = await step(courier, turn, kept);
+      turn = await step(worker, turn, kept);
     }
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
@@ -104,20 +104,20 @@ const takeTurn = async (courier: Courier, claimed: SinkTurn, takenAtMs: number):
 };
 
 /** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
-const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = courier;
+const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
+  const { context, route, stop } = worker;
   const part = await context.store.read({
     ...{ after: turn.position, until: turn.batchUntil, organizationIds: route.organizationIds },
-    ...{ maxEvents: courier.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
+    ...{ maxEvents: worker.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
   });
-  if (part.events.length > 0) return await deliver(courier, turn, part, kept);
+  if (part.events.length > 0) return await deliver(worker, turn, part, kept);
   // With nothing to deliver, nothing fails any more.
   if (part.scannedTo > turn.position || turn.failures > 0) {
     requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
     return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
   }
   context.observer.caughtUp?.({ sink: route.name });
-  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(LONGEST_IDLE_MS)]);
+  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(MAX_IDLE_MS)]);
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;
   });
@@ -127,25 +127,25 @@ const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<
 };
 
 const deliver = async (
-  courier: Courier,
+  worker: SinkWorker,
   turn: SinkTurn,
   part: FeedEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route } = courier;
+  const { context, route } = worker;
   const delivery = await createDelivery(part.events, route.format);
-  if (courier.stop.asked.aborted) return undefined;
+  if (worker.stop.asked.aborted) return undefined;
   const sentAtMs = context.time.nowMs();
   requireHeld(await context.store.begin(turn, part.scannedTo));
   kept.renewed(sentAtMs);
-  const outcome = await attempt(courier, delivery, kept);
+  const outcome = await attempt(worker, delivery, kept);
   const begun = { ...turn, batchUntil: part.scannedTo };
-  return await settle(courier, begun, delivery, outcome);
+  return await settle(worker, begun, delivery, outcome);
 };
 
 /** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
 const attempt = async (
-  { context, route, stop }: Courier,
+  { context, route, stop }: SinkWorker,
   delivery: Delivery,
   kept: KeptLease,
 ): Promise<DeliveryOutcome> => {
@@ -179,20 +179,20 @@ const withPlainReasons = (
 
 const plainReason = (context: DeliveryContext, reason: string): string => {
   // PostgreSQL holds no NUL, and no half of a character.
-  const text = context.redact(reason).replaceAll('\0', ' ').slice(0, LONGEST_REASON).toWellFormed();
+  const text = context.redact(reason).replaceAll('\0', ' ').slice(0, MAX_REASON).toWellFormed();
   return text === '' ? 'no reason given' : text;
 };
 
 /** Records what became of a delivery. The turn as it is then; undefined if it has ended. */
 const settle = async (
-  courier: Courier,
+  worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },
   { events }: Delivery,
   outcome: DeliveryOutcome,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = courier;
+  const { context, route, stop } = worker;
   const { observer, store } = context;
-  const facts = { ...turn, outcome, events: events.length, sizes: courier.sizes, batchEvents: route.batchEvents };
+  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: route.batchEvents };
   const decision = decideDelivery(facts, context.random());
   if (decision.kind === 'retry') {
     // A delivery that was cut short by a stop is no failure of the sink.
@@ -201,7 +201,7 @@ const settle = async (
     observer.failed?.({ sink: route.name, ...decision });
     return undefined;
   }
-  courier.sizes = decision.sizes;
+  worker.sizes = decision.sizes;
   if (decision.kind === 'split') {
     observer.split?.({ sink: route.name, events: events.length });
     return turn;

@@ -23,18 +23,18 @@ export interface SourceFacts {
 }
 
 /** The clock of Cloudflare may be a minute ahead of that of the database. Nothing that was read reaches further. */
-const MOST_FUTURE_SECONDS = 61;
+const MAX_FUTURE_SECONDS = 61;
 
 /** What is claimed of the future hides that nothing is read: the lag is none until then. */
 export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
-  futureSeconds !== null && futureSeconds > MOST_FUTURE_SECONDS;
+  futureSeconds !== null && futureSeconds > MAX_FUTURE_SECONDS;
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
 /** So many ticks may pass before a source is behind, and so many of the longest pauses if those are longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
-const SHORTEST_BEHIND_SECONDS = 60;
+const MIN_BEHIND_SECONDS = 60;
 
 /** How long a source goes unasked on purpose. Milliseconds. */
 export interface Pauses {
@@ -45,7 +45,7 @@ export interface Pauses {
 
 /** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
 export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
-  Math.max(SHORTEST_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
+  Math.max(MIN_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
 
 /** The pauses of so many sources: a tick, or what the budget allows. */
 export const pausesOf = (settings: { tickMs: number; apiBudget: number }, sources: number): Pauses => {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Range } from '../ingest/planning/coverage.ts';
 import { SCRUB_PASS } from '../ingest/planning/scrub.ts';
-import { MOST_AHEAD_MS } from '../ingest/planning/server-time.ts';
+import { MAX_AHEAD_MS } from '../ingest/planning/server-time.ts';
 import type { SourceKey } from '../ingest/planning/source.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { NameOf } from '../organizations/organization-names.ts';
@@ -65,7 +65,7 @@ const logTrouble = (
         're-reading history found missing entries in time that had been read; they are stored now. Others may be missing elsewhere until this round is complete',
       ),
     clocksCompared: ({ aheadMs }) => {
-      if (Math.abs(aheadMs) <= MOST_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
+      if (Math.abs(aheadMs) <= MAX_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
       logger.warn(
         { aheadMs: Math.round(aheadMs) },
         "the clocks of Cloudflare and of the database differ by more than a minute: check the database's",

@@ -13,7 +13,7 @@ export interface LogOptions {
 }
 
 /** Shorter ones would blank out ordinary words. */
-const SHORTEST_SECRET = 6;
+const MIN_SECRET = 6;
 
 /**
  * The log of the process: one JSON object per line, or lines for people. It is never given a credential; should one reach
@@ -22,7 +22,7 @@ const SHORTEST_SECRET = 6;
 export const createLogger = (options: LogOptions): Logger => {
   const blank = (line: string): string =>
     options.secrets.reduce(
-      (text, secret) => (secret.length >= SHORTEST_SECRET ? text.replaceAll(secret, '[secret]') : text),
+      (text, secret) => (secret.length >= MIN_SECRET ? text.replaceAll(secret, '[secret]') : text),
       line,
     );
   const settings = {

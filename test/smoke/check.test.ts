@@ -107,11 +107,11 @@ describe.concurrent('check', () => {
 
   test.each([['check'], ['run'], ['sync'], ['migrate'], ['status']])(
     '%s with a database that a later version has migrated: exit 3, and says what to run',
-    async (verb) => {
-      const runIt = verb === 'run' ? run : runHere;
+    async (command) => {
+      const runIt = command === 'run' ? run : runHere;
       const newer = await createTestDatabase();
       await newer.pool.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9e15)");
-      const { code, output } = await runIt([verb], { DATABASE_URL: newer.url, ORGTRAIL_HTTP_PORT: '0' });
+      const { code, output } = await runIt([command], { DATABASE_URL: newer.url, ORGTRAIL_HTTP_PORT: '0' });
       await newer.close();
       expect(output).toMatch(/a later version has migrated it/);
       expect(output).toMatch(/Try: .*run that later version/);
@@ -135,8 +135,8 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
     expect(code).toBe(2);
   });
 
-  test.each(['check', 'run', 'sync'])('%s with nothing set: exit 2, and names what is missing', async (verb) => {
-    const { code, stderr } = await (verb === 'run' ? run : runHere)([verb], {}, {});
+  test.each(['check', 'run', 'sync'])('%s with nothing set: exit 2, and names what is missing', async (command) => {
+    const { code, stderr } = await (command === 'run' ? run : runHere)([command], {}, {});
     expect(stderr).toMatch(/no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY/);
     expect(stderr).toMatch(/Try: /);
     expect(code).toBe(2);

@@ -13,7 +13,7 @@ const PAGE_STATEMENT = 'orgtrail_commit_walk_page(';
 /** Stands in for the minute that a statement may take. */
 const STATEMENT_TIMEOUT_MS = 2_000;
 /** The daemon has few workers; without an end to abandoned statements, each second would add some. */
-const MOST_WAITING = 8;
+const MAX_WAITING = 8;
 
 let cluster: PostgresCluster;
 
@@ -106,7 +106,7 @@ describe.concurrent('connections to PostgreSQL', () => {
       };
       await saidTwice();
       await saidTwice();
-      expect(await waiting()).toBeLessThanOrEqual(MOST_WAITING);
+      expect(await waiting()).toBeLessThanOrEqual(MAX_WAITING);
     });
     await other.end();
     await troubled.untilExact(url);

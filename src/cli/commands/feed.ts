@@ -16,12 +16,12 @@ import {
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../formats/formats.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
 
 /** How long one wait may be: a notification ends it, and if one is lost, this does. */
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 /** With --follow, when the database does not answer. */
 const RETRY_AFTER_MS = 2_000;
 
@@ -60,7 +60,7 @@ const wholeNumber = (least: number) => (text: string) => {
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 
-export const feedVerb = (context: VerbContext): Command =>
+export const feedCommand = (context: CliContext): Command =>
   new Command('feed')
     .description('Print stored events after a position, one per line')
     .option(
@@ -108,7 +108,7 @@ const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Prese
 const writeFeed = async (
   feed: Feed,
   options: Options & { readonly place: Presented },
-  context: VerbContext,
+  context: CliContext,
   logger: Logger,
 ): Promise<void> => {
   const { source } = feed;
@@ -127,7 +127,7 @@ const writeFeed = async (
     try {
       await writeUpToHead(source, options, state, { ...context, logger });
       if (options.follow !== true || state.left <= 0 || signal.aborted) break;
-      await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
+      await source.waitBeyond(state.after, MAX_WAIT_MS, signal);
     } catch (error) {
       const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
       if (options.follow !== true || !passes) throw error;
@@ -159,7 +159,7 @@ const writeUpToHead = async (
   source: FeedSource,
   { organization: organizationIds, format }: Options,
   state: Progress,
-  { stdout, signal, logger }: VerbContext & { readonly logger: Logger },
+  { stdout, signal, logger }: CliContext & { readonly logger: Logger },
 ): Promise<void> => {
   const head = await source.head(state.after);
   await requireSameFeed(source, head, state);

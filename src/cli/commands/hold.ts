@@ -4,7 +4,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
 import { readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
@@ -33,7 +33,7 @@ Examples:
   $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
   $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
 
-export const holdVerb = (context: VerbContext): Command =>
+export const holdCommand = (context: CliContext): Command =>
   new Command('hold')
     .description('Manage legal holds: events exempt from retention')
     .addHelpText('after', help)
@@ -51,7 +51,7 @@ interface AddOptions {
   readonly json?: boolean;
 }
 
-const addCommand = (context: VerbContext): Command =>
+const addCommand = (context: CliContext): Command =>
   new Command('add')
     .description("Exempt an organization's events from retention")
     .option('--organization <name or id>', 'organization to hold')
@@ -111,7 +111,7 @@ const describeScope = ({ organizationId, organizationName, since, before }: Hold
 const describeDropped = (months: readonly string[]): string =>
   months.length === 0 ? '' : `but dropped before, and not held: ${months.join(', ')} (table retention_drops)\n`;
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
     .description('Show every hold, in force or released')
     .option('--json', 'print JSON')
@@ -140,7 +140,7 @@ const holdTable = (holds: readonly Hold[]): string => {
 const named = (id: string, name: string | null): string =>
   name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
 
-const releaseCommand = (context: VerbContext): Command =>
+const releaseCommand = (context: CliContext): Command =>
   new Command('release')
     .description('End a hold; it stays in the list')
     .argument('<id>', 'number of the hold (see: orgtrail hold list)')

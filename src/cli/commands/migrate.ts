@@ -9,7 +9,7 @@ import { setRetentionPolicy } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { migrateWithLog } from '../../telemetry/log-migration.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
 const help = `
 run, sync and backfill do this by themselves at start; use it where another account may change the schema.
@@ -37,7 +37,7 @@ Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --search-index json
   $ psql -c 'grant orgtrail_ingest to orgtrail_daemon' -c 'grant orgtrail_reader to siem'`;
 
-export const migrateVerb = (context: VerbContext): Command =>
+export const migrateCommand = (context: CliContext): Command =>
   new Command('migrate')
     .description("Bring the database's schema up to this version")
     .option('--roles', 'create the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')

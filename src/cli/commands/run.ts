@@ -19,12 +19,12 @@ import { startRetention } from '../../retention/retention-loop.ts';
 import { createOverviewSource } from '../../status/overview-source.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
 /** A container often starts before its database. */
-const DATABASE_PATIENCE_MS = 30_000;
+const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
 /** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
-const STOP_PATIENCE_MS = 6_000;
+const SHUTDOWN_TIMEOUT_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
@@ -37,7 +37,7 @@ Examples:
   $ CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token DATABASE_URL=postgres://... ORGTRAIL_HTTP_HOST=0.0.0.0 orgtrail run
   $ curl -s localhost:8080/healthz`;
 
-export const runVerb = (context: VerbContext): Command =>
+export const runCommand = (context: CliContext): Command =>
   new Command('run')
     .description('Run the daemon: continuously collects audit logs, serves the console, the feed, health and metrics')
     .addHelpText('after', help)
@@ -79,7 +79,7 @@ export const startDaemon = async (
     metrics,
     observer,
     secrets,
-    databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
+    databaseWait: { forMs: DATABASE_CONNECT_TIMEOUT_MS, signal: starting },
   });
   const { pool } = app.database;
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
@@ -134,7 +134,7 @@ export const startDaemon = async (
       stop.abort();
       await Promise.race([
         Promise.all([syncing.stop(), sinks.ended, retention]),
-        sleep(STOP_PATIENCE_MS, undefined, { ref: false }),
+        sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await http.close();
       await sinks.close();

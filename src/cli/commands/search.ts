@@ -7,7 +7,7 @@ import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/collection-rules.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
 import { readTime, timeHelp } from '../time-options.ts';
@@ -62,7 +62,7 @@ const readLimit = (text: string): number => {
   throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
 };
 
-export const searchVerb = (context: VerbContext): Command => {
+export const searchCommand = (context: CliContext): Command => {
   const command = new Command('search').description('Search stored events, newest first');
   for (const field of searchFields) {
     const value = flags.includes(field) ? '' : ' <value>';
@@ -135,7 +135,7 @@ const writePage = async (
     cursor,
     options,
     context,
-  }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: VerbContext },
+  }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: CliContext },
 ): Promise<void> => {
   const answer = await answerSearch(source, reading, { cursor, limit: options.limit });
   if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
@@ -143,7 +143,7 @@ const writePage = async (
 };
 
 /** Every event: what cannot be read is thrown, so an output that ends with exit code 0 is whole. */
-const writeAll = async (source: SearchSource, search: Search, context: VerbContext): Promise<void> => {
+const writeAll = async (source: SearchSource, search: Search, context: CliContext): Promise<void> => {
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search);
   for await (const { lines } of source.export(search, 'ndjson')) {

@@ -8,9 +8,9 @@ import { parseFaultList } from '../../simulator/faults/fault-list.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../simulator/simulator-options.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
-/** Options of the verb as they are typed. */
+/** Options of the command as they are typed. */
 interface Flags {
   readonly host: string;
   readonly port: string;
@@ -135,7 +135,7 @@ function faultHelp(): string {
  * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
  * `usage` on a bad option value and on a port that cannot be had.
  */
-export function simulateVerb(context: VerbContext): Command {
+export function simulateCommand(context: CliContext): Command {
   return new Command('simulate')
     .description('Run a simulated Cloudflare: organizations, audit logs, rate limits, and faults on demand')
     .option('--host <address>', 'address to listen on', '127.0.0.1')

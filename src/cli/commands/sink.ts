@@ -4,7 +4,7 @@ import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.
 import type { Pool } from '../../postgres/pool.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { replaySink } from '../../sinks/sinks.sql.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { sinkTable } from '../output/sink-table.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
@@ -27,7 +27,7 @@ Examples:
   $ orgtrail sink replay siem --after 120000
   $ orgtrail sink replay siem --after 130000 --skip     skips the events in between permanently`;
 
-export const sinkVerb = (context: VerbContext): Command =>
+export const sinkCommand = (context: CliContext): Command =>
   new Command('sink')
     .description('Show sinks, replay events, list dead letters')
     .addHelpText('after', help)
@@ -35,7 +35,7 @@ export const sinkVerb = (context: VerbContext): Command =>
     .addCommand(replayCommand(context))
     .addCommand(deadLettersCommand(context));
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
     .description('Show every sink, including those no longer configured')
     .option('--json', 'print JSON')
@@ -46,7 +46,7 @@ const listCommand = (context: VerbContext): Command =>
       else context.stdout.write('no sink has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS\n');
     });
 
-const replayCommand = (context: VerbContext): Command =>
+const replayCommand = (context: CliContext): Command =>
   new Command('replay')
     .description('Re-send all events after a position')
     .argument('<name>', 'the sink')
@@ -84,7 +84,7 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   return `${name} goes on after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
 };
 
-const deadLettersCommand = (context: VerbContext): Command =>
+const deadLettersCommand = (context: CliContext): Command =>
   new Command('dead-letters')
     .description('Show the events that a sink rejected permanently, and why')
     .argument('<name>', 'the sink')

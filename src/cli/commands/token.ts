@@ -9,7 +9,7 @@ import {
 import { OrgtrailError } from '../../errors.ts';
 import { formatDuration, parseDurationMs } from '../../time/duration.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
 import { withDatabase } from '../with-database.ts';
@@ -34,7 +34,7 @@ Examples:
   $ orgtrail token create jane.doe --scope search --expires 90d
   $ orgtrail token create audit-2026 --scope feed,search --expires 2026-12-31 --json | jq -r .token`;
 
-export const tokenVerb = (context: VerbContext): Command =>
+export const tokenCommand = (context: CliContext): Command =>
   new Command('token')
     .description('Manage named tokens, with a scope and an expiry, for the HTTP API and the console')
     .addHelpText('after', help)
@@ -48,7 +48,7 @@ interface CreateOptions {
   readonly json?: boolean;
 }
 
-const createCommand = (context: VerbContext): Command =>
+const createCommand = (context: CliContext): Command =>
   new Command('create')
     .description('Create a token, and print it once')
     .argument('<name>', 'name of the token: letters, digits and . _ @ -')
@@ -108,7 +108,7 @@ const describe = ({ name, scopes: has, expiresAt }: AccessToken): string => {
   return `the token ${name} has the scope ${has.join(', ')} and ${end}`;
 };
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
     .description('Show every token, revoked ones included, without its secret')
     .option('--json', 'print JSON')
@@ -131,7 +131,7 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
   return `${alignColumns([['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], ...rows]).join('\n')}\n`;
 };
 
-const revokeCommand = (context: VerbContext): Command =>
+const revokeCommand = (context: CliContext): Command =>
   new Command('revoke')
     .description('Revoke a token and end its sessions; it stays in the list')
     .argument('<name>', 'name of the token (see: orgtrail token list)')

@@ -13,7 +13,7 @@ import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { chosenOrganizations } from '../organization-ids.ts';
 import { printable } from '../output/terminal-table.ts';
 import { showVerifyProgress } from '../output/verify-progress.ts';
@@ -55,7 +55,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const verifyCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('verify')
     .description('Re-read a past time range from Cloudflare and compare it with the database')
     .requiredOption('--since <time>', timeHelp('inclusive'))
@@ -72,7 +72,7 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
       context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
     });
 
-const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
+const runVerify = async (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
   // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   const hidden = secretsOf(config);

@@ -204,11 +204,11 @@ const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nex
 };
 
 /** It is kept with the walk. */
-const LONGEST_FINGERPRINT = 1_024;
+const MAX_FINGERPRINT = 1_024;
 
 /** No two pages of a walk have as many entries, and the same ones first and last. */
 const fingerprintOf = (entries: number, first: string | undefined, last: string | undefined): string | undefined =>
-  first === undefined || last === undefined || first.length + last.length > LONGEST_FINGERPRINT
+  first === undefined || last === undefined || first.length + last.length > MAX_FINGERPRINT
     ? undefined
     : `${entries} ${first} ${last}`;
 

@@ -65,7 +65,7 @@ export const NARROWEST_MS = 1_000;
 const WIDEST_MS = 800 * 86_400_000;
 const DAY_MS = 86_400_000;
 /** Below this, smaller pages do not help: one of so few entries is too large by itself. */
-const SMALLEST_PAGE_LIMIT = 16;
+const MIN_PAGE_LIMIT = 16;
 
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
@@ -133,8 +133,8 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | u
 
 /** A page was too large: the window is begun again in smaller pages. Undefined if they would hardly get smaller. */
 export const withSmallerPages = (state: LaneState): LaneState | undefined => {
-  if (state.pageLimit <= SMALLEST_PAGE_LIMIT) return undefined;
-  const pageLimit = Math.max(SMALLEST_PAGE_LIMIT, Math.floor(state.pageLimit / 8));
+  if (state.pageLimit <= MIN_PAGE_LIMIT) return undefined;
+  const pageLimit = Math.max(MIN_PAGE_LIMIT, Math.floor(state.pageLimit / 8));
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 

@@ -2,11 +2,13 @@ import { type Lane, lanes } from '../planning/lanes.ts';
 
 /** Of the time that workers have, if every lane has work: as of the API budget (lane-intervals.ts). */
 const SHARES: Record<Lane, number> = { live: 0.7, settle: 0.13, backfill: 0.12, scrub: 0.05 };
-/** So far, in time by its share, a lane may be behind a more urgent one before it is its turn: live comes first as long as
- * so that no lane starves. */
-const PATIENCE_MS = 10_000;
+/**
+ * How far a lane may fall behind a more urgent one, in time by its share, before it has its turn. Within this bound the
+ * live lane comes first, so that no lane starves.
+ */
+const MAX_LEAD_MS = 10_000;
 /** One turn that hangs must not cost its lane minutes. */
-const MOST_CHARGED_MS = 10_000;
+const MAX_CHARGED_MS = 10_000;
 
 /**
  * Shares the workers among the lanes, fair by time: if the live tails of all sources take longer than a tick (many
@@ -30,7 +32,7 @@ export class LaneShares {
     }
     this.#atWork = atWork;
     const leastMs = Math.min(...ready.map((lane) => this.#taken[lane]));
-    const chosen = lanes.find((lane) => ready.includes(lane) && this.#taken[lane] <= leastMs + PATIENCE_MS);
+    const chosen = lanes.find((lane) => ready.includes(lane) && this.#taken[lane] <= leastMs + MAX_LEAD_MS);
     if (chosen === undefined) return undefined;
     this.#now = leastMs;
     this.#charge(chosen, this.#lastMs[chosen]);
@@ -39,7 +41,7 @@ export class LaneShares {
 
   /** A turn of this lane has ended after so long. What it had been counted as beforehand is `countedMs`. */
   ended(lane: Lane, tookMs: number, countedMs: number): void {
-    const chargedMs = Math.min(tookMs, MOST_CHARGED_MS);
+    const chargedMs = Math.min(tookMs, MAX_CHARGED_MS);
     this.#charge(lane, chargedMs - countedMs);
     this.#lastMs[lane] = chargedMs;
   }

@@ -37,7 +37,7 @@ export const findScope = async (context: SyncContext, signal: AbortSignal): Prom
 
 /**
  * Reads a closed window of every source again and compares it with the store, several at a time.
- * Called by the verb `verify`. Throws when the database fails or the signal aborts; what Cloudflare does is in the results.
+ * Called by the command `verify`. Throws when the database fails or the signal aborts; what Cloudflare does is in the results.
  */
 export const verifySources = async (
   context: VerifyContext,

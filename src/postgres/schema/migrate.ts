@@ -11,7 +11,7 @@ const migrationsFolder = packageFile('drizzle');
 const MIGRATION_LOCK = 7_045_662_113;
 const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
 /** As long as a statement of a migration may take. */
-const MIGRATION_PATIENCE_MS = 1_800_000;
+const MIGRATION_TIMEOUT_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -108,7 +108,7 @@ const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait
 /** An account that may not migrate waits for one that does; if none does, it hears what it may not. */
 const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
   await client.query('rollback to savepoint before_lock');
-  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   let told = false;
   while ((await readSchemaState(client)).state !== 'current') {
     const { rowCount } = await client.query(
@@ -168,7 +168,7 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
-/** For verbs that read what is there and change no schema. Throws OrgtrailError if it is not that of this version. */
+/** For commands that read what is there and change no schema. Throws OrgtrailError if it is not that of this version. */
 export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
   refuseNewer(schema);

@@ -60,12 +60,12 @@ test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and ta
 
 test.each([['run'], ['check'], ['sync'], ['status']])(
   'a wrong file ends %s with exit code 2, the faults and no stack',
-  async (verb) => {
+  async (command) => {
     const path = await write(
       'wrong.yaml',
       'cloudflare: {api_token: the-secret-of-the-test}\nleese: 30s\nconcurrency: 0\n',
     );
-    const { code, stdout, stderr } = await runOrgtrail([verb], { ORGTRAIL_CONFIG: path }, directory);
+    const { code, stdout, stderr } = await runOrgtrail([command], { ORGTRAIL_CONFIG: path }, directory);
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
       'orgtrail: the configuration has 2 faults:',

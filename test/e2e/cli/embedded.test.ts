@@ -66,7 +66,7 @@ describe('without DATABASE_URL', () => {
     await until('no server is left', async () => !(await isRunning(pid)));
   });
 
-  test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
+  test('a command beside a running daemon uses its server and leaves it to the daemon', async () => {
     const daemon = startOrgtrail(['run'], env);
     await daemon.waitFor('orgtrail started');
     const pid = await serverPid();

@@ -164,7 +164,7 @@ const settings = (mode: string): Record<string, string> => ({
   TMPDIR: directory,
 });
 
-/** Runs a verb to its end, and looks through what it said. */
+/** Runs a command to its end, and looks through what it said. */
 const run = async (args: readonly string[], env: Record<string, string>, where = cwd) => {
   const { code, stdout, stderr } = await runOrgtrail(args, env, where);
   expectNone(`orgtrail ${args.join(' ')} (exit ${code})`, `${stdout}\n${stderr}`);
@@ -236,7 +236,7 @@ describe('no secret, however it is given, comes out anywhere (invariant 12)', ()
     ['in variables', () => byVariable],
     ['in files', () => byFile],
     ['in a YAML file', () => byYaml],
-  ])('every verb, with secrets %s', async (_, given) => {
+  ])('every command, with secrets %s', async (_, given) => {
     const env = { ...settings('good'), ...given() };
     const window = ['--since', '2026-01-01', '--before', '2026-01-02'];
     // Two at a time, and of those that read the audit log one after the other.

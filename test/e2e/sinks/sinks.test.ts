@@ -176,7 +176,7 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(await daemon.stop()).toBe(143);
   });
 
-  test('the verb sink says what is wrong with what it is asked', async () => {
+  test('the command sink says what is wrong with what it is asked', async () => {
     await using world = await openWorld({ organizations: 1, entries: 10 });
     expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
       code: 0,

@@ -29,7 +29,7 @@ const get = async (query: string) => {
   const { status, headers } = response;
   return { status, headers, events, body: response.ok ? {} : JSON.parse(text) };
 };
-const feedVerb = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
 
 /** Eight events are committed, three of them are lost, and a reader that had all eight is the first to ask. */
 beforeAll(async () => {
@@ -113,12 +113,12 @@ describe('the feed after a failover that lost commits', () => {
         .split('\n')
         .slice(0, -1)
         .map((line) => JSON.parse(line).id);
-    const warned = await feedVerb('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
+    const warned = await feedCommand('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
     expect(warned.code).toBe(0);
     expect(warned.stderr.match(/lost the events that you have behind position 5/g)).toHaveLength(1);
     expect(printed(warned.stdout)).toEqual(['e-6', 'e-7', 'e-8', 'e-9']);
     const { id } = await lastJump(world.database.pool);
-    const known = await feedVerb('--after', '8', '--dropped', String(id));
+    const known = await feedCommand('--after', '8', '--dropped', String(id));
     expect(known).toMatchObject({ code: 0, stderr: '', stdout: warned.stdout });
   });
 

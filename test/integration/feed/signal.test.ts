@@ -11,7 +11,7 @@ import { until } from '../../support/process/until.ts';
 const LONG_MS = 900_000;
 const never = new AbortController().signal;
 
-const open = async (clientOf: (url: string) => Client = createClient, probePatienceMs = LONG_MS) => {
+const open = async (clientOf: (url: string) => Client = createClient, probeTimeoutMs = LONG_MS) => {
   const database = await createTestDatabase();
   const fallbacks: string[] = [];
   let looks = 0;
@@ -23,7 +23,7 @@ const open = async (clientOf: (url: string) => Client = createClient, probePatie
       return (await readFeedHead(database.pool)).position;
     },
     onFallback: (reason) => fallbacks.push(reason),
-    probePatienceMs,
+    probeTimeoutMs,
   });
   const lease = await newSource(database.pool, 'a');
   let current = lease;
@@ -171,7 +171,7 @@ describe.concurrent('waiting for news', () => {
     const taken = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
     const waiting = world.signal.waitBeyond(0, LONG_MS, never);
     await until('the notification waits', async () => pool.waitingCount > 0);
-    // Longer than the patience.
+    // Longer than the timeout.
     await world.signal.waitBeyond(0, 200, never);
     for (const client of taken) client.release();
     await world.store('one');

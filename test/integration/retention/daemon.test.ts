@@ -102,8 +102,11 @@ describe('what was dropped', () => {
     );
     await run.cycle();
     expect(await stored(), 'coverage says that it was read').toBe(0);
-    for (const verb of ['verify', 'backfill']) {
-      const { code, stderr } = await runInProcess([verb, '--since', '2026-01-10', '--before', '2026-01-11'], world.env);
+    for (const command of ['verify', 'backfill']) {
+      const { code, stderr } = await runInProcess(
+        [command, '--since', '2026-01-10', '--before', '2026-01-11'],
+        world.env,
+      );
       expect(stderr).toContain('events of 2026-01 have been dropped (ORGTRAIL_RETENTION)');
       expect(code).toBe(2);
     }

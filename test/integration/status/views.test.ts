@@ -277,7 +277,7 @@ describe('sync_status', () => {
   });
 });
 
-describe('the status as the verbs and the health endpoint read it', () => {
+describe('the status as the commands and the health endpoint read it', () => {
   test('has the feed, the discovery and every source that is still there', async () => {
     const { pool } = database;
     expect((await readStatus(pool, undefined)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });

@@ -19,7 +19,7 @@ interface Verified {
   readonly failures: readonly (string | undefined)[];
 }
 
-/** What the verb does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
+/** What the command does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
 const verify = async (
   run: SyncRun,
   options: Partial<VerifyOptions> = {},

@@ -24,7 +24,7 @@ export interface ChaosResult extends Tally {
   readonly firstReaderViolations: readonly string[];
   /** Of the reader of `GET /v1/events`. */
   readonly http: HttpReaderCounts & { readonly events: number; readonly firstViolations: readonly string[] };
-  /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
+  /** False where some source had not been read to the end, or not by every settle pass, when the timeout ended. */
   readonly caughtUp: boolean;
   /** How often each fault of the simulated Cloudflare has happened while it ran (those of the history come before). */
   readonly faults: Readonly<Partial<Record<FaultName, number>>>;

@@ -384,19 +384,19 @@ describe('an account without the rights', () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     await using nobody = await createLogin(world.database);
     await using reader = await createLogin(world.database, ['orgtrail_reader']);
-    for (const [verb, url] of [
+    for (const [command, url] of [
       ['status', nobody.url],
       ['check', nobody.url],
       ['run', nobody.url],
       ['migrate', nobody.url],
       ['sync', reader.url],
     ] as const) {
-      const { code, stdout, stderr } = await runInProcess([verb], { ...world.env, DATABASE_URL: url });
-      expect(stdout + stderr, verb).toMatch(
+      const { code, stdout, stderr } = await runInProcess([command], { ...world.env, DATABASE_URL: url });
+      expect(stdout + stderr, command).toMatch(
         /the database account may not do this: permission denied for \w+ \w+\n.*Try: .*migrate --roles/,
       );
-      expect(stdout + stderr, verb).not.toMatch(/\n\s+at /);
-      expect(code, verb).toBe(2);
+      expect(stdout + stderr, command).not.toMatch(/\n\s+at /);
+      expect(code, command).toBe(2);
     }
   });
 

@@ -66,7 +66,7 @@ export const startOrgtrail = (
   };
 };
 
-/** Runs a verb to its end. */
+/** Runs a command to its end. */
 export const runOrgtrail = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -176,9 +176,9 @@ const without = <K extends keyof Secrets>(settings: Partial<Secrets>, names: rea
 
 describe('no secret, wherever it is given, is in what check and print say', () => {
   const expectHidden = async (mark: string, env: Record<string, string>) => {
-    const outputs = ['check', 'print'].flatMap((verb) => [
-      ['config', verb],
-      ['config', verb, '--json'],
+    const outputs = ['check', 'print'].flatMap((command) => [
+      ['config', command],
+      ['config', command, '--json'],
     ]);
     const answers = await Promise.all(outputs.map((args) => runInProcess(args, env)));
     const base64 = Buffer.from(mark).toString('base64').slice(0, 12);

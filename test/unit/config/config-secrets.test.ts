@@ -54,7 +54,7 @@ describe('the credential', () => {
     expect(messageOf(environment)).toContain(fault);
   });
 
-  it('may be missing for verbs that do not talk to Cloudflare, but not be half', () => {
+  it('may be missing for commands that do not talk to Cloudflare, but not be half', () => {
     expect(load({}, false).credential).toBeUndefined();
     expect(() => load({ CLOUDFLARE_API_KEY: 'k' }, false)).toThrow('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL');
   });

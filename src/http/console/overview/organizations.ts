@@ -8,7 +8,7 @@ import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
 
 const PAGE_SIZE = 50;
-const LONGEST_ERROR = 80;
+const MAX_ERROR = 80;
 
 /** The filter and page of organizations that was requested. */
 export interface OrganizationFilter {
@@ -139,7 +139,7 @@ export const slackText = (source: SourceWithState): Html =>
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
     : html`${spanText(source.retentionSlackSeconds)}`;
 
-const shortened = (text: string): string => (text.length > LONGEST_ERROR ? `${text.slice(0, LONGEST_ERROR)}…` : text);
+const shortened = (text: string): string => (text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text);
 
 const pager = ({ selected, filter }: OrganizationsView): Html | null => {
   const { page, pages, matching } = selected;

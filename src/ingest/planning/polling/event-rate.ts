@@ -57,12 +57,12 @@ export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'cla
 });
 
 /** No more of a history counts: what was so long ago says little about tomorrow. */
-const MOST_HISTORY_MS = 7 * 24 * HOUR_MS;
+const MAX_HISTORY_MS = 7 * 24 * HOUR_MS;
 
 /** What the first window of a history says, read right behind the first look at the live tail: its average, for a week. */
 export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>): Observation => {
   const { events, spanMs } = observationOf(walk);
-  const countedMs = Math.min(spanMs, MOST_HISTORY_MS);
+  const countedMs = Math.min(spanMs, MAX_HISTORY_MS);
   return { events: (events * countedMs) / Math.max(1, spanMs), spanMs: countedMs };
 };
 

@@ -26,7 +26,7 @@ export interface DuePoll<T> {
 }
 
 /** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
-const LONGEST_TURNS = 2;
+const MAX_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
 /** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
  * all events, unexpected wakers included, are no later than then. */
@@ -39,13 +39,13 @@ const STEEPNESS = 0.6;
 const PLANNED_BUDGET = 1.01;
 /** Pauses are shorter by up to so much, by the source's id. */
 const JITTER = 0.02;
-const SHORTEST_MS = 1_000;
+const MIN_MS = 1_000;
 /** Halvings in the search for the scale: to a thousandth. */
 const HALVINGS = 16;
 
 /** No source is left unasked for longer, give or take a tick. Milliseconds. */
 export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
-  equalMs <= tickMs ? Math.max(equalMs, tickMs) : LONGEST_TURNS * equalMs;
+  equalMs <= tickMs ? Math.max(equalMs, tickMs) : MAX_TURNS * equalMs;
 
 /** So many live tails may be asked for between two ticks. */
 export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
@@ -66,7 +66,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
   const silentBelow = silenceOf(ranked);
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
-  const shortestMs = Math.max(tickMs, SHORTEST_MS);
+  const shortestMs = Math.max(tickMs, MIN_MS);
   const longest = ranked.map((perHour, n) => {
     const turns = perHour < silentBelow ? PLANNED_LONGEST_TURNS * (spread[n] ?? 1) : ORDINARY_LONGEST_TURNS;
     return Math.max(shortestMs, turns * equalMs);
@@ -106,7 +106,7 @@ const silenceOf = (expected: Float64Array): number => {
   const ascending = expected.slice().sort();
   let whole = 0;
   for (const perHour of ascending) whole += perHour;
-  let left = (LATE_SHARE / (1 - 1 / LONGEST_TURNS)) * whole;
+  let left = (LATE_SHARE / (1 - 1 / MAX_TURNS)) * whole;
   for (const perHour of ascending) {
     left -= perHour;
     if (left < 0) return perHour;

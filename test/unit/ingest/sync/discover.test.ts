@@ -142,7 +142,7 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
       },
     },
   );
-  // The one that hangs is given up when the patience, which this clock ends at once, is over.
+  // The one that hangs is given up when the timeout, which this clock ends at once, is over.
   await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
   expect(limits).toEqual([10]);
   expect(steps.slice(-7)).toEqual([
