@@ -8,7 +8,7 @@ import { openPool } from '../postgres/open-pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
 import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
 import { createLiveSink } from '../sinks/live-sink.ts';
-import type { DeliveryContext, DeliveryObserver, Route } from '../sinks/ports.ts';
+import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
 import { redactorOf } from '../sinks/redaction.ts';
 import { registerSinks } from '../sinks/sinks.sql.ts';
 import { logDelivery } from '../telemetry/log-delivery.ts';
@@ -40,13 +40,13 @@ export interface SinkAppOptions extends DeliveryStop {
  */
 export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
-  const routes = config.sinks.map((sink) => routeOf(sink, secrets));
-  if (routes.length === 0) return { ended: Promise.resolve(), close: async () => {} };
+  const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets));
+  if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
   const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
-    ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
+    ...{ name, kind: type, start, target: sinkConfigs[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
-  const size = Math.min(MAX_CONNECTIONS, routes.length + 1);
+  const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
   const context: Omit<DeliveryContext, 'redact'> = {
     store: createDeliveryStore(pool, app.owner, config.leaseMs),
@@ -60,20 +60,22 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
-  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'sink started');
-  const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
+  for (const { name, sink } of sinkConfigs) logger.info({ sink: name, target: sink.target }, 'sink started');
+  const loops = sinkConfigs.map((sinkConfig) =>
+    deliverForever({ ...context, redact: sinkConfig.redact }, sinkConfig, options),
+  );
   return {
     ended: Promise.all(loops),
     close: async () => {
-      await Promise.all(routes.map(({ sink }) => sink.close().catch(() => {})));
+      await Promise.all(sinkConfigs.map(({ sink }) => sink.close().catch(() => {})));
       await close();
     },
   };
 };
 
-type SinkRoute = Route & Pick<DeliveryContext, 'redact'>;
+type ConfiguredSink = SinkConfig & Pick<DeliveryContext, 'redact'>;
 
-const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute => {
+const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): ConfiguredSink => {
   let latest = settings;
   const current = () => {
     const now = secrets.sink(name, settings);

@@ -5,7 +5,7 @@ import { sinkBackoffMs } from '../time/backoff.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createDelivery } from './outgoing.ts';
-import type { DeliveryContext, DeliveryResult, Route, SinkTurn } from './ports.ts';
+import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
@@ -28,15 +28,19 @@ export interface DeliveryStop {
  * Delivers to one sink until it is asked to stop: as long as this process has the turn, one delivery after the other.
  * Never rejects. Nothing of what happens here touches another sink or the pulling of logs, but the processor.
  */
-export const deliverForever = async (context: DeliveryContext, route: Route, stop: DeliveryStop): Promise<void> => {
+export const deliverForever = async (
+  context: DeliveryContext,
+  config: SinkConfig,
+  stop: DeliveryStop,
+): Promise<void> => {
   const { time } = context;
-  const worker: SinkWorker = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
+  const worker: SinkWorker = { context, config, stop, sizes: firstSizes(config.batchEvents), refusals: 0 };
   const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
     let turn: SinkTurn | undefined;
     try {
       const takenAtMs = time.nowMs();
-      const claimed = await context.store.claim(route.name);
+      const claimed = await context.store.claim(config.name);
       worker.refusals = 0;
       if ('epoch' in claimed) {
         turn = claimed;
@@ -54,15 +58,15 @@ export const deliverForever = async (context: DeliveryContext, route: Route, sto
  * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
  */
 const noteError = async (worker: SinkWorker, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
-  const { context, route } = worker;
+  const { context, config } = worker;
   const { observer, store } = context;
   const reason = plainReason(context, reasonOf(error));
-  observer.interrupted?.({ sink: route.name, reason });
+  observer.interrupted?.({ sink: config.name, reason });
   if (!store.isRefusal(error)) return DATABASE_PAUSE_MS * (1 + context.random());
   worker.refusals += 1;
   const afterMs = sinkBackoffMs(Math.max(worker.refusals, (turn?.failures ?? 0) + 1), context.random());
   const failure = { reason, afterMs };
-  const noted = turn === undefined ? store.note(route.name, failure) : store.fail(turn, failure).then(() => {});
+  const noted = turn === undefined ? store.note(config.name, failure) : store.fail(turn, failure).then(() => {});
   // With a turn, the database says how long it rests, as after every failure.
   return await noted.then(
     () => (turn === undefined ? afterMs : 0),
@@ -75,7 +79,7 @@ const waitMs = (ms: number): number => Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_M
 /** The one who goes to a sink, and what it remembers from one turn to the next. */
 interface SinkWorker {
   readonly context: DeliveryContext;
-  readonly route: Route;
+  readonly config: SinkConfig;
   readonly stop: DeliveryStop;
   sizes: DeliverySizes;
   /** In a row, of the statement that takes the turn. */
@@ -84,7 +88,7 @@ interface SinkWorker {
 
 /** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
 const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
-  const { context, route, stop } = worker;
+  const { context, config, stop } = worker;
   const { leaseMs, store, time } = context;
   let turn: SinkTurn | undefined = claimed;
   const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renew(claimed) });
@@ -95,7 +99,7 @@ const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number
     }
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
-    context.observer.lost?.({ sink: route.name });
+    context.observer.lost?.({ sink: config.name });
   } finally {
     kept.end();
     // If it fails, the lease runs out by itself.
@@ -105,9 +109,9 @@ const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number
 
 /** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
 const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = worker;
+  const { context, config, stop } = worker;
   const part = await context.store.read({
-    ...{ after: turn.position, until: turn.batchUntil, organizationIds: route.organizationIds },
+    ...{ after: turn.position, until: turn.batchUntil, organizationIds: config.organizationIds },
     ...{ maxEvents: worker.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
   });
   if (part.events.length > 0) return await deliver(worker, turn, part, kept);
@@ -116,7 +120,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
     return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
   }
-  context.observer.caughtUp?.({ sink: route.name });
+  context.observer.caughtUp?.({ sink: config.name });
   const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(MAX_IDLE_MS)]);
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;
@@ -132,8 +136,8 @@ const deliver = async (
   part: FeedEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route } = worker;
-  const delivery = await createDelivery(part.events, route.format);
+  const { context, config } = worker;
+  const delivery = await createDelivery(part.events, config.format);
   if (worker.stop.asked.aborted) return undefined;
   const sentAtMs = context.time.nowMs();
   requireHeld(await context.store.begin(turn, part.scannedTo));
@@ -145,7 +149,7 @@ const deliver = async (
 
 /** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
 const attempt = async (
-  { context, route, stop }: SinkWorker,
+  { context, config, stop }: SinkWorker,
   delivery: Delivery,
   kept: KeptLease,
 ): Promise<DeliveryOutcome> => {
@@ -153,7 +157,7 @@ const attempt = async (
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    outcome = withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
+    outcome = withPlainReasons(context, delivery, await config.sink.deliver(delivery, signal));
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
@@ -190,20 +194,20 @@ const settle = async (
   { events }: Delivery,
   outcome: DeliveryOutcome,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = worker;
+  const { context, config, stop } = worker;
   const { observer, store } = context;
-  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: route.batchEvents };
+  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: config.batchEvents };
   const decision = decideDelivery(facts, context.random());
   if (decision.kind === 'retry') {
     // A delivery that was cut short by a stop is no failure of the sink.
     if (stop.hard.aborted) return undefined;
     requireHeld(await store.fail(turn, decision));
-    observer.failed?.({ sink: route.name, ...decision });
+    observer.failed?.({ sink: config.name, ...decision });
     return undefined;
   }
   worker.sizes = decision.sizes;
   if (decision.kind === 'split') {
-    observer.split?.({ sink: route.name, events: events.length });
+    observer.split?.({ sink: config.name, events: events.length });
     return turn;
   }
   const { refusedInRow, accepted } = decision;
@@ -212,7 +216,7 @@ const settle = async (
   }));
   const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow };
   requireHeld(await store.finish(turn, result));
-  observer.delivered?.({ sink: route.name, accepted, deadLetters, position: result.until });
+  observer.delivered?.({ sink: config.name, accepted, deadLetters, position: result.until });
   return { ...turn, position: result.until, batchUntil: undefined, failures: 0, refusedInRow };
 };
 

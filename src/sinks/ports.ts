@@ -4,7 +4,7 @@ import type { Time } from '../time/clock.ts';
 import type { Sink } from './delivery.ts';
 
 /** A sink as it is configured. */
-export interface Route {
+export interface SinkConfig {
   /** Under which its position is kept. */
   readonly name: string;
   readonly sink: Sink;

@@ -21,9 +21,12 @@ export const logRetention = (logger: Logger, nowMs: () => number): ((near: reado
       stillNear.set(source.id, sinceMs);
       const urgent = slackMs < RETENTION_URGENT_MS;
       if (nowMs() - sinceMs < GRACE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
-      const when = slackMs <= 0 ? 'now' : `in ${formatDuration(slackMs)}`;
+      const when =
+        slackMs <= 0
+          ? 'are being deleted by Cloudflare now'
+          : `will be deleted by Cloudflare in ${formatDuration(slackMs)}`;
       const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
-      logger.warn(facts, `uncollected audit logs will be deleted by Cloudflare ${when}`);
+      logger.warn(facts, `unread audit logs ${when}`);
     }
     nearSinceMs = stillNear;
   };

@@ -176,7 +176,7 @@ export class Checker {
     }
   }
 
-  /** Somebody has taken it out of the store. */
+  /** It has been removed from the store. */
   removed(database: SimulatedDatabase, sourceId: string, id: string): void {
     const round = scrubRoundOf(database, sourceId);
     this.#scheduler.note(() => `${id} of ${sourceId} is removed by hand in round ${round}`);
@@ -279,7 +279,7 @@ export class Checker {
   #checkHole(sourceId: string, { range: { fromMs, toMs }, reason }: HoleRow): void {
     if (this.#isMiscounted || reason === SHORT_ANSWER) return;
     if (toMs - fromMs > 1_000 && reason !== 'count_differs') this.fail(`a hole of ${toMs - fromMs} ms in ${sourceId}`);
-    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, of which everything can be had`);
+    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, although everything can be had`);
     // What rounds down to the second is asked for with the second.
     const near = this.#entriesOf(sourceId, 'none').some(
       ({ timeMs }) => timeMs >= fromMs - 1_001 && timeMs <= toMs + 1_001,

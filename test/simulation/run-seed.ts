@@ -26,7 +26,7 @@ const LAST_TICKS = 3;
  * processes. The same seed gives the same history.
  */
 export const runSeed = async (seed: number, tracing = false): Promise<SeedResult> => {
-  // Hundreds of errors are made for each seed, and nobody looks at their stacks.
+  // Hundreds of errors are made for each seed, and their stacks are not read.
   Error.stackTraceLimit = tracing ? 10 : 0;
   const simulation = new Simulation(seed, tracing);
   const { checker } = simulation;

@@ -67,7 +67,7 @@ export class VirtualScheduler {
     for (const listener of [...this.#listening.keys()]) this.unlisten(listener);
   }
 
-  /** A line of the trace. Costs nothing where nobody reads it. */
+  /** A line of the trace. Costs nothing if it is not read. */
   note(text: () => string): void {
     this.lines?.push(`${((this.nowMs - this.#startMs) / 1_000).toFixed(3).padStart(10)}  ${text()}`);
   }

@@ -69,7 +69,7 @@ describe.concurrent('check', () => {
   });
 
   test('a database that cannot be reached: exit 4, names host and database, and what to check', async () => {
-    const url = `postgres://somebody:${password}@127.0.0.1:1/missing`;
+    const url = `postgres://someone:${password}@127.0.0.1:1/missing`;
     const { code, stdout } = await run(['check'], { DATABASE_URL: url });
     expect(stdout).toMatch(/^FAIL {2}database .*127\.0\.0\.1:1\/missing.*ECONNREFUSED/m);
     expect(stdout).toMatch(/Try: .*DATABASE_URL/);
@@ -81,7 +81,7 @@ describe.concurrent('check', () => {
     const url = new URL(database.url);
     url.password = password;
     const { code, stdout } = await runHere(['check'], { DATABASE_URL: url.href });
-    // A server that trusts this machine lets it in all the same.
+    // A server that trusts this machine lets it in anyway.
     if (code === 0) return;
     expect(stdout).toMatch(/^FAIL {2}database .*password authentication failed/m);
     expect(code).toBe(4);
@@ -149,7 +149,7 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
       DATABASE_URL: `mysql://root:${password}@db/x`,
       ORGTRAIL_SCHEDULE: 'often',
       ORGTRAIL_SETTLE: '24h,10m',
-      ORGTRAIL_HISTORY: 'for ever',
+      ORGTRAIL_HISTORY: 'always',
       ORGTRAIL_API_BUDGET: '0',
       ORGTRAIL_FEED_TOKEN: 'short',
       ORGTRAIL_LOG_LEVEL: 'loud',

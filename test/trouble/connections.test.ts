@@ -46,7 +46,7 @@ describe.concurrent('connections to PostgreSQL', () => {
     await troubled.stop();
   });
 
-  test('half-open: nothing arrives any more and nobody closes them; the daemon gives them up and goes on', async () => {
+  test('half-open: nothing arrives any more and they are not closed; the daemon gives them up and goes on', async () => {
     const { url, proxied, proxy } = await withProxy();
     await using _proxy = proxy;
     await using troubled = await startTroubled(`${proxied}?query_timeout=${STATEMENT_TIMEOUT_MS}`);
@@ -73,7 +73,7 @@ describe.concurrent('connections to PostgreSQL', () => {
     await troubled.stop();
   });
 
-  test('half-open: a limit is set without anybody asking for one', async () => {
+  test('half-open: a limit is set by default', async () => {
     const pool = createPool(cluster.url(), 1, () => {});
     expect(pool.options).toMatchObject({ query_timeout: 60_000, keepAlive: true, keepAliveInitialDelayMillis: 10_000 });
     await pool.end();

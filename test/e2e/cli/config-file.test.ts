@@ -44,7 +44,7 @@ test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and ta
   const path = await write('orgtrail.yaml', text(oldToken));
   const daemon = startOrgtrail(['run'], { ORGTRAIL_CONFIG: path }, { cwd: directory });
   await daemon.waitFor('orgtrail started');
-  expect(daemon.stdout()).toContain(`"file":"${path}","msg":"settings read from a file"`);
+  expect(daemon.stdout()).toContain(`"file":"${path}","msg":"settings loaded from a file"`);
   await until('all of it is stored', async () => (await world.compare()).missing === 0);
   const { stored } = await world.expectExactTruth();
   await until('all of it is delivered', async () => (await readFile(events, 'utf8')).split('\n').length > stored);

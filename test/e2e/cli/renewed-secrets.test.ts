@@ -105,7 +105,7 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
     await allStored(world);
     await file.write('');
     daemon.process.child.kill('SIGHUP');
-    await daemon.process.waitFor('secrets cannot be read again');
+    await daemon.process.waitFor('reloading secrets failed');
     addEntries(world);
     await allStored(world);
     expect(daemon.process.stdout()).toContain('CLOUDFLARE_API_TOKEN_FILE: the file is empty');

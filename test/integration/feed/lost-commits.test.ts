@@ -103,7 +103,7 @@ describe('the feed after a failover that lost commits', () => {
   });
 
   test('with a filter that nothing meets it is passed at once', async () => {
-    const { status, headers } = await get('after=3&organization=nobody');
+    const { status, headers } = await get('after=3&organization=unknown');
     expect([status, headers.get('orgtrail-next-position')]).toEqual([200, String(to + 4)]);
   });
 
@@ -145,7 +145,7 @@ describe('the feed after a failover that lost commits', () => {
     const waiting = get(`after=${after}&wait=60`);
     await commit(pool, await takeLease(pool, 'o'), []);
     await loseCommits(pool, to + 2);
-    // The notification of a commit on the new primary wakes whoever waits.
+    // The notification of a commit on the new primary wakes all who wait.
     await commit(pool, await takeLease(pool, 'o'), ids(8, 10));
     const woken = await waiting;
     const next = woken.headers.get('orgtrail-next-position');

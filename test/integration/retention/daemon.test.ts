@@ -69,7 +69,7 @@ describe('the daemon', () => {
     ]);
   });
 
-  test('never looks where everything is kept for ever', async () => {
+  test('never looks if everything is kept indefinitely', async () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     await using run = await world.open();
     expect((await look(run, Number.POSITIVE_INFINITY, 1)).waits).toEqual([]);
@@ -94,7 +94,7 @@ describe('what was dropped', () => {
     const stored = async () =>
       (await pool.query('select count(*)::integer as events from audit_events')).rows[0].events;
     expect(await stored()).toBe(200);
-    // A month that is over, of which nothing is left.
+    // A month that is over and has nothing left.
     await pool.query('delete from audit_events');
     await pool.query(
       `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)

@@ -95,7 +95,7 @@ describe('each filter', () => {
   ];
   test.each(single)('%s', async (_what, query) => {
     expect(idsOf((await find({ ...query, organization: 'filters' })).events)).toEqual(['wanted']);
-    expect((await find({ ...query, organization: 'nobody' })).events).toEqual([]);
+    expect((await find({ ...query, organization: 'unknown' })).events).toEqual([]);
   });
 
   test('text takes nothing for a pattern', async () => {
@@ -119,7 +119,7 @@ describe('each filter', () => {
     expect(events).toMatchObject([{ id: 'other-3', changed: true }]);
   });
 
-  test('a value that PostgreSQL does not take is the mistake of whoever searches', async () => {
+  test('a value that PostgreSQL does not take is the mistake of the user who searches', async () => {
     const bad = find({}, { direction: 'older', time: '2026-02-31 00:00:00+00', position: 1 });
     await expect(bad).rejects.toThrow(SearchError);
     await expect(bad).rejects.toMatchObject({ reason: 'refused' });
@@ -278,7 +278,7 @@ test('coverage of the time searched: of whom some of it is not collected', async
   });
   const older = await coverageOf({ organization, since: undefined, before: at(0) });
   expect(older).toMatchObject({ incomplete: 1, beginsEarlier: true, collectedSince: '2025-07-01T00:00:00Z' });
-  expect(await coverageOf({ organization: 'nobody', since: undefined, before: undefined })).toMatchObject({
+  expect(await coverageOf({ organization: 'unknown', since: undefined, before: undefined })).toMatchObject({
     organizations: 0,
     incomplete: 0,
   });

@@ -84,7 +84,7 @@ describe('the file', () => {
         await writeFile(path, '');
       },
     ],
-  ])('%s by somebody else: the next delivery is at its path', async (what, disturb) => {
+  ])('%s by another program: the next delivery is at its path', async (what, disturb) => {
     const path = join(await newDirectory(what.replaceAll(' ', '-')), 'a.ndjson');
     const sink = createFileSink({ path, max_bytes: large });
     await deliver(sink, deliveryOf(1, 2));

@@ -77,13 +77,13 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'an entry a minute late, with the last settle pass after 4 s',
-      alerts: { OrgtrailLateBeyondLastPass: /later than the last settle pass/ },
+      alerts: { OrgtrailLateBeyondLastPass: /Late entries arrived after the final re-read pass/ },
       provoke: (world) =>
         world.simulator.append(firstOrganization(world), [entryText('late', Date.now() - TOO_LATE_MS, 'late')]),
     },
     {
       cause: 'an event of weeks ago is removed from the database by hand',
-      alerts: { OrgtrailScrubFound: /found entries that were missing from the database/ },
+      alerts: { OrgtrailScrubFound: /Re-reading history found entries missing from the database/ },
       provoke: async (world) => {
         const id = await world.removeOld();
         while ((await world.stored(id)) === 0) await sleep(100);
@@ -91,7 +91,7 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'a sink that rejects one event permanently (400)',
-      alerts: { OrgtrailSinkDeadLetters: /The sink siem refuses events/ },
+      alerts: { OrgtrailSinkDeadLetters: /The sink siem rejects events permanently/ },
       provoke: (world) => {
         world.setReceiver({ refuses: 'poison' });
         world.simulator.append(firstOrganization(world), [entryText('poison', Date.now(), 'poison')]);
@@ -101,7 +101,7 @@ const daemonsInTrouble: WorldScenarios = {
       cause: 'a sink that is away (503)',
       alerts: {
         OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/,
-        OrgtrailSinkFailing: /Deliveries to the sink siem fail: \d+ in a row/,
+        OrgtrailSinkFailing: /Deliveries to the sink siem fail: \d+ consecutive failures/,
       },
       provoke: (world) => world.setReceiver('away'),
       mend: (world) => world.setReceiver('open'),
@@ -161,13 +161,13 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'one replica of two is killed',
-      alerts: { OrgtrailReplicaDown: /while others do: 1\./ },
+      alerts: { OrgtrailReplicaDown: /orgtrail replicas down: 1\./ },
       also: ['OrgtrailNotFresh', 'OrgtrailNotReady'],
       provoke: ({ replicas }) => void replicas[1]?.child.kill('SIGKILL'),
     },
     {
       cause: 'the other one, too',
-      alerts: { OrgtrailDown: /No orgtrail answers/ },
+      alerts: { OrgtrailDown: /All orgtrail targets are down/ },
       provoke: ({ replicas }) => void replicas[0]?.child.kill('SIGKILL'),
     },
   ],

@@ -7,7 +7,7 @@ import type { Replica } from './replica.ts';
 export interface Aim {
   /**
    * Waits until a page is sent, of this organization where one is named, and returns the replica that works on it, by the
-   * lease. Undefined where none was sent in time, or nobody can say to whom (the database is away).
+   * lease. Undefined if none was sent in time, or its recipient is not known (the database is away).
    */
   replicaThatIsSentAPage(timeoutMs: number, organizationId?: string): Promise<Replica | undefined>;
 }

@@ -95,7 +95,7 @@ const settle = (text: string): NonNullable<Flags['settle']> => ({
 });
 
 const faultList = (text: string): FaultPatch => {
-  // The first content seen wins, and nobody knows which one a replica that was killed had seen.
+  // The first content seen wins, and it is not known which one a killed replica had seen.
   if (text.includes('changed_content')) throw new InvalidArgumentError('changed_content has no single truth.');
   try {
     return parseFaultList(text);

@@ -16,7 +16,7 @@ const MANY_EVENTS = 3_000;
 /** What the reader has done and met. */
 export interface HttpReaderCounts {
   requests: number;
-  /** No answer: nobody listens, the connection broke, or silence for too long. */
+  /** No answer: the port is closed, the connection broke, or silence for too long. */
   unanswered: number;
   /** 503: the database did not answer. */
   unavailable: number;

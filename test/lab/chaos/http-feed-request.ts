@@ -109,7 +109,7 @@ const readBody = async (
 const decoded = (response: IncomingMessage): Readable => {
   const encoding = response.headers['content-encoding'];
   if (encoding === undefined) return response;
-  // What breaks the one ends the other, and whoever reads hears of it.
+  // What breaks the one ends the other, and the reader gets the error.
   return pipeline(response, encoding === 'gzip' ? createGunzip() : createZstdDecompress(), () => {});
 };
 

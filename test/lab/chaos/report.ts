@@ -100,7 +100,7 @@ export const reportOf = (result: ChaosResult): string => {
     ['reader violations (gap, repeat, lower position, changed row)', result.readerViolations],
     ['events seen by the reader over HTTP', result.http.events],
     ['of its requests, answered', result.http.requests - result.http.unanswered - result.http.unavailable],
-    ['without an answer (nobody there, broken off, silent)', result.http.unanswered],
+    ['without an answer (refused, broken off, silent)', result.http.unanswered],
     ['answered with 503 (no database)', result.http.unavailable],
     ['bodies that broke off in the middle', result.http.cut],
     ['bodies that the reader cut itself', result.http.left],

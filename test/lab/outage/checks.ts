@@ -145,7 +145,7 @@ const outageAlertChecks = (course: Course, of: SamplesOf): Check[] => {
   const outage = of(...outagePhases);
   const expected = alertsOfOutage.map(([name]): string => name);
   const others = firingIn(outage).filter((name) => !expected.includes(name));
-  const still = of('recovered').at(-1)?.firing ?? ['nobody looked'];
+  const still = of('recovered').at(-1)?.firing ?? ['not checked'];
   return [
     check('alerts before the outage', listed(firingIn(of('healthy'))), 'none', firingIn(of('healthy')).length === 0),
     ...alertsOfOutage.map(([name, dueSeconds]) => {
@@ -205,7 +205,7 @@ const blockChecks = (course: Course, block: readonly Sample[]): Check[] => {
 
 const blockAlertChecks = (course: Course, of: SamplesOf): Check[] => {
   const firing = firingIn(of('block'));
-  const still = of('after block').at(-1)?.firing ?? ['nobody looked'];
+  const still = of('after block').at(-1)?.firing ?? ['not checked'];
   return [
     check(
       'alerts during the block',

@@ -91,7 +91,7 @@ describe('signing in', () => {
     expect(cookie).not.toContain(feedToken);
     const session = { cookie: pairOf(cookie) };
     expect((await get(served, '/', session)).status).toBe(200);
-    expect((await get(served, '/v1/status', session)).status, 'the API wants the token itself').toBe(401);
+    expect((await get(served, '/v1/status', session)).status, 'the API requires the token itself').toBe(401);
     expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
 
     // Another replica, or the same after a restart; and one with another token.

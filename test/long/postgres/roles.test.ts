@@ -53,7 +53,7 @@ const ingest: Readonly<Record<string, string>> = {
   walks: 'SELECT',
 };
 
-/** Which of them PostgreSQL cannot write to, whoever asks. */
+/** Which of them PostgreSQL cannot write to, for any account. */
 const isView = (name: string): boolean =>
   [
     'audit_event_traits',
@@ -382,13 +382,13 @@ describe('an account without the rights', () => {
   test('is told what to do, exit 2, without a stack trace', async () => {
     await withRoles();
     await using world = await openWorld({ organizations: 1, entries: 0 });
-    await using nobody = await createLogin(world.database);
+    await using stranger = await createLogin(world.database);
     await using reader = await createLogin(world.database, ['orgtrail_reader']);
     for (const [command, url] of [
-      ['status', nobody.url],
-      ['check', nobody.url],
-      ['run', nobody.url],
-      ['migrate', nobody.url],
+      ['status', stranger.url],
+      ['check', stranger.url],
+      ['run', stranger.url],
+      ['migrate', stranger.url],
       ['sync', reader.url],
     ] as const) {
       const { code, stdout, stderr } = await runInProcess([command], { ...world.env, DATABASE_URL: url });

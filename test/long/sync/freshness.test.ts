@@ -71,7 +71,7 @@ test('busy organizations are asked more often, silent ones within the bound; a r
     (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS + 6,
   );
 
-  // Two replicas that have never asked anybody, in turn.
+  // Two replicas that have never sent a request, in turn.
   await using second = await world.open();
   await using third = await world.open();
   const later: (readonly string[])[] = [];

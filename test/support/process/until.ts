@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const TIMEOUT_MS = 600_000;
 const LOOK_EVERY_MS = 20;
 
-/** For what another process brings about and tells nobody: looks again and again, and throws when it does not come. */
+/** For what another process does without a signal: looks again and again, and throws when it does not come. */
 export const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
   const giveUpAt = performance.now() + TIMEOUT_MS;
   while (!(await holds())) {

@@ -4,7 +4,7 @@ import { readFeedHead } from '../../../src/feed/feed.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createDeliveryStore } from '../../../src/sinks/delivery-store.sql.ts';
-import type { DeliveryObserver, Route } from '../../../src/sinks/ports.ts';
+import type { DeliveryObserver, SinkConfig } from '../../../src/sinks/ports.ts';
 import { LEASE_MS } from '../postgres/store-fixture.ts';
 
 /** A receiver in this process: what it was sent, and what it says to each. */
@@ -44,7 +44,7 @@ export interface SinkWorker extends AsyncDisposable {
   abort(): Promise<void>;
 }
 
-export interface SinkWorkerOptions extends Partial<Route> {
+export interface SinkWorkerOptions extends Partial<SinkConfig> {
   readonly name: string;
   readonly sink: Sink;
   readonly owner?: string;

@@ -20,7 +20,7 @@ interface Wording {
   readonly resource?: Part;
 }
 
-/** An entry of the form that Cloudflare documents, of somebody who does nothing else. */
+/** An entry of the form that Cloudflare documents, of an actor who does nothing else. */
 export const deedEntry = (id: string, timeMs: number, { action, actor, raw, resource }: Wording): string =>
   JSON.stringify({
     id,

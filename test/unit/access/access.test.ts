@@ -33,7 +33,7 @@ describe('repeated access', () => {
     expect(repeated.take(REPEAT_MS), 'nothing was repeated').toEqual([]);
   });
 
-  test('very many at a time are told apart no more, and counted all the same', () => {
+  test('very many at a time are told apart no more, but still counted', () => {
     const repeated = new RepeatedAccess();
     const noted: AccessNote[] = [];
     const total = MAX_REPEATED * 3;

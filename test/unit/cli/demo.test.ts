@@ -37,7 +37,7 @@ test.each([
   [{ duplicates: 1 }, 0, 'wrong'],
   [{ positionsMissing: 1 }, 0, 'wrong'],
   [{ organizationsStored: 31 }, 0, 'wrong'],
-] as const)('%j of which %i are not collected yet: %s', (difference, uncollected, outcome) => {
+] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) => {
   expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome);
 });
 

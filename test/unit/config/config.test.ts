@@ -86,7 +86,7 @@ describe('ORGTRAIL_RETENTION', () => {
     expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
   });
 
-  it('is warned of where ORGTRAIL_HISTORY wants more than it keeps, and limits the horizon', () => {
+  it('is warned of if ORGTRAIL_HISTORY is more than it keeps, and limits the horizon', () => {
     expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
     const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
     expect(both.warnings).toEqual([

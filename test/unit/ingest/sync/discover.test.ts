@@ -100,7 +100,7 @@ test('with an allow-list a listing that breaks leaves out none that it names, an
   expect(steps).toEqual(['ask 1', 'page a', 'sources', 'ask 2', 'page b', 'sources', 'failed']);
 });
 
-test('with an allow-list, one that cannot be asked for by id is stored all the same, and the others, too', async () => {
+test('with an allow-list, one that cannot be asked for by id is still stored, and the others, too', async () => {
   const { steps, run } = noting(
     {
       listOrganizations: pages(() => steps, new ApiError('refused', 'may not list')),
