@@ -12,7 +12,7 @@ import type { AccessSource } from './ports.ts';
 const TOKENS_FOR_MS = 5_000;
 /** Wrong tokens that look like right ones cost no more statements than this allows. */
 const BETWEEN_READS_MS = 250;
-/** How often sums that are due are written, and what could not be written is tried again. */
+/** How often sums that are due are written, and what could not be written is retried. */
 const SWEEP_MS = 5_000;
 /** What waits for a database that does not answer. */
 const MAX_WAITING = 10_000;
@@ -29,7 +29,7 @@ export interface Access {
 export interface AccessOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  /** Hears of rows that did not get into `access_log`. */
+  /** Called for rows that could not be written to `access_log`. */
   readonly onLost: (count: number) => void;
 }
 

@@ -60,7 +60,7 @@ export type ChooseOrganizations = (pool: Pool, api: AuditApi) => Promise<readonl
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Hears of everything as well: the progress of a command. */
+  /** Receives all events as well, for the progress of a command. */
   readonly observer?: SyncObserver;
   readonly databaseWait?: DatabaseWait;
   /** How long each phase of a request may take, if that is not the default: for tests. */

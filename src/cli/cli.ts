@@ -34,7 +34,7 @@ docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 130/143 stopped by a signal.`;
 
-/** All commands with their options and help. `report` hears of the exit code of one that ends with another than 0. */
+/** All commands with their options and help. `report` is called with the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
     .description('Keeps every audit-log entry of every Cloudflare Organization that a credential can reach.')

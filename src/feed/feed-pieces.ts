@@ -52,7 +52,7 @@ export async function* readPieces(
       // The reader may be gone before it could hear that it failed.
       next?.catch(() => {});
       try {
-        // Before it is handed on: who has it goes on behind it, and would not hear of what was dropped before it.
+        // Before it is handed on: a reader that has it continues after it, and would not learn what was dropped before it.
         if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw goneMeanwhile(after);
         after = chunk.until;
         yield chunk;

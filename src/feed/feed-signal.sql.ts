@@ -5,7 +5,7 @@ import type { Client, Pool } from 'pg';
 const CHANNEL = 'orgtrail_feed';
 /** How long our own notification may take to come back before we believe that none do (a pooler in between). */
 const PROBE_TIMEOUT_MS = 3_000;
-/** Without notifications, so often a reader that waits looks; and so long until they are tried again. */
+/** Without notifications, so often a reader that waits looks; and so long until they are retried. */
 const LOOK_EVERY_MS = 1_000;
 /** However many notifications come: any account can send them. */
 const LEAST_BETWEEN_HINTS_MS = 20;

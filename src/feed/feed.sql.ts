@@ -15,7 +15,7 @@ export interface ServerHead extends FeedHead {
 export interface ChunkEnd {
   readonly until: number;
   readonly events: number;
-  /** More than 0 if it ended for want of room: what the next event would have needed. */
+  /** More than 0 if it ended for lack of space: what the next event would have needed. */
   readonly lackingBytes: number;
 }
 

@@ -16,7 +16,7 @@ export interface FeedHead {
   readonly lastDrop: number;
 }
 
-/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
+/** What is missing after a position: what retention has dropped, and what a failover lost. */
 export interface MissedEvents {
   /** Events of the drops; if one began before the position, some of them were read. */
   readonly events: number;
@@ -131,7 +131,7 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
-/** What is not to be had behind a reader's position, in words; undefined if nothing. Used over HTTP and by the command `feed`. */
+/** What is missing after a reader's position, in words; undefined if nothing. Used over HTTP and by the command `feed`. */
 export const goneBehind = async (
   source: FeedSource,
   head: Pick<FeedHead, 'lastDrop'>,

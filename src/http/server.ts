@@ -40,7 +40,7 @@ export interface HttpOptions {
   readonly healthAccess?: 'open' | 'token';
   /** Tokens and sessions of the database, and the trail of access. */
   readonly access: AccessSource;
-  /** Hears of every answer and of failed attempts to sign in. */
+  /** Called for every answer and every failed attempt to sign in. */
   readonly observer: HttpObserver;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
@@ -59,7 +59,7 @@ export interface HttpOptions {
   /** What keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
-  /** Hears of requests that failed for reasons that are not told to who asked. */
+  /** Called for requests that failed for reasons that the client is not told. */
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;

@@ -15,7 +15,7 @@ export interface StreamPlace {
   leave(): void;
 }
 
-/** Hears of what happens to streams. Called by the metrics. */
+/** Receives what happens to streams. Implemented by the metrics. */
 export interface StreamObserver {
   refused(kind: StreamKind): void;
   stalled(kind: StreamKind): void;

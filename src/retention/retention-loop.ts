@@ -36,10 +36,7 @@ export const startRetention = async ({ pool, retentionMs, time, logger, signal }
       report(logger, result, retentionMs);
       again = result.again;
     } catch (error) {
-      logger.error(
-        { reason: reasonOf(error) },
-        'dropping what is older than ORGTRAIL_RETENTION failed; it is tried again',
-      );
+      logger.error({ reason: reasonOf(error) }, 'dropping what is older than ORGTRAIL_RETENTION failed; it is retried');
     }
     await pause(again ? AGAIN_AFTER_MS : EVERY_MS);
   }

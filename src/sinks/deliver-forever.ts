@@ -54,7 +54,7 @@ export const deliverForever = async (
 };
 
 /**
- * What the database refuses fails as a receiver that refuses does: it is counted, said, and tried again with growing pauses. Returns how long to
+ * What the database refuses fails as a receiver that refuses does: it is counted, logged, and retried with backoff. Returns how long to
  * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
  */
 const noteError = async (worker: SinkWorker, turn: SinkTurn | undefined, error: unknown): Promise<number> => {

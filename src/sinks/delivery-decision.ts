@@ -3,7 +3,7 @@ import type { DeliveryOutcome } from './delivery.ts';
 
 /** So many events refused, with none accepted in between, are the fault of the settings and not of the events. */
 export const MAX_DEAD_LETTERS_IN_ROW = 10;
-/** After so many deliveries of the size that goes, the size that did not is tried again. */
+/** After so many deliveries of the size that goes, the size that did not is retried. */
 const DELIVERIES_UNTIL_LARGER = 20;
 /** A receiver may ask for a pause, not for a day off. */
 const MAX_PAUSE_MS = 3_600_000;

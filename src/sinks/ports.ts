@@ -74,7 +74,7 @@ export interface DeliveryObserver {
   lost?(event: { readonly sink: string }): void;
   /** All events of the feed are dealt with. */
   caughtUp?(event: { readonly sink: string }): void;
-  /** The database failed or refused a statement (or there is a bug): tried again. */
+  /** The database failed or refused a statement (or there is a bug): retried. */
   interrupted?(event: { readonly sink: string; readonly reason: string }): void;
 }
 

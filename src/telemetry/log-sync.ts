@@ -79,7 +79,7 @@ const logTrouble = (
   };
 };
 
-/** Once as an error. That it is still there when it is tried again, hours later, or has grown, is no news. */
+/** Once as an error. That it is still there when it is retried, hours later, or has grown, is no news. */
 const logHoles = (logger: Logger, of: FactsOf): NonNullable<SyncObserver['holeFound']> => {
   const known = new Set<string>();
   return ({ source, range, pass, reason, message }) => {

@@ -20,7 +20,7 @@ Examples:
 
 const replayHelp = `
 The daemon goes on from there within some seconds; a delivery under way does not undo it. Receivers that know the
-idempotency keys of events keep none twice. Dead letters of that stretch are tried again, too, and are gone once accepted.
+idempotency keys of events keep none twice. Dead letters of that stretch are retried, too, and are gone once accepted.
 Needs a DATABASE_URL of the account that owns the schema: that of the daemon may not set a sink back.
 
 Examples:

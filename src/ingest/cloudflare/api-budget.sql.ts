@@ -14,7 +14,7 @@ export interface ApiBudgetOptions {
   readonly fingerprint: string | (() => string);
   /** Requests in any 5 minutes, of all replicas together. At least 10. */
   readonly requestsPerWindow: number;
-  /** Hears of every wait, in milliseconds, and of its reason. */
+  /** Called for every wait, in milliseconds, with its reason. */
   readonly onWait?: (waitMs: number, because: string) => void;
 }
 

@@ -55,7 +55,7 @@ export interface Hole {
 
 /** A hole as it is known to a plan. */
 export interface KnownHole extends Pick<Hole, 'range' | 'pass' | 'reason'> {
-  /** It is to be tried again. */
+  /** It is to be retried. */
   readonly due: boolean;
 }
 

@@ -18,7 +18,7 @@ export interface SourceState extends SourceKey, SourceProgress {
   readonly organizationId: string;
   /** True while Cloudflare answers 403 for it. */
   readonly refused: boolean;
-  /** How long, from now, before a lane may be tried again after a failure; missing or 0: it may. */
+  /** How long, from now, before a lane may be retried after a failure; missing or 0: it may. */
   readonly restMs: Partial<Readonly<Record<Lane, number>>>;
   /** True while another process holds the lease. */
   readonly heldElsewhere: boolean;

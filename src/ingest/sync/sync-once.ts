@@ -20,7 +20,7 @@ export interface SyncOnceOptions {
   readonly signal: AbortSignal;
   /** True once no further page should be begun. */
   readonly stopping: () => boolean;
-  /** How often a lane that failed, or a listing, is tried again; a window that is halved counts as progress. */
+  /** How often a lane that failed, or a listing, is retried; a window that is halved counts as progress. */
   readonly retries: number;
 }
 

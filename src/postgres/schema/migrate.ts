@@ -49,7 +49,7 @@ export interface MigrateOptions {
   readonly roles?: boolean;
   /** Hears once that another process is migrating, and is waited for. */
   readonly onWait?: () => void;
-  /** Hears of each migration before it is applied. */
+  /** Called for each migration before it is applied. */
   readonly onStep?: (step: MigrationStep) => void;
 }
 

@@ -135,7 +135,7 @@ describe('what is refused', () => {
 });
 
 describe('what fails', () => {
-  test('is tried again as it was, after a pause, by whichever replica', async () => {
+  test('is retried as it was, after a pause, by whichever replica', async () => {
     await register('flaky');
     let attempts = 0;
     const sink = createTestSink(() => {

@@ -64,7 +64,7 @@ const envelope = (result: unknown, info: Record<string, unknown> = {}) => ({
 });
 
 describe.each(credentials)('a credential (%o) goes to the configured host only', (credential) => {
-  // A source that is known already would be tried again for a minute if nothing can be listed.
+  // A source that is known already would be retried for a minute if nothing can be listed.
   beforeAll(async () => {
     database = await createTestDatabase();
   });

@@ -153,7 +153,7 @@ describe.concurrent('verifying', () => {
     expect((await world.compare()).stored).toBe(601);
   });
 
-  test('a walk that fails is tried again; one that keeps failing ends with what was compared, and its failure', async () => {
+  test('a walk that fails is retried; one that keeps failing ends with what was compared, and its failure', async () => {
     await using world = await openWorld({ organizations: 1 });
     await using run = await world.open();
     await run.cycle();

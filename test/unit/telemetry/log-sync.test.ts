@@ -116,7 +116,7 @@ test('an organization that is gone is warned of; one that listings miss but that
   expect(warnings()).toHaveLength(1);
 });
 
-test('a hole is an error when it is found, and no news when it is tried again', () => {
+test('a hole is an error when it is found, and no news when it is retried', () => {
   const { observer, warnings } = logged('debug');
   const hole = { range: { fromMs: 1_000, toMs: 2_000 }, pass: 0, reason: 'server_error', message: 'it answered 500' };
   observer.holeFound?.({ source: source('a'), ...hole });

@@ -31,7 +31,7 @@ interface Reading {
 
 /**
  * Reads a second that cannot be had as a whole, part by part. What still cannot be had makes it a hole: stored with its reason, left out
- * of planning until it is tried again, and never claimed. Throws ApiError if the API refuses to answer at all.
+ * of planning until it is retried, and never claimed. Throws ApiError if the API refuses to answer at all.
  */
 export const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;
