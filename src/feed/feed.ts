@@ -48,8 +48,8 @@ export interface FeedSource {
   /** Resolves when there may be something behind `position`, after `timeoutMs`, or on abort. */
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
   /**
-   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece in front of
-   * which a later drop than the head's has taken something. When `gone` aborts, what is under way is cancelled and it throws.
+   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece if a
+   * drop later than the head's has taken something in front of it. When `gone` aborts, what is under way is cancelled and it throws.
    */
   pieces(
     head: Pick<FeedHead, 'feedId' | 'lastDrop'>,

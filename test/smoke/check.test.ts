@@ -69,7 +69,7 @@ describe.concurrent('check', () => {
   });
 
   test('a database that cannot be reached: exit 4, names host and database, and what to check', async () => {
-    const url = `postgres://someone:${password}@127.0.0.1:1/missing`;
+    const url = `postgres://stranger:${password}@127.0.0.1:1/missing`;
     const { code, stdout } = await run(['check'], { DATABASE_URL: url });
     expect(stdout).toMatch(/^FAIL {2}database .*127\.0\.0\.1:1\/missing.*ECONNREFUSED/m);
     expect(stdout).toMatch(/Try: .*DATABASE_URL/);

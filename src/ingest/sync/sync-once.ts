@@ -161,7 +161,7 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnce
       if (appeared + below === 0 || last) return undefined;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      // The client has tried again already what passes by itself.
+      // The client has already retried what passes by itself.
       if (error.failure !== 'unreadable' || last) return error;
     }
   }

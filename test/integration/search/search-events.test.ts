@@ -263,7 +263,7 @@ describe('a search that takes long', () => {
 const coverageOf = (range: Parameters<typeof readSearchCoverage>[1]) =>
   readSearchCoverage(database.pool, range, { organizationIds: undefined, behindAfterSeconds: () => 60 });
 
-test('coverage of the time searched: of whom some of it is not collected', async () => {
+test('coverage of the time searched: the organizations with uncollected time', async () => {
   const lease = await newSource(database.pool, 'gappy');
   await commit(database.pool, lease, [entryText('g', T0)], { claims: [seconds(-100, 100)] });
   const at = (ms: number) => new Date(T0 + ms).toISOString();

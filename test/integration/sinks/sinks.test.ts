@@ -37,7 +37,7 @@ const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(databa
 
 const take = async (name: string, owner = ME, leaseMs = LEASE_MS): Promise<ClaimedSink> => {
   const claimed = await claim(name, owner, leaseMs);
-  if (!('epoch' in claimed)) throw new Error(`not to be had: ${JSON.stringify(claimed)}`);
+  if (!('epoch' in claimed)) throw new Error(`not available: ${JSON.stringify(claimed)}`);
   return claimed;
 };
 

@@ -42,7 +42,7 @@ const OF_THE_DATA = 'OrgtrailEntriesDefective';
 /** Longer than a machine that is busy with other things makes it wait. */
 const LOOK_TIMEOUT_MS = 30_000;
 
-/** Looks at the daemon every `everyMs`, until it is stopped. A look that fails ends the run: `onFault` hears of it. */
+/** Looks at the daemon every `everyMs`, until it is stopped. A look that fails ends the run: `onFault` is called with it. */
 export const startProbe = (options: {
   readonly daemon: OrgtrailProcess;
   readonly url: string;

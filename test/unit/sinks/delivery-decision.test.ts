@@ -129,7 +129,7 @@ describe('a feed with some events that a receiver refuses as part of a whole', (
     }
   });
 
-  test('where only the size is refused, few attempts are in vain', () => {
+  test('if only the size is refused, few attempts are wasted', () => {
     const { attempts, deadLetters } = deliverAll(50_000, 500, (batch) =>
       batch.length > 250 ? { kind: 'refused', reason: 'too large' } : { kind: 'delivered', refused: [] },
     );

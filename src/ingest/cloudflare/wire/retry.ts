@@ -60,8 +60,8 @@ export function nextRetry(
 }
 
 /**
- * For how long no process that shares the credential may send anything after a 429, whether or not this call is tried
- * again. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
+ * For how long no process that shares the credential may send anything after a 429, whether or not this call is
+ * retried. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
  */
 export function throttlePauseMs(facts: RetryFacts, attempt: number, random: () => number): number {
   const askedMs = facts.retryAfterMs ?? facts.rateLimitResetMs;
