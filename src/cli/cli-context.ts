@@ -11,7 +11,7 @@ export interface CliContext {
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
   readonly interactive: boolean;
-  /** Aborts on the first SIGINT or SIGTERM. (The second one ends the process at once, without any handler.) */
+  /** Aborts on the first SIGINT or SIGTERM. (A second signal exits immediately.) */
   readonly signal: AbortSignal;
   /**
    * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and

@@ -6,7 +6,7 @@ import { formatDuration } from '../time/duration.ts';
 import { dropOldMonths, type RetentionResult } from './retention.sql.ts';
 
 const EVERY_MS = 86_400_000;
-/** If something was in the way that passes by itself: a long read, another replica, no listing yet. */
+/** Retry delay for transient blockers (a long read, another replica, no listing yet). */
 const AGAIN_AFTER_MS = 600_000;
 /** The first time, a replica that has just begun waits for its listing, which tells Cloudflare's time. */
 const FIRST_AFTER_MS = 5_000;

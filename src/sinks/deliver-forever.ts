@@ -26,7 +26,7 @@ export interface DeliveryStop {
 
 /**
  * Delivers to one sink until it is asked to stop: as long as this process has the turn, one delivery after the other.
- * Never rejects. Nothing of what happens here touches another sink or the pulling of logs, but the processor.
+ * Never rejects. Sinks are isolated from each other and from ingestion; they share only CPU.
  */
 export const deliverForever = async (
   context: DeliveryContext,

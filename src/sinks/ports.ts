@@ -34,7 +34,7 @@ export interface DeliveryResult {
   readonly refusedInRow: number;
 }
 
-/** Where positions are kept. Methods that take a turn return false, without side effects, if another turn has begun. */
+/** Where positions are kept. Methods that take a lease return false, without side effects, if the lease has been superseded. */
 export interface DeliveryStore {
   /** A turn; or how long it is of no use to ask again, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;

@@ -20,7 +20,7 @@ export interface CatchUpOptions {
   readonly timeoutMs: number;
   /** How many settle passes the daemon makes. */
   readonly settlePasses: number;
-  /** Hears once of each pause that the API imposes: how much longer it lasts, in milliseconds. */
+  /** Called once for each pause that the API imposes, with its remaining milliseconds. */
   readonly onPause: (pauseMs: number) => void;
 }
 
@@ -66,7 +66,7 @@ const sentences = {
   exact: () => 'Every event of every organization is stored, once each, to the byte.',
   'catching up': (missing: number) =>
     `Still catching up: ${missing.toLocaleString('en')} events are not collected yet. Nothing is wrong with what is stored.`,
-  wrong: () => 'The store is NOT what was served.',
+  wrong: () => 'The database does NOT match what was served.',
 } as const satisfies Record<Outcome, (missing: number) => string>;
 
 /** The verdict as a table and a sentence. */

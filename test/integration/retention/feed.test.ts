@@ -62,7 +62,7 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-describe('the feed behind a position in front of what retention has dropped', () => {
+describe('the feed after a position before what retention has dropped', () => {
   test.each([0, 3, 5, 8])('after=%i: 410, what is gone, and how to go on', async (after) => {
     const { status, body } = await get(`after=${after}`);
     expect(status).toBe(410);

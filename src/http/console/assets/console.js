@@ -40,7 +40,7 @@ const refresh = async () => {
 const mark = (state) => {
   document.body.dataset.connection = state;
   const note = document.querySelector('[data-connection-note]');
-  if (note !== null) note.textContent = state === 'stale' ? 'orgtrail does not answer; what is shown is old.' : '';
+  if (note !== null) note.textContent = state === 'stale' ? 'Connection lost. The data shown may be old.' : '';
 };
 
 if (seconds > 0) {

@@ -62,7 +62,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
   const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
   const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
-  // Of many that are equally silent, some must be able to be the more silent ones.
+  // Break ties among equally quiet sources so that some can exceed the bound.
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
   const silentBelow = silenceOf(ranked);
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
