@@ -202,7 +202,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
 const configurationError = (faults: readonly string[]): OrgtrailError =>
   new OrgtrailError(
     'configuration',
-    `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    `${faults.length === 1 ? 'configuration error' : `${faults.length} configuration errors`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
     {
       hint: 'settings come from the environment, from .env and from the file of ORGTRAIL_CONFIG; docs/reference/settings.md lists them all',
     },

@@ -150,7 +150,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guar
   // Probes of Kubernetes cannot keep a secret: readiness names no organization.
   const local = guard.requireLocalOrToken;
   const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
-  const liveness = about('The process turns', 'It does.');
+  const liveness = about('The process is alive', 'It is.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
   server.get(

@@ -99,7 +99,7 @@ export const feedResponses = {
   400: { description: 'Something in the query is not as it should be.', ...problemSchema },
   ...refusals,
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
-  410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
+  410: { description: 'Retention has dropped unread events after the position.', ...problemSchema },
   500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
   503: {
     description:

@@ -68,7 +68,7 @@ test.each([['run'], ['check'], ['sync'], ['status']])(
     const { code, stdout, stderr } = await runOrgtrail([command], { ORGTRAIL_CONFIG: path }, directory);
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
-      'orgtrail: the configuration has 2 faults:',
+      'orgtrail: 2 configuration errors:',
       `  - ${path}:2:1: "leese" is not a setting; did you mean lease?`,
       `  - ${path}:3:14: concurrency must be an integer between 1 and 64, not "0"`,
       expect.stringMatching(/^Try: /),

@@ -131,9 +131,7 @@ describe('config print', () => {
   test('faults are those of every command, exit 2', async () => {
     const { code, stdout, stderr } = await runInProcess(['config', 'print', '--file', write('lease: 1x')], {});
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(
-      /^orgtrail: the configuration has a fault:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/,
-    );
+    expect(stderr).toMatch(/^orgtrail: configuration error:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/);
   });
 });
 

@@ -122,7 +122,7 @@ describe('no secret reaches the error', () => {
     ],
   ])('%s', (_, environment) => {
     const message = messageOf(environment());
-    expect(message).toContain('the configuration has');
+    expect(message).toContain('configuration error');
     expect(message).not.toContain(SECRET.slice(0, 12));
   });
 });

@@ -43,7 +43,9 @@ export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number
         return run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] });
     }
   };
-  return await unlessRefused(pool, page, send, (rows) => run(pool, commit, leaseMs, { form: 'careful', page: [rows] }));
+  return await retryWithoutRejected(pool, page, send, (rows) =>
+    run(pool, commit, leaseMs, { form: 'careful', page: [rows] }),
+  );
 };
 
 const buffers = new BufferPool();
@@ -80,7 +82,7 @@ export const inPageForm = async <T>(
   page: Page,
   send: (form: PageForm, pageText: string) => Promise<T>,
 ): Promise<T> =>
-  await unlessRefused(
+  await retryWithoutRejected(
     pool,
     page,
     () => (page.kind === 'careful' ? send('careful', toRows(readCarefully(page))) : send('plain', page.entriesText)),
@@ -88,7 +90,7 @@ export const inPageForm = async <T>(
   );
 
 /** Sends a page; if the database refuses what is in it, sends it again with what it cannot hold as text. */
-const unlessRefused = async <T>(
+const retryWithoutRejected = async <T>(
   pool: Pool,
   page: Page,
   send: () => Promise<T>,
