@@ -1,4 +1,4 @@
-/** What a verb ends with. A contract: scripts and supervisors depend on these numbers. */
+/** What a command ends with. A contract: scripts and supervisors depend on these numbers. */
 export const exitCodes = {
   done: 0,
   sourceFailed: 1,
@@ -74,9 +74,9 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** Cloudflare's own error codes (10000 and the like), where the body had any. */
+  /** Cloudflare's own error codes (10000 and the like), if the body had any. */
   readonly apiCodes: readonly number[];
-  /** What `Retry-After` asked for, where it was sent. */
+  /** What `Retry-After` asked for, if it was sent. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -98,11 +98,11 @@ export const reasonOf = (error: unknown): string => {
     return error.errors.map((inner: unknown) => reasonOf(inner)).join('; ');
   }
   const words = error instanceof Error ? error.message || error.name : String(error);
-  // What pg says of a statement without an answer says little to somebody who reads a log.
+  // What pg says of a statement without an answer says little to a reader of the log.
   return words === 'Query read timeout' ? 'PostgreSQL did not answer a statement in time' : words;
 };
 
-/** A search that could not be made: not in its time, or not with these values. The message is for whoever searches. */
+/** A search that could not be made: not in its time, or not with these values. The message is for the user who searches. */
 export class SearchError extends Error {
   override readonly name = 'SearchError';
   readonly reason: 'timeout' | 'refused';

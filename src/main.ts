@@ -47,5 +47,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
 });
 clearInterval(alive);
 if (stop.signal.aborted && !stop.isTakenOver()) process.exitCode = Number(stop.signal.reason);
-// What is still open by now (a keep-alive socket of somebody else) must not hold the process.
+// What is still open by now (a keep-alive socket of a client) must not hold the process.
 setTimeout(() => process.exit(), 1_000).unref();

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # Compose mounts each file as it is, and the containers read them as users of their own: so the files can be read by all,
-# and the directory lets nobody but you in.
+# and only you may enter the directory.
 mkdir -p secrets
 chmod 700 secrets
 umask 022

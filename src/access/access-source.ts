@@ -12,13 +12,13 @@ import type { AccessSource } from './ports.ts';
 const TOKENS_FOR_MS = 5_000;
 /** Wrong tokens that look like right ones cost no more statements than this allows. */
 const BETWEEN_READS_MS = 250;
-/** How often sums that are due are written, and what could not be written is tried again. */
+/** How often sums that are due are written, and what could not be written is retried. */
 const SWEEP_MS = 5_000;
 /** What waits for a database that does not answer. */
-const MOST_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 /** Of one statement. */
-const MOST_AT_ONCE = 500;
-const CLOSE_PATIENCE_MS = 2_000;
+const MAX_AT_ONCE = 500;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface Access {
   readonly source: AccessSource;
@@ -29,7 +29,7 @@ export interface Access {
 export interface AccessOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  /** Hears of rows that did not get into `access_log`. */
+  /** Called for rows that could not be written to `access_log`. */
   readonly onLost: (count: number) => void;
 }
 
@@ -134,7 +134,7 @@ class AccessTrail {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#sweep(Number.POSITIVE_INFINITY);
-    await Promise.race([this.#write(), sleep(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([this.#write(), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     this.#lose(this.#waiting.splice(0), 'the database did not answer before the end of the process');
   }
 
@@ -145,8 +145,8 @@ class AccessTrail {
   #keep(notes: readonly AccessNote[]): void {
     for (const note of notes) this.#logger.info({ access: note }, `access: ${note.kind} ${note.outcome}`);
     this.#waiting.push(...notes);
-    if (this.#waiting.length > MOST_WAITING) {
-      this.#lose(this.#waiting.splice(MOST_WAITING), 'too many rows wait for the database');
+    if (this.#waiting.length > MAX_WAITING) {
+      this.#lose(this.#waiting.splice(MAX_WAITING), 'too many rows wait for the database');
     }
     void this.#write();
   }
@@ -161,7 +161,7 @@ class AccessTrail {
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MOST_AT_ONCE);
+      const batch = this.#waiting.splice(0, MAX_AT_ONCE);
       try {
         await noteAccess(this.#pool, batch);
       } catch (error) {
@@ -177,7 +177,7 @@ class AccessTrail {
   #lose(notes: readonly AccessNote[], reason: string): void {
     if (notes.length === 0) return;
     this.#onLost(notes.length);
-    this.#logger.error({ rows: notes.length, reason }, 'the trail of access could not be written to access_log');
+    this.#logger.error({ rows: notes.length, reason }, 'failed to write to access_log');
   }
 }
 

@@ -49,7 +49,7 @@ interface Repeated {
 /** The same access within this time is one row with a count. */
 export const REPEAT_MS = 3_600_000;
 /** Beyond so many different ones at a time, those that follow are told apart by neither address nor parameters. */
-export const MOST_REPEATED = 2_000;
+export const MAX_REPEATED = 2_000;
 
 /**
  * Bounds the trail: an access of its kind is noted at once, and what repeats it within an hour is one note at the end of
@@ -61,11 +61,11 @@ export class RepeatedAccess {
   /** What is to be noted now. */
   add(note: AccessNote, nowMs: number): AccessNote | undefined {
     let { key, kept } = this.#find(note);
-    if (kept === undefined && this.#seen.size >= MOST_REPEATED) {
+    if (kept === undefined && this.#seen.size >= MAX_REPEATED) {
       ({ key, kept } = this.#find({ ...note, address: undefined, what: {} }));
     }
     if (kept === undefined) {
-      const first = this.#seen.size >= MOST_REPEATED ? { ...note, address: undefined, what: {} } : note;
+      const first = this.#seen.size >= MAX_REPEATED ? { ...note, address: undefined, what: {} } : note;
       this.#seen.set(key, { sinceMs: nowMs, note: first, requests: 0, events: undefined });
       return first;
     }

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 
 /** Of one token at a time; the oldest ones end. It bounds the table. */
-const MOST_SESSIONS = 1_000;
+const MAX_SESSIONS = 1_000;
 
 /** A session that has not ended. */
 export interface ConsoleSession {
@@ -18,7 +18,7 @@ export const startSession = async (
     `with ended as (
        delete from console_sessions where expires_at <= clock_timestamp() or key in (
          select key from console_sessions where token_id is not distinct from $2::bigint
-         order by created_at desc offset ${MOST_SESSIONS - 1}))
+         order by created_at desc offset ${MAX_SESSIONS - 1}))
      insert into console_sessions (key, token_id, expires_at)
      values ($1, $2::bigint, clock_timestamp() + make_interval(secs => $3))`,
     [session.key, session.tokenId ?? null, session.seconds],

@@ -18,9 +18,9 @@ export const requireCredential = ({ credential }: Pick<Config, 'credential'>): C
 export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   observer: {
     ...metrics.requests,
-    onRetry: (event: object) => logger.debug(event, 'a request to Cloudflare is tried again'),
+    onRetry: (event: object) => logger.debug(event, 'retrying Cloudflare request'),
   },
-  onUnreadable: () => logger.warn('the listing has an organization without a usable id: it cannot be pulled'),
+  onUnreadable: () => logger.warn('skipped an organization with an invalid id'),
 });
 
 export const fingerprintOf = (credential: Credential): string =>
@@ -47,7 +47,8 @@ export const openBudget = (
     requestsPerWindow: config.apiBudget,
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
-      if (waitMs > 10_000) logger.warn({ waitMs: Math.round(waitMs), because }, 'requests to Cloudflare wait');
+      if (waitMs > 10_000)
+        logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
     },
   });
 };

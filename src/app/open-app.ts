@@ -12,7 +12,7 @@ import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
 import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
 import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
-import { createStreamLimits, MOST_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
+import { createStreamLimits, MAX_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
 import { watchNames } from '../organizations/organization-names.ts';
 import { version } from '../package/package-files.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
@@ -31,7 +31,7 @@ import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { apiObservers, fingerprintOf, openBudget, openScrub, requireCredential } from './cloudflare-access.ts';
 import { hashFilters } from './collection-window.ts';
-import { type Database, type DatabasePatience, openDatabase } from './open-database.ts';
+import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
 import { createSyncContext } from './sync-context.ts';
 
 export interface App {
@@ -60,12 +60,12 @@ export type ChooseOrganizations = (pool: Pool, api: AuditApi) => Promise<readonl
 export interface AppOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Hears of everything as well: the progress of a verb. */
+  /** Receives all events as well, for the progress of a command. */
   readonly observer?: SyncObserver;
-  readonly databasePatience?: DatabasePatience;
-  /** How long each phase of a request may take, where that is not the default: for tests. */
+  readonly databaseWait?: DatabaseWait;
+  /** How long each phase of a request may take, if that is not the default: for tests. */
   readonly timeouts?: Partial<Timeouts>;
-  /** Default: those of the configuration, for good. */
+  /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;
   /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
   readonly readsOnly?: boolean;
@@ -79,9 +79,9 @@ export interface AppOptions {
 export const openApp = async (config: Config, options: AppOptions): Promise<App> => {
   requireCredential(config);
   for (const warning of config.warnings) options.logger.warn(warning);
-  const { databasePatience: patience, readsOnly = false, secrets = fixedSecrets(config) } = options;
+  const { databaseWait: wait, readsOnly = false, secrets = fixedSecrets(config) } = options;
   const latestUrl = secrets.databaseUrl;
-  const database = await openDatabase(config, options.logger, { patience, mustExist: readsOnly, latestUrl });
+  const database = await openDatabase(config, options.logger, { wait, mustExist: readsOnly, latestUrl });
   try {
     if (readsOnly) await requireCurrentSchema(database.pool);
     else await migrateWithLog(database.pool, options.logger);
@@ -139,7 +139,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
 
 /** What reads are served from, each on connections of its own. */
 const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, logger }: Telemetry) => {
-  const memory = new PieceMemory({ streams: MOST_FEED_STREAMS });
+  const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const feed = openFeed(latestUrl, logger, memory);
   const explorer = openExplorer(latestUrl, logger, Date.now, collectionRulesOf(config));

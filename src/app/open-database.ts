@@ -8,14 +8,14 @@ import { openPool } from '../postgres/open-pool.ts';
 import { type Pool, requireReachable } from '../postgres/pool.ts';
 
 /** How long to wait for a database that does not answer yet, and what ends the wait early. */
-export interface DatabasePatience {
+export interface DatabaseWait {
   readonly forMs: number;
   readonly signal?: AbortSignal;
 }
 
 export interface DatabaseOptions {
-  readonly patience?: DatabasePatience | undefined;
-  /** True for commands that read: an embedded PostgreSQL is then started where it has data already, and never made. */
+  readonly wait?: DatabaseWait | undefined;
+  /** True for commands that read: an embedded PostgreSQL is then started if it has data already, and never made. */
   readonly mustExist?: boolean;
   /** The URL of the configuration with the password as it is now. */
   readonly latestUrl?: (() => string | undefined) | undefined;
@@ -41,13 +41,13 @@ export interface Database {
 export const openDatabase = async (
   config: Config,
   logger: Logger,
-  { patience = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
+  { wait = { forMs: 0 }, mustExist = false, latestUrl: configuredUrl }: DatabaseOptions = {},
 ): Promise<Database> => {
   let server: EmbeddedServer | undefined;
   if (config.databaseUrl === undefined) {
     if (mustExist) requireEmbeddedData(config.dataDir);
     server = await startEmbeddedServer(config.dataDir);
-    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL runs');
+    logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL started');
   }
   const url = config.databaseUrl ?? server?.url ?? '';
   // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
@@ -58,7 +58,7 @@ export const openDatabase = async (
     await server?.stop();
   };
   try {
-    await waitUntilReachable(pool, url, patience, logger);
+    await waitUntilReachable(pool, url, wait, logger);
   } catch (error) {
     await close();
     throw error;
@@ -80,7 +80,7 @@ const requireEmbeddedData = (dataDir: string): void => {
 const waitUntilReachable = async (
   pool: Pool,
   url: string,
-  { forMs, signal }: DatabasePatience,
+  { forMs, signal }: DatabaseWait,
   logger: Logger,
 ): Promise<void> => {
   const giveUpAt = performance.now() + forMs;

@@ -13,8 +13,8 @@ export const openSecrets = (
 ): LiveSecrets =>
   createLiveSecrets(env, config, {
     hidden,
-    onChange: (settings) => logger.info({ settings }, 'secrets were renewed from their files'),
-    onFault: (reason) => logger.warn({ reason }, 'secrets cannot be read again: those read before stay in force'),
+    onChange: (settings) => logger.info({ settings }, 'secrets reloaded from their files'),
+    onFault: (reason) => logger.warn({ reason }, 'reloading secrets failed; keeping the current ones'),
   });
 
 /** Reads secrets again now and then until the signal aborts, and whenever the process is asked to (SIGHUP). */
@@ -27,7 +27,7 @@ export const keepReloading = (
   timer.unref();
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   onReloadAsked?.(() => {
-    if (!secrets.reload()) logger.info('asked to read secrets again: nothing has changed in their files');
+    if (!secrets.reload()) logger.info('secrets reload requested: files unchanged');
   });
 };
 

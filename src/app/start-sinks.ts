@@ -8,7 +8,7 @@ import { openPool } from '../postgres/open-pool.ts';
 import { type DeliveryStop, deliverForever } from '../sinks/deliver-forever.ts';
 import { createDeliveryStore } from '../sinks/delivery-store.sql.ts';
 import { createLiveSink } from '../sinks/live-sink.ts';
-import type { DeliveryContext, DeliveryObserver, Route } from '../sinks/ports.ts';
+import type { DeliveryContext, DeliveryObserver, SinkConfig } from '../sinks/ports.ts';
 import { redactorOf } from '../sinks/redaction.ts';
 import { registerSinks } from '../sinks/sinks.sql.ts';
 import { logDelivery } from '../telemetry/log-delivery.ts';
@@ -17,9 +17,9 @@ import { teeObserver } from '../telemetry/tee-observer.ts';
 import type { App } from './open-app.ts';
 
 /** Their statements are short: sinks share these, and none of them is one of the connections for pulling. */
-const MOST_CONNECTIONS = 6;
-/** Where a notification is lost, this ends the wait. */
-const LONGEST_WAIT_MS = 30_000;
+const MAX_CONNECTIONS = 6;
+/** If a notification is lost, this ends the wait. */
+const MAX_WAIT_MS = 30_000;
 
 export interface RunningSinks {
   /** Resolves once a stop was asked for and no delivery is under way any more. */
@@ -30,7 +30,7 @@ export interface RunningSinks {
 export interface SinkAppOptions extends DeliveryStop {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Default: those of the configuration, for good. */
+  /** Default: those of the configuration; they never change. */
   readonly secrets?: LiveSecrets | undefined;
 }
 
@@ -40,13 +40,13 @@ export interface SinkAppOptions extends DeliveryStop {
  */
 export const startSinks = async (config: Config, app: App, options: SinkAppOptions): Promise<RunningSinks> => {
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
-  const routes = config.sinks.map((sink) => routeOf(sink, secrets));
-  if (routes.length === 0) return { ended: Promise.resolve(), close: async () => {} };
+  const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets));
+  if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
   const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
-    ...{ name, kind: type, start, target: routes[index]?.sink.target ?? '' },
+    ...{ name, kind: type, start, target: sinkConfigs[index]?.sink.target ?? '' },
   }));
   await registerSinks(app.database.pool, registrations);
-  const size = Math.min(MOST_CONNECTIONS, routes.length + 1);
+  const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);
   const { pool, close } = openPool({ url: app.database.latestUrl, size, logger });
   const context: Omit<DeliveryContext, 'redact'> = {
     store: createDeliveryStore(pool, app.owner, config.leaseMs),
@@ -60,20 +60,22 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
     random: Math.random,
     waitForNews: (after, signal) => waitForNews(app.feed, after, signal),
   };
-  for (const { name, sink } of routes) logger.info({ sink: name, target: sink.target }, 'sink started');
-  const loops = routes.map((route) => deliverForever({ ...context, redact: route.redact }, route, options));
+  for (const { name, sink } of sinkConfigs) logger.info({ sink: name, target: sink.target }, 'sink started');
+  const loops = sinkConfigs.map((sinkConfig) =>
+    deliverForever({ ...context, redact: sinkConfig.redact }, sinkConfig, options),
+  );
   return {
     ended: Promise.all(loops),
     close: async () => {
-      await Promise.all(routes.map(({ sink }) => sink.close().catch(() => {})));
+      await Promise.all(sinkConfigs.map(({ sink }) => sink.close().catch(() => {})));
       await close();
     },
   };
 };
 
-type SinkRoute = Route & Pick<DeliveryContext, 'redact'>;
+type ConfiguredSink = SinkConfig & Pick<DeliveryContext, 'redact'>;
 
-const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute => {
+const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): ConfiguredSink => {
   let latest = settings;
   const current = () => {
     const now = secrets.sink(name, settings);
@@ -89,7 +91,7 @@ const routeOf = ({ name, settings }: NamedSink, secrets: LiveSecrets): SinkRoute
 /** Woken by the notification that comes with each commit. */
 const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal): Promise<void> => {
   while ((await feed.head()).position <= after) {
-    await feed.waitBeyond(after, LONGEST_WAIT_MS, signal);
+    await feed.waitBeyond(after, MAX_WAIT_MS, signal);
     signal.throwIfAborted();
   }
 };

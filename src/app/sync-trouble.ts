@@ -1,4 +1,4 @@
-/** What keeps the daemon from syncing as a whole, for readiness: reading may work where writing does not. */
+/** What keeps the daemon from syncing as a whole, for readiness: reading may work although writing does not. */
 export interface SyncTrouble {
   /** Something failed, for this reason. */
   failed(reason: string): void;

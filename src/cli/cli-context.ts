@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 
-/** What a verb sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
-export interface VerbContext {
+/** What a command sees of the process. Built by main.ts, the only file that touches `process`; by tests, too. */
+export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The file that some of `env` is from; undefined if there is none. */
   readonly settingsFile?: string | undefined;
@@ -11,7 +11,7 @@ export interface VerbContext {
   readonly stderr: Writable;
   /** True when stdout is a terminal: progress is drawn there, plain lines elsewhere. */
   readonly interactive: boolean;
-  /** Aborts on the first SIGINT or SIGTERM. (The second one ends the process at once, without asking anybody.) */
+  /** Aborts on the first SIGINT or SIGTERM. (A second signal exits immediately.) */
   readonly signal: AbortSignal;
   /**
    * For a command that ends by Ctrl-C in the ordinary course of things: its exit code counts, not that of the signal, and

@@ -3,22 +3,22 @@ import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
 import { version } from '../package/package-files.ts';
 import { explainForbidden, sqlState } from '../postgres/pool.ts';
 import { apiAdvice } from './api-advice.ts';
-import type { VerbContext } from './cli-context.ts';
-import { backfillVerb } from './commands/backfill.ts';
-import { checkVerb } from './commands/check.ts';
-import { configVerb } from './commands/config.ts';
-import { demoVerb } from './commands/demo.ts';
-import { feedVerb } from './commands/feed.ts';
-import { holdVerb } from './commands/hold.ts';
-import { migrateVerb } from './commands/migrate.ts';
-import { runVerb } from './commands/run.ts';
-import { searchVerb } from './commands/search.ts';
-import { simulateVerb } from './commands/simulate.ts';
-import { sinkVerb } from './commands/sink.ts';
-import { statusVerb } from './commands/status.ts';
-import { syncVerb } from './commands/sync.ts';
-import { tokenVerb } from './commands/token.ts';
-import { verifyVerb } from './commands/verify.ts';
+import type { CliContext } from './cli-context.ts';
+import { backfillCommand } from './commands/backfill.ts';
+import { checkCommand } from './commands/check.ts';
+import { configCommand } from './commands/config.ts';
+import { demoCommand } from './commands/demo.ts';
+import { feedCommand } from './commands/feed.ts';
+import { holdCommand } from './commands/hold.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import { runCommand } from './commands/run.ts';
+import { searchCommand } from './commands/search.ts';
+import { simulateCommand } from './commands/simulate.ts';
+import { sinkCommand } from './commands/sink.ts';
+import { statusCommand } from './commands/status.ts';
+import { syncCommand } from './commands/sync.ts';
+import { tokenCommand } from './commands/token.ts';
+import { verifyCommand } from './commands/verify.ts';
 
 const examples = `
 Examples:
@@ -34,31 +34,31 @@ docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
 4 a service was unreachable, 130/143 stopped by a signal.`;
 
-/** All commands with their options and help. `report` hears of the exit code of one that ends with another than 0. */
-export const createProgram = (context: VerbContext, report: (exitCode: number) => void): Command => {
+/** All commands with their options and help. `report` is called with the exit code of a command that fails. */
+export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
     .description('Keeps every audit-log entry of every Cloudflare Organization that a credential can reach.')
     .version(version)
     .addHelpText('after', examples);
-  const verbs = [
-    runVerb(context),
-    syncVerb(context, report),
-    checkVerb(context, report),
-    configVerb(context, report),
-    statusVerb(context, report),
-    sinkVerb(context),
-    holdVerb(context),
-    tokenVerb(context),
-    backfillVerb(context, report),
-    verifyVerb(context, report),
-    migrateVerb(context),
-    feedVerb(context),
-    searchVerb(context),
-    simulateVerb(context),
-    demoVerb(context, report),
+  const subcommands = [
+    runCommand(context),
+    syncCommand(context, report),
+    checkCommand(context, report),
+    configCommand(context, report),
+    statusCommand(context, report),
+    sinkCommand(context),
+    holdCommand(context),
+    tokenCommand(context),
+    backfillCommand(context, report),
+    verifyCommand(context, report),
+    migrateCommand(context),
+    feedCommand(context),
+    searchCommand(context),
+    simulateCommand(context),
+    demoCommand(context, report),
   ];
-  for (const verb of verbs) program.addCommand(verb);
-  for (const command of [program, ...verbs, ...verbs.flatMap(({ commands }) => commands)]) {
+  for (const command of subcommands) program.addCommand(command);
+  for (const command of [program, ...subcommands, ...subcommands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().showHelpAfterError(`See: ${pathOf(command)} --help`);
     command.configureOutput({
       writeOut: (text) => context.stdout.write(text),
@@ -70,7 +70,7 @@ export const createProgram = (context: VerbContext, report: (exitCode: number) =
 };
 
 /** Runs one command line and returns its exit code. Faults of the user show as a sentence and what to do, not as a stack. */
-export const runCli = async (argv: readonly string[], context: VerbContext): Promise<number> => {
+export const runCli = async (argv: readonly string[], context: CliContext): Promise<number> => {
   let exitCode: number = exitCodes.done;
   const program = createProgram(context, (code) => {
     exitCode = code;
@@ -87,7 +87,7 @@ export const runCli = async (argv: readonly string[], context: VerbContext): Pro
 const pathOf = (command: Command): string =>
   command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 
-const explain = (error: unknown, context: VerbContext): number => {
+const explain = (error: unknown, context: CliContext): number => {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (context.signal.aborted) return Number(context.signal.reason);
   const { message, hint, exitCode } = describe(error);
@@ -104,7 +104,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   }
   if (isConnectionFault(error)) {
     return {
-      message: `the database went away: ${error.message}`,
+      message: `lost the database connection: ${error.message}`,
       hint: 'check that PostgreSQL runs; what was committed is safe, and the next run goes on from there',
       exitCode: exitCodes.unreachable,
     };
@@ -113,7 +113,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   if (forbidden !== undefined) return forbidden;
   // A bug: here the stack is what helps.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { message: `this should not have happened\n${stack}`, exitCode: exitCodes.sourceFailed };
+  return { message: `unexpected error (please report this)\n${stack}`, exitCode: exitCodes.sourceFailed };
 };
 
 const isConnectionFault = (error: unknown): error is Error => {

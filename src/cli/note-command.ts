@@ -2,14 +2,14 @@ import type { AccessKind } from '../access/access.ts';
 import { noteAccess } from '../access/access-log.sql.ts';
 import { reasonOf } from '../errors.ts';
 import type { Pool } from '../postgres/pool.ts';
-import type { VerbContext } from './cli-context.ts';
+import type { CliContext } from './cli-context.ts';
 
 /** What a command has done, for the trail of access. */
 interface DoneCommand {
   readonly kind: AccessKind;
   /** Such as `hold add`. */
   readonly command: string;
-  /** Who is said to have asked for it; the trail has the account of the database in any case. */
+  /** Who is said to have asked for it; the trail always has the account of the database. */
   readonly by?: string | undefined;
   /** Its arguments, without secrets. */
   readonly what: Readonly<Record<string, unknown>>;
@@ -18,7 +18,7 @@ interface DoneCommand {
 /** Notes it in `access_log`. What was done stays done: a row that cannot be written is a warning on stderr. */
 export const noteCommand = async (
   pool: Pool,
-  { stderr }: Pick<VerbContext, 'stderr'>,
+  { stderr }: Pick<CliContext, 'stderr'>,
   { kind, command, by, what }: DoneCommand,
 ): Promise<void> => {
   try {

@@ -7,7 +7,7 @@ import type { Pool } from '../postgres/pool.ts';
 import { printable } from './output/terminal-table.ts';
 
 /** Candidates that an error names. */
-const MOST_CANDIDATES = 10;
+const MAX_CANDIDATES = 10;
 
 /** The form of Cloudflare's ids. */
 const idForm = /^[0-9a-f]{32}$/i;
@@ -58,8 +58,8 @@ const requireOne = (text: string, known: readonly NamedOrganization[]): string =
   const shown = `"${printable(text, 80)}"`;
   if (match.kind === 'one') return match.id;
   if (match.kind === 'ambiguous') {
-    const candidates = match.candidates.slice(0, MOST_CANDIDATES).map(({ id }) => printable(id, 64));
-    const more = match.candidates.length > MOST_CANDIDATES ? ', …' : '';
+    const candidates = match.candidates.slice(0, MAX_CANDIDATES).map(({ id }) => printable(id, 64));
+    const more = match.candidates.length > MAX_CANDIDATES ? ', …' : '';
     throw new OrgtrailError('usage', `${match.candidates.length} organizations have the name ${shown}`, {
       hint: `one of their ids: ${candidates.join(', ')}${more}`,
     });

@@ -5,7 +5,7 @@ import { secretsOf } from '../config/redaction.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
 import { createLogger } from '../telemetry/log.ts';
-import type { VerbContext } from './cli-context.ts';
+import type { CliContext } from './cli-context.ts';
 
 /** What a command has beside the pool. */
 export interface OpenedDatabase {
@@ -20,7 +20,7 @@ export interface OpenedDatabase {
  * or when its schema is not that of this version.
  */
 export const withDatabase = async <T>(
-  context: VerbContext,
+  context: CliContext,
   use: (pool: Pool, opened: OpenedDatabase) => Promise<T>,
 ): Promise<T> => {
   const config = loadConfig(context.env, { needsCredential: false, interactive: context.interactive });

@@ -14,7 +14,7 @@ import { type ConfigFile, readConfigFile, settingsBelow } from './yaml/config-fi
 
 /** Everything that the environment and the YAML file say, checked. Only this file makes one. */
 export interface Config {
-  /** Undefined only for verbs that do not talk to Cloudflare. */
+  /** Undefined only for commands that do not talk to Cloudflare. */
   readonly credential: Credential | undefined;
   readonly baseUrl: string;
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
@@ -60,7 +60,7 @@ export interface Config {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadOptions {
-  /** False for verbs that do not talk to Cloudflare. */
+  /** False for commands that do not talk to Cloudflare. */
   readonly needsCredential: boolean;
   /** True when a person reads the log. */
   readonly interactive: boolean;
@@ -82,7 +82,7 @@ export interface ReadConfig {
 
 /**
  * Reads the environment, and below it the file that its ORGTRAIL_CONFIG names. Throws one OrgtrailError `configuration` (exit 2) that
- * names every fault at once. Called by each verb, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
+ * names every fault at once. Called by each command, with the environment that main.ts hands over; reads the files that `NAME_FILE` points to.
  */
 export const loadConfig = (environment: Environment, options: LoadOptions): Config =>
   configWithoutFaults(readConfig(environment, options));
@@ -185,7 +185,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   const plainDatabase = databaseUrlWarning(values.DATABASE_URL ?? '');
   if (plainDatabase !== undefined) warnings.push(plainDatabase);
   const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
-  // Only one that somebody has set: the default is all that Cloudflare has.
+  // Only one that was set: the default is all that Cloudflare has.
   if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
     warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: no more than that is read');
   }
@@ -202,7 +202,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
 const configurationError = (faults: readonly string[]): OrgtrailError =>
   new OrgtrailError(
     'configuration',
-    `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    `${faults.length === 1 ? 'configuration error' : `${faults.length} configuration errors`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
     {
       hint: 'settings come from the environment, from .env and from the file of ORGTRAIL_CONFIG; docs/reference/settings.md lists them all',
     },

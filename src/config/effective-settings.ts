@@ -16,7 +16,7 @@ export interface EffectiveSetting {
   readonly source: 'default' | 'environment' | '.env' | 'file';
   /** Of the file. */
   readonly place?: Place | undefined;
-  /** Where the file has it as well, which does not count. */
+  /** If the file has it as well, which does not count. */
   readonly overridden?: Place | undefined;
 }
 
@@ -28,8 +28,8 @@ export interface ShownSetting extends EffectiveSetting {
 type SettingsRead = Pick<ReadConfig, 'settings' | 'file' | 'fromFile'>;
 
 const HIDDEN = '(hidden)';
-/** Shorter ones would blank out ordinary words; where they stand, they are hidden all the same. */
-const SHORTEST_SECRET = 6;
+/** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
+const MIN_SECRET = 6;
 
 /** Every setting in the order of the documented example; of a secret that comes from a file its NAME_FILE. */
 export const effectiveSettings = (read: SettingsRead, dotenv: readonly string[]): readonly EffectiveSetting[] =>
@@ -66,7 +66,7 @@ export const describeSource = ({ source, place, overridden }: EffectiveSetting):
 export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): readonly ShownSetting[] => {
   const defaults = settingDefaults();
   const secrets = read.config === undefined ? [] : secretsOf(read.config);
-  const hidden = secrets.filter(({ length }) => length >= SHORTEST_SECRET);
+  const hidden = secrets.filter(({ length }) => length >= MIN_SECRET);
   return effectiveSettings(read, dotenv).map((effective) => {
     const text = read.settings[effective.setting] ?? defaults[effective.setting];
     return {

@@ -11,18 +11,18 @@ export type LogLevel = (typeof logLevels)[number];
 /** How far back to read: from an instant on, or for so long before now. */
 export type History = { readonly sinceMs: number } | { readonly durationMs: number };
 
-const SHORTEST_SETTLE_MS = 1_000;
-const SMALLEST_BUDGET = 10;
-const SHORTEST_RETENTION_MS = 86_400_000;
-const SHORTEST_LEASE_MS = 1_000;
-const LONGEST_LEASE_MS = 600_000;
-const SHORTEST_STALL_MS = 1_000;
-const LONGEST_STALL_MS = 3_600_000;
-const SHORTEST_SCRUB_MS = 1_000;
-const LARGEST_SCRUB_SHARE = 0.5;
+const MIN_SETTLE_MS = 1_000;
+const MIN_BUDGET = 10;
+const MIN_RETENTION_MS = 86_400_000;
+const MIN_LEASE_MS = 1_000;
+const MAX_LEASE_MS = 600_000;
+const MIN_STALL_MS = 1_000;
+const MAX_STALL_MS = 3_600_000;
+const MIN_SCRUB_MS = 1_000;
+const MAX_SCRUB_SHARE = 0.5;
 
-/** A text setting read by `parse`, which gives undefined for what it cannot read; `wants` says what it could. */
-const setting = <T>(fallback: string, wants: string, parse: (text: string) => T | undefined) =>
+/** A text setting read by `parse`, which gives undefined for what it cannot read; `expected` says what it accepts. */
+const setting = <T>(fallback: string, expected: string, parse: (text: string) => T | undefined) =>
   z
     .string()
     .default(fallback)
@@ -31,13 +31,13 @@ const setting = <T>(fallback: string, wants: string, parse: (text: string) => T 
       if (value === undefined) {
         // What is wrong with a URL may be the password in it.
         const sent = text.includes('@') || text.includes('://') ? '' : `, not ${JSON.stringify(text)}`;
-        issue.addIssue({ code: 'custom', message: `must be ${wants}${sent}` });
+        issue.addIssue({ code: 'custom', message: `must be ${expected}${sent}` });
       }
       return value as T;
     });
 
 const wholeNumber = (fallback: string, smallest: number, largest: number) =>
-  setting(fallback, `a whole number from ${smallest} to ${largest}`, (text) => {
+  setting(fallback, `an integer between ${smallest} and ${largest}`, (text) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
     return value >= smallest && value <= largest ? value : undefined;
   });
@@ -60,7 +60,7 @@ const settleDelays = (text: string): number[] | undefined => {
   const delaysMs = list(text).map(parseDurationMs);
   const valid = delaysMs.every((delayMs, index) => {
     const before = index === 0 ? 0 : (delaysMs[index - 1] ?? 0);
-    return delayMs !== undefined && delayMs >= SHORTEST_SETTLE_MS && delayMs > before;
+    return delayMs !== undefined && delayMs >= MIN_SETTLE_MS && delayMs > before;
   });
   return valid ? (delaysMs as number[]) : undefined;
 };
@@ -75,12 +75,12 @@ const history = (text: string): History | undefined => {
 const share = (text: string): number | undefined => {
   const percent = /^(\d{1,3}(?:\.\d{1,3})?)\s*%$/.exec(text)?.[1];
   const value = text === '0' ? 0 : Number(percent ?? Number.NaN) / 100;
-  return value <= LARGEST_SCRUB_SHARE ? value : undefined;
+  return value <= MAX_SCRUB_SHARE ? value : undefined;
 };
 
 const retention = (text: string): number | undefined => {
   const durationMs = text === 'forever' ? Number.POSITIVE_INFINITY : (parseDurationMs(text) ?? 0);
-  return durationMs >= SHORTEST_RETENTION_MS ? durationMs : undefined;
+  return durationMs >= MIN_RETENTION_MS ? durationMs : undefined;
 };
 
 const organizationIds = (text: string): readonly string[] | undefined | null => {
@@ -88,7 +88,7 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
 };
 
-/** What each variable may hold, and what counts where it is not set. Called by config.ts. */
+/** What each variable may hold, and what counts if it is not set. Called by config.ts. */
 export const environmentSchema = z.object({
   CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
   DATABASE_URL: z
@@ -110,11 +110,11 @@ export const environmentSchema = z.object({
     settleDelays,
   ),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
-  ORGTRAIL_API_BUDGET: wholeNumber('900', SMALLEST_BUDGET, 1_000_000_000),
+  ORGTRAIL_API_BUDGET: wholeNumber('900', MIN_BUDGET, 1_000_000_000),
   ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
   ORGTRAIL_SCRUB_EVERY: setting('7d', 'a duration of at least 1s such as 7d', (text) => {
     const everyMs = parseDurationMs(text);
-    return everyMs !== undefined && everyMs >= SHORTEST_SCRUB_MS ? everyMs : undefined;
+    return everyMs !== undefined && everyMs >= MIN_SCRUB_MS ? everyMs : undefined;
   }),
   ORGTRAIL_CONCURRENCY: wholeNumber('16', 1, 64),
   ORGTRAIL_HTTP_HOST: z.string().default('127.0.0.1'),
@@ -125,7 +125,7 @@ export const environmentSchema = z.object({
     .optional(),
   ORGTRAIL_STALL_TIMEOUT: setting('60s', 'a duration from 1s to 1h', (text) => {
     const timeoutMs = parseDurationMs(text);
-    const fits = timeoutMs !== undefined && timeoutMs >= SHORTEST_STALL_MS && timeoutMs <= LONGEST_STALL_MS;
+    const fits = timeoutMs !== undefined && timeoutMs >= MIN_STALL_MS && timeoutMs <= MAX_STALL_MS;
     return fits ? timeoutMs : undefined;
   }),
   ORGTRAIL_TRUSTED_PROXIES: setting(
@@ -143,7 +143,7 @@ export const environmentSchema = z.object({
   ),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
-    return leaseMs !== undefined && leaseMs >= SHORTEST_LEASE_MS && leaseMs <= LONGEST_LEASE_MS ? leaseMs : undefined;
+    return leaseMs !== undefined && leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS ? leaseMs : undefined;
   }),
   ORGTRAIL_LOG_LEVEL: setting('info', `one of ${logLevels.join(', ')}`, (text) =>
     logLevels.find((level) => level === text.toLowerCase()),

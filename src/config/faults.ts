@@ -46,7 +46,7 @@ export const locateFault = (message: string, places: Places): Fault => {
 
 const NAMES = /\b(?:ORGTRAIL|CLOUDFLARE|DATABASE)_[A-Z_]+(?:\.[\w-]+)*/g;
 
-/** A secret that comes from a file has its place where that file is named. */
+/** A secret that comes from a file has the place at which that file is named. */
 const pathsTo = (path: readonly string[]): string[] => [
   path.join('.'),
   `${path.join('.')}_${path.length > 1 ? 'file' : 'FILE'}`,

@@ -20,7 +20,7 @@ export const withSecretFiles = (env: Record<string, string>, faults: string[]): 
   for (const name of secretNames) {
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
-    if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: keep one`);
+    if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: set only one`);
     const secret = readSecretFile(file, `${name}_FILE`, faults);
     if (secret !== undefined) result[name] = secret;
   }
@@ -58,7 +58,7 @@ export const readCredential = (
       faults.push(`${name} has spaces or control characters in it`);
   }
   if (token !== undefined && key !== undefined) {
-    faults.push('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: keep one way of authenticating');
+    faults.push('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: set only one way of authenticating');
   }
   if (token !== undefined) return { kind: 'token', token };
   if (email !== undefined && key !== undefined) return { kind: 'key', email, key };

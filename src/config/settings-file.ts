@@ -19,7 +19,7 @@ const credentials = ['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY'];
 /**
  * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration`
  * for a file that another account could have written, and for one that could send a credential of the environment elsewhere:
- * `.env` is taken from the working directory, which may be anybody's.
+ * `.env` is taken from the working directory, which another user may own.
  */
 export const withSettingsFile = (environment: Environment, path: string, uid: number | undefined): SettingsWithFile => {
   const file = resolve(path);

@@ -11,7 +11,7 @@ export interface NamedSink {
 }
 
 const SETTING = 'ORGTRAIL_SINKS';
-const WANTS = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
+const EXPECTED = `${SETTING} must be a JSON object of sinks, such as {"siem": {"type": "file", "path": "/var/log/orgtrail.ndjson"}}`;
 
 type Raw = Readonly<Record<string, unknown>>;
 
@@ -43,11 +43,11 @@ const parse = (text: string, faults: string[]): Raw => {
   try {
     const value: unknown = JSON.parse(text);
     if (isObject(value)) return value;
-    faults.push(WANTS);
+    faults.push(EXPECTED);
   } catch (error) {
     // What the parser says beyond the place is a piece of the text.
     const place = /position \d+/.exec(error instanceof Error ? error.message : '')?.[0];
-    faults.push(`${WANTS}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
+    faults.push(`${EXPECTED}${place === undefined ? '' : `: it ends being JSON at ${place}`}`);
   }
   return {};
 };
@@ -80,10 +80,10 @@ const withSecretFiles = (path: string, raw: Raw, faults: string[]) => {
     const file = raw[`${key}_file`];
     if (file === undefined) continue;
     delete values[`${key}_file`];
-    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: keep one`);
+    if (raw[key] !== undefined) faults.push(`${path}.${key} and ${path}.${key}_file are both set: set only one`);
     fromFile.add(key);
     if (typeof file !== 'string') faults.push(`${path}.${key}_file must be the path of a file`);
-    // Undefined where the file has a fault, which is then the only one that is shown.
+    // Undefined if the file has a fault, which is then the only one that is shown.
     values[key] = (typeof file === 'string' && readSecretFile(file, `${path}.${key}_file`, faults)) || undefined;
   }
   return { values, fromFile };
@@ -142,7 +142,7 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
 
 /** Written by us, to follow the name of the setting; what the library writes may quote a value. */
 const isSentence = (message: string): boolean => /^(must|is) /.test(message);
-const article = (expected: string): string => (expected === 'int' ? 'a whole number' : `a value of type ${expected}`);
+const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
 
 /** What cannot be meant together, and files that are not there; each begins with where. */
 const contradictions = (settings: SinkSettings): string[] => {

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 
 /**
- * Reads ORGTRAIL_TRUSTED_PROXIES: addresses and subnets, separated by commas or spaces. Undefined where one is neither.
+ * Reads ORGTRAIL_TRUSTED_PROXIES: addresses and subnets, separated by commas or spaces. Undefined if one is neither.
  * Called by environment-schema.ts.
  */
 export const parseProxies = (text: string): readonly string[] | undefined => {

@@ -3,7 +3,7 @@ export interface FeedPlace {
   /** All events up to here have been read. */
   readonly position: number;
   readonly feedId: string;
-  /** A hash of the event at the position; undefined where none is kept there. */
+  /** A hash of the event at the position; undefined if none is kept there. */
   readonly check: string | undefined;
   /** The number of the last drop or jump that the reader has been told of; 0: none. */
   readonly dropped: number;

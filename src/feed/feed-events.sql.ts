@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { FeedEvent } from '../formats/feed-event.ts';
 
-/** Positions that one statement looks through, from the next event on: where a filter matches none of them, it still ends soon. */
+/** Positions that one statement looks through, from the next event on: if a filter matches none of them, it still ends soon. */
 const MAX_POSITIONS = 50_000;
 
 export interface FeedEventsRange {
@@ -10,7 +10,7 @@ export interface FeedEventsRange {
   /** Inclusive; the end of the feed without it. */
   readonly until: number | undefined;
   readonly maxEvents: number;
-  /** Of raw entries. One event is read in any case. */
+  /** Of raw entries. At least one event is always read. */
   readonly maxBytes: number;
   /** All without it. */
   readonly organizationIds: readonly string[] | undefined;

@@ -12,7 +12,7 @@ import { NativeLines } from './native-lines.ts';
 const CHUNK_EVENTS = 5_000;
 /** Made in JavaScript at some 8,000 a second (ocsf): nothing else happens in the process meanwhile. */
 const FORMATTED_EVENTS = 250;
-/** A first one tells how large the events are, which have a kilobyte as a rule. */
+/** A first one tells how large the events are, which are usually about a kilobyte. */
 const FIRST_CHUNK_EVENTS = 500;
 const FIRST_EVENT_BYTES = 2_048;
 
@@ -52,7 +52,7 @@ export async function* readPieces(
       // The reader may be gone before it could hear that it failed.
       next?.catch(() => {});
       try {
-        // Before it is handed on: who has it goes on behind it, and would not hear of what was dropped before it.
+        // Before it is handed on: a reader that has it continues after it, and would not learn what was dropped before it.
         if ((await readMissedEvents(pool, after, lastDrop)) !== undefined) throw goneMeanwhile(after);
         after = chunk.until;
         yield chunk;

@@ -4,8 +4,8 @@ import type { Client, Pool } from 'pg';
 /** The channel that each page commit with new events notifies (the function orgtrail_commit_page). */
 const CHANNEL = 'orgtrail_feed';
 /** How long our own notification may take to come back before we believe that none do (a pooler in between). */
-const PROBE_PATIENCE_MS = 3_000;
-/** Without notifications, so often a reader that waits looks; and so long until they are tried again. */
+const PROBE_TIMEOUT_MS = 3_000;
+/** Without notifications, so often a reader that waits looks; and so long until they are retried. */
 const LOOK_EVERY_MS = 1_000;
 /** However many notifications come: any account can send them. */
 const LEAST_BETWEEN_HINTS_MS = 20;
@@ -19,15 +19,15 @@ export interface FeedSignal {
 }
 
 export interface FeedSignalOptions {
-  /** A connection of its own, not yet connected: LISTEN needs one that nobody shares. */
+  /** A connection of its own, not yet connected: LISTEN needs a dedicated one. */
   readonly createClient: () => Client;
-  /** For the probe, and for looking where notifications do not arrive. */
+  /** For the probe, and for polling if notifications do not arrive. */
   readonly pool: Pool;
   readonly headPosition: () => Promise<number>;
   /** Hears once that notifications do not arrive, and why. */
   readonly onFallback: (reason: string) => void;
   /** How long a notification of the listener's own may take to come back. Default 3 s. */
-  readonly probePatienceMs?: number;
+  readonly probeTimeoutMs?: number;
 }
 
 /** One listener for all that wait in this process; it connects when the first one waits. */
@@ -146,17 +146,17 @@ class Listener implements FeedSignal {
       if (payload === token) arrived.resolve();
     };
     client.on('notification', onNotification);
-    let patience: NodeJS.Timeout | undefined;
+    let timeout: NodeJS.Timeout | undefined;
     try {
       await this.options.pool.query('select pg_notify($1, $2)', [CHANNEL, token]);
       // From now on: a database that is busy sends late, and a promise that is rejected while it is not awaited ends the process.
-      patience = setTimeout(
+      timeout = setTimeout(
         () => arrived.reject(new Error('notifications do not arrive, as behind a pooler')),
-        this.options.probePatienceMs ?? PROBE_PATIENCE_MS,
+        this.options.probeTimeoutMs ?? PROBE_TIMEOUT_MS,
       );
       await arrived.promise;
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
       client.removeListener('notification', onNotification);
     }
   }

@@ -33,7 +33,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
     createClient: () => createClient(databaseUrl),
     pool,
     headPosition: async () => (await readFeedHead(pool)).position,
-    onFallback: (reason) => logger.info({ reason }, 'looking for new events every second instead of being notified'),
+    onFallback: (reason) => logger.info({ reason }, 'LISTEN/NOTIFY unavailable; polling for new events every second'),
   });
   return {
     source: createFeedSource(pool, signal, memory),
@@ -44,7 +44,7 @@ export const openFeed = (databaseUrl: DatabaseUrl, logger: Logger, memory = new 
   };
 };
 
-/** Joins the statements of the store and the formats to what the feed over HTTP and the verb `feed` need. */
+/** Joins the statements of the store and the formats to what the feed over HTTP and the command `feed` need. */
 const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): FeedSource => {
   // Each commit wakes all that wait, and all of them ask.
   const readHead = coalesced(() => readFeedHead(pool));

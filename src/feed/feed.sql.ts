@@ -15,14 +15,14 @@ export interface ServerHead extends FeedHead {
 export interface ChunkEnd {
   readonly until: number;
   readonly events: number;
-  /** More than 0 where it ended for want of room: what the next event would have needed. */
+  /** More than 0 if it ended for lack of space: what the next event would have needed. */
   readonly lackingBytes: number;
 }
 
-/** Where few match a filter, so many positions are looked through by one statement. */
+/** If few match a filter, so many positions are looked through by one statement. */
 const FILTERED_SCAN_POSITIONS = 50_000;
 
-/** Rejects where the database does not answer. */
+/** Rejects if the database does not answer. */
 export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
   const { rows } = await pool.query<ServerHead>(
     `select feed_id as "feedId", position::float8 as position,
@@ -36,7 +36,7 @@ export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
 
 /**
  * A short hash of the event at a position: who comes back with it shows that this numbering is still the one it knew, also
- * after a restore that went back in time. Undefined where no event is there (position 0, or one that is not kept any more).
+ * after a restore that went back in time. Undefined if no event is there (position 0, or one that is not kept any more).
  */
 export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
   const { rows } = await pool.query<{ parts: string }>(
@@ -47,7 +47,7 @@ export const readPositionCheck = async (pool: Pool, position: number): Promise<s
   return rows[0] && createHash('sha256').update(rows[0].parts).digest('hex').slice(0, 16);
 };
 
-/** What later drops and jumps than the one of this number have to do with a position; undefined where nothing. */
+/** What later drops and jumps than the one of this number have to do with a position; undefined if nothing. */
 export const readMissedEvents = async (
   pool: Pool,
   after: number,
@@ -69,7 +69,7 @@ export const readMissedEvents = async (
   return rows[0];
 };
 
-/** How many positions were given out after `from`, up to and with `to`; negative where `to` comes first. */
+/** How many positions were given out after `from`, up to and with `to`; negative if `to` comes first. */
 export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
   if (to < from) return -(await countPositions(pool, to, from));
   const { rows } = await pool.query<{ positions: number }>(
@@ -143,7 +143,7 @@ const chunkQuery = (
   organizationIds: readonly string[] | undefined,
   limit: number,
 ): string => {
-  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('a position that is no whole number');
+  if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('position must be an integer');
   const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
   return (
     'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects), raw' +
@@ -153,7 +153,7 @@ const chunkQuery = (
 };
 
 /**
- * The position of the `nth` event of the range, or the end of the range where it has fewer: what a request of that many
+ * The position of the `nth` event of the range, or the end of the range if it has fewer: what a request of that many
  * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
  */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {

@@ -16,9 +16,9 @@ export interface FeedHead {
   readonly lastDrop: number;
 }
 
-/** What is not to be had behind a position: what retention has dropped, and what a failover lost. */
+/** What is missing after a position: what retention has dropped, and what a failover lost. */
 export interface MissedEvents {
-  /** Events of the drops; where one began before the position, some of them were read. */
+  /** Events of the drops; if one began before the position, some of them were read. */
   readonly events: number;
   /** As `2024-01`. */
   readonly months: readonly string[];
@@ -26,20 +26,20 @@ export interface MissedEvents {
   readonly jump: { readonly from: number; readonly to: number } | null;
   /** The last position that was dropped or left out. */
   readonly until: number;
-  /** The first one behind the position that is still there; null where none is. */
+  /** The first one behind the position that is still there; null if none is. */
   readonly firstPosition: number | null;
 }
 
-/** What the feed is served from, also to the verb `feed`. All reject where the database does not answer. */
+/** What the feed is served from, also to the command `feed`. All reject if the database does not answer. */
 export interface FeedSource {
   /**
-   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects where the
+   * For a reader at this position. Before the feed is said to end in front of it, a failover is looked for; rejects if the
    * server is a standby, to which the position may still come.
    */
   head(after?: number): Promise<FeedHead>;
   /** What drops and jumps of a higher number than this one have to do with a position. */
   missedBehind(position: number, knownDrop: number): Promise<MissedEvents | undefined>;
-  /** A short hash of the event at a position; undefined where none is kept there. */
+  /** A short hash of the event at a position; undefined if none is kept there. */
   checkOf(position: number): Promise<string | undefined>;
   /** The position of the `limit`th event of the range, or its end. */
   endOf(range: FeedRange, limit: number): Promise<number>;
@@ -48,8 +48,8 @@ export interface FeedSource {
   /** Resolves when there may be something behind `position`, after `timeoutMs`, or on abort. */
   waitBeyond(position: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
   /**
-   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece in front of
-   * which a later drop than the head's has taken something. When `gone` aborts, what is under way is cancelled and it throws.
+   * The whole range in pieces of a few megabytes at most (a single larger event is one). Throws before a piece if a
+   * drop later than the head's has taken something in front of it. When `gone` aborts, what is under way is cancelled and it throws.
    */
   pieces(
     head: Pick<FeedHead, 'feedId' | 'lastDrop'>,
@@ -98,7 +98,7 @@ export interface Presented {
 
 /**
  * Where a reader is, by its cursor, or by the parts that it keeps itself. Undefined for a text that is no cursor. Used
- * over HTTP and by the verb `feed`.
+ * over HTTP and by the command `feed`.
  */
 export const placeOf = ({
   cursor,
@@ -109,7 +109,7 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
-/** Why a position cannot be gone on from here; undefined where it can. Used over HTTP and by the verb `feed`. */
+/** Why a position cannot be gone on from here; undefined if it can. Used over HTTP and by the command `feed`. */
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,
@@ -131,7 +131,7 @@ export const conflictOf = async (
   return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
 };
 
-/** What is not to be had behind a reader's position, in words; undefined where nothing. Used over HTTP and by the verb `feed`. */
+/** What is missing after a reader's position, in words; undefined if nothing. Used over HTTP and by the command `feed`. */
 export const goneBehind = async (
   source: FeedSource,
   head: Pick<FeedHead, 'lastDrop'>,

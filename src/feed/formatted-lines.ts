@@ -19,7 +19,7 @@ export class FormattedLines {
     this.end = 0;
   }
 
-  /** Appends the line of a row. 0, or how many bytes it takes, where there is no room: then nothing is written. */
+  /** Appends the line of a row. 0, or how many bytes it takes, if there is no room: then nothing is written. */
   add(row: BinaryRow): number {
     const line = `${this.format(eventOf(row, this.context))}\n`;
     const bytes = Buffer.byteLength(line);

@@ -39,7 +39,7 @@ export class NativeLines {
     this.out.writeInto(memory);
   }
 
-  /** Appends the line of a row. 0, or how many bytes it may take, where there is no room: then nothing is written. */
+  /** Appends the line of a row. 0, or how many bytes it may take, if there is no room: then nothing is written. */
   add(row: BinaryRow): number {
     const { out } = this;
     if (isOrdinary(row)) {

@@ -29,11 +29,11 @@ const paths = {
 type TextName = keyof typeof paths;
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** What formats read of an entry: clean (see json-line.ts), each part undefined where it is missing or something else. */
+/** What formats read of an entry: clean (see json-line.ts), each part undefined if it is missing or something else. */
 export interface AuditEntry {
   /** The exact JSON text. */
   readonly exactText: string;
-  /** The whole entry; undefined where the text is no JSON. */
+  /** The whole entry; undefined if the text is no JSON. */
   readonly value: unknown;
   readonly isObject: boolean;
   /** The documented texts, without those that are empty or no text. */
@@ -105,7 +105,7 @@ export type MappedName =
   | 'resource.response';
 export type Mapped = ReadonlySet<MappedName>;
 
-/** What is left of the entry without what is mapped; undefined where that is nothing. */
+/** What is left of the entry without what is mapped; undefined if that is nothing. */
 export const unmappedRest = (entry: AuditEntry, mapped: Mapped): unknown => {
   if (!isJsonObject(entry.value)) return entry.value;
   const gone = new Set<string>([...mapped].filter((name) => name.includes('.')));

@@ -1,6 +1,6 @@
 import { type AuditEntry, member, textMember } from './audit-entry.ts';
 
-/** What was done; `unknown` where the entry does not say, `other` for a word that no document has. */
+/** What was done; `unknown` if the entry does not say, `other` for a word that no document has. */
 export type ActionKind = 'create' | 'view' | 'update' | 'delete' | 'unknown' | 'other';
 /** How it ended, in the same way. */
 export type Outcome = 'success' | 'failure' | 'unknown' | 'other';
@@ -80,13 +80,13 @@ export const classify = ({ texts }: AuditEntry): Classification => {
 
 /** The user that a change of a member is about. */
 export interface TargetUser {
-  /** Of the user where the response tells it, else of the membership. */
+  /** Of the user if the response tells it, else of the membership. */
   readonly id: string | undefined;
   readonly membershipId: string | undefined;
   readonly email: string | undefined;
 }
 
-/** Who a change of a user or member is about; undefined where the entry does not say. */
+/** Who a change of a user or member is about; undefined if the entry does not say. */
 export const targetUser = ({ texts, request, response }: AuditEntry): TargetUser | undefined => {
   const result = member(response, 'result');
   const user = member(result, 'user');

@@ -4,7 +4,7 @@ import type { FeedEvent } from './feed-event.ts';
 /** Milliseconds since 1970 of when orgtrail stored the event. */
 export const receivedMs = (event: FeedEvent): number => parseInstantMs(event.receivedAt) ?? 0;
 
-/** Milliseconds since 1970 of the action; undefined where the entry has no time that can be read. */
+/** Milliseconds since 1970 of the action; undefined if the entry has no time that can be read. */
 export const actionMs = (event: FeedEvent): number | undefined =>
   event.actionTime === null ? undefined : parseInstantMs(event.actionTime);
 
@@ -16,7 +16,7 @@ const strictInstant = (text: string, ms: number): string => (strict.test(text) ?
 /** When orgtrail stored the event, as a strict RFC 3339 text with the precision it has. */
 export const receivedInstant = (event: FeedEvent): string => strictInstant(event.receivedAt, receivedMs(event));
 
-/** When the action happened, or where that is unknown, when the event was received: formats that need a time. */
+/** When the action happened, or if that is unknown, when the event was received: formats that need a time. */
 export const eventInstant = (event: FeedEvent): string => {
   const ms = actionMs(event);
   return event.actionTime === null || ms === undefined ? receivedInstant(event) : strictInstant(event.actionTime, ms);

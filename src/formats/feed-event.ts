@@ -8,9 +8,9 @@ export interface FeedEvent {
   readonly sourceId: string;
   readonly organizationId: string;
   readonly organizationName: string | null;
-  /** As stored: Cloudflare's, or a hash where there was none that could be used. */
+  /** As stored: Cloudflare's, or a hash if there was none that could be used. */
   readonly id: string;
-  /** RFC 3339; null where the entry has no time that can be read. */
+  /** RFC 3339; null if the entry has no time that can be read. */
   readonly actionTime: string | null;
   /** RFC 3339. */
   readonly receivedAt: string;

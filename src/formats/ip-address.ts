@@ -4,7 +4,7 @@ const group = /^[0-9a-fA-F]{1,4}$/;
 /** OCSF's `ip_t` has room for 40; only odd spellings of IPv4 inside IPv6 are longer. */
 const MAX_LENGTH = 40;
 
-/** Groups of 16 bits in a part of an IPv6 address; NaN where it is none. */
+/** Groups of 16 bits in a part of an IPv6 address; NaN if it is none. */
 const countGroups = (part: string, isLast: boolean): number => {
   if (part === '') return 0;
   const groups = part.split(':');

@@ -23,7 +23,7 @@ const cleanCopy = (value: unknown, depth: number): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [cleanText(key), cleanCopy(inner, depth + 1)]));
 };
 
-/** A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only where it must be. */
+/** A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only if it must be. */
 export const cleanJson = (value: unknown): unknown => (isClean(value, 0) ? value : cleanCopy(value, 0));
 
 /** Legal in JSON, but taken for line ends or commands by some readers of lines and by terminals. */
@@ -34,6 +34,6 @@ const escaped = (character: string): string => `\\u${character.charCodeAt(0).toS
 /** JSON text on one line, also for readers that take U+2028 or U+0085 for a line end. */
 export const toJsonLine = (value: object): string => JSON.stringify(value).replace(risky, escaped);
 
-/** The object, or undefined where none of its members has a value: JSON then leaves it out. */
+/** The object, or undefined if none of its members has a value: JSON then leaves it out. */
 export const unlessEmpty = <T extends object>(object: T): T | undefined =>
   Object.values(object).some((value) => value !== undefined) ? object : undefined;

@@ -9,7 +9,7 @@ declare module 'fastify' {
     readonly trail?: AccessKind;
   }
   interface FastifyRequest {
-    /** Who it is; undefined before that is known, and of what is open to everybody. */
+    /** Who it is; undefined before that is known, and for public routes. */
     identity: Identity | undefined;
     /** How many events the answer has given so far; undefined: it gives none. */
     eventsGiven: number | undefined;
@@ -19,7 +19,7 @@ declare module 'fastify' {
 }
 
 /** Of a value that a request brings. */
-const LONGEST_VALUE = 300;
+const MAX_VALUE = 300;
 const refusals = [401, 403, 429];
 
 /** What the trail keeps of a query: the search, the form of the answer, the filter of a reader. Positions of readers change each time. */
@@ -126,4 +126,4 @@ const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const short = (value: unknown): unknown =>
-  Array.isArray(value) ? value.map(short).slice(0, 100) : String(value).slice(0, LONGEST_VALUE);
+  Array.isArray(value) ? value.map(short).slice(0, 100) : String(value).slice(0, MAX_VALUE);

@@ -4,7 +4,7 @@ const WINDOW_MS = 60_000;
 /** As of attempts to sign in. */
 export const FAILURES_PER_MINUTE = 10;
 /** Bounds the memory. The oldest are forgotten first. */
-const MOST_ADDRESSES = 10_000;
+const MAX_ADDRESSES = 10_000;
 
 interface Failures {
   readonly sinceMs: number;
@@ -29,7 +29,7 @@ export class FailureThrottle {
       this.#failures.delete(group);
       this.#failures.set(group, { sinceMs: nowMs, count: 1 });
       const [oldest] = this.#failures.keys();
-      if (this.#failures.size > MOST_ADDRESSES && oldest !== undefined) this.#failures.delete(oldest);
+      if (this.#failures.size > MAX_ADDRESSES && oldest !== undefined) this.#failures.delete(oldest);
       return undefined;
     }
     kept.count += 1;

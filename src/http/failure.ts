@@ -36,7 +36,7 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
   const facts = { requestId: request.id, method: request.method, path: request.url.split('?')[0] };
   const trouble = databaseTrouble(error);
   if (trouble === undefined) {
-    logger.error({ ...facts, err: error }, 'a request failed');
+    logger.error({ ...facts, err: error }, 'HTTP request failed');
     return {
       code: 500,
       status: 'error',

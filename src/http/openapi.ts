@@ -23,7 +23,7 @@ export const describeApi = async (
             type: 'http',
             scheme: 'bearer',
             description:
-              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none where the latter is not set.',
+              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none if the latter is not set.',
           },
         },
       },
@@ -42,5 +42,5 @@ export const jsonAnswer = (description: string) => ({
   503: { description: 'Not now, and why.', ...problemSchema, required: ['status'] },
 });
 
-/** What a route says that wants the token. */
+/** The description of a route that requires the token. */
 export const withToken = { security: [{ feedToken: [] as string[] }] };

@@ -29,7 +29,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const CONNECTIONS_CHECK_MS = 5_000;
 
 /** A probe is answered by then, whatever the database does. */
-const READINESS_PATIENCE_MS = 3_000;
+const READINESS_TIMEOUT_MS = 3_000;
 
 export interface HttpOptions {
   readonly host: string;
@@ -40,7 +40,7 @@ export interface HttpOptions {
   readonly healthAccess?: 'open' | 'token';
   /** Tokens and sessions of the database, and the trail of access. */
   readonly access: AccessSource;
-  /** Hears of every answer and of failed attempts to sign in. */
+  /** Called for every answer and every failed attempt to sign in. */
   readonly observer: HttpObserver;
   /** Addresses and subnets of proxies whose X-Forwarded headers are believed. */
   readonly trustedProxies?: readonly string[];
@@ -50,7 +50,7 @@ export interface HttpOptions {
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
   readonly version: string;
-  /** How things stand; rejects where the database does not answer. */
+  /** How things stand; rejects if the database does not answer. */
   readonly status: () => Promise<Status>;
   /** How the sinks stand; rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
@@ -59,7 +59,7 @@ export interface HttpOptions {
   /** What keeps syncing as a whole from going on, although the database may answer. */
   readonly trouble?: () => string | undefined;
   readonly metrics: () => Promise<string>;
-  /** Hears of requests that failed for reasons that are not told to who asked. */
+  /** Called for requests that failed for reasons that the client is not told. */
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
@@ -85,7 +85,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Serves health, metrics, status and the feed. Called by the verb `run`. Rejects where the port is taken. */
+/** Serves health, metrics, status and the feed. Called by the command `run`. Rejects if the port is taken. */
 export const startHttpServer = async (options: HttpOptions): Promise<HttpServer> => {
   const server = Fastify({
     logger: false,
@@ -150,7 +150,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guar
   // Probes of Kubernetes cannot keep a secret: readiness names no organization.
   const local = guard.requireLocalOrToken;
   const onRequest = options.healthAccess === 'token' ? guard.requireScope('metrics') : local;
-  const liveness = about('The process turns', 'It does.');
+  const liveness = about('The process is alive', 'It is.');
   server.get('/livez', { schema: liveness }, () => ({ status: 'ok' }));
   const unreadyReasons = readiness(options);
   server.get(
@@ -215,7 +215,7 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Si
 
 /**
  * Ready is what can serve and store: the database answers, takes writes and has the current schema. Whether Cloudflare answers is
- * not asked: without it, what is stored can be read all the same. One look at the database at a time: probes of one that does not
+ * not asked: without it, stored events can still be read. One look at the database at a time: probes of one that does not
  * answer must not use up the connections.
  */
 const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => {
@@ -224,11 +224,11 @@ const readiness = (options: HttpOptions): (() => Promise<readonly string[]>) => 
     underWay ??= reasonsByDatabase(options).finally(() => {
       underWay = undefined;
     });
-    const patience = new AbortController();
-    const silence = sleep(READINESS_PATIENCE_MS, ['the database does not answer'], { signal: patience.signal });
+    const timeout = new AbortController();
+    const silence = sleep(READINESS_TIMEOUT_MS, ['the database does not answer'], { signal: timeout.signal });
     silence.catch(() => {});
     const reasons = await Promise.race([underWay, silence]);
-    patience.abort();
+    timeout.abort();
     const trouble = options.trouble?.();
     return trouble === undefined ? reasons : [...reasons, `syncing fails: ${trouble}`];
   };

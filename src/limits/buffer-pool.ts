@@ -1,5 +1,5 @@
-const MOST_KEPT = 4;
-const LARGEST_KEPT_BYTES = 8_388_608;
+const MAX_KEPT = 4;
+const MAX_KEPT_BYTES = 8_388_608;
 /** Pages of one log differ a little in size. */
 const ROOM = 1.25;
 
@@ -15,12 +15,12 @@ export class BufferPool {
     const index = this.#kept.findIndex(({ length }) => length >= bytes);
     if (index !== -1) return this.#kept.splice(index, 1)[0] as Buffer;
     // One that is too small makes room for what is needed now.
-    if (this.#kept.length === MOST_KEPT) this.#kept.shift();
+    if (this.#kept.length === MAX_KEPT) this.#kept.shift();
     return Buffer.allocUnsafeSlow(Math.ceil(bytes * ROOM));
   }
 
-  /** Only what nobody reads or writes any more. */
+  /** Only what has no reader or writer any more. */
   giveBack(buffer: Buffer): void {
-    if (buffer.length <= LARGEST_KEPT_BYTES && this.#kept.length < MOST_KEPT) this.#kept.push(buffer);
+    if (buffer.length <= MAX_KEPT_BYTES && this.#kept.length < MAX_KEPT) this.#kept.push(buffer);
   }
 }

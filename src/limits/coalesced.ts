@@ -1,5 +1,5 @@
 /**
- * A reading that many ask for at once. Calls that come while one is under way share the next one: each hears of a reading that
+ * A reading that many ask for at once. Calls that come while one is under way share the next one: each gets a reading that
  * began after its call, and however many there are, no more than one is under way.
  */
 export const coalesced = <T>(read: () => Promise<T>): (() => Promise<T>) => {

@@ -1,11 +1,11 @@
 const MIB = 1_048_576;
 /** A piece that any stream gets at any time. */
-const SMALLEST_PIECE_BYTES = 262_144;
-const LARGEST_PIECE_BYTES = 8 * MIB;
+const MIN_PIECE_BYTES = 262_144;
+const MAX_PIECE_BYTES = 8 * MIB;
 /** Of what is left, one piece takes at most so much: later streams find some, too. */
 const SHARE = 4;
 /** Kept for the next pieces: a new buffer for each would keep the garbage collector busy. */
-const MOST_UNUSED_BYTES = 24 * MIB;
+const MAX_UNUSED_BYTES = 24 * MIB;
 
 export interface PieceMemoryOptions {
   /** Of all pieces together, but for a single larger event. Default 64 MiB. */
@@ -31,7 +31,7 @@ export class PieceMemory {
 
   constructor({ totalBytes = 64 * MIB, streams = 64 }: PieceMemoryOptions = {}) {
     this.#totalBytes = totalBytes;
-    this.#extraBytes = totalBytes - streams * 2 * SMALLEST_PIECE_BYTES;
+    this.#extraBytes = totalBytes - streams * 2 * MIN_PIECE_BYTES;
     if (this.#extraBytes < 0) throw new Error('less memory than the smallest pieces need');
   }
 
@@ -43,8 +43,8 @@ export class PieceMemory {
   /** At most so large, and never smaller than the smallest piece. Its content is whatever was in it. */
   lend(atMostBytes: number): Buffer {
     const free = this.#waiting.size > 0 ? 0 : (this.#extraBytes - this.#extraLent) / SHARE;
-    const wanted = Math.min(atMostBytes, SMALLEST_PIECE_BYTES + free, LARGEST_PIECE_BYTES);
-    let size = SMALLEST_PIECE_BYTES;
+    const wanted = Math.min(atMostBytes, MIN_PIECE_BYTES + free, MAX_PIECE_BYTES);
+    let size = MIN_PIECE_BYTES;
     while (size * 2 <= wanted) size *= 2;
     return this.#take(size);
   }
@@ -78,7 +78,7 @@ export class PieceMemory {
     this.#lent.delete(buffer);
     this.#extraLent -= extra;
     this.#lentBytes -= buffer.length;
-    if (buffer.length <= LARGEST_PIECE_BYTES) this.#unused.push(buffer);
+    if (buffer.length <= MAX_PIECE_BYTES) this.#unused.push(buffer);
     this.#trim();
     for (const wake of [...this.#waiting]) wake();
   }
@@ -95,7 +95,7 @@ export class PieceMemory {
   }
 
   #trim(): void {
-    const most = Math.min(MOST_UNUSED_BYTES, this.#totalBytes - this.#lentBytes);
+    const most = Math.min(MAX_UNUSED_BYTES, this.#totalBytes - this.#lentBytes);
     let bytes = this.#unused.reduce((sum, { length }) => sum + length, 0);
     while (bytes > most) {
       const dropped = this.#unused.shift();
@@ -105,14 +105,14 @@ export class PieceMemory {
   }
 
   #extraOf(bytes: number): number {
-    return Math.min(Math.max(0, bytes - SMALLEST_PIECE_BYTES), this.#extraBytes);
+    return Math.min(Math.max(0, bytes - MIN_PIECE_BYTES), this.#extraBytes);
   }
 }
 
 /** The sizes are few, so that memory fits again: the smallest one, doubled, up to the largest; beyond it, as it is. */
 const sizeFor = (bytes: number): number => {
-  if (bytes > LARGEST_PIECE_BYTES) return bytes;
-  let size = SMALLEST_PIECE_BYTES;
+  if (bytes > MAX_PIECE_BYTES) return bytes;
+  let size = MIN_PIECE_BYTES;
   while (size < bytes) size *= 2;
   return size;
 };

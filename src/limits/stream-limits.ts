@@ -15,7 +15,7 @@ export interface StreamPlace {
   leave(): void;
 }
 
-/** Hears of what happens to streams. Called by the metrics. */
+/** Receives what happens to streams. Implemented by the metrics. */
 export interface StreamObserver {
   refused(kind: StreamKind): void;
   stalled(kind: StreamKind): void;
@@ -36,13 +36,13 @@ export interface StreamLimits {
 }
 
 /** How many readers of the feed there are at once: `PieceMemory` keeps memory for as many. */
-export const MOST_FEED_STREAMS = 64;
+export const MAX_FEED_STREAMS = 64;
 /** A page has up to 500 events, which are in memory until it has left. */
-const MOST_PAGES = 24;
+const MAX_PAGES = 24;
 /** An export reads as fast as it can. */
-const MOST_EXPORTS = 2;
-/** So long each piece of an export stands back for pages: an export still ends where pages are asked for all the time. */
-const LONGEST_STANDING_BACK_MS = 250;
+const MAX_EXPORTS = 2;
+/** So long each piece of an export stands back for pages: an export still ends if pages are asked for all the time. */
+const MAX_STANDING_BACK_MS = 250;
 
 const limitOf = (
   options: { readonly places: number; readonly waiting: number; readonly waitMs: number },
@@ -58,11 +58,11 @@ const limitOf = (
 /** One for all routes of a process. */
 export const createStreamLimits = (stallTimeoutMs: number, observer: StreamObserver): StreamLimits => {
   const limits: Record<StreamKind, ConcurrencyLimit> = {
-    feed: limitOf({ places: MOST_FEED_STREAMS, waiting: 1_000, waitMs: 5_000 }, 10, 'readers of the feed are served'),
-    page: limitOf({ places: MOST_PAGES, waiting: 200, waitMs: 10_000 }, 5, 'searches are running'),
-    export: limitOf({ places: MOST_EXPORTS, waiting: 4, waitMs: 10_000 }, 30, 'exports are running'),
+    feed: limitOf({ places: MAX_FEED_STREAMS, waiting: 1_000, waitMs: 5_000 }, 10, 'readers of the feed are served'),
+    page: limitOf({ places: MAX_PAGES, waiting: 200, waitMs: 10_000 }, 5, 'searches are running'),
+    export: limitOf({ places: MAX_EXPORTS, waiting: 4, waitMs: 10_000 }, 30, 'exports are running'),
   };
-  const pages = createTurnstile(LONGEST_STANDING_BACK_MS);
+  const pages = createTurnstile(MAX_STANDING_BACK_MS);
   const loadOf = (kind: StreamKind) => ({ open: limits[kind].running, waiting: limits[kind].waiting });
   return {
     enter: async (kind, signal) => {

@@ -17,7 +17,7 @@ export interface OrganizationFault {
   readonly suggestions: readonly OrganizationName[];
 }
 
-const MOST_SUGGESTED = 5;
+const MAX_SUGGESTED = 5;
 
 /** Undefined for the one that was found. */
 export const organizationFault = (given: string, lookup: OrganizationLookup): OrganizationFault | undefined => {
@@ -35,5 +35,5 @@ export const organizationFault = (given: string, lookup: OrganizationLookup): Or
 
 const nearOrganizations = (given: string, known: readonly OrganizationName[]): readonly OrganizationName[] => {
   const names = [...new Set(known.flatMap(({ name }) => name ?? []))];
-  return nearest(given, names, MOST_SUGGESTED).flatMap((near) => known.find(({ name }) => name === near) ?? []);
+  return nearest(given, names, MAX_SUGGESTED).flatMap((near) => known.find(({ name }) => name === near) ?? []);
 };

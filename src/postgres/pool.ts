@@ -23,7 +23,7 @@ export type { Pool } from 'pg';
 const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * How long a statement may take, a thousand times what the commit of a full page does. Without a limit, a connection whose
- * other end has gone silently would be waited on for ever. `?query_timeout=` in the URL sets another one.
+ * other end has gone silently would be waited on indefinitely. `?query_timeout=` in the URL sets another one.
  */
 const STATEMENT_TIMEOUT_MS = 60_000;
 /** For what may rightly take long: migrations, and waiting for another replica that migrates. */
@@ -36,7 +36,7 @@ const CLEAR_TEXT_REFUSED = 'the server asks for the password in clear text, over
 
 /**
  * The connections of one process. Sends no startup parameters but the name, so that it works behind pgbouncer in
- * transaction mode. `onIdleError` hears of connections that broke while nobody used them (a restart of the server), `onJump`
+ * transaction mode. `onIdleError` is called for connections that broke while idle (a restart of the server), `onJump`
  * hears in the server's words that a statement of this process let positions jump (after a failover).
  */
 export const createPool = (
@@ -48,7 +48,7 @@ export const createPool = (
   const config = clientConfig(databaseUrl);
   const pool = new Pool({ ...config, Client: clientClass(databaseUrl), max, onConnect: prepare(onJump) });
   pool.on('error', onIdleError);
-  // A connection with a statement that nobody waits for any more is closed; the server would go on with it, or wait for
+  // A connection with an abandoned statement is closed; the server would go on with it, or wait for
   // a lock, and each new attempt would add another such backend until no connection is left.
   pool.on('release', (error: Error | undefined, client) => {
     if (error?.message === TIMEOUT_MESSAGE || error instanceof AbandonedError) cancelStatement(client);
@@ -71,7 +71,7 @@ const prepare =
     await client.query(`set jit = off; ${compareTimeline}`);
   };
 
-/** One connection that nobody shares, not yet connected: for LISTEN. */
+/** One dedicated connection, not yet connected: for LISTEN. */
 export const createClient = (databaseUrl: DatabaseUrl): Client =>
   new (clientClass(databaseUrl))(clientConfig(databaseUrl));
 
@@ -87,7 +87,7 @@ const clientClass = (databaseUrl: DatabaseUrl): typeof Client => {
       super(typeof config === 'string' ? config : { ...config, connectionString, ...(tls && { ssl: tls() }) });
     }
 
-    /** What the driver calls where the server asks for the password itself. */
+    /** What the driver calls if the server asks for the password itself. */
     protected _handleAuthCleartextPassword(message: unknown): void {
       if (tls !== undefined || this.host.startsWith('/')) sendClearText.call(this, message);
       else refuseClearText(this);
@@ -225,15 +225,15 @@ const advice: readonly (readonly [what: RegExp, hint: string])[] = [
     "connect by a name or address that the server's certificate has, or have it made for this one",
   ],
   [/CERT_(HAS_EXPIRED|NOT_YET_VALID)/, "renew the server's certificate, or check the clocks"],
-  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only where the network between is trusted'],
-  [/no encryption|SSL off/, 'the server wants TLS: add sslmode=verify-full to DATABASE_URL'],
+  [/does not support SSL/, 'turn ssl on in the server; sslmode=disable only if the network in between is trusted'],
+  [/no encryption|SSL off/, 'the server requires TLS: add sslmode=verify-full to DATABASE_URL'],
   [
     /clear text/,
-    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or let the server ask by scram-sha-256; sslmode=disable answers all the same',
+    'encrypt the connection (sslmode=verify-full in DATABASE_URL), or make the server use scram-sha-256; sslmode=disable sends the password anyway',
   ],
   [
     /client certificate|ALERT/i,
-    'the server wants a client certificate that it knows: sslcert=/path and sslkey=/path in DATABASE_URL',
+    'the server requires a client certificate that it trusts: sslcert=/path and sslkey=/path in DATABASE_URL',
   ],
 ];
 
@@ -269,7 +269,7 @@ const isTooMuchForOneValue = (error: unknown): boolean =>
   error instanceof Error &&
   error.message.startsWith('invalid memory alloc request size');
 
-/** What to do where the account lacks a right (SQLSTATE 42501); undefined for any other error. */
+/** What to do if the account lacks a right (SQLSTATE 42501); undefined for any other error. */
 export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
   if (sqlState(error) !== '42501' || !(error instanceof Error)) return undefined;
   return new OrgtrailError('configuration', `the database account may not do this: ${error.message}`, {
@@ -281,10 +281,10 @@ export const explainForbidden = (error: unknown): OrgtrailError | undefined => {
 /** What a server says that goes away, comes up, is read-only or full, or that lost a race: the same statement may work in a moment. */
 const PASSING_STATES = /^(08|40|57P)|^(25006|53300|55P03)$/;
 
-/** True where the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
+/** True if the server answered a statement with a refusal that stays: a right that is missing, a function, a rule that it breaks. */
 export const isRefusal = (error: unknown): boolean =>
   error instanceof DatabaseError && error.code !== undefined && !PASSING_STATES.test(error.code);
 
-/** True where the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
+/** True if the server refused the data itself (class 22: data exception, 54: a limit such as the stack depth). */
 export const isDataFault = (error: unknown): boolean =>
   dataFaultClasses.includes(sqlState(error)?.slice(0, 2) ?? '') || isTooMuchForOneValue(error);

@@ -4,7 +4,7 @@ export const JUMP_WARNING = 'OT001';
 /**
  * Has the database compare the timeline of the server with that of the last commit, and let positions jump if it is another one.
  * Does nothing for an account that gives out no positions, on a server that is read-only, and before the migration. Every commit
- * compares as well: this is so that readers hear of a jump early.
+ * compares as well: this is so that readers learn of a jump early.
  */
 export const compareTimeline = `do $$ begin
   if has_function_privilege(to_regprocedure('orgtrail_check_timeline()'), 'execute') then perform orgtrail_check_timeline(); end if;

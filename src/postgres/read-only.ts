@@ -3,7 +3,7 @@ import { inTransaction, sqlState } from './pool.ts';
 
 /**
  * Runs statements that can change nothing, each with a time limit, and with times as text in UTC. Compiling a statement costs more than
- * it saves where only a page of rows is wanted: off. On abort they are cancelled.
+ * it saves if only a page of rows is wanted: off. On abort they are cancelled.
  */
 export const readOnly = async <T>(
   pool: Pool,
@@ -11,7 +11,7 @@ export const readOnly = async <T>(
   run: (client: PoolClient) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> => {
-  if (!Number.isSafeInteger(timeoutMs)) throw new Error('a time limit that is no whole number');
+  if (!Number.isSafeInteger(timeoutMs)) throw new Error('the time limit must be an integer');
   return await inTransaction(
     pool,
     async (client) => {
@@ -25,5 +25,5 @@ export const readOnly = async <T>(
   );
 };
 
-/** True where the server ended a statement because its time was over. */
+/** True if the server ended a statement because its time was over. */
 export const isTimeout = (error: unknown): boolean => sqlState(error) === '57014';

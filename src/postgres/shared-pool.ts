@@ -5,7 +5,7 @@ import type { DatabaseUrl } from './database-url.ts';
 import { createPool } from './pool.ts';
 
 /** How long a statement waits for one of the connections that are all in use. */
-const QUEUE_PATIENCE_MS = 10_000;
+const QUEUE_TIMEOUT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 5;
 
 export interface SharedPoolOptions {
@@ -19,12 +19,12 @@ export interface SharedPoolOptions {
 type Callback = (error: Error | undefined, client?: PoolClient, release?: PoolClient['release']) => void;
 
 /**
- * As `createPool`, for what many may ask for at once. Where all connections are in use, a statement waits for one with patience of
- * its own, and then rejects with BusyError: that all are in use does not mean that the database does not answer.
+ * As `createPool`, for what many may ask for at once. If all connections are in use, a statement waits at most
+ * `maxWaitMs`, and then rejects with BusyError: that all are in use does not mean that the database does not answer.
  */
 export const createSharedPool = (
   databaseUrl: DatabaseUrl,
-  { max, what, maxWaitMs = QUEUE_PATIENCE_MS }: SharedPoolOptions,
+  { max, what, maxWaitMs = QUEUE_TIMEOUT_MS }: SharedPoolOptions,
   onIdleError: (error: Error) => void,
   onJump?: (words: string) => void,
 ): Pool => {

@@ -54,7 +54,7 @@ export const addHold = async (pool: Pool, hold: NewHold): Promise<Hold> => {
 export const readHolds = async (pool: Pool): Promise<readonly Hold[]> =>
   (await pool.query<Hold>(`select ${columns} from holds h order by h.id`)).rows;
 
-/** Ends a hold; it stays in the table. Undefined where there is none of this id that is in force. */
+/** Ends a hold; it stays in the table. Undefined if there is none of this id that is in force. */
 export const releaseHold = async (pool: Pool, id: number, by: string | undefined): Promise<Hold | undefined> => {
   const { rows } = await pool.query<Hold>(
     `update holds h set released_at = clock_timestamp(), released_as = session_user, released_by = $2

@@ -5,11 +5,11 @@ import type { Time } from '../time/clock.ts';
 import { formatDuration } from '../time/duration.ts';
 import { dropOldMonths, type RetentionResult } from './retention.sql.ts';
 
-const EVERY_MS = 86_400_000;
-/** Where something was in the way that passes by itself: a long read, another replica, no listing yet. */
-const AGAIN_AFTER_MS = 600_000;
+const DROP_INTERVAL_MS = 86_400_000;
+/** Retry delay for transient blockers (a long read, another replica, no listing yet). */
+const RETRY_INTERVAL_MS = 600_000;
 /** The first time, a replica that has just begun waits for its listing, which tells Cloudflare's time. */
-const FIRST_AFTER_MS = 5_000;
+const STARTUP_DELAY_MS = 5_000;
 
 export interface RetentionOptions {
   readonly pool: Pool;
@@ -28,7 +28,7 @@ export interface RetentionOptions {
 export const startRetention = async ({ pool, retentionMs, time, logger, signal }: RetentionOptions): Promise<void> => {
   if (retentionMs === Number.POSITIVE_INFINITY) return;
   const pause = (ms: number) => time.sleep(ms, signal).catch(() => {});
-  await pause(FIRST_AFTER_MS);
+  await pause(STARTUP_DELAY_MS);
   while (!signal.aborted) {
     let again = true;
     try {
@@ -36,21 +36,18 @@ export const startRetention = async ({ pool, retentionMs, time, logger, signal }
       report(logger, result, retentionMs);
       again = result.again;
     } catch (error) {
-      logger.error(
-        { reason: reasonOf(error) },
-        'dropping what is older than ORGTRAIL_RETENTION failed; it is tried again',
-      );
+      logger.error({ reason: reasonOf(error) }, 'dropping what is older than ORGTRAIL_RETENTION failed; it is retried');
     }
-    await pause(again ? AGAIN_AFTER_MS : EVERY_MS);
+    await pause(again ? RETRY_INTERVAL_MS : DROP_INTERVAL_MS);
   }
 };
 
 const report = (logger: Logger, { dropped, kept }: RetentionResult, retentionMs: number): void => {
   const retention = formatDuration(retentionMs);
   for (const month of dropped) {
-    logger.info({ ...month, retention }, 'dropped a month of events that is older than ORGTRAIL_RETENTION');
+    logger.info({ ...month, retention }, 'dropped a month of events older than ORGTRAIL_RETENTION');
   }
   for (const { month, reason } of kept) {
-    logger.info({ month, reason, retention }, 'kept a month of events that is older than ORGTRAIL_RETENTION');
+    logger.info({ month, reason, retention }, 'kept a month of events older than ORGTRAIL_RETENTION');
   }
 };

@@ -50,7 +50,7 @@ export const dropOldMonths = async (pool: Pool, retentionMs: number): Promise<Re
     if (outcome.reason !== undefined) kept.push({ month, reason: outcome.reason });
     if (outcome.dropped !== undefined) dropped.push(outcome.dropped);
     again = outcome.again;
-    // Whoever waits for the lock holds up everybody else: not month after month.
+    // A statement that waits for the lock blocks all others: do not repeat that month after month.
     if (again) break;
   }
   return { dropped, kept, again };
@@ -73,7 +73,7 @@ const dropMonth = async (
   } catch (error) {
     if (sqlState(error) !== LOCK_NOT_AVAILABLE || !(error instanceof Error)) throw error;
     const reading = /lock timeout/.test(error.message);
-    return { reason: reading ? 'somebody reads the table for long' : error.message, again: true };
+    return { reason: reading ? 'a long transaction reads the table' : error.message, again: true };
   }
   const { rows } = await pool.query<DroppedMonth>(
     `select ${droppedColumns} from retention_drops where month = $1::date order by id desc limit 1`,
@@ -93,7 +93,7 @@ export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Pr
   return rows;
 };
 
-/** Throws OrgtrailError `usage` where a part of the window has been dropped. Called by verify and backfill. */
+/** Throws OrgtrailError `usage` if a part of the window has been dropped. Called by verify and backfill. */
 export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
   const months = [...new Set((await readDroppedMonths(pool, window)).map(({ month }) => month))];
   if (months.length === 0) return;

@@ -3,9 +3,9 @@ import type { SearchCursor } from './search-cursor.ts';
 /** A stored event as a search gives it out: all columns but the entry itself. */
 export interface FoundEvent {
   readonly position: number;
-  /** As in a cursor: exact, and `-infinity` where the entry has none. */
+  /** As in a cursor: exact, and `-infinity` if the entry has none. */
   readonly sortTime: string;
-  /** RFC 3339 with microseconds; null where the entry has none, or one that RFC 3339 cannot say. */
+  /** RFC 3339 with microseconds; null if the entry has none, or one that RFC 3339 cannot say. */
   readonly actionTime: string | null;
   readonly receivedAt: string;
   readonly organizationId: string;
@@ -62,7 +62,7 @@ export interface EventDetail {
   readonly changes: readonly EventChange[];
   /** How many there are in all. */
   readonly changesInAll: number;
-  /** The events before and after it in the feed; null where none is kept. */
+  /** The events before and after it in the feed; null if none is kept. */
   readonly previousPosition: number | null;
   readonly nextPosition: number | null;
 }
@@ -73,7 +73,7 @@ export interface SearchPage {
   readonly events: readonly FoundEvent[];
   /** There are more in the direction of the cursor, or there may be. */
   readonly more: boolean;
-  /** Where the search gave up for want of time: everything up to here was looked at. Undefined where it looked at all it had to. */
+  /** Where the search timed out: everything up to here was searched. Undefined if it looked at all it had to. */
   readonly reached: SearchCursor | undefined;
 }
 
@@ -105,7 +105,7 @@ interface SearchGap {
   readonly before: string;
 }
 
-/** `2026-01-10 08:00:00.123+00`, as PostgreSQL writes a time in UTC, in RFC 3339 with microseconds; null where that cannot say it. */
+/** `2026-01-10 08:00:00.123+00`, as PostgreSQL writes a time in UTC, in RFC 3339 with microseconds; null if that cannot say it. */
 export const rfc3339Of = (sortTime: string): string | null => {
   const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?\+00$/.exec(sortTime);
   return match === null ? null : `${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(6, '0')}Z`;

@@ -14,7 +14,7 @@ export interface ExportPiece {
 }
 
 /**
- * What searching is served from. All reject with SearchError, with BusyError, or where the database does not answer; what is under way
+ * What searching is served from. All reject with SearchError, with BusyError, or if the database does not answer; what is under way
  * is cancelled when a signal aborts.
  */
 export interface SearchSource {
@@ -33,6 +33,6 @@ export interface SearchSource {
   event(key: EventKey): Promise<EventDetail | undefined>;
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
-  /** All events of the search. Throws where it cannot go on: an export that ends is whole. */
+  /** All events of the search. Throws if it cannot go on: an export that ends is whole. */
   export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
 }

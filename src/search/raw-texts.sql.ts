@@ -4,7 +4,7 @@ import type { FoundEvent } from './found-event.ts';
 
 const TIMEOUT_MS = 30_000;
 
-/** The stored texts of events that a search found, by position. Whoever calls limits how many bytes that are (`rawBytes`). */
+/** The stored texts of events that a search found, by position. The caller limits how many bytes that are (`rawBytes`). */
 export const readRawTexts = async (
   pool: Pool,
   events: readonly FoundEvent[],

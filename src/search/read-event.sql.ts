@@ -6,7 +6,7 @@ import type { EventDetail, EventKey } from './found-event.ts';
 const TIMEOUT_MS = 10_000;
 const MAX_CHANGES = 20;
 
-/** One event with all that is kept of it; undefined where there is none. Rejects where the database does not answer. */
+/** One event with all that is kept of it; undefined if there is none. Rejects if the database does not answer. */
 export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const [where, values] =

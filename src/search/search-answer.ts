@@ -41,7 +41,7 @@ export const incompleteReasons = {
 export type IncompleteReason = keyof typeof incompleteReasons;
 
 /**
- * Why events that match may be missing from a page; empty where none can be. A page without events is only complete if every
+ * Why events that match may be missing from a page; empty if none can be. A page without events is only complete if every
  * value that was searched for occurs in what is collected, and all of the time searched is (invariant 14). A pure function.
  */
 export const incompleteBecause = (

@@ -12,7 +12,7 @@ const instant =
   /^(?:\d{4,6}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?\+00(?: BC)?|-infinity)$/;
 const MAX_LENGTH = 200;
 
-/** Opaque to whoever gets it: base64url. */
+/** Opaque to clients: base64url. */
 export const printCursor = ({ direction, time, position }: SearchCursor): string =>
   btoa(`${direction === 'older' ? '<' : '>'}${position} ${time}`)
     .replaceAll('+', '-')

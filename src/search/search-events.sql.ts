@@ -10,7 +10,7 @@ import { type FoundRow, foundColumns, toFoundEvent } from './found-event.sql.ts'
 import type { FoundEvent, SearchPage } from './found-event.ts';
 import type { SearchCursor } from './search-cursor.ts';
 
-export interface SearchPatience {
+export interface SearchTimeLimit {
   /** Of the first attempt, which looks at the whole time at once; 0: there is none. */
   readonly firstMs: number;
   /** Of all statements together. */
@@ -35,8 +35,8 @@ const FIRST_YEAR_MS = Date.UTC(2009, 0, 1);
 
 /**
  * A page of the events that meet a search, in the order (time, position), newest first. First all of the time is asked at once, which
- * an index answers in a moment. Where that takes too long (a text that no index has), the time is looked through piece by
- * piece from the cursor on, as far as patience goes: then `reached` says how far. Throws SearchError `timeout` where not even
+ * an index answers in a moment. If that takes too long (a text that no index has), the time is looked through piece by
+ * piece from the cursor on, within the time limit: then `reached` says how far. Throws SearchError `timeout` if not even
  * one piece could be looked at, and `refused` for values that PostgreSQL does not take. `clockMs` is what `totalMs` is
  * measured by.
  */
@@ -44,14 +44,14 @@ export const searchEvents = async (
   pool: Pool,
   query: EventQuery,
   page: AskedPage,
-  patience: SearchPatience,
+  timeLimit: SearchTimeLimit,
   clockMs: () => number = () => performance.now(),
 ): Promise<SearchPage> => {
-  const deadlineMs = clockMs() + patience.totalMs;
-  const spelled = await withSpellings(pool, query, Math.max(1, Math.round(patience.totalMs))).catch(explained);
+  const deadlineMs = clockMs() + timeLimit.totalMs;
+  const spelled = await withSpellings(pool, query, Math.max(1, Math.round(timeLimit.totalMs))).catch(explained);
   const ask = (slice: TimeSlice, limit: number, timeoutMs: number) =>
     readSlice(pool, spelled, { ...page, limit }, slice, timeoutMs);
-  const firstMs = Math.round(patience.firstMs);
+  const firstMs = Math.round(timeLimit.firstMs);
   // A limit of 0 ms would be none to PostgreSQL.
   const rows = firstMs > 0 ? await ask({ low: undefined, high: undefined }, page.limit + 1, firstMs) : undefined;
   if (rows !== undefined) return toPage(rows, page, undefined);
@@ -73,7 +73,7 @@ export const searchEvents = async (
     if (next === undefined || found.length > page.limit) return toPage(found, page, undefined);
     reached = next.from;
     slice = next;
-    if (clockMs() - startedMs < patience.totalMs / 8) spanMs *= GROWTH;
+    if (clockMs() - startedMs < timeLimit.totalMs / 8) spanMs *= GROWTH;
   }
   if (reached === undefined) throw new SearchError('timeout', TOO_SLOW);
   return toPage(found, page, reached);
@@ -89,7 +89,7 @@ const toPage = (
   return { events: shown, more: rows.length > limit || reached !== undefined, reached };
 };
 
-/** In the direction of the cursor; undefined where the time was over. */
+/** In the direction of the cursor; undefined if the time was over. */
 const readSlice = async (
   pool: Pool,
   query: EventQuery,

@@ -15,18 +15,18 @@ import { readEvent } from './read-event.sql.ts';
 import { instantOfBound, type Search } from './search.ts';
 import { type CollectionRules, readSearchCoverage } from './search-coverage.sql.ts';
 import type { SearchCursor } from './search-cursor.ts';
-import { type SearchPatience, searchEvents } from './search-events.sql.ts';
+import { type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
 const EXPORT_CONNECTIONS = 2;
 /** People wait for a page. */
-const PAGE_PATIENCE: SearchPatience = { firstMs: 800, totalMs: 4_000 };
-/** Nobody waits for an export, and it has to be whole. */
-const EXPORT_PATIENCE: SearchPatience = { firstMs: 2_000, totalMs: 30_000 };
+const PAGE_TIME_LIMIT: SearchTimeLimit = { firstMs: 800, totalMs: 4_000 };
+/** An export is not interactive, and it has to be whole. */
+const EXPORT_TIME_LIMIT: SearchTimeLimit = { firstMs: 2_000, totalMs: 30_000 };
 const FIRST_EXPORT_EVENTS = 500;
-const MOST_EXPORT_EVENTS = 1_000;
-/** Formatted at once: meanwhile the process answers nobody. */
+const MAX_EXPORT_EVENTS = 1_000;
+/** Formatted at once: meanwhile the process answers no request. */
 const PIECE_EVENTS = 250;
 const EXPORT_PAGE_BYTES = 4_194_304;
 /** Of entries that are in memory at once, but for a single larger one. */
@@ -63,7 +63,7 @@ const createSearchSource = (
   nowMs: () => number,
   rules: CollectionRules,
 ): SearchSource => ({
-  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_PATIENCE),
+  search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
   coverage: (search) => {
     const { since, before, organization } = queryOf(search, nowMs());
     // The clock of the database may be a little ahead: now is no end.
@@ -135,7 +135,7 @@ async function* exportPieces(
   let cursor: SearchCursor | undefined;
   let limit = FIRST_EXPORT_EVENTS;
   do {
-    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit, signal }, EXPORT_PATIENCE);
+    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
     cursor = nextCursor(page);
     limit = fittingEvents(page.events) ?? limit;
     // Also with nothing in it: only by writing does it show that the reader has gone.
@@ -160,7 +160,7 @@ function* csvPieces(events: readonly FoundEvent[]): Generator<ExportPiece, void,
 const fittingEvents = (events: readonly FoundEvent[]): number | undefined => {
   const bytes = events.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
   if (bytes === 0) return undefined;
-  return Math.max(1, Math.min(MOST_EXPORT_EVENTS, Math.floor((EXPORT_PAGE_BYTES * events.length) / bytes)));
+  return Math.max(1, Math.min(MAX_EXPORT_EVENTS, Math.floor((EXPORT_PAGE_BYTES * events.length) / bytes)));
 };
 
 const nextCursor = ({ events, more, reached }: SearchPage): SearchCursor | undefined => {

@@ -42,7 +42,7 @@ export interface SimulatorOptions {
   readonly beforeInclusive?: boolean;
   /** Entries on a page at most, whatever `limit` says. Default: the limit. */
   readonly pageCap?: number;
-  /** Entries that one request looks at in vain before it answers with a short page and a cursor. Default 200,000. */
+  /** Entries without a match that one request looks at before it answers with a short page and a cursor. Default 200,000. */
   readonly scanLimit?: number;
   /** Type of `result_info.count`. Default `string`. */
   readonly countType?: 'string' | 'number';
@@ -81,7 +81,7 @@ export function resolveOptions(options: SimulatorOptions) {
     clock,
   };
   for (const name of ['port', 'seed', 'organizations', 'entries'] as const) {
-    if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be a whole number`);
+    if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be an integer`);
   }
   for (const name of ['historyMs', 'liveRate'] as const) {
     if (!(resolved[name] >= 0)) throw new RangeError(`${name} must be 0 or more`);

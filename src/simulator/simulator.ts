@@ -58,10 +58,10 @@ class RunningSimulator implements Simulator {
     const control = new ControlApi(this);
     this.#server = createServer((request, response) => {
       const handler = request.url?.startsWith(`${controlPath}/`) === true ? control : front;
-      // A bug here, or a client that went away while it sent its body: nobody is left to tell but the connection.
+      // A bug here, or a client that went away while it sent its body: only the connection can be told.
       handler.handle(request, response).catch(() => response.destroy());
     });
-    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault nobody asked for.
+    // A client that keeps connections must not meet one closed by an idle timeout: that would be a fault that was not asked for.
     this.#server.keepAliveTimeout = 600_000;
     this.#live = new LiveStream(this.#world, options.liveRate);
   }

@@ -5,17 +5,17 @@ import { sinkBackoffMs } from '../time/backoff.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
 import { createDelivery } from './outgoing.ts';
-import type { DeliveryContext, DeliveryResult, Route, SinkTurn } from './ports.ts';
+import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** Where another replica delivers: how soon its end is noticed. */
-const LONGEST_WAIT_MS = 5_000;
-const SHORTEST_WAIT_MS = 20;
-/** Where there is no news: how soon a replay is noticed. */
-const LONGEST_IDLE_MS = 2_000;
+/** If another replica delivers: how soon its end is noticed. */
+const MAX_WAIT_MS = 5_000;
+const MIN_WAIT_MS = 20;
+/** If there is no news: how soon a replay is noticed. */
+const MAX_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
-const LONGEST_REASON = 500;
+const MAX_REASON = 500;
 
 export interface DeliveryStop {
   /** Aborts at the first word of a stop: nothing new is begun. */
@@ -26,43 +26,47 @@ export interface DeliveryStop {
 
 /**
  * Delivers to one sink until it is asked to stop: as long as this process has the turn, one delivery after the other.
- * Never rejects. Nothing of what happens here touches another sink or the pulling of logs, but the processor.
+ * Never rejects. Sinks are isolated from each other and from ingestion; they share only CPU.
  */
-export const deliverForever = async (context: DeliveryContext, route: Route, stop: DeliveryStop): Promise<void> => {
+export const deliverForever = async (
+  context: DeliveryContext,
+  config: SinkConfig,
+  stop: DeliveryStop,
+): Promise<void> => {
   const { time } = context;
-  const courier: Courier = { context, route, stop, sizes: firstSizes(route.batchEvents), refusals: 0 };
+  const worker: SinkWorker = { context, config, stop, sizes: firstSizes(config.batchEvents), refusals: 0 };
   const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
     let turn: SinkTurn | undefined;
     try {
       const takenAtMs = time.nowMs();
-      const claimed = await context.store.claim(route.name);
-      courier.refusals = 0;
+      const claimed = await context.store.claim(config.name);
+      worker.refusals = 0;
       if ('epoch' in claimed) {
         turn = claimed;
-        await takeTurn(courier, claimed, takenAtMs);
+        await takeTurn(worker, claimed, takenAtMs);
       } else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
     } catch (error) {
       if (stop.asked.aborted) return;
-      await pause(await noteError(courier, turn, error));
+      await pause(await noteError(worker, turn, error));
     }
   }
 };
 
 /**
- * What the database refuses fails as a receiver that refuses does: it is counted, said, and tried again with growing pauses. Returns how long to
+ * What the database refuses fails as a receiver that refuses does: it is counted, logged, and retried with backoff. Returns how long to
  * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
  */
-const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
-  const { context, route } = courier;
+const noteError = async (worker: SinkWorker, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
+  const { context, config } = worker;
   const { observer, store } = context;
   const reason = plainReason(context, reasonOf(error));
-  observer.interrupted?.({ sink: route.name, reason });
+  observer.interrupted?.({ sink: config.name, reason });
   if (!store.isRefusal(error)) return DATABASE_PAUSE_MS * (1 + context.random());
-  courier.refusals += 1;
-  const afterMs = sinkBackoffMs(Math.max(courier.refusals, (turn?.failures ?? 0) + 1), context.random());
+  worker.refusals += 1;
+  const afterMs = sinkBackoffMs(Math.max(worker.refusals, (turn?.failures ?? 0) + 1), context.random());
   const failure = { reason, afterMs };
-  const noted = turn === undefined ? store.note(route.name, failure) : store.fail(turn, failure).then(() => {});
+  const noted = turn === undefined ? store.note(config.name, failure) : store.fail(turn, failure).then(() => {});
   // With a turn, the database says how long it rests, as after every failure.
   return await noted.then(
     () => (turn === undefined ? afterMs : 0),
@@ -70,12 +74,12 @@ const noteError = async (courier: Courier, turn: SinkTurn | undefined, error: un
   );
 };
 
-const waitMs = (ms: number): number => Math.max(SHORTEST_WAIT_MS, Math.min(LONGEST_WAIT_MS, ms));
+const waitMs = (ms: number): number => Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, ms));
 
 /** The one who goes to a sink, and what it remembers from one turn to the next. */
-interface Courier {
+interface SinkWorker {
   readonly context: DeliveryContext;
-  readonly route: Route;
+  readonly config: SinkConfig;
   readonly stop: DeliveryStop;
   sizes: DeliverySizes;
   /** In a row, of the statement that takes the turn. */
@@ -83,69 +87,69 @@ interface Courier {
 }
 
 /** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
-const takeTurn = async (courier: Courier, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
-  const { context, route, stop } = courier;
+const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
+  const { context, config, stop } = worker;
   const { leaseMs, store, time } = context;
   let turn: SinkTurn | undefined = claimed;
   const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renew(claimed) });
   try {
     while (turn !== undefined && !stop.asked.aborted) {
       kept.throwIfLost();
-      turn = await step(courier, turn, kept);
+      turn = await step(worker, turn, kept);
     }
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
-    context.observer.lost?.({ sink: route.name });
+    context.observer.lost?.({ sink: config.name });
   } finally {
     kept.end();
-    // Where it fails, the lease runs out by itself.
+    // If it fails, the lease runs out by itself.
     await store.release(claimed).catch(() => {});
   }
 };
 
-/** One delivery, or a wait for something to deliver. The turn as it is then; undefined where it has ended. */
-const step = async (courier: Courier, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = courier;
+/** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */
+const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
+  const { context, config, stop } = worker;
   const part = await context.store.read({
-    ...{ after: turn.position, until: turn.batchUntil, organizationIds: route.organizationIds },
-    ...{ maxEvents: courier.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
+    ...{ after: turn.position, until: turn.batchUntil, organizationIds: config.organizationIds },
+    ...{ maxEvents: worker.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
   });
-  if (part.events.length > 0) return await deliver(courier, turn, part, kept);
+  if (part.events.length > 0) return await deliver(worker, turn, part, kept);
   // With nothing to deliver, nothing fails any more.
   if (part.scannedTo > turn.position || turn.failures > 0) {
     requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
     return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
   }
-  context.observer.caughtUp?.({ sink: route.name });
-  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(LONGEST_IDLE_MS)]);
+  context.observer.caughtUp?.({ sink: config.name });
+  const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(MAX_IDLE_MS)]);
   await context.waitForNews(turn.position, over).catch((error: unknown) => {
     if (!over.aborted) throw error;
   });
-  // A replay ends the turn: it is noticed here, where no delivery would.
+  // A replay ends the turn: it is noticed here, even if there is nothing to deliver.
   if (!stop.asked.aborted && over.aborted) requireHeld(await context.store.renew(turn));
   return turn;
 };
 
 const deliver = async (
-  courier: Courier,
+  worker: SinkWorker,
   turn: SinkTurn,
   part: FeedEvents,
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route } = courier;
-  const delivery = await createDelivery(part.events, route.format);
-  if (courier.stop.asked.aborted) return undefined;
+  const { context, config } = worker;
+  const delivery = await createDelivery(part.events, config.format);
+  if (worker.stop.asked.aborted) return undefined;
   const sentAtMs = context.time.nowMs();
   requireHeld(await context.store.begin(turn, part.scannedTo));
   kept.renewed(sentAtMs);
-  const outcome = await attempt(courier, delivery, kept);
+  const outcome = await attempt(worker, delivery, kept);
   const begun = { ...turn, batchUntil: part.scannedTo };
-  return await settle(courier, begun, delivery, outcome);
+  return await settle(worker, begun, delivery, outcome);
 };
 
-/** What a sink makes of it. Throws LeaseLostError where the lease has gone meanwhile. */
+/** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
 const attempt = async (
-  { context, route, stop }: Courier,
+  { context, config, stop }: SinkWorker,
   delivery: Delivery,
   kept: KeptLease,
 ): Promise<DeliveryOutcome> => {
@@ -153,7 +157,7 @@ const attempt = async (
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    outcome = withPlainReasons(context, delivery, await route.sink.deliver(delivery, signal));
+    outcome = withPlainReasons(context, delivery, await config.sink.deliver(delivery, signal));
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
@@ -179,31 +183,31 @@ const withPlainReasons = (
 
 const plainReason = (context: DeliveryContext, reason: string): string => {
   // PostgreSQL holds no NUL, and no half of a character.
-  const text = context.redact(reason).replaceAll('\0', ' ').slice(0, LONGEST_REASON).toWellFormed();
+  const text = context.redact(reason).replaceAll('\0', ' ').slice(0, MAX_REASON).toWellFormed();
   return text === '' ? 'no reason given' : text;
 };
 
-/** Records what became of a delivery. The turn as it is then; undefined where it has ended. */
+/** Records what became of a delivery. The turn as it is then; undefined if it has ended. */
 const settle = async (
-  courier: Courier,
+  worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },
   { events }: Delivery,
   outcome: DeliveryOutcome,
 ): Promise<SinkTurn | undefined> => {
-  const { context, route, stop } = courier;
+  const { context, config, stop } = worker;
   const { observer, store } = context;
-  const facts = { ...turn, outcome, events: events.length, sizes: courier.sizes, batchEvents: route.batchEvents };
+  const facts = { ...turn, outcome, events: events.length, sizes: worker.sizes, batchEvents: config.batchEvents };
   const decision = decideDelivery(facts, context.random());
   if (decision.kind === 'retry') {
     // A delivery that was cut short by a stop is no failure of the sink.
     if (stop.hard.aborted) return undefined;
     requireHeld(await store.fail(turn, decision));
-    observer.failed?.({ sink: route.name, ...decision });
+    observer.failed?.({ sink: config.name, ...decision });
     return undefined;
   }
-  courier.sizes = decision.sizes;
+  worker.sizes = decision.sizes;
   if (decision.kind === 'split') {
-    observer.split?.({ sink: route.name, events: events.length });
+    observer.split?.({ sink: config.name, events: events.length });
     return turn;
   }
   const { refusedInRow, accepted } = decision;
@@ -212,7 +216,7 @@ const settle = async (
   }));
   const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow };
   requireHeld(await store.finish(turn, result));
-  observer.delivered?.({ sink: route.name, accepted, deadLetters, position: result.until });
+  observer.delivered?.({ sink: config.name, accepted, deadLetters, position: result.until });
   return { ...turn, position: result.until, batchUntil: undefined, failures: 0, refusedInRow };
 };
 

@@ -2,11 +2,11 @@ import { sinkBackoffMs } from '../time/backoff.ts';
 import type { DeliveryOutcome } from './delivery.ts';
 
 /** So many events refused, with none accepted in between, are the fault of the settings and not of the events. */
-export const MOST_DEAD_LETTERS_IN_ROW = 10;
-/** After so many deliveries of the size that goes, the size that did not is tried again. */
+export const MAX_DEAD_LETTERS_IN_ROW = 10;
+/** After so many deliveries of the size that goes, the size that did not is retried. */
 const DELIVERIES_UNTIL_LARGER = 20;
 /** A receiver may ask for a pause, not for a day off. */
-const LONGEST_PAUSE_MS = 3_600_000;
+const MAX_PAUSE_MS = 3_600_000;
 
 /** What a sink has taken of late. Only for speed: it may be forgotten at any time. */
 export interface DeliverySizes {
@@ -59,19 +59,19 @@ export type DeliveryDecision =
 /**
  * What follows from an attempt at a delivery. `random` in [0, 1) spreads sinks that failed together.
  *
- * An event becomes a dead letter only where it was refused by itself: alone, or by index beside others that were accepted.
+ * An event becomes a dead letter only if it was refused by itself: alone, or by index beside others that were accepted.
  */
 export const decideDelivery = (facts: DeliveryFacts, random: number): DeliveryDecision => {
   const { outcome, events, failures } = facts;
   const pauseMs = sinkBackoffMs(failures + 1, random);
   if (outcome.kind === 'failed') {
-    const askedMs = Math.min(LONGEST_PAUSE_MS, outcome.retryAfterMs ?? 0);
+    const askedMs = Math.min(MAX_PAUSE_MS, outcome.retryAfterMs ?? 0);
     return { kind: 'retry', reason: outcome.reason, afterMs: Math.max(askedMs, pauseMs), misconfigured: false };
   }
   const refused = outcome.kind === 'delivered' ? outcome.refused : everyEvent(events, outcome.reason);
   if (refused.length < events) return advance(facts, refused);
   if (events > 1) return { kind: 'split', sizes: smaller(events) };
-  if (facts.refusedInRow < MOST_DEAD_LETTERS_IN_ROW) return advance(facts, refused);
+  if (facts.refusedInRow < MAX_DEAD_LETTERS_IN_ROW) return advance(facts, refused);
   const reason = `${facts.refusedInRow} events in a row were refused, and so is the next: ${refused[0]?.reason}`;
   return { kind: 'retry', reason, afterMs: pauseMs, misconfigured: true };
 };
@@ -97,7 +97,7 @@ const smaller = (events: number): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-/** Twice as many, but not as many as were refused: for a while. Halves alone would be sent where the size is what is refused. */
+/** Twice as many, but not as many as were refused: for a while. Halves alone would be sent if the size is what is refused. */
 const larger = ({ sizes, batchEvents }: DeliveryFacts): DeliverySizes => {
   const ceiling = Math.min(batchEvents, sizes.ceiling * 2);
   const acceptedSince = sizes.acceptedSince + 1;

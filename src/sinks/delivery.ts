@@ -25,7 +25,7 @@ export type DeliveryOutcome =
   | { readonly kind: 'delivered'; readonly refused: readonly { readonly index: number; readonly reason: string }[] }
   /** It refuses the delivery as a whole for what is in it, and has none of it: smaller ones may be taken. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** Nothing is certain; the same delivery is to be tried again. */
+  /** Nothing is certain; the same delivery is to be retried. */
   | { readonly kind: 'failed'; readonly reason: string; readonly retryAfterMs?: number };
 
 /** A place that events are pushed to. One delivery at a time. */

@@ -9,11 +9,11 @@ const EVENTS_AT_ONCE = 200;
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
-/** The idempotency key of an event: the same for ever, whichever database it is in. */
+/** The idempotency key of an event: it never changes, whichever database the event is in. */
 export const eventKey = (event: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id'>): string =>
   digest(`${event.sourceKind}\0${event.sourceId}\0${event.id}`);
 
-/** Events, of which there is at least one, as they are handed to a sink. */
+/** At least one event, as handed to a sink. */
 export const createDelivery = async (events: readonly FeedEvent[], format: FormatName): Promise<Delivery> => {
   const outgoing: OutgoingEvent[] = [];
   for (const event of events) {

@@ -4,7 +4,7 @@ import type { Time } from '../time/clock.ts';
 import type { Sink } from './delivery.ts';
 
 /** A sink as it is configured. */
-export interface Route {
+export interface SinkConfig {
   /** Under which its position is kept. */
   readonly name: string;
   readonly sink: Sink;
@@ -34,13 +34,13 @@ export interface DeliveryResult {
   readonly refusedInRow: number;
 }
 
-/** Where positions are kept. All that takes a turn answers false, and does nothing, once another one has begun. */
+/** Where positions are kept. Methods that take a lease return false, without side effects, if the lease has been superseded. */
 export interface DeliveryStore {
   /** A turn; or how long it is of no use to ask again, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
   renew(turn: SinkTurn): Promise<boolean>;
   read(range: FeedEventsRange): Promise<FeedEvents>;
-  /** Before the first attempt: whoever comes after a crash sends just these events again, under the same id. */
+  /** Before the first attempt: after a crash, the next worker sends exactly these events again, under the same id. */
   begin(turn: SinkTurn, until: number): Promise<boolean>;
   finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;
   /** Nothing up to there is for this sink. */
@@ -74,7 +74,7 @@ export interface DeliveryObserver {
   lost?(event: { readonly sink: string }): void;
   /** All events of the feed are dealt with. */
   caughtUp?(event: { readonly sink: string }): void;
-  /** The database failed or refused a statement (or there is a bug): tried again. */
+  /** The database failed or refused a statement (or there is a bug): retried. */
   interrupted?(event: { readonly sink: string; readonly reason: string }): void;
 }
 
@@ -85,7 +85,7 @@ export interface DeliveryContext {
   readonly observer: DeliveryObserver;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Resolves once there is an event after this position; rejects where the signal aborts or the database fails. */
+  /** Resolves once there is an event after this position; rejects if the signal aborts or the database fails. */
   waitForNews(after: number, signal: AbortSignal): Promise<void>;
   /** Takes out of what a receiver says the secrets that it was sent. */
   redact(text: string): string;

@@ -9,7 +9,7 @@ export interface SinkStatus {
   readonly position: number;
   /** Positions behind the end of the feed, without those that a jump left out. */
   readonly lagEvents: number;
-  /** Since the oldest event that is not delivered was stored; 0 where all are. */
+  /** Since the oldest event that is not delivered was stored; 0 if all are. */
   readonly lagSeconds: number;
   readonly delivered: number;
   readonly deadLetters: number;
@@ -62,7 +62,7 @@ export interface DeadLetterRow {
   readonly id: string | null;
 }
 
-/** The events that a sink refuses for good, oldest first. */
+/** The events that a sink rejected permanently, oldest first. */
 export const readDeadLetters = async (pool: Pool, sink: string, limit: number): Promise<readonly DeadLetterRow[]> => {
   const { rows } = await pool.query<DeadLetterRow>(
     `select d.position::float8, d.reason, d.refused_at as "refusedAt", e.organization_id as "organizationId", e.id

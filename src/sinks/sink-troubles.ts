@@ -1,7 +1,7 @@
 import type { DeliveryObserver } from './ports.ts';
 import type { SinkStatus } from './sink-status.sql.ts';
 
-/** What this process knows of its sinks by itself: the database may refuse to hear of a failure, or to tell of it. */
+/** What this process knows of its sinks by itself: the database may refuse to record a failure, or to return it. */
 export interface SinkTroubles {
   readonly observer: DeliveryObserver;
   /** The status with what has gone wrong here since. */

@@ -88,13 +88,13 @@ const call = async (pool: Pool, name: string, values: readonly unknown[]): Promi
   return rows[0]?.held === true;
 };
 
-/** Lets the lease last longer, while a receiver is waited for. False where the turn is over. */
+/** Lets the lease last longer, while a receiver is waited for. False if the turn is over. */
 export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
 
 /**
  * Notes, before the first attempt, up to where a delivery goes: after a crash the same events are sent under the same id.
- * Renews the lease. False where the turn is over.
+ * Renews the lease. False if the turn is over.
  */
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
@@ -108,8 +108,8 @@ export interface FinishedDelivery {
 }
 
 /**
- * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are gone where
- * they were accepted now. False, with nothing written, where the turn is over.
+ * Position, count and dead letters in one statement. Dead letters of the same stretch, from before a replay, are deleted if
+ * they were accepted now. False, with nothing written, if the turn is over.
  */
 export const finishDelivery = (
   pool: Pool,
@@ -122,7 +122,7 @@ export const finishDelivery = (
     ...[deadLetters.map((letter) => letter.position), deadLetters.map(({ reason }) => reason), leaseMs],
   ]);
 
-/** Moves on over events that are not for this sink, or stays; what failed before is over. False where the turn is over. */
+/** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */
 export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
 
@@ -133,7 +133,7 @@ export const failDelivery = (
   failure: { readonly reason: string; readonly afterMs: number },
 ): Promise<boolean> => call(pool, 'orgtrail_fail_delivery', [name, epoch, failure.reason, failure.afterMs]);
 
-/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing where another replica delivers. */
+/** Notes a failure without a turn, which the database refuses to give, and lets the sink rest. Nothing if another replica delivers. */
 export const noteSinkFailure = async (
   pool: Pool,
   name: string,
@@ -142,14 +142,14 @@ export const noteSinkFailure = async (
   await pool.query('select orgtrail_note_sink_failure($1, $2, $3)', [name, failure.reason, failure.afterMs]);
 };
 
-/** Gives the turn back, so that no process has to wait for it to run out. Does nothing where it is over. */
+/** Gives the turn back, so that no process has to wait for it to run out. Does nothing if it is over. */
 export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<void> => {
   await pool.query('select orgtrail_release_sink($1, $2)', [name, epoch]);
 };
 
 /**
  * Sets a sink to a position: all after it goes out again. The new epoch keeps a delivery under way from undoing that. Only
- * for the owner of the schema: throws OrgtrailError `configuration` for others. False where there is no such sink, or no such position yet.
+ * for the owner of the schema: throws OrgtrailError `configuration` for others. False if there is no such sink, or no such position yet.
  */
 export const replaySink = async (pool: Pool, name: string, after: number): Promise<boolean> => {
   const update = pool.query(

@@ -3,7 +3,7 @@ import { longStatement } from '../postgres/pool.ts';
 import type { Activity, OrganizationChange } from './overview.ts';
 
 /**
- * Events of the last `hours` hours, this one included. Reads one or two monthly partitions, and of them an index where
+ * Events of the last `hours` hours, this one included. Reads one or two monthly partitions, and of them an index if
  * that is worth it. Called by the console, which keeps the answer for a while.
  */
 export const readActivity = async (pool: Pool, hours: number): Promise<Activity> => {
@@ -31,7 +31,7 @@ export const readActivity = async (pool: Pool, hours: number): Promise<Activity>
   return { hours: sorted.map(([startMs, events]) => ({ startMs, events })), bySource };
 };
 
-/** What became of organizations last, newest first; of one of them where `organizationId` is given. */
+/** What became of organizations last, newest first; of one of them if `organizationId` is given. */
 export const readOrganizationChanges = async (
   pool: Pool,
   limit: number,

@@ -1,7 +1,7 @@
 import type { CollectionRules } from '../search/search-coverage.sql.ts';
 import { behindAfterSeconds, pausesOf } from './health.ts';
 
-/** What counts as collected where this configuration collects. */
+/** What counts as collected under this configuration. */
 export const collectionRulesOf = (
   config: Pick<CollectionRules, 'organizationIds'> & Parameters<typeof pausesOf>[0],
 ): CollectionRules => ({

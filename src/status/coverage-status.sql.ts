@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { OrganizationCoverage } from './overview.ts';
 
 /** The newest of them are enough to be drawn and listed. */
-const MOST_HOLES = 200;
+const MAX_HOLES = 200;
 
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
 
@@ -26,7 +26,7 @@ export const readCoverage = async (
          from (select * from coverage_holes h
            where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = s.filter_hash and h.pass = 0
              and h.before > greatest(s.wanted_since, now() - s.wanted_history)
-           order by h.since desc limit ${MOST_HOLES}) h), '[]') as holes,
+           order by h.since desc limit ${MAX_HOLES}) h), '[]') as holes,
        coalesce((select json_agg(json_build_object('lane', l.lane, 'readUntilMs', l.state #> '{walk,newestMs}',
            'range', json_build_array(l.state #> '{walk,claim,fromMs}', l.state #> '{walk,claim,toMs}')) order by l.lane)
          from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = s.filter_hash

@@ -1,11 +1,11 @@
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
 
-/** What a source is doing, in one word. Quiet is healthy: an organization in which nobody changes anything. */
+/** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
 export type SourceHealth = (typeof sourceStates)[number];
 
-/** The facts of a source that its state depends on. Seconds; null where there has never been one. */
+/** The facts of a source that its state depends on. Seconds; null if there has never been one. */
 export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
@@ -23,18 +23,18 @@ export interface SourceFacts {
 }
 
 /** The clock of Cloudflare may be a minute ahead of that of the database. Nothing that was read reaches further. */
-const MOST_FUTURE_SECONDS = 61;
+const MAX_FUTURE_SECONDS = 61;
 
 /** What is claimed of the future hides that nothing is read: the lag is none until then. */
 export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
-  futureSeconds !== null && futureSeconds > MOST_FUTURE_SECONDS;
+  futureSeconds !== null && futureSeconds > MAX_FUTURE_SECONDS;
 
 /** Nothing for a day is quiet. */
 const QUIET_AFTER_SECONDS = 86_400;
-/** So many ticks may pass before a source is behind, and so many of the longest pauses where those are longer. */
+/** So many ticks may pass before a source is behind, and so many of the longest pauses if those are longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
-const SHORTEST_BEHIND_SECONDS = 60;
+const MIN_BEHIND_SECONDS = 60;
 
 /** How long a source goes unasked on purpose. Milliseconds. */
 export interface Pauses {
@@ -45,7 +45,7 @@ export interface Pauses {
 
 /** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
 export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
-  Math.max(SHORTEST_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
+  Math.max(MIN_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
 
 /** The pauses of so many sources: a tick, or what the budget allows. */
 export const pausesOf = (settings: { tickMs: number; apiBudget: number }, sources: number): Pauses => {
@@ -87,7 +87,7 @@ export interface GoneFacts {
 export const VANISHED_SECONDS = 86_400;
 
 /**
- * Which of the organizations that are gone need somebody: those that vanished within a day, and all of them if nothing is
+ * Which of the organizations that are gone need attention: those that vanished within a day, and all of them if nothing is
  * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
  */
 export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>

@@ -8,7 +8,7 @@ import type { MetricsSource } from './ports.ts';
 const ACTIVITY_HOURS = 48;
 /** How many events there were in each hour changes little in that time, and may be dear to count. */
 const KEEP_ACTIVITY_MS = 30_000;
-const MOST_CHANGED_COUNTED = 10_000;
+const MAX_CHANGED_COUNTED = 10_000;
 
 /** Joins the statements of the store and the metrics of this process to what the overview of the console needs. */
 export const createOverviewSource = (
@@ -21,7 +21,7 @@ export const createOverviewSource = (
   coverage: (organizationIds) => readCoverage(pool, organizationIds),
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
   changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
-  changedEntries: () => countChangedEntries(pool, MOST_CHANGED_COUNTED),
+  changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),
   budget: async () => {
     const [available, blocked] = await Promise.all([budgetAvailable(), blockedSeconds()]);
     return { available, blockedSeconds: blocked, per5Minutes: apiBudget };
@@ -29,7 +29,7 @@ export const createOverviewSource = (
   figures: () => processFigures(registry),
 });
 
-/** One look at a time, whose answer serves everybody for a while. */
+/** One query at a time, whose answer serves all requests for a while. */
 const keptFor = <T>(keepMs: number, read: () => Promise<T>): (() => Promise<T>) => {
   let kept: { readonly answer: Promise<T>; readonly untilMs: number } | undefined;
   return () => {

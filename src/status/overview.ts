@@ -57,7 +57,7 @@ export interface ApiBudgetFigures {
   readonly blockedSeconds: number;
 }
 
-/** All of these reject where the database does not answer. */
+/** All of these reject if the database does not answer. */
 export interface OverviewSource {
   /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   readonly settleDelaysMs: readonly number[];

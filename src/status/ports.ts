@@ -10,7 +10,7 @@ export interface MetricsSource {
   streamLoad(): StreamLoad;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
-  /** Undefined where history is not read a second time, or there is none. */
+  /** Undefined if history is not read a second time, or there is none. */
   scrubRoundAge(): Promise<number | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;

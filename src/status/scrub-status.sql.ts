@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 
 /**
  * Since when the oldest round goes on or went on last, in seconds: of all active organizations the longest time since their round under way
- * began, or the last one if none is under way. Where none has begun yet, since the organization was first seen. Undefined without organizations. `organizationIds` limits it to an allow-list.
+ * began, or the last one if none is under way. If none has begun yet, since the organization was first seen. Undefined without organizations. `organizationIds` limits it to an allow-list.
  */
 export const readScrubAge = async (
   pool: Pool,

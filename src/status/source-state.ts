@@ -20,11 +20,11 @@ const SINK_BEHIND_SECONDS = 600;
 export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
   failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
 
-/** The state that most needs somebody: one word for the whole. `vanished`: an organization did. */
+/** The state that most needs attention: one word for the whole. `vanished`: an organization did. */
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
-/** The states of all that can need somebody: sources, sinks, and organizations that vanished. */
+/** The states of all that can need attention: sources, sinks, and organizations that vanished. */
 export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonly SinkStatus[]): readonly string[] => [
   ...sources.map(({ state }) => state),
   ...sinks.map(sinkState),

@@ -48,7 +48,7 @@ export interface Status {
   readonly positionJumps: number;
   readonly discovery: {
     readonly lastSuccessAt: Date | null;
-    /** Null where there has never been one. */
+    /** Null if there has never been one. */
     readonly ageSeconds: number | null;
     readonly lastError: string | null;
     /** Who lists at this moment. */
@@ -61,7 +61,7 @@ export interface Status {
 }
 
 /** So many names are enough to see what happened. */
-const MOST_GONE = 100;
+const MAX_GONE = 100;
 /** Of one source. */
 const FIRST_HOLES = 5;
 
@@ -104,7 +104,7 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
          extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
        from organizations o ${lastGone}
        where o.state = 'gone' and ($1::text[] is null or o.id = any($1))
-       order by c.changed_at desc nulls last, o.id limit ${MOST_GONE}`,
+       order by c.changed_at desc nulls last, o.id limit ${MAX_GONE}`,
       [organizationIds ?? null],
     ),
     pool.query<SourceRow>(

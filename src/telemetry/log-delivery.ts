@@ -9,7 +9,7 @@ import { onceADay } from './once-a-day.ts';
 export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
   const mayWarn = onceADay(nowMs);
   const states = new Map<string, string>();
-  /** True where that is news. */
+  /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
     const before = states.get(sink) ?? 'delivers';
     states.set(sink, state);
@@ -21,29 +21,29 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       const [first] = deadLetters;
       if (first !== undefined) {
         const refused = { ...facts, deadLetters: deadLetters.length, event: first.position, reason: first.reason };
-        const words = 'a sink refuses events for good: `orgtrail sink dead-letters` lists them';
+        const words = 'sink rejected events permanently; see `orgtrail sink dead-letters`';
         if (mayWarn(sink)) logger.warn(refused, words);
         else logger.debug(refused, words);
       }
-      if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'a sink works again');
+      if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'sink recovered');
       else logger.debug(facts, 'delivered');
     },
-    split: ({ sink, events }) => logger.debug({ sink, events }, 'refused as a whole: smaller deliveries are tried'),
+    split: ({ sink, events }) =>
+      logger.debug({ sink, events }, 'batch rejected as a whole; retrying with smaller batches'),
     failed: ({ sink, reason, afterMs, misconfigured }) => {
       const facts = { sink, reason, afterMs };
-      if (!enter(sink, misconfigured ? 'misconfigured' : 'fails')) logger.debug(facts, 'a delivery failed');
-      else if (misconfigured) logger.error(facts, 'a sink refuses everything: look at its settings; it is tried again');
-      else logger.warn(facts, 'a sink fails; it is tried again with growing pauses');
+      if (!enter(sink, misconfigured ? 'misconfigured' : 'fails')) logger.debug(facts, 'sink delivery failed');
+      else if (misconfigured) logger.error(facts, 'sink rejects every event: check its configuration; still retrying');
+      else logger.warn(facts, 'sink delivery failing; retrying with backoff');
     },
-    lost: ({ sink }) =>
-      logger.info({ sink }, 'the turn at a sink is over: a replay, another replica, or a lease that ran out'),
+    lost: ({ sink }) => logger.info({ sink }, 'sink lease lost (replay, another replica, or expiry)'),
     caughtUp: ({ sink }) => {
-      if (enter(sink, 'delivers')) logger.info({ sink }, 'a sink works again');
+      if (enter(sink, 'delivers')) logger.info({ sink }, 'sink recovered');
     },
     interrupted: (facts) => {
       const { sink } = facts;
-      if (enter(sink, 'interrupted')) logger.error(facts, 'delivering was interrupted; it is tried again');
-      else logger.debug(facts, 'delivering was interrupted');
+      if (enter(sink, 'interrupted')) logger.error(facts, 'sink delivery interrupted; retrying');
+      else logger.debug(facts, 'sink delivery interrupted');
     },
   };
 };

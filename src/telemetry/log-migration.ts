@@ -18,7 +18,7 @@ export const migrateWithLog = async (
   const seconds = () => Math.round((performance.now() - beganAt) / 1_000);
   let step: MigrationStep | undefined;
   const timer = setInterval(() => {
-    if (step !== undefined) logger.warn({ ...step, seconds: seconds() }, 'the schema is still being migrated');
+    if (step !== undefined) logger.warn({ ...step, seconds: seconds() }, 'schema migration still in progress');
   }, options.tellEveryMs ?? TELL_EVERY_MS);
   const onStep = (next: MigrationStep) => {
     if (step === undefined) logger.info({ migrations: next.of }, 'migrating the schema');
@@ -29,7 +29,7 @@ export const migrateWithLog = async (
       ...{ roles: options.roles === true, onStep },
       onWait: () => logger.info('waiting for another migration'),
     });
-    if (step !== undefined) logger.info({ migrations: step.of, seconds: seconds() }, 'the schema is migrated');
+    if (step !== undefined) logger.info({ migrations: step.of, seconds: seconds() }, 'schema migrated');
     return schema;
   } finally {
     clearInterval(timer);

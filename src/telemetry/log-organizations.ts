@@ -3,7 +3,7 @@ import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { NameOf } from '../organizations/organization-names.ts';
 
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
-const MOST_LINES = 5;
+const MAX_LINES = 5;
 
 /** What the log says of the listing of organizations, and of what becomes of them. */
 export const logOrganizations = (
@@ -15,9 +15,9 @@ export const logOrganizations = (
   const flush = () => {
     const ids = appeared;
     appeared = [];
-    if (ids.length <= MOST_LINES) for (const id of ids) logger.info(named(id), 'organization appeared');
+    if (ids.length <= MAX_LINES) for (const id of ids) logger.info(named(id), 'organization appeared');
     else {
-      const names = ids.slice(0, MOST_LINES).map((id) => nameOf(id) ?? id);
+      const names = ids.slice(0, MAX_LINES).map((id) => nameOf(id) ?? id);
       logger.info({ organizations: ids.length, first: names }, `${ids.length} organizations appeared`);
     }
   };

@@ -5,7 +5,7 @@ import { formatDuration } from '../time/duration.ts';
 import { onceADay } from './once-a-day.ts';
 
 /** A first backfill begins with time that is about to be deleted, and reads it by itself: what lasts longer is trouble. */
-const PATIENCE_MS = 3_600_000;
+const GRACE_MS = 3_600_000;
 
 /**
  * Warns of sources that have time which is not collected and which Cloudflare will soon delete: for 30 days before, again for the last 7, once a day each.
@@ -20,13 +20,13 @@ export const logRetention = (logger: Logger, nowMs: () => number): ((near: reado
       const sinceMs = nearSinceMs.get(source.id) ?? nowMs();
       stillNear.set(source.id, sinceMs);
       const urgent = slackMs < RETENTION_URGENT_MS;
-      if (nowMs() - sinceMs < PATIENCE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
-      const when = slackMs <= 0 ? 'now' : `in ${formatDuration(slackMs)}`;
+      if (nowMs() - sinceMs < GRACE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
+      const when =
+        slackMs <= 0
+          ? 'are being deleted by Cloudflare now'
+          : `will be deleted by Cloudflare in ${formatDuration(slackMs)}`;
       const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
-      logger.warn(
-        facts,
-        `time that is not collected leaves the retention of Cloudflare ${when}, and is then lost for good`,
-      );
+      logger.warn(facts, `unread audit logs ${when}`);
     }
     nearSinceMs = stillNear;
   };

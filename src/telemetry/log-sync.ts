@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Range } from '../ingest/planning/coverage.ts';
 import { SCRUB_PASS } from '../ingest/planning/scrub.ts';
-import { MOST_AHEAD_MS } from '../ingest/planning/server-time.ts';
+import { MAX_AHEAD_MS } from '../ingest/planning/server-time.ts';
 import type { SourceKey } from '../ingest/planning/source.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import type { NameOf } from '../organizations/organization-names.ts';
@@ -22,13 +22,13 @@ export const logSync = (logger: Logger, nowMs: () => number, nameOf: NameOf = ()
     pageCommitted: logPages(logger, nowMs, of),
     walkEnded: ({ source, lane, result }) => {
       if (result === 'fenced') {
-        logger.warn({ ...of(source), lane }, 'fenced: another replica has taken the source, nothing was written');
+        logger.warn({ ...of(source), lane }, 'commit rejected: another replica now holds the lease');
       }
       if (result === 'lost') {
-        logger.warn({ ...of(source), lane }, 'the lease ran out (a pause, or the database was away): dropped');
+        logger.warn({ ...of(source), lane }, 'lease expired before the page was committed; page discarded');
       }
       if (result === 'proven') {
-        logger.debug({ ...of(source), lane }, 'the end of a walk was in doubt, and other questions confirmed it');
+        logger.debug({ ...of(source), lane }, 'the end of a walk was in doubt; further requests confirmed it');
       }
     },
     ...logTrouble(logger, nowMs, of),
@@ -49,20 +49,23 @@ const logTrouble = (
   const mayWarn = onceADay(nowMs);
   return {
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
-      logger.warn({ ...of(source), lane, failure, reason: message, backoffMs }, 'a source failed'),
+      logger.warn(
+        { ...of(source), lane, failure, reason: message, backoffMs },
+        'sync failed for an organization; will retry after backoff',
+      ),
     windowNarrowed: ({ source, lane, claim, reason }) =>
       logger.info(
         { ...of(source), lane, ...isoRange(claim), reason },
-        'a window cannot be read to a credible end: half of it is asked for',
+        'a window could not be read to a credible end; retrying with half of it',
       ),
     holeFound: logHoles(logger, of),
     scrubFound: ({ source, window, entries, pass }) =>
       logger.error(
         { ...of(source), ...isoRange(window), entries, pass },
-        'reading history again found entries that were missing, in time that had been read: they are stored now. Others may be missing elsewhere until the round is through',
+        're-reading history found missing entries in time that had been read; they are stored now. Others may be missing elsewhere until this round is complete',
       ),
     clocksCompared: ({ aheadMs }) => {
-      if (Math.abs(aheadMs) <= MOST_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
+      if (Math.abs(aheadMs) <= MAX_AHEAD_MS || !mayWarn(aheadMs > 0 ? 'ahead' : 'behind')) return;
       logger.warn(
         { aheadMs: Math.round(aheadMs) },
         "the clocks of Cloudflare and of the database differ by more than a minute: check the database's",
@@ -71,12 +74,12 @@ const logTrouble = (
     futureTrimmed: ({ rows }) =>
       logger.warn(
         { rows },
-        'coverage claimed time that could not have been read yet (a clock was ahead, or ORGTRAIL_SETTLE has longer delays now), and was cut: it is read again',
+        'coverage claimed time that could not have been read yet (a clock was ahead, or ORGTRAIL_SETTLE has longer delays now), and was trimmed; it will be read again',
       ),
   };
 };
 
-/** Once as an error. That it is still there when it is tried again, hours later, or has grown, is no news. */
+/** Once as an error. That it is still there when it is retried, hours later, or has grown, is no news. */
 const logHoles = (logger: Logger, of: FactsOf): NonNullable<SyncObserver['holeFound']> => {
   const known = new Set<string>();
   return ({ source, range, pass, reason, message }) => {
@@ -84,19 +87,19 @@ const logHoles = (logger: Logger, of: FactsOf): NonNullable<SyncObserver['holeFo
     const miscounted = reason === 'count_differs';
     const key = `${source.kind} ${source.id} ${pass} ${miscounted ? reason : range.fromMs}`;
     if (known.has(key)) {
-      return logger[miscounted ? 'debug' : 'info'](facts, 'a hole is still there: this time cannot be claimed');
+      return logger[miscounted ? 'debug' : 'info'](facts, 'a hole is still present; this time cannot be claimed');
     }
     known.add(key);
     if (miscounted) {
       return logger.error(
         facts,
-        'a hole: the API counts more or fewer entries than it sends. What it sends is stored, and the time is not claimed; it is tried again after an hour, later once a week',
+        'a hole: the API counts more or fewer entries than it sends. What it sends is stored, but the time is not claimed; orgtrail retries after an hour, later once a week',
       );
     }
     const lacking = pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'What an earlier reading missed' : 'Late entries';
     logger.error(
       facts,
-      `a hole: the API does not serve this time, not even in parts. ${lacking} may be missing there; it is tried again after an hour, later once a week`,
+      `a hole: the API cannot serve this time, even in parts. ${lacking} may be missing there; orgtrail retries after an hour, later once a week`,
     );
   };
 };
@@ -116,7 +119,7 @@ const warnOfMissed = (
     if (!mayWarn(event.organizationId)) return;
     logger.warn(
       { ...event, name: nameOf(event.organizationId) },
-      'listings do not name an organization any more, but its audit log answers: it is pulled on',
+      'an organization is no longer listed, but its audit log answers; collection continues',
     );
   };
 };
@@ -141,7 +144,7 @@ const sumDefects = (logger: Logger, nowMs: () => number) => {
     pages += 1;
     defective += entries;
     if (nowMs() - saidAtMs < DEFECTS_EVERY_MS) return;
-    logger.info({ ...latest, defective, pages }, 'entries with defects are stored with their exact text');
+    logger.info({ ...latest, defective, pages }, 'stored entries that could not be fully parsed');
     saidAtMs = nowMs();
     [pages, defective] = [0, 0];
   };
@@ -157,13 +160,13 @@ const logPages = (logger: Logger, nowMs: () => number, of: FactsOf): NonNullable
     if (late.beyondLastPass > 0 && mayWarn(`beyond ${source.id}`)) {
       logger.warn(
         { ...facts, beyondLastPass: late.beyondLastPass },
-        'entries appeared after the last settle pass had read their time, and were found by chance: others may be missing. Give ORGTRAIL_SETTLE a longer delay, and run `orgtrail verify --fix`',
+        'late entries arrived after the final re-read and were found only by chance; others may be missing. Increase ORGTRAIL_SETTLE and run `orgtrail verify --fix`',
       );
     }
     if (late.byLastPass > 0 && mayWarn(`last pass ${source.id}`)) {
       logger.warn(
         { ...facts, byLastPass: late.byLastPass },
-        'the last settle pass found new entries: some may appear even later. Give ORGTRAIL_SETTLE a further delay',
+        'the final re-read found new entries; some may appear even later. Add a longer delay to ORGTRAIL_SETTLE',
       );
     }
     logger.debug(facts, 'page committed');

@@ -13,16 +13,16 @@ export interface LogOptions {
 }
 
 /** Shorter ones would blank out ordinary words. */
-const SHORTEST_SECRET = 6;
+const MIN_SECRET = 6;
 
 /**
- * The log of the process: one JSON object per line, or lines for people. Nobody hands it a credential; should one reach
- * a message all the same (an error of a library), it is blanked before the line is written (invariant 12).
+ * The log of the process: one JSON object per line, or lines for people. It is never given a credential; should one reach
+ * a message anyway (an error of a library), it is blanked before the line is written (invariant 12).
  */
 export const createLogger = (options: LogOptions): Logger => {
   const blank = (line: string): string =>
     options.secrets.reduce(
-      (text, secret) => (secret.length >= SHORTEST_SECRET ? text.replaceAll(secret, '[secret]') : text),
+      (text, secret) => (secret.length >= MIN_SECRET ? text.replaceAll(secret, '[secret]') : text),
       line,
     );
   const settings = {

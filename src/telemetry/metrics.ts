@@ -16,7 +16,7 @@ export interface Metrics {
   throttled(waitMs: number): void;
   pageCommitSeconds(seconds: number): void;
   leaseTaken(): void;
-  /** The exposition text; reads the gauges from `source` first. Rejects where the database does not answer. */
+  /** The exposition text; reads the gauges from `source` first. Rejects if the database does not answer. */
   scrape(source: MetricsSource): Promise<string>;
 }
 
@@ -90,7 +90,7 @@ const createCounters = (registers: Registry[]) => ({
   }),
   beyondLastPass: new Counter({
     name: 'orgtrail_entries_beyond_last_pass_total',
-    help: 'Entries stored whose time the last settle pass had read already: only luck found them.',
+    help: 'Entries stored after the final re-read pass had covered their time.',
     registers,
   }),
   scrubFound: new Counter({
@@ -100,13 +100,13 @@ const createCounters = (registers: Registry[]) => ({
   }),
   lateness: new Histogram({
     name: 'orgtrail_event_lateness_seconds',
-    help: 'First seen minus action time, live lane.',
+    help: 'Seconds from action time to first seen, live lane.',
     buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 21_600, 86_400],
     registers,
   }),
   trimmed: new Counter({
     name: 'orgtrail_coverage_trimmed_total',
-    help: 'Rows of coverage that claimed time which could not have been read yet, and were cut.',
+    help: 'Coverage rows trimmed because they claimed time that could not have been read yet.',
     registers,
   }),
   walks: new Counter({
@@ -122,25 +122,25 @@ const createCounters = (registers: Registry[]) => ({
 const createRequestCounters = (registers: Registry[]) => ({
   requests: new Counter({
     name: 'orgtrail_api_requests_total',
-    help: 'Attempts at requests to Cloudflare, by HTTP status or kind of failure.',
+    help: 'Cloudflare API request attempts by endpoint and status (HTTP status or failure kind).',
     labelNames: ['endpoint', 'status'],
     registers,
   }),
   requestSeconds: new Histogram({
     name: 'orgtrail_api_request_duration_seconds',
-    help: 'Time of one attempt, from sending to the end of the body.',
+    help: 'Duration of one request attempt, from sending to the end of the body.',
     labelNames: ['endpoint'],
     buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
     registers,
   }),
   throttled: new Counter({
     name: 'orgtrail_api_throttled_seconds_total',
-    help: 'Time that requests waited for the budget or a block.',
+    help: 'Seconds that requests waited for the budget or a Retry-After block.',
     registers,
   }),
   commitSeconds: new Histogram({
     name: 'orgtrail_page_commit_duration_seconds',
-    help: 'Time of the statement that commits a page.',
+    help: 'Duration of the statement that commits a page.',
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers,
   }),
@@ -161,57 +161,57 @@ const createGauges = (registers: Registry[]) => {
       help: 'Organizations that went gone within the last 24 hours and have not come back.',
       registers,
     }),
-    lag: perOrganization('orgtrail_source_lag_seconds', 'From the end of what has been read to now.'),
-    gap: perOrganization('orgtrail_source_gap_seconds', 'Time that has not been read, from the horizon to now.'),
+    lag: perOrganization('orgtrail_source_lag_seconds', 'Seconds between the newest contiguous time read and now.'),
+    gap: perOrganization('orgtrail_source_gap_seconds', 'Seconds of unread time between the horizon and now.'),
     holes: perOrganization(
       'orgtrail_coverage_holes',
-      'Holes: time, a second as a rule, that the API does not serve, not even in parts, or always counts wrong.',
+      'Holes: ranges of time, usually one second, that the API cannot serve even in parts, or always miscounts.',
     ),
     unproven: perOrganization(
       'orgtrail_coverage_unproven_seconds',
-      'Time that version 0.1 claimed as read and that has not been proven since.',
+      'Seconds of time that version 0.1 claimed as read and that have not been proven since.',
     ),
     future: perOrganization(
       'orgtrail_coverage_future_seconds',
-      'How far what is claimed as read reaches beyond now; more than 61 cannot be, and hides that nothing is read. Mostly negative.',
+      'Seconds by which claimed time reaches beyond now. Usually negative; above 61 is an error that hides unread time.',
     ),
     lastSuccess: perOrganization(
       'orgtrail_source_last_success_timestamp_seconds',
-      'When the live lane last made progress: stored something new, or read its window to a credible end.',
+      'Time when the live lane last stored something new or read its window to a credible end.',
     ),
     slack: perOrganization(
       'orgtrail_retention_slack_seconds',
-      'Until the oldest gap leaves the retention of Cloudflare.',
+      'Seconds until Cloudflare deletes the oldest unread entries; 0 means data is being lost.',
     ),
     scrubRoundAge: new Gauge({
       name: 'orgtrail_scrub_round_age_seconds',
-      help: 'Since the round of the scrub lane that is under way began, or the last one if none is; of the organization that waits longest. NaN if the lane is off.',
+      help: 'Seconds since the current scrub round (or the last one) began, for the organization that waits longest; NaN if the lane is off.',
       registers,
     }),
     budget: new Gauge({
       name: 'orgtrail_api_budget_available',
-      help: 'Requests that could go out at once now.',
+      help: 'Requests that the budget allows right now.',
       registers,
     }),
     blocked: new Gauge({
       name: 'orgtrail_api_blocked_seconds',
-      help: 'How much longer Retry-After stops all requests; 0 where it does not.',
+      help: 'Seconds until the current Retry-After block ends; 0 if not blocked.',
       registers,
     }),
     discoveryAge: new Gauge({
       name: 'orgtrail_discovery_age_seconds',
-      help: 'Since the organizations were last listed; +Inf before the first time.',
+      help: 'Seconds since the organizations were last listed; +Inf before the first listing.',
       registers,
     }),
     clocks: new Gauge({
       name: 'orgtrail_clock_difference_seconds',
-      help: 'How far the clock of Cloudflare is ahead of that of the database, as of the last plan.',
+      help: 'Seconds by which the clock of Cloudflare is ahead of that of the database, as of the last plan.',
       registers,
     }),
-    position: new Gauge({ name: 'orgtrail_feed_position', help: 'The last position given out.', registers }),
+    position: new Gauge({ name: 'orgtrail_feed_position', help: 'Position of the newest stored event.', registers }),
     positionJumps: new Gauge({
       name: 'orgtrail_position_jumps',
-      help: 'How often positions jumped because a failover or a restore may have lost commits.',
+      help: 'Number of position jumps after a failover or restore that may have lost commits.',
       registers,
     }),
   };

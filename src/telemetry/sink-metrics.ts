@@ -12,24 +12,27 @@ export interface SinkMetrics {
 export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
   const perSink = (name: string, help: string) => new Gauge({ name, help, labelNames: ['sink'], registers });
   const gauges = {
-    position: perSink('orgtrail_sink_position', 'All events up to here are delivered, or dead letters.'),
-    lagEvents: perSink('orgtrail_sink_lag_events', 'Events of the feed behind its end.'),
-    lagSeconds: perSink('orgtrail_sink_lag_seconds', 'Since the oldest event that is not delivered was stored.'),
+    position: perSink('orgtrail_sink_position', 'Position up to which all events are delivered or dead letters.'),
+    lagEvents: perSink('orgtrail_sink_lag_events', 'Events not yet delivered to the sink.'),
+    lagSeconds: perSink(
+      'orgtrail_sink_lag_seconds',
+      'Seconds since the oldest undelivered event was stored; 0 if all are delivered.',
+    ),
     failures: perSink(
       'orgtrail_sink_failures',
-      'Failures in a row, of the receiver or of a statement that the database refuses; 0 while it delivers.',
+      'Consecutive failures, of the receiver or of a rejected database statement; 0 while it delivers.',
     ),
-    deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink refuses for good.'),
+    deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink rejected permanently.'),
   };
   const delivered = new Counter({
     name: 'orgtrail_sink_delivered_total',
-    help: 'Events that a sink has confirmed to this process.',
+    help: 'Events that the sink has confirmed to this process.',
     labelNames: ['sink'],
     registers,
   });
   const deliveries = new Counter({
     name: 'orgtrail_sink_deliveries_total',
-    help: 'Attempts at deliveries by this process: delivered, refused (as a whole), failed, lost (the lease), interrupted (by the database).',
+    help: 'Delivery attempts by this process, by result: delivered, refused (as a whole), failed, lost (the lease), interrupted (by the database).',
     labelNames: ['sink', 'result'],
     registers,
   });

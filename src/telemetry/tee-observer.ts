@@ -1,6 +1,6 @@
 /**
  * One observer that passes each event to all of `observers`, in their order. `names` are the events; an observer that does not have a
- * handler for one does not hear of it.
+ * handler for one does not receive it.
  */
 export const teeObserver = <Observer extends object>(
   names: readonly (keyof Observer)[],

@@ -7,7 +7,7 @@ export const parseDurationMs = (text: string): number | undefined => {
   return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
 };
 
-/** Writes milliseconds as people say them, two units at most: `2d 3h`, `45s`. Used by the console of every verb. */
+/** Writes milliseconds as people say them, two units at most: `2d 3h`, `45s`. Used by the console of every command. */
 export const formatDuration = (durationMs: number): string => {
   if (durationMs < 1_000) return `${Math.round(durationMs)}ms`;
   const parts: string[] = [];

@@ -58,7 +58,7 @@ export const createInstantReader = (bytes: Buffer): ReadInstantMs => {
     }
     return true;
   };
-  /** NaN where it is not of the usual form. */
+  /** NaN if it is not of the usual form. */
   const timeOfDayMs = (start: number, end: number): number => {
     const at = start + DATE_LENGTH;
     const isUsual =

@@ -20,19 +20,19 @@ describe('the page of an event', () => {
     const position = await console.positionOf('wanted-entry');
     await console.open(`/events/${position}`);
     await page.getByRole('heading', { name: 'Rotate Key', level: 1 }).waitFor();
-    expect(await page.getByRole('region', { name: 'The original, laid out' }).textContent()).toBe(
+    expect(await page.getByRole('region', { name: 'Original entry, formatted' }).textContent()).toBe(
       JSON.stringify(wantedEntry, null, 2),
     );
     const original = await page.request.get(`${console.url}/events/${position}/original`);
     expect(await original.text()).toBe(JSON.stringify(wantedEntry));
     expect(original.headers()['content-type']).toBe('text/plain; charset=utf-8');
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    await page.getByRole('button', { name: 'Copy exactly' }).click();
+    await page.getByRole('button', { name: 'Copy raw' }).click();
     await page.getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate('navigator.clipboard.readText()')).toBe(JSON.stringify(wantedEntry));
     await page.getByRole('link', { name: 'Permanent link' }).click();
     expect(new URL(page.url()).pathname).toBe(`/events/${position}`);
-    await page.getByRole('link', { name: 'Stored after →' }).click();
+    await page.getByRole('link', { name: 'Next stored →' }).click();
     await page.waitForURL(`**/events/${position + 1}`);
     await console.open(`/events/${position}`);
     await page.getByRole('link', { name: 'search for this Ray id' }).click();
@@ -43,7 +43,7 @@ describe('the page of an event', () => {
   test('defects are told in words, and the original keeps its numbers, double keys and escapes', async () => {
     await console.open(`/events/${await console.positionOf('defective-entry')}`);
     await page.getByText('A text in it holds the character NUL').waitFor();
-    const text = await page.getByRole('region', { name: 'The original, laid out' }).textContent();
+    const text = await page.getByRole('region', { name: 'Original entry, formatted' }).textContent();
     expect(text).toContain('"n": 1e400,\n  "a": "\\u0000",\n  "a": "\\ud800"');
     expect(await accessibilityFaults(page)).toEqual([]);
   });
@@ -51,7 +51,7 @@ describe('the page of an event', () => {
   test('a megabyte, nested deeply, is shown in part and on demand as a whole', async () => {
     const position = await console.positionOf('large-entry');
     await console.open(`/events/${position}`);
-    const box = page.getByRole('region', { name: 'The original, laid out' });
+    const box = page.getByRole('region', { name: 'Original entry, formatted' });
     expect((await box.textContent())?.length).toBe(40_000);
     await page.getByRole('link', { name: 'Show all' }).first().click();
     await page.waitForURL('**whole=true**');

@@ -10,7 +10,7 @@ const hostile = `</title><script>window.hacked=1</script><img src="https://evil.
 let console: ConsoleFixture;
 let ids: readonly string[];
 
-/** One is refused, one fails and has gaps that nobody fills, one has a hostile name; the rest are fresh. */
+/** One is refused, one fails and has gaps that stay, one has a hostile name; the rest are fresh. */
 beforeAll(async () => {
   console = await openConsole();
   const { simulator, database } = console;
@@ -39,7 +39,7 @@ beforeAll(async () => {
       [ids[1], (from ?? 0) * 3_600, (to ?? 0) * 3_600],
     );
   }
-  // Nobody lists the organizations any more, so that this name stays.
+  // The organizations are not listed any more, so that this name stays.
   await pool.query(
     "update discovery set lease_owner = 'elsewhere', lease_until = clock_timestamp() + interval '1 hour', last_success_at = clock_timestamp() + interval '1 hour'",
   );
@@ -194,7 +194,7 @@ describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
   });
 });
 
-test('light and dark go with the system until somebody chooses, and the choice is remembered', async () => {
+test('light and dark go with the system until the user chooses, and the choice is remembered', async () => {
   const { page, faults } = await console.newPage({ colorScheme: 'dark' });
   const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
   await page.goto(`${console.url}/?state=fresh`);

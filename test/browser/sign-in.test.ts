@@ -19,7 +19,7 @@ test('a wrong token is refused, the right one opens what was asked for, signing 
   const field = page.getByLabel('Token');
   await field.fill('not-the-token-of-the-test');
   await field.press('Enter');
-  await page.getByRole('alert').getByText('That is no token that opens anything.').waitFor();
+  await page.getByRole('alert').getByText('Wrong, expired or revoked token.').waitFor();
   expect(await accessibilityFaults(page)).toEqual([]);
 
   await page.getByLabel('Token').fill(feedToken);

@@ -14,7 +14,7 @@ import { prometheusRuleFile, prometheusRuleText } from '../support/deploy/kubern
 
 const hasKustomize = spawnSync(KUSTOMIZE, ['version']).status === 0;
 const overlays = ['try', 'replicas'] as const;
-/** In which whoever runs orgtrail makes this Secret, with these keys. */
+/** In these the operator makes this Secret, with these keys. */
 const madeByHand: Readonly<Record<string, readonly string[]>> = {
   orgtrail: ['database-url', 'cloudflare-api-token', 'feed-token'],
   'orgtrail-owner': ['owner-url'],

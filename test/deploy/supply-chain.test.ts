@@ -49,7 +49,7 @@ describe('image bases', () => {
 });
 
 describe('test/scripts/docker-tests.sh without a Docker engine', () => {
-  test('says loudly that the image was not built, and tells whoever counts what was skipped', () => {
+  test('says loudly that the image was not built, and lists what was skipped', () => {
     const folder = mkdtempSync(join(tmpdir(), 'orgtrail-no-docker-'));
     try {
       // Of its own, so that nothing beside this checkout can bring an engine; `false` stands in for docker.

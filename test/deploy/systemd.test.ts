@@ -13,7 +13,7 @@ const example = readFileSync(new URL('../../deploy/systemd/orgtrail.env.example'
 const ANALYZE = 'systemd-analyze';
 const hasSystemd = spawnSync(ANALYZE, ['--version']).status === 0;
 /** Tenths, on systemd's scale from 0 to 10. docs/operations/systemd.md says the same. */
-const MOST_EXPOSURE = 11;
+const MAX_EXPOSURE = 11;
 
 const valuesOf = (name: string): string[] =>
   [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
@@ -34,7 +34,7 @@ describe('deploy/systemd/orgtrail.service', () => {
   });
 
   test.skipIf(!hasSystemd)('is exposed no more than the documentation says (systemd-analyze security)', () => {
-    const args = ['security', '--offline=true', `--threshold=${MOST_EXPOSURE}`, unitFile];
+    const args = ['security', '--offline=true', `--threshold=${MAX_EXPOSURE}`, unitFile];
     const { status, stdout, stderr } = spawnSync(ANALYZE, args, { encoding: 'utf8' });
     expect(status, stdout + stderr).toBe(0);
   });
@@ -45,7 +45,7 @@ describe('deploy/systemd/orgtrail.service', () => {
 
   test('the documentation names its exposure', () => {
     const page = readFileSync(new URL('../../docs/operations/systemd.md', import.meta.url), 'utf8');
-    expect(page).toContain(`**${MOST_EXPOSURE / 10}**`);
+    expect(page).toContain(`**${MAX_EXPOSURE / 10}**`);
   });
 
   test('every credential is loaded and used, and the settings are ones that there are', () => {

@@ -1,5 +1,5 @@
 # What compose.sh and container.sh share: checks that are counted, a folder `$work` that goes at the end, and the end itself.
-# To be sourced; whoever does so defines `clean_up`, which runs however the script ends.
+# To be sourced; the script that does so defines `clean_up`, which runs however the script ends.
 # shellcheck shell=bash
 
 work="$(mktemp -d)"

@@ -34,7 +34,7 @@ clean_up() {
 # shellcheck source=test/scripts/checks.sh
 source test/scripts/checks.sh
 
-# The secrets of this run, not those of whoever owns this checkout.
+# The secrets of this run, not those of the owner of this checkout.
 cp -r deploy/compose "$work/compose"
 rm -rf "$work/compose/secrets"
 compose=(docker compose --project-name "$id" --project-directory "$work/compose" --env-file deploy/compose/simulator.env
@@ -86,7 +86,7 @@ published="$("${compose[@]}" port orgtrail 8080)"
 check "its port is published on loopback ($published)" curl -fsS "http://$published/livez"
 check 'the port is of loopback alone' same "${published%:*}" 127.0.0.1
 refused() { same "$(curl -s -o /dev/null -w '%{http_code}' "$@")" 401; }
-check 'the feed wants its token' refused "$orgtrail/v1/events"
+check 'the feed requires its token' refused "$orgtrail/v1/events"
 check 'the feed opens by the token of secrets/feed_token' curl -fsS -o /dev/null \
   -H "Authorization: Bearer $(cat "$work/compose/secrets/feed_token")" "$orgtrail/v1/events?limit=1"
 check 'orgtrail status works inside' "${compose[@]}" exec -T orgtrail orgtrail status

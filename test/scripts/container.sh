@@ -174,6 +174,6 @@ stop_daemon 'docker stop when idle'
 output="$(docker logs "$daemon" 2>&1)"
 check "its log ($(wc -l <<<"$output") lines, level trace) holds no API token" lacks "$output" "$token"
 check 'its log holds no database password' lacks "$output" "$password"
-check 'its log holds no stack trace' lacks "$output" 'this should not have happened'
+check 'its log holds no stack trace' lacks "$output" 'unexpected error (please report this)'
 
 finish

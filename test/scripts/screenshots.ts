@@ -74,7 +74,7 @@ const untilRead = (daemon: Daemon): Promise<void> =>
     return rows[0].done;
   });
 
-/** One organization is refused, one fails, and two have gaps that nobody fills at this moment. */
+/** One organization is refused, one fails, and two have gaps that are not filled at this moment. */
 const makeTrouble = async ({ simulator, daemon }: World): Promise<void> => {
   const { pool } = daemon.app.database;
   const ids = simulator.summary().organizations.map(({ id }) => id);

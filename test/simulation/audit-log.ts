@@ -30,10 +30,10 @@ interface Cursor {
   readonly behindLastPage: boolean;
 }
 
-const MOST_PAGES = 600;
-const MOST_DISPLACED_MS = 30_000;
+const MAX_PAGES = 600;
+const MAX_DISPLACED_MS = 30_000;
 /** A page of more is suspected of being cut. */
-const MOST_IN_SHORT = 9;
+const MAX_IN_SHORT = 9;
 
 /** The audit log of one organization, page by page, with all that its paging may do. */
 export class SimulatedAuditLog {
@@ -67,7 +67,7 @@ export class SimulatedAuditLog {
     const cursor = walk.cursor === undefined ? undefined : this.#takeCursor(walk, filters, walk.cursor, faulty);
     const chain = cursor?.chain ?? this.#begin(walk, filters, faulty, mayBeShort);
     chain.pages += 1;
-    if (chain.pages > MOST_PAGES) this.#checker.fail('a walk without end');
+    if (chain.pages > MAX_PAGES) this.#checker.fail('a walk without end');
     const matching = this.#behind(chain, walk, filters, cursor);
     const empty = faulty && matching.length > 0 && api.cursors !== 'none' && dice.chance(api.emptyPageRate);
     const entries = empty ? [] : matching.slice(0, Math.min(walk.pageLimit, api.pageCap));
@@ -80,7 +80,7 @@ export class SimulatedAuditLog {
       else if (api.lastPage !== 'no_cursor' && entries.length > 0) nextCursor = this.#issue(chain, served, last, true);
     }
     if (faulty && chain.mayBeShort && dice.chance(api.shortRate)) {
-      const kept = entries.slice(0, dice.pick([entries.length, dice.between(0, MOST_IN_SHORT)]));
+      const kept = entries.slice(0, dice.pick([entries.length, dice.between(0, MAX_IN_SHORT)]));
       if (kept.length < matching.length) this.#checker.reached('short answer');
       return this.#pageOf(kept, undefined, api.counts === 'none' ? undefined : kept.length);
     }
@@ -189,7 +189,7 @@ export class SimulatedAuditLog {
     const entry = snapshot[index];
     if (entry === undefined) return;
     snapshot.splice(index, 1);
-    const behind = snapshot.findLastIndex(({ timeMs }) => Math.abs(timeMs - entry.timeMs) <= MOST_DISPLACED_MS) + 1;
+    const behind = snapshot.findLastIndex(({ timeMs }) => Math.abs(timeMs - entry.timeMs) <= MAX_DISPLACED_MS) + 1;
     snapshot.splice(Math.max(behind, index), 0, entry);
   }
 

@@ -14,9 +14,9 @@ interface SentRequest {
 }
 
 /** Far more than any world needs in a minute, and far less than a loop without a pause makes. */
-const MOST_CALLS_PER_MINUTE = 6_000;
+const MAX_CALLS_PER_MINUTE = 6_000;
 /** What the product believes a clock that is ahead. */
-const MOST_AHEAD_MS = 61_000;
+const MAX_AHEAD_MS = 61_000;
 
 /** What must be true, whatever happens. Keeps the first violation; the run ends there. */
 export class Checker {
@@ -63,14 +63,14 @@ export class Checker {
     if (minute !== this.#minute) this.#callsInMinute = 0;
     this.#minute = minute;
     this.#callsInMinute += 1;
-    if (this.#callsInMinute > MOST_CALLS_PER_MINUTE) this.fail('a busy loop');
+    if (this.#callsInMinute > MAX_CALLS_PER_MINUTE) this.fail('a busy loop');
   }
 
   /** Nothing of the future is asked for. */
   pageAsked(walk: Walk): void {
     this.pagesAsked += 1;
     const beyondMs = requestWindow(walk).toMs - this.#scheduler.nowMs;
-    const ahead = this.#clocksMayBeAhead ? MOST_AHEAD_MS + 5_000 : 0;
+    const ahead = this.#clocksMayBeAhead ? MAX_AHEAD_MS + 5_000 : 0;
     if (beyondMs > ahead)
       this.fail(`a request reaches ${beyondMs} ms into the future (an overlap is ${OVERLAP_MS} ms)`);
   }
@@ -139,7 +139,7 @@ export class Checker {
     );
     const { nowMs } = this.#scheduler;
     const delayMs = this.#delayOf(pass);
-    const beyondMs = toMs - (nowMs - delayMs) - (this.#clocksMayBeAhead ? MOST_AHEAD_MS : 0);
+    const beyondMs = toMs - (nowMs - delayMs) - (this.#clocksMayBeAhead ? MAX_AHEAD_MS : 0);
     if (beyondMs > 0) this.fail(`pass ${pass} of ${sourceId} claims ${beyondMs} ms too much of the newest time`);
     const servedAtMs = this.#servedAt.get(servedKey(sourceId, filterHash, range)) ?? Number.NEGATIVE_INFINITY;
     const byMs = (entry: Entry) => Math.max(entry.timeMs + delayMs, servedAtMs);
@@ -150,7 +150,7 @@ export class Checker {
       const removed = this.#removed.find((each) => each.sourceId === sourceId && each.id === entry.id);
       if (removed !== undefined && removed.atMs >= servedAtMs) continue;
       // A clock that is ahead claims up to a minute too early; the live lane looks back over it.
-      if (this.#clocksMayBeAhead && entry.visibleAtMs > nowMs - MOST_AHEAD_MS) continue;
+      if (this.#clocksMayBeAhead && entry.visibleAtMs > nowMs - MAX_AHEAD_MS) continue;
       this.fail(`pass ${pass} of ${sourceId} claims the time of ${entry.id}, which is not stored`);
     }
   }
@@ -176,7 +176,7 @@ export class Checker {
     }
   }
 
-  /** Somebody has taken it out of the store. */
+  /** It has been removed from the store. */
   removed(database: SimulatedDatabase, sourceId: string, id: string): void {
     const round = scrubRoundOf(database, sourceId);
     this.#scheduler.note(() => `${id} of ${sourceId} is removed by hand in round ${round}`);
@@ -255,7 +255,7 @@ export class Checker {
   checkComplete(database: SimulatedDatabase): void {
     this.readTail(database);
     const lastDelayMs = this.#world.settleDelaysMs.at(-1) ?? 0;
-    const inTimeMs = this.#clocksMayBeAhead ? lastDelayMs - MOST_AHEAD_MS : lastDelayMs;
+    const inTimeMs = this.#clocksMayBeAhead ? lastDelayMs - MAX_AHEAD_MS : lastDelayMs;
     const kept = database.events.filter(({ position }) => !database.removed.has(position));
     const keys = new Set(kept.map(({ sourceId, id }) => `${sourceId}/${id}`));
     if (keys.size !== kept.length) this.fail('an entry is stored twice');
@@ -279,7 +279,7 @@ export class Checker {
   #checkHole(sourceId: string, { range: { fromMs, toMs }, reason }: HoleRow): void {
     if (this.#isMiscounted || reason === SHORT_ANSWER) return;
     if (toMs - fromMs > 1_000 && reason !== 'count_differs') this.fail(`a hole of ${toMs - fromMs} ms in ${sourceId}`);
-    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, of which everything can be had`);
+    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, although everything can be had`);
     // What rounds down to the second is asked for with the second.
     const near = this.#entriesOf(sourceId, 'none').some(
       ({ timeMs }) => timeMs >= fromMs - 1_001 && timeMs <= toMs + 1_001,

@@ -58,7 +58,7 @@ interface SourceRow {
 /** What the end of an outage ends, too. */
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
 const HOUR_MS = 3_600_000;
-const MOST_AHEAD_MS = 60_000;
+const MAX_AHEAD_MS = 60_000;
 
 export interface StoredEvent {
   readonly position: number;
@@ -114,7 +114,7 @@ export class SimulatedDatabase {
     for (const row of this.sources.values()) {
       for (const filtered of row.filtered.values()) {
         filtered.coverage = filtered.coverage.map((ranges, pass) => {
-          const untilMs = this.nowMs() + MOST_AHEAD_MS + 1_000 - (delaysMs[pass] ?? 0);
+          const untilMs = this.nowMs() + MAX_AHEAD_MS + 1_000 - (delaysMs[pass] ?? 0);
           if ((ranges.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY) <= untilMs) return ranges;
           trimmed += 1;
           return until(ranges, untilMs);
@@ -197,7 +197,7 @@ export class SimulatedDatabase {
       const lastFailure = state.failures > 0 ? before?.lastFailure : undefined;
       filtered.lanes.set(lane, { state, lastFailure, nextAttemptAtMs: undefined });
     }
-    const claims = commit.claims.map((ranges) => until(ranges, this.nowMs() + MOST_AHEAD_MS));
+    const claims = commit.claims.map((ranges) => until(ranges, this.nowMs() + MAX_AHEAD_MS));
     filtered.coverage = mergeClaims(filtered.coverage, claims);
     filtered.holes = filtered.holes.filter(({ range, pass }) => {
       const ofScrub = lane === 'scrub' && pass === SCRUB_PASS;

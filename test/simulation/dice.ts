@@ -13,7 +13,7 @@ export class Dice {
     return probability > 0 && this.next() < probability;
   }
 
-  /** A whole number, both bounds included. */
+  /** An integer, both bounds included. */
   between(least: number, most: number): number {
     return least + Math.floor(this.next() * (most - least + 1));
   }

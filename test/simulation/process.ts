@@ -12,7 +12,7 @@ import { DatabaseError } from './store.ts';
 /** What sync is given of its surroundings. */
 export type Process = SimulatedProcess;
 
-/** One process of orgtrail: the daemon, or a verb that syncs once. May crash, be paused, or be stopped. */
+/** One process of orgtrail: the daemon, or a command that syncs once. May crash, be paused, or be stopped. */
 export class SimulatedProcess implements Actor {
   readonly name: string;
   readonly host: string;
@@ -67,7 +67,7 @@ export class SimulatedProcess implements Actor {
     this.#runTick();
   }
 
-  /** The verb `sync`, or `backfill` where there is a window. */
+  /** The command `sync`, or `backfill` where there is a window. */
   startOnce(window: SyncContext['window']): void {
     const { checker, database, scheduler } = this.simulation;
     const due: string[] = [];

@@ -12,13 +12,13 @@ export interface SeedResult {
   readonly trace: readonly string[] | undefined;
 }
 
-const LONGEST_BACKOFF_MS = 900_000;
-const LONGEST_HANG_MS = 120_000;
+const MAX_BACKOFF_MS = 900_000;
+const MAX_HANG_MS = 120_000;
 const HOLE_REST_MS = 2 * 3_600_000;
 /** Two rounds at a few windows a tick, after rests and with windows that grow again. */
-const LONGEST_ROUNDS_MS = 4 * 3_600_000;
+const MAX_ROUNDS_MS = 4 * 3_600_000;
 /** A stop waits for the answers that are under way. */
-const LONGEST_STOP_MS = 10_000;
+const MAX_STOP_MS = 10_000;
 const LAST_TICKS = 3;
 
 /**
@@ -26,7 +26,7 @@ const LAST_TICKS = 3;
  * processes. The same seed gives the same history.
  */
 export const runSeed = async (seed: number, tracing = false): Promise<SeedResult> => {
-  // Hundreds of errors are made for each seed, and nobody looks at their stacks.
+  // Hundreds of errors are made for each seed, and their stacks are not read.
   Error.stackTraceLimit = tracing ? 10 : 0;
   const simulation = new Simulation(seed, tracing);
   const { checker } = simulation;
@@ -51,12 +51,11 @@ const runFaults = async ({ scheduler, world, checker }: Simulation): Promise<voi
 const runUntilRead = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
   const batchMs = 2 * (world.settleDelaysMs.at(-1) ?? 0) + world.intervals.settleMs;
-  // What could not be had for a while is tried again after an hour; where each second must be read by itself, that takes hours.
+  // What could not be had for a while is retried after an hour; where each second must be read by itself, that takes hours.
   const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   const holesMs = trouble ? 3 * HOLE_REST_MS : HOLE_REST_MS;
-  const patienceMs =
-    batchMs + LONGEST_BACKOFF_MS + LONGEST_HANG_MS + holesMs + 3 * world.leaseMs + 5 * simulation.tickMs;
-  const deadlineMs = world.faultsUntilMs + patienceMs;
+  const timeoutMs = batchMs + MAX_BACKOFF_MS + MAX_HANG_MS + holesMs + 3 * world.leaseMs + 5 * simulation.tickMs;
+  const deadlineMs = world.faultsUntilMs + timeoutMs;
   let nextLookMs = 0;
   const done = () => {
     if (checker.violation !== undefined) return true;
@@ -76,7 +75,7 @@ const runUntilFound = async (simulation: Simulation): Promise<void> => {
   if (trouble || world.api.windowLimit !== undefined || simulation.removeByHand() === 0) return;
   // A window that is in doubt is halved, once in a tick.
   const ticksMs = 20 * simulation.tickMs;
-  const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + LONGEST_ROUNDS_MS + ticksMs;
+  const deadlineMs = scheduler.nowMs + 2 * (world.scrub?.everyMs ?? 0) + MAX_ROUNDS_MS + ticksMs;
   let nextLookMs = 0;
   const done = () => {
     if (checker.violation !== undefined) return true;
@@ -111,11 +110,11 @@ const stopAll = async (simulation: Simulation): Promise<void> => {
   const { scheduler, checker, database } = simulation;
   const processes = simulation.processes.filter((process) => process.running);
   for (const process of processes) void process.stop();
-  const deadlineMs = scheduler.nowMs + LONGEST_STOP_MS + LONGEST_HANG_MS;
+  const deadlineMs = scheduler.nowMs + MAX_STOP_MS + MAX_HANG_MS;
   const done = () => processes.every(({ ended }) => ended) || scheduler.nowMs > deadlineMs;
   const ended = (await scheduler.runUntil(done)) && processes.every((process) => process.ended);
   if (!ended) return checker.fail('a process does not stop');
-  const quietMs = scheduler.nowMs + LONGEST_STOP_MS;
+  const quietMs = scheduler.nowMs + MAX_STOP_MS;
   await scheduler.runUntil(() => scheduler.nowMs > quietMs);
   for (const process of processes) {
     const pending = scheduler.pendingOf(process).filter((label) => label !== 'tick');

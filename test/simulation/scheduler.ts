@@ -18,7 +18,7 @@ export interface ScheduledEvent {
 }
 
 /** No seed needs more: a run that gets here does not end. */
-const MOST_EVENTS = 1_000_000;
+const MAX_EVENTS = 1_000_000;
 
 /**
  * Owns all of time. One event runs after the other, each only after everything that the last one set going has come to
@@ -67,7 +67,7 @@ export class VirtualScheduler {
     for (const listener of [...this.#listening.keys()]) this.unlisten(listener);
   }
 
-  /** A line of the trace. Costs nothing where nobody reads it. */
+  /** A line of the trace. Costs nothing if it is not read. */
   note(text: () => string): void {
     this.lines?.push(`${((this.nowMs - this.#startMs) / 1_000).toFixed(3).padStart(10)}  ${text()}`);
   }
@@ -81,7 +81,7 @@ export class VirtualScheduler {
   async runUntil(done: () => boolean): Promise<boolean> {
     while (!done()) {
       const event = this.#pop();
-      if (event === undefined || this.events > MOST_EVENTS) return false;
+      if (event === undefined || this.events > MAX_EVENTS) return false;
       if (event.cancelled || event.actor?.dead === true) continue;
       this.nowMs = Math.max(this.nowMs, event.timeMs);
       const resumesAtMs = event.actor?.pausedUntilMs ?? 0;

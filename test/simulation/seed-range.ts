@@ -10,7 +10,7 @@ export const expectAllHold = async (from: number, seeds: number): Promise<void> 
     const result = await runSeed(seed);
     sum(counts, result.counts);
     if (result.violation !== undefined) failed.push(`npm run lab simulation -- --seed ${seed}: ${result.violation}`);
-    // Between two worlds, what waits for the event loop gets its turn: a rejection that nobody handles, for one.
+    // Between two worlds, what waits for the event loop gets its turn: an unhandled rejection, for one.
     await new Promise((resolve) => setImmediate(resolve));
   }
   expect(failed, 'seeds in which something did not hold').toEqual([]);

@@ -13,7 +13,7 @@ export interface SimulatedStore extends SyncStore {
 }
 
 /** The most windows of the scrub lane that one plan has leave for. */
-const MOST_LEAVE = 3;
+const MAX_LEAVE = 3;
 const LEAST_CUT_MS = 3_600_000;
 
 /** The port of src/sync over the simulated database, for one process: every statement takes time, and may fail before
@@ -50,7 +50,7 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
       everyMs: world.scrub.everyMs,
       take: (requests) =>
         statement('take', () =>
-          scheduler.dice.chance(0.2) ? 0 : Math.min(requests, scheduler.dice.between(1, MOST_LEAVE)),
+          scheduler.dice.chance(0.2) ? 0 : Math.min(requests, scheduler.dice.between(1, MAX_LEAVE)),
         ),
       spend: () => statement('spend', () => {}),
     },

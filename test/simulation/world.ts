@@ -19,7 +19,7 @@ export interface SimulatedOrganization {
   readonly entries: readonly Entry[];
 }
 
-/** What Cloudflare does that nobody documents, and what goes wrong there. Rates are per request. */
+/** What Cloudflare does that is not documented, and what goes wrong there. Rates are per request. */
 export interface ApiTraits {
   readonly pageCap: number;
   readonly cursors: 'snapshot' | 'keyed' | 'none';
@@ -61,7 +61,7 @@ export interface ApiTraits {
   readonly displaceRate: number;
   readonly duplicateRate: number;
   readonly failListingRate: number;
-  /** Per page of a window of which it can be told: the page has no cursor, few entries or as many as it should, and there is more. */
+  /** Per page of a window with proof: the page has no cursor, few entries or as many as it should, and there is more. */
   readonly shortRate: number;
 }
 

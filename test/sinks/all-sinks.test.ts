@@ -28,7 +28,7 @@ const KILLS = 6;
 const RESTARTS = ['stop', 'kill'] as const;
 const SUBSCRIBER_CUTS = 2;
 /** With gtls, a receiver that dies is found out if it takes no connections for 50 ms (docs/decisions/0014). */
-const SHORTEST_PAUSE_MS = 100;
+const MIN_PAUSE_MS = 100;
 
 const noSyslog = await installSyslogReceivers();
 
@@ -134,7 +134,7 @@ test(`by the account that docs/operations says, every sink has every event of a 
   stack.defer(endStream);
   const random = seededRandom(SEED + 2);
   const restarts = [...receivers.values()].flatMap((receiver) =>
-    RESTARTS.map((how) => () => receiver.restart(how, SHORTEST_PAUSE_MS + random() * 500)),
+    RESTARTS.map((how) => () => receiver.restart(how, MIN_PAUSE_MS + random() * 500)),
   );
   const cutSubscriber = async () => {
     await proxy.cut();

@@ -69,7 +69,7 @@ describe.concurrent('check', () => {
   });
 
   test('a database that cannot be reached: exit 4, names host and database, and what to check', async () => {
-    const url = `postgres://somebody:${password}@127.0.0.1:1/missing`;
+    const url = `postgres://stranger:${password}@127.0.0.1:1/missing`;
     const { code, stdout } = await run(['check'], { DATABASE_URL: url });
     expect(stdout).toMatch(/^FAIL {2}database .*127\.0\.0\.1:1\/missing.*ECONNREFUSED/m);
     expect(stdout).toMatch(/Try: .*DATABASE_URL/);
@@ -81,7 +81,7 @@ describe.concurrent('check', () => {
     const url = new URL(database.url);
     url.password = password;
     const { code, stdout } = await runHere(['check'], { DATABASE_URL: url.href });
-    // A server that trusts this machine lets it in all the same.
+    // A server that trusts this machine lets it in anyway.
     if (code === 0) return;
     expect(stdout).toMatch(/^FAIL {2}database .*password authentication failed/m);
     expect(code).toBe(4);
@@ -107,11 +107,11 @@ describe.concurrent('check', () => {
 
   test.each([['check'], ['run'], ['sync'], ['migrate'], ['status']])(
     '%s with a database that a later version has migrated: exit 3, and says what to run',
-    async (verb) => {
-      const runIt = verb === 'run' ? run : runHere;
+    async (command) => {
+      const runIt = command === 'run' ? run : runHere;
       const newer = await createTestDatabase();
       await newer.pool.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9e15)");
-      const { code, output } = await runIt([verb], { DATABASE_URL: newer.url, ORGTRAIL_HTTP_PORT: '0' });
+      const { code, output } = await runIt([command], { DATABASE_URL: newer.url, ORGTRAIL_HTTP_PORT: '0' });
       await newer.close();
       expect(output).toMatch(/a later version has migrated it/);
       expect(output).toMatch(/Try: .*run that later version/);
@@ -135,8 +135,8 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
     expect(code).toBe(2);
   });
 
-  test.each(['check', 'run', 'sync'])('%s with nothing set: exit 2, and names what is missing', async (verb) => {
-    const { code, stderr } = await (verb === 'run' ? run : runHere)([verb], {}, {});
+  test.each(['check', 'run', 'sync'])('%s with nothing set: exit 2, and names what is missing', async (command) => {
+    const { code, stderr } = await (command === 'run' ? run : runHere)([command], {}, {});
     expect(stderr).toMatch(/no credential: set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY/);
     expect(stderr).toMatch(/Try: /);
     expect(code).toBe(2);
@@ -149,7 +149,7 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
       DATABASE_URL: `mysql://root:${password}@db/x`,
       ORGTRAIL_SCHEDULE: 'often',
       ORGTRAIL_SETTLE: '24h,10m',
-      ORGTRAIL_HISTORY: 'for ever',
+      ORGTRAIL_HISTORY: 'always',
       ORGTRAIL_API_BUDGET: '0',
       ORGTRAIL_FEED_TOKEN: 'short',
       ORGTRAIL_LOG_LEVEL: 'loud',

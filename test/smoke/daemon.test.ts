@@ -96,7 +96,7 @@ describe.concurrent('run, told to stop', () => {
     },
   );
 
-  test('SIGTERM during a page that takes for ever: leaves all the same, before the page is given up', async () => {
+  test('SIGTERM during a page that never ends: leaves anyway, before the page is given up', async () => {
     await using held = await daemonInPage(1);
     const { daemon } = held;
     daemon.child.kill('SIGTERM');

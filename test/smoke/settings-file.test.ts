@@ -49,7 +49,7 @@ test('one that others may write is refused, and the message says what to do, exi
 test('run says which file it has read', async () => {
   await write(`CLOUDFLARE_API_TOKEN=${TOKEN}\nDATABASE_URL=postgres://127.0.0.1:1/none\n`);
   const daemon = startOrgtrail(['run'], {}, { cwd: directory });
-  await daemon.waitFor('settings read from a file');
+  await daemon.waitFor('settings loaded from a file');
   expect(daemon.stdout()).toContain(`"file":"${directory}/.env"`);
   expect(daemon.stdout()).not.toContain(TOKEN);
   daemon.child.kill('SIGKILL');

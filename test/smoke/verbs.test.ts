@@ -4,7 +4,7 @@ import { runOrgtrail } from '../support/process/orgtrail-process.ts';
 import { runInProcess } from '../support/process/run-in-process.ts';
 import { auditRequests, openWorld } from '../support/sync/sync-world.ts';
 
-const verbs = [
+const commands = [
   'run',
   'sync',
   'check',
@@ -23,19 +23,19 @@ const dayMs = 86_400_000;
 const dateOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 
 describe.concurrent('help', () => {
-  test.each(verbs)('%s --help has a description, its options and examples', async (verb) => {
-    const { code, stdout, stderr } = await runInProcess([verb, '--help'], {});
+  test.each(commands)('%s --help has a description, its options and examples', async (command) => {
+    const { code, stdout, stderr } = await runInProcess([command, '--help'], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     // A description of at least two words, and `--help` at least among the options.
-    expect(stdout).toMatch(new RegExp(`^Usage: orgtrail ${verb} .*\\n\\n\\S+ \\S.*\\n(.*\\n)*\\nOptions:\\n {2}-`));
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${verb}\\b`));
+    expect(stdout).toMatch(new RegExp(`^Usage: orgtrail ${command} .*\\n\\n\\S+ \\S.*\\n(.*\\n)*\\nOptions:\\n {2}-`));
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n\\s+(\\$ )?(\\S+=\\S+ )*orgtrail ${command}\\b`));
   });
 
-  test('--help names every verb and the exit codes', async () => {
+  test('--help names every command and the exit codes', async () => {
     const { code, stdout } = await runOrgtrail(['--help'], {});
     expect(code).toBe(0);
-    for (const verb of verbs) {
-      expect(stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'));
+    for (const command of commands) {
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
     }
     expect(stdout).toContain('Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage');
   });

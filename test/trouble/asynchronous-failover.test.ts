@@ -128,6 +128,6 @@ test('failed over to an asynchronous standby that lacks commits which readers ha
   expect(readers['over HTTP'].refusals).toEqual([
     { status: 410, reason: expect.stringContaining(`lost the events that you have behind position ${kept}`) },
   ]);
-  expect(troubled.logs()).toContain('the database failed over or was restored: positions jump');
+  expect(troubled.logs()).toContain('the database failed over or was restored; positions jump');
   await troubled.stop();
 });

@@ -13,7 +13,7 @@ const PAGE_STATEMENT = 'orgtrail_commit_walk_page(';
 /** Stands in for the minute that a statement may take. */
 const STATEMENT_TIMEOUT_MS = 2_000;
 /** The daemon has few workers; without an end to abandoned statements, each second would add some. */
-const MOST_WAITING = 8;
+const MAX_WAITING = 8;
 
 let cluster: PostgresCluster;
 
@@ -46,7 +46,7 @@ describe.concurrent('connections to PostgreSQL', () => {
     await troubled.stop();
   });
 
-  test('half-open: nothing arrives any more and nobody closes them; the daemon gives them up and goes on', async () => {
+  test('half-open: nothing arrives any more and they are not closed; the daemon gives them up and goes on', async () => {
     const { url, proxied, proxy } = await withProxy();
     await using _proxy = proxy;
     await using troubled = await startTroubled(`${proxied}?query_timeout=${STATEMENT_TIMEOUT_MS}`);
@@ -73,7 +73,7 @@ describe.concurrent('connections to PostgreSQL', () => {
     await troubled.stop();
   });
 
-  test('half-open: a limit is set without anybody asking for one', async () => {
+  test('half-open: a limit is set by default', async () => {
     const pool = createPool(cluster.url(), 1, () => {});
     expect(pool.options).toMatchObject({ query_timeout: 60_000, keepAlive: true, keepAliveInitialDelayMillis: 10_000 });
     await pool.end();
@@ -106,7 +106,7 @@ describe.concurrent('connections to PostgreSQL', () => {
       };
       await saidTwice();
       await saidTwice();
-      expect(await waiting()).toBeLessThanOrEqual(MOST_WAITING);
+      expect(await waiting()).toBeLessThanOrEqual(MAX_WAITING);
     });
     await other.end();
     await troubled.untilExact(url);

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { Config } from '../../config/config.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { readWindow, timeHelp } from '../time-options.ts';
 import { runSync } from './sync.ts';
 
@@ -23,7 +23,7 @@ interface BackfillOptions {
   readonly json?: boolean;
 }
 
-export const backfillVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const backfillCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('backfill')
     .description('Fetch missing events for a time range')
     .requiredOption('--since <time>', timeHelp('inclusive'))
@@ -50,7 +50,7 @@ const requireWithinRetention = ({ retentionMs }: Config, sinceMs: number): void 
     'usage',
     `--since is further back than ORGTRAIL_RETENTION keeps (${formatDuration(retentionMs)})`,
     {
-      hint: 'what is older would be dropped again: choose a later --since, or a longer retention',
+      hint: 'older events would be deleted again: choose a later --since, or a longer retention',
     },
   );
 };

@@ -20,7 +20,7 @@ import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/sche
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
 import { apiAdvice } from '../api-advice.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { counted } from '../output/counted.ts';
 import { printable } from '../output/terminal-table.ts';
 
@@ -45,9 +45,9 @@ Examples:
   $ CLOUDFLARE_API_TOKEN=... DATABASE_URL=postgres://... orgtrail check
   $ orgtrail check --json`;
 
-export const checkVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const checkCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('Check credentials, organizations, database and schema')
+    .description('Check credential, API access, database and schema')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: { json?: boolean }) => {

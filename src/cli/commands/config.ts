@@ -10,7 +10,7 @@ import { describeFault } from '../../config/faults.ts';
 import { settingsYaml } from '../../config/yaml/settings-yaml.ts';
 import { exitCodes } from '../../errors.ts';
 import { withoutControls } from '../../text/terminal.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { alignColumns } from '../output/terminal-table.ts';
 
 const help = `
@@ -42,18 +42,18 @@ interface ConfigOptions {
   readonly json?: boolean;
 }
 
-export const configVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const configCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('config')
-    .description('check or print the settings, without a database or Cloudflare')
+    .description('Check or print the settings, without a database or Cloudflare')
     .addHelpText('after', help)
     .addCommand(checkCommand(context, report))
     .addCommand(printCommand(context));
 
 const fileOption = ['--file <path>', 'the YAML file, in place of that of ORGTRAIL_CONFIG'] as const;
 
-const checkCommand = (context: VerbContext, report: (code: number) => void): Command =>
+const checkCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('check')
-    .description('say what is wrong with the settings, and where each of them is from')
+    .description('Report errors in the settings, and the origin of each setting')
     .option(...fileOption)
     .option('--json', 'print JSON')
     .addHelpText('after', checkHelp)
@@ -66,9 +66,9 @@ const checkCommand = (context: VerbContext, report: (code: number) => void): Com
       context.stdout.write(withoutControls(text));
     });
 
-const printCommand = (context: VerbContext): Command =>
+const printCommand = (context: CliContext): Command =>
   new Command('print')
-    .description('print the settings that are in force as YAML, and where each of them is from; secrets are hidden')
+    .description('Print the effective settings as YAML, with the origin of each; secrets are hidden')
     .option(...fileOption)
     .option('--json', 'print JSON')
     .addHelpText('after', printHelp)
@@ -83,7 +83,7 @@ const printCommand = (context: VerbContext): Command =>
       context.stdout.write(withoutControls(text));
     });
 
-const environmentOf = ({ env }: VerbContext, { file }: ConfigOptions): VerbContext['env'] =>
+const environmentOf = ({ env }: CliContext, { file }: ConfigOptions): CliContext['env'] =>
   file === undefined ? env : { ...env, ORGTRAIL_CONFIG: file };
 
 const checkJson = ({ config, faults, file }: ReadConfig, settings: readonly EffectiveSetting[]): string => {

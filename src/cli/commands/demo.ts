@@ -10,7 +10,7 @@ import { startSimulator } from '../../simulator/simulator.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { formatDuration, parseDurationMs } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { showDemoProgress } from '../demo/demo-progress.ts';
 import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
 import { type Daemon, startDaemon } from './run.ts';
@@ -24,7 +24,7 @@ const SETTLE = '3s,8s';
 /** After the stream has ended: as long as something comes in, and then two settle passes and some ticks more. */
 const CATCH_UP_MS = 45_000;
 /** How long leaving at once may wait for a start that is under way. */
-const START_PATIENCE_MS = 10_000;
+const START_TIMEOUT_MS = 10_000;
 
 const help = `
 Nothing leaves this machine: a simulated Cloudflare on a loopback port, a PostgreSQL from an npm package in a temporary
@@ -36,10 +36,10 @@ Examples:
   $ orgtrail demo --port 9000        the console on another port (or ORGTRAIL_HTTP_PORT)
   $ orgtrail demo --for 20s          stops by itself`;
 
-export const demoVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const demoCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('demo')
     .description('Run the real daemon on an embedded PostgreSQL and a simulated Cloudflare')
-    .option('--for <duration>', 'stop by itself after this time, and compare the store with what was served')
+    .option('--for <duration>', 'stop after this time, and compare the database with what was served')
     .option('--port <port>', 'port of the console, health and metrics (default: ORGTRAIL_HTTP_PORT, or 8080)')
     .addHelpText('after', help)
     .action(async (options: { for?: string; port?: string }) => {
@@ -52,14 +52,14 @@ export const demoVerb = (context: VerbContext, report: (code: number) => void): 
       if (verdict.outcome !== 'exact') report(exitCodes.sourceFailed);
     });
 
-const portOf = (option: string | undefined, env: VerbContext['env']): string | undefined => {
+const portOf = (option: string | undefined, env: CliContext['env']): string | undefined => {
   if (option === undefined) return env['ORGTRAIL_HTTP_PORT'];
   if (/^\d{1,5}$/.test(option) && Number(option) <= 65_535) return option;
-  throw new OrgtrailError('usage', `--port must be a whole number from 0 to 65535, not "${option}"`);
+  throw new OrgtrailError('usage', `--port must be an integer between 0 and 65535, not "${option}"`);
 };
 
 const demo = async (
-  context: VerbContext,
+  context: CliContext,
   port: string | undefined,
   durationMs: number | undefined,
 ): Promise<Verdict> => {
@@ -77,7 +77,7 @@ const demo = async (
   context.takeOverStop?.(async () => {
     logger.level = 'silent';
     // Before its start has come to an end, the server could begin after it was looked for.
-    await Promise.race([starting.catch(() => {}), sleep(START_PATIENCE_MS)]);
+    await Promise.race([starting.catch(() => {}), sleep(START_TIMEOUT_MS)]);
     await stopEmbeddedServerAtOnce(directory);
     await remove();
   });
@@ -91,7 +91,7 @@ const demo = async (
   context.stdout.write(stopping(context.signal.aborted));
   await sleep(LATE_MS);
   return await catchUp(daemon.app.database.pool, simulator, {
-    ...{ patienceMs: CATCH_UP_MS, settlePasses: config.settleDelaysMs.length },
+    ...{ timeoutMs: CATCH_UP_MS, settlePasses: config.settleDelaysMs.length },
     onPause: (pauseMs) => context.stdout.write(pausedText(pauseMs)),
   });
 };
@@ -112,7 +112,7 @@ const startDemoSimulator = (): Promise<Simulator> =>
   });
 
 const settingsOf = (
-  env: VerbContext['env'],
+  env: CliContext['env'],
   { port, directory, baseUrl }: { port: string | undefined; directory: string; baseUrl: string },
 ) => ({
   ...{ CLOUDFLARE_API_TOKEN: 'demo-token-of-the-simulator', CLOUDFLARE_BASE_URL: baseUrl },

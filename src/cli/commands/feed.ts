@@ -16,12 +16,12 @@ import {
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../formats/formats.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
 
-/** How long one wait may be: a notification ends it, and where one is lost, this does. */
-const LONGEST_WAIT_MS = 60_000;
+/** How long one wait may be: a notification ends it, and if one is lost, this does. */
+const MAX_WAIT_MS = 60_000;
 /** With --follow, when the database does not answer. */
 const RETRY_AFTER_MS = 2_000;
 
@@ -55,26 +55,26 @@ interface Options {
 const wholeNumber = (least: number) => (text: string) => {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
+  throw new InvalidArgumentError(`It must be an integer of at least ${least}.`);
 };
 
 const collect = (id: string, before: readonly string[] | undefined) => [...(before ?? []), id];
 
-export const feedVerb = (context: VerbContext): Command =>
+export const feedCommand = (context: CliContext): Command =>
   new Command('feed')
-    .description('Print events after a position, one per line')
+    .description('Print stored events after a position, one per line')
     .option(
       '--cursor <text>',
-      'the next_cursor of the last line: go on there, unless the database is another or a restored one',
+      'the next_cursor of the last line: continue there; a different or restored database is refused',
     )
-    .option('--after <position>', 'instead: the last position that you have (default: 0)', wholeNumber(0))
+    .option('--after <position>', 'the last position that you have, in place of a cursor (default: 0)', wholeNumber(0))
     .option('--limit <number>', 'stop after N events', wholeNumber(1))
-    .option('--follow', 'wait for more, until stopped')
+    .option('--follow', 'wait for new events until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(formatNames).default('native'))
-    .option('--organization <name or id>', 'only events of this one; may be given more than once', collect)
-    .option('--feed-id <uuid>', 'the feed that --after is of: another one is refused')
-    .option('--check <hash>', 'the check that came with --after in the last line: a restored database is refused')
-    .option('--dropped <number>', 'the last drop or jump that you know of: go on all the same', wholeNumber(0))
+    .option('--organization <name or id>', 'only events of this organization; repeatable', collect)
+    .option('--feed-id <uuid>', 'refuse to continue if the feed is not this one')
+    .option('--check <hash>', 'the check from the last line of an earlier run; detects a restored database')
+    .option('--dropped <number>', 'acknowledge deletions and jumps up to this number, and continue', wholeNumber(0))
     .option('--last-line', 'end with a line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -94,10 +94,13 @@ export const feedVerb = (context: VerbContext): Command =>
 /** Where the reader is. Throws OrgtrailError `usage`. */
 const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
   if (cursor !== undefined && [after, feedId, check, dropped].some((part) => part !== undefined)) {
-    throw new OrgtrailError('usage', '--cursor holds --after, --feed-id, --check and --dropped already: give either');
+    throw new OrgtrailError(
+      'usage',
+      '--cursor already includes --after, --feed-id, --check and --dropped: give one or the other',
+    );
   }
   const place = placeOf({ cursor, after: after ?? 0, feedId, check, dropped });
-  if (place === undefined) throw new OrgtrailError('usage', '--cursor is none that the feed has given');
+  if (place === undefined) throw new OrgtrailError('usage', '--cursor is not a cursor of this feed');
   return place;
 };
 
@@ -105,7 +108,7 @@ const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Prese
 const writeFeed = async (
   feed: Feed,
   options: Options & { readonly place: Presented },
-  context: VerbContext,
+  context: CliContext,
   logger: Logger,
 ): Promise<void> => {
   const { source } = feed;
@@ -124,12 +127,12 @@ const writeFeed = async (
     try {
       await writeUpToHead(source, options, state, { ...context, logger });
       if (options.follow !== true || state.left <= 0 || signal.aborted) break;
-      await source.waitBeyond(state.after, LONGEST_WAIT_MS, signal);
+      await source.waitBeyond(state.after, MAX_WAIT_MS, signal);
     } catch (error) {
       const passes = !(error instanceof OrgtrailError) || error.code === 'database_unreachable';
       if (options.follow !== true || !passes) throw error;
       // What was printed is not printed again.
-      logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; trying again');
+      logger.warn({ reason: reasonOf(error), after: state.after }, 'the database does not answer; retrying');
       await sleep(RETRY_AFTER_MS, undefined, { signal }).catch(() => {});
     }
     if (signal.aborted) break;
@@ -156,7 +159,7 @@ const writeUpToHead = async (
   source: FeedSource,
   { organization: organizationIds, format }: Options,
   state: Progress,
-  { stdout, signal, logger }: VerbContext & { readonly logger: Logger },
+  { stdout, signal, logger }: CliContext & { readonly logger: Logger },
 ): Promise<void> => {
   const head = await source.head(state.after);
   await requireSameFeed(source, head, state);
@@ -193,7 +196,7 @@ const requireAllThere = async (
   if (missed === undefined) return;
   if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {
-    hint: `go on all the same with --cursor ${nextCursorOf({
+    hint: `to continue anyway, pass --cursor ${nextCursorOf({
       ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
     })}`,
   });

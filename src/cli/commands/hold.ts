@@ -4,7 +4,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
 import { readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
@@ -33,7 +33,7 @@ Examples:
   $ orgtrail hold add --organization 019c4f65e7607d8c9f6f6b58aa3aff50 --since 2025-03-01 --before 2025-06-01 --reason 'case 2026-17'
   $ orgtrail hold add --all-organizations --since 2025-03-01 --reason 'notice of the regulator' --json`;
 
-export const holdVerb = (context: VerbContext): Command =>
+export const holdCommand = (context: CliContext): Command =>
   new Command('hold')
     .description('Manage legal holds: events exempt from retention')
     .addHelpText('after', help)
@@ -51,15 +51,15 @@ interface AddOptions {
   readonly json?: boolean;
 }
 
-const addCommand = (context: VerbContext): Command =>
+const addCommand = (context: CliContext): Command =>
   new Command('add')
-    .description('Keep the events of an organization, whatever the retention')
+    .description("Exempt an organization's events from retention")
     .option('--organization <name or id>', 'organization to hold')
     .option('--all-organizations', 'hold the events of every organization')
     .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
-    .requiredOption('--reason <text>', 'why, for those who find it later')
-    .option('--by <name>', 'who asked for it; the account of the database is noted in any case')
+    .requiredOption('--reason <text>', 'reason, for the record')
+    .option('--by <name>', 'requester, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .addHelpText('after', addHelp)
     .action(async (options: AddOptions) => {
@@ -111,7 +111,7 @@ const describeScope = ({ organizationId, organizationName, since, before }: Hold
 const describeDropped = (months: readonly string[]): string =>
   months.length === 0 ? '' : `but dropped before, and not held: ${months.join(', ')} (table retention_drops)\n`;
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
     .description('Show every hold, in force or released')
     .option('--json', 'print JSON')
@@ -140,11 +140,11 @@ const holdTable = (holds: readonly Hold[]): string => {
 const named = (id: string, name: string | null): string =>
   name === null ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`;
 
-const releaseCommand = (context: VerbContext): Command =>
+const releaseCommand = (context: CliContext): Command =>
   new Command('release')
     .description('End a hold; it stays in the list')
-    .argument('<id>', 'its number, as hold list shows it')
-    .option('--by <name>', 'who releases it; the account of the database is noted in any case')
+    .argument('<id>', 'number of the hold (see: orgtrail hold list)')
+    .option('--by <name>', 'who releases it, for the record (the database user is always recorded)')
     .option('--json', 'print the hold as JSON')
     .action(async (text: string, options: { by?: string; json?: boolean }) => {
       if (!/^\d{1,15}$/.test(text))
@@ -158,7 +158,7 @@ const releaseCommand = (context: VerbContext): Command =>
         return released;
       });
       if (hold === undefined) {
-        throw new OrgtrailError('usage', `there is no hold ${text} in force`, {
+        throw new OrgtrailError('usage', `no hold ${text} is in force`, {
           hint: '`orgtrail hold list` shows all',
         });
       }

@@ -9,7 +9,7 @@ import { setRetentionPolicy } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { migrateWithLog } from '../../telemetry/log-migration.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
 const help = `
 run, sync and backfill do this by themselves at start; use it where another account may change the schema.
@@ -37,12 +37,12 @@ Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate --search-index json
   $ psql -c 'grant orgtrail_ingest to orgtrail_daemon' -c 'grant orgtrail_reader to siem'`;
 
-export const migrateVerb = (context: VerbContext): Command =>
+export const migrateCommand = (context: CliContext): Command =>
   new Command('migrate')
     .description("Bring the database's schema up to this version")
-    .option('--roles', 'make the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
+    .option('--roles', 'create the roles orgtrail_ingest and orgtrail_reader, with the rights that they need')
     .option('--search-index [kinds]', 'make entries searchable by their content: json (default), text, or json,text')
-    .option('--publication', 'make the publications for logical replication')
+    .option('--publication', 'create the publications for logical replication')
     .addHelpText('after', help)
     .action(async (options: { roles?: boolean; publication?: boolean; searchIndex?: string | true }) => {
       const kinds = options.searchIndex === undefined ? [] : readKinds(options.searchIndex);

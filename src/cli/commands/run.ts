@@ -19,12 +19,12 @@ import { startRetention } from '../../retention/retention-loop.ts';
 import { createOverviewSource } from '../../status/overview-source.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
 /** A container often starts before its database. */
-const DATABASE_PATIENCE_MS = 30_000;
+const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
 /** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
-const STOP_PATIENCE_MS = 6_000;
+const SHUTDOWN_TIMEOUT_MS = 6_000;
 
 const help = `
 Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
@@ -37,7 +37,7 @@ Examples:
   $ CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token DATABASE_URL=postgres://... ORGTRAIL_HTTP_HOST=0.0.0.0 orgtrail run
   $ curl -s localhost:8080/healthz`;
 
-export const runVerb = (context: VerbContext): Command =>
+export const runCommand = (context: CliContext): Command =>
   new Command('run')
     .description('Run the daemon: continuously collects audit logs, serves the console, the feed, health and metrics')
     .addHelpText('after', help)
@@ -46,7 +46,7 @@ export const runVerb = (context: VerbContext): Command =>
       const hidden = secretsOf(config);
       const logger = createLogger({ ...config.log, destination: context.stdout, secrets: hidden });
       for (const file of [context.settingsFile, context.env['ORGTRAIL_CONFIG']]) {
-        if (file) logger.info({ file }, 'settings read from a file');
+        if (file) logger.info({ file }, 'settings loaded from a file');
       }
       const secrets = openSecrets(context.env, config, { logger, hidden });
       keepReloading(secrets, logger, context);
@@ -79,7 +79,7 @@ export const startDaemon = async (
     metrics,
     observer,
     secrets,
-    databasePatience: { forMs: DATABASE_PATIENCE_MS, signal: starting },
+    databaseWait: { forMs: DATABASE_CONNECT_TIMEOUT_MS, signal: starting },
   });
   const { pool } = app.database;
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
@@ -124,7 +124,7 @@ export const startDaemon = async (
       if (stopping()) return;
       const reason = reasonOf(error);
       trouble.failed(reason);
-      logger.error({ reason }, 'syncing failed; the next tick tries again');
+      logger.error({ reason }, 'sync failed; retrying at the next tick');
     },
   });
   return {
@@ -134,7 +134,7 @@ export const startDaemon = async (
       stop.abort();
       await Promise.race([
         Promise.all([syncing.stop(), sinks.ended, retention]),
-        sleep(STOP_PATIENCE_MS, undefined, { ref: false }),
+        sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await http.close();
       await sinks.close();

@@ -7,7 +7,7 @@ import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/collection-rules.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
 import { readTime, timeHelp } from '../time-options.ts';
@@ -44,7 +44,7 @@ const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
   ray: 'Cloudflare ray id of the request',
   text: "any part of the entry's own JSON text",
   defects: 'only entries that could not be read in full',
-  changed: 'only entries of which later content is kept',
+  changed: 'only entries that changed later',
 };
 
 const flags: readonly SearchField[] = ['defects', 'changed'];
@@ -59,20 +59,20 @@ type Options = Readonly<Record<string, string | boolean | number | undefined>> &
 const readLimit = (text: string): number => {
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (limit >= 1 && limit <= MAX_LIMIT) return limit;
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_LIMIT}.`);
+  throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
 };
 
-export const searchVerb = (context: VerbContext): Command => {
+export const searchCommand = (context: CliContext): Command => {
   const command = new Command('search').description('Search stored events, newest first');
   for (const field of searchFields) {
     const value = flags.includes(field) ? '' : ' <value>';
     command.option(`${optionOf(field)}${value}`, descriptions[field] ?? field);
   }
   return command
-    .option('--limit <number>', 'events of a page', readLimit, DEFAULT_LIMIT)
-    .option('--cursor <cursor>', 'go on with another page: what the last line or "next" says')
+    .option('--limit <number>', 'events per page', readLimit, DEFAULT_LIMIT)
+    .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
-    .option('--ndjson', 'print every event that matches, one JSON object per line')
+    .option('--ndjson', 'print all matching events, one JSON object per line')
     .addHelpText('after', help)
     .action((options: Options) =>
       withDatabase(context, async (pool, { config, url, logger }) => {
@@ -135,7 +135,7 @@ const writePage = async (
     cursor,
     options,
     context,
-  }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: VerbContext },
+  }: { readonly cursor: SearchCursor | undefined; readonly options: Options; readonly context: CliContext },
 ): Promise<void> => {
   const answer = await answerSearch(source, reading, { cursor, limit: options.limit });
   if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
@@ -143,7 +143,7 @@ const writePage = async (
 };
 
 /** Every event: what cannot be read is thrown, so an output that ends with exit code 0 is whole. */
-const writeAll = async (source: SearchSource, search: Search, context: VerbContext): Promise<void> => {
+const writeAll = async (source: SearchSource, search: Search, context: CliContext): Promise<void> => {
   // Before the events: what it calls collected must be stored by then.
   const coverage = await source.coverage(search);
   for await (const { lines } of source.export(search, 'ndjson')) {

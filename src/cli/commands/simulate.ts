@@ -8,9 +8,9 @@ import { parseFaultList } from '../../simulator/faults/fault-list.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../simulator/simulator-options.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
-/** Options of the verb as they are typed. */
+/** Options of the command as they are typed. */
 interface Flags {
   readonly host: string;
   readonly port: string;
@@ -36,7 +36,7 @@ function usage(message: string, hint: string): OrgtrailError {
 function wholeNumber(flag: string, text: string, least: number, most: number): number {
   const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
-  throw usage(`${flag} is "${text}".`, `Give a whole number from ${least} to ${most}.`);
+  throw usage(`${flag} is "${text}".`, `Give an integer between ${least} and ${most}.`);
 }
 
 function durationMs(flag: string, text: string): number {
@@ -135,7 +135,7 @@ function faultHelp(): string {
  * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
  * `usage` on a bad option value and on a port that cannot be had.
  */
-export function simulateVerb(context: VerbContext): Command {
+export function simulateCommand(context: CliContext): Command {
   return new Command('simulate')
     .description('Run a simulated Cloudflare: organizations, audit logs, rate limits, and faults on demand')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
@@ -143,13 +143,13 @@ export function simulateVerb(context: VerbContext): Command {
     .option('--organizations <number>', 'how many organizations', '25')
     .option('--entries <number>', 'how many audit entries, in all organizations together', '10000')
     .option('--history <duration>', 'how far the entries reach back', '90d')
-    .option('--seed <number>', 'the same seed gives the same data and the same faults', '1')
+    .option('--seed <number>', 'seed of the data and the faults, for reproducible runs', '1')
     .option('--live-rate <number>', 'entries appended per second while it runs', '0')
     .option('--faults <list>', 'all, none, names with commas between, or a JSON object (see below)', 'none')
     .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
-    .option('--block <duration>', 'how long a credential is refused that went over its budget', '5m')
-    .option('--page-cap <number>', 'entries on a page at most, whatever limit asks for')
-    .option('--token <token>', 'the only API token accepted (default: any credential)')
+    .option('--block <duration>', 'how long a credential over its budget is blocked', '5m')
+    .option('--page-cap <number>', 'maximum entries per page, regardless of the requested limit')
+    .option('--token <token>', 'accept only this API token (default: any)')
     .option('--uniform', 'distribute entries evenly (default: a few large organizations)')
     .addHelpText('after', faultHelp)
     .action(async (flags: Flags) => {

@@ -4,7 +4,7 @@ import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.
 import type { Pool } from '../../postgres/pool.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { replaySink } from '../../sinks/sinks.sql.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { sinkTable } from '../output/sink-table.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
@@ -20,24 +20,24 @@ Examples:
 
 const replayHelp = `
 The daemon goes on from there within some seconds; a delivery under way does not undo it. Receivers that know the
-idempotency keys of events keep none twice. Dead letters of that stretch are tried again, too, and are gone once accepted.
+idempotency keys of events keep none twice. Dead letters of that stretch are retried, too, and are gone once accepted.
 Needs a DATABASE_URL of the account that owns the schema: that of the daemon may not set a sink back.
 
 Examples:
   $ orgtrail sink replay siem --after 120000
-  $ orgtrail sink replay siem --after 130000 --skip     leaves out what lies between, for good`;
+  $ orgtrail sink replay siem --after 130000 --skip     skips the events in between permanently`;
 
-export const sinkVerb = (context: VerbContext): Command =>
+export const sinkCommand = (context: CliContext): Command =>
   new Command('sink')
-    .description('Show the sinks that events are pushed to, replay events, show dead letters')
+    .description('Show sinks, replay events, list dead letters')
     .addHelpText('after', help)
     .addCommand(listCommand(context))
     .addCommand(replayCommand(context))
     .addCommand(deadLettersCommand(context));
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
-    .description('Show every sink, those no longer configured included')
+    .description('Show every sink, including those no longer configured')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
@@ -46,12 +46,12 @@ const listCommand = (context: VerbContext): Command =>
       else context.stdout.write('no sink has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS\n');
     });
 
-const replayCommand = (context: VerbContext): Command =>
+const replayCommand = (context: CliContext): Command =>
   new Command('replay')
-    .description('Send all events after a position again')
+    .description('Re-send all events after a position')
     .argument('<name>', 'the sink')
-    .requiredOption('--after <position>', 'the last position that is not sent again; 0 for everything')
-    .option('--skip', 'allow a position ahead of the sink: what lies between is not sent')
+    .requiredOption('--after <position>', 'the last position that is not re-sent; 0 for everything')
+    .option('--skip', 'allow moving forward; events in between are not sent')
     .addHelpText('after', replayHelp)
     .action(async (name: string, options: { after: string; skip?: boolean }) => {
       const words = await withDatabase(context, async (pool) => {
@@ -84,15 +84,15 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   return `${name} goes on after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
 };
 
-const deadLettersCommand = (context: VerbContext): Command =>
+const deadLettersCommand = (context: CliContext): Command =>
   new Command('dead-letters')
-    .description('Show the events that a sink refused for good, and why')
+    .description('Show the events that a sink rejected permanently, and why')
     .argument('<name>', 'the sink')
-    .option('--json', 'print a line of JSON for each')
+    .option('--json', 'print one JSON object per line')
     .option('--limit <count>', 'maximum number, oldest first', '1000')
     .action(async (name: string, options: { json?: boolean; limit: string }) => {
       const limit = /^[1-9]\d{0,8}$/.test(options.limit) ? Number(options.limit) : undefined;
-      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be a whole number from 1');
+      if (limit === undefined) throw new OrgtrailError('usage', '--limit must be an integer of at least 1');
       const letters = await withDatabase(context, async (pool) => {
         await requireSink(pool, name);
         return await readDeadLetters(pool, name, limit);

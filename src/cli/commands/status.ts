@@ -5,7 +5,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
 import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../../status/health.ts';
 import { readStatus } from '../../status/status.sql.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { failLevels, fails, type Report, statusText } from '../output/status-report.ts';
 import { withDatabase } from '../with-database.ts';
@@ -53,10 +53,10 @@ const readStates = (text: string): readonly string[] => {
 
 const readLimit = (text: string): number => {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number from 0 on.');
+  throw new InvalidArgumentError('It must be an integer of at least 0.');
 };
 
-export const statusVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const statusCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('status')
     .description('Show collection status of every organization')
     .option('--state <states>', 'only organizations in these states, separated by commas', readStates)

@@ -11,7 +11,7 @@ import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { chosenOrganizations } from '../organization-ids.ts';
 import { showProgress } from '../output/progress.ts';
 import { describeOutcome, type SyncOutcome } from '../output/sync-report.ts';
@@ -27,7 +27,7 @@ Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail sync
   $ ORGTRAIL_HISTORY=30d orgtrail sync --json`;
 
-export const syncVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const syncCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('sync')
     .description('Collect what is missing in all organizations, then exit')
     .option('--json', 'print the result as JSON, and no progress')
@@ -50,8 +50,8 @@ export interface RunSyncOptions {
 }
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
-export const runSync = async (context: VerbContext, options: RunSyncOptions): Promise<SyncOutcome> => {
-  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+export const runSync = async (context: CliContext, options: RunSyncOptions): Promise<SyncOutcome> => {
+  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   options.check?.(config);
   const hidden = secretsOf(config);
@@ -77,6 +77,6 @@ export const runSync = async (context: VerbContext, options: RunSyncOptions): Pr
   }
 };
 
-/** Progress goes nowhere where JSON is asked for: stdout then holds the result alone. */
-export const nowhere = (context: VerbContext): VerbContext['stdout'] =>
+/** With --json no progress is printed: stdout then holds the result alone. */
+export const nowhere = (context: CliContext): CliContext['stdout'] =>
   Object.assign(Object.create(context.stdout), { write: () => true });

@@ -9,7 +9,7 @@ import {
 import { OrgtrailError } from '../../errors.ts';
 import { formatDuration, parseDurationMs } from '../../time/duration.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { alignColumns, printable } from '../output/terminal-table.ts';
 import { withDatabase } from '../with-database.ts';
@@ -34,9 +34,9 @@ Examples:
   $ orgtrail token create jane.doe --scope search --expires 90d
   $ orgtrail token create audit-2026 --scope feed,search --expires 2026-12-31 --json | jq -r .token`;
 
-export const tokenVerb = (context: VerbContext): Command =>
+export const tokenCommand = (context: CliContext): Command =>
   new Command('token')
-    .description('tokens with a name, a scope and an end, for the HTTP API and the console')
+    .description('Manage named tokens, with a scope and an expiry, for the HTTP API and the console')
     .addHelpText('after', help)
     .addCommand(createCommand(context))
     .addCommand(listCommand(context))
@@ -48,13 +48,13 @@ interface CreateOptions {
   readonly json?: boolean;
 }
 
-const createCommand = (context: VerbContext): Command =>
+const createCommand = (context: CliContext): Command =>
   new Command('create')
-    .description('make a token, and print it once')
-    .argument('<name>', 'whose it is: letters, digits and . _ @ -')
-    .requiredOption('--scope <list>', `what it opens: ${scopes.join(', ')}, separated by commas`)
-    .option('--expires <time>', 'from when on it opens nothing: in so long (90d), a date (UTC) or RFC 3339 time')
-    .option('--json', 'print it as JSON')
+    .description('Create a token, and print it once')
+    .argument('<name>', 'name of the token: letters, digits and . _ @ -')
+    .requiredOption('--scope <list>', `what it gives access to: ${scopes.join(', ')}, separated by commas`)
+    .option('--expires <time>', 'when it expires: after a duration (90d), at a date (UTC) or RFC 3339 time')
+    .option('--json', 'print JSON')
     .addHelpText('after', createHelp)
     .action(async (name: string, options: CreateOptions) => {
       if (!/^[\w.@-]{1,64}$/.test(name)) {
@@ -108,9 +108,9 @@ const describe = ({ name, scopes: has, expiresAt }: AccessToken): string => {
   return `the token ${name} has the scope ${has.join(', ')} and ${end}`;
 };
 
-const listCommand = (context: VerbContext): Command =>
+const listCommand = (context: CliContext): Command =>
   new Command('list')
-    .description('every token that there is or has been, without its secret')
+    .description('Show every token, revoked ones included, without its secret')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const tokens = await withDatabase(context, readAccessTokens);
@@ -131,11 +131,11 @@ const tokenTable = (tokens: readonly AccessToken[]): string => {
   return `${alignColumns([['NAME', 'STATE', 'SCOPES', 'EXPIRES', 'CREATED'], ...rows]).join('\n')}\n`;
 };
 
-const revokeCommand = (context: VerbContext): Command =>
+const revokeCommand = (context: CliContext): Command =>
   new Command('revoke')
-    .description('end a token and its sessions; it stays in the list')
-    .argument('<name>', 'as token list shows it')
-    .option('--json', 'print it as JSON')
+    .description('Revoke a token and end its sessions; it stays in the list')
+    .argument('<name>', 'name of the token (see: orgtrail token list)')
+    .option('--json', 'print JSON')
     .action(async (name: string, options: { json?: boolean }) => {
       const token = await withDatabase(context, async (pool) => {
         const revoked = await revokeAccessToken(pool, name);

@@ -13,7 +13,7 @@ import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { chosenOrganizations } from '../organization-ids.ts';
 import { printable } from '../output/terminal-table.ts';
 import { showVerifyProgress } from '../output/verify-progress.ts';
@@ -55,9 +55,9 @@ interface Options {
   readonly json?: boolean;
 }
 
-export const verifyVerb = (context: VerbContext, report: (code: number) => void): Command =>
+export const verifyCommand = (context: CliContext, report: (code: number) => void): Command =>
   new Command('verify')
-    .description('Re-read a past time range and compare it with the database')
+    .description('Re-read a past time range from Cloudflare and compare it with the database')
     .requiredOption('--since <time>', timeHelp('inclusive'))
     .requiredOption('--before <time>', timeHelp('exclusive'))
     .option('--organization <name or id...>', 'these organizations only')
@@ -72,8 +72,8 @@ export const verifyVerb = (context: VerbContext, report: (code: number) => void)
       context.stdout.write(options.json === true ? `${JSON.stringify(toJson(outcome))}\n` : toText(outcome));
     });
 
-const runVerify = async (context: VerbContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
-  // A command that somebody watches has its progress; its log is for trouble, unless asked for more.
+const runVerify = async (context: CliContext, options: Options, asked: Range): Promise<VerifyOutcome> => {
+  // An interactive command shows its progress; its log has warnings and errors only, unless more is asked for.
   const config = loadConfig(context.env, { needsCredential: true, interactive: context.interactive, logLevel: 'warn' });
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });

@@ -53,7 +53,7 @@ export const compareWithTruth = async (
   let duplicates = 0;
   for (const { key, id, copies } of rows) {
     const expectedId = expected.get(key);
-    // Where there is no usable id, or one too long for an index, a hash stands for it.
+    // If there is no usable id, or one too long for an index, a hash stands for it.
     const hashed = expectedId === null || (expectedId !== undefined && expectedId.length > MAX_ID_LENGTH);
     const same = expectedId === id || (hashed && id.startsWith('sha256:'));
     if (expectedId !== undefined && same) missing.delete(key);

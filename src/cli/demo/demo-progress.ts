@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pausesOf, sourceHealth } from '../../status/health.ts';
 import type { Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { drawLine } from '../output/progress.ts';
 
 /** While history is read; afterwards little changes but the number of events. */
@@ -17,7 +17,7 @@ export interface DemoProgress {
 
 /** Shows how many organizations are up to date, as the console has it, and how many events are stored. */
 export const showDemoProgress = (
-  context: Pick<VerbContext, 'stdout' | 'interactive'>,
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
   readStatus: () => Promise<Status>,
   settings: { readonly tickMs: number; readonly apiBudget: number },
 ): DemoProgress => {

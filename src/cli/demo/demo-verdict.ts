@@ -17,10 +17,10 @@ export interface Verdict {
 
 export interface CatchUpOptions {
   /** How long it may go on without any progress, pauses of the API not counted. Milliseconds. */
-  readonly patienceMs: number;
+  readonly timeoutMs: number;
   /** How many settle passes the daemon makes. */
   readonly settlePasses: number;
-  /** Hears once of each pause that the API imposes: how much longer it lasts, in milliseconds. */
+  /** Called once for each pause that the API imposes, with its remaining milliseconds. */
   readonly onPause: (pauseMs: number) => void;
 }
 
@@ -31,9 +31,9 @@ export interface CatchUpOptions {
 export const catchUp = async (
   pool: Pool,
   simulator: Pick<Simulator, 'truth' | 'summary'>,
-  { patienceMs, settlePasses, onPause }: CatchUpOptions,
+  { timeoutMs, settlePasses, onPause }: CatchUpOptions,
 ): Promise<Verdict> => {
-  let giveUpAt = performance.now() + patienceMs;
+  let giveUpAt = performance.now() + timeoutMs;
   let pausedUntil = 0;
   let best = { stored: 0, uncollected: Number.POSITIVE_INFINITY };
   for (;;) {
@@ -41,13 +41,13 @@ export const catchUp = async (
     const comparison = await compareWithTruth(pool, simulator);
     if (isExact(comparison)) return { outcome: 'exact', comparison };
     const uncollected = await countUncollected(pool, comparison.missingEntries, settlePasses);
-    if (comparison.stored > best.stored || uncollected < best.uncollected) giveUpAt = performance.now() + patienceMs;
+    if (comparison.stored > best.stored || uncollected < best.uncollected) giveUpAt = performance.now() + timeoutMs;
     best = { stored: comparison.stored, uncollected };
     const pauseMs = await readPauseMs(pool);
     if (pauseMs > 0) {
       if (performance.now() > pausedUntil) onPause(pauseMs);
       pausedUntil = performance.now() + pauseMs;
-      giveUpAt = pausedUntil + patienceMs;
+      giveUpAt = pausedUntil + timeoutMs;
     }
     if (performance.now() > giveUpAt) return { outcome: judge(comparison, uncollected), comparison };
     // Each comparison hashes all that is stored: most of the machine is for the daemon.
@@ -66,7 +66,7 @@ const sentences = {
   exact: () => 'Every event of every organization is stored, once each, to the byte.',
   'catching up': (missing: number) =>
     `Still catching up: ${missing.toLocaleString('en')} events are not collected yet. Nothing is wrong with what is stored.`,
-  wrong: () => 'The store is NOT what was served.',
+  wrong: () => 'The database does NOT match what was served.',
 } as const satisfies Record<Outcome, (missing: number) => string>;
 
 /** The verdict as a table and a sentence. */

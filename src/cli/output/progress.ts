@@ -1,6 +1,6 @@
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 
 /** In a pipe, a line at most this often; on a terminal one line is redrawn. */
 const PIPE_INTERVAL_MS = 2_000;
@@ -16,7 +16,7 @@ export interface Progress {
 
 /** Keeps a line about long work up to date: redrawn on a terminal, now and then a new one elsewhere. */
 export const drawLine = (
-  context: Pick<VerbContext, 'stdout' | 'interactive'>,
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
   line: () => string,
 ): { draw: (force: boolean) => void; finish: () => void } => {
   let drawnAt = Number.NEGATIVE_INFINITY;
@@ -41,7 +41,7 @@ export const drawLine = (
 };
 
 /** Shows how far a sync is: organizations, events, rate, what is left. Used by `sync`, `backfill` and `demo`. */
-export const showProgress = (context: Pick<VerbContext, 'stdout' | 'interactive'>): Progress => {
+export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>): Progress => {
   const startedAt = performance.now();
   const left = new Set<string>();
   const failing = new Set<string>();

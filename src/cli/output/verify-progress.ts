@@ -1,7 +1,7 @@
 import type { VerifyOptions } from '../../ingest/verify/ports.ts';
 import type { Findings } from '../../ingest/verify/verification.ts';
 import { formatDuration } from '../../time/duration.ts';
-import type { VerbContext } from '../cli-context.ts';
+import type { CliContext } from '../cli-context.ts';
 import { counted } from './counted.ts';
 import { drawLine } from './progress.ts';
 
@@ -12,7 +12,7 @@ export interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource
 
 /** Shows how far a verification is. */
 export const showVerifyProgress = (
-  context: Pick<VerbContext, 'stdout' | 'interactive'>,
+  context: Pick<CliContext, 'stdout' | 'interactive'>,
   organizations: number,
 ): VerifyProgress => {
   const startedAt = performance.now();

@@ -22,7 +22,7 @@ export interface VerifyOutcome {
   readonly all: boolean;
 }
 
-/** 0 where nothing is missing or changed, or all of it is fixed, and everything was compared. */
+/** 0 if nothing is missing or changed, or all of it is fixed, and everything was compared. */
 export const exitCodeOf = (outcome: VerifyOutcome): number => {
   const { missing, changed, fixedMissing, fixedChanged, failed } = totalsOf(outcome);
   const left = missing - fixedMissing + changed - fixedChanged;

@@ -32,7 +32,7 @@ export const readConfigFile = (path: string | undefined): ConfigFile => {
   });
   try {
     const stats = statSync(file);
-    if (!stats.isFile()) return refused(`${file} is no file`);
+    if (!stats.isFile()) return refused(`${file} is not a regular file`);
     const foreign = foreignFault(file, stats, process.geteuid?.());
     if (foreign !== undefined) return refused(`${foreign.message} (${foreign.hint})`);
     if (stats.size > MAX_BYTES) return refused(`${file} is larger than 1 MiB`);

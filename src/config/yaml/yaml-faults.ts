@@ -23,7 +23,7 @@ export const yamlFaults = (document: Document, placeAt: (offset: number) => Plac
   const byLine = new Map<number, Fault>();
   for (const { code, pos } of document.errors) {
     const place = placeAt(pos[0]);
-    if (!byLine.has(place.line)) byLine.set(place.line, { message: words[code] ?? 'this is no valid YAML', place });
+    if (!byLine.has(place.line)) byLine.set(place.line, { message: words[code] ?? 'this is not valid YAML', place });
   }
   return [...byLine.values()];
 };

@@ -63,7 +63,7 @@ export const ocsfEntity = ({ texts }: AuditEntry, subject: Subject): object => {
   return { uid: resourceId, name: resourceId === undefined ? resourceType : undefined, type_id: typeId, type };
 };
 
-/** What an API Activity is about; undefined where the entry names nothing. */
+/** What an API Activity is about; undefined if the entry names nothing. */
 export const ocsfResources = ({ texts }: AuditEntry): object[] | undefined => {
   const { resourceId, resourceType, resourceScope } = texts;
   if (resourceId === undefined && resourceType === undefined) return undefined;
@@ -85,7 +85,7 @@ export const ocsfApi = (entry: AuditEntry, event: FeedEvent): object => {
 
 export const isOcsfMethod = (method: string | undefined): boolean => method !== undefined && methods.includes(method);
 
-/** The HTTP request; undefined where the entry says nothing of it. */
+/** The HTTP request; undefined if the entry says nothing of it. */
 export const ocsfHttpRequest = ({ texts }: AuditEntry): object | undefined => {
   const { uri } = texts;
   const parts = uri === undefined ? undefined : readUri(uri);
@@ -104,7 +104,7 @@ export const ocsfHttpRequest = ({ texts }: AuditEntry): object | undefined => {
   });
 };
 
-/** Where the request came from: an address where there is one, else the text that stands there. */
+/** Where the request came from: an address if there is one, else the text that stands there. */
 export const ocsfSource = ({ texts }: AuditEntry): object => {
   const address = texts.actorIpAddress;
   return address !== undefined && ipVersion(address) !== undefined ? { ip: address } : { name: address ?? 'Unknown' };

@@ -10,7 +10,7 @@ const folders = existsSync(bundled)
   : [fileURLToPath(new URL('assets', import.meta.url)), fileURLToPath(new URL('.', import.meta.resolve('idiomorph')))];
 
 /**
- * Style, scripts and the mark, for everybody: they say nothing. Asked for again each time (an ETag keeps that small), so
+ * Style, scripts and the logo. They are public and hold no data. Asked for again each time (an ETag keeps that small), so
  * that replicas of two versions behind one address do no harm.
  */
 export const assetRoutes = async (console: FastifyInstance): Promise<void> => {

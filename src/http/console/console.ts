@@ -70,7 +70,7 @@ const securityHeaders = {
   // Nothing is told to other sites; `no-referrer` would also take the Origin from our own forms, which `sameOrigin` checks.
   referrerPolicy: { policy: 'same-origin' as const },
   xFrameOptions: { action: 'deny' as const },
-  // Whether a host is reached by https only is for whoever terminates TLS to say.
+  // Whether a host is reached by https only is for the proxy that terminates TLS to say.
   strictTransportSecurity: false,
 };
 
@@ -89,7 +89,7 @@ const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): voi
   // Of the whole server: there is one for all that has no route.
   console.setNotFoundHandler((request, reply) => {
     if (!wantsPage(request)) return sendNotFound(request, reply);
-    const body = html`<section class="message"><h1>Not found</h1><p>There is no such page.</p><p><a href="/">To the overview</a></p></section>`;
+    const body = html`<section class="message"><h1>Not found</h1><p>This page does not exist.</p><p><a href="/">To the overview</a></p></section>`;
     return sendPage(request, reply.code(404), frame, { title: 'Not found', body });
   });
 };

@@ -45,7 +45,7 @@ export const feedRoutes = (
       schema: {
         ...withToken,
         tags: ['feed'],
-        summary: 'The events behind a position, in order',
+        summary: 'The events after a position, in order',
         querystring: feedQuerySchema,
         response: feedResponses,
       },
@@ -80,7 +80,7 @@ const presentedBy = (query: FeedQuery): Presented | string => {
 
 const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({
   status: 'gone',
-  reason: `${missed.reason}. To go on all the same, go on with next_cursor, or add dropped=${head.lastDrop}`,
+  reason: `${missed.reason}. To continue anyway, use next_cursor, or add dropped=${head.lastDrop}`,
   next_cursor: nextCursorOf({
     ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
   }),
@@ -90,7 +90,7 @@ const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & {
   dropped: head.lastDrop,
 });
 
-/** What to send: at once where there is something, else as soon as there is, or when the time is over. */
+/** What to send: at once if there is something, else as soon as there is, or when the time is over. */
 const answerTo = async (
   source: FeedSource,
   query: FeedQuery,

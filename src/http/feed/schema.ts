@@ -48,11 +48,11 @@ export const feedQuerySchema = {
     },
     check: {
       ...{ type: 'string', maxLength: 64 },
-      description: 'The Orgtrail-Next-Check that came with `after`: 409 where that position is another event by now.',
+      description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is a different event by now.',
     },
     dropped: {
       ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-      description: 'The number of the last drop by retention that you know of (from the 410): go on all the same.',
+      description: 'The number of the last deletion by retention (from the 410): acknowledges it and continues.',
     },
     last_line: {
       type: 'boolean',
@@ -72,7 +72,7 @@ export const problemSchema = {
 
 /** Of all routes that want a token. */
 export const refusals = {
-  401: { description: 'No bearer token, or none that opens anything.', ...problemSchema },
+  401: { description: 'No valid bearer token.', ...problemSchema },
   403: { description: 'A token without this scope, or on loopback a request that is not local.', ...problemSchema },
   429: { description: 'Too many wrong tokens from this address within a minute: Retry-After.', ...problemSchema },
 } as const;
@@ -87,7 +87,7 @@ export const feedResponses = {
       'Orgtrail-Next-Cursor': header('string', 'Send it as `cursor` next. Opaque.'),
       'Orgtrail-Next-Position': header('integer', 'Ask for what is behind this one next.'),
       'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
-      'Orgtrail-Head-Position': header('integer', 'The last position given out.'),
+      'Orgtrail-Head-Position': header('integer', 'Position of the newest stored event.'),
     },
     content: Object.fromEntries(
       [...new Set(Object.values(formats).map(({ contentType }) => contentType))].map((contentType) => [
@@ -99,7 +99,7 @@ export const feedResponses = {
   400: { description: 'Something in the query is not as it should be.', ...problemSchema },
   ...refusals,
   409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
-  410: { description: 'Retention has dropped events behind the position, which you have not read.', ...problemSchema },
+  410: { description: 'Retention has dropped unread events after the position.', ...problemSchema },
   500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
   503: {
     description:

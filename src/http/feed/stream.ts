@@ -21,7 +21,7 @@ export const encodingFor = (header: string | undefined): Encoding | undefined =>
 /**
  * Writes the pieces as the body of a response whose head is written already. One piece is on its way at a time: a reader
  * that stalls stops the reading, costs the memory of two pieces, and is cut off when it has taken nothing for the time that its
- * place allows. Where reading fails, the connection is cut, so that the reader sees that the body is not whole. Resolves in any case,
+ * place allows. If reading fails, the connection is cut, so that the reader sees that the body is not whole. Always resolves,
  * and leaves the place.
  */
 export const streamFeed = async (
@@ -31,7 +31,7 @@ export const streamFeed = async (
   last: string,
   place: StreamPlace,
 ): Promise<void> => {
-  // No event would tell it any more, and a compressor whose output nobody takes never says that it is done.
+  // No event would tell it any more, and a compressor whose output is not read never finishes.
   if (response.destroyed) return place.leave();
   const compressor = encoding && compressors[encoding]();
   compressor?.pipe(response);

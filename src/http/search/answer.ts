@@ -10,7 +10,7 @@ export interface SearchAnswer {
   readonly coverage: SearchCoverage;
   /** Why nothing was found; undefined if something was. */
   readonly empty: EmptyReport | undefined;
-  /** Why events that match may be missing; empty where none can be. */
+  /** Why events that match may be missing; empty if none can be. */
   readonly incomplete: readonly IncompleteReason[];
 }
 

@@ -14,7 +14,7 @@ import { type SearchQuery, searchQuerySchema, searchResponses } from './schema.t
 
 const DEFAULT_LIMIT = 50;
 
-/** Where the pages beside this one begin; null where there is none. */
+/** Where the pages beside this one begin; null if there is none. */
 export interface PageCursors {
   /** Older events. */
   readonly next: string | null;

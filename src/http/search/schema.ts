@@ -31,7 +31,7 @@ export const searchQuerySchema = {
     ray: text('raw_cf_ray_id, exactly.'),
     text: text("Somewhere in the entry's own JSON text, whatever the case. Without an index: newest first, in steps."),
     defects: text('true: only entries that could not be read in full.'),
-    changed: text('true: only entries of which later content is kept.'),
+    changed: text('true: only entries that changed later (their later content is kept).'),
     limit: {
       ...{ type: 'integer', minimum: 1, maximum: MAX_LIMIT },
       description: 'Most events of a page (default 50). Exports have no limit.',
@@ -53,8 +53,7 @@ const coverageSchema = {
     organizations: { type: 'integer', description: 'That are collected, of those searched.' },
     incomplete: {
       type: 'integer',
-      description:
-        'Of these, the ones of which some of that time is not collected, apart from the delay of the last moments.',
+      description: 'The number of these with uncollected time in the range, apart from the usual delay.',
     },
     not_collected_seconds: {
       type: 'number',
@@ -108,7 +107,7 @@ export const searchResponses = {
           type: 'object',
           properties: {
             events: { type: 'array', items: { type: 'object', additionalProperties: true } },
-            next: nullable('string', 'The cursor of older events; null where there are none.'),
+            next: nullable('string', 'The cursor of older events; null if there are none.'),
             previous: nullable('string', 'The cursor of newer events; null on the first page.'),
             complete: {
               type: 'boolean',

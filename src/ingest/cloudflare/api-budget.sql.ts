@@ -14,7 +14,7 @@ export interface ApiBudgetOptions {
   readonly fingerprint: string | (() => string);
   /** Requests in any 5 minutes, of all replicas together. At least 10. */
   readonly requestsPerWindow: number;
-  /** Hears of every wait, in milliseconds, and of its reason. */
+  /** Called for every wait, in milliseconds, with its reason. */
   readonly onWait?: (waitMs: number, because: string) => void;
 }
 
@@ -23,7 +23,7 @@ export interface ApiBudget {
   pause(durationMs: number, reason: 'retry_after' | 'ratelimit'): Promise<void>;
   /** Requests that could go out at once now. For the metric. */
   available(): Promise<number>;
-  /** How much longer `Retry-After` stops all requests; 0 where it does not. For the metric. */
+  /** How much longer `Retry-After` stops all requests; 0 if it does not. For the metric. */
   blockedSeconds(): Promise<number>;
 }
 
@@ -115,7 +115,7 @@ export const readPauseMs = async (pool: Pool): Promise<number> => {
 };
 
 /**
- * The row in force. A renewed credential is of the same user as a rule, whose requests Cloudflare counts together: its row
+ * The row in force. A renewed credential is usually of the same user, whose requests Cloudflare counts together: its row
  * begins with what the old one has used, and with its pause.
  */
 const followFingerprint = (pool: Pool, fingerprint: string | (() => string)): (() => Promise<string>) => {

@@ -35,7 +35,7 @@ export interface AuditApiOptions {
 /** What is in it does not matter, only whether it is answered. */
 const PROBE_WINDOW_MS = 60_000;
 
-/** Joins the wire to the port that sync declares. Built by the composition root and by the verb `check`. */
+/** Joins the wire to the port that sync declares. Built by the composition root and by the command `check`. */
 export const connectAuditApi = ({
   filters,
   onUnreadable,

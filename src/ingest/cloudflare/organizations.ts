@@ -20,7 +20,7 @@ export interface Organization {
 
 export interface OrganizationsApi {
   /**
-   * Walks the list, one array per page (an empty one, where a page brought nothing new), each organization once.
+   * Walks the list, one array per page (an empty one, if a page brought nothing new), each organization once.
    * Rejects with ApiError `unreadable` when a page token repeats or the pages do not end.
    */
   list(options: ListOptions): AsyncGenerator<Organization[], void, void>;

@@ -32,7 +32,7 @@ export const place = {
   id: 1,
   time: 2,
   rayId: 3,
-  /** Of the ray id, where the other has none. */
+  /** Of the ray id, if the other has none. */
   otherRayId: 4,
   firstColumn: 5,
   /** Not among the spans. */

@@ -25,9 +25,9 @@ export const jsonbDefects: readonly Defect[] = ['nul_character', 'lone_surrogate
 
 /** An entry as read: what the store needs apart from the exact text, which it keeps as it came. */
 export interface EntryReading {
-  /** Undefined where the entry has no usable one: the store then names it by its content. */
+  /** Undefined if the entry has no usable one: the store then names it by its content. */
   readonly id: string | undefined;
-  /** RFC 3339 as sent, undefined where there is none: the store then sorts it first of all. */
+  /** RFC 3339 as sent, undefined if there is none: the store then sorts it first of all. */
   readonly actionTime: string | undefined;
   readonly timeMs: number | undefined;
   readonly defects: readonly Defect[];
@@ -95,7 +95,7 @@ export const shortColumnSource = (entry: unknown): string | undefined => {
 };
 
 /**
- * JSON text of a value from the API that `jsonb` takes: for metadata, where the exact text does not matter. What is nested
+ * JSON text of a value from the API that `jsonb` takes: for metadata, whose exact text does not matter. What is nested
  * more deeply than any metadata is left out, since neither JSON.stringify nor PostgreSQL take it.
  */
 export const toJsonbText = (value: unknown): string =>
@@ -116,7 +116,7 @@ const pruned = (value: unknown, levels: number): unknown => {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** As the store names what has no id of its own: nobody else may name an entry like that. */
+/** As the store names what has no id of its own: no entry from the API may have such a name. */
 const ownId = /^sha256:[0-9a-f]{64}$/;
 
 const readId = (id: unknown, defects: Defect[]): string | undefined => {

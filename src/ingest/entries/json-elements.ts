@@ -65,7 +65,7 @@ export const isOddNumber = (number: string): boolean => {
 /**
  * Finds the array that a top-level key of a JSON object holds, and its elements, without changing a byte.
  * The text must be valid JSON (JSON.parse took it). As with JSON.parse, the last of several equal keys counts.
- * Undefined where the key is missing or holds something else.
+ * Undefined if the key is missing or holds something else.
  */
 export const findArray = (text: string, key: string): ArraySpan | undefined => {
   let found: ArraySpan | undefined;

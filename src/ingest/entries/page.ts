@@ -191,7 +191,7 @@ const readEntries = (text: string, array: ArraySpan, entries: readonly unknown[]
   const suspicious = hasSuspiciousEscape(text.slice(array.start, array.end));
   return entries.map((entry, index) => {
     const span = array.elements[index] as ElementSpan;
-    // The slice is made only where it is looked at: most pages have nothing suspicious.
+    // The slice is made only if it is looked at: most pages have nothing suspicious.
     return readEntry(entry, suspicious ? text.slice(span.start, span.end) : '', span, suspicious);
   });
 };
@@ -204,11 +204,11 @@ const readResultInfo = ({ envelopeText, rows }: PlainPage): Pick<PageFacts, 'nex
 };
 
 /** It is kept with the walk. */
-const LONGEST_FINGERPRINT = 1_024;
+const MAX_FINGERPRINT = 1_024;
 
 /** No two pages of a walk have as many entries, and the same ones first and last. */
 const fingerprintOf = (entries: number, first: string | undefined, last: string | undefined): string | undefined =>
-  first === undefined || last === undefined || first.length + last.length > LONGEST_FINGERPRINT
+  first === undefined || last === undefined || first.length + last.length > MAX_FINGERPRINT
     ? undefined
     : `${entries} ${first} ${last}`;
 
@@ -279,7 +279,7 @@ export interface PageFacts {
   /** The valid action times of the entries, in the page's order. */
   readonly timesMs: readonly number[];
   readonly nextCursor: string | undefined;
-  /** `result_info.count`; undefined where it was not sent. */
+  /** `result_info.count`; undefined if it was not sent. */
   readonly count?: number | undefined;
   /** The answer's own `Date`, as far as it can be believed. */
   readonly servedAtMs?: number | undefined;

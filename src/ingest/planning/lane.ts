@@ -9,7 +9,7 @@ import { LIVE_LOOKBACK_MS, MAX_PAGE_LIMIT, type Walk } from './walk.ts';
 export interface LaneState {
   /** The walk that goes on from its cursor; undefined between two walks. */
   readonly walk: Walk | undefined;
-  /** No wider window is asked for; undefined where nothing has been found too wide. */
+  /** No wider window is asked for; undefined if nothing has been found too wide. */
   readonly widthMs: number | undefined;
   /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
@@ -55,7 +55,7 @@ export interface Hole {
 
 /** A hole as it is known to a plan. */
 export interface KnownHole extends Pick<Hole, 'range' | 'pass' | 'reason'> {
-  /** It is to be tried again. */
+  /** It is to be retried. */
   readonly due: boolean;
 }
 
@@ -65,7 +65,7 @@ export const NARROWEST_MS = 1_000;
 const WIDEST_MS = 800 * 86_400_000;
 const DAY_MS = 86_400_000;
 /** Below this, smaller pages do not help: one of so few entries is too large by itself. */
-const SMALLEST_PAGE_LIMIT = 16;
+const MIN_PAGE_LIMIT = 16;
 
 const widthOf = ({ fromMs, toMs }: Range): number => toMs - fromMs;
 
@@ -131,16 +131,16 @@ export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | u
   };
 };
 
-/** A page was too large: the window is begun again in smaller pages. Undefined where they would hardly get smaller. */
+/** A page was too large: the window is begun again in smaller pages. Undefined if they would hardly get smaller. */
 export const withSmallerPages = (state: LaneState): LaneState | undefined => {
-  if (state.pageLimit <= SMALLEST_PAGE_LIMIT) return undefined;
-  const pageLimit = Math.max(SMALLEST_PAGE_LIMIT, Math.floor(state.pageLimit / 8));
+  if (state.pageLimit <= MIN_PAGE_LIMIT) return undefined;
+  const pageLimit = Math.max(MIN_PAGE_LIMIT, Math.floor(state.pageLimit / 8));
   return { ...state, walk: undefined, pageLimit, failures: state.failures + 1 };
 };
 
 /**
  * What was in the way has been read around, and what failed is the hole's trouble from here on. The next window may be as wide as any, but
- * beside a hole that is one of several, or was miscounted, there is more of it, as a rule.
+ * beside a hole that is one of several, or was miscounted, there is usually more of it.
  */
 export const afterHole = (
   state: LaneState,

@@ -17,7 +17,7 @@ export interface LateEntries {
 }
 
 /**
- * Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 where there is the first reading alone. What the scrub lane
+ * Sorts the late entries of a commit. `lastPass` is the number of settle passes; 0 if there is the first reading alone. What the scrub lane
  * finds is not among them: whether it was late or has been missed cannot be told, and it is counted by itself.
  */
 export const sortLateEntries = (covered: readonly CoveredEntries[], lane: Lane, lastPass: number): LateEntries => {
@@ -43,7 +43,7 @@ export interface ScrubFind {
   readonly pass: number;
 }
 
-/** Undefined where there is nothing, or another lane has found it. */
+/** Undefined if there is nothing, or another lane has found it. */
 export const foundByScrub = (covered: readonly CoveredEntries[], lane: Lane): ScrubFind | undefined => {
   const entries = covered.reduce((sum, each) => sum + each.entries, 0);
   if (lane !== 'scrub' || entries === 0) return undefined;

@@ -28,7 +28,7 @@ export const OTHER_LIMIT = 997;
  * However an API chooses what it leaves out, a half that is smaller than pages that are cut is whole. What was seen within one
  * second cannot be told apart like that.
  *
- * Nothing behind a cursor, once or again and again: what lies beside the entries seen, where a cursor that is dead, or one that leads nowhere,
+ * Nothing behind a cursor, once or again and again: what lies beside the entries seen, if a cursor that is dead, or one that leads nowhere,
  * has left something out.
  *
  * A page whose cursor is refused: what lies before the first and after the last entry seen. Every page of such an API may have such a

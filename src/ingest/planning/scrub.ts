@@ -23,7 +23,7 @@ export interface ScrubFacts {
   readonly firstRead: Coverage;
   /** The part of it that was claimed without proof. */
   readonly unproven: Coverage;
-  /** What cannot be had and is not due to be tried again. */
+  /** What cannot be had and is not due to be retried. */
   readonly holes: Coverage;
 }
 
@@ -39,7 +39,7 @@ const YOUNGEST_MS = 3_600_000;
 export const WIDEST_SCRUB_MS = 90 * 86_400_000;
 /** A window is made to hold so many stored entries: one page of the limit that the lane asks for, with room for what is missing. */
 export const SCRUB_WINDOW_ENTRIES = 800;
-/** What cannot be had by this lane has been had by the first reading, as a rule: a hole of its own, beyond those of all passes. */
+/** What this lane cannot read has usually been read by the first pass: it is a hole of its own, beyond those of all passes. */
 export const SCRUB_PASS = 100;
 
 /**

@@ -8,7 +8,7 @@ const knownValues: Readonly<Record<string, readonly string[]>> = {
   action_type: ['create', 'update', 'delete', 'view', 'login'],
   actor_type: ['user', 'account', 'cloudflare_admin', 'system', 'delegated_service'],
 };
-const MOST_RESOURCE_TYPES = 20;
+const MAX_RESOURCE_TYPES = 20;
 
 /**
  * How the entries of one second are told apart when they cannot be had together: by one field after the other, each value and
@@ -20,7 +20,7 @@ export const splitsOfSecond = (
   resourceTypes: readonly string[],
 ): readonly (readonly (readonly Filter[])[])[] => {
   const used = new Set(configured.map(([name]) => name.replace(/\.not$/, '')));
-  const values = { ...knownValues, resource_type: resourceTypes.slice(0, MOST_RESOURCE_TYPES) };
+  const values = { ...knownValues, resource_type: resourceTypes.slice(0, MAX_RESOURCE_TYPES) };
   return Object.entries(values)
     .filter(([field, known]) => !used.has(field) && known.length > 0)
     .map(([field, known]) => [

@@ -18,11 +18,11 @@ export interface SourceState extends SourceKey, SourceProgress {
   readonly organizationId: string;
   /** True while Cloudflare answers 403 for it. */
   readonly refused: boolean;
-  /** How long, from now, before a lane may be tried again after a failure; missing or 0: it may. */
+  /** How long, from now, before a lane may be retried after a failure; missing or 0: it may. */
   readonly restMs: Partial<Readonly<Record<Lane, number>>>;
   /** True while another process holds the lease. */
   readonly heldElsewhere: boolean;
-  /** Undefined where its live tail has never been read. */
+  /** Undefined if its live tail has never been read. */
   readonly eventRate: EventRate | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface Lease extends SourceKey {
 /** A page, what becomes of its walk, and what coverage grows by: they commit together or not at all. */
 export interface PageCommit {
   readonly lease: Lease;
-  /** `emptyPage` where the walk changes without one: its cursor was refused, or the page could not be had. */
+  /** `emptyPage` if the walk changes without one: its cursor was refused, or the page could not be had. */
   readonly page: Page;
   readonly filterHash: string;
   readonly lane: Lane;
@@ -46,13 +46,13 @@ export interface PageCommit {
   readonly state: LaneState | undefined;
   /** What each pass may claim now (index 0 is the first reading). */
   readonly claims: readonly Coverage[];
-  /** The estimate as the page has moved it; undefined where it says nothing of how often events happen. */
+  /** The estimate as the page has moved it; undefined if it says nothing of how often events happen. */
   readonly eventRate: EventRate | undefined;
   /** The largest page of the source so far, this one included; undefined: that is this page. */
   readonly largestPage?: number;
   /** What could not be had, and is not to be asked for again for a while. */
   readonly holes?: readonly Hole[];
-  /** The walk that ends with it: undefined where none does, or its end is no proof. */
+  /** The walk that ends with it: undefined if none does, or its end is no proof. */
   readonly reading?: Reading | undefined;
 }
 
@@ -65,7 +65,7 @@ export interface Reading {
   readonly direction: Direction;
 }
 
-/** What a commit did; `fenced`: nothing, since the lease has gone to somebody else. */
+/** What a commit did; `fenced`: nothing, since another process holds the lease. */
 export type CommitResult =
   | { readonly kind: 'fenced' }
   | ({ readonly kind: 'committed'; readonly lease: Lease } & PageCounts);

@@ -11,7 +11,7 @@ export const RETENTION_URGENT_MS = 7 * DAY_MS;
 
 /**
  * How long until the oldest time that is wanted and unread leaves Cloudflare's retention, as of Cloudflare's time `nowMs`:
- * 0 while it does so at this moment, all of the retention where nothing is unread.
+ * 0 while it does so at this moment, all of the retention if nothing is unread.
  */
 export const retentionSlackMs = (firstReading: Coverage, horizonMs: number, nowMs: number): number => {
   const oldestKeptMs = nowMs - RETENTION_MS;

@@ -62,7 +62,7 @@ export interface Walk {
   /** The first and the last time seen inside the window. */
   readonly oldestMs: number | undefined;
   readonly newestMs: number | undefined;
-  /** What `count` said where it was not the number of elements: then it can only be that of the whole walk. */
+  /** What `count` said if it was not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
   /** How often in a row the page at hand could not be had. */
   readonly failures: number;
@@ -129,7 +129,7 @@ export const requestWindow = ({ claim, lookbackMs, overlapMs }: Walk): Range => 
   toMs: (overlapMs === NARROW_OVERLAP_MS ? nextFullSecond(claim.toMs) : claim.toMs) + overlapMs,
 });
 
-/** The same time where it is one. */
+/** The same time if it is one. */
 export const nextFullSecond = (timeMs: number): number => Math.ceil(timeMs / 1_000) * 1_000;
 
 /**

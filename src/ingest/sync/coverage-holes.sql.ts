@@ -28,7 +28,7 @@ export interface HoleScope {
   readonly window: { readonly sinceMs: number; readonly untilMs: number } | undefined;
 }
 
-const MOST_HOLES = 1_000;
+const MAX_HOLES = 1_000;
 
 /** The holes within the time that was asked for. Called by `sync` and `backfill` at their end. */
 export const readHoles = async (
@@ -45,7 +45,7 @@ export const readHoles = async (
        and h.before > coalesce(to_timestamp($3::float8 / 1000), s.wanted_since, '-infinity')
        and h.before > coalesce(to_timestamp($3::float8 / 1000), now() - s.wanted_history, '-infinity')
        and h.since < coalesce(to_timestamp($4::float8 / 1000), 'infinity')
-     order by h.since, s.organization_id limit ${MOST_HOLES}`,
+     order by h.since, s.organization_id limit ${MAX_HOLES}`,
     [filterHash, organizationIds ?? null, window?.sinceMs ?? null, window?.untilMs ?? null],
   );
   return { seconds: rows[0]?.seconds ?? 0, holes: rows.map(({ seconds: _, ...hole }) => hole) };

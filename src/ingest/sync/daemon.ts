@@ -60,7 +60,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     const timedOut = result.kind === 'failed' && result.timedOut;
     const soon = result.kind === 'failed' && !result.lasting && result.backoffMs <= SHORT_REST_MS;
     if (soon && job.lane !== 'scrub') again(job, result.backoffMs);
-    return { lanes: stopping() ? undefined : lanesLeft(result), timedOut };
+    return { lanes: stopping() ? undefined : remainingLanes(result), timedOut };
   };
   const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
   const plan = async (): Promise<void> => {
@@ -97,7 +97,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
 };
 
 /** As the work pool takes it: the lanes that are left, or undefined if the source is to be left alone for now. */
-const lanesLeft = (result: TurnResult): WorkLeft['lanes'] =>
+const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
   result.kind === 'idle' ? [] : result.kind === 'held' ? undefined : result.lanes;
 
 /** Keeps one listing under way; what it finds is planned at once. */

@@ -6,8 +6,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const FIRST_MONTH_MS = Date.UTC(2009, 0, 1);
 
 /**
- * Creates the monthly partitions of audit_events from `sinceMs` to two months from now, where they are missing.
- * Called hourly by discovery. Returns how many it made: none where somebody reads the table for long, or makes them, too;
+ * Creates the monthly partitions of audit_events from `sinceMs` to two months from now, if they are missing.
+ * Called hourly by discovery. Returns how many it made: none if a long transaction reads the table, or another replica makes them, too;
  * the default partition takes the rows, and the next call moves them.
  */
 export const createPartitions = async (pool: Pool, sinceMs: number): Promise<number> => {

@@ -47,8 +47,8 @@ const jobsOf = (source: SourceState, { nowMs, clock }: PlanningTime, policy: Pla
   planLanes(source, nowMs, policy).map(({ lane }) => ({ source, lane, nowMs, clock, policy }));
 
 /**
- * Live tails by what asking them is worth, and no more than their share of the budget lasts for until the next tick: else
- * the other lanes, which have the rest, would wait for them. Where those have nothing to do, all that are due.
+ * Live tails by priority, and no more than their share of the budget lasts for until the next tick: else
+ * the other lanes, which have the rest, would wait for them. If those have nothing to do, all that are due.
  */
 const jobsWithinBudget = (
   sources: readonly SourceState[],

@@ -37,7 +37,7 @@ export interface AuditApi {
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
   /** Whether its audit log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
   probeAuditLog(organizationId: string, signal: AbortSignal): Promise<'open' | 'refused'>;
-  /** Undefined where the organization has none. */
+  /** Undefined if the organization has none. */
   getProfile(id: string, signal: AbortSignal): Promise<unknown>;
   /** A lower bound of Cloudflare's own time; undefined before its first response. */
   nowMs(): number | undefined;
@@ -50,21 +50,21 @@ export interface SyncStore {
   readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
   /** What kinds of resources a source has had events of around a time. */
   resourceTypes(source: SourceKey, range: Range): Promise<readonly string[]>;
-  /** Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds. */
+  /** Where the newest part of a range begins that holds so many stored events of the source; all of it if it holds fewer. Whole seconds. */
   newestPart(source: SourceState, range: Range, entries: number): Promise<number>;
   /**
-   * The time of the first stored event in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined where there is none, and
-   * where other filter sets have stored what those in force may not match.
+   * The time of the first stored event in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined if there is none, and
+   * if other filter sets have stored what those in force may not match.
    */
   nearestStored(source: SourceState, range: Range, direction: Direction): Promise<number | undefined>;
-  /** Undefined where another process holds the source. */
+  /** Undefined if another process holds the source. */
   claim(source: SourceKey): Promise<{ readonly lease: Lease; readonly source: SourceState } | undefined>;
-  /** False where the lease has gone to another process. */
+  /** False if the lease has gone to another process. */
   renew(lease: Lease): Promise<boolean>;
   commit(commit: PageCommit): Promise<CommitResult>;
   release(lease: Lease): Promise<void>;
   recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
-  /** True where that is news. */
+  /** True if that is news. */
   recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
   /**
    * `complete`: these are all there are, and all others are counted as missed; makes none of them gone. `under`: what was
@@ -76,13 +76,13 @@ export interface SyncStore {
   ): Promise<readonly OrganizationChange[]>;
   /** Organizations that complete listings have missed twice or more and whose audit log is to be asked now, each at growing intervals. */
   takeMissed(limit: number): Promise<readonly string[]>;
-  /** `refused` makes it gone. False where it has been listed again meanwhile, or was gone already. */
+  /** `refused` makes it gone. False if it has been listed again meanwhile, or was gone already. */
   recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
   /**
    * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
-   * `serverTimeMs` is then Cloudflare's time at the last listing, where there has been one.
+   * `serverTimeMs` is then Cloudflare's time at the last listing, if there has been one.
    */
   claimDiscovery(restMs: number): Promise<{ readonly mine: boolean; readonly serverTimeMs: number | undefined }>;
   renewDiscovery(): Promise<boolean>;
@@ -96,7 +96,7 @@ export interface SyncStore {
 
 /**
  * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window cannot be had and is halved. `hole`: nor can a
- * part of a second. `fenced`: the commit wrote nothing, another replica has the source. `lost`: the lease ran out while nothing was written.
+ * part of a second. `fenced`: rejected, another replica holds the lease. `lost`: our lease expired before committing.
  */
 export type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
 
@@ -110,7 +110,7 @@ export interface NearRetention {
 export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
-  /** Listings miss it again and again, and its audit log answers all the same: it is pulled on. */
+  /** Listings miss it repeatedly, but its audit log answers: collection continues. */
   missedButOpen?(event: { readonly organizationId: string }): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
   /** `due` names the sources that have something to do; `nearRetention` those whose unread time Cloudflare will soon delete. */
@@ -164,9 +164,9 @@ export interface SyncContext {
   readonly settleDelaysMs: readonly number[];
   /** The oldest time wanted, as of Cloudflare's now. */
   readonly horizonMs: (nowMs: number) => number;
-  /** Only this is wanted, whatever the horizon: a backfill that somebody asked for. */
+  /** Only this is wanted, whatever the horizon: a requested backfill. */
   readonly window?: { readonly sinceMs: number; readonly untilMs: number } | undefined;
-  /** The allow-list, where one is configured: also the way in where the credential may not list. */
+  /** The allow-list, if one is configured: also the way in if the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
   readonly windows: WindowLimit;

@@ -7,7 +7,7 @@ export interface Scheduler {
 
 /**
  * Ticks by a cron pattern with seconds; the first tick comes at once. Ticks never overlap: one that comes due while another
- * is under way is left out. `onError` hears of ticks that fail; the next one tries again.
+ * is under way is left out. `onError` is called for ticks that fail; the next tick retries.
  */
 export const startScheduler = (
   schedule: string,
@@ -32,7 +32,7 @@ export const startScheduler = (
   };
 };
 
-/** The milliseconds between the next two ticks of a pattern; undefined where it is not one. For checks and thresholds. */
+/** The milliseconds between the next two ticks of a pattern; undefined if it is not one. For checks and thresholds. */
 export const tickIntervalMs = (schedule: string): number | undefined => {
   try {
     const job = new Cron(schedule, { paused: true });

@@ -86,7 +86,7 @@ export const readTime = async (pool: Pool): Promise<StoredTime> => {
 };
 
 /**
- * Takes the lease of a source, with its state as of then. Undefined where another process holds it. Every taking is a new
+ * Takes the lease of a source, with its state as of then. Undefined if another process holds it. Every taking is a new
  * epoch, so that whatever an earlier holder (this process included) still has under way writes nothing.
  */
 export const claimSource = async (
@@ -142,7 +142,7 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
   );
 };
 
-/** Lets the lease last longer, while a page is waited for. False where it has gone to another process. */
+/** Lets the lease last longer, while a page is waited for. False if it has gone to another process. */
 export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
   const { rowCount } = await pool.query(
     `update sources set lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
@@ -152,7 +152,7 @@ export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Pr
   return rowCount === 1;
 };
 
-/** Gives the lease back, so that no process has to wait for it to run out. Does nothing where it has already gone. */
+/** Gives the lease back, so that no process has to wait for it to run out. Does nothing if it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
   await pool.query('update sources set lease_until = null where kind = $1 and id = $2 and lease_epoch = $3', [
     lease.kind,
@@ -161,7 +161,7 @@ export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => 
   ]);
 };
 
-/** Notes that a lane failed, and lets it rest. Does nothing where the lease has gone to another process. */
+/** Notes that a lane failed, and lets it rest. Does nothing if the lease has gone to another process. */
 export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
   await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
     ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
@@ -223,7 +223,7 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
 };
 
 /**
- * Where the newest part of a range begins that holds so many stored events of the source; all of it where it holds fewer. Whole seconds, and a
+ * Where the newest part of a range begins that holds so many stored events of the source; all of it if it holds fewer. Whole seconds, and a
  * second at least.
  */
 export const newestPart = async (
@@ -246,8 +246,8 @@ export const newestPart = async (
 };
 
 /**
- * The time of the first stored event of the source in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined where there is
- * none, and where another filter set has read some of the source.
+ * The time of the first stored event of the source in a range, or of the last one (`desc`), in milliseconds, rounded down. Undefined if there is
+ * none, and if another filter set has read some of the source.
  */
 export const nearestStored = async (
   pool: Pool,

@@ -9,10 +9,10 @@ import type { TurnResult } from './turn/turn.ts';
 import { type Job, keyOf } from './work-pool.ts';
 
 /** Between two attempts at what failed. */
-const LONGEST_RETRY_WAIT_MS = 10_000;
+const MAX_RETRY_WAIT_MS = 10_000;
 /** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
-const HELD_PATIENCE_MS = 90_000;
+const LEASE_WAIT_TIMEOUT_MS = 90_000;
 const ALL = 1_000_000;
 
 export interface SyncOnceOptions {
@@ -20,7 +20,7 @@ export interface SyncOnceOptions {
   readonly signal: AbortSignal;
   /** True once no further page should be begun. */
   readonly stopping: () => boolean;
-  /** How often a lane that failed, or a listing, is tried again; a window that is halved counts as progress. */
+  /** How often a lane that failed, or a listing, is retried; a window that is halved counts as progress. */
   readonly retries: number;
 }
 
@@ -30,9 +30,9 @@ export interface SyncReport {
   readonly failed: readonly SourceKey[];
   /** Sources that another process held all the time: it is at work on them. */
   readonly held: readonly SourceKey[];
-  /** Why the listing failed, where it did; the organizations known before were then pulled. */
+  /** Why the listing failed, if it did; the organizations known before were then pulled. */
   readonly discoveryError: unknown;
-  /** False where it was stopped before its end. */
+  /** False if it was stopped before its end. */
   readonly finished: boolean;
 }
 
@@ -61,36 +61,36 @@ export const workOff = async (
   options: SyncOnceOptions,
 ): Promise<Pick<SyncReport, 'sources' | 'failed' | 'held'>> => {
   const faults: unknown[] = [];
-  const patience = new Patience(context.time.nowMs, options.retries);
+  const retries = new JobRetries(context.time.nowMs, options.retries);
   const daemon = createDaemon(context, {
     ...{ signal: options.signal, stopping: options.stopping, tickMs: context.tickMs },
     onError: (error) => faults.push(error),
-    onTurn: (job, result) => patience.note(job, result),
+    onTurn: (job, result) => retries.note(job, result),
   });
-  const sources = await rounds(context, daemon, time, patience, options, faults);
+  const sources = await rounds(context, daemon, time, retries, options, faults);
   if (faults.length > 0) throw faults[0];
-  return { sources, failed: patience.failed(), held: patience.held() };
+  return { sources, failed: retries.failed(), held: retries.held() };
 };
 
 const rounds = async (
   context: SyncContext,
   daemon: SyncDaemon,
   time: PlanningTime,
-  patience: Patience,
+  retries: JobRetries,
   { signal, stopping }: SyncOnceOptions,
   faults: readonly unknown[],
 ): Promise<number> => {
   for (;;) {
-    const { sources, jobs } = await daemon.workOff(time, (job) => patience.isSpent(job));
+    const { sources, jobs } = await daemon.workOff(time, (job) => retries.isSpent(job));
     await daemon.idle();
-    const waitMs = patience.waitMs();
+    const waitMs = retries.waitMs();
     if (jobs.length === 0 || faults.length > 0 || stopping()) return sources;
     if (waitMs > 0) await context.time.sleep(waitMs, signal).catch(() => {});
   }
 };
 
 /** Counts what became of each lane of each source, and says when it is to be given up. */
-class Patience {
+class JobRetries {
   readonly #nowMs: () => number;
   readonly #retries: number;
   readonly #failures = new Map<string, number>();
@@ -121,17 +121,17 @@ class Patience {
     this.#failures.set(laneKey, failures);
     if (result.lasting) this.#lasting.add(key);
     if (this.isSpent({ source, lane })) this.#failed.set(key, source);
-    else this.#waitMs = Math.max(this.#waitMs, Math.min(result.backoffMs, LONGEST_RETRY_WAIT_MS));
+    else this.#waitMs = Math.max(this.#waitMs, Math.min(result.backoffMs, MAX_RETRY_WAIT_MS));
   }
 
   isSpent({ source, lane }: Pick<Job, 'source' | 'lane'>): boolean {
     const key = keyOf(source);
     const heldSinceMs = this.#heldSince.get(key)?.sinceMs ?? Number.POSITIVE_INFINITY;
-    const patienceMs = this.#retries > 0 ? HELD_PATIENCE_MS : 0;
+    const timeoutMs = this.#retries > 0 ? LEASE_WAIT_TIMEOUT_MS : 0;
     return (
       this.#lasting.has(key) ||
       (this.#failures.get(`${key}/${lane}`) ?? 0) > this.#retries ||
-      this.#nowMs() - heldSinceMs >= patienceMs
+      this.#nowMs() - heldSinceMs >= timeoutMs
     );
   }
 
@@ -161,7 +161,7 @@ const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnce
       if (appeared + below === 0 || last) return undefined;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      // The client has tried again already what passes by itself.
+      // The client has already retried what passes by itself.
       if (error.failure !== 'unreadable' || last) return error;
     }
   }

@@ -37,7 +37,7 @@ import {
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
 
-/** Hears of what the statements do. Called by the metrics. */
+/** Receives what the statements do. Implemented by the metrics. */
 export interface SyncStoreObserver {
   leaseTaken(): void;
   pageCommitSeconds(seconds: number): void;

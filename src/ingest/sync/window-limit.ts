@@ -7,9 +7,9 @@ const REMEMBERED_MS = 600_000;
 
 /** Narrower windows are refused for what is in them, and not for their width. */
 const NARROWEST_LIMIT_MS = 60_000;
-const LEAST_PATIENCE_MS = 2_500;
-const PATIENCE_FACTOR = 4;
-const PART_PATIENCE_MS = 5_000;
+const MIN_TIMEOUT_MS = 2_500;
+const TIMEOUT_FACTOR = 4;
+const PART_TIMEOUT_MS = 5_000;
 /** Behind so many, no entries are expected of an API that gives a cursor with every page. */
 export const FEW_EMPTY_PAGES = 3;
 
@@ -59,8 +59,8 @@ export class WindowLimit {
   }
 
   /** How long to wait for a part of a second that could not be had as a whole: its source's live tail waits as long. */
-  get partPatienceMs(): number {
-    return Math.max(PART_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs);
+  get partTimeoutMs(): number {
+    return Math.max(PART_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs);
   }
 
   /** The first page of a window of this width was answered, after so long. */
@@ -73,8 +73,8 @@ export class WindowLimit {
    * How long to wait for a window that is wider than any that was served: its source's live tail waits as long. By what this API has taken
    * for others. Undefined for a width that has been served.
    */
-  patienceMs(widthMs: number): number | undefined {
-    return widthMs > this.#servedMs ? Math.max(LEAST_PATIENCE_MS, PATIENCE_FACTOR * this.#slowestMs) : undefined;
+  timeoutMs(widthMs: number): number | undefined {
+    return widthMs > this.#servedMs ? Math.max(MIN_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs) : undefined;
   }
 
   /**
@@ -91,7 +91,7 @@ export class WindowLimit {
     this.#refused = { widthMs: Math.max(widthOf(before.range), widthOf(range)), atMs };
   }
 
-  /** What is still worth trying: half of what was refused, or what has been served. Undefined where nothing speaks against any width. */
+  /** What is still worth trying: half of what was refused, or what has been served. Undefined if nothing speaks against any width. */
   get widestMs(): number | undefined {
     if (this.#refused === undefined) return undefined;
     const { widthMs, atMs } = this.#refused;

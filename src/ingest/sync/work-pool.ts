@@ -15,7 +15,7 @@ export interface Job {
 
 /** What a turn leaves. */
 export interface WorkLeft {
-  /** Where its source has something left to do as of the job's time; undefined: it is to be left alone until the next plan. */
+  /** The lanes of its source with work left as of the job's time; undefined: it is to be left alone until the next plan. */
   readonly lanes: readonly Lane[] | undefined;
   /** The API did not answer: another turn of the same source may hang as well. */
   readonly timedOut: boolean;

@@ -10,7 +10,7 @@ export interface VerifyStore {
   headPosition(): Promise<number>;
   /** Entries stored with a time in the range. */
   countStored(source: SourceKey, range: Range): Promise<number>;
-  /** Looks at the entries of a page with a time in the window, of which the section is a part, and at those without one. */
+  /** Looks at the entries of a page with a time in the window that contains the section, and at those without one. */
   comparePage(source: SourceKey, page: Page, window: Range, section: Range): Promise<PageComparison>;
   /** Entries with a time in the range that are stored up to a position and are not among those seen. */
   findUnserved(source: SourceKey, range: Range, seen: ReadonlySet<number>, head: number): Promise<Unserved>;

@@ -5,7 +5,7 @@ import type { SyncContext } from '../sync/ports.ts';
 
 /** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
 const HELD_POLL_MS = 500;
-const HELD_PATIENCE_MS = 90_000;
+const LEASE_WAIT_TIMEOUT_MS = 90_000;
 
 /** Another process had the source all the time. */
 export class SourceHeldError extends Error {
@@ -28,7 +28,7 @@ export const repairPage = async (
   options: { readonly signal: AbortSignal },
 ): Promise<void> => {
   const { time, observer } = context;
-  const untilMs = time.nowMs() + HELD_PATIENCE_MS;
+  const untilMs = time.nowMs() + LEASE_WAIT_TIMEOUT_MS;
   for (;;) {
     const result = await commitUnderLease(context, source, page);
     if (result?.kind === 'committed') {

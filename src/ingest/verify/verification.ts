@@ -27,7 +27,7 @@ export interface Unserved {
   readonly entries: number;
   /** The ids of some of them. */
   readonly ids: readonly string[];
-  /** From the first to just behind the last; undefined where there are none. */
+  /** From the first to just behind the last; undefined if there are none. */
   readonly within: Range | undefined;
 }
 

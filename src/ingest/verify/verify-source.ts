@@ -13,8 +13,8 @@ import { Findings } from './verification.ts';
 
 /** A section with so many times what it should hold is given up, and half of it is read. */
 const OVERFULL = 5;
-const SHORTEST_SECTION_MS = 1_000;
-const LONGEST_RETRY_WAIT_MS = 10_000;
+const MIN_SECTION_MS = 1_000;
+const MAX_RETRY_WAIT_MS = 10_000;
 
 type MutableVerification = { -readonly [Key in keyof SourceVerification]: SourceVerification[Key] };
 
@@ -60,14 +60,14 @@ export const verifySource = async (
     // What has been found until here is so.
     if (result.failure !== undefined) findings.endSection();
     else findings.dropSection();
-    lengthMs = Math.max(SHORTEST_SECTION_MS, Math.ceil((section.toMs - section.fromMs) / 2));
+    lengthMs = Math.max(MIN_SECTION_MS, Math.ceil((section.toMs - section.fromMs) / 2));
     if (fault !== undefined && result.failure === undefined) await rest(context, failures, options.signal);
   }
   return result;
 };
 
 const rest = async ({ time, random }: VerifyContext, failures: number, signal: AbortSignal): Promise<void> =>
-  await time.sleep(Math.min(laneBackoffMs(failures, random()), LONGEST_RETRY_WAIT_MS), signal);
+  await time.sleep(Math.min(laneBackoffMs(failures, random()), MAX_RETRY_WAIT_MS), signal);
 
 type Fault = ApiError | UnprovenError | SourceHeldError;
 
@@ -93,7 +93,7 @@ const sectionLengthMs = async (
   const stored = await context.verifyStore.countStored(source, window);
   const wholeMs = window.toMs - window.fromMs;
   const sections = Math.max(1, stored / sectionEntries);
-  return Math.max(SHORTEST_SECTION_MS, Math.ceil(wholeMs / sections));
+  return Math.max(MIN_SECTION_MS, Math.ceil(wholeMs / sections));
 };
 
 const verifySection = async (
@@ -106,7 +106,7 @@ const verifySection = async (
   const { verifyStore } = context;
   // What is stored from here on by others may have appeared after its page was read.
   const head = await verifyStore.headPosition();
-  const divisible = section.toMs - section.fromMs > SHORTEST_SECTION_MS;
+  const divisible = section.toMs - section.fromMs > MIN_SECTION_MS;
   const mostEntries = divisible ? OVERFULL * options.sectionEntries : Number.POSITIVE_INFINITY;
   const reading = { context, options, result, section, mostEntries, largestPage: source.largestPage };
   context.windows.sawPage(source.largestPage);
@@ -145,7 +145,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   const { context, options, result } = reading;
   const comparedBefore = result.findings.compared;
   const unproven = (walk: Walk, why: string): 'too_large' => {
-    if (range.toMs - range.fromMs <= SHORTEST_SECTION_MS) throw new UnprovenError(walk, why);
+    if (range.toMs - range.fromMs <= MIN_SECTION_MS) throw new UnprovenError(walk, why);
     return 'too_large';
   };
   let lastIds: ReadonlySet<string> | undefined;
@@ -176,7 +176,7 @@ const readAll = async (reading: Reading, range: Range): Promise<'done' | 'stoppe
   }
 };
 
-/** The walk as it is asked for again, or undefined where its cursor is refused. Throws the error where it says nothing about the walk. */
+/** The walk as it is asked for again, or undefined if its cursor is refused. Throws the error if it says nothing about the walk. */
 const afterFailedPage = (walk: Walk, error: ApiError): Walk | undefined => {
   const blame = blameOf(error, walk);
   if (blame === 'size' && walk.pageLimit > 1) {

@@ -44,7 +44,7 @@ from audit_events e
 where ${inRange} and position <= $5
   and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
 
-/** What the verb `verify` asks of the database: statements that read. Joined to the port that sync declares by the verb. */
+/** What the command `verify` asks of the database: statements that read. Joined to the port that sync declares by the command. */
 export const createVerifyStore = (pool: Pool, filterHash: string) => ({
   headPosition: async (): Promise<number> => {
     const { rows } = await pool.query<{ position: number }>('select position::float8 as position from feed_head');

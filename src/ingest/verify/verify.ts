@@ -14,7 +14,7 @@ export interface VerifyScope {
   readonly listingRefused: boolean;
 }
 
-/** Lists the organizations and looks which the store knows. Throws ApiError where Cloudflare cannot be asked. */
+/** Lists the organizations and looks which the store knows. Throws ApiError if Cloudflare cannot be asked. */
 export const findScope = async (context: SyncContext, signal: AbortSignal): Promise<VerifyScope> => {
   const { api, store, organizationIds } = context;
   const listed = new Set<string>();
@@ -37,7 +37,7 @@ export const findScope = async (context: SyncContext, signal: AbortSignal): Prom
 
 /**
  * Reads a closed window of every source again and compares it with the store, several at a time.
- * Called by the verb `verify`. Throws when the database fails or the signal aborts; what Cloudflare does is in the results.
+ * Called by the command `verify`. Throws when the database fails or the signal aborts; what Cloudflare does is in the results.
  */
 export const verifySources = async (
   context: VerifyContext,

@@ -7,7 +7,7 @@ const RENEWALS_PER_LEASE = 3;
 export interface KeptLease {
   /** Aborts when the lease has run out or has gone to another replica: nothing may be asked of Cloudflare from then on. */
   readonly lost: AbortSignal;
-  /** Throws LeaseLostError where that is so; knows it even before the signal does, right after a pause of the process. */
+  /** Throws LeaseLostError if that is so; knows it even before the signal does, right after a pause of the process. */
   throwIfLost(): void;
   /** Another statement has renewed it, sent at this time. */
   renewed(sentAtMs: number): void;

@@ -8,7 +8,7 @@ export const createProcessIdentity = (): string =>
   `${hostname()}/${pid}/${pidNamespace()}-${randomBytes(4).toString('hex')}`;
 
 /**
- * True where an owner is known to be dead: a process of this host and pid namespace whose pid is free, or is now our own.
+ * True if an owner is known to be dead: a process of this host and pid namespace whose pid is free, or is now our own.
  * Says nothing of other hosts and containers, be they of the same name: their leases run out.
  */
 export const isDeadOwner = (owner: string, self: string): boolean => {
@@ -17,7 +17,7 @@ export const isDeadOwner = (owner: string, self: string): boolean => {
   return Number(ownerPid) === pid || !isAlive(Number(ownerPid));
 };
 
-/** The number of the pid namespace; `host` where the system has none. */
+/** The number of the pid namespace; `host` if the system has none. */
 const pidNamespace = (): string => {
   try {
     return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? 'host';
@@ -30,7 +30,7 @@ const isAlive = (otherPid: number): boolean => {
   try {
     return otherPid > 0 && kill(otherPid, 0);
   } catch (error) {
-    // EPERM: it lives, but belongs to somebody else.
+    // EPERM: the process is alive but belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 };

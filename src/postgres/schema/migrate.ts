@@ -11,7 +11,7 @@ const migrationsFolder = packageFile('drizzle');
 const MIGRATION_LOCK = 7_045_662_113;
 const LOCK_TABLE = 'lock table drizzle.__drizzle_migrations in share row exclusive mode';
 /** As long as a statement of a migration may take. */
-const MIGRATION_PATIENCE_MS = 1_800_000;
+const MIGRATION_TIMEOUT_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
 /** What a file begins with that locks readers out: applied by itself, as the first of a transaction. */
 const OWN_TRANSACTION = '-- own transaction';
@@ -52,14 +52,14 @@ export interface MigrateOptions {
   readonly roles?: boolean;
   /** Hears once that another process is migrating, and is waited for. */
   readonly onWait?: () => void;
-  /** Hears of each migration before it is applied. */
+  /** Called for each migration before it is applied. */
   readonly onStep?: (step: MigrationStep) => void;
 }
 
 /**
  * Brings the schema up to this binary's. Safe to call from many replicas at once: one migrates, the others wait. A schema that is
- * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) where a later orgtrail has been here,
- * `configuration` (exit 2) where the account may not do it.
+ * current needs no right and no lock. Throws OrgtrailError `database_too_new` (exit 3) if a later orgtrail has been here,
+ * `configuration` (exit 2) if the account may not do it.
  */
 export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}): Promise<SchemaState> => {
   const found = await readSchemaState(pool);
@@ -68,7 +68,7 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
     return found;
   }
   refuseNewer(found);
-  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   for (;;) {
     try {
       const reached = await migrateSome(pool, options);
@@ -124,10 +124,10 @@ const lockMigrations = async (client: PoolClient, { state }: SchemaState, onWait
   }
 };
 
-/** An account that may not migrate waits for one that does; where none does, it hears what it may not. */
+/** An account that may not migrate waits for one that does; if none does, it hears what it may not. */
 const waitForMigration = async (client: PoolClient, refusal: unknown, onWait: () => void): Promise<void> => {
   await client.query('rollback to savepoint before_lock');
-  const giveUpAt = performance.now() + MIGRATION_PATIENCE_MS;
+  const giveUpAt = performance.now() + MIGRATION_TIMEOUT_MS;
   let told = false;
   while ((await readSchemaState(client)).state !== 'current') {
     const { rowCount } = await client.query(
@@ -192,7 +192,7 @@ export const refuseNewer = (schema: SchemaState): void => {
   );
 };
 
-/** For verbs that read what is there and change no schema. Throws OrgtrailError where it is not that of this version. */
+/** For commands that read what is there and change no schema. Throws OrgtrailError if it is not that of this version. */
 export const requireCurrentSchema = async (pool: Pool): Promise<void> => {
   const schema = await readSchemaState(pool);
   refuseNewer(schema);

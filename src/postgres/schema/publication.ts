@@ -34,9 +34,9 @@ const publications: readonly Publication[] = [
 ];
 
 /**
- * Makes the publications for logical replication, or brings them to what they should be. Tables and settings that somebody
+ * Makes the publications for logical replication, or brings them to what they should be. Tables and settings that an operator
  * added to them are taken out. Returns the server's wal_level: below `logical`, nothing can be replicated yet. Called by
- * `migrate --publication`. Throws OrgtrailError `configuration` where the account does not own the tables, or may not create
+ * `migrate --publication`. Throws OrgtrailError `configuration` if the account does not own the tables, or may not create
  * in the database.
  */
 export const createPublications = async (pool: Pool): Promise<{ readonly walLevel: string }> => {

@@ -21,9 +21,9 @@ const ingestMay: Readonly<Record<string, string>> = {
   feed_head: 'select',
   api_budget: 'select, insert, update',
   discovery: 'select, update',
-  // Whoever holds the collector's account must not silence the detection of its own misuse.
+  // An attacker who holds the collector's account must not be able to silence the detection of its misuse.
   collector_tokens: 'select',
-  // Whoever holds the collector's account must neither release a hold nor shorten the retention.
+  // An attacker who holds the collector's account must neither release a hold nor shorten the retention.
   holds: 'select',
   retention_policy: 'select',
   retention_drops: 'select',
@@ -31,7 +31,7 @@ const ingestMay: Readonly<Record<string, string>> = {
   position_jumps: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
-  // Whoever holds the collector's account must neither make a token nor bring one back.
+  // An attacker who holds the collector's account must neither create a token nor restore one.
   access_tokens: 'select',
   console_sessions: 'select, insert, delete',
   // Written by orgtrail_note_access, which adds and changes nothing: the trail of access is evidence.
@@ -90,10 +90,10 @@ const internalFunctions = [
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
 /**
- * Makes the roles where they are missing (they belong to the whole server, not to this database) and gives them exactly the
+ * Makes the roles if they are missing (they belong to the whole server, not to this database) and gives them exactly the
  * rights above here; what else the owner once gave them is taken back. Partitions need no rights of their own: they are
  * reached through their parent. Within the caller's transaction; called by `migrate --roles` and after every migration of
- * a database that has used them. Throws OrgtrailError `configuration` where the account may not.
+ * a database that has used them. Throws OrgtrailError `configuration` if the account may not.
  */
 export const grantRoles = async (client: PoolClient): Promise<void> => {
   await requireOwner(client);
@@ -112,7 +112,7 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await client.query(`grant execute on function ${ingestCalls} to orgtrail_ingest`);
 };
 
-/** True where `grantRoles` has been here before. */
+/** True if `grantRoles` has been here before. */
 export const areRolesInUse = async (client: PoolClient): Promise<boolean> => {
   const { rows } = await client.query<{ used: boolean | null }>(
     "select has_schema_privilege(to_regrole('orgtrail_ingest')::oid, 'drizzle', 'usage') as used",
@@ -120,7 +120,7 @@ export const areRolesInUse = async (client: PoolClient): Promise<boolean> => {
   return rows[0]?.used === true;
 };
 
-/** A grant by somebody who does not own the table is only a warning where he has rights of his own. */
+/** PostgreSQL only warns of a grant by an account that does not own the table but has rights of its own. */
 const requireOwner = async (client: PoolClient): Promise<void> => {
   const { rows } = await client.query<{ account: string; owner: string }>(
     `select current_user as account, pg_get_userbyid(relowner) as owner from pg_class
@@ -162,8 +162,8 @@ interface OpenSchema {
 }
 
 /**
- * The schemas in which everybody, or one of the roles, may make objects: theirs could be taken for PostgreSQL's own by functions that run with
- * the rights of the owner. A database from before PostgreSQL 15 lets everybody. Called by `check` as well.
+ * The schemas in which every account, or one of the roles, may create objects: theirs could be taken for PostgreSQL's own by functions that run with
+ * the rights of the owner. A database from before PostgreSQL 15 lets every account. Called by `check` as well.
  */
 export const readOpenSchemas = async (client: Pool | PoolClient): Promise<readonly OpenSchema[]> => {
   const { rows } = await client.query<OpenSchema>(
@@ -196,7 +196,7 @@ export const describeOpen = (open: readonly OpenSchema[]): string =>
     )
     .join('; ');
 
-/** Of schema public everybody has the use already, as a rule, and its owner need not be that of the tables. */
+/** Every account usually has USAGE on schema public already, and its owner need not be that of the tables. */
 const grantUsage = async (client: PoolClient): Promise<void> => {
   const { rows } = await client.query<{ schema: string; role: string }>(
     `select quote_ident(schema) as schema, role

@@ -14,9 +14,9 @@ export type SearchIndexKind = keyof typeof searchIndexes;
 const NOT_TO_BE_HAD = ['0A000', '58P01', '42501', '42704'];
 
 /**
- * Makes a search index on every partition, one after the other and without keeping anybody from writing, and then on the
+ * Makes a search index on every partition, one after the other and without blocking writes, and then on the
  * parent, so that new partitions have it, too. What is there already is left alone; an attempt that was cut off is
- * begun again. Called by `migrate --search-index`. Throws OrgtrailError `configuration` where pg_trgm is not to be had.
+ * begun again. Called by `migrate --search-index`. Throws OrgtrailError `configuration` if pg_trgm is not available.
  */
 export const createSearchIndex = async (
   pool: Pool,
@@ -54,7 +54,7 @@ const createTrigrams = async (pool: Pool): Promise<void> => {
     await pool.query('create extension if not exists pg_trgm');
   } catch (error) {
     if (!NOT_TO_BE_HAD.includes(sqlState(error) ?? '') || !(error instanceof Error)) throw error;
-    throw new OrgtrailError('configuration', `the extension pg_trgm is not to be had: ${error.message}`, {
+    throw new OrgtrailError('configuration', `the extension pg_trgm is not available: ${error.message}`, {
       hint: 'let the administrator of the server run `create extension pg_trgm` in this database, then run this again',
       cause: error,
     });

@@ -23,7 +23,7 @@ export const readActor = (text: string): Actor => {
   return { kind: isIp ? 'ip' : 'any', value: text };
 };
 
-/** Without the prefix where it would be recognised anyway. */
+/** Without the prefix if it would be recognised anyway. */
 export const printActor = ({ kind, value }: Actor): string => {
   const read = readActor(value);
   return read.kind === kind && read.value === value ? value : kind === 'any' ? value : `${kind}:${value}`;
@@ -41,7 +41,7 @@ export const isAddress = (value: string): boolean => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 };
 
-/** A network that holds every address whose text begins so: of its whole parts. Undefined where it has none. */
+/** A network that holds every address whose text begins so: of its whole parts. Undefined if it has none. */
 export const coarseNetworkOf = (start: string): string | undefined => {
   const parts = start.split(start.includes(':') ? ':' : '.').slice(0, -1);
   if (parts.length === 0 || parts.some((part) => part === '')) return undefined;

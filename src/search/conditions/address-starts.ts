@@ -9,12 +9,12 @@ export interface AddressTexts {
 }
 
 /** Each is a step through an index of every month. */
-const MOST_STARTS = 16;
+const MAX_STARTS = 16;
 const GROUP_BITS = 16;
 const NIBBLE_BITS = 4;
 
 /**
- * The texts of the addresses in a network or of one address, in all spellings that PostgreSQL reads as `inet`. Undefined where texts
+ * The texts of the addresses in a network or of one address, in all spellings that PostgreSQL reads as `inet`. Undefined if texts
  * have no beginning in common: networks shorter than /4, and of IPv6 those shorter than /16 that begin with zeros. `network` is one
  * by `isAddress`.
  */
@@ -34,7 +34,7 @@ const ipv4Texts = (octets: readonly number[], bits: number): AddressTexts | unde
     .map((octet) => `${octet}.`)
     .join('');
   const count = 2 ** (8 - (bits % 8));
-  if (count > MOST_STARTS) return before === '' ? undefined : { starts: [before], exact: [] };
+  if (count > MAX_STARTS) return before === '' ? undefined : { starts: [before], exact: [] };
   const first = (octets[whole] ?? 0) & (256 - count);
   const texts = Array.from({ length: count }, (_, n) => `${before}${first + n}`);
   return whole === 3 ? { starts: [], exact: texts } : { starts: texts.map((text) => `${text}.`), exact: [] };
@@ -53,7 +53,7 @@ const ipv6Starts = (groups: readonly number[], bits: number): readonly string[] 
     const goesOn = known >= GROUP_BITS && !last;
     const next = open.flatMap((start) => spellings.map((spelling) => `${start}${spelling}${goesOn ? ':' : ''}`));
     const zeros = known >= GROUP_BITS && group === 0 ? open.map((start) => (start === '' ? '::' : `${start}:`)) : [];
-    if (closed.length + zeros.length + next.length > MOST_STARTS) break;
+    if (closed.length + zeros.length + next.length > MAX_STARTS) break;
     closed = [...closed, ...zeros];
     open = next;
   }

@@ -7,7 +7,7 @@ export const everything: EventQuery = { since: undefined, before: undefined, def
 
 /**
  * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the
- * search begins has a bound only where all of the part lies behind the cursor, so that the cursor adds nothing.
+ * search begins has a bound only if all of the part lies behind the cursor, so that the cursor adds nothing.
  */
 export interface TimeSlice {
   readonly low: string | undefined;
@@ -32,7 +32,7 @@ export const conditionsOf = (query: EventQuery, cursor: SearchCursor | undefined
 
 /**
  * No index may be asked for what is below a pair (action_time, position) and below an earlier time as well. PostgreSQL 17 can forget the
- * time, and gives out the events between the two: where it goes forwards through an index (for a bitmap, say), at a page whose last entry has
+ * time, and gives out the events between the two: if it goes forwards through an index (for a bitmap, say), at a page whose last entry has
  * the time of the pair and a position that is not below.
  */
 const timeConditions = (

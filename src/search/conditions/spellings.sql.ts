@@ -8,7 +8,7 @@ import { folded, hasOtherCase, patternOf, type SpelledColumn } from './spelled-c
 type Ask = <T extends object>(sql: string, values: readonly unknown[]) => Promise<readonly T[] | undefined>;
 
 /** More than so many of what begins with something are not listed: their index is asked by the beginning itself. */
-const MOST_BEGINNING = 64;
+const MAX_BEGINNING = 64;
 
 /**
  * The query with all spellings of its enumerations, e-mail address or name of a token: the one in small letters, which nearly all
@@ -33,7 +33,7 @@ export const addSpellings = async (query: EventQuery, ask: Ask): Promise<EventQu
     const sql = isBeginning ? otherBeginnings(column) : spellingsIn(column);
     const rows = await ask<{ value: string }>(sql, [isBeginning ? patternOf(value) : value]);
     if (rows === undefined) return undefined;
-    if (!isBeginning || rows.length <= MOST_BEGINNING) spellings[column] = rows.map((row) => row.value);
+    if (!isBeginning || rows.length <= MAX_BEGINNING) spellings[column] = rows.map((row) => row.value);
   }
   return { ...query, spellings };
 };
@@ -73,7 +73,7 @@ const spellingsIn = (column: SpelledColumn): string =>
 
 const otherBeginnings = (column: SpelledColumn): string =>
   `with recursive ${found(column, `${folded(column)} like lower($1)`)}
-   select value from found limit ${MOST_BEGINNING + 1}`;
+   select value from found limit ${MAX_BEGINNING + 1}`;
 
 /** A step through the index for each spelling, however many events have it. */
 const found = (column: SpelledColumn, match: string): string => {

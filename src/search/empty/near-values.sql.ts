@@ -8,10 +8,10 @@ import type { SearchField } from '../search.ts';
 import type { NearValue } from '../search-answer.ts';
 import type { Look } from './look.sql.ts';
 
-const MOST_NEAR = 5;
+const MAX_NEAR = 5;
 /** Of the newest events: what people look for is in use. */
 const SAMPLED_EVENTS = 20_000;
-const MOST_COUNTED = 1_000;
+const MAX_COUNTED = 1_000;
 
 const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
   action: ['action_type'],
@@ -36,8 +36,8 @@ export const nearValues = async (
   if (typeof wanted !== 'string') return await nearActors(look, wanted, columns);
   const { counts, isPart } = await sample(look, columns);
   const known = [...counts.keys()];
-  const near = nearest(wanted, known, MOST_NEAR);
-  const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MOST_NEAR);
+  const near = nearest(wanted, known, MAX_NEAR);
+  const shown = near.length > 0 || !enumerated.includes(field) ? near : known.slice(0, MAX_NEAR);
   return shown.map((value) => ({ value, events: counts.get(value) ?? 0, atLeast: isPart }));
 };
 
@@ -66,11 +66,11 @@ const nearActors = async (look: Look, actor: Actor, columns: readonly string[]):
   for (const column of ['actor_email', 'actor_token_name'] as const)
     found.push(...(await beginningWith(look, column, given)));
   if (found.length === 0) found.push(...(await sample(look, columns)).counts.keys());
-  const near = network === undefined ? nearest(given, [...new Set(found)], MOST_NEAR) : found.slice(0, MOST_NEAR);
+  const near = network === undefined ? nearest(given, [...new Set(found)], MAX_NEAR) : found.slice(0, MAX_NEAR);
   const counted: NearValue[] = [];
   for (const value of near) {
     const count = await countActor(look, value);
-    counted.push({ value, events: count ?? 1, atLeast: count === undefined || count >= MOST_COUNTED });
+    counted.push({ value, events: count ?? 1, atLeast: count === undefined || count >= MAX_COUNTED });
   }
   return counted;
 };
@@ -100,7 +100,7 @@ const beginningWith = async (look: Look, column: SpelledColumn, start: string): 
 const addressesIn = async (look: Look, network: string): Promise<string[]> => {
   const found: string[] = [];
   for (const start of textsOfNetwork(network)?.starts ?? []) {
-    if (found.length >= MOST_NEAR) break;
+    if (found.length >= MAX_NEAR) break;
     const within = 'coalesce(orgtrail_ip(actor_ip_address) <<= $2::inet, false)';
     const sql = stepsThrough('actor_ip_address', `actor_ip_address like $1 and ${within}`);
     found.push(...((await look<{ key: string }>(sql, [`${start}%`, network])) ?? []).map(({ key }) => key));
@@ -118,7 +118,7 @@ const stepsThrough = (column: string, where: string): string => {
 const steps = (first: string, next: string): string =>
   `with recursive last (key) as (
      (${first}) union all select (${next}) from last where last.key is not null)
-   select key from last where key is not null limit ${MOST_NEAR}`;
+   select key from last where key is not null limit ${MAX_NEAR}`;
 
 /** As a search for it would find them. */
 const countActor = async (look: Look, value: string): Promise<number | undefined> => {
@@ -126,7 +126,7 @@ const countActor = async (look: Look, value: string): Promise<number | undefined
   if (query === undefined) return undefined;
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
   const rows = await look<{ events: number }>(
-    `select count(*)::integer as events from (select from audit_events where ${sql} limit ${MOST_COUNTED}) found`,
+    `select count(*)::integer as events from (select from audit_events where ${sql} limit ${MAX_COUNTED}) found`,
     values,
   );
   return rows?.[0]?.events;

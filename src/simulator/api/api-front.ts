@@ -19,7 +19,7 @@ import { errorReply, type Reply, refusal, type Silence } from './reply.ts';
 import type { RequestLog, RequestRecord } from './request-log.ts';
 import { readBody, splitTarget } from './request-reading.ts';
 
-/** Where the API lives. */
+/** Where the API is served. */
 export const basePath = '/client/v4';
 
 interface Route {

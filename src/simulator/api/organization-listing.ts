@@ -52,7 +52,7 @@ export interface ListingRequest {
 
 /**
  * `GET /organizations`: filters, pages in the order of creation, and the faults of the listing. Throws BadRequest, saying
- * what is wrong, where Cloudflare answers 400.
+ * what is wrong, if Cloudflare answers 400.
  */
 export function listOrganizations(request: ListingRequest): Reply {
   const { registry, query, listsSubOrganizations, faults, occasion } = request;

@@ -9,7 +9,7 @@ export interface RequestRecord {
   readonly host: string;
   /** Path and query as sent. */
   readonly path: string;
-  /** 0 when no status was sent (`hung`, `connection_reset`, an answer that nobody waited for). */
+  /** 0 when no status was sent (`hung`, `connection_reset`, an answer whose client had gone). */
   readonly status: number;
   /** Fingerprint of the credential; `none` without one. */
   readonly credential: string;

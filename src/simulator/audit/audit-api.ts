@@ -13,7 +13,7 @@ import { pageShape } from './page-shape.ts';
 export interface AuditApiOptions extends AuditQueryOptions {
   /** Entries on a page at most, whatever `limit` asks for; undefined: the limit. */
   readonly pageCap: number | undefined;
-  /** A filter that finds little is answered with a short page and a cursor after this many entries looked at in vain. */
+  /** A filter that finds little is answered with a short page and a cursor after this many entries without a match. */
   readonly scanLimit: number;
   /** `result_info.count` as a string (as specified) or a number (as seen). */
   readonly countType: 'string' | 'number';

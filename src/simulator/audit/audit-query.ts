@@ -65,7 +65,7 @@ function directionOf(query: URLSearchParams): 'asc' | 'desc' {
   return text;
 }
 
-/** Reads a query. Throws BadRequest, saying what is wrong, where Cloudflare answers 400. */
+/** Reads a query. Throws BadRequest, saying what is wrong, if Cloudflare answers 400. */
 export function auditQuery(organizationId: string, query: URLSearchParams, options: AuditQueryOptions): AuditQuery {
   const sinceMs = requiredTime(query, 'since');
   const beforeMs = requiredTime(query, 'before');

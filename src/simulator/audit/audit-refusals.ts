@@ -35,7 +35,7 @@ function isDead(setting: SettingOf<'dead_cursor'>, cursor: Cursor, nowMs: number
   return onPage === undefined || cursor.onPage === onPage;
 }
 
-/** What a page is answered with that has a poisoned entry; undefined when none is. An entry is poisoned or not for good. */
+/** What a page is answered with that has a poisoned entry; undefined when none is. An entry is either poisoned or not; that never changes. */
 export function poisonedPage(
   faults: FaultPlan,
   log: AuditLog,

@@ -8,7 +8,7 @@ import type { FaultPatch } from '../faults/fault-plan.ts';
 import type { GenerateOptions, Simulator, SimulatorSummary } from '../simulator-interface.ts';
 import type { TrueEntry } from '../world/world.ts';
 
-/** Where the control API lives, beside the simulated one. Needs no credential. */
+/** Where the control API is served, beside the simulated one. Needs no credential. */
 export const controlPath = '/__simulator';
 
 /**
@@ -134,7 +134,7 @@ function amountIn(body: Record<string, unknown>, name: string): number | undefin
 function wholeIn(body: Record<string, unknown>, name: string): number | undefined {
   const value = amountIn(body, name);
   if (value === undefined || Number.isInteger(value)) return value;
-  throw new BadRequest(`${name} must be a whole number`);
+  throw new BadRequest(`${name} must be an integer`);
 }
 
 function timeIn(body: Record<string, unknown>, name: string): number | undefined {

@@ -13,7 +13,7 @@ import {
   whole,
 } from './fault-parameters.ts';
 
-/** One fault: what a client meets, how often when nobody says, whether `--faults all` has it, and what can be set beside it. */
+/** One fault: what a client meets, how often by default, whether `--faults all` has it, and what can be set beside it. */
 interface FaultDescription<P extends ParameterSet> {
   readonly summary: string;
   /** Probability that naming the fault alone gives it. */

@@ -39,9 +39,9 @@ export function difference(standard: number): Parameter<number> {
   return { isGood: isNumber, what: 'a number', standard };
 }
 
-/** A whole number within these bounds. */
+/** An integer within these bounds. */
 export function whole(standard: number, least: number, most: number): Parameter<number> {
-  return { isGood: (value) => isWhole(value, least, most), what: `a whole number from ${least} to ${most}`, standard };
+  return { isGood: (value) => isWhole(value, least, most), what: `an integer between ${least} and ${most}`, standard };
 }
 
 /** The status of an HTTP error. */

@@ -12,7 +12,7 @@ const oneOf = (names: readonly string[]) => (value: unknown) => names.includes(v
 
 const share: Check = [isShare, 'a number from 0 to 1'];
 const amount: Check = [isAmount, 'a number of 0 or more'];
-const count: Check = [isCount, 'a whole number'];
+const count: Check = [isCount, 'an integer'];
 
 const parameterChecks: Readonly<Record<string, Check>> = {
   preset: [oneOf(['all', 'none']), '"all" or "none"'],
@@ -24,7 +24,7 @@ const parameterChecks: Readonly<Record<string, Check>> = {
   slowBodyMs: amount,
   hangMs: amount,
   lateDelayMs: amount,
-  retryAfterSeconds: [isCount, 'a whole number of seconds'],
+  retryAfterSeconds: [isCount, 'an integer number of seconds'],
 };
 
 const settingChecks: Readonly<Record<string, Check>> = {

@@ -25,7 +25,7 @@ export interface FaultSetting {
   readonly operation?: Operation;
 }
 
-/** Sizes and durations of the faults. Milliseconds where the name says so. */
+/** Sizes and durations of the faults. Milliseconds if the name says so. */
 export interface FaultParameters {
   /** Share of the entries that get a defect, 0 to 1. */
   readonly defectRate: number;

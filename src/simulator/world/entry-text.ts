@@ -21,7 +21,7 @@ export interface EntryParts {
 
 const strangeTypes = ['login', 'rotate', 'View'] as const;
 
-/** RFC 3339 in UTC as the API writes it: seconds, and milliseconds only where there are any. */
+/** RFC 3339 in UTC as the API writes it: seconds, and milliseconds only if there are any. */
 export function timeText(timeMs: number): string {
   const text = new Date(timeMs).toISOString();
   return timeMs % 1000 === 0 ? `${text.slice(0, 19)}Z` : text;

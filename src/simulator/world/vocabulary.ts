@@ -7,7 +7,7 @@ export interface StoryTemplate {
   readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET';
   readonly product: string;
   readonly resourceType: string;
-  /** Path with `{org}` and `{account}`; ends with a slash where the id of the resource follows. */
+  /** Path with `{org}` and `{account}`; ends with a slash if the id of the resource follows. */
   readonly path: string;
   /** JSON text of the request payload, from three random words. */
   readonly request: (a: number, b: number, c: number) => string;

@@ -50,7 +50,7 @@ export const bulkOutcome = (answer: HttpAnswer, eventCount: number, reasonText: 
   if (items?.length !== eventCount) {
     const what =
       items === undefined
-        ? 'that is no answer of _bulk: check url'
+        ? 'the answer is not one of _bulk: check url'
         : `about ${items.length} of ${eventCount} documents`;
     return failedBy(answer, reasonText(`HTTP 200 ${what}: ${answer.body}`));
   }

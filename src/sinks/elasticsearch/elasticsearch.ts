@@ -5,7 +5,7 @@ import type { SinkKind } from '../sink-kind.ts';
 import { bulkOutcome } from './answers.ts';
 import { basicCredential, type ElasticsearchSettings, elasticsearchSettings } from './settings.ts';
 
-/** What is read of the answer; errors of the request as a whole come in full all the same. */
+/** What is read of the answer; errors of the request as a whole always come in full. */
 const ANSWER_PARTS = [
   'errors',
   'items.*.status',

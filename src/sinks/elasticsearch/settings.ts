@@ -8,7 +8,7 @@ const settings = z.strictObject({
   ...commonSettings,
   ...httpSettings,
   /** Index or data stream. */
-  index: z.string().regex(/^[^A-Z\s\\/*?"<>|,#:_+-][^A-Z\s\\/*?"<>|,#:]*$/, 'is no name of an index'),
+  index: z.string().regex(/^[^A-Z\s\\/*?"<>|,#:_+-][^A-Z\s\\/*?"<>|,#:]*$/, 'is not a valid index name'),
   format: jsonFormatSetting('ecs'),
   username: z
     .string()
@@ -28,7 +28,7 @@ export const basicCredential = (username: string, password: string): string =>
 const contradictions = ({ api_key: apiKey, username, password }: ElasticsearchSettings): string[] => {
   const faults: string[] = [];
   if (apiKey !== undefined && (username ?? password) !== undefined) {
-    faults.push('.api_key and .username are both set: keep one way of authenticating');
+    faults.push('.api_key and .username are both set: set only one way of authenticating');
   }
   if ((username === undefined) !== (password === undefined)) faults.push(' needs username and password together');
   return faults;
@@ -36,7 +36,7 @@ const contradictions = ({ api_key: apiKey, username, password }: ElasticsearchSe
 
 const derivedSecrets = ({ api_key: apiKey, username, password }: ElasticsearchSettings): string[] => {
   if (username !== undefined && password !== undefined) return [basicCredential(username, password)];
-  // It is base64 of id and key, either of which a receiver may show.
+  // It is base64 of id and key; a receiver may show either of them.
   const key = apiKey === undefined ? undefined : Buffer.from(apiKey, 'base64').toString('utf8').split(':')[1];
   return key === undefined ? [] : [key];
 };

@@ -106,7 +106,7 @@ const cutOffPart = async (handle: FileHandle, sizeBytes: number): Promise<number
   return end;
 };
 
-/** False where the path is free by now, or is that of another file. */
+/** False if the path is free by now, or is that of another file. */
 const isAt = async (path: string, { device, inode }: OpenFile): Promise<boolean> => {
   try {
     const { dev, ino } = await stat(path, { bigint: true });
@@ -123,7 +123,7 @@ const rotate = async ({ path, keep }: Pick<FileSettings, 'path' | 'keep'>, lastP
   const directory = dirname(path);
   const time = new Date().toISOString().replaceAll(/[-:.]/g, '');
   await rename(path, join(directory, `${name}-${time}-${lastPosition}${extension}`)).catch((error: unknown) => {
-    // Somebody else has put it aside: all the better.
+    // Another program has already moved it aside.
     if (codeOf(error) !== 'ENOENT') throw error;
   });
   await syncDirectory(path);

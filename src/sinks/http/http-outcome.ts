@@ -17,7 +17,7 @@ export const failedBy = (answer: HttpAnswer, reason: string): DeliveryOutcome =>
   ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
 });
 
-/** What an answer that is not 2xx means, where the receiver's own protocol says nothing more exact. */
+/** What an answer that is not 2xx means, if the receiver's own protocol says nothing more exact. */
 export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: ReasonText): DeliveryOutcome => {
   const { status, redirectHost } = answer;
   const said = answer.body.trim() === '' ? '' : `: ${answer.body}`;
@@ -36,7 +36,7 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
   return failedBy(answer, reasonText(`HTTP ${status}${check === '' ? '' : `: check ${check}`}${said}`));
 };
 
-/** Resolves with `failed` where no complete answer came: the receiver may have the events or not. */
+/** Resolves with `failed` if no complete answer came: the receiver may have the events or not. */
 export const failedWithoutAnswer = async (outcome: Promise<DeliveryOutcome>): Promise<DeliveryOutcome> => {
   try {
     return await outcome;

@@ -17,7 +17,7 @@ export interface HttpPostOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
-  /** PEM file of the authority that signed the receiver's certificate, where it is not a public one. */
+  /** PEM file of the authority that signed the receiver's certificate, if it is not a public one. */
   readonly caFile: string | undefined;
   /** What no reason may show, wherever a receiver repeats it. */
   readonly secrets: readonly string[];
@@ -54,7 +54,7 @@ export interface HttpPost {
   close(): Promise<void>;
 }
 
-/** Throws OrgtrailError `configuration` where `caFile` cannot be read. */
+/** Throws OrgtrailError `configuration` if `caFile` cannot be read. */
 export const createHttpPost = ({ url, headers, timeoutMs, caFile, secrets }: HttpPostOptions): HttpPost => {
   const target = new URL(url);
   const reasonText = createReasonText(secrets);

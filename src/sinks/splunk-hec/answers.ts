@@ -28,7 +28,7 @@ const contentCodes = new Set([6, 12, 13, 15]);
 const settingCodes: Readonly<Record<number, string>> = {
   5: 'what stands between: the collector got no data',
   7: 'index, and the indexes that the token allows',
-  10: 'ack: the token wants indexer acknowledgement',
+  10: 'ack: the token requires indexer acknowledgement',
   11: 'what stands between: the collector does not take the channel',
   14: 'ack: the token has no indexer acknowledgement',
   16: 'token',
@@ -36,7 +36,7 @@ const settingCodes: Readonly<Record<number, string>> = {
 
 const checks = {
   credential: 'token, and that it is enabled',
-  address: 'url, which wants host and port of the collector',
+  address: 'url, which must have host and port of the collector',
 };
 
 /** What the collector makes of a request with events. */
@@ -53,7 +53,7 @@ export const hecVerdict = (answer: HttpAnswer, eventCount: number, reasonText: R
   const outcome = (result: DeliveryOutcome): HecVerdict => ({ kind: 'outcome', outcome: result });
   if (answer.status === 200) {
     if (code === 0) return { kind: 'taken', ackId: said?.ackId };
-    return outcome(failedBy(answer, reasonText(`HTTP 200 that is no success of HEC: check url: ${answer.body}`)));
+    return outcome(failedBy(answer, reasonText(`HTTP 200 without a success code of HEC: check url: ${answer.body}`)));
   }
   if (answer.status === 400 && code !== undefined) {
     const reason = `HTTP 400, code ${code} (${said?.text ?? 'no text'})`;

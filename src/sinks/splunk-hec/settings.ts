@@ -8,7 +8,7 @@ const settings = z.strictObject({
   ...commonSettings,
   ...httpSettings,
   token: headerSecret,
-  /** These are the token's own where they are left out. */
+  /** These are the token's own if they are left out. */
   index: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   source: z.string().min(1).default('orgtrail'),

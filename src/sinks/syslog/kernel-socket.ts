@@ -17,8 +17,8 @@ const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const row = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2}) ([0-9A-F]{8}):/;
 
 /**
- * The connections between these two ports, from the tables of this network namespace: mostly one. Empty where it is gone
- * from them (a reset does that), and where there are no such tables, as anywhere but on Linux.
+ * The connections between these two ports, from the tables of this network namespace: mostly one. Empty if it is gone
+ * from them (a reset does that), and if there are no such tables, as on any system but Linux.
  */
 export const kernelSockets = async (localPort: number, remotePort: number): Promise<KernelSocket[]> => {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));

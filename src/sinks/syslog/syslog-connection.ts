@@ -22,7 +22,7 @@ interface TcpAddress {
 
 type Ports = readonly [local: number, remote: number];
 
-/** PEM texts; the public authorities where there is no `ca`. */
+/** PEM texts; the public authorities if there is no `ca`. */
 export interface TlsMaterial {
   readonly ca: Buffer | undefined;
   readonly cert: Buffer | undefined;
@@ -49,14 +49,14 @@ interface Channel {
   expectEnd(): void;
 }
 
-/** Opens it, with TLS where `tls` is given; nothing is sent before the receiver has shown a valid certificate. */
+/** Opens it, with TLS if `tls` is given; nothing is sent before the receiver has shown a valid certificate. */
 export const openSyslogConnection = async (
   { tls, ...address }: TcpAddress & { readonly tls: TlsMaterial | undefined },
   signal: AbortSignal,
 ): Promise<SyslogConnection> => {
   const channel = await openChannel(address, tls, signal);
   const { tcp, stream, life } = channel;
-  // Where the kernel does not show the connection now, it cannot be asked at the end either.
+  // If the kernel does not show the connection now, it cannot be asked at the end either.
   const ports: Ports = [tcp.localPort ?? 0, tcp.remotePort ?? 0];
   const isShown = (await kernelSockets(...ports)).length > 0;
   return {
@@ -129,7 +129,7 @@ const openChannel = async (
 
 const tlsOptions = ({ ca, cert, key }: TlsMaterial, host: string) => ({
   host,
-  // Names of hosts only: an address is no server name, but is checked against the certificate all the same.
+  // Names of hosts only: an address is not a server name, but is still checked against the certificate.
   ...(isIP(host) === 0 && { servername: host }),
   ...(ca !== undefined && { ca }),
   ...(cert !== undefined && { cert }),

@@ -5,7 +5,7 @@ import type { FormatName } from '../../formats/formats.ts';
 import { cut, oneLine } from '../../formats/plain-text.ts';
 import type { OutgoingEvent } from '../delivery.ts';
 
-/** What all messages of one sink have in common. Texts are printable ASCII without spaces, as RFC 5424 wants them. */
+/** What all messages of one sink have in common. Texts are printable ASCII without spaces, as RFC 5424 requires. */
 export interface SyslogHeader {
   /** 0 to 23. */
   readonly facility: number;
@@ -42,7 +42,7 @@ const timestamp = ({ event }: OutgoingEvent): string => {
 /** The three that RFC 5424 has escaped; what ends a line is none of its business, but is of those who write lines. */
 const parameter = (name: string, value: string): string => `${name}="${oneLine(value).replace(/["\\\]]/g, '\\$&')}"`;
 
-/** What a HOSTNAME may be made of; what else there is becomes `_`. `-` where there is nothing. */
+/** What a HOSTNAME may be made of; what else there is becomes `_`. `-` if there is nothing. */
 export const syslogHostname = (name: string): string => name.replace(/[^\x21-\x7e]/g, '_').slice(0, 255) || '-';
 
 /**

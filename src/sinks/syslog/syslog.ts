@@ -8,7 +8,7 @@ import { type SyslogSettings, syslogSettings } from './settings.ts';
 import { openSyslogConnection, type SyslogConnection, type TlsMaterial } from './syslog-connection.ts';
 import { type SyslogHeader, syslogHostname, syslogMessage } from './syslog-message.ts';
 
-/** Of RFC 5425, and what everybody takes for TCP. */
+/** The port of RFC 5425, and the usual one for TCP. */
 const defaultPorts = { 'tls:': 6514, 'tcp:': 514 } as const;
 
 type Refused = { readonly index: number; readonly reason: string };

@@ -198,7 +198,7 @@ describe('who may write the trail', () => {
       const samples = parseMetrics(await refused.text('/metrics'));
       return (samples.get('orgtrail_access_log_lost_total') ?? 0) >= 2;
     });
-    expect(own.run.log()).toContain('the trail of access could not be written to access_log');
+    expect(own.run.log()).toContain('failed to write to access_log');
     await own.world.database.pool.query('alter table away rename to access_log');
     await get('/v1/search?limit=1', bearer, refused);
     await untilNoted(own.world.database.pool, { kind: 'search', outcome: 'ok' });

@@ -81,7 +81,7 @@ describe('orgtrail token', () => {
     [['create', 'x y', '--scope', 'feed'], /a name has 1 to 64 letters/],
     [['create', 'x', '--scope', 'feed', '--expires', '2020-01-01'], /must be in the future/],
     [['create', 'x', '--scope', 'feed', '--expires', 'soon'], /--expires is a duration such as 90d/],
-    [['revoke', 'nobody'], /there is no token "nobody" that could be revoked/],
+    [['revoke', 'unknown'], /there is no token "unknown" that could be revoked/],
   ])('%j: exit 2', async (args, reason) => {
     const { code, stderr } = await token(...args);
     expect([code, stderr]).toEqual([2, expect.stringMatching(reason)]);
@@ -154,7 +154,7 @@ test('a revoked token and an expired one open nothing, on any replica, and their
   expect((await token('list')).stdout).toMatch(/\nfor-a-while +expired/);
 });
 
-test('signing out ends the session on every replica, for whoever copied its cookie', async () => {
+test('signing out ends the session on every replica, for a copy of its cookie, too', async () => {
   await using other = await serve(await opened.open(), { host: '0.0.0.0', feedToken });
   const mine = await signIn(feedToken);
   const another = await signIn(feedToken);

@@ -44,7 +44,7 @@ test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and ta
   const path = await write('orgtrail.yaml', text(oldToken));
   const daemon = startOrgtrail(['run'], { ORGTRAIL_CONFIG: path }, { cwd: directory });
   await daemon.waitFor('orgtrail started');
-  expect(daemon.stdout()).toContain(`"file":"${path}","msg":"settings read from a file"`);
+  expect(daemon.stdout()).toContain(`"file":"${path}","msg":"settings loaded from a file"`);
   await until('all of it is stored', async () => (await world.compare()).missing === 0);
   const { stored } = await world.expectExactTruth();
   await until('all of it is delivered', async () => (await readFile(events, 'utf8')).split('\n').length > stored);
@@ -60,17 +60,17 @@ test('a daemon that is given ORGTRAIL_CONFIG alone collects and delivers, and ta
 
 test.each([['run'], ['check'], ['sync'], ['status']])(
   'a wrong file ends %s with exit code 2, the faults and no stack',
-  async (verb) => {
+  async (command) => {
     const path = await write(
       'wrong.yaml',
       'cloudflare: {api_token: the-secret-of-the-test}\nleese: 30s\nconcurrency: 0\n',
     );
-    const { code, stdout, stderr } = await runOrgtrail([verb], { ORGTRAIL_CONFIG: path }, directory);
+    const { code, stdout, stderr } = await runOrgtrail([command], { ORGTRAIL_CONFIG: path }, directory);
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
-      'orgtrail: the configuration has 2 faults:',
+      'orgtrail: 2 configuration errors:',
       `  - ${path}:2:1: "leese" is not a setting; did you mean lease?`,
-      `  - ${path}:3:14: concurrency must be a whole number from 1 to 64, not "0"`,
+      `  - ${path}:3:14: concurrency must be an integer between 1 and 64, not "0"`,
       expect.stringMatching(/^Try: /),
       '',
     ]);

@@ -124,6 +124,6 @@ describe.concurrent('demo', () => {
   test.each(['abc', '65536', '-1'])('--port %s is blamed on --port', async (port) => {
     const { code, stderr } = await runInProcess(['demo', `--port=${port}`], {});
     expect(code).toBe(2);
-    expect(stderr).toContain(`--port must be a whole number from 0 to 65535, not "${port}"`);
+    expect(stderr).toContain(`--port must be an integer between 0 and 65535, not "${port}"`);
   });
 });

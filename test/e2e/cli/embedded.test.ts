@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const pidFile = () => join(env['ORGTRAIL_DATA_DIR'] ?? '', 'postgres', 'postmaster.pid');
 const serverPid = async (): Promise<number> => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
-/** False also for one that has ended and that nobody has asked about yet: not every container's first process does. */
+/** False also for one that has ended and has not been waited for yet: not every container's first process does. */
 const isRunning = async (pid: number): Promise<boolean> => {
   const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (state !== undefined) return !/\) Z /.test(state);
@@ -66,7 +66,7 @@ describe('without DATABASE_URL', () => {
     await until('no server is left', async () => !(await isRunning(pid)));
   });
 
-  test('a verb beside a running daemon uses its server and leaves it to the daemon', async () => {
+  test('a command beside a running daemon uses its server and leaves it to the daemon', async () => {
     const daemon = startOrgtrail(['run'], env);
     await daemon.waitFor('orgtrail started');
     const pid = await serverPid();

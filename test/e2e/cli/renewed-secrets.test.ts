@@ -68,8 +68,8 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
     await world.expectExactTruth();
     expect(daemon.process.child.exitCode).toBeNull();
     const log = daemon.process.stdout();
-    expect(log).toContain('secrets were renewed from their files');
-    expect(log).not.toContain('a source failed');
+    expect(log).toContain('secrets reloaded from their files');
+    expect(log).not.toContain('sync failed for an organization; will retry after backoff');
     for (const token of [oldToken, newToken]) expect(log).not.toContain(token);
   });
 
@@ -94,9 +94,9 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
     expect(fingerprints(world).size).toBe(1);
     await file.write(newToken);
     daemon.process.child.kill('SIGHUP');
-    await daemon.process.waitFor('secrets were renewed from their files');
+    await daemon.process.waitFor('secrets reloaded from their files');
     await until('the new one is used', async () => fingerprints(world).size === 2);
-    expect(daemon.process.stdout()).not.toContain('a source failed');
+    expect(daemon.process.stdout()).not.toContain('sync failed for an organization; will retry after backoff');
   });
 
   test('a file that is empty for a moment changes nothing', async () => {
@@ -105,7 +105,7 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
     await allStored(world);
     await file.write('');
     daemon.process.child.kill('SIGHUP');
-    await daemon.process.waitFor('secrets cannot be read again');
+    await daemon.process.waitFor('reloading secrets failed');
     addEntries(world);
     await allStored(world);
     expect(daemon.process.stdout()).toContain('CLOUDFLARE_API_TOKEN_FILE: the file is empty');
@@ -123,7 +123,7 @@ test('SIGHUP renews the feed token: the old one is refused from then on', async 
   expect([await ask(old), await ask(renewed)]).toEqual([200, 401]);
   await file.write(renewed);
   daemon.process.child.kill('SIGHUP');
-  await daemon.process.waitFor('secrets were renewed from their files');
+  await daemon.process.waitFor('secrets reloaded from their files');
   expect([await ask(old), await ask(renewed)]).toEqual([401, 200]);
 });
 

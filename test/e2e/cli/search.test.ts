@@ -107,7 +107,7 @@ describe('search', () => {
     [['--since', 'yesterday'], '--since: "yesterday" is not a time. Use 24h, 7d, now, 2026-01-31 or'],
     [['--since', '1d', '--before', '2d'], '--before is not later than since'],
     [['--organization', `x`], 'unknown organization "x"'],
-    [['--limit', '501'], 'It must be a whole number from 1 to 500.'],
+    [['--limit', '501'], 'It must be an integer between 1 and 500.'],
     [['--cursor', 'x'], '--cursor is none that a search has given'],
     [['--acton', 'delete'], "unknown option '--acton'\n(Did you mean one of --action, --actor?)"],
   ])('%j: exit code 2, and why', async (args, reason) => {

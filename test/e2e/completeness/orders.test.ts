@@ -20,7 +20,7 @@ const verify = async ({
 };
 
 /**
- * `sync` to its end, under a fault that hides entries from whoever believes an answer: everything is stored, or what is not lies in a
+ * `sync` to its end, under a fault that hides entries from a client that believes an answer: everything is stored, or what is not lies in a
  * gap that shows, and `verify`, which meets the same fault, does not say that nothing is missing.
  */
 const expectHonest = async (faults: FaultPatch, entries = 700): Promise<void> => {

@@ -26,7 +26,7 @@ test.concurrent('D12: right after the first backfill gap_seconds is no more than
     'select gap_seconds as gap, lag_seconds as lag from sync_status',
   );
   expect(rows).toHaveLength(3);
-  for (const { gap, lag } of rows) expect(gap, `of which lag ${lag}`).toBeLessThanOrEqual(lag + 0.001);
+  for (const { gap, lag } of rows) expect(gap, `with a lag of ${lag}`).toBeLessThanOrEqual(lag + 0.001);
   expect(await daemon.stop()).toBe(143);
 });
 

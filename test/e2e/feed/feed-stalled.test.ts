@@ -48,7 +48,7 @@ test('a reader that stops reading grows no memory and holds nothing in the datab
   expect(after.peakResidentBytes - before.residentBytes).toBeLessThan(3 * ROOM_BYTES);
 });
 
-test('orgtrail feed into a pipe that nobody reads waits, grows no memory, and after SIGTERM leaves with the next write', async () => {
+test('orgtrail feed into a pipe that is not read waits, grows no memory, and after SIGTERM leaves with the next write', async () => {
   await using world = await openFullWorld(EVENTS);
   const running = startOrgtrail(['feed', '--follow'], { DATABASE_URL: world.database.daemonUrl });
   const { child } = running;

@@ -18,7 +18,7 @@ const KILLS = 9;
 const KILLS_OF_FOLLOWER = 3;
 /** Between two kills each reader gets further by so much, so that each kill falls into the reading. */
 const EVENTS_BETWEEN_KILLS = 150;
-const PATIENCE_MS = 600_000;
+const TIMEOUT_MS = 600_000;
 
 test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas killed ${KILLS} times (seed ${SEED}): each position once`, async () => {
   await using world = await openWorld({
@@ -42,7 +42,7 @@ test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas kill
   const last = await scene.endWriting();
   expect(last).toBeGreaterThan(KILLS * EVENTS_BETWEEN_KILLS);
 
-  expect(await httpReader.finish(PATIENCE_MS)).toBe(true);
+  expect(await httpReader.finish(TIMEOUT_MS)).toBe(true);
   await sqlReader.finish();
   await until('the follower has the end', async () => (follower.events.at(-1)?.position ?? 0) >= last);
   expect(await follower.end()).toBe(143);

@@ -12,7 +12,7 @@ import type { SyncWorld } from '../../support/sync/sync-world.ts';
 
 const EVENTS = 60_000;
 /** All manifests give the daemon 512 MB. */
-const MOST_RESIDENT_BYTES = 350 * 1_048_576;
+const MAX_RESIDENT_BYTES = 350 * 1_048_576;
 const NEVER = '0 0 0 1 1 *';
 
 let world: SyncWorld;
@@ -55,7 +55,7 @@ const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
     expectHealthy: async () => {
       expect((await daemon.get('/livez')).code).toBe(200);
       expect((await daemon.get('/v1/search?limit=5')).code).toBe(200);
-      expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MOST_RESIDENT_BYTES);
+      expect((await usageOf(pid)).peakResidentBytes).toBeLessThan(MAX_RESIDENT_BYTES);
     },
   };
 };

@@ -141,7 +141,7 @@ describe.concurrent('sinks of the real daemon', () => {
     await until('and delivered', async () => (await sinkAt(world, 'good')) === 2_000);
     expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 0 });
 
-    await daemon.process.waitFor('a sink fails');
+    await daemon.process.waitFor('sink delivery failing');
     const health = JSON.parse((await daemon.get('/healthz')).text);
     expect(health.status).toBe('failing');
     expect(health.sinks).toMatchObject([
@@ -149,7 +149,7 @@ describe.concurrent('sinks of the real daemon', () => {
       { name: 'good', type: 'file', state: 'ok', position: 2_000, lag_events: 0, lag_seconds: 0, failures: 0 },
       { name: 'ocsf' },
     ]);
-    expect(health.sinks[0].last_error).toContain('there is no such directory (ENOENT)');
+    expect(health.sinks[0].last_error).toContain('the directory does not exist (ENOENT)');
     expect((await daemon.get('/readyz')).code).toBe(200);
     const metrics = (await daemon.get('/metrics')).text;
     expect(metrics).toContain('orgtrail_sink_position{sink="good"} 2000');
@@ -161,10 +161,10 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(shown.stdout).toMatch(/^dead: \d+ failures? in a row, the last error: .*ENOENT/m);
 
     await mkdir(gone);
-    await daemon.process.waitFor('a sink works again');
+    await daemon.process.waitFor('sink recovered');
     await until('it has all', async () => (await sinkAt(world, 'dead')) === 2_000);
     expect(expectComplete(await linesIn(gone, 'dead'), 2_000)).toEqual({ repeats: 0 });
-    expect(daemon.process.stdout().split('a sink fails').length - 1, 'said once').toBe(1);
+    expect(daemon.process.stdout().split('sink delivery failing').length - 1, 'said once').toBe(1);
 
     const refused = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.env);
     expect(refused.stderr).toMatch(/this account may not set a sink to another position\nTry: .*owns the schema/);
@@ -176,7 +176,7 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(await daemon.stop()).toBe(143);
   });
 
-  test('the verb sink says what is wrong with what it is asked', async () => {
+  test('the command sink says what is wrong with what it is asked', async () => {
     await using world = await openWorld({ organizations: 1, entries: 10 });
     expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
       code: 0,
@@ -190,11 +190,11 @@ describe.concurrent('sinks of the real daemon', () => {
       const { code, stderr } = await runInProcess(['sink', ...args], world.ownerEnv);
       expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
     };
-    await fails(['replay', 'nobody', '--after', '0'], 'there is no sink "nobody"\nTry: one of siem');
+    await fails(['replay', 'unknown', '--after', '0'], 'there is no sink "unknown"\nTry: one of siem');
     await fails(['replay', 'siem', '--after', '11'], '--after must be a position from 0 to 10');
     await fails(['replay', 'siem', '--after', '-1'], '--after');
     await fails(['replay', 'siem', '--after', '7'], 'siem is at 0: 7 events would never be sent');
-    await fails(['dead-letters', 'nobody'], 'there is no sink');
+    await fails(['dead-letters', 'unknown'], 'there is no sink');
     await fails(['frobnicate'], 'unknown command');
     const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.ownerEnv);
     expect(skipped.stdout).toBe('siem goes on after 7: of 3 events to send, 7 are left out\n');

@@ -79,7 +79,7 @@ describe.concurrent('names', () => {
       /"reason":"GET \/organizations: (ENOTFOUND|EAI_AGAIN)[^"]*no-such-host\.invalid/,
     );
     expect((await daemon.get('/livez')).code).toBe(200);
-    // What is stored can be read all the same.
+    // Stored events can still be read.
     expect((await daemon.get('/readyz')).code).toBe(200);
     expect((await daemon.get('/healthz')).text).toContain('no-such-host.invalid');
     expect(await daemon.stop()).toBe(143);

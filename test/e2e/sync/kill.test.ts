@@ -11,10 +11,10 @@ import { seededRandom } from '../../support/process/seeded-random.ts';
 const SEEDS = [50, 51];
 const KILLS_EACH = 25;
 /** Every second life ends by the clock: before the process has read its configuration, or well into its work; shorter where it is done sooner. */
-const LONGEST_LIFE_MS = 2_500;
+const MAX_LIFE_MS = 2_500;
 /** The others end while pages are read and stored, however slow the machine is: after so many requests at most, and a moment more. */
-const MOST_REQUESTS = 50;
-const LONGEST_MOMENT_MS = 60;
+const MAX_REQUESTS = 50;
+const MAX_MOMENT_MS = 60;
 
 interface World extends AsyncDisposable {
   readonly simulator: Simulator;
@@ -83,7 +83,7 @@ test.concurrent.each(SEEDS)(
 const killAgainAndAgain = async (world: World, random: () => number): Promise<number> => {
   const { simulator, database, env } = world;
   const organizations = simulator.summary().organizations;
-  let longestLifeMs = LONGEST_LIFE_MS;
+  let longestLifeMs = MAX_LIFE_MS;
   let storedByKilled = 0;
   for (let killed = 0; killed < KILLS_EACH; ) {
     const before = await count(database);
@@ -107,8 +107,8 @@ const killAgainAndAgain = async (world: World, random: () => number): Promise<nu
 
 /** Resolves a moment after some more requests. */
 const afterRequests = async (simulator: Simulator, random: () => number): Promise<void> => {
-  let left = Math.ceil(random() * MOST_REQUESTS);
-  const momentMs = random() * LONGEST_MOMENT_MS;
+  let left = Math.ceil(random() * MAX_REQUESTS);
+  const momentMs = random() * MAX_MOMENT_MS;
   await new Promise<void>((resolve) => {
     const stop = simulator.onRequest(() => {
       left -= 1;

@@ -131,7 +131,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     expect(listings.length).toBeLessThanOrEqual(seconds + 5);
   });
 
-  test('killed (SIGKILL): its sources go on at another within lease + tick, also where nobody can know it is dead', async () => {
+  test('killed (SIGKILL): its sources go on at another within lease + tick, also if no replica can know that it is dead', async () => {
     await using world = await openSlowWorld();
     await using replicas = replicasOf(world);
     const killed = replicas.start(0);

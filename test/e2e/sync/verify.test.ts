@@ -49,7 +49,7 @@ test('with 5 % of entries late by up to 6 hours, verify reports 0 missing after 
   await world.setClocks(26 * hourMs);
   const sync = await runOrgtrail(['sync', '--json'], env);
   expect(JSON.parse(sync.stdout)).toMatchObject({ stored: late, failed: [] });
-  expect(sync.stderr).toContain('the last settle pass found new entries');
+  expect(sync.stderr).toContain('the final re-read found new entries');
   const after = await verify(world, [], runOrgtrail);
   expect(after.code, after.stderr).toBe(0);
   expect(after.report).toMatchObject({ ...exact, compared: 7_500 });
@@ -98,7 +98,7 @@ describe.concurrent('verify', () => {
     expect(text.stdout).toContain(`extra in ${copied?.source_id}: made up\n`);
     expect(text.stdout).toMatch(/\ncompared 600 entries of 3 organizations, .*: 1 missing, 1 extra, 1 changed\n$/);
 
-    // Somebody else holds the source, and has left a settle walk open: it is waited for, and the walk stays.
+    // Another process holds the source, and has left a settle walk open: it is waited for, and the walk stays.
     await pool.query(
       `insert into lanes (source_kind, source_id, filter_hash, lane, state)
        values ('organization', $1, 'none', 'settle', '{"walk": {"cursor": "open", "pages": 1}}')
@@ -120,7 +120,7 @@ describe.concurrent('verify', () => {
     );
     expect(walks.rows).toEqual([{ walk: { cursor: 'open', pages: 1 } }]);
     expect(fixed.report).toMatchObject({ missing: 1, changed: 1, extra: 1, fixedMissing: 1, fixedChanged: 1 });
-    expect(fixed.stderr).toContain('after the last settle pass had read their time');
+    expect(fixed.stderr).toContain('late entries arrived after the final re-read and were found only by chance');
     const events = await pool.query('select position::integer from audit_events where id = $1', [deleted?.id]);
     expect(events.rows, 'a new position: who follows the feed sees it').toEqual([{ position: 601 }]);
     const changes = await pool.query('select event_id from audit_event_changes');
@@ -217,10 +217,10 @@ describe.concurrent('verify', () => {
     world.simulator.setClockOffset(600_000);
     const [one = ''] = world.simulator.summary().organizations.map(({ id }) => id);
     expect((await verify(world, ['--organization', one])).report).toMatchObject({ compared: 200, organizations: 1 });
-    const unknown = await verify(world, ['--organization', 'nobody']);
+    const unknown = await verify(world, ['--organization', 'unknown']);
     expect(unknown).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('unknown organization "nobody"'),
+      stderr: expect.stringContaining('unknown organization "unknown"'),
     });
   });
 

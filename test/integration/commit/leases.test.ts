@@ -122,7 +122,7 @@ describe('invariant 7: only the holder of the current lease epoch commits', () =
     expect(await eventsOf(pool, 'half way')).toHaveLength(2);
   });
 
-  test('a commit that waits while the lease goes to somebody else writes nothing', async () => {
+  test('a commit that waits while the lease goes to another process writes nothing', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'taken');
     await releaseSource(pool, lease);
@@ -156,7 +156,7 @@ describe('invariant 7: leases', () => {
     expect(await isHeld('runs out'), 'a late release of an earlier epoch').toBe(true);
   });
 
-  test('a lease that ran out and that nobody took still commits, and is held again by that', async () => {
+  test('a lease that ran out and was not taken still commits, and is held again by that', async () => {
     const { pool } = database;
     await releaseSource(pool, await newSource(pool, 'slow'));
     const mine = await claim('slow', ME, 1);

@@ -89,7 +89,7 @@ describe('statements that lock many rows lock them in the order of their keys, s
     }
   });
 
-  test('releaseDead waits for nobody: what is locked is at work, and is released by a later plan', async () => {
+  test('releaseDead does not wait: what is locked is at work, and is released by a later plan', async () => {
     const { pool } = database;
     await pool.query("update sources set lease_owner = 'host/9/dead', lease_until = now() + interval '1 day'");
     const held = async () => {

@@ -128,7 +128,7 @@ describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {
     const { rows } = await database.pool.query(
       `select detection, organization_name, actor, events::integer as events, summary,
          extract(epoch from action_time - first_time)::integer as seconds
-       from detections where id in ('token rolled, by path', 'sweeper 10', 'own token deleted in vain') order by detection`,
+       from detections where id in ('token rolled, by path', 'sweeper 10', 'own token not deleted') order by detection`,
     );
     const organization_name = `Name of ${ORGANIZATIONS[0]}`;
     const mallory = 'by mallory@example.com from 203.0.113.66';

@@ -112,17 +112,17 @@ describe(`following the detections by position (seed ${SEED})`, () => {
     }
   });
 
-  test('the same person in two organizations is two; nobody at all is one', async () => {
+  test('the same person in two organizations is two; no actor at all is one', async () => {
     for (const id of ['here', 'there']) {
       const texts = Array.from({ length: 9 }, (_, n) => deleteAt(`${id} ${n}`, startMs + n, 'both'));
       await commitAll(pool, await newSource(pool, id), [texts]);
     }
     expect(await burstsOf('both')).toEqual([]);
     const nameless = Array.from({ length: 10 }, (_, n) =>
-      deleteAt(`nobody ${n}`, startMs + n, 'x').replace(/"actor":\{[^}]*\}/, '"actor":{}'),
+      deleteAt(`nameless ${n}`, startMs + n, 'x').replace(/"actor":\{[^}]*\}/, '"actor":{}'),
     );
-    await commitAll(pool, await newSource(pool, 'nobody'), [nameless]);
-    const { rows } = await pool.query("select id, actor from detection_delete_burst where source_id = 'nobody'");
-    expect(rows).toEqual([{ id: 'nobody 9', actor: 'unknown' }]);
+    await commitAll(pool, await newSource(pool, 'nameless'), [nameless]);
+    const { rows } = await pool.query("select id, actor from detection_delete_burst where source_id = 'nameless'");
+    expect(rows).toEqual([{ id: 'nameless 9', actor: 'unknown' }]);
   });
 });

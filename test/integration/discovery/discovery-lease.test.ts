@@ -39,9 +39,9 @@ test('while one replica lists, no other does; of many at once one is let in', as
   expect(await claim('late')).toEqual({ mine: false, serverTimeMs: undefined });
 });
 
-test('one that was killed while it listed is not waited for, where it is known to be dead', async () => {
+test('a discovery lease held by a dead process is released immediately', async () => {
   const { pool } = database;
-  expect(await releaseDeadDiscovery(pool, () => true), 'nobody lists').toBe(false);
+  expect(await releaseDeadDiscovery(pool, () => true), 'no replica lists').toBe(false);
   await claim('host/9/dead');
   expect(await releaseDeadDiscovery(pool, (owner) => owner === OTHER), 'it may be alive').toBe(false);
   expect(await claim(ME)).toMatchObject({ mine: false });

@@ -49,7 +49,7 @@ describe('access', () => {
     await listIds(['a']);
     expect(await row('a'), 'a listing does not open an audit log').toMatchObject({ state: 'refused' });
     expect(await recordAccess(pool, 'a', 'restored')).toBe(true);
-    expect(await recordAccess(pool, 'nobody', 'refused')).toBe(false);
+    expect(await recordAccess(pool, 'unknown', 'refused')).toBe(false);
     expect(await changes()).toEqual(['a appeared Name of a', 'a refused', 'a restored']);
   });
 

@@ -29,7 +29,7 @@ const get = async (query: string) => {
   const { status, headers } = response;
   return { status, headers, events, body: response.ok ? {} : JSON.parse(text) };
 };
-const feedVerb = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
 
 /** Eight events are committed, three of them are lost, and a reader that had all eight is the first to ask. */
 beforeAll(async () => {
@@ -59,7 +59,7 @@ describe('the feed after a failover that lost commits', () => {
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To go on all the same, go on with next_cursor, or add dropped=${jump.id}`,
+      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To continue anyway, use next_cursor, or add dropped=${jump.id}`,
       next_cursor: expect.any(String),
       feed_id: ahead.feedId,
       first_position: null,
@@ -67,7 +67,7 @@ describe('the feed after a failover that lost commits', () => {
       dropped: jump.id,
     });
     gone = body.next_cursor;
-    expect(run.log()).toContain('the database failed over or was restored: positions jump');
+    expect(run.log()).toContain('the database failed over or was restored; positions jump');
   });
 
   test('once it says that it knows, it gets what is there, and is told no more', async () => {
@@ -103,7 +103,7 @@ describe('the feed after a failover that lost commits', () => {
   });
 
   test('with a filter that nothing meets it is passed at once', async () => {
-    const { status, headers } = await get('after=3&organization=nobody');
+    const { status, headers } = await get('after=3&organization=unknown');
     expect([status, headers.get('orgtrail-next-position')]).toEqual([200, String(to + 4)]);
   });
 
@@ -113,12 +113,12 @@ describe('the feed after a failover that lost commits', () => {
         .split('\n')
         .slice(0, -1)
         .map((line) => JSON.parse(line).id);
-    const warned = await feedVerb('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
+    const warned = await feedCommand('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
     expect(warned.code).toBe(0);
     expect(warned.stderr.match(/lost the events that you have behind position 5/g)).toHaveLength(1);
     expect(printed(warned.stdout)).toEqual(['e-6', 'e-7', 'e-8', 'e-9']);
     const { id } = await lastJump(world.database.pool);
-    const known = await feedVerb('--after', '8', '--dropped', String(id));
+    const known = await feedCommand('--after', '8', '--dropped', String(id));
     expect(known).toMatchObject({ code: 0, stderr: '', stdout: warned.stdout });
   });
 
@@ -145,7 +145,7 @@ describe('the feed after a failover that lost commits', () => {
     const waiting = get(`after=${after}&wait=60`);
     await commit(pool, await takeLease(pool, 'o'), []);
     await loseCommits(pool, to + 2);
-    // The notification of a commit on the new primary wakes whoever waits.
+    // The notification of a commit on the new primary wakes all who wait.
     await commit(pool, await takeLease(pool, 'o'), ids(8, 10));
     const woken = await waiting;
     const next = woken.headers.get('orgtrail-next-position');

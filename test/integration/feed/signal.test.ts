@@ -11,7 +11,7 @@ import { until } from '../../support/process/until.ts';
 const LONG_MS = 900_000;
 const never = new AbortController().signal;
 
-const open = async (clientOf: (url: string) => Client = createClient, probePatienceMs = LONG_MS) => {
+const open = async (clientOf: (url: string) => Client = createClient, probeTimeoutMs = LONG_MS) => {
   const database = await createTestDatabase();
   const fallbacks: string[] = [];
   let looks = 0;
@@ -23,7 +23,7 @@ const open = async (clientOf: (url: string) => Client = createClient, probePatie
       return (await readFeedHead(database.pool)).position;
     },
     onFallback: (reason) => fallbacks.push(reason),
-    probePatienceMs,
+    probeTimeoutMs,
   });
   const lease = await newSource(database.pool, 'a');
   let current = lease;
@@ -67,7 +67,7 @@ describe.concurrent('waiting for news', () => {
     expect(world.fallbacks).toEqual([]);
   });
 
-  test('a page without anything new wakes nobody', async () => {
+  test('a page without anything new wakes no reader', async () => {
     await using world = await open();
     await world.store('one');
     const wait = new AbortController();
@@ -133,7 +133,7 @@ describe.concurrent('waiting for news', () => {
     await world.signal.waitBeyond(0, LONG_MS, never);
   });
 
-  test('what was committed before anybody listened is seen', async () => {
+  test('what was committed before LISTEN is seen', async () => {
     await using world = await open();
     await world.store('one');
     await world.signal.waitBeyond(0, LONG_MS, never);
@@ -167,11 +167,11 @@ describe.concurrent('waiting for news', () => {
   test('a database that is too busy to notify in time ends neither the wait nor the process', async () => {
     await using world = await open(createClient, 1);
     const { pool } = world.database;
-    // All that the pool has: what wants to notify waits for one.
+    // All that the pool has: a NOTIFY waits for one.
     const taken = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));
     const waiting = world.signal.waitBeyond(0, LONG_MS, never);
     await until('the notification waits', async () => pool.waitingCount > 0);
-    // Longer than the patience.
+    // Longer than the timeout.
     await world.signal.waitBeyond(0, 200, never);
     for (const client of taken) client.release();
     await world.store('one');

@@ -168,7 +168,7 @@ describe.concurrent('/metrics', () => {
     }
     const { length: stored } = (await world.database.pool.query("select from audit_events where id like '% %'")).rows;
     expect(stored, 'the last one is never looked for again').toBe(3);
-    // Somebody asks for the time again.
+    // The time is asked for again.
     await using backfill = await world.open({ ORGTRAIL_SETTLE: '5m,15m' });
     await world.database.pool.query("update coverage set ranges = '{}' where pass = 0");
     await backfill.cycle();

@@ -41,7 +41,7 @@ describe('a statement that has no answer in time', () => {
 });
 
 describe('a transaction', () => {
-  test('has a limit of its own for idling, of which nothing stays with the connection', async () => {
+  test('has a limit of its own for idling, which does not stay with the connection', async () => {
     const pool = createPool(database.url, 1, () => {});
     const limit = 'select current_setting(\'idle_in_transaction_session_timeout\') as "limit"';
     expect((await inTransaction(pool, (client) => client.query(limit))).rows).toEqual([{ limit: '1min' }]);

@@ -67,10 +67,10 @@ describe('migrate --publication', () => {
   });
 
   test('without the rights: exit 2, and says which', async () => {
-    await using somebody = await createLogin(database);
-    await database.pool.query(`grant usage on schema drizzle to ${somebody.name}`);
-    await database.pool.query(`grant select on drizzle.__drizzle_migrations to ${somebody.name}`);
-    const { code, stderr } = await publish(somebody.url);
+    await using login = await createLogin(database);
+    await database.pool.query(`grant usage on schema drizzle to ${login.name}`);
+    await database.pool.query(`grant select on drizzle.__drizzle_migrations to ${login.name}`);
+    const { code, stderr } = await publish(login.url);
     expect(stderr).toMatch(
       /this account may not make the publications: (must be owner|permission denied).*\nTry: .*owner of the tables.*grant create on database/,
     );

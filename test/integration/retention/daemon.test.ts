@@ -69,7 +69,7 @@ describe('the daemon', () => {
     ]);
   });
 
-  test('never looks where everything is kept for ever', async () => {
+  test('never looks if everything is kept indefinitely', async () => {
     await using world = await openWorld({ organizations: 1, entries: 0 });
     await using run = await world.open();
     expect((await look(run, Number.POSITIVE_INFINITY, 1)).waits).toEqual([]);
@@ -81,7 +81,7 @@ describe('the daemon', () => {
     await run.close();
     const { log, waits } = await look(run, 365 * DAY_MS, 1);
     expect(waits).toEqual([5_000, 600_000]);
-    expect(log).toMatchObject([{ reason: expect.any(String), msg: expect.stringContaining('it is tried again') }]);
+    expect(log).toMatchObject([{ reason: expect.any(String), msg: expect.stringContaining('it is retried') }]);
   });
 });
 
@@ -94,7 +94,7 @@ describe('what was dropped', () => {
     const stored = async () =>
       (await pool.query('select count(*)::integer as events from audit_events')).rows[0].events;
     expect(await stored()).toBe(200);
-    // A month that is over, of which nothing is left.
+    // A month that is over and has nothing left.
     await pool.query('delete from audit_events');
     await pool.query(
       `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
@@ -102,8 +102,11 @@ describe('what was dropped', () => {
     );
     await run.cycle();
     expect(await stored(), 'coverage says that it was read').toBe(0);
-    for (const verb of ['verify', 'backfill']) {
-      const { code, stderr } = await runInProcess([verb, '--since', '2026-01-10', '--before', '2026-01-11'], world.env);
+    for (const command of ['verify', 'backfill']) {
+      const { code, stderr } = await runInProcess(
+        [command, '--since', '2026-01-10', '--before', '2026-01-11'],
+        world.env,
+      );
       expect(stderr).toContain('events of 2026-01 have been dropped (ORGTRAIL_RETENTION)');
       expect(code).toBe(2);
     }

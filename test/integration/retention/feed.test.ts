@@ -26,7 +26,7 @@ const get = async (query: string) => {
     : [];
   return { status: response.status, headers: response.headers, positions, body: response.ok ? {} : JSON.parse(text) };
 };
-const feedVerb = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
+const feedCommand = (...args: string[]) => runInProcess(['feed', ...args], { DATABASE_URL: world.database.url });
 
 /** Positions 1 to 12; 1 to 3 and 7 to 9 are of January 2024, and are dropped. */
 beforeAll(async () => {
@@ -62,13 +62,13 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-describe('the feed behind a position in front of what retention has dropped', () => {
+describe('the feed after a position before what retention has dropped', () => {
   test.each([0, 3, 5, 8])('after=%i: 410, what is gone, and how to go on', async (after) => {
     const { status, body } = await get(`after=${after}`);
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To go on all the same, go on with next_cursor, or add dropped=1`,
+      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To continue anyway, use next_cursor, or add dropped=1`,
       next_cursor: expect.any(String),
       feed_id: expect.any(String),
       first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
@@ -115,13 +115,13 @@ describe('the feed behind a position in front of what retention has dropped', ()
   });
 
   test('orgtrail feed: exit code 2 and what to do, and with --dropped it goes on', async () => {
-    const refused = await feedVerb('--after', '2');
+    const refused = await feedCommand('--after', '2');
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toMatch(/retention has dropped 2024-01: up to 6 events behind position 2/);
-    const cursor = /Try: go on all the same with --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
-    const byCursor = await feedVerb('--cursor', cursor, '--limit', '4');
+    const cursor = /Try: to continue anyway, pass --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
+    const byCursor = await feedCommand('--cursor', cursor, '--limit', '4');
     expect(byCursor).toMatchObject({ code: 0, stderr: '' });
-    const told = await feedVerb('--after', '2', '--dropped', '1', '--limit', '4');
+    const told = await feedCommand('--after', '2', '--dropped', '1', '--limit', '4');
     expect(told).toEqual(byCursor);
     expect(
       told.stdout

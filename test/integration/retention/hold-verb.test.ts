@@ -69,7 +69,7 @@ describe('orgtrail hold', () => {
   test.each([
     [['add', '--reason', 'x'], 'give either --organization or --all-organizations'],
     [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'give either'],
-    [['add', '--organization', 'nobody', '--reason', 'x'], 'unknown organization "nobody"'],
+    [['add', '--organization', 'unknown', '--reason', 'x'], 'unknown organization "unknown"'],
     [['add', '--organization', 'o1', '--reason', ' '], '--reason must not be empty'],
     [
       ['add', '--organization', 'o1', '--since', 'soon', '--reason', 'x'],
@@ -80,7 +80,7 @@ describe('orgtrail hold', () => {
       '--before must be later',
     ],
     [['add', '--organization', 'o1'], "required option '--reason <text>' not specified"],
-    [['release', '99'], 'there is no hold 99 in force'],
+    [['release', '99'], 'no hold 99 is in force'],
     [['release', 'x'], 'a hold has a number, not "x"'],
   ])('%j: exit code 2, and why', async (args, reason) => {
     const { code, stdout, stderr } = await hold(...args);

@@ -6,13 +6,13 @@ import type { FoundEvent } from '../../../src/search/found-event.ts';
 import { readEvent } from '../../../src/search/read-event.sql.ts';
 import { readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
-import { type SearchPatience, searchEvents } from '../../../src/search/search-events.sql.ts';
+import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, pageOf, seconds, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support/sync/defective-entries.ts';
 
-const PATIENCE: SearchPatience = { firstMs: 600_000, totalMs: 600_000 };
+const TIME_LIMIT: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 let database: TestDatabase;
@@ -25,9 +25,9 @@ const find = async (
   query: Partial<EventQuery>,
   cursor?: SearchCursor,
   limit = 500,
-  patience = PATIENCE,
+  timeLimit = TIME_LIMIT,
   clockMs?: () => number,
-) => await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, patience, clockMs);
+) => await searchEvents(database.pool, { ...everything, ...query }, { cursor, limit }, timeLimit, clockMs);
 const idsOf = (events: readonly FoundEvent[]): string[] => events.map(({ id }) => id);
 
 const cursorAt = (direction: SearchCursor['direction'], event: FoundEvent | undefined): SearchCursor => {
@@ -40,7 +40,7 @@ const walk = async (
   query: Partial<EventQuery>,
   limit: number,
   from?: SearchCursor,
-  patience = PATIENCE,
+  timeLimit = TIME_LIMIT,
   createClock: () => (() => number) | undefined = () => undefined,
 ) => {
   const seen: FoundEvent[] = [];
@@ -48,7 +48,7 @@ const walk = async (
   let pages = 0;
   let reachedPages = 0;
   for (;;) {
-    const page = await find(query, cursor, limit, patience, createClock());
+    const page = await find(query, cursor, limit, timeLimit, createClock());
     const direction = cursor?.direction ?? 'older';
     if (direction === 'older') seen.push(...page.events);
     else seen.unshift(...page.events);
@@ -95,7 +95,7 @@ describe('each filter', () => {
   ];
   test.each(single)('%s', async (_what, query) => {
     expect(idsOf((await find({ ...query, organization: 'filters' })).events)).toEqual(['wanted']);
-    expect((await find({ ...query, organization: 'nobody' })).events).toEqual([]);
+    expect((await find({ ...query, organization: 'unknown' })).events).toEqual([]);
   });
 
   test('text takes nothing for a pattern', async () => {
@@ -119,7 +119,7 @@ describe('each filter', () => {
     expect(events).toMatchObject([{ id: 'other-3', changed: true }]);
   });
 
-  test('a value that PostgreSQL does not take is the mistake of whoever searches', async () => {
+  test('a value that PostgreSQL does not take is the mistake of the user who searches', async () => {
     const bad = find({}, { direction: 'older', time: '2026-02-31 00:00:00+00', position: 1 });
     await expect(bad).rejects.toThrow(SearchError);
     await expect(bad).rejects.toMatchObject({ reason: 'refused' });
@@ -185,7 +185,7 @@ test('defective and strange entries are found and read, each to the byte', async
 
 describe('a search that takes long', () => {
   const hour = 3_600_000;
-  /** With a patience of 600 s, each look at it takes 70 s: time for pieces of 1, 4, 16 and 64 hours, whatever the machine. */
+  /** With a time limit of 600 s, each look at it takes 70 s: time for pieces of 1, 4, 16 and 64 hours, whatever the machine. */
   const slow = () => {
     let nowMs = 0;
     return () => {
@@ -194,7 +194,7 @@ describe('a search that takes long', () => {
     };
   };
   const still = () => () => 0;
-  const inPieces: SearchPatience = { firstMs: 0, totalMs: 600_000 };
+  const inPieces: SearchTimeLimit = { firstMs: 0, totalMs: 600_000 };
   const needles = { organization: 'many', text: 'needle' };
   const searched = { since: new Date(T0 - 510 * hour).toISOString(), before: new Date(T0 + hour).toISOString() };
   let all: readonly FoundEvent[];
@@ -263,7 +263,7 @@ describe('a search that takes long', () => {
 const coverageOf = (range: Parameters<typeof readSearchCoverage>[1]) =>
   readSearchCoverage(database.pool, range, { organizationIds: undefined, behindAfterSeconds: () => 60 });
 
-test('coverage of the time searched: of whom some of it is not collected', async () => {
+test('coverage of the time searched: the organizations with uncollected time', async () => {
   const lease = await newSource(database.pool, 'gappy');
   await commit(database.pool, lease, [entryText('g', T0)], { claims: [seconds(-100, 100)] });
   const at = (ms: number) => new Date(T0 + ms).toISOString();
@@ -278,7 +278,7 @@ test('coverage of the time searched: of whom some of it is not collected', async
   });
   const older = await coverageOf({ organization, since: undefined, before: at(0) });
   expect(older).toMatchObject({ incomplete: 1, beginsEarlier: true, collectedSince: '2025-07-01T00:00:00Z' });
-  expect(await coverageOf({ organization: 'nobody', since: undefined, before: undefined })).toMatchObject({
+  expect(await coverageOf({ organization: 'unknown', since: undefined, before: undefined })).toMatchObject({
     organizations: 0,
     incomplete: 0,
   });

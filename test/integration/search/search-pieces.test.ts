@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import type { SearchCursor } from '../../../src/search/search-cursor.ts';
-import { type SearchPatience, searchEvents } from '../../../src/search/search-events.sql.ts';
+import { type SearchTimeLimit, searchEvents } from '../../../src/search/search-events.sql.ts';
 import { multiplyEvents } from '../../support/feed/many-events.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
@@ -12,8 +12,8 @@ import { commit, entryText, newSource, T0 } from '../../support/postgres/store-f
 const HOUR_MS = 3_600_000;
 /** Just fits into the first three pieces, of 1, 4 and 16 hours with 16 events each. */
 const LIMIT = 330;
-const inPieces: SearchPatience = { firstMs: 0, totalMs: 600_000 };
-const atOnce: SearchPatience = { firstMs: 600_000, totalMs: 600_000 };
+const inPieces: SearchTimeLimit = { firstMs: 0, totalMs: 600_000 };
+const atOnce: SearchTimeLimit = { firstMs: 600_000, totalMs: 600_000 };
 const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 let database: TestDatabase;
@@ -53,12 +53,12 @@ const cursorAt = (direction: SearchCursor['direction'], timeMs: number): SearchC
   position: 0,
 });
 
-const find = async (query: Partial<EventQuery>, cursor: SearchCursor, patience: SearchPatience) => {
+const find = async (query: Partial<EventQuery>, cursor: SearchCursor, timeLimit: SearchTimeLimit) => {
   const page = await searchEvents(
     pool,
-    { ...everything, text: patience === inPieces ? 'hay' : undefined, ...query },
+    { ...everything, text: timeLimit === inPieces ? 'hay' : undefined, ...query },
     { cursor, limit: LIMIT },
-    patience,
+    timeLimit,
   );
   return page.events.map(({ id }) => id);
 };
@@ -83,22 +83,22 @@ const failing = async (isRight: (timeMs: number) => Promise<boolean>): Promise<s
 test.each([
   ['piece by piece', inPieces],
   ['at once', atOnce],
-])('%s, each event comes once, at whatever time a page begins, both ways', async (_how, patience) => {
-  expect(await failing(async (ms) => isOlder(await find({}, cursorAt('older', ms), patience), ms))).toEqual([]);
-  expect(await failing(async (ms) => isNewer(await find({}, cursorAt('newer', ms), patience), ms))).toEqual([]);
+])('%s, each event comes once, at whatever time a page begins, both ways', async (_how, timeLimit) => {
+  expect(await failing(async (ms) => isOlder(await find({}, cursorAt('older', ms), timeLimit), ms))).toEqual([]);
+  expect(await failing(async (ms) => isNewer(await find({}, cursorAt('newer', ms), timeLimit), ms))).toEqual([]);
 });
 
 test.each([
   ['piece by piece', inPieces],
   ['at once', atOnce],
-])('%s, a cursor outside of the time searched brings nothing from there', async (_how, patience) => {
+])('%s, a cursor outside of the time searched brings nothing from there', async (_how, timeLimit) => {
   const fromLater = async (ms: number) => {
     const edgeMs = ms - 5 * HOUR_MS;
-    return isOlder(await find({ before: isoOf(edgeMs) }, cursorAt('older', ms), patience), edgeMs);
+    return isOlder(await find({ before: isoOf(edgeMs) }, cursorAt('older', ms), timeLimit), edgeMs);
   };
   const fromEarlier = async (ms: number) => {
     const cursor = cursorAt('newer', ms - 5 * HOUR_MS);
-    return isNewer(await find({ since: isoOf(ms) }, cursor, patience), ms);
+    return isNewer(await find({ since: isoOf(ms) }, cursor, timeLimit), ms);
   };
   expect(await failing(fromLater)).toEqual([]);
   expect(await failing(fromEarlier)).toEqual([]);

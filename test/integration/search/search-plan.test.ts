@@ -94,8 +94,8 @@ describe('a search for an actor', () => {
       for (const index of used) expect(found < 0 ? [...indexes, 'time'] : indexes, plan).toContain(index);
       expect(plan).not.toContain('Seq Scan on audit_events');
       const query = { ...everything, ...time, actor: readActor(text) };
-      const patience = { firstMs: 60_000, totalMs: 60_000 };
-      const { events } = await searchEvents(pool, query, { cursor: undefined, limit: 500 }, patience);
+      const timeLimit = { firstMs: 60_000, totalMs: 60_000 };
+      const { events } = await searchEvents(pool, query, { cursor: undefined, limit: 500 }, timeLimit);
       if (found >= 0) expect(events.length).toBe(found);
       else expect(events.length).toBeGreaterThan(0);
     },

@@ -5,7 +5,7 @@ import { registerSinks, replaySink } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
-import { createTestSink, startCourier } from '../../support/sinks/delivery-fixture.ts';
+import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
 
 const EVENTS = 250;
 
@@ -43,7 +43,7 @@ describe('a sink that takes all', () => {
   test('gets every event once, in order, each with a key of its own, and news as they come', async () => {
     await register('good');
     const sink = createTestSink();
-    await using _ = startCourier(database.pool, { name: 'good', sink });
+    await using _ = startSinkWorker(database.pool, { name: 'good', sink });
     await reaches('good');
     expect(sink.received()).toEqual(all());
     expect(sink.deliveries.map(({ events }) => events.length)).toEqual([100, 100, 51]);
@@ -55,7 +55,7 @@ describe('a sink that takes all', () => {
   test('of some organizations: only theirs, and the position moves on over the others', async () => {
     await register('few');
     const sink = createTestSink();
-    await using _ = startCourier(database.pool, { name: 'few', sink, organizationIds: ['other'] });
+    await using _ = startSinkWorker(database.pool, { name: 'few', sink, organizationIds: ['other'] });
     await reaches('few');
     expect(sink.received()).toEqual([HEAD]);
   });
@@ -63,7 +63,7 @@ describe('a sink that takes all', () => {
   test('a replay sends the same events again, under the same ids', async () => {
     await register('again');
     const sink = createTestSink();
-    await using _ = startCourier(database.pool, { name: 'again', sink });
+    await using _ = startSinkWorker(database.pool, { name: 'again', sink });
     await reaches('again');
     await replaySink(database.pool, 'again', 100);
     await until('they come again', async () => sink.received().length === HEAD + HEAD - 100);
@@ -84,7 +84,7 @@ describe('what is refused', () => {
         ? { kind: 'delivered', refused: [] }
         : { kind: 'refused', reason: `s3cret\0 ${found}`.padEnd(2_000, '!') };
     });
-    await using _ = startCourier(database.pool, { name: 'picky', sink });
+    await using _ = startSinkWorker(database.pool, { name: 'picky', sink });
     await reaches('picky');
     expect(sink.received()).toEqual(all().filter((position) => !bad.has(position)));
     const letters = await readDeadLetters(database.pool, 'picky', 100);
@@ -103,7 +103,7 @@ describe('what is refused', () => {
       { index: 900, reason: 'none' },
     ];
     const sink = createTestSink(() => ({ kind: 'delivered', refused }));
-    await using _ = startCourier(database.pool, { name: 'bulk', sink });
+    await using _ = startSinkWorker(database.pool, { name: 'bulk', sink });
     await reaches('bulk');
     expect(sink.deliveries).toHaveLength(3);
     const letters = await readDeadLetters(database.pool, 'bulk', 100);
@@ -121,7 +121,7 @@ describe('what is refused', () => {
       failed: ({ reason, misconfigured }: { reason: string; misconfigured: boolean }) =>
         void reasons.push(`${misconfigured} ${reason}`),
     };
-    await using _ = startCourier(database.pool, { name: 'wrong', sink, observer });
+    await using _ = startSinkWorker(database.pool, { name: 'wrong', sink, observer });
     await until('it gives up nothing more', async () => reasons.length >= 2);
     expect(reasons[0]).toBe('true 10 events in a row were refused, and so is the next: no such index');
     expect(await status('wrong')).toMatchObject({ position: 10, deadLetters: 10 });
@@ -135,7 +135,7 @@ describe('what is refused', () => {
 });
 
 describe('what fails', () => {
-  test('is tried again as it was, after a pause, by whichever replica', async () => {
+  test('is retried as it was, after a pause, by whichever replica', async () => {
     await register('flaky');
     let attempts = 0;
     const sink = createTestSink(() => {
@@ -145,8 +145,8 @@ describe('what fails', () => {
     });
     const observer = { failed: ({ reason }: { reason: string }) => void reasons.push(reason) };
     const reasons: string[] = [];
-    await using _one = startCourier(database.pool, { name: 'flaky', sink, observer, owner: 'a/1/x' });
-    await using _two = startCourier(database.pool, { name: 'flaky', sink, observer, owner: 'b/2/y' });
+    await using _one = startSinkWorker(database.pool, { name: 'flaky', sink, observer, owner: 'a/1/x' });
+    await using _two = startSinkWorker(database.pool, { name: 'flaky', sink, observer, owner: 'b/2/y' });
     await reaches('flaky');
     expect(reasons).toEqual(['[redacted] away', 'reset', '[redacted] away']);
     expect(new Set(sink.deliveries.slice(0, 4).map(({ id }) => id)).size).toBe(1);
@@ -158,13 +158,13 @@ describe('what fails', () => {
     const stuck = createTestSink(
       (_, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     );
-    await using dying = startCourier(database.pool, { name: 'dies', sink: stuck, batchEvents: 1_000 });
+    await using dying = startSinkWorker(database.pool, { name: 'dies', sink: stuck, batchEvents: 1_000 });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     await commitAll(database.pool, await takeLease(database.pool, 'other'), [['{"id":"news"}']]);
     // Nothing of it is recorded, as if it had died; then the new one has the turn.
     await dying.abort();
     const sink = createTestSink();
-    await using _ = startCourier(database.pool, { name: 'dies', sink, owner: 'b/2/y', batchEvents: 1_000 });
+    await using _ = startSinkWorker(database.pool, { name: 'dies', sink, owner: 'b/2/y', batchEvents: 1_000 });
     await reaches('dies', HEAD + 1);
     expect(sink.deliveries.map(({ id }) => id)[0]).toBe(stuck.deliveries[0]?.id);
     expect(sink.deliveries.map(({ events }) => events.length)).toEqual([HEAD, 1]);
@@ -184,7 +184,7 @@ describe('what fails', () => {
     );
     const lost: string[] = [];
     const observer = { lost: ({ sink }: { sink: string }) => void lost.push(sink) };
-    await using slow = startCourier(database.pool, { name: 'lost', sink: stuck, speed: 2_000, observer });
+    await using slow = startSinkWorker(database.pool, { name: 'lost', sink: stuck, speed: 2_000, observer });
     await until('it delivers', async () => stuck.deliveries.length === 1);
     // A replay ends its turn; its next renewal says so.
     await replaySink(database.pool, 'lost', 7);
@@ -200,11 +200,11 @@ describe('what fails', () => {
       (_, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     );
     const lively = createTestSink();
-    await using _silent = startCourier(database.pool, { name: 'silent', sink: silent });
+    await using _silent = startSinkWorker(database.pool, { name: 'silent', sink: silent });
     await until('it is asked', async () => silent.deliveries.length === 1);
-    await using _lively = startCourier(database.pool, { name: 'lively', sink: lively });
+    await using _lively = startSinkWorker(database.pool, { name: 'lively', sink: lively });
     await until('the other has all', async () => (await status('lively')).lagEvents === 0);
-    expect(await status('silent')).toMatchObject({ position: 0, failures: 0, heldBy: 'host/1/courier' });
+    expect(await status('silent')).toMatchObject({ position: 0, failures: 0, heldBy: 'host/1/worker' });
   });
 
   test('a lease is kept, however long a delivery takes', async () => {
@@ -215,9 +215,9 @@ describe('what fails', () => {
       return { kind: 'delivered', refused: [] };
     });
     const other = createTestSink();
-    await using _slow = startCourier(database.pool, { name: 'long', sink: slow, speed: 2_000, owner: 'a/1/x' });
+    await using _slow = startSinkWorker(database.pool, { name: 'long', sink: slow, speed: 2_000, owner: 'a/1/x' });
     await until('it delivers', async () => slow.deliveries.length === 1);
-    await using _other = startCourier(database.pool, { name: 'long', sink: other, speed: 2_000, owner: 'b/2/y' });
+    await using _other = startSinkWorker(database.pool, { name: 'long', sink: other, speed: 2_000, owner: 'b/2/y' });
     const ends = new Set<number>();
     await until('it has been renewed three times', async () => ends.add(await leaseEnd('long')).size > 3);
     expect([...ends], 'to a later end each time').toEqual([...ends].sort((a, b) => a - b));
@@ -234,9 +234,9 @@ describe('what fails', () => {
       await gate.promise;
       return { kind: 'delivered', refused: [] };
     });
-    await using courier = startCourier(database.pool, { name: 'stop', sink });
+    await using worker = startSinkWorker(database.pool, { name: 'stop', sink });
     await until('it delivers', async () => sink.deliveries.length === 1);
-    const stopped = courier.stop();
+    const stopped = worker.stop();
     gate.resolve();
     await stopped;
     expect(sink.deliveries).toHaveLength(1);

@@ -84,7 +84,7 @@ describe('the file', () => {
         await writeFile(path, '');
       },
     ],
-  ])('%s by somebody else: the next delivery is at its path', async (what, disturb) => {
+  ])('%s by another program: the next delivery is at its path', async (what, disturb) => {
     const path = join(await newDirectory(what.replaceAll(' ', '-')), 'a.ndjson');
     const sink = createFileSink({ path, max_bytes: large });
     await deliver(sink, deliveryOf(1, 2));
@@ -146,7 +146,7 @@ describe('at its size', () => {
 
 describe('what cannot be written', () => {
   test.each<[string, () => Promise<string>, RegExp]>([
-    ['there is no directory', async () => join(folder, 'none/a'), /^there is no such directory \(ENOENT\)$/],
+    ['there is no directory', async () => join(folder, 'none/a'), /^the directory does not exist \(ENOENT\)$/],
     ['the path is a directory', async () => folder, /^it is a directory \(EISDIR\)$/],
     [
       'the path goes through a file',
@@ -154,7 +154,7 @@ describe('what cannot be written', () => {
         await writeFile(join(folder, 'a-file'), '');
         return join(folder, 'a-file', 'x');
       },
-      /^there is no such directory \(ENOTDIR\)$/,
+      /^the directory does not exist \(ENOTDIR\)$/,
     ],
   ])('fails and says why: %s', async (_, pathOf, reason) => {
     const sink = createFileSink({ path: await pathOf(), max_bytes: large });

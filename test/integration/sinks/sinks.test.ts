@@ -37,7 +37,7 @@ const claim = (name: string, owner = ME, leaseMs = LEASE_MS) => claimSink(databa
 
 const take = async (name: string, owner = ME, leaseMs = LEASE_MS): Promise<ClaimedSink> => {
   const claimed = await claim(name, owner, leaseMs);
-  if (!('epoch' in claimed)) throw new Error(`not to be had: ${JSON.stringify(claimed)}`);
+  if (!('epoch' in claimed)) throw new Error(`not available: ${JSON.stringify(claimed)}`);
   return claimed;
 };
 
@@ -128,7 +128,7 @@ describe('the turn of a sink', () => {
     expect(await claim('alive', 'host/3/third')).toMatchObject({ heldBy: OTHER });
   });
 
-  test('a sink that rests is nobody’s turn until then', async () => {
+  test('a sink that rests is not claimed until then', async () => {
     const turn = await newSink('rests');
     expect(await failDelivery(database.pool, turn, { reason: 'away', afterMs: 60_000 })).toBe(true);
     const told = await claim('rests', OTHER);
@@ -201,7 +201,7 @@ describe('a replay', () => {
     await failDelivery(database.pool, turn, { reason: 'away', afterMs: 60_000 });
     expect(await replaySink(database.pool, 'far', HEAD + 1)).toBe(false);
     expect(await replaySink(database.pool, 'far', -1)).toBe(false);
-    expect(await replaySink(database.pool, 'nobody', 0)).toBe(false);
+    expect(await replaySink(database.pool, 'unknown', 0)).toBe(false);
     expect(await replaySink(database.pool, 'far', HEAD)).toBe(true);
     expect(await take('far')).toMatchObject({ position: HEAD, failures: 0 });
   });

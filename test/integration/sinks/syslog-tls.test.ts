@@ -70,22 +70,25 @@ describe.skipIf(missing !== undefined)('over TLS', () => {
   test.each([
     ['rsyslog', startRsyslog],
     ['syslog-ng', startSyslogNg],
-  ])('%s that wants a client certificate takes none without, and what it is given next time', async (name, start) => {
-    await using receiver = await start({ tls: { ...server, clientCa: ca.cert } });
-    const outcome = await tlsSink(receiver.port).deliver(delivery(3), never());
-    expect(outcome.kind).toBe('failed');
-    const [cert_file, key_file] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-    const sink = tlsSink(receiver.port, { cert_file, key_file });
-    expect(await sink.deliver(delivery(3), never())).toEqual({
-      kind: 'failed',
-      reason: expect.stringMatching(/^cert_file: ENOENT/),
-    });
-    expect(await receiver.received()).toEqual([]);
-    await copyFile(client.cert, cert_file);
-    await copyFile(client.key, key_file);
-    expect(await sink.deliver(delivery(3), never())).toEqual({ kind: 'delivered', refused: [] });
-    expect(await receiver.received()).toHaveLength(3);
-  });
+  ])(
+    '%s that requires a client certificate takes none without, and what it is given next time',
+    async (name, start) => {
+      await using receiver = await start({ tls: { ...server, clientCa: ca.cert } });
+      const outcome = await tlsSink(receiver.port).deliver(delivery(3), never());
+      expect(outcome.kind).toBe('failed');
+      const [cert_file, key_file] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
+      const sink = tlsSink(receiver.port, { cert_file, key_file });
+      expect(await sink.deliver(delivery(3), never())).toEqual({
+        kind: 'failed',
+        reason: expect.stringMatching(/^cert_file: ENOENT/),
+      });
+      expect(await receiver.received()).toEqual([]);
+      await copyFile(client.cert, cert_file);
+      await copyFile(client.key, key_file);
+      expect(await sink.deliver(delivery(3), never())).toEqual({ kind: 'delivered', refused: [] });
+      expect(await receiver.received()).toHaveLength(3);
+    },
+  );
 
   test('a certificate that is none is a failure', async () => {
     await using receiver = await startRsyslog({ tls: server });

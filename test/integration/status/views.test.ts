@@ -120,7 +120,7 @@ describe('sync_status', () => {
     });
   }
 
-  test('counts down to the moment from which the oldest gap is lost for ever', async () => {
+  test('counts down to the moment from which the oldest gap is lost permanently', async () => {
     const retentionHours = 548 * 24;
     const unread = retentionHours * HOUR - Number((await statusOf('unread')).retention_slack_seconds);
     expect(unread, 'already gone').toSatisfy(about(10));
@@ -141,7 +141,7 @@ describe('sync_status', () => {
       7,
     ],
     ['never read, all of it wanted', 0, [], 0],
-    ['with an hour of horizon that nobody wants any more', 1 / 24, [[548, 0]], 548],
+    ['with an hour of horizon that is not wanted any more', 1 / 24, [[548, 0]], 548],
   ] as const)('counts down what can still be had: %s', async (what, wantedEarlierDays, coveredDays, slackDays) => {
     const { pool } = database;
     await newSource(pool, what);
@@ -277,7 +277,7 @@ describe('sync_status', () => {
   });
 });
 
-describe('the status as the verbs and the health endpoint read it', () => {
+describe('the status as the commands and the health endpoint read it', () => {
   test('has the feed, the discovery and every source that is still there', async () => {
     const { pool } = database;
     expect((await readStatus(pool, undefined)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
@@ -304,7 +304,7 @@ describe('the status as the verbs and the health endpoint read it', () => {
   });
 
   test('may be limited to an allow-list', async () => {
-    const { sources } = await readStatus(database.pool, ['read', 'gone', 'nobody']);
+    const { sources } = await readStatus(database.pool, ['read', 'gone', 'unknown']);
     expect(sources.map((source) => source.id)).toEqual(['read']);
   });
 

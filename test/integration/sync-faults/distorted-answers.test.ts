@@ -69,7 +69,7 @@ describe.concurrent('answers that are not what they should be', () => {
       expect(lastFailure).toBe(failure);
       expect(lastError).toMatch(words);
     }
-    expect(run.log()).toMatch(/"msg":"a source failed"/);
+    expect(run.log()).toMatch(/"msg":"sync failed for an organization; will retry after backoff"/);
     expect(run.log()).toMatch(words);
     expect((await world.compare()).stored).toBe(0);
 

@@ -124,7 +124,7 @@ describe('invariant 11: the API budget is held by all replicas together', () => 
     expect(await attempt('spaced')).toBe('admitted');
   });
 
-  test('a pause stops everybody with the same credential, and nobody with another', async () => {
+  test('a pause stops all requests with the same credential, and none with another', async () => {
     expect(await attempt('paused')).toBe('admitted');
     await budgetOf('paused').pause(60_000, 'retry_after');
     for (const pool of [stillPool, otherPool]) {

@@ -57,7 +57,7 @@ test('the credential reaches no log line, no metric and no table, not even where
   expect(report.failed).toMatchObject([{ id: 'org' }]);
   logger.warn({ reason: `a library said ${TOKEN}` }, `and so did its message: ${TOKEN}`);
 
-  expect(lines.join('')).toContain('a source failed');
+  expect(lines.join('')).toContain('sync failed for an organization; will retry after backoff');
   expect(lines.join('')).toContain('a library said [secret]');
   expect(lines.join('')).not.toContain(TOKEN);
   expect(await metrics.scrape(app.metricsSource)).not.toContain(TOKEN);

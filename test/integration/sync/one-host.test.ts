@@ -32,9 +32,9 @@ const credentials = [
   { CLOUDFLARE_API_TOKEN: 'token-that-must-stay' },
   { CLOUDFLARE_EMAIL: 'me-that-must-stay@example.com', CLOUDFLARE_API_KEY: 'key-that-must-stay' },
 ];
-/** One run of a verb, with one way of authenticating, against an API that leads to `other` in its own way. */
+/** One run of a command, with one way of authenticating, against an API that leads to `other` in its own way. */
 const runAgainst = async (
-  verb: 'check' | 'sync',
+  command: 'check' | 'sync',
   credential: Readonly<Record<string, string>>,
   misled: (path: string, other: string) => { status?: number; location?: string; body?: unknown },
 ) => {
@@ -48,7 +48,7 @@ const runAgainst = async (
     response.end(JSON.stringify(body ?? {}));
   });
   const env = { ...credential, CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`, DATABASE_URL: database.daemonUrl };
-  const result = await runInProcess([verb], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
+  const result = await runInProcess([command], { ...env, ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1d' });
   const output = result.stdout + result.stderr;
   for (const secret of Object.values(credential)) {
     expect(output).not.toContain(secret);
@@ -64,7 +64,7 @@ const envelope = (result: unknown, info: Record<string, unknown> = {}) => ({
 });
 
 describe.each(credentials)('a credential (%o) goes to the configured host only', (credential) => {
-  // A source that is known already would be tried again for a minute if nothing can be listed.
+  // A source that is known already would be retried for a minute if nothing can be listed.
   beforeAll(async () => {
     database = await createTestDatabase();
   });

@@ -19,7 +19,7 @@ interface Verified {
   readonly failures: readonly (string | undefined)[];
 }
 
-/** What the verb does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
+/** What the command does, with a store and limits of the test's choice; the window is the last three days, two minutes ago. */
 const verify = async (
   run: SyncRun,
   options: Partial<VerifyOptions> = {},
@@ -153,7 +153,7 @@ describe.concurrent('verifying', () => {
     expect((await world.compare()).stored).toBe(601);
   });
 
-  test('a walk that fails is tried again; one that keeps failing ends with what was compared, and its failure', async () => {
+  test('a walk that fails is retried; one that keeps failing ends with what was compared, and its failure', async () => {
     await using world = await openWorld({ organizations: 1 });
     await using run = await world.open();
     await run.cycle();

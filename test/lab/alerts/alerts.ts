@@ -42,7 +42,7 @@ interface Row {
 }
 
 /** A rule of 20 s at the most, and a machine that is busy with other things. */
-const PATIENCE_MS = 90_000;
+const TIMEOUT_MS = 90_000;
 const HEALTHY_MS = 10_000;
 const LOOK_EVERY_MS = 250;
 
@@ -102,7 +102,7 @@ const rowsOf = async (world: AlertWorld, { cause, alerts, provoke, mend }: Scena
   const from = performance.now();
   const rows = new Map<string, Row>();
   await provoke(world);
-  while (rows.size < Object.keys(alerts).length && performance.now() - from < PATIENCE_MS) {
+  while (rows.size < Object.keys(alerts).length && performance.now() - from < TIMEOUT_MS) {
     for (const { name, summary } of await world.prometheus.alerts()) {
       const wanted = alerts[name];
       if (wanted === undefined || !wanted.test(summary) || rows.has(name)) continue;

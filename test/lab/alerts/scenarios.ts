@@ -61,7 +61,7 @@ const daemonsInTrouble: WorldScenarios = {
   scenarios: [
     {
       cause: 'an id comes again with other content',
-      alerts: { OrgtrailEntriesChanged: /came again with other content/ },
+      alerts: { OrgtrailEntriesChanged: /re-sent with different content/ },
       provoke: async (world) => {
         const id = firstOrganization(world);
         world.simulator.append(id, [entryText('changed', Date.now(), 'what was seen first')]);
@@ -76,22 +76,22 @@ const daemonsInTrouble: WorldScenarios = {
         world.simulator.append(firstOrganization(world), [entryText(undefined, Date.now(), 'defective')]),
     },
     {
-      cause: 'an entry a minute late, where the last settle pass comes after 4 s',
-      alerts: { OrgtrailLateBeyondLastPass: /later than the last settle pass/ },
+      cause: 'an entry a minute late, with the last settle pass after 4 s',
+      alerts: { OrgtrailLateBeyondLastPass: /Late entries arrived after the final re-read pass/ },
       provoke: (world) =>
         world.simulator.append(firstOrganization(world), [entryText('late', Date.now() - TOO_LATE_MS, 'late')]),
     },
     {
       cause: 'an event of weeks ago is removed from the database by hand',
-      alerts: { OrgtrailScrubFound: /found entries that were missing from the database/ },
+      alerts: { OrgtrailScrubFound: /Re-reading history found entries missing from the database/ },
       provoke: async (world) => {
         const id = await world.removeOld();
         while ((await world.stored(id)) === 0) await sleep(100);
       },
     },
     {
-      cause: 'a sink that refuses one event for good (400)',
-      alerts: { OrgtrailSinkDeadLetters: /The sink siem refuses events/ },
+      cause: 'a sink that rejects one event permanently (400)',
+      alerts: { OrgtrailSinkDeadLetters: /The sink siem rejects events permanently/ },
       provoke: (world) => {
         world.setReceiver({ refuses: 'poison' });
         world.simulator.append(firstOrganization(world), [entryText('poison', Date.now(), 'poison')]);
@@ -101,7 +101,7 @@ const daemonsInTrouble: WorldScenarios = {
       cause: 'a sink that is away (503)',
       alerts: {
         OrgtrailSinkBehind: /Events wait for .* to be delivered to the sink siem/,
-        OrgtrailSinkFailing: /Deliveries to the sink siem fail: \d+ in a row/,
+        OrgtrailSinkFailing: /Deliveries to the sink siem fail: \d+ consecutive failures/,
       },
       provoke: (world) => world.setReceiver('away'),
       mend: (world) => world.setReceiver('open'),
@@ -161,13 +161,13 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'one replica of two is killed',
-      alerts: { OrgtrailReplicaDown: /while others do: 1\./ },
+      alerts: { OrgtrailReplicaDown: /orgtrail replicas down: 1\./ },
       also: ['OrgtrailNotFresh', 'OrgtrailNotReady'],
       provoke: ({ replicas }) => void replicas[1]?.child.kill('SIGKILL'),
     },
     {
       cause: 'the other one, too',
-      alerts: { OrgtrailDown: /No orgtrail answers/ },
+      alerts: { OrgtrailDown: /All orgtrail targets are down/ },
       provoke: ({ replicas }) => void replicas[0]?.child.kill('SIGKILL'),
     },
   ],
@@ -186,7 +186,7 @@ const refused: WorldScenarios = {
       cause: 'an organization refuses (403), and none of its 18 months has been read',
       alerts: {
         OrgtrailOrganizationRefused: /\(403\): 1\.$/,
-        OrgtrailGapNearsRetention: /leave Cloudflare's retention in/,
+        OrgtrailGapNearsRetention: /Cloudflare will delete unread entries in/,
       },
       provoke: nothing,
     },

@@ -5,9 +5,9 @@ import { readRuleFile } from '../../support/deploy/prometheus-rules.ts';
 /** Everything that takes time in the rules takes this much less in a run. */
 export const FACTOR = 60;
 /** But no `for` is longer or shorter than this; no window is shorter than one that a rate needs at a scrape a second. */
-const LONGEST_FOR_MS = 20_000;
-const SHORTEST_FOR_MS = 2_000;
-const SHORTEST_WINDOW_MS = 5_000;
+const MAX_FOR_MS = 20_000;
+const MIN_FOR_MS = 2_000;
+const MIN_WINDOW_MS = 5_000;
 
 const shortened = (text: string, shortestMs: number, longestMs = Number.POSITIVE_INFINITY): string => {
   const ms = parseDurationMs(text);
@@ -27,12 +27,12 @@ export const shortenedRules = (): string => {
     rules: group.rules.map((rule) => ({
       ...rule,
       expr: rule.expr
-        .replace(/\[(\w+)\]/g, (_, window: string) => `[${shortened(window, SHORTEST_WINDOW_MS)}]`)
+        .replace(/\[(\w+)\]/g, (_, window: string) => `[${shortened(window, MIN_WINDOW_MS)}]`)
         .replace(
           /(?<!clock_difference|coverage_future)(_seconds\)+ >) (\d+)/g,
           (_, before: string, seconds: string) => `${before} ${Number(seconds) / FACTOR}`,
         ),
-      ...('for' in rule && rule.for !== undefined ? { for: shortened(rule.for, SHORTEST_FOR_MS, LONGEST_FOR_MS) } : {}),
+      ...('for' in rule && rule.for !== undefined ? { for: shortened(rule.for, MIN_FOR_MS, MAX_FOR_MS) } : {}),
     })),
   }));
   return stringify({ groups: shorter });

@@ -7,7 +7,7 @@ import { startCluster } from '../../support/postgres/postgres-cluster.ts';
 import { withDatabase } from '../../support/postgres/postgres-server.ts';
 import { findPostmaster } from './measure.ts';
 
-/** A database with the schema and its partitions, on the server that everybody is measured on. */
+/** A database with the schema and its partitions, on the server that all contenders are measured on. */
 export interface BenchDatabase {
   readonly url: string;
   readonly admin: Client;

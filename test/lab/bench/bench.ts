@@ -43,7 +43,7 @@ const values = readOptions();
 
 const count = (name: 'rounds' | 'entries' | 'preload' | 'minutes'): number => {
   const value = Number(values[name]);
-  if (!(value > 0)) throw new RangeError(`--${name} wants a number above 0`);
+  if (!(value > 0)) throw new RangeError(`--${name} must be a number above 0`);
   return value;
 };
 

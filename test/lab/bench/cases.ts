@@ -38,7 +38,7 @@ const entrants = (
     return { name, contender: name, database, entries: limit, reset };
   });
 
-const everybody = ['orgtrail', 'sdk-single', 'sdk-500', 'copy', 'copy-2', 'read'] as const;
+const contenders = ['orgtrail', 'sdk-single', 'sdk-500', 'copy', 'copy-2', 'read'] as const;
 
 interface LoadCase {
   readonly title: string;
@@ -51,7 +51,7 @@ const loads: Readonly<Record<string, LoadCase>> = {
   'first-load': {
     title: 'First load: 12 organizations of uneven size, empty table',
     organizations: 12,
-    contenders: everybody,
+    contenders: contenders,
   },
   one: { title: 'First load of one organization', organizations: 1, contenders: ['orgtrail', 'copy', 'read'] },
   many: {
@@ -88,7 +88,7 @@ const idleRequests = async (database: BenchDatabase, source: PageSource): Promis
   await contender.run();
   const after = await source.requests();
   const perOrganization = (after.audit - before.audit) / source.organizations().length;
-  return `A further cycle, where nothing is new: ${perOrganization.toFixed(2)} requests an organization, and ${after.other - before.other} for the listing.`;
+  return `A further cycle, without anything new: ${perOrganization.toFixed(2)} requests an organization, and ${after.other - before.other} for the listing.`;
 };
 
 const runReplay = async (options: CaseOptions): Promise<CaseResult> => {

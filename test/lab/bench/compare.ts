@@ -22,7 +22,7 @@ export interface Entrant {
   readonly database: BenchDatabase;
   /** The slow ones stop after so many entries. */
   readonly entries: number;
-  /** Brings the database into the state that the case wants. */
+  /** Brings the database into the state that the case requires. */
   reset(): Promise<void>;
   /** Which set of organizations is asked for in this round. */
   readonly set?: (round: number) => number;

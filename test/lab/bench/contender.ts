@@ -1,4 +1,4 @@
-// One contender in a process of its own, so that its CPU time and memory can be told from everybody else's. Started by
+// One contender in a process of its own, so that its CPU time and memory can be told from those of the others. Started by
 // contender-process.ts, which sends what it is to do.
 import process from 'node:process';
 import { copyContender } from './copy-contender.ts';

@@ -57,7 +57,7 @@ const copyIn = (client: Client, text: Buffer): Promise<void> =>
     client.query(copy);
   });
 
-/** Of all rows: the new ones go to the end of the index of positions, as everybody's. */
+/** Of all rows: the new ones go to the end of the index of positions, as for all contenders. */
 const lastPosition = async ([client]: readonly Client[]): Promise<number> =>
   (await client?.query('select coalesce(max(position), 0)::float8 as position from audit_events'))?.rows[0]?.position ??
   0;

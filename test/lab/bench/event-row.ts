@@ -1,4 +1,4 @@
-/** An entry as everybody's benchmark reads it, and the row that comes of it. */
+/** An entry as the benchmark of every contender reads it, and the row that comes of it. */
 export interface ApiEntry {
   readonly id?: string;
   readonly action?: Record<string, unknown>;

@@ -7,27 +7,23 @@ import type { Replica } from './replica.ts';
 export interface Aim {
   /**
    * Waits until a page is sent, of this organization where one is named, and returns the replica that works on it, by the
-   * lease. Undefined where none was sent in time, or nobody can say to whom (the database is away).
+   * lease. Undefined if none was sent in time, or its recipient is not known (the database is away).
    */
-  replicaThatIsSentAPage(patienceMs: number, organizationId?: string): Promise<Replica | undefined>;
+  replicaThatIsSentAPage(timeoutMs: number, organizationId?: string): Promise<Replica | undefined>;
 }
 
 export const createAim = (simulator: Simulator, pool: Pool, replicas: readonly Replica[]): Aim => ({
-  replicaThatIsSentAPage: async (patienceMs, organizationId) => {
-    const sentTo = await nextPage(simulator, patienceMs, organizationId);
+  replicaThatIsSentAPage: async (timeoutMs, organizationId) => {
+    const sentTo = await nextPage(simulator, timeoutMs, organizationId);
     if (sentTo === undefined) return undefined;
     const pid = await leaseHolderPid(pool, sentTo).catch(() => undefined);
     return replicas.find((replica) => replica.isRunning && replica.pid === pid);
   },
 });
 
-const nextPage = (
-  simulator: Simulator,
-  patienceMs: number,
-  wanted: string | undefined,
-): Promise<string | undefined> => {
+const nextPage = (simulator: Simulator, timeoutMs: number, wanted: string | undefined): Promise<string | undefined> => {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const timer = setTimeout(() => resolve(undefined), patienceMs);
+  const timer = setTimeout(() => resolve(undefined), timeoutMs);
   const end = simulator.onRequest((record) => {
     const id = pageOf(record);
     if (id !== undefined && (wanted === undefined || wanted === id)) resolve(id);

@@ -13,13 +13,13 @@ export const caughtUp = async (
     readonly sources: number;
     readonly untilMs: number;
     readonly settlePasses: number;
-    readonly patienceMs: number;
+    readonly timeoutMs: number;
     /** Hears from time to time how many sources are there. */
     readonly onProgress: (complete: number) => void;
     readonly signal: AbortSignal;
   },
 ): Promise<boolean> => {
-  const giveUpAtMs = performance.now() + options.patienceMs;
+  const giveUpAtMs = performance.now() + options.timeoutMs;
   while (!options.signal.aborted && performance.now() < giveUpAtMs) {
     const complete = await countComplete(pool, options.untilMs, options.settlePasses).catch(() => 0);
     if (complete === options.sources) return true;

@@ -95,7 +95,7 @@ const settle = (text: string): NonNullable<Flags['settle']> => ({
 });
 
 const faultList = (text: string): FaultPatch => {
-  // The first content seen wins, and nobody knows which one a replica that was killed had seen.
+  // The first content seen wins, and it is not known which one a killed replica had seen.
   if (text.includes('changed_content')) throw new InvalidArgumentError('changed_content has no single truth.');
   try {
     return parseFaultList(text);
@@ -105,6 +105,6 @@ const faultList = (text: string): FaultPatch => {
 };
 
 const wholeNumber = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number.');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give an integer.');
   return Number(text);
 };

@@ -195,9 +195,9 @@ const catchUp = async (scene: Scene, options: ChaosOptions, say: Say, signal: Ab
   const settlePasses = options.settleDelaysMs.length;
   const sources = simulator.summary().organizations.length;
   await pause(settleMs / 2, signal);
-  const patienceMs = settleMs + CATCH_UP_MS;
+  const timeoutMs = settleMs + CATCH_UP_MS;
   const onProgress = (complete: number) => say(`${complete} of ${sources} organizations are read to the end`);
-  return await caughtUp(pool, { sources, untilMs, settlePasses, patienceMs, onProgress, signal });
+  return await caughtUp(pool, { sources, untilMs, settlePasses, timeoutMs, onProgress, signal });
 };
 
 const progressLine = ({ tally, reader, httpReader }: Scene, elapsedMs: number): string =>

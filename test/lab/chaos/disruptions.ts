@@ -16,14 +16,14 @@ export interface Battlefield {
   readonly httpReader: HttpFeedReader;
 }
 
-const AIM_PATIENCE_MS = 1_000;
-const WORK_PATIENCE_MS = 5_000;
+const AIM_TIMEOUT_MS = 1_000;
+const WORK_TIMEOUT_MS = 5_000;
 /** Until the reader over HTTP stops in the middle of a body. */
-const BODY_PATIENCE_MS = 1_000;
-const BODY_PATIENCE_OF_CRASH_MS = 8_000;
-const LONGEST_LIFE_MS = 3_000;
+const BODY_TIMEOUT_MS = 1_000;
+const BODY_TIMEOUT_OF_CRASH_MS = 8_000;
+const MAX_LIFE_MS = 3_000;
 /** Some ticks, and time for a replica that has just been killed to come back. */
-const LARGE_PAGE_PATIENCE_MS = 5_000;
+const LARGE_PAGE_TIMEOUT_MS = 5_000;
 /** How long a page keeps a replica busy after it was sent, roughly. */
 const PAGE_MS = 120;
 
@@ -53,11 +53,11 @@ const chooseVictim = async (field: Battlefield, random: () => number, signal: Ab
       random,
     );
   // On a busy machine a start takes its time, and a replica that is killed before it has done anything shows little.
-  const lifeMs = between(random, 0, LONGEST_LIFE_MS);
+  const lifeMs = between(random, 0, MAX_LIFE_MS);
   const victim = await oneAtWork(field.replicas, lifeMs, random, signal);
-  if (choice < 0.3) return (await replicaInABody(field, BODY_PATIENCE_MS, signal)) ?? victim;
+  if (choice < 0.3) return (await replicaInABody(field, BODY_TIMEOUT_MS, signal)) ?? victim;
   if (choice < 0.55) return victim;
-  const aimed = await field.aim.replicaThatIsSentAPage(AIM_PATIENCE_MS);
+  const aimed = await field.aim.replicaThatIsSentAPage(AIM_TIMEOUT_MS);
   if ((aimed?.atWorkForMs ?? -1) < lifeMs) return victim;
   await pause(between(random, 0, 30), signal);
   return aimed;
@@ -70,7 +70,7 @@ const oneAtWork = async (
   random: () => number,
   signal: AbortSignal,
 ): Promise<Replica | undefined> => {
-  const giveUpAtMs = performance.now() + WORK_PATIENCE_MS;
+  const giveUpAtMs = performance.now() + WORK_TIMEOUT_MS;
   for (;;) {
     const atWork = replicas.filter(({ atWorkForMs = -1 }) => atWorkForMs >= lifeMs);
     if (atWork.length > 0 || signal.aborted || performance.now() > giveUpAtMs) return pick(atWork, random);
@@ -81,10 +81,10 @@ const oneAtWork = async (
 /** Waits a while for the reader over HTTP to stop reading in the middle of a body, and returns the replica that it comes from. */
 const replicaInABody = async (
   { httpReader, replicas }: Battlefield,
-  patienceMs: number,
+  timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Replica | undefined> => {
-  const giveUpAtMs = performance.now() + patienceMs;
+  const giveUpAtMs = performance.now() + timeoutMs;
   while (!signal.aborted && performance.now() < giveUpAtMs) {
     const port = httpReader.stalledAtPort;
     if (port !== undefined) return replicas.find((replica) => replica.port === port && replica.isRunning);
@@ -114,8 +114,8 @@ export const stopReplicas = async (field: Battlefield, random: () => number, sig
 
 const aimAtPage = async ({ aim, load }: Battlefield, random: () => number): Promise<Replica | undefined> => {
   const choice = random();
-  if (choice < 0.35) return await aim.replicaThatIsSentAPage(LARGE_PAGE_PATIENCE_MS, load.addLargePage());
-  return choice < 0.75 ? await aim.replicaThatIsSentAPage(AIM_PATIENCE_MS) : undefined;
+  if (choice < 0.35) return await aim.replicaThatIsSentAPage(LARGE_PAGE_TIMEOUT_MS, load.addLargePage());
+  return choice < 0.75 ? await aim.replicaThatIsSentAPage(AIM_TIMEOUT_MS) : undefined;
 };
 
 /**
@@ -126,7 +126,7 @@ export const crashPostgres = async (field: Battlefield, random: () => number, si
   for (let first = true; ; first = false) {
     await pause(first ? between(random, 8_000, 12_000) : between(random, 25_000, 50_000), signal);
     if (signal.aborted) return;
-    if (random() < 0.8) await replicaInABody(field, BODY_PATIENCE_OF_CRASH_MS, signal);
+    if (random() < 0.8) await replicaInABody(field, BODY_TIMEOUT_OF_CRASH_MS, signal);
     await field.cluster.crash();
     await pause(between(random, 0, 3_000), signal);
     await field.cluster.start();

@@ -18,10 +18,10 @@ export interface FeedPlan extends Conduct {
 }
 
 /** On a busy machine a replica takes its time; one that is stopped never answers. */
-const PATIENCE_MS = 2_000;
+const TIMEOUT_MS = 2_000;
 const BYTES_OF_AN_EVENT = 1_000;
 /** More than fits into the buffers of a connection: a replica that is killed meanwhile has not sent it all. */
-const MOST_EVENTS = 40_000;
+const MAX_EVENTS = 40_000;
 
 /**
  * The next request of a reader that has seen everything up to `reached`: usually what is behind it, sometimes from an
@@ -35,7 +35,7 @@ export const planRequest = (
 ): FeedPlan => {
   const below = (end: number) => Math.floor(random() * end);
   const earlier = random() < 0.2 ? known[below(known.length)] : undefined;
-  const limit = 1 + below([20, 2_000, MOST_EVENTS][earlier === undefined ? below(3) : 2] ?? 1);
+  const limit = 1 + below([20, 2_000, MAX_EVENTS][earlier === undefined ? below(3) : 2] ?? 1);
   // Rather early: there may be less than asked for.
   const somewhere = () => 1 + Math.floor(random() ** 3 * Math.min(limit, 10_000) * BYTES_OF_AN_EVENT);
   const waitSeconds = below(3);
@@ -47,7 +47,7 @@ export const planRequest = (
     waitSeconds,
     asksForLastLine: random() < 0.3,
     encoding: (['gzip', 'zstd'] as const)[below(8)] ?? 'identity',
-    patienceMs: waitSeconds * 1_000 + PATIENCE_MS,
+    timeoutMs: waitSeconds * 1_000 + TIMEOUT_MS,
     ...(behaviour < (earlier === undefined ? 0.2 : 0.6) && {
       stall: { afterBytes: somewhere(), forMs: 200 + below(2_000) },
     }),
@@ -58,7 +58,7 @@ export const planRequest = (
 /** From `reached` on to the end, without any whims. */
 export const plainRequest = (reached: Known): FeedPlan => ({
   ...{ from: reached, limit: 10_000, format: 'native', waitSeconds: 0, asksForLastLine: false },
-  ...{ encoding: 'identity', patienceMs: 30_000 },
+  ...{ encoding: 'identity', timeoutMs: 30_000 },
 });
 
 /** The path and query of the request: in turn by a cursor and by its parts. The feed id is known from the first answer on. */

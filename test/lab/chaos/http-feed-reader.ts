@@ -16,7 +16,7 @@ const MANY_EVENTS = 3_000;
 /** What the reader has done and met. */
 export interface HttpReaderCounts {
   requests: number;
-  /** No answer: nobody listens, the connection broke, or silence for too long. */
+  /** No answer: the port is closed, the connection broke, or silence for too long. */
   unanswered: number;
   /** 503: the database did not answer. */
   unavailable: number;
@@ -98,15 +98,15 @@ export class HttpFeedReader {
     this.#agent.destroy();
   }
 
-  /** Reads on to the end of the feed. False where nobody lets it within the patience. */
-  async finish(patienceMs: number): Promise<boolean> {
-    const patience = AbortSignal.timeout(patienceMs);
-    for (let turn = 0; !patience.aborted; turn += 1) {
+  /** Reads on to the end of the feed. False if it cannot within the timeout. */
+  async finish(timeoutMs: number): Promise<boolean> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    for (let turn = 0; !timeout.aborted; turn += 1) {
       const port = this.#options.ports[turn % this.#options.ports.length] ?? 0;
       const before = this.events;
-      const goesOn = await this.#ask(port, plainRequest(this.#goOnFrom()), patience);
+      const goesOn = await this.#ask(port, plainRequest(this.#goOnFrom()), timeout);
       if (goesOn && this.events === before) return true;
-      if (!goesOn) await pause(RETRY_MS, patience);
+      if (!goesOn) await pause(RETRY_MS, timeout);
     }
     return false;
   }

@@ -15,7 +15,7 @@ export interface Conduct {
   /** Cuts its own connection after so many bytes. */
   readonly cutAfterBytes?: number;
   /** How long it waits for a head, or for more of a body, before it gives the server up. */
-  readonly patienceMs: number;
+  readonly timeoutMs: number;
 }
 
 /** What came of a request. */
@@ -53,8 +53,8 @@ export const requestFeed = async (
   const request = get(url, { agent, headers: { 'accept-encoding': conduct.encoding } });
   // Each failure shows where it is waited for.
   request.on('error', () => {});
-  const giveUp = () => request.destroy(new Error(`silent for ${conduct.patienceMs} ms`));
-  let timer = setTimeout(giveUp, conduct.patienceMs);
+  const giveUp = () => request.destroy(new Error(`silent for ${conduct.timeoutMs} ms`));
+  let timer = setTimeout(giveUp, conduct.timeoutMs);
   const stop = () => request.destroy(new Error('the run ends'));
   signal.addEventListener('abort', stop, { once: true });
   try {
@@ -63,7 +63,7 @@ export const requestFeed = async (
       clearTimeout(timer);
       listener.onStall(response.headers);
       await pause(forMs, signal);
-      timer = setTimeout(giveUp, conduct.patienceMs);
+      timer = setTimeout(giveUp, conduct.timeoutMs);
     };
     return await readBody(response, conduct, listener, stalled, () => timer.refresh());
   } catch (error) {
@@ -109,7 +109,7 @@ const readBody = async (
 const decoded = (response: IncomingMessage): Readable => {
   const encoding = response.headers['content-encoding'];
   if (encoding === undefined) return response;
-  // What breaks the one ends the other, and whoever reads hears of it.
+  // What breaks the one ends the other, and the reader gets the error.
   return pipeline(response, encoding === 'gzip' ? createGunzip() : createZstdDecompress(), () => {});
 };
 

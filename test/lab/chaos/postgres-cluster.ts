@@ -12,7 +12,7 @@ export interface PostgresCluster {
   /** `pg_ctl stop -m immediate`: no checkpoint, every connection breaks, the next start recovers from the log. */
   crash(): Promise<void>;
   start(): Promise<void>;
-  /** Stops it for good; does nothing where it does not run. */
+  /** Stops it; does nothing if it does not run. */
   stop(): Promise<void>;
 }
 

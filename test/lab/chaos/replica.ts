@@ -4,7 +4,7 @@ import { exitCodes } from '../../../src/errors.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import type { Tally } from './tally.ts';
 
-const STOP_PATIENCE_MS = 20_000;
+const SHUTDOWN_TIMEOUT_MS = 20_000;
 const RESTART_AFTER_MS = 1_000;
 
 /** One replica of the daemon: a place that has a process most of the time, with its log in one file. */
@@ -91,7 +91,7 @@ export class Replica {
     if (ending === undefined) return;
     ending.child.kill('SIGCONT');
     ending.child.kill('SIGTERM');
-    const timer = setTimeout(() => ending.child.kill('SIGKILL'), STOP_PATIENCE_MS);
+    const timer = setTimeout(() => ending.child.kill('SIGKILL'), SHUTDOWN_TIMEOUT_MS);
     await ending.ended;
     clearTimeout(timer);
   }

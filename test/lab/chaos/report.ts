@@ -24,7 +24,7 @@ export interface ChaosResult extends Tally {
   readonly firstReaderViolations: readonly string[];
   /** Of the reader of `GET /v1/events`. */
   readonly http: HttpReaderCounts & { readonly events: number; readonly firstViolations: readonly string[] };
-  /** False where some source had not been read to the end, or not by every settle pass, when the patience ended. */
+  /** False where some source had not been read to the end, or not by every settle pass, when the timeout ended. */
   readonly caughtUp: boolean;
   /** How often each fault of the simulated Cloudflare has happened while it ran (those of the history come before). */
   readonly faults: Readonly<Partial<Record<FaultName, number>>>;
@@ -100,7 +100,7 @@ export const reportOf = (result: ChaosResult): string => {
     ['reader violations (gap, repeat, lower position, changed row)', result.readerViolations],
     ['events seen by the reader over HTTP', result.http.events],
     ['of its requests, answered', result.http.requests - result.http.unanswered - result.http.unavailable],
-    ['without an answer (nobody there, broken off, silent)', result.http.unanswered],
+    ['without an answer (refused, broken off, silent)', result.http.unanswered],
     ['answered with 503 (no database)', result.http.unavailable],
     ['bodies that broke off in the middle', result.http.cut],
     ['bodies that the reader cut itself', result.http.left],

@@ -12,7 +12,7 @@ const HALVINGS = 60;
 
 /**
  * The median lag, as a share of round-robin's, if rates were constant and known to the last digit: the best of pauses that go as
- * 1/rate to some power, with p99 no worse than round-robin's and the bound kept. No rhythm, no bursts, nobody who wakes: the
+ * 1/rate to some power, with p99 no worse than round-robin's and the bound kept. No rhythm, no bursts, none that wakes: the
  * planner may do better where it sees those, and does worse by what it does not know.
  */
 export const limitOfConstantRates = ({ organizations, zipfExponent }: Activity, shortestTurns: number): number => {

@@ -48,9 +48,9 @@ const readOptions = (): Options | 'help' => {
   });
   if (values.help) return 'help';
   const [outageMs, blockMs] = [parseDurationMs(values.for), parseDurationMs(values.block)];
-  if (outageMs === undefined || outageMs < 60_000) throw new TypeError('--for wants a duration of at least 1m');
+  if (outageMs === undefined || outageMs < 60_000) throw new TypeError('--for must be a duration of at least 1m');
   if (blockMs === undefined || blockMs < 20_000 || blockMs % 1_000 !== 0) {
-    throw new TypeError('--block wants whole seconds, at least 20s');
+    throw new TypeError('--block must be whole seconds, at least 20s');
   }
   return { outageMs, blockMs, json: values.json, report: values.report };
 };

@@ -40,9 +40,9 @@ export interface Probe {
 /** The world has defective entries at all times: that this alert fires says nothing of the API. */
 const OF_THE_DATA = 'OrgtrailEntriesDefective';
 /** Longer than a machine that is busy with other things makes it wait. */
-const LOOK_PATIENCE_MS = 30_000;
+const LOOK_TIMEOUT_MS = 30_000;
 
-/** Looks at the daemon every `everyMs`, until it is stopped. A look that fails ends the run: `onFault` hears of it. */
+/** Looks at the daemon every `everyMs`, until it is stopped. A look that fails ends the run: `onFault` is called with it. */
 export const startProbe = (options: {
   readonly daemon: OrgtrailProcess;
   readonly url: string;
@@ -85,7 +85,7 @@ const takeSample = async (
   phase: string,
   atMs: number,
 ): Promise<Sample> => {
-  const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(LOOK_PATIENCE_MS) });
+  const get = (path: string) => fetch(`${url}${path}`, { signal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
   const [usage, livez, readyz, healthz, metrics, alerts] = await Promise.all([
     usageOf(daemon.child.pid ?? 0),
     get('/livez'),

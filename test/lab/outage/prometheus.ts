@@ -28,7 +28,7 @@ const rules = fileURLToPath(new URL('../../../deploy/prometheus/rules.yml', impo
 const PROGRAM = 'prometheus';
 /** As in Prometheus' own example configuration. */
 const INTERVAL = '15s';
-const START_PATIENCE_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** Undefined where the program `prometheus` is not installed. Keeps its data in `directory`. */
 export const startPrometheus = async (
@@ -129,7 +129,7 @@ const getData = async (url: string): Promise<unknown> => {
 };
 
 const untilReady = async (url: string, ended: Promise<unknown>): Promise<void> => {
-  const giveUpAt = performance.now() + START_PATIENCE_MS;
+  const giveUpAt = performance.now() + START_TIMEOUT_MS;
   let over = false;
   ended.then(() => {
     over = true;

@@ -21,7 +21,7 @@ export const outagePhases: readonly Phase[] = ['refused', 'silent', 'reset'];
 export interface Course {
   readonly outageMs: number;
   readonly blockMs: number;
-  /** From the end of the outage until all of before its end was stored; undefined: not within the patience. */
+  /** From the end of the outage until all of before its end was stored; undefined: not within the timeout. */
   readonly caughtUpMs: number | undefined;
   /** The same after the block. */
   readonly caughtUpAfterBlockMs: number | undefined;
@@ -40,11 +40,11 @@ export interface Plan {
 
 const HEALTHY_MS = 120_000;
 /** Longer than a source ever rests. */
-const CATCH_UP_PATIENCE_MS = 20 * 60_000;
+const CATCH_UP_TIMEOUT_MS = 20 * 60_000;
 /** Longer than alerts take to resolve: two evaluations and a scrape. */
 const RECOVERED_MS = 60_000;
 /** Late entries of the simulator, two ticks, and time to read. */
-const EXACT_PATIENCE_MS = 180_000;
+const EXACT_TIMEOUT_MS = 180_000;
 const IN_FLIGHT_MS = 2_000;
 
 type Tell = (text: string) => void;
@@ -102,7 +102,7 @@ type Pause = (ms: number) => Promise<void>;
 /** Waits until everything of up to `untilMs` is stored; returns how long that took. */
 const untilStored = async (world: OutageWorld, untilMs: number, pause: Pause): Promise<number | undefined> => {
   const startedAt = performance.now();
-  while (performance.now() - startedAt < CATCH_UP_PATIENCE_MS) {
+  while (performance.now() - startedAt < CATCH_UP_TIMEOUT_MS) {
     if ((await world.compare(untilMs)).missing === 0) return performance.now() - startedAt;
     await pause(1_000);
   }
@@ -110,7 +110,7 @@ const untilStored = async (world: OutageWorld, untilMs: number, pause: Pause): P
 };
 
 const untilExact = async (world: OutageWorld, pause: Pause): Promise<Comparison> => {
-  const giveUpAt = performance.now() + EXACT_PATIENCE_MS;
+  const giveUpAt = performance.now() + EXACT_TIMEOUT_MS;
   for (;;) {
     const comparison = await world.compare();
     if (isExact(comparison) || performance.now() > giveUpAt) return comparison;

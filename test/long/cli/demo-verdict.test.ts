@@ -3,7 +3,7 @@ import { catchUp } from '../../../src/cli/demo/demo-verdict.ts';
 import { openWorld } from '../../support/sync/sync-world.ts';
 
 /** Any pause of the API is longer. */
-const options = { patienceMs: 200, settlePasses: 0, onPause: () => {} };
+const options = { timeoutMs: 200, settlePasses: 0, onPause: () => {} };
 
 test('a pause of the API is waited for, however long it is, and what comes after it is the verdict', async () => {
   // The 31st request begins a block of five seconds; the history needs more.
@@ -12,7 +12,7 @@ test('a pause of the API is waited for, however long it is, and what comes after
   const cycle = run.cycle();
   const pauses: number[] = [];
   const pool = world.database.pool;
-  // As soon as one is in force; comparing before would be a race of the daemon with the patience.
+  // As soon as one is in force; comparing before would be a race of the daemon with the timeout.
   while ((await pool.query('select from api_budget where blocked_until > clock_timestamp()')).rowCount === 0);
   const verdict = await catchUp(pool, world.simulator, { ...options, onPause: (pauseMs) => pauses.push(pauseMs) });
   expect(verdict).toMatchObject({ outcome: 'exact', comparison: { missing: 0, stored: 600 } });

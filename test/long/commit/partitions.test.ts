@@ -160,7 +160,7 @@ describe('partitions', () => {
     generic.release();
   });
 
-  test('are left for the next time where somebody reads for long, and nobody waits behind that', async () => {
+  test('are left for the next time if a long transaction reads, and no statement waits behind that', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 's');
     await pool.query("alter function orgtrail_create_partitions(timestamptz, timestamptz) set lock_timeout = '100ms'");
@@ -175,7 +175,7 @@ describe('partitions', () => {
     expect(Object.values(await places('s'))).toEqual([expectedNames(1)[0]]);
   });
 
-  test('take over rows also where somebody has made a publication that publishes deletes', async () => {
+  test('take over rows also if there is a publication that publishes deletes', async () => {
     const { pool } = database;
     await pool.query('create publication everything for all tables');
     await commit(pool, await newSource(pool, 's'), [entryText('here')]);
@@ -183,7 +183,7 @@ describe('partitions', () => {
     expect(await places('s')).toEqual({ here: 'audit_events_2026_01' });
   });
 
-  test('may be made while pages are committed, some of which come again', async () => {
+  test('may be made while pages are committed, some of them again', async () => {
     const { pool } = database;
     const sources = ['a', 'b', 'c'];
     for (const id of sources) await newSource(pool, id);

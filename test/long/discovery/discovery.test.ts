@@ -50,7 +50,7 @@ const breakPagesAfterFirst = (front: Front) =>
     else sendTrue(response, answer);
   });
 
-/** The listing names these, on one page, and is complete. The audit log of `unclear` fails in a way that nobody expects. */
+/** The listing names these, on one page, and is complete. The audit log of `unclear` fails in an unexpected way. */
 const listOnly = (front: Front, ids: readonly string[], unclear?: string) =>
   front.distort(({ url, answer, response }) => {
     if (unclear !== undefined && url.pathname.includes(`${unclear}/logs`)) return void response.writeHead(418).end();

@@ -92,7 +92,7 @@ describe.concurrent('GET /v1/events', () => {
     const some = await world.get(`organization=${first}&organization=${second}&limit=5`);
     expect(positions(some.lines)).toEqual(wanted.slice(0, 5).map(({ position }) => position));
     expect(some.headers.get('orgtrail-next-position')).toBe(String(wanted[4]?.position));
-    const none = await world.get('organization=nobody');
+    const none = await world.get('organization=unknown');
     expect(none.lines).toEqual([]);
     expect(none.headers.get('orgtrail-next-position')).toBe('300');
   });
@@ -132,13 +132,13 @@ describe.concurrent('GET /v1/events', () => {
     expect(over.headers.get('orgtrail-next-position')).toBe('300');
     const waiting = world.get('after=300&wait=60');
     const [organization] = world.world.simulator.summary().organizations;
-    const other = world.get('after=300&wait=60&organization=nobody');
+    const other = world.get('after=300&wait=60&organization=unknown');
     world.world.simulator.append(organization?.id ?? '', [entryText('new', Date.now() - 10_000)]);
     await world.run.cycle();
     const { lines } = await waiting;
     expect(positions(lines)[0]).toBe(301);
     const { pool } = world.world.database;
-    // Nothing for nobody: it goes on waiting, until the server stops.
+    // Nothing for this organization: it goes on waiting until the server stops.
     const state = await Promise.race([
       other.catch(() => 'cut'),
       pool.query('select pg_sleep(0.2)').then(() => 'waits'),

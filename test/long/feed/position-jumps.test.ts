@@ -163,11 +163,11 @@ describe('invariant 6: after a failover no position is given twice', () => {
   });
 
   test('every account can read the timeline; where a server does not tell it, commits go on', async () => {
-    await using anybody = await createLogin(database);
+    await using login = await createLogin(database);
     const [oid] = (await pool.query<{ oid: number }>("select 'feed_head'::regclass::oid as oid")).rows;
     await pool.query('grant execute on function orgtrail_timeline to public');
     const timeline = async () =>
-      (await anybody.pool.query('select orgtrail_timeline($1) as timeline', [oid?.oid])).rows[0].timeline;
+      (await login.pool.query('select orgtrail_timeline($1) as timeline', [oid?.oid])).rows[0].timeline;
     expect(await timeline()).toBe((await head()).timeline);
     await pool.query('revoke execute on function pg_walfile_name(pg_lsn) from public');
     expect(await timeline()).toBe(null);
@@ -211,7 +211,7 @@ describe('what counts positions knows of jumps', () => {
     expect(await compareWithTruth(pool, simulator)).toMatchObject({ stored: 14, positionsMissing: 0 });
   });
 
-  test('a sink counts what is before it without it, and steps over it in one statement, also when it wants nothing', async () => {
+  test('a sink counts what is before it without it, and steps over it in one statement, also when it selects nothing', async () => {
     const to = await jumped();
     await pool.query("insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 4)");
     const [status] = await readSinkStatus(pool, ['siem']);
@@ -219,14 +219,14 @@ describe('what counts positions knows of jumps', () => {
     expect(status?.lagSeconds).toBeGreaterThan(0);
     const all = await readFeedEvents(pool, { ...range, after: 4, organizationIds: undefined });
     expect(all.events.map(({ position }) => position - to)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    const none = await readFeedEvents(pool, { ...range, after: 4, organizationIds: ['nobody'] });
+    const none = await readFeedEvents(pool, { ...range, after: 4, organizationIds: ['unknown'] });
     expect(none).toEqual({ events: [], scannedTo: to + 10 });
   });
 
   test('a reader with a filter that nothing meets steps over it in one statement', async () => {
     const to = await jumped();
-    const nobody = { after: 4, until: to + 10, organizationIds: ['nobody'] };
-    const chunk = await eachFeedRow(pool, nobody, 100, () => 0);
+    const none = { after: 4, until: to + 10, organizationIds: ['unknown'] };
+    const chunk = await eachFeedRow(pool, none, 100, () => 0);
     expect(chunk).toEqual({ until: to, events: 0, lackingBytes: 0 });
   });
 
@@ -236,6 +236,6 @@ describe('what counts positions knows of jumps', () => {
     expect(await positionOfNth(pool, all, 3)).toBe(4);
     expect(await positionOfNth(pool, all, 5)).toBe(to + 2);
     expect(await positionOfNth(pool, { ...all, organizationIds: ['a'] }, 5)).toBe(to + 2);
-    expect(await positionOfNth(pool, { ...all, organizationIds: ['nobody'] }, 5)).toBe(to + 10);
+    expect(await positionOfNth(pool, { ...all, organizationIds: ['unknown'] }, 5)).toBe(to + 10);
   });
 });

@@ -21,7 +21,7 @@ import { strangeEntries, unholdableEntries, unnamedEntries } from '../../support
 
 const ODD_NAME = 'Ünïcode "quoted" \\ \u2028 and\ttab';
 const PLAIN = 40;
-const MOST_EVENTS = 1_000_000;
+const MAX_EVENTS = 1_000_000;
 const MIB = 1_048_576;
 
 let database: TestDatabase;
@@ -72,7 +72,7 @@ afterAll(async () => {
 const listOf = async (range: Parameters<typeof eachFeedRow>[1]) => {
   const list: FeedEvent[] = [];
   const odd = await context('feed');
-  const end = await eachFeedRow(database.pool, range, MOST_EVENTS, (row) => {
+  const end = await eachFeedRow(database.pool, range, MAX_EVENTS, (row) => {
     list.push(eventOf(row, odd));
     return 0;
   });
@@ -118,7 +118,7 @@ describe('an event as it is read', () => {
     const native = new NativeLines(odd);
     native.writeInto(Buffer.alloc(32_000_000));
     const expected: string[] = [];
-    await eachFeedRow(database.pool, all(), MOST_EVENTS, (row) => {
+    await eachFeedRow(database.pool, all(), MAX_EVENTS, (row) => {
       expected.push(`${formatNative(eventOf(row, odd))}\n`);
       return native.add(row);
     });
@@ -196,7 +196,7 @@ describe('pieces of a range', () => {
     const { pieces, lines } = await linesOf({ ...all(), organizationIds: ['odd', "x' or true --"] });
     expect(lines.map((line) => JSON.parse(line).organization_id)).toEqual(Array.from({ length: 8 }, () => 'odd'));
     expect(pieces.at(-1)?.until).toBe(end);
-    expect((await linesOf({ ...all(), organizationIds: ['nobody'] })).lines).toEqual([]);
+    expect((await linesOf({ ...all(), organizationIds: ['unknown'] })).lines).toEqual([]);
   });
 
   test('of nothing are none', async () => {

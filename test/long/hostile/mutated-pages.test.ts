@@ -47,7 +47,7 @@ const nextSource = async (): Promise<string> => {
   return `mutated ${number}`;
 };
 
-/** What the body is to somebody else: undefined where it is not JSON. */
+/** What JSON.parse makes of the body: undefined if it is not JSON. */
 const parsed = (body: Buffer): { text: string; json: unknown } | undefined => {
   const text = new TextDecoder().decode(body);
   try {

@@ -82,7 +82,7 @@ describe('signing in', () => {
 
     const wrong = await post(served, '/console/sign-in', { token: `${feedToken}x` });
     expect([wrong.status, cookieOf(wrong)]).toEqual([403, '']);
-    expect(await wrong.text()).toContain('That is no token that opens anything.');
+    expect(await wrong.text()).toContain('Wrong, expired or revoked token.');
 
     const right = await signIn(served);
     expect([right.status, right.headers.get('location')]).toEqual([303, '/?state=failing']);
@@ -91,7 +91,7 @@ describe('signing in', () => {
     expect(cookie).not.toContain(feedToken);
     const session = { cookie: pairOf(cookie) };
     expect((await get(served, '/', session)).status).toBe(200);
-    expect((await get(served, '/v1/status', session)).status, 'the API wants the token itself').toBe(401);
+    expect((await get(served, '/v1/status', session)).status, 'the API requires the token itself').toBe(401);
     expect((await get(served, '/', { cookie: 'orgtrail_session=9999999999.x' })).status).toBe(303);
 
     // Another replica, or the same after a restart; and one with another token.

@@ -6,7 +6,7 @@ import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync
 
 const MINUTE_MS = 60_000;
 
-/** Two organizations with some minutes of history, in the first of which one entry makes every page with it answer 400. */
+/** Two organizations with some minutes of history; in the first one, one entry makes every page with it answer 400. */
 const openPoisoned = async (): Promise<{ world: SyncWorld; poisoned: string; healthy: string; atMs: number }> => {
   const world = await openWorld(
     { organizations: 2, entries: 40, historyMs: 4 * MINUTE_MS },

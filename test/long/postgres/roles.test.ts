@@ -53,7 +53,7 @@ const ingest: Readonly<Record<string, string>> = {
   walks: 'SELECT',
 };
 
-/** Which of them PostgreSQL cannot write to, whoever asks. */
+/** Which of them PostgreSQL cannot write to, for any account. */
 const isView = (name: string): boolean =>
   [
     'audit_event_traits',
@@ -382,21 +382,21 @@ describe('an account without the rights', () => {
   test('is told what to do, exit 2, without a stack trace', async () => {
     await withRoles();
     await using world = await openWorld({ organizations: 1, entries: 0 });
-    await using nobody = await createLogin(world.database);
+    await using stranger = await createLogin(world.database);
     await using reader = await createLogin(world.database, ['orgtrail_reader']);
-    for (const [verb, url] of [
-      ['status', nobody.url],
-      ['check', nobody.url],
-      ['run', nobody.url],
-      ['migrate', nobody.url],
+    for (const [command, url] of [
+      ['status', stranger.url],
+      ['check', stranger.url],
+      ['run', stranger.url],
+      ['migrate', stranger.url],
       ['sync', reader.url],
     ] as const) {
-      const { code, stdout, stderr } = await runInProcess([verb], { ...world.env, DATABASE_URL: url });
-      expect(stdout + stderr, verb).toMatch(
+      const { code, stdout, stderr } = await runInProcess([command], { ...world.env, DATABASE_URL: url });
+      expect(stdout + stderr, command).toMatch(
         /the database account may not do this: permission denied for \w+ \w+\n.*Try: .*migrate --roles/,
       );
-      expect(stdout + stderr, verb).not.toMatch(/\n\s+at /);
-      expect(code, verb).toBe(2);
+      expect(stdout + stderr, command).not.toMatch(/\n\s+at /);
+      expect(code, command).toBe(2);
     }
   });
 

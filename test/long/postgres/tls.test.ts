@@ -40,7 +40,7 @@ const startRecordingProxy = async (serverPort: number) => {
   };
 };
 
-// A server of its own, whoever has the others: its settings are what is tested.
+// A server of its own: its settings are what is tested.
 describe.skipIf(!available)('TLS to PostgreSQL', () => {
   let directory: string;
   let server: EmbeddedServer;
@@ -83,7 +83,7 @@ describe.skipIf(!available)('TLS to PostgreSQL', () => {
     }
   };
 
-  test('a server without it: whoever wants TLS does not go on without, exit 4', async () => {
+  test('a server without TLS: a client that requires it stops, exit 4', async () => {
     for (const query of ['sslmode=require', 'sslmode=prefer', 'sslmode=no-verify', 'ssl=true']) {
       const { code, stderr } = await migrate(urlOf(query));
       expect(stderr, query).toMatch(/does not support SSL connections\nTry: turn ssl on in the server/);
@@ -92,7 +92,7 @@ describe.skipIf(!available)('TLS to PostgreSQL', () => {
     expect(await sessionOf(urlOf(''))).toMatchObject({ ssl: false });
   });
 
-  describe('a server that wants it', () => {
+  describe('a server that requires it', () => {
     beforeAll(async () => {
       const data = join(directory, 'postgres');
       const { uid, gid } = await stat(data);

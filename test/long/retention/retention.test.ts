@@ -17,7 +17,7 @@ const february = Date.UTC(2024, 1, 15);
 let database: TestDatabase;
 let pool: Pool;
 
-/** Two old months and a young one; positions 1 to 5, of which 2 and 4 are of January. */
+/** Two old months and a young one; positions 1 to 5; 2 and 4 are of January. */
 beforeEach(async () => {
   database = await createTestDatabase();
   ({ pool } = database);
@@ -45,7 +45,7 @@ const drop = (from: Pool = pool) => dropOldMonths(from, YEAR_MS);
 /** A server says what failed a moment before it gives back its locks, and the next call may come on another connection. */
 const dropOnceFree = async (): Promise<RetentionResult> => {
   let result: RetentionResult | undefined;
-  await until('nobody else is dropping', async () => {
+  await until('no other replica is dropping', async () => {
     result = await drop();
     return result.kept.every(({ reason }) => reason !== 'another replica is dropping one');
   });
@@ -84,7 +84,7 @@ describe('retention', () => {
     expect(rows).toEqual([{ event_id: 'young' }]);
   });
 
-  test('does not touch a month of which a part is younger', async () => {
+  test('does not touch a month that is partly younger', async () => {
     const { rows } = await pool.query<{ obstacle: string }>(
       `select orgtrail_drop_month('2024-02-01', clock_timestamp() - '2024-02-29T12:00:00Z') as obstacle`,
     );
@@ -123,10 +123,10 @@ describe('retention', () => {
     expect(await drop()).toMatchObject({ dropped: [{ month: '2024-01' }], kept: [] });
   });
 
-  test('waits for nobody for long: somebody who reads keeps the month, and it is tried again', async () => {
-    // Were it to wait, it would wait for ever: the lock is held until it has ended.
+  test('does not wait for long: a reader keeps the month, and the drop is retried', async () => {
+    // Were it to wait, it would wait indefinitely: the lock is held until it has ended.
     const result = await withLock(pool, 'select count(*) from audit_events', () => drop());
-    const reason = 'somebody reads the table for long';
+    const reason = 'a long transaction reads the table';
     expect(result).toEqual({ dropped: [], kept: [{ month: '2024-01', reason }], again: true });
     expect((await dropOnceFree()).dropped).toHaveLength(2);
   });
@@ -188,10 +188,10 @@ describe('a legal hold', () => {
       ],
     });
     expect(await ids()).toHaveLength(5);
-    await releaseHold(pool, id, 'somebody');
+    await releaseHold(pool, id, 'a lawyer');
     expect((await drop()).dropped).toHaveLength(2);
     const { rows } = await pool.query('select released_at is not null as released, released_by from holds');
-    expect(rows, 'it stays as evidence').toEqual([{ released: true, released_by: 'somebody' }]);
+    expect(rows, 'it stays as evidence').toEqual([{ released: true, released_by: 'a lawyer' }]);
   });
 
   test.each([

@@ -111,7 +111,7 @@ describe('GET /v1/search', () => {
     expect((await get(`cursor=${refused}`)).status).toBe(400);
   });
 
-  test('wants the token', async () => {
+  test('requires the token', async () => {
     for (const query of ['', '?format=csv']) {
       expect((await fetch(`${base}${query}`)).status).toBe(401);
       expect((await fetch(`${base}${query}`, { headers: { authorization: 'Bearer other' } })).status).toBe(401);

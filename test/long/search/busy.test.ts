@@ -66,7 +66,7 @@ describe('exports', () => {
 });
 
 describe('a search whose reader has gone', () => {
-  test.each(['/v1/search', '/v1/search?format=csv', '/events'])('%s hears of it', async (path) => {
+  test.each(['/v1/search', '/v1/search?format=csv', '/events'])('%s is told', async (path) => {
     const asked = Promise.withResolvers<AbortSignal | undefined>();
     const listen = (signal: AbortSignal | undefined) => {
       asked.resolve(signal);

@@ -7,7 +7,7 @@ import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { until } from '../../support/process/until.ts';
-import { createTestSink, startCourier } from '../../support/sinks/delivery-fixture.ts';
+import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
 
 const EVENTS = 250;
 const taken = /permission denied for function orgtrail_(\w+)/;
@@ -59,7 +59,7 @@ describe('with the account of the collector', () => {
   test('a sink gets every event once', async () => {
     await register('plain');
     const sink = createTestSink();
-    await using _ = startCourier(pool, { name: 'plain', sink });
+    await using _ = startSinkWorker(pool, { name: 'plain', sink });
     await reachesEnd('plain');
     expect(sink.received()).toEqual(Array.from({ length: EVENTS }, (_, n) => n + 1));
   });
@@ -71,7 +71,7 @@ describe('with the account of the collector', () => {
       await register(sinkName);
       await take(name);
       const sink = createTestSink();
-      await using _ = startCourier(pool, { name: sinkName, sink });
+      await using _ = startSinkWorker(pool, { name: sinkName, sink });
       await until('it fails', async () => (await status(sinkName)).failures >= 2);
       expect((await status(sinkName)).lastError).toMatch(taken);
       expect((await status(sinkName)).position).toBe(0);
@@ -83,7 +83,7 @@ describe('with the account of the collector', () => {
 
   test('a sink that has all does not go on failing after a right was away for a while', async () => {
     await register('idle');
-    await using _ = startCourier(pool, { name: 'idle', sink: createTestSink() });
+    await using _ = startSinkWorker(pool, { name: 'idle', sink: createTestSink() });
     await reachesEnd('idle');
     await take('orgtrail_renew_sink');
     await until('it fails', async () => (await status('idle')).failures >= 1);
@@ -96,7 +96,7 @@ describe('with the account of the collector', () => {
     await take(...functions);
     const troubles = createSinkTroubles();
     const sink = createTestSink();
-    await using _ = startCourier(pool, { name: 'mute', sink, observer: troubles.observer });
+    await using _ = startSinkWorker(pool, { name: 'mute', sink, observer: troubles.observer });
     const shown = async () => troubles.addTo([await status('mute')])[0];
     await until('it fails', async () => ((await shown())?.failures ?? 0) >= 2);
     expect((await status('mute')).failures, 'the database does not know').toBe(0);
@@ -110,7 +110,7 @@ describe('with the account of the collector', () => {
   test('the error of a connection that broke is not one of the sink', async () => {
     await register('broken');
     const troubles = createSinkTroubles();
-    await using _ = startCourier(pool, { name: 'broken', sink: createTestSink(), observer: troubles.observer });
+    await using _ = startSinkWorker(pool, { name: 'broken', sink: createTestSink(), observer: troubles.observer });
     await reachesEnd('broken');
     await database.pool.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'orgtrail_test_daemon' and datname = current_database()",

@@ -167,7 +167,7 @@ describe.concurrent('faults of paging', () => {
     await world.expectExactTruth();
   });
 
-  test('empty pages without end end the walk instead of going on for ever, and nothing is claimed (invariants 8 and 9)', async () => {
+  test('empty pages without end end the walk instead of going on indefinitely, and nothing is claimed (invariants 8 and 9)', async () => {
     await using world = await openWorld({ ...youngHistory, organizations: 1, faults: { empty_middle_page: 1 } });
     const narrowed: string[] = [];
     await using run = await world.open({}, { windowNarrowed: ({ reason }) => void narrowed.push(reason) });

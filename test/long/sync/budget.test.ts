@@ -43,7 +43,7 @@ describe.concurrent('the request budget (invariant 11)', () => {
     await world.expectExactTruth();
   });
 
-  test('a block (429 for everybody) is waited for, and then all is read', async () => {
+  test('a block (429 for every request) is waited for, and then all is read', async () => {
     // Cloudflare's quota is far below the budget: the 61st request begins a block of two seconds.
     await using world = await openWorld({ budget: { requests: 61, windowMs: 2_000, blockMs: 2_000 }, pageCap: 8 });
     await using run = await world.open({ ORGTRAIL_CONCURRENCY: '4' });

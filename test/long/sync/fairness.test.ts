@@ -4,7 +4,7 @@ import { until } from '../../support/process/until.ts';
 import { asAuditRequest, auditRequests, cycleUntilClean, openWorld } from '../../support/sync/sync-world.ts';
 
 describe.concurrent('each source for itself', () => {
-  test('one organization that never answers holds up nobody else (invariant 10)', async () => {
+  test('one organization that never answers holds up no other (invariant 10)', async () => {
     await using world = await openWorld();
     const [hanging = '', ...others] = world.simulator.summary().organizations.map(({ id }) => id);
     world.simulator.faults.set({ hung: { organizationId: hanging }, hangMs: 0 });

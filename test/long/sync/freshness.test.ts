@@ -15,7 +15,7 @@ import {
 const TICK_MS = 30_000;
 /** What the budget would let each be asked, in turn: every fourth tick. */
 const EQUAL_MS = 4 * TICK_MS;
-const LONGEST_TICKS = 8;
+const MAX_TICKS = 8;
 const ORGANIZATIONS = 24;
 const BUSY = 2;
 const options = { organizations: ORGANIZATIONS, entries: 24, clock: stillClock(), ownClock: true };
@@ -66,18 +66,18 @@ test('busy organizations are asked more often, silent ones within the bound; a r
   await first.close();
   const settled = rounds.slice(8);
   for (const id of busy) expect(timesAsked(settled, id), 'in turn it would be 4').toBeGreaterThanOrEqual(10);
-  for (const id of silent) expect(longestPause(rounds, id)).toBeLessThanOrEqual(LONGEST_TICKS + 1);
+  for (const id of silent) expect(longestPause(rounds, id)).toBeLessThanOrEqual(MAX_TICKS + 1);
   expect(settled.flat().length, 'requests').toBeLessThanOrEqual(
     (settled.length * ORGANIZATIONS * TICK_MS) / EQUAL_MS + 6,
   );
 
-  // Two replicas that have never asked anybody, in turn.
+  // Two replicas that have never sent a request, in turn.
   await using second = await world.open();
   await using third = await world.open();
   const later: (readonly string[])[] = [];
   for (let n = 0; n < 6; n += 1) later.push(await tick(n % 2 === 0 ? second : third));
   for (const id of busy) expect(timesAsked(later, id), 'in turn it would be 1 or 2').toBeGreaterThanOrEqual(3);
-  for (const id of silent) expect(longestPause([...rounds, ...later], id)).toBeLessThanOrEqual(LONGEST_TICKS + 1);
+  for (const id of silent) expect(longestPause([...rounds, ...later], id)).toBeLessThanOrEqual(MAX_TICKS + 1);
   expect(await second.app.sync.store.loadSources()).toEqual(await third.app.sync.store.loadSources());
 });
 
@@ -94,7 +94,7 @@ test('a sleeper that wakes is asked often from its first event on', async () => 
     rounds.push(await tick(run));
   }
   const woken = rounds.slice(rounds.findIndex((asked) => asked.includes(sleeper)) + 1);
-  expect(woken.length).toBeGreaterThanOrEqual(16 - LONGEST_TICKS - 1);
+  expect(woken.length).toBeGreaterThanOrEqual(16 - MAX_TICKS - 1);
   // In turn it would be every fourth tick.
   expect(timesAsked(woken, sleeper)).toBeGreaterThanOrEqual(woken.length / 2);
 });

@@ -60,7 +60,7 @@ describe.concurrent('the scrub lane', () => {
     const found = run
       .log()
       .split('\n')
-      .filter((line) => line.includes('reading history again found'))
+      .filter((line) => line.includes('re-reading history found missing entries'))
       .map((line) => JSON.parse(line));
     expect(found.reduce((sum, { entries }) => sum + entries, 0)).toBe(removed.length);
     for (const { level, source, since, before, pass } of found) {

@@ -25,7 +25,7 @@ const head = `# Settings
 
 From the environment, from \`.env\` in the working directory, or from the YAML file that \`ORGTRAIL_CONFIG\` names, in this order: [docs/configuration.md](../configuration.md).
 Secrets (marked °) may also be files: \`NAME_FILE\`, and a key with \`_file\`; they are read again while orgtrail runs ([secrets.md](../operations/secrets.md)). Durations: \`30s 10m 24h 548d\`. A
-setting that is empty counts as not set. A start names all faults at once, and warns of variables that begin with \`ORGTRAIL_\` and are no setting.
+setting that is empty counts as not set. Start-up reports all errors at once, and warns of variables that begin with \`ORGTRAIL_\` but are not settings.
 
 \`.env\` must belong to the account that runs orgtrail, or to root, and no other account may write to it. Its \`CLOUDFLARE_BASE_URL\` never gets a credential of the environment (exit code 2).
 

@@ -26,7 +26,7 @@ const start = (step: Step): LastingReader => {
   const over = new AbortController();
   const reading = (async () => {
     while (!over.signal.aborted) {
-      // Whatever fails is tried again: the server is being failed over.
+      // Whatever fails is retried: the server is being failed over.
       await step(state, over.signal).catch(() => {});
       await sleep(PAUSE_MS);
     }

@@ -115,7 +115,7 @@ const anyNumber = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => scalar(JSON.stringify(number))),
 );
 
-/** Numbers of which jsonb takes all but a few. */
+/** Numbers; jsonb takes all but a few of them. */
 const literal = fc.constantFrom(scalar('true'), scalar('false'), scalar('null'), array([]), object([]), array([], ' '));
 
 /** Around the 5,000 levels of the entry itself from which on it is kept as text, and far beyond. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 /** HOSTILE_SEED, HOSTILE_PATH and HOSTILE_SHRINK run a failure again, and make it small. */
 export const SEED = Number(process.env['HOSTILE_SEED'] ?? 20_261_001);
-const LONGEST_QUOTE = 600;
+const MAX_QUOTE = 600;
 
 /** Throws with the first difference only, cut to a length that a terminal bears: these are megabytes. */
 export const requireEqual = (what: string, actual: readonly unknown[], expected: readonly unknown[]): void => {
@@ -42,5 +42,5 @@ export const requireProperty = async <T>(property: fc.IAsyncPropertyWithHooks<T>
 
 const quote = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'nothing';
-  return text.length <= LONGEST_QUOTE ? text : `${text.slice(0, LONGEST_QUOTE)}… (${text.length} characters)`;
+  return text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}… (${text.length} characters)`;
 };

@@ -10,7 +10,7 @@ export interface CuttingProxy extends AsyncDisposable {
 
 /**
  * Passes bytes on in both directions, and the end of each; after so many bytes of the client as `nextLimit` says for each
- * connection, undefined for ever, it resets both sides.
+ * connection, undefined indefinitely, it resets both sides.
  */
 export const startCuttingProxy = async (
   targetPort: number,

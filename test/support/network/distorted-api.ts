@@ -94,7 +94,7 @@ export const sendTrue = (
   response.writeHead(answer.status, { ...answer.headers, ...headers }).end(answer.body);
 };
 
-/** A body of this many mebibytes of nothing; `announced`: by a content-length. Resolves when it is sent, or nobody reads on. */
+/** A body of this many mebibytes of nothing; `announced`: by a content-length. Resolves when it is sent, or the reader stops. */
 export const sendHuge = async (
   response: ServerResponse,
   answer: TrueAnswer,

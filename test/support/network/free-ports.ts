@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 const FIRST = 12_000;
 const BEHIND_LAST = 32_000;
 
-/** So many ports of 127.0.0.1 at which nobody listens, for servers that are killed and started again. */
+/** So many ports of 127.0.0.1 that are closed, for servers that are killed and started again. */
 export const freePorts = async (count: number): Promise<readonly number[]> => {
   const ports = new Set<number>();
   while (ports.size < count) {

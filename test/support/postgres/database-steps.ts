@@ -77,7 +77,7 @@ const sourceSteps = ({ pool, model, dice, startMs }: BothDatabases): readonly St
   const lease = (): Lease => {
     // Mostly the newest, now and then one that is long gone, or that never was.
     const from = dice.chance(0.75) ? leases.slice(-3) : leases;
-    const unknown = { ...sourceOf('a'), organizationId: 'a', owner: 'nobody', epoch: 1, commitSeq: 0 };
+    const unknown = { ...sourceOf('a'), organizationId: 'a', owner: 'unknown', epoch: 1, commitSeq: 0 };
     const picked = dice.pick(from) ?? unknown;
     return dice.chance(0.1) ? { ...picked, owner: dice.pick(owners) } : picked;
   };
@@ -217,8 +217,8 @@ const organizationSteps = ({ pool, model: { organizations }, dice }: BothDatabas
       return [access, await recordAccess(pool, of, access), organizations.recordAccess(of, access)];
     },
     async () => {
-      const nobody = { complete: true, within: undefined };
-      return ['empty listing', await recordListing(pool, [], nobody), organizations.recordListing([], nobody)];
+      const unlisted = { complete: true, within: undefined };
+      return ['empty listing', await recordListing(pool, [], unlisted), organizations.recordListing([], unlisted)];
     },
     async () => {
       const limit = dice.between(1, 3);

@@ -18,7 +18,7 @@ const findPgbouncer = (): string | undefined => places.find((place) => existsSyn
 export const installPgbouncer = (): Promise<string | undefined> =>
   installDebianPeers('pgbouncer', () => findPgbouncer() !== undefined);
 
-/** A pgbouncer in transaction mode in front of a server that lets everybody in. */
+/** A pgbouncer in transaction mode in front of a server that lets every client in. */
 export interface Pgbouncer extends AsyncDisposable {
   readonly port: number;
   /** A command of its console: RECONNECT, KILL, RESUME. */
@@ -30,11 +30,11 @@ export interface Pgbouncer extends AsyncDisposable {
 export interface PgbouncerOptions {
   readonly server: { readonly host: string; readonly port: number };
   readonly users: readonly string[];
-  /** Looks up in the server whoever is not among them. */
+  /** Looks up in the server who is not among them. */
   readonly lookUpAs?: string;
   /** Server connections per database and user. */
   readonly poolSize: number;
-  /** A server connection that nobody has used for so long is closed. Default 600, as pgbouncer's own. */
+  /** A server connection that is idle for so long is closed. Default 600, as pgbouncer's own. */
   readonly serverIdleTimeoutSeconds?: number;
 }
 

@@ -10,7 +10,7 @@ import { until } from '../process/until.ts';
 
 const execFile = promisify(execFileWithCallback);
 
-/** A PostgreSQL server of its own on loopback, to be stopped, crashed, copied and promoted. Lets everybody in. */
+/** A PostgreSQL server of its own on loopback, to be stopped, crashed, copied and promoted. Lets every client in. */
 export interface PostgresCluster extends AsyncDisposable {
   readonly port: number;
   readonly host: string;

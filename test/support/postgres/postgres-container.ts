@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const IMAGE = 'postgres:17-trixie';
 /** Pulling the image is part of it. */
-const PATIENCE_MS = 180_000;
+const TIMEOUT_MS = 180_000;
 
 /**
  * A PostgreSQL in a container. Undefined where no Docker engine answers; rejects where one does that cannot run it (no
@@ -24,8 +24,8 @@ export const startPostgresContainer = async (): Promise<{ url: string; stop(): P
     // Every test file has a pool, some have processes of their own beside it.
     .withCommand(['postgres', '-c', 'max_connections=200', '-c', 'fsync=off', '-c', 'full_page_writes=off'])
     .start();
-  const container = await Promise.race([starting, sleep(PATIENCE_MS, undefined, { ref: false })]);
-  if (container === undefined) throw new Error(`${IMAGE} did not start within ${PATIENCE_MS / 1_000} s`);
+  const container = await Promise.race([starting, sleep(TIMEOUT_MS, undefined, { ref: false })]);
+  if (container === undefined) throw new Error(`${IMAGE} did not start within ${TIMEOUT_MS / 1_000} s`);
   return {
     url: container.getConnectionUri(),
     stop: async () => {

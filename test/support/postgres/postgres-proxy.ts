@@ -32,7 +32,7 @@ export interface PostgresProxy extends AsyncDisposable {
   pointTo(target: Address): void;
   /** From now on every byte is swallowed, both ways, and connections stay open. */
   fallSilent(): void;
-  /** New connections pass again. Those that fell silent stay silent: nobody will ever answer on them. */
+  /** New connections pass again. Those that fell silent stay silent: they will never be answered. */
   letThrough(): void;
   /** Milliseconds that every piece of data takes longer, each way. */
   delayMs: number;

@@ -17,7 +17,7 @@ declare module 'vitest' {
 }
 
 /**
- * One real PostgreSQL for a run: TEST_DATABASE_URL if given, else a container where Docker answers, else the embedded server
+ * One real PostgreSQL for a run: TEST_DATABASE_URL if given, else a container if Docker answers, else the embedded server
  * in a temporary directory. TEST_POSTGRES=container or =embedded allows that one only. Migrates one template database, with the rights
  * of the roles; every test file copies it (see database.ts).
  */

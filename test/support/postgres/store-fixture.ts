@@ -28,10 +28,10 @@ export const addSources = async (pool: Pool, ids: readonly string[]): Promise<vo
   await syncSources(pool, FILTERS, HORIZON, HISTORY_MS);
 };
 
-/** A lease of the source, whoever held it before. */
+/** A lease of the source, regardless of its holder. */
 export const takeLease = async (pool: Pool, id: string, owner = OWNER): Promise<Lease> => {
   const claimed = await claimSource(pool, sourceOf(id), owner, LEASE_MS, FILTERS);
-  if (claimed === undefined) throw new Error(`the source ${id} is held by somebody else`);
+  if (claimed === undefined) throw new Error(`the source ${id} is held by another process`);
   return claimed.lease;
 };
 

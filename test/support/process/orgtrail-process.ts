@@ -21,7 +21,7 @@ export interface OrgtrailProcess {
 export interface StartOptions {
   /** Where it looks for a `.env`. */
   readonly cwd?: string | undefined;
-  /** The command by way of which it is started. */
+  /** The command that starts it. */
   readonly within?: readonly string[];
   /** Another checkout, whose source it runs. Default: the bundle of this one, which the set-up of the tests makes. */
   readonly root?: string;
@@ -66,7 +66,7 @@ export const startOrgtrail = (
   };
 };
 
-/** Runs a verb to its end. */
+/** Runs a command to its end. */
 export const runOrgtrail = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { runCli } from '../../../src/cli/cli.ts';
 
-/** Runs a verb to its end in this process: for what needs no process of its own, whose start takes a second. */
+/** Runs a command to its end in this process: for what needs no process of its own, whose start takes a second. */
 export const runInProcess = async (
   args: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -4,7 +4,7 @@ import { readFeedHead } from '../../../src/feed/feed.sql.ts';
 import { deliverForever } from '../../../src/sinks/deliver-forever.ts';
 import type { Delivery, DeliveryOutcome, Sink } from '../../../src/sinks/delivery.ts';
 import { createDeliveryStore } from '../../../src/sinks/delivery-store.sql.ts';
-import type { DeliveryObserver, Route } from '../../../src/sinks/ports.ts';
+import type { DeliveryObserver, SinkConfig } from '../../../src/sinks/ports.ts';
 import { LEASE_MS } from '../postgres/store-fixture.ts';
 
 /** A receiver in this process: what it was sent, and what it says to each. */
@@ -37,14 +37,14 @@ export const createTestSink = (answer: Answer = () => ({ kind: 'delivered', refu
   };
 };
 
-export interface Courier extends AsyncDisposable {
+export interface SinkWorker extends AsyncDisposable {
   /** Asks for a stop, and resolves when the loop has ended. */
   stop(): Promise<void>;
   /** What is under way is aborted. */
   abort(): Promise<void>;
 }
 
-export interface CourierOptions extends Partial<Route> {
+export interface SinkWorkerOptions extends Partial<SinkConfig> {
   readonly name: string;
   readonly sink: Sink;
   readonly owner?: string;
@@ -54,9 +54,9 @@ export interface CourierOptions extends Partial<Route> {
 }
 
 /** The loop of one sink, as the daemon runs it, on a database of the test. */
-export const startCourier = (pool: Pool, options: CourierOptions): Courier => {
+export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWorker => {
   const [asked, hard] = [new AbortController(), new AbortController()];
-  const { owner = 'host/1/courier', speed = 1, observer = {} } = options;
+  const { owner = 'host/1/worker', speed = 1, observer = {} } = options;
   const store = createDeliveryStore(pool, owner, LEASE_MS);
   const ended = deliverForever(
     {

@@ -131,7 +131,7 @@ const readHecEvent = (value: string, number: number, options: HecOptions): Recei
 
 export interface BulkOptions extends ReceiverOptions {
   readonly index: string;
-  /** The header that it wants. */
+  /** The header that it requires. */
   readonly authorization?: string;
   /** What it says of a document, by its text, in place of creating it. */
   readonly itemTrouble?: (

@@ -22,7 +22,7 @@ const timeout = '10m';
 
 const { username, password } = credentials;
 
-/** Each with the settings that its receiver of http-receivers.ts wants; `more` goes on top. As the configuration reads them. */
+/** Each with the settings that its receiver of http-receivers.ts requires; `more` goes on top. As the configuration reads them. */
 export const httpSinks = {
   webhook: (place: Place, more: object = {}): Sink => {
     const url = `${place.url}/hooks/orgtrail?code=${credentials.queryCode}`;

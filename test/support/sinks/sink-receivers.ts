@@ -119,7 +119,7 @@ const http =
       restart: async (_, pauseMs) => {
         await receiver.stop();
         await sleep(pauseMs);
-        // It takes in what it gets then, and nobody hears of it.
+        // It takes in what it gets then, without a word.
         receiver.faults.push({ kind: 'cut', at: 'answer' });
         answersCut += 1;
         await receiver.restart();

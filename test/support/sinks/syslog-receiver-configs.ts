@@ -4,7 +4,7 @@ import type { CertificateFiles } from '../network/certificates.ts';
 
 /** The receiver's certificate, and whom it takes. */
 export interface SyslogTls extends CertificateFiles {
-  /** Wants certificates of clients, by this authority. */
+  /** Requires certificates of clients, by this authority. */
   readonly clientCa?: string;
 }
 

@@ -20,7 +20,7 @@ interface Wording {
   readonly resource?: Part;
 }
 
-/** An entry of the form that Cloudflare documents, of somebody who does nothing else. */
+/** An entry of the form that Cloudflare documents, of an actor who does nothing else. */
 export const deedEntry = (id: string, timeMs: number, { action, actor, raw, resource }: Wording): string =>
   JSON.stringify({
     id,
@@ -78,11 +78,11 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['two factors, by type alone', { resource: { type: 'two-factor' } }, sso],
   // Staff.
   ['staff', { actor: { type: 'Cloudflare_admin' } }, ['cloudflare_staff']],
-  ['staff, in vain', { action: type('view', 'failure'), actor: { type: 'cloudflare-admin' } }, ['cloudflare_staff']],
+  ['staff, refused', { action: type('view', 'failure'), actor: { type: 'cloudflare-admin' } }, ['cloudflare_staff']],
   // The collector's own token.
   ['own token used to write', { action: type('create'), actor: { token_id: COLLECTOR_TOKEN } }, ['collector_token']],
   ['own token rolled', { raw: api('PUT', `/user/tokens/${COLLECTOR_TOKEN}/value`) }, [...token, 'collector_token']],
-  ['own token deleted in vain', { action: type('delete', 'failure'), raw: api('DELETE', `/user/tokens/${COLLECTOR_TOKEN}`, { status_code: 403 }) }, ['collector_token']],
+  ['own token not deleted', { action: type('delete', 'failure'), raw: api('DELETE', `/user/tokens/${COLLECTOR_TOKEN}`, { status_code: 403 }) }, ['collector_token']],
   ['own token, by resource alone', { resource: { id: COLLECTOR_TOKEN } }, ['collector_token']],
   // Nothing of it.
   ['token not created', { action: type('create', 'failure'), raw: api('POST', '/user/tokens', { status_code: 500 }) }, []],
@@ -132,7 +132,7 @@ export const burstDeeds = (fromMs: number): readonly Deed[] => [
   ...series('again', [20, 1_000, fromMs + 3_600_000], deletes, [10, 'delete_burst']).map((deed) => renamed(deed)),
   ...series('nine', [9, 1_000, fromMs], deletes),
   ...series('slow', [30, 34_000, fromMs], deletes),
-  ...series('in vain', [9, 1_000, fromMs], { action: type('delete', 'failure') }),
+  ...series('refused', [9, 1_000, fromMs], { action: type('delete', 'failure') }),
   ...Array.from({ length: 12 }, (_, n) => series(`one of many ${n}`, [1, 0, fromMs], deletes)).flat(),
 ];
 

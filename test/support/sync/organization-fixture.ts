@@ -8,7 +8,7 @@ export interface Listings {
     complete?: boolean,
     within?: readonly string[],
   ): Promise<readonly OrganizationChange[]>;
-  /** The same of organizations of which the id is all that matters. */
+  /** The same of organizations whose id is all that matters. */
   listIds(
     ids: readonly string[],
     complete?: boolean,

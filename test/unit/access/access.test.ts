@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type AccessNote, MOST_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess } from '../../../src/access/access.ts';
+import { type AccessNote, MAX_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess } from '../../../src/access/access.ts';
 import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/failure-throttle.ts';
 
 const note = (more: Partial<AccessNote> = {}): AccessNote => ({
@@ -33,15 +33,15 @@ describe('repeated access', () => {
     expect(repeated.take(REPEAT_MS), 'nothing was repeated').toEqual([]);
   });
 
-  test('very many at a time are told apart no more, and counted all the same', () => {
+  test('very many at a time are told apart no more, but still counted', () => {
     const repeated = new RepeatedAccess();
     const noted: AccessNote[] = [];
-    const total = MOST_REPEATED * 3;
+    const total = MAX_REPEATED * 3;
     for (let index = 0; index < total; index += 1) {
       const first = repeated.add(note({ address: `192.0.2.${index}`, what: { text: String(index) } }), 0);
       if (first !== undefined) noted.push(first);
     }
-    expect(noted.length).toBe(MOST_REPEATED + 1);
+    expect(noted.length).toBe(MAX_REPEATED + 1);
     expect(noted.at(-1)).toMatchObject({ address: undefined, what: {} });
     const all = [...noted, ...repeated.take(REPEAT_MS)];
     expect(all.reduce((sum, { requests }) => sum + requests, 0)).toBe(total);

@@ -36,7 +36,7 @@ describe('config check', () => {
       ORGTRAIL_HTTP_PORT: 'x',
     });
     expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
-      'FAIL  ORGTRAIL_HTTP_PORT must be a whole number from 0 to 65535, not "x"',
+      'FAIL  ORGTRAIL_HTTP_PORT must be an integer between 0 and 65535, not "x"',
       'FAIL  F:1:1: "leese" is not a setting; did you mean lease?',
       'FAIL  F:2:8: lease must be a duration from 1s to 10m, not "1x"',
       '      CLOUDFLARE_API_TOKEN  from environment',
@@ -131,9 +131,7 @@ describe('config print', () => {
   test('faults are those of every command, exit 2', async () => {
     const { code, stdout, stderr } = await runInProcess(['config', 'print', '--file', write('lease: 1x')], {});
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(
-      /^orgtrail: the configuration has a fault:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/,
-    );
+    expect(stderr).toMatch(/^orgtrail: configuration error:\n {2}- .*orgtrail\.yaml:1:8: lease must be a duration/);
   });
 });
 
@@ -176,9 +174,9 @@ const without = <K extends keyof Secrets>(settings: Partial<Secrets>, names: rea
 
 describe('no secret, wherever it is given, is in what check and print say', () => {
   const expectHidden = async (mark: string, env: Record<string, string>) => {
-    const outputs = ['check', 'print'].flatMap((verb) => [
-      ['config', verb],
-      ['config', verb, '--json'],
+    const outputs = ['check', 'print'].flatMap((command) => [
+      ['config', command],
+      ['config', command, '--json'],
     ]);
     const answers = await Promise.all(outputs.map((args) => runInProcess(args, env)));
     const base64 = Buffer.from(mark).toString('base64').slice(0, 12);

@@ -37,7 +37,7 @@ test.each([
   [{ duplicates: 1 }, 0, 'wrong'],
   [{ positionsMissing: 1 }, 0, 'wrong'],
   [{ organizationsStored: 31 }, 0, 'wrong'],
-] as const)('%j of which %i are not collected yet: %s', (difference, uncollected, outcome) => {
+] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) => {
   expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome);
 });
 
@@ -46,5 +46,5 @@ test('what is still missing is said in numbers, and that what is stored is right
   expect(verdictText({ outcome: 'catching up', comparison })).toMatch(
     /\nStill catching up: 1,488 events are not collected yet\. Nothing is wrong with what is stored\.\n$/,
   );
-  expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe store is NOT what was served\.\n$/);
+  expect(verdictText({ outcome: 'wrong', comparison })).toMatch(/\nThe database does NOT match what was served\.\n$/);
 });

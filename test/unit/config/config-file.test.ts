@@ -99,10 +99,10 @@ sinks:
 `;
     const faults = faultsOf(text, { ORGTRAIL_HTTP_PORT: 'x' });
     expect(faults).toEqual([
-      'ORGTRAIL_HTTP_PORT must be a whole number from 0 to 65535, not "x"',
-      'F:1:13: api_budget must be a whole number from 10 to 1000000000, not "1"',
+      'ORGTRAIL_HTTP_PORT must be an integer between 0 and 65535, not "x"',
+      'F:1:13: api_budget must be an integer between 10 and 1000000000, not "1"',
       'F:3:14: cloudflare.api_token has spaces or control characters in it',
-      'F:3:14: cloudflare.api_token and cloudflare.api_key are both set: keep one way of authenticating',
+      'F:3:14: cloudflare.api_token and cloudflare.api_key are both set: set only one way of authenticating',
       'F:5:17: database.url must be postgres://USER:PASSWORD@HOST:PORT/DATABASE',
       'F:6:18: feed_token_file: the file cannot be read (ENOENT)',
       expect.stringMatching(/^F:7:1: filters: unknown filter "action_tipe"/),
@@ -117,7 +117,7 @@ sinks:
 
   test('a variable that contradicts the file is named as a variable', () => {
     expect(faultsOf('cloudflare: {api_key: k, email: e@x}', { CLOUDFLARE_API_TOKEN: 't' })).toEqual([
-      'F:1:23: CLOUDFLARE_API_TOKEN and cloudflare.api_key are both set: keep one way of authenticating',
+      'F:1:23: CLOUDFLARE_API_TOKEN and cloudflare.api_key are both set: set only one way of authenticating',
     ]);
   });
 
@@ -140,7 +140,7 @@ describe('the file itself', () => {
   test('that cannot be read, or is none', () => {
     mkdirSync(join(folder, 'folder'));
     expect(refused(join(folder, 'gone'))).toEqual(['ORGTRAIL_CONFIG: D/gone cannot be read (ENOENT)']);
-    expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is no file']);
+    expect(refused(join(folder, 'folder'))).toEqual(['ORGTRAIL_CONFIG: D/folder is not a regular file']);
   });
 
   test('that is larger than 1 MiB is not read', () => {

@@ -54,7 +54,7 @@ describe('the credential', () => {
     expect(messageOf(environment)).toContain(fault);
   });
 
-  it('may be missing for verbs that do not talk to Cloudflare, but not be half', () => {
+  it('may be missing for commands that do not talk to Cloudflare, but not be half', () => {
     expect(load({}, false).credential).toBeUndefined();
     expect(() => load({ CLOUDFLARE_API_KEY: 'k' }, false)).toThrow('CLOUDFLARE_API_KEY needs CLOUDFLARE_EMAIL');
   });
@@ -92,7 +92,7 @@ describe('secrets in files', () => {
 
   it('are refused where the variable itself is set too', () => {
     const both = { CLOUDFLARE_API_TOKEN: 't', CLOUDFLARE_API_TOKEN_FILE: file('both', 'other') };
-    expect(messageOf(both)).toContain('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_TOKEN_FILE are both set: keep one');
+    expect(messageOf(both)).toContain('CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_TOKEN_FILE are both set: set only one');
   });
 });
 
@@ -122,7 +122,7 @@ describe('no secret reaches the error', () => {
     ],
   ])('%s', (_, environment) => {
     const message = messageOf(environment());
-    expect(message).toContain('the configuration has');
+    expect(message).toContain('configuration error');
     expect(message).not.toContain(SECRET.slice(0, 12));
   });
 });

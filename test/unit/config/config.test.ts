@@ -86,7 +86,7 @@ describe('ORGTRAIL_RETENTION', () => {
     expect(load({ ORGTRAIL_RETENTION: '1d', ORGTRAIL_SETTLE: '10m' }).warnings).toEqual([]);
   });
 
-  it('is warned of where ORGTRAIL_HISTORY wants more than it keeps, and limits the horizon', () => {
+  it('is warned of if ORGTRAIL_HISTORY is more than it keeps, and limits the horizon', () => {
     expect(load({ ORGTRAIL_RETENTION: '90d' }).warnings).toEqual([]);
     const both = load({ ORGTRAIL_RETENTION: '90d', ORGTRAIL_HISTORY: '365d' });
     expect(both.warnings).toEqual([
@@ -226,7 +226,7 @@ describe('settings', () => {
     ['ORGTRAIL_LOG_FORMAT', 'xml'],
   ])('%s=%s is refused with its name', (name, value) => {
     const { message, code, exitCode } = errorOf({ [name]: value });
-    expect(message).toMatch(new RegExp(`^the configuration has a fault:\\n {2}- ${name}:? [^\\n]+$`));
+    expect(message).toMatch(new RegExp(`^configuration error:\\n {2}- ${name}:? [^\\n]+$`));
     expect({ code, exitCode }).toEqual({ code: 'configuration', exitCode: 2 });
   });
 
@@ -242,7 +242,7 @@ describe('settings', () => {
       .split('\n  - ')
       .slice(1)
       .map((fault) => fault.split(/[ :]/)[0]);
-    expect(message).toMatch(/^the configuration has 6 faults:/);
+    expect(message).toMatch(/^6 configuration errors:/);
     expect(named.toSorted()).toEqual([
       'CLOUDFLARE_API_TOKEN',
       'DATABASE_URL_FILE',

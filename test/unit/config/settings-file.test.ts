@@ -7,7 +7,7 @@ import { withSettingsFile } from '../../../src/config/settings-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'orgtrail-settings-'));
 const file = join(folder, '.env');
 const uid = statSync(folder).uid;
-/** Neither root nor whoever runs the tests. */
+/** Neither root nor the user that runs the tests. */
 const STRANGER = 54_321;
 afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(() => write('ORGTRAIL_HISTORY=90d\nORGTRAIL_SETTLE=10m\n'));

@@ -98,7 +98,7 @@ describe('ORGTRAIL_SINKS', () => {
       'ORGTRAIL_SINKS.e must be an object',
       'ORGTRAIL_SINKS: the name of a sink must have 1 to 40 characters of a-z, 0-9, _ and -',
       'ORGTRAIL_SINKS.f.token_file: the file cannot be read (ENOENT)',
-      'ORGTRAIL_SINKS.g.batch_events must be a whole number',
+      'ORGTRAIL_SINKS.g.batch_events must be an integer',
       'ORGTRAIL_SINKS.g.facility must be at most 23',
       `ORGTRAIL_SINKS.h.secret is missing: ${makeOne}`,
     ]);
@@ -108,7 +108,7 @@ describe('ORGTRAIL_SINKS', () => {
     [
       'api_key and username',
       { type: 'elasticsearch', url: 'https://e', index: 'x', api_key: 'k', username: 'u', password: 'p' },
-      '.api_key and .username are both set: keep one way of authenticating',
+      '.api_key and .username are both set: set only one way of authenticating',
     ],
     [
       'a user without a password',
@@ -129,7 +129,7 @@ describe('ORGTRAIL_SINKS', () => {
     [
       'a secret twice',
       { type: 'splunk_hec', url: 'https://s', token: SECRET, token_file: '/dev/null' },
-      '.token and ORGTRAIL_SINKS.x.token_file are both set: keep one',
+      '.token and ORGTRAIL_SINKS.x.token_file are both set: set only one',
     ],
   ])('is refused where it contradicts itself: %s', (_, sink, fault) => {
     expect(faultsOf({ x: sink })).toContain(`ORGTRAIL_SINKS.x${fault}`);

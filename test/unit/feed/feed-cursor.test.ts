@@ -20,7 +20,7 @@ test('any place is read as it was written, and fits into an address', () => {
   );
 });
 
-test('what was cut off, continued or written by somebody else is none', () => {
+test('what was cut off, continued or written by another program is none', () => {
   fc.assert(
     fc.property(places, fc.nat(), (place, at) => {
       const cursor = printFeedCursor(place);

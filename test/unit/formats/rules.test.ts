@@ -35,7 +35,7 @@ describe('which OCSF class an entry is', () => {
     );
   });
 
-  test('a change of a member that names nobody is an API Activity', () => {
+  test('a change of a member without a name is an API Activity', () => {
     expect(written('ocsf', { action: { type: 'create' }, resource: { type: 'member' } }).type_uid).toBe(600301);
   });
 });

@@ -55,7 +55,7 @@ describe('a search in a link', () => {
     ['f6b5de0326bb5182b8a4840ee01ec774', 'any', 'f6b5de0326bb5182b8a4840ee01ec774'],
     ['token:abc', 'token', 'abc'],
     ['id:a@b', 'id', 'a@b'],
-    ['email:nobody', 'email', 'nobody'],
+    ['email:unknown', 'email', 'unknown'],
     ['ip:unknown', 'ip', 'unknown'],
     ['other:abc', 'any', 'other:abc'],
     ['198.51.100.0/24', 'ip', '198.51.100.0/24'],

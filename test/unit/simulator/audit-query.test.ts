@@ -41,7 +41,7 @@ test('since and before are required, limit and direction checked; errors of this
     expect(JSON.parse(text)).toEqual({ success: false, errors: [{ message: expect.any(String) }], messages: [] });
   }
   expect((await auditPage(simulator, { page: 2, per_page: 1, whatever: 'x' })).result).toHaveLength(5);
-  expect((await get(simulator, auditPath('nobody'))).status).toBe(404);
+  expect((await get(simulator, auditPath('unknown'))).status).toBe(404);
 });
 
 test('the two forms of a time', () => {

@@ -132,7 +132,7 @@ test('bad input answers 400 and says what is wrong', async () => {
     ['/faults', { sever_error: 1 }, 'sever_error is unknown; known: server_error'],
     ['/faults', { server_error: 2 }, 'server_error must be'],
     ['/faults', { server_error: { often: 1 } }, 'server_error.often is unknown'],
-    ['/faults', { server_error: { count: -1 } }, 'server_error.count must be a whole number'],
+    ['/faults', { server_error: { count: -1 } }, 'server_error.count must be an integer'],
     ['/faults', { defects: ['x'] }, 'defects must be'],
     ['/faults', { slowBodyMs: 'x', hangMs: -1 }, 'slowBodyMs must be a number of 0 or more; hangMs must be'],
     ['/entries', { entries: [] }, 'organization_id'],

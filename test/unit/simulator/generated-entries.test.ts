@@ -73,7 +73,7 @@ test('bad input answers 400 and says what is wrong', async () => {
   const id = organizationAt(simulator);
   const cases: [object, string][] = [
     [{ organization_id: id, count: -1 }, 'count must be'],
-    [{ organization_id: id, count: 1.5 }, 'count must be a whole number'],
+    [{ organization_id: id, count: 1.5 }, 'count must be an integer'],
     [{ organization_id: id, count: 'x' }, 'count must be'],
     [{ organization_id: id, count: 1, bytes: '5' }, 'bytes must be'],
     [{ organization_id: id, count: 1, spacing_ms: -1 }, 'spacing_ms must be'],

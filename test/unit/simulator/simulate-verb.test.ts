@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { simulateVerb } from '../../../src/cli/commands/simulate.ts';
+import { simulateCommand } from '../../../src/cli/commands/simulate.ts';
 import { OrgtrailError } from '../../../src/errors.ts';
 import { faultNames } from '../../../src/simulator/faults/fault-catalogue.ts';
 
-function verb(...argv: string[]) {
+function command(...argv: string[]) {
   const controller = new AbortController();
   const stdout = new PassThrough({ encoding: 'utf8' });
   let written = '';
@@ -13,7 +13,7 @@ function verb(...argv: string[]) {
     written += chunk;
   });
   const context = { env: {}, stdout, stderr: new PassThrough(), interactive: false, signal: controller.signal };
-  const command = simulateVerb(context)
+  const command = simulateCommand(context)
     .exitOverride()
     .configureOutput({ writeOut: (out) => stdout.write(out), writeErr: () => undefined });
   return {
@@ -25,7 +25,7 @@ function verb(...argv: string[]) {
 }
 
 test('says where it listens and how to point orgtrail at it, and runs until it is stopped', async () => {
-  const { stdout, output, stop, done } = verb(
+  const { stdout, output, stop, done } = command(
     '--port',
     '0',
     '--organizations',
@@ -59,18 +59,18 @@ test.each([
   [['--faults', 'server_error=2'], 'server_error=2'],
   [['--host', '203.0.113.1', '--port', '0'], '203.0.113.1'],
 ])('a bad option is a usage error with a hint: %j', async (argv, named) => {
-  const error: unknown = await verb(...argv).done.catch((reason: unknown) => reason);
+  const error: unknown = await command(...argv).done.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(OrgtrailError);
   expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining(named), hint: expect.any(String) });
 });
 
 test('an unknown fault is answered with all names', async () => {
-  const error: unknown = await verb('--faults', 'all,sever_error').done.catch((reason: unknown) => reason);
+  const error: unknown = await command('--faults', 'all,sever_error').done.catch((reason: unknown) => reason);
   for (const name of ['sever_error', ...faultNames, 'long_id']) expect((error as Error).message).toContain(name);
 });
 
 test('the help has examples and every fault', async () => {
-  const { output, done } = verb('--help');
+  const { output, done } = command('--help');
   await expect(done).rejects.toMatchObject({ code: 'commander.helpDisplayed' });
   const help = output();
   expect(help).toContain('orgtrail simulate --faults all --live-rate 5');

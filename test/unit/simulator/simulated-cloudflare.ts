@@ -84,7 +84,7 @@ export function auditPath(
   return `/organizations/${organizationId}/logs/audit?${query}`;
 }
 
-/** One page of the first organization's log, of which nothing but the status need be good. */
+/** One page of the first organization's log; only its status must be good. */
 export async function auditPage(
   simulator: Simulator,
   parameters: Record<string, string | number | undefined> = {},

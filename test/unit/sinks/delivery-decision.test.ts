@@ -6,7 +6,7 @@ import {
   type DeliverySizes,
   decideDelivery,
   firstSizes,
-  MOST_DEAD_LETTERS_IN_ROW,
+  MAX_DEAD_LETTERS_IN_ROW,
 } from '../../../src/sinks/delivery-decision.ts';
 import { sinkBackoffMs } from '../../../src/time/backoff.ts';
 
@@ -37,7 +37,7 @@ describe('what follows from an attempt at a delivery', () => {
   test('a single one refused: a dead letter; ten in a row: none any more, but a failure with growing pauses', () => {
     const single = (refusedInRow: number, failures = 0) =>
       decideDelivery(facts({ kind: 'refused', reason: 'no' }, { events: 1, refusedInRow, failures }), 0);
-    for (let inRow = 0; inRow < MOST_DEAD_LETTERS_IN_ROW; inRow += 1) {
+    for (let inRow = 0; inRow < MAX_DEAD_LETTERS_IN_ROW; inRow += 1) {
       const deadLetters = [{ index: 0, reason: 'no' }];
       expect(single(inRow)).toMatchObject({ kind: 'advance', accepted: 0, deadLetters, refusedInRow: inRow + 1 });
     }
@@ -129,7 +129,7 @@ describe('a feed with some events that a receiver refuses as part of a whole', (
     }
   });
 
-  test('where only the size is refused, few attempts are in vain', () => {
+  test('if only the size is refused, few attempts are wasted', () => {
     const { attempts, deadLetters } = deliverAll(50_000, 500, (batch) =>
       batch.length > 250 ? { kind: 'refused', reason: 'too large' } : { kind: 'delivered', refused: [] },
     );

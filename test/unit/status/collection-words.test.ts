@@ -6,6 +6,6 @@ test.each([
   [45.2, 45.2, 'Not collected: 45s, the newest.'],
   [72, 45, 'Not collected: 1m 12s, 45s of it the newest.'],
   [3_600, 0.5, 'Not collected: 1h, of earlier time.'],
-])('%d s, of which %d s are the delay: %s', (gapSeconds, lagSeconds, words) => {
+])('%d s, %d s of them the delay: %s', (gapSeconds, lagSeconds, words) => {
   expect(notCollectedSentence({ gapSeconds, lagSeconds })).toBe(words);
 });

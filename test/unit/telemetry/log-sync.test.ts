@@ -51,9 +51,13 @@ test('what the last pass finds, and what it could not have found, is warned of o
     {
       source: 'a',
       byLastPass: 3,
-      msg: expect.stringMatching(/the last settle pass found new entries.*ORGTRAIL_SETTLE/),
+      msg: expect.stringMatching(/the final re-read found new entries.*ORGTRAIL_SETTLE/),
     },
-    { source: 'a', beyondLastPass: 2, msg: expect.stringContaining('after the last settle pass had read their time') },
+    {
+      source: 'a',
+      beyondLastPass: 2,
+      msg: expect.stringContaining('late entries arrived after the final re-read and were found only by chance'),
+    },
     { source: 'b', byLastPass: 1 },
   ]);
   advance(dayMs - 1);
@@ -76,7 +80,12 @@ test('unread time near the end of the retention is warned of once a day from the
   advance(hourMs);
   plan(['a', 20], ['b', 20]);
   expect(warnings()).toMatchObject([
-    { source: 'a', retentionSlackSeconds: 20 * 86_400, urgent: false, msg: expect.stringContaining('in 20d,') },
+    {
+      source: 'a',
+      retentionSlackSeconds: 20 * 86_400,
+      urgent: false,
+      msg: 'unread audit logs will be deleted by Cloudflare in 20d',
+    },
   ]);
   advance(hourMs);
   plan(['a', 20], ['first', 0]);
@@ -85,7 +94,7 @@ test('unread time near the end of the retention is warned of once a day from the
   plan(['a', 6.9], ['first', 0]);
   expect(warnings()).toMatchObject([
     { source: 'a', urgent: true },
-    { source: 'first', urgent: true, msg: expect.stringContaining('now, and is then lost') },
+    { source: 'first', urgent: true, msg: 'unread audit logs are being deleted by Cloudflare now' },
   ]);
   advance(dayMs);
   plan(['a', 6]);
@@ -107,7 +116,7 @@ test('an organization that is gone is warned of; one that listings miss but that
   expect(warnings()).toHaveLength(1);
 });
 
-test('a hole is an error when it is found, and no news when it is tried again', () => {
+test('a hole is an error when it is found, and no news when it is retried', () => {
   const { observer, warnings } = logged('debug');
   const hole = { range: { fromMs: 1_000, toMs: 2_000 }, pass: 0, reason: 'server_error', message: 'it answered 500' };
   observer.holeFound?.({ source: source('a'), ...hole });
@@ -188,7 +197,7 @@ test('many new organizations of one listing are one line, few have a line each',
   ]);
 });
 
-test('what appeared before a listing failed is said all the same', () => {
+test('what appeared before a listing failed is still logged', () => {
   const { observer, warnings } = logged('info');
   observer.organizationChanged?.({ organizationId: 'a', change: 'appeared' });
   observer.discoveryFailed?.({ error: new Error('503') });

@@ -114,7 +114,7 @@ describe('parseInstantMs', () => {
     );
   });
 
-  it('never gives anything but a whole number or undefined, and takes nothing that Date.parse refuses', () => {
+  it('never gives anything but an integer or undefined, and takes nothing that Date.parse refuses', () => {
     const digits = fc.array(fc.constantFrom('0', '1', '2', '3', '5', '9', '-', ':', 'T', 'Z', '+', '.'), {
       maxLength: 12,
     });

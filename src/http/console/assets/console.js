@@ -17,11 +17,11 @@ const takeOver = (text) => {
   });
 };
 
-/** The page as it is now; undefined where the server does not answer as it should. */
+/** The page as it is now; undefined if the server does not answer as it should. */
 const fetchPage = async () => {
   try {
     const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
-    // The session has ended: the browser goes to where one signs in.
+    // The session has ended: the browser goes to the sign-in page.
     if (response.type === 'opaqueredirect') location.reload();
     return response.ok ? await response.text() : undefined;
   } catch {
@@ -36,11 +36,11 @@ const refresh = async () => {
   mark(text === undefined ? 'stale' : 'live');
 };
 
-/** Says that what is seen is old, where the server does not answer. */
+/** Says that what is seen is old, if the server does not answer. */
 const mark = (state) => {
   document.body.dataset.connection = state;
   const note = document.querySelector('[data-connection-note]');
-  if (note !== null) note.textContent = state === 'stale' ? 'orgtrail does not answer; what is shown is old.' : '';
+  if (note !== null) note.textContent = state === 'stale' ? 'Connection lost. The data shown may be old.' : '';
 };
 
 if (seconds > 0) {

@@ -36,7 +36,7 @@ document.addEventListener('keydown', (event) => {
 });
 
 for (const button of document.querySelectorAll('[data-copy]')) {
-  // Browsers have a clipboard on https and loopback alone; the download is there in any case.
+  // Browsers have a clipboard on https and loopback alone; the download always works.
   if (navigator.clipboard === undefined) continue;
   button.hidden = false;
   const name = button.textContent;

@@ -5,7 +5,7 @@ import { prettyJson } from './pretty-json.ts';
 import { type DiffPart, diffTexts } from './text-diff.ts';
 
 /** For all changes of a page together: nothing else happens in the process meanwhile. */
-const PATIENCE_MS = 400;
+const TIMEOUT_MS = 400;
 const MAX_COMPARED_CHARACTERS = 4_000_000;
 /** Lines that are the same, above and below a difference. */
 const CONTEXT_LINES = 3;
@@ -17,7 +17,7 @@ const SHOWN_CHARACTERS = 20_000;
 export const changesOf = (detail: EventDetail): Html | null => {
   const { event, rawText, changes, changesInAll } = detail;
   if (changes.length === 0) return null;
-  const deadlineMs = performance.now() + PATIENCE_MS;
+  const deadlineMs = performance.now() + TIMEOUT_MS;
   let before = layOut(exactText(rawText, event.defects));
   return html`<section class="panel later-contents" id="changes"><h2>Changed later</h2>
 <p class="hint">Cloudflare sent this id again with other content. The first one stays the event; what came later is kept beside it.</p>
@@ -31,7 +31,7 @@ ${changesInAll > changes.length ? html`<p class="muted">${changesInAll - changes
 </section>`;
 };
 
-/** A later content has no defects of its own beside it: where PostgreSQL could not hold it, it is a string that holds it. */
+/** A later content has no defects of its own beside it: if PostgreSQL could not hold it, it is a string that holds it. */
 const laterText = (rawText: string): string => {
   if (!rawText.startsWith('"')) return rawText;
   try {

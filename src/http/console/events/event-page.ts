@@ -37,7 +37,7 @@ const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs 
       ? html`<span class="muted">${name}</span>`
       : html`<a class="quiet-button" rel="${rel}" href="/events/${position}">${name}</a>`;
   return html`<div class="row between"><p class="trail"><a href="/events">Events</a> <span class="muted">/ ${event.position}</span></p>
-<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Stored before', 'prev')}${step(nextPosition, 'Stored after →', 'next')}</nav></div>
+<nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav></div>
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
 <p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
 <span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId}</span></p>
@@ -127,7 +127,7 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
       ],
     },
     {
-      name: 'From where',
+      name: 'Source',
       facts: [
         ['IP address', event.actorIpAddress, by('ip', event.actorIpAddress)],
         ['User agent', event.userAgent],
@@ -184,13 +184,13 @@ const cutValue = (text: string): string =>
 const originalOf = ({ event, rawText }: EventDetail, { whole }: EventView): Html => {
   const exact = exactText(rawText, event.defects);
   const entry = new URLSearchParams({ kind: event.sourceKind, source: event.sourceId, id: event.id });
-  return html`<section class="panel original" id="original"><div class="row between"><h2>The original</h2>
-<p class="row"><button class="quiet-button" type="button" data-copy="/events/${event.position}/original" hidden>Copy exactly</button>
+  return html`<section class="panel original" id="original"><div class="row between"><h2>Original entry</h2>
+<p class="row"><button class="quiet-button" type="button" data-copy="/events/${event.position}/original" hidden>Copy raw</button>
 <a class="quiet-button" href="/events/${event.position}/original" download>Download</a>
 <a class="quiet-button" href="/events/entry?${entry.toString()}" title="By the entry's own id: the same in another database">Permanent link</a></p></div>
-<p class="hint">What Cloudflare sent, ${Buffer.byteLength(exact)} bytes. Laid out below by line breaks alone; copied and downloaded, it is exact to the byte. Characters that would mislead are shown as escapes.</p>
-${textBox(prettyJson(exact), whole, event.position, 'The original, laid out')}
-<details id="as-is"><summary>As it came</summary>${textBox(exact, whole, event.position, 'The original, as it came')}</details>
+<p class="hint">Exactly as received from Cloudflare (${Buffer.byteLength(exact)} bytes). Formatted for display; Copy and Download give the original bytes. Misleading characters are shown as escapes.</p>
+${textBox(prettyJson(exact), whole, event.position, 'Original entry, formatted')}
+<details id="as-is"><summary>Raw bytes</summary>${textBox(exact, whole, event.position, 'Original entry, raw')}</details>
 </section>`;
 };
 

@@ -1,10 +1,10 @@
 import type { Defect } from '../../../ingest/entries/entry.ts';
 
 const words: Readonly<Record<Defect, string>> = {
-  not_an_object: 'The entry is no JSON object, so none of its columns can be filled.',
+  not_an_object: 'The entry is not a JSON object, so none of its columns can be filled.',
   id_missing: 'It has no id. A hash of its content stands for it.',
   id_unusable:
-    'Its id is no text that can be stored, or has the form of our own hashes. A hash of its content stands for it.',
+    'Its id is not a text that can be stored, or looks like one of our hashes. A hash of its content is used as the id.',
   id_too_long: 'Its id is too long for an index. A hash of the id stands for it.',
   column_too_long: 'A value is too long for an index. The column has its beginning; the raw entry has all of it.',
   time_missing: 'It has no time. It sorts before everything else and is found by searches without a beginning.',

@@ -50,10 +50,10 @@ export const explorerRoutes = (
   );
   pages.get<{ Querystring: Query }>('/events/entry', { schema: hidden }, async (request, reply) => {
     const { kind, source: sourceId, id } = request.query;
-    if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notKept();
+    if (![kind, sourceId, id].every((part) => typeof part === 'string' && !part.includes('\0'))) throw notFound();
     const key = { sourceKind: String(kind), sourceId: String(sourceId), id: String(id) };
     const found = await source.event(key);
-    if (found === undefined) throw notKept();
+    if (found === undefined) throw notFound();
     return reply.redirect(`/events/${found.event.position}`, 303);
   });
   pages.get<{ Params: Position; Querystring: Query }>(
@@ -87,13 +87,13 @@ interface Position {
   readonly position: string;
 }
 
-const notKept = (): Error =>
+const notFound = (): Error =>
   mistake(404, 'Event not found. It may belong to another database or have been removed by retention.');
 
 const readDetail = async (source: SearchSource, { position }: Position) => {
   const number = /^[1-9]\d{0,15}$/.test(position) ? Number(position) : Number.NaN;
   const detail = Number.isSafeInteger(number) ? await source.event({ position: number }) : undefined;
-  if (detail === undefined) throw notKept();
+  if (detail === undefined) throw notFound();
   return detail;
 };
 

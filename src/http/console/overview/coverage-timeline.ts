@@ -23,7 +23,7 @@ export interface Tail {
   readonly ordinaryMs: number;
 }
 
-/** The gaps that somebody should know of, without what cannot be had. */
+/** The gaps that an operator should know of, without holes. */
 export const notableGaps = (
   { gaps, holes, sinceMs, nowMs }: OrganizationCoverage,
   { ordinaryMs }: Tail,

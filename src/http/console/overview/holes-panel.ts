@@ -7,7 +7,7 @@ export const holesPanel = ({ holes, nowMs }: OrganizationCoverage, total: number
   holes.length === 0
     ? null
     : html`<section class="panel" aria-labelledby="holes"><h2 id="holes">${countOf(total, 'hole')}</h2>
-<p class="muted">Neither as a whole nor in parts could these seconds be read to a credible end: entries may be missing there. Each is tried again after an hour, later once a week.</p>
+<p class="muted">These seconds could not be read to a credible end, even in parts: entries may be missing there. orgtrail retries each after an hour, later once a week.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of holes"><table>
 ${total > holes.length ? html`<caption>The newest ${holes.length}</caption>` : null}
 <thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col">Reason</th><th scope="col" class="number">Attempts</th><th scope="col">Next</th></tr></thead>

@@ -15,7 +15,7 @@ import { changesPanel } from './overview-panels.ts';
 const REFRESH_SECONDS = 10;
 const CHANGES = 20;
 /** The newest of them are listed. */
-const MOST_GAPS = 200;
+const MAX_GAPS = 200;
 const HOUR_MS = 3_600_000;
 
 /** One organization at `/organizations/:id`: its coverage in three sizes, its gaps, what goes wrong. */
@@ -55,7 +55,7 @@ const meanings: Record<SourceHealth, string> = {
   quiet: 'Up to date. Nothing has happened in it for a day or more.',
   behind: 'Being collected, and not up to date yet.',
   incomplete:
-    'Some time, seconds as a rule, cannot be had from Cloudflare, not even in parts: entries may be missing there. All other time is collected, or being collected.',
+    'Cloudflare cannot serve some ranges of time, usually seconds, even in parts: entries may be missing there. All other time is collected, or being collected.',
   failing: 'An attempt of a lane failed. orgtrail tries again by itself, each time a little later; other lanes go on.',
   refused: 'Cloudflare refuses to show its log. Check what the credential may do; orgtrail tries again by itself.',
 };
@@ -112,9 +112,9 @@ const gapTable = (coverage: OrganizationCoverage, tail: Tail): Html => {
   const gaps = [...coverage.gaps].reverse();
   if (gaps.length === 0) return html`<p class="muted">All of it is collected.</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of time that is not collected"><table>
-${gaps.length > MOST_GAPS ? html`<caption>The newest ${MOST_GAPS}</caption>` : null}
+${gaps.length > MAX_GAPS ? html`<caption>The newest ${MAX_GAPS}</caption>` : null}
 <thead><tr><th scope="col">From (UTC)</th><th scope="col">To</th><th scope="col"><span class="unseen">Why</span></th><th scope="col" class="number">Length</th></tr></thead>
-<tbody>${gaps.slice(0, MOST_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
+<tbody>${gaps.slice(0, MAX_GAPS).map((gap) => html`<tr><td>${timeOf(gap[0])}</td><td>${timeOf(gap[1])}</td><td class="muted">${reasonOf(coverage, tail, gap)}</td><td class="number">${spanText((gap[1] - gap[0]) / 1_000)}</td></tr>`)}</tbody></table></div>`;
 };
 
 const reasonOf = ({ nowMs, holes }: OrganizationCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {

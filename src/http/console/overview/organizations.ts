@@ -8,9 +8,9 @@ import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
 
 const PAGE_SIZE = 50;
-const LONGEST_ERROR = 80;
+const MAX_ERROR = 80;
 
-/** What somebody asked to see of the organizations. */
+/** The filter and page of organizations that was requested. */
 export interface OrganizationFilter {
   /** Part of the name or id. */
   readonly text: string;
@@ -63,7 +63,7 @@ const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   (a.organizationName ?? '').localeCompare(b.organizationName ?? '', 'en') ||
   (a.organizationId < b.organizationId ? -1 : 1);
 
-/** What is not collected soon leaves Cloudflare's retention: then it is lost for good. */
+/** Cloudflare will soon delete what is not collected: then it is lost permanently. */
 export const nearsLoss = ({ retentionSlackSeconds }: SourceWithState): boolean =>
   retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
 
@@ -139,7 +139,7 @@ export const slackText = (source: SourceWithState): Html =>
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
     : html`${spanText(source.retentionSlackSeconds)}`;
 
-const shortened = (text: string): string => (text.length > LONGEST_ERROR ? `${text.slice(0, LONGEST_ERROR)}…` : text);
+const shortened = (text: string): string => (text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text);
 
 const pager = ({ selected, filter }: OrganizationsView): Html | null => {
   const { page, pages, matching } = selected;

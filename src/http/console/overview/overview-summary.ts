@@ -47,8 +47,7 @@ const troublesOf = (
     troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
   }
   const lossy = status.sources.filter(nearsLoss).length;
-  if (lossy > 0)
-    troubles.push(`${countOf(lossy, 'organization')} about to lose history for good that is not collected`);
+  if (lossy > 0) troubles.push(`${countOf(lossy, 'organization')} about to lose uncollected history permanently`);
   for (const [state, word] of Object.entries(words)) {
     const count = status.sources.filter((source) => source.state === state).length;
     if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /**
  * Refuses what another site lets a browser send (CSRF): everything but GET and HEAD has to come from the console itself.
- * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, where there is none yet.
+ * A hook of Fastify. The cookie is SameSite=Strict besides; this holds for signing in as well, if there is none yet.
  */
 export const sameOrigin = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
   if (request.is404 || request.method === 'GET' || request.method === 'HEAD') return;

@@ -90,7 +90,7 @@ export const signInRoutes = (console: FastifyInstance, frame: Frame, options: Co
   });
 };
 
-const wrongToken = 'That is no token that opens anything.';
+const wrongToken = 'Wrong, expired or revoked token.';
 const noSearch = 'That token has no scope search, which the console needs.';
 
 const attemptLimit = {

@@ -15,9 +15,9 @@ export const defaultTimeouts: Timeouts = {
   connectMs: 10_000,
   /** Wide windows are slow to query; the first byte of a page is waited for longer than any page seen. */
   headersMs: 30_000,
-  /** Between two pieces of one body. A connection that died without a word is found out by this alone. */
+  /** Between two pieces of one body. This is the only way to detect a half-open connection. */
   bodyIdleMs: 30_000,
-  /** All phases together, more than all the above: a body that trickles would otherwise hold its walk for ever. */
+  /** All phases together, more than all the above: a body that trickles would otherwise hold its walk indefinitely. */
   attemptMs: 120_000,
 };
 

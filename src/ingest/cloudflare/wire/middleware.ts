@@ -8,7 +8,7 @@ import { nextRetry, type RetryFacts, throttlePauseMs } from './retry.ts';
 /** Hooks for metrics and logs. They must not throw. None of them sees a header, a path or a body. */
 export interface RequestObserver {
   /**
-   * After every attempt that was not aborted. `status` is the HTTP status where it decided, else the failure.
+   * After every attempt that was not aborted. `status` is the HTTP status if it decided, else the failure.
    * `durationMs` runs from the free budget to the end of the body.
    */
   onAttempt?(attempt: { endpoint: ApiEndpoint; status: number | ApiFailure; durationMs: number }): void;

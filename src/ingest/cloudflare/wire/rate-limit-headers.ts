@@ -7,7 +7,7 @@ export interface RateLimit {
   readonly policy: string;
   readonly remaining: number;
   readonly resetMs: number;
-  /** Requests per window, where the policy header told. */
+  /** Requests per window, if the policy header told. */
   readonly quota: number | undefined;
 }
 
@@ -77,7 +77,7 @@ export function pacing(rateLimits: readonly RateLimit[]): number {
   return Math.min(Math.max(0, ...pauses), MAX_PACING_MS);
 }
 
-/** When the spent limits are open again, in milliseconds; of all limits, where none admits to be spent. */
+/** When the spent limits are open again, in milliseconds; of all limits, if none admits to be spent. */
 export function resetOf(rateLimits: readonly RateLimit[]): number | undefined {
   const spent = rateLimits.filter(({ remaining }) => remaining < 1);
   const resets = (spent.length > 0 ? spent : rateLimits).map(({ resetMs }) => resetMs);

@@ -1,7 +1,7 @@
 import { ApiError } from '../../../errors.ts';
 import type { RateLimit } from './rate-limit-headers.ts';
 
-/** Which of Cloudflare's operations is called: a bounded label for metrics, where the path is not. */
+/** Which of Cloudflare's operations is called: a bounded label for metrics, unlike the path. */
 export type ApiEndpoint = 'organizations' | 'organization' | 'organization_profile' | 'organization_audit_logs';
 
 /** One GET whose answer is a `T`. The path follows the base URL, starts with `/`, and has its variable parts encoded already. */
@@ -30,7 +30,7 @@ export interface ApiText {
   /** False when some byte was no UTF-8 and is a replacement character in `text`. */
   readonly validUtf8: boolean;
   readonly rateLimits: readonly RateLimit[];
-  /** Its `Date` header, in milliseconds since 1970: whole seconds. Undefined where it had none that can be read. */
+  /** Its `Date` header, in milliseconds since 1970: whole seconds. Undefined if it had none that can be read. */
   readonly dateMs: number | undefined;
 }
 

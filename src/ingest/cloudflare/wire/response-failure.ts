@@ -5,7 +5,7 @@ import type { Redact } from '../credential.ts';
 export interface FailedResponse {
   readonly path: string;
   readonly status: number;
-  /** The body, where it came complete and of a sensible size. */
+  /** The body, if it came complete and of a sensible size. */
   readonly text: string | undefined;
   readonly location: string | undefined;
   readonly retryAfterMs: number | undefined;

@@ -5,14 +5,14 @@ import { MAX_RETRY_AFTER_MS } from './rate-limit-headers.ts';
 export interface RetryFacts {
   readonly failure: ApiFailure;
   readonly status: number | undefined;
-  /** What `Retry-After` asked for; obeyed on 429 and 503, where it is defined. */
+  /** What `Retry-After` asked for; obeyed on 429 and 503, if it is defined. */
   readonly retryAfterMs: number | undefined;
   /** When the spent rate limit resets; how long a 429 without `Retry-After` waits. */
   readonly rateLimitResetMs: number | undefined;
 }
 
 /**
- * Attempts in all, the first included; 1 is no retry. A 429 gets more of them, since it is no fault of anybody and
+ * Attempts in all, the first included; 1 is no retry. A 429 gets more of them, since it is not an error and
  * each retry waits for as long as Cloudflare asks. 408 and 409 count as `server`, as in Cloudflare's own SDKs.
  */
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
@@ -60,8 +60,8 @@ export function nextRetry(
 }
 
 /**
- * For how long nobody who shares the credential may send anything after a 429, whether or not this call is tried
- * again. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
+ * For how long no process that shares the credential may send anything after a 429, whether or not this call is
+ * retried. Never less than `Retry-After` (within MAX_RETRY_AFTER_MS): asking earlier prolongs the block.
  */
 export function throttlePauseMs(facts: RetryFacts, attempt: number, random: () => number): number {
   const askedMs = facts.retryAfterMs ?? facts.rateLimitResetMs;

@@ -21,7 +21,7 @@ export function createServerClock(monotonicNowMs: () => number): ServerClock {
   return {
     observe(dateHeader) {
       const dateMs = parseHttpDate(dateHeader);
-      // The last one counts, not the latest: one server with a fast clock must not be believed for ever.
+      // Use the most recent header, not the largest value, so that one fast server clock does not stick.
       if (dateMs !== undefined) last = { dateMs, atMs: monotonicNowMs() };
     },
     nowMs() {

@@ -165,7 +165,7 @@ async function readFailure(
   // The status says enough: a body that breaks off must not turn a 403 into a connection that is worth a retry.
   const body = await readBody(stream, MAX_ERROR_BYTES, header(headers, 'content-length')).catch(() => undefined);
   request.signal.throwIfAborted();
-  // A refusal is Cloudflare's own answer, and the only one where nothing may be listed; the page of a gateway that could
+  // A refusal is Cloudflare's own answer, and the only one if nothing may be listed; the page of a gateway that could
   // not reach it has a clock of its own.
   if (statusCode >= 400 && statusCode < 500) clock.observe(header(headers, 'date'));
   const sentAtMs = parseHttpDate(header(headers, 'date')) ?? clock.nowMs();

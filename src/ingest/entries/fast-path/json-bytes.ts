@@ -1,4 +1,4 @@
-/** Thrown where a text is not plain beyond doubt, whatever the reason: it then is read with care. Not an Error, which costs a stack. */
+/** Thrown if a text is not plain beyond doubt, whatever the reason: it then is read with care. Not an Error, which costs a stack. */
 export const notPlain = Symbol('not plain');
 
 export const quote = 0x22;
@@ -53,18 +53,18 @@ export class JsonBytes {
     return this.bytes[this.at] ?? Number.NaN;
   }
 
-  /** Enters an object; true where a member follows. */
+  /** Enters an object; true if a member follows. */
   openObject(): boolean {
     this.#expect(openBrace);
     return this.peek() !== closeBrace || this.#next(closeBrace);
   }
 
-  /** Behind the value of a member: true where another follows, false behind the end of the object. */
+  /** Behind the value of a member: true if another follows, false behind the end of the object. */
   nextMember(): boolean {
     return this.#next(closeBrace);
   }
 
-  /** Enters an array; true where an element follows. */
+  /** Enters an array; true if an element follows. */
   openArray(): boolean {
     this.#expect(openBracket);
     return this.peek() !== closeBracket || this.#next(closeBracket);
@@ -133,7 +133,7 @@ export class JsonBytes {
     return code === minus || isDigit(code);
   }
 
-  /** Goes over a number; true where it is an integer. */
+  /** Goes over a number; true if it is an integer. */
   number(): boolean {
     const { bytes, at: start } = this;
     let at = start + (bytes[start] === minus ? 1 : 0);
@@ -183,7 +183,7 @@ export class JsonBytes {
     return code === comma;
   }
 
-  /** The index behind the digits from `at`, of which there must be one. */
+  /** The index after the digits from `at`; there must be at least one. */
   #digits(from: number): number {
     let at = from;
     while (isDigit(this.bytes[at] ?? 0)) at += 1;

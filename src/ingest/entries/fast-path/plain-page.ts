@@ -15,7 +15,7 @@ export interface PlainPage {
 
 /** `jsonb` has no room for objects with millions of members: whether it takes an entry of this size, only PostgreSQL can say. */
 const LARGE_ENTRY_BYTES = 1_000_000;
-/** In bytes, where the limit is in characters. */
+/** In bytes; the limit is in characters. */
 const LONG_ID_BYTES = 512;
 /** What begins as the ids that the store gives itself is looked at with care. */
 const ownIdPrefix = 'sha256:';
@@ -30,7 +30,7 @@ const NO_MEMBER = -1;
 
 /**
  * Reads a body from its bytes, which must be UTF-8, in one pass and without a string for each value, which is most of what a page costs otherwise. Takes
- * only what is plain beyond doubt: valid JSON, entries without defects, columns of which it is sure that they are what PostgreSQL
+ * only what is plain beyond doubt: valid JSON, entries without defects, columns that are certain to be what PostgreSQL
  * itself would read. Undefined for everything else (a test holds the two to each other).
  */
 export const readPlainPage = (bytes: Buffer): PlainPage | undefined => {
@@ -119,7 +119,7 @@ class PlainPageReader {
   #closeRow(): void {
     const [idStart, idEnd] = this.#get(place.id);
     if (idStart === NULL || this.#get(place.time)[0] === NULL) throw notPlain;
-    // Bytes for characters: each id has a text of its own in any case.
+    // Bytes for characters: each id has a text of its own anyway.
     const id = this.#bytes.toString('latin1', idStart, idEnd);
     const number = this.#firsts.length + 1;
     const first = this.#firstOfId.get(id);
@@ -202,7 +202,7 @@ class PlainPageReader {
     if (json.peek() === quote) {
       json.string();
       const text = this.#bytes.toString('latin1', json.start, json.end);
-      // An escape is of no digit that anybody would write so.
+      // No sender would write a digit as an escape.
       if (json.isEscaped) throw notPlain;
       if (statusCodeText.test(text)) this.#statusCode = Number(text);
     } else if (json.isNumber()) {

@@ -57,18 +57,18 @@ export const observationOf = ({ claim, claimEntries }: Pick<Walk, 'claim' | 'cla
 });
 
 /** No more of a history counts: what was so long ago says little about tomorrow. */
-const MOST_HISTORY_MS = 7 * 24 * HOUR_MS;
+const MAX_HISTORY_MS = 7 * 24 * HOUR_MS;
 
 /** What the first window of a history says, read right behind the first look at the live tail: its average, for a week. */
 export const historyObservationOf = (walk: Pick<Walk, 'claim' | 'claimEntries'>): Observation => {
   const { events, spanMs } = observationOf(walk);
-  const countedMs = Math.min(spanMs, MOST_HISTORY_MS);
+  const countedMs = Math.min(spanMs, MAX_HISTORY_MS);
   return { events: (events * countedMs) / Math.max(1, spanMs), spanMs: countedMs };
 };
 
 /**
  * How many events an hour are to be expected of each source: of the long run, as far as sources differ by more than chance
- * (where all are alike, few events more or less say nothing); and of late what is beyond chance, a burst or a sleeper that
+ * (if all are alike, few events more or less say nothing); and of late what is beyond chance, a burst or a sleeper that
  * wakes. Pure.
  */
 export const expectedPerHour = (rates: readonly (EventRate | undefined)[]): Float64Array => {

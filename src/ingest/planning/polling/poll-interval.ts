@@ -2,9 +2,9 @@ import { type EventRate, expectedPerHour } from './event-rate.ts';
 
 /** What decides when the live tail of a source is asked for. */
 export interface PolledSource {
-  /** Undefined where it has never been asked. */
+  /** Undefined if it has never been asked. */
   readonly eventRate: EventRate | undefined;
-  /** How much of its live tail is unread; infinite where it was never read. */
+  /** How much of its live tail is unread; infinite if it was never read. */
   readonly unreadMs: number;
   /** A walk of its live tail is open: it goes on. */
   readonly walking: boolean;
@@ -26,10 +26,10 @@ export interface DuePoll<T> {
 }
 
 /** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
-const LONGEST_TURNS = 2;
+const MAX_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
 /** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
- * all events, wakers included, which nobody expects, are no later than then. */
+ * all events, unexpected wakers included, are no later than then. */
 const LATE_SHARE = 0.001;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
@@ -39,20 +39,20 @@ const STEEPNESS = 0.6;
 const PLANNED_BUDGET = 1.01;
 /** Pauses are shorter by up to so much, by the source's id. */
 const JITTER = 0.02;
-const SHORTEST_MS = 1_000;
+const MIN_MS = 1_000;
 /** Halvings in the search for the scale: to a thousandth. */
 const HALVINGS = 16;
 
 /** No source is left unasked for longer, give or take a tick. Milliseconds. */
 export const longestPauseMs = ({ equalMs, tickMs }: PollBudget): number =>
-  equalMs <= tickMs ? Math.max(equalMs, tickMs) : LONGEST_TURNS * equalMs;
+  equalMs <= tickMs ? Math.max(equalMs, tickMs) : MAX_TURNS * equalMs;
 
 /** So many live tails may be asked for between two ticks. */
 export const pollsPerTick = (sources: number, { equalMs, tickMs }: PollBudget): number =>
   equalMs <= tickMs ? sources : Math.ceil((sources * tickMs) / equalMs);
 
 /**
- * How long to pause between two asks of each source, in milliseconds. Where the budget lets all be asked at every tick,
+ * How long to pause between two asks of each source, in milliseconds. If the budget lets all be asked at every tick,
  * they are. Else by what asking is worth: the more events, the shorter the pause. None is longer than asking in turn would make
  * it, but for the most silent sources, in which hardly any event is expected. All together take hardly more than the budget:
  * who is due first by its own pause comes first. Pure.
@@ -62,11 +62,11 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   if (equalMs <= tickMs || sources.length === 0) return new Float64Array(sources.length).fill(equalMs);
   const expected = expectedPerHour(sources.map(({ eventRate }) => eventRate));
   const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
-  // Of many that are equally silent, some must be able to be the more silent ones.
+  // Break ties among equally quiet sources so that some can exceed the bound.
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
   const silentBelow = silenceOf(ranked);
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
-  const shortestMs = Math.max(tickMs, SHORTEST_MS);
+  const shortestMs = Math.max(tickMs, MIN_MS);
   const longest = ranked.map((perHour, n) => {
     const turns = perHour < silentBelow ? PLANNED_LONGEST_TURNS * (spread[n] ?? 1) : ORDINARY_LONGEST_TURNS;
     return Math.max(shortestMs, turns * equalMs);
@@ -106,7 +106,7 @@ const silenceOf = (expected: Float64Array): number => {
   const ascending = expected.slice().sort();
   let whole = 0;
   for (const perHour of ascending) whole += perHour;
-  let left = (LATE_SHARE / (1 - 1 / LONGEST_TURNS)) * whole;
+  let left = (LATE_SHARE / (1 - 1 / MAX_TURNS)) * whole;
   for (const perHour of ascending) {
     left -= perHour;
     if (left < 0) return perHour;

@@ -28,7 +28,7 @@ const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
 /**
  * Commits a page: fence, entries, their positions, the lane with its walk and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
- * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` where the
+ * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the
  * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
  */
 export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
@@ -43,7 +43,9 @@ export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number
         return run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] });
     }
   };
-  return await unlessRefused(pool, page, send, (rows) => run(pool, commit, leaseMs, { form: 'careful', page: [rows] }));
+  return await retryWithoutRejected(pool, page, send, (rows) =>
+    run(pool, commit, leaseMs, { form: 'careful', page: [rows] }),
+  );
 };
 
 const buffers = new BufferPool();
@@ -66,7 +68,7 @@ const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows
   return result;
 };
 
-/** What goes as arrays of texts, in the order in which the statement wants it. */
+/** What goes as arrays of texts, in the order of the statement's parameters. */
 const arrays = [
   { at: place.text, type: 'json' as const },
   ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
@@ -80,15 +82,15 @@ export const inPageForm = async <T>(
   page: Page,
   send: (form: PageForm, pageText: string) => Promise<T>,
 ): Promise<T> =>
-  await unlessRefused(
+  await retryWithoutRejected(
     pool,
     page,
     () => (page.kind === 'careful' ? send('careful', toRows(readCarefully(page))) : send('plain', page.entriesText)),
     (rows) => send('careful', rows),
   );
 
-/** Sends a page; where the database refuses what is in it, sends it again with what it cannot hold as text. */
-const unlessRefused = async <T>(
+/** Sends a page; if the database refuses what is in it, sends it again with what it cannot hold as text. */
+const retryWithoutRejected = async <T>(
   pool: Pool,
   page: Page,
   send: () => Promise<T>,

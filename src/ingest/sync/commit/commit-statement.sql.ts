@@ -33,7 +33,7 @@ export const pageEntries = (form: PageForm, page: string): string => `
     coalesce(case when defects is null then j #>> '{action,time}' else known_time end, '-infinity')::timestamptz as action_time
   from (${form === 'plain' ? plainPage(page) : carefulPage(page)}) as read`;
 
-/** True where two contents of one entry differ in more than their form. `a` and `b` have `raw` and `defects`. */
+/** True if two contents of one entry differ in more than their form. `a` and `b` have `raw` and `defects`. */
 export const contentDiffers = (a: string, b: string): string => `
   (${a}.raw::text <> ${b}.raw::text and case
     when ${a}.defects && ${notJsonb} or ${b}.defects && ${notJsonb} then true

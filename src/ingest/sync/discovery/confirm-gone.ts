@@ -3,9 +3,9 @@ import type { KeptLease } from '../../../postgres/leases/keep-lease.ts';
 import type { SyncContext } from '../ports.ts';
 
 /** So many audit logs are asked per listing at most, so that one that names nothing costs little. */
-const MOST_ASKED = 10;
+const MAX_ASKED = 10;
 /** A log that has not answered by then is asked after another listing: discovery is not held up by it. */
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 type Answer = 'open' | 'refused' | undefined;
 
@@ -20,7 +20,7 @@ export const confirmGone = async (
   lease: Pick<KeptLease, 'throwIfLost'>,
 ): Promise<void> => {
   const { store, observer } = context;
-  const ids = await store.takeMissed(MOST_ASKED);
+  const ids = await store.takeMissed(MAX_ASKED);
   if (ids.length === 0) return;
   lease.throwIfLost();
   for (const [organizationId, answer] of await askAll(context, ids, signal)) {
@@ -35,17 +35,17 @@ const askAll = async (
   ids: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly (readonly [id: string, answer: Answer])[]> => {
-  const patience = new AbortController();
+  const timeout = new AbortController();
   const answered = new AbortController();
-  time.sleep(PATIENCE_MS, answered.signal).then(
-    () => patience.abort(),
+  time.sleep(TIMEOUT_MS, answered.signal).then(
+    () => timeout.abort(),
     () => {},
   );
   const ask = async (id: string): Promise<readonly [string, Answer]> => {
     try {
-      return [id, await api.probeAuditLog(id, AbortSignal.any([signal, patience.signal]))];
+      return [id, await api.probeAuditLog(id, AbortSignal.any([signal, timeout.signal]))];
     } catch (error) {
-      if (signal.aborted || !(error instanceof ApiError || patience.signal.aborted)) throw error;
+      if (signal.aborted || !(error instanceof ApiError || timeout.signal.aborted)) throw error;
       return [id, undefined];
     }
   };

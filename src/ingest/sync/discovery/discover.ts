@@ -6,7 +6,7 @@ import type { AuditApi, SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
 
 /**
- * A discovery by one replica at a time. Undefined where another one lists, or did within `restMs`: then `serverTimeMs` is
+ * A discovery by one replica at a time. Undefined if another one lists, or did within `restMs`: then `serverTimeMs` is
  * what it learned of Cloudflare's time.
  */
 export const discoverInTurn = async (
@@ -32,7 +32,7 @@ export const discoverInTurn = async (
 /**
  * Walks the listing of organizations. Each page counts by itself: what it names is stored, and has its source, before the
  * next page is asked for. A listing that reached its end is complete: what it did not name is missed, and what has been
- * missed again is asked for its audit log. Where the credential may not list and an allow-list is configured, each of its
+ * missed again is asked for its audit log. If the credential may not list and an allow-list is configured, each of its
  * organizations is asked for by id instead.
  * Throws what made it fail, after noting it for readiness. Returns how many are new.
  */
@@ -150,7 +150,7 @@ const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<
   try {
     return await api.getOrganization(id, signal);
   } catch (error) {
-    // Its audit log may be open all the same; if not, the source shows as refused.
+    // Its audit log may still answer; if not, the source shows as refused.
     if (error instanceof ApiError && (error.failure === 'refused' || error.failure === 'not_found')) return { id };
     throw error;
   }

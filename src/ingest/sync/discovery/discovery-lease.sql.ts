@@ -35,8 +35,8 @@ export const claimDiscovery = async (
 };
 
 /**
- * Gives the right back where its owner is known to be dead: killed while it listed. True where that was so. Safe even if it
- * lives: it lists what another one lists, too, until it asks for its right again. Used where a claim was refused.
+ * Gives the right back if its owner is known to be dead: killed while it listed. True if that was so. Safe even if it
+ * lives: it lists what another one lists, too, until it asks for its right again. Used if a claim was refused.
  */
 export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) => boolean): Promise<boolean> => {
   const { rows } = await pool.query<{ owner: string }>(
@@ -48,7 +48,7 @@ export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) =
   return released.rowCount === 1;
 };
 
-/** Lets a long listing keep the right. False where another replica has it by now. */
+/** Lets a long listing keep the right. False if another replica has it by now. */
 export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number): Promise<boolean> => {
   const { rowCount } = await pool.query(
     `update discovery set lease_until = clock_timestamp() + make_interval(secs => $2::float8 / 1000)

@@ -95,7 +95,7 @@ const toRows = (found: readonly FoundOrganization[]): string =>
     })),
   );
 
-/** Notes that the audit log of an organization is refused, or served again. True where that is news. */
+/** Notes that the audit log of an organization is refused, or served again. True if that is news. */
 export const recordAccess = async (
   pool: Pool,
   organizationId: string,
@@ -132,7 +132,7 @@ export const takeMissed = async (pool: Pool, limit: number): Promise<readonly st
 };
 
 /**
- * Notes what the audit log of a missed organization answered: `refused` makes it gone. False where that does not count any
+ * Notes what the audit log of a missed organization answered: `refused` makes it gone. False if that does not count any
  * more, since it has been listed again, or is gone already.
  */
 export const recordLogAnswer = async (
@@ -164,7 +164,7 @@ export const withoutProfile = async (pool: Pool, limit: number): Promise<readonl
 };
 
 /**
- * The organizations that have not been asked for a day what is below them; none where the listing itself shows
+ * The organizations that have not been asked for a day what is below them; none if the listing itself shows
  * organizations that are below others.
  */
 export const withoutChildrenListed = async (pool: Pool, limit: number): Promise<readonly string[]> => {

@@ -22,7 +22,7 @@ export interface FetchOptions {
 export const fetchPage = async (
   turn: Turn,
   walk: Walk,
-  { abort, attemptMs = patienceMs(turn, walk) }: FetchOptions = {},
+  { abort, attemptMs = timeoutMs(turn, walk) }: FetchOptions = {},
 ): Promise<Page | ApiError> => {
   const { context, options, kept, source, job } = turn;
   kept.throwIfLost();
@@ -42,8 +42,8 @@ export const fetchPage = async (
 };
 
 /** How long an answer is waited for; undefined: as long as the client allows. */
-const patienceMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
-  lane !== 'live' && pages === 0 ? context.windows.patienceMs(claim.toMs - claim.fromMs) : undefined;
+const timeoutMs = ({ context }: Turn, { lane, pages, claim }: Walk): number | undefined =>
+  lane !== 'live' && pages === 0 ? context.windows.timeoutMs(claim.toMs - claim.fromMs) : undefined;
 
 /** From which size a page of the turn's source may have been cut, by the pages before. */
 export const suspicion = ({ largestPage, context }: Turn): number =>

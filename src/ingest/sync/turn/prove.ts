@@ -51,7 +51,7 @@ export const isMiscounted = async (turn: Turn, walk: Walk): Promise<boolean> => 
   return true;
 };
 
-/** Whether what a walk has missed is not to be had any more: its end is as credible as without. Throws ApiError as `prove`. */
+/** Whether what a walk has missed is no longer available: its end is as credible as without. Throws ApiError as `prove`. */
 export const isSentinelGone = async (turn: Turn, walk: Walk): Promise<boolean> => await isGone(proverOf(turn), walk);
 
 const isGone = async (prover: Prover, walk: Walk): Promise<boolean> =>

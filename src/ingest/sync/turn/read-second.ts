@@ -11,11 +11,11 @@ import { blameOf, PageRefusedError } from './turn-errors.ts';
 import { passOf, type Turn } from './turn-state.ts';
 
 /** More pages than that of one second are a walk that does not end. */
-const MOST_PAGES = 2_000;
+const MAX_PAGES = 2_000;
 /** If the first parts all fail, telling them apart by this field does not help. */
 const FAILED_PARTS = 3;
 /** The source's other lanes wait as long as parts hang. */
-const MOST_TIMEOUTS = 6;
+const MAX_TIMEOUTS = 6;
 
 interface Reading {
   readonly turn: Turn;
@@ -31,7 +31,7 @@ interface Reading {
 
 /**
  * Reads a second that cannot be had as a whole, part by part. What still cannot be had makes it a hole: stored with its reason, left out
- * of planning until it is tried again, and never claimed. Throws ApiError if the API refuses to answer at all.
+ * of planning until it is retried, and never claimed. Throws ApiError if the API refuses to answer at all.
  */
 export const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;
@@ -66,7 +66,7 @@ const readPart = async (reading: Reading, filters: readonly Filter[], depth: num
   }
   let read = 0;
   for (const [index, part] of parts.entries()) {
-    const isHopeless = (index >= FAILED_PARTS && read === 0) || reading.timeouts >= MOST_TIMEOUTS;
+    const isHopeless = (index >= FAILED_PARTS && read === 0) || reading.timeouts >= MAX_TIMEOUTS;
     if (isHopeless) {
       reading.faults.push(fault);
       return false;
@@ -92,8 +92,8 @@ const readPages = async (reading: Reading, filters: readonly Filter[]): Promise<
   const { windows } = turn.context;
   let walk = startWalk(turn.job.lane, claim, { readAtMs: reading.readAtMs, narrow: true, pageLimit, filters });
   let lastIds: ReadonlySet<string> | undefined;
-  while (walk.pages < MOST_PAGES) {
-    const page = await fetchPage(turn, walk, { attemptMs: windows.partPatienceMs });
+  while (walk.pages < MAX_PAGES) {
+    const page = await fetchPage(turn, walk, { attemptMs: windows.partTimeoutMs });
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
       if (page.failure === 'timeout') reading.timeouts += 1;

@@ -24,7 +24,7 @@ export type TurnResult =
       /** Another attempt in a moment is of no use. */
       readonly lasting: boolean;
       readonly timedOut: boolean;
-      /** Where there is something to do that does not rest. */
+      /** The lanes with something to do that does not rest. */
       readonly lanes: readonly Lane[];
     };
 
@@ -105,7 +105,7 @@ const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
 };
 
 /**
- * Where something is left, and may be done at once. An answer that was behind the plan's clock leaves what is between to the next plan: asked
+ * The lanes with work left that may be done at once. An answer that was behind the plan's clock leaves what is between to the next plan: asked
  * for again at once, it could be claimed as little. The scrub lane needs leave for every window.
  */
 const lanesToDo = ({ progress, source, job, nowMs }: Turn, resting?: Lane): readonly Lane[] =>

@@ -69,7 +69,7 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
   }
 };
 
-/** The last page is as large as any: others follow, as a rule. */
+/** The last page is as large as any: others usually follow. */
 const isFull = ({ largestPage }: Turn, { lastPageEntries }: Walk): boolean => lastPageEntries >= largestPage;
 
 /** The last page of a walk, or one after which it cannot go on. */

@@ -35,7 +35,7 @@ export const receiver: ReceiverKind = {
       [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
     };
   },
-  awayReason: /^there is no such directory \(ENOENT\)$/,
+  awayReason: /^the directory does not exist \(ENOENT\)$/,
   hang: undefined,
   hangReason: /never/,
   canRefuse: false,

@@ -4,7 +4,7 @@ import { createSessionId, sessionKey, sessionKeys } from '../../../../src/http/c
 
 const token = 'feed-token-of-the-test';
 
-test('a session has two possible keys, neither of which holds it or the token; with another token the second is another', () => {
+test('a session has two possible keys, and neither holds it or the token; with another token the second is another', () => {
   const id = createSessionId();
   expect(id).not.toBe(createSessionId());
   const keys = sessionKeys(id, token);

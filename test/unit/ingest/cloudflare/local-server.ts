@@ -26,7 +26,7 @@ export async function startHttpServer(...handlers: RequestListener[]): Promise<L
 
 export async function startTcpServer(onConnection: (socket: Socket) => void): Promise<LocalServer> {
   const server = createTcpServer((socket) => {
-    // A socket that nobody reads never learns that the other side closed.
+    // A socket that is not read never learns that the other side closed.
     socket.resume();
     onConnection(socket);
   });

@@ -97,7 +97,7 @@ describe('list', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('takes an envelope of which only the result is there', async () => {
+  it('takes an envelope that has only the result', async () => {
     await using server = await startHttpServer(
       answer(200, { result: [{ id: 'a' }] }),
       answer(200, { success: null, result: [], result_info: null }),

@@ -21,7 +21,7 @@ describe('a 429', () => {
     await using server = await startHttpServer(throttled(headers), answer(200));
     await using test = createTestClient(server.baseUrl);
     await getText(test.client);
-    // One pause for all, and no sleep of the call's own: the budget lets nobody pass before its end.
+    // One pause for all, and no sleep of the call's own: the budget lets no request pass before its end.
     expect(test.log).toEqual(['acquire', `pause ${pauseMs} retry_after`, 'acquire']);
     expect(test.observed).toEqual([
       'organizations 429',
@@ -43,7 +43,7 @@ describe('a 429', () => {
     expect(test.log).toContain('pause 70000 retry_after');
   });
 
-  it('stops everybody even after the last attempt, and leaves other faults their own retries', async () => {
+  it('stops all requests even after the last attempt, and leaves other faults their own retries', async () => {
     const ten = Array(9).fill(throttled({ 'retry-after': '1' }));
     await using server = await startHttpServer(...ten, answer(500), throttled({ 'retry-after': '7' }));
     await using test = createTestClient(server.baseUrl);
@@ -55,7 +55,7 @@ describe('a 429', () => {
 });
 
 describe('rate-limit headers', () => {
-  it('slow everybody down when little is left, on errors as well', async () => {
+  it('slow all requests down when little is left, on errors as well', async () => {
     const scarce = { ratelimit: '"default";r=9;t=30', 'ratelimit-policy': '"burst";q=100;w=60' };
     await using server = await startHttpServer(answer(200, {}, scarce), answer(404, {}, scarce));
     await using test = createTestClient(server.baseUrl);

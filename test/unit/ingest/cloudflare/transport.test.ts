@@ -76,7 +76,7 @@ describe.concurrent('a timeout', () => {
     await server.allClosed();
   });
 
-  it('of the whole attempt ends a body that trickles, and is not tried again', async ({ expect }) => {
+  it('of the whole attempt ends a body that trickles, and is not retried', async ({ expect }) => {
     await using server = await startHttpServer((_request, response) => {
       const timer = setInterval(() => response.write(' '), 10);
       response.on('close', () => clearInterval(timer));
@@ -135,7 +135,7 @@ describe('a response that is too large', () => {
 });
 
 describe('a connection', () => {
-  it('that breaks off in the middle of a body of known length is tried again', async () => {
+  it('that breaks off in the middle of a body of known length is retried', async () => {
     await using server = await startHttpServer(
       (_request, response) => {
         response.writeHead(200, { 'content-length': '100' });

@@ -89,7 +89,7 @@ describe('defects of an entry', () => {
     ['a number that JSON.parse rounds', withField('"x":12345678901234567890')],
     ['a huge number inside a string', withField('"x":"1e200000"')],
     ['deep but not too deep', withField(`"x":${nested(4_999)}`)],
-    ['duplicate keys, of which the last counts', `{"id":7,"id":"a",${TIME}}`],
+    ['duplicate keys: the last one counts', `{"id":7,"id":"a",${TIME}}`],
     ['a key of the prototype', withField('"__proto__":{"id":7},"constructor":1')],
   ])('has none: %s', (_, element) => {
     expect(pageOf(element).kind).toBe('json');

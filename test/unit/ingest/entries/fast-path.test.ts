@@ -24,7 +24,7 @@ const common = [
   '""',
   '"7"',
 ];
-/** JSON, but not what every part of PostgreSQL takes, or not the same to everybody. */
+/** JSON, but not what every part of PostgreSQL takes, or not the same to every reader. */
 const odd = [
   ...['0.5', '1e5', '1e99999', '"\\u0000"', '"\\ud83d"', '"\\ude00"', '"\\ud83d\\ude00"', '"\\ud83d\\u0020"'],
   ...['"sha256:"', `${'['.repeat(200)}${']'.repeat(200)}`],

@@ -13,7 +13,7 @@ const stringText = fc
   .map((pieces) => `"${pieces.join('')}"`);
 const key = fc.oneof(stringText, fc.constantFrom('"result"', '"res\\u0075lt"', '"id"', '"__proto__"', '""'));
 
-/** Texts of JSON values, as nobody would send them: every spelling that the grammar allows. */
+/** Texts of JSON values in unusual forms: every spelling that the grammar allows. */
 const { value, members } = fc.letrec<{ value: string; members: string }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
@@ -132,7 +132,7 @@ describe('findArray', () => {
     expect(findArray(`{"result":[${hostile}]}`, 'result')?.elements).toHaveLength(1);
   });
 
-  it('throws for a text that breaks off, instead of running on for ever', () => {
+  it('throws for a text that breaks off, instead of running on indefinitely', () => {
     for (const text of ['{"result":[1', '{"result":["a', '{"result":[{"a":1', '{"result":[1,', '{"result":[[']) {
       expect(() => findArray(text, 'result')).toThrow(SyntaxError);
     }

@@ -257,7 +257,7 @@ describe('whatever seconds are poison', () => {
     );
   });
 
-  test('a width that the API refuses is found by halving, and tried again now and then, not each time', () => {
+  test('a width that the API refuses is found by halving, and retried now and then, not each time', () => {
     const { walks, holes, covered } = readAll([], 5 * DAY_MS);
     expect(holes).toEqual([]);
     expect(covered).toEqual([{ fromMs: HORIZON_MS, toMs: END_MS }]);

@@ -137,7 +137,7 @@ describe('planLanes with a frozen now', () => {
     expect(walk).toMatchObject({ lane: 'live', claim: { fromMs: END_MS - lengthMs, toMs: END_MS } });
   });
 
-  it('wants nothing where the horizon is not past yet', () => {
+  it('plans nothing if the horizon is not past yet', () => {
     expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: NOW_MS + DAY_MS })).toEqual([]);
     expect(planLanes(idle, NOW_MS, { ...policy, horizonMs: END_MS })).toEqual([]);
   });

@@ -8,7 +8,7 @@ export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
 
-/** A source of which nothing is known. */
+/** A source without any history. */
 export const idle: SourceProgress = { coverage: [], lanes: {}, holes: [], largestPage: 0 };
 
 /** The walk has been read to its end, which held nothing. */

@@ -250,7 +250,7 @@ describe('count', () => {
     ['of more than came', 'count_differs', [[99, 500]]],
     ['of fewer than came', 'count_differs', [[99, 98]]],
     [
-      'of all, of which a part is missing',
+      'of all, and a part is missing',
       'count_differs',
       [
         [40, 60],

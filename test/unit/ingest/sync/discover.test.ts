@@ -100,7 +100,7 @@ test('with an allow-list a listing that breaks leaves out none that it names, an
   expect(steps).toEqual(['ask 1', 'page a', 'sources', 'ask 2', 'page b', 'sources', 'failed']);
 });
 
-test('with an allow-list, one that cannot be asked for by id is stored all the same, and the others, too', async () => {
+test('with an allow-list, one that cannot be asked for by id is still stored, and the others, too', async () => {
   const { steps, run } = noting(
     {
       listOrganizations: pages(() => steps, new ApiError('refused', 'may not list')),
@@ -142,7 +142,7 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
       },
     },
   );
-  // The one that hangs is given up when the patience, which this clock ends at once, is over.
+  // The one that hangs is given up when the timeout, which this clock ends at once, is over.
   await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
   expect(limits).toEqual([10]);
   expect(steps.slice(-7)).toEqual([

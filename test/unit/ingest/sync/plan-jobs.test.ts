@@ -19,7 +19,7 @@ const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): Sourc
 
 const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
 
-/** 400 sources of which 20 can be asked per tick. */
+/** 400 sources; 20 of them can be asked per tick. */
 const planned = async (sources: readonly SourceState[], toTheEnd = false, widestMs?: number) => {
   const context = {
     store: { loadSources: async () => sources },

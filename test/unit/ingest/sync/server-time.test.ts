@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { credibleNow, MOST_AHEAD_MS } from '../../../../src/ingest/planning/server-time.ts';
+import { credibleNow, MAX_AHEAD_MS } from '../../../../src/ingest/planning/server-time.ts';
 import { planningTime } from '../../../../src/ingest/sync/planning-time.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
 
@@ -9,8 +9,8 @@ describe('credibleNow', () => {
   test.each<[string, number, number]>([
     ['the same time', 0, 0],
     ['half a minute ahead is believed', 30_000, 30_000],
-    ['a minute ahead is believed', MOST_AHEAD_MS, MOST_AHEAD_MS],
-    ['more is not: it may be any time, and that of the database is known', MOST_AHEAD_MS + 1, 0],
+    ['a minute ahead is believed', MAX_AHEAD_MS, MAX_AHEAD_MS],
+    ['more is not: it may be any time, and that of the database is known', MAX_AHEAD_MS + 1, 0],
     ['an hour ahead is not', 3_600_000, 0],
     ['an hour behind is believed: it costs delay and nothing else', -3_600_000, -3_600_000],
   ])('%s', (_, aheadMs, expectedMs) => {

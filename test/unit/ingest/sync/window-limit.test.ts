@@ -82,9 +82,9 @@ test('a refusal counts for ten minutes', () => {
 
 test('a width that has not been served is waited for in proportion to what others took, one that has been as long as any', () => {
   const { limit } = opened();
-  expect(limit.patienceMs(DAY_MS)).toBe(2_500);
+  expect(limit.timeoutMs(DAY_MS)).toBe(2_500);
   limit.served(DAY_MS, 3_000);
   limit.served(HOUR_MS, 200);
-  expect(limit.patienceMs(DAY_MS)).toBeUndefined();
-  expect(limit.patienceMs(2 * DAY_MS)).toBe(12_000);
+  expect(limit.timeoutMs(DAY_MS)).toBeUndefined();
+  expect(limit.timeoutMs(2 * DAY_MS)).toBe(12_000);
 });

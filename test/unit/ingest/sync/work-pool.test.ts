@@ -58,7 +58,7 @@ describe('WorkPool', () => {
     expect(begun.slice(5)).toEqual(['backfill d']);
   });
 
-  test('where live work never ends, the other lanes have their share of the time all the same', async () => {
+  test('if live work never ends, the other lanes still have their share of the time', async () => {
     let nowMs = 0;
     const { pool, begun, end } = opened(1, () => nowMs);
     const live = Array.from({ length: 200 }, (_, n) => job(`live ${n}`));

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
 import { auditPath, get, getInVain, organizationAt, simulate, startMs } from '../simulated-cloudflare.ts';
 
-const patience = { timeout: 60_000, interval: 5 };
+const polling = { timeout: 60_000, interval: 5 };
 
 /** How far the Date of an answer is from the time. Seconds. */
 async function offset(simulator: Simulator, path: string, headers?: Record<string, string>): Promise<number> {
@@ -75,10 +75,10 @@ test('hung_organization: a client that gives up earlier is in the log of request
   const signal = controller.signal;
   const headers = { authorization: 'Bearer test' };
   const gone = fetch(simulator.baseUrl + auditPath(organizationAt(simulator)), { headers, signal });
-  await expect.poll(() => simulator.faults.fired().hung_organization, patience).toBe(1);
+  await expect.poll(() => simulator.faults.fired().hung_organization, polling).toBe(1);
   controller.abort();
   await expect(gone).rejects.toThrow(/abort/);
-  await expect.poll(() => simulator.requestCount, patience).toBe(1);
+  await expect.poll(() => simulator.requestCount, polling).toBe(1);
   expect(simulator.requests()[0]).toMatchObject({ status: 0, endedMs: startMs, wireFault: 'hung_organization' });
 });
 

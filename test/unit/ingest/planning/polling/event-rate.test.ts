@@ -54,7 +54,7 @@ describe('expectedPerHour', () => {
     expect(expected[99]).toBeLessThan(0.2);
   });
 
-  test('one of which nothing is known is taken as the average', () => {
+  test('one without any history is taken as the average', () => {
     const rate = { perHour: 3, recentPerHour: 3 };
     expect([...expectedPerHour([rate, undefined, rate])]).toEqual([3, 3, 3]);
     expect(expectedPerHour([undefined])[0]).toBeGreaterThan(0);
