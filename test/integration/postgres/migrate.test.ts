@@ -4,6 +4,7 @@ import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase, readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import { until } from '../../support/process/until.ts';
 
 const REPLICAS = 8;
@@ -50,6 +51,27 @@ describe('migrating', () => {
     const before = await migrations();
     expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
     expect(await migrations()).toEqual(before);
+  });
+
+  test('a migration that locks readers out follows by itself, and lets readers pass while it waits for one of them', async () => {
+    await migrateAsReplica();
+    await asOutdated();
+    const reader = await database.pool.connect();
+    await reader.query('begin; select count(*) from audit_events');
+    let isDone = false;
+    const migrated = migrateAsReplica().finally(() => {
+      isDone = true;
+    });
+    await waitingBackends(database.pool, 1);
+    // It waits no longer than 2 seconds at a time.
+    await database.pool.query('select count(*) from audit_events');
+    await waitingBackends(database.pool, 1);
+    expect(isDone).toBe(false);
+    await reader.query('commit');
+    reader.release();
+    expect(await migrated).toMatchObject({ state: 'current' });
+    const { rows } = await database.pool.query("select to_regclass('audit_events_actor_email') is not null as kept");
+    expect(rows).toEqual([{ kept: true }]);
   });
 
   test('invariant 13: a database of a later version is refused, and left alone', async () => {
