@@ -171,7 +171,7 @@ describe.concurrent('run and its database', () => {
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
     await proxy.cut();
-    await daemon.waitFor('syncing failed');
+    await daemon.waitFor('sync failed');
     expect(await readiness()).toBe(503);
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 25);

@@ -214,7 +214,7 @@ describe.concurrent('the one daemon', () => {
     daemon.process.child.kill('SIGSTOP');
     await until('its lease has run out', async () => (await leaseIsOver()) === true);
     daemon.process.child.kill('SIGCONT');
-    await daemon.process.waitFor('the lease ran out');
+    await daemon.process.waitFor('lease expired');
     await until('all of it is stored', isStored(world, 600));
     await world.expectExactTruth();
     expect(await daemon.stop()).toBe(143);
