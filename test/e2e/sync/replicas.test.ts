@@ -185,7 +185,7 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     const asked = world.simulator.requestCount;
     paused.child.kill('SIGCONT');
     // The one, where a page was under way when it was stopped; the other, where that had come and was about to be written.
-    await until('what it had under way is dropped', async () => /lease expired|fenced/.test(paused.stdout()));
+    await until('what it had under way is dropped', async () => /lease expired|commit rejected/.test(paused.stdout()));
     world.simulator.faults.set({ preset: 'none' });
     await until('all of it is stored', async () => (await world.compare()).missing === 0);
     await world.expectExactTruth();

@@ -99,7 +99,7 @@ export class Replica {
   #read(process: OrgtrailProcess, line: string): void {
     appendFileSync(this.#logFile, `${line}\n`);
     if (line.includes('"msg":"orgtrail started"') && this.#process === process) this.#atWorkSinceMs = performance.now();
-    if (line.includes('"msg":"fenced:')) this.#tally.fencedWrites += 1;
+    if (line.includes('"msg":"commit rejected:')) this.#tally.fencedWrites += 1;
     if (line.includes('"msg":"the lease ran out')) this.#tally.leasesLost += 1;
   }
 
