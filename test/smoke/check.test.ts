@@ -156,7 +156,7 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
     };
     const { code, stderr } = await runHere(['run'], faulty);
     for (const name of Object.keys(faulty)) expect(stderr).toContain(`- ${name} `);
-    expect(stderr).toContain('has 9 faults');
+    expect(stderr).toContain('9 configuration errors:');
     expect(stderr).not.toContain('mysql://');
     expect(code).toBe(2);
   });
