@@ -71,7 +71,7 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'an entry without an id',
-      alerts: { OrgtrailEntriesDefective: /cannot be read in full/ },
+      alerts: { OrgtrailEntriesDefective: /Malformed audit log entries/ },
       provoke: (world) =>
         world.simulator.append(firstOrganization(world), [entryText(undefined, Date.now(), 'defective')]),
     },

@@ -113,7 +113,7 @@ test('a listing that is empty, while all audit logs answer: nothing is gone, all
     const warnings = run
       .log()
       .split('\n')
-      .filter((line) => line.includes(id) && line.includes('pulled on'));
+      .filter((line) => line.includes(id) && line.includes('collection continues'));
     expect(warnings, 'once a day').toHaveLength(1);
   }
 });

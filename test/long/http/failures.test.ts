@@ -22,7 +22,7 @@ describe('a request that fails', () => {
           .log()
           .split('\n')
           .find((one) => one.includes(id));
-        expect(line, path).toMatch(/"level":"error".*relation \\"feed_head\\" does not exist.*"a request failed"/);
+        expect(line, path).toMatch(/"level":"error".*relation \\"feed_head\\" does not exist.*"HTTP request failed"/);
         expect(line).toContain(`"path":"${path.split('?')[0]}"`);
       }
     } finally {
