@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { reasonOf } from '../errors.ts';
-import { type Pool, sqlState } from '../postgres/pool.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { sqlState } from '../postgres/sql-state.ts';
 import { type AccessNote, RepeatedAccess } from './access.ts';
 import { noteAccess } from './access-log.sql.ts';
 import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from './access-tokens.sql.ts';

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
-import { sqlState } from '../postgres/pool.ts';
+import { sqlState } from '../postgres/sql-state.ts';
 import type { Scope } from './access.ts';
 
 /** By which people and scanners of repositories recognise one. */

@@ -16,8 +16,9 @@ import { createStreamLimits, MAX_FEED_STREAMS, type StreamLimits } from '../limi
 import { watchNames } from '../organizations/organization-names.ts';
 import { version } from '../package/package-files.ts';
 import { createProcessIdentity } from '../postgres/leases/process-identity.ts';
-import { isRefusal, type Pool } from '../postgres/pool.ts';
+import type { Pool } from '../postgres/pool.ts';
 import { requireCurrentSchema } from '../postgres/schema/migrate.ts';
+import { isRefusal } from '../postgres/sql-state.ts';
 import type { SearchSource } from '../search/ports.ts';
 import { openExplorer } from '../search/search-source.ts';
 import { readSinkStatus, type SinkStatus, unknownSink } from '../sinks/sink-status.sql.ts';

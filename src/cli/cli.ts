@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { ApiError, exitCodes, OrgtrailError, SearchError } from '../errors.ts';
 import { version } from '../package/package-files.ts';
-import { explainForbidden, sqlState } from '../postgres/pool.ts';
+import { explainForbidden, sqlState } from '../postgres/sql-state.ts';
 import { apiAdvice } from './api-advice.ts';
 import type { CliContext } from './cli-context.ts';
 import { backfillCommand } from './commands/backfill.ts';

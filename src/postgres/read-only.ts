@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
-import { inTransaction, sqlState } from './pool.ts';
+import { inTransaction } from './pool.ts';
+import { sqlState } from './sql-state.ts';
 
 /**
  * Runs statements that can change nothing, each with a time limit, and with times as text in UTC. Compiling a statement costs more than

@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
-import { longStatement, sqlState } from '../postgres/pool.ts';
+import { longStatement } from '../postgres/pool.ts';
+import { sqlState } from '../postgres/sql-state.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { SearchError } from '../errors.ts';
-import { isDataFault } from '../postgres/pool.ts';
 import { isTimeout, readOnly } from '../postgres/read-only.ts';
+import { isDataFault } from '../postgres/sql-state.ts';
 import { parseInstantMs } from '../time/instant.ts';
 import type { EventQuery } from './conditions/event-query.ts';
 import { conditionsOf, type TimeSlice } from './conditions/search-conditions.sql.ts';

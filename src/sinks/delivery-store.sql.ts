@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { readFeedEvents } from '../feed/feed-events.sql.ts';
 import { isDeadOwner } from '../postgres/leases/process-identity.ts';
-import { isRefusal } from '../postgres/pool.ts';
+import { isRefusal } from '../postgres/sql-state.ts';
 import type { DeliveryStore } from './ports.ts';
 import {
   beginDelivery,

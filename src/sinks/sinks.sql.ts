@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
-import { sqlState } from '../postgres/pool.ts';
+import { sqlState } from '../postgres/sql-state.ts';
 
 /** A sink as it is configured. */
 export interface SinkRegistration {

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
-import { longStatement, sqlState } from '../../postgres/pool.ts';
+import { longStatement } from '../../postgres/pool.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 /** Before that there was no Cloudflare, and the database makes no month. */

@@ -3,7 +3,8 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
 import { packageFile } from '../../package/package-files.ts';
-import { inTransaction, longStatement, sqlState } from '../pool.ts';
+import { inTransaction, longStatement } from '../pool.ts';
+import { sqlState } from '../sql-state.ts';
 import { areRolesInUse, grantRoles } from './roles.ts';
 
 const migrationsFolder = packageFile('drizzle');

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
-import { inTransaction, sqlState } from '../pool.ts';
+import { inTransaction } from '../pool.ts';
+import { sqlState } from '../sql-state.ts';
 
 interface Publication {
   readonly name: string;

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
-import { sqlState } from '../pool.ts';
+import { sqlState } from '../sql-state.ts';
 
 /**
  * What `run`, `sync` and `backfill` do with each table, and no more. Events, coverage, lanes, positions and sinks are written by

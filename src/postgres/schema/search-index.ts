@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../../errors.ts';
-import { longStatement, sqlState } from '../pool.ts';
+import { longStatement } from '../pool.ts';
+import { sqlState } from '../sql-state.ts';
 
 /** What can be made searchable: the payload by containment, and the whole text of an entry by any part of it. */
 export const searchIndexes = {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sqlState } from '../../../src/postgres/pool.ts';
+import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { addSources, commit, entryText, T0, takeLease } from '../../support/postgres/store-fixture.ts';

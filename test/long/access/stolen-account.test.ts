@@ -1,6 +1,6 @@
 import { Client, type Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sqlState } from '../../../src/postgres/pool.ts';
+import { sqlState } from '../../../src/postgres/sql-state.ts';
 import { readSinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import { claimSink, registerSinks } from '../../../src/sinks/sinks.sql.ts';
 import { sourceHealth } from '../../../src/status/health.ts';

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { ApiError } from '../../../errors.ts';
 import { BufferPool } from '../../../limits/buffer-pool.ts';
 import { type PageParameter, pageQuery } from '../../../postgres/page-query.ts';
-import { isDataFault, sqlState } from '../../../postgres/pool.ts';
+import { isDataFault, sqlState } from '../../../postgres/sql-state.ts';
 import { textDefects } from '../../entries/entry.ts';
 import { type PageRows, place, textColumns } from '../../entries/entry-columns.ts';
 import {
