@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { schedule } from '../lab/alerts/scenarios.ts';
 import { metricsAsked, readRules } from '../support/deploy/prometheus-rules.ts';
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../deploy/prometheus/${name}`, import.meta.url));
@@ -44,6 +45,22 @@ describe('deploy/prometheus/rules.yml', () => {
       expect(cases).toMatch(silent);
     }
     for (const rule of rules) if ('record' in rule) expect(cases).toContain(`expr: ${rule.record}\n`);
+  });
+
+  test('says what the live run of the alerts expects of each', () => {
+    const scenarios = schedule.flat().flatMap((world) => world.scenarios);
+    const expected = scenarios.flatMap((scenario) => Object.entries(scenario.alerts));
+    expect(expected.length).toBeGreaterThanOrEqual(alerts.length);
+    for (const [name, pattern] of expected) {
+      const summary = alerts.find(({ alert }) => alert === name)?.annotations.summary ?? '';
+      const filledIn = ['1', '6', '1h '].map((value) =>
+        summary.replaceAll('{{ $labels.sink }}', 'siem').replaceAll(/\{\{.*?\}\}/g, value),
+      );
+      expect(
+        filledIn.some((text) => pattern.test(text)),
+        `${name}: ${summary} ${pattern}`,
+      ).toBe(true);
+    }
   });
 
   test.skipIf(!hasPromtool)('fires when it should, and not before (promtool test rules)', () => {

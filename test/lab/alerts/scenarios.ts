@@ -118,7 +118,7 @@ const daemonsInTrouble: WorldScenarios = {
     },
     {
       cause: 'an entry that makes every page with it answer 500',
-      alerts: { OrgtrailCoverageHole: /counts wrong: 1\.$/ },
+      alerts: { OrgtrailCoverageHole: /miscounts\): 1\.$/ },
       // Its organization is read around it, which takes some attempts.
       also: ['OrgtrailNotFresh'],
       provoke: (world) => {
