@@ -9,7 +9,7 @@ export interface Identity {
 }
 
 /** A token of the database that opens something now. */
-export interface NamedToken {
+interface NamedToken {
   readonly id: number;
   readonly name: string;
   readonly scopes: readonly Scope[];

@@ -103,7 +103,12 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const budget = openBudget(given, pool, fingerprint, { metrics, logger });
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api: plainApi, close: closeApi } = connectAuditApi({
-    ...{ baseUrl: given.baseUrl, credential: secrets.credential, filters: given.filters, budget, clock, version },
+    baseUrl: given.baseUrl,
+    credential: secrets.credential,
+    filters: given.filters,
+    budget,
+    clock,
+    version,
     fastPath: given.fastPath,
     ...apiObservers(metrics, logger),
     timeouts: options.timeouts,
@@ -122,14 +127,22 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     database,
     owner,
     sync: createSyncContext(config, {
-      ...{ pool, api, owner, filterHash },
+      pool,
+      api,
+      owner,
+      filterHash,
       scrub: openScrub(config, pool, fingerprint),
       storeObserver: metrics,
       observers: [metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}],
     }),
     metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad: readers.streamLoad }),
-    ...{ feed: readers.feed, search: readers.search, streams: readers.streams, access: readers.access },
-    ...{ status, sinks, sinkTroubles },
+    feed: readers.feed,
+    search: readers.search,
+    streams: readers.streams,
+    access: readers.access,
+    status,
+    sinks,
+    sinkTroubles,
     close: async () => {
       await closeApi();
       await readers.close();
@@ -146,7 +159,10 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const explorer = openExplorer(latestUrl, logger, Date.now, collectionRulesOf(config));
   const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   return {
-    ...{ feed: feed.source, search: explorer.source, access: access.source, streams },
+    feed: feed.source,
+    search: explorer.source,
+    access: access.source,
+    streams,
     streamLoad: () => ({ streams: streams.load(), memoryBytes: memory.lentBytes }),
     close: async () => {
       await feed.close();

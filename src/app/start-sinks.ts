@@ -43,7 +43,10 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets));
   if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
   const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
-    ...{ name, kind: type, start, target: sinkConfigs[index]?.sink.target ?? '' },
+    name,
+    kind: type,
+    start,
+    target: sinkConfigs[index]?.sink.target ?? '',
   }));
   await registerSinks(app.database.pool, registrations);
   const size = Math.min(MAX_CONNECTIONS, sinkConfigs.length + 1);

@@ -27,9 +27,20 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
   const historyMs = historyOf(config);
   const leases = { owner, leaseMs, filterHash };
   return {
-    ...{ api, leaseMs, filterHash, filters, settleDelaysMs, organizationIds, concurrency, tickMs, scrub },
+    api,
+    leaseMs,
+    filterHash,
+    filters,
+    settleDelaysMs,
+    organizationIds,
+    concurrency,
+    tickMs,
+    scrub,
     store: createSyncStore(pool, {
-      ...{ ...leases, settleDelaysMs, historyMs, organizationIds },
+      ...leases,
+      settleDelaysMs,
+      historyMs,
+      organizationIds,
       observer: parts.storeObserver,
     }),
     time: {

@@ -152,9 +152,12 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     fastPath: values.ORGTRAIL_FAST_PATH,
     leaseMs: values.ORGTRAIL_LEASE,
     http: {
-      ...{ host: values.ORGTRAIL_HTTP_HOST, port: values.ORGTRAIL_HTTP_PORT, feedToken: values.ORGTRAIL_FEED_TOKEN },
+      host: values.ORGTRAIL_HTTP_HOST,
+      port: values.ORGTRAIL_HTTP_PORT,
+      feedToken: values.ORGTRAIL_FEED_TOKEN,
       stallTimeoutMs: values.ORGTRAIL_STALL_TIMEOUT,
-      ...{ trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES, healthAccess: values.ORGTRAIL_HEALTH_ACCESS },
+      trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
+      healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
     sinks,
     log: {

@@ -75,7 +75,11 @@ order by e.position`;
 export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promise<FeedEvents> => {
   const { after, until, maxEvents, maxBytes, organizationIds } = range;
   const { rows } = await pool.query<Row>(statement, [
-    ...[after, until ?? null, maxEvents, maxBytes, organizationIds ?? null],
+    after,
+    until ?? null,
+    maxEvents,
+    maxBytes,
+    organizationIds ?? null,
   ]);
   return {
     events: rows.flatMap((row) => (row.position === null ? [] : toEvent(row, row.position))),

@@ -59,7 +59,7 @@ const readDistantInstant = (sinceEpoch: bigint): ReturnType<typeof readInstant> 
 };
 
 /** RFC 3339 with microseconds. */
-export const instantOf = (row: BinaryRow, index: number): string | null => {
+const instantOf = (row: BinaryRow, index: number): string | null => {
   const instant = readInstant(row, index);
   if (instant === null) return null;
   const milliseconds = Math.floor(instant.microseconds / 1_000);

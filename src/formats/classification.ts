@@ -3,10 +3,10 @@ import { type AuditEntry, member, textMember } from './audit-entry.ts';
 /** What was done; `unknown` if the entry does not say, `other` for a word that no document has. */
 export type ActionKind = 'create' | 'view' | 'update' | 'delete' | 'unknown' | 'other';
 /** How it ended, in the same way. */
-export type Outcome = 'success' | 'failure' | 'unknown' | 'other';
+type Outcome = 'success' | 'failure' | 'unknown' | 'other';
 /** What it was done to, as far as formats tell apart. `entity` is any other part of identity management. */
 export type Subject = 'user' | 'group' | 'organization' | 'policy' | 'entity' | 'other';
-export type Severity = 'informational' | 'low' | 'medium';
+type Severity = 'informational' | 'low' | 'medium';
 
 export interface Classification {
   readonly action: ActionKind;
@@ -64,7 +64,7 @@ const severityOf = (action: ActionKind, actorType: string | undefined): Severity
 };
 
 /** True for Cloudflare's own people, whose acts on a customer's organization are worth a look. */
-export const isCloudflareStaff = (actorType: string | undefined): boolean =>
+const isCloudflareStaff = (actorType: string | undefined): boolean =>
   actorType !== undefined && word(actorType) === 'cloudflare_admin';
 
 /** Sorts an entry into the few kinds that all formats need. Letter case does not matter, new words become `other`. */

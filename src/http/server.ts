@@ -200,7 +200,11 @@ const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly Si
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
   const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
   const discovery = {
-    ...{ state: listing, organizations, age_seconds: ageSeconds, last_error: lastError, held_by: leaseOwner },
+    state: listing,
+    organizations,
+    age_seconds: ageSeconds,
+    last_error: lastError,
+    held_by: leaseOwner,
   };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
@@ -245,12 +249,22 @@ const reasonsByDatabase = async (options: HttpOptions): Promise<string[]> => {
 };
 
 const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({
-  ...{ lane, failures, last_failure: lastFailure, last_error: lastError },
+  lane,
+  failures,
+  last_failure: lastFailure,
+  last_error: lastError,
 });
 
 const sinkHealth = (sink: SinkStatus) => ({
-  ...{ name: sink.name, type: sink.type, target: sink.target, state: sinkState(sink) },
-  ...{ position: sink.position, lag_events: sink.lagEvents, lag_seconds: sink.lagSeconds },
-  ...{ dead_letters: sink.deadLetters, failures: sink.failures, held_by: sink.heldBy },
+  name: sink.name,
+  type: sink.type,
+  target: sink.target,
+  state: sinkState(sink),
+  position: sink.position,
+  lag_events: sink.lagEvents,
+  lag_seconds: sink.lagSeconds,
+  dead_letters: sink.deadLetters,
+  failures: sink.failures,
+  held_by: sink.heldBy,
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
 });

@@ -3,7 +3,7 @@ import { ConcurrencyLimit } from './concurrency-limit.ts';
 
 /** What is sent as a stream: events of the feed, a page of search, an export of all events of a search. */
 export const streamKinds = ['feed', 'page', 'export'] as const;
-export type StreamKind = (typeof streamKinds)[number];
+type StreamKind = (typeof streamKinds)[number];
 
 /** Permission to send one body. */
 export interface StreamPlace {
@@ -50,7 +50,9 @@ const limitOf = (
   words: string,
 ): ConcurrencyLimit =>
   new ConcurrencyLimit({
-    ...{ maxRunning: options.places, maxWaiting: options.waiting, maxWaitMs: options.waitMs },
+    maxRunning: options.places,
+    maxWaiting: options.waiting,
+    maxWaitMs: options.waitMs,
     busy: (running, waiting) =>
       new BusyError(`busy: ${running} ${words}${waiting === 0 ? '' : `, ${waiting} more wait`}`, retryAfterSeconds),
   });

@@ -6,7 +6,14 @@ export type DatabaseTrouble =
 
 /** Of a socket. */
 const brokenCodes = [
-  ...['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EPIPE'],
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
 ];
 /** Of the driver, which has no codes for them. */
 const brokenWords = /^(Connection terminated|Client has encountered a connection error|timeout expired)/;

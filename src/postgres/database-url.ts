@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isLoopbackHost } from './loopback.ts';
 
 /** Encryption and verification, as `pg` takes them. */
-export interface DatabaseTls {
+interface DatabaseTls {
   readonly rejectUnauthorized: boolean;
   readonly ca?: string;
   readonly cert?: string;

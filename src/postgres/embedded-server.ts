@@ -105,8 +105,11 @@ export const createRunner = async (
   if (direct) return { account, run: (program, args) => execute(binaries[program], args, account) };
   // Below a directory that only root may enter (/root), the account needs root's right to pass, and no other.
   const drop = [
-    ...[`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'],
-    ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override'],
+    `--reuid=${account.uid}`,
+    `--regid=${account.gid}`,
+    '--clear-groups',
+    '--inh-caps=+dac_override',
+    '--ambient-caps=+dac_override',
   ];
   return { account, run: (program, args) => execute('setpriv', [...drop, binaries[program], ...args]) };
 };
@@ -125,7 +128,10 @@ const unprivilegedAccount = async (): Promise<{ uid: number; gid: number }> => {
 const execute = async (file: string, args: readonly string[], account: Account = undefined): Promise<string> => {
   // Its own process group: a Ctrl-C in the terminal is for orgtrail, which stops the server when it has finished.
   const child = spawn(file, args, {
-    ...{ ...account, cwd: tmpdir(), env: SERVER_ENVIRONMENT, detached: true },
+    ...account,
+    cwd: tmpdir(),
+    env: SERVER_ENVIRONMENT,
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const chunks: Buffer[] = [];

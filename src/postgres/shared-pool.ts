@@ -30,7 +30,9 @@ export const createSharedPool = (
 ): Pool => {
   const pool = createPool(databaseUrl, max, onIdleError, onJump);
   const limit = new ConcurrencyLimit({
-    ...{ maxRunning: max, maxWaiting: Number.POSITIVE_INFINITY, maxWaitMs },
+    maxRunning: max,
+    maxWaiting: Number.POSITIVE_INFINITY,
+    maxWaitMs,
     busy: () =>
       new BusyError(
         `busy: all ${max} connections for ${what} have been in use for ${maxWaitMs / 1_000} s`,

@@ -45,7 +45,7 @@ export type EventKey =
   | { readonly sourceKind: string; readonly sourceId: string; readonly id: string };
 
 /** Later content of an id that was already stored. */
-export interface EventChange {
+interface EventChange {
   /** RFC 3339. */
   readonly seenAt: string;
   /** The exact stored text. */

@@ -34,7 +34,11 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
       [event.position],
     );
     return {
-      ...{ event, feedId, rawText, changes, changesInAll: changes[0]?.inAll ?? 0 },
+      event,
+      feedId,
+      rawText,
+      changes,
+      changesInAll: changes[0]?.inAll ?? 0,
       previousPosition: neighbours[0]?.previous ?? null,
       nextPosition: neighbours[0]?.next ?? null,
     };

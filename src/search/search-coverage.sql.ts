@@ -32,7 +32,10 @@ export const readSearchCoverage = (
     const allowed = organizationIds ?? null;
     const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, [allowed]);
     const { rows } = await client.query<SearchCoverage>(statement, [
-      ...[allowed, organization ?? null, since ?? null, before ?? null],
+      allowed,
+      organization ?? null,
+      since ?? null,
+      before ?? null,
       behindAfterSeconds(all.rows[0]?.count ?? 0),
     ]);
     return rows[0] as SearchCoverage;

@@ -111,8 +111,11 @@ const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number
 const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
   const part = await context.store.read({
-    ...{ after: turn.position, until: turn.batchUntil, organizationIds: config.organizationIds },
-    ...{ maxEvents: worker.sizes.ceiling, maxBytes: MAX_BATCH_BYTES },
+    after: turn.position,
+    until: turn.batchUntil,
+    organizationIds: config.organizationIds,
+    maxEvents: worker.sizes.ceiling,
+    maxBytes: MAX_BATCH_BYTES,
   });
   if (part.events.length > 0) return await deliver(worker, turn, part, kept);
   // With nothing to deliver, nothing fails any more.
@@ -212,7 +215,8 @@ const settle = async (
   }
   const { refusedInRow, accepted } = decision;
   const deadLetters = decision.deadLetters.map(({ index, reason }) => ({
-    ...{ position: events[index]?.event.position ?? turn.batchUntil, reason },
+    position: events[index]?.event.position ?? turn.batchUntil,
+    reason,
   }));
   const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow };
   requireHeld(await store.finish(turn, result));

@@ -24,7 +24,7 @@ export const firstSizes = (batchEvents: number): DeliverySizes => ({
   acceptedSince: 0,
 });
 
-export interface DeadLetter {
+interface DeadLetter {
   readonly index: number;
   readonly reason: string;
 }

@@ -10,7 +10,7 @@ const EVENTS_AT_ONCE = 200;
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
 /** The idempotency key of an event: it never changes, whichever database the event is in. */
-export const eventKey = (event: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id'>): string =>
+const eventKey = (event: Pick<FeedEvent, 'sourceKind' | 'sourceId' | 'id'>): string =>
   digest(`${event.sourceKind}\0${event.sourceId}\0${event.id}`);
 
 /** At least one event, as handed to a sink. */

@@ -4,7 +4,7 @@ import { parseDurationMs } from '../time/duration.ts';
 
 // What settings of sinks are made of. The settings of a kind are in its folder.
 
-export const formatSetting = (fallback: FormatName) => z.enum(formatNames).default(fallback);
+const formatSetting = (fallback: FormatName) => z.enum(formatNames).default(fallback);
 
 /** Only formats that write JSON, the default first. */
 export const jsonFormatSetting = (fallback: FormatName) => {

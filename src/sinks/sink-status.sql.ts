@@ -50,8 +50,19 @@ const beyondEnd = (sink: SinkStatus, head: number): SinkStatus => ({
 
 /** A sink whose status cannot be read, and why. */
 export const unknownSink = (name: string, type: string, reason: string): SinkStatus => ({
-  ...{ name, type, target: '', position: 0, lagEvents: 0, lagSeconds: 0, delivered: 0, deadLetters: 0 },
-  ...{ failures: 1, lastError: reason, lastSuccessAt: null, nextAttemptAt: null, heldBy: null },
+  name,
+  type,
+  target: '',
+  position: 0,
+  lagEvents: 0,
+  lagSeconds: 0,
+  delivered: 0,
+  deadLetters: 0,
+  failures: 1,
+  lastError: reason,
+  lastSuccessAt: null,
+  nextAttemptAt: null,
+  heldBy: null,
 });
 
 export interface DeadLetterRow {

@@ -118,8 +118,14 @@ export const finishDelivery = (
   leaseMs: number,
 ): Promise<boolean> =>
   call(pool, 'orgtrail_finish_delivery', [
-    ...[name, epoch, until, accepted, refusedInRow],
-    ...[deadLetters.map((letter) => letter.position), deadLetters.map(({ reason }) => reason), leaseMs],
+    name,
+    epoch,
+    until,
+    accepted,
+    refusedInRow,
+    deadLetters.map((letter) => letter.position),
+    deadLetters.map(({ reason }) => reason),
+    leaseMs,
   ]);
 
 /** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */

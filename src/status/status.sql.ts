@@ -35,7 +35,7 @@ interface SourceRow extends Omit<SourceStatus, 'firstHoles'> {
   readonly firstHoles: readonly (Omit<CoverageHole, 'since' | 'before'> & { sinceMs: number; beforeMs: number })[];
 }
 
-export interface GoneOrganization extends GoneFacts {
+interface GoneOrganization extends GoneFacts {
   readonly organizationId: string;
   readonly organizationName: string | null;
   readonly goneAt: Date | null;
@@ -141,13 +141,18 @@ const asSource = (row: SourceRow): SourceStatus => {
   const lastError = `it reaches ${Math.round(source.futureSeconds ?? 0)} s beyond now, and hides what is not read until then`;
   const trouble: LaneTrouble = { lane: 'coverage', failures: 1, lastFailure: 'coverage', lastError };
   return {
-    ...{ ...source, failingLanes: [trouble, ...source.failingLanes] },
-    ...{ lastFailure: source.lastFailure ?? 'coverage', lastError: source.lastError ?? laneTroubleText(trouble) },
+    ...source,
+    failingLanes: [trouble, ...source.failingLanes],
+    lastFailure: source.lastFailure ?? 'coverage',
+    lastError: source.lastError ?? laneTroubleText(trouble),
   };
 };
 
 const asHole = ({ sinceMs, beforeMs, reason, message }: SourceRow['firstHoles'][number]): CoverageHole => ({
-  ...{ since: new Date(sinceMs), before: new Date(beforeMs), reason, message },
+  since: new Date(sinceMs),
+  before: new Date(beforeMs),
+  reason,
+  message,
 });
 
 /** How many organizations vanished within a day and have not come back. From the tables: the same for every replica. */

@@ -26,7 +26,8 @@ export const migrateWithLog = async (
   };
   try {
     const schema = await migrateDatabase(pool, {
-      ...{ roles: options.roles === true, onStep },
+      roles: options.roles === true,
+      onStep,
       onWait: () => logger.info('waiting for another migration'),
     });
     if (step !== undefined) logger.info({ migrations: step.of, seconds: seconds() }, 'schema migrated');

@@ -7,7 +7,12 @@ const files = readSigmaFiles();
 
 /** Fields that the format ecs has, by docs/formats.md and the tests of the format. */
 const fields = [
-  ...['event.action', 'event.outcome', 'http.request.method', 'http.response.status_code', 'url.path', 'user.id'],
+  'event.action',
+  'event.outcome',
+  'http.request.method',
+  'http.response.status_code',
+  'url.path',
+  'user.id',
   ...['type', 'product', 'id', 'request', 'response'].map((name) => `cloudflare.audit.resource.${name}`),
   ...['actor.type', 'actor.token_id', 'action.description', 'source.id'].map((name) => `cloudflare.audit.${name}`),
 ];

@@ -169,8 +169,8 @@ describe('a format from the recipe', () => {
       import { formats } from './formats/formats.ts';
       import { feedQuerySchema } from './http/feed/schema.ts';
       const event = {
-        ...{ position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o' },
-        ...{ organizationName: null, id: 'x', actionTime: null, receivedAt: '2026-01-01T00:00:00Z', defects: null },
+        position: 7, feedId: 'f', sourceKind: 'organization', sourceId: 's', organizationId: 'o',
+        organizationName: null, id: 'x', actionTime: null, receivedAt: '2026-01-01T00:00:00Z', defects: null,
         rawText: '{"action":{"type":"a\\\\nb"}}',
       };
       const line = formats.logfmt.format(event);

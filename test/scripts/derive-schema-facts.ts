@@ -17,7 +17,13 @@ const attributeFacts = ({
   sibling,
   profile,
 }: OcsfAttribute) => ({
-  ...{ type, object_type, requirement, is_array, enum: values, sibling, profile },
+  type,
+  object_type,
+  requirement,
+  is_array,
+  enum: values,
+  sibling,
+  profile,
 });
 
 const objectFacts = ({ attributes, constraints }: OcsfObject): OcsfObject => ({

@@ -24,7 +24,10 @@ if (missing !== undefined) {
 } else {
   await using cluster = await startCluster({ settings: { max_connections: 300 } });
   await using pgbouncer = await startPgbouncer({
-    ...{ server: cluster, users: ['admin'], lookUpAs: 'admin', poolSize: 8 },
+    server: cluster,
+    users: ['admin'],
+    lookUpAs: 'admin',
+    poolSize: 8,
     // A database that is copied, or dropped, must not be in use.
     serverIdleTimeoutSeconds: 1,
   });

@@ -95,7 +95,11 @@ const server = await startCluster({ settings: { shared_buffers: '512MB', max_con
 const filled = await server.createDatabase();
 const filling = await startSimulator({ seed: 4, organizations: 20, entries: 5_000, budget: null });
 const backlog = await startSimulator({
-  ...{ seed: 5, organizations: 20, entries: BACKLOG_ENTRIES, budget: null, distribution: 'uniform' },
+  seed: 5,
+  organizations: 20,
+  entries: BACKLOG_ENTRIES,
+  budget: null,
+  distribution: 'uniform',
   // So dense that every page is full.
   historyMs: 86_400_000,
 });
@@ -128,7 +132,9 @@ const measure = async (load: string, names: readonly LoadName[]): Promise<Measur
   const pool = new Pool({ connectionString: server.url(database), max: 1 });
   const position = async () => Number((await pool.query('select position from feed_head')).rows[0].position);
   const daemon = await startDaemonProcess({
-    ...{ ...token, CLOUDFLARE_BASE_URL: api.url, DATABASE_URL: server.url(database, 'collector') },
+    ...token,
+    CLOUDFLARE_BASE_URL: api.url,
+    DATABASE_URL: server.url(database, 'collector'),
     ORGTRAIL_CONCURRENCY: String(WORKERS),
     ORGTRAIL_SCRUB_SHARE: '0',
     ORGTRAIL_HISTORY: '2d',

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import type { Daemon } from '../../src/cli/commands/run.ts';
+import type { Daemon } from '../../src/app/start-daemon.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator } from '../../src/simulator/simulator-interface.ts';
 import { launchChromium } from '../support/console/chromium.ts';
@@ -134,7 +134,9 @@ try {
     ...(process.env['DATABASE_URL'] === undefined
       ? { ORGTRAIL_DATA_DIR: join(directory, 'data') }
       : { DATABASE_URL: process.env['DATABASE_URL'] }),
-    ...{ ORGTRAIL_HISTORY: '60d', ORGTRAIL_API_BUDGET: '1200', ORGTRAIL_SINKS: JSON.stringify(sinks) },
+    ORGTRAIL_HISTORY: '60d',
+    ORGTRAIL_API_BUDGET: '1200',
+    ORGTRAIL_SINKS: JSON.stringify(sinks),
   };
   const history = { seed: 5, organizations: 24, entries: ENTRIES, historyMs: 55 * 24 * HOUR_MS };
   const simulator = await startSimulator({ ...history, budget: null, liveRate: 1 });

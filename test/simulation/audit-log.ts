@@ -151,7 +151,12 @@ export class SimulatedAuditLog {
     const inOrder = walk.direction === 'asc' && (api.order === 'honest' || api.order === 'ascending');
     const isShortKnown = inOrder && api.displaceRate === 0 && api.shortRate > 0 && walk.filters.length === 0;
     return {
-      ...{ readAtMs: nowMs, asked: askedFor(walk, filters), snapshot, pages: 0, cycle: undefined, issued: [] },
+      readAtMs: nowMs,
+      asked: askedFor(walk, filters),
+      snapshot,
+      pages: 0,
+      cycle: undefined,
+      issued: [],
       mayBeShort: faulty && isShortKnown && mayBeShort(),
     };
   }

@@ -20,7 +20,7 @@ export interface SimulatedOrganization {
 }
 
 /** What Cloudflare does that is not documented, and what goes wrong there. Rates are per request. */
-export interface ApiTraits {
+interface ApiTraits {
   readonly pageCap: number;
   readonly cursors: 'snapshot' | 'keyed' | 'none';
   /** `honest`: by `direction`. `ascending`: whatever is asked for. `blocks`: the newest page first, each ascending. `newest`: a page is cut to the
@@ -66,14 +66,14 @@ export interface ApiTraits {
 }
 
 /** Rates are per statement. */
-export interface DatabaseFaults {
+interface DatabaseFaults {
   readonly failBeforeRate: number;
   readonly ambiguousRate: number;
   readonly slowRate: number;
   readonly away: readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
-export interface ProcessFaults {
+interface ProcessFaults {
   /** Per answer that a process receives. */
   readonly crashRate: number;
   readonly crashes: number;
@@ -217,7 +217,9 @@ const drawApiTraits = (dice: Dice, span: Pick<Base, 'startMs' | 'faultsUntilMs'>
   const lastPage =
     cursors === 'none' ? 'no_cursor' : dice.pick(['no_cursor', 'no_cursor', 'empty_page', 'refused'] as const);
   return {
-    ...{ cursors, order, lastPage },
+    cursors,
+    order,
+    lastPage,
     pageCap: drawPageCap(dice, cursors, order, counts),
     counts,
     wrongCountRate: maybe(dice, 0.1, 0.3),

@@ -106,7 +106,12 @@ test(`by the account that docs/operations says, every sink has every event of a 
     startPostgres(stack),
     startSinkReceivers(stack, { directory, seed: SEED, withSyslog: noSyslog === undefined }),
     startSimulator({
-      ...{ seed: SEED, organizations: 5, entries: HISTORY, pageCap: 100, budget: null, historyMs: 2 * 86_400_000 },
+      seed: SEED,
+      organizations: 5,
+      entries: HISTORY,
+      pageCap: 100,
+      budget: null,
+      historyMs: 2 * 86_400_000,
       faults: { equal_timestamps: 0.3, unknown_enums: 0.05, defectRate: 0.02 },
     }),
   ]);
@@ -116,13 +121,15 @@ test(`by the account that docs/operations says, every sink has every event of a 
   const daemons = await startDeliveringDaemons(
     stack,
     {
-      ...{
-        CLOUDFLARE_API_TOKEN: 'token-of-the-test',
-        CLOUDFLARE_BASE_URL: simulator.baseUrl,
-        DATABASE_URL: postgres.daemonUrl,
-      },
-      ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '3d', ORGTRAIL_SCHEDULE: '* * * * * *' },
-      ...{ ORGTRAIL_CONCURRENCY: '2', ORGTRAIL_LEASE: '3s', ORGTRAIL_SINKS: JSON.stringify(sinks) },
+      CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+      CLOUDFLARE_BASE_URL: simulator.baseUrl,
+      DATABASE_URL: postgres.daemonUrl,
+      ORGTRAIL_API_BUDGET: '1000000',
+      ORGTRAIL_HISTORY: '3d',
+      ORGTRAIL_SCHEDULE: '* * * * * *',
+      ORGTRAIL_CONCURRENCY: '2',
+      ORGTRAIL_LEASE: '3s',
+      ORGTRAIL_SINKS: JSON.stringify(sinks),
     },
     { pool, seed: SEED + 1 },
   );

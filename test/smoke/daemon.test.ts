@@ -156,7 +156,8 @@ describe.concurrent('run and its database', () => {
     await using proxy = await startTcpProxy(addressOf(world.database.url));
     const env = {
       ...world.env,
-      ...{ DATABASE_URL: byWayOf(proxy, world.database.daemonUrl), ORGTRAIL_SCHEDULE: '* * * * * *' },
+      DATABASE_URL: byWayOf(proxy, world.database.daemonUrl),
+      ORGTRAIL_SCHEDULE: '* * * * * *',
       ORGTRAIL_HTTP_PORT: '0',
     };
     const daemon = startOrgtrail(['run'], env);

@@ -78,7 +78,8 @@ const expectNothingMissed = async (name: string, seen: Readonly<Record<string, I
 test('failed over to an asynchronous standby that lacks commits which readers have read: no reader misses an entry', async () => {
   const { name, url } = await openDatabase();
   await using troubled = await startTroubled(byWayOf(proxy, url), {
-    ...{ replicas: 2, simulator: { organizations: ORGANIZATIONS, entries: 4_000 } },
+    replicas: 2,
+    simulator: { organizations: ORGANIZATIONS, entries: 4_000 },
   });
   const follower = new FeedFollower({ DATABASE_URL: byWayOf(proxy, url) });
   const readers = {

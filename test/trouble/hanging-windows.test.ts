@@ -27,8 +27,14 @@ test('D1: windows wider than 90 days hang, 20 organizations: all history is read
   const startMs = Date.now();
   const simulator = stack.adopt(
     await startSimulator({
-      ...{ seed: 17, organizations: 20, entries: 1_000, distribution: 'uniform', budget: null, liveRate: 10 },
-      ...{ historyMs: 545 * dayMs, startMs },
+      seed: 17,
+      organizations: 20,
+      entries: 1_000,
+      distribution: 'uniform',
+      budget: null,
+      liveRate: 10,
+      historyMs: 545 * dayMs,
+      startMs,
       faults: { window_limit: { maxDays: 90, status: 'hang' } },
     }),
     (each) => each.close(),
@@ -38,9 +44,11 @@ test('D1: windows wider than 90 days hang, 20 organizations: all history is read
   pool.on('error', () => {});
   const daemon = stack.use(
     await startDaemonProcess({
-      ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
+      CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+      CLOUDFLARE_BASE_URL: simulator.baseUrl,
       DATABASE_URL: await prepareForDaemon(url, cluster.url()),
-      ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_SETTLE: 'none' },
+      ORGTRAIL_API_BUDGET: '1000000',
+      ORGTRAIL_SETTLE: 'none',
     }),
   );
   const ids = simulator.summary().organizations.map(({ id }) => id);

@@ -52,9 +52,14 @@ test('a replica of 0.1 beside the new one, on one database: everything once, and
   const ownerEnv = { DATABASE_URL: url };
   expect(await startOrgtrail(['migrate', '--roles'], ownerEnv, old).ended).toBe(0);
   const env = {
-    ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ DATABASE_URL: await createDaemonAccount(name, url), ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '3d' },
-    ...{ ORGTRAIL_SCHEDULE: '* * * * * *', ORGTRAIL_HTTP_PORT: '0', ORGTRAIL_SETTLE: '5s,20s' },
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: await createDaemonAccount(name, url),
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_HISTORY: '3d',
+    ORGTRAIL_SCHEDULE: '* * * * * *',
+    ORGTRAIL_HTTP_PORT: '0',
+    ORGTRAIL_SETTLE: '5s,20s',
   };
   const start = (options: { readonly root?: string }): OrgtrailProcess => {
     const daemon = startOrgtrail(['run'], env, options);
@@ -122,8 +127,14 @@ test('a replica of 0.1 beside the new one, on one database: everything once, and
 /** Pages take their time, so that there is always a walk open. */
 const startSlowSimulator = () =>
   startSimulator({
-    ...{ seed: 31, organizations: 6, entries: 6_000, distribution: 'uniform', pageCap: 20, budget: null },
-    ...{ historyMs: 2 * 86_400_000, startMs: Date.now() - 60_000 },
+    seed: 31,
+    organizations: 6,
+    entries: 6_000,
+    distribution: 'uniform',
+    pageCap: 20,
+    budget: null,
+    historyMs: 2 * 86_400_000,
+    startMs: Date.now() - 60_000,
     faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 100 },
   });
 

@@ -133,8 +133,12 @@ const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
 const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<Check[]> => {
   const clock = createServerClock(() => performance.now());
   const { api, close } = connectAuditApi({
-    ...{ baseUrl: config.baseUrl, credential: requireCredential(config), filters: config.filters },
-    ...{ budget: impatientBudget(), clock, version },
+    baseUrl: config.baseUrl,
+    credential: requireCredential(config),
+    filters: config.filters,
+    budget: impatientBudget(),
+    clock,
+    version,
     ...apiObservers(createMetrics(version), logger),
   });
   try {

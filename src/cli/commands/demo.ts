@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { type Daemon, startDaemon } from '../../app/start-daemon.ts';
 import { loadConfig } from '../../config/config.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { stopEmbeddedServerAtOnce } from '../../postgres/embedded-server.ts';
@@ -13,7 +14,6 @@ import { formatDuration, parseDurationMs } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 import { showDemoProgress } from '../demo/demo-progress.ts';
 import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
-import { type Daemon, startDaemon } from './run.ts';
 
 const ORGANIZATIONS = 30;
 const ENTRIES = 30_000;
@@ -70,7 +70,8 @@ const demo = async (
   const simulator = await startDemoSimulator();
   stack.defer(() => simulator.close());
   const config = loadConfig(settingsOf(context.env, { port, directory, baseUrl: simulator.baseUrl }), {
-    ...{ needsCredential: true, interactive: context.interactive },
+    needsCredential: true,
+    interactive: context.interactive,
   });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: [] });
   const starting = startDaemon(config, logger, {}, context.signal);
@@ -91,7 +92,8 @@ const demo = async (
   context.stdout.write(stopping(context.signal.aborted));
   await sleep(LATE_MS);
   return await catchUp(daemon.app.database.pool, simulator, {
-    ...{ timeoutMs: CATCH_UP_MS, settlePasses: config.settleDelaysMs.length },
+    timeoutMs: CATCH_UP_MS,
+    settlePasses: config.settleDelaysMs.length,
     onPause: (pauseMs) => context.stdout.write(pausedText(pauseMs)),
   });
 };
@@ -106,8 +108,15 @@ const startDemoSimulator = (): Promise<Simulator> =>
     entries: ENTRIES,
     budget: null,
     faults: {
-      ...{ connection_reset: 0.005, cut_body: 0.01, expired_cursor: 0.002, last_page_cursor: 0.2 },
-      ...{ late: 0.05, lateDelayMs: LATE_MS, equal_timestamps: 0.3, unknown_enums: 0.05, defectRate: 0.005 },
+      connection_reset: 0.005,
+      cut_body: 0.01,
+      expired_cursor: 0.002,
+      last_page_cursor: 0.2,
+      late: 0.05,
+      lateDelayMs: LATE_MS,
+      equal_timestamps: 0.3,
+      unknown_enums: 0.05,
+      defectRate: 0.005,
     },
   });
 
@@ -115,10 +124,16 @@ const settingsOf = (
   env: CliContext['env'],
   { port, directory, baseUrl }: { port: string | undefined; directory: string; baseUrl: string },
 ) => ({
-  ...{ CLOUDFLARE_API_TOKEN: 'demo-token-of-the-simulator', CLOUDFLARE_BASE_URL: baseUrl },
-  ...{ ORGTRAIL_DATA_DIR: directory, DATABASE_URL: env['DATABASE_URL'] },
-  ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '120d', ORGTRAIL_SETTLE: SETTLE },
-  ...{ ORGTRAIL_API_BUDGET: '100000', ORGTRAIL_HTTP_PORT: port, ORGTRAIL_LOG_LEVEL: 'error' },
+  CLOUDFLARE_API_TOKEN: 'demo-token-of-the-simulator',
+  CLOUDFLARE_BASE_URL: baseUrl,
+  ORGTRAIL_DATA_DIR: directory,
+  DATABASE_URL: env['DATABASE_URL'],
+  ORGTRAIL_SCHEDULE: '*/2 * * * * *',
+  ORGTRAIL_HISTORY: '120d',
+  ORGTRAIL_SETTLE: SETTLE,
+  ORGTRAIL_API_BUDGET: '100000',
+  ORGTRAIL_HTTP_PORT: port,
+  ORGTRAIL_LOG_LEVEL: 'error',
 });
 
 /** Entries come into being in all organizations, until the time is over or Ctrl-C is pressed. */

@@ -118,7 +118,8 @@ const writeFeed = async (
   const state: Progress = {
     after: place.after,
     left: options.limit ?? Number.MAX_SAFE_INTEGER,
-    ...{ feedId: head.feedId, dropped: head.lastDrop },
+    feedId: head.feedId,
+    dropped: head.lastDrop,
     aborted: once(signal, 'abort'),
   };
   await requireSameFeed(source, head, place);
@@ -197,7 +198,10 @@ const requireAllThere = async (
   if (missed.months.length === 0) return logger.warn({ after: presented.after }, missed.reason);
   throw new OrgtrailError('usage', missed.reason, {
     hint: `to continue anyway, pass --cursor ${nextCursorOf({
-      ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
+      nextPosition: presented.after,
+      feedId: head.feedId,
+      check: presented.check,
+      dropped: head.lastDrop,
     })}`,
   });
 };

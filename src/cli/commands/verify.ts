@@ -80,7 +80,11 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
   const secrets = openSecrets(context.env, config, { logger, hidden });
   const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
   const app = await openApp(config, {
-    ...{ logger, metrics: createMetrics(version), secrets, readsOnly: true, chooseOrganizations },
+    logger,
+    metrics: createMetrics(version),
+    secrets,
+    readsOnly: true,
+    chooseOrganizations,
   });
   try {
     await requireKept(app.database.pool, asked);
@@ -96,14 +100,15 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
       scope.sources.length,
     );
     const results = await verifySources({ ...app.sync, verifyStore }, scope.sources, {
-      ...{ window, nowMs: scope.nowMs, fix: options.fix === true, filtered: config.filters.length > 0 },
-      ...{
-        retries: RETRIES,
-        sectionEntries: SECTION_ENTRIES,
-        ...stop,
-        onPage: progress.onPage,
-        onSource: progress.onSource,
-      },
+      window,
+      nowMs: scope.nowMs,
+      fix: options.fix === true,
+      filtered: config.filters.length > 0,
+      retries: RETRIES,
+      sectionEntries: SECTION_ENTRIES,
+      ...stop,
+      onPage: progress.onPage,
+      onSource: progress.onSource,
     });
     progress.finish();
     const settledUntilMs = scope.nowMs - (config.settleDelaysMs.at(-1) ?? 0);

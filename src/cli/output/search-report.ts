@@ -20,7 +20,8 @@ export const answerSearch = async (
   page: { readonly cursor: SearchCursor | undefined; readonly limit: number },
 ): Promise<SearchAnswer> => ({
   ...(await answer(source, reading, page)),
-  ...{ search: reading.search, cursor: page.cursor },
+  search: reading.search,
+  cursor: page.cursor,
 });
 
 /** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */

@@ -15,8 +15,12 @@ const folders = existsSync(bundled)
  */
 export const assetRoutes = async (console: FastifyInstance): Promise<void> => {
   await console.register(fastifyStatic, {
-    ...{ root: folders, prefix: '/console/assets/' },
-    ...{ cacheControl: false, index: false, list: false, schemaHide: true },
+    root: folders,
+    prefix: '/console/assets/',
+    cacheControl: false,
+    index: false,
+    list: false,
+    schemaHide: true,
     // Of the library, one file.
     allowedPath: (path) =>
       /^\/(?:console\.css|overview\.css|explorer\.css|explorer\.js|mark\.svg|console\.js|idiomorph\.esm\.js)$/.test(

@@ -27,7 +27,7 @@ export interface Page {
 export const hidden = { hide: true };
 
 export const themes = ['auto', 'light', 'dark'] as const;
-export type Theme = (typeof themes)[number];
+type Theme = (typeof themes)[number];
 export const THEME_COOKIE = 'orgtrail_theme';
 
 /** Sends a page with the frame around it. The status code is what the caller has set. */

@@ -13,7 +13,10 @@ export const themeRoutes = (console: FastifyInstance): void => {
       const theme = themes.find((name) => name === request.body?.theme) ?? 'auto';
       return reply
         .setCookie(THEME_COOKIE, theme, {
-          ...{ path: '/', httpOnly: true, sameSite: 'strict', maxAge: A_YEAR_SECONDS },
+          path: '/',
+          httpOnly: true,
+          sameSite: 'strict',
+          maxAge: A_YEAR_SECONDS,
           secure: request.protocol === 'https',
         })
         .redirect(nextAddress(request.body?.next), 303);

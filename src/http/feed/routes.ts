@@ -82,7 +82,10 @@ const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & {
   status: 'gone',
   reason: `${missed.reason}. To continue anyway, use next_cursor, or add dropped=${head.lastDrop}`,
   next_cursor: nextCursorOf({
-    ...{ nextPosition: presented.after, feedId: head.feedId, check: presented.check, dropped: head.lastDrop },
+    nextPosition: presented.after,
+    feedId: head.feedId,
+    check: presented.check,
+    dropped: head.lastDrop,
   }),
   feed_id: head.feedId,
   first_position: missed.firstPosition,

@@ -20,38 +20,52 @@ export const feedQuerySchema = {
   additionalProperties: false,
   properties: {
     cursor: {
-      ...{ type: 'string', minLength: 1, maxLength: 400 },
+      type: 'string',
+      minLength: 1,
+      maxLength: 400,
       description:
         'The Orgtrail-Next-Cursor of the answer before: go on there. Without it, and without `after`: from the beginning. It holds position, feed, check and drop together, so that another or a restored database always answers 409.',
     },
     after: {
-      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      type: 'integer',
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
       description:
         'Instead of `cursor`: the last position that you have. Alone it does not notice a restored database; send `feed_id` and `check` with it.',
     },
     limit: {
-      ...{ type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+      type: 'integer',
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
       description: 'Most events of this answer (default 10000). There is no upper bound: the answer is a stream.',
     },
     format: { type: 'string', enum: formatNames, description: 'Default native: docs/formats.md.' },
     organization: {
-      ...{ type: 'array', maxItems: 100, items: { type: 'string', minLength: 1, maxLength: 64 } },
+      type: 'array',
+      maxItems: 100,
+      items: { type: 'string', minLength: 1, maxLength: 64 },
       description: 'Only events of this organization (id). May be given more than once.',
     },
     wait: {
-      ...{ type: 'integer', minimum: 0, maximum: 300 },
+      type: 'integer',
+      minimum: 0,
+      maximum: 300,
       description: 'Where there is nothing yet: answer as soon as there is, or empty after so many seconds.',
     },
     feed_id: {
-      ...{ type: 'string', maxLength: 64 },
+      type: 'string',
+      maxLength: 64,
       description: 'The feed that `after` is of: another database answers 409 instead of something else.',
     },
     check: {
-      ...{ type: 'string', maxLength: 64 },
+      type: 'string',
+      maxLength: 64,
       description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is a different event by now.',
     },
     dropped: {
-      ...{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      type: 'integer',
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
       description: 'The number of the last deletion by retention (from the 410): acknowledges it and continues.',
     },
     last_line: {

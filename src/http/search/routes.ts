@@ -119,7 +119,10 @@ export const pageEnd = (
 ): string => {
   const { next, previous } = cursorsOf(page, cursor);
   const rest = {
-    ...{ next, previous, complete: incomplete.length === 0, incomplete_because: incomplete },
+    next,
+    previous,
+    complete: incomplete.length === 0,
+    incomplete_because: incomplete,
     searched_to: page.reached === undefined ? null : page.reached.time.replace(' ', 'T').replace('+00', 'Z'),
     coverage: coverageBody(coverage),
     empty: empty === undefined ? null : emptyBody(empty),
@@ -139,7 +142,10 @@ const coverageBody = (coverage: SearchCoverage) => ({
 const emptyBody = ({ anyInRange, filters }: EmptyReport) => ({
   any_in_range: anyInRange,
   filters: filters.map(({ field, value, occurs, occursInRange, near }) => ({
-    ...{ field, value, occurs, occurs_in_range: occursInRange },
+    field,
+    value,
+    occurs,
+    occurs_in_range: occursInRange,
     near: near.map((one) => ({ value: one.value, events: one.events, at_least: one.atLeast })),
   })),
 });

@@ -33,12 +33,15 @@ export const searchQuerySchema = {
     defects: text('true: only entries that could not be read in full.'),
     changed: text('true: only entries that changed later (their later content is kept).'),
     limit: {
-      ...{ type: 'integer', minimum: 1, maximum: MAX_LIMIT },
+      type: 'integer',
+      minimum: 1,
+      maximum: MAX_LIMIT,
       description: 'Most events of a page (default 50). Exports have no limit.',
     },
     cursor: text('`next` or `previous` of another page. Not for exports, which have all events.'),
     format: {
-      ...{ type: 'string', enum: ['json', 'ndjson', 'csv'] },
+      type: 'string',
+      enum: ['json', 'ndjson', 'csv'],
       description: 'json (default): a page. ndjson, csv: all events of the search as a download.',
     },
   } satisfies Record<Exclude<keyof SearchQuery, never>, object>,

@@ -58,7 +58,8 @@ export const connectAuditApi = ({
         limit: walk.pageLimit,
         direction: walk.direction,
         filters: [...filters, ...walk.filters],
-        ...{ signal, attemptMs },
+        signal,
+        attemptMs,
         decode: (answer) => readOrThrow(answer, fastPath),
       });
     },

@@ -141,7 +141,9 @@ export const readPage = (text: string, validUtf8 = true): Page => {
   return {
     entries: readings.length,
     timesMs: readings.flatMap((reading) => (reading.timeMs === undefined ? [] : [reading.timeMs])),
-    ...{ nextCursor, count, hasErrors: envelope.hasErrors || undefined },
+    nextCursor,
+    count,
+    hasErrors: envelope.hasErrors || undefined,
     fingerprint: fingerprintOf(readings.length, readings[0]?.id, readings.at(-1)?.id),
     entriesText: text.slice(array.start, array.end),
     sizeBytes: array.end - array.start,

@@ -94,7 +94,10 @@ const scrubWalk = (state: LaneState, progress: SourceProgress, nowMs: number, po
   const { widestMs = Number.POSITIVE_INFINITY } = policy;
   const claim = newestPart(next.gap, Math.max(NARROWEST_MS, Math.min(widthMs, widestMs, WIDEST_SCRUB_MS)));
   return startWalk('scrub', claim, {
-    ...{ readAtMs: nowMs, direction: 'desc', pageLimit: Math.min(OTHER_LIMIT, state.pageLimit), round: next.round },
+    readAtMs: nowMs,
+    direction: 'desc',
+    pageLimit: Math.min(OTHER_LIMIT, state.pageLimit),
+    round: next.round,
     narrow: isBesideHole(progress, claim),
   });
 };

@@ -122,7 +122,11 @@ const middleOf = ({ fromMs, toMs }: Range, oldestMs: number, newestMs: number): 
 /** The walk that a question is. */
 export const walkOf = (question: ProofQuestion, walk: Walk): Walk => ({
   ...startWalk(walk.lane, question.window, {
-    ...{ readAtMs: walk.readAtMs, direction: question.direction, pageLimit: question.limit, filters: walk.filters },
+    readAtMs: walk.readAtMs,
+    direction: question.direction,
+    pageLimit: question.limit,
+    filters: walk.filters,
   }),
-  ...{ lookbackMs: 0, overlapMs: 0 },
+  lookbackMs: 0,
+  overlapMs: 0,
 });

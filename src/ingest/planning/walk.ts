@@ -70,7 +70,7 @@ export interface Walk {
   readonly round?: RoundStart | undefined;
 }
 
-export type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
+type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
 
 /**
  * What becomes of the walk after a page.
@@ -103,7 +103,8 @@ export const startWalk = (lane: Lane, claim: Range, options: WalkOptions): Walk 
   return {
     lane,
     claim,
-    ...{ lookbackMs, overlapMs },
+    lookbackMs,
+    overlapMs,
     direction: options.direction ?? 'asc',
     pageLimit: options.pageLimit ?? MAX_PAGE_LIMIT,
     filters: options.filters ?? [],
@@ -218,7 +219,9 @@ const withPage = (walk: Walk, page: PageFacts): Walk => {
   const differs = page.count !== undefined && page.count !== page.entries;
   return {
     ...walk,
-    ...{ oldestMs, newestMs, claimEntries },
+    oldestMs,
+    newestMs,
+    claimEntries,
     pages: walk.pages + 1,
     emptyPages: page.entries === 0 ? walk.emptyPages + 1 : 0,
     entries: walk.entries + page.entries,

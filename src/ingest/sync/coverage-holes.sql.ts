@@ -8,7 +8,7 @@ export interface CoverageHole {
   readonly message: string;
 }
 
-export interface OrganizationHole extends CoverageHole {
+interface OrganizationHole extends CoverageHole {
   readonly organizationId: string;
   readonly organizationName: string | null;
 }

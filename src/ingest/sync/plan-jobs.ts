@@ -58,7 +58,9 @@ const jobsWithinBudget = (
 ): readonly Job[] => {
   const budget = { equalMs: policy.intervals.liveMs, tickMs };
   const polled = sources.map((state) => ({
-    ...{ state, id: state.id, eventRate: state.eventRate },
+    state,
+    id: state.id,
+    eventRate: state.eventRate,
     unreadMs: time.nowMs - OVERLAP_MS - (state.coverage[0]?.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY),
     walking: state.lanes.live?.walk !== undefined,
   }));

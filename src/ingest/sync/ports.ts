@@ -98,7 +98,7 @@ export interface SyncStore {
  * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window cannot be had and is halved. `hole`: nor can a
  * part of a second. `fenced`: rejected, another replica holds the lease. `lost`: our lease expired before committing.
  */
-export type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
+type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
 
 /** A source whose oldest unread time leaves Cloudflare's retention within `slackMs`. */
 export interface NearRetention {

@@ -164,8 +164,16 @@ export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => 
 /** Notes that a lane failed, and lets it rest. Does nothing if the lease has gone to another process. */
 export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
   await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
-    ...[lease.kind, lease.id, lease.epoch, failure.filterHash, failure.lane, JSON.stringify(failure.state)],
-    ...[failure.state.failures, failure.failure, failure.message, failure.backoffMs],
+    lease.kind,
+    lease.id,
+    lease.epoch,
+    failure.filterHash,
+    failure.lane,
+    JSON.stringify(failure.state),
+    failure.state.failures,
+    failure.failure,
+    failure.message,
+    failure.backoffMs,
   ]);
 };
 

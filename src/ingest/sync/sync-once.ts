@@ -55,7 +55,7 @@ export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): 
 };
 
 /** Works off everything as of a time. Throws what made it fail as a whole. */
-export const workOff = async (
+const workOff = async (
   context: SyncContext,
   time: PlanningTime,
   options: SyncOnceOptions,
@@ -63,7 +63,9 @@ export const workOff = async (
   const faults: unknown[] = [];
   const retries = new JobRetries(context.time.nowMs, options.retries);
   const daemon = createDaemon(context, {
-    ...{ signal: options.signal, stopping: options.stopping, tickMs: context.tickMs },
+    signal: options.signal,
+    stopping: options.stopping,
+    tickMs: context.tickMs,
     onError: (error) => faults.push(error),
     onTurn: (job, result) => retries.note(job, result),
   });

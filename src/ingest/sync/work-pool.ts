@@ -43,7 +43,10 @@ export class WorkPool {
   readonly #shares = new LaneShares();
   /** By source, in the order in which they wait. */
   readonly #waiting: Record<Lane, Map<string, Job>> = {
-    ...{ live: new Map(), settle: new Map(), backfill: new Map(), scrub: new Map() },
+    live: new Map(),
+    settle: new Map(),
+    backfill: new Map(),
+    scrub: new Map(),
   };
   readonly #inHand = new Map<string, Lane>();
   readonly #timedOut = new Set<string>();

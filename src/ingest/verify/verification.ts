@@ -35,7 +35,7 @@ export interface Unserved {
 export const MAX_EXAMPLES = 100;
 
 /** Entries that differ in one way: as many as there were, repaired ones included. */
-export interface Difference {
+interface Difference {
   readonly entries: number;
   /** Of these, stored or recorded by `--fix`. */
   readonly fixed: number;

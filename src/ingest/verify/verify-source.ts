@@ -198,7 +198,10 @@ const isWhole = async (reading: Reading, walk: Walk, lastIds?: ReadonlySet<strin
   };
   const fetch = (asked: Walk) => fetchPage(context, result.source, asked, options.signal);
   const prover = {
-    ...{ fetch, take, suspectedFrom: suspicion(reading), largestOfAll: context.windows.largestPage },
+    fetch,
+    take,
+    suspectedFrom: suspicion(reading),
+    largestOfAll: context.windows.largestPage,
     hasEndlessTails: context.windows.hasEndlessTails(result.source.id),
   };
   return await proveWith(prover, walk, lastIds);

@@ -1,7 +1,7 @@
 import { ipVersion } from '../../formats/ip-address.ts';
 
 /** Which columns a search for an actor looks at; `any`: all that name a person or a token. `ip` takes a network (CIDR), too. */
-export type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
+type ActorKind = 'email' | 'ip' | 'id' | 'token' | 'any';
 
 export interface Actor {
   readonly kind: ActorKind;

@@ -10,7 +10,7 @@ export const enumerations = {
 export type Enumeration = keyof typeof enumerations;
 
 /** By the column. Of what begins with something: without the spellings that are in small letters; missing if there are too many. */
-export type Spellings = Readonly<Partial<Record<SpelledColumn, readonly string[]>>>;
+type Spellings = Readonly<Partial<Record<SpelledColumn, readonly string[]>>>;
 
 /** A search with its times made out: RFC 3339. What is undefined does not matter. */
 export interface EventQuery {

@@ -67,7 +67,7 @@ const quiet: FaultParameters = {
 };
 
 /** Settings of `--faults all`: everything that a correct client gets over within reasonable time. */
-export function allFaults(): FaultPatch {
+function allFaults(): FaultPatch {
   const patch: Record<string, number> = { defectRate: 0.01 };
   for (const name of faultNames) {
     if (faultCatalogue[name].inAll) patch[name] = faultCatalogue[name].probability;

@@ -33,7 +33,9 @@ const get = async (path: string, headers: Readonly<Record<string, string>> = {},
 const bearer = { authorization: `Bearer ${feedToken}` };
 const post = (path: string, form: Record<string, string>, cookie = ''): Promise<Response> =>
   fetch(`${served.server.url}${path}`, {
-    ...{ method: 'POST', body: new URLSearchParams(form), redirect: 'manual' },
+    method: 'POST',
+    body: new URLSearchParams(form),
+    redirect: 'manual',
     headers: { origin: served.server.url, ...(cookie !== '' && { cookie }) },
   });
 
@@ -144,19 +146,25 @@ describe('access_log', () => {
   test('commands that change what is kept or sent: holds and replays, with the account that ran them', async () => {
     const run = (...args: string[]) => runInProcess(args, opened.ownerEnv);
     expect(await run('hold', 'add', '--all-organizations', '--reason', 'case 17', '--by', 'J. Doe')).toMatchObject({
-      ...{ code: 0, stderr: '' },
+      code: 0,
+      stderr: '',
     });
     await run('hold', 'release', '1', '--by', 'R. Roe');
     await pool().query("insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 3)");
     const owner = decodeURIComponent(new URL(opened.ownerEnv['DATABASE_URL'] ?? '').username);
     expect(await untilNoted(pool(), { kind: 'hold', route: 'hold add' })).toMatchObject({
-      ...{ who: 'J. Doe', account: owner, address: null, status: null, what: { id: 1, reason: 'case 17' } },
+      who: 'J. Doe',
+      account: owner,
+      address: null,
+      status: null,
+      what: { id: 1, reason: 'case 17' },
     });
     await untilNoted(pool(), { kind: 'hold', route: 'hold release', who: 'R. Roe', account: owner });
     const replayed = await run('sink', 'replay', 'siem', '--after', '0');
     expect([replayed.code, replayed.stderr]).toEqual([0, '']);
     expect(await untilNoted(pool(), { kind: 'replay', route: 'sink replay' })).toMatchObject({
-      ...{ account: owner, what: { sink: 'siem', after: 0, skip: false } },
+      account: owner,
+      what: { sink: 'siem', after: 0, skip: false },
     });
   });
 });
@@ -216,7 +224,9 @@ test('answers are counted by the pattern of their route and their status, failed
   }
   for (let attempt = 0; attempt < 11; attempt += 1) {
     await fetch(`${counted.server.url}/console/sign-in`, {
-      ...{ method: 'POST', body: new URLSearchParams({ token: 'x' }), headers: { origin: counted.server.url } },
+      method: 'POST',
+      body: new URLSearchParams({ token: 'x' }),
+      headers: { origin: counted.server.url },
     });
   }
   const samples = parseMetrics(await counted.text('/metrics'));

@@ -37,7 +37,9 @@ const statusOf = async (path: string, bearer: string | undefined, of = served): 
 
 const post = (path: string, form: Record<string, string>, cookie = '', of = served): Promise<Response> =>
   fetch(`${baseOf(of)}${path}`, {
-    ...{ method: 'POST', body: new URLSearchParams(form), redirect: 'manual' },
+    method: 'POST',
+    body: new URLSearchParams(form),
+    redirect: 'manual',
     headers: { origin: baseOf(of), ...(cookie !== '' && { cookie }) },
   });
 
@@ -162,7 +164,8 @@ test('signing out ends the session on every replica, for a copy of its cookie, t
   expect((await post('/console/sign-out', {}, mine, other)).headers.get('location')).toBe('/console/sign-in');
   expect([await pageStatus(mine), await pageStatus(mine, other)]).toEqual([303, 303]);
   const download = await fetch(`${baseOf(served)}/events/export?format=csv`, {
-    ...{ headers: { cookie: mine }, redirect: 'manual' },
+    headers: { cookie: mine },
+    redirect: 'manual',
   });
   expect(download.status).toBe(303);
   expect(await pageStatus(another), 'those of others go on').toBe(200);

@@ -16,8 +16,10 @@ beforeAll(async () => {
   simulator = await startSimulator({ organizations: 3, entries: 300, startMs: Date.now() - 60_000 });
   directory = await mkdtemp(join(tmpdir(), 'orgtrail-embedded-'));
   env = {
-    ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ ORGTRAIL_DATA_DIR: join(directory, 'fresh', 'data'), ORGTRAIL_HTTP_PORT: '0' },
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    ORGTRAIL_DATA_DIR: join(directory, 'fresh', 'data'),
+    ORGTRAIL_HTTP_PORT: '0',
   };
 });
 

@@ -32,8 +32,11 @@ test.skipIf(!hasTools)('overlay try: the daemon collects with an account that ca
   await cluster.sql('create database orgtrail owner orgtrail');
   execFileSync('bash', ['-c', script.replaceAll(MOUNTED, folder)], {
     env: {
-      ...{ PATH: process.env['PATH'], POSTGRES_USER: 'orgtrail', POSTGRES_DB: 'orgtrail' },
-      ...{ PGHOST: cluster.host, PGPORT: String(cluster.port) },
+      PATH: process.env['PATH'],
+      POSTGRES_USER: 'orgtrail',
+      POSTGRES_DB: 'orgtrail',
+      PGHOST: cluster.host,
+      PGPORT: String(cluster.port),
     },
   });
   const here = (url: string) => url.replace('postgres:5432', `${cluster.host}:${cluster.port}`);
@@ -44,7 +47,9 @@ test.skipIf(!hasTools)('overlay try: the daemon collects with an account that ca
   const migrated = await runOrgtrail(['migrate', '--roles'], { DATABASE_URL: ownerUrl });
   expect(migrated, migrated.stderr).toMatchObject({ code: 0 });
   const synced = await runOrgtrail(['sync'], {
-    ...{ DATABASE_URL: daemonUrl, CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
+    DATABASE_URL: daemonUrl,
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
   });
   expect(synced, synced.stderr).toMatchObject({ code: 0 });
   const daemon = new URL(daemonUrl).username;

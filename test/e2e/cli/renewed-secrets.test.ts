@@ -39,7 +39,9 @@ const openTokenWorld = async () => {
   const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
   const daemon = await startDaemonProcess({ ...env, CLOUDFLARE_API_TOKEN_FILE: file.path });
   return {
-    ...{ world, file, daemon },
+    world,
+    file,
+    daemon,
     accept: (...tokens: string[]) => void accepted.splice(0, accepted.length, ...tokens.map((token) => ({ token }))),
     [Symbol.asyncDispose]: async () => {
       await daemon.stop();

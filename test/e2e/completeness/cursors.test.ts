@@ -18,7 +18,8 @@ const expectComplete = async (world: LeastPrivilegedWorld): Promise<void> => {
 describe.concurrent('D2: cursors that are dead', () => {
   test.each([400, 404, 410, 500])('every one, with %i: all is read, by windows of one page each', async (status) => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 2, entries: 400 },
+      organizations: 2,
+      entries: 400,
       faults: { dead_cursor: { status } },
     });
     await expectComplete(world);
@@ -47,7 +48,9 @@ describe.concurrent('D2: cursors that are dead', () => {
 describe.concurrent('D9: cursors that go in a circle', () => {
   test.each([2, 30])('of %i pages: noticed, and all is read', async (pages) => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 1, entries: 1_600, pageCap: 10 },
+      organizations: 1,
+      entries: 1_600,
+      pageCap: 10,
       faults: { cursor_cycle: { pages } },
     });
     await expectComplete(world);

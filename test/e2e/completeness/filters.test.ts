@@ -13,7 +13,9 @@ const filtered = { ORGTRAIL_FILTERS: 'action_type.not=view' };
 const openSlowWorld = (): Promise<LeastPrivilegedWorld> =>
   openLeastPrivileged(
     {
-      ...{ organizations: 2, entries: 600, pageCap: 20 },
+      organizations: 2,
+      entries: 600,
+      pageCap: 20,
       faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 100 },
     },
     { ORGTRAIL_SCHEDULE: '0 * * * * *' },

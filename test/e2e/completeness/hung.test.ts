@@ -9,7 +9,10 @@ const TICKS = 45;
 describe.concurrent('D6: organizations that never answer', () => {
   test.each([4, 10])('%i of 40: the others are asked as often as if all answered', async (hung) => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 40, entries: 400, historyMs: 3_600_000, liveRate: 20 },
+      organizations: 40,
+      entries: 400,
+      historyMs: 3_600_000,
+      liveRate: 20,
       faults: { hung_organization: { firstOrganizations: hung } },
     });
     const { simulator, database } = world;

@@ -9,7 +9,9 @@ test.concurrent.each([
   'D10: 3,500 entries of one millisecond %s ago, cursors refused: they are read, and what lies behind them',
   async (_what, minutes) => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 2, entries: 200, pageCap: 1_000 },
+      organizations: 2,
+      entries: 200,
+      pageCap: 1_000,
       faults: { dead_cursor: { status: 400 } },
     });
     const { simulator } = world;

@@ -13,8 +13,11 @@ const BEGIN_DAYS = -120;
 test.concurrent.each([3, 20])('D8: entries that appear %i days late are stored without a command', async (lateDays) => {
   await using world = await openLeastPrivileged(
     {
-      ...{ organizations: 2, entries: 200, clockOffsetMs: BEGIN_DAYS * dayMs },
-      ...{ historyMs: 5 * dayMs, startMs: Date.now() + BEGIN_DAYS * dayMs - 60_000 },
+      organizations: 2,
+      entries: 200,
+      clockOffsetMs: BEGIN_DAYS * dayMs,
+      historyMs: 5 * dayMs,
+      startMs: Date.now() + BEGIN_DAYS * dayMs - 60_000,
     },
     { ORGTRAIL_SETTLE: '10m,24h,7d,30d', ORGTRAIL_HISTORY: '200d' },
   );

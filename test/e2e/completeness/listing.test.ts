@@ -21,7 +21,9 @@ const expectAllActive = async (world: LeastPrivilegedWorld): Promise<void> => {
 describe.concurrent('D7: the listing', () => {
   test('breaks on its second page, at the first start: the organizations of the first are pulled', async () => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 5, entries: 500, subOrganizations: false },
+      organizations: 5,
+      entries: 500,
+      subOrganizations: false,
       faults: { broken_listing_page: { page: 2 } },
     });
     const rewrite = ({ pathname, searchParams }: URL) => {

@@ -77,7 +77,9 @@ describe.concurrent('D4: a count that lies', () => {
 
   test('on pages that are cut, which the count alone gives away: nothing is claimed before it has come', async () => {
     await using world = await openLeastPrivileged({
-      ...{ organizations: 1, entries: 500, pageCap: 1_000 },
+      organizations: 1,
+      entries: 500,
+      pageCap: 1_000,
       // As if all there is were counted: 99 of them are sent, without a cursor.
       faults: { page_cap: { size: 99, cursors: 'none' }, wrong_count: { by: 401 } },
     });

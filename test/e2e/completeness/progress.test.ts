@@ -33,7 +33,11 @@ test.concurrent('D12: right after the first backfill gap_seconds is no more than
 test.concurrent('D13: last_success_at stands still while the live lane fails, though history comes in', async () => {
   await using world = await openLeastPrivileged(
     {
-      ...{ organizations: 1, entries: 6_000, pageCap: 20, historyMs: 60 * dayMs, liveRate: 5 },
+      organizations: 1,
+      entries: 6_000,
+      pageCap: 20,
+      historyMs: 60 * dayMs,
+      liveRate: 5,
       // History takes minutes: some is left whenever the live lane fails.
       faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 400 },
     },

@@ -11,7 +11,10 @@ describe.concurrent('D1: the API refuses windows wider than 90 days', () => {
     async (status) => {
       await using world = await openLeastPrivileged(
         {
-          ...{ organizations: 20, entries: 1_000, historyMs: 545 * dayMs, liveRate: 20 },
+          organizations: 20,
+          entries: 1_000,
+          historyMs: 545 * dayMs,
+          liveRate: 20,
           faults: { window_limit: { maxDays: 90, status } },
         },
         { ORGTRAIL_HISTORY: '548d' },

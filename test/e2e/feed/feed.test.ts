@@ -22,7 +22,11 @@ const TIMEOUT_MS = 600_000;
 
 test(`readers over SQL, over HTTP and by feed --follow, 4 writers, replicas killed ${KILLS} times (seed ${SEED}): each position once`, async () => {
   await using world = await openWorld({
-    ...{ seed: SEED, organizations: 40, entries: 24_000, liveRate: 200, faults: 'all' },
+    seed: SEED,
+    organizations: 40,
+    entries: 24_000,
+    liveRate: 200,
+    faults: 'all',
   });
   await using scene = await openScene(world);
   const { sqlReader, httpReader, follower, rawTexts } = scene;
@@ -69,7 +73,9 @@ const openScene = async (world: SyncWorld) => {
   const rawTexts: string[] = [];
   const sqlReader = new FeedReader(world.database.url, seededRandom(SEED + 1));
   const httpReader = new HttpFeedReader({
-    ...{ ports, random: seededRandom(SEED + 2), formats: ['native'] },
+    ports,
+    random: seededRandom(SEED + 2),
+    formats: ['native'],
     onEvent: (rawText) => rawTexts.push(rawText ?? ''),
   });
   const follower = new FeedFollower({ DATABASE_URL: world.database.daemonUrl });
@@ -84,7 +90,11 @@ const openScene = async (world: SyncWorld) => {
     await ended;
   };
   return {
-    ...{ ports, sqlReader, httpReader, follower, rawTexts },
+    ports,
+    sqlReader,
+    httpReader,
+    follower,
+    rawTexts,
     /** SIGKILL of the one that serves at the port, and another one in its place. */
     killReplica: async (port: number): Promise<void> => {
       const index = ports.indexOf(port);

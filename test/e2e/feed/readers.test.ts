@@ -37,7 +37,9 @@ afterEach(async () => {
 /** A daemon of the recommended account, and what its readers do. */
 const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
   const daemon: RunningDaemon = await startDaemonProcess({
-    ...{ ...world.env, DATABASE_URL: login.url, ORGTRAIL_SCHEDULE: NEVER },
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_SCHEDULE: NEVER,
     ...env,
   });
   running.push(daemon);
@@ -50,7 +52,9 @@ const openDaemon = async (env: Readonly<Record<string, string>> = {}) => {
   };
   const pid = daemon.process.child.pid ?? 0;
   return {
-    ...{ daemon, start, pid },
+    daemon,
+    start,
+    pid,
     metric: async (name: string) => parseMetrics((await daemon.get('/metrics')).text).get(name) ?? Number.NaN,
     expectHealthy: async () => {
       expect((await daemon.get('/livez')).code).toBe(200);

@@ -87,8 +87,11 @@ describe.concurrent('sinks of the real daemon', () => {
     await using world = await openWorld({ organizations: 6, entries: 3_000, pageCap: 100, liveRate: 20 });
     const sink = { type: 'file', path: join(directory, 'a.ndjson'), batch_events: 5, max_bytes: 1_000_000 };
     const env = {
-      ...{ ...world.env, ORGTRAIL_HTTP_PORT: '0', ORGTRAIL_SCHEDULE: '* * * * * *' },
-      ...{ ORGTRAIL_SINKS: JSON.stringify({ archive: sink }), ORGTRAIL_LEASE: '15s' },
+      ...world.env,
+      ORGTRAIL_HTTP_PORT: '0',
+      ORGTRAIL_SCHEDULE: '* * * * * *',
+      ORGTRAIL_SINKS: JSON.stringify({ archive: sink }),
+      ORGTRAIL_LEASE: '15s',
     };
     const random = seededRandom(SEED);
     const replicas: OrgtrailProcess[] = [startOrgtrail(['run'], env), startOrgtrail(['run'], env)];

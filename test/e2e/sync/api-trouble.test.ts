@@ -31,7 +31,8 @@ describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
     await using gate = await startTlsGate(portOf(world.simulator.baseUrl), selfSigned);
     await using daemon = await startDaemonProcess({
       ...world.env,
-      ...{ CLOUDFLARE_BASE_URL: `https://localhost:${gate.port}/client/v4`, NODE_EXTRA_CA_CERTS: authorityFile },
+      CLOUDFLARE_BASE_URL: `https://localhost:${gate.port}/client/v4`,
+      NODE_EXTRA_CA_CERTS: authorityFile,
     });
     await daemon.process.waitFor('DEPTH_ZERO_SELF_SIGNED_CERT');
     gate.show(expired);
@@ -40,7 +41,9 @@ describe.skipIf(!has('openssl', 'version')).concurrent('TLS', () => {
     await daemon.process.waitFor('ERR_TLS_CERT_ALTNAME_INVALID');
     const { discovery } = JSON.parse((await daemon.get('/healthz')).text);
     expect(discovery).toMatchObject({
-      ...{ state: 'behind', age_seconds: null, last_error: expect.stringMatching(/^GET \/organizations: /) },
+      state: 'behind',
+      age_seconds: null,
+      last_error: expect.stringMatching(/^GET \/organizations: /),
     });
     expect(world.simulator.requestCount, 'nothing, the credential least of all').toBe(0);
 
@@ -199,7 +202,9 @@ describe.concurrent('a clock of the host that is an hour wrong', () => {
 describe.concurrent('the one daemon', () => {
   test('stopped (SIGSTOP) for longer than its lease in the middle of a walk: drops the lease, says so, and goes on', async () => {
     await using world = await openWorld({
-      ...{ organizations: 1, entries: 600, pageCap: 20 },
+      organizations: 1,
+      entries: 600,
+      pageCap: 20,
       faults: { slow_body: { probability: 1, operation: 'audit' }, slowBodyMs: 250 },
     });
     await using daemon = await startDaemonProcess({ ...world.env, ORGTRAIL_LEASE: '2s' });

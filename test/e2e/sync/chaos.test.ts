@@ -35,8 +35,14 @@ test(`forty seconds of chaos (seed ${SEED}): replicas killed and stopped, Postgr
   const { code, stdout, stderr } = await chaos([...args, '--json']);
   const result = JSON.parse(stdout);
   expect(result, stderr).toMatchObject({
-    ...{ missing: 0, duplicates: 0, positionsMissing: 0, contentMismatches: 0, readerViolations: 0 },
-    ...{ crashes: [], caughtUp: true, organizationsStored: 12 },
+    missing: 0,
+    duplicates: 0,
+    positionsMissing: 0,
+    contentMismatches: 0,
+    readerViolations: 0,
+    crashes: [],
+    caughtUp: true,
+    organizationsStored: 12,
     http: { violations: 0, firstViolations: [] },
   });
   expect(code).toBe(0);

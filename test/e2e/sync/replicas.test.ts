@@ -23,8 +23,12 @@ const replicasOf = (world: SyncWorld) => {
       const baseUrl = new URL(world.simulator.baseUrl);
       baseUrl.hostname = hostOf(replica);
       const daemon = startOrgtrail(['run'], {
-        ...{ ...world.env, CLOUDFLARE_BASE_URL: baseUrl.href, ORGTRAIL_HTTP_PORT: '0' },
-        ...{ ORGTRAIL_LEASE: `${LEASE_MS / 1_000}s`, ORGTRAIL_SCHEDULE: '* * * * * *', ...env },
+        ...world.env,
+        CLOUDFLARE_BASE_URL: baseUrl.href,
+        ORGTRAIL_HTTP_PORT: '0',
+        ORGTRAIL_LEASE: `${LEASE_MS / 1_000}s`,
+        ORGTRAIL_SCHEDULE: '* * * * * *',
+        ...env,
       });
       running.push(daemon);
       return daemon;

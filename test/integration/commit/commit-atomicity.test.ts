@@ -46,7 +46,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     expect(rows).toEqual([
       {
         commit_seq: lease.commitSeq + 1,
-        ...{ lane: 'live', cursor: 'cursor-1' },
+        lane: 'live',
+        cursor: 'cursor-1',
         ranges: [expect.stringMatching(/00:00:00\+\S+","\S+ 00:00:01/), expect.stringMatching(/00:00:00\.5/)],
       },
     ]);

@@ -254,21 +254,35 @@ describe('loading sources', () => {
     .map(([fromMs, length]): Range => ({ fromMs, toMs: fromMs + length }));
   const cursor = fc.option(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3_000 }), { nil: undefined });
   const walks: fc.Arbitrary<Walk> = fc.record({
-    ...{ lane: fc.constantFrom(...lanes), claim: windows, readAtMs: ms, cursor, savedCursor: cursor },
-    ...{ lookbackMs: fc.nat({ max: 120_000 }), overlapMs: fc.constantFrom(1, 1_000) },
+    lane: fc.constantFrom(...lanes),
+    claim: windows,
+    readAtMs: ms,
+    cursor,
+    savedCursor: cursor,
+    lookbackMs: fc.nat({ max: 120_000 }),
+    overlapMs: fc.constantFrom(1, 1_000),
     direction: fc.constantFrom('asc', 'desc'),
     pageLimit: fc.integer({ min: 1, max: 1_000 }),
     filters: fc.array(fc.tuple(fc.string(), fc.string()), { maxLength: 2 }),
-    ...{ pages: fc.nat(), emptyPages: fc.nat(), entries: fc.nat({ max: 2 ** 40 }), claimEntries: fc.nat() },
-    ...{ lastPageEntries: fc.nat({ max: 1_000 }), oldestMs: time, newestMs: time, failures: fc.nat({ max: 2 }) },
+    pages: fc.nat(),
+    emptyPages: fc.nat(),
+    entries: fc.nat({ max: 2 ** 40 }),
+    claimEntries: fc.nat(),
+    lastPageEntries: fc.nat({ max: 1_000 }),
+    oldestMs: time,
+    newestMs: time,
+    failures: fc.nat({ max: 2 }),
     countedInAll: fc.option(fc.integer({ min: -1, max: 100_000 }), { nil: undefined }),
   });
   const states: fc.Arbitrary<LaneState> = fc.record({
-    ...{ walk: fc.option(walks, { nil: undefined }), widthMs: time, trouble: fc.option(windows, { nil: undefined }) },
+    walk: fc.option(walks, { nil: undefined }),
+    widthMs: time,
+    trouble: fc.option(windows, { nil: undefined }),
     servedMs: fc.nat(),
     entriesPerDay: fc.option(fc.double({ noNaN: true, min: 0, max: 1e9 }), { nil: undefined }),
     entriesPerPage: fc.option(fc.nat({ max: 1_000 }), { nil: undefined }),
-    ...{ pageLimit: fc.integer({ min: 16, max: 1_000 }), failures: fc.nat({ max: 100 }) },
+    pageLimit: fc.integer({ min: 16, max: 1_000 }),
+    failures: fc.nat({ max: 100 }),
   });
 
   test(`the state of a lane comes back exactly as it was committed, by both ways (seed ${SEED})`, async () => {

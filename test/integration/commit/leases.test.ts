@@ -235,11 +235,18 @@ describe('invariant 7: leases', () => {
     const narrower = await commit(pool, live.lease, [], { lane: 'backfill', state: failed(3) });
     if (narrower.kind !== 'committed') throw new Error('fenced');
     expect(await laneOf('backfill'), 'it goes on, and is not over it').toMatchObject({
-      ...{ failures: 3, last_failure: 'timeout', last_error: 'no bytes', rests: null },
+      failures: 3,
+      last_failure: 'timeout',
+      last_error: 'no bytes',
+      rests: null,
     });
     await commit(pool, narrower.lease, [entryText('well, too')], { lane: 'backfill', state: idleLane });
     expect(await laneOf('backfill')).toEqual({
-      ...{ failures: 0, last_failure: null, last_error: null, rests: null, cursor: null },
+      failures: 0,
+      last_failure: null,
+      last_error: null,
+      rests: null,
+      cursor: null,
     });
   });
 });

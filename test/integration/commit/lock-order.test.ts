@@ -41,8 +41,12 @@ afterAll(async () => {
 });
 
 const failure: LaneFailure = {
-  ...{ failure: 'connection', message: 'no', backoffMs: 900_000, filterHash: FILTERS },
-  ...{ lane: 'live', state: { ...idleLane, failures: 9 } },
+  failure: 'connection',
+  message: 'no',
+  backoffMs: 900_000,
+  filterHash: FILTERS,
+  lane: 'live',
+  state: { ...idleLane, failures: 9 },
 };
 
 /** Every row of coverage claims tomorrow. */

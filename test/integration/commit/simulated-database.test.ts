@@ -36,7 +36,10 @@ const openBoth = async (dice: Dice): Promise<BothDatabases & { readonly tick: ()
   const startMs = await databaseMs();
   let clockMs = startMs;
   return {
-    ...{ pool: database.pool, dice, startMs, model: new SimulatedDatabase(() => clockMs) },
+    pool: database.pool,
+    dice,
+    startMs,
+    model: new SimulatedDatabase(() => clockMs),
     tick: async () => {
       clockMs = Math.max(clockMs + 1, await databaseMs());
     },

@@ -134,15 +134,27 @@ describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {
     const mallory = 'by mallory@example.com from 203.0.113.66';
     expect(rows).toEqual([
       {
-        ...{ detection: 'api_token_changed', organization_name, actor: 'mallory@example.com', events: 1, seconds: 0 },
+        detection: 'api_token_changed',
+        organization_name,
+        actor: 'mallory@example.com',
+        events: 1,
+        seconds: 0,
         summary: `Something (t r1) ${mallory}`,
       },
       {
-        ...{ detection: 'collector_token', organization_name, actor: 'mallory@example.com', events: 1, seconds: 0 },
+        detection: 'collector_token',
+        organization_name,
+        actor: 'mallory@example.com',
+        events: 1,
+        seconds: 0,
         summary: `Something (t r1) ${mallory}, failed`,
       },
       {
-        ...{ detection: 'delete_burst', organization_name, actor: 'sweeper@example.com', events: 10, seconds: 45 },
+        detection: 'delete_burst',
+        organization_name,
+        actor: 'sweeper@example.com',
+        events: 10,
+        seconds: 45,
         summary:
           '10 deletes or more within 5 minutes, the tenth: Something (t r1) by sweeper@example.com from 203.0.113.66',
       },

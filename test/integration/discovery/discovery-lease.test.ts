@@ -54,14 +54,12 @@ test('the store of a daemon goes on at once after one that died on this machine,
   const { pool } = database;
   const me = createProcessIdentity();
   const store = createSyncStore(pool, {
-    ...{
-      owner: me,
-      leaseMs: LEASE_MS,
-      filterHash: '',
-      organizationIds: undefined,
-      settleDelaysMs: [],
-      historyMs: HISTORY_MS,
-    },
+    owner: me,
+    leaseMs: LEASE_MS,
+    filterHash: '',
+    organizationIds: undefined,
+    settleDelaysMs: [],
+    historyMs: HISTORY_MS,
     observer: createMetrics('1'),
   });
   const ofPid = (pid: number) => me.replace(/\/\d+\//, `/${pid}/`).concat('x');
@@ -88,7 +86,12 @@ test('a failed attempt gives the right back, and counts for the others as one', 
 });
 
 const failed = (failure: string, lane: Lane = 'live') => ({
-  ...{ failure, message: 'no', backoffMs: 900_000, filterHash: FILTERS, lane, state: { ...idleLane, failures: 9 } },
+  failure,
+  message: 'no',
+  backoffMs: 900_000,
+  filterHash: FILTERS,
+  lane,
+  state: { ...idleLane, failures: 9 },
 });
 
 test('the first listing that succeeds after an outage ends the rest of the lanes that failed with it, and of no other', async () => {

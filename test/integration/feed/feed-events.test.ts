@@ -22,7 +22,12 @@ afterAll(async () => {
 
 const read = (more: Partial<Parameters<typeof readFeedEvents>[1]> = {}) =>
   readFeedEvents(database.pool, {
-    ...{ after: 0, until: undefined, maxEvents: 100, maxBytes: 1_000_000, organizationIds: undefined, ...more },
+    after: 0,
+    until: undefined,
+    maxEvents: 100,
+    maxBytes: 1_000_000,
+    organizationIds: undefined,
+    ...more,
   });
 const positions = ({ events }: Awaited<ReturnType<typeof read>>) => events.map(({ position }) => position);
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
@@ -36,9 +41,16 @@ test('all of it, in order of position, to the byte', async () => {
   for (const event of events) expect(event.rawText).toBe(rawAt.get(event.position));
   const { rows } = await database.pool.query('select feed_id from feed_head');
   expect(events[0]).toEqual({
-    ...{ position: 1, feedId: rows[0].feed_id, sourceKind: 'organization', sourceId: 'a', organizationId: 'a' },
-    ...{ organizationName: 'Name of a', id: 'a-0', actionTime: '2026-01-10T00:00:00.000000Z' },
-    ...{ receivedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/), defects: null },
+    position: 1,
+    feedId: rows[0].feed_id,
+    sourceKind: 'organization',
+    sourceId: 'a',
+    organizationId: 'a',
+    organizationName: 'Name of a',
+    id: 'a-0',
+    actionTime: '2026-01-10T00:00:00.000000Z',
+    receivedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
+    defects: null,
     rawText: rawAt.get(1),
   });
   expect(events.at(-1)).toMatchObject({ id: 'no time', actionTime: null, defects: ['time_missing'] });

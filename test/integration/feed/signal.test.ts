@@ -28,7 +28,9 @@ const open = async (clientOf: (url: string) => Client = createClient, probeTimeo
   const lease = await newSource(database.pool, 'a');
   let current = lease;
   return {
-    ...{ database, signal, fallbacks },
+    database,
+    signal,
+    fallbacks,
     looks: () => looks,
     store: async (id: string) => {
       const result = await commit(database.pool, current, [entryText(id)]);

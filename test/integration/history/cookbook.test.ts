@@ -30,7 +30,8 @@ beforeAll(async () => {
       action: { description: 'Add Member', type: 'create', result: 'success', time: new Date(timeMs).toISOString() },
     });
   await commit(pool, lease, [
-    ...[text, text.replace('create', 'update')],
+    text,
+    text.replace('create', 'update'),
     from('from home', '192.0.2.1', Date.now() - 8 * DAY_MS),
     from('from elsewhere', '192.0.2.2', Date.now() - DAY_MS),
   ]);

@@ -58,12 +58,12 @@ let env: Record<string, string>;
 beforeAll(async () => {
   [database, api] = await Promise.all([createTestDatabase(), startApi()]);
   env = {
-    ...{
-      CLOUDFLARE_API_TOKEN: 'token-of-the-test',
-      CLOUDFLARE_BASE_URL: api.baseUrl,
-      DATABASE_URL: database.daemonUrl,
-    },
-    ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '1h', ORGTRAIL_LOG_LEVEL: 'debug' },
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: api.baseUrl,
+    DATABASE_URL: database.daemonUrl,
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_HISTORY: '1h',
+    ORGTRAIL_LOG_LEVEL: 'debug',
   };
 });
 afterAll(async () => {

@@ -37,9 +37,12 @@ const unverified = /self.signed/i;
 
 test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing for the client of Cloudflare', async () => {
   const transport = createTransport({
-    ...{ baseUrl: `https://localhost:${port}`, credential: { kind: 'token', token: 'the-token' }, userAgent: 'test' },
+    baseUrl: `https://localhost:${port}`,
+    credential: { kind: 'token', token: 'the-token' },
+    userAgent: 'test',
     timeouts: { connectMs: 60_000, headersMs: 60_000, bodyIdleMs: 60_000, attemptMs: 60_000 },
-    ...{ maxResponseBytes: 1_000, clock: createServerClock(() => performance.now()) },
+    maxResponseBytes: 1_000,
+    clock: createServerClock(() => performance.now()),
   });
   const outcome = await transport.send({
     endpoint: 'organizations',

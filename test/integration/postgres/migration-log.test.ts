@@ -29,7 +29,10 @@ test('a migration that takes long says so, with its step, until it is done; a cu
   await waitingBackends(pool, 1);
   await until('it has said so', async () => said('schema migration still in progress').length > 1);
   expect(said('schema migration still in progress')[0]).toMatchObject({
-    ...{ level: 'warn', number: 1, of: expect.any(Number), seconds: expect.any(Number) },
+    level: 'warn',
+    number: 1,
+    of: expect.any(Number),
+    seconds: expect.any(Number),
   });
   await blocker.query('rollback');
   blocker.release();

@@ -54,7 +54,10 @@ describe('migrate --publication', () => {
       { pubname: 'orgtrail', ...inserts, tablename: 'audit_events', attnames: await columnsOf('audit_events') },
       { pubname: 'orgtrail', ...inserts, tablename: 'feed_head', attnames: ['feed_id'] },
       {
-        ...{ pubname: 'orgtrail_organizations', ...inserts, pubupdate: true, tablename: 'organizations' },
+        pubname: 'orgtrail_organizations',
+        ...inserts,
+        pubupdate: true,
+        tablename: 'organizations',
         attnames: expect.arrayContaining(['id', 'name', 'state', 'last_seen_at']),
       },
     ]);

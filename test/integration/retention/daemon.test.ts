@@ -27,8 +27,11 @@ const look = async (run: SyncRun, retentionMs: number, looks: number) => {
   };
   const logger = createLogger({ level: 'info', format: 'json', destination, secrets: [] });
   await startRetention({
-    ...{ pool: run.app.database.pool, retentionMs, time: { sleep } },
-    ...{ logger, signal: stop.signal },
+    pool: run.app.database.pool,
+    retentionMs,
+    time: { sleep },
+    logger,
+    signal: stop.signal,
   });
   return { log: lines.map((line) => JSON.parse(line)), waits };
 };

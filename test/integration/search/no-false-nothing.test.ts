@@ -196,7 +196,8 @@ describe('nothing found', () => {
     const query = { action: 'purge', since: '10m' };
     expect((await search(query)).complete).toBe(true);
     expect(await search({ ...query, since: '2000-01-01', before: '2000-01-02' })).toMatchObject({
-      ...{ complete: false, incomplete_because: ['begins_before_collection'] },
+      complete: false,
+      incomplete_because: ['begins_before_collection'],
       empty: { any_in_range: false },
     });
     const client = await pool.connect();
@@ -207,12 +208,14 @@ describe('nothing found', () => {
          where pass = 0 and source_id = (select min(id) from sources)`,
       );
       expect(await search(query)).toMatchObject({
-        ...{ complete: false, incomplete_because: ['time_not_collected'] },
+        complete: false,
+        incomplete_because: ['time_not_collected'],
         coverage: { incomplete: 1 },
       });
       await client.query("update organizations set state = 'gone' where id = $1", [names[0]?.id]);
       expect(await search({ organization: names[0]?.name ?? '', action: 'purge' })).toMatchObject({
-        ...{ complete: false, incomplete_because: ['no_organization_collected'] },
+        complete: false,
+        incomplete_because: ['no_organization_collected'],
         coverage: { organizations: 0 },
       });
     } finally {

@@ -53,7 +53,9 @@ const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = [
     database.pool,
     turn,
     {
-      ...{ until, accepted: until - turn.position - refused.length, refusedInRow: 0 },
+      until,
+      accepted: until - turn.position - refused.length,
+      refusedInRow: 0,
       deadLetters: refused.map((position) => ({ position, reason: `no ${position}` })),
     },
     LEASE_MS,
@@ -152,7 +154,12 @@ describe('a delivery', () => {
     await begin(turn, 10);
     expect(await finish(turn, 10, [3, 7])).toBe(true);
     expect(await row('whole')).toMatchObject({
-      ...{ position: 10, batch_until: null, delivered: 8, failures: 0, last_error: null, held: true },
+      position: 10,
+      batch_until: null,
+      delivered: 8,
+      failures: 0,
+      last_error: null,
+      held: true,
     });
     expect(await letters('whole')).toEqual([
       [3, 'no 3'],

@@ -85,7 +85,10 @@ describe.skipIf(missing !== undefined).each(Object.entries(kinds))('%s', (_, kin
       url: `${kind.url}//localhost:${receiver.port}`,
       ...('confirm' in kind && { confirm: kind.confirm }),
       ...(kind.url === 'tls:' && { ca_file: ca.cert, cert_file: client.cert, key_file: client.key }),
-      ...{ format, hostname: 'collector-1', app_name: 'trail', facility: 13 },
+      format,
+      hostname: 'collector-1',
+      app_name: 'trail',
+      facility: 13,
     });
     const outcome = await sink.deliver({ id: 'one', events }, new AbortController().signal);
     expect(outcome, receiver.said()).toEqual({ kind: 'delivered', refused: [] });

@@ -238,11 +238,14 @@ describe('sync_status', () => {
     await fail('live', 9, 'under other filters', 'other filters');
     const status = await statusOf('troubled');
     expect(status).toMatchObject({
-      ...{ failures: 5, failing_lanes: 'backfill,settle', last_failure: 'server', last_error: 'of backfill' },
+      failures: 5,
+      failing_lanes: 'backfill,settle',
+      last_failure: 'server',
+      last_error: 'of backfill',
       // The one of eleven hours ago is not wanted.
       holes: 2,
       // Of the six hours of version 0.1 that are wanted, one has been proven since.
-      ...{ unproven_seconds: expect.closeTo(5 * HOUR, -2) },
+      unproven_seconds: expect.closeTo(5 * HOUR, -2),
     });
     const { rows } = await pool.query(
       "select next_attempt_at from lanes where source_id = 'troubled' and lane = 'settle'",

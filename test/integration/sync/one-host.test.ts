@@ -17,7 +17,9 @@ const listen = async (onRequest: (request: IncomingMessage, response: ServerResp
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    ...{ requests, headers, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    requests,
+    headers,
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     connections: () => connections,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();

@@ -34,8 +34,16 @@ const verify = async (
   const signal = new AbortController().signal;
   const { nowMs, sources } = await findScope(context, signal);
   const results = await verifySources(context, sources, {
-    ...{ window: { fromMs: nowMs - 3 * dayMs, toMs: nowMs - 120_000 }, nowMs, fix: false, filtered: false },
-    ...{ sectionEntries: 20_000, retries: 3, signal, stopping: () => false, onPage: () => {}, onSource: () => {} },
+    window: { fromMs: nowMs - 3 * dayMs, toMs: nowMs - 120_000 },
+    nowMs,
+    fix: false,
+    filtered: false,
+    sectionEntries: 20_000,
+    retries: 3,
+    signal,
+    stopping: () => false,
+    onPage: () => {},
+    onSource: () => {},
     ...options,
   });
   const sum = (value: (result: SourceVerification) => number) => results.reduce((a, result) => a + value(result), 0);

@@ -28,7 +28,7 @@ export interface WorldPlan {
 }
 
 /** What a webhook receiver does: take all, be away (503), or refuse (400) deliveries with this text in them. */
-export type ReceiverMode = 'open' | 'away' | { readonly refuses: string };
+type ReceiverMode = 'open' | 'away' | { readonly refuses: string };
 
 /** A simulated Cloudflare behind a gate, daemons on a database of their own, and a Prometheus that watches them by the shortened rules. */
 export interface AlertWorld extends AsyncDisposable {
@@ -84,7 +84,11 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
     if (prometheus === undefined) throw new Error('prometheus is not installed');
     stack.use(prometheus);
     return {
-      ...{ simulator, gate, replicas, prometheus, setReceiver: receiver.set },
+      simulator,
+      gate,
+      replicas,
+      prometheus,
+      setReceiver: receiver.set,
       stored: async (id) => {
         const { rows } = await client.query('select count(*) from audit_events where $1::text is null or id = $1', [
           id ?? null,

@@ -119,7 +119,9 @@ const runLarge = async (options: CaseOptions): Promise<CaseResult> => {
   const sets = { orgtrail: (round: number) => round, copy: (round: number) => 5_000 + round } as const;
   const one = (contender: 'orgtrail' | 'copy', where: 'empty' | 'large'): Entrant => ({
     name: `${contender}, ${where} table`,
-    ...{ contender, entries: source.entries, set: sets[contender] },
+    contender,
+    entries: source.entries,
+    set: sets[contender],
     database: where === 'empty' ? empty : large,
     reset: where === 'empty' ? empty.empty : large.forgetOrganizations,
   });

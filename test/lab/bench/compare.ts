@@ -72,7 +72,8 @@ const runOnce = async (
     databaseUrl: database.url,
     baseUrl: source.baseUrl(set),
     organizations: source.organizations(set),
-    ...{ entries, concurrency: CONCURRENCY },
+    entries,
+    concurrency: CONCURRENCY,
   });
   const [before, asked] = [await database.counts(), await source.requests()];
   const { result, cost } = await measured({ admin, postmaster, pid: contender.pid }, () => contender.run());

@@ -18,14 +18,24 @@ const fields = [
 
 /** Of audit_events, as contenders fill them. */
 export const rowColumns: readonly string[] = [
-  ...['source_kind', 'source_id', 'organization_id', 'id', 'position', 'action_time'],
+  'source_kind',
+  'source_id',
+  'organization_id',
+  'id',
+  'position',
+  'action_time',
   ...fields.map((path) => path.join('_')),
   'raw',
 ];
 
 /** The row of an entry, in the order of `rowColumns`. `text` is what `raw` will hold. */
 export const rowOf = (entry: ApiEntry, organizationId: string, position: number, text: string): readonly unknown[] => [
-  ...['organization', organizationId, organizationId, entry.id, position, entry.action?.['time']],
+  'organization',
+  organizationId,
+  organizationId,
+  entry.id,
+  position,
+  entry.action?.['time'],
   ...fields.map(([part, name]) => asText(entry[part]?.[name])),
   text,
 ];

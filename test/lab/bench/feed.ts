@@ -54,7 +54,11 @@ const read = async (url: string, headers: Readonly<Record<string, string>> = {})
 const cluster = await startCluster({ settings: { shared_buffers: '512MB', fsync: 'on' } });
 const database = await cluster.createDatabase();
 const simulator = await startSimulator({
-  ...{ seed: 4, organizations: 20, entries: Number(values.synced), budget: null, historyMs: 180 * 86_400_000 },
+  seed: 4,
+  organizations: 20,
+  entries: Number(values.synced),
+  budget: null,
+  historyMs: 180 * 86_400_000,
 });
 const env = {
   CLOUDFLARE_API_TOKEN: 'token-of-the-benchmark',

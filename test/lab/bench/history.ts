@@ -90,7 +90,9 @@ const load = async (pool: Pool): Promise<void> => {
   const startedAt = performance.now();
   const seconds = () => Math.round((performance.now() - startedAt) / 1_000);
   await makeLargeHistory(pool, {
-    ...{ events, organizations, untilMs: Date.parse(UNTIL) },
+    events,
+    organizations,
+    untilMs: Date.parse(UNTIL),
     onProgress: (done) => {
       if (done % 500_000 === 0) console.error(`${done} of ${events} events, ${seconds()} s`);
     },

@@ -69,15 +69,15 @@ export const readChaosOptions = (argv: readonly string[]): ChaosOptions => {
     .parse([...argv], { from: 'user' })
     .opts<Flags>();
   return {
-    ...{
-      durationMs: flags.for ?? duration('10m'),
-      leastKills: flags.leastKills ?? 0,
-      seed: flags.seed ?? randomInt(1_000_000),
-    },
+    durationMs: flags.for ?? duration('10m'),
+    leastKills: flags.leastKills ?? 0,
+    seed: flags.seed ?? randomInt(1_000_000),
     ...(flags.lease ?? lease('3s')),
     ...(flags.settle ?? settle('20s,60s')),
-    ...{ faults: flags.faults ?? faultList('all,late=0.05'), entries: flags.entries ?? 100_000 },
-    ...{ liveRate: flags.liveRate ?? 25, json: flags.json === true },
+    faults: flags.faults ?? faultList('all,late=0.05'),
+    entries: flags.entries ?? 100_000,
+    liveRate: flags.liveRate ?? 25,
+    json: flags.json === true,
   };
 };
 

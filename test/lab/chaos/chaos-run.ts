@@ -110,8 +110,13 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   });
   const lateDelayMs = Math.floor((options.settleDelaysMs.at(-1) ?? 0) * 0.75);
   const simulator = await startSimulator({
-    ...{ seed: options.seed, organizations: ORGANIZATIONS, entries: options.entries, historyMs: 30 * DAY_MS },
-    ...{ pageCap: PAGE_CAP, budget: null, faults: { ...options.faults, lateDelayMs } },
+    seed: options.seed,
+    organizations: ORGANIZATIONS,
+    entries: options.entries,
+    historyMs: 30 * DAY_MS,
+    pageCap: PAGE_CAP,
+    budget: null,
+    faults: { ...options.faults, lateDelayMs },
   });
   stack.defer(() => simulator.close());
   const cluster = await startPostgresCluster(directory);
@@ -120,9 +125,13 @@ const buildScene = async (options: ChaosOptions, stack: AsyncDisposableStack): P
   stack.defer(() => pool.end());
   const tally = newTally();
   const env = {
-    ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-chaos-run', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ DATABASE_URL: await prepareForDaemon(cluster.url), ORGTRAIL_API_BUDGET: '1000000' },
-    ...{ ORGTRAIL_SCHEDULE: '*/2 * * * * *', ORGTRAIL_HISTORY: '40d', ORGTRAIL_SETTLE: options.settle },
+    CLOUDFLARE_API_TOKEN: 'token-of-the-chaos-run',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: await prepareForDaemon(cluster.url),
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_SCHEDULE: '*/2 * * * * *',
+    ORGTRAIL_HISTORY: '40d',
+    ORGTRAIL_SETTLE: options.settle,
     ORGTRAIL_LEASE: options.lease,
     // Replicas start some hundred times: this halves what a start costs, and leaves more of the time for work.
     NODE_COMPILE_CACHE: join(directory, 'compile-cache'),

@@ -57,8 +57,13 @@ export const planRequest = (
 
 /** From `reached` on to the end, without any whims. */
 export const plainRequest = (reached: Known): FeedPlan => ({
-  ...{ from: reached, limit: 10_000, format: 'native', waitSeconds: 0, asksForLastLine: false },
-  ...{ encoding: 'identity', timeoutMs: 30_000 },
+  from: reached,
+  limit: 10_000,
+  format: 'native',
+  waitSeconds: 0,
+  asksForLastLine: false,
+  encoding: 'identity',
+  timeoutMs: 30_000,
 });
 
 /** The path and query of the request: in turn by a cursor and by its parts. The feed id is known from the first answer on. */

@@ -9,7 +9,7 @@ export const TICK_MS = 30_000;
 const API_BUDGET = 900;
 
 export const policyNames = ['round-robin', 'orgtrail', 'static √rate', 'oracle'] as const;
-export type PolicyName = (typeof policyNames)[number];
+type PolicyName = (typeof policyNames)[number];
 
 export interface Comparison {
   readonly outcomes: Readonly<Record<PolicyName, Outcome>>;

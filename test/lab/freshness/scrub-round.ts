@@ -50,7 +50,9 @@ interface Scrubbed {
 export const runRound = (world: ScrubWorld, seed: number): RoundOutcome => {
   const sources = drawSources(world, seed);
   const policy: PlanPolicy = {
-    ...{ horizonMs: START_MS - HISTORY_MS, settleDelaysMs: [], intervals: { liveMs: 0, settleMs: 0 } },
+    horizonMs: START_MS - HISTORY_MS,
+    settleDelaysMs: [],
+    intervals: { liveMs: 0, settleMs: 0 },
     scrub: { everyMs: 7 * DAY_MS },
   };
   const perTick = (TICK_MS * world.share) / gcraOf(world.apiBudget).spacingMs;
@@ -117,7 +119,8 @@ class Waiting {
 const progressOf = ({ coverage, state }: Scrubbed): SourceProgress => ({
   coverage: [coverage],
   lanes: state === undefined ? {} : { scrub: state },
-  ...{ holes: [], largestPage: PAGE_CAP },
+  holes: [],
+  largestPage: PAGE_CAP,
 });
 
 const readWindow = (source: Scrubbed, walk: Walk): { requests: number; entries: number } => {

@@ -64,7 +64,12 @@ const table = (comparisons: readonly Comparison[]): string => {
       );
     const seconds = (share: number) => median(of(({ lagsMs }) => percentile(lagsMs, share) / 1_000)).toFixed(0);
     return [
-      ...[name, span(ratio(0.5), 3), span(ratio(0.99), 3), seconds(0.5), seconds(0.99), seconds(1)],
+      name,
+      span(ratio(0.5), 3),
+      span(ratio(0.99), 3),
+      seconds(0.5),
+      seconds(0.99),
+      seconds(1),
       median(of(({ requests }) => requests)).toString(),
       `${(100 * median(of(({ empty, requests }) => empty / requests))).toFixed(0)} %`,
       Math.max(...of(({ longestUnaskedMs }) => longestUnaskedMs / 1_000)).toFixed(0),

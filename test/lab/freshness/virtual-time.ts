@@ -15,7 +15,7 @@ const PAGE_LIMIT = 1_000;
 /** Virtual time 0, so that what lies before it can be asked for, too. */
 const START_MS = Date.UTC(2026, 0, 1);
 
-export interface PolledOrganization {
+interface PolledOrganization {
   readonly id: string;
   readonly times: Float64Array;
   readonly walking: false;

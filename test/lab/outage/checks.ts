@@ -44,7 +44,11 @@ export const judge = (course: Course, samples: readonly Sample[], alerts: boolea
 };
 
 const check = (what: string, measured: string, wanted: string, ok: boolean, due = true): Check => ({
-  ...{ what, measured, wanted, ok, due },
+  what,
+  measured,
+  wanted,
+  ok,
+  due,
 });
 
 const first = (samples: readonly Sample[]): Sample | undefined => samples[0];

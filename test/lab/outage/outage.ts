@@ -76,7 +76,9 @@ const run = async (options: Options): Promise<{ checks: readonly Check[]; alerts
   while (prometheus !== undefined && !(await prometheus.look()).up)
     await sleep(200, undefined, { signal: stop.signal });
   const probe = startProbe({
-    ...{ daemon: world.daemon, url: world.url, prometheus },
+    daemon: world.daemon,
+    url: world.url,
+    prometheus,
     everyMs: 5_000,
     onFault: (error) => stop.abort(error),
   });

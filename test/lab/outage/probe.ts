@@ -98,10 +98,15 @@ const takeSample = async (
   await readyz.arrayBuffer();
   const series = parseMetrics(await metrics.text());
   return {
-    ...{ phase, atMs, cpuMs: usage.cpuMs, residentBytes: usage.residentBytes },
+    phase,
+    atMs,
+    cpuMs: usage.cpuMs,
+    residentBytes: usage.residentBytes,
     logLines: daemon.stdout().split('\n').length - 1,
-    ...{ livez: livez.status, readyz: readyz.status },
-    ...{ listing: discovery.state, listingError: discovery.last_error ?? '' },
+    livez: livez.status,
+    readyz: readyz.status,
+    listing: discovery.state,
+    listingError: discovery.last_error ?? '',
     attempts: sumOf(series, 'orgtrail_api_requests_total'),
     throttled: sumOf(series, 'orgtrail_api_requests_total', 'status="429"'),
     throttledSeconds: sumOf(series, 'orgtrail_api_throttled_seconds_total'),

@@ -18,7 +18,7 @@ export interface Prometheus extends AsyncDisposable {
   query(expression: string): Promise<ReadonlyMap<string, number>>;
 }
 
-export interface FiringAlert {
+interface FiringAlert {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly summary: string;
@@ -43,8 +43,10 @@ export const startPrometheus = async (
   const child = spawn(
     PROGRAM,
     [
-      ...[`--config.file=${configFile}`, `--storage.tsdb.path=${join(directory, 'prometheus')}`],
-      ...[`--web.listen-address=127.0.0.1:${port}`, '--log.level=error'],
+      `--config.file=${configFile}`,
+      `--storage.tsdb.path=${join(directory, 'prometheus')}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      '--log.level=error',
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );

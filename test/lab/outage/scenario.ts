@@ -4,16 +4,7 @@ import type { Probe } from './probe.ts';
 import type { OutageWorld } from './world.ts';
 
 /** The phases of a run, in order; what is sampled and reported belongs to one of them. */
-export const phases = [
-  'healthy',
-  'refused',
-  'silent',
-  'reset',
-  'catching up',
-  'recovered',
-  'block',
-  'after block',
-] as const;
+const phases = ['healthy', 'refused', 'silent', 'reset', 'catching up', 'recovered', 'block', 'after block'] as const;
 export type Phase = (typeof phases)[number];
 export const outagePhases: readonly Phase[] = ['refused', 'silent', 'reset'];
 
@@ -92,7 +83,11 @@ export const liveThrough = async (
   const { requestsAtBlock, requestsWithinBlock } = block;
   return {
     ...plan,
-    ...{ caughtUpMs, caughtUpAfterBlockMs, requestsAtBlock, requestsWithinBlock, comparison },
+    caughtUpMs,
+    caughtUpAfterBlockMs,
+    requestsAtBlock,
+    requestsWithinBlock,
+    comparison,
     backlog: entries - before,
   };
 };

@@ -44,7 +44,8 @@ export const openOutageWorld = async (databaseUrl: string | undefined): Promise<
     const pool = createPool(url, 2, () => {});
     stack.defer(() => pool.end());
     const simulator = await startSimulator({
-      ...{ organizations: ORGANIZATIONS, entries: ENTRIES },
+      organizations: ORGANIZATIONS,
+      entries: ENTRIES,
       faults: { late: 0.02, equal_timestamps: 0.3, unknown_enums: 0.05, defectRate: 0.01 },
     });
     stack.defer(() => simulator.close());
@@ -63,7 +64,10 @@ export const openOutageWorld = async (databaseUrl: string | undefined): Promise<
     });
     await daemon.waitFor('orgtrail started');
     return {
-      ...{ simulator, gate, daemon, directory },
+      simulator,
+      gate,
+      daemon,
+      directory,
       url: /"url":"([^"]+)"/.exec(daemon.stdout())?.[1] ?? '',
       compare: (untilMs) => compare(pool, simulator, untilMs),
       endStream: () => clearInterval(stream),

@@ -48,32 +48,34 @@ beforeAll(async () => {
   thief = new Client({ connectionString: database.daemonUrl });
   await thief.connect();
   known = {
-    ...{ p_kind: "'organization'", p_source_id: "'org'", p_organization_id: "'org'", p_owner: `'${lease.owner}'` },
-    ...{
-      p_commit_seq: String(result.lease.commitSeq),
-      p_lease_ms: '30000',
-      p_lane: "'live'",
-      p_filter_hash: `'${FILTERS}'`,
-    },
-    ...{ p_known_from: "'-infinity'", p_known_to: "'infinity'", p_name: "'siem'", p_until: String(EVENTS) },
+    p_kind: "'organization'",
+    p_source_id: "'org'",
+    p_organization_id: "'org'",
+    p_owner: `'${lease.owner}'`,
+    p_commit_seq: String(result.lease.commitSeq),
+    p_lease_ms: '30000',
+    p_lane: "'live'",
+    p_filter_hash: `'${FILTERS}'`,
+    p_known_from: "'-infinity'",
+    p_known_to: "'infinity'",
+    p_name: "'siem'",
+    p_until: String(EVENTS),
     // Of both kinds of turn: each function looks at its own.
     p_epoch: 'epoch' in turn ? String(turn.epoch) : '0',
-    ...{
-      p_state: 'null',
-      p_holes: 'null',
-      p_reading: 'null',
-      p_page_entries: '0',
-      p_walk_since_ms: 'null',
-      p_last_event_ms: 'null',
-      p_event_rate: 'null',
-      p_recent_event_rate: 'null',
-      p_refused: "'{}'",
-      p_reasons: "'{}'",
-      since: 'now()',
-      until: 'now()',
-      p_claim_passes: "'{0}'",
-      p_claim_ranges: "array['{[,)}']",
-    },
+    p_state: 'null',
+    p_holes: 'null',
+    p_reading: 'null',
+    p_page_entries: '0',
+    p_walk_since_ms: 'null',
+    p_last_event_ms: 'null',
+    p_event_rate: 'null',
+    p_recent_event_rate: 'null',
+    p_refused: "'{}'",
+    p_reasons: "'{}'",
+    since: 'now()',
+    until: 'now()',
+    p_claim_passes: "'{0}'",
+    p_claim_ranges: "array['{[,)}']",
   };
   expect(lease.epoch, 'one number for both').toBe('epoch' in turn ? turn.epoch : 0);
 });
@@ -97,7 +99,10 @@ const watch = async () => {
     sources: status.sources.map((source) => sourceHealth(source, PAUSES)),
     sinks: sinks.map((sink) => ({ position: sink.position, state: sinkState(sink) })),
     gone: status.gone.length,
-    ...{ ahead: row?.ahead ?? 0, position: status.position, last: row?.last ?? 0, events: row?.events ?? 0 },
+    ahead: row?.ahead ?? 0,
+    position: status.position,
+    last: row?.last ?? 0,
+    events: row?.events ?? 0,
   };
 };
 type Seen = Awaited<ReturnType<typeof watch>>;

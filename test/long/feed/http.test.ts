@@ -28,7 +28,12 @@ const open = async (options: Parameters<typeof serve>[1] = {}, entries = 300) =>
     return { status: response.status, headers: response.headers, text, lines };
   };
   return {
-    ...{ world, run, served, base, get, rows },
+    world,
+    run,
+    served,
+    base,
+    get,
+    rows,
     [Symbol.asyncDispose]: async () => {
       await served[Symbol.asyncDispose]();
       await run.close();
@@ -160,7 +165,9 @@ describe.concurrent('a position of another feed, or of another time', () => {
     const other = await world.get('after=10&feed_id=11111111-1111-4111-8111-111111111111');
     expect(other.status).toBe(409);
     expect(JSON.parse(other.text)).toMatchObject({
-      ...{ status: 'conflict', feed_id: feedId, position: 300 },
+      status: 'conflict',
+      feed_id: feedId,
+      position: 300,
       reason: expect.stringContaining('another database'),
     });
     const ahead = await world.get('after=301');

@@ -103,8 +103,17 @@ describe(`hostile entries (seed ${SEED})`, () => {
 
   test('among them was every defect that orgtrail finds itself, and many ids were those of entries of other sources', async () => {
     expect([...defectsSeen].sort()).toEqual([
-      ...['id_missing', 'id_too_long', 'id_unusable', 'invalid_utf8', 'lone_surrogate', 'nested_too_deeply'],
-      ...['not_an_object', 'nul_character', 'number_out_of_range', 'time_missing', 'time_unreadable'],
+      'id_missing',
+      'id_too_long',
+      'id_unusable',
+      'invalid_utf8',
+      'lone_surrogate',
+      'nested_too_deeply',
+      'not_an_object',
+      'nul_character',
+      'number_out_of_range',
+      'time_missing',
+      'time_unreadable',
     ]);
     const { rows } = await world.database.pool.query(
       `select count(*)::integer as ids from (

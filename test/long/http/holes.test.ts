@@ -60,7 +60,11 @@ test('a second that cannot be had shows with its time and reason everywhere, and
 
   const { sources } = (await served.get('/v1/status')).body as { sources: { organizationId: string }[] };
   expect(sources.find(({ organizationId }) => organizationId === poisoned)).toMatchObject({
-    ...{ state: 'incomplete', holes: 1, firstHoles: [hole], failingLanes: [], unprovenSeconds: 0 },
+    state: 'incomplete',
+    holes: 1,
+    firstHoles: [hole],
+    failingLanes: [],
+    unprovenSeconds: 0,
   });
 
   const overview = await served.text('/');
@@ -142,15 +146,20 @@ test('a failing backfill beside a fresh live lane: the lane and its error show, 
   const live = source.lanes.live;
   if (live === undefined) throw new Error('no live lane');
   await run.app.sync.store.recordFailure(lease, {
-    ...{ filterHash: run.app.sync.filterHash, lane: 'backfill', state: { ...live, failures: 3 } },
-    ...{ failure: 'server', message: 'it answered 502', backoffMs: 600_000 },
+    filterHash: run.app.sync.filterHash,
+    lane: 'backfill',
+    state: { ...live, failures: 3 },
+    failure: 'server',
+    message: 'it answered 502',
+    backoffMs: 600_000,
   });
   await run.app.sync.store.release(lease);
   const { body } = await served.get('/healthz');
   const health = body as { status: string; sources: readonly Record<string, unknown>[] };
   expect(health.status).toBe('failing');
   expect(health.sources.find((each) => each['organization_id'] === id)).toMatchObject({
-    ...{ state: 'failing', failures: 3 },
+    state: 'failing',
+    failures: 3,
     failing_lanes: [{ lane: 'backfill', failures: 3, last_failure: 'server', last_error: 'it answered 502' }],
   });
   for (const path of ['/', `/organizations/${id}`]) {

@@ -174,7 +174,11 @@ describe('retention', () => {
 describe('a legal hold', () => {
   const hold = (more: Partial<Parameters<typeof addHold>[1]> = {}) =>
     addHold(pool, {
-      ...{ organizationId: 'o', sinceMs: undefined, beforeMs: undefined, reason: 'case 7', by: undefined },
+      organizationId: 'o',
+      sinceMs: undefined,
+      beforeMs: undefined,
+      reason: 'case 7',
+      by: undefined,
       ...more,
     });
 
@@ -247,7 +251,11 @@ describe('the account of the daemon (orgtrail_ingest)', () => {
       await expect(daemon.pool.query(statement), statement).rejects.toThrow(/permission denied|must be owner/);
     }
     const held = await addHold(pool, {
-      ...{ organizationId: 'o', sinceMs: february, beforeMs: undefined, reason: 'case 8', by: undefined },
+      organizationId: 'o',
+      sinceMs: february,
+      beforeMs: undefined,
+      reason: 'case 8',
+      by: undefined,
     });
     expect(await drop(daemon.pool)).toMatchObject({
       dropped: [{ month: '2024-01', events: 2 }],

@@ -34,7 +34,9 @@ describe.concurrent('the request budget (invariant 11)', () => {
 
   test('with a limit as strict as its own budget, Cloudflare never has to refuse anything', async () => {
     await using world = await openWorld({
-      ...{ organizations: 10, entries: 2_000, pageCap: 20 },
+      organizations: 10,
+      entries: 2_000,
+      pageCap: 20,
       budget: { requests: 6_000, windowMs: 300_000, blockMs: 300_000 },
     });
     await using run = await world.open({ ORGTRAIL_API_BUDGET: '6000' });

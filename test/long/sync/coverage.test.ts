@@ -152,9 +152,11 @@ describe.concurrent('coverage', () => {
     async (sinceInclusive, beforeInclusive) => {
       // Broken walks begin again at the time of an entry, and many have the same one.
       await using world = await openWorld({
-        ...{ sinceInclusive, beforeInclusive },
+        sinceInclusive,
+        beforeInclusive,
         faults: { expired_cursor: 0.3, equal_timestamps: 0.6, full_page_no_cursor: 0.1 },
-        ...{ pageCap: 100, entries: 1_500 },
+        pageCap: 100,
+        entries: 1_500,
       });
       await using run = await world.open();
       await cycleUntilClean(world, run);
@@ -171,8 +173,12 @@ describe.concurrent('coverage', () => {
 
   test('entries that lie exactly on the edges of coverage are found, whatever is inclusive', async () => {
     await using world = await openWorld({
-      ...{ organizations: 1, entries: 0, sinceInclusive: false, beforeInclusive: false },
-      ...{ clock: () => 1_800_000_000_000, ownClock: true },
+      organizations: 1,
+      entries: 0,
+      sinceInclusive: false,
+      beforeInclusive: false,
+      clock: () => 1_800_000_000_000,
+      ownClock: true,
     });
     const id = world.simulator.summary().organizations[0]?.id ?? '';
     await using run = await world.open();

@@ -55,7 +55,10 @@ describe.concurrent('the scrub lane', () => {
     const { missing, extra, duplicates, positionsMissing } = await world.compare();
     // What was removed has a new position; its old one is the hole that the hand has left.
     expect({ missing, extra, duplicates, positionsMissing }).toEqual({
-      ...{ missing: 0, extra: 0, duplicates: 0, positionsMissing: removed.length },
+      missing: 0,
+      extra: 0,
+      duplicates: 0,
+      positionsMissing: removed.length,
     });
     const found = run
       .log()
@@ -65,7 +68,9 @@ describe.concurrent('the scrub lane', () => {
     expect(found.reduce((sum, { entries }) => sum + entries, 0)).toBe(removed.length);
     for (const { level, source, since, before, pass } of found) {
       expect({ level, source: typeof source, pass: typeof pass }).toEqual({
-        ...{ level: 'error', source: 'string', pass: 'number' },
+        level: 'error',
+        source: 'string',
+        pass: 'number',
       });
       expect(Date.parse(before)).toBeGreaterThan(Date.parse(since));
     }

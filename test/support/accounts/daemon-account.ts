@@ -17,7 +17,7 @@ export const asDaemon = (url: string): string => {
 const made = new Map<string, Promise<void>>();
 
 /** Makes the daemon's account and the roles on a server, once for all its databases. `url` is of an account that may make roles. */
-export const createDaemonAccount = (url: string): Promise<void> => {
+const createDaemonAccount = (url: string): Promise<void> => {
   const { host } = new URL(url);
   // Two at once would change the same role: "tuple concurrently updated".
   const making = made.get(host) ?? createRoles(url);

@@ -21,5 +21,5 @@ export const openLeastPrivilegedRun = async (options: SimulatorOptions = {}): Pr
   const open = async () => stack.use(await world.open({ DATABASE_URL: login.url }));
   const run = await open();
   await run.cycle();
-  return { ...{ world, run, open, ownerEnv: world.ownerEnv }, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { world, run, open, ownerEnv: world.ownerEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 };

@@ -49,7 +49,8 @@ export const openLeastPrivileged = async (
   const lastLines = () => daemons.map(({ process }) => process.stdout().split('\n').slice(-LAST_LINES).join('\n'));
   return {
     ...world,
-    ...{ ids, startMs },
+    ids,
+    startMs,
     run: async (more = {}) => {
       const daemon = await startDaemonProcess({ ...world.env, ...more });
       daemons.push(daemon);
@@ -70,7 +71,8 @@ export const openLeastPrivileged = async (
         throw new Error(`${error}: ${await missing()} are missing\n${lastLines().join('\n\n')}`);
       });
     },
-    ...{ stored, number },
+    stored,
+    number,
     untilStored: (count) => until(`${count} events are stored`, async () => (await stored()) >= count),
   };
 };

@@ -24,7 +24,9 @@ export const createLogin = async (
   url.password = encodeURIComponent(password);
   const pool = new Pool({ connectionString: url.href, max: 2 });
   return {
-    ...{ name, url: url.href, pool },
+    name,
+    url: url.href,
+    pool,
     [Symbol.asyncDispose]: async () => {
       await pool.end();
       await database.pool.query(`reassign owned by ${name} to current_user`);

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { type Daemon, startDaemon } from '../../../src/cli/commands/run.ts';
+import { type Daemon, startDaemon } from '../../../src/app/start-daemon.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
@@ -22,12 +22,18 @@ export const startConsoleDaemon = async (
   options: SimulatorOptions = {},
 ): Promise<ConsoleDaemon> => {
   const simulator = await startSimulator({
-    ...{ seed: 11, organizations: 5, entries: 500, budget: null, historyMs: 2 * 86_400_000 },
+    seed: 11,
+    organizations: 5,
+    entries: 500,
+    budget: null,
+    historyMs: 2 * 86_400_000,
     ...options,
   });
   const daemon = await startDaemonOver(simulator, env);
   return {
-    ...{ url: daemon.httpUrl, daemon, simulator },
+    url: daemon.httpUrl,
+    daemon,
+    simulator,
     [Symbol.asyncDispose]: async () => {
       await daemon.stop();
       await simulator.close();
@@ -38,9 +44,13 @@ export const startConsoleDaemon = async (
 /** The daemon alone. */
 export const startDaemonOver = (simulator: Simulator, env: Readonly<Record<string, string>>): Promise<Daemon> => {
   const whole = {
-    ...{ CLOUDFLARE_API_TOKEN: 'token-of-the-test', CLOUDFLARE_BASE_URL: simulator.baseUrl },
-    ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '3d', ORGTRAIL_SCHEDULE: '* * * * * *' },
-    ...{ ORGTRAIL_HTTP_PORT: '0', ...env },
+    CLOUDFLARE_API_TOKEN: 'token-of-the-test',
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_HISTORY: '3d',
+    ORGTRAIL_SCHEDULE: '* * * * * *',
+    ORGTRAIL_HTTP_PORT: '0',
+    ...env,
   };
   const config = loadConfig(whole, { needsCredential: true, interactive: false });
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -18,7 +18,7 @@ export interface PageFaults {
 }
 
 /** A page in a browser of its own context (cookies), and what it did wrong so far. */
-export interface WatchedPage {
+interface WatchedPage {
   readonly page: Page;
   readonly faults: PageFaults;
 }
@@ -58,7 +58,14 @@ export const openConsole = async (
   const { page, faults } = await newPage();
   await page.goto(`${url}/`);
   return {
-    ...{ page, faults, url, simulator, database, daemon, newPage, untilStored },
+    page,
+    faults,
+    url,
+    simulator,
+    database,
+    daemon,
+    newPage,
+    untilStored,
     [Symbol.asyncDispose]: async () => {
       await browser.close();
       await running[Symbol.asyncDispose]();

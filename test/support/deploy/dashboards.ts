@@ -27,7 +27,7 @@ export interface Panel {
   readonly targets?: readonly Target[];
 }
 
-export interface Target {
+interface Target {
   readonly refId: string;
   readonly datasource: DataSource;
   readonly expr?: string;

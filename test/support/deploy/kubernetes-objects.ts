@@ -21,7 +21,7 @@ export const KUSTOMIZE = 'kustomize';
 
 type Labels = Readonly<Record<string, string>>;
 
-export interface SecurityContext {
+interface SecurityContext {
   readonly runAsNonRoot?: boolean;
   readonly runAsUser?: number;
   readonly seccompProfile?: { readonly type: string };
@@ -51,7 +51,7 @@ export interface Container {
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
 }
 
-export interface Volume {
+interface Volume {
   readonly name: string;
   readonly secret?: {
     readonly secretName: string;
@@ -61,7 +61,7 @@ export interface Volume {
   readonly emptyDir?: object;
 }
 
-export interface PodSpec {
+interface PodSpec {
   readonly serviceAccountName?: string;
   readonly automountServiceAccountToken?: boolean;
   readonly hostNetwork?: boolean;
@@ -124,8 +124,17 @@ const withWholeSecrets = (object: KubernetesObject): KubernetesObject =>
     : object;
 
 const models = {
-  ...{ Deployment, StatefulSet, Job, NetworkPolicy, PodDisruptionBudget, ConfigMap, Secret, Service, ServiceAccount },
-  ...{ ServiceMonitor, PrometheusRule },
+  Deployment,
+  StatefulSet,
+  Job,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  ConfigMap,
+  Secret,
+  Service,
+  ServiceAccount,
+  ServiceMonitor,
+  PrometheusRule,
 };
 
 /** What the schemas of Kubernetes (and of the Prometheus Operator) say is wrong with an object; empty where nothing is. */

@@ -5,7 +5,7 @@ export type LogEvent = Readonly<Record<string, unknown>>;
 type Placeholders = Readonly<Record<string, string>>;
 type Test = (event: LogEvent) => boolean;
 
-export const fieldOf = (event: LogEvent, path: string): unknown =>
+const fieldOf = (event: LogEvent, path: string): unknown =>
   path
     .split('.')
     .reduce<unknown>(

@@ -14,7 +14,7 @@ export interface SigmaRule {
 }
 
 /** What only a rule that stands for itself has. */
-export interface SigmaAbout {
+interface SigmaAbout {
   readonly title: string;
   readonly id: string;
   readonly status: string;

@@ -7,8 +7,13 @@ const nowhere = { write: () => true };
 export const commandsPage = (): string => {
   const program = createProgram(
     {
-      ...{ env: {}, settingsFile: {}, stdout: nowhere, stderr: nowhere, interactive: false },
-      ...{ signal: new AbortController().signal, takeOverStop: () => () => {} },
+      env: {},
+      settingsFile: {},
+      stdout: nowhere,
+      stderr: nowhere,
+      interactive: false,
+      signal: new AbortController().signal,
+      takeOverStop: () => () => {},
     } as unknown as Parameters<typeof createProgram>[0],
     () => {},
   );

@@ -22,7 +22,12 @@ interface OpenApi {
 export const openApi = async (): Promise<OpenApi & object> => {
   const nothing = new Proxy({}, { get: () => () => Promise.reject(new Error('a server for its description alone')) });
   const server = await startHttpServer({
-    ...{ host: '127.0.0.1', port: 0, feedToken: () => undefined, version: 'VERSION', tickMs: 30_000, apiBudget: 900 },
+    host: '127.0.0.1',
+    port: 0,
+    feedToken: () => undefined,
+    version: 'VERSION',
+    tickMs: 30_000,
+    apiBudget: 900,
     observer: { answered: () => {}, signInFailed: () => {} },
     logger: createLogger({ level: 'silent', format: 'json', destination: process.stdout, secrets: [] }),
     ...Object.fromEntries(['access', 'feed', 'search', 'streams', 'overview'].map((source) => [source, nothing])),

@@ -35,7 +35,8 @@ const start = (step: Step): LastingReader => {
     get position() {
       return state.position;
     },
-    ...{ seen: state.seen, refusals: state.refusals },
+    seen: state.seen,
+    refusals: state.refusals,
     stop: async () => {
       over.abort();
       await reading;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Client, Query } from 'pg';
 
 /** A row of audit_feed, as far as the tests look at it. */
-export interface TailedRow {
+interface TailedRow {
   readonly position: number;
   readonly id: string;
   readonly raw: string;

@@ -29,7 +29,9 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 export const requireProperty = async <T>(property: fc.IAsyncPropertyWithHooks<T>, numRuns: number): Promise<void> => {
   const path = process.env['HOSTILE_PATH'];
   const result = await fc.check(property, {
-    ...{ seed: SEED, numRuns, endOnFailure: process.env['HOSTILE_SHRINK'] === undefined },
+    seed: SEED,
+    numRuns,
+    endOnFailure: process.env['HOSTILE_SHRINK'] === undefined,
     ...(path === undefined ? {} : { path }),
   });
   if (!result.failed) return;

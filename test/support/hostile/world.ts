@@ -54,8 +54,13 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   // The same wire as the application's, but for pauses: thousands of bodies are asked for twice.
   const budget = { acquire: async () => {}, pause: async () => {} };
   const wire = connectAuditApi({
-    ...{ baseUrl: config.baseUrl, credential: requireCredential(config), filters: config.filters },
-    ...{ budget, clock, version, sleep: async () => {} },
+    baseUrl: config.baseUrl,
+    credential: requireCredential(config),
+    filters: config.filters,
+    budget,
+    clock,
+    version,
+    sleep: async () => {},
     ...apiObservers(metrics, logger),
   });
   const context: SyncContext = { ...app.sync, api: wire.api };

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** `refused`: the port is closed. `silent`: takes connections and requests, never answers. `reset`: breaks off at the first byte. */
-export type GateMode = 'open' | 'refused' | 'silent' | 'reset';
+type GateMode = 'open' | 'refused' | 'silent' | 'reset';
 
 /** The way to an API, which can be down in the ways that an API is down. */
 export interface ApiGate extends AsyncDisposable {

@@ -28,8 +28,19 @@ const pathsOf = (directory: string, name: string): CertificateFiles => ({
 export const createCa = async (directory: string, name: string): Promise<CertificateFiles> => {
   const { cert, key } = pathsOf(directory, name);
   await execute('openssl', [
-    ...['req', '-x509', '-days', '2', '-subj', `/CN=${name}`, '-addext', 'basicConstraints=critical,CA:TRUE'],
-    ...[...keyOptions, '-keyout', key, '-out', cert],
+    'req',
+    '-x509',
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-addext',
+    'basicConstraints=critical,CA:TRUE',
+    ...keyOptions,
+    '-keyout',
+    key,
+    '-out',
+    cert,
   ]);
   return { cert, key };
 };
@@ -56,8 +67,21 @@ export const createCertificate = async (
     request,
   ]);
   await execute('openssl', [
-    ...['x509', '-req', '-days', '2', '-in', request, '-extfile', extensions, '-out', cert],
-    ...['-CA', ca.cert, '-CAkey', ca.key, '-CAcreateserial'],
+    'x509',
+    '-req',
+    '-days',
+    '2',
+    '-in',
+    request,
+    '-extfile',
+    extensions,
+    '-out',
+    cert,
+    '-CA',
+    ca.cert,
+    '-CAkey',
+    ca.key,
+    '-CAcreateserial',
   ]);
   return { cert, key };
 };

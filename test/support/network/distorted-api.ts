@@ -11,7 +11,7 @@ export interface TrueAnswer {
   readonly body: Buffer;
 }
 
-export interface Distortion {
+interface Distortion {
   readonly request: IncomingMessage;
   readonly url: URL;
   readonly answer: TrueAnswer;

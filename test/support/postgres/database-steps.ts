@@ -111,15 +111,27 @@ const sourceSteps = ({ pool, model, dice, startMs }: BothDatabases): readonly St
   const fail: Step = async () => {
     const [of, lane] = [lease(), dice.pick(lanes)];
     const failure = {
-      ...{ failure: dice.pick(['timeout', 'refused']), message: '', backoffMs: dice.pick([0, HOUR_MS]) },
-      ...{ filterHash: hash(), lane, state: { ...drawState(dice, lane), failures: dice.between(1, 9) } },
+      failure: dice.pick(['timeout', 'refused']),
+      message: '',
+      backoffMs: dice.pick([0, HOUR_MS]),
+      filterHash: hash(),
+      lane,
+      state: { ...drawState(dice, lane), failures: dice.between(1, 9) },
     };
     return ['failure', await recordFailure(pool, of, failure), model.recordFailure(of, failure)];
   };
   return [
-    ...[claim, claim, claim],
-    ...[commit, commit, commit, commit, commit, commit],
-    ...[fail, fail],
+    claim,
+    claim,
+    claim,
+    commit,
+    commit,
+    commit,
+    commit,
+    commit,
+    commit,
+    fail,
+    fail,
     async () => {
       const [of, forMs] = [lease(), leaseMs()];
       return ['renew', await renewSource(pool, of, forMs), model.renewSource(of, forMs)];
@@ -210,8 +222,12 @@ const organizationSteps = ({ pool, model: { organizations }, dice }: BothDatabas
     return [what, real, organizations.recordLogAnswer(of, answer)];
   };
   return [
-    ...[listing, listing, listing],
-    ...[logAnswer, logAnswer, logAnswer],
+    listing,
+    listing,
+    listing,
+    logAnswer,
+    logAnswer,
+    logAnswer,
     async () => {
       const [of, access] = [dice.pick(ids), dice.pick(['refused', 'restored'] as const)];
       return [access, await recordAccess(pool, of, access), organizations.recordAccess(of, access)];
@@ -250,7 +266,8 @@ const discoverySteps = ({ pool, model, dice, startMs }: BothDatabases): readonly
     return ['discovery', undefined, model.recordDiscovery(by, result)];
   };
   return [
-    ...[record, record],
+    record,
+    record,
     async () => ['time', inDays(await readTime(pool), startMs), inDays(model.readTime(), startMs)],
     async () => {
       const [by, forMs, restMs] = [dice.pick(owners), leaseMs(), dice.pick([0, HOUR_MS])];

@@ -50,9 +50,15 @@ export const startPgbouncer = async ({
   await chmod(directory, 0o755);
   const port = await freePort();
   const settings = {
-    ...{ listen_addr: '127.0.0.1', listen_port: port, unix_socket_dir: '', admin_users: ADMIN },
-    ...{ auth_type: 'trust', auth_file: join(directory, 'users.txt') },
-    ...{ pool_mode: 'transaction', default_pool_size: poolSize, max_client_conn: 200 },
+    listen_addr: '127.0.0.1',
+    listen_port: port,
+    unix_socket_dir: '',
+    admin_users: ADMIN,
+    auth_type: 'trust',
+    auth_file: join(directory, 'users.txt'),
+    pool_mode: 'transaction',
+    default_pool_size: poolSize,
+    max_client_conn: 200,
     server_idle_timeout: serverIdleTimeoutSeconds,
     ...(lookUpAs !== undefined && { auth_user: lookUpAs }),
   };

@@ -126,7 +126,12 @@ const clusterIn = (run: Runner, directory: string, port: number, base: string): 
     }
   };
   return {
-    ...{ port, host, directory, url, stop, sql },
+    port,
+    host,
+    directory,
+    url,
+    stop,
+    sql,
     start: async () => {
       await run('pg_ctl', ['start', '-D', directory, '-l', logFile, '-w', '-t', '60', '-o', options]);
     },

@@ -18,7 +18,7 @@ export const cutPoints = [
   /** It has been committed; half of the answer arrives. */
   'in_the_answer',
 ] as const;
-export type CutPoint = (typeof cutPoints)[number];
+type CutPoint = (typeof cutPoints)[number];
 
 interface Address {
   readonly host: string;

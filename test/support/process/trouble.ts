@@ -45,14 +45,25 @@ export interface TroubledOptions {
 /** Starts a simulated Cloudflare and the daemon, a real process, with the database reached by `daemonUrl`. */
 export const startTroubled = async (daemonUrl: string, options: TroubledOptions = {}): Promise<Troubled> => {
   const simulator = await startSimulator({
-    ...{ seed: 23, organizations: ORGANIZATIONS, entries: 900, distribution: 'uniform', pageCap: 40, budget: null },
-    ...{ historyMs: 2 * 86_400_000, startMs: Date.now() - 60_000 },
+    seed: 23,
+    organizations: ORGANIZATIONS,
+    entries: 900,
+    distribution: 'uniform',
+    pageCap: 40,
+    budget: null,
+    historyMs: 2 * 86_400_000,
+    startMs: Date.now() - 60_000,
     ...options.simulator,
   });
   const env = {
-    ...{ CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_BASE_URL: simulator.baseUrl, DATABASE_URL: daemonUrl },
-    ...{ ORGTRAIL_API_BUDGET: '1000000', ORGTRAIL_HISTORY: '3d', ORGTRAIL_SCHEDULE: '* * * * * *' },
-    ...{ ORGTRAIL_CONCURRENCY: String(CONCURRENCY), ORGTRAIL_HTTP_PORT: '0' },
+    CLOUDFLARE_API_TOKEN: TOKEN,
+    CLOUDFLARE_BASE_URL: simulator.baseUrl,
+    DATABASE_URL: daemonUrl,
+    ORGTRAIL_API_BUDGET: '1000000',
+    ORGTRAIL_HISTORY: '3d',
+    ORGTRAIL_SCHEDULE: '* * * * * *',
+    ORGTRAIL_CONCURRENCY: String(CONCURRENCY),
+    ORGTRAIL_HTTP_PORT: '0',
   };
   const daemons = Array.from({ length: options.replicas ?? 1 }, () => startOrgtrail(['run'], env));
   await Promise.all(daemons.map((each) => each.waitFor('orgtrail started')));

@@ -12,18 +12,24 @@ export const claimAsVersion01 = async (pool: Pool, lease: Lease, claims: readonl
   const noWalk = Array<null>(13).fill(null);
   const noPage = [...Array.from({ length: PAGE_ARRAYS }, () => []), []];
   const parameters = [
-    ...[
-      lease.kind,
-      lease.id,
-      lease.organizationId,
-      lease.epoch,
-      lease.owner,
-      lease.commitSeq,
-      LEASE_MS,
-      'live',
-      FILTERS,
-    ],
-    ...[null, null, null, passes, claims.map(toMultirange), '-infinity', 'infinity', ...noWalk, ...noPage],
+    lease.kind,
+    lease.id,
+    lease.organizationId,
+    lease.epoch,
+    lease.owner,
+    lease.commitSeq,
+    LEASE_MS,
+    'live',
+    FILTERS,
+    null,
+    null,
+    null,
+    passes,
+    claims.map(toMultirange),
+    '-infinity',
+    'infinity',
+    ...noWalk,
+    ...noPage,
   ];
   const { rows } = await pool.query<{ fence: number }>(
     `select fence from orgtrail_commit_page(${parameters.map((_, index) => `$${index + 1}`).join(', ')})`,

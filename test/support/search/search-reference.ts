@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 
 /** A stored event, as far as searches look at it. */
-export interface ReferenceEvent {
+interface ReferenceEvent {
   readonly position: number;
   /** Milliseconds; -Infinity where the entry has no time. */
   readonly timeMs: number;
@@ -11,7 +11,7 @@ export interface ReferenceEvent {
 }
 
 /** A search as a link has it: times are instants. */
-export type ReferenceSearch = Readonly<Partial<Record<string, string>>>;
+type ReferenceSearch = Readonly<Partial<Record<string, string>>>;
 
 /** All events and organizations of a database, for asking again what a search should have found, slowly and simply. */
 export interface SearchReference {
@@ -22,16 +22,18 @@ export interface SearchReference {
 }
 
 const compared = [
-  ...[
-    'organization_id',
-    'action_type',
-    'action_result',
-    'resource_product',
-    'resource_type',
-    'resource_id',
-    'raw_cf_ray_id',
-  ],
-  ...['actor_email', 'actor_id', 'actor_token_id', 'actor_token_name', 'actor_ip_address'],
+  'organization_id',
+  'action_type',
+  'action_result',
+  'resource_product',
+  'resource_type',
+  'resource_id',
+  'raw_cf_ray_id',
+  'actor_email',
+  'actor_id',
+  'actor_token_id',
+  'actor_token_name',
+  'actor_ip_address',
 ];
 
 export const readReference = async (pool: Pool): Promise<SearchReference> => {

@@ -66,7 +66,10 @@ export const startSinkWorker = (pool: Pool, options: SinkWorkerOptions): SinkWor
         nowMs: () => performance.now(),
         sleep: (ms, signal) => sleep(ms / speed, undefined, { ref: false, ...(signal && { signal }) }),
       },
-      ...{ leaseMs: LEASE_MS, observer, random: () => 0, redact: (text) => text.replaceAll('s3cret', '[redacted]') },
+      leaseMs: LEASE_MS,
+      observer,
+      random: () => 0,
+      redact: (text) => text.replaceAll('s3cret', '[redacted]'),
       waitForNews: async (after, signal) => {
         while ((await readFeedHead(pool)).position <= after) await sleep(20, undefined, { signal });
       },

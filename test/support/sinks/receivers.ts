@@ -36,7 +36,7 @@ export interface Hang {
   end(): void;
 }
 
-export interface ReceiverOptions {
+interface ReceiverOptions {
   /** It, or the sink for it, refuses each event for which `isPoison` is true. */
   readonly refusesPoison: boolean;
 }
@@ -57,7 +57,7 @@ export interface ReceiverKind<R extends Receiver = Receiver> {
   readonly http: ((receiver: R) => HttpReceiver) | undefined;
 }
 
-export const POISON = 'poison';
+const POISON = 'poison';
 /** Also by its size: receivers of syslog look at nothing else. */
 export const poisonPadding: string = POISON.repeat(1_000);
 export const isPoison = (text: string): boolean => text.includes(POISON);

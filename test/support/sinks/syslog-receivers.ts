@@ -21,7 +21,7 @@ export const installSyslogReceivers = (): Promise<string | undefined> =>
   installDebianPeers('rsyslog or syslog-ng', () => existsSync(rsyslogd) && existsSync(syslogNg));
 
 /** One line of what a receiver has written: the fields of RFC 5424 as it has parsed them. */
-export interface ReceivedMessage {
+interface ReceivedMessage {
   readonly priority: number;
   /** As the receiver writes times: rsyslog and syslog-ng differ in how they spell UTC. */
   readonly timestamp: string;

@@ -3,7 +3,7 @@ import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createOverviewSource } from '../../../src/status/overview-source.ts';
 import type { SyncRun } from './sync-world.ts';
 
-export interface Answer {
+interface Answer {
   readonly code: number;
   readonly body: unknown;
 }
@@ -36,7 +36,8 @@ export const serve = async (
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
     version: '1.2.3',
-    ...{ status: run.app.status, sinks: run.app.sinks },
+    status: run.app.status,
+    sinks: run.app.sinks,
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     logger: run.logger,
     metrics: () => run.metrics.scrape(run.app.metricsSource),

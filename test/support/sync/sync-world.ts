@@ -74,8 +74,13 @@ export const openWorld = async (
   env: Env = {},
 ): Promise<SyncWorld> => {
   const simulator = await startSimulator({
-    ...{ seed: 11, organizations: 3, entries: 600, distribution: 'uniform', pageCap: 40, budget: null },
-    ...{ historyMs: 2 * 86_400_000 },
+    seed: 11,
+    organizations: 3,
+    entries: 600,
+    distribution: 'uniform',
+    pageCap: 40,
+    budget: null,
+    historyMs: 2 * 86_400_000,
     startMs: (options.clock?.() ?? Date.now()) + (options.clockOffsetMs ?? 0) - 60_000,
     ...options,
   });
@@ -247,7 +252,11 @@ export const asAuditRequest = (record: RequestRecord): AuditRequest | undefined 
   const query = url.searchParams;
   const time = (name: string) => Date.parse(query.get(name) ?? '');
   return {
-    ...{ ...record, organizationId, query, sinceMs: time('since'), beforeMs: time('before') },
+    ...record,
+    organizationId,
+    query,
+    sinceMs: time('since'),
+    beforeMs: time('before'),
     cursor: query.get('cursor'),
   };
 };

@@ -3,8 +3,16 @@ import { type AccessNote, MAX_REPEATED, parseScopes, REPEAT_MS, RepeatedAccess }
 import { addressGroup, FAILURES_PER_MINUTE, FailureThrottle } from '../../../src/http/failure-throttle.ts';
 
 const note = (more: Partial<AccessNote> = {}): AccessNote => ({
-  ...{ kind: 'feed', outcome: 'ok', who: 'siem', address: '192.0.2.1', route: 'GET /v1/events', status: 200 },
-  ...{ what: {}, events: 5, requests: 1, ...more },
+  kind: 'feed',
+  outcome: 'ok',
+  who: 'siem',
+  address: '192.0.2.1',
+  route: 'GET /v1/events',
+  status: 200,
+  what: {},
+  events: 5,
+  requests: 1,
+  ...more,
 });
 
 describe('repeated access', () => {

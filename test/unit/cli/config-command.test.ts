@@ -147,7 +147,8 @@ const settingsWith = (mark: string) => ({
     es: { type: 'elasticsearch', url: 'https://e', index: 'i', username: 'u', password: `es-${mark}` },
     es2: { type: 'elasticsearch', url: 'https://e', index: 'i', api_key: `api-${mark}` },
     hook: {
-      ...{ type: 'webhook', url: `https://h/path-${mark}?code=${mark}` },
+      type: 'webhook',
+      url: `https://h/path-${mark}?code=${mark}`,
       secret: `whsec_${Buffer.from(`${mark}${'x'.repeat(24)}`).toString('base64')}`,
     },
   },

@@ -10,7 +10,12 @@ const statusOf = (lags: readonly number[]) =>
   ({
     position: 30_412,
     sources: lags.map((lagSeconds) => ({
-      ...{ refused: false, failures: 0, holes: 0, lagSeconds, gapSeconds: lagSeconds, sinceLastEventSeconds: 3 },
+      refused: false,
+      failures: 0,
+      holes: 0,
+      lagSeconds,
+      gapSeconds: lagSeconds,
+      sinceLastEventSeconds: 3,
     })),
   }) as unknown as Status;
 
@@ -25,8 +30,15 @@ test('the line of progress says how many organizations are up to date, and then 
 });
 
 const exact: Comparison = {
-  ...{ organizationsExpected: 30, organizationsStored: 30, expected: 5_000, stored: 5_000 },
-  ...{ missing: 0, extra: 0, duplicates: 0, positionsMissing: 0, missingEntries: [] },
+  organizationsExpected: 30,
+  organizationsStored: 30,
+  expected: 5_000,
+  stored: 5_000,
+  missing: 0,
+  extra: 0,
+  duplicates: 0,
+  positionsMissing: 0,
+  missingEntries: [],
 };
 
 test.each([

@@ -168,7 +168,14 @@ describe('secrets of sinks', () => {
 
   it('are all known to the log, also as they go over the wire', () => {
     expect(secretsOf(load(sinks))).toEqual([
-      ...[SECRET, `${SECRET}-p`, basic, `${SECRET}-k`, WHSEC, WHSEC.slice(6), `code=${SECRET}-q&v=1`, `${SECRET}-q`],
+      SECRET,
+      `${SECRET}-p`,
+      basic,
+      `${SECRET}-k`,
+      WHSEC,
+      WHSEC.slice(6),
+      `code=${SECRET}-q&v=1`,
+      `${SECRET}-q`,
     ]);
   });
 

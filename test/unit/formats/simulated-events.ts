@@ -12,7 +12,7 @@ const organizations = ['019c4f65e7607d8c9f6f6b58aa3aff50', '019c4f65e7607d8c9f6f
 const receivedAt = '2026-10-01T00:00:30.123456Z';
 
 /** The event that the store makes of an entry. */
-export const storedEvent = (entry: CarefulEntry, position: number, organizationId: string): FeedEvent => ({
+const storedEvent = (entry: CarefulEntry, position: number, organizationId: string): FeedEvent => ({
   position,
   feedId: '0f8fad5b-d9cb-469f-a165-70867728950e',
   sourceKind: 'organization',

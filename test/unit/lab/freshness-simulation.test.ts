@@ -3,8 +3,14 @@ import { comparePolicies } from '../../lab/freshness/policies.ts';
 import { percentile } from '../../lab/freshness/virtual-time.ts';
 
 const uneven = {
-  ...{ organizations: 400, days: 1.25, eventsPerDay: 20, zipfExponent: 1.1 },
-  ...{ rhythm: 0.9, burstsPerDay: 0.05, sleepers: 0.1, newcomers: 0.02 },
+  organizations: 400,
+  days: 1.25,
+  eventsPerDay: 20,
+  zipfExponent: 1.1,
+  rhythm: 0.9,
+  burstsPerDay: 0.05,
+  sleepers: 0.1,
+  newcomers: 0.02,
 };
 const flat = { ...uneven, zipfExponent: 0, rhythm: 0, burstsPerDay: 0, sleepers: 0, newcomers: 0 };
 const SEED = 7;

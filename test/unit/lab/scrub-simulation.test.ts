@@ -2,8 +2,11 @@ import { expect, test } from 'vitest';
 import { runRound, type ScrubWorld } from '../../lab/freshness/scrub-round.ts';
 
 const world: ScrubWorld = {
-  ...{ organizations: 5_000, entries: 1_000_000, zipfExponent: 1.1 },
-  ...{ apiBudget: 900, share: 0.05 },
+  organizations: 5_000,
+  entries: 1_000_000,
+  zipfExponent: 1.1,
+  apiBudget: 900,
+  share: 0.05,
 };
 
 // The figures are in docs/scrub.md.

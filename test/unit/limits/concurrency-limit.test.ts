@@ -4,7 +4,9 @@ import { ConcurrencyLimit } from '../../../src/limits/concurrency-limit.ts';
 
 const limitOf = (options: Partial<ConstructorParameters<typeof ConcurrencyLimit>[0]> = {}) =>
   new ConcurrencyLimit({
-    ...{ maxRunning: 2, maxWaiting: 2, maxWaitMs: 60_000 },
+    maxRunning: 2,
+    maxWaiting: 2,
+    maxWaitMs: 60_000,
     busy: (running, waiting) => new BusyError(`${running} run, ${waiting} wait`, 7),
     ...options,
   });

@@ -39,7 +39,8 @@ describe('keepLease', () => {
     const { time, pass } = manualTime();
     let renewals = 0;
     const kept = keepLease(time, {
-      ...{ takenAtMs: time.nowMs(), leaseMs: LEASE_MS },
+      takenAtMs: time.nowMs(),
+      leaseMs: LEASE_MS,
       renew: async () => {
         renewals += 1;
         return true;

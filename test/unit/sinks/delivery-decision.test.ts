@@ -11,7 +11,13 @@ import {
 import { sinkBackoffMs } from '../../../src/time/backoff.ts';
 
 const facts = (outcome: DeliveryOutcome, more: Partial<DeliveryFacts> = {}): DeliveryFacts => ({
-  ...{ outcome, events: 100, failures: 0, refusedInRow: 0, sizes: firstSizes(500), batchEvents: 500, ...more },
+  outcome,
+  events: 100,
+  failures: 0,
+  refusedInRow: 0,
+  sizes: firstSizes(500),
+  batchEvents: 500,
+  ...more,
 });
 const refusedIndexes = (...indexes: number[]) => indexes.map((index) => ({ index, reason: `no ${index}` }));
 
@@ -60,7 +66,7 @@ describe('what follows from an attempt at a delivery', () => {
 
   test('pauses grow from a second to a minute, and are spread', () => {
     expect([1, 2, 3, 6, 7, 100].map((failures) => sinkBackoffMs(failures, 0))).toEqual([
-      ...[1_000, 2_000, 4_000, 32_000, 60_000, 60_000],
+      1_000, 2_000, 4_000, 32_000, 60_000, 60_000,
     ]);
     expect(sinkBackoffMs(1, 0.999)).toBeGreaterThanOrEqual(750);
   });

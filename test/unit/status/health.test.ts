@@ -14,15 +14,13 @@ import {
 const TICK_MS = 30_000;
 const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
 const healthy: SourceFacts = {
-  ...{
-    refused: false,
-    failures: 0,
-    holes: 0,
-    lagSeconds: 30,
-    gapSeconds: 30,
-    sinceLastEventSeconds: 60,
-    futureSeconds: -30,
-  },
+  refused: false,
+  failures: 0,
+  holes: 0,
+  lagSeconds: 30,
+  gapSeconds: 30,
+  sinceLastEventSeconds: 60,
+  futureSeconds: -30,
 };
 
 const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [

@@ -34,8 +34,16 @@ const logged = (level: 'warn' | 'info' | 'debug' = 'warn', nameOf?: (id: string)
 const source = (id: string) => ({ kind: 'organization', id });
 
 const page = (id: string, late: Partial<LateEntries>) => ({
-  ...{ source: source(id), lane: 'settle' as const, entries: 9, stored: 5, duplicates: 4, changed: 0, defective: 0 },
-  ...{ latenessSeconds: [], covered: [], late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late } },
+  source: source(id),
+  lane: 'settle' as const,
+  entries: 9,
+  stored: 5,
+  duplicates: 4,
+  changed: 0,
+  defective: 0,
+  latenessSeconds: [],
+  covered: [],
+  late: { foundBy: {}, byLastPass: 0, beyondLastPass: 0, ...late },
 });
 
 test('what the last pass finds, and what it could not have found, is warned of once per source and day', () => {
@@ -72,7 +80,8 @@ test('unread time near the end of the retention is warned of once a day from the
   const { observer, warnings, advance } = logged();
   const plan = (...near: readonly (readonly [id: string, slackDays: number])[]) =>
     observer.jobsPlanned?.({
-      ...{ sources: 3, due: [] },
+      sources: 3,
+      due: [],
       nearRetention: near.map(([id, days]) => ({ source: source(id), slackMs: days * dayMs })),
     });
   plan(['a', 20], ['first', 0]);

@@ -111,5 +111,5 @@ const timelineWords = (coverage: OrganizationCoverage, span: Span, tail: Tail): 
   return `${timeText(span.fromMs)} to ${timeText(span.toMs)} UTC: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${lacking}${walks}.`;
 };
 
-export const gapWords = ([fromMs, toMs]: TimeRange): string =>
+const gapWords = ([fromMs, toMs]: TimeRange): string =>
   `${timeText(fromMs)} to ${timeText(toMs)} (${spanText((toMs - fromMs) / 1_000)})`;

@@ -50,7 +50,9 @@ export const selectOrganizations = (
   const page = Math.min(filter.page, pages);
   return {
     rows: sorted.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE),
-    ...{ matching: matching.length, page, pages },
+    matching: matching.length,
+    page,
+    pages,
   };
 };
 

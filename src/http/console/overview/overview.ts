@@ -68,7 +68,9 @@ const organizationsOf = async (status: StatusWithStates, options: OverviewOption
   const selected = selectOrganizations(status.sources, filter);
   const rows = await options.overview.coverage(selected.rows.map(({ organizationId }) => organizationId));
   return {
-    ...{ all: status.sources, filter, selected },
+    all: status.sources,
+    filter,
+    selected,
     coverage: new Map(rows.map((row) => [row.organizationId, row])),
     tail: ordinaryTail(options, status.sources.length),
     passes: options.overview.settleDelaysMs.length,

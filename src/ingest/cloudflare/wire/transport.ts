@@ -145,7 +145,9 @@ async function readAnswer<T>(
 const apiText = (head: Pick<ApiText, 'rateLimits' | 'dateMs'>, { bytes, release }: Body): ApiText => {
   let text: string | undefined;
   return {
-    ...{ ...head, bytes, release },
+    ...head,
+    bytes,
+    release,
     get text() {
       text ??= new TextDecoder().decode(bytes);
       return text;

@@ -83,10 +83,15 @@ class PlainPageReader {
     const text = (from: number, to: number) => this.#bytes.toString('utf8', from, to);
     return {
       rows: {
-        ...{ bytes: this.#bytes, spans: this.#spans, replaced: this.#replaced },
-        ...{ firsts: this.#firsts, statusCodes: this.#statusCodes },
+        bytes: this.#bytes,
+        spans: this.#spans,
+        replaced: this.#replaced,
+        firsts: this.#firsts,
+        statusCodes: this.#statusCodes,
       },
-      ...{ timesMs: this.#timesMs, start, end },
+      timesMs: this.#timesMs,
+      start,
+      end,
       envelopeText: `${text(0, start)}[]${text(end, this.#bytes.length)}`,
     };
   }

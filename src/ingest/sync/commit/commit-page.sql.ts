@@ -177,24 +177,24 @@ const fixedParameters = (
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
   return [
-    ...[
-      lease.kind,
-      lease.id,
-      lease.organizationId,
-      lease.epoch,
-      lease.owner,
-      lease.commitSeq,
-      leaseMs,
-      lane,
-      filterHash,
-    ],
-    ...[latest(page.timesMs), eventRate?.perHour ?? null, eventRate?.recentPerHour ?? null],
-    ...[claimed.map(({ pass }) => pass), claimed.map(({ ranges }) => toMultirange(ranges)), ...dedupeBounds(page)],
-    ...[
-      state === undefined ? null : JSON.stringify(state),
-      holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
-      reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
-    ],
+    lease.kind,
+    lease.id,
+    lease.organizationId,
+    lease.epoch,
+    lease.owner,
+    lease.commitSeq,
+    leaseMs,
+    lane,
+    filterHash,
+    latest(page.timesMs),
+    eventRate?.perHour ?? null,
+    eventRate?.recentPerHour ?? null,
+    claimed.map(({ pass }) => pass),
+    claimed.map(({ ranges }) => toMultirange(ranges)),
+    ...dedupeBounds(page),
+    state === undefined ? null : JSON.stringify(state),
+    holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
+    reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
     largestPage ?? page.entries,
   ];
 };

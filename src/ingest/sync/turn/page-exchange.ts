@@ -76,7 +76,7 @@ export const commitPart = async (
   const { filterHash } = context;
   const reading = walk && readingOf(turn, walk);
   const result = await context.store
-    .commit({ ...{ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes }, reading })
+    .commit({ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes, reading })
     .catch((error: unknown) => {
       throw error instanceof ApiError ? new PageRefusedError(error) : error;
     });
@@ -126,7 +126,8 @@ const advance = (
     ),
     ...holes.map((hole) => ({ ...hole, due: false })),
   ],
-  ...{ largestPage, eventRate },
+  largestPage,
+  eventRate,
 });
 
 /** Claims what has been read to its end, together with the last page. */

@@ -40,7 +40,15 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
   const { source, lease } = claimed;
   const { leaseMs } = context;
   const turn: Turn = {
-    ...{ context, job, options, source, lease, pages: 0, requests: 0, nowMs: job.nowMs, window: undefined },
+    context,
+    job,
+    options,
+    source,
+    lease,
+    pages: 0,
+    requests: 0,
+    nowMs: job.nowMs,
+    window: undefined,
     kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
     state: source.lanes[job.lane] ?? idleLane,
     progress: source,
@@ -122,7 +130,9 @@ const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<Tu
   const failure = { failure: error.failure, message: error.message, backoffMs };
   await context.store.recordFailure(lease, {
     ...failure,
-    ...{ filterHash: context.filterHash, lane: job.lane, state: { ...state, failures } },
+    filterHash: context.filterHash,
+    lane: job.lane,
+    state: { ...state, failures },
   });
   if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {
     context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });

@@ -3,7 +3,9 @@ import { coverageTimeline, notableGaps } from '../../../../src/http/console/over
 import type { OrganizationCoverage } from '../../../../src/status/overview.ts';
 
 const coverage: OrganizationCoverage = {
-  ...{ organizationId: 'o', sinceMs: 0, nowMs: 1_000_000 },
+  organizationId: 'o',
+  sinceMs: 0,
+  nowMs: 1_000_000,
   gaps: [
     [0, 1_000],
     [200_000, 300_000],

@@ -55,13 +55,17 @@ const coverage = fc
   .map((ranges) => ranges.reduce(addRange, [] as Coverage));
 const holes = fc.array(
   fc.record({
-    ...{ pass: fc.nat(2), reason: fc.constant('server'), due: fc.boolean() },
+    pass: fc.nat(2),
+    reason: fc.constant('server'),
+    due: fc.boolean(),
     range: time.map((fromMs) => ({ fromMs, toMs: fromMs + SECOND_MS })),
   }),
   { maxLength: 3 },
 );
 const progress: fc.Arbitrary<SourceProgress> = fc.record({
-  ...{ coverage: fc.array(coverage, { maxLength: 3 }), holes, lanes: fc.constant({}) },
+  coverage: fc.array(coverage, { maxLength: 3 }),
+  holes,
+  lanes: fc.constant({}),
   largestPage: fc.constantFrom(0, 40, 1_000),
 });
 

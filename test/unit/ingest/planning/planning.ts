@@ -22,6 +22,9 @@ export const claimed = (progress: SourceProgress, walk: Walk, delaysMs: readonly
 
 /** One that the API does not serve, and that is not due. */
 export const holeOf = (range: Range, more: Partial<KnownHole> = {}): KnownHole => ({
-  ...{ pass: 0, reason: 'server', due: false, range },
+  pass: 0,
+  reason: 'server',
+  due: false,
+  range,
   ...more,
 });

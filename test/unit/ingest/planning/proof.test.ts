@@ -261,7 +261,11 @@ describe('recountQuestions', () => {
 describe('proofQuestions', () => {
   const read = (more: Partial<Walk>): Walk => ({
     ...begun,
-    ...{ pages: 1, entries: 12, lastPageEntries: 12, oldestMs: FROM_MS + 5_200, newestMs: FROM_MS + 25_700 },
+    pages: 1,
+    entries: 12,
+    lastPageEntries: 12,
+    oldestMs: FROM_MS + 5_200,
+    newestMs: FROM_MS + 25_700,
     ...more,
   });
   const window = requestWindow(begun);

@@ -58,7 +58,10 @@ describe('a round of the scrub lane', () => {
       expect(toMs - fromMs).toBeLessThanOrEqual(90 * DAY_MS);
     }
     expect(state?.round).toEqual({
-      ...{ number: 1, beganMs: NOW_MS, untilMs, read: [{ fromMs: HORIZON_MS, toMs: untilMs }] },
+      number: 1,
+      beganMs: NOW_MS,
+      untilMs,
+      read: [{ fromMs: HORIZON_MS, toMs: untilMs }],
     });
   });
 
@@ -112,7 +115,8 @@ describe('a round of the scrub lane', () => {
       { fromMs: NOW_MS - 200 * DAY_MS, toMs: NOW_MS - 30 * DAY_MS },
     ];
     expect(plan(progressOf(undefined, { unproven }))?.claim).toEqual({
-      ...{ fromMs: NOW_MS - 120 * DAY_MS, toMs: NOW_MS - 30 * DAY_MS },
+      fromMs: NOW_MS - 120 * DAY_MS,
+      toMs: NOW_MS - 30 * DAY_MS,
     });
     expect(plan(progressOf(state, { unproven }))).toMatchObject({ round: { number: 1 } });
     expect(plan(progressOf(state))).toBeUndefined();
@@ -127,7 +131,8 @@ describe('a round of the scrub lane', () => {
     const half = narrowed({ ...begun, walk: second }, second);
     expect(half?.round).toEqual(begun.round);
     expect(plan(progressOf(half))?.claim).toEqual({
-      ...{ fromMs: second.claim.toMs - 45 * DAY_MS, toMs: second.claim.toMs },
+      fromMs: second.claim.toMs - 45 * DAY_MS,
+      toMs: second.claim.toMs,
     });
     expect(afterHole(begun, holeOf(second.claim), []).round).toEqual(begun.round);
   });

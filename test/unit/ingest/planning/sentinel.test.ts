@@ -20,11 +20,16 @@ const ascending = startWalk('backfill', CLAIM, { readAtMs: known.nowMs });
 const descending = startWalk('scrub', CLAIM, { readAtMs: known.nowMs, direction: 'desc', pageLimit: 997 });
 
 const hole = (fromMs: number, toMs: number, more: Partial<KnownHole> = {}): KnownHole => ({
-  ...{ range: { fromMs, toMs }, pass: 0, reason: 'server', due: false },
+  range: { fromMs, toMs },
+  pass: 0,
+  reason: 'server',
+  due: false,
   ...more,
 });
 const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
-  ...{ entries: timesMs.length, timesMs, nextCursor: undefined },
+  entries: timesMs.length,
+  timesMs,
+  nextCursor: undefined,
   ...more,
 });
 const kindOf = (walk: Walk, facts: PageFacts): string => afterPage(walk, facts, 1_000).kind;
@@ -44,7 +49,8 @@ describe('where a stored entry is looked for that must come', () => {
   test('not within an hour of the horizon, where Cloudflare may delete it meanwhile', () => {
     const horizonMs = CLAIM.toMs - HOUR_MS / 2;
     expect(sentinelRange(ascending, { ...known, horizonMs })).toEqual({
-      ...{ fromMs: horizonMs + HOUR_MS, toMs: CLAIM.toMs + HOUR_MS },
+      fromMs: horizonMs + HOUR_MS,
+      toMs: CLAIM.toMs + HOUR_MS,
     });
     expect(sentinelRange(ascending, { ...known, horizonMs: CLAIM.toMs })).toBeUndefined();
     expect(sentinelRange(descending, { ...known, horizonMs: CLAIM.fromMs - HOUR_MS })).toBeUndefined();

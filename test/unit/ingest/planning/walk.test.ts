@@ -20,7 +20,9 @@ const begun = startWalk('live', CLAIM, { readAtMs: READ_AT_MS });
 const walkWith = (more: Partial<Walk>): Walk => ({ ...begun, ...more });
 const times = (count: number, fromMs = CLAIM.fromMs): number[] => Array.from({ length: count }, (_, n) => fromMs + n);
 const page = (timesMs: readonly number[], more: Partial<PageFacts> = {}): PageFacts => ({
-  ...{ entries: timesMs.length, timesMs, nextCursor: undefined },
+  entries: timesMs.length,
+  timesMs,
+  nextCursor: undefined,
   ...more,
 });
 /** Of a source that has sent larger pages than any here: what is short is not suspected. */
@@ -34,8 +36,15 @@ describe('startWalk and requestWindow', () => {
   it('ask for a second more at both ends than will be claimed, oldest first, in the largest pages', () => {
     expect(requestWindow(begun)).toEqual({ fromMs: CLAIM.fromMs - OVERLAP_MS, toMs: CLAIM.toMs + OVERLAP_MS });
     expect(begun).toMatchObject({
-      ...{ cursor: undefined, savedCursor: undefined, pages: 0, entries: 0, failures: 0 },
-      ...{ direction: 'asc', pageLimit: 1_000, filters: [], readAtMs: READ_AT_MS },
+      cursor: undefined,
+      savedCursor: undefined,
+      pages: 0,
+      entries: 0,
+      failures: 0,
+      direction: 'asc',
+      pageLimit: 1_000,
+      filters: [],
+      readAtMs: READ_AT_MS,
     });
   });
 
@@ -53,7 +62,8 @@ describe('startWalk and requestWindow', () => {
       requestWindow(startWalk('live', { fromMs: 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
     expect(narrow(1_001_000)).toEqual({ fromMs: 999_999, toMs: 1_001_001 });
     expect(narrow(1_000_400), 'an API that drops the milliseconds would cut it short').toEqual({
-      ...{ fromMs: 999_999, toMs: 1_001_001 },
+      fromMs: 999_999,
+      toMs: 1_001_001,
     });
   });
 });

@@ -78,8 +78,16 @@ test('each page is stored and has its sources before the next is asked for; only
   const { steps, run } = noting({ listOrganizations: pages(() => steps, ['a', 'b'], [], ['c']) });
   expect(await run()).toEqual({ appeared: 3 });
   expect(steps).toEqual([
-    ...['ask 1', 'page a b', 'sources', 'ask 2', 'page ', 'ask 3', 'page c', 'sources'],
-    ...['complete a b c', 'done'],
+    'ask 1',
+    'page a b',
+    'sources',
+    'ask 2',
+    'page ',
+    'ask 3',
+    'page c',
+    'sources',
+    'complete a b c',
+    'done',
   ]);
 });
 
@@ -146,8 +154,13 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
   await run({ time: { nowMs: () => 0, sleep: () => new Promise((resolve) => setImmediate(resolve)) } });
   expect(limits).toEqual([10]);
   expect(steps.slice(-7)).toEqual([
-    ...['complete a', 'closed said refused', 'closed gone', 'open said open', 'open open'],
-    ...['listedAgain said refused', 'done'],
+    'complete a',
+    'closed said refused',
+    'closed gone',
+    'open said open',
+    'open open',
+    'listedAgain said refused',
+    'done',
   ]);
 });
 

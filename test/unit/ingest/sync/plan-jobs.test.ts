@@ -10,9 +10,16 @@ const NOW_MS = Date.UTC(2026, 5, 1);
 const HORIZON_MS = NOW_MS - 480 * HOUR_MS;
 
 const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): SourceState => ({
-  ...{ kind: 'organization', id, organizationId: id, refused: false, restMs: {}, heldElsewhere: false },
+  kind: 'organization',
+  id,
+  organizationId: id,
+  refused: false,
+  restMs: {},
+  heldElsewhere: false,
   coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 - agoMs }]],
-  ...{ lanes: {}, holes: [], largestPage: 100 },
+  lanes: {},
+  holes: [],
+  largestPage: 100,
   eventRate: { perHour: 0.01, recentPerHour: 0 },
   ...more,
 });
@@ -73,7 +80,8 @@ test('an open live walk goes on before anything else; who rests or is held elsew
     pages: 1,
   };
   const [first = '', ...others] = await planned([
-    ...[read('rests', HOUR_MS, { restMs: { live: 1 } }), read('held', HOUR_MS, { heldElsewhere: true })],
+    read('rests', HOUR_MS, { restMs: { live: 1 } }),
+    read('held', HOUR_MS, { heldElsewhere: true }),
     ...overdue.slice(0, 30),
     read('walking', HOUR_MS, { lanes: { live: { ...idleLane, walk } } }),
   ]);

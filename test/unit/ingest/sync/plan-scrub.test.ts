@@ -11,9 +11,17 @@ const HORIZON_MS = NOW_MS - 480 * HOUR_MS;
 const time = { nowMs: NOW_MS, clock: { databaseMs: NOW_MS, atMs: 0 } };
 
 const source = (id: string, more: Partial<SourceState> = {}): SourceState => ({
-  ...{ kind: 'organization', id, organizationId: id, refused: false, restMs: {}, heldElsewhere: false },
+  kind: 'organization',
+  id,
+  organizationId: id,
+  refused: false,
+  restMs: {},
+  heldElsewhere: false,
   coverage: [[{ fromMs: HORIZON_MS, toMs: NOW_MS - 1_000 }]],
-  ...{ lanes: {}, holes: [], largestPage: 0, eventRate: undefined },
+  lanes: {},
+  holes: [],
+  largestPage: 0,
+  eventRate: undefined,
   ...more,
 });
 
@@ -71,7 +79,9 @@ test('as many windows as there is leave for, the most urgent sources first', asy
 test('not of sources that have history to read, rest, refuse or are held elsewhere; nothing is asked where there is none', async () => {
   const history = source('history', { coverage: [[{ fromMs: NOW_MS - 9 * HOUR_MS, toMs: NOW_MS - 1_000 }]] });
   const { jobs, asked } = await planned([
-    ...[history, source('rests', { restMs: { scrub: 1 } }), source('refused', { refused: true })],
+    history,
+    source('rests', { restMs: { scrub: 1 } }),
+    source('refused', { refused: true }),
     source('held', { heldElsewhere: true }),
   ]);
   expect(jobs.map(({ lane, source: { id } }) => `${lane} ${id}`)).toEqual(['backfill history']);

@@ -13,7 +13,9 @@ const progress: SourceProgress = {
       { fromMs: NOW_MS - 239 * HOUR_MS, toMs: NOW_MS - 60_000 },
     ],
   ],
-  ...{ lanes: {}, holes: [], largestPage: 0 },
+  lanes: {},
+  holes: [],
+  largestPage: 0,
 };
 const policy: PlanPolicy = { horizonMs: NOW_MS - 480 * HOUR_MS, settleDelaysMs: [], intervals: noIntervals };
 const laneOf = (by: PlanPolicy): string | undefined => planLanes(progress, NOW_MS, by)[0]?.lane;

@@ -14,7 +14,10 @@ const budget = { equalMs: EQUAL_MS, tickMs: TICK_MS };
 const property = { seed: 1, numRuns: 300 };
 
 const source = (perHour: number, more: Partial<PolledSource> = {}): PolledSource => ({
-  ...{ id: 'o', eventRate: { perHour, recentPerHour: 0 }, unreadMs: 0, walking: false },
+  id: 'o',
+  eventRate: { perHour, recentPerHour: 0 },
+  unreadMs: 0,
+  walking: false,
   ...more,
 });
 const perHour = fc.oneof(

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
+import { OrgtrailError, reasonOf } from '../errors.ts';
+import { startHttpServer } from '../http/server.ts';
+import type { SyncObserver } from '../ingest/sync/ports.ts';
+import { syncForever } from '../ingest/sync/sync-forever.ts';
+import { version } from '../package/package-files.ts';
+import { readSchemaState } from '../postgres/schema/migrate.ts';
+import { startRetention } from '../retention/retention-loop.ts';
+import { createOverviewSource } from '../status/overview-source.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { gracefulStop } from './graceful-stop.ts';
+import { type App, openApp } from './open-app.ts';
+import { startSinks } from './start-sinks.ts';
+import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
+
+/** A container often starts before its database. */
+const DATABASE_CONNECT_TIMEOUT_MS = 30_000;
+/** After the grace that a page in hand has, only a statement can be under way, in a database that does not answer. */
+const SHUTDOWN_TIMEOUT_MS = 6_000;
+
+/** A running daemon, in this process. */
+export interface Daemon {
+  readonly app: App;
+  readonly httpUrl: string;
+  /** Finishes the page and the deliveries in hand and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything in order: database, schema, sinks, HTTP, retention, scheduler. Used by `run` and by `demo`. */
+export const startDaemon = async (
+  config: Config,
+  logger: Logger,
+  observer: SyncObserver,
+  starting: AbortSignal,
+  secrets: LiveSecrets = fixedSecrets(config),
+): Promise<Daemon> => {
+  const metrics = createMetrics(version);
+  const app = await openApp(config, {
+    logger,
+    metrics,
+    observer,
+    secrets,
+    databaseWait: { forMs: DATABASE_CONNECT_TIMEOUT_MS, signal: starting },
+  });
+  await using opened = new AsyncDisposableStack();
+  opened.defer(() => app.close());
+  const stop = new AbortController();
+  const { stopping, signal: hardStop } = gracefulStop(stop.signal);
+  const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop });
+  opened.defer(() => sinks.close());
+  const trouble = createSyncTrouble(config.tickMs, () => performance.now());
+  const http = await startHttp({ config, secrets, app, metrics, trouble, logger }).catch((error: unknown) => {
+    stop.abort();
+    throw error;
+  });
+  opened.defer(() => http.close());
+  const { pool } = app.database;
+  const retention = startRetention({
+    pool,
+    retentionMs: config.retentionMs,
+    time: app.sync.time,
+    logger,
+    signal: stop.signal,
+  });
+  logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
+  const syncing = startSyncing({ config, app, trouble, logger, stopping, hardStop });
+  const running = opened.move();
+  return {
+    app,
+    httpUrl: http.url,
+    stop: async () => {
+      stop.abort();
+      await Promise.race([
+        Promise.all([syncing.stop(), sinks.ended, retention]),
+        sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
+      ]);
+      await running.disposeAsync();
+    },
+  };
+};
+
+interface HttpParts {
+  readonly config: Config;
+  readonly secrets: LiveSecrets;
+  readonly app: App;
+  readonly metrics: Metrics;
+  readonly trouble: SyncTrouble;
+  readonly logger: Logger;
+}
+
+const startHttp = ({ config, secrets, app, metrics, trouble, logger }: HttpParts) =>
+  startHttpServer({
+    ...config.http,
+    feedToken: secrets.feedToken,
+    tickMs: config.tickMs,
+    apiBudget: config.apiBudget,
+    version,
+    status: app.status,
+    sinks: app.sinks,
+    schemaState: async () => (await readSchemaState(app.database.pool)).state,
+    trouble: trouble.current,
+    logger,
+    metrics: () => metrics.scrape(app.metricsSource),
+    search: app.search,
+    streams: app.streams,
+    access: app.access,
+    observer: metrics.http,
+    feed: app.feed,
+    overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
+  }).catch((error: unknown) => {
+    throw cannotListen(error, config.http);
+  });
+
+interface SyncingParts {
+  readonly config: Config;
+  readonly app: App;
+  readonly trouble: SyncTrouble;
+  readonly logger: Logger;
+  readonly stopping: () => boolean;
+  readonly hardStop: AbortSignal;
+}
+
+const startSyncing = ({ config, app, trouble, logger, stopping, hardStop }: SyncingParts) =>
+  syncForever(app.sync, {
+    schedule: config.schedule,
+    tickMs: config.tickMs,
+    signal: hardStop,
+    stopping,
+    onError: (error) => {
+      if (stopping()) return;
+      const reason = reasonOf(error);
+      trouble.failed(reason);
+      logger.error({ reason }, 'sync failed; retrying at the next tick');
+    },
+  });
+
+/** A port that is taken, or an address that is not this machine's, is for the operator to mend; anything else is a bug. */
+const cannotListen = (error: unknown, { host, port }: Config['http']): unknown => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!/^(EADDR|EACCES|ENOTFOUND|EAI_)/.test(code)) return error;
+  const message =
+    code === 'EADDRINUSE'
+      ? `port ${port} is in use on ${host} (${code}); the console, the API and metrics need it`
+      : `cannot listen on ${host} port ${port} (${code}); the console, the API and metrics need it`;
+  return new OrgtrailError('configuration', message, {
+    hint: 'set ORGTRAIL_HTTP_PORT to a free port (0: any), and ORGTRAIL_HTTP_HOST to an address of this machine',
+  });
+};
