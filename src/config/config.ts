@@ -1,6 +1,7 @@
 import { OrgtrailError } from '../errors.ts';
 import type { Credential } from '../ingest/cloudflare/credential.ts';
 import { type Filter, parseFilters } from '../ingest/planning/filters.ts';
+import { organization } from '../ingest/sources/organization/organization.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlWarning } from '../postgres/database-url.ts';
 import { isLoopbackHost } from '../postgres/loopback.ts';
@@ -122,7 +123,7 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
 const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
-  const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '');
+  const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '', organization.filters);
   faults.push(...filterFaults.map((fault) => `ORGTRAIL_FILTERS: ${fault}`));
   const credential = readCredential(env, options.needsCredential, faults);
   const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);

@@ -6,12 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatNames } from '../../src/formats/formats.ts';
+import { sourceKindNames } from '../../src/ingest/sources/registry.ts';
 import { sinkTypes } from '../../src/sinks/registry.ts';
 import { readPlan } from '../support/documents/generated.ts';
 import { readImports, sourceFiles } from '../support/rooms/imports.ts';
 import { violations } from '../support/rooms/rules.ts';
 
-// CONTRIBUTING.md tells how a sink and a format are added. This follows it, in a copy of src: the files of the recipe, its two
+// CONTRIBUTING.md tells how a sink, a kind of source and a format are added. This follows it, in a copy of src: the files of the recipe, its two
 // lines in each registry, and nothing else.
 
 const execFile = promisify(execFileWithCallback);
@@ -68,9 +69,10 @@ const load = `
   const faultsOf = (sinks) => { try { load(sinks); return ''; } catch (error) { return String(error); } };
 `;
 
-test('the page has a sink and a format', () => {
+test('the page has a sink, a kind of source and a format', () => {
   expect(planted).toEqual([
     ...['settings', 'answers', 'loki'].map((name) => `src/sinks/loki/${name}.ts`),
+    'src/ingest/sources/member-activity/member-activity.ts',
     'src/formats/logfmt/logfmt.ts',
   ]);
 });
@@ -159,6 +161,50 @@ describe('a sink from the recipe', () => {
           { stream: { source: 'orgtrail' }, values: [['1767225600000000000', '{"a":1}', { key: 'k', position: '1' }]] },
         ],
       },
+    });
+  });
+});
+
+describe('a kind of source from the recipe', () => {
+  test('is read where it says, with what it says, and has its filters', async () => {
+    const found = await run(`
+      import { createServer } from 'node:http';
+      import { connectAuditApi } from './ingest/cloudflare/audit-api.ts';
+      import { createServerClock } from './ingest/cloudflare/wire/server-clock.ts';
+      import { parseFilters } from './ingest/planning/filters.ts';
+      import { startWalk } from './ingest/planning/walk.ts';
+      import { kindOf, sourceKindNames } from './ingest/sources/registry.ts';
+      const asked = [];
+      const server = createServer((request, response) => {
+        asked.push(request.url);
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ success: true, errors: [], result: [{ id: 'one' }], result_info: {} }));
+      });
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { filters, faults } = parseFilters('action_type=create&actor_id=x', kindOf({ kind: 'member_activity' }).filters);
+      const endpoints = [];
+      const { api, close } = connectAuditApi({
+        baseUrl: 'http://127.0.0.1:' + server.address().port,
+        credential: { kind: 'token', token: 'a-token' },
+        filters,
+        budget: { acquire: async () => {}, pause: async () => {} },
+        clock: createServerClock(() => performance.now()),
+        observer: { onAttempt: ({ endpoint }) => endpoints.push(endpoint) },
+        onUnreadable: () => {},
+        version: '0',
+      });
+      const walk = startWalk('live', { fromMs: 60_000, toMs: 120_000 }, { readAtMs: 180_000 });
+      const page = await api.fetchPage({ kind: 'member_activity', id: 'o/1' }, walk, new AbortController().signal);
+      await close();
+      server.close();
+      console.log(JSON.stringify({ asked, faults, entries: page.entries, endpoints, names: sourceKindNames }));
+    `);
+    expect(found).toEqual({
+      asked: [expect.stringMatching(/^\/organizations\/o%2F1\/members\/activity\?since=1970-.*&action_type=create$/)],
+      faults: [expect.stringContaining('unknown filter "actor_id"')],
+      entries: 1,
+      endpoints: ['member_activity_audit_logs'],
+      names: [...sourceKindNames, 'member_activity'],
     });
   });
 });

@@ -75,7 +75,7 @@ export class SimulatedCloudflare {
         },
       });
     return {
-      fetchPage: async (organizationId, walk, signal) => {
+      fetchPage: async ({ id: organizationId }, walk, signal) => {
         let dateMs: number | undefined;
         const page = await send({
           what: `page of ${organizationId}`,
@@ -89,7 +89,7 @@ export class SimulatedCloudflare {
         page.servedAtMs = dateMs;
         return page;
       },
-      probeAuditLog: (organizationId, signal) =>
+      probeAuditLog: ({ id: organizationId }, signal) =>
         send({ what: `log of ${organizationId}`, signal, answer: () => this.#probe(organizationId) }),
       listOrganizations: (filter, signal) => this.#list(filter, (answer, what) => send({ what, signal, answer })),
       getOrganization: (id, signal) => send({ what: 'organization', signal, answer: () => this.#organization(id) }),

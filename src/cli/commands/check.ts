@@ -11,6 +11,7 @@ import type { RequestBudget } from '../../ingest/cloudflare/wire/request.ts';
 import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts';
 import type { FoundOrganization } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
+import { organization } from '../../ingest/sources/organization/organization.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
 import { version } from '../../package/package-files.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
@@ -209,7 +210,7 @@ const checkAuditLogs = async (
   for (const { id, name } of probed) {
     try {
       await api.fetchPage(
-        id,
+        { kind: 'organization', id },
         startWalk('live', { fromMs: nowMs - 3_600_000, toMs: nowMs - 1_000 }, { readAtMs: nowMs, pageLimit: 1 }),
         signal,
       );
@@ -225,7 +226,7 @@ const checkAuditLogs = async (
     name: 'audit logs',
     ok: false,
     message: `refused (403) for ${refused.length} of ${probed.length}: ${refused.join(', ')}`,
-    hint: 'the owner of the token must be Organization Super Administrator; a documented workaround is CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY',
+    hint: `the owner of the token must be ${organization.permission}; a documented workaround is CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY`,
     exitCode: exitCodes.sourceFailed,
   };
 };

@@ -1,10 +1,11 @@
 import { ApiError } from '../../errors.ts';
-import { type Page, readPageBody, UnreadablePageError } from '../entries/page.ts';
+import { type Page, UnreadablePageError } from '../entries/page.ts';
 import type { Filter } from '../planning/filters.ts';
-import type { FoundOrganization } from '../planning/source.ts';
+import type { FoundOrganization, SourceKey } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';
+import { kindOf } from '../sources/registry.ts';
 import type { AuditApi } from '../sync/ports.ts';
-import { createAuditLogsApi } from './audit-logs.ts';
+import { fetchAuditPage } from './audit-logs.ts';
 import { createCloudflareClient } from './client.ts';
 import type { Credential, CredentialSource } from './credential.ts';
 import { createOrganizationsApi, type Organization } from './organizations.ts';
@@ -46,12 +47,12 @@ export const connectAuditApi = ({
   const { clock } = options;
   const client = createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` });
   const organizations = createOrganizationsApi(client, { onUnreadable });
-  const auditLogs = createAuditLogsApi(client);
+  const read = (source: SourceKey) => (answer: ApiText) => readOrThrow(source, answer, fastPath);
   const api: AuditApi = {
-    fetchPage: async (organizationId, walk, signal, attemptMs) => {
+    fetchPage: async (source, walk, signal, attemptMs) => {
       const window = requestWindow(walk);
-      return await auditLogs.fetchPage({
-        organizationId,
+      return await fetchAuditPage(client, {
+        source,
         since: window.fromMs,
         before: window.toMs,
         cursor: walk.cursor,
@@ -60,20 +61,15 @@ export const connectAuditApi = ({
         filters: [...filters, ...walk.filters],
         signal,
         attemptMs,
-        decode: (answer) => readOrThrow(answer, fastPath),
+        decode: read(source),
       });
     },
-    probeAuditLog: async (organizationId, signal) => {
+    probeAuditLog: async (source, signal) => {
       const before = clock.nowMs();
       if (before === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
       const window = { since: before - PROBE_WINDOW_MS, before, limit: 1, filters: [], direction: 'asc' as const };
       try {
-        await auditLogs.fetchPage({
-          organizationId,
-          ...window,
-          signal,
-          decode: (answer) => readOrThrow(answer, fastPath),
-        });
+        await fetchAuditPage(client, { source, ...window, signal, decode: read(source) });
         return 'open';
       } catch (error) {
         if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
@@ -94,9 +90,9 @@ export const connectAuditApi = ({
 };
 
 /** A body that cannot be read is worth another attempt. */
-const readOrThrow = (answer: ApiText, fastPath: boolean): Page => {
+const readOrThrow = (source: SourceKey, answer: ApiText, fastPath: boolean): Page => {
   try {
-    const page = readPageBody(answer, { fastPath });
+    const page = kindOf(source).readPage(answer, { fastPath });
     page.servedAtMs = answer.dateMs;
     return page;
   } catch (error) {

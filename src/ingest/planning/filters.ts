@@ -1,39 +1,26 @@
-/** The API's own filter names (organization audit log, each also with `.not`). From its published parameter list. */
-const filterNames = [
-  'action_result',
-  'action_type',
-  'actor_context',
-  'actor_email',
-  'actor_id',
-  'actor_ip_address',
-  'actor_token_id',
-  'actor_token_name',
-  'actor_type',
-  'id',
-  'raw_cf_ray_id',
-  'raw_method',
-  'raw_status_code',
-  'raw_uri',
-  'resource_id',
-  'resource_product',
-  'resource_scope',
-  'resource_type',
-] as const;
-
-const knownNames = new Set<string>(filterNames.flatMap((name) => [name, `${name}.not`]));
-const ownParameters = new Set(['since', 'before', 'cursor', 'limit', 'direction']);
-
 /** One filter as it goes on the wire: a name, with or without `.not`, and a value; repeated names are alternatives. */
 export type Filter = readonly [name: string, value: string];
 
+/** Which filters a log has. */
+export interface FilterRules {
+  /** The API's own names, each also with `.not`. */
+  readonly names: readonly string[];
+  /** Parameters that orgtrail sets itself. */
+  readonly reserved: readonly string[];
+}
+
 /** The filters in canonical order (sorted, each once), or every fault of the text. Values are not checked against the
  * API's enumerations: these grow unannounced, and only a status code has a form. */
-export const parseFilters = (text: string): { filters: readonly Filter[]; faults: readonly string[] } => {
+export const parseFilters = (
+  text: string,
+  { names, reserved }: FilterRules,
+): { filters: readonly Filter[]; faults: readonly string[] } => {
+  const knownNames = new Set<string>(names.flatMap((name) => [name, `${name}.not`]));
   const faults: string[] = [];
   const filters = new Map<string, Filter>();
   for (const [name, value] of new URLSearchParams(text.trim().replace(/^\?/, ''))) {
-    if (ownParameters.has(name)) faults.push(`"${name}" is set by orgtrail itself and cannot be a filter`);
-    else if (!knownNames.has(name)) faults.push(`unknown filter "${name}"; ${suggestion(name)}`);
+    if (reserved.includes(name)) faults.push(`"${name}" is set by orgtrail itself and cannot be a filter`);
+    else if (!knownNames.has(name)) faults.push(`unknown filter "${name}"; ${suggestion(name, names)}`);
     else if (value === '') faults.push(`filter "${name}" has no value`);
     else if (name.startsWith('raw_status_code') && !/^\d{3}$/.test(value))
       faults.push(`filter "${name}" must be a three-digit status code, not "${value}"`);
@@ -48,13 +35,13 @@ export const parseFilters = (text: string): { filters: readonly Filter[]; faults
 export const canonicalFilters = (filters: readonly Filter[]): string =>
   new URLSearchParams(filters.map(([name, value]): [string, string] => [name, value])).toString();
 
-const suggestion = (name: string): string => {
+const suggestion = (name: string, names: readonly string[]): string => {
   const bare = name
     .replace(/\.not$/, '')
     .replaceAll('.', '_')
     .replace(/\[.*$/, '');
-  const near = filterNames.find((known) => known === bare || known.replaceAll('_', '') === bare.replaceAll('_', ''));
+  const near = names.find((known) => known === bare || known.replaceAll('_', '') === bare.replaceAll('_', ''));
   return near === undefined
-    ? `the API has ${filterNames.join(', ')}, each also as NAME.not`
+    ? `the API has ${names.join(', ')}, each also as NAME.not`
     : `did you mean "${near}${name.endsWith('.not') ? '.not' : ''}"?`;
 };

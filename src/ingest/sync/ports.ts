@@ -31,12 +31,12 @@ export interface AuditApi {
    * The next page of the walk: its window with its overlaps, in its direction, from its cursor. `attemptMs`: how long one attempt may take;
    * undefined: as long as the client allows.
    */
-  fetchPage(organizationId: string, walk: Walk, signal: AbortSignal, attemptMs?: number): Promise<Page>;
+  fetchPage(source: SourceKey, walk: Walk, signal: AbortSignal, attemptMs?: number): Promise<Page>;
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
-  /** Whether its audit log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
-  probeAuditLog(organizationId: string, signal: AbortSignal): Promise<'open' | 'refused'>;
+  /** Whether the log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
+  probeAuditLog(source: SourceKey, signal: AbortSignal): Promise<'open' | 'refused'>;
   /** Undefined if the organization has none. */
   getProfile(id: string, signal: AbortSignal): Promise<unknown>;
   /** A lower bound of Cloudflare's own time; undefined before its first response. */

@@ -4,6 +4,7 @@ import type { KnownHole, LaneState } from '../planning/lane.ts';
 import type { Lane } from '../planning/lanes.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../planning/source.ts';
 import type { Direction } from '../planning/walk.ts';
+import { sourceKindNames } from '../sources/registry.ts';
 
 type RangeRow = readonly [fromMs: number, toMs: number];
 
@@ -66,9 +67,9 @@ export const loadSources = async (
     `select ${state('$3')},
        coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as held_elsewhere
      from sources s join organizations o on o.id = s.organization_id
-     where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2))
+     where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2)) and s.kind = any($4)
      order by s.last_attempt_at nulls first, s.kind, s.id`,
-    [owner, organizationIds ?? null, filterHash],
+    [owner, organizationIds ?? null, filterHash, sourceKindNames],
   );
   return rows.map(toSource);
 };
@@ -178,7 +179,7 @@ export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailu
 };
 
 /**
- * Gives every known organization its source, and all sources the horizon and filter set in force, for the views. `historyMs`:
+ * Gives every known organization its sources, one of each kind, and all sources the horizon and filter set in force, for the views. `historyMs`:
  * how much is wanted as of any moment. Called by discovery.
  */
 export const syncSources = async (
@@ -189,10 +190,10 @@ export const syncSources = async (
 ): Promise<void> => {
   await pool.query(
     `insert into sources (kind, id, organization_id, filter_hash, wanted_since, wanted_history)
-     select 'organization', o.id, o.id, $1, to_timestamp($2::float8 / 1000), make_interval(secs => $3::float8 / 1000)
-     from organizations o order by o.id
+     select kind, o.id, o.id, $1, to_timestamp($2::float8 / 1000), make_interval(secs => $3::float8 / 1000)
+     from organizations o cross join unnest($4::text[]) kind order by kind, o.id
      on conflict (kind, id) do nothing`,
-    [filterHash, horizonMs, historyMs],
+    [filterHash, horizonMs, historyMs, sourceKindNames],
   );
   // The horizon moves all the time; rows are not rewritten for less than an hour of it.
   await pool.query(

@@ -214,7 +214,7 @@ const fetchPage = async (
   signal: AbortSignal,
 ): Promise<Page | ApiError> => {
   try {
-    return await api.fetchPage(source.organizationId, walk, signal);
+    return await api.fetchPage(source, walk, signal);
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;

@@ -43,7 +43,7 @@ const askAll = async (
   );
   const ask = async (id: string): Promise<readonly [string, Answer]> => {
     try {
-      return [id, await api.probeAuditLog(id, AbortSignal.any([signal, timeout.signal]))];
+      return [id, await api.probeAuditLog({ kind: 'organization', id }, AbortSignal.any([signal, timeout.signal]))];
     } catch (error) {
       if (signal.aborted || !(error instanceof ApiError || timeout.signal.aborted)) throw error;
       return [id, undefined];

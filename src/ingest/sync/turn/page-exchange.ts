@@ -29,7 +29,7 @@ export const fetchPage = async (
   turn.requests += 1;
   const signal = AbortSignal.any([options.signal, kept.lost, ...(abort === undefined ? [] : [abort])]);
   try {
-    const page = await context.api.fetchPage(source.organizationId, walk, signal, attemptMs);
+    const page = await context.api.fetchPage(source, walk, signal, attemptMs);
     const { databaseMs, atMs } = job.clock;
     const serverMs = page.servedAtMs ?? context.api.nowMs();
     if (serverMs !== undefined) page.servedAtMs = credibleNow(serverMs, databaseMs + context.time.nowMs() - atMs);

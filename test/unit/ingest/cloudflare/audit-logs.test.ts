@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError } from '../../../../src/errors.ts';
-import { type AuditPageRequest, createAuditLogsApi } from '../../../../src/ingest/cloudflare/audit-logs.ts';
+import { type AuditPageRequest, fetchAuditPage } from '../../../../src/ingest/cloudflare/audit-logs.ts';
 import type { ApiText } from '../../../../src/ingest/cloudflare/wire/request.ts';
 import { answer, startHttpServer } from './local-server.ts';
 import { apiErrorOf, createTestClient } from './test-client.ts';
 
 const page = (more: Partial<AuditPageRequest<ApiText>> = {}): AuditPageRequest<ApiText> => ({
-  organizationId: 'o1',
+  source: { kind: 'organization', id: 'o1' },
   since: Date.UTC(2026, 3, 1, 0, 0, 0, 5),
   before: Date.UTC(2026, 3, 2),
   direction: 'asc',
@@ -26,7 +26,7 @@ describe('fetchPage', () => {
       ['action_type.not', 'update'],
       ['actor_email.not', 'a+b@x.example'],
     ] as const;
-    const { text } = await createAuditLogsApi(test.client).fetchPage(page({ filters }));
+    const { text } = await fetchAuditPage(test.client, page({ filters }));
     expect(text).toBe('{"result":[ ]}');
     expect(server.requests[0]?.url).toBe(
       '/client/v4/organizations/o1/logs/audit?since=2026-04-01T00%3A00%3A00.005Z&before=2026-04-02T00%3A00%3A00.000Z' +
@@ -38,16 +38,15 @@ describe('fetchPage', () => {
   it('asks for the newest first as well', async () => {
     await using server = await startHttpServer(answer(200));
     await using test = createTestClient(server.baseUrl);
-    await createAuditLogsApi(test.client).fetchPage(page({ direction: 'desc' }));
+    await fetchAuditPage(test.client, page({ direction: 'desc' }));
     expect(new URL(server.requests[0]?.url ?? '', server.baseUrl).searchParams.getAll('direction')).toEqual(['desc']);
   });
 
   it('encodes the cursor, and sends everything else again with it', async () => {
     await using server = await startHttpServer(answer(200));
     await using test = createTestClient(server.baseUrl);
-    const api = createAuditLogsApi(test.client);
-    await api.fetchPage(page({ filters: [['action_type.not', 'view']] }));
-    await api.fetchPage(page({ filters: [['action_type.not', 'view']], cursor: 'a=b-_+/' }));
+    await fetchAuditPage(test.client, page({ filters: [['action_type.not', 'view']] }));
+    await fetchAuditPage(test.client, page({ filters: [['action_type.not', 'view']], cursor: 'a=b-_+/' }));
     const [first, second] = server.requests.map((request) => request.url);
     expect(second).toBe(`${first}&cursor=a%3Db-_%2B%2F`);
     expect(new URL(`http://x${second}`).searchParams.get('cursor')).toBe('a=b-_+/');
@@ -60,19 +59,20 @@ describe('fetchPage', () => {
       if (answer.text !== '{}') throw new ApiError('unreadable', 'not JSON');
       return answer;
     };
-    expect((await createAuditLogsApi(test.client).fetchPage(page({ decode }))).text).toBe('{}');
+    expect((await fetchAuditPage(test.client, page({ decode }))).text).toBe('{}');
   });
 
   it('keeps an odd organization id in its place in the path', async () => {
     await using server = await startHttpServer(answer(200));
     await using test = createTestClient(server.baseUrl);
-    const api = createAuditLogsApi(test.client);
-    await api.fetchPage(page({ organizationId: 'a/../b?c#d é\ud800' }));
+    await fetchAuditPage(test.client, page({ source: { kind: 'organization', id: 'a/../b?c#d é\ud800' } }));
     expect(server.requests[0]?.url).toMatch(
       /^\/client\/v4\/organizations\/a%2F..%2Fb%3Fc%23d%20%C3%A9%EF%BF%BD\/logs\/audit\?/,
     );
-    for (const organizationId of ['', '.', '..']) {
-      expect(await apiErrorOf(api.fetchPage(page({ organizationId })))).toMatchObject({ failure: 'bad_request' });
+    for (const id of ['', '.', '..']) {
+      expect(
+        await apiErrorOf(fetchAuditPage(test.client, page({ source: { kind: 'organization', id } }))),
+      ).toMatchObject({ failure: 'bad_request' });
     }
     expect(server.requests).toHaveLength(1);
   });

@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalFilters, parseFilters } from '../../../../src/ingest/planning/filters.ts';
+import { canonicalFilters, parseFilters as parse } from '../../../../src/ingest/planning/filters.ts';
+import { organization } from '../../../../src/ingest/sources/organization/organization.ts';
+
+const parseFilters = (text: string) => parse(text, organization.filters);
 
 describe('parseFilters', () => {
   it.each<[string, readonly (readonly [string, string])[]]>([

@@ -131,7 +131,7 @@ test('the audit logs of organizations that were missed decide: refused is gone, 
     unclear: () => Promise.reject(new ApiError('server', 'broken')),
     hung: () => new Promise(() => {}),
   };
-  const probe: AuditApi['probeAuditLog'] = (id, signal) =>
+  const probe: AuditApi['probeAuditLog'] = ({ id }, signal) =>
     new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason));
       answers[id]?.().then(resolve, reject);
