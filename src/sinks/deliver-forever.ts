@@ -1,6 +1,7 @@
 import { reasonOf } from '../errors.ts';
 import type { FeedEvents } from '../feed/feed-events.sql.ts';
-import { type KeptLease, keepLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
+import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
+import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
 import type { Delivery, DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
@@ -33,22 +34,16 @@ export const deliverForever = async (
   config: SinkConfig,
   stop: DeliveryStop,
 ): Promise<void> => {
-  const { time } = context;
   const worker: SinkWorker = { context, config, stop, sizes: firstSizes(config.batchEvents), refusals: 0 };
-  const pause = (ms: number) => time.sleep(ms, stop.asked).catch(() => {});
+  const pause = (ms: number) => context.time.sleep(ms, stop.asked).catch(() => {});
   while (!stop.asked.aborted) {
-    let turn: SinkTurn | undefined;
     try {
-      const takenAtMs = time.nowMs();
-      const claimed = await context.store.claim(config.name);
-      worker.refusals = 0;
-      if ('epoch' in claimed) {
-        turn = claimed;
-        await takeTurn(worker, claimed, takenAtMs);
-      } else await pause(waitMs(claimed.waitMs ?? context.leaseMs / 3));
+      const ended = await takeTurn(worker);
+      if (ended instanceof LeaseRefused) await pause(waitMs(ended.answer ?? context.leaseMs / 3));
+      if (ended instanceof LeaseLostError) context.observer.lost?.({ sink: config.name });
     } catch (error) {
       if (stop.asked.aborted) return;
-      await pause(await noteError(worker, turn, error));
+      await pause(await noteError(worker, error));
     }
   }
 };
@@ -57,8 +52,8 @@ export const deliverForever = async (
  * What the database refuses fails as a receiver that refuses does: it is counted, logged, and retried with backoff. Returns how long to
  * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
  */
-const noteError = async (worker: SinkWorker, turn: SinkTurn | undefined, error: unknown): Promise<number> => {
-  const { context, config } = worker;
+const noteError = async (worker: SinkWorker, error: unknown): Promise<number> => {
+  const { context, config, turn } = worker;
   const { observer, store } = context;
   const reason = plainReason(context, reasonOf(error));
   observer.interrupted?.({ sink: config.name, reason });
@@ -84,27 +79,33 @@ interface SinkWorker {
   sizes: DeliverySizes;
   /** In a row, of the statement that takes the turn. */
   refusals: number;
+  /** As it was claimed; undefined if the lease has not been acquired. */
+  turn?: SinkTurn | undefined;
 }
 
-/** Delivers until the lease is lost, a delivery fails, or a stop is asked for. */
-const takeTurn = async (worker: SinkWorker, claimed: SinkTurn, takenAtMs: number): Promise<void> => {
+/** Delivers until the lease is lost, a delivery fails, or a stop is asked for. If the lease is refused, the answer says how long to wait. */
+const takeTurn = (worker: SinkWorker): Promise<undefined | LeaseRefused<number | undefined> | LeaseLostError> => {
   const { context, config, stop } = worker;
-  const { leaseMs, store, time } = context;
-  let turn: SinkTurn | undefined = claimed;
-  const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renew(claimed) });
-  try {
-    while (turn !== undefined && !stop.asked.aborted) {
-      kept.throwIfLost();
-      turn = await step(worker, turn, kept);
-    }
-  } catch (error) {
-    if (!(error instanceof LeaseLostError)) throw error;
-    context.observer.lost?.({ sink: config.name });
-  } finally {
-    kept.end();
-    // If it fails, the lease runs out by itself.
-    await store.release(claimed).catch(() => {});
-  }
+  const { store } = context;
+  worker.turn = undefined;
+  return leasedRun(context, {
+    claim: async () => {
+      const answer = await store.claim(config.name);
+      worker.refusals = 0;
+      return 'epoch' in answer ? answer : new LeaseRefused(answer.waitMs);
+    },
+    renew: (turn) => store.renew(turn),
+    release: (turn) => store.release(turn),
+    run: async (claimed, kept) => {
+      worker.turn = claimed;
+      let turn: SinkTurn | undefined = claimed;
+      while (turn !== undefined && !stop.asked.aborted) {
+        kept.throwIfLost();
+        turn = await step(worker, turn, kept);
+      }
+      return undefined;
+    },
+  });
 };
 
 /** One delivery, or a wait for something to deliver. The turn as it is then; undefined if it has ended. */

@@ -1,6 +1,6 @@
 import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
 import type { FormatName } from '../formats/formats.ts';
-import type { Time } from '../time/clock.ts';
+import type { LeaseContext } from '../postgres/leases/leased-run.ts';
 import type { Sink } from './delivery.ts';
 
 /** A sink as it is configured. */
@@ -78,10 +78,8 @@ export interface DeliveryObserver {
   interrupted?(event: { readonly sink: string; readonly reason: string }): void;
 }
 
-export interface DeliveryContext {
+export interface DeliveryContext extends LeaseContext {
   readonly store: DeliveryStore;
-  readonly time: Time;
-  readonly leaseMs: number;
   readonly observer: DeliveryObserver;
   /** In [0, 1). */
   readonly random: () => number;

@@ -1,12 +1,11 @@
-// Derives test/support/formats/{ocsf,ecs}-facts.json, which the formats are validated against, from the schema data of OCSF and ECS:
-//   node test/scripts/derive-schema-facts.ts ocsf-1.5.0.json fields.csv
+// Derives test/support/formats/ocsf-facts.json, which the format is validated against, from the schema data of OCSF:
+//   node test/scripts/derive-schema-facts.ts ocsf-1.5.0.json
 // Facts alone: classes, attributes, requirements, types and enums. No descriptions.
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { OcsfAttribute, OcsfObject, OcsfSchema } from '../support/formats/schema-facts.ts';
 
-const [ocsfFile, ecsFile] = process.argv.slice(2);
-if (ocsfFile === undefined || ecsFile === undefined)
-  throw new Error('two files are needed: the JSON of OCSF, the CSV of ECS');
+const [ocsfFile] = process.argv.slice(2);
+if (ocsfFile === undefined) throw new Error('name the file of the JSON of OCSF');
 
 const attributeFacts = ({
   type,
@@ -61,27 +60,5 @@ const ocsfFacts = (schema: OcsfSchema): OcsfSchema => ({
   ),
 });
 
-/** Rows of a CSV file with quoted cells, which may hold line breaks. */
-const csvRows = (text: string): string[][] => {
-  const rows: string[][] = [[]];
-  for (const [, quoted, plain = '', end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g)) {
-    rows.at(-1)?.push(quoted?.replaceAll('""', '"') ?? plain);
-    if (end !== ',') rows.push([]);
-  }
-  return rows.filter((row) => row.length > 1);
-};
-
-const ecsFacts = (text: string): Record<string, string> => {
-  const [header = [], ...rows] = csvRows(text);
-  const [field = 0, type = 0, normalization = 0] = ['Field', 'Type', 'Normalization'].map((name) =>
-    header.indexOf(name),
-  );
-  return Object.fromEntries(
-    rows.map((row) => [row[field] ?? '', `${row[type]}${row[normalization] === 'array' ? '[]' : ''}`]),
-  );
-};
-
-const write = (name: string, facts: object): void =>
-  writeFileSync(new URL(`../support/formats/${name}`, import.meta.url), `${JSON.stringify(facts)}\n`);
-write('ocsf-facts.json', ocsfFacts(JSON.parse(readFileSync(ocsfFile, 'utf8'))));
-write('ecs-facts.json', ecsFacts(readFileSync(ecsFile, 'utf8')));
+const facts = ocsfFacts(JSON.parse(readFileSync(ocsfFile, 'utf8')));
+writeFileSync(new URL('../support/formats/ocsf-facts.json', import.meta.url), `${JSON.stringify(facts)}\n`);

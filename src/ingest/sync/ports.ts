@@ -1,4 +1,4 @@
-import type { Time } from '../../time/clock.ts';
+import type { LeaseContext } from '../../postgres/leases/leased-run.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { Filter } from '../planning/filters.ts';
@@ -152,13 +152,10 @@ export interface SyncObserver {
 }
 
 /** Everything that syncing is done with. Built by app.ts. */
-export interface SyncContext {
+export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
   readonly store: SyncStore;
   readonly observer: SyncObserver;
-  readonly time: Time;
-  /** How long a lease lasts unless it is renewed. */
-  readonly leaseMs: number;
   readonly filterHash: string;
   readonly filters: readonly Filter[];
   readonly settleDelaysMs: readonly number[];

@@ -17,7 +17,7 @@ export interface KeptLease {
 
 /** The replica was paused, or cut off from its database, for longer than a lease: another one may have the source. */
 export class LeaseLostError extends Error {
-  override readonly name = 'LeaseLostError';
+  override readonly name: string = 'LeaseLostError';
 
   constructor() {
     super('the lease has run out or has gone to another replica');

@@ -1,4 +1,4 @@
-import ecsFacts from './ecs-facts.json' with { type: 'json' };
+import { EcsFlat } from '@elastic/ecs';
 import ocsfFacts from './ocsf-facts.json' with { type: 'json' };
 
 /** One attribute of an OCSF class or object. With a profile, it is there only where the event names that profile. */
@@ -34,18 +34,15 @@ export interface OcsfSchema {
   >;
 }
 
+/** A field of the Elastic Common Schema. `normalize` has `array` for a list. */
 export interface EcsField {
   readonly type: string;
-  readonly isArray: boolean;
+  readonly normalize: readonly string[];
+  readonly allowed_values?: readonly { readonly name: string; readonly expected_event_types?: readonly string[] }[];
 }
 
 /** The classes, objects and types of OCSF that the format uses, as test/scripts/derive-schema-facts.ts took them from its schema. */
 export const ocsfSchema = ocsfFacts as unknown as OcsfSchema;
 
-/** The fields of the Elastic Common Schema by name, likewise. */
-export const ecsFields: ReadonlyMap<string, EcsField> = new Map(
-  Object.entries(ecsFacts).map(([name, type]) => [
-    name,
-    { type: type.replace('[]', ''), isArray: type.endsWith('[]') },
-  ]),
-);
+/** The fields of the Elastic Common Schema by name, as Elastic publishes them. Multi-fields (`user.name.text`) are not among them. */
+export const ecsFields: ReadonlyMap<string, EcsField> = new Map(Object.entries<EcsField>(EcsFlat));

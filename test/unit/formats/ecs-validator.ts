@@ -1,16 +1,6 @@
 import { isIP } from 'node:net';
 import type { EcsField } from '../../support/formats/schema-facts.ts';
 
-/** The words that ECS allows, and the types that it expects of a category (its pages of allowed values). */
-const expectedTypes: Readonly<Record<string, readonly string[]>> = {
-  configuration: ['access', 'change', 'creation', 'deletion', 'info'],
-  iam: ['admin', 'change', 'creation', 'deletion', 'group', 'info', 'user'],
-};
-const allowed: Readonly<Record<string, readonly string[]>> = {
-  'event.kind': ['alert', 'asset', 'enrichment', 'event', 'metric', 'state', 'pipeline_error', 'signal'],
-  'event.outcome': ['failure', 'success', 'unknown'],
-};
-
 const isText = (value: unknown): boolean => typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
 const date = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 const typeTests: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -30,7 +20,7 @@ const leaves = (value: object, prefix = ''): [string, unknown][] =>
       : [[`${prefix}${key}`, inner]],
   );
 
-/** Checks documents against the official field list, and its own fields for types that never change. */
+/** Checks documents against Elastic's list of fields, and fields of their own for types that never change. */
 export class EcsValidator {
   readonly #fields: ReadonlyMap<string, EcsField>;
   readonly #customTypes = new Map<string, string>();
@@ -54,18 +44,23 @@ export class EcsValidator {
   }
 
   #categories(categories: readonly string[], types: readonly string[]): string[] {
-    const expected = categories.flatMap((category) => expectedTypes[category] ?? []);
+    const allowed = this.#fields.get('event.category')?.allowed_values ?? [];
+    const expected = allowed.flatMap(({ name, expected_event_types: expectedTypes = [] }) =>
+      categories.includes(name) ? expectedTypes : [],
+    );
     return types.filter((type) => !expected.includes(type)).map((type) => `${type} is no type of ${categories}`);
   }
 
   #official(name: string, value: unknown): string[] {
     const field = this.#fields.get(name);
     if (field === undefined) return [`${name} is no field`];
-    if (Array.isArray(value) !== field.isArray) return [`${name} is ${field.isArray ? 'no' : 'a'} list`];
+    const isList = field.normalize.includes('array');
+    if (Array.isArray(value) !== isList) return [`${name} is ${isList ? 'no' : 'a'} list`];
     const test = typeTests[field.type];
     const values = Array.isArray(value) ? value : [value];
     if (test === undefined || !values.every(test)) return [`${name} ${value} is no ${field.type}`];
-    return allowed[name]?.includes(String(value)) === false ? [`${name} ${value} is not allowed`] : [];
+    const allowed = field.allowed_values?.map((each) => each.name);
+    return values.every((each) => allowed?.includes(each) !== false) ? [] : [`${name} ${value} is not allowed`];
   }
 
   #custom(name: string, value: unknown): string[] {

@@ -1,5 +1,6 @@
 import { ApiError } from '../../../errors.ts';
-import { type KeptLease, keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import type { FoundOrganization } from '../../planning/source.ts';
 import { planningTime } from '../planning-time.ts';
 import type { AuditApi, SyncContext } from '../ports.ts';
@@ -14,19 +15,18 @@ export const discoverInTurn = async (
   restMs: number,
   signal: AbortSignal,
 ): Promise<{ appeared: number } | { readonly serverTimeMs: number | undefined }> => {
-  const { store, time, leaseMs } = context;
-  const takenAtMs = time.nowMs();
-  const turn = await store.claimDiscovery(restMs);
-  if (!turn.mine) return { serverTimeMs: turn.serverTimeMs };
-  const kept = keepLease(time, { takenAtMs, leaseMs, renew: () => store.renewDiscovery() });
-  try {
-    return await discover(context, AbortSignal.any([signal, kept.lost]), kept);
-  } catch (error) {
-    if (!(error instanceof LeaseLostError)) throw error;
-    return { serverTimeMs: undefined };
-  } finally {
-    kept.end();
-  }
+  const { store } = context;
+  // `recordDiscovery` releases the lease.
+  const ended = await leasedRun(context, {
+    claim: async () => {
+      const { mine, serverTimeMs } = await store.claimDiscovery(restMs);
+      return mine ? undefined : new LeaseRefused(serverTimeMs);
+    },
+    renew: () => store.renewDiscovery(),
+    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept),
+  });
+  if (ended instanceof LeaseRefused) return { serverTimeMs: ended.answer };
+  return ended instanceof LeaseLostError ? { serverTimeMs: undefined } : ended;
 };
 
 /**

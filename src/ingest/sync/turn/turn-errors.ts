@@ -1,9 +1,10 @@
 import type { ApiError, ApiFailure } from '../../../errors.ts';
+import { LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import type { LaneState } from '../../planning/lane.ts';
 import type { Walk } from '../../planning/walk.ts';
 
-/** Another replica has the source: nothing was written. */
-export class FencedError extends Error {
+/** The lease has gone to another replica, as a commit found out: it wrote nothing. */
+export class FencedError extends LeaseLostError {
   override readonly name = 'FencedError';
 }
 

@@ -1,5 +1,6 @@
 import { ApiError } from '../../../errors.ts';
-import { keepLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane } from '../../planning/lane.ts';
 import type { Lane } from '../../planning/lanes.ts';
@@ -34,37 +35,35 @@ export type TurnResult =
  * Throws when the database fails or the signal aborts.
  */
 export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
-  const takenAtMs = context.time.nowMs();
-  const claimed = await context.store.claim(job.source);
-  if (claimed === undefined) return { kind: 'held' };
-  const { source, lease } = claimed;
-  const { leaseMs } = context;
-  const turn: Turn = {
-    context,
-    job,
-    options,
-    source,
-    lease,
-    pages: 0,
-    requests: 0,
-    nowMs: job.nowMs,
-    window: undefined,
-    kept: keepLease(context.time, { takenAtMs, leaseMs, renew: () => context.store.renew(turn.lease) }),
-    state: source.lanes[job.lane] ?? idleLane,
-    progress: source,
-    eventRate: source.eventRate,
-    largestPage: source.largestPage,
-  };
-  try {
-    return await walkInTurn(turn);
-  } finally {
-    turn.kept.end();
-    // The first one was granted with the plan.
-    if (job.lane === 'scrub' && turn.requests > 1) await context.scrub?.spend(turn.requests - 1).catch(() => {});
-    await context.store.release(turn.lease).catch(() => {
-      // The lease runs out by itself; the fault itself has been thrown already, or shows at the next statement.
-    });
+  const { store, observer } = context;
+  const ended = await leasedRun(context, {
+    claim: async () => (await store.claim(job.source)) ?? new LeaseRefused('held elsewhere'),
+    renew: ({ lease }) => store.renew(lease),
+    release: ({ lease }) => store.release(lease),
+    run: ({ source, lease }, kept) =>
+      walkInTurn({
+        context,
+        job,
+        options,
+        source,
+        lease,
+        kept,
+        pages: 0,
+        requests: 0,
+        nowMs: job.nowMs,
+        window: undefined,
+        state: source.lanes[job.lane] ?? idleLane,
+        progress: source,
+        eventRate: source.eventRate,
+        largestPage: source.largestPage,
+      }),
+  });
+  if (ended instanceof LeaseLostError) {
+    const result = ended instanceof FencedError ? 'fenced' : 'lost';
+    observer.walkEnded?.({ source: job.source, lane: job.lane, result });
+    return { kind: 'held' };
   }
+  return ended instanceof LeaseRefused ? { kind: 'held' } : ended;
 };
 
 const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
@@ -77,14 +76,12 @@ const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
       await walkPages(turn, begun);
     }
   } catch (error) {
-    if (error instanceof FencedError || error instanceof LeaseLostError) {
-      const result = error instanceof FencedError ? 'fenced' : 'lost';
-      context.observer.walkEnded?.({ source, lane: job.lane, result });
-      return { kind: 'held' };
-    }
     if (error instanceof RestError) return await rest(turn, error);
     if (error instanceof ApiError) return await rest(turn, new RestError(error, turn.state));
     throw error;
+  } finally {
+    // The first one was granted with the plan.
+    if (job.lane === 'scrub' && turn.requests > 1) await context.scrub?.spend(turn.requests - 1).catch(() => {});
   }
   const left = lanesToDo(turn);
   if (left.length > 0) return { kind: 'more', lanes: left };
