@@ -10,6 +10,8 @@ export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
   readonly failures: number;
+  /** The kind of the last failure that made it rest. Null: none has, its windows are being halved. */
+  readonly lastFailure: string | null;
   /** How many holes there are, time that cannot be had: entries may be missing there. */
   readonly holes: number;
   /** Between now and the end of what has been read. */
@@ -59,12 +61,18 @@ export const pausesOf = (settings: { tickMs: number; apiBudget: number }, source
  */
 export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
-  if (facts.failures > 0 || claimsFuture(facts)) return 'failing';
+  if (isFailing(facts) || claimsFuture(facts)) return 'failing';
   if (facts.holes > 0) return 'incomplete';
   if (Math.max(facts.lagSeconds, facts.gapSeconds) > behindAfterSeconds(pauses)) return 'behind';
   const { sinceLastEventSeconds } = facts;
   return sinceLastEventSeconds === null || sinceLastEventSeconds > QUIET_AFTER_SECONDS ? 'quiet' : 'fresh';
 };
+
+/** A window or two that could not be read to a credible end (an entry came between two answers) is the ordinary course. */
+const HALVINGS_UNTIL_FAILING = 3;
+
+const isFailing = ({ failures, lastFailure }: SourceFacts): boolean =>
+  failures > 0 && (lastFailure !== null || failures >= HALVINGS_UNTIL_FAILING);
 
 /** A lane that is failing. Null: it has not rested for a failure yet, its windows are being halved. */
 export interface LaneTrouble {

@@ -16,6 +16,7 @@ const TICKS = { tickMs: TICK_MS, longestMs: TICK_MS };
 const healthy: SourceFacts = {
   refused: false,
   failures: 0,
+  lastFailure: 'server',
   holes: 0,
   lagSeconds: 30,
   gapSeconds: 30,
@@ -37,6 +38,8 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['incomplete before quiet', { holes: 1, sinceLastEventSeconds: null }, 'incomplete'],
   ['failing before incomplete', { holes: 1, failures: 1 }, 'failing'],
   ['one failure', { failures: 1 }, 'failing'],
+  ['a window that is halved', { failures: 2, lastFailure: null }, 'fresh'],
+  ['a window that is halved again and again', { failures: 3, lastFailure: null }, 'failing'],
   ['read up to a minute ahead of the database, as Cloudflare’s clock may be', { futureSeconds: 61 }, 'fresh'],
   ['claimed further than anything can have been read', { futureSeconds: 61.001 }, 'failing'],
   ['nothing read yet', { futureSeconds: null }, 'fresh'],
