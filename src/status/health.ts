@@ -10,7 +10,7 @@ export interface SourceFacts {
   readonly refused: boolean;
   /** In a row, of the lane that has most of them. */
   readonly failures: number;
-  /** How many holes there are, time that cannot be had: entries may be missing there. */
+  /** How many holes there are, time that could not be collected: entries may be missing there. */
   readonly holes: number;
   /** Between now and the end of what has been read. */
   readonly lagSeconds: number;
@@ -43,7 +43,7 @@ export interface Pauses {
   readonly longestMs: number;
 }
 
-/** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
+/** The lag from which on a source is behind. A silent source is polled less often on purpose; the longest pause counts for all. */
 export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
   Math.max(MIN_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
 

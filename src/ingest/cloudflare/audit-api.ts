@@ -93,7 +93,7 @@ export const connectAuditApi = ({
   return { api, close: () => client.close() };
 };
 
-/** A body that cannot be read is worth another attempt. */
+/** A body that cannot be read is worth a retry. */
 const readOrThrow = (answer: ApiText, fastPath: boolean): Page => {
   try {
     const page = readPageBody(answer, { fastPath });
