@@ -9,13 +9,13 @@ import { type ActiveToken, hashOfToken, readActiveTokens, TOKEN_PREFIX } from '.
 import { endSession, findSession, startSession } from './console-sessions.sql.ts';
 import type { AccessSource } from './ports.ts';
 
-/** A token that was revoked a moment ago opens something for no longer than this and the time of a statement. */
+/** A revoked token stays usable for at most this long, plus the time of a statement. */
 const TOKENS_FOR_MS = 5_000;
-/** Wrong tokens that look like right ones cost no more statements than this allows. */
+/** Bounds the statements that wrong tokens in the right format can cause. */
 const BETWEEN_READS_MS = 250;
-/** How often sums that are due are written, and what could not be written is retried. */
+/** Interval for writing sums that are due, and for retrying rows that could not be written. */
 const SWEEP_MS = 5_000;
-/** What waits for a database that does not answer. */
+/** Most rows that wait for a database that does not answer. */
 const MAX_WAITING = 10_000;
 /** Of one statement. */
 const MAX_AT_ONCE = 500;
@@ -23,7 +23,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface Access {
   readonly source: AccessSource;
-  /** Writes what is left, as far as the database answers. */
+  /** Writes the remaining rows if the database answers. */
   close(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export const openAccess = ({ pool, logger, onLost }: AccessOptions): Access => {
   const trail = new AccessTrail(pool, logger, onLost);
   return {
     source: {
-      // Only what looks like a token is worth a look at the database.
+      // Only text that looks like a token is looked up in the database.
       tokenOf: async (text) => (text.startsWith(TOKEN_PREFIX) ? await tokens.find(text) : undefined),
       hasTokens: () => tokens.any().catch(() => false),
       sessions: {

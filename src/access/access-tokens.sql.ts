@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { sqlState } from '../postgres/sql-state.ts';
 import type { Scope } from './access.ts';
 
-/** By which people and scanners of repositories recognise one. */
+/** Lets people and secret scanners recognise a token. */
 export const TOKEN_PREFIX = 'orgtrail_';
 const UNIQUE_VIOLATION = '23505';
 

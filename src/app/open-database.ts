@@ -36,7 +36,7 @@ export interface Database {
 
 /**
  * Connects to the database of the configuration, or starts the embedded one. Throws `database_unreachable`, and
- * `configuration` when there is no database to read. Called by app.ts and by the commands that need nothing but a database.
+ * `configuration` when there is no database to read. Called by open-app.ts and by the commands that need only a database.
  */
 export const openDatabase = async (
   config: Config,
@@ -50,7 +50,7 @@ export const openDatabase = async (
     logger.debug({ dataDir: config.dataDir }, 'embedded PostgreSQL started');
   }
   const url = config.databaseUrl ?? server?.url ?? '';
-  // Each worker has one statement under way; scrapes, health and the budget want theirs beside them.
+  // Each worker has one statement under way; scrapes, health and the budget need connections besides.
   const latestUrl = () => configuredUrl?.() ?? url;
   const { pool, close: closePool } = openPool({ url: latestUrl, size: config.concurrency + 4, logger });
   const close = async () => {
@@ -72,7 +72,7 @@ const requireEmbeddedData = (dataDir: string): void => {
     'configuration',
     `no orgtrail database here: DATABASE_URL is not set, and ${resolve(dataDir)} has none`,
     {
-      hint: 'set DATABASE_URL to the database of the daemon, or run this where its ORGTRAIL_DATA_DIR is',
+      hint: 'set DATABASE_URL to the database of the daemon, or run this on the host that has its ORGTRAIL_DATA_DIR',
     },
   );
 };

@@ -35,7 +35,7 @@ export const handleStopSignals = (): StopSignals => {
       if (stop.signal.aborted && repeated) return;
       askedAt = performance.now();
       if (!stop.signal.aborted) return stop.abort(code);
-      if (leaveAtOnce !== undefined) process.stderr.write('\norgtrail: leaving at once\n');
+      if (leaveAtOnce !== undefined) process.stderr.write('\norgtrail: exiting immediately\n');
       leave(code);
     });
   }

@@ -21,8 +21,8 @@ export const apiAdvice = (error: ApiError): { hint: string; exitCode: number } =
       if (/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(error.message)) {
         return {
           hint:
-            'the certificate is not one for this host that Node trusts: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
-            'proxy that opens TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS',
+            'Node does not trust the certificate of this host: check CLOUDFLARE_BASE_URL and the clock of this host; behind a ' +
+            'proxy that intercepts TLS, name the file of its certificate authority in NODE_EXTRA_CA_CERTS',
           exitCode: exitCodes.unreachable,
         };
       }

@@ -105,7 +105,7 @@ const describe = (error: unknown): { message: string; hint?: string | undefined;
   if (isConnectionFault(error)) {
     return {
       message: `lost the database connection: ${error.message}`,
-      hint: 'check that PostgreSQL runs; what was committed is safe, and the next run goes on from there',
+      hint: 'check that PostgreSQL is running; committed data is safe, and the next run continues from there',
       exitCode: exitCodes.unreachable,
     };
   }

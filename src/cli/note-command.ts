@@ -24,6 +24,6 @@ export const noteCommand = async (
   try {
     await noteAccess(pool, [{ kind, outcome: 'ok', who: by, route: command, what, requests: 1 }]);
   } catch (error) {
-    stderr.write(`orgtrail: it was done, and is not in access_log: ${reasonOf(error)}\n`);
+    stderr.write(`orgtrail: the command succeeded, but could not be recorded in access_log: ${reasonOf(error)}\n`);
   }
 };

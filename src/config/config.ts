@@ -94,7 +94,7 @@ export const configWithoutFaults = ({ config, faults }: ReadConfig): Config => {
   return config;
 };
 
-/** Reads as `loadConfig` does, and hands over the faults: for those that show them, or where a setting is from. */
+/** Reads as `loadConfig` does, but returns the faults: for commands that show them, or the origin of each setting. */
 export const readConfig = (environment: Environment, options: LoadOptions): ReadConfig => {
   const given = withoutEmpty(environment);
   const file = readConfigFile(given['ORGTRAIL_CONFIG']);
@@ -191,7 +191,7 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   const { ORGTRAIL_HISTORY: wanted, ORGTRAIL_RETENTION: retentionMs } = values;
   // Only one that was set: the default is all that Cloudflare has.
   if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
-    warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: no more than that is read');
+    warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: only that much is read');
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;

@@ -106,7 +106,7 @@ export const environmentSchema = z.object({
   ORGTRAIL_RETENTION: setting('forever', 'a duration of at least 1d such as 730d, or "forever"', retention),
   ORGTRAIL_SETTLE: setting(
     '10m,24h,7d,30d',
-    'growing durations of at least 1s such as "10m,24h", or "none"',
+    'increasing durations of at least 1s such as "10m,24h", or "none"',
     settleDelays,
   ),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),

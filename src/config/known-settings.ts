@@ -23,5 +23,5 @@ const suggestion = (name: string): string => {
   const setting = name.replace(/_FILE$/, '');
   if (setting !== name && knownSettings.has(setting)) return `: ${setting} cannot be read from a file`;
   const [near] = nearest(name, knownSettings, 1);
-  return near === undefined ? ': nothing reads it' : `; did you mean ${near}?`;
+  return near === undefined ? ' and is ignored' : `; did you mean ${near}?`;
 };

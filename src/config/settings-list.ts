@@ -32,14 +32,14 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   CLOUDFLARE_API_TOKEN: { form: 'text', means: "A user's API token; or email and api_key.", example: 'the-token' },
   CLOUDFLARE_EMAIL: { form: 'text', means: 'The email address of the account.', example: 'admin@example.com' },
   CLOUDFLARE_API_KEY: { form: 'text', means: 'The Global API Key of that account.', example: 'the-key' },
-  CLOUDFLARE_BASE_URL: { form: 'text', means: 'Where the API is.' },
+  CLOUDFLARE_BASE_URL: { form: 'text', means: 'Base URL of the API.' },
   DATABASE_URL: {
     form: 'text',
     means: 'PostgreSQL; without it an embedded one is used.',
     example: 'postgres://orgtrail:PASSWORD@db.example.com:5432/orgtrail?sslmode=verify-full',
   },
-  ORGTRAIL_DATA_DIR: { form: 'text', means: 'Where the embedded PostgreSQL keeps its data.' },
-  ORGTRAIL_SCHEDULE: { form: 'text', means: 'Cron pattern with seconds: when to look for news.' },
+  ORGTRAIL_DATA_DIR: { form: 'text', means: 'Directory for the data of the embedded PostgreSQL.' },
+  ORGTRAIL_SCHEDULE: { form: 'text', means: 'Cron pattern with seconds: when to look for new events.' },
   ORGTRAIL_HISTORY: { form: 'text', means: 'How far back to read: a duration or a date.' },
   ORGTRAIL_RETENTION: { form: 'text', means: 'Whole months of events that are older are dropped: 730d, or forever.' },
   ORGTRAIL_SETTLE: { form: 'list', means: 'When the same time is read again for late entries; or none.' },
@@ -50,16 +50,17 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   },
   ORGTRAIL_FILTERS: {
     form: 'filters',
-    means: 'Only entries that pass, by the names of the API. Values stand as they are, without %2B and the like.',
+    means:
+      'Collect only matching entries; the names are those of the API. Write values as they are, without %2B and the like.',
     example: '[action_type.not=view, actor_email.not=bot@example.com]',
   },
   ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes, of all replicas together.' },
   ORGTRAIL_FAST_PATH: {
     form: 'text',
-    means: 'off reads pages without the reader of bytes: slower, with the same result.',
+    means: 'off parses pages without the fast path: slower, with the same result.',
   },
   ORGTRAIL_SCRUB_SHARE: { form: 'text', means: 'The share of the budget for reading all of history again; 0 is off.' },
-  ORGTRAIL_SCRUB_EVERY: { form: 'text', means: 'How soon the next round of that may begin.' },
+  ORGTRAIL_SCRUB_EVERY: { form: 'text', means: 'Minimum time between the starts of two rounds of that.' },
   ORGTRAIL_CONCURRENCY: { form: 'number', means: 'Organizations read at once.' },
   ORGTRAIL_LEASE: { form: 'text', means: 'How long a replica that died keeps its organizations.' },
   ORGTRAIL_HTTP_HOST: {
@@ -80,7 +81,7 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   },
   ORGTRAIL_STALL_TIMEOUT: {
     form: 'text',
-    means: 'An answer is cut off when its reader has taken nothing for so long.',
+    means: 'Cut off a response after its reader has taken nothing for this long.',
   },
   ORGTRAIL_SINKS: { form: 'sinks', means: sinksMean, example: sinksExample },
   ORGTRAIL_LOG_LEVEL: { form: 'text', means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.' },

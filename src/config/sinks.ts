@@ -93,7 +93,7 @@ const isMissing = (values: unknown, path: readonly PropertyKey[]): boolean =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values) ===
   undefined;
 
-/** A fault as the other settings have them: where, and what is wanted there. Says nothing of what was found. */
+/** A fault like those of the other settings: the place, and what is expected there. Never shows the value. */
 const describe = (
   path: string,
   issue: z.core.$ZodIssue,
@@ -122,10 +122,12 @@ const describe = (
       return [`${at} must be at most ${issue.maximum}`];
     case 'invalid_format':
       return [
-        isSentence(issue.message) ? `${at} ${issue.message}` : `${at} has characters that cannot be, or is too long`,
+        isSentence(issue.message)
+          ? `${at} ${issue.message}`
+          : `${at} has characters that are not allowed, or is too long`,
       ];
     default:
-      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not as it should be'}`];
+      return [`${at} ${isSentence(issue.message) ? issue.message : 'is not valid'}`];
   }
 };
 
@@ -144,7 +146,7 @@ const unknownKey = (path: string, key: string, type: unknown): string => {
 const isSentence = (message: string): boolean => /^(must|is) /.test(message);
 const article = (expected: string): string => (expected === 'int' ? 'an integer' : `a value of type ${expected}`);
 
-/** What cannot be meant together, and files that are not there; each begins with where. */
+/** Contradictions, and files that do not exist; each text begins with its place. */
 const contradictions = (settings: SinkSettings): string[] => {
   const kind = kindOf(settings);
   const values: Raw = { ...settings };

@@ -102,6 +102,6 @@ const fittingEvents = (memory: Buffer, wanted: number, bytesEach: number): numbe
   Math.max(1, Math.min(wanted, Math.floor((0.8 * memory.length) / bytesEach)));
 
 const goneMeanwhile = (after: number): OrgtrailError =>
-  new OrgtrailError('usage', `events behind position ${after} were dropped or lost while they were being read`, {
-    hint: `ask again for what is behind ${after}: the answer says what is gone`,
+  new OrgtrailError('usage', `events after position ${after} were dropped or lost while they were being read`, {
+    hint: `request the events after ${after} again: the answer says what is gone`,
   });

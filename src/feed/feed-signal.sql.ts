@@ -39,7 +39,7 @@ class Listener implements FeedSignal {
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private toldFallback = false;
-  /** The last position that the database had given out when this process last looked. */
+  /** The last position in use when this process last looked. */
   private seen = 0;
   /** There may be more by now: a hint came while no reader waited. */
   private isStale = false;

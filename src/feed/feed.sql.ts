@@ -35,8 +35,8 @@ export const readFeedHead = async (pool: Pool): Promise<ServerHead> => {
 };
 
 /**
- * A short hash of the event at a position: who comes back with it shows that this numbering is still the one it knew, also
- * after a restore that went back in time. Undefined if no event is there (position 0, or one that is not kept any more).
+ * A short hash of the event at a position: a reader that sends it back shows that it knows this numbering; a restore that
+ * went back in time changes it. Undefined if no event is there (position 0, or one that is not kept any more).
  */
 export const readPositionCheck = async (pool: Pool, position: number): Promise<string | undefined> => {
   const { rows } = await pool.query<{ parts: string }>(
@@ -69,7 +69,7 @@ export const readMissedEvents = async (
   return rows[0];
 };
 
-/** How many positions were given out after `from`, up to and with `to`; negative if `to` comes first. */
+/** How many positions are in use after `from`, up to and including `to`; negative if `to` comes first. */
 export const countPositions = async (pool: Pool, from: number, to: number): Promise<number> => {
   if (to < from) return -(await countPositions(pool, to, from));
   const { rows } = await pool.query<{ positions: number }>(

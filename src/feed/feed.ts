@@ -1,7 +1,7 @@
 import type { FormatName } from '../formats/formats.ts';
 import { printFeedCursor, readFeedCursor } from './feed-cursor.ts';
 
-/** A part of the feed: what lies behind `after`, up to and with `until`. */
+/** A part of the feed: the events after `after`, up to and including `until`. */
 export interface FeedRange {
   readonly after: number;
   readonly until: number;
@@ -16,7 +16,7 @@ export interface FeedHead {
   readonly lastDrop: number;
 }
 
-/** What is missing after a position: what retention has dropped, and what a failover lost. */
+/** Events missing after a position: dropped by retention, or lost by a failover. */
 export interface MissedEvents {
   /** Events of the drops; if one began before the position, some of them were read. */
   readonly events: number;
@@ -87,7 +87,7 @@ export const lastLine = (cursor: FeedCursor): string => {
   return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor) })}\n`;
 };
 
-/** What a reader says of where it is. */
+/** The place that a reader presents. */
 export interface Presented {
   readonly after: number;
   readonly feedId?: string | undefined;
@@ -109,7 +109,7 @@ export const placeOf = ({
   return place && { after: place.position, feedId: place.feedId, check: place.check, dropped: place.dropped };
 };
 
-/** Why a position cannot be gone on from here; undefined if it can. Used over HTTP and by the command `feed`. */
+/** Why reading cannot continue from a position; undefined if it can. Used over HTTP and by the command `feed`. */
 export const conflictOf = async (
   source: FeedSource,
   head: FeedHead,
@@ -117,18 +117,18 @@ export const conflictOf = async (
 ): Promise<string | undefined> => {
   const { after, feedId, check, dropped = 0 } = presented;
   if (feedId !== undefined && feedId.toLowerCase() !== head.feedId) {
-    return `position ${after} is of feed ${feedId}, and this is feed ${head.feedId}: another database. Positions of one say nothing about the other`;
+    return `position ${after} belongs to feed ${feedId}, but this is feed ${head.feedId} of another database: their positions are not comparable`;
   }
   if (after > head.position) {
-    return `position ${after} has not been given out, the last one is ${head.position}: the database is another one, or was restored to an earlier state`;
+    return `position ${after} is beyond the end of the feed (${head.position}): this is a different database, or one restored from a backup`;
   }
   if (dropped > head.lastDrop) {
-    return `drop ${dropped} has not happened, the last one is ${head.lastDrop}: the database is another one, or was restored to an earlier state`;
+    return `drop ${dropped} has not happened, the last one is ${head.lastDrop}: this is a different database, or one restored from a backup`;
   }
   if (check === undefined) return undefined;
   const actual = await source.checkOf(after);
   if (actual === undefined || actual === check) return undefined;
-  return `position ${after} is now another event than the one you read: the database was restored to an earlier state and went on from there`;
+  return `position ${after} is now a different event from the one you read: the database was restored to an earlier state and continued from there`;
 };
 
 /** What is missing after a reader's position, in words; undefined if nothing. Used over HTTP and by the command `feed`. */
@@ -148,12 +148,12 @@ const droppedWords = ({ events, months, until, jump }: MissedEvents, after: numb
   months.length === 0
     ? []
     : [
-        `retention has dropped ${months.join(', ')}: up to ${events} events behind position ${after}, ${jump === null ? `the last of them at ${until}, ` : ''}will never come`,
+        `retention dropped ${months.join(', ')}: up to ${events} events after position ${after} ${jump === null ? `(through ${until}) ` : ''}are no longer available`,
       ];
 
 const lostWords = (jump: MissedEvents['jump']): string[] =>
   jump === null
     ? []
     : [
-        `the database failed over or was restored and lost the events that you have behind position ${jump.from}: they come again behind ${jump.to}, with the same ids`,
+        `the database failed over or was restored, and lost the events after position ${jump.from} that you have read: they are sent again after ${jump.to}, with the same ids`,
       ];

@@ -26,7 +26,7 @@ const cleanCopy = (value: unknown, depth: number): unknown => {
 /** A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only if it must be. */
 export const cleanJson = (value: unknown): unknown => (isClean(value, 0) ? value : cleanCopy(value, 0));
 
-/** Legal in JSON, but taken for line ends or commands by some readers of lines and by terminals. */
+/** Legal in JSON, but some readers and terminals treat them as line ends or commands. */
 const risky = /[\u007f-\u009f\u2028\u2029]/g;
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

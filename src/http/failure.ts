@@ -5,10 +5,10 @@ import { databaseTrouble } from '../postgres/database-trouble.ts';
 
 /** What a request that failed is answered with, in the API and in the console. */
 export interface Failure {
-  /** 4xx: a mistake of who asked. 503: not now. 500: something is wrong here. */
+  /** 4xx: a mistake of the client. 503: not now. 500: an internal error. */
   readonly code: number;
   readonly status: 'bad request' | 'not found' | 'unavailable' | 'busy' | 'slow' | 'error';
-  /** For who asked: no word about how things are inside. */
+  /** For the client: says nothing about internals. */
   readonly reason: string;
   /** When it makes sense to try again. */
   readonly retryAfterSeconds?: number;
@@ -22,7 +22,7 @@ const troubles = {
   slow: { status: 'slow', reason: 'the database took too long to answer: it is busy, or a lock is held' },
 } as const;
 
-/** Says what went wrong, and writes what this does not say into the log, with the id of the request. */
+/** Describes the failure to the client, and logs the details with the id of the request. */
 export const failureOf = (error: FastifyError, request: FastifyRequest, logger: Logger): Failure => {
   const { statusCode } = error;
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
@@ -40,7 +40,7 @@ export const failureOf = (error: FastifyError, request: FastifyRequest, logger: 
     return {
       code: 500,
       status: 'error',
-      reason: `something went wrong here (request id ${request.id}); the log has it`,
+      reason: `internal error (request id ${request.id}); the log has the details`,
     };
   }
   if (trouble !== 'unreachable')

@@ -83,7 +83,7 @@ export const createGuard = (options: GuardOptions): Guard => {
   };
 };
 
-/** What who has no right token is told. */
+/** The answer to a request without a valid token. */
 const createRefusals = ({ host, feedToken }: GuardOptions) => {
   const throttle = new FailureThrottle(() => performance.now());
   /** Counts a wrong token; true once it has answered that there were too many. A right one has been let in by now. */
@@ -104,7 +104,7 @@ const createRefusals = ({ host, feedToken }: GuardOptions) => {
   };
 };
 
-const tokenNeeded = 'a token is needed: ORGTRAIL_FEED_TOKEN, or one of `orgtrail token`';
+const tokenNeeded = 'a bearer token is required: ORGTRAIL_FEED_TOKEN, or one of `orgtrail token create`';
 const openOutside =
   'set ORGTRAIL_FEED_TOKEN, or make a token with `orgtrail token create`, to open this outside loopback';
 const tooMany = (seconds: number) => `too many wrong tokens from this address: try again in ${seconds} s`;

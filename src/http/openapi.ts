@@ -2,7 +2,7 @@ import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify';
 import { problemSchema } from './feed/schema.ts';
 
-/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json`, to whom `onRequest` lets in. */
+/** Describes all routes that are added after it, by their schemas, and serves that at `/v1/openapi.json` to clients that `onRequest` lets in. */
 export const describeApi = async (
   server: FastifyInstance,
   version: string,
@@ -23,7 +23,7 @@ export const describeApi = async (
             type: 'http',
             scheme: 'bearer',
             description:
-              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Local requests on loopback need none if the latter is not set.',
+              'A token of `orgtrail token create` with the scope of the route, or ORGTRAIL_FEED_TOKEN. Without ORGTRAIL_FEED_TOKEN, local requests on loopback need no token.',
           },
         },
       },
@@ -39,7 +39,7 @@ export const describeApi = async (
 /** The answers of a route that gives one JSON document, or says that it cannot. */
 export const jsonAnswer = (description: string) => ({
   200: { description, type: 'object', additionalProperties: true },
-  503: { description: 'Not now, and why.', ...problemSchema, required: ['status'] },
+  503: { description: 'Not available now; the body says why.', ...problemSchema, required: ['status'] },
 });
 
 /** The description of a route that requires the token. */

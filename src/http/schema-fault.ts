@@ -12,11 +12,11 @@ interface SchemaParts {
 /** What is wrong with the parameters of a request, in words that name the parameter. The formatter of Fastify; needs Ajv's `verbose`. */
 export const schemaFault = (errors: readonly FastifySchemaValidationError[], part: string): Error => {
   const [error] = errors;
-  return new Error(error === undefined ? `${part} is not as it should be` : faultText(error, part));
+  return new Error(error === undefined ? `${part} is not valid` : faultText(error, part));
 };
 
 const faultText = (error: FastifySchemaValidationError, part: string): string => {
-  const { keyword, instancePath, params, message = 'is not as it should be' } = error;
+  const { keyword, instancePath, params, message = 'is not valid' } = error;
   const { parentSchema = {} } = error as FastifySchemaValidationError & { readonly parentSchema?: SchemaParts };
   const name = instancePath === '' ? part : instancePath.slice(1).replaceAll('/', ' ');
   const { minimum, maximum } = parentSchema;

@@ -121,7 +121,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     '/v1/status',
     {
       onRequest: guard.requireScope(...scopes),
-      schema: { ...withToken, ...about('How far everything is', 'All that is known.') },
+      schema: { ...withToken, ...about('Collection status of all organizations', 'The whole status.') },
     },
     async () => ({
       version: options.version,
@@ -165,7 +165,7 @@ const healthRoutes = (server: FastifyInstance, options: HttpOptions, guard: Guar
   );
   server.get(
     '/healthz',
-    { onRequest, schema: about('How each organization is', 'State, lag and gap of each.') },
+    { onRequest, schema: about('Health of each organization', 'State, lag and gap of each.') },
     async () => healthOf(withStates(await options.status(), options), await options.sinks(), options.tickMs),
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>

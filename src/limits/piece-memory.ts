@@ -16,11 +16,10 @@ export interface PieceMemoryOptions {
 
 /**
  * The memory of all pieces of all streams. Pieces are large while few streams read, which is fast, and small while many do. The
- * smallest size is always to be had, by as many streams as are allowed at once; what is left beside them is lent first come, first
- * served.
+ * smallest size is always available to as many streams as are allowed at once; the rest is lent first come, first served.
  */
 export class PieceMemory {
-  /** What is to be had beyond the smallest pieces. */
+  /** Memory beyond the smallest pieces. */
   readonly #extraBytes: number;
   readonly #totalBytes: number;
   readonly #lent = new Map<Buffer, number>();

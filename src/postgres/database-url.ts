@@ -12,7 +12,7 @@ interface DatabaseTls {
 export interface DatabaseTarget {
   /** The connection string without what is said in the other fields. */
   readonly connectionString: string;
-  /** Reads the certificate files anew for each connection, since they are renewed; undefined if the URL says nothing. */
+  /** Reads the certificate files again for each connection, since they are renewed; undefined if the URL does not mention TLS. */
   readonly tls: (() => DatabaseTls | false) | undefined;
   readonly sslnegotiation: 'direct' | undefined;
   /** libpq's `connect_timeout`; undefined if the URL says nothing of the kind. */
@@ -176,7 +176,7 @@ const reader = (path: string | null): (() => string) | undefined => {
 const secondsToMs = (text: string | null): number | undefined =>
   /^[1-9]\d{0,5}$/.test(text ?? '') ? Number(text) * 1_000 : undefined;
 
-/** Cut out of the text, since writing a parsed URL anew would change how the rest is spelt. */
+/** Cut out of the text, since printing a parsed URL would change the spelling of the rest. */
 const withoutParameters = (text: string, names: readonly string[]): string => {
   const [, base = text, query = ''] = /^([^?]*)\?(.*)$/s.exec(text) ?? [];
   const kept = query.split('&').filter((part) => !names.includes(part.split('=', 1)[0] ?? ''));

@@ -233,7 +233,7 @@ const adviceOn = (error: unknown): string => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return (
     advice.find(([what]) => what.test(`${code} ${reasonOf(error)}`))?.[1] ??
-    'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it lets this host in'
+    'check DATABASE_URL (postgres://USER:PASSWORD@HOST:5432/DATABASE), that the server runs, and that it accepts this host'
   );
 };
 

@@ -36,7 +36,7 @@ export const startRetention = async ({ pool, retentionMs, time, logger, signal }
       report(logger, result, retentionMs);
       again = result.again;
     } catch (error) {
-      logger.error({ reason: reasonOf(error) }, 'dropping what is older than ORGTRAIL_RETENTION failed; it is retried');
+      logger.error({ reason: reasonOf(error) }, 'dropping events older than ORGTRAIL_RETENTION failed; retrying later');
     }
     await pause(again ? RETRY_INTERVAL_MS : DROP_INTERVAL_MS);
   }

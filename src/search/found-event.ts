@@ -79,7 +79,7 @@ export interface SearchPage {
 
 /** How much of the time that a search looked at is collected. */
 export interface SearchCoverage {
-  /** That are collected, of those searched. */
+  /** Of the organizations searched, how many are collected. */
   readonly organizations: number;
   /** Of these, how many lack some of that time, apart from the delay of the last moments. */
   readonly incomplete: number;

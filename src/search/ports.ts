@@ -24,7 +24,7 @@ export interface SearchSource {
   ): Promise<SearchPage>;
   /** To be read before the search: what it calls collected must be stored by then. */
   coverage(search: Search): Promise<SearchCoverage>;
-  /** Why a search found nothing, with its values as they were written. `nothing`: it looked at all there is. Takes 2 s at most. */
+  /** Why a search found nothing, with its values as they were written. `nothing`: the search looked at all events. Takes 2 s at most. */
   explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
   /** What an id or a name of an organization leads to. */
   organization(given: string): Promise<OrganizationLookup>;

@@ -31,7 +31,7 @@ export interface EmptyReport {
 
 /** Why an answer may not be the whole truth. The names are a contract of the API. */
 export const incompleteReasons = {
-  search_unfinished: 'The search ran out of time: go on with the cursor.',
+  search_unfinished: 'The search timed out: continue with the cursor.',
   no_organization_collected: 'None of the organizations searched is collected.',
   time_not_collected: 'Part of the time searched has not been collected.',
   begins_before_collection: 'The time searched begins before anything is collected.',

@@ -90,12 +90,12 @@ export const readSearch = (query: Readonly<Record<string, unknown>>, nowMs: numb
   }
   const { since, before } = bounds;
   if (since !== undefined && before !== undefined && boundMs(since, nowMs) >= boundMs(before, nowMs)) {
-    faults.push({ field: 'before', reason: 'is not later than since: nothing lies between them' });
+    faults.push({ field: 'before', reason: 'must be later than since' });
   }
   const flag = (field: 'defects' | 'changed'): boolean => {
     const text = usable(field);
     if (text === undefined || isNo(text)) return false;
-    if (!isYes(text)) faults.push({ field, reason: 'is neither true nor false' });
+    if (!isYes(text)) faults.push({ field, reason: 'must be true or false' });
     return isYes(text);
   };
   const search: Search = { ...bounds, ...readTexts(usable), defects: flag('defects'), changed: flag('changed') };
@@ -126,7 +126,8 @@ const readValue = (value: unknown): { readonly text: string; readonly reason?: s
   const text = String(values[0] ?? '').trim();
   if (values.length > 1) return { text, reason: 'is given more than once' };
   if (text.length > MAX_LENGTH) return { text: text.slice(0, MAX_LENGTH), reason: `is longer than ${MAX_LENGTH}` };
-  if (text.includes('\0')) return { text: text.replaceAll('\0', '\ufffd'), reason: 'holds NUL, which no column does' };
+  if (text.includes('\0'))
+    return { text: text.replaceAll('\0', '\ufffd'), reason: 'contains NUL, which no column has' };
   return { text: text.toWellFormed() };
 };
 

@@ -19,7 +19,7 @@ const DATABASE_PAUSE_MS = 1_000;
 const MAX_REASON = 500;
 
 export interface DeliveryStop {
-  /** Aborts at the first word of a stop: nothing new is begun. */
+  /** Aborts as soon as a stop is requested: nothing new is begun. */
   readonly asked: AbortSignal;
   /** Aborts a little later what is under way. */
   readonly hard: AbortSignal;
@@ -49,8 +49,8 @@ export const deliverForever = async (
 };
 
 /**
- * What the database refuses fails as a receiver that refuses does: it is counted, logged, and retried with backoff. Returns how long to
- * rest, in milliseconds. If it refuses to note that as well, only this process knows: its observer has heard.
+ * A statement that the database refuses is treated like a receiver that refuses: counted, logged, and retried with backoff. Returns how long to
+ * rest, in milliseconds. If the database refuses to record that as well, only the observer of this process has it.
  */
 const noteError = async (worker: SinkWorker, error: unknown): Promise<number> => {
   const { context, config, turn } = worker;
@@ -71,7 +71,7 @@ const noteError = async (worker: SinkWorker, error: unknown): Promise<number> =>
 
 const waitMs = (ms: number): number => Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, ms));
 
-/** The one who goes to a sink, and what it remembers from one turn to the next. */
+/** The worker of one sink, and its state from one turn to the next. */
 interface SinkWorker {
   readonly context: DeliveryContext;
   readonly config: SinkConfig;
@@ -119,7 +119,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     maxBytes: MAX_BATCH_BYTES,
   });
   if (part.events.length > 0) return await deliver(worker, turn, part, kept);
-  // With nothing to deliver, nothing fails any more.
+  // Nothing is left to deliver, so the sink no longer fails.
   if (part.scannedTo > turn.position || turn.failures > 0) {
     requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
     return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
@@ -165,7 +165,7 @@ const attempt = async (
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
-  // That it failed then says nothing of the sink. What was delivered may be recorded, unless another one has begun.
+  // A failure after the loss says nothing about the sink. A success may still be recorded unless another replica has begun.
   if (outcome.kind === 'failed') kept.throwIfLost();
   return outcome;
 };
@@ -191,7 +191,7 @@ const plainReason = (context: DeliveryContext, reason: string): string => {
   return text === '' ? 'no reason given' : text;
 };
 
-/** Records what became of a delivery. The turn as it is then; undefined if it has ended. */
+/** Records the outcome of a delivery. Returns the turn after it; undefined if the turn has ended. */
 const settle = async (
   worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },

@@ -32,7 +32,7 @@ export type DeliveryOutcome =
 export interface Sink {
   /** Where it delivers to, for logs: no credential in it. */
   readonly target: string;
-  /** Resolves with what became of it. May reject: that counts as `failed`. Ends early, by rejecting, when `signal` aborts. */
+  /** Resolves with the outcome. May reject: that counts as `failed`. Ends early, by rejecting, when `signal` aborts. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome>;
   close(): Promise<void>;
 }

@@ -26,7 +26,7 @@ export interface SinkTurn {
   readonly refusedInRow: number;
 }
 
-/** What became of a whole delivery: dealt with up to a position. */
+/** The result of a whole delivery: all events up to a position are dealt with. */
 export interface DeliveryResult {
   readonly until: number;
   readonly accepted: number;
@@ -36,7 +36,7 @@ export interface DeliveryResult {
 
 /** Where positions are kept. Methods that take a lease return false, without side effects, if the lease has been superseded. */
 export interface DeliveryStore {
-  /** A turn; or how long it is of no use to ask again, as far as that is known. */
+  /** A turn; or how long to wait before the next claim, as far as that is known. */
   claim(name: string): Promise<SinkTurn | { readonly waitMs: number | undefined }>;
   renew(turn: SinkTurn): Promise<boolean>;
   read(range: FeedEventsRange): Promise<FeedEvents>;
@@ -70,7 +70,7 @@ export interface DeliveryObserver {
     readonly afterMs: number;
     readonly misconfigured: boolean;
   }): void;
-  /** Another replica, or a replay, has the sink by now: what came of the delivery is not recorded. */
+  /** Another replica or a replay has taken the sink: the outcome of the delivery is not recorded. */
   lost?(event: { readonly sink: string }): void;
   /** All events of the feed are dealt with. */
   caughtUp?(event: { readonly sink: string }): void;

@@ -4,7 +4,7 @@ import type { commonSettings } from './settings.ts';
 
 type SinkSchema = z.ZodObject<typeof commonSettings & { readonly type: z.ZodLiteral<string> }>;
 
-/** What a kind of sink says of its settings. Texts about them begin with where: `.url …`, ` needs …`. */
+/** What a kind of sink says of its settings. Texts about them begin with the place: `.url …`, ` needs …`. */
 export interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
   /** What ORGTRAIL_SINKS may say of such a sink: strict, with `type` and `commonSettings`. */
   readonly settings: S;
@@ -12,7 +12,7 @@ export interface SinkKindSettings<S extends SinkSchema = SinkSchema> {
   readonly secrets: readonly (keyof z.infer<S> & string)[];
   /** Names of settings that name a file, which must be readable. */
   readonly files: readonly (keyof z.infer<S> & string)[];
-  /** Names of settings that are a URL whose path and query are as good as a secret: shown by scheme and host alone. */
+  /** Names of settings that are a URL whose path and query must be treated as secret: only scheme and host are shown. */
   readonly secretAddresses: readonly (keyof z.infer<S> & string)[];
   /** Secrets in other forms: as they go over the wire, or inside an address. No output may show them either. */
   derivedSecrets(settings: z.infer<S>): readonly string[];

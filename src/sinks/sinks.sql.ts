@@ -93,13 +93,13 @@ export const renewSink = (pool: Pool, { name, epoch }: Turn, leaseMs: number): P
   call(pool, 'orgtrail_renew_sink', [name, epoch, leaseMs]);
 
 /**
- * Notes, before the first attempt, up to where a delivery goes: after a crash the same events are sent under the same id.
+ * Records, before the first attempt, the end of a delivery: after a crash the same events are sent under the same id.
  * Renews the lease. False if the turn is over.
  */
 export const beginDelivery = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_begin_delivery', [name, epoch, until, leaseMs]);
 
-/** What became of a delivery. */
+/** The result of a delivery. */
 export interface FinishedDelivery {
   readonly until: number;
   readonly accepted: number;

@@ -31,7 +31,7 @@ export const readActivity = async (pool: Pool, hours: number): Promise<Activity>
   return { hours: sorted.map(([startMs, events]) => ({ startMs, events })), bySource };
 };
 
-/** What became of organizations last, newest first; of one of them if `organizationId` is given. */
+/** The latest changes of organizations, newest first; of one of them if `organizationId` is given. */
 export const readOrganizationChanges = async (
   pool: Pool,
   limit: number,

@@ -12,7 +12,7 @@ export interface SourceFacts {
   readonly failures: number;
   /** The kind of the last failure that made it rest. Null: none has, its windows are being halved. */
   readonly lastFailure: string | null;
-  /** How many holes there are, time that cannot be had: entries may be missing there. */
+  /** How many holes there are, time that could not be collected: entries may be missing there. */
   readonly holes: number;
   /** Between now and the end of what has been read. */
   readonly lagSeconds: number;
@@ -45,7 +45,7 @@ export interface Pauses {
   readonly longestMs: number;
 }
 
-/** The lag from which on a source is behind. A silent one is asked seldom on purpose, and the longest pause counts for all. */
+/** The lag from which on a source is behind. A silent source is polled less often on purpose; the longest pause counts for all. */
 export const behindAfterSeconds = ({ tickMs, longestMs }: Pauses): number =>
   Math.max(MIN_BEHIND_SECONDS, (TICKS_UNTIL_BEHIND * tickMs) / 1_000, (PAUSES_UNTIL_BEHIND * longestMs) / 1_000);
 

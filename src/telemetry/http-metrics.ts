@@ -13,18 +13,18 @@ export interface HttpObserver {
 export const createHttpMetrics = (registers: Registry[]): HttpObserver => {
   const requests = new Counter({
     name: 'orgtrail_http_requests_total',
-    help: 'Answers of this process over HTTP, by the pattern of the route and the status.',
+    help: 'HTTP responses of this process, by route pattern and status.',
     labelNames: ['route', 'status'],
     registers,
   });
   const signInFailures = new Counter({
     name: 'orgtrail_sign_in_failures_total',
-    help: 'Attempts to sign in to the console that were refused.',
+    help: 'Refused attempts to sign in to the console.',
     registers,
   });
   const lost = new Counter({
     name: 'orgtrail_access_log_lost_total',
-    help: 'Rows of the trail of access that could not be written to access_log; the log has them.',
+    help: 'Rows that could not be written to access_log; the log has them.',
     registers,
   });
   return {

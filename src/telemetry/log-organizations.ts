@@ -5,7 +5,7 @@ import type { NameOf } from '../organizations/organization-names.ts';
 /** More new organizations than this in one listing are one line: at the first start all of them are new. */
 const MAX_LINES = 5;
 
-/** What the log says of the listing of organizations, and of what becomes of them. */
+/** Logs the listing of organizations and their changes. */
 export const logOrganizations = (
   logger: Logger,
   nameOf: NameOf,

@@ -96,7 +96,8 @@ const logHoles = (logger: Logger, of: FactsOf): NonNullable<SyncObserver['holeFo
         'a hole: the API counts more or fewer entries than it sends. What it sends is stored, but the time is not claimed; orgtrail retries after an hour, later once a week',
       );
     }
-    const lacking = pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'What an earlier reading missed' : 'Late entries';
+    const lacking =
+      pass === 0 ? 'Entries' : pass === SCRUB_PASS ? 'Entries that an earlier reading missed' : 'Late entries';
     logger.error(
       facts,
       `a hole: the API cannot serve this time, even in parts. ${lacking} may be missing there; orgtrail retries after an hour, later once a week`,

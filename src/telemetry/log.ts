@@ -45,7 +45,7 @@ export const createLogger = (options: LogOptions): Logger => {
   );
 };
 
-/** The lines for people are made anew from the JSON: what they quote of others must not be obeyed by the terminal. */
+/** The lines for people are rebuilt from the JSON: the terminal must not obey control characters in quoted text. */
 const harmless = (destination: Writable): Writable =>
   new Writable({
     decodeStrings: false,

@@ -31,7 +31,7 @@ export const createMetrics = (version: string): Metrics => {
   const streams = createStreamMetrics(registers);
   new Gauge({
     name: 'orgtrail_build_info',
-    help: 'Always 1; the labels say what runs.',
+    help: 'Always 1; the labels name the version.',
     labelNames: ['version', 'node'],
     registers,
   })
@@ -69,12 +69,12 @@ const createCounters = (registers: Registry[]) => ({
   stored: new Counter({ name: 'orgtrail_events_stored_total', help: 'Events stored.', registers }),
   duplicates: new Counter({
     name: 'orgtrail_entries_duplicate_total',
-    help: 'Entries read that were stored already.',
+    help: 'Entries read that had been stored before.',
     registers,
   }),
   defective: new Counter({
     name: 'orgtrail_entries_defective_total',
-    help: 'Events stored that have a defect.',
+    help: 'Events stored with a defect.',
     registers,
   }),
   changed: new Counter({
@@ -84,7 +84,7 @@ const createCounters = (registers: Registry[]) => ({
   }),
   late: new Counter({
     name: 'orgtrail_entries_late_total',
-    help: 'Entries stored that could not be seen yet when their time was read, by what found them: a settle pass or a lane.',
+    help: 'Entries stored that appeared only after their time had been read, by what found them: a settle pass or a lane.',
     labelNames: ['pass'],
     registers,
   }),
@@ -115,7 +115,7 @@ const createCounters = (registers: Registry[]) => ({
     labelNames: ['lane', 'result'],
     registers,
   }),
-  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases that this process has taken.', registers }),
+  leases: new Counter({ name: 'orgtrail_lease_epochs_total', help: 'Leases acquired by this process.', registers }),
 });
 
 /** What requests and commits cost. */

@@ -11,27 +11,27 @@ export const createStreamMetrics = (registers: Registry[]): StreamMetrics => {
   const perKind = { labelNames: ['kind'], registers } as const;
   const open = new Gauge({
     name: 'orgtrail_streams_open',
-    help: 'Answers that are being sent: of the feed, pages of search, exports.',
+    help: 'Responses being sent, by kind: feed, search pages, exports.',
     ...perKind,
   });
   const waiting = new Gauge({
     name: 'orgtrail_streams_waiting',
-    help: 'Requests that wait until fewer such answers are being sent.',
+    help: 'Requests waiting until fewer responses of their kind are being sent.',
     ...perKind,
   });
   const refused = new Counter({
     name: 'orgtrail_streams_refused_total',
-    help: 'Requests that were answered 503 because too many such answers were being sent.',
+    help: 'Requests refused with 503 because too many responses of their kind were being sent.',
     ...perKind,
   });
   const stalled = new Counter({
     name: 'orgtrail_streams_stalled_total',
-    help: 'Answers that were cut because their reader took nothing for ORGTRAIL_STALL_TIMEOUT.',
+    help: 'Responses cut off because their reader took nothing for ORGTRAIL_STALL_TIMEOUT.',
     ...perKind,
   });
   const memory = new Gauge({
     name: 'orgtrail_stream_memory_bytes',
-    help: 'Memory in use by pieces of the feed that are being read or sent.',
+    help: 'Bytes in use by pieces of the feed that are being read or sent.',
     registers,
   });
   for (const kind of streamKinds) for (const counter of [refused, stalled]) counter.labels(kind).inc(0);

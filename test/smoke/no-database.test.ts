@@ -24,7 +24,7 @@ describe.concurrent('a command that reads', () => {
     await rm(directory, { recursive: true, force: true });
     expect(stderr).toBe(
       `orgtrail: no orgtrail database here: DATABASE_URL is not set, and ${dataDir} has none\n` +
-        'Try: set DATABASE_URL to the database of the daemon, or run this where its ORGTRAIL_DATA_DIR is\n',
+        'Try: set DATABASE_URL to the database of the daemon, or run this on the host that has its ORGTRAIL_DATA_DIR\n',
     );
     expect({ code, stdout, made }).toEqual({ code: 2, stdout: '', made: [] });
   });

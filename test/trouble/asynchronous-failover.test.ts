@@ -127,7 +127,7 @@ test('failed over to an asynchronous standby that lacks commits which readers ha
     { from_position: kept, to_position: expect.any(Number), old_timeline: old, new_timeline: current },
   ]);
   expect(readers['over HTTP'].refusals).toEqual([
-    { status: 410, reason: expect.stringContaining(`lost the events that you have behind position ${kept}`) },
+    { status: 410, reason: expect.stringContaining(`lost the events after position ${kept} that you have read`) },
   ]);
   expect(troubled.logs()).toContain('the database failed over or was restored; positions jump');
   await troubled.stop();

@@ -7,9 +7,9 @@ import { readWindow, timeHelp } from '../time-options.ts';
 import { runSync } from './sync.ts';
 
 const help = `
-Reads what is missing between the two times, also where it is older than ORGTRAIL_HISTORY. What has been read already is
-not read again. Cloudflare keeps 18 months. Exits with 1 when some source failed, or when the API does not serve some seconds of that
-time, not even in parts (holes).
+Fetches missing events between the two times, even if they are older than ORGTRAIL_HISTORY. Time that has been collected
+already is not read again. Cloudflare keeps 18 months. Exits with 1 if a source failed, or if the API does not serve some seconds of
+that time, not even in parts (holes).
 
 Examples:
   $ orgtrail backfill --since 90d --before now

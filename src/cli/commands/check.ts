@@ -41,7 +41,7 @@ interface Check {
 }
 
 const help = `
-Checks everything and says what to do about each fault; changes nothing. Exit code: that of the first fault.
+Checks everything and suggests a fix for each problem; changes nothing. The exit code is that of the first problem.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... DATABASE_URL=postgres://... orgtrail check
@@ -92,7 +92,7 @@ const describe = (config: Config): string => {
 
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
   if (config.databaseUrl === undefined && !hasEmbeddedData(config.dataDir)) {
-    const message = `an embedded PostgreSQL, which the first run will make in ${config.dataDir} (set DATABASE_URL for one of yours)`;
+    const message = `an embedded PostgreSQL, which the first run will create in ${config.dataDir} (set DATABASE_URL for one of yours)`;
     return [{ name: 'database', ok: true, message, exitCode: exitCodes.done }];
   }
   try {
@@ -103,7 +103,7 @@ const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> =
       refuseNewer(schema);
       const state = {
         current: 'current',
-        empty: 'empty: run, sync or migrate will make it',
+        empty: 'empty: run, sync or migrate will create it',
         outdated: `${schema.known - schema.applied} migrations behind: run, sync or migrate will apply them`,
         newer: 'newer',
       }[schema.state];

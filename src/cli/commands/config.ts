@@ -15,14 +15,14 @@ import { alignColumns } from '../output/terminal-table.ts';
 
 const help = `
 Neither needs a database or Cloudflare. Settings come from the environment, then from .env, then from the YAML file that
-ORGTRAIL_CONFIG names, then from the defaults: the first that has a setting counts. docs/configuration.md has all of it.
+ORGTRAIL_CONFIG names, then from the defaults: the first one that has a setting wins. docs/configuration.md has all of it.
 
 Examples:
   $ orgtrail config check --file /etc/orgtrail/orgtrail.yaml
   $ ORGTRAIL_CONFIG=/etc/orgtrail/orgtrail.yaml orgtrail config print`;
 
 const checkHelp = `
-Exit code 0 if \`orgtrail run\` would take the settings, else 2, with all faults at once: those of the file with line and column.
+Exit code 0 if \`orgtrail run\` would accept the settings, else 2. All errors are shown at once, those of the file with line and column.
 Reads the files of secrets that are named. \`orgtrail check\` tries the credential and the database as well.
 
 Examples:
@@ -30,8 +30,8 @@ Examples:
   $ orgtrail config check --json | jq -r '.faults[].message'`;
 
 const printHelp = `
-Prints YAML that ORGTRAIL_CONFIG can name once its secrets, which are shown as (hidden), are put in again. The comment after
-each value says where it is from.
+Prints YAML that works as the file of ORGTRAIL_CONFIG once you replace each (hidden) with its secret. The comment after each
+value names its origin.
 
 Examples:
   $ orgtrail config print --file orgtrail.yaml
@@ -101,7 +101,7 @@ const checkJson = ({ config, faults, file }: ReadConfig, settings: readonly Effe
 const checkText = ({ config, faults }: ReadConfig, settings: readonly EffectiveSetting[]): string =>
   [
     ...faults.map((fault) => `FAIL  ${describeFault(fault)}`),
-    ...(config === undefined ? [] : [`ok    ${settings.length === 0 ? 'all defaults' : 'the settings are good'}`]),
+    ...(config === undefined ? [] : [`ok    ${settings.length === 0 ? 'all defaults' : 'the settings are valid'}`]),
     ...(config?.warnings ?? []).map((warning) => `note  ${warning}`),
     ...alignColumns(
       settings.map((each) => [each.source === 'file' ? each.key : each.setting, `from ${describeSource(each)}`]),

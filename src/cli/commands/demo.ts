@@ -29,7 +29,7 @@ const START_TIMEOUT_MS = 10_000;
 const help = `
 Nothing leaves this machine: a simulated Cloudflare on a loopback port, a PostgreSQL from an npm package in a temporary
 directory (or DATABASE_URL), and the real daemon. Some of the simulated responses fail, on purpose.
-Ctrl-C stops it, and compares the store with what was served; the exit code is 0 only if they are the same.
+Ctrl-C stops the demo and compares the database with what was served; the exit code is 0 only if they are the same.
 
 Examples:
   $ orgtrail demo
@@ -161,8 +161,8 @@ ${durationMs === undefined ? 'Ctrl-C stops it and then verifies every event (up 
 
 const stopping = (asked: boolean): string =>
   asked
-    ? '\nStopping: the last events are collected and every event is verified, up to a minute. Ctrl-C again leaves at once.\n'
-    : '\nThe stream has ended: the last events are collected and every event is verified.\n';
+    ? '\nStopping: collecting the last events and verifying every event, up to a minute. Ctrl-C again exits immediately.\n'
+    : '\nThe stream has ended: collecting the last events and verifying every event.\n';
 
 const pausedText = (pauseMs: number): string =>
   `Cloudflare's simulated limit pauses the daemon for ${formatDuration(pauseMs)}; waiting.\n`;

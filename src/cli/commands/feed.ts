@@ -26,12 +26,11 @@ const MAX_WAIT_MS = 60_000;
 const RETRY_AFTER_MS = 2_000;
 
 const help = `
-For collectors that run a command: one event a line on stdout, in order of position, nothing else. What is printed is
-complete: ask for --last-line, keep its next_cursor, and go on with --cursor. A database that was swapped or restored is
-then refused (exit code 2) instead of giving something else. Events that retention has dropped unread are an error, too
-(exit code 2): the hint has the cursor that goes on behind them. --after, --feed-id, --check and --dropped are the parts of
-a cursor, for readers that keep the position of each line. Events that a failover lost come again behind a jump of
-positions; a warning on stderr says so.
+For collectors that run a command: stdout has one event per line, in order of position, and nothing else. To read on without
+gaps, pass --last-line, keep its next_cursor, and continue with --cursor. A database that was swapped or restored is then
+refused (exit code 2). So are events that retention has dropped before you read them (exit code 2): the hint has the cursor
+that continues after them. --after, --feed-id, --check and --dropped are the parts of a cursor, for readers that keep the
+position of each line. Events that a failover lost are sent again at higher positions; a warning on stderr says so.
 
 Examples:
   $ orgtrail feed --after 0 --limit 1000
@@ -183,7 +182,9 @@ const requireSameFeed = async (
 ): Promise<void> => {
   const reason = await conflictOf(source, head, presented);
   if (reason === undefined) return;
-  throw new OrgtrailError('usage', reason, { hint: 'begin again with --after 0, or go back to the database it is of' });
+  throw new OrgtrailError('usage', reason, {
+    hint: 'start over with --after 0, or use the database that the position belongs to',
+  });
 };
 
 /** What a failover lost comes again: that is only said. What retention dropped does not. */

@@ -11,13 +11,13 @@ import { alignColumns, printable } from '../output/terminal-table.ts';
 import { readTime, timeHelp } from '../time-options.ts';
 import { withDatabase } from '../with-database.ts';
 
-/** The earliest and the latest time that RFC 3339 can say. */
+/** The earliest and the latest time that RFC 3339 can express. */
 const EARLIEST_MS = Date.parse('0001-01-01T00:00:00Z');
 const LATEST_MS = Date.parse('9999-12-31T23:59:59Z');
 
 const help = `
-While a hold is in force, ORGTRAIL_RETENTION drops no month in which there are events that it covers. Released holds stay in
-the table holds, with who and when: they are evidence, too. Needs an account that may write to it: the owner of the schema.
+While a hold is in force, ORGTRAIL_RETENTION drops no month with events that the hold covers. Released holds stay in the
+table holds, with the name and the time of their release: they are evidence, too. Needs an account that may write to it: the owner of the schema.
 
 Examples:
   $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17' --by 'J. Doe, Legal'
@@ -25,8 +25,8 @@ Examples:
   $ orgtrail hold release 3 --by 'J. Doe, Legal'`;
 
 const addHelp = `
-Without --since and --before it covers all events of the organization, those that are still to come included. What has been
-dropped before is not brought back: the answer names it.
+Without --since and --before it covers all events of the organization, future ones included. Months that were dropped before
+are not restored; the output names them.
 
 Examples:
   $ orgtrail hold add --organization 'Acme Aerospace' --reason 'case 2026-17'
@@ -81,7 +81,7 @@ const addCommand = (context: CliContext): Command =>
 const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
   const { organization, since, before } = options;
   if ((organization === undefined) === (options.allOrganizations !== true)) {
-    throw new OrgtrailError('usage', 'give either --organization or --all-organizations');
+    throw new OrgtrailError('usage', 'specify --organization or --all-organizations');
   }
   const nowMs = Date.now();
   const sinceMs = since === undefined ? undefined : readTime('--since', since, nowMs);
@@ -109,7 +109,7 @@ const describeScope = ({ organizationId, organizationName, since, before }: Hold
 };
 
 const describeDropped = (months: readonly string[]): string =>
-  months.length === 0 ? '' : `but dropped before, and not held: ${months.join(', ')} (table retention_drops)\n`;
+  months.length === 0 ? '' : `already dropped, and not held: ${months.join(', ')} (table retention_drops)\n`;
 
 const listCommand = (context: CliContext): Command =>
   new Command('list')
@@ -148,7 +148,7 @@ const releaseCommand = (context: CliContext): Command =>
     .option('--json', 'print the hold as JSON')
     .action(async (text: string, options: { by?: string; json?: boolean }) => {
       if (!/^\d{1,15}$/.test(text))
-        throw new OrgtrailError('usage', `a hold has a number, not ${JSON.stringify(text)}`);
+        throw new OrgtrailError('usage', `ID must be the number of a hold, not ${JSON.stringify(text)}`);
       const hold = await withDatabase(context, async (pool) => {
         const released = await releaseHold(pool, Number(text), options.by);
         if (released !== undefined) {

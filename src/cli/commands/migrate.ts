@@ -12,23 +12,23 @@ import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 
 const help = `
-run, sync and backfill do this by themselves at start; use it where another account may change the schema.
+run, sync and backfill migrate by themselves at start; use this command if only another account may change the schema.
 Safe to run from many machines at once.
 
---roles makes two roles without login, orgtrail_ingest (all that run, sync and backfill need; of events it may only insert)
-and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. Run it again
-whenever you like; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
+--roles makes two roles without login, orgtrail_ingest (all that run, sync and backfill need; it may insert events, but not change them)
+and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. You can run it
+again at any time; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
 schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
 With ORGTRAIL_RETENTION set here, orgtrail_ingest may also drop whole months that are older than that, and nothing younger
 (table retention_policy); without it, nothing at all.
 
 --publication makes the publications orgtrail (events, by insert only) and orgtrail_organizations for logical replication to
-another PostgreSQL, Kafka, ClickHouse or a warehouse: docs/logical-replication.md. Run it again whenever you like. Needs an
+another PostgreSQL, Kafka, ClickHouse or a warehouse: docs/logical-replication.md. You can run it again at any time. Needs an
 account that owns the tables and may create in the database, not a superuser.
 
---search-index makes what is inside requests and responses quick to find in all of the history, by containment (json) or by any
-part of the text (text, which needs the extension pg_trgm). It is built month by month while the daemon goes on. What it
-costs: docs/decisions/0017. To be rid of it again: drop index audit_events_payload (or audit_events_text).
+--search-index makes the contents of requests and responses quick to find in all of history, by containment (json) or by any
+part of the text (text, which needs the extension pg_trgm). It is built month by month while the daemon runs. Its cost:
+docs/decisions/0017. To remove it: drop index audit_events_payload (or audit_events_text).
 
 Examples:
   $ DATABASE_URL=postgres://owner:...@db/orgtrail orgtrail migrate
@@ -65,7 +65,7 @@ export const migrateCommand = (context: CliContext): Command =>
         }
         for (const kind of kinds) {
           await createSearchIndex(database.pool, kind, (partition) => context.stdout.write(`indexing ${partition}\n`));
-          context.stdout.write(`the search index of ${kind} is there: docs/cookbook.md says how to ask\n`);
+          context.stdout.write(`the search index for ${kind} is ready: docs/cookbook.md shows how to query it\n`);
         }
         if (options.publication === true) {
           context.stdout.write(describePublications(await createPublications(database.pool)));
@@ -89,7 +89,7 @@ const describeRoles = (retentionMs: number): string => {
 
 const describePublications = ({ walLevel }: { readonly walLevel: string }): string => {
   const made =
-    'the publications orgtrail and orgtrail_organizations are there: docs/logical-replication.md says how to use them\n';
+    'the publications orgtrail and orgtrail_organizations are ready: docs/logical-replication.md shows how to use them\n';
   if (walLevel === 'logical') return made;
   return `${made}but wal_level is ${walLevel}: nothing can be replicated before the server is restarted with wal_level = logical\n`;
 };

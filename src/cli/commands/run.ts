@@ -7,9 +7,9 @@ import { createLogger } from '../../telemetry/log.ts';
 import type { CliContext } from '../cli-context.ts';
 
 const help = `
-Runs until SIGTERM or SIGINT: the page in hand is finished first. A second signal leaves at once; nothing is lost by that.
-Secrets from files (NAME_FILE, ORGTRAIL_CONFIG) are read again on SIGHUP, every minute, and when one was refused: a rotated one
-needs no restart.
+Runs until SIGTERM or SIGINT, and finishes the current page first. A second signal exits immediately; no data is lost.
+Secrets from files (NAME_FILE, ORGTRAIL_CONFIG) are read again on SIGHUP, every minute, and if one is refused: a rotated
+secret needs no restart.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail run

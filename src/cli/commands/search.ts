@@ -17,12 +17,12 @@ const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 500;
 
 const help = `
-Asks the same questions as GET /v1/search and the console, of the database alone. Everything that is given must hold. The
+Runs the same searches as GET /v1/search and the console, on the database alone. An event must meet all conditions. The
 answer says whether it is complete: whether all of the time searched has been collected. --actor takes an e-mail address, an IP
 address or network, the name or id of a token, an id, or a beginning (mira*); --text any part of an entry.
 
---json prints a page as GET /v1/search does; go on with --cursor and its "next". --ndjson prints every event that matches, one a
-line as the feed has them, newest first; whether that is complete is said on stderr.
+--json prints a page as GET /v1/search does; continue with --cursor and its "next". --ndjson prints all matching events, newest
+first, one per line in the native format of the feed; stderr says whether they are complete.
 
 Examples:
   $ orgtrail search --since 7d --actor mira@example.com
@@ -124,7 +124,7 @@ const readPage = ({ cursor: text, ndjson }: Options): SearchCursor | undefined =
   if (text === undefined) return undefined;
   if (ndjson === true) throw new OrgtrailError('usage', '--ndjson prints all events: it has no --cursor');
   const cursor = readCursor(text);
-  if (cursor === undefined) throw new OrgtrailError('usage', '--cursor is none that a search has given');
+  if (cursor === undefined) throw new OrgtrailError('usage', '--cursor is not a cursor of a search');
   return cursor;
 };
 

@@ -133,7 +133,7 @@ function faultHelp(): string {
 
 /**
  * `orgtrail simulate`: a simulated Cloudflare on this machine until the context's signal aborts. Throws OrgtrailError
- * `usage` on a bad option value and on a port that cannot be had.
+ * `usage` on a bad option value and on a port that is not available.
  */
 export function simulateCommand(context: CliContext): Command {
   return new Command('simulate')

@@ -11,7 +11,7 @@ import { alignColumns, printable } from '../output/terminal-table.ts';
 import { withDatabase } from '../with-database.ts';
 
 const help = `
-Reads and writes the database alone, so it works beside a running daemon and from anywhere. docs/sinks.md has all of it.
+Uses only the database, so it works beside a running daemon and from any machine. docs/sinks.md has all of it.
 
 Examples:
   $ orgtrail sink list
@@ -19,9 +19,9 @@ Examples:
   $ orgtrail sink dead-letters siem --json | jq -r .reason`;
 
 const replayHelp = `
-The daemon goes on from there within some seconds; a delivery under way does not undo it. Receivers that know the
-idempotency keys of events keep none twice. Dead letters of that stretch are retried, too, and are gone once accepted.
-Needs a DATABASE_URL of the account that owns the schema: that of the daemon may not set a sink back.
+The daemon continues from there within a few seconds; a delivery in progress does not undo it. Receivers that use the
+idempotency keys store no event twice. Dead letters in that range are retried, too, and are removed once accepted.
+Needs a DATABASE_URL of the account that owns the schema: the account of the daemon may not reset a sink.
 
 Examples:
   $ orgtrail sink replay siem --after 120000
@@ -43,7 +43,7 @@ const listCommand = (context: CliContext): Command =>
       const sinks = await withDatabase(context, (pool) => readSinkStatus(pool, undefined));
       if (options.json === true) context.stdout.write(`${JSON.stringify(sinks, null, 2)}\n`);
       else if (sinks.length > 0) context.stdout.write(sinkTable(sinks));
-      else context.stdout.write('no sink has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS\n');
+      else context.stdout.write('no sink yet: set ORGTRAIL_SINKS and start `orgtrail run`\n');
     });
 
 const replayCommand = (context: CliContext): Command =>
@@ -73,15 +73,15 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   const skipped = await countPositions(pool, sink.position, after);
   if (skipped > 0 && options.skip !== true) {
     throw new OrgtrailError('usage', `${name} is at ${sink.position}: ${skipped} events would never be sent`, {
-      hint: 'add --skip if that is meant',
+      hint: 'add --skip if that is intended',
     });
   }
   if (!(await replaySink(pool, name, after))) throw unknownSink(name, []);
   const again = Math.max(0, -skipped);
-  const left = skipped > 0 ? `${skipped} are left out` : `${again} go out again`;
+  const left = skipped > 0 ? `${skipped} will not be sent` : `${again} will be sent again`;
   const missed = (await readMissedEvents(pool, after, 0))?.events ?? 0;
   const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
-  return `${name} goes on after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
+  return `${name} continues after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
 };
 
 const deadLettersCommand = (context: CliContext): Command =>
@@ -125,6 +125,6 @@ const unknownSink = (name: string, sinks: readonly SinkStatus[]): OrgtrailError 
   new OrgtrailError('usage', `there is no sink ${JSON.stringify(name)}`, {
     hint:
       sinks.length === 0
-        ? 'none has been served yet: `orgtrail run` does, with ORGTRAIL_SINKS'
+        ? 'there is none yet: set ORGTRAIL_SINKS and start `orgtrail run`'
         : `one of ${sinks.map((sink) => sink.name).join(', ')}`,
   });

@@ -14,20 +14,21 @@ import { withDatabase } from '../with-database.ts';
 const DEFAULT_ROWS = 50;
 
 const help = `
-Reads the database alone, so it works beside a running daemon and from anywhere. Totals come first, then the organizations,
-those in trouble before the others. NOT COLLECTED says so when Cloudflare will delete some of it within 30 days: then it is lost.
+Uses only the database, so it works beside a running daemon and from any machine. Totals come first, then the organizations,
+those in trouble before the others.
 
-NOT COLLECTED is all time that is wanted and not collected yet, the DELAY of the newest included.
+NOT COLLECTED is all time that is wanted and not collected yet, the DELAY included. It says so if Cloudflare will delete some
+of that time within 30 days: then those events are lost.
 
 States: fresh (collected up to now), quiet (the same, and nothing happened for a day), behind (some time is not collected yet;
-with many organizations silent ones are asked seldom on purpose, and that is not behind),
+with many organizations, silent ones are polled less often on purpose, which does not count as behind),
 incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
 failing (the last attempt of a lane failed: live, settle, backfill), refused (access denied: Cloudflare answers 403).
 Organizations that vanished within a day have a line of their own.
 
-Exit code 0 whatever the states are, unless --fail-on is given. With --fail-on failing: 1 when an organization is failing or
+Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
-1 also when an organization is behind or incomplete, or a sink is behind. --organization limits what is judged; --state and --limit do not.
+1 also if an organization is behind or incomplete, or a sink is behind. --organization limits what is judged; --state and --limit do not.
 
 Examples:
   $ orgtrail status

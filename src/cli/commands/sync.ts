@@ -20,8 +20,8 @@ import { describeOutcome, type SyncOutcome } from '../output/sync-report.ts';
 const RETRIES_PER_SOURCE = 3;
 
 const help = `
-Lists the organizations, reads every gap up to now, then exits: 0 when nothing is missing, 1 when some source failed, or when the
-API does not serve some seconds, not even in parts (holes). Running it again reads only what is new.
+Lists the organizations, collects everything that is missing up to now, then exits: with 0 if nothing is missing, with 1 if a
+source failed or the API does not serve some seconds, not even in parts (holes). Running it again reads only new events.
 
 Examples:
   $ CLOUDFLARE_API_TOKEN=... orgtrail sync

@@ -15,9 +15,9 @@ import { alignColumns, printable } from '../output/terminal-table.ts';
 import { withDatabase } from '../with-database.ts';
 
 const help = `
-Each reader and each person has a token of their own, with a name, what it may open, and an end. The database keeps only its
-hash. A revoked token opens nothing within 10 seconds, on every replica, and its sessions in the console end at once.
-ORGTRAIL_FEED_TOKEN, where it is set, has every scope. Needs an account that may write to the table access_tokens: the
+Give each reader and each person their own token, with a name, scopes and an expiry. The database keeps only its hash. A
+revoked token stops working within 10 seconds on every replica, and its sessions in the console end at once.
+ORGTRAIL_FEED_TOKEN, if set, has every scope. Needs an account that may write to the table access_tokens: the
 owner of the schema. docs/access.md has all of it.
 
 Examples:
@@ -26,7 +26,7 @@ Examples:
   $ orgtrail token revoke siem`;
 
 const createHelp = `
-Scopes: feed (GET /v1/events), search (GET /v1/search and the console), metrics (/metrics and /healthz, where
+Scopes: feed (GET /v1/events), search (GET /v1/search and the console), metrics (/metrics and /healthz, if
 ORGTRAIL_HEALTH_ACCESS=token). Each of them opens /v1/status. The token is printed once, and cannot be shown again.
 
 Examples:
@@ -150,5 +150,5 @@ const revokeCommand = (context: CliContext): Command =>
         });
       }
       if (options.json === true) context.stdout.write(`${JSON.stringify(token, null, 2)}\n`);
-      else context.stdout.write(`the token ${name} is revoked: it opens nothing within 10 seconds\n`);
+      else context.stdout.write(`the token ${name} is revoked: it stops working within 10 seconds\n`);
     });

@@ -30,13 +30,13 @@ const CLOSED_AFTER_MS = 120_000;
 
 const help = `
 Reads the range again and compares every entry with the database, by id and content (--before now: up to 2 minutes ago):
-  missing   Cloudflare serves it, it is not stored
-  changed   stored under the same id with other content, which is not known (audit_event_changes) either
-  extra     stored, and not served any more (not judged: entries without a readable time)
-Nothing is written but with --fix: missing entries are then stored and other content is recorded, through the statement that
-the daemon uses; what is stored is never changed or deleted. Works beside a running daemon and shares its API budget.
-Entries may appear late: what is missing in time that the last pass of ORGTRAIL_SETTLE has not read yet, the daemon will find.
-With ORGTRAIL_FILTERS it asks under these filters, and does not judge as extra what may have been stored under others.
+  missing   served by Cloudflare, not stored
+  changed   stored under the same id with other content, which audit_event_changes does not have either
+  extra     stored, but no longer served (entries without a readable time are not judged)
+Writes nothing without --fix. With it, missing entries are stored and other content is recorded, through the statement that
+the daemon uses; stored entries are never changed or deleted. Works beside a running daemon and shares its API budget.
+Entries may appear late: the daemon still finds what is missing in time that the last pass of ORGTRAIL_SETTLE has not read yet.
+With ORGTRAIL_FILTERS it applies these filters, and does not report as extra what may have been stored under others.
 
 Exit code 0: nothing is missing or changed, or all of it was fixed; 1: something is, or an organization could not be compared.
 

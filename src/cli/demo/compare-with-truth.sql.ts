@@ -14,7 +14,7 @@ export interface Comparison {
   readonly extra: number;
   /** Stored more than once. */
   readonly duplicates: number;
-  /** Positions that were given out and that no event has. */
+  /** Positions that no event has, though later ones are in use. */
   readonly positionsMissing: number;
   /** The `missing` ones. */
   readonly missingEntries: readonly MissingEntry[];

@@ -27,8 +27,8 @@ export const answerSearch = async (
 /** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
   const { organizations, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
-  if (organizations === 0) return 'This says nothing: no organization is collected.';
-  if (!looked) return 'This is incomplete: the search ran out of time; go on with --cursor.';
+  if (organizations === 0) return 'This result proves nothing: no organization is collected.';
+  if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';
   if (incomplete > 0) {
     const names = gaps.map(({ organizationName, organizationId }) => printable(organizationName ?? organizationId, 40));
     const which = [...new Set(names)].join(', ');

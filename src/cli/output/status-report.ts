@@ -112,7 +112,7 @@ const failureLine = (source: SourceRow): string[] =>
 
 const vanishedLine = (gone: Status['gone'][number]): string => {
   const when = gone.goneSeconds === null ? '' : ` ${ago(gone.goneSeconds)}`;
-  return `vanished${when}: ${nameOf(gone)}: no listing names it, and its audit log refuses`;
+  return `vanished${when}: ${nameOf(gone)}: it is no longer listed, and its audit log refuses access`;
 };
 
 /** The holes of each organization, the oldest first. */
@@ -135,7 +135,7 @@ const unprovenLine = (sources: readonly SourceRow[]): readonly string[] => {
   ];
 };
 
-/** What is not collected or cannot be had, and when Cloudflare will delete some of it within a month, how long that takes. */
+/** The time that is not collected, the holes, and how soon Cloudflare will delete some of that time, if within a month. */
 const notCollected = ({ gapSeconds, holes, retentionSlackSeconds }: SourceRow): string => {
   const lacking = holes === 0 ? '' : `, ${counted(holes, 'hole')}`;
   const gap = `${collectionSpan(gapSeconds)}${lacking}`;

@@ -77,5 +77,5 @@ const holesLine = ({ seconds, holes }: WantedHoles): string => {
     );
   const more = holes.length > NAMED_HOLES ? ', and others: select * from coverage_holes' : '';
   const length = Math.ceil(seconds);
-  return `${length} ${length === 1 ? 'second' : 'seconds'} cannot be had: ${named.join(', ')}${more}`;
+  return `${length} ${length === 1 ? 'second' : 'seconds'} could not be collected: ${named.join(', ')}${more}`;
 };

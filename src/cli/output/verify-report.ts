@@ -147,7 +147,7 @@ const notes = ({ window, scope, settledUntilMs }: VerifyOutcome): string[] => {
   }
   if (scope.listingRefused) {
     lines.push(
-      'note: the credential may not list organizations; those that the store does not know were not looked for',
+      'note: the credential may not list organizations; those that the database does not know were not checked',
     );
   }
   if (window.toMs > settledUntilMs) {

@@ -1,16 +1,16 @@
 import type { Document, ErrorCode } from 'yaml';
 import type { Fault, Place } from '../faults.ts';
 
-const QUOTES = 'text that begins with * & ! @ % or ` and text with a colon and a space in it belong in quotes';
+const QUOTES = 'text that begins with * & ! @ % or ` and text with a colon and a space in it must be quoted';
 
 /** Words of our own: those of the parser quote the file, secrets in it included. */
 const words: Partial<Record<ErrorCode, string>> = {
-  DUPLICATE_KEY: 'this key is there a second time',
+  DUPLICATE_KEY: 'this key is a duplicate',
   TAB_AS_INDENT: 'a tab cannot indent: use spaces',
-  BAD_INDENT: 'this is indented less or more than what it belongs to',
+  BAD_INDENT: 'this is indented less or more than the block that it belongs to',
   MISSING_CHAR: 'a quote, a bracket, a comma or the colon after a key is missing before this place',
   MULTIPLE_DOCS: 'a second document begins here: the file must have one',
-  BAD_DQ_ESCAPE: 'this escape is none that YAML has: in single quotes a backslash stands for itself',
+  BAD_DQ_ESCAPE: 'this is not an escape sequence of YAML: in single quotes a backslash stands for itself',
   RESOURCE_EXHAUSTION: 'this is nested too deep',
   BAD_ALIAS: QUOTES,
   BAD_SCALAR_START: QUOTES,

@@ -180,7 +180,7 @@ const unknownKey = (path: string): string => {
   // Named as a variable is, it is known; else the nearest may be meant.
   const meant = settingsByKey.has(keyOf(path)) ? keyOf(path) : undefined;
   const near = meant ?? nearest(path, [...settingsByKey.keys(), ...settingGroups], 1)[0];
-  return near === undefined ? `${shown}: nothing reads it` : `${shown}; did you mean ${near.replace('.', ': ')}?`;
+  return near === undefined ? `${shown} of this version` : `${shown}; did you mean ${near.replace('.', ': ')}?`;
 };
 
 const keysOf = (group: string): string =>

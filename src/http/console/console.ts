@@ -82,7 +82,7 @@ const showErrors = (console: FastifyInstance, frame: Frame, logger: Logger): voi
     const text = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${reason.endsWith('.') ? '' : '.'}`;
     const title = titles[code] ?? (code < 500 ? 'Invalid request' : 'Temporarily unavailable');
     const link = code >= 500 || code === 429 ? tryAgain(request) : wayBack(request);
-    const more = status === 'unavailable' ? ' Collecting goes on by itself as soon as it does.' : '';
+    const more = status === 'unavailable' ? ' Collection resumes by itself as soon as it does.' : '';
     const body = html`<section class="message"><h1>${title}</h1><p>${text}${more}</p><p>${link}</p></section>`;
     return sendPage(request, reply.code(code), frame, { title, body });
   });

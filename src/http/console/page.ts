@@ -39,7 +39,7 @@ export const sendPage = (request: FastifyRequest, reply: FastifyReply, frame: Fr
 
 const pageDocument = (request: FastifyRequest, frame: Frame, page: Page): Html => {
   const theme = themes.find((name) => name === request.cookies[THEME_COOKIE]) ?? 'auto';
-  // Who has not been let in sees no menu, and has nothing to sign out of.
+  // A visitor who has not signed in sees no menu and no sign-out.
   const { identity } = request;
   return html`<html lang="en" data-theme="${theme}">
 <head>

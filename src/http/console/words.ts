@@ -14,7 +14,7 @@ export const spanText = collectionSpan;
 /** `12s ago`. */
 export const agoText = (seconds: number): string => (seconds < 1 ? 'just now' : `${spanText(seconds)} ago`);
 
-/** How long ago it was; with the time itself for who points at it. */
+/** How long ago it was; with the exact time as its title. */
 export const agoOf = (at: Date | null, nowMs: number): Html => {
   if (at === null) return html`<span class="muted">never</span>`;
   return html`<time datetime="${at.toISOString()}" title="${timeText(at)} UTC">${agoText((nowMs - at.getTime()) / 1_000)}</time>`;

@@ -45,7 +45,7 @@ export const feedRoutes = (
       schema: {
         ...withToken,
         tags: ['feed'],
-        summary: 'The events after a position, in order',
+        summary: 'Stored events after a position, in order',
         querystring: feedQuerySchema,
         response: feedResponses,
       },
@@ -73,9 +73,9 @@ const presentedBy = (query: FeedQuery): Presented | string => {
   const { cursor, after, check, dropped, feed_id: feedId } = query;
   const parts = Object.entries({ after, check, dropped, feed_id: feedId }).filter(([, value]) => value !== undefined);
   if (cursor !== undefined && parts.length > 0) {
-    return `cursor holds ${parts.map(([name]) => name).join(', ')} already: give either`;
+    return `cursor holds ${parts.map(([name]) => name).join(', ')} already: give one or the other`;
   }
-  return placeOf({ cursor, after: after ?? 0, feedId, check, dropped }) ?? 'cursor is none that the feed has given';
+  return placeOf({ cursor, after: after ?? 0, feedId, check, dropped }) ?? 'cursor is not a cursor of the feed';
 };
 
 const goneBody = (head: FeedHead, presented: Presented, missed: MissedEvents & { readonly reason: string }) => ({

@@ -24,20 +24,20 @@ export const feedQuerySchema = {
       minLength: 1,
       maxLength: 400,
       description:
-        'The Orgtrail-Next-Cursor of the answer before: go on there. Without it, and without `after`: from the beginning. It holds position, feed, check and drop together, so that another or a restored database always answers 409.',
+        'The Orgtrail-Next-Cursor of the previous answer: continue there. Without it and without `after`, reading starts at the beginning. It has position, feed, check and drop together, so that another or a restored database always answers 409.',
     },
     after: {
       type: 'integer',
       minimum: 0,
       maximum: Number.MAX_SAFE_INTEGER,
       description:
-        'Instead of `cursor`: the last position that you have. Alone it does not notice a restored database; send `feed_id` and `check` with it.',
+        'Instead of `cursor`: the last position that you have. Alone it cannot detect a restored database; send `feed_id` and `check` with it.',
     },
     limit: {
       type: 'integer',
       minimum: 1,
       maximum: Number.MAX_SAFE_INTEGER,
-      description: 'Most events of this answer (default 10000). There is no upper bound: the answer is a stream.',
+      description: 'Maximum number of events (default 10000). There is no upper bound: the answer is a stream.',
     },
     format: { type: 'string', enum: formatNames, description: 'Default native: docs/formats.md.' },
     organization: {
@@ -50,17 +50,18 @@ export const feedQuerySchema = {
       type: 'integer',
       minimum: 0,
       maximum: 300,
-      description: 'Where there is nothing yet: answer as soon as there is, or empty after so many seconds.',
+      description:
+        'If there are no events yet: answer as soon as there are, or with an empty body after this many seconds.',
     },
     feed_id: {
       type: 'string',
       maxLength: 64,
-      description: 'The feed that `after` is of: another database answers 409 instead of something else.',
+      description: 'The feed that `after` belongs to: another database answers 409.',
     },
     check: {
       type: 'string',
       maxLength: 64,
-      description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is a different event by now.',
+      description: 'The Orgtrail-Next-Check that came with `after`: 409 if that position is now a different event.',
     },
     dropped: {
       type: 'integer',
@@ -95,11 +96,11 @@ const header = (type: string, description: string) => ({ type, description });
 
 export const feedResponses = {
   200: {
-    description: 'One event a line. A body that does not end properly is cut off: read again from the last line.',
+    description: 'One event per line. A body that does not end properly was cut off: continue from its last line.',
     headers: {
-      'Orgtrail-Feed-Id': header('string', 'Which numbering the positions are of.'),
+      'Orgtrail-Feed-Id': header('string', 'The numbering that the positions belong to.'),
       'Orgtrail-Next-Cursor': header('string', 'Send it as `cursor` next. Opaque.'),
-      'Orgtrail-Next-Position': header('integer', 'Ask for what is behind this one next.'),
+      'Orgtrail-Next-Position': header('integer', 'Request the events after this position next.'),
       'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
       'Orgtrail-Head-Position': header('integer', 'Position of the newest stored event.'),
     },
@@ -110,11 +111,11 @@ export const feedResponses = {
       ]),
     ),
   },
-  400: { description: 'Something in the query is not as it should be.', ...problemSchema },
+  400: { description: 'The query is not valid.', ...problemSchema },
   ...refusals,
-  409: { description: 'The position is not of this feed as it is now.', ...problemSchema },
+  409: { description: 'The position does not belong to this feed as it is now.', ...problemSchema },
   410: { description: 'Retention has dropped unread events after the position.', ...problemSchema },
-  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  500: { description: 'Internal error; the log has the details under the request id in `reason`.', ...problemSchema },
   503: {
     description:
       'The database does not answer, is busy, or is a standby that is behind; or too many readers are served (Retry-After).',

@@ -59,7 +59,7 @@ export const searchRoutes = (
       schema: {
         ...withToken,
         tags: ['search'],
-        summary: 'The events that meet a search, newest first',
+        summary: 'Search stored events, newest first',
         querystring: searchQuerySchema,
         response: searchResponses,
       },
@@ -70,7 +70,7 @@ export const searchRoutes = (
       if (reading.faults.length > 0) return badRequest(reply, reading);
       const cursor = cursorText === undefined ? undefined : readCursor(cursorText);
       if (cursorText !== undefined && cursor === undefined) {
-        return reply.code(400).send({ status: 'bad request', reason: 'cursor is none that a search has given' });
+        return reply.code(400).send({ status: 'bad request', reason: 'cursor is not a cursor of a search' });
       }
       if (format !== 'json') {
         return await sendExport(request, reply, source, streams, { search: reading.search, format });

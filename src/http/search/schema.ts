@@ -21,12 +21,12 @@ export const searchQuerySchema = {
     before: text('Exclusive, in the same forms.'),
     organization: text('The name or the id of an organization.'),
     actor: text(
-      'E-mail address, name or id of a token, id, IP address or network (198.51.100.0/24), whatever the case of letters of an e-mail address or name; `*` at the end: all that begin so. `email:`, `ip:`, `id:` and `token:` in front say which.',
+      'E-mail address, name or id of a token, id, IP address or network (198.51.100.0/24), e-mail address and name case-insensitive; with `*` at the end: all values that begin with it. `email:`, `ip:`, `id:` and `token:` in front say which.',
     ),
-    action: text('action_type, whatever the case of letters.'),
-    result: text('action_result, whatever the case of letters.'),
-    product: text('resource_product, whatever the case of letters.'),
-    resource_type: text('resource_type, whatever the case of letters.'),
+    action: text('action_type, case-insensitive.'),
+    result: text('action_result, case-insensitive.'),
+    product: text('resource_product, case-insensitive.'),
+    resource_type: text('resource_type, case-insensitive.'),
     resource: text('resource_id, exactly.'),
     ray: text('raw_cf_ray_id, exactly.'),
     text: text("Somewhere in the entry's own JSON text, whatever the case. Without an index: newest first, in steps."),
@@ -36,7 +36,7 @@ export const searchQuerySchema = {
       type: 'integer',
       minimum: 1,
       maximum: MAX_LIMIT,
-      description: 'Most events of a page (default 50). Exports have no limit.',
+      description: 'Maximum events per page (default 50). Exports have no limit.',
     },
     cursor: text('`next` or `previous` of another page. Not for exports, which have all events.'),
     format: {
@@ -53,17 +53,17 @@ const coverageSchema = {
   type: 'object',
   description: 'How much of the time searched is collected.',
   properties: {
-    organizations: { type: 'integer', description: 'That are collected, of those searched.' },
+    organizations: { type: 'integer', description: 'Of the organizations searched, how many are collected.' },
     incomplete: {
       type: 'integer',
       description: 'The number of these with uncollected time in the range, apart from the usual delay.',
     },
     not_collected_seconds: {
       type: 'number',
-      description: 'What is not collected of that time, of all of them together, that delay included.',
+      description: 'Uncollected seconds in that time, summed over all of them, that delay included.',
     },
-    read_until: nullable('string', 'All are collected up to here, apart from that.'),
-    collected_since: nullable('string', 'Nothing older is collected.'),
+    read_until: nullable('string', 'All of them are collected up to this time, apart from that.'),
+    collected_since: nullable('string', 'Nothing before this time is collected.'),
     filtered: { type: 'boolean', description: 'Only entries that meet ORGTRAIL_FILTERS are collected.' },
   },
 };
@@ -103,7 +103,7 @@ const emptySchema = {
 export const searchResponses = {
   200: {
     description:
-      'A page, or all events as a download. A body that does not end properly is cut off, and not the whole answer.',
+      'A page, or all events as a download. A body that does not end properly was cut off and is incomplete.',
     content: {
       'application/json': {
         schema: {
@@ -124,7 +124,7 @@ export const searchResponses = {
                 .map(([name, words]) => `${name}: ${words}`)
                 .join(' '),
             },
-            searched_to: nullable('string', 'Where the time ran out.'),
+            searched_to: nullable('string', 'How far the search came before it timed out.'),
             coverage: coverageSchema,
             empty: emptySchema,
           },
@@ -134,9 +134,9 @@ export const searchResponses = {
       'text/csv': { schema: { type: 'string' } },
     },
   },
-  400: { description: 'Something in the search is not as it should be; `faults` says which field.', ...problemSchema },
+  400: { description: 'The search is not valid; `faults` names the fields.', ...problemSchema },
   ...refusals,
-  500: { description: 'Something went wrong; the log has it with the request id of the reason.', ...problemSchema },
+  500: { description: 'Internal error; the log has the details under the request id in `reason`.', ...problemSchema },
   503: {
     description: 'The database does not answer, the search takes too long, or too much is running (Retry-After).',
     ...problemSchema,

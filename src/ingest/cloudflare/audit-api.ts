@@ -89,7 +89,7 @@ export const connectAuditApi = ({
   return { api, close: () => client.close() };
 };
 
-/** A body that cannot be read is worth another attempt. */
+/** A body that cannot be read is worth a retry. */
 const readOrThrow = (source: SourceKey, answer: ApiText, fastPath: boolean): Page => {
   try {
     const page = kindOf(source).readPage(answer, { fastPath });

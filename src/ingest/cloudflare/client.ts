@@ -55,7 +55,7 @@ export function createCloudflareClient(deps: CloudflareClientDeps): CloudflareCl
     maxResponseBytes: deps.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES,
   });
 
-  // Read from the inside: an attempt is sent and its answer decoded, then counted; it waited for the budget; a newer credential is
+  // Read from the inside out: an attempt is sent and its answer decoded, then counted; it waited for the budget; a newer credential is
   // looked for; it may be repeated.
   const attempt = withObserver(transport.send, observer);
   const send = withRetry(withFreshCredential(withBudget(attempt, budget), credential), {

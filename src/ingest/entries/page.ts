@@ -27,7 +27,7 @@ interface PageText extends PageFacts {
   readonly entriesText: string;
   /** Of the array; if it was read from text, its characters. */
   readonly sizeBytes: number;
-  /** Gives its memory back, once it is stored: nothing of the page may be read afterwards. Optional. */
+  /** Returns the page's buffer to the pool once it is stored. Optional; the page must not be used afterwards. */
   release?(): void;
   /** Set by who received it: the answer's own `Date`. */
   servedAtMs?: number | undefined;

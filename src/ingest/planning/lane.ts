@@ -11,7 +11,7 @@ export interface LaneState {
   readonly walk: Walk | undefined;
   /** No wider window is asked for; undefined if nothing has been found too wide. */
   readonly widthMs: number | undefined;
-  /** The last window that could not be had. Until it has been read, `widthMs` does not grow. */
+  /** The last window that could not be read. Until it has been read, `widthMs` does not grow. */
   readonly trouble: Range | undefined;
   /** Of the backfill lane, while there is trouble: older history is read in turns with it, so that what is in the way delays nothing. */
   readonly older?: OlderTurn | undefined;
@@ -44,7 +44,7 @@ export const idleLane: LaneState = {
   failures: 0,
 };
 
-/** A second, or a part of it, that could not be had. */
+/** A second, or a part of it, that could not be read. */
 export interface Hole {
   readonly range: Range;
   /** The pass that lacks it: 0 for the first reading. */
@@ -112,7 +112,7 @@ const olderTurn = (due: boolean, claim: Range, before?: OlderTurn): OlderTurn =>
 });
 
 /**
- * The window of this walk cannot be had: its cursor is dropped, and what is asked for next is half as wide. Undefined if it
+ * The window of this walk cannot be read: its cursor is dropped, and the next window is half as wide. Undefined if it
  * is as narrow as windows get. One of older history, which was read in turns with the trouble, is left for later.
  */
 export const narrowed = (state: LaneState, { lane, claim }: Walk): LaneState | undefined => {

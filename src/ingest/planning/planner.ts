@@ -15,7 +15,7 @@ export interface SourceProgress {
   readonly unproven?: Coverage | undefined;
   /** A lane that has never done anything is missing. */
   readonly lanes: Partial<Readonly<Record<Lane, LaneState>>>;
-  /** What cannot be had. */
+  /** Time that could not be read. */
   readonly holes: readonly KnownHole[];
   /** The largest page that the source has ever sent. */
   readonly largestPage: number;
@@ -74,7 +74,7 @@ export const planLane = (lane: Lane, progress: SourceProgress, nowMs: number, po
   return startWalk(lane, claim, {
     readAtMs: nowMs,
     pageLimit: state.pageLimit,
-    // Not over what could not be had.
+    // Not over holes.
     lookBackToMs: lane === 'live' && state.trouble === undefined ? policy.horizonMs : undefined,
     narrow: isBesideHole(progress, claim),
   });

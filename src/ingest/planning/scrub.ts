@@ -23,7 +23,7 @@ export interface ScrubFacts {
   readonly firstRead: Coverage;
   /** The part of it that was claimed without proof. */
   readonly unproven: Coverage;
-  /** What cannot be had and is not due to be retried. */
+  /** Holes that are not due for a retry. */
   readonly holes: Coverage;
 }
 

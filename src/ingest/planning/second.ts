@@ -11,7 +11,7 @@ const knownValues: Readonly<Record<string, readonly string[]>> = {
 const MAX_RESOURCE_TYPES = 20;
 
 /**
- * How the entries of one second are told apart when they cannot be had together: by one field after the other, each value and
+ * How the entries of one second are split if they cannot be read together: by one field after the other, each value and
  * all others by `.not`, so that every entry is in exactly one part. Fields that the configured filters use already are left
  * out. `resourceTypes`: those that the source is known to have.
  */

@@ -35,10 +35,10 @@ export interface Lease extends SourceKey {
   readonly commitSeq: number;
 }
 
-/** A page, what becomes of its walk, and what coverage grows by: they commit together or not at all. */
+/** A page, the new state of its walk, and the growth of coverage: they commit together or not at all. */
 export interface PageCommit {
   readonly lease: Lease;
-  /** `emptyPage` if the walk changes without one: its cursor was refused, or the page could not be had. */
+  /** `emptyPage` if the walk changes without one: its cursor was refused, or the page could not be read. */
   readonly page: Page;
   readonly filterHash: string;
   readonly lane: Lane;
@@ -50,7 +50,7 @@ export interface PageCommit {
   readonly eventRate: EventRate | undefined;
   /** The largest page of the source so far, this one included; undefined: that is this page. */
   readonly largestPage?: number;
-  /** What could not be had, and is not to be asked for again for a while. */
+  /** Holes: time that could not be read, and is not requested again for a while. */
   readonly holes?: readonly Hole[];
   /** The walk that ends with it: undefined if none does, or its end is no proof. */
   readonly reading?: Reading | undefined;

@@ -2,7 +2,7 @@ import { type Coverage, gapsIn } from './coverage.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Cloudflare keeps audit logs for 18 months; asking for more is asking for nothing. The view sync_status has the same. */
+/** Cloudflare keeps audit logs for 18 months; older time is empty. The view sync_status has the same constant. */
 export const RETENTION_MS = 548 * DAY_MS;
 
 /** Unread time with less than this left is worth a warning, and with less than the second a louder one. */

@@ -18,7 +18,7 @@ const LEAST_TOLD_APART = 2;
 /** Cloudflare does not say whether `since` and `before` are inclusive, nor to what precision it reads them: every walk
  * asks for this much more at both ends than its coverage will claim. */
 export const OVERLAP_MS = 1_000;
-/** Of a window of a second, so that what cannot be had beside it does not count as in it. Enough for any precision that drops digits. */
+/** For a window of one second: a hole beside it must not count as inside. Enough for any precision that drops digits. */
 export const NARROW_OVERLAP_MS = 1;
 /** A live walk looks back further, over what has been read already: a third party saw entries appear some 90 s after their
  * time. The request costs the same, and such entries need not wait for a settle pass. */
@@ -64,7 +64,7 @@ export interface Walk {
   readonly newestMs: number | undefined;
   /** What `count` said if it was not the number of elements: then it can only be that of the whole walk. */
   readonly countedInAll: number | undefined;
-  /** How often in a row the page at hand could not be had. */
+  /** How often in a row the current page could not be read. */
   readonly failures: number;
   /** Of the scrub lane: the round that it counts for. */
   readonly round?: RoundStart | undefined;
@@ -73,7 +73,7 @@ export interface Walk {
 type WalkFault = 'cursor_repeated' | 'page_repeated' | 'count_differs';
 
 /**
- * What becomes of the walk after a page.
+ * What happens to the walk after a page.
  * - next: goes on with the page's cursor
  * - done: read to a credible end; coverage may claim it
  * - short: its end is credible by itself, and what is known to lie behind it has not come
@@ -88,7 +88,7 @@ export interface WalkOptions {
   readonly readAtMs: number;
   /** Look back over what has been read, but not further than this; undefined: not at all. */
   readonly lookBackToMs?: number | undefined;
-  /** Next to what cannot be had: ask for as little more as may be. */
+  /** Next to a hole: ask for as little more as possible. */
   readonly narrow?: boolean;
   readonly direction?: Direction;
   readonly pageLimit?: number;

@@ -13,7 +13,7 @@ const SHORT_REST_MS = 10_000;
 const DETAILS_PER_TICK = 5;
 
 export interface DaemonOptions {
-  /** Between two ticks, in milliseconds: another replica's listing of the same tick is as good as an own one. */
+  /** Between two ticks, in milliseconds: another replica's listing in the same tick counts as this one's. */
   readonly tickMs: number;
   /** Aborts at once what is under way. */
   readonly signal: AbortSignal;

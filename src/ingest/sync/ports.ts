@@ -95,8 +95,8 @@ export interface SyncStore {
 }
 
 /**
- * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window cannot be had and is halved. `hole`: nor can a
- * part of a second. `fenced`: rejected, another replica holds the lease. `lost`: our lease expired before committing.
+ * `proven`: its end was in doubt, and other questions confirmed it. `narrowed`: its window could not be read and is halved. `hole`: not even a part of a
+ * second can be read. `fenced`: rejected, another replica holds the lease. `lost`: our lease expired before committing.
  */
 type WalkResult = 'done' | 'proven' | 'narrowed' | 'hole' | 'fenced' | 'lost' | 'failed';
 
@@ -151,7 +151,7 @@ export interface SyncObserver {
   }): void;
 }
 
-/** Everything that syncing is done with. Built by app.ts. */
+/** Everything that sync needs. Built by app/sync-context.ts. */
 export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
   readonly store: SyncStore;

@@ -91,7 +91,7 @@ const rounds = async (
   }
 };
 
-/** Counts what became of each lane of each source, and says when it is to be given up. */
+/** Counts the outcomes of each lane of each source, and says when to give up a lane. */
 class JobRetries {
   readonly #nowMs: () => number;
   readonly #retries: number;

@@ -58,7 +58,7 @@ export class WindowLimit {
     else this.#endless.delete(source);
   }
 
-  /** How long to wait for a part of a second that could not be had as a whole: its source's live tail waits as long. */
+  /** How long to wait for a part of a second that could not be read as a whole: its source's live tail waits as long. */
   get partTimeoutMs(): number {
     return Math.max(PART_TIMEOUT_MS, TIMEOUT_FACTOR * this.#slowestMs);
   }
@@ -78,8 +78,8 @@ export class WindowLimit {
   }
 
   /**
-   * A window could not be had, while the API answered other questions. One alone may have something in it that cannot be had: only two that
-   * share no time, or are of two sources, speak against their width.
+   * A window could not be read, while the API answered other requests. A single window may contain an entry that cannot be read: only two
+   * windows that share no time, or are of two sources, are evidence against their width.
    */
   refused(source: string, range: Range): void {
     const atMs = this.#time.nowMs();

@@ -6,7 +6,7 @@ import type { Findings, PageComparison, Unserved } from './verification.ts';
 
 /** What verifying needs of the store beside what syncing does. None of it writes. */
 export interface VerifyStore {
-  /** The last position given out. */
+  /** Position of the newest stored event. */
   headPosition(): Promise<number>;
   /** Entries stored with a time in the range. */
   countStored(source: SourceKey, range: Range): Promise<number>;

@@ -131,7 +131,7 @@ const requireOwner = async (client: PoolClient): Promise<void> => {
   if (row === undefined) return;
   throw new OrgtrailError(
     'configuration',
-    `the schema belongs to ${row.owner}: ${row.account} may not give rights on it`,
+    `the schema belongs to ${row.owner}: ${row.account} may not grant rights on it`,
     {
       hint: `run \`orgtrail migrate --roles\` as ${row.owner}`,
     },

@@ -40,7 +40,7 @@ const ipv4Texts = (octets: readonly number[], bits: number): AddressTexts | unde
   return whole === 3 ? { starts: [], exact: texts } : { starts: texts.map((text) => `${text}.`), exact: [] };
 };
 
-/** Group by group, as long as the spellings are few. Behind `::` nothing is known of where a group is. */
+/** Group by group, as long as the spellings are few. The places of groups after `::` are unknown. */
 const ipv6Starts = (groups: readonly number[], bits: number): readonly string[] => {
   let closed: readonly string[] = [];
   let open: readonly string[] = [''];

@@ -6,7 +6,7 @@ import { filterConditions } from './filter-conditions.sql.ts';
 export const everything: EventQuery = { since: undefined, before: undefined, defects: false, changed: false };
 
 /**
- * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side where the
+ * A part of the time, for a statement that looks through no more than that: RFC 3339, low inclusive, high exclusive. The side at which the
  * search begins has a bound only if all of the part lies behind the cursor, so that the cursor adds nothing.
  */
 export interface TimeSlice {

@@ -83,7 +83,7 @@ const networkOf = (start: string): string | undefined =>
 const networkAround = (address: string): string | undefined =>
   address.includes('/') ? undefined : `${address}/${address.includes(':') ? 64 : 24}`;
 
-/** Each is found by a step through an index: what lies between them costs nothing. */
+/** Each is found by a step through an index, which skips the values in between. */
 const beginningWith = async (look: Look, column: SpelledColumn, start: string): Promise<readonly string[]> => {
   const pattern = `${likeText(start)}%`;
   const plain = stepsThrough(column, indexed(column, `${column} like lower($1)`));

@@ -21,7 +21,7 @@ interface OpenFile {
 
 /**
  * Appends a line for each event. Delivered is what is on the disk (fdatasync). At `max_bytes` the file is put aside as
- * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that was moved away is begun anew.
+ * `NAME-TIME-POSITION.EXT`, where POSITION is that of its last event; a file that was moved away is created again.
  */
 export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes' | 'keep'>): Sink => {
   const { path, max_bytes: maxBytes } = settings;
@@ -50,7 +50,7 @@ export const createFileSink = (settings: Pick<FileSettings, 'path' | 'max_bytes'
     current.sizeBytes += BigInt(bytes.length);
     if (current.sizeBytes < maxBytes) return;
     fullAt = events.at(-1)?.event.position;
-    // The delivery is on the disk, whatever comes of this: the next one tries again, and says what is wrong.
+    // The delivery is on the disk even if this fails: the next delivery retries, and reports the error.
     await putAside().catch(() => {});
   };
 

@@ -25,7 +25,7 @@ export const outcomeOfStatus = (answer: HttpAnswer, checks: Checks, reasonText: 
     const where = redirectHost === undefined ? '' : ` to ${redirectHost}`;
     return failedBy(
       answer,
-      reasonText(`HTTP ${status}: redirects${where}, which is not followed; set url to where it leads`),
+      reasonText(`HTTP ${status}: redirects${where}, which is not followed; set url to the target`),
     );
   }
   if (status === 400 || status === 413 || status === 422) {

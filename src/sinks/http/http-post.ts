@@ -32,7 +32,7 @@ export interface HttpAnswer {
   readonly redirectHost: string | undefined;
 }
 
-/** No complete answer came: what became of the request is unknown. The message is fit for a reason. */
+/** No complete answer came: whether the request took effect is unknown. The message can be shown as a reason. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
 }

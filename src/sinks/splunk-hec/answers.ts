@@ -26,10 +26,10 @@ const contentCodes = new Set([6, 12, 13, 15]);
 
 /** Faults of the configuration that HEC tells with HTTP 400, which otherwise means the content. What to check. */
 const settingCodes: Readonly<Record<number, string>> = {
-  5: 'what stands between: the collector got no data',
+  5: 'the proxy in between: the collector received no data',
   7: 'index, and the indexes that the token allows',
   10: 'ack: the token requires indexer acknowledgement',
-  11: 'what stands between: the collector does not take the channel',
+  11: 'the proxy in between: the collector does not accept the channel',
   14: 'ack: the token has no indexer acknowledgement',
   16: 'token',
 };

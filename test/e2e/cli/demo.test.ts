@@ -80,7 +80,7 @@ describe.concurrent('demo', () => {
     await demo.waitFor('30 organizations up to date · ');
 
     demo.child.kill('SIGINT');
-    await demo.waitFor('Ctrl-C again leaves at once');
+    await demo.waitFor('Ctrl-C again exits immediately');
     expect(await demo.ended, demo.stdout() + demo.stderr()).toBe(0);
     expect(demo.stdout()).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
     expect(demo.stdout().trimEnd().split('\n').at(-1)).toBe(
@@ -97,15 +97,15 @@ describe.concurrent('demo', () => {
     const sqlPort = /127\.0\.0\.1:(\d+)\/orgtrail/.exec(demo.stdout())?.[1];
     expect(await readdir(directory)).toEqual([expect.stringMatching(/^orgtrail-demo-/)]);
     demo.child.kill('SIGINT');
-    await demo.waitFor('Ctrl-C again leaves at once');
+    await demo.waitFor('Ctrl-C again exits immediately');
     // Within a second of the first it is taken for the same one, which npm has passed on.
-    while (demo.child.exitCode === null && !demo.stderr().includes('leaving at once')) {
+    while (demo.child.exitCode === null && !demo.stderr().includes('exiting immediately')) {
       demo.child.kill('SIGINT');
       await sleep(100);
     }
     expect(await demo.ended).toBe(130);
     expect(demo.stdout()).not.toContain('missing 0');
-    expect(demo.stderr().trim()).toBe('orgtrail: leaving at once');
+    expect(demo.stderr().trim()).toBe('orgtrail: exiting immediately');
     expect(await readdir(directory)).toEqual([]);
     await expect(fetch(`http://127.0.0.1:${sqlPort}/`)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
     await rm(directory, { recursive: true });

@@ -100,15 +100,15 @@ describe('search', () => {
     const database = await createTestDatabase();
     const nothing = await runInProcess(['search'], { DATABASE_URL: database.url });
     await database.close();
-    expect(nothing.stdout).toContain('This says nothing: no organization is collected.');
+    expect(nothing.stdout).toContain('This result proves nothing: no organization is collected.');
   });
 
   test.each([
     [['--since', 'yesterday'], '--since: "yesterday" is not a time. Use 24h, 7d, now, 2026-01-31 or'],
-    [['--since', '1d', '--before', '2d'], '--before is not later than since'],
+    [['--since', '1d', '--before', '2d'], '--before must be later than since'],
     [['--organization', `x`], 'unknown organization "x"'],
     [['--limit', '501'], 'It must be an integer between 1 and 500.'],
-    [['--cursor', 'x'], '--cursor is none that a search has given'],
+    [['--cursor', 'x'], '--cursor is not a cursor of a search'],
     [['--acton', 'delete'], "unknown option '--acton'\n(Did you mean one of --action, --actor?)"],
   ])('%j: exit code 2, and why', async (args, reason) => {
     const { code, stdout, stderr } = await search(...args);

@@ -173,7 +173,7 @@ describe.concurrent('sinks of the real daemon', () => {
     expect(refused.stderr).toMatch(/this account may not set a sink to another position\nTry: .*owns the schema/);
     expect(refused.code).toBe(2);
     const replayed = await runInProcess(['sink', 'replay', 'good', '--after', '1900'], world.ownerEnv);
-    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining('100 go out again') });
+    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringContaining('100 will be sent again') });
     await until('they are there again', async () => (await linesIn(directory, 'good')).length === 2_100);
     expect(expectComplete(await linesIn(directory, 'good'), 2_000)).toEqual({ repeats: 100 });
     expect(await daemon.stop()).toBe(143);
@@ -183,7 +183,7 @@ describe.concurrent('sinks of the real daemon', () => {
     await using world = await openWorld({ organizations: 1, entries: 10 });
     expect(await runInProcess(['sink', 'list'], world.ownerEnv)).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining('no sink has been served'),
+      stdout: expect.stringContaining('no sink yet'),
     });
     await world.database.pool.query(
       "insert into sinks (name, kind, target, position) values ('siem', 'file', '/x', 0); update feed_head set position = 10",
@@ -200,7 +200,7 @@ describe.concurrent('sinks of the real daemon', () => {
     await fails(['dead-letters', 'unknown'], 'there is no sink');
     await fails(['frobnicate'], 'unknown command');
     const skipped = await runInProcess(['sink', 'replay', 'siem', '--after', '7', '--skip'], world.ownerEnv);
-    expect(skipped.stdout).toBe('siem goes on after 7: of 3 events to send, 7 are left out\n');
+    expect(skipped.stdout).toBe('siem continues after 7: of 3 events to send, 7 will not be sent\n');
     const letters = await runInProcess(['sink', 'dead-letters', 'siem'], world.ownerEnv);
     expect(letters.stdout).toContain('no \\u001b[31m');
     const [letter] = (await runInProcess(['sink', 'dead-letters', 'siem', '--json'], world.ownerEnv)).stdout.split(

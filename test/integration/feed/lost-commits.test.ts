@@ -59,7 +59,7 @@ describe('the feed after a failover that lost commits', () => {
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `the database failed over or was restored and lost the events that you have behind position 5: they come again behind ${to}, with the same ids. To continue anyway, use next_cursor, or add dropped=${jump.id}`,
+      reason: `the database failed over or was restored, and lost the events after position 5 that you have read: they are sent again after ${to}, with the same ids. To continue anyway, use next_cursor, or add dropped=${jump.id}`,
       next_cursor: expect.any(String),
       feed_id: ahead.feedId,
       first_position: null,
@@ -115,7 +115,7 @@ describe('the feed after a failover that lost commits', () => {
         .map((line) => JSON.parse(line).id);
     const warned = await feedCommand('--after', '8', '--feed-id', ahead.feedId, '--check', ahead.check);
     expect(warned.code).toBe(0);
-    expect(warned.stderr.match(/lost the events that you have behind position 5/g)).toHaveLength(1);
+    expect(warned.stderr.match(/lost the events after position 5 that you have read/g)).toHaveLength(1);
     expect(printed(warned.stdout)).toEqual(['e-6', 'e-7', 'e-8', 'e-9']);
     const { id } = await lastJump(world.database.pool);
     const known = await feedCommand('--after', '8', '--dropped', String(id));
@@ -128,7 +128,7 @@ describe('the feed after a failover that lost commits', () => {
     const { stdout } = await runInProcess(['sink', 'replay', 'siem', '--after', '2'], {
       DATABASE_URL: world.database.url,
     });
-    expect(stdout).toBe('siem goes on after 2: of 7 events to send, 7 go out again\n');
+    expect(stdout).toBe('siem continues after 2: of 7 events to send, 7 will be sent again\n');
     await pool.query('delete from sinks');
   });
 

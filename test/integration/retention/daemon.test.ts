@@ -84,7 +84,7 @@ describe('the daemon', () => {
     await run.close();
     const { log, waits } = await look(run, 365 * DAY_MS, 1);
     expect(waits).toEqual([5_000, 600_000]);
-    expect(log).toMatchObject([{ reason: expect.any(String), msg: expect.stringContaining('it is retried') }]);
+    expect(log).toMatchObject([{ reason: expect.any(String), msg: expect.stringContaining('retrying later') }]);
   });
 });
 

@@ -68,7 +68,7 @@ describe('the feed after a position before what retention has dropped', () => {
     expect(status).toBe(410);
     expect(body).toEqual({
       status: 'gone',
-      reason: `retention has dropped 2024-01: up to 6 events behind position ${after}, the last of them at 9, will never come. To continue anyway, use next_cursor, or add dropped=1`,
+      reason: `retention dropped 2024-01: up to 6 events after position ${after} (through 9) are no longer available. To continue anyway, use next_cursor, or add dropped=1`,
       next_cursor: expect.any(String),
       feed_id: expect.any(String),
       first_position: after === 8 ? 10 : after < 4 ? 4 : after + 1,
@@ -117,7 +117,7 @@ describe('the feed after a position before what retention has dropped', () => {
   test('orgtrail feed: exit code 2 and what to do, and with --dropped it goes on', async () => {
     const refused = await feedCommand('--after', '2');
     expect(refused).toMatchObject({ code: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/retention has dropped 2024-01: up to 6 events behind position 2/);
+    expect(refused.stderr).toMatch(/retention dropped 2024-01: up to 6 events after position 2 /);
     const cursor = /Try: to continue anyway, pass --cursor ([\w-]+)\n/.exec(refused.stderr)?.[1] ?? '';
     const byCursor = await feedCommand('--cursor', cursor, '--limit', '4');
     expect(byCursor).toMatchObject({ code: 0, stderr: '' });
@@ -138,7 +138,7 @@ describe('the feed after a position before what retention has dropped', () => {
       DATABASE_URL: world.database.url,
     });
     expect(stdout).toBe(
-      'siem goes on after 0: of 12 events to send, 12 go out again; retention has dropped up to 6 of them\n',
+      'siem continues after 0: of 12 events to send, 12 will be sent again; retention has dropped up to 6 of them\n',
     );
     await pool.query('delete from sinks');
   });
@@ -159,7 +159,7 @@ describe('the feed after a position before what retention has dropped', () => {
         return count;
       };
       await expect(events(head)).rejects.toThrow(
-        'events behind position 9 were dropped or lost while they were being read',
+        'events after position 9 were dropped or lost while they were being read',
       );
       expect(await events(await feed.source.head())).toBe(3);
     } finally {

@@ -61,13 +61,13 @@ describe('orgtrail hold', () => {
        values ('audit_events_2024_02', '2024-02-01', 1, 0, 1, 1, 1, '1 year')`,
     );
     const { stdout } = await hold('add', '--organization', 'o2', '--since', '2024-01-15', '--reason', 'too late');
-    expect(stdout).toContain('but dropped before, and not held: 2024-02');
+    expect(stdout).toContain('already dropped, and not held: 2024-02');
     const later = await hold('add', '--organization', 'o2', '--since', '2024-03-01', '--reason', 'in time');
     expect(later.stdout).not.toContain('dropped');
   });
 
   test.each([
-    [['add', '--reason', 'x'], 'give either --organization or --all-organizations'],
+    [['add', '--reason', 'x'], 'specify --organization or --all-organizations'],
     [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'give either'],
     [['add', '--organization', 'unknown', '--reason', 'x'], 'unknown organization "unknown"'],
     [['add', '--organization', 'o1', '--reason', ' '], '--reason must not be empty'],
@@ -81,7 +81,7 @@ describe('orgtrail hold', () => {
     ],
     [['add', '--organization', 'o1'], "required option '--reason <text>' not specified"],
     [['release', '99'], 'no hold 99 is in force'],
-    [['release', 'x'], 'a hold has a number, not "x"'],
+    [['release', 'x'], 'ID must be the number of a hold, not "x"'],
   ])('%j: exit code 2, and why', async (args, reason) => {
     const { code, stdout, stderr } = await hold(...args);
     expect(stderr).toContain(reason);

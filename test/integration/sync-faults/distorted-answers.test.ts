@@ -34,7 +34,7 @@ const troubles: readonly (readonly [what: string, failure: keyof typeof ATTEMPTS
     [
       'a body that goes silent in its middle',
       'timeout',
-      /no more of the response body within 1000 ms/,
+      /no further data of the response body within 1000 ms/,
       ({ answer, response }) => {
         response.writeHead(200, { ...answer.headers, 'content-length': answer.body.length });
         response.write(answer.body.subarray(0, answer.body.length / 2));

@@ -8,7 +8,7 @@ import { sdkContender } from './sdk-contender.ts';
 
 export interface ContenderOptions {
   readonly databaseUrl: string;
-  /** Where the API is. */
+  /** Base URL of the API. */
   readonly baseUrl: string;
   /** In the order of the listing. */
   readonly organizations: readonly string[];

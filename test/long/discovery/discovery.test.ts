@@ -144,7 +144,7 @@ test('a partial listing and a log that refuses: gone after two misses, told by l
   expect(await served.get('/v1/status')).toMatchObject({ body: { vanished: [{ organizationId: vanishes }] } });
   expect(await served.text('/')).toContain('1 organization vanished from Cloudflare');
   const status = await runInProcess(['status'], world.env);
-  expect(status.stdout).toMatch(new RegExp(`^vanished .* ago: .+ \\(${vanishes}\\): no listing names it`, 'm'));
+  expect(status.stdout).toMatch(new RegExp(`^vanished .* ago: .+ \\(${vanishes}\\): it is no longer listed`, 'm'));
 
   // A day later it is no news any more.
   const back = (by: string) =>

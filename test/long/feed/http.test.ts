@@ -223,7 +223,7 @@ describe.concurrent('a cursor', () => {
 
   test.each([
     ['cursor=', /cursor/],
-    ['cursor=x', /cursor is none that the feed has given/],
+    ['cursor=x', /cursor is not a cursor of the feed/],
     [`cursor=${btoa('1 5 x  0')}`, /cursor is none/],
     [`cursor=${'x'.repeat(401)}`, /cursor/],
     [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is none/],

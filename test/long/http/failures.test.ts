@@ -17,7 +17,7 @@ describe('a request that fails', () => {
         const text = await response.text();
         expect(response.status, path).toBe(500);
         expect(text).not.toMatch(/does not answer|feed_head/i);
-        const id = /omething went wrong here \(request id ([\w-]+)\); the log has it/.exec(text)?.[1] ?? 'none';
+        const id = /nternal error \(request id ([\w-]+)\); the log has the details/.exec(text)?.[1] ?? 'none';
         const line = run
           .log()
           .split('\n')

@@ -68,14 +68,14 @@ test('a second that cannot be had shows with its time and reason everywhere, and
   });
 
   const overview = await served.text('/');
-  expect(overview).toContain('1 hole in 1 organization: time that cannot be had');
+  expect(overview).toContain('1 hole in 1 organization: time that could not be collected');
   expect(overview).toContain('<span class="state state-incomplete">incomplete</span>');
   const page = await served.text(`/organizations/${poisoned}`);
   expect(page).toContain('<h2 id="holes">1 hole</h2>');
   expect(page).toMatch(/<td>bad_request <span class="sub">.*400.*<\/span><\/td>/);
   expect(page).toContain(`<time datetime="${since}">`);
   expect(page).toMatch(/<h2 id="gaps">Not collected: \d+s<\/h2>/);
-  expect(page).toContain('cannot be had</td>');
+  expect(page).toContain('not available</td>');
   expect(await served.text(`/organizations/${healthy}`)).not.toContain('id="holes"');
 
   const line = `(${poisoned}) from ${since} to ${before}: bad_request: `;
@@ -96,7 +96,7 @@ test('sync and backfill end with 1 as long as a second of the time wanted cannot
   await untilHoled(world, run);
   await run.close();
   const since = new Date(atMs).toISOString();
-  const said = `1 second cannot be had: ${poisoned} ${since} (bad_request: `;
+  const said = `1 second could not be collected: ${poisoned} ${since} (bad_request: `;
   const hole = { organizationId: poisoned, since, reason: 'bad_request' };
 
   const text = await runInProcess(['sync'], world.env);
@@ -132,7 +132,7 @@ test('a hole that Cloudflare has deleted meanwhile, or that is not wanted any mo
   await untilHoled(world, run);
   await world.database.pool.query("update sources set wanted_history = interval '1 minute'");
   expect(await served.get('/healthz')).toMatchObject({ body: { status: 'ok', sources: [{ holes: 0 }, { holes: 0 }] } });
-  expect(await served.text('/')).not.toContain('cannot be had');
+  expect(await served.text('/')).not.toContain('could not be collected');
 });
 
 test('a failing backfill beside a fresh live lane: the lane and its error show, everywhere', async () => {

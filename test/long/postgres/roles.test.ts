@@ -179,7 +179,7 @@ describe('migrate --roles', () => {
     await using member = await createLogin(database, ['orgtrail_ingest']);
     const { code, stderr } = await runInProcess(['migrate', '--roles'], { DATABASE_URL: member.url });
     expect(stderr).toMatch(
-      /the schema belongs to \S+: \S+ may not give rights on it\nTry: run `orgtrail migrate --roles` as/,
+      /the schema belongs to \S+: \S+ may not grant rights on it\nTry: run `orgtrail migrate --roles` as/,
     );
     expect(code).toBe(2);
   });

@@ -15,7 +15,7 @@ type ReferenceSearch = Readonly<Partial<Record<string, string>>>;
 
 /** All events and organizations of a database, for asking again what a search should have found, slowly and simply. */
 export interface SearchReference {
-  /** The events that meet a search, newest first. `organizationId`: what the organization of it is. */
+  /** Search stored events, newest first. `organizationId`: what the organization of it is. */
   matching(search: ReferenceSearch, organizationId: string | undefined): readonly ReferenceEvent[];
   /** Whether each value that is searched for has any event. */
   allOccur(search: ReferenceSearch): boolean;

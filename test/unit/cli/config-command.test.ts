@@ -51,7 +51,7 @@ describe('config check', () => {
     const env = { ORGTRAIL_CONFIG: write(good), ORGTRAIL_SETTLE: 'none' };
     const { code, stdout } = await runInProcess(['config', 'check'], env);
     expect(stdout.replaceAll(path, 'F').split('\n')).toEqual([
-      'ok    the settings are good',
+      'ok    the settings are valid',
       'note  ORGTRAIL_SETTLE is none: entries that arrive late will be missed',
       '      cloudflare.api_token  from F:1:25',
       '      database.url          from F:2:17',

@@ -128,7 +128,7 @@ sinks:
 
   test('a warning names the key', () => {
     expect(load(`${whole}history: 90d\nretention: 60d\n`).warnings).toEqual([
-      `${path}:8:10: history reaches further back than retention keeps: no more than that is read`,
+      `${path}:8:10: history reaches further back than retention keeps: only that much is read`,
     ]);
   });
 });

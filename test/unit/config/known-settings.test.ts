@@ -12,7 +12,7 @@ describe('unknownSettings', () => {
       'ORGTRAIL_HTTP_PORT_FILE',
       'ORGTRAIL_HTTP_PORT_FILE is not a setting: ORGTRAIL_HTTP_PORT cannot be read from a file',
     ],
-    ['ORGTRAIL_SOMETHING_ELSE', 'ORGTRAIL_SOMETHING_ELSE is not a setting: nothing reads it'],
+    ['ORGTRAIL_SOMETHING_ELSE', 'ORGTRAIL_SOMETHING_ELSE is not a setting and is ignored'],
   ])('%s: %s', (name, warning) => {
     expect(unknownSettings([name])).toEqual([warning]);
   });

@@ -20,7 +20,7 @@ export const changesOf = (detail: EventDetail): Html | null => {
   const deadlineMs = performance.now() + TIMEOUT_MS;
   let before = layOut(exactText(rawText, event.defects));
   return html`<section class="panel later-contents" id="changes"><h2>Changed later</h2>
-<p class="hint">Cloudflare sent this id again with other content. The first one stays the event; what came later is kept beside it.</p>
+<p class="hint">Cloudflare sent this id again with other content. The first version stays the event; later ones are kept beside it.</p>
 ${changes.map((change, n) => {
   const after = layOut(laterText(change.rawText));
   const difference = differenceOf(before, after, deadlineMs);
@@ -54,7 +54,7 @@ const differenceOf = (before: string, after: string, deadlineMs: number): Html =
 <pre class="text" tabindex="0" role="region" aria-label="The later content">${after.slice(0, SHOWN_CHARACTERS).toWellFormed()}${after.length > SHOWN_CHARACTERS ? '…' : ''}</pre>`;
   }
   if (parts.every(({ kind }) => kind === 'same')) {
-    return html`<p class="muted">They differ in white space alone.</p>`;
+    return html`<p class="muted">They differ only in white space.</p>`;
   }
   const lines = parts.flatMap((part, n) => linesOf(part, n === 0, n === parts.length - 1));
   const shown = lines.slice(0, MAX_LINES);

@@ -93,7 +93,7 @@ const reachedOf = ({ reached, events }: SearchPage): Html | null => {
   const where = reached.direction === 'older' ? 'back' : 'forward';
   return html`<p class="reached" role="status">Slow search (not indexed): ${
     events.length === 0 ? 'nothing found' : 'searched'
-  } ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>. Go on searching below.</p>`;
+  } ${where} to <span class="mono">${reached.time.slice(0, 19)}</span>. Keep searching below.</p>`;
 };
 
 const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Result): Html => {
@@ -104,8 +104,8 @@ const pagerOf = ({ reading, limit }: EventsView, { page, next, previous }: Resul
     return `/events?${parameters.toString()}`;
   };
   const { length } = page.events;
-  const older = page.reached?.direction === 'older' ? 'Go on searching' : 'Older';
-  const newer = page.reached?.direction === 'newer' ? 'Go on searching' : 'Newer';
+  const older = page.reached?.direction === 'older' ? 'Keep searching' : 'Older';
+  const newer = page.reached?.direction === 'newer' ? 'Keep searching' : 'Newer';
   return html`<nav class="row between result-pager" aria-label="Pages of the result">
 ${previous === null ? html`<span></span>` : html`<a class="button" rel="prev" href="${link(previous)}">← ${newer}</a>`}
 <span class="muted">${length} ${length === 1 ? 'event' : 'events'} on this page</span>

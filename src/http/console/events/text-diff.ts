@@ -8,7 +8,7 @@ export interface DiffPart {
 /** Between texts that share little the work grows with the square of the differences: then both are shown as a whole. */
 const MAX_DIFFERENT_LINES = 4_000;
 
-/** Line by line what became of `before` in `after`. Undefined if they are too different for it to be told in `timeoutMs`. */
+/** The difference of `before` and `after`, line by line. Undefined if they are too different to compare within `timeoutMs`. */
 export const diffTexts = (before: string, after: string, timeoutMs: number): readonly DiffPart[] | undefined =>
   diffLines(before, after, { maxEditLength: MAX_DIFFERENT_LINES, timeout: timeoutMs })?.map(
     ({ value, added, removed }) => ({ kind: added ? 'added' : removed ? 'removed' : 'same', text: value }),

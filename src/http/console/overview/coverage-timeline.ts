@@ -105,7 +105,7 @@ const timelineWords = (coverage: OrganizationCoverage, span: Span, tail: Tail): 
   const more =
     inside.length > 3 ? `, the newest: ${named.join('; ')}` : named.length > 0 ? `: ${named.join('; ')}` : '';
   const holes = coverage.holes.filter(({ range: [from, to] }) => to > span.fromMs && from < span.toMs).length;
-  const lacking = holes === 0 ? '' : `. Cannot be had: ${countOf(holes, 'hole')}`;
+  const lacking = holes === 0 ? '' : `. Not available: ${countOf(holes, 'hole')}`;
   const walks =
     coverage.walks.length > 0 ? `. Being collected: ${coverage.walks.map(({ lane }) => lane).join(', ')}` : '';
   return `${timeText(span.fromMs)} to ${timeText(span.toMs)} UTC: ${inside.length === 0 ? 'collected' : `not collected: ${countOf(inside.length, 'stretch', 'stretches')}`}${more}${lacking}${walks}.`;

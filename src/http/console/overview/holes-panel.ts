@@ -2,7 +2,7 @@ import type { DrawnHole, OrganizationCoverage } from '../../../status/overview.t
 import { type Html, html } from '../html.ts';
 import { countOf, timeOf } from '../words.ts';
 
-/** What cannot be had of an organization, and why. `total`: all of them; the coverage has the newest. */
+/** The holes of an organization, with their reasons. `total` counts all of them; the coverage has the newest. */
 export const holesPanel = ({ holes, nowMs }: OrganizationCoverage, total: number): Html | null =>
   holes.length === 0
     ? null

@@ -6,7 +6,7 @@ const BAR = 10;
 const GAP = 2;
 const HEIGHT = 100;
 
-/** Events per hour as bars, with the same in a table for who cannot see them. */
+/** Events per hour as bars, with the same numbers in a table for readers who cannot see the bars. */
 export const hoursChart = ({ hours }: Activity): Html => {
   const most = Math.max(1, ...hours.map(({ events }) => events));
   const total = hours.reduce((sum, { events }) => sum + events, 0);

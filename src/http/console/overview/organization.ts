@@ -68,7 +68,7 @@ ${source.failingLanes.map((trouble) => html`<p class="error-text">${laneTroubleT
 const facts = (source: SourceWithState, events: number, nowMs: number): Html => html`<dl class="tiles">
 ${fact(DELAY, spanText(source.lagSeconds))}
 ${fact(NOT_COLLECTED, spanText(source.gapSeconds))}
-${source.holes === 0 ? null : fact('Cannot be had', countOf(source.holes, 'hole'))}
+${source.holes === 0 ? null : fact('Not available', countOf(source.holes, 'hole'))}
 ${source.unprovenSeconds === 0 ? null : fact('Not proven yet', html`${spanText(source.unprovenSeconds)} <span class="sub">claimed by version 0.1</span>`)}
 ${fact('Until Cloudflare deletes it', slackText(source))}
 ${fact('Events, 48 h', countText(events))}
@@ -93,7 +93,7 @@ const coveragePanels = (
   ].filter(({ fromMs }, index) => index === 0 || fromMs > sinceMs);
   return html`<section class="panel" aria-labelledby="coverage"><h2 id="coverage">Coverage</h2>
 ${spans.map(({ name, fromMs }) => largeTimeline(name, coverage, { fromMs, toMs: nowMs }, tail, settleDelaysMs.length))}
-<ul class="legend"><li><span class="key key-read"></span>collected</li><li><span class="key key-gap"></span>not collected</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>cannot be had</li>`}<li><span class="key key-walk"></span>being collected</li>
+<ul class="legend"><li><span class="key key-read"></span>collected</li><li><span class="key key-gap"></span>not collected</li>${coverage.holes.length === 0 ? null : html`<li><span class="key key-hole"></span>not available</li>`}<li><span class="key key-walk"></span>being collected</li>
 ${settleDelaysMs.map((delayMs, index) => html`<li><span class="key key-pass"></span>${index === 0 ? 'upper' : 'next'} thin track: re-checked after ${spanText(delayMs / 1_000)} for late entries</li>`)}</ul></section>
 <section class="panel" aria-labelledby="gaps"><h2 id="gaps">${NOT_COLLECTED}: ${spanText(source.gapSeconds)}</h2>${gapTable(coverage, tail)}
 ${walks(coverage)}</section>`;
@@ -118,7 +118,7 @@ ${gaps.length > MAX_GAPS ? html`<caption>The newest ${MAX_GAPS}</caption>` : nul
 };
 
 const reasonOf = ({ nowMs, holes }: OrganizationCoverage, tail: Tail, [fromMs, toMs]: TimeRange): string | null => {
-  if (holes.some(({ range }) => range[0] <= fromMs && range[1] >= toMs)) return 'cannot be had';
+  if (holes.some(({ range }) => range[0] <= fromMs && range[1] >= toMs)) return 'not available';
   return toMs >= nowMs && toMs - fromMs <= tail.ordinaryMs ? 'the newest: collected next' : null;
 };
 

@@ -127,7 +127,7 @@ const row = (source: SourceWithState, view: OrganizationsView): Html => {
     coverage && coverageTimeline(coverage, { fromMs: coverage.sinceMs, toMs: coverage.nowMs }, tail, passes);
   return html`<tr id="o-${source.organizationId}"><th scope="row"><a href="${organizationHref(source.organizationId)}">${nameOf(source)}</a>
 ${source.failingLanes.map((trouble) => html`<p class="error-text">${shortened(laneTroubleText(trouble))}</p>`)}
-${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that cannot be had</p>`}</th>
+${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(source.state)}</td><td class="wide">${drawing}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
 <td class="number optional">${countText(view.activity.bySource.get(source.organizationId) ?? 0)}</td>

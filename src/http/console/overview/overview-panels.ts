@@ -59,7 +59,7 @@ ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.fai
 <td>${stateMark(sinkState(sink))}</td><td class="number">${countOf(sink.lagEvents, 'event')}<p class="sub">${spanText(sink.lagSeconds)}</p></td>
 <td class="number">${countText(sink.deadLetters)}</td><td class="number">${agoOf(sink.lastSuccessAt, nowMs)}</td></tr>`;
 
-/** What became of organizations. */
+/** Changes of organizations. */
 export const changesPanel = (
   changes: readonly OrganizationChange[],
   nowMs: number,

@@ -56,7 +56,7 @@ const troublesOf = (
   if (incomplete.length > 0) {
     const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
     troubles.push(
-      `${countOf(holes, 'hole')} in ${countOf(incomplete.length, 'organization')}: time that cannot be had`,
+      `${countOf(holes, 'hole')} in ${countOf(incomplete.length, 'organization')}: time that could not be collected`,
     );
   }
   if (status.vanished.length > 0) {

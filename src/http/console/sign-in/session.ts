@@ -8,7 +8,7 @@ export const SESSION_COOKIE = 'orgtrail_session';
 export const createSessionId = (): string => randomBytes(32).toString('base64url');
 
 /**
- * What the database keeps of a session: a hash, from which the cookie cannot be had. Of a session that was begun with the
+ * What the database keeps of a session: a hash, from which the cookie cannot be derived. Of a session that was begun with the
  * token of the environment it is keyed with that token, so that another token ends it.
  */
 export const sessionKey = (id: string, feedToken: string | undefined): Buffer =>

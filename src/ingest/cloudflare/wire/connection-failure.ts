@@ -11,7 +11,7 @@ export interface Timeouts {
 }
 
 export const defaultTimeouts: Timeouts = {
-  /** DNS, TCP and TLS to an edge that is near everywhere: what takes longer is not going to come. */
+  /** DNS, TCP and TLS to a nearby edge: a connection that takes longer will not come up. */
   connectMs: 10_000,
   /** Wide windows are slow to query; the first byte of a page is waited for longer than any page seen. */
   headersMs: 30_000,
@@ -24,7 +24,7 @@ export const defaultTimeouts: Timeouts = {
 const TIMED_OUT: Record<string, (timeouts: Timeouts) => string> = {
   UND_ERR_CONNECT_TIMEOUT: ({ connectMs }) => `no connection within ${connectMs} ms`,
   UND_ERR_HEADERS_TIMEOUT: ({ headersMs }) => `no response headers within ${headersMs} ms`,
-  UND_ERR_BODY_TIMEOUT: ({ bodyIdleMs }) => `no more of the response body within ${bodyIdleMs} ms`,
+  UND_ERR_BODY_TIMEOUT: ({ bodyIdleMs }) => `no further data of the response body within ${bodyIdleMs} ms`,
 };
 
 /** The error of an attempt whose time as a whole was up. */

@@ -8,7 +8,7 @@ const buffers = new BufferPool();
 /** A whole body. */
 export interface Body {
   readonly bytes: Buffer;
-  /** Gives the memory back, for another body. To be called once at most, and only if `bytes` is not read any more. */
+  /** Returns the memory for another body. Call it once at most, and only when `bytes` is no longer read. */
   release(): void;
 }
 

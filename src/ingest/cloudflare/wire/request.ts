@@ -24,7 +24,7 @@ export interface ApiRequest<T> {
 /** An answer of status 200, complete. */
 export interface ApiText {
   readonly bytes: Buffer;
-  /** Gives the memory of `bytes` back (read-body.ts); optional. */
+  /** Returns the memory of `bytes` to the pool (read-body.ts); optional. */
   release(): void;
   /** Decoded when it is asked for. */
   readonly text: string;
@@ -35,7 +35,7 @@ export interface ApiText {
   readonly dateMs: number | undefined;
 }
 
-/** What came of one attempt. A value even when it failed: a failure also tells about rate limits, and may be retried. */
+/** The result of one attempt. A value even if it failed: a failure also tells about rate limits, and may be retried. */
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T; readonly rateLimits: readonly RateLimit[] }
   | { readonly ok: false; readonly error: ApiError; readonly rateLimits: readonly RateLimit[] };
@@ -44,7 +44,7 @@ export type Outcome<T> =
 export type Send = <T>(request: ApiRequest<T>) => Promise<Outcome<T>>;
 
 /**
- * The right to send requests, shared by all replicas that use the same credential. Implemented in PostgreSQL
+ * Permission to send requests, shared by all replicas that use the same credential. Implemented in PostgreSQL
  * (api-budget.sql.ts); asked by the client before every single attempt, retries included.
  */
 export interface RequestBudget {

@@ -18,7 +18,7 @@ export interface RetryFacts {
 const MAX_ATTEMPTS: Record<ApiFailure, number> = {
   throttled: 10,
   server: 2,
-  // It has held a worker for long enough: the rest of its lane is the retry.
+  // The call has held a worker long enough; the lane's backoff is the retry.
   timeout: 1,
   connection: 4,
   unreadable: 2,

@@ -11,7 +11,7 @@ export interface ServerClock {
 /**
  * The last `Date` header plus the time since then. It is a lower bound, since the header drops the fraction of its
  * second and was written before it arrived. The host's wall clock is never asked: were it wrong, the part of the log
- * that Cloudflare has yet to write would be taken for read, and never be read again (invariant 8). The monotonic
+ * that Cloudflare has yet to write would count as read, and never be read again (invariant 8). The monotonic
  * clock can only be slow (it may stop while the host sleeps), and that is harmless.
  *
  * @param monotonicNowMs milliseconds that never go back, from any start: `performance.now`

@@ -35,7 +35,7 @@ export interface Transport {
 /** As many workers as there may be (ORGTRAIL_CONCURRENCY), and the listing beside them: none waits for one that hangs. */
 const MAX_CONNECTIONS = 72;
 
-/** Longer than the default schedule's 30 s, so that a quiet daemon does not shake hands anew for every tick. */
+/** Longer than the default schedule's 30 s, so that a quiet daemon does not need a new handshake for every tick. */
 const KEEP_ALIVE_MS = 60_000;
 
 /** Cloudflare's error bodies have a few hundred bytes; of a longer one nothing is wanted. */

@@ -24,7 +24,7 @@ const PRIOR_PER_HOUR = 1 / 24;
 const PRIOR_MS = 6 * HOUR_MS;
 /** Silence is never certain. */
 const LEAST_PER_HOUR = 1 / (30 * 24);
-/** What chance makes of a rate seldom goes further. */
+/** Chance rarely moves a rate further than this. */
 const STANDARD_DEVIATIONS = 2;
 
 /** The estimate after what was read; undefined before: nothing is known. Pure; used by turns. */

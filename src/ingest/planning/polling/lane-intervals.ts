@@ -20,5 +20,5 @@ export const laneIntervals = (sources: number, requestsPerWindow: number): LaneI
   return { liveMs: Math.floor(wholeMs / LIVE_SHARE), settleMs: Math.floor(wholeMs / SETTLE_SHARE) };
 };
 
-/** For a sync that stands alone: it reads all there is. */
+/** For `sync` and `backfill`: they read everything without pauses. */
 export const noIntervals: LaneIntervals = { liveMs: 0, settleMs: 0 };

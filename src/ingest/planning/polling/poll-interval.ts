@@ -28,8 +28,8 @@ export interface DuePoll<T> {
 /** The longest pause, in turns of asking all equally often. Pauses are planned a little shorter: what is due may have to wait. */
 const MAX_TURNS = 2;
 const PLANNED_LONGEST_TURNS = 1.9;
-/** Of all events that are expected, so many may wait longer than if all were asked equally often: so the slowest 1 % of
- * all events, unexpected wakers included, are no later than then. */
+/** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
+ * sources that suddenly wake up, is no worse than with round-robin. */
 const LATE_SHARE = 0.001;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;

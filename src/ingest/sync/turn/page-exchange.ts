@@ -18,7 +18,7 @@ export interface FetchOptions {
   readonly attemptMs?: number | undefined;
 }
 
-/** The next page of a walk, or why it could not be had. Throws LeaseLostError, and the reason of an abort. */
+/** The next page of a walk, or why it could not be read. Throws LeaseLostError, and the reason of an abort. */
 export const fetchPage = async (
   turn: Turn,
   walk: Walk,
@@ -58,7 +58,7 @@ export interface CommitMore {
 }
 
 /**
- * Commits a page with what becomes of its lane, and takes note of it. `state` undefined leaves the lane as it is. Throws FencedError if the
+ * Commits a page with the new state of its lane, and updates the turn. If `state` is undefined, the lane stays as it is. Throws FencedError if the
  * source has gone to another replica, PageRefusedError for what the database refuses to hold.
  */
 export const commitPart = async (

@@ -23,15 +23,15 @@ interface Reading {
   readonly splits: readonly (readonly (readonly Filter[])[])[];
   /** Cloudflare's time at the earliest answer. */
   readAtMs: number;
-  /** Why parts could not be had. */
+  /** Why parts could not be read. */
   readonly faults: string[];
   /** How many were not answered in time. */
   timeouts: number;
 }
 
 /**
- * Reads a second that cannot be had as a whole, part by part. What still cannot be had makes it a hole: stored with its reason, left out
- * of planning until it is retried, and never claimed. Throws ApiError if the API refuses to answer at all.
+ * Reads a second that cannot be read as a whole, part by part. If a part still fails, the second becomes a hole: stored with its reason, left
+ * out of planning until it is retried, and never claimed. Throws ApiError if the API refuses to answer at all.
  */
 export const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;

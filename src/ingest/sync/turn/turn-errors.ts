@@ -8,7 +8,7 @@ export class FencedError extends LeaseLostError {
   override readonly name = 'FencedError';
 }
 
-/** PostgreSQL refuses what a page holds, whatever is done about it: as good as a page that could not be had. */
+/** PostgreSQL refuses the content of a page in every form: treated like a page that could not be read. */
 export class PageRefusedError extends Error {
   override readonly name = 'PageRefusedError';
   readonly error: ApiError;
@@ -34,14 +34,14 @@ export class RestError extends Error {
   }
 }
 
-/** What no other attempt in a moment mends. */
+/** Failures that an immediate retry does not fix. */
 export const lastingFailures: readonly ApiFailure[] = ['refused', 'unauthorized', 'not_found'];
 
 /**
- * Whom a failure speaks about.
+ * What a failure is evidence about.
  * - all: the credential, the organization or the budget; nothing about the walk
  * - walk: the API has answered, and refuses this very request
- * - size: so does it, or so do we, for the size of the answer
+ * - size: the API or the client refuses the answer for its size
  * - unsure: it may be the request, and it may be an outage
  */
 export const blameOf = ({ failure }: ApiError, { cursor }: Walk): 'all' | 'walk' | 'size' | 'unsure' => {

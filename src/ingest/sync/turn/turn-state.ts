@@ -19,7 +19,7 @@ export const passOf = ({ job, progress }: Pick<Turn, 'job' | 'progress'>, claim:
   return lacking === -1 ? progress.coverage.length : lacking;
 };
 
-/** What is kept of a walk that has been read to its end, for who asks when and how its time was proven. */
+/** The record of a walk that has been read to its end: when and how its time was proven. */
 export const readingOf = (turn: Pick<Turn, 'job' | 'progress'>, { claim, direction, round }: Walk): Reading => {
   if (round !== undefined) return { range: claim, direction, method: 'scrub', number: round.number };
   const pass = passOf(turn, claim);

@@ -22,7 +22,7 @@ export type TurnResult =
   | {
       readonly kind: 'failed';
       readonly backoffMs: number;
-      /** Another attempt in a moment is of no use. */
+      /** An immediate retry would fail, too. */
       readonly lasting: boolean;
       readonly timedOut: boolean;
       /** The lanes with something to do that does not rest. */

@@ -101,7 +101,7 @@ const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
 };
 
 /**
- * Decides after a page that could not be had: the walk as it is asked for once more at once, or undefined if it ended here. A page gets
+ * Decides after a page that could not be read: the walk to request again at once, or undefined if the walk ended here. A page gets
  * two failures; then its cursor is dropped and its window halved. Throws RestError.
  */
 const afterFailure = async (

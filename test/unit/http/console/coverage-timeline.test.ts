@@ -67,5 +67,5 @@ test('what cannot be had is drawn and named as such, and is no gap', () => {
   ]);
   expect(bars(drawing, 'tl-gap')).toEqual([[201, 99]]);
   expect(drawing).toContain('not collected: 1 stretch: ');
-  expect(drawing).toContain('Cannot be had: 2 holes. Being collected: backfill.');
+  expect(drawing).toContain('Not available: 2 holes. Being collected: backfill.');
 });

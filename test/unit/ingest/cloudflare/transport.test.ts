@@ -65,7 +65,10 @@ describe.concurrent('a timeout', () => {
   it('of a body that stops', async ({ expect }) => {
     await using server = await startHttpServer((_request, response) => void response.writeHead(200).write('{'));
     const error = await failureOfOneAttempt(server.baseUrl, { bodyIdleMs: 40 });
-    expect([error.failure, error.message]).toEqual(['timeout', 'GET /x: no more of the response body within 40 ms']);
+    expect([error.failure, error.message]).toEqual([
+      'timeout',
+      'GET /x: no further data of the response body within 40 ms',
+    ]);
     await server.allClosed();
   });
 
