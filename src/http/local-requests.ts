@@ -21,7 +21,7 @@ export const isLoopback = (host: string): boolean =>
 /**
  * Whether a request to a loopback address was sent by a program on this machine for itself: it names a loopback name, and
  * no proxy has added a header. A page of another site whose name leads here (DNS rebinding) has that name; a proxy on the
- * same host passes its own name, or says whom it forwards for. The headers count as they came, whatever proxy is trusted:
+ * same host passes its own name, or names the client that it forwards for. The headers count as they came, whatever proxy is trusted:
  * a page can send them too.
  */
 export const isLocalRequest = ({ headers }: FastifyRequest): boolean =>

@@ -65,7 +65,7 @@ export const stopEmbeddedServerAtOnce = async (dataDir: string): Promise<void> =
 
 /** Runs one of the programs to its end and gives what it printed; throws that if its status is not 0. */
 export type Runner = (program: keyof Binaries, args: readonly string[]) => Promise<string>;
-/** Whom the files belong to; undefined if orgtrail itself is not root. */
+/** The owner of the files; undefined if orgtrail itself is not root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
 /** The programs of the package for this platform. Throws OrgtrailError `configuration` if it is not installed. */
@@ -84,7 +84,7 @@ export const findBinaries = async (): Promise<Binaries> => {
   }
 };
 
-/** PostgreSQL refuses to run as root: then everything runs as `postgres`, or as `nobody`, to whom the directory is given. */
+/** PostgreSQL refuses to run as root: then everything runs as `postgres`, or as `nobody`, which gets the directory. */
 export const createRunner = async (
   binaries: Binaries,
   directory: string,

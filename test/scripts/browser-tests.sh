@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The console in a real Chromium: that of CHROMIUM, or Debian's, which is installed if need be. Called by .ci/run and
-# `bash test/scripts/browser-tests.sh`; arguments go to vitest. Where there is no Chromium to be had, this says so in one line and exits 0.
+# `bash test/scripts/browser-tests.sh`; arguments go to vitest. Without Chromium, this says so in one line and exits 0.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

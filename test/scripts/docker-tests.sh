@@ -3,7 +3,7 @@
 # deploy/compose (compose.sh), and the integration tests on a PostgreSQL that testcontainers starts. Called by rest.sh.
 #
 # Where no Docker engine answers or has the images, ../shared/docker-lab/up brings both, if it is there. Where there is
-# none to be had, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
+# none, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
 # fails here fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

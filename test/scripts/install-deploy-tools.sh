@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze. Does nothing where they are
-# there, starts no service, and where they cannot be had says so in a line: tests that need them are then skipped.
+# there, starts no service, and if they are not available says so in a line: tests that need them are then skipped.
 set -euo pipefail
 
 install=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests that `npm test` leaves out, for `npm run test:all` and CI: longer ones of the same kinds, trouble with PostgreSQL, all sinks in one
-# run, more worlds of the simulation, every alert, and what needs Chromium and Docker, if those are to be had.
+# run, more worlds of the simulation, every alert, and what needs Chromium and Docker, if those are available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 npx vitest run --project long --project e2e --project simulation

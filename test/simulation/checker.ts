@@ -201,7 +201,7 @@ export class Checker {
   }
 
   /** What every pass still lacks of the time before the faults ended; undefined where there is nothing. Holes count as read only in a
-   * world in which something can never be had. */
+   * world in which something can never be read. */
   missing(database: SimulatedDatabase): string | undefined {
     const { horizonMs, faultsUntilMs, settleDelaysMs, organizations } = this.#world;
     for (const { id, below } of organizations) {
@@ -221,7 +221,7 @@ export class Checker {
     return undefined;
   }
 
-  /** Something of this organization can never be had, or never be told from what can. */
+  /** Something of this organization can never be read, or never be told from what can. */
   #isPartlyUnreadable(id: string): boolean {
     const { deadCursors, cursors, largestPage, lastPage, order, precisionMs } = this.#world.api;
     // Nothing tells the last entry from others of its second, or the last page from others.
@@ -230,7 +230,7 @@ export class Checker {
     return poisoned || deadCursors || blurred || cursors === 'none' || largestPage < 100;
   }
 
-  /** Something of this organization can never be had, or never be proven. */
+  /** Something of this organization can never be read, or never be proven. */
   hasLastingTrouble(id: string): boolean {
     return this.#isMiscounted || this.#isPartlyUnreadable(id);
   }
@@ -251,7 +251,7 @@ export class Checker {
   }
 
   /** At the end: all that appeared in time is stored, once each, but for what lies in a hole. Holes are a second at most, and something is in
-   * each that cannot be had. */
+   * each that cannot be read. */
   checkComplete(database: SimulatedDatabase): void {
     this.readTail(database);
     const lastDelayMs = this.#world.settleDelaysMs.at(-1) ?? 0;
@@ -279,7 +279,7 @@ export class Checker {
   #checkHole(sourceId: string, { range: { fromMs, toMs }, reason }: HoleRow): void {
     if (this.#isMiscounted || reason === SHORT_ANSWER) return;
     if (toMs - fromMs > 1_000 && reason !== 'count_differs') this.fail(`a hole of ${toMs - fromMs} ms in ${sourceId}`);
-    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, although everything can be had`);
+    if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, although everything can be read`);
     // What rounds down to the second is asked for with the second.
     const near = this.#entriesOf(sourceId, 'none').some(
       ({ timeMs }) => timeMs >= fromMs - 1_001 && timeMs <= toMs + 1_001,

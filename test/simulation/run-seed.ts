@@ -51,7 +51,7 @@ const runFaults = async ({ scheduler, world, checker }: Simulation): Promise<voi
 const runUntilRead = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
   const batchMs = 2 * (world.settleDelaysMs.at(-1) ?? 0) + world.intervals.settleMs;
-  // What could not be had for a while is retried after an hour; where each second must be read by itself, that takes hours.
+  // What could not be read for a while is retried after an hour; if each second must be read by itself, that takes hours.
   const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));
   const holesMs = trouble ? 3 * HOLE_REST_MS : HOLE_REST_MS;
   const timeoutMs = batchMs + MAX_BACKOFF_MS + MAX_HANG_MS + holesMs + 3 * world.leaseMs + 5 * simulation.tickMs;
@@ -68,7 +68,7 @@ const runUntilRead = async (simulation: Simulation): Promise<void> => {
   if (!(await scheduler.runUntil(done))) checker.fail('too many events, or none');
 };
 
-/** What is removed from the store by hand is stored again within a round of the scrub lane, where all can be had at all. */
+/** What is removed from the store by hand is stored again within a round of the scrub lane, if all of it can be read. */
 const runUntilFound = async (simulation: Simulation): Promise<void> => {
   const { scheduler, world, checker, database } = simulation;
   const trouble = world.organizations.some(({ id }) => checker.hasLastingTrouble(id));

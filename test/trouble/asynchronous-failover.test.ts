@@ -104,7 +104,7 @@ test('failed over to an asynchronous standby that lacks commits which readers ha
   await expectTroubleSaid(troubled, /cannot execute \w+ in a read-only transaction/);
 
   // As docs/logical-replication.md says: the slot is gone with the primary.
-  await subscriber.sql(documented('at the subscriber: begin anew after a failover that lost commits'));
+  await subscriber.sql(documented('at the subscriber: start over after a failover that lost commits'));
   await standby.promote();
   await subscriber.sql(documentedSubscription(standby.port, name));
   troubled.generate(30);

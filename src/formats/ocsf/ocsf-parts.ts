@@ -39,7 +39,7 @@ export const ocsfActor = ({ texts }: AuditEntry): object => {
   return { user, app_name: appName, app_uid: actorTokenId };
 };
 
-/** Whom an Account Change is about. */
+/** The user that an Account Change is about. */
 export const ocsfTargetUser = (user: TargetUser): object => ({
   uid: user.id,
   uid_alt: user.membershipId === user.id ? undefined : user.membershipId,

@@ -34,7 +34,7 @@ export interface CloudflareClientDeps {
 
 export interface CloudflareClient {
   /**
-   * What the request decodes from the answer. Rejects with ApiError once retries are of no use; with the signal's reason when that
+   * What the request decodes from the answer. Rejects with ApiError once retries cannot help; with the signal's reason when that
    * aborts; with whatever the budget rejects with.
    */
   get<T>(request: ApiRequest<T>): Promise<T>;

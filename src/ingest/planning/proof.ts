@@ -95,7 +95,7 @@ export const isReversed = ({ timesMs, entries, nextCursor, count }: PageFacts, w
 
 /**
  * What to ask about a walk whose only fault is that its count is not the number of its elements: both halves of its window, or all
- * of it if it is too narrow for halves. If one of these counts is right, there is something to be had by halving, or by filters.
+ * of it if it is too narrow for halves. If one of these counts is right, halving or filters can still find something.
  */
 export const recountQuestions = (walk: Walk): readonly ProofQuestion[] => {
   const { fromMs, toMs } = requestWindow(walk);

@@ -16,7 +16,7 @@ describe.concurrent('D2: an entry that makes every page with it fail', () => {
       await using world = await openLeastPrivileged({ organizations: 2, entries: 400 });
       const { simulator, database } = world;
       const [id = ''] = world.ids;
-      // In the middle of the history, beside entries that can be had.
+      // In the middle of the history, beside entries that can be read.
       const poisonMs = Math.floor(world.startMs / SECOND_MS) * SECOND_MS - 86_400_000 + 400;
       simulator.generate(id, 1, { actionTimeMs: poisonMs, ...(bytes !== undefined && { bytes }) });
       simulator.generate(id, 3, { actionTimeMs: poisonMs - 3 * SECOND_MS, spacingMs: 3 * SECOND_MS - 400 });

@@ -176,7 +176,7 @@ describe('organizations that a listing does not name', () => {
     expect(await asked()).toEqual(['b']);
     expect(await answer('b', 'open')).toBe(true);
 
-    // Seen once, it begins anew.
+    // Seen once, the count starts over.
     await listIds(['a', 'b']);
     expect(await answer('b', 'refused'), 'it has been listed since it was asked').toBe(false);
     await miss(2);

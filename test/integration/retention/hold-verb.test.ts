@@ -68,7 +68,7 @@ describe('orgtrail hold', () => {
 
   test.each([
     [['add', '--reason', 'x'], 'specify --organization or --all-organizations'],
-    [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'give either'],
+    [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'specify'],
     [['add', '--organization', 'unknown', '--reason', 'x'], 'unknown organization "unknown"'],
     [['add', '--organization', 'o1', '--reason', ' '], '--reason must not be empty'],
     [

@@ -187,7 +187,7 @@ describe('what cannot be written', () => {
     expect(await deliver(sink, deliveryOf(1, 2))).toMatchObject({ kind: 'failed' });
     await mkdir(directory);
     expect(await deliver(sink, deliveryOf(1, 2))).toEqual(delivered);
-    // Another writer dies in the middle of a line, and the file is opened anew.
+    // Another writer dies in the middle of a line, and the file is opened again.
     await appendFile(path, '{"n":');
     await sink.close();
     expect(await deliver(sink, deliveryOf(3, 3))).toEqual(delivered);

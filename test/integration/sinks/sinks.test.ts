@@ -114,7 +114,7 @@ describe('the turn of a sink', () => {
     expect(await finish(fast, 5)).toBe(true);
   });
 
-  test('the same process has it anew: what it had under way before changes nothing', async () => {
+  test('the same process claims it again: what it had under way before changes nothing', async () => {
     const before = await newSink('twice');
     const after = await take('twice');
     expect(await finish(before, 5)).toBe(false);

@@ -142,7 +142,7 @@ describe('sync_status', () => {
     ],
     ['never read, all of it wanted', 0, [], 0],
     ['with an hour of horizon that is not wanted any more', 1 / 24, [[548, 0]], 548],
-  ] as const)('counts down what can still be had: %s', async (what, wantedEarlierDays, coveredDays, slackDays) => {
+  ] as const)('counts down what can still be read: %s', async (what, wantedEarlierDays, coveredDays, slackDays) => {
     const { pool } = database;
     await newSource(pool, what);
     await cover(

@@ -14,7 +14,7 @@ export const orgtrailContender = (): Contender => {
   let opened = '';
   return {
     prepare: async ({ databaseUrl, baseUrl, concurrency }) => {
-      // A daemon is not started anew for every cycle: its code and its connections are warm, as those of all contenders are.
+      // A daemon is not restarted for every cycle: its code and its connections are warm, as those of all contenders are.
       if (opened === `${databaseUrl} ${baseUrl}`) return;
       await app?.close();
       opened = `${databaseUrl} ${baseUrl}`;

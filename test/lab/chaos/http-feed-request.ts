@@ -18,7 +18,7 @@ export interface Conduct {
   readonly timeoutMs: number;
 }
 
-/** What came of a request. */
+/** The outcome of a request. */
 export type FeedEnd =
   | { readonly kind: 'unanswered'; readonly reason: string }
   | {

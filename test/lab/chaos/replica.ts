@@ -100,7 +100,7 @@ export class Replica {
     appendFileSync(this.#logFile, `${line}\n`);
     if (line.includes('"msg":"orgtrail started"') && this.#process === process) this.#atWorkSinceMs = performance.now();
     if (line.includes('"msg":"commit rejected:')) this.#tally.fencedWrites += 1;
-    if (line.includes('"msg":"the lease ran out')) this.#tally.leasesLost += 1;
+    if (line.includes('"msg":"lease expired before')) this.#tally.leasesLost += 1;
   }
 
   #ended(process: OrgtrailProcess, end: number | string): void {

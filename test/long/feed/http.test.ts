@@ -179,7 +179,7 @@ describe.concurrent('a position of another feed, or of another time', () => {
     );
     const overtaken = await world.get(`after=10&feed_id=${feedId}&check=${check}`);
     expect(overtaken.status).toBe(409);
-    expect(JSON.parse(overtaken.text).reason).toContain('now another event');
+    expect(JSON.parse(overtaken.text).reason).toContain('now a different event');
   });
 });
 
@@ -216,7 +216,7 @@ describe.concurrent('a cursor', () => {
     const [ten, end] = [await cursorOf(world, 'limit=10'), await cursorOf(world, 'after=299')];
     // As after a restore that went back: other events take the same positions, or they have not been given out.
     await pool.query('update audit_events set received_at = clock_timestamp() where position = 10');
-    expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now another event')]);
+    expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now a different event')]);
     await pool.query('update feed_head set position = 200');
     expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored to an earlier state')]);
   });

@@ -133,7 +133,7 @@ describe('invariant 6: after a failover no position is given twice', () => {
     expect((await head()).timeline).toMatch(/^[0-9A-F]{8} \d+$/);
   });
 
-  test('a table that was made anew, as by restoring a dump, is another one', async () => {
+  test('a table that was created again, as by restoring a dump, is another one', async () => {
     await commitAll(pool, await newSource(pool, 'a'), [ids(1, 3)]);
     await pool.query(`create table copied as select * from feed_head`);
     const { rows } = await pool.query<{ definition: string }>(

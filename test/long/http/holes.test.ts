@@ -33,7 +33,7 @@ const untilHoled = async (world: SyncWorld, run: SyncRun): Promise<void> => {
   }
 };
 
-test('a second that cannot be had shows with its time and reason everywhere, and everything else is read', async () => {
+test('a second that cannot be read shows with its time and reason everywhere, and everything else is read', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
   await using run = await world.open();
@@ -89,7 +89,7 @@ test('a second that cannot be had shows with its time and reason everywhere, and
   expect(run.log()).toMatch(/"level":"error".*"msg":"a hole: /);
 });
 
-test('sync and backfill end with 1 as long as a second of the time wanted cannot be had, and say which', async () => {
+test('sync and backfill end with 1 as long as a second of the time wanted cannot be read, and say which', async () => {
   const { world, poisoned, healthy, atMs } = await openPoisoned();
   await using _ = world;
   const run = await world.open();

@@ -7,7 +7,7 @@ import type { KeyPair } from './server-certificates.ts';
 export interface TlsGate extends AsyncDisposable {
   /** Of the host `localhost`. */
   readonly port: number;
-  /** Shows this certificate from now on, to connections made anew. */
+  /** Shows this certificate from now on, to new connections. */
   show(certificate: KeyPair): void;
 }
 

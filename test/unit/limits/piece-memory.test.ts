@@ -34,7 +34,7 @@ describe('the memory of pieces', () => {
     expect(() => memory.giveBack(Buffer.alloc(1))).toThrow('not lent');
   });
 
-  test('whatever is lent and given back, two of the smallest pieces for each stream are always to be had', () => {
+  test('whatever is lent and given back, two of the smallest pieces for each stream are always available', () => {
     const step = fc.record({ give: fc.boolean(), bytes: fc.integer({ min: 1, max: 20 * MIB }), which: fc.nat() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {

@@ -33,7 +33,7 @@ const table: readonly [string, Partial<SourceFacts>, SourceHealth][] = [
   ['a lag of more than four ticks', { lagSeconds: 121, gapSeconds: 121 }, 'behind'],
   ['history missing though the tail is read', { gapSeconds: 1_000_000 }, 'behind'],
   ['behind before quiet', { gapSeconds: 1_000_000, sinceLastEventSeconds: null }, 'behind'],
-  ['a second that cannot be had, though all else is read', { holes: 1 }, 'incomplete'],
+  ['a second that cannot be read, though all else is read', { holes: 1 }, 'incomplete'],
   ['incomplete before behind', { holes: 1, lagSeconds: 9_999, gapSeconds: 9_999 }, 'incomplete'],
   ['incomplete before quiet', { holes: 1, sinceLastEventSeconds: null }, 'incomplete'],
   ['failing before incomplete', { holes: 1, failures: 1 }, 'failing'],

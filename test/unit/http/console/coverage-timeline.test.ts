@@ -50,7 +50,7 @@ test('a part of the time shows that part, and what lies outside is left out', ()
   expect(drawing).toContain('not collected: 1 stretch: ');
 });
 
-test('what cannot be had is drawn and named as such, and is no gap', () => {
+test('a hole is drawn and named as such, and is no gap', () => {
   const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
   const holed: OrganizationCoverage = {
     ...coverage,

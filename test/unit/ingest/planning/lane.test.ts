@@ -29,7 +29,7 @@ const walkOf = (fromMs: number, toMs: number, more: Partial<Walk> = {}): Walk =>
 const state = (more: Partial<LaneState>): LaneState => ({ ...idleLane, ...more });
 
 describe('narrowed', () => {
-  test('drops the walk with its cursor, asks for half, and remembers what could not be had', () => {
+  test('drops the walk with its cursor, asks for half, and remembers what could not be read', () => {
     const walk = walkOf(0, HOUR_MS, { cursor: 'c' });
     const older = { due: true, beforeMs: walk.claim.fromMs };
     expect(narrowed(state({ walk, failures: 1, pageLimit: 125 }), walk)).toEqual(
@@ -37,7 +37,7 @@ describe('narrowed', () => {
     );
   });
 
-  test('lets a window of older history go first, and leaves one that cannot be had, either, for later', () => {
+  test('lets a window of older history go first, and leaves one that cannot be read, either, for later', () => {
     const before = state({
       widthMs: HOUR_MS,
       trouble: walkOf(0, HOUR_MS).claim,

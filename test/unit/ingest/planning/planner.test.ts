@@ -346,7 +346,7 @@ describe('the look-back of the live lane', () => {
     expect(reach({})).toBe(2 * MINUTE_MS);
   });
 
-  it('does not go over what could not be had, until that is two minutes behind', () => {
+  it('does not go over a hole, until that is two minutes behind', () => {
     const trouble = ago(90 * SECOND_MS, 89 * SECOND_MS);
     expect(reach({ trouble })).toBe(SECOND_MS);
     const walk = { ...startWalk('live', ago(31 * SECOND_MS, SECOND_MS), { readAtMs: NOW_MS }) };

@@ -92,7 +92,7 @@ describe('a round of the scrub lane', () => {
     expect(walk?.claim.toMs).toBe(first.claim.fromMs);
   });
 
-  test('leaves out what was never read and what cannot be had', () => {
+  test('leaves out what was never read, and holes', () => {
     const hole = { fromMs: NOW_MS - 10 * DAY_MS, toMs: NOW_MS - 10 * DAY_MS + 1_000 };
     const unread = { fromMs: NOW_MS - 300 * DAY_MS, toMs: NOW_MS - 200 * DAY_MS };
     const progress = progressOf(undefined, {
@@ -122,7 +122,7 @@ describe('a round of the scrub lane', () => {
     expect(plan(progressOf(state))).toBeUndefined();
   });
 
-  test('halves a window that cannot be had, and keeps its round over that and over a hole', () => {
+  test('halves a window that cannot be read, and keeps its round over that and over a hole', () => {
     const first = plan(progressOf(undefined));
     if (first === undefined) throw new Error('nothing to read');
     const begun = afterDone(idleLane, first);

@@ -66,7 +66,7 @@ describe('where a stored entry is looked for that must come', () => {
     expect(sentinelRange(ascending, { ...known, holes: [short] })?.toMs).toBe(CLAIM.toMs + HOUR_MS);
   });
 
-  test('not for the live lane, which reads the newest time last, and not next to what cannot be had', () => {
+  test('not for the live lane, which reads the newest time last, and not next to a hole', () => {
     expect(sentinelRange({ ...ascending, lane: 'live' }, known)).toBeUndefined();
     const narrow = startWalk('backfill', CLAIM, { readAtMs: known.nowMs, narrow: true });
     expect(sentinelRange(narrow, known)).toBeUndefined();

@@ -57,7 +57,7 @@ describe('startWalk and requestWindow', () => {
     expect(from()).toBe(OVERLAP_MS);
   });
 
-  it('ask for as little more as may be next to what cannot be had, up to a full second', () => {
+  it('ask for as little more as possible next to a hole, up to a full second', () => {
     const narrow = (toMs: number) =>
       requestWindow(startWalk('live', { fromMs: 1_000_000, toMs }, { readAtMs: READ_AT_MS, narrow: true }));
     expect(narrow(1_001_000)).toEqual({ fromMs: 999_999, toMs: 1_001_001 });

@@ -47,7 +47,7 @@ test('a wider window that is served later ends the limit', () => {
   expect(limit.widestMs).toBeUndefined();
 });
 
-test('one refused window alone, or several around the same time, may have something in it that cannot be had', () => {
+test('one refused window alone, or several around the same time, may have something in it that cannot be read', () => {
   const { limit } = opened();
   limit.refused('a', { fromMs: 0, toMs: 8 * DAY_MS });
   limit.refused('a', { fromMs: 4 * DAY_MS, toMs: 8 * DAY_MS });

@@ -13,7 +13,7 @@ import {
 
 const sizes = (pages: readonly { texts: readonly string[] }[]): number[] => pages.map(({ texts }) => texts.length);
 
-/** The pages of a walk, at most `most`, and the status of the one that could not be had. */
+/** The pages of a walk, at most `most`, and the status of the one that could not be read. */
 async function walkUntilRefused(simulator: Simulator, most = 100): Promise<{ sizes: number[]; status: number }> {
   const seen: number[] = [];
   for (let cursor: string | undefined; seen.length < most; ) {
