@@ -1,43 +1,49 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { and, eq, gt, isNull, or, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db, type Row } from '../postgres/db.ts';
 import { sqlState } from '../postgres/sql-state.ts';
+import { accessTokens } from '../postgres/tables/access.ts';
+import { databaseTime } from '../postgres/tables/column-types.ts';
 import type { Scope } from './access.ts';
 
 /** Lets people and secret scanners recognise a token. */
 export const TOKEN_PREFIX = 'orgtrail_';
 const UNIQUE_VIOLATION = '23505';
 
+const { expiresAt, revokedAt } = accessTokens;
+
+const columns = {
+  id: accessTokens.id,
+  name: accessTokens.name,
+  scopes: accessTokens.scopes,
+  state: sql<'active' | 'expired' | 'revoked'>`case when ${revokedAt} is not null then 'revoked'
+    when ${expiresAt} <= clock_timestamp() then 'expired' else 'active' end`,
+  expiresAt,
+  createdAt: accessTokens.createdAt,
+  createdAs: accessTokens.createdAs,
+  revokedAt,
+  revokedAs: accessTokens.revokedAs,
+};
+
 /** A token as `token list --json` prints it: nothing of it opens anything. */
-export interface AccessToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  readonly state: 'active' | 'expired' | 'revoked';
-  readonly expiresAt: Date | null;
-  readonly createdAt: Date;
-  readonly createdAs: string;
-  readonly revokedAt: Date | null;
-  readonly revokedAs: string | null;
-}
+export type AccessToken = Row<typeof columns>;
+
+const activeColumns = {
+  id: accessTokens.id,
+  name: accessTokens.name,
+  scopes: accessTokens.scopes,
+  /** SHA-256, hexadecimal. */
+  hash: sql<string>`encode(${accessTokens.hash}, 'hex')`,
+  /** By the clock of the database; null: it does not expire. */
+  expiresInMs: sql<number | null>`extract(epoch from ${expiresAt} - clock_timestamp())::float8 * 1000`,
+};
 
 /** What a presented token is compared with. */
-export interface ActiveToken {
-  readonly id: number;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  /** SHA-256, hexadecimal. */
-  readonly hash: string;
-  /** By the clock of the database; null: it does not expire. */
-  readonly expiresInMs: number | null;
-}
+export type ActiveToken = Row<typeof activeColumns>;
 
 /** SHA-256, hexadecimal. It needs no salt: a token has 256 random bits. */
 export const hashOfToken = (token: string): string => createHash('sha256').update(token).digest('hex');
-
-const columns = `id::float8 as id, name, scopes,
-  case when revoked_at is not null then 'revoked' when expires_at <= clock_timestamp() then 'expired' else 'active' end as state,
-  expires_at as "expiresAt", created_at as "createdAt", created_as as "createdAs",
-  revoked_at as "revokedAt", revoked_as as "revokedAs"`;
 
 /** Makes a token and returns it once: only its hash is stored. Undefined if there is one of this name that is not revoked. */
 export const createAccessToken = async (
@@ -46,11 +52,11 @@ export const createAccessToken = async (
 ): Promise<(AccessToken & { readonly token: string }) | undefined> => {
   const token = `${TOKEN_PREFIX}${randomBytes(32).toString('base64url')}`;
   try {
-    const { rows } = await pool.query<AccessToken>(
-      `insert into access_tokens (name, hash, scopes, expires_at) values ($1, decode($2, 'hex'), $3, $4) returning ${columns}`,
-      [wanted.name, hashOfToken(token), wanted.scopes, wanted.expiresAt ?? null],
-    );
-    return rows[0] && { ...rows[0], token };
+    const [created] = await db(pool)
+      .insert(accessTokens)
+      .values({ ...wanted, scopes: [...wanted.scopes], hash: Buffer.from(hashOfToken(token), 'hex') })
+      .returning(columns);
+    return created && { ...created, token };
   } catch (error) {
     if (sqlState(error) === UNIQUE_VIOLATION) return undefined;
     throw error;
@@ -59,24 +65,21 @@ export const createAccessToken = async (
 
 /** All of them, revoked ones too, oldest first. */
 export const readAccessTokens = async (pool: Pool): Promise<readonly AccessToken[]> =>
-  (await pool.query<AccessToken>(`select ${columns} from access_tokens order by id`)).rows;
+  await db(pool).select(columns).from(accessTokens).orderBy(accessTokens.id);
 
 /** Ends a token and its sessions; it stays in the table. Undefined if there is none of this name that is not revoked. */
 export const revokeAccessToken = async (pool: Pool, name: string): Promise<AccessToken | undefined> => {
-  const { rows } = await pool.query<AccessToken>(
-    `update access_tokens set revoked_at = clock_timestamp(), revoked_as = session_user
-     where name = $1 and revoked_at is null returning ${columns}`,
-    [name],
-  );
-  return rows[0];
+  const [revoked] = await db(pool)
+    .update(accessTokens)
+    .set({ revokedAt: databaseTime, revokedAs: sql`session_user` })
+    .where(and(eq(accessTokens.name, name), isNull(revokedAt)))
+    .returning(columns);
+  return revoked;
 };
 
 /** Those that open something now. */
-export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken[]> => {
-  const { rows } = await pool.query<ActiveToken>(
-    `select id::float8 as id, name, scopes, encode(hash, 'hex') as hash,
-       extract(epoch from expires_at - clock_timestamp())::float8 * 1000 as "expiresInMs"
-     from access_tokens where revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`,
-  );
-  return rows;
-};
+export const readActiveTokens = async (pool: Pool): Promise<readonly ActiveToken[]> =>
+  await db(pool)
+    .select(activeColumns)
+    .from(accessTokens)
+    .where(and(isNull(revokedAt), or(isNull(expiresAt), gt(expiresAt, databaseTime))));

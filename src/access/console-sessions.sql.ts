@@ -1,4 +1,8 @@
+import { and, arrayContains, eq, gt, inArray, isNull, or } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db } from '../postgres/db.ts';
+import { accessTokens, consoleSessions } from '../postgres/tables/access.ts';
+import { databaseTime } from '../postgres/tables/column-types.ts';
 
 /** Of one token at a time; the oldest ones end. It bounds the table. */
 const MAX_SESSIONS = 1_000;
@@ -27,17 +31,21 @@ export const startSession = async (
 
 /** The session of one of these keys, if it has not ended and its token still opens the console. */
 export const findSession = async (pool: Pool, keys: readonly Buffer[]): Promise<ConsoleSession | undefined> => {
-  const { rows } = await pool.query<ConsoleSession>(
-    `select t.name as "tokenName" from console_sessions s left join access_tokens t on t.id = s.token_id
-     where s.key = any($1::bytea[]) and s.expires_at > clock_timestamp()
-       and (s.token_id is null or t.revoked_at is null and 'search' = any(t.scopes)
-         and (t.expires_at is null or t.expires_at > clock_timestamp()))`,
-    [keys],
+  const { tokenId, expiresAt } = consoleSessions;
+  const opensConsole = and(
+    isNull(accessTokens.revokedAt),
+    arrayContains(accessTokens.scopes, ['search']),
+    or(isNull(accessTokens.expiresAt), gt(accessTokens.expiresAt, databaseTime)),
   );
-  return rows[0];
+  const [session] = await db(pool)
+    .select({ tokenName: accessTokens.name })
+    .from(consoleSessions)
+    .leftJoin(accessTokens, eq(accessTokens.id, tokenId))
+    .where(and(inArray(consoleSessions.key, keys), gt(expiresAt, databaseTime), or(isNull(tokenId), opensConsole)));
+  return session;
 };
 
 /** Ends it for every replica. */
 export const endSession = async (pool: Pool, keys: readonly Buffer[]): Promise<void> => {
-  await pool.query('delete from console_sessions where key = any($1::bytea[])', [keys]);
+  await db(pool).delete(consoleSessions).where(inArray(consoleSessions.key, keys));
 };

@@ -1,9 +1,8 @@
 import { nearest } from '../text/nearest.ts';
+import type { OrganizationName } from './organization-name.ts';
 
 /** An organization as far as a person can name it. */
-export interface NamedOrganization {
-  readonly id: string;
-  readonly name: string | null;
+export interface NamedOrganization extends OrganizationName {
   /** True when it is no longer listed and its log refuses. */
   readonly gone: boolean;
 }

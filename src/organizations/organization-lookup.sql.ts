@@ -1,5 +1,8 @@
-import type { Pool } from 'pg';
+import { eq, isNotNull, ne, or, sql } from 'drizzle-orm';
+import type { Pool, PoolClient } from 'pg';
+import { db } from '../postgres/db.ts';
 import { readOnly } from '../postgres/read-only.ts';
+import { organizations } from '../postgres/tables/organizations.ts';
 import type { OrganizationLookup, OrganizationName } from './organization-name.ts';
 
 const TIMEOUT_MS = 3_000;
@@ -8,27 +11,27 @@ const MAX_CANDIDATES = 10;
 /** Near ones are looked for among so many. */
 const MAX_COMPARED = 20_000;
 
+const { id, name } = organizations;
+
 /** The organizations that are meant by an id, or by a name, whatever the case of its letters. An id counts before a name. */
 export const lookUpOrganization = (pool: Pool, given: string): Promise<OrganizationLookup> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
-    const { rows } = await client.query<OrganizationName>(
-      `select id, name from organizations where id = $1 or lower(name) = lower($1) order by id <> $1, id limit ${MAX_CANDIDATES}`,
-      [given],
-    );
+    const rows = await db(client)
+      .select({ id, name })
+      .from(organizations)
+      .where(or(eq(id, given), sql`lower(${name}) = lower(${given})`))
+      .orderBy(ne(id, given), id)
+      .limit(MAX_CANDIDATES);
     const [first, second] = rows;
     if (first !== undefined && (second === undefined || first.id === given)) return { kind: 'found', ...first };
     if (first !== undefined) return { kind: 'ambiguous', candidates: rows };
-    const all = await client.query<OrganizationName>(
-      `select id, name from organizations where name is not null order by name, id limit ${MAX_COMPARED}`,
-    );
-    return { kind: 'unknown', known: all.rows };
+    return { kind: 'unknown', known: await namesInOrder(client, MAX_COMPARED).where(isNotNull(name)) };
   });
 
 /** For suggestions while typing: the organizations by name, those that are gone included. */
-export const readOrganizationNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> => {
-  const { rows } = await pool.query<OrganizationName>(
-    'select id, name from organizations order by name nulls last, id limit $1',
-    [limit],
-  );
-  return rows;
-};
+export const readOrganizationNames = async (pool: Pool, limit: number): Promise<readonly OrganizationName[]> =>
+  await namesInOrder(pool, limit);
+
+/** Those without a name come last. */
+const namesInOrder = (client: Pool | PoolClient, limit: number) =>
+  db(client).select({ id, name }).from(organizations).orderBy(name, id).limit(limit).$dynamic();

@@ -1,9 +1,7 @@
+import type { organizations } from '../postgres/tables/organizations.ts';
 import { didYouMean, nearest } from '../text/nearest.ts';
 
-export interface OrganizationName {
-  readonly id: string;
-  readonly name: string | null;
-}
+export type OrganizationName = Readonly<Pick<typeof organizations.$inferSelect, 'id' | 'name'>>;
 
 /** What an id or a name leads to. */
 export type OrganizationLookup =

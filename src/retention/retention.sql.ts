@@ -1,22 +1,27 @@
+import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
 import type { Range } from '../ingest/planning/coverage.ts';
+import { db, type Row } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { sqlState } from '../postgres/sql-state.ts';
+import { databaseTime } from '../postgres/tables/column-types.ts';
+import { retentionDrops, retentionPolicy } from '../postgres/tables/retention.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** A month of events that is gone, as `retention_drops` records it. */
-export interface DroppedMonth {
+const columns = {
   /** `2024-01`. */
-  readonly month: string;
-  readonly events: number;
-  /** Later contents of these events, in audit_event_changes. */
-  readonly changes: number;
-  readonly firstPosition: number;
-  readonly lastPosition: number;
-  readonly bytes: number;
-}
+  month: sql<string>`to_char(${retentionDrops.month}, 'YYYY-MM')`,
+  events: retentionDrops.events,
+  changes: retentionDrops.changes,
+  firstPosition: retentionDrops.firstPosition,
+  lastPosition: retentionDrops.lastPosition,
+  bytes: retentionDrops.bytes,
+};
+
+/** A month of events that is gone, as `retention_drops` records it. */
+export type DroppedMonth = Row<typeof columns>;
 
 export interface RetentionResult {
   readonly dropped: readonly DroppedMonth[];
@@ -25,9 +30,6 @@ export interface RetentionResult {
   /** Something was in the way that passes by itself: it is worth trying again soon. */
   readonly again: boolean;
 }
-
-const droppedColumns = `to_char(month, 'YYYY-MM') as month, events::float8 as events, changes::float8 as changes,
-  first_position::float8 as "firstPosition", last_position::float8 as "lastPosition", bytes::float8 as bytes`;
 
 /**
  * Drops the months of audit_events that have ended longer than `retentionMs` ago, the oldest first, each in a transaction of
@@ -76,22 +78,26 @@ const dropMonth = async (
     const reading = /lock timeout/.test(error.message);
     return { reason: reading ? 'a long transaction reads the table' : error.message, again: true };
   }
-  const { rows } = await pool.query<DroppedMonth>(
-    `select ${droppedColumns} from retention_drops where month = $1::date order by id desc limit 1`,
-    [`${month}-01`],
-  );
-  return { dropped: rows[0], again: false };
+  const [dropped] = await db(pool)
+    .select(columns)
+    .from(retentionDrops)
+    .where(eq(retentionDrops.month, `${month}-01`))
+    .orderBy(desc(retentionDrops.id))
+    .limit(1);
+  return { dropped, again: false };
 };
 
 /** The months between the two times that retention has dropped, oldest first. */
 export const readDroppedMonths = async (pool: Pool, { fromMs, toMs }: Range): Promise<readonly DroppedMonth[]> => {
-  const { rows } = await pool.query<DroppedMonth>(
-    `select ${droppedColumns} from retention_drops
-     where month at time zone 'UTC' < to_timestamp($2::float8 / 1000)
-       and (month + interval '1 month') at time zone 'UTC' > to_timestamp($1::float8 / 1000) order by month, id`,
-    [fromMs, toMs],
-  );
-  return rows;
+  const { id, month } = retentionDrops;
+  return await db(pool)
+    .select(columns)
+    .from(retentionDrops)
+    .where(
+      sql`${month} at time zone 'UTC' < to_timestamp(${toMs}::float8 / 1000)
+        and (${month} + interval '1 month') at time zone 'UTC' > to_timestamp(${fromMs}::float8 / 1000)`,
+    )
+    .orderBy(month, id);
 };
 
 /** Throws OrgtrailError `usage` if a part of the window has been dropped. Called by verify and backfill. */
@@ -109,12 +115,12 @@ export const requireKept = async (pool: Pool, window: Range): Promise<void> => {
  */
 export const setRetentionPolicy = async (pool: Pool, retentionMs: number): Promise<void> => {
   if (retentionMs === Number.POSITIVE_INFINITY) {
-    await pool.query('delete from retention_policy');
+    await db(pool).delete(retentionPolicy);
     return;
   }
-  await pool.query(
-    `insert into retention_policy (shortest) values (make_interval(secs => $1::float8 / 1000))
-     on conflict (only_row) do update set shortest = excluded.shortest, set_at = clock_timestamp()`,
-    [retentionMs],
-  );
+  const shortest = sql`make_interval(secs => ${retentionMs}::float8 / 1000)`;
+  await db(pool)
+    .insert(retentionPolicy)
+    .values({ shortest })
+    .onConflictDoUpdate({ target: retentionPolicy.onlyRow, set: { shortest, setAt: databaseTime } });
 };

@@ -1,6 +1,9 @@
+import { and, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { OrgtrailError } from '../errors.ts';
+import { db } from '../postgres/db.ts';
 import { sqlState } from '../postgres/sql-state.ts';
+import { sinks } from '../postgres/tables/sinks.ts';
 
 /** A sink as it is configured. */
 export interface SinkRegistration {
@@ -27,12 +30,12 @@ export interface ClaimedSink {
 type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
 /** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
-export const registerSinks = async (pool: Pool, sinks: readonly SinkRegistration[]): Promise<void> => {
+export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistration[]): Promise<void> => {
   await pool.query('select orgtrail_register_sinks($1, $2, $3, $4)', [
-    sinks.map(({ name }) => name),
-    sinks.map(({ kind }) => kind),
-    sinks.map(({ target }) => target),
-    sinks.map(({ start }) => start),
+    wanted.map(({ name }) => name),
+    wanted.map(({ kind }) => kind),
+    wanted.map(({ target }) => target),
+    wanted.map(({ start }) => start),
   ]);
 };
 
@@ -46,34 +49,31 @@ export const claimSink = async (
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedSink | { readonly heldBy: string | undefined; readonly restMs: number | undefined }> => {
-  const { rows } = await pool.query<{
-    epoch: number;
-    position: number;
-    batch_until: number | null;
-    failures: number;
-    refused_in_row: number;
-  }>(
-    `select epoch::float8, at_position::float8 as position, batch_until::float8, failures, refused_in_row
+  const { rows } = await pool.query<ClaimedRow>(
+    `select epoch::float8, at_position::float8 as position, batch_until::float8 as "batchUntil", failures,
+       refused_in_row as "refusedInRow"
      from orgtrail_claim_sink($1, $2, $3)`,
     [name, owner, leaseMs],
   );
   const row = rows[0];
   if (row === undefined) return await readHolder(pool, name);
-  const { epoch, position, failures } = row;
-  const batchUntil = row.batch_until ?? undefined;
-  return { name, owner, epoch, position, batchUntil, failures, refusedInRow: row.refused_in_row };
+  return { ...row, name, owner, batchUntil: row.batchUntil ?? undefined };
 };
 
+type ClaimedRow = Omit<ClaimedSink, 'name' | 'owner' | 'batchUntil'> & Pick<typeof sinks.$inferSelect, 'batchUntil'>;
+
 const readHolder = async (pool: Pool, name: string) => {
-  const { rows } = await pool.query<{ held_by: string | null; rest_ms: number | null }>(
-    `select case when lease_until > clock_timestamp() then lease_owner end as held_by,
-       case when lease_until > clock_timestamp() then null
-         else greatest(0, extract(epoch from next_attempt_at - clock_timestamp()) * 1000)::float8 end as rest_ms
-     from sinks where name = $1`,
-    [name],
-  );
-  if (rows[0] === undefined) throw new Error(`the sink ${name} is not in the database: a restart puts it there`);
-  return { heldBy: rows[0].held_by ?? undefined, restMs: rows[0].rest_ms ?? undefined };
+  const isHeld = sql`${sinks.leaseUntil} > clock_timestamp()`;
+  const [holder] = await db(pool)
+    .select({
+      heldBy: sql<string | null>`case when ${isHeld} then ${sinks.leaseOwner} end`,
+      restMs: sql<number | null>`case when ${isHeld} then null
+        else greatest(0, extract(epoch from ${sinks.nextAttemptAt} - clock_timestamp()) * 1000)::float8 end`,
+    })
+    .from(sinks)
+    .where(eq(sinks.name, name));
+  if (holder === undefined) throw new Error(`the sink ${name} is not in the database: a restart puts it there`);
+  return { heldBy: holder.heldBy ?? undefined, restMs: holder.restMs ?? undefined };
 };
 
 /** Ends the turns of an owner that is known to be dead. Safe even if it lives: the next claim is a new epoch. */
@@ -158,12 +158,19 @@ export const releaseSink = async (pool: Pool, { name, epoch }: Turn): Promise<vo
  * for the owner of the schema: throws OrgtrailError `configuration` for others. False if there is no such sink, or no such position yet.
  */
 export const replaySink = async (pool: Pool, name: string, after: number): Promise<boolean> => {
-  const update = pool.query(
-    `update sinks set position = $2, batch_until = null, lease_epoch = lease_epoch + 1, lease_until = null, failures = 0,
-       refused_in_row = 0, next_attempt_at = null, last_error = null
-     where name = $1 and $2::bigint between 0 and (select position from feed_head)`,
-    [name, after],
-  );
+  const update = db(pool)
+    .update(sinks)
+    .set({
+      position: after,
+      batchUntil: null,
+      leaseEpoch: sql`${sinks.leaseEpoch} + 1`,
+      leaseUntil: null,
+      failures: 0,
+      refusedInRow: 0,
+      nextAttemptAt: null,
+      lastError: null,
+    })
+    .where(and(eq(sinks.name, name), sql`${after}::bigint between 0 and (select position from feed_head)`));
   const { rowCount } = await update.catch((error: unknown) => {
     if (sqlState(error) !== '42501') throw error;
     throw new OrgtrailError('configuration', 'this account may not set a sink to another position', {

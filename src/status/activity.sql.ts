@@ -1,5 +1,8 @@
+import { desc, eq } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
+import { organizationChanges, organizations } from '../postgres/tables/organizations.ts';
 import type { Activity, OrganizationChange } from './overview.ts';
 
 /**
@@ -37,15 +40,14 @@ export const readOrganizationChanges = async (
   limit: number,
   organizationId?: string,
 ): Promise<readonly OrganizationChange[]> => {
-  const { rows } = await pool.query<OrganizationChange>(
-    `select c.organization_id as "organizationId", o.name as "organizationName", c.change, c.old_value as "oldValue",
-       c.new_value as "newValue", c.changed_at as "changedAt"
-     from organization_changes c left join organizations o on o.id = c.organization_id
-     where $2::text is null or c.organization_id = $2
-     order by c.id desc limit $1`,
-    [limit, organizationId ?? null],
-  );
-  return rows;
+  const { id, organizationId: changed, change, oldValue, newValue, changedAt } = organizationChanges;
+  return await db(pool)
+    .select({ organizationId: changed, organizationName: organizations.name, change, oldValue, newValue, changedAt })
+    .from(organizationChanges)
+    .leftJoin(organizations, eq(organizations.id, changed))
+    .where(organizationId === undefined ? undefined : eq(changed, organizationId))
+    .orderBy(desc(id))
+    .limit(limit);
 };
 
 /** How many entries came again with other content; no more than `most` are counted. */

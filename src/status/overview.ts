@@ -1,3 +1,5 @@
+import type { organizationChanges } from '../postgres/tables/organizations.ts';
+
 /** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];
 
@@ -33,13 +35,8 @@ export interface Activity {
   readonly bySource: ReadonlyMap<string, number>;
 }
 
-export interface OrganizationChange {
-  readonly organizationId: string;
+export interface OrganizationChange extends Readonly<Omit<typeof organizationChanges.$inferSelect, 'id'>> {
   readonly organizationName: string | null;
-  readonly change: string;
-  readonly oldValue: string | null;
-  readonly newValue: string | null;
-  readonly changedAt: Date;
 }
 
 /** What this process has counted since it started. */

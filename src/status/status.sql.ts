@@ -1,60 +1,90 @@
+import { and, count, eq, inArray, ne, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
-import {
-  claimsFuture,
-  type GoneFacts,
-  type LaneTrouble,
-  laneTroubleText,
-  type SourceFacts,
-  VANISHED_SECONDS,
-} from './health.ts';
+import { db, type Row } from '../postgres/db.ts';
+import { feedHead } from '../postgres/tables/events.ts';
+import { discovery, organizations } from '../postgres/tables/organizations.ts';
+import { sources, syncStatus } from '../postgres/tables/sources.ts';
+import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
 
-export interface SourceStatus extends SourceFacts {
-  readonly kind: string;
-  readonly id: string;
-  readonly organizationId: string;
-  readonly organizationName: string | null;
-  readonly organizationState: string;
-  readonly leaseOwner: string | null;
-  readonly leaseEpoch: number;
-  readonly lastSuccessAt: Date | null;
-  readonly nextAttemptAt: Date | null;
-  readonly lastFailure: string | null;
-  readonly lastError: string | null;
-  readonly retentionSlackSeconds: number;
-  readonly openWalks: number;
+/** Of one source. */
+const FIRST_HOLES = 5;
+
+type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
+
+const columns = {
+  kind: syncStatus.sourceKind,
+  id: syncStatus.sourceId,
+  organizationId: syncStatus.organizationId,
+  organizationName: syncStatus.organizationName,
+  organizationState: syncStatus.organizationState,
+  refused: sql<boolean>`${syncStatus.organizationState} = 'refused'`,
+  failures: syncStatus.failures,
+  lagSeconds: syncStatus.lagSeconds,
+  gapSeconds: syncStatus.gapSeconds,
+  /** How far its coverage, of any pass, reaches beyond now. */
+  futureSeconds: sql<number | null>`(
+    select extract(epoch from max(upper(c.ranges)) - clock_timestamp())::float8 from coverage c
+    where c.source_kind = sources.kind and c.source_id = sources.id and c.filter_hash = sources.filter_hash)`,
+  sinceLastEventSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${syncStatus.lastEventAt})::float8`,
+  leaseOwner: sql<
+    string | null
+  >`case when ${syncStatus.leaseUntil} > clock_timestamp() then ${syncStatus.leaseOwner} end`,
+  leaseEpoch: syncStatus.leaseEpoch,
+  lastSuccessAt: syncStatus.lastSuccessAt,
+  nextAttemptAt: syncStatus.nextAttemptAt,
+  lastFailure: syncStatus.lastFailure,
+  lastError: syncStatus.lastError,
+  retentionSlackSeconds: syncStatus.retentionSlackSeconds,
+  openWalks: syncStatus.openWalks,
   /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
-  readonly failingLanes: readonly LaneTrouble[];
-  /** The oldest of its holes: Cloudflare deletes them first. */
-  readonly firstHoles: readonly CoverageHole[];
+  failingLanes: sql<readonly LaneTrouble[]>`coalesce((
+    select json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
+      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane))
+    from lanes l
+    where source_kind = sources.kind and source_id = sources.id and l.filter_hash = sources.filter_hash and failures > 0), '[]')`,
+  holes: syncStatus.holes,
+  /** The oldest of its holes within the time wanted: Cloudflare deletes them first. */
+  firstHoles: sql<readonly StoredHole[]>`coalesce((
+    select json_agg(json_build_object('sinceMs', extract(epoch from since) * 1000, 'beforeMs', extract(epoch from before) * 1000,
+      'reason', reason, 'message', message) order by since)
+    from (select since, before, reason, message from coverage_holes h
+      where source_kind = sources.kind and source_id = sources.id and h.filter_hash = sources.filter_hash and pass = 0
+        and before > greatest(sources.wanted_since, now() - sources.wanted_history)
+      order by since limit ${FIRST_HOLES}) oldest), '[]')`,
   /** What version 0.1 claimed as read and has not been proven since. */
-  readonly unprovenSeconds: number;
+  unprovenSeconds: syncStatus.unprovenSeconds,
+};
+
+type SourceRow = Row<typeof columns>;
+
+export interface SourceStatus extends Omit<SourceRow, 'firstHoles'> {
+  readonly firstHoles: readonly CoverageHole[];
 }
 
-interface SourceRow extends Omit<SourceStatus, 'firstHoles'> {
-  readonly firstHoles: readonly (Omit<CoverageHole, 'since' | 'before'> & { sinceMs: number; beforeMs: number })[];
-}
-
-interface GoneOrganization extends GoneFacts {
-  readonly organizationId: string;
-  readonly organizationName: string | null;
+interface GoneOrganization extends GoneFacts, Pick<SourceRow, 'organizationId' | 'organizationName'> {
   readonly goneAt: Date | null;
 }
 
-export interface Status {
-  readonly feedId: string;
-  readonly position: number;
+const headColumns = {
+  feedId: feedHead.feedId,
+  position: feedHead.position,
   /** How often positions jumped because a failover or a restore may have lost commits. */
-  readonly positionJumps: number;
-  readonly discovery: {
-    readonly lastSuccessAt: Date | null;
+  positionJumps: sql<number>`(select count(*) from position_jumps)::integer`,
+  discovery: {
+    lastSuccessAt: discovery.lastSuccessAt,
     /** Null if there has never been one. */
-    readonly ageSeconds: number | null;
-    readonly lastError: string | null;
+    ageSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${discovery.lastSuccessAt})::float8`,
+    lastError: discovery.lastError,
     /** Who lists at this moment. */
-    readonly leaseOwner: string | null;
-    readonly organizations: number | null;
-  };
+    leaseOwner: sql<
+      string | null
+    >`case when ${discovery.leaseUntil} > clock_timestamp() then ${discovery.leaseOwner} end`,
+    organizations: discovery.organizations,
+  },
+};
+
+export interface Status extends Row<typeof headColumns> {
   readonly sources: readonly SourceStatus[];
   /** The organizations that went gone last, newest first, no more than 100 of them. */
   readonly gone: readonly GoneOrganization[];
@@ -62,27 +92,6 @@ export interface Status {
 
 /** So many names are enough to see what happened. */
 const MAX_GONE = 100;
-/** Of one source. */
-const FIRST_HOLES = 5;
-
-/** The lanes of source s that are failing. */
-const failingLanes = `coalesce((
-    select json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
-      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane))
-    from lanes where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and failures > 0), '[]')`;
-
-/** The oldest holes of source s within the time wanted. */
-const firstHoles = `coalesce((
-    select json_agg(json_build_object('sinceMs', extract(epoch from since) * 1000, 'beforeMs', extract(epoch from before) * 1000,
-      'reason', reason, 'message', message) order by since)
-    from (select since, before, reason, message from coverage_holes
-      where source_kind = s.kind and source_id = s.id and filter_hash = s.filter_hash and pass = 0
-        and before > greatest(s.wanted_since, now() - s.wanted_history)
-      order by since limit ${FIRST_HOLES}) oldest), '[]')`;
-
-/** How far the coverage of source s, of any pass, reaches beyond now. */
-const future = `(select extract(epoch from max(upper(c.ranges)) - clock_timestamp())::float8 from coverage c
-    where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = s.filter_hash)`;
 
 /** When organization o went gone last. */
 const lastGone = `left join lateral (
@@ -90,15 +99,8 @@ const lastGone = `left join lateral (
 
 /** How things stand, from the database alone: the same for every replica. `organizationIds` limits it to an allow-list. */
 export const readStatus = async (pool: Pool, organizationIds: readonly string[] | undefined): Promise<Status> => {
-  const [head, gone, sources] = await Promise.all([
-    pool.query(
-      `select f.feed_id as "feedId", f.position::float8 as position, d.last_success_at as "lastSuccessAt",
-         extract(epoch from clock_timestamp() - d.last_success_at)::float8 as "ageSeconds",
-         d.last_error as "lastError", d.organizations,
-         case when d.lease_until > clock_timestamp() then d.lease_owner end as "leaseOwner",
-         (select count(*) from position_jumps)::integer as "positionJumps"
-       from feed_head f, discovery d`,
-    ),
+  const [[head], gone, rows] = await Promise.all([
+    db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
     pool.query<GoneOrganization>(
       `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
          extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
@@ -107,32 +109,20 @@ export const readStatus = async (pool: Pool, organizationIds: readonly string[] 
        order by c.changed_at desc nulls last, o.id limit ${MAX_GONE}`,
       [organizationIds ?? null],
     ),
-    pool.query<SourceRow>(
-      `select t.source_kind as kind, t.source_id as id, t.organization_id as "organizationId",
-         t.organization_name as "organizationName", t.organization_state as "organizationState",
-         t.organization_state = 'refused' as refused, t.failures, t.lag_seconds as "lagSeconds", t.gap_seconds as "gapSeconds",
-         ${future} as "futureSeconds",
-         extract(epoch from clock_timestamp() - t.last_event_at)::float8 as "sinceLastEventSeconds",
-         case when t.lease_until > clock_timestamp() then t.lease_owner end as "leaseOwner", t.lease_epoch::float8 as "leaseEpoch",
-         t.last_success_at as "lastSuccessAt", t.next_attempt_at as "nextAttemptAt", t.last_failure as "lastFailure",
-         t.last_error as "lastError", t.retention_slack_seconds as "retentionSlackSeconds", t.open_walks as "openWalks",
-         ${failingLanes} as "failingLanes", t.holes, ${firstHoles} as "firstHoles", t.unproven_seconds as "unprovenSeconds"
-       from sync_status t join sources s on s.kind = t.source_kind and s.id = t.source_id
-       where t.organization_state <> 'gone' and ($1::text[] is null or t.organization_id = any($1))
-       order by t.organization_name nulls last, t.organization_id`,
-      [organizationIds ?? null],
-    ),
+    db(pool)
+      .select(columns)
+      .from(syncStatus)
+      .innerJoin(sources, and(eq(sources.kind, syncStatus.sourceKind), eq(sources.id, syncStatus.sourceId)))
+      .where(
+        and(
+          ne(syncStatus.organizationState, 'gone'),
+          organizationIds && inArray(syncStatus.organizationId, organizationIds),
+        ),
+      )
+      .orderBy(syncStatus.organizationName, syncStatus.organizationId),
   ]);
-  const row = head.rows[0];
-  const { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations } = row;
-  return {
-    feedId: row.feedId,
-    position: row.position,
-    positionJumps: row.positionJumps,
-    discovery: { lastSuccessAt, ageSeconds, lastError, leaseOwner, organizations },
-    sources: sources.rows.map(asSource),
-    gone: gone.rows,
-  };
+  if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
+  return { ...head, sources: rows.map(asSource), gone: gone.rows };
 };
 
 const asSource = (row: SourceRow): SourceStatus => {
@@ -167,8 +157,7 @@ export const countVanished = async (pool: Pool): Promise<number> => {
 
 /** How many organizations there are in each state, gone ones included. */
 export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<string, number>>> => {
-  const { rows } = await pool.query<{ state: string; count: number }>(
-    'select state, count(*)::integer as count from organizations group by state',
-  );
+  const { state } = organizations;
+  const rows = await db(pool).select({ state, count: count() }).from(organizations).groupBy(state);
   return Object.fromEntries(rows.map((row) => [row.state, row.count]));
 };

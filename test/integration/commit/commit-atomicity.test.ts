@@ -169,11 +169,13 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
     );
     texts.push(...functions.map(({ name, body }) => [name, body] as const));
     const writersOf = (table: string): readonly string[] => {
-      const writes = new RegExp(
+      const bySql = new RegExp(
         `(insert\\s+into|update|delete\\s+from|truncate|merge\\s+into)\\s+(only\\s+)?"?${table}\\b`,
         'i',
       );
-      return texts.flatMap(([name, text]) => (writes.test(text) ? [name] : [])).sort();
+      const declared = table.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+      const byBuilder = new RegExp(`\\.(insert|update|delete)\\(\\s*(\\w+\\.)?${declared}\\b`);
+      return texts.flatMap(([name, text]) => (bySql.test(text) || byBuilder.test(text) ? [name] : [])).sort();
     };
     const [old, own] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
     // Called by the second one alone.

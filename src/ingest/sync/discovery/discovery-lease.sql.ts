@@ -1,4 +1,8 @@
+import { eq, gt, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db } from '../../../postgres/db.ts';
+import { databaseTime } from '../../../postgres/tables/column-types.ts';
+import { discovery } from '../../../postgres/tables/organizations.ts';
 
 /** Whether this replica is to list now; if not, what the last listing said of Cloudflare's time. */
 export interface DiscoveryTurn {
@@ -28,10 +32,8 @@ export const claimDiscovery = async (
     [owner, leaseMs, restMs],
   );
   if (rowCount === 1) return { mine: true, serverTimeMs: undefined };
-  const { rows } = await pool.query<{ ms: number | null }>(
-    'select extract(epoch from server_time)::float8 * 1000 as ms from discovery',
-  );
-  return { mine: false, serverTimeMs: rows[0]?.ms ?? undefined };
+  const [last] = await db(pool).select({ serverTime: discovery.serverTime }).from(discovery);
+  return { mine: false, serverTimeMs: last?.serverTime?.getTime() };
 };
 
 /**
@@ -39,22 +41,20 @@ export const claimDiscovery = async (
  * lives: it lists what another one lists, too, until it asks for its right again. Used if a claim was refused.
  */
 export const releaseDeadDiscovery = async (pool: Pool, isDead: (owner: string) => boolean): Promise<boolean> => {
-  const { rows } = await pool.query<{ owner: string }>(
-    'select lease_owner as owner from discovery where lease_until > clock_timestamp()',
-  );
-  const dead = rows.map(({ owner }) => owner).filter(isDead);
-  if (dead.length === 0) return false;
-  const released = await pool.query('update discovery set lease_until = null where lease_owner = any($1)', [dead]);
-  return released.rowCount === 1;
+  const [held] = await db(pool)
+    .select({ owner: discovery.leaseOwner })
+    .from(discovery)
+    .where(gt(discovery.leaseUntil, databaseTime));
+  if (held?.owner == null || !isDead(held.owner)) return false;
+  const isItsOwn = eq(discovery.leaseOwner, held.owner);
+  const { rowCount } = await db(pool).update(discovery).set({ leaseUntil: null }).where(isItsOwn);
+  return rowCount === 1;
 };
 
 /** Lets a long listing keep the right. False if another replica has it by now. */
 export const renewDiscovery = async (pool: Pool, owner: string, leaseMs: number): Promise<boolean> => {
-  const { rowCount } = await pool.query(
-    `update discovery set lease_until = clock_timestamp() + make_interval(secs => $2::float8 / 1000)
-     where lease_owner = $1`,
-    [owner, leaseMs],
-  );
+  const leaseUntil = sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)`;
+  const { rowCount } = await db(pool).update(discovery).set({ leaseUntil }).where(eq(discovery.leaseOwner, owner));
   return rowCount === 1;
 };
 

@@ -1,5 +1,10 @@
+import { and, eq, isNull, ne, not, or, type SQL, sql } from 'drizzle-orm';
+import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { Pool } from 'pg';
+import { db } from '../../../postgres/db.ts';
 import { inTransaction } from '../../../postgres/pool.ts';
+import { databaseTime } from '../../../postgres/tables/column-types.ts';
+import { organizations } from '../../../postgres/tables/organizations.ts';
 import { parseInstantMs } from '../../../time/instant.ts';
 import { toJsonbText } from '../../entries/entry.ts';
 import type { FoundOrganization, OrganizationChange } from '../../planning/source.ts';
@@ -47,7 +52,7 @@ changes (organization_id, change, old_value, new_value) as (
   union all select f.id, 'moved', o.parent_id, f.parent_id from found f join organizations o using (id)
     where f.parent_id is distinct from o.parent_id and f.name is not null)
 insert into organization_changes (organization_id, change, old_value, new_value)
-select * from changes returning organization_id, change`;
+select * from changes returning organization_id as "organizationId", change`;
 
 /**
  * Stores the organizations of a listing and what changed against the last one, in one statement. With `complete`, those
@@ -60,13 +65,12 @@ export const recordListing = async (
   options: ListingOptions,
 ): Promise<readonly OrganizationChange[]> => {
   const parameters = [toRows(found), options.complete, options.within ?? null, options.under ?? null];
-  const rows = await inTransaction(pool, async (client) => {
+  return await inTransaction(pool, async (client) => {
     // Replicas list at the same moments: one after the other, each sees what the one before it changed.
     await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_listing'))");
-    const result = await client.query<ChangeRow>(recordStatement, parameters);
-    return result.rows;
+    const { rows } = await client.query<OrganizationChange>(recordStatement, parameters);
+    return rows;
   });
-  return rows.map((row) => ({ organizationId: row.organization_id, change: row.change }));
 };
 
 export interface ListingOptions {
@@ -74,11 +78,6 @@ export interface ListingOptions {
   readonly within: readonly string[] | undefined;
   /** What was listed is what is below this organization, which the listing without a filter may not show. */
   readonly under?: string | undefined;
-}
-
-interface ChangeRow {
-  readonly organization_id: string;
-  readonly change: OrganizationChange['change'];
 }
 
 const toRows = (found: readonly FoundOrganization[]): string =>
@@ -152,41 +151,43 @@ export const recordLogAnswer = async (
   return rowCount === 1;
 };
 
-/** The organizations whose profile has never been read, or not for a day. */
-export const withoutProfile = async (pool: Pool, limit: number): Promise<readonly string[]> => {
-  const { rows } = await pool.query<{ id: string }>(
-    `select id from organizations
-     where state <> 'gone' and (profile_read_at is null or profile_read_at < clock_timestamp() - interval '1 day')
-     order by profile_read_at nulls first, id limit $1`,
-    [limit],
-  );
+const { id, state, profileReadAt, childrenListedAt } = organizations;
+
+/** Those for which this was never done, or not for a day; the longest ago comes first. */
+const notForADay = async (pool: Pool, doneAt: PgColumn, limit: number, only?: SQL): Promise<readonly string[]> => {
+  const isDue = or(isNull(doneAt), sql`${doneAt} < clock_timestamp() - interval '1 day'`);
+  const rows = await db(pool)
+    .select({ id })
+    .from(organizations)
+    .where(and(ne(state, 'gone'), isDue, only))
+    .orderBy(sql`${doneAt} nulls first`, id)
+    .limit(limit);
   return rows.map((row) => row.id);
 };
+
+/** The organizations whose profile has never been read, or not for a day. */
+export const withoutProfile = (pool: Pool, limit: number): Promise<readonly string[]> =>
+  notForADay(pool, profileReadAt, limit);
 
 /**
  * The organizations that have not been asked for a day what is below them; none if the listing itself shows
  * organizations that are below others.
  */
-export const withoutChildrenListed = async (pool: Pool, limit: number): Promise<readonly string[]> => {
-  const { rows } = await pool.query<{ id: string }>(
-    `select id from organizations
-     where state <> 'gone' and (children_listed_at is null or children_listed_at < clock_timestamp() - interval '1 day')
-       and not exists (select from organizations where parent_id is not null and listed_under is null)
-     order by children_listed_at nulls first, id limit $1`,
-    [limit],
-  );
-  return rows.map((row) => row.id);
+export const withoutChildrenListed = (pool: Pool, limit: number): Promise<readonly string[]> => {
+  const showsOthers = sql`exists (select from organizations where parent_id is not null and listed_under is null)`;
+  return notForADay(pool, childrenListedAt, limit, not(showsOthers));
 };
 
 /** Notes that an organization was asked what is below it. */
 export const recordChildrenListed = async (pool: Pool, organizationId: string): Promise<void> => {
-  await pool.query('update organizations set children_listed_at = clock_timestamp() where id = $1', [organizationId]);
+  await db(pool).update(organizations).set({ childrenListedAt: databaseTime }).where(eq(id, organizationId));
 };
 
 /** Stores a profile; undefined notes that it was asked for and there is none. */
 export const recordProfile = async (pool: Pool, organizationId: string, profile: unknown): Promise<void> => {
-  await pool.query(
-    'update organizations set profile = coalesce($2::jsonb, profile), profile_read_at = clock_timestamp() where id = $1',
-    [organizationId, profile === undefined ? null : toJsonbText(profile)],
-  );
+  const stored = profile === undefined ? undefined : sql`${toJsonbText(profile)}::jsonb`;
+  await db(pool)
+    .update(organizations)
+    .set({ profile: stored, profileReadAt: databaseTime })
+    .where(eq(id, organizationId));
 };

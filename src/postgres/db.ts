@@ -1,0 +1,37 @@
+import { DrizzleQueryError } from 'drizzle-orm';
+import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres';
+import { PgDialect, type PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core';
+import type { SelectResultFields } from 'drizzle-orm/query-builders/select.types';
+import type { Pool, PoolClient } from 'pg';
+
+/** Its transactions are left out: `inTransaction` and `readOnly` know what to do about a connection that breaks, and give their client. */
+export type Db = Omit<NodePgDatabase, 'transaction'>;
+
+/** A row of what a statement selects: `select(columns)` without a join that may add nulls, or `returning(columns)`. */
+export type Row<Columns> = Readonly<SelectResultFields<Columns>>;
+
+/**
+ * The query builder over a pool, or over the connection of a transaction. It throws what `query` of these throws, never an error with the
+ * parameters of the statement: among them are hashes of tokens, and errors are logged.
+ */
+export const db = (client: Pool | PoolClient): Db => {
+  const dialect = new PgDialect();
+  return new NodePgDatabase(dialect, new Session(client, dialect, undefined), undefined);
+};
+
+type Empty = Record<string, never>;
+
+class Session extends NodePgSession<Empty, Empty> {
+  override prepareQuery<T extends PreparedQueryConfig>(
+    ...query: Parameters<NodePgSession<Empty, Empty>['prepareQuery']>
+  ): PgPreparedQuery<T> {
+    const prepared = super.prepareQuery<T>(...query);
+    const execute = prepared.execute.bind(prepared);
+    prepared.execute = (values) => execute(values).catch(throwCause);
+    return prepared;
+  }
+}
+
+const throwCause = (error: unknown): never => {
+  throw error instanceof DrizzleQueryError ? error.cause : error;
+};

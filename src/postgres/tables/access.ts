@@ -1,0 +1,44 @@
+import { sql } from 'drizzle-orm';
+import { integer, pgTable, text } from 'drizzle-orm/pg-core';
+import { bytea, databaseTime, instant, integer64, jsonb } from './column-types.ts';
+
+const sessionUser = sql<string>`SESSION_USER`;
+
+/** Tokens of the API and the console, as their hashes; revoked ones stay. */
+export const accessTokens = pgTable('access_tokens', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  name: text('name').notNull(),
+  hash: bytea('hash').notNull(),
+  scopes: text('scopes', { enum: ['feed', 'search', 'metrics'] })
+    .array()
+    .notNull(),
+  expiresAt: instant('expires_at'),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  createdAs: text('created_as').notNull().default(sessionUser),
+  revokedAt: instant('revoked_at'),
+  revokedAs: text('revoked_as'),
+});
+
+/** Sessions of the console. */
+export const consoleSessions = pgTable('console_sessions', {
+  key: bytea('key').notNull(),
+  tokenId: integer64('token_id'),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  expiresAt: instant('expires_at').notNull(),
+});
+
+/** Who read what of the history, and who was refused. Written by the function orgtrail_note_access. */
+export const accessLog = pgTable('access_log', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  at: instant('at').notNull().default(databaseTime),
+  kind: text('kind').notNull(),
+  outcome: text('outcome').notNull(),
+  who: text('who'),
+  account: text('account').notNull().default(sessionUser),
+  address: text('address'),
+  route: text('route'),
+  status: integer('status'),
+  what: jsonb('what').notNull(),
+  events: integer64('events'),
+  requests: integer64('requests').notNull(),
+});

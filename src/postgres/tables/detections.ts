@@ -1,0 +1,65 @@
+import { boolean, integer, pgView, text } from 'drizzle-orm/pg-core';
+import { instant, integer64 } from './column-types.ts';
+
+const eventColumns = {
+  position: integer64('position').notNull(),
+  actionTime: instant('action_time').notNull(),
+  receivedAt: instant('received_at').notNull(),
+  organizationId: text('organization_id').notNull(),
+  organizationName: text('organization_name'),
+  actor: text('actor').notNull(),
+  actorId: text('actor_id'),
+  actorType: text('actor_type'),
+  actorIpAddress: text('actor_ip_address'),
+  actorTokenId: text('actor_token_id'),
+  actionType: text('action_type'),
+  actionResult: text('action_result'),
+  actionDescription: text('action_description'),
+  resourceType: text('resource_type'),
+  resourceId: text('resource_id'),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  id: text('id').notNull(),
+  summary: text('summary').notNull(),
+};
+
+const detection = (name: string) =>
+  pgView(name, {
+    ...eventColumns,
+    detection: text('detection').notNull(),
+    severity: text('severity').notNull(),
+    events: integer('events').notNull(),
+    firstTime: instant('first_time').notNull(),
+  }).existing();
+
+/** What detections ask of an event, as yes or no. */
+export const auditEventTraits = pgView('audit_event_traits', {
+  ...eventColumns,
+  failed: boolean('failed').notNull(),
+  done: boolean('done').notNull(),
+  deletes: boolean('deletes').notNull(),
+  creates: boolean('creates').notNull(),
+  aboutApiToken: boolean('about_api_token').notNull(),
+  aboutMember: boolean('about_member').notNull(),
+  aboutOrganizationMember: boolean('about_organization_member').notNull(),
+  namesSuperAdministrator: boolean('names_super_administrator').notNull(),
+  requestsRole: boolean('requests_role').notNull(),
+  aboutSsoOrMfa: boolean('about_sso_or_mfa').notNull(),
+  byCloudflareStaff: boolean('by_cloudflare_staff').notNull(),
+  touchesCollectorToken: boolean('touches_collector_token').notNull(),
+}).existing();
+
+/** All that any of the detections finds. */
+export const detections = detection('detections');
+
+/** The views that `detections` joins. */
+export const detectionViews = [
+  'api_token_changed',
+  'cloudflare_staff',
+  'collector_token',
+  'delete_burst',
+  'failure_burst',
+  'member_added',
+  'sso_or_mfa_changed',
+  'super_administrator_added',
+].map((name) => detection(`detection_${name}`));

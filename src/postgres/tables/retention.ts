@@ -1,0 +1,46 @@
+import { sql } from 'drizzle-orm';
+import { boolean, date, interval, pgTable, text } from 'drizzle-orm/pg-core';
+import { databaseTime, instant, integer64 } from './column-types.ts';
+
+const sessionUser = sql<string>`SESSION_USER`;
+
+/** Legal holds: what they cover is not dropped. Released ones stay. */
+export const holds = pgTable('holds', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  /** Null: every organization. */
+  organizationId: text('organization_id'),
+  since: instant('since').notNull().default(sql`'-infinity'::timestamp with time zone`),
+  before: instant('before').notNull().default(sql`'infinity'::timestamp with time zone`),
+  reason: text('reason').notNull(),
+  /** Who says to have asked for it; createdAs is the account of the database that did. */
+  createdBy: text('created_by'),
+  createdAs: text('created_as').notNull().default(sessionUser),
+  createdAt: instant('created_at').notNull().default(databaseTime),
+  releasedBy: text('released_by'),
+  releasedAs: text('released_as'),
+  releasedAt: instant('released_at'),
+});
+
+/** What ORGTRAIL_RETENTION has dropped, one row per month that had events. */
+export const retentionDrops = pgTable('retention_drops', {
+  id: integer64('id').notNull().generatedAlwaysAsIdentity(),
+  partition: text('partition').notNull(),
+  month: date('month').notNull(),
+  events: integer64('events').notNull(),
+  /** Later contents of these events, in audit_event_changes. */
+  changes: integer64('changes').notNull(),
+  firstPosition: integer64('first_position'),
+  lastPosition: integer64('last_position'),
+  bytes: integer64('bytes').notNull(),
+  idsSha256: text('ids_sha256'),
+  retention: interval('retention').notNull(),
+  droppedAt: instant('dropped_at').notNull().default(databaseTime),
+  droppedAs: text('dropped_as').notNull().default(sessionUser),
+});
+
+/** One row or none: the shortest retention that accounts other than the owner may drop by. */
+export const retentionPolicy = pgTable('retention_policy', {
+  onlyRow: boolean('only_row').notNull().default(true),
+  shortest: interval('shortest').notNull(),
+  setAt: instant('set_at').notNull().default(databaseTime),
+});

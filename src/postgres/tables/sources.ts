@@ -1,0 +1,164 @@
+import { sql } from 'drizzle-orm';
+import { boolean, date, doublePrecision, integer, interval, pgTable, pgView, text } from 'drizzle-orm/pg-core';
+import { databaseTime, instant, integer64, jsonb, multirange } from './column-types.ts';
+
+const sourceKey = { sourceKind: text('source_kind').notNull(), sourceId: text('source_id').notNull() };
+const organization = { organizationId: text('organization_id').notNull(), organizationName: text('organization_name') };
+const longAgo = sql<Date>`'-infinity'::timestamp with time zone`;
+const noTime = sql<string>`'{}'::tstzmultirange`;
+
+/** One row per log that is pulled; also the lease that lets one replica at a time walk it. */
+export const sources = pgTable('sources', {
+  kind: text('kind').notNull(),
+  id: text('id').notNull(),
+  organizationId: organization.organizationId,
+  filterHash: text('filter_hash').notNull(),
+  wantedSince: instant('wanted_since').notNull(),
+  leaseOwner: text('lease_owner'),
+  leaseEpoch: integer64('lease_epoch').notNull().default(0),
+  leaseUntil: instant('lease_until'),
+  commitSeq: integer64('commit_seq').notNull().default(0),
+  failures: integer('failures').notNull().default(0),
+  nextAttemptAt: instant('next_attempt_at'),
+  lastAttemptAt: instant('last_attempt_at'),
+  lastSuccessAt: instant('last_success_at'),
+  lastEventAt: instant('last_event_at'),
+  lastFailure: text('last_failure'),
+  lastError: text('last_error'),
+  eventRate: doublePrecision('event_rate'),
+  recentEventRate: doublePrecision('recent_event_rate'),
+  largestPage: integer('largest_page').notNull().default(0),
+  wantedHistory: interval('wanted_history'),
+});
+
+/** What a source is read for (live, settle, backfill, scrub), each with what a restart goes on from. */
+export const lanes = pgTable('lanes', {
+  ...sourceKey,
+  filterHash: text('filter_hash').notNull(),
+  lane: text('lane').notNull(),
+  state: jsonb('state').notNull(),
+  failures: integer('failures').notNull().default(0),
+  nextAttemptAt: instant('next_attempt_at'),
+  lastAttemptAt: instant('last_attempt_at').notNull().default(databaseTime),
+  lastSuccessAt: instant('last_success_at'),
+  lastFailure: text('last_failure'),
+  lastError: text('last_error'),
+  found: jsonb('found').notNull().default(sql`'{}'::jsonb`),
+});
+
+/** The open walks of version 0.1. */
+export const walks = pgTable('walks', {
+  ...sourceKey,
+  lane: text('lane').notNull(),
+  filterHash: text('filter_hash').notNull(),
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  startedAt: instant('started_at').notNull(),
+  cursor: text('cursor'),
+  seq: integer64('seq').notNull().default(0),
+  pages: integer('pages').notNull(),
+  emptyPages: integer('empty_pages').notNull(),
+  entries: integer64('entries').notNull(),
+  lastTime: instant('last_time'),
+  inOrder: boolean('in_order').notNull(),
+  pageLimit: integer('page_limit').notNull(),
+  stalls: integer('stalls').notNull(),
+  stalledEntries: integer64('stalled_entries').notNull(),
+  lookbackMs: integer('lookback_ms').notNull(),
+});
+
+/** What has been read of a source, by pass: 0 is the first reading. */
+export const coverage = pgTable('coverage', {
+  ...sourceKey,
+  filterHash: text('filter_hash').notNull(),
+  pass: integer('pass').notNull(),
+  ranges: multirange('ranges').notNull().default(noTime),
+  proven: multirange('proven').notNull().default(noTime),
+});
+
+/** Time that the API serves neither by itself nor in parts. */
+export const coverageHoles = pgTable('coverage_holes', {
+  ...sourceKey,
+  filterHash: text('filter_hash').notNull(),
+  pass: integer('pass').notNull(),
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  reason: text('reason').notNull(),
+  message: text('message').notNull(),
+  attempts: integer('attempts').notNull().default(1),
+  foundAt: instant('found_at').notNull().default(databaseTime),
+  lastAttemptAt: instant('last_attempt_at').notNull().default(databaseTime),
+  nextAttemptAt: instant('next_attempt_at').notNull(),
+});
+
+/** By what reading each part of the coverage is proven. */
+export const coverageReadings = pgTable('coverage_readings', {
+  ...sourceKey,
+  filterHash: text('filter_hash').notNull(),
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  method: text('method').notNull(),
+  number: integer('number').notNull(),
+  direction: text('direction').notNull(),
+  found: integer64('found').notNull(),
+  readFrom: instant('read_from').notNull(),
+  readTo: instant('read_to').notNull(),
+});
+
+/** How much may be asked of Cloudflare: one row per credential, and one for the scrub lane's share of it. */
+export const apiBudget = pgTable('api_budget', {
+  credential: text('credential').notNull(),
+  nextFreeAt: instant('next_free_at').notNull().default(longAgo),
+  blockedUntil: instant('blocked_until').notNull().default(longAgo),
+  blockedBecause: text('blocked_because'),
+});
+
+/** Time that is wanted and has not been read. */
+export const coverageGaps = pgView('coverage_gaps', {
+  ...sourceKey,
+  ...organization,
+  since: instant('since').notNull(),
+  before: instant('before').notNull(),
+  duration: interval('duration').notNull(),
+}).existing();
+
+/** By UTC day, how it was proven to be complete. */
+export const coverageProof = pgView('coverage_proof', {
+  ...sourceKey,
+  ...organization,
+  day: date('day').notNull(),
+  provenAt: instant('proven_at'),
+  method: text('method'),
+  number: integer('number'),
+  direction: text('direction'),
+  found: integer64('found').notNull(),
+  lastReadAt: instant('last_read_at'),
+  unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
+}).existing();
+
+/** One row per source: how far behind, what is missing, which replica holds it, what went wrong last. */
+export const syncStatus = pgView('sync_status', {
+  ...sourceKey,
+  ...organization,
+  organizationState: text('organization_state').notNull(),
+  leaseOwner: text('lease_owner'),
+  leaseEpoch: integer64('lease_epoch').notNull(),
+  leaseUntil: instant('lease_until'),
+  failures: integer('failures').notNull(),
+  nextAttemptAt: instant('next_attempt_at'),
+  lastAttemptAt: instant('last_attempt_at'),
+  lastSuccessAt: instant('last_success_at'),
+  lastEventAt: instant('last_event_at'),
+  lastFailure: text('last_failure'),
+  lastError: text('last_error'),
+  wantedSince: instant('wanted_since').notNull(),
+  lagSeconds: doublePrecision('lag_seconds').notNull(),
+  gapSeconds: doublePrecision('gap_seconds').notNull(),
+  retentionSlackSeconds: doublePrecision('retention_slack_seconds').notNull(),
+  openWalks: integer('open_walks').notNull(),
+  walkingPages: integer('walking_pages'),
+  walkingEntries: integer64('walking_entries'),
+  failingLanes: text('failing_lanes'),
+  holes: integer('holes').notNull(),
+  unprovenSeconds: doublePrecision('unproven_seconds').notNull(),
+}).existing();
