@@ -15,7 +15,7 @@ import type { World } from '../world/world.ts';
 import { type AcceptedCredential, admit, type Caller } from './credentials.ts';
 import type { OrganizationsApi } from './organizations-api.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { errorReply, type Reply, refusal, type Silence } from './reply.ts';
+import { errorReply, type Reply, type Silence, unroutable } from './reply.ts';
 import type { RequestLog, RequestRecord } from './request-log.ts';
 import { readBody, splitTarget } from './request-reading.ts';
 
@@ -69,7 +69,7 @@ export class ApiFront {
     if (verdict.retryAfterSeconds !== undefined) {
       this.#send(exchange, tooManyRequests({ 'Retry-After': String(verdict.retryAfterSeconds) }));
     } else if (refused !== undefined) {
-      this.#send(exchange, refusal(refused));
+      this.#send(exchange, refused);
     } else {
       await this.#answer(exchange);
     }
@@ -83,6 +83,10 @@ export class ApiFront {
       return;
     }
     const { organizationId, operation } = route;
+    if (organizationId !== undefined && !isIdentifier(organizationId)) {
+      this.#send(exchange, unroutable(404, path));
+      return;
+    }
     const occasion: Occasion = {
       number: this.#admitted++,
       operation,
@@ -163,8 +167,7 @@ export class ApiFront {
     response.sendDate = false;
     response.writeHead(reply.status, {
       Date: new Date(timeMs + (wrong?.offsetSeconds ?? 0) * 1000).toUTCString(),
-      'Content-Type': reply.contentType ?? 'application/json',
-      'Content-Length': body.length,
+      ...(reply.status === 204 ? {} : bodyHeaders(reply, body)),
       ...ratelimit,
       ...reply.headers,
     });
@@ -191,6 +194,15 @@ export class ApiFront {
     else response.once('close', end);
     this.#parts.requests.add(record);
   }
+}
+
+function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number> {
+  return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
+}
+
+/** The two forms of an id: 32 hexadecimal digits, or a UUID of 36 characters. */
+function isIdentifier(text: string): boolean {
+  return /^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }
 
 const routeForm = /^\/client\/v4\/organizations(?:\/([^/]+)(?:\/(profile|logs\/audit))?)?$/;

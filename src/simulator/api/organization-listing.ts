@@ -16,7 +16,7 @@ function byName(test: (name: string, part: string) => boolean): Filter {
 /** The filters of the listing that take one value, by wire name. */
 function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
   return {
-    name: ({ name }, value) => name === value,
+    name: byName((name, whole) => name === whole),
     'name.startsWith': byName((name, part) => name.startsWith(part)),
     'name.endsWith': byName((name, part) => name.endsWith(part)),
     'name.contains': byName((name, part) => name.includes(part)),

@@ -6,7 +6,7 @@ import { draw, keyOf } from '../world/random.ts';
 import type { World } from '../world/world.ts';
 import type { OrganizationCall } from './organization-call.ts';
 import { listOrganizations } from './organization-listing.ts';
-import { BadRequest, errorReply, type Reply, successReply } from './reply.ts';
+import { BadRequest, emptyReply, errorReply, type Reply, successReply } from './reply.ts';
 
 /** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;
@@ -61,8 +61,8 @@ export class OrganizationsApi {
     }
     if (call.method !== 'PUT') return methodNotAllowed();
     organization.profile = profileOf(jsonBody(call.body), 'the body');
-    this.#leaveTrace(call, organization, 'Update Organization Profile', 'update', organization.profile);
-    return successReply(organization.profile);
+    this.#leaveTrace(call, organization, 'Update Organization Profile', 'update', null);
+    return emptyReply;
   }
 
   #create(call: OrganizationCall): Reply {
@@ -80,6 +80,7 @@ export class OrganizationsApi {
       createTimeMs,
       managedBy: undefined,
       flags: tenantFlags(draw(key, 10)),
+      hasOldFlags: draw(key, 10) % 3 === 1,
       accountIds: [],
       userIds: [],
       name,
@@ -91,15 +92,9 @@ export class OrganizationsApi {
     return this.#changed(call, organization, 'Create Organization', 'create');
   }
 
+  // Only the name: `parent` and `profile` of the body are ignored.
   #update(call: OrganizationCall, organization: Organization): Reply {
-    const body = jsonBody(call.body);
-    const name = nameOf(body);
-    const parentId = parentOf(body);
-    const problem = parentId === undefined ? undefined : this.#world.organizations.whyNotBelow(parentId, organization);
-    if (problem !== undefined) throw new BadRequest(problem);
-    if (body['profile'] !== undefined) organization.profile = profileOf(body['profile'], 'profile');
-    organization.name = name;
-    if (parentId !== undefined) organization.parentId = parentId;
+    organization.name = nameOf(jsonBody(call.body));
     return this.#changed(call, organization, 'Update Organization', 'update');
   }
 
@@ -124,8 +119,9 @@ export class OrganizationsApi {
   #leaveTrace(call: OrganizationCall, log: Organization, what: string, type: string, result: unknown): void {
     const timeMs = Math.floor(this.#world.nowMs());
     const { seed } = this.#world;
-    const number = call.occasion.number;
-    const text = activityText({ call, key: keyOf(log.id, seed) + number, logOf: log.id, what, type, timeMs, result });
+    const key = keyOf(log.id, seed) + call.occasion.number;
+    const status = result === null ? 204 : 200;
+    const text = activityText({ call, key, logOf: log.id, what, type, timeMs, status, result });
     this.#world.append(log.id, { timeMs, text });
   }
 }

@@ -54,8 +54,9 @@ function requiredTime(query: URLSearchParams, name: string): number {
 function limitOf(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return 100;
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > 1000) throw new BadRequest('limit must be between 1 and 1000');
+  // A number in any spelling: 10, 10.0, 1e2.
+  const limit = /^\d[\d.eE+]*$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw new BadRequest('limit must be between 1 and 1000');
   return limit;
 }
 

@@ -27,6 +27,13 @@ export function timeText(timeMs: number): string {
   return timeMs % 1000 === 0 ? `${text.slice(0, 19)}Z` : text;
 }
 
+/** An id in one of the two forms that are served: 32 hexadecimal digits, or a UUID of 36 characters. */
+function idText(digits: string, bits: number): string {
+  if ((bits & 64) === 0) return digits;
+  const [a, b, c, d] = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20)];
+  return `${a}-${b}-${c}-${d}-${digits.slice(20)}`;
+}
+
 /** The parts of the `index`-th entry that this organization ever has: always the same for the same arguments. */
 export function entryParts(voice: OrganizationVoice, index: number, timeMs: number, marks: number): EntryParts {
   const a = mix(index ^ voice.key);
@@ -43,7 +50,7 @@ export function entryParts(voice: OrganizationVoice, index: number, timeMs: numb
   const rayKey = (marks & entryMark.oldRayKey) === 0 ? 'cf_ray_id' : 'cf_rayid';
   const time = timeText(timeMs);
   return {
-    id: `"${hex8(a)}${hex8(b)}${hex8(c)}${hex8(d)}"`,
+    id: `"${idText(hex8(a) + hex8(b) + hex8(c) + hex8(d), a)}"`,
     action: `{"description":"${story.description}","result":"${result}","time":"${time}","type":"${type}"}`,
     actor: actors[c % actors.length] as string,
     organization: voice.organizationText,

@@ -63,6 +63,7 @@ export function populate(registry: OrganizationRegistry, options: PopulationOpti
       createTimeMs,
       managedBy: bits % 5 === 0 ? idText(key, 50) : undefined,
       flags: tenantFlags(bits),
+      hasOldFlags: bits % 3 === 1,
       accountIds: words.slice(0, 1 + (bits % 3)),
       userIds: words.slice(3),
       name,

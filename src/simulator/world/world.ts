@@ -163,7 +163,9 @@ function trueEntry(organizationId: string, log: AuditLog, seq: number, sha256: (
   const text = log.originalText(seq);
   const logTimeMs = log.timeMs(seq);
   // Reading a million plain entries takes seconds; their id is where it always is.
-  const facts = log.isPlain(seq) ? { id: text.slice(7, 39), actionTime: timeText(logTimeMs) } : readFacts(text);
+  const facts = log.isPlain(seq)
+    ? { id: text.slice(7, text.indexOf('"', 7)), actionTime: timeText(logTimeMs) }
+    : readFacts(text);
   return {
     organizationId,
     ...facts,

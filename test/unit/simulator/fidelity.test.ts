@@ -18,7 +18,6 @@ test('the SDK lists organizations with its filters', async () => {
   expect(all.result).toHaveLength(8);
   const first = all.result[0];
   expect(first).toMatchObject({ id: organizationAt(simulator), name: 'Northwind Traders' });
-  expect(first?.meta.tenant_flags).toHaveProperty('enterprise_capability');
   expect(first?.meta.hierarchy_tags).toEqual([first?.id]);
   const named = await client.organizations.list({ name: { startsWith: 'NORTH' } });
   expect(named.result.map(({ id }) => id)).toEqual([first?.id]);
