@@ -1,9 +1,10 @@
 import { listingInterruption } from '../faults/listing-faults.ts';
-import { activityText } from '../world/organization-activity.ts';
-import { organizationId, tenantFlags } from '../world/organization-population.ts';
-import { type Organization, type OrganizationProfile, profileMembers } from '../world/organization-registry.ts';
+import { activityText } from '../organizations/organization-activity.ts';
+import { organizationId, tenantFlags } from '../organizations/organization-population.ts';
+import { type Organization, type OrganizationProfile, profileMembers } from '../organizations/organization-registry.ts';
 import { draw, keyOf } from '../world/random.ts';
 import type { World } from '../world/world.ts';
+import type { Access } from './access.ts';
 import type { OrganizationCall } from './organization-call.ts';
 import { listOrganizations } from './organization-listing.ts';
 import { BadRequest, emptyReply, errorReply, type Reply, successReply } from './reply.ts';
@@ -14,11 +15,13 @@ const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile:
 /** The organizations service: list, create, get, change, delete, and the profile. Changes leave audit entries. */
 export class OrganizationsApi {
   readonly #world: World;
+  readonly #access: Access;
   readonly #listsSubOrganizations: boolean;
   #created = 0;
 
-  constructor(world: World, listsSubOrganizations: boolean) {
+  constructor(world: World, access: Access, listsSubOrganizations: boolean) {
     this.#world = world;
+    this.#access = access;
     this.#listsSubOrganizations = listsSubOrganizations;
   }
 
@@ -39,11 +42,12 @@ export class OrganizationsApi {
     if (call.method === 'POST') return this.#create(call);
     if (call.method !== 'GET') return methodNotAllowed();
     const { faults, organizations } = this.#world;
-    const { query, occasion } = call;
+    const { query, occasion, caller } = call;
     const listsSubOrganizations = this.#listsSubOrganizations;
+    const sees = (organization: Organization): boolean => this.#access.seesOrganization(caller, organization);
     return (
       listingInterruption(faults, occasion) ??
-      listOrganizations({ registry: organizations, query, listsSubOrganizations, faults, occasion })
+      listOrganizations({ registry: organizations, sees, query, listsSubOrganizations, faults, occasion })
     );
   }
 
@@ -104,7 +108,7 @@ export class OrganizationsApi {
       const what = 'The organization must not contain sub-organizations, accounts or members';
       return errorReply(409, errorCode.notEmpty, what);
     }
-    this.#world.remove(id);
+    this.#world.remove({ kind: 'organization', id });
     const parent = parentId === undefined ? undefined : this.#world.organizations.get(parentId);
     if (parent !== undefined) this.#leaveTrace(call, parent, 'Delete Organization', 'delete', { id });
     return successReply({ id });
@@ -122,7 +126,7 @@ export class OrganizationsApi {
     const key = keyOf(log.id, seed) + call.occasion.number;
     const status = result === null ? 204 : 200;
     const text = activityText({ call, key, logOf: log.id, what, type, timeMs, status, result });
-    this.#world.append(log.id, { timeMs, text });
+    this.#world.append({ kind: 'organization', id: log.id }, { timeMs, text });
   }
 }
 

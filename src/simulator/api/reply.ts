@@ -19,10 +19,10 @@ export interface Silence {
   readonly silentBy: FaultName;
 }
 
-/** Success of the organizations service. */
-export function successReply(result: unknown, resultInfo?: unknown): Reply {
+/** Success of every service but the audit log's. */
+export function successReply(result: unknown, resultInfo?: unknown, messages: readonly unknown[] = []): Reply {
   const info = resultInfo === undefined ? {} : { result_info: resultInfo };
-  return { status: 200, body: JSON.stringify({ success: true, errors: [], messages: [], result, ...info }) };
+  return { status: 200, body: JSON.stringify({ success: true, errors: [], messages, result, ...info }) };
 }
 
 /** Success that has nothing to say: 204 and no body. */

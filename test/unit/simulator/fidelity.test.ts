@@ -51,7 +51,7 @@ test('the SDK creates, gets, changes and deletes an organization; each change le
     action: { type: 'create', result: 'success' },
     actor: { context: 'api_token', type: 'user' },
     organization: { id: created.id },
-    raw: { method: 'POST', uri: '/client/v4/organizations', status_code: 200 },
+    raw: { method: 'POST', uri: '/organizations', status_code: 200 },
     resource: { product: 'organizations', request: { name: 'New', parent: { id: parent.id } }, scope: 'organizations' },
   });
   expect(await client.organizations.delete(created.id)).toEqual({ id: created.id });

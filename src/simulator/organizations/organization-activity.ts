@@ -1,6 +1,6 @@
-import type { OrganizationCall } from '../api/organization-call.ts';
-import { timeText } from './entry-text.ts';
-import { draw, hex8 } from './random.ts';
+import { basePath, type OrganizationCall } from '../api/organization-call.ts';
+import { timeText } from '../world/entry-text.ts';
+import { draw, hex8 } from '../world/random.ts';
 
 interface Activity {
   readonly call: OrganizationCall;
@@ -25,7 +25,7 @@ export function activityText({ call, key, logOf, what, type, timeMs, status, res
     cf_ray_id: words.slice(4).join(''),
     method: call.method,
     status_code: status,
-    uri: call.url,
+    uri: call.url.replace(basePath, ''),
     user_agent: call.userAgent,
   };
   const response = { success: true, errors: [], messages: [], result };

@@ -1,6 +1,6 @@
+import { draw, hex8, keyOf } from '../world/random.ts';
+import { companyNames } from '../world/vocabulary.ts';
 import type { Organization, OrganizationProfile, OrganizationRegistry } from './organization-registry.ts';
-import { draw, hex8, keyOf } from './random.ts';
-import { companyNames } from './vocabulary.ts';
 
 const flagNames = [
   'account_creation',

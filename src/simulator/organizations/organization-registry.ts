@@ -26,9 +26,9 @@ export interface Organization {
   readonly flags: Readonly<Record<string, string>>;
   /** True: the API calls its flags `meta.flags`, which are fewer; else `meta.tenant_flags`. */
   readonly hasOldFlags: boolean;
-  readonly accountIds: readonly string[];
   readonly userIds: readonly string[];
   name: string;
+  accountIds: readonly string[];
   parentId: string | undefined;
   profile: OrganizationProfile | undefined;
   /** True: its audit log answers 403. */
