@@ -14,6 +14,14 @@ export interface SimulatorOptions {
   readonly organizations?: number;
   /** In all organizations together. Default 10,000. */
   readonly entries?: number;
+  /** Accounts in each organization. Default 0. */
+  readonly accounts?: number;
+  /** Accounts in no organization. Default 0. */
+  readonly standaloneAccounts?: number;
+  /** Zones in each account. Default 2. */
+  readonly zones?: number;
+  /** In all accounts together, about a tenth of them copies of user entries. Default: as many as `entries`, if there are accounts. */
+  readonly accountEntries?: number;
   /** How far the entries reach back. Milliseconds, default 90 days. */
   readonly historyMs?: number;
   /** End of the history. Milliseconds since the epoch, default now. */
@@ -30,7 +38,11 @@ export interface SimulatorOptions {
   readonly faults?: 'all' | 'none' | FaultPatch;
   /** Credentials that are taken. Default: any. */
   readonly credentials?: readonly AcceptedCredential[];
-  /** Requests per credential; null: no limit. Default 1200 in 300 s, then a block of 300 s. */
+  /** True: an organization, its profile and its accounts answer a user's key only, as OpenAPI says; a token gets 403. Default false. */
+  readonly keysOnly?: boolean;
+  /** False: `GET /accounts` shows no account that users reach through its organization alone. Default true. */
+  readonly listsImplicitAccounts?: boolean;
+  /** Requests per user or account's token; null: no limit. Default 1200 in 300 s, then a block of 300 s. */
   readonly budget?: RateBudget | null;
   /** How far the simulator's clock (entries, visibility, `Date`) is from `clock`. Milliseconds, default 0. */
   readonly clockOffsetMs?: number;
@@ -51,16 +63,31 @@ export interface SimulatorOptions {
 }
 
 const dayMs = 86_400_000;
+const wholeNumbers = [
+  'port',
+  'seed',
+  'organizations',
+  'entries',
+  'accounts',
+  'standaloneAccounts',
+  'zones',
+  'accountEntries',
+] as const;
 
 /** The options with every default filled in. Throws RangeError, naming the option, on a value that cannot be. */
 export function resolveOptions(options: SimulatorOptions) {
   const clock = options.clock ?? Date.now;
+  const { accounts = 0, standaloneAccounts = 0, organizations = 25, entries = 10_000 } = options;
+  const accountCount = accounts * organizations + standaloneAccounts;
   const resolved = {
     port: 0,
     host: '127.0.0.1',
     seed: 1,
     organizations: 25,
     entries: 10_000,
+    accounts: 0,
+    standaloneAccounts: 0,
+    zones: 2,
     historyMs: 90 * dayMs,
     startMs: Math.floor(clock() + (options.clockOffsetMs ?? 0)),
     distribution: 'zipf' as const,
@@ -69,6 +96,8 @@ export function resolveOptions(options: SimulatorOptions) {
     liveRate: 0,
     faults: 'none' as const,
     credentials: undefined,
+    keysOnly: false,
+    listsImplicitAccounts: true,
     budget: defaultBudget,
     clockOffsetMs: 0,
     sinceInclusive: true,
@@ -77,15 +106,17 @@ export function resolveOptions(options: SimulatorOptions) {
     scanLimit: 200_000,
     countType: 'string' as const,
     cursorField: 'cursor' as const,
+    accountEntries: accountCount > 0 ? entries : 0,
     ...options,
     clock,
   };
-  for (const name of ['port', 'seed', 'organizations', 'entries'] as const) {
+  for (const name of wholeNumbers) {
     if (!Number.isInteger(resolved[name]) || resolved[name] < 0) throw new RangeError(`${name} must be an integer`);
   }
   for (const name of ['historyMs', 'liveRate'] as const) {
     if (!(resolved[name] >= 0)) throw new RangeError(`${name} must be 0 or more`);
   }
   if (resolved.entries > 0 && resolved.organizations === 0) throw new RangeError('entries need an organization');
+  if (resolved.accountEntries > 0 && accountCount === 0) throw new RangeError('accountEntries need an account');
   return resolved;
 }

@@ -2,26 +2,37 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApiFront, basePath } from './api/api-front.ts';
+import { type Account, AccountRegistry } from './accounts/account-registry.ts';
+import { AccountsApi } from './accounts/accounts-api.ts';
+import { Access } from './api/access.ts';
+import { ApiFront } from './api/api-front.ts';
+import { basePath } from './api/organization-call.ts';
 import { OrganizationsApi } from './api/organizations-api.ts';
 import { RateLimit } from './api/rate-limit.ts';
 import { RequestLog, type RequestRecord } from './api/request-log.ts';
 import { AuditApi } from './audit/audit-api.ts';
+import { ResourceHistory } from './audit/resource-history.ts';
 import { ControlApi, controlPath } from './control/control-api.ts';
 import { readFacts } from './faults/entry-defects.ts';
 import { checkedFaultPatch } from './faults/fault-patch.ts';
 import { FaultPlan } from './faults/fault-plan.ts';
+import { type Organization, OrganizationRegistry } from './organizations/organization-registry.ts';
 import type {
+  AccountChange,
+  AccountSummary,
   AppendOptions,
   GenerateOptions,
   OrganizationSummary,
   Simulator,
   SimulatorSummary,
+  TruthOptions,
 } from './simulator-interface.ts';
 import { resolveOptions, type SimulatorOptions } from './simulator-options.ts';
 import { LiveStream } from './world/live-stream.ts';
-import { OrganizationRegistry } from './world/organization-registry.ts';
-import { type TrueEntry, World } from './world/world.ts';
+import type { EntryOrder } from './world/new-entry.ts';
+import { type SourceRef, sourceOf } from './world/source.ts';
+import type { TrueEntry } from './world/true-entry.ts';
+import { World } from './world/world.ts';
 
 class RunningSimulator implements Simulator {
   readonly #server: Server;
@@ -34,9 +45,11 @@ class RunningSimulator implements Simulator {
 
   constructor(options: ReturnType<typeof resolveOptions>) {
     const registry = new OrganizationRegistry();
-    const plan = new FaultPlan(options.seed, { clock: options.clock, placeOf: (id) => registry.get(id)?.seq });
+    const accounts = new AccountRegistry();
+    const placeOf = ({ kind, id }: SourceRef) => (kind === 'organization' ? registry : accounts).get(id)?.seq;
+    const plan = new FaultPlan(options.seed, { clock: options.clock, placeOf });
     plan.patch(typeof options.faults === 'string' ? { preset: options.faults } : checkedFaultPatch(options.faults));
-    this.#world = new World({ ...options, hasSubOrganizations: options.subOrganizations }, plan, registry);
+    this.#world = new World({ ...options, hasSubOrganizations: options.subOrganizations }, plan, registry, accounts);
     this.#world.clockOffsetMs = options.clockOffsetMs;
     this.#requests = new RequestLog();
     this.faults = {
@@ -47,10 +60,14 @@ class RunningSimulator implements Simulator {
       current: () => plan.current(),
       fired: () => plan.fired(),
     };
+    const access = new Access(this.#world, options);
     const front = new ApiFront({
       world: this.#world,
+      access,
       audit: new AuditApi(this.#world, options),
-      organizations: new OrganizationsApi(this.#world, options.listsSubOrganizations),
+      history: new ResourceHistory(this.#world, options),
+      accounts: new AccountsApi(this.#world, access, options),
+      organizations: new OrganizationsApi(this.#world, access, options.listsSubOrganizations),
       rateLimit: new RateLimit(options.budget),
       requests: this.#requests,
       acceptedCredentials: options.credentials,
@@ -83,56 +100,94 @@ class RunningSimulator implements Simulator {
     await once(this.#server, 'close');
   }
 
-  append(organizationId: string, texts: readonly string[], options: AppendOptions = {}): void {
+  append(source: SourceRef | string, texts: readonly string[], options: AppendOptions = {}): void {
     const nowMs = Math.floor(this.#world.nowMs());
     const visibleAtMs = options.visibleAfterMs === undefined ? 0 : nowMs + options.visibleAfterMs;
     const entries = texts.map((text) => ({ text, timeMs: timeOf(text) ?? options.actionTimeMs ?? nowMs, visibleAtMs }));
-    for (const entry of entries) this.#world.append(organizationId, entry);
+    for (const entry of entries) this.#world.append(sourceOf(source), entry);
   }
 
-  generate(organizationId: string, count: number, options: GenerateOptions = {}): void {
-    const { actionTimeMs, spacingMs = 0, visibleAfterMs, bytes } = options;
-    const visibleAtMs = actionTimeMs === undefined && visibleAfterMs === undefined ? {} : { visibleAtMs: 0 };
-    for (let n = 0; n < count; n++) {
-      const nowMs = Math.floor(this.#world.nowMs());
-      this.#world.generate(organizationId, {
-        timeMs: (actionTimeMs ?? nowMs) + n * spacingMs,
-        ...visibleAtMs,
-        ...(visibleAfterMs === undefined ? {} : { visibleAtMs: nowMs + visibleAfterMs }),
-        ...(bytes === undefined ? {} : { bytes }),
-      });
-    }
+  generate(source: SourceRef | string, count: number, options: GenerateOptions = {}): void {
+    for (let n = 0; n < count; n++) this.#world.generate(sourceOf(source), this.#order(n, options));
   }
 
-  setRefused(organizationId: string, refused: boolean): void {
-    const organization = this.#world.organizations.get(organizationId);
-    if (organization === undefined) throw new RangeError(`There is no organization ${organizationId}.`);
-    organization.refused = refused;
+  generateUserEntries(accountIds: readonly string[], count: number, options: GenerateOptions = {}): void {
+    const accounts = accountIds.map((id) => this.#account(id));
+    for (let n = 0; n < count; n++) this.#world.generateUserEntry(this.#order(n, options), accounts);
+  }
+
+  #order(n: number, { actionTimeMs, spacingMs = 0, visibleAfterMs, bytes }: GenerateOptions): EntryOrder {
+    const nowMs = Math.floor(this.#world.nowMs());
+    const isVisibleNow = actionTimeMs !== undefined || visibleAfterMs !== undefined;
+    return {
+      timeMs: (actionTimeMs ?? nowMs) + n * spacingMs,
+      ...(isVisibleNow ? { visibleAtMs: visibleAfterMs === undefined ? 0 : nowMs + visibleAfterMs } : {}),
+      ...(bytes === undefined ? {} : { bytes }),
+    };
+  }
+
+  setRefused(source: SourceRef | string, refused: boolean): void {
+    const { kind, id } = sourceOf(source);
+    const owner = kind === 'account' ? this.#account(id) : this.#organization(id);
+    owner.refused = refused;
+  }
+
+  changeAccount(accountId: string, { name, organizationId }: AccountChange): void {
+    const account = this.#account(accountId);
+    if (typeof organizationId === 'string') this.#organization(organizationId);
+    if (name !== undefined) this.#world.renameAccount(account, name);
+    if (organizationId !== undefined) this.#world.moveAccount(account, organizationId ?? undefined);
+  }
+
+  removeAccount(accountId: string): void {
+    this.#world.remove({ kind: 'account', id: this.#account(accountId).id });
+  }
+
+  #account(id: string): Account {
+    const account = this.#world.accounts.get(id);
+    if (account === undefined) throw new RangeError(`There is no account ${id}.`);
+    return account;
+  }
+
+  #organization(id: string): Organization {
+    const organization = this.#world.organizations.get(id);
+    if (organization === undefined) throw new RangeError(`There is no organization ${id}.`);
+    return organization;
   }
 
   setClockOffset(offsetMs: number): void {
     this.#world.clockOffsetMs = offsetMs;
   }
 
-  truth(options: { readonly all?: boolean } = {}): Iterable<TrueEntry> {
-    return this.#world.truth((text) => hash('sha256', text), options.all);
+  *truth({ all, kind }: TruthOptions = {}): Generator<TrueEntry> {
+    for (const entry of this.#world.truth((text) => hash('sha256', text), all)) {
+      if (kind === undefined || kind === entry.sourceKind) yield entry;
+    }
   }
 
   summary(): SimulatorSummary {
-    const nowMs = this.#world.nowMs();
     const organizations = this.#world.organizations.all().map((organization): OrganizationSummary => {
       const { id, name, parentId = null, refused, accountIds, userIds } = organization;
-      const log = this.#world.log(id);
-      const counts = { entries: log?.size ?? 0, invisible: log?.invisibleCount(nowMs) ?? 0 };
-      return { id, name, parentId, ...counts, refused, accountIds, userIds };
+      return { id, name, parentId, ...this.#counts({ kind: 'organization', id }), refused, accountIds, userIds };
+    });
+    const accounts = this.#world.accounts.all().map((account): AccountSummary => {
+      const { id, name, organizationId = null, refused, isImplicit, zones } = account;
+      const zoneIds = zones.map((zone) => zone.id);
+      return { id, name, organizationId, ...this.#counts({ kind: 'account', id }), refused, isImplicit, zoneIds };
     });
     return {
-      nowMs,
+      nowMs: this.#world.nowMs(),
       requests: this.#requests.total,
-      entries: organizations.reduce((sum, { entries }) => sum + entries, 0),
+      entries: [...organizations, ...accounts].reduce((sum, { entries }) => sum + entries, 0),
       faultsFired: this.faults.fired(),
       organizations,
+      accounts,
     };
+  }
+
+  #counts(source: SourceRef): { entries: number; invisible: number } {
+    const log = this.#world.log(source);
+    return { entries: log?.size ?? 0, invisible: log?.invisibleCount(this.#world.nowMs()) ?? 0 };
   }
 
   get requestCount(): number {

@@ -49,7 +49,7 @@ check 'make-secrets.sh leaves alone what is there' same "$(bash "$work/compose/m
 # checkout, no more entries come, so that all of them can be counted; and a stand-in for the image of PostgreSQL may not
 # know POSTGRES_PASSWORD_FILE.
 export COMPOSE_PROFILES=simulator ORGTRAIL_IMAGE="$id" ORGTRAIL_PORT=0
-export ORGTRAIL_SIMULATE='--organizations 12 --entries 20000 --budget off'
+export ORGTRAIL_SIMULATE='--organizations 12 --accounts 0 --entries 20000 --budget off'
 cat >"$work/override.yaml" <<YAML
 services:
   postgres: { environment: { POSTGRES_PASSWORD_FILE: !reset null, POSTGRES_PASSWORD: "$(cat "$work/compose/secrets/owner_password")" } }

@@ -88,7 +88,7 @@ start_all() {
     docker run -d --label "$id" --name "$id-postgres" --network "$id" --network-alias postgres \
       -e POSTGRES_USER=orgtrail -e "POSTGRES_PASSWORD=$password" postgres:17-trixie &&
     docker run -d --label "$id" --name "$id-simulator" --network "$id" --network-alias simulator "${confined[@]}" \
-      --no-healthcheck "$image" simulate --host 0.0.0.0 --entries "$ENTRIES" --budget off --token "$token" --faults server_error=0.1
+      --no-healthcheck "$image" simulate --host 0.0.0.0 --accounts 0 --entries "$ENTRIES" --budget off --token "$token" --faults server_error=0.1
 }
 simulator=http://simulator:8787
 needed 'PostgreSQL and the simulator start' start_all

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
+import type { AcceptedCredential } from '../../simulator/api/credentials.ts';
 import { defaultBudget } from '../../simulator/api/rate-limit.ts';
 import { defectNames } from '../../simulator/faults/entry-defects.ts';
 import { type FaultName, faultCatalogue, faultNames, parametersOf } from '../../simulator/faults/fault-catalogue.ts';
@@ -23,7 +24,14 @@ interface Flags {
   readonly budget: string;
   readonly block: string;
   readonly pageCap?: string;
+  readonly accounts: string;
+  readonly standaloneAccounts: string;
+  readonly zones: string;
+  readonly accountEntries?: string;
   readonly token?: string;
+  readonly accountToken?: readonly string[];
+  readonly key?: string;
+  readonly keysOnly?: true;
   readonly uniform?: true;
 }
 
@@ -69,6 +77,44 @@ function budgetOf(flags: Flags): SimulatorOptions['budget'] {
   return { ...defaultBudget, requests, blockMs: durationMs('--block', flags.block) };
 }
 
+function accountsOf(flags: Flags): Partial<SimulatorOptions> {
+  const { accountEntries } = flags;
+  return {
+    accounts: wholeNumber('--accounts', flags.accounts, 0, 10_000),
+    standaloneAccounts: wholeNumber('--standalone-accounts', flags.standaloneAccounts, 0, 100_000),
+    zones: wholeNumber('--zones', flags.zones, 0, 1_000),
+    ...(accountEntries === undefined
+      ? {}
+      : { accountEntries: wholeNumber('--account-entries', accountEntries, 0, 50_000_000) }),
+  };
+}
+
+function credentialsOf({ token, accountToken = [], key }: Flags): Partial<SimulatorOptions> {
+  const credentials = [
+    ...(token === undefined ? [] : [userToken(token)]),
+    ...accountToken.map(ownedToken),
+    ...(key === undefined ? [] : [userKey(key)]),
+  ];
+  return credentials.length === 0 ? {} : { credentials };
+}
+
+// No token has a colon in it: what stands before one is its user.
+function userToken(text: string): AcceptedCredential {
+  const [, user, token] = /^([^:@\s]+@[^:\s]+):(.+)$/.exec(text) ?? [];
+  return user === undefined || token === undefined ? { token: text } : { token, user };
+}
+
+function ownedToken(text: string): AcceptedCredential {
+  const [, token = text, account = '0'] = /^([^=]+)=([0-9a-f-]+)$/.exec(text) ?? [];
+  return { token, account: /^\d{1,6}$/.test(account) ? Number(account) : account };
+}
+
+function userKey(text: string): AcceptedCredential {
+  const [, email, key] = /^([^:@\s]+@[^:\s]+):(\S+)$/.exec(text) ?? [];
+  if (email !== undefined && key !== undefined) return { email, key };
+  throw usage(`--key is "${text}".`, 'Give an e-mail address and the key: alice@example.com:KEY.');
+}
+
 function simulatorOptions(flags: Flags): SimulatorOptions {
   const organizations = wholeNumber('--organizations', flags.organizations, 1, 100_000);
   return {
@@ -82,9 +128,17 @@ function simulatorOptions(flags: Flags): SimulatorOptions {
     faults: faultsOf(flags.faults),
     budget: budgetOf(flags) ?? null,
     ...(flags.pageCap === undefined ? {} : { pageCap: wholeNumber('--page-cap', flags.pageCap, 1, 1000) }),
-    ...(flags.token === undefined ? {} : { credentials: [{ token: flags.token }] }),
+    ...accountsOf(flags),
+    ...credentialsOf(flags),
+    ...(flags.keysOnly === undefined ? {} : { keysOnly: true }),
     ...(flags.uniform === undefined ? {} : { distribution: 'uniform' as const }),
   };
+}
+
+function bareToken({ token }: Flags): string {
+  if (token === undefined) return 'simulated-token';
+  const credential = userToken(token);
+  return 'token' in credential ? credential.token : token;
 }
 
 async function start(flags: Flags): Promise<Simulator> {
@@ -120,10 +174,11 @@ function faultHelp(): string {
     `  ${defectNames.join(', ')}`,
     '',
     'Examples:',
-    '  orgtrail simulate                                     25 organizations, 10,000 entries, no faults',
+    '  orgtrail simulate                                     25 organizations with 3 accounts each, no faults',
     '  orgtrail simulate --faults all --live-rate 5          what a good client must live with',
     '  orgtrail simulate --faults server_error=0.2,no_id     two of them, the first one often',
     '  orgtrail simulate --entries 1000000 --budget off      speed',
+    '  orgtrail simulate --token T --account-token cfat_A=3  a user, and a token of the fourth account',
     `  orgtrail simulate --faults '{"preset":"all","page_cap":{"size":73,"cursors":"none"},"wrong_date":{"forSeconds":12}}'`,
     '',
     'While it runs, GET /__simulator/truth lists every entry there is, POST /__simulator/faults changes the faults, and',
@@ -137,28 +192,39 @@ function faultHelp(): string {
  */
 export function simulateCommand(context: CliContext): Command {
   return new Command('simulate')
-    .description('Run a simulated Cloudflare: organizations, audit logs, rate limits, and faults on demand')
+    .description('Run a simulated Cloudflare: organizations, accounts, audit logs, rate limits, and faults on demand')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0: any free one', '8787')
     .option('--organizations <number>', 'how many organizations', '25')
     .option('--entries <number>', 'how many audit entries, in all organizations together', '10000')
+    .option('--accounts <number>', 'how many accounts in each organization', '3')
+    .option('--standalone-accounts <number>', 'how many accounts in no organization', '0')
+    .option('--zones <number>', 'how many zones in each account', '2')
+    .option('--account-entries <number>', 'how many audit entries, in all accounts together (default: as --entries)')
     .option('--history <duration>', 'how far the entries reach back', '90d')
     .option('--seed <number>', 'seed of the data and the faults, for reproducible runs', '1')
     .option('--live-rate <number>', 'entries appended per second while it runs', '0')
     .option('--faults <list>', 'all, none, names with commas between, or a JSON object (see below)', 'none')
-    .option('--budget <requests>', 'requests per five minutes and credential, or off', String(defaultBudget.requests))
-    .option('--block <duration>', 'how long a credential over its budget is blocked', '5m')
+    .option(
+      '--budget <requests>',
+      'requests per five minutes and user (or token of an account), or off',
+      String(defaultBudget.requests),
+    )
+    .option('--block <duration>', 'how long a user over the budget is blocked', '5m')
     .option('--page-cap <number>', 'maximum entries per page, regardless of the requested limit')
-    .option('--token <token>', 'accept only this API token (default: any)')
+    .option('--token <token>', "accept only this API token (default: any); alice@example.com:TOKEN is Alice's")
+    .option('--account-token <token=account...>', 'accept this token of an account, by place (0: the first) or id')
+    .option('--key <email:key>', 'accept this e-mail address with this Global API key')
+    .option('--keys-only', 'refuse tokens where OpenAPI names keys only: an organization, its profile and accounts')
     .option('--uniform', 'distribute entries evenly (default: a few large organizations)')
     .addHelpText('after', faultHelp)
     .action(async (flags: Flags) => {
       const simulator = await start(flags);
-      const { organizations, entries } = simulator.summary();
+      const { organizations, accounts, entries } = simulator.summary();
       context.stdout.write(
-        `Simulated Cloudflare with ${organizations.length} organizations and ${entries} audit entries at ${simulator.baseUrl}\n` +
+        `Simulated Cloudflare with ${organizations.length} organizations, ${accounts.length} accounts and ${entries} audit entries at ${simulator.baseUrl}\n` +
           `Truth, faults, requests: ${simulator.controlUrl}\n\nPoint orgtrail at it:\n` +
-          `CLOUDFLARE_BASE_URL=${simulator.baseUrl}\nCLOUDFLARE_API_TOKEN=${flags.token ?? 'simulated-token'}\n`,
+          `CLOUDFLARE_BASE_URL=${simulator.baseUrl}\nCLOUDFLARE_API_TOKEN=${bareToken(flags)}\n`,
       );
       if (!context.signal.aborted) await once(context.signal, 'abort');
       const { requestCount } = simulator;

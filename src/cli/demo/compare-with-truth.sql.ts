@@ -22,7 +22,8 @@ export interface Comparison {
 
 /** An entry that was served and is not stored. */
 export interface MissingEntry {
-  readonly organizationId: string;
+  readonly sourceKind: string;
+  readonly sourceId: string;
   /** The time that selects it in a window. Milliseconds since the epoch. */
   readonly logTimeMs: number;
 }
@@ -31,19 +32,20 @@ export const isExact = (comparison: Comparison): boolean =>
   comparison.missing + comparison.extra + comparison.duplicates + comparison.positionsMissing === 0 &&
   comparison.organizationsExpected === comparison.organizationsStored;
 
-/** Compares by organization and SHA-256 of the exact text. Used by `demo` and by the tests. */
+/** Compares by source and SHA-256 of the exact text. Used by `demo` and by the tests. */
 export const compareWithTruth = async (
   pool: Pool,
   simulator: Pick<Simulator, 'truth' | 'summary'>,
 ): Promise<Comparison> => {
   const expected = new Map<string, string | null>();
   const missing = new Map<string, MissingEntry>();
-  for (const { organizationId, sha256, id, logTimeMs } of simulator.truth()) {
-    expected.set(`${organizationId} ${sha256}`, id);
-    missing.set(`${organizationId} ${sha256}`, { organizationId, logTimeMs });
+  for (const { sourceKind, sourceId, sha256, id, logTimeMs } of simulator.truth()) {
+    const key = `${sourceKind} ${sourceId} ${sha256}`;
+    expected.set(key, id);
+    missing.set(key, { sourceKind, sourceId, logTimeMs });
   }
   const { rows } = await pool.query<{ key: string; id: string; copies: number }>(
-    `select organization_id || ' ' || encode(sha256(convert_to(
+    `select source_kind || ' ' || source_id || ' ' || encode(sha256(convert_to(
          case when defects && $1 then raw #>> '{}' else raw::text end, 'UTF8')), 'hex') as key,
        min(id) as id, count(*)::integer as copies
      from audit_events group by 1`,
@@ -86,11 +88,16 @@ export const countUncollected = async (
   settlePasses: number,
 ): Promise<number> => {
   const { rows } = await pool.query<{ count: number }>(
-    `select count(*)::integer as count from unnest($1::text[], $2::float8[]) as m (id, time_ms)
-     where exists (select from generate_series(0, $3::integer) as p (pass) where not exists (
+    `select count(*)::integer as count from unnest($1::text[], $2::text[], $3::float8[]) as m (kind, id, time_ms)
+     where exists (select from generate_series(0, $4::integer) as p (pass) where not exists (
        select from coverage c
-       where c.source_id = m.id and c.pass = p.pass and c.ranges @> to_timestamp(m.time_ms / 1000)))`,
-    [missing.map(({ organizationId }) => organizationId), missing.map(({ logTimeMs }) => logTimeMs), settlePasses],
+       where c.source_kind = m.kind and c.source_id = m.id and c.pass = p.pass and c.ranges @> to_timestamp(m.time_ms / 1000)))`,
+    [
+      missing.map(({ sourceKind }) => sourceKind),
+      missing.map(({ sourceId }) => sourceId),
+      missing.map(({ logTimeMs }) => logTimeMs),
+      settlePasses,
+    ],
   );
   return rows[0]?.count ?? 0;
 };

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AccountsApi } from '../accounts/accounts-api.ts';
 import type { AuditApi } from '../audit/audit-api.ts';
+import type { ResourceHistory } from '../audit/resource-history.ts';
 import type { FaultName } from '../faults/fault-catalogue.ts';
-import type { Occasion, Operation } from '../faults/fault-plan.ts';
+import type { Occasion } from '../faults/fault-plan.ts';
 import {
   type Interruption,
   interruption,
@@ -12,24 +14,22 @@ import {
   tooManyRequests,
 } from '../faults/wire-faults.ts';
 import type { World } from '../world/world.ts';
+import type { Access } from './access.ts';
+import type { ApiCall } from './api-call.ts';
 import { type AcceptedCredential, admit, type Caller } from './credentials.ts';
 import type { OrganizationsApi } from './organizations-api.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { errorReply, type Reply, refusal, type Silence } from './reply.ts';
+import { errorReply, type Reply, type Silence, unroutable } from './reply.ts';
 import type { RequestLog, RequestRecord } from './request-log.ts';
 import { readBody, splitTarget } from './request-reading.ts';
-
-/** Where the API is served. */
-export const basePath = '/client/v4';
-
-interface Route {
-  readonly operation: Operation;
-  readonly organizationId: string | undefined;
-}
+import { isIdentifier, type Route, routeOf } from './routes.ts';
 
 interface Parts {
   readonly world: World;
+  readonly access: Access;
   readonly audit: AuditApi;
+  readonly history: ResourceHistory;
+  readonly accounts: AccountsApi;
   readonly organizations: OrganizationsApi;
   readonly rateLimit: RateLimit;
   readonly requests: RequestLog;
@@ -48,7 +48,7 @@ interface Exchange {
 }
 
 /**
- * The front of the simulated API: credential, budget, routing, faults of the wire, request log. Faults are decided per
+ * The front of the simulated API: credential, budget, routing, permissions, faults of the wire, request log. Faults are decided per
  * admitted request, in order of arrival.
  */
 export class ApiFront {
@@ -63,13 +63,13 @@ export class ApiFront {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { world, rateLimit, acceptedCredentials } = this.#parts;
     const timeMs = world.nowMs();
-    const { caller, refusal: refused } = admit(request.headers, acceptedCredentials);
-    const verdict = rateLimit.admit(caller.fingerprint, timeMs);
+    const { caller, refusal: refused } = admit(request.headers, acceptedCredentials, world.accounts);
+    const verdict = rateLimit.admit(caller.owner, timeMs);
     const exchange: Exchange = { request, response, arrivedMs: timeMs, timeMs, caller, ratelimit: verdict.headers };
     if (verdict.retryAfterSeconds !== undefined) {
       this.#send(exchange, tooManyRequests({ 'Retry-After': String(verdict.retryAfterSeconds) }));
     } else if (refused !== undefined) {
-      this.#send(exchange, refusal(refused));
+      this.#send(exchange, refused);
     } else {
       await this.#answer(exchange);
     }
@@ -82,11 +82,15 @@ export class ApiFront {
       this.#send(exchange, errorReply(404, 7000, 'No route for that URI'));
       return;
     }
-    const { organizationId, operation } = route;
+    const { source, operation } = route;
+    if (source !== undefined && !isIdentifier(source.id)) {
+      this.#send(exchange, unroutable(404, path));
+      return;
+    }
     const occasion: Occasion = {
       number: this.#admitted++,
       operation,
-      ...(organizationId === undefined ? {} : { organizationId }),
+      ...(source === undefined ? {} : { source }),
     };
     const interrupted = interruption(this.#parts.world.faults, occasion);
     if (interrupted?.kind === 'reply') {
@@ -122,25 +126,35 @@ export class ApiFront {
   }
 
   async #reply(exchange: Exchange, query: URLSearchParams, route: Route, occasion: Occasion): Promise<Reply | Silence> {
+    const { access, audit, history, accounts } = this.#parts;
     const { request, caller } = exchange;
-    const { organizationId, operation } = route;
+    const { operation, source, entryId } = route;
     const method = request.method ?? 'GET';
-    if (operation === 'audit' && organizationId !== undefined) {
-      if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
-      return this.#parts.audit.list(organizationId, query, occasion);
+    const call: ApiCall = { method, operation, source, entryId, query, caller, occasion };
+    const refused = access.refusal(call);
+    if (refused !== undefined) return refused;
+    if (operation === 'organizations' || operation === 'organization' || operation === 'profile') {
+      return this.#ofOrganizations(request, call);
     }
+    if (method !== 'GET') return errorReply(405, 10405, 'Method not allowed');
+    if (operation === 'audit' && source !== undefined) return audit.list(source, query, occasion);
+    if (operation === 'history' && source !== undefined) return history.list(source, entryId ?? '', query);
+    return accounts.handle(call);
+  }
+
+  async #ofOrganizations(request: IncomingMessage, call: ApiCall): Promise<Reply> {
     const body = await readBody(request);
     if (body === undefined) return errorReply(413, 1005, 'The body is too large');
     return this.#parts.organizations.handle({
-      method,
+      method: call.method,
       url: request.url ?? '/',
-      query,
-      organizationId,
-      isProfile: operation === 'profile',
+      query: call.query,
+      organizationId: call.source?.id,
+      isProfile: call.operation === 'profile',
       body,
-      caller,
+      caller: call.caller,
       userAgent: request.headers['user-agent'] ?? '',
-      occasion,
+      occasion: call.occasion,
     });
   }
 
@@ -163,8 +177,7 @@ export class ApiFront {
     response.sendDate = false;
     response.writeHead(reply.status, {
       Date: new Date(timeMs + (wrong?.offsetSeconds ?? 0) * 1000).toUTCString(),
-      'Content-Type': reply.contentType ?? 'application/json',
-      'Content-Length': body.length,
+      ...(reply.status === 204 ? {} : bodyHeaders(reply, body)),
       ...ratelimit,
       ...reply.headers,
     });
@@ -182,6 +195,7 @@ export class ApiFront {
       path: request.url ?? '/',
       status,
       credential: caller.fingerprint,
+      owner: caller.owner,
       ...(wireFault === undefined ? {} : { wireFault }),
     };
     const end = (): void => {
@@ -193,17 +207,6 @@ export class ApiFront {
   }
 }
 
-const routeForm = /^\/client\/v4\/organizations(?:\/([^/]+)(?:\/(profile|logs\/audit))?)?$/;
-
-function routeOf(path: string): Route | undefined {
-  const match = routeForm.exec(path);
-  if (match === null) return undefined;
-  const [, id, rest] = match;
-  if (id === undefined) return { operation: 'organizations', organizationId: undefined };
-  const operation = rest === undefined ? 'organization' : rest === 'profile' ? 'profile' : 'audit';
-  try {
-    return { operation, organizationId: decodeURIComponent(id) };
-  } catch {
-    return undefined;
-  }
+function bodyHeaders(reply: Reply, body: Buffer): Record<string, string | number> {
+  return { 'Content-Type': reply.contentType ?? 'application/json', 'Content-Length': body.length };
 }

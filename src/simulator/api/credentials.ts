@@ -1,48 +1,142 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { AccountRegistry } from '../accounts/account-registry.ts';
+import { errorReply, invalidHeaders, type Reply, refusal } from './reply.ts';
 
-/** A credential that the simulator takes: an API token, or a user's email with the Global API key. */
-export type AcceptedCredential = { readonly token: string } | { readonly email: string; readonly key: string };
+/** What a user reaches: ids, or places in the order of the listing, from 0. Absent: everything; accounts: those of the organizations. */
+export interface Reach {
+  readonly organizations?: readonly (string | number)[];
+  readonly accounts?: readonly (string | number)[];
+}
+
+/**
+ * A credential that the simulator takes: a user's API token, a user's e-mail address with the Global API key, or a token that an
+ * account owns (its id, or its place in the listing). All credentials of one user share one budget; absent, the user is
+ * `admin@example.com`.
+ */
+export type AcceptedCredential =
+  | ({ readonly token: string; readonly user?: string } & Reach)
+  | ({ readonly email: string; readonly key: string } & Reach)
+  | { readonly token: string; readonly account: string | number };
 
 /** Who sends a request, without the secret. */
 export interface Caller {
   /** Twelve hexadecimal digits that stand for the credential; `none` without one. */
   readonly fingerprint: string;
+  /** Who is counted: `user:` and the e-mail address, or `token:` and the fingerprint. */
+  readonly owner: string;
+  readonly kind: 'user' | 'account';
+  /** True: e-mail address and Global API key. */
+  readonly hasKey: boolean;
+  /** Id of the token, 32 hexadecimal digits. */
+  readonly tokenId: string;
+  /** The user's id and e-mail address; of an account's token: the id of the account, and no address. */
+  readonly id: string;
+  readonly email: string;
+  readonly reach: Reach;
   /** The member `actor` of the entries that this caller leaves. */
   readonly actor: Readonly<Record<string, string>>;
 }
 
-export type Admission = { readonly caller: Caller; readonly refusal?: 401 | 403 };
+/** The caller, and what it is answered with if its credential is not taken. */
+export type Admission = { readonly caller: Caller; readonly refusal?: Reply };
 
-function fingerprintOf(text: string): string {
-  return hash('sha256', text).slice(0, 12);
+const standardUser = 'admin@example.com';
+/** What begins the tokens that accounts own. */
+const accountTokenPrefix = 'cfat_';
+
+function digitsOf(text: string, length: number): string {
+  return hash('sha256', text).slice(0, length);
 }
 
-function actorOf(id: string, context: string, email: string, token: Record<string, string> = {}): Caller['actor'] {
-  return { id, context, email, ip_address: '127.0.0.1', ...token, type: 'user' };
+interface Facts {
+  readonly secret: string;
+  readonly email: string;
+  readonly hasKey: boolean;
+  readonly reach: Reach;
+  /** Absent: the user with this address. */
+  readonly owner?: string;
+}
+
+function userCaller({ secret, email, hasKey, reach, owner = `user:${email}` }: Facts): Caller {
+  const [fingerprint, tokenId, id] = [digitsOf(secret, 12), digitsOf(secret, 32), digitsOf(owner, 32)];
+  const names = hasKey ? {} : { token_id: tokenId, token_name: 'simulated' };
+  const context = hasKey ? 'api_key' : 'api_token';
+  const actor = { id, context, email, ip_address: '127.0.0.1', ...names, type: 'user' };
+  return { fingerprint, owner, kind: 'user', hasKey, tokenId, id, email, reach, actor };
+}
+
+function accountCaller(secret: string, id: string): Caller {
+  const [fingerprint, tokenId] = [digitsOf(secret, 12), digitsOf(secret, 32)];
+  const names = { token_id: tokenId, token_name: 'simulated' };
+  const actor = { id, context: 'api_token', ip_address: '127.0.0.1', ...names, type: 'account' };
+  const owner = `token:${fingerprint}`;
+  return {
+    fingerprint,
+    owner,
+    kind: 'account',
+    hasKey: false,
+    tokenId,
+    id,
+    email: '',
+    reach: { accounts: [id] },
+    actor,
+  };
 }
 
 /**
- * Looks at the credential of a request. `accepted` undefined: any will do, as long as there is one. None at all is
- * refused with 401, a wrong one with 403.
+ * Looks at the credential of a request. `accepted` undefined: any will do, as long as there is one; each token is then a user of
+ * its own, or an account's if it is `cfat_` and the account's id. None at all is refused with 401, a wrong one with 403 (code
+ * 9109 for a token), another form of the header with 400 code 6003.
  */
-export function admit(headers: IncomingHttpHeaders, accepted: readonly AcceptedCredential[] | undefined): Admission {
+export function admit(
+  headers: IncomingHttpHeaders,
+  accepted: readonly AcceptedCredential[] | undefined,
+  accounts: AccountRegistry,
+): Admission {
   const token = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1];
-  if (token !== undefined) {
-    const fingerprint = fingerprintOf(token);
-    const names = { token_id: fingerprint, token_name: 'simulated' };
-    const caller = { fingerprint, actor: actorOf(fingerprint, 'api_token', 'admin@example.com', names) };
-    const isGood = accepted === undefined || accepted.some((one) => 'token' in one && one.token === token);
-    return isGood ? { caller } : { caller, refusal: 403 };
-  }
+  if (token !== undefined) return admitToken(token, accepted, accounts);
   const email = headers['x-auth-email'];
   const key = headers['x-auth-key'];
   if (typeof email === 'string' && typeof key === 'string' && email !== '' && key !== '') {
-    const fingerprint = fingerprintOf(`${email} ${key}`);
-    const caller = { fingerprint, actor: actorOf(fingerprint, 'api_key', email) };
-    const isGood =
-      accepted === undefined || accepted.some((one) => 'key' in one && one.email === email && one.key === key);
-    return isGood ? { caller } : { caller, refusal: 403 };
+    return admitKey(email, key, accepted);
   }
-  return { caller: { fingerprint: 'none', actor: {} }, refusal: 401 };
+  const unknown = {
+    ...userCaller({ secret: '', email: '', hasKey: false, reach: {} }),
+    fingerprint: 'none',
+    actor: {},
+  };
+  return { caller: unknown, refusal: headers.authorization === undefined ? refusal(401) : invalidHeaders() };
+}
+
+function admitToken(
+  secret: string,
+  accepted: readonly AcceptedCredential[] | undefined,
+  accounts: AccountRegistry,
+): Admission {
+  const stranger = { secret, email: standardUser, hasKey: false, reach: {}, owner: `token:${digitsOf(secret, 12)}` };
+  if (accepted === undefined) {
+    const account = secret.startsWith(accountTokenPrefix)
+      ? accounts.get(secret.slice(accountTokenPrefix.length))
+      : undefined;
+    return { caller: account === undefined ? userCaller(stranger) : accountCaller(secret, account.id) };
+  }
+  const known = accepted.find((one) => 'token' in one && one.token === secret);
+  if (known === undefined || !('token' in known)) {
+    return { caller: userCaller(stranger), refusal: errorReply(403, 9109, 'Invalid access token') };
+  }
+  if (!('account' in known)) {
+    return { caller: userCaller({ secret, email: known.user ?? standardUser, hasKey: false, reach: known }) };
+  }
+  const account = accounts
+    .all()
+    .find(({ id, seq }) => known.account === (typeof known.account === 'number' ? seq : id));
+  return { caller: accountCaller(secret, account?.id ?? String(known.account)) };
+}
+
+function admitKey(email: string, key: string, accepted: readonly AcceptedCredential[] | undefined): Admission {
+  const known = accepted?.find((one) => 'key' in one && one.email === email && one.key === key);
+  const reach = known !== undefined && 'key' in known ? known : {};
+  const caller = userCaller({ secret: `${email} ${key}`, email, hasKey: true, reach });
+  return accepted === undefined || known !== undefined ? { caller } : { caller, refusal: refusal(403) };
 }

@@ -1,6 +1,9 @@
 import type { Occasion } from '../faults/fault-plan.ts';
 import type { Caller } from './credentials.ts';
 
+/** Where the API is served. */
+export const basePath = '/client/v4';
+
 /** One call of the organizations service. */
 export interface OrganizationCall {
   readonly method: string;

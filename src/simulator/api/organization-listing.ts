@@ -1,6 +1,6 @@
 import type { FaultPlan, Occasion } from '../faults/fault-plan.ts';
 import { brokenPage, visibleListing } from '../faults/listing-faults.ts';
-import type { Organization, OrganizationRegistry } from '../world/organization-registry.ts';
+import type { Organization, OrganizationRegistry } from '../organizations/organization-registry.ts';
 import { decodeToken, encodeToken } from './opaque-token.ts';
 import { BadRequest, type Reply, successReply } from './reply.ts';
 
@@ -16,7 +16,7 @@ function byName(test: (name: string, part: string) => boolean): Filter {
 /** The filters of the listing that take one value, by wire name. */
 function filtersOf(registry: OrganizationRegistry): Record<string, Filter> {
   return {
-    name: ({ name }, value) => name === value,
+    name: byName((name, whole) => name === whole),
     'name.startsWith': byName((name, part) => name.startsWith(part)),
     'name.endsWith': byName((name, part) => name.endsWith(part)),
     'name.contains': byName((name, part) => name.includes(part)),
@@ -43,6 +43,8 @@ function pageSizeOf(query: URLSearchParams): number {
 /** One request for the listing. */
 export interface ListingRequest {
   readonly registry: OrganizationRegistry;
+  /** Whether the caller reaches an organization. */
+  readonly sees: (organization: Organization) => boolean;
   readonly query: URLSearchParams;
   /** False: organizations below others are shown only when a filter asks for them. */
   readonly listsSubOrganizations: boolean;
@@ -55,7 +57,7 @@ export interface ListingRequest {
  * what is wrong, if Cloudflare answers 400.
  */
 export function listOrganizations(request: ListingRequest): Reply {
-  const { registry, query, listsSubOrganizations, faults, occasion } = request;
+  const { registry, sees, query, listsSubOrganizations, faults, occasion } = request;
   const conditions: ((organization: Organization) => boolean)[] = [];
   const signature: unknown[] = [];
   const ids = query.getAll('id');
@@ -74,7 +76,10 @@ export function listOrganizations(request: ListingRequest): Reply {
   const filters = JSON.stringify(signature);
   const token = query.get('page_token') || undefined;
   const from = token === undefined ? 0 : readToken(token, filters);
-  const wanted = registry.all().filter((organization) => conditions.every((holds) => holds(organization)));
+  const wanted = registry
+    .all()
+    .filter(sees)
+    .filter((organization) => conditions.every((holds) => holds(organization)));
   const { organizations: all, totalSize } = visibleListing(faults, occasion, wanted);
   return listingPage(request, { all, size, totalSize, filters, from });
 }

@@ -1,12 +1,13 @@
 import { listingInterruption } from '../faults/listing-faults.ts';
-import { activityText } from '../world/organization-activity.ts';
-import { organizationId, tenantFlags } from '../world/organization-population.ts';
-import { type Organization, type OrganizationProfile, profileMembers } from '../world/organization-registry.ts';
+import { activityText } from '../organizations/organization-activity.ts';
+import { organizationId, tenantFlags } from '../organizations/organization-population.ts';
+import { type Organization, type OrganizationProfile, profileMembers } from '../organizations/organization-registry.ts';
 import { draw, keyOf } from '../world/random.ts';
 import type { World } from '../world/world.ts';
+import type { Access } from './access.ts';
 import type { OrganizationCall } from './organization-call.ts';
 import { listOrganizations } from './organization-listing.ts';
-import { BadRequest, errorReply, type Reply, successReply } from './reply.ts';
+import { BadRequest, emptyReply, errorReply, type Reply, successReply } from './reply.ts';
 
 /** Codes of the organizations service. Cloudflare documents none of them; clients go by the status. */
 const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile: 1004, method: 10405 } as const;
@@ -14,11 +15,13 @@ const errorCode = { badRequest: 1001, notFound: 1002, notEmpty: 1003, noProfile:
 /** The organizations service: list, create, get, change, delete, and the profile. Changes leave audit entries. */
 export class OrganizationsApi {
   readonly #world: World;
+  readonly #access: Access;
   readonly #listsSubOrganizations: boolean;
   #created = 0;
 
-  constructor(world: World, listsSubOrganizations: boolean) {
+  constructor(world: World, access: Access, listsSubOrganizations: boolean) {
     this.#world = world;
+    this.#access = access;
     this.#listsSubOrganizations = listsSubOrganizations;
   }
 
@@ -39,11 +42,12 @@ export class OrganizationsApi {
     if (call.method === 'POST') return this.#create(call);
     if (call.method !== 'GET') return methodNotAllowed();
     const { faults, organizations } = this.#world;
-    const { query, occasion } = call;
+    const { query, occasion, caller } = call;
     const listsSubOrganizations = this.#listsSubOrganizations;
+    const sees = (organization: Organization): boolean => this.#access.seesOrganization(caller, organization);
     return (
       listingInterruption(faults, occasion) ??
-      listOrganizations({ registry: organizations, query, listsSubOrganizations, faults, occasion })
+      listOrganizations({ registry: organizations, sees, query, listsSubOrganizations, faults, occasion })
     );
   }
 
@@ -61,8 +65,8 @@ export class OrganizationsApi {
     }
     if (call.method !== 'PUT') return methodNotAllowed();
     organization.profile = profileOf(jsonBody(call.body), 'the body');
-    this.#leaveTrace(call, organization, 'Update Organization Profile', 'update', organization.profile);
-    return successReply(organization.profile);
+    this.#leaveTrace(call, organization, 'Update Organization Profile', 'update', null);
+    return emptyReply;
   }
 
   #create(call: OrganizationCall): Reply {
@@ -80,6 +84,7 @@ export class OrganizationsApi {
       createTimeMs,
       managedBy: undefined,
       flags: tenantFlags(draw(key, 10)),
+      hasOldFlags: draw(key, 10) % 3 === 1,
       accountIds: [],
       userIds: [],
       name,
@@ -91,15 +96,9 @@ export class OrganizationsApi {
     return this.#changed(call, organization, 'Create Organization', 'create');
   }
 
+  // Only the name: `parent` and `profile` of the body are ignored.
   #update(call: OrganizationCall, organization: Organization): Reply {
-    const body = jsonBody(call.body);
-    const name = nameOf(body);
-    const parentId = parentOf(body);
-    const problem = parentId === undefined ? undefined : this.#world.organizations.whyNotBelow(parentId, organization);
-    if (problem !== undefined) throw new BadRequest(problem);
-    if (body['profile'] !== undefined) organization.profile = profileOf(body['profile'], 'profile');
-    organization.name = name;
-    if (parentId !== undefined) organization.parentId = parentId;
+    organization.name = nameOf(jsonBody(call.body));
     return this.#changed(call, organization, 'Update Organization', 'update');
   }
 
@@ -109,7 +108,7 @@ export class OrganizationsApi {
       const what = 'The organization must not contain sub-organizations, accounts or members';
       return errorReply(409, errorCode.notEmpty, what);
     }
-    this.#world.remove(id);
+    this.#world.remove({ kind: 'organization', id });
     const parent = parentId === undefined ? undefined : this.#world.organizations.get(parentId);
     if (parent !== undefined) this.#leaveTrace(call, parent, 'Delete Organization', 'delete', { id });
     return successReply({ id });
@@ -124,9 +123,10 @@ export class OrganizationsApi {
   #leaveTrace(call: OrganizationCall, log: Organization, what: string, type: string, result: unknown): void {
     const timeMs = Math.floor(this.#world.nowMs());
     const { seed } = this.#world;
-    const number = call.occasion.number;
-    const text = activityText({ call, key: keyOf(log.id, seed) + number, logOf: log.id, what, type, timeMs, result });
-    this.#world.append(log.id, { timeMs, text });
+    const key = keyOf(log.id, seed) + call.occasion.number;
+    const status = result === null ? 204 : 200;
+    const text = activityText({ call, key, logOf: log.id, what, type, timeMs, status, result });
+    this.#world.append({ kind: 'organization', id: log.id }, { timeMs, text });
   }
 }
 

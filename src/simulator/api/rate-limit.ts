@@ -1,9 +1,9 @@
-/** How many requests one credential may send. */
+/** How many requests one user, or one token of an account, may send. */
 export interface RateBudget {
   readonly requests: number;
   /** Length of the sliding window. */
   readonly windowMs: number;
-  /** How long a credential that sent too many is refused. */
+  /** How long one that sent too many is refused. */
   readonly blockMs: number;
 }
 
@@ -24,7 +24,7 @@ export interface Verdict {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The sliding window of each credential. A block of `blockMs` follows the first request that is too many. */
+/** The sliding window of each owner of credentials. A block of `blockMs` follows the first request that is too many. */
 export class RateLimit {
   readonly #budget: RateBudget | null;
   readonly #usage = new Map<string, Usage>();
@@ -33,12 +33,12 @@ export class RateLimit {
     this.#budget = budget;
   }
 
-  /** Counts a request, unless the credential is blocked. */
-  admit(credential: string, nowMs: number): Verdict {
+  /** Counts a request, unless its owner is blocked. */
+  admit(owner: string, nowMs: number): Verdict {
     const budget = this.#budget;
     if (budget === null) return { headers: ratelimitHeaders(defaultBudget, defaultBudget.requests, 0) };
-    const usage = this.#usage.get(credential) ?? { timesMs: [], head: 0, blockedUntilMs: 0 };
-    this.#usage.set(credential, usage);
+    const usage = this.#usage.get(owner) ?? { timesMs: [], head: 0, blockedUntilMs: 0 };
+    this.#usage.set(owner, usage);
     if (usage.blockedUntilMs <= nowMs && usage.blockedUntilMs > 0) {
       Object.assign(usage, { timesMs: [], head: 0, blockedUntilMs: 0 });
     }

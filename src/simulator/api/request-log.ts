@@ -13,6 +13,8 @@ export interface RequestRecord {
   readonly status: number;
   /** Fingerprint of the credential; `none` without one. */
   readonly credential: string;
+  /** Whose budget it counts for: `user:` and an e-mail address, or `token:` and the fingerprint. */
+  readonly owner: string;
   /** The fault that the response met on the wire, or that stands in place of an answer; those of paging and content are in its body. */
   readonly wireFault?: string;
 }

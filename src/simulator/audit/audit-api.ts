@@ -1,8 +1,10 @@
 import { auditErrorReply, BadRequest, type Reply, refusal, type Silence } from '../api/reply.ts';
+import { isAccountRefused } from '../faults/account-faults.ts';
 import { momentMs } from '../faults/fault-parameters.ts';
 import type { Occasion } from '../faults/fault-plan.ts';
 import type { AuditLog } from '../world/audit-log.ts';
 import { draw } from '../world/random.ts';
+import type { SourceRef } from '../world/source.ts';
 import type { World } from '../world/world.ts';
 import { type AuditQuery, type AuditQueryOptions, auditQuery } from './audit-query.ts';
 import { poisonedPage, refusedRequest } from './audit-refusals.ts';
@@ -21,7 +23,7 @@ export interface AuditApiOptions extends AuditQueryOptions {
   readonly cursorField: 'cursor' | 'cursors.after';
 }
 
-/** `GET /organizations/{id}/logs/audit`, with the faults of paging and of the served content. */
+/** `GET /organizations|accounts/{id}/logs/audit`, with the faults of paging and of the served content. */
 export class AuditApi {
   readonly #world: World;
   readonly #options: AuditApiOptions;
@@ -32,23 +34,30 @@ export class AuditApi {
   }
 
   /** Answers one request. Never throws on what a client sends. */
-  list(organizationId: string, parameters: URLSearchParams, occasion: Occasion): Reply | Silence {
+  list(source: SourceRef, parameters: URLSearchParams, occasion: Occasion): Reply | Silence {
     const { faults } = this.#world;
-    const log = this.#world.log(organizationId);
-    if (log === undefined) return auditErrorReply(404, 'organization not found');
-    const isRefused = this.#world.organizations.get(organizationId)?.refused === true;
-    if (isRefused || faults.fires('refused', occasion) !== undefined) return refusal(403);
+    const log = this.#world.log(source);
+    if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
+    if (this.#isRefused(source, occasion)) return refusal(403);
     try {
-      const query = auditQuery(organizationId, parameters, this.#options);
+      const query = auditQuery(source, parameters, this.#options);
       const refused = refusedRequest(faults, query, occasion, this.#world.nowMs());
-      return refused ?? this.#page(organizationId, log, query, occasion);
+      return refused ?? this.#page(source, log, query, occasion);
     } catch (error) {
       if (error instanceof BadRequest) return auditErrorReply(400, error.message);
       throw error;
     }
   }
 
-  #page(organizationId: string, log: AuditLog, query: AuditQuery, occasion: Occasion): Reply {
+  #isRefused(source: SourceRef, occasion: Occasion): boolean {
+    const { faults, accounts } = this.#world;
+    if (this.#world.isRefused(source)) return true;
+    if (source.kind === 'organization') return faults.fires('refused', occasion) !== undefined;
+    const account = accounts.get(source.id);
+    return account !== undefined && isAccountRefused(faults, account);
+  }
+
+  #page(source: SourceRef, log: AuditLog, query: AuditQuery, occasion: Occasion): Reply {
     const { faults, seed } = this.#world;
     if (query.cursor !== undefined && faults.fires('expired_cursor', occasion) !== undefined) {
       throw new BadRequest('cursor has expired');
@@ -64,7 +73,7 @@ export class AuditApi {
       return this.#reply('', 0, issueCursor(query, nowMs, query.cursor?.after, { salt: occasion.number }));
     }
     this.#fillLastPage(search, page, occasion);
-    const poisoned = poisonedPage(faults, log, page.seqs, organizationId);
+    const poisoned = poisonedPage(faults, log, page.seqs, source);
     if (poisoned !== undefined) return poisoned;
     this.#reviseOne(log, page, occasion);
     const cursor = isShort ? undefined : pageCursor({ log, query, page, shape, faults, occasion, nowMs });

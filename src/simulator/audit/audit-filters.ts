@@ -1,5 +1,11 @@
+import { productsOf } from '../accounts/product-categories.ts';
+import { BadRequest } from '../api/reply.ts';
+import type { SourceKind } from '../world/source.ts';
+
+type Path = readonly [string, string?];
+
 /** Where in an entry each filter of the API looks. */
-const paths: Readonly<Record<string, readonly [string, string?]>> = {
+const paths: Readonly<Record<string, Path>> = {
   action_result: ['action', 'result'],
   action_type: ['action', 'type'],
   actor_context: ['actor', 'context'],
@@ -20,11 +26,23 @@ const paths: Readonly<Record<string, readonly [string, string?]>> = {
   resource_type: ['resource', 'type'],
 };
 
+/** The filters that only the logs of accounts have. */
+const accountPaths: Readonly<Record<string, Path>> = {
+  ...paths,
+  account_name: ['account', 'name'],
+  audit_log_id: ['id'],
+  zone_id: ['zone', 'id'],
+  zone_name: ['zone', 'name'],
+};
+
 /** Names of the filters; each exists as it is and with `.not`. */
 export const auditFilterNames: readonly string[] = Object.keys(paths);
 
+/** The same for the logs of accounts. */
+export const accountFilterNames: readonly string[] = Object.keys(accountPaths);
+
 interface Condition {
-  readonly path: readonly [string, string?];
+  readonly path: Path;
   readonly values: ReadonlySet<string>;
   /** False for `.not`: the value must be none of these. */
   readonly isWanted: boolean;
@@ -42,7 +60,7 @@ function member(container: unknown, name: string): unknown {
   return typeof container === 'object' && container !== null ? (container as Record<string, unknown>)[name] : undefined;
 }
 
-function valueAt(entry: unknown, [first, second]: readonly [string, string?]): string | undefined {
+function valueAt(entry: unknown, [first, second]: Path): string | undefined {
   const outer = member(entry, first);
   // The Ray id has an older name, under which the same filter finds it.
   const value =
@@ -52,15 +70,30 @@ function valueAt(entry: unknown, [first, second]: readonly [string, string?]): s
   return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
-/** Reads the filters from a query; unknown parameters are ignored, as are filters without a value. */
-export function auditFilters(query: URLSearchParams): AuditFilters {
+// Only the logs of accounts have categories; a category is a set of products more that are asked for.
+function productsOfCategories(query: URLSearchParams, kind: SourceKind): string[] {
+  if (kind !== 'account') return [];
+  return query.getAll('product_category').flatMap((name) => {
+    const products = productsOf(name);
+    if (products === undefined) throw new BadRequest(`unknown product_category: ${name}`);
+    return products;
+  });
+}
+
+/**
+ * Reads the filters from a query; unknown parameters are ignored, as are filters without a value. Throws BadRequest on a product
+ * category that does not exist.
+ */
+export function auditFilters(query: URLSearchParams, kind: SourceKind = 'organization'): AuditFilters {
   const conditions: Condition[] = [];
   const signature: string[] = [];
-  for (const name of auditFilterNames) {
+  const products = productsOfCategories(query, kind);
+  for (const [name, path] of Object.entries(kind === 'account' ? accountPaths : paths)) {
     for (const isWanted of [true, false]) {
-      const values = query.getAll(isWanted ? name : `${name}.not`).filter((value) => value !== '');
+      const given = query.getAll(isWanted ? name : `${name}.not`).filter((value) => value !== '');
+      const values = isWanted && name === 'resource_product' ? [...given, ...products] : given;
       if (values.length === 0) continue;
-      conditions.push({ path: paths[name] as Condition['path'], values: new Set(values), isWanted });
+      conditions.push({ path, values: new Set(values), isWanted });
       signature.push(JSON.stringify([name, isWanted, values.sort()]));
     }
   }

@@ -1,6 +1,7 @@
 import { BadRequest } from '../api/reply.ts';
 import type { LogWindow } from '../world/audit-log.ts';
 import { keyOf } from '../world/random.ts';
+import { type SourceRef, sourceKey } from '../world/source.ts';
 import { type Cursor, readCursor } from './audit-cursor.ts';
 import { type AuditFilters, auditFilters } from './audit-filters.ts';
 
@@ -54,8 +55,9 @@ function requiredTime(query: URLSearchParams, name: string): number {
 function limitOf(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return 100;
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > 1000) throw new BadRequest('limit must be between 1 and 1000');
+  // A number in any spelling: 10, 10.0, 1e2.
+  const limit = /^\d[\d.eE+]*$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw new BadRequest('limit must be between 1 and 1000');
   return limit;
 }
 
@@ -66,13 +68,18 @@ function directionOf(query: URLSearchParams): 'asc' | 'desc' {
 }
 
 /** Reads a query. Throws BadRequest, saying what is wrong, if Cloudflare answers 400. */
-export function auditQuery(organizationId: string, query: URLSearchParams, options: AuditQueryOptions): AuditQuery {
+export function auditQuery(
+  source: SourceRef,
+  query: URLSearchParams,
+  options: AuditQueryOptions,
+  readFilters = auditFilters,
+): AuditQuery {
   const sinceMs = requiredTime(query, 'since');
   const beforeMs = requiredTime(query, 'before');
   const direction = directionOf(query);
   const limit = limitOf(query);
-  const filters = auditFilters(query);
-  const binding = keyOf(JSON.stringify([organizationId, sinceMs, beforeMs, direction, limit, filters.signature]));
+  const filters = readFilters(query, source.kind);
+  const binding = keyOf(JSON.stringify([sourceKey(source), sinceMs, beforeMs, direction, limit, filters.signature]));
   const text = query.get('cursor') || undefined;
   return {
     window: { sinceMs, beforeMs, direction, ...options },

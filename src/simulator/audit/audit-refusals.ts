@@ -4,6 +4,7 @@ import { momentMs } from '../faults/fault-parameters.ts';
 import type { FaultPlan, Occasion, SettingOf } from '../faults/fault-plan.ts';
 import type { AuditLog } from '../world/audit-log.ts';
 import { draw, keyOf } from '../world/random.ts';
+import type { SourceRef } from '../world/source.ts';
 import type { Cursor } from './audit-cursor.ts';
 import type { AuditQuery } from './audit-query.ts';
 
@@ -40,12 +41,12 @@ export function poisonedPage(
   faults: FaultPlan,
   log: AuditLog,
   seqs: readonly number[],
-  organizationId: string,
+  source: SourceRef,
 ): Reply | undefined {
   if (!faults.isOn('poison_page')) return undefined;
-  const key = keyOf(organizationId);
+  const key = keyOf(source.id);
   for (const seq of seqs) {
-    const occasion: Occasion = { number: draw(key, seq), organizationId, operation: 'audit' };
+    const occasion: Occasion = { number: draw(key, seq), source, operation: 'audit' };
     const poison = faults.meets('poison_page', occasion, (setting) => isPoisoned(setting, log, seq));
     if (poison !== undefined) return auditFaultReply('poison_page', poison.status, 'internal error');
   }

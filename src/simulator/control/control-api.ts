@@ -6,7 +6,8 @@ import { readBody, splitTarget } from '../api/request-reading.ts';
 import { faultPatchProblems } from '../faults/fault-patch.ts';
 import type { FaultPatch } from '../faults/fault-plan.ts';
 import type { GenerateOptions, Simulator, SimulatorSummary } from '../simulator-interface.ts';
-import type { TrueEntry } from '../world/world.ts';
+import type { SourceRef } from '../world/source.ts';
+import type { TrueEntry } from '../world/true-entry.ts';
 
 /** Where the control API is served, beside the simulated one. Needs no credential. */
 export const controlPath = '/__simulator';
@@ -15,9 +16,9 @@ export const controlPath = '/__simulator';
  * Looks into the simulator and changes it while it runs. JSON in, JSON out; bad input answers 400 `{"error": what is wrong}`.
  *
  *   GET  /truth              NDJSON, one line for each entry visible by now (`?all=1`: the invisible late ones, too):
- *                            {"organization_id", "id" (null: none usable), "sha256" (of the element's exact text), "action_time"
+ *                            {"source_kind", "source_id", "id" (null: none usable), "sha256" (of the element's exact text), "action_time"
  *                            (as written; null: none readable), "log_time" (what the log goes by), "changes" (sha256 of later texts)}
- *   GET  /summary            counts, in all and for each organization; how often each fault has happened
+ *   GET  /summary            counts, in all, for each organization and each account; how often each fault has happened
  *   GET  /requests           {"total", "requests": the latest 10,000, oldest first}
  *   GET  /faults             the settings of all faults
  *   POST /faults             a patch: {"server_error": 0.5, "cut_body": {"probability": 1, "count": 1, "organizationId": "…"},
@@ -27,6 +28,9 @@ export const controlPath = '/__simulator';
  *                            `action_time` is for entries whose own cannot be read (else: now)
  *                            {"organization_id", "count", "action_time"?, "spacing_ms"?, "visible_after_ms"?, "bytes"?}: generated
  *                            entries, from `action_time` (else: now) on, visible now; `bytes`: the length of each
+ *                            `account_id` instead of `organization_id`: an account's log; `account_ids` with `count`: user entries, each
+ *                            under one id in all of these accounts
+ *   POST /accounts/{id}      {"refused"?, "name"?, "organization_id"? (null: none), "removed"?: true}: changes an account
  *   POST /organizations/{id}/refused   {"refused": true}: its audit log answers 403 until {"refused": false}
  *   POST /clock              {"offsetMs": -5000}: the simulator's clock is this far from the host's
  */
@@ -67,6 +71,8 @@ export class ControlApi {
     if (path === '/faults') return this.#patchFaults(body);
     if (path === '/entries') return this.#appendEntries(body);
     if (path === '/clock') return this.#setClock(body);
+    const accountId = /^\/accounts\/([^/]+)$/.exec(path)?.[1];
+    if (accountId !== undefined) return this.#changeAccount(accountId, body);
     const organizationId = /^\/organizations\/([^/]+)\/refused$/.exec(path)?.[1];
     return organizationId === undefined ? undefined : this.#setRefused(organizationId, body);
   }
@@ -78,34 +84,37 @@ export class ControlApi {
   }
 
   #appendEntries(body: Record<string, unknown>): unknown {
-    const { organization_id: id, entries, count } = body;
-    if (typeof id !== 'string') throw new BadRequest('organization_id must be a string');
+    const { entries, count } = body;
     const visibleAfterMs = amountIn(body, 'visible_after_ms');
     const actionTimeMs = timeIn(body, 'action_time');
     const options = {
       ...(visibleAfterMs === undefined ? {} : { visibleAfterMs }),
       ...(actionTimeMs === undefined ? {} : { actionTimeMs }),
     };
-    if (entries === undefined && count !== undefined) return this.#generateEntries(id, body, options);
+    if (entries === undefined && count !== undefined) return this.#generateEntries(body, options);
+    const source = sourceIn(body);
     if (!Array.isArray(entries) || !entries.every((text) => typeof text === 'string')) {
       throw new BadRequest('entries must be a list of strings, each the JSON text of one entry');
     }
     return orBadRequest(() => {
-      this.#simulator.append(id, entries as string[], options);
+      this.#simulator.append(source, entries as string[], options);
       return { appended: entries.length };
     });
   }
 
-  #generateEntries(id: string, body: Record<string, unknown>, options: GenerateOptions): unknown {
+  #generateEntries(body: Record<string, unknown>, given: GenerateOptions): unknown {
     const count = wholeIn(body, 'count') ?? 0;
     const spacingMs = wholeIn(body, 'spacing_ms');
     const bytes = wholeIn(body, 'bytes');
+    const options: GenerateOptions = {
+      ...given,
+      ...(spacingMs === undefined ? {} : { spacingMs }),
+      ...(bytes === undefined ? {} : { bytes }),
+    };
+    const accountIds = body['account_ids'];
     return orBadRequest(() => {
-      this.#simulator.generate(id, count, {
-        ...options,
-        ...(spacingMs === undefined ? {} : { spacingMs }),
-        ...(bytes === undefined ? {} : { bytes }),
-      });
+      if (isTexts(accountIds)) this.#simulator.generateUserEntries(accountIds, count, options);
+      else this.#simulator.generate(sourceIn(body), count, options);
       return { appended: count };
     });
   }
@@ -118,11 +127,39 @@ export class ControlApi {
     });
   }
 
+  #changeAccount(accountId: string, body: Record<string, unknown>): unknown {
+    const { refused, name, organization_id: organizationId, removed } = body;
+    if (refused !== undefined && typeof refused !== 'boolean') throw new BadRequest('refused must be true or false');
+    if (name !== undefined && typeof name !== 'string') throw new BadRequest('name must be a string');
+    if (organizationId !== undefined && organizationId !== null && typeof organizationId !== 'string') {
+      throw new BadRequest('organization_id must be a string or null');
+    }
+    return orBadRequest(() => {
+      this.#simulator.changeAccount(accountId, {
+        ...(name === undefined ? {} : { name }),
+        ...(organizationId === undefined ? {} : { organizationId }),
+      });
+      if (refused !== undefined) this.#simulator.setRefused({ kind: 'account', id: accountId }, refused);
+      if (removed === true) this.#simulator.removeAccount(accountId);
+      return { account_id: accountId };
+    });
+  }
+
   #setClock({ offsetMs }: Record<string, unknown>): unknown {
     if (typeof offsetMs !== 'number') throw new BadRequest('offsetMs must be a number');
     this.#simulator.setClockOffset(offsetMs);
     return { offsetMs };
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
+}
+
+function sourceIn({ organization_id: organizationId, account_id: accountId }: Record<string, unknown>): SourceRef {
+  if (typeof accountId === 'string') return { kind: 'account', id: accountId };
+  if (typeof organizationId !== 'string') throw new BadRequest('organization_id or account_id must be a string');
+  return { kind: 'organization', id: organizationId };
 }
 
 function amountIn(body: Record<string, unknown>, name: string): number | undefined {
@@ -178,9 +215,10 @@ async function streamTruth(response: ServerResponse, entries: Iterable<TrueEntry
 
 function* truthChunks(entries: Iterable<TrueEntry>): Generator<string> {
   let lines: string[] = [];
-  for (const { organizationId, id, sha256, actionTime, logTimeMs, changes } of entries) {
+  for (const { sourceKind, sourceId, id, sha256, actionTime, logTimeMs, changes } of entries) {
     const times = { action_time: actionTime, log_time: new Date(logTimeMs).toISOString() };
-    lines.push(`${JSON.stringify({ organization_id: organizationId, id, sha256, ...times, changes })}\n`);
+    const source = { source_kind: sourceKind, source_id: sourceId };
+    lines.push(`${JSON.stringify({ ...source, id, sha256, ...times, changes })}\n`);
     if (lines.length < linesPerWrite) continue;
     yield lines.join('');
     lines = [];

@@ -1,5 +1,5 @@
 import { type EntryParts, entryParts, joinParts, resourceText } from '../world/entry-text.ts';
-import type { OrganizationVoice } from '../world/organization-voice.ts';
+import type { Voice } from '../world/voice.ts';
 
 /** How one element of `result` can be other than documented. Handed out in this order, in turn. */
 export const defectNames = [
@@ -82,21 +82,20 @@ const changes: Partial<Record<DefectName, (parts: EntryParts, index: number) => 
 };
 
 /** An element that is not an object, has a member missing, or is written oddly. */
-function strangeElement(defect: DefectName, p: EntryParts, index: number): string {
-  const organization = p.organization;
+function strangeElement(defect: DefectName, p: EntryParts, index: number, sourceId: string): string {
   switch (defect) {
     case 'no_id':
       return joinParts(p).replace(`"id":${p.id},`, '');
     case 'no_action':
       return joinParts(p).replace(`"action":${p.action},`, '');
     case 'string_entry':
-      return `"entry ${index} of ${organization.slice(7, -2)}"`;
+      return `"entry ${index} of ${sourceId}"`;
     case 'number_entry':
-      return `${9_000_000_000 + index}.${organization.replace(/\D/g, '')}1`;
+      return `${9_000_000_000 + index}.${sourceId.replace(/\D/g, '')}1`;
     case 'null_entry':
       return 'null';
     case 'array_entry':
-      return `[${index},${p.id},${organization}]`;
+      return `[${index},${p.id},${p.owner}]`;
     default:
       return oddText(p);
   }
@@ -106,21 +105,16 @@ function strangeElement(defect: DefectName, p: EntryParts, index: number): strin
 function oddText(p: EntryParts): string {
   const id = p.id.replace(/[a-f]/, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
   const action = p.action.replaceAll('/', '\\/').replace('"type":', '"t\\u0079pe" :\t');
+  const zone = p.zone === undefined ? '' : `,"zone":${p.zone}`;
   const greeting = '"na\\u00efve caf\u00e9 \ud83d\ude00 \\ud83d\\ude00 \\"\\/\\b\\f"';
-  return `{ "resource" : ${resourceText(p)},\r\n  "raw":${p.raw} ,"1":1.0,"note":${greeting},"n":-0E+2, "actor" :${p.actor},\n"organization":${p.organization},"action":${action},\t"id": ${id} }`;
+  return `{ "resource" : ${resourceText(p)},\r\n  "raw":${p.raw} ,"1":1.0,"note":${greeting},"n":-0E+2, "actor" :${p.actor},\n"${p.ownerName}":${p.owner}${zone},"action":${action},\t"id": ${id} }`;
 }
 
 /** The text of an entry that has a defect; the same for the same arguments. Unique, except `null_entry`. */
-export function defectiveText(
-  voice: OrganizationVoice,
-  index: number,
-  timeMs: number,
-  marks: number,
-  defect: DefectName,
-): string {
+export function defectiveText(voice: Voice, index: number, timeMs: number, marks: number, defect: DefectName): string {
   const parts = entryParts(voice, index, timeMs, marks);
   const change = changes[defect];
-  if (change === undefined) return strangeElement(defect, parts, index);
+  if (change === undefined) return strangeElement(defect, parts, index, voice.source.id);
   change(parts, index);
   return joinParts(parts);
 }

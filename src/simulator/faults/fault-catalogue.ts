@@ -11,6 +11,7 @@ import {
   statusOrHang,
   texts,
   whole,
+  word,
 } from './fault-parameters.ts';
 
 /** One fault: what a client meets, how often by default, whether `--faults all` has it, and what can be set beside it. */
@@ -57,6 +58,7 @@ export const faultCatalogue = {
   refused: fault('403 code 10000 for the audit log of an organization, once', 0.002, false),
   listing_403: fault('403 code 10000 for the list of organizations', 0.01, false),
   missing_organization: fault('one organization is missing from one page of the listing', 0.05),
+  missing_account: fault('an account is missing from a page of a listing of accounts', 0.02),
   repeated_page_token: fault('the listing answers with a page token that leads to the same page again', 0.01),
   repeated_cursor: fault('a page answers with the very cursor it was asked with', 0.003),
   expired_cursor: fault('a cursor answers 400', 0.005),
@@ -147,6 +149,22 @@ export const faultCatalogue = {
       by: whole(1, -1_000_000, 1_000_000),
     },
   ),
+  account_refused: misbehaviour('the audit log of an account answers 403 code 10000: named ones, or a share', {}),
+  account_listing_403: misbehaviour(
+    'GET /accounts and the accounts of an organization answer 403 code 10000 (operation: one of the two)',
+    {},
+  ),
+  shifted_account_page: misbehaviour(
+    'each later page of GET /accounts begins so many accounts further on (negative: back)',
+    { by: whole(1, -1_000_000, 1_000_000) },
+  ),
+  account_moved: misbehaviour('an account is in the next organization of the listing instead of its own', {}),
+  late_access: misbehaviour('an account is listed, and everything else about it answers 403', {}),
+  lost_access: misbehaviour(
+    'an account is not listed and answers 403, for all or for one credential (e-mail address or fingerprint)',
+    { credential: word() },
+  ),
+  old_account_name: misbehaviour('GET /accounts and GET /accounts/{id} show the name that an account had before', {}),
 } as const;
 
 export type FaultName = keyof typeof faultCatalogue;

@@ -87,6 +87,12 @@ export function moments(): Parameter<readonly Moment[] | undefined> {
   };
 }
 
+/** A text without spaces, or none. */
+export function word(): Parameter<string | undefined> {
+  const isGood = (value: unknown): boolean => typeof value === 'string' && /^\S+$/.test(value);
+  return { isGood, what: 'a string without spaces', standard: undefined };
+}
+
 /** Texts that are not empty, or none. */
 export function texts(): Parameter<readonly string[] | undefined> {
   return {

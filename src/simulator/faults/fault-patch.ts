@@ -1,3 +1,4 @@
+import { sourceKinds } from '../world/source.ts';
 import { defectNames } from './entry-defects.ts';
 import { type FaultName, faultNames, parametersOf } from './fault-catalogue.ts';
 import { type FaultPatch, operations } from './fault-plan.ts';
@@ -33,6 +34,10 @@ const settingChecks: Readonly<Record<string, Check>> = {
   organizationId: [isText, 'an organization id'],
   organizationIds: [(value) => Array.isArray(value) && value.every(isText), 'a list of organization ids'],
   firstOrganizations: count,
+  accountId: [isText, 'an account id'],
+  accountIds: [(value) => Array.isArray(value) && value.every(isText), 'a list of account ids'],
+  firstAccounts: count,
+  sourceKind: [oneOf(sourceKinds), `one of ${sourceKinds.join(', ')}`],
   forSeconds: amount,
   operation: [oneOf(operations), `one of ${operations.join(', ')}`],
 };

@@ -1,10 +1,23 @@
 import { draw, isChosen, keyOf } from '../world/random.ts';
+import type { SourceKind, SourceRef } from '../world/source.ts';
 import { type DefectName, defectNames } from './entry-defects.ts';
 import { type FaultName, faultCatalogue, faultNames, parametersOf } from './fault-catalogue.ts';
 import type { ValuesOf } from './fault-parameters.ts';
 
 /** What the simulated API is asked to do; faults can be limited to one of these. */
-export const operations = ['organizations', 'organization', 'profile', 'audit'] as const;
+export const operations = [
+  'organizations',
+  'organization',
+  'profile',
+  'audit',
+  'organization_accounts',
+  'accounts',
+  'account',
+  'history',
+  'product_categories',
+  'user',
+  'verify',
+] as const;
 export type Operation = (typeof operations)[number];
 
 /** How often a fault happens, and to whom. */
@@ -19,6 +32,14 @@ export interface FaultSetting {
   readonly organizationIds?: readonly string[];
   /** Only for the organizations that were there first, in the order of the listing. */
   readonly firstOrganizations?: number;
+  /** Only for requests to (or entries of) this account. */
+  readonly accountId?: string;
+  /** Only for these accounts. */
+  readonly accountIds?: readonly string[];
+  /** Only for the accounts that were there first, in the order of the listing. */
+  readonly firstAccounts?: number;
+  /** Only for organizations, or only for accounts. */
+  readonly sourceKind?: SourceKind;
   /** How many seconds from now the fault is on, by the clock without its offset. Absent: until it is set otherwise. */
   readonly forSeconds?: number;
   /** Only for this operation. */
@@ -54,7 +75,8 @@ export interface Occasion {
   /** Counts occasions; the same number meets the same faults under the same seed. */
   readonly number: number;
   readonly operation?: Operation;
-  readonly organizationId?: string;
+  /** The organization or the account that is asked about, or in whose log it happens. */
+  readonly source?: SourceRef;
 }
 
 const quiet: FaultParameters = {
@@ -79,8 +101,8 @@ function allFaults(): FaultPatch {
 export interface FaultSurroundings {
   /** Milliseconds since the epoch; times `forSeconds`. Default `Date.now`. */
   readonly clock?: () => number;
-  /** Place of an organization in the order of the listing, from 0. */
-  readonly placeOf?: (organizationId: string) => number | undefined;
+  /** Place of an organization or an account in the order of its listing, from 0. */
+  readonly placeOf?: (source: SourceRef) => number | undefined;
 }
 
 interface LiveSetting {
@@ -97,7 +119,7 @@ export class FaultPlan {
   readonly #settings = new Map<FaultName, LiveSetting>();
   readonly #fired = new Map<FaultName, number>();
   readonly #clock: () => number;
-  readonly #placeOf: (organizationId: string) => number | undefined;
+  readonly #placeOf: (source: SourceRef) => number | undefined;
   #parameters: FaultParameters = quiet;
 
   constructor(seed: number, { clock = Date.now, placeOf = () => undefined }: FaultSurroundings = {}) {
@@ -147,14 +169,16 @@ export class FaultPlan {
     return undefined;
   }
 
-  #concerns(setting: FaultSetting, { organizationId, operation }: Occasion): boolean {
-    const { organizationIds, firstOrganizations } = setting;
+  #concerns(setting: FaultSetting, { source, operation }: Occasion): boolean {
     if (setting.operation !== undefined && setting.operation !== operation) return false;
-    if (setting.organizationId !== undefined && setting.organizationId !== organizationId) return false;
-    if (organizationIds !== undefined && !organizationIds.some((id) => id === organizationId)) return false;
-    if (firstOrganizations === undefined) return true;
-    const place = organizationId === undefined ? undefined : this.#placeOf(organizationId);
-    return place !== undefined && place < firstOrganizations;
+    if (setting.sourceKind !== undefined && setting.sourceKind !== source?.kind) return false;
+    const chosen = { organization: organizationsOf(setting), account: accountsOf(setting) };
+    if (chosen.organization === undefined && chosen.account === undefined) return true;
+    const choice = source === undefined ? undefined : chosen[source.kind];
+    if (source === undefined || choice === undefined) return false;
+    const { id, ids, first } = choice;
+    if ((id ?? source.id) !== source.id || ids?.includes(source.id) === false) return false;
+    return first === undefined || (this.#placeOf(source) ?? Number.POSITIVE_INFINITY) < first;
   }
 
   #useUp(name: FaultName, live: LiveSetting, count: number): void {
@@ -207,4 +231,23 @@ export class FaultPlan {
   fired(): Partial<Record<FaultName, number>> {
     return Object.fromEntries(this.#fired);
   }
+}
+
+/** Which of one kind a setting is for. */
+interface Chosen {
+  readonly id: string | undefined;
+  readonly ids: readonly string[] | undefined;
+  readonly first: number | undefined;
+}
+
+function organizationsOf({ organizationId, organizationIds, firstOrganizations }: FaultSetting): Chosen | undefined {
+  return chosen(organizationId, organizationIds, firstOrganizations);
+}
+
+function accountsOf({ accountId, accountIds, firstAccounts }: FaultSetting): Chosen | undefined {
+  return chosen(accountId, accountIds, firstAccounts);
+}
+
+function chosen(id: Chosen['id'], ids: Chosen['ids'], first: Chosen['first']): Chosen | undefined {
+  return id === undefined && ids === undefined && first === undefined ? undefined : { id, ids, first };
 }

@@ -1,5 +1,5 @@
 import { faultReply, type Reply, refusal } from '../api/reply.ts';
-import type { Organization } from '../world/organization-registry.ts';
+import type { Organization } from '../organizations/organization-registry.ts';
 import type { FaultPlan, Occasion } from './fault-plan.ts';
 
 /** What the listing is answered with, whatever page is asked for; undefined when no fault stands in its place. */
@@ -28,7 +28,11 @@ export function visibleListing(faults: FaultPlan, occasion: Occasion, all: reado
   if (!faults.isOn('partial_listing')) return { organizations: all, totalSize: all.length };
   let hidesCount = true;
   const organizations = all.filter(({ id, seq }) => {
-    const hidden = faults.meets('partial_listing', { operation: 'organizations', number: seq, organizationId: id });
+    const hidden = faults.meets('partial_listing', {
+      operation: 'organizations',
+      number: seq,
+      source: { kind: 'organization', id },
+    });
     if (hidden?.countsAll === true) hidesCount = false;
     return hidden === undefined;
   });

@@ -1,11 +1,11 @@
 import { type DefectName, defectiveText } from '../faults/entry-defects.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
 import { entryMark, entryParts, joinParts } from './entry-text.ts';
-import type { OrganizationVoice } from './organization-voice.ts';
 import { draw, isChosen, mix } from './random.ts';
+import type { Voice } from './voice.ts';
 
 interface HistoryOptions {
-  readonly voice: OrganizationVoice;
+  readonly voice: Voice;
   readonly count: number;
   /** The history ends just before this. Milliseconds since the epoch. */
   readonly endMs: number;
@@ -25,7 +25,7 @@ const movedMark = 4;
 const strangeMark = 8;
 
 /**
- * The past of one organization, from before the simulator started. Keeps a time and a byte of marks for each entry and makes
+ * The past of one audit log, from before the simulator started. Keeps a time and a byte of marks for each entry and makes
  * the text when it is asked for, so that a million entries fit in some megabytes.
  */
 export class BaseHistory {
@@ -34,7 +34,7 @@ export class BaseHistory {
   readonly times: Float64Array;
   /** Entries that stand somewhere else than their time says; `isMoved` is true for them. */
   readonly moved: readonly MovedEntry[];
-  readonly #voice: OrganizationVoice;
+  readonly #voice: Voice;
   readonly #marks: Uint8Array;
   readonly #defects = new Map<number, DefectName>();
   readonly #visibleAtMs = new Map<number, number>();
@@ -93,10 +93,10 @@ export class BaseHistory {
     const on = names.filter((name) => faults.isOn(name));
     const moved: MovedEntry[] = [];
     if (on.length === 0) return moved;
-    const { key, organizationId } = this.#voice;
+    const { key, source } = this.#voice;
     const { lateDelayMs } = faults.parameters;
     for (let index = 0; index < this.count; index++) {
-      const occasion = { number: draw(key, index), organizationId };
+      const occasion = { number: draw(key, index), source };
       for (const name of on) {
         const bits = faults.fires(name, occasion);
         if (bits === undefined) continue;
@@ -127,14 +127,14 @@ export function lateness(bits: number, lateDelayMs: number): number {
   return lateDelayMs / 2 + (bits % 1000) * (lateDelayMs / 2000);
 }
 
-/** Hands the configured defects to entries of one organization, in turn, at the configured rate. */
+/** Hands the configured defects to entries of one log, in turn, at the configured rate. */
 export class DefectDeal {
-  readonly #voice: OrganizationVoice;
+  readonly #voice: Voice;
   readonly #faults: FaultPlan;
   readonly #dealt = new Map<DefectName, number>();
   #turn: number;
 
-  constructor(voice: OrganizationVoice, faults: FaultPlan) {
+  constructor(voice: Voice, faults: FaultPlan) {
     this.#voice = voice;
     this.#faults = faults;
     this.#turn = voice.key % 1000;
@@ -165,7 +165,7 @@ function historyTimes({ voice, count, endMs, lengthMs, faults }: HistoryOptions)
     const fullSecond = drawn - (drawn % 1000);
     let timeMs = bits % 3 !== 0 && fullSecond >= previous ? fullSecond : Math.max(drawn, previous);
     if (canBeEqual && index > 0) {
-      const occasion = { number: mix(bits), organizationId: voice.organizationId };
+      const occasion = { number: mix(bits), source: voice.source };
       if (faults.fires('equal_timestamps', occasion) !== undefined) timeMs = previous;
     }
     times[index] = timeMs;

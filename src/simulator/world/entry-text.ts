@@ -1,5 +1,5 @@
-import type { OrganizationVoice } from './organization-voice.ts';
 import { hex8, mix } from './random.ts';
+import type { Story, Voice } from './voice.ts';
 
 /** Marks of an entry that change how it is written. Bits, so that a million entries keep theirs in a byte each. */
 export const entryMark = { unknownEnum: 1, oldRayKey: 2 } as const;
@@ -9,7 +9,11 @@ export interface EntryParts {
   id: string;
   action: string;
   actor: string;
-  organization: string;
+  /** `organization` or `account`, and its value. */
+  ownerName: string;
+  owner: string;
+  /** Undefined: the entry has no member `zone`. */
+  zone: string | undefined;
   raw: string;
   /** Members of `resource` up to the payloads, without the braces. */
   resource: string;
@@ -27,15 +31,22 @@ export function timeText(timeMs: number): string {
   return timeMs % 1000 === 0 ? `${text.slice(0, 19)}Z` : text;
 }
 
-/** The parts of the `index`-th entry that this organization ever has: always the same for the same arguments. */
-export function entryParts(voice: OrganizationVoice, index: number, timeMs: number, marks: number): EntryParts {
+/** An id in one of the two forms that are served: 32 hexadecimal digits, or a UUID of 36 characters. */
+function idText(digits: string, bits: number): string {
+  if ((bits & 64) === 0) return digits;
+  const [a, b, c, d] = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20)];
+  return `${a}-${b}-${c}-${d}-${digits.slice(20)}`;
+}
+
+/** The parts of the `index`-th entry that this log ever has: always the same for the same arguments. */
+export function entryParts(voice: Voice, index: number, timeMs: number, marks: number): EntryParts {
   const a = mix(index ^ voice.key);
   const b = mix(a + 0x9e3779b9);
   const c = mix(b + 0x9e3779b9);
   const d = mix(c + 0x9e3779b9);
-  const story = voice.stories[b % voice.stories.length] as OrganizationVoice['stories'][number];
+  const story = voice.stories[b % voice.stories.length] as Story;
   const isStrange = (marks & entryMark.unknownEnum) !== 0;
-  const actors = isStrange ? voice.strangeActors : voice.actors;
+  const actors = isStrange ? voice.strangeActors : (story.actors ?? voice.actors);
   const failed = d % 29 === 0;
   const result = isStrange && c % 4 === 0 ? '' : failed ? 'failure' : 'success';
   const type = isStrange ? strangeTypes[c % 3] : story.actionType;
@@ -43,15 +54,20 @@ export function entryParts(voice: OrganizationVoice, index: number, timeMs: numb
   const rayKey = (marks & entryMark.oldRayKey) === 0 ? 'cf_ray_id' : 'cf_rayid';
   const time = timeText(timeMs);
   return {
-    id: `"${hex8(a)}${hex8(b)}${hex8(c)}${hex8(d)}"`,
+    id: `"${idText(hex8(a) + hex8(b) + hex8(c) + hex8(d), a)}"`,
     action: `{"description":"${story.description}","result":"${result}","time":"${time}","type":"${type}"}`,
     actor: actors[c % actors.length] as string,
-    organization: voice.organizationText,
-    raw: `{"${rayKey}":"${hex8(d)}${hex8(a)}","method":"${story.method}","status_code":${failed ? 500 : 200},"uri":"${story.uri}${story.hasId ? resourceId : ''}","user_agent":"${voice.agents[d % voice.agents.length]}"}`,
+    ownerName: voice.source.kind,
+    owner: voice.ownerText,
+    zone: story.zone,
+    raw:
+      story.uri === ''
+        ? '{}'
+        : `{"${rayKey}":"${hex8(d)}${hex8(a)}","method":"${story.method}","status_code":${failed ? 500 : 200},"uri":"${story.uri}${story.hasId ? resourceId : ''}","user_agent":"${voice.agents[d % voice.agents.length]}"}`,
     resource: `"id":"${resourceId}","product":"${story.product}"`,
     request: story.request(a, b, c),
     response: story.response(b, c, d, resourceId, time),
-    scope: (a & 7) === 0 ? '{}' : '"organizations"',
+    scope: story.scope,
     resourceType: `"${story.resourceType}"`,
   };
 }
@@ -63,7 +79,10 @@ export function resourceText(p: EntryParts): string {
 
 /** Joins the parts in the order in which the documentation shows them. */
 export function joinParts(p: EntryParts): string {
-  return `{"id":${p.id},"action":${p.action},"actor":${p.actor},"organization":${p.organization},"raw":${p.raw},"resource":${resourceText(p)}}`;
+  const isOfAccount = p.ownerName === 'account';
+  const [front, middle] = isOfAccount ? [`"account":${p.owner},`, ''] : ['', `"organization":${p.owner},`];
+  const zone = p.zone === undefined ? '' : `,"zone":${p.zone}`;
+  return `{"id":${p.id},${front}"action":${p.action},"actor":${p.actor},${middle}"raw":${p.raw},"resource":${resourceText(p)}${zone}}`;
 }
 
 /** Makes the entry so long that its text has this many bytes (UTF-8); what is longer already stays as it is. */

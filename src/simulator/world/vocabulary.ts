@@ -3,11 +3,12 @@ import { hex8 } from './random.ts';
 /** One thing that administrators do: how the audit log tells of it. */
 export interface StoryTemplate {
   readonly description: string;
-  readonly actionType: 'create' | 'update' | 'delete' | 'view';
-  readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET';
+  readonly actionType: 'create' | 'update' | 'delete' | 'login';
+  /** Empty for what Cloudflare does by itself. */
+  readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | '';
   readonly product: string;
   readonly resourceType: string;
-  /** Path with `{org}` and `{account}`; ends with a slash if the id of the resource follows. */
+  /** Path with `{org}`, `{account}` or `{zone}`; ends with a slash if the id of the resource follows. */
   readonly path: string;
   /** JSON text of the request payload, from three random words. */
   readonly request: (a: number, b: number, c: number) => string;
@@ -42,11 +43,13 @@ export const userAgents = [
 const roles = ['Administrator', 'Super Administrator', 'Audit Logs Viewer', 'Billing', 'DNS', 'Firewall'] as const;
 const flagNames = ['account_creation', 'account_mobility', 'sub_org_creation', 'member_management'] as const;
 
-function role(word: number): string {
+/** The name of a role. */
+export function role(word: number): string {
   return roles[word % roles.length] as string;
 }
 
-function member(id: string, b: number, c: number, d: number, time: string): string {
+/** JSON text of a member. */
+export function member(id: string, b: number, c: number, d: number, time: string): string {
   return `{"id":"${id}","status":"${b % 3 === 0 ? 'pending' : 'accepted'}","user":{"id":"${hex8(c)}${hex8(d)}${hex8(b)}${hex8(c ^ d)}","email":"user${c % 9973}@example.com","two_factor_authentication_enabled":${d % 2 === 0}},"roles":[{"id":"${hex8(d)}${hex8(c)}${hex8(c ^ b)}${hex8(b)}","name":"${role(d)}","description":"Can read and edit what this role covers"}],"created_on":"${time}"}`;
 }
 
@@ -54,7 +57,8 @@ function account(id: string, b: number, _c: number, d: number, time: string): st
   return `{"id":"${id}","name":"Account ${b % 5000}","type":"${d % 4 === 0 ? 'enterprise' : 'standard'}","settings":{"enforce_twofactor":${b % 2 === 0},"abuse_contact_email":"abuse@example.com","api_access_enabled":${d % 3 === 0}},"managed_by":{"parent_org_name":null},"created_on":"${time}"}`;
 }
 
-function token(id: string, b: number, c: number, _d: number, time: string): string {
+/** JSON text of an API token of an account. */
+export function apiToken(id: string, b: number, c: number, _d: number, time: string): string {
   return `{"id":"${id}","name":"ci-${hex8(b)}","status":"${c % 5 === 0 ? 'disabled' : 'active'}","issued_on":"${time}","modified_on":"${time}","policies":[{"id":"${hex8(c)}${hex8(b)}","effect":"allow","resources":{"com.cloudflare.api.account.${hex8(b)}${hex8(c)}":"*"},"permission_groups":[{"id":"${hex8(c ^ b)}","name":"Account Settings Read"}]}]}`;
 }
 
@@ -62,26 +66,28 @@ function flags(_id: string, b: number, c: number, _d: number, time: string): str
   return `{"meta":{"tenant_flags":{"account_creation":"${b & 1 ? 'enabled' : 'disabled'}","account_deletion":"${b & 2 ? 'enabled' : 'disabled'}","account_migration":"${b & 4 ? 'enabled' : 'disabled'}","account_mobility":"${c & 1 ? 'enabled' : 'disabled'}","sub_org_creation":"${c & 2 ? 'enabled' : 'disabled'}"}},"modified_on":"${time}"}`;
 }
 
-const removed = (id: string): string => `{"id":"${id}"}`;
+function connector(id: string, b: number, c: number, d: number, time: string): string {
+  return `{"id":"${id}","email_domain":"example.com","enabled":${b % 2 === 0},"verification":{"status":"${c % 4 === 0 ? 'pending' : 'verified'}","code":"cloudflare-dashboard-sso-${hex8(d)}"},"created_on":"${time}","updated_on":"${time}"}`;
+}
 
+/** JSON text of the answer to a delete. */
+export const removed = (id: string): string => `{"id":"${id}"}`;
+
+// What an organization's log has is done through organization-level APIs; what happens in accounts is in theirs.
 // biome-ignore format: one story a line
 export const storyTemplates: readonly StoryTemplate[] = [
   story('Add Member', 'create', 'POST', 'members', 'member', '/organizations/{org}/members', (a, b) => `{"email":"user${a % 9973}@example.com","roles":["${role(b)}"],"status":"pending"}`, member),
   story('Update Member', 'update', 'PUT', 'members', 'member', '/organizations/{org}/members/', (a) => `{"roles":[{"name":"${role(a)}"}]}`, member),
   story('Remove Member', 'delete', 'DELETE', 'members', 'member', '/organizations/{org}/members/', () => '{}', removed),
-  story('Create Account', 'create', 'POST', 'accounts', 'account', '/accounts', (a, b) => `{"name":"Account ${b % 5000}","type":"standard","unit":{"id":"${hex8(a)}${hex8(b)}"}}`, account),
-  story('Update Account Settings', 'update', 'PUT', 'accounts', 'account', '/accounts/', (a, b) => `{"name":"Account ${b % 5000}","settings":{"enforce_twofactor":${a % 2 === 0}}}`, account),
-  story('Move Account', 'update', 'POST', 'accounts', 'account', '/accounts/{account}/move', (a, b, c) => `{"destination_organization_id":"${hex8(a)}${hex8(b)}${hex8(c)}${hex8(a ^ c)}"}`, account),
-  story('Delete Account', 'delete', 'DELETE', 'accounts', 'account', '/accounts/', () => '{}', removed),
-  story('Create API Token', 'create', 'POST', 'api_tokens', 'api_token', '/accounts/{account}/tokens', (a, b) => `{"name":"ci-${hex8(b)}","not_before":"2026-01-01T00:00:00Z","condition":{"request_ip":{"in":["203.0.113.${a % 256}/32"]}}}`, token),
-  story('Roll API Token', 'update', 'PUT', 'api_tokens', 'api_token', '/accounts/{account}/tokens/', () => '{}', token),
-  story('Delete API Token', 'delete', 'DELETE', 'api_tokens', 'api_token', '/accounts/{account}/tokens/', () => '{}', removed),
-  story('Update Organization', 'update', 'PUT', 'organizations', 'organization', '/organizations/{org}', (a) => `{"name":"Organization ${a % 1000}","profile":{"external_metadata":"cost-center-${a % 97}"}}`, flags),
+  story('Add Account', 'create', 'POST', 'accounts', 'account', '/organizations/{org}/accounts', (a, b) => `{"name":"Account ${b % 5000}","type":"standard","unit":{"id":"${hex8(a)}${hex8(b)}"}}`, account),
+  story('Move Account', 'update', 'PUT', 'accounts', 'account', '/organizations/{org}/accounts/', (a, b, c) => `{"destination_organization_id":"${hex8(a)}${hex8(b)}${hex8(c)}${hex8(a ^ c)}"}`, account),
+  story('Remove Account', 'delete', 'DELETE', 'accounts', 'account', '/organizations/{org}/accounts/', () => '{}', removed),
+  story('Update Organization', 'update', 'PUT', 'organizations', 'organization', '/organizations/{org}', (a) => `{"name":"Organization ${a % 1000}"}`, flags),
+  story('Update Organization Profile', 'update', 'PUT', 'organizations', 'profile', '/organizations/{org}/profile', (a, b) => `{"business_address":"${1 + (a % 400)} Harbour Street, 10115 Berlin","business_email":"it@example.com","business_name":"Organization ${b % 1000} Ltd","business_phone":"+49 30 555${b % 10_000}","external_metadata":"cost-center-${a % 97}"}`, () => 'null'),
   story('Update Organization Flags', 'update', 'PATCH', 'organizations', 'tenant_flags', '/organizations/{org}/flags', (a, b) => `{"flags":{"${flagNames[a % 4]}":"${b & 1 ? 'enabled' : 'disabled'}"}}`, flags),
   story('Create Sub-Organization', 'create', 'POST', 'organizations', 'organization', '/organizations', (a) => `{"name":"Team ${a % 1000}","parent":{"id":"{org}"}}`, flags),
-  story('Share Managed Ruleset', 'create', 'POST', 'resource_sharing', 'share', '/accounts/{account}/shares', (a, b) => `{"name":"waf-${hex8(a)}","recipients":[{"organization_id":"{org}"}],"resources":[{"resource_type":"custom-ruleset","resource_id":"${hex8(b)}${hex8(a)}","meta":{}}]}`, account),
-  story('Update SSO Connector', 'update', 'PATCH', 'sso', 'sso_connector', '/organizations/{org}/sso_connectors/', (a) => `{"enabled":${a % 2 === 0},"use_fedramp_language":false}`, token),
-  story('View Billing Profile', 'view', 'GET', 'billing', 'billing_profile', '/organizations/{org}/billing/profile', () => '{}', account),
+  story('Share Managed Ruleset', 'create', 'POST', 'resource_sharing', 'share', '/organizations/{org}/shares', (a, b) => `{"name":"waf-${hex8(a)}","recipients":[{"organization_id":"{org}"}],"resources":[{"resource_type":"custom-ruleset","resource_id":"${hex8(b)}${hex8(a)}","meta":{}}]}`, account),
+  story('Update SSO Connector', 'update', 'PATCH', 'sso', 'sso_connector', '/organizations/{org}/sso_connectors/', (a) => `{"enabled":${a % 2 === 0},"use_fedramp_language":false}`, connector),
 ];
 
 function story(

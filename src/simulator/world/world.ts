@@ -1,17 +1,30 @@
-import { defectiveText, readFacts } from '../faults/entry-defects.ts';
+import { populateAccounts } from '../accounts/account-population.ts';
+import { type Account, AccountRegistry } from '../accounts/account-registry.ts';
+import { accountVoice } from '../accounts/account-voice.ts';
+import { UserEntries } from '../accounts/user-entries.ts';
+import { addUserHistory, appendUserEntry, planUserHistory } from '../accounts/user-history.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
+import { populate, shares } from '../organizations/organization-population.ts';
+import type { Organization, OrganizationRegistry } from '../organizations/organization-registry.ts';
+import { organizationVoice } from '../organizations/organization-voice.ts';
 import { AuditLog, type NewEntry } from './audit-log.ts';
-import { BaseHistory, DefectDeal, lateness } from './base-history.ts';
-import { entryMark, entryParts, joinParts, padParts, timeText } from './entry-text.ts';
-import { populate, shares } from './organization-population.ts';
-import type { Organization, OrganizationRegistry } from './organization-registry.ts';
-import { type OrganizationVoice, organizationVoice } from './organization-voice.ts';
-import { draw } from './random.ts';
+import { BaseHistory, DefectDeal } from './base-history.ts';
+import { type EntryOrder, newEntry } from './new-entry.ts';
+import { type SourceRef, sourceKey } from './source.ts';
+import { type TrueEntry, trueEntry } from './true-entry.ts';
+import type { Voice } from './voice.ts';
 
 export interface WorldOptions {
   readonly seed: number;
   readonly organizations: number;
   readonly entries: number;
+  /** In each organization. */
+  readonly accounts: number;
+  readonly standaloneAccounts: number;
+  /** In each account. */
+  readonly zones: number;
+  /** In all accounts together, copies of user entries included. */
+  readonly accountEntries: number;
   readonly historyMs: number;
   readonly startMs: number;
   readonly distribution: 'zipf' | 'uniform';
@@ -20,55 +33,64 @@ export interface WorldOptions {
   readonly clock: () => number;
 }
 
-/** One entry as it was born, and what came of it. */
-export interface TrueEntry {
-  readonly organizationId: string;
-  /** Null when the entry has none that a text column could hold. */
-  readonly id: string | null;
-  /** Lower-case hexadecimal, of the exact text of the element (UTF-8) as it was first served. */
-  readonly sha256: string;
-  /** `action.time` as written in the entry; null when it is missing or no date. */
-  readonly actionTime: string | null;
-  /** The time by which the log orders and selects the entry, for every entry. Milliseconds since the epoch. */
-  readonly logTimeMs: number;
-  /** sha256 of later texts under the same id (fault `changed_content`), oldest first. */
-  readonly changes: readonly string[];
-  /** The exact text. */
-  raw(): string;
+/** A log with what it is made of. */
+interface Open {
+  readonly source: SourceRef;
+  readonly log: AuditLog;
+  readonly deal: DefectDeal;
+  /** Another one when its account is renamed. */
+  voice: Voice;
 }
 
-/** A generated entry that is to come into being. Unnamed: visible at once, unless the fault `late` says otherwise. */
-export interface EntryOrder {
-  readonly timeMs: number;
-  readonly visibleAtMs?: number;
-  /** Its text has so many bytes at least; it then has no defect. */
-  readonly bytes?: number;
+interface Period {
+  readonly count: number;
+  readonly endMs: number;
+  readonly lengthMs: number;
 }
 
-const equalWithinMs = 1000;
+const noPast: Period = { count: 0, endMs: 0, lengthMs: 0 };
 
-/** Everything that the simulated Cloudflare knows: organizations, logs, clock, faults. */
+/** Everything that the simulated Cloudflare knows: organizations, accounts, logs, clock, faults. */
 export class World {
   readonly seed: number;
   readonly organizations: OrganizationRegistry;
+  readonly accounts: AccountRegistry;
   readonly faults: FaultPlan;
+  readonly userEntries: UserEntries;
   clockOffsetMs = 0;
   readonly #clock: () => number;
-  readonly #logs = new Map<string, AuditLog>();
-  readonly #voices = new Map<string, OrganizationVoice>();
-  readonly #deals = new Map<string, DefectDeal>();
+  readonly #open = new Map<string, Open>();
 
-  /** Fills the registry, which the fault plan may already know. */
-  constructor(options: WorldOptions, faults: FaultPlan, organizations: OrganizationRegistry) {
+  /** Fills the registries, which the fault plan may already know. */
+  constructor(
+    options: WorldOptions,
+    faults: FaultPlan,
+    organizations: OrganizationRegistry,
+    accounts = new AccountRegistry(),
+  ) {
     this.seed = options.seed;
     this.organizations = organizations;
+    this.accounts = accounts;
     this.faults = faults;
+    this.userEntries = new UserEntries(options.seed);
     this.#clock = options.clock;
     const population = populate(this.organizations, { ...options, count: options.organizations });
     const counts = shares(options.entries, population.length, options.distribution);
+    const { startMs: endMs, historyMs: lengthMs } = options;
     population.forEach((organization, n) => {
-      this.openLog(organization, { count: counts[n] as number, endMs: options.startMs, lengthMs: options.historyMs });
+      this.openLog(organization, { count: counts[n] as number, endMs, lengthMs });
     });
+    this.#openAccounts(populateAccounts(this.accounts, population, options), options);
+  }
+
+  #openAccounts(population: readonly Account[], options: WorldOptions): void {
+    const { accountEntries, startMs: endMs, historyMs: lengthMs, distribution } = options;
+    const copies = planUserHistory(this.userEntries, this.accounts, { entries: accountEntries, endMs, lengthMs });
+    const counts = shares(accountEntries - copies.total, population.length, distribution);
+    population.forEach((account, n) => {
+      this.#start(accountVoice(this.seed, account), { count: counts[n] as number, endMs, lengthMs });
+    });
+    addUserHistory(this, copies);
   }
 
   /** The simulator's own time, milliseconds since the epoch. */
@@ -76,100 +98,84 @@ export class World {
     return this.#clock() + this.clockOffsetMs;
   }
 
-  log(organizationId: string): AuditLog | undefined {
-    return this.#logs.get(organizationId);
+  log(source: SourceRef): AuditLog | undefined {
+    return this.#open.get(sourceKey(source))?.log;
+  }
+
+  /** True when the log was refused by hand: it answers 403. */
+  isRefused({ kind, id }: SourceRef): boolean {
+    const owner = kind === 'organization' ? this.organizations.get(id) : this.accounts.get(id);
+    return owner?.refused === true;
   }
 
   /** Starts the log of a new organization. */
-  openLog(organization: Organization, period = { count: 0, endMs: 0, lengthMs: 0 }): AuditLog {
-    const voice = organizationVoice(this.seed, organization.id, organization.accountIds);
+  openLog(organization: Organization, period = noPast): AuditLog {
+    return this.#start(organizationVoice(this.seed, organization.id), period);
+  }
+
+  #start(voice: Voice, period: Period): AuditLog {
     const deal = new DefectDeal(voice, this.faults);
     const log = new AuditLog(new BaseHistory({ voice, faults: this.faults, deal, ...period }));
-    this.#voices.set(organization.id, voice);
-    this.#deals.set(organization.id, deal);
-    this.#logs.set(organization.id, log);
+    this.#open.set(sourceKey(voice.source), { source: voice.source, log, deal, voice });
     return log;
   }
 
-  /** Removes an organization and its log. */
-  remove(organizationId: string): void {
-    this.organizations.delete(organizationId);
-    this.#logs.delete(organizationId);
-    this.#voices.delete(organizationId);
-    this.#deals.delete(organizationId);
+  /** Gives an account another name: later entries have it, those that there are keep theirs. */
+  renameAccount(account: Account, name: string): void {
+    account.formerName = account.name;
+    account.name = name;
+    const open = this.#open.get(sourceKey({ kind: 'account', id: account.id }));
+    if (open !== undefined) open.voice = accountVoice(this.seed, account);
   }
 
-  /** Appends an entry with a given text. Throws RangeError: no such organization. */
-  append(organizationId: string, entry: NewEntry): void {
-    this.#logOf(organizationId).append(entry);
+  /** Moves an account below another organization; undefined: it stands alone from now on. */
+  moveAccount(account: Account, organizationId: string | undefined): void {
+    const [from, to] = [account.organizationId, organizationId].map((id) => this.organizations.get(id ?? ''));
+    account.organizationId = organizationId;
+    if (from !== undefined) from.accountIds = from.accountIds.filter((id) => id !== account.id);
+    if (to !== undefined) to.accountIds = [...to.accountIds, account.id];
   }
 
-  /** Appends a generated entry with the faults of the data that are on. Throws RangeError: no such organization. */
-  generate(organizationId: string, order: EntryOrder): void {
-    const log = this.#logOf(organizationId);
-    const voice = this.#voices.get(organizationId) as OrganizationVoice;
-    log.append(this.#faultyEntry(log, voice, order));
+  /** Removes an organization or an account, and its log. */
+  remove({ kind, id }: SourceRef): void {
+    const account = kind === 'account' ? this.accounts.get(id) : undefined;
+    if (account !== undefined) this.moveAccount(account, undefined);
+    if (kind === 'organization') this.organizations.delete(id);
+    else this.accounts.delete(id);
+    this.#open.delete(sourceKey({ kind, id }));
   }
 
-  #logOf(organizationId: string): AuditLog {
-    const log = this.#logs.get(organizationId);
-    if (log === undefined) throw new RangeError(`There is no organization ${organizationId}.`);
-    return log;
+  /** Appends an entry with a given text. Throws RangeError: no such organization or account. */
+  append(source: SourceRef, entry: NewEntry): void {
+    this.#openOf(source).log.append(entry);
   }
 
-  #faultyEntry(log: AuditLog, voice: OrganizationVoice, order: EntryOrder): NewEntry {
-    const { organizationId } = voice;
-    const { bytes } = order;
-    const occasion = { number: draw(voice.key, log.nextSeq), organizationId };
-    const happens = (name: Parameters<FaultPlan['fires']>[0]): number | undefined => this.faults.fires(name, occasion);
-    const lastMs = log.lastTimeMs ?? Number.NEGATIVE_INFINITY;
-    // Only right after the entry before: later, it would be a late entry, which is another fault.
-    const canBeEqual = Math.abs(order.timeMs - lastMs) <= equalWithinMs;
-    const timeMs = canBeEqual && happens('equal_timestamps') !== undefined ? lastMs : order.timeMs;
-    const late = order.visibleAtMs === undefined ? happens('late') : undefined;
-    const moved = happens('out_of_order');
-    const marks =
-      (happens('unknown_enums') === undefined ? 0 : entryMark.unknownEnum) +
-      (happens('cf_rayid') === undefined ? 0 : entryMark.oldRayKey);
-    const defect = bytes === undefined ? this.#deals.get(organizationId)?.next(log.nextSeq) : undefined;
-    const lateAtMs = late === undefined ? 0 : timeMs + lateness(late, this.faults.parameters.lateDelayMs);
-    return {
-      timeMs,
-      orderMs: moved === undefined ? timeMs : timeMs + 1 + (moved % 5000),
-      visibleAtMs: order.visibleAtMs ?? lateAtMs,
-      text: (index) => {
-        if (defect !== undefined) return defectiveText(voice, index, timeMs, marks, defect);
-        const parts = entryParts(voice, index, timeMs, marks);
-        if (bytes !== undefined) padParts(parts, bytes);
-        return joinParts(parts);
-      },
-    };
+  /** Appends a generated entry with the faults of the data that are on. Throws RangeError: no such organization or account. */
+  generate(source: SourceRef, order: EntryOrder): void {
+    const { log, voice, deal } = this.#openOf(source);
+    log.append(newEntry(this.faults, { log, voice, deal }, order));
   }
 
-  /** Every entry visible by now (`all`: every entry), organization by organization, in the order of their logs. */
+  /** Appends what a person did in their own profile to the log of every account that they may use (or of those named). */
+  generateUserEntry(order: EntryOrder, accounts?: readonly Account[]): void {
+    appendUserEntry(this, order, accounts);
+  }
+
+  #openOf(source: SourceRef): Open {
+    const open = this.#open.get(sourceKey(source));
+    if (open === undefined) throw new RangeError(`There is no ${source.kind} ${source.id}.`);
+    return open;
+  }
+
+  /** Every entry visible by now (`all`: every entry), log by log, in the order of their logs. */
   *truth(sha256: (text: string) => string, all = false): Generator<TrueEntry> {
     const nowMs = this.nowMs();
     const everything = { sinceInclusive: true, beforeInclusive: true, direction: 'asc' } as const;
-    for (const [organizationId, log] of this.#logs) {
+    for (const { source, log } of this.#open.values()) {
       for (const seq of log.walk({ sinceMs: -Infinity, beforeMs: Infinity, ...everything })) {
         if (!all && !log.isVisible(seq, nowMs)) continue;
-        yield trueEntry(organizationId, log, seq, sha256);
+        yield trueEntry(source, log, seq, sha256);
       }
     }
   }
-}
-
-function trueEntry(organizationId: string, log: AuditLog, seq: number, sha256: (text: string) => string): TrueEntry {
-  const text = log.originalText(seq);
-  const logTimeMs = log.timeMs(seq);
-  // Reading a million plain entries takes seconds; their id is where it always is.
-  const facts = log.isPlain(seq) ? { id: text.slice(7, 39), actionTime: timeText(logTimeMs) } : readFacts(text);
-  return {
-    organizationId,
-    ...facts,
-    sha256: sha256(text),
-    logTimeMs,
-    changes: log.revisions(seq).map(sha256),
-    raw: () => log.originalText(seq),
-  };
 }

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
-import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
 import { compileRule, correlate } from '../../support/deploy/sigma-evaluator.ts';
 import { readSigmaFiles } from '../../support/deploy/sigma-rules.ts';
 import { type StoredEvent, storedEcs } from '../../support/feed/stored-ecs.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitAll, newSource } from '../../support/postgres/store-fixture.ts';
+import { accountEntries } from '../../support/sync/account-entries.ts';
 import { burstDeeds, COLLECTOR_TOKEN, type Deed, singleDeeds } from '../../support/sync/attacks.ts';
 
 const SEED = 7;
@@ -28,14 +29,16 @@ let found: ReadonlyMap<string, readonly string[]>;
 const inPages = (texts: readonly string[], size = 200): readonly string[][] =>
   Array.from({ length: Math.ceil(texts.length / size) }, (_, n) => texts.slice(n * size, (n + 1) * size));
 
-/** Twenty days of ordinary work of 12 people, a tenth of it with words that no document has. */
+/** Twenty days of ordinary work in an organization and in an account, a tenth of it with words that no document has. */
 const benignHistory = (organizationId: string): readonly string[] => {
   const faults = new FaultPlan(SEED);
   faults.patch({ unknown_enums: 0.1, cf_rayid: 0.1, equal_timestamps: 0.3 });
-  const voice = organizationVoice(SEED, organizationId, []);
+  const voice = organizationVoice(SEED, organizationId);
   const deal = new DefectDeal(voice, faults);
-  const history = new BaseHistory({ voice, count: EACH, endMs, lengthMs: 20 * DAY_MS, faults, deal });
-  return Array.from({ length: EACH }, (_, index) => history.text(index));
+  const span = { count: EACH, endMs, lengthMs: 20 * DAY_MS };
+  const history = new BaseHistory({ voice, ...span, faults, deal });
+  const own = Array.from({ length: EACH }, (_, index) => history.text(index));
+  return [...own, ...accountEntries(SEED, organizationId, span, faults)];
 };
 
 beforeAll(async () => {
@@ -75,7 +78,7 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
   member_added: ['Add Member'],
   super_administrator_added: ['Add Member', 'Update Member'],
   // Every update of an account sends enforce_twofactor: a documented false positive.
-  sso_or_mfa_changed: ['Update SSO Connector', 'Update Account Settings'],
+  sso_or_mfa_changed: ['Update SSO Connector', 'Update Account Settings', 'Update Identity Provider'],
 };
 
 const isExpected = (detection: string, entry: Benign): boolean => {

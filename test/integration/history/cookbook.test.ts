@@ -5,6 +5,7 @@ import { addHold } from '../../../src/retention/holds.sql.ts';
 import { createLogin, type Login } from '../../support/accounts/login.ts';
 import { documentedRecipes } from '../../support/deploy/documented-sql.ts';
 import { commit, entryText, newSource } from '../../support/postgres/store-fixture.ts';
+import { accountEntries } from '../../support/sync/account-entries.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const DAY_MS = 86_400_000;
@@ -14,10 +15,17 @@ let world: SyncWorld;
 let reader: Login;
 let variables: Readonly<Record<string, string>> = {};
 
-/** 3,000 entries of nine days, with later contents, a hold and a dropped month. */
+/** 3,000 entries of organizations and 600 of an account in nine days, with later contents, a hold and a dropped month. */
 beforeAll(async () => {
   world = await openWorld({ entries: 3_000, historyMs: 9 * DAY_MS }, { ORGTRAIL_HISTORY: '10d' });
   const { pool } = world.database;
+  // What an account's own log has stands in an organization's here.
+  const ofAccount = accountEntries(1, 'ed17574386854bf78a67040be0a770b0', {
+    count: 600,
+    endMs: Date.now() - DAY_MS / 4,
+    lengthMs: 8 * DAY_MS,
+  });
+  world.simulator.append(world.simulator.summary().organizations[0]?.id ?? '', ofAccount);
   await using run = await world.open();
   expect((await run.sync()).finished).toBe(true);
   // As if they had been known for days: then what came only now was late.

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
-import type { TrueEntry } from '../../../src/simulator/world/world.ts';
+import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 
 interface ClaimRow {
   readonly source_id: string;
@@ -34,13 +34,13 @@ export const expectClaimedImpliesStored = async (
   let within = 0;
   for (const entry of simulator.truth()) {
     const claim = bySource
-      .get(entry.organizationId)
+      .get(entry.sourceId)
       ?.find(
         (each) => each.from_ms <= entry.logTimeMs && entry.logTimeMs < each.to_ms && passes(each.filter_hash, entry),
       );
     if (claim === undefined) continue;
     within += 1;
-    if (!stored.has(`${entry.organizationId} ${entry.id}`))
+    if (!stored.has(`${entry.sourceId} ${entry.id}`))
       lost.push(`${entry.actionTime} ${entry.id} by ${claim.filter_hash}`);
   }
   expect(lost.slice(0, 5), `${lost.length} entries are claimed and not stored`).toEqual([]);
@@ -62,10 +62,10 @@ export const expectStoredOrVisible = async (
   );
   const stored = await storedIds(pool);
   const bySource = Map.groupBy(gaps, (gap) => gap.source_id);
-  const missing = [...simulator.truth()].filter(({ organizationId, id }) => !stored.has(`${organizationId} ${id}`));
+  const missing = [...simulator.truth()].filter(({ sourceId, id }) => !stored.has(`${sourceId} ${id}`));
   const unseen = missing.filter(
-    ({ organizationId, logTimeMs }) =>
-      !bySource.get(organizationId)?.some((gap) => gap.from_ms <= logTimeMs && logTimeMs < gap.to_ms),
+    ({ sourceId, logTimeMs }) =>
+      !bySource.get(sourceId)?.some((gap) => gap.from_ms <= logTimeMs && logTimeMs < gap.to_ms),
   );
   expect(
     unseen.map(({ actionTime }) => actionTime),

@@ -3,8 +3,8 @@ import { textDefects } from '../../../src/ingest/entries/entry.ts';
 import { type CarefulEntry, readCarefully, readPage } from '../../../src/ingest/entries/page.ts';
 import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
+import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
-import { organizationVoice } from '../../../src/simulator/world/organization-voice.ts';
 import { hashed } from '../../support/sync/defective-entries.ts';
 
 export const seed = 5;
@@ -40,7 +40,7 @@ export const simulatedEvents = (count: number): FeedEvent[] => {
   const each = Math.ceil(count / organizations.length);
   return organizations
     .flatMap((organizationId, n) => {
-      const voice = organizationVoice(seed, organizationId, []);
+      const voice = organizationVoice(seed, organizationId);
       const deal = new DefectDeal(voice, faults);
       const endMs = Date.UTC(2026, 9, 1);
       const history = new BaseHistory({ voice, count: each, endMs, lengthMs: 90 * 86_400_000, faults, deal });

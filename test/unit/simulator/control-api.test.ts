@@ -19,7 +19,7 @@ async function control(simulator: Simulator, path: string, input?: unknown): Pro
 test('truth: one line for each visible entry, of exactly what is served', async () => {
   const simulator = await simulate({ organizations: 3, entries: 1200, faults: { defectRate: 0.1 } });
   simulator.append(organizationAt(simulator), ['{"id":"late"}'], { visibleAfterMs: 1000 });
-  const read = async (query = ''): Promise<{ organization_id: string; sha256: string }[]> => {
+  const read = async (query = ''): Promise<{ source_kind: string; source_id: string; sha256: string }[]> => {
     const text = await (await fetch(`${simulator.controlUrl}/truth${query}`)).text();
     return text
       .trimEnd()
@@ -29,7 +29,8 @@ test('truth: one line for each visible entry, of exactly what is served', async 
   const lines = await read();
   expect(lines).toHaveLength(1200);
   expect(Object.keys(lines[0] ?? {})).toEqual([
-    'organization_id',
+    'source_kind',
+    'source_id',
     'id',
     'sha256',
     'action_time',
@@ -38,7 +39,9 @@ test('truth: one line for each visible entry, of exactly what is served', async 
   ]);
   const first = organizationAt(simulator);
   const served = await auditPage(simulator, { limit: 1000 });
-  const expected = lines.filter((line) => line.organization_id === first).map((line) => line.sha256);
+  const expected = lines
+    .filter((line) => line.source_kind === 'organization' && line.source_id === first)
+    .map((line) => line.sha256);
   expect(served.texts.map(sha256)).toEqual(expected);
   expect(await read('?all=1')).toHaveLength(1201);
 });
@@ -118,7 +121,8 @@ test('requests: what came, how it was answered, by whom; never the credential', 
   const path = '/client/v4/organizations';
   const credential = expect.stringMatching(/^[0-9a-f]{12}$/);
   const { host } = new URL(simulator.baseUrl);
-  const facts = { timeMs: startMs, endedMs: startMs, method: 'GET', host, status: 200, credential };
+  const owner = expect.stringMatching(/^token:[0-9a-f]{12}$/);
+  const facts = { timeMs: startMs, endedMs: startMs, method: 'GET', host, status: 200, credential, owner };
   expect(seen[0]).toEqual({ ...facts, path: `${path}?page_size=1` });
   expect(seen[1]).toMatchObject({ status: 401, credential: 'none' });
   expect(JSON.stringify(body)).not.toContain('very-secret');

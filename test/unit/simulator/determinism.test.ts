@@ -11,7 +11,7 @@ const options: SimulatorOptions = {
 
 async function digest(more: SimulatorOptions = {}): Promise<string> {
   const simulator = await simulate({ ...options, ...more });
-  const truth = [...simulator.truth()].map((entry) => `${entry.organizationId} ${entry.sha256} ${entry.logTimeMs}`);
+  const truth = [...simulator.truth()].map((entry) => `${entry.sourceId} ${entry.sha256} ${entry.logTimeMs}`);
   return sha256([(await get(simulator, '/organizations?page_size=1000')).text, ...truth].join('\n'));
 }
 
@@ -39,8 +39,8 @@ test('texts are unique within an organization, ids are, and the size is that of 
   });
   const truth = [...simulator.truth()];
   expect(truth).toHaveLength(6000);
-  expect(new Set(truth.map((entry) => entry.organizationId + entry.sha256)).size).toBe(6000);
-  const ids = truth.flatMap((entry) => (entry.id === null ? [] : [entry.organizationId + entry.id]));
+  expect(new Set(truth.map((entry) => entry.sourceId + entry.sha256)).size).toBe(6000);
+  const ids = truth.flatMap((entry) => (entry.id === null ? [] : [entry.sourceId + entry.id]));
   expect(new Set(ids).size).toBe(ids.length);
   const plain = await simulate({ entries: 2000 });
   const lengths = [...plain.truth()].map((entry) => entry.raw().length);

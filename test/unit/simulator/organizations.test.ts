@@ -73,7 +73,7 @@ test('every filter of the listing', async () => {
   const all = await list(simulator, 'page_size=1000');
   const names = async (query: string): Promise<string[]> => (await list(simulator, `page_size=1000&${query}`)).names;
   expect(await names('name=Northwind+Traders')).toEqual(['Northwind Traders']);
-  expect(await names('name=northwind+traders')).toEqual([]);
+  expect(await names('name=northwind+TRADERS')).toEqual(['Northwind Traders']);
   expect(await names('name.startsWith=NORTHWIND')).toEqual(['Northwind Traders', 'Northwind Traders 2']);
   expect(await names('name.endsWith=traders')).toEqual(['Northwind Traders']);
   expect(await names('name.contains=WIND')).toEqual(['Northwind Traders', 'Northwind Traders 2']);
@@ -115,9 +115,10 @@ test('what cannot be is refused with a code and says why', async () => {
     ['POST', '/organizations', '{}', 400, 'name'],
     ['POST', '/organizations', '{"name":"a","parent":{"id":"none"}}', 400, 'does not exist'],
     ['POST', '/organizations', '{"name":"a","profile":{"business_name":1}}', 400, 'business_address'],
-    ['PUT', `/organizations/${id}`, `{"name":"a","parent":{"id":"${id}"}}`, 400, 'below itself'],
+    ['PUT', `/organizations/${id}`, '{"name":" "}', 400, 'name'],
     ['PUT', `/organizations/${id}/profile`, '{}', 400, 'business_address'],
-    ['PUT', '/organizations/none', '{"name":"a"}', 404, 'not found'],
+    ['PUT', '/organizations/none', '{"name":"a"}', 404, 'Could not route to /client/v4/organizations/none'],
+    ['PUT', `/organizations/${'0'.repeat(32)}`, '{"name":"a"}', 404, 'not found'],
     ['PATCH', `/organizations/${id}`, '{}', 405, 'not allowed'],
     ['POST', `/organizations/${id}/logs/audit`, '{}', 405, 'not allowed'],
     ['DELETE', '/nowhere', '', 404, 'No route'],
@@ -126,7 +127,10 @@ test('what cannot be is refused with a code and says why', async () => {
     const answer = await send(method, path, body);
     expect({ path, status: answer.status }).toEqual({ path, status });
     expect(answer.text).toContain(why);
-    expect(JSON.parse(answer.text)).toMatchObject({ success: false, errors: [{ code: expect.any(Number) }] });
+    const { success, errors } = JSON.parse(answer.text);
+    expect(success).toBe(false);
+    for (const { code } of errors) expect(code).toEqual(expect.any(Number));
+    expect(errors.length).toBeGreaterThan(0);
   }
   expect(simulator.summary().entries).toBe(0);
 });

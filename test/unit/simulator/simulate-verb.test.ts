@@ -37,7 +37,7 @@ test('says where it listens and how to point orgtrail at it, and runs until it i
   );
   await once(stdout, 'data');
   const said = output();
-  expect(said).toContain('3 organizations and 50 audit entries');
+  expect(said).toContain('3 organizations, 9 accounts and 100 audit entries');
   const baseUrl = /^CLOUDFLARE_BASE_URL=(.+)$/m.exec(said)?.[1] ?? '';
   const token = /^CLOUDFLARE_API_TOKEN=(.+)$/m.exec(said)?.[1] ?? '';
   const headers = { authorization: `Bearer ${token}` };
@@ -56,12 +56,51 @@ test.each([
   [['--live-rate', 'fast'], '--live-rate'],
   [['--budget', '0'], '--budget'],
   [['--page-cap', '2000'], '--page-cap'],
+  [['--accounts', 'many'], '--accounts'],
+  [['--standalone-accounts', '-1'], '--standalone-accounts'],
+  [['--zones', '1.5'], '--zones'],
+  [['--account-entries', 'x'], '--account-entries'],
+  [['--key', 'secret'], '--key'],
   [['--faults', 'server_error=2'], 'server_error=2'],
   [['--host', '203.0.113.1', '--port', '0'], '203.0.113.1'],
 ])('a bad option is a usage error with a hint: %j', async (argv, named) => {
   const error: unknown = await command(...argv).done.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(OrgtrailError);
   expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining(named), hint: expect.any(String) });
+});
+
+test('tokens, the token of an account and a key are taken as they are given, and nothing else', async () => {
+  const { stdout, output, stop, done } = command(
+    ...['--port', '0', '--organizations', '2', '--entries', '0', '--standalone-accounts', '1', '--zones', '1'],
+    ...['--token', 'a@example.com:of-a', '--account-token', 'cfat_a=6', 'cfat_b=1', '--key', 'a@example.com:secret'],
+    '--keys-only',
+  );
+  await once(stdout, 'data');
+  const [, baseUrl = ''] = /^CLOUDFLARE_BASE_URL=(.+)$/m.exec(output()) ?? [];
+  expect(output()).toContain('CLOUDFLARE_API_TOKEN=of-a\n');
+  const ask = async (path: string, headers: Record<string, string>) => {
+    const answer = await fetch(baseUrl + path, { headers });
+    // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+    return { status: answer.status, body: (await answer.json()) as any };
+  };
+  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+  const key = { 'x-auth-email': 'a@example.com', 'x-auth-key': 'secret' };
+  expect((await ask('/user', bearer('of-a'))).body.result.email).toBe('a@example.com');
+  const all = (await ask('/accounts', bearer('of-a'))).body.result;
+  expect(all).toHaveLength(7);
+  for (const [token, place] of [
+    ['cfat_a', 6],
+    ['cfat_b', 1],
+  ] as const) {
+    const own = (await ask('/accounts', bearer(token))).body.result;
+    expect(own.map(({ id }: { id: string }) => id)).toEqual([all[place].id]);
+  }
+  const id = (await ask('/organizations', bearer('of-a'))).body.result[0].id;
+  expect((await ask(`/organizations/${id}`, bearer('of-a'))).status).toBe(403);
+  expect((await ask(`/organizations/${id}`, key)).status).toBe(200);
+  expect((await ask('/accounts', bearer('other'))).status).toBe(403);
+  stop();
+  await done;
 });
 
 test('an unknown fault is answered with all names', async () => {

@@ -31,7 +31,7 @@ test.each([1, 2, 3])(
       while (!(await readWalk(simulator, organizationId, seen).catch(() => false))) {
         expect(++walks).toBeLessThan(200);
       }
-      const expected = truth.filter((entry) => entry.organizationId === organizationId).map((entry) => entry.sha256);
+      const expected = truth.filter((entry) => entry.sourceId === organizationId).map((entry) => entry.sha256);
       expect([...seen].sort()).toEqual(expected.sort());
     }
     const fired = Object.keys(simulator.faults.fired());

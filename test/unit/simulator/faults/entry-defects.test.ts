@@ -64,7 +64,8 @@ const looksAsNamed: Record<DefectName, (seen: Seen) => boolean> = {
   odd_text: ({ texts, result, ids }) =>
     texts.every((text) => JSON.stringify(JSON.parse(text)) !== text && text.startsWith('{ "resource"')) &&
     result.every(
-      ({ id, note, action }) => /^[0-9a-f]{32}$/.test(id) && note.includes('😀 😀') && action.type !== undefined,
+      ({ id, note, action }) =>
+        /^[0-9a-f]{32}$/.test(id.replaceAll('-', '')) && note.includes('😀 😀') && action.type !== undefined,
     ) &&
     ids.every((id) => id !== null),
   deep_nesting: ({ texts }) => texts.every((text) => hasString(text, '['.repeat(2000))),

@@ -62,7 +62,9 @@ test.each(withParameters)('%s: good and bad parameters are told apart', (name: F
       expect(faultPatchProblems({ [name]: { [key]: bad } })).toEqual([`${name}.${key} must be ${what}`]);
     }
   }
-  const known = ['probability', 'count', 'organizationId', 'organizationIds', 'firstOrganizations', 'forSeconds'];
+  const ofOrganizations = ['organizationId', 'organizationIds', 'firstOrganizations'];
+  const ofAccounts = ['accountId', 'accountIds', 'firstAccounts', 'sourceKind'];
+  const known = ['probability', 'count', ...ofOrganizations, ...ofAccounts, 'forSeconds'];
   const [problem = ''] = faultPatchProblems({ [name]: { what: 1 } });
   expect(problem).toContain(`${name}.what is unknown; known: `);
   for (const key of [...known, 'operation', ...Object.keys(parametersOf(name))]) expect(problem).toContain(key);

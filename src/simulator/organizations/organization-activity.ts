@@ -1,6 +1,6 @@
-import type { OrganizationCall } from '../api/organization-call.ts';
-import { timeText } from './entry-text.ts';
-import { draw, hex8 } from './random.ts';
+import { basePath, type OrganizationCall } from '../api/organization-call.ts';
+import { timeText } from '../world/entry-text.ts';
+import { draw, hex8 } from '../world/random.ts';
 
 interface Activity {
   readonly call: OrganizationCall;
@@ -11,19 +11,21 @@ interface Activity {
   readonly what: string;
   readonly type: string;
   readonly timeMs: number;
+  /** What the API answered with. */
+  readonly status: number;
   readonly result: unknown;
 }
 
 /** The audit entry that a change through the API leaves. The request payload is the body byte for byte, if there is one. */
-export function activityText({ call, key, logOf, what, type, timeMs, result }: Activity): string {
+export function activityText({ call, key, logOf, what, type, timeMs, status, result }: Activity): string {
   const words = Array.from({ length: 6 }, (_, n) => hex8(draw(key, n)));
   const id = words.slice(0, 4).join('');
   const action = { description: what, result: 'success', time: timeText(timeMs), type };
   const raw = {
     cf_ray_id: words.slice(4).join(''),
     method: call.method,
-    status_code: 200,
-    uri: call.url,
+    status_code: status,
+    uri: call.url.replace(basePath, ''),
     user_agent: call.userAgent,
   };
   const response = { success: true, errors: [], messages: [], result };

@@ -1,6 +1,6 @@
+import { draw, hex8, keyOf } from '../world/random.ts';
+import { companyNames } from '../world/vocabulary.ts';
 import type { Organization, OrganizationProfile, OrganizationRegistry } from './organization-registry.ts';
-import { draw, hex8, keyOf } from './random.ts';
-import { companyNames } from './vocabulary.ts';
 
 const flagNames = [
   'account_creation',
@@ -63,6 +63,7 @@ export function populate(registry: OrganizationRegistry, options: PopulationOpti
       createTimeMs,
       managedBy: bits % 5 === 0 ? idText(key, 50) : undefined,
       flags: tenantFlags(bits),
+      hasOldFlags: bits % 3 === 1,
       accountIds: words.slice(0, 1 + (bits % 3)),
       userIds: words.slice(3),
       name,

@@ -24,9 +24,11 @@ export interface Organization {
   readonly managedBy: string | undefined;
   /** `enabled` or `disabled`, by flag name. */
   readonly flags: Readonly<Record<string, string>>;
-  readonly accountIds: readonly string[];
+  /** True: the API calls its flags `meta.flags`, which are fewer; else `meta.tenant_flags`. */
+  readonly hasOldFlags: boolean;
   readonly userIds: readonly string[];
   name: string;
+  accountIds: readonly string[];
   parentId: string | undefined;
   profile: OrganizationProfile | undefined;
   /** True: its audit log answers 403. */
@@ -79,33 +81,25 @@ export class OrganizationRegistry {
     return chain;
   }
 
-  /** Why the organization (undefined: a new one) cannot be put below the parent, or undefined when it can. */
-  whyNotBelow(parentId: string, organization?: Organization): string | undefined {
+  /** Why no new organization can be put below the parent, or undefined when one can. */
+  whyNotBelow(parentId: string): string | undefined {
     const parent = this.#byId.get(parentId);
     if (parent === undefined) return `The parent organization ${parentId} does not exist.`;
-    const chain = this.chain(parent);
-    if (organization !== undefined && chain.includes(organization)) return 'An organization cannot be below itself.';
-    const height = organization === undefined ? 1 : this.#height(organization);
-    return chain.length + height > maxDepth ? `Organizations can be nested ${maxDepth} levels deep.` : undefined;
+    return this.chain(parent).length >= maxDepth ? `Organizations can be nested ${maxDepth} levels deep.` : undefined;
   }
 
-  #height(organization: Organization): number {
-    const children = this.all().filter((other) => other.parentId === organization.id);
-    return 1 + Math.max(0, ...children.map((child) => this.#height(child)));
-  }
-
-  /** The organization as the API shows it: today's names (`tenant_flags`, `hierarchy_tags`) and the older `flags`. */
+  /** The organization as the API shows it: its flags by the name of today (`tenant_flags`) or by the older one (`flags`). */
   view(organization: Organization): Record<string, unknown> {
     const { id, name, managedBy, flags, profile } = organization;
     const parent = organization.parentId === undefined ? undefined : this.#byId.get(organization.parentId);
     const { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation } = flags;
+    const oldFlags = { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation };
     return {
       id,
       create_time: new Date(organization.createTimeMs).toISOString(),
       name,
       meta: {
-        flags: { account_creation, account_deletion, account_migration, account_mobility, sub_org_creation },
-        tenant_flags: flags,
+        ...(organization.hasOldFlags ? { flags: oldFlags } : { tenant_flags: flags }),
         hierarchy_tags: this.chain(organization).map((ancestor) => ancestor.id),
         ...(managedBy === undefined ? {} : { managed_by: managedBy }),
       },

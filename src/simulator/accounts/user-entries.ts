@@ -1,0 +1,102 @@
+import { people, strangePeople } from '../world/actors.ts';
+import { entryParts, joinParts } from '../world/entry-text.ts';
+import { draw, hex8, keyOf } from '../world/random.ts';
+import { userAgents } from '../world/vocabulary.ts';
+import { answerText, type Story, type Voice } from '../world/voice.ts';
+import type { Account, AccountRegistry } from './account-registry.ts';
+import { accountText } from './account-voice.ts';
+
+/**
+ * What a person does in their own profile: sign-ins, user tokens, memberships. Such an entry stands in the log of every account
+ * that the person may use, under one id.
+ */
+export class UserEntries {
+  readonly #key: number;
+  readonly #actors = new Map<string, readonly string[]>();
+  #next = 0;
+
+  constructor(seed: number) {
+    this.#key = keyOf('user entries', seed);
+  }
+
+  /** The number of the next such entry in this world. */
+  take(): number {
+    return this.#next++;
+  }
+
+  /** In which accounts the entry with this number stands: all of an organization, or two, or one. */
+  reach(number: number, accounts: AccountRegistry): readonly Account[] {
+    const all = accounts.all();
+    const first = all[draw(this.#key + 1, number) % all.length];
+    if (first === undefined) return [];
+    const bits = draw(this.#key + 2, number);
+    const { organizationId } = first;
+    if (bits % 4 !== 0 && organizationId !== undefined) {
+      return all.filter((account) => account.organizationId === organizationId);
+    }
+    const second = all[(bits >>> 3) % all.length];
+    return second === undefined || second === first ? [first] : [first, second];
+  }
+
+  /** The text of the copy in one of the accounts; everything but the member `account` is the same in all. */
+  text(number: number, timeMs: number, reach: readonly Account[], account: Pick<Account, 'id' | 'name'>): string {
+    return joinParts(entryParts(this.#voice(reach, account), number, timeMs, 0));
+  }
+
+  #voice(reach: readonly Account[], account: Pick<Account, 'id' | 'name'>): Voice {
+    const ids = reach.map(({ id }) => id).join();
+    const key = keyOf(ids, this.#key);
+    const actors = this.#actors.get(ids) ?? people(key, 8);
+    this.#actors.set(ids, actors);
+    return {
+      key: this.#key,
+      source: { kind: 'account', id: account.id },
+      ownerText: accountText(account),
+      actors,
+      strangeActors: strangePeople(key),
+      agents: userAgents,
+      stories: userStories,
+    };
+  }
+}
+
+const signedIn = (id: string, b: number): string => `{"id":"${id}","two_factor":${b % 3 !== 0}}`;
+const profile = (id: string, b: number, c: number): string =>
+  `{"id":"${id}","country":"${c % 2 === 0 ? 'DE' : 'SE'}","two_factor_authentication_enabled":${b % 2 === 0}}`;
+const userToken = (id: string, b: number, _c: number, _d: number, time: string): string =>
+  `{"id":"${id}","name":"mine-${hex8(b)}","status":"active","issued_on":"${time}"}`;
+const membership = (id: string): string => `{"id":"${id}","status":"accepted"}`;
+
+// Sign-ins are half of it.
+const userStories: readonly Story[] = [
+  story('SSO_LOGIN', 'login', 'POST', 'login', 'session', '/login/sso', 'user', signedIn),
+  story('LOGIN', 'login', 'POST', 'login', 'session', '/login', 'user', signedIn),
+  story('LOGIN', 'login', 'POST', 'login', 'session', '/login', 'user', signedIn),
+  story('Update User Profile', 'update', 'PATCH', 'user', 'user', '/user', 'user', profile),
+  story('Create User API Token', 'create', 'POST', 'api_tokens', 'api_token', '/user/tokens', 'user', userToken),
+  story('Accept Membership', 'update', 'PUT', 'memberships', 'membership', '/memberships/', 'memberships', membership),
+];
+
+function story(
+  description: string,
+  actionType: string,
+  method: string,
+  product: string,
+  resourceType: string,
+  uri: string,
+  scope: 'user' | 'memberships',
+  result: (id: string, b: number, c: number, d: number, time: string) => string,
+): Story {
+  return {
+    description,
+    actionType,
+    method,
+    product,
+    resourceType,
+    uri,
+    hasId: uri.endsWith('/'),
+    scope: JSON.stringify(scope),
+    request: () => '{}',
+    response: (b, c, d, id, time) => answerText(result(id, b, c, d, time)),
+  };
+}

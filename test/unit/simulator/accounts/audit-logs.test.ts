@@ -1,0 +1,232 @@
+import { expect, test } from 'vitest';
+import { accountFilterNames } from '../../../../src/simulator/audit/audit-filters.ts';
+import { auditPage, get } from '../simulated-cloudflare.ts';
+import { accountAt, accountPage, accountPath, sdk, simulateAccounts, window } from './simulated-accounts.ts';
+
+test('accounts have logs of their own, whose totals are as asked for', async () => {
+  const simulator = await simulateAccounts({ entries: 100, accountEntries: 1000 });
+  const { organizations, accounts, entries } = simulator.summary();
+  const sum = (list: readonly { entries: number }[]): number => list.reduce((all, one) => all + one.entries, 0);
+  expect([sum(organizations), sum(accounts), entries]).toEqual([100, 1000, 1100]);
+  const kinds = Map.groupBy(simulator.truth(), ({ sourceKind }) => sourceKind);
+  expect([kinds.get('organization')?.length, kinds.get('account')?.length]).toEqual([100, 1000]);
+  expect([...simulator.truth({ kind: 'account' })]).toHaveLength(1000);
+});
+
+test('an organization’s log is the same with and without accounts', async () => {
+  const without = await simulateAccounts({ entries: 200, accounts: 0, standaloneAccounts: 0 });
+  const beside = await simulateAccounts({ entries: 200 });
+  expect((await auditPage(beside)).texts).toEqual((await auditPage(without)).texts);
+});
+
+test('entries of organizations are of organization-level APIs, and nothing is a view', async () => {
+  const simulator = await simulateAccounts({ entries: 2000 });
+  const entries = [...simulator.truth()].map((entry) => [entry.sourceKind, JSON.parse(entry.raw())] as const);
+  for (const [kind, { action, raw, resource }] of entries) {
+    expect(['create', 'update', 'delete', 'login']).toContain(action.type);
+    expect(raw.method).not.toBe('GET');
+    expect(raw.uri ?? '').not.toContain('/client/v4');
+    if (kind === 'account') continue;
+    expect(raw.uri).toMatch(/^\/organizations(\/|$)/);
+    expect(resource.scope).toBe('organizations');
+    expect(action.type).not.toBe('login');
+    expect(resource.product).not.toBe('api_tokens');
+  }
+});
+
+test('entries of accounts: an account, zones, every scope, sign-ins, and actors that are no people', async () => {
+  const simulator = await simulateAccounts({
+    organizations: 1,
+    accounts: 1,
+    standaloneAccounts: 0,
+    accountEntries: 3000,
+  });
+  const { id, name, zoneIds } = accountAt(simulator);
+  const { result } = await sdk(simulator).accounts.logs.audit.list({ account_id: id, ...window, limit: 1000 });
+  expect(result.every(({ account }) => account?.id === id && account.name === name)).toBe(true);
+  expect(new Set(result.map(({ resource }) => resource?.scope))).toEqual(
+    new Set(['accounts', 'zone', 'user', 'memberships']),
+  );
+  const zones = new Set(result.flatMap(({ zone }) => (zone === undefined ? [] : [zone.id])));
+  expect(zones).toEqual(new Set(zoneIds));
+  expect(result.every(({ zone, resource }) => (zone !== undefined) === (resource?.scope === 'zone'))).toBe(true);
+  const types = Map.groupBy(result, ({ actor }) => actor?.type);
+  expect(new Set(types.keys())).toEqual(
+    new Set(['user', 'system', 'account', 'delegated_service', 'cloudflare_admin']),
+  );
+  expect(types.get('system')?.every(({ actor, raw }) => actor?.email === undefined && raw?.uri === undefined)).toBe(
+    true,
+  );
+  const ofAccount = types.get('account');
+  expect(ofAccount?.every(({ actor }) => actor?.id === id && actor.token_id !== undefined && !actor.email)).toBe(true);
+  const logins = result.filter(({ action }) => action?.type === 'login');
+  expect(new Set(logins.map(({ action }) => action?.description))).toEqual(new Set(['LOGIN', 'SSO_LOGIN']));
+  for (const product of ['dns_records', 'zones', 'workers', 'access', 'gateway']) {
+    expect(result.map(({ resource }) => resource?.product)).toContain(product);
+  }
+});
+
+test('user entries stand in several accounts under one id, apart from the account with the same text', async () => {
+  const simulator = await simulateAccounts({ accountEntries: 3000 });
+  const truth = [...simulator.truth({ kind: 'account' })];
+  const byId = Map.groupBy(truth, ({ id }) => id);
+  const repeated = [...byId.values()].filter((copies) => copies.length > 1);
+  expect(repeated.length).toBeGreaterThan(20);
+  for (const copies of repeated) {
+    expect(new Set(copies.map(({ sourceId }) => sourceId)).size).toBe(copies.length);
+    const texts = copies.map((copy) => {
+      const { account, ...rest } = JSON.parse(copy.raw());
+      expect(account.id).toBe(copy.sourceId);
+      expect(['user', 'memberships']).toContain(rest.resource.scope);
+      return JSON.stringify(rest);
+    });
+    expect(new Set(texts).size).toBe(1);
+  }
+  const others = truth.filter(({ raw }) => !/"scope":"(user|memberships)"/.test(raw()));
+  expect(new Set(others.map(({ sourceId, id }) => `${sourceId} ${id}`)).size).toBe(others.length);
+});
+
+test('generated: entries of one account, and user entries of those that are named', async () => {
+  const simulator = await simulateAccounts({ entries: 0 });
+  const ids = [0, 3, 9].map((n) => accountAt(simulator, n).id);
+  const post = (body: object) =>
+    fetch(`${simulator.controlUrl}/entries`, { method: 'POST', body: JSON.stringify(body) });
+  await post({ account_id: ids[0], count: 4 });
+  await post({ account_ids: ids, count: 2, action_time: '2026-05-01T00:00:00Z' });
+  await post({ account_id: ids[0], entries: ['{"id":"x","action":{"time":"2026-06-01T00:00:00Z"}}'] });
+  expect(simulator.summary().accounts.map(({ entries }) => entries)).toEqual([7, 0, 0, 2, 0, 0, 0, 0, 0, 2, 0]);
+  const copies = (await accountPage(simulator, ids[0] ?? '')).result.slice(0, 2).map((entry) => entry.id);
+  for (const id of ids.slice(1)) {
+    expect((await accountPage(simulator, id)).result.map((entry) => entry.id)).toEqual(copies);
+  }
+  expect((await post({ account_id: 'none', count: 1 })).status).toBe(400);
+  expect((await post({ account_ids: ['none'], count: 1 })).status).toBe(400);
+});
+
+test('a renamed account has its new name in later entries alone', async () => {
+  const simulator = await simulateAccounts({ accountEntries: 200 });
+  const { id, name } = accountAt(simulator);
+  simulator.changeAccount(id, { name: 'Other' });
+  simulator.generate({ kind: 'account', id }, 3);
+  const names = (await accountPage(simulator, id)).result.map(({ account }) => account.name);
+  expect(names.slice(-3)).toEqual(['Other', 'Other', 'Other']);
+  expect(new Set(names.slice(0, -3))).toEqual(new Set([name]));
+});
+
+// biome-ignore format: a table
+const places: Record<string, string> = {
+  account_name: 'account.name', action_result: 'action.result', action_type: 'action.type', actor_context: 'actor.context',
+  actor_email: 'actor.email', actor_id: 'actor.id', actor_ip_address: 'actor.ip_address', actor_token_id: 'actor.token_id',
+  actor_token_name: 'actor.token_name', actor_type: 'actor.type', audit_log_id: 'id', id: 'id', raw_cf_ray_id: 'raw.cf_ray_id',
+  raw_method: 'raw.method', raw_status_code: 'raw.status_code', raw_uri: 'raw.uri', resource_id: 'resource.id',
+  resource_product: 'resource.product', resource_scope: 'resource.scope', resource_type: 'resource.type', zone_id: 'zone.id',
+  zone_name: 'zone.name',
+};
+
+test('there are 22 filters', () => expect([...accountFilterNames].sort()).toEqual(Object.keys(places).sort()));
+
+test.each(accountFilterNames)('the filter %s and its .not split the log in two', async (name) => {
+  const simulator = await simulateAccounts({
+    organizations: 1,
+    accounts: 1,
+    standaloneAccounts: 0,
+    accountEntries: 400,
+  });
+  const { id } = accountAt(simulator);
+  // biome-ignore lint/suspicious/noExplicitAny: a place in anything
+  const placeOf = (one: any): unknown => (places[name] ?? '').split('.').reduce((at, key) => at?.[key], one);
+  const all = (await accountPage(simulator, id)).result;
+  const value = all.map(placeOf).find((one) => one !== undefined && one !== '');
+  const query = `${name}=${encodeURIComponent(String(value))}`;
+  const wanted = (await accountPage(simulator, id, `&${query}`)).result;
+  expect(wanted).toEqual(all.filter((one) => placeOf(one) === value));
+  expect(wanted.length).toBeGreaterThan(0);
+  const rest = await accountPage(simulator, id, `&${query.replace('=', '.not=')}`);
+  expect(rest.result).toEqual(all.filter((one) => placeOf(one) !== value));
+});
+
+test('product_category: repeatable, in any letter case, united with resource_product; an unknown one is 400', async () => {
+  const simulator = await simulateAccounts({ accountEntries: 2000 });
+  const { id } = accountAt(simulator);
+  const client = sdk(simulator);
+  const products = async (more: object): Promise<string[]> => {
+    const page = await client.accounts.logs.audit.list({ account_id: id, ...window, limit: 1000, ...more });
+    return [...new Set(page.result.map(({ resource }) => resource?.product ?? ''))].sort();
+  };
+  expect(await products({ product_category: ['ZeroTrust'] })).toEqual(['access', 'gateway']);
+  expect(await products({ product_category: ['zerotrust', 'dns'] })).toEqual(['access', 'dns_records', 'gateway']);
+  const path = accountPath(id, '&product_category=dns&resource_product=workers');
+  const united = JSON.parse((await get(simulator, path)).text).result;
+  expect(new Set(united.map(({ resource }: { resource: { product: string } }) => resource.product))).toEqual(
+    new Set(['dns_records', 'workers']),
+  );
+  await expect(products({ product_category: ['none'] })).rejects.toMatchObject({ status: 400 });
+  const categories = [];
+  for await (const one of client.accounts.logs.audit.productCategories({ account_id: id })) categories.push(one);
+  const known = categories.flatMap((category) => category.products?.map(({ value }) => value) ?? []);
+  expect(categories.find(({ value }) => value === 'zerotrust')).toMatchObject({ label: 'Zero Trust' });
+  for (const product of await products({})) expect(known).toContain(product);
+});
+
+test('history: by the URI, by product and type, and not found', async () => {
+  const simulator = await simulateAccounts({ accountEntries: 1500, entries: 200 });
+  const { id } = accountAt(simulator);
+  const client = sdk(simulator);
+  const all = (await accountPage(simulator, id)).result;
+  const read = async (entry: (typeof all)[number], more = '') => {
+    const time = encodeURIComponent(entry.action.time);
+    const path = `/accounts/${id}/logs/audit/${entry.id}/history?action_time=${time}&since=2026-01-01&before=2027-01-01`;
+    const { status, text } = await get(simulator, `${path}${more}`);
+    return { status, body: JSON.parse(text) };
+  };
+  const zone = all.find(({ raw }) => /^\/zones\/\w+\/dns_records$/.test(raw.uri));
+  const exact = await read(zone, '&limit=1000&direction=asc');
+  expect(exact.body).toMatchObject({ errors: [], messages: [], success: true });
+  const same = all.filter(({ raw }) => raw.uri === zone.raw.uri);
+  expect(exact.body.result).toEqual(same);
+  expect(exact.body.result_info).toEqual({ count: same.length, history_status: 'exact' });
+  const system = all.find(({ actor }) => actor.type === 'system');
+  const likely = await read(system, '&limit=1000');
+  expect(likely.body.result_info).toMatchObject({ history_status: 'approximate' });
+  const { product, type } = system.resource;
+  const alike = all.filter(({ resource }) => resource.product === product && resource.type === type);
+  expect(likely.body.result).toEqual(alike.toReversed());
+  const typed = await client.accounts.logs.audit.history(zone.id, {
+    account_id: id,
+    action_time: zone.action.time,
+    ...window,
+  });
+  expect(typed[0]?.id).toBe(same.at(-1).id);
+  const missing = await read({ ...zone, id: '0'.repeat(32) });
+  expect(missing).toMatchObject({ status: 404, body: { result_info: { history_status: 'unavailable' } } });
+  const organization = simulator.summary().organizations[0]?.id ?? '';
+  const [own] = (await auditPage(simulator)).result;
+  const ofOrganization = await client.organizations.logs.audit.history(own.id, {
+    organization_id: organization,
+    action_time: own.action.time,
+    ...window,
+  });
+  expect(ofOrganization.map((entry) => entry.id)).toContain(own.id);
+});
+
+test('history in pages: a cursor until the end, bound to its parameters', async () => {
+  const simulator = await simulateAccounts({ accountEntries: 1500 });
+  const { id } = accountAt(simulator);
+  const entry = (await accountPage(simulator, id)).result.find(({ raw }) => /dns_records$/.test(raw.uri));
+  const time = encodeURIComponent(entry.action.time);
+  const path = `/accounts/${id}/logs/audit/${entry.id}/history?action_time=${time}&since=2026-01-01&before=2027-01-01`;
+  const whole = JSON.parse((await get(simulator, `${path}&limit=1000`)).text).result;
+  const seen: unknown[] = [];
+  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+    const more: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const { result, result_info: info } = JSON.parse((await get(simulator, `${path}&limit=3${more}`)).text);
+    expect(info.count).toBe(result.length);
+    seen.push(...result);
+    cursor = info.cursor;
+  }
+  expect(seen).toEqual(whole);
+  expect(whole.length).toBeGreaterThan(6);
+  for (const bad of [path.replace(/action_time=[^&]+/, ''), path.replace('since', 'x'), `${path}&cursor=x`]) {
+    expect((await get(simulator, bad)).status).toBe(400);
+  }
+});
