@@ -17,7 +17,9 @@ export const servedLogs: Readonly<Record<SourceKindName, ServedLogs>> = {
   organization: {
     owners: (simulator) => simulator.summary().organizations.map(({ id }) => id),
     entriesOf: (simulator, owner) =>
-      [...simulator.truth()].flatMap(({ organizationId, id }) => (organizationId === owner ? [id ?? ''] : [])),
+      [...simulator.truth({ kind: 'organization' })].flatMap(({ sourceId, id }) =>
+        sourceId === owner ? [id ?? ''] : [],
+      ),
     setRefused: (simulator, owner, refused) => simulator.setRefused(owner, refused),
     path: (owner) => `/organizations/${owner}/logs/audit`,
   },
