@@ -52,7 +52,7 @@ export function shownName(faults: FaultPlan, account: Account): string {
   return faults.meets('old_account_name', occasionOf(account)) === undefined ? account.name : account.formerName;
 }
 
-/** The page without the accounts that are missing from it, each by itself and anew each time. */
+/** The page without the accounts that are missing from it, each by itself and again each time. */
 export function withoutMissing(faults: FaultPlan, page: readonly Account[], occasion: Occasion): readonly Account[] {
   if (!faults.isOn('missing_account')) return page;
   return page.filter(({ id, seq }) => {
