@@ -1,5 +1,6 @@
 import { ApiError } from '../../errors.ts';
-import { type Page, UnreadablePageError } from '../entries/page.ts';
+import type { Page } from '../entries/page.ts';
+import { UnreadablePageError } from '../entries/page-envelope.ts';
 import type { Filter } from '../planning/filters.ts';
 import type { FoundOrganization, SourceKey } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptyPage, UnreadablePageError } from '../../../src/ingest/entries/page.ts';
+import { emptyPage } from '../../../src/ingest/entries/page.ts';
+import { UnreadablePageError } from '../../../src/ingest/entries/page-envelope.ts';
 import { parseFilters } from '../../../src/ingest/planning/filters.ts';
 import { kindOf, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
 import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';

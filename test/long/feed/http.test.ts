@@ -172,7 +172,7 @@ describe.concurrent('a position of another feed, or of another time', () => {
     });
     const ahead = await world.get('after=301');
     expect(ahead.status).toBe(409);
-    expect(JSON.parse(ahead.text).reason).toContain('restored to an earlier state');
+    expect(JSON.parse(ahead.text).reason).toContain('restored from a backup');
     // As after a restore that went back, when other events took the same positions.
     await world.world.database.pool.query(
       'update audit_events set received_at = clock_timestamp() where position = 10',
@@ -218,15 +218,15 @@ describe.concurrent('a cursor', () => {
     await pool.query('update audit_events set received_at = clock_timestamp() where position = 10');
     expect(await reasonOf(ten)).toEqual([409, expect.stringContaining('now a different event')]);
     await pool.query('update feed_head set position = 200');
-    expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored to an earlier state')]);
+    expect(await reasonOf(end)).toEqual([409, expect.stringContaining('restored from a backup')]);
   });
 
   test.each([
     ['cursor=', /cursor/],
     ['cursor=x', /cursor is not a cursor of the feed/],
-    [`cursor=${btoa('1 5 x  0')}`, /cursor is none/],
+    [`cursor=${btoa('1 5 x  0')}`, /cursor is not a cursor/],
     [`cursor=${'x'.repeat(401)}`, /cursor/],
-    [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is none/],
+    [`cursor=${printFeedCursor({ position: 1, feedId: 'a', check: 'b', dropped: 0 })}x`, /cursor is not a cursor/],
     ['cursor=x&after=1', /cursor holds after already/],
     ['cursor=x&check=1&feed_id=x&dropped=1', /cursor holds check, dropped, feed_id already/],
   ])('%s: 400', async (query, reason) => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readPlainPage } from '../../../../src/ingest/entries/fast-path/plain-page.ts';
-import { type Page, readPage, readPageBody, UnreadablePageError } from '../../../../src/ingest/entries/page.ts';
+import { type Page, readPage, readPageBody } from '../../../../src/ingest/entries/page.ts';
+import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 import { entryText, pageBody } from '../../../support/postgres/store-fixture.ts';
 
 const SEED = 20_261_125;

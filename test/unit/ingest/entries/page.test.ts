@@ -1,13 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import {
-  emptyPage,
-  idsOf,
-  readCarefully,
-  readPage,
-  readPageBody,
-  UnreadablePageError,
-} from '../../../../src/ingest/entries/page.ts';
+import { emptyPage, idsOf, readCarefully, readPage, readPageBody } from '../../../../src/ingest/entries/page.ts';
+import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 
 const plain = (id: string, time = '2026-10-01T12:00:00Z'): string => `{"id":"${id}","action":{"time":"${time}"}}`;
 const body = (elements: readonly string[], info = ''): string =>

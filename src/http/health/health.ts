@@ -1,0 +1,61 @@
+import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
+import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
+import { sinkState, statesOf, type withStates, worst } from '../../status/source-state.ts';
+
+/** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
+export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly SinkStatus[], tickMs: number) => {
+  const sources = status.sources.map((source) => ({
+    organization_id: source.organizationId,
+    organization_name: source.organizationName,
+    state: source.state,
+    lag_seconds: source.lagSeconds,
+    gap_seconds: source.gapSeconds,
+    retention_slack_seconds: source.retentionSlackSeconds,
+    holes: source.holes,
+    unproven_seconds: source.unprovenSeconds,
+    failures: source.failures,
+    held_by: source.leaseOwner,
+    ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
+    ...(source.failingLanes.length === 0 ? {} : { failing_lanes: source.failingLanes.map(laneHealth) }),
+    ...(source.holes === 0 ? {} : { first_holes: source.firstHoles }),
+  }));
+  const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
+  const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
+  const discovery = {
+    state: listing,
+    organizations,
+    age_seconds: ageSeconds,
+    last_error: lastError,
+    held_by: leaseOwner,
+  };
+  const sinks = shownSinks.map(sinkHealth);
+  const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
+    organization_id: organizationId,
+    organization_name: organizationName,
+    gone_at: goneAt,
+  }));
+  const state = worst([...statesOf(status, shownSinks), listing]);
+  const feed = { feed_position: status.position, position_jumps: status.positionJumps };
+  return { status: state, ...feed, discovery, sources, vanished, sinks };
+};
+
+const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({
+  lane,
+  failures,
+  last_failure: lastFailure,
+  last_error: lastError,
+});
+
+const sinkHealth = (sink: SinkStatus) => ({
+  name: sink.name,
+  type: sink.type,
+  target: sink.target,
+  state: sinkState(sink),
+  position: sink.position,
+  lag_events: sink.lagEvents,
+  lag_seconds: sink.lagSeconds,
+  dead_letters: sink.deadLetters,
+  failures: sink.failures,
+  held_by: sink.heldBy,
+  ...(sink.lastError === null ? {} : { last_error: sink.lastError }),
+});

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+
+/** Servers refuse URLs over 8 kB. */
+const MAX_CURSOR_LENGTH = 8_000;
+
+/** The body was not the envelope that the API documents; the walk must not go on as if it had been an empty page. */
+export class UnreadablePageError extends Error {
+  override readonly name = 'UnreadablePageError';
+}
+
+/** Every key is optional in the published schema, and `count` a string there but a number in the field. */
+const envelopeSchema = z.looseObject({
+  success: z.boolean().nullish(),
+  errors: z.array(z.unknown()).nullish().catch(undefined),
+  result: z.array(z.unknown()).nullish(),
+  result_info: z
+    .looseObject({
+      count: z.union([z.string(), z.number()]).nullish(),
+      cursor: z.string().nullish(),
+      cursors: z.looseObject({ after: z.string().nullish() }).nullish(),
+    })
+    .nullish(),
+});
+
+/** What the envelope of a page says. */
+export interface PageEnvelope {
+  readonly result: readonly unknown[] | undefined;
+  readonly nextCursor: string | undefined;
+  readonly count: number | undefined;
+  readonly hasErrors: boolean;
+}
+
+/** Reads the envelope of a response. Throws UnreadablePageError for anything but a success. */
+export const readEnvelope = (text: string): PageEnvelope => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new UnreadablePageError(`the body is not JSON: ${excerpt(text)}`);
+  }
+  const envelope = envelopeSchema.safeParse(parsed);
+  if (!envelope.success) {
+    const fault = envelope.error.issues[0];
+    throw new UnreadablePageError(`the envelope is not as documented: ${fault?.path.join('.')} ${fault?.message}`);
+  }
+  const { success, result, errors, result_info: info } = envelope.data;
+  if (success === false) throw new UnreadablePageError('the body says success: false');
+  // Not Number(count): it takes an empty text for 0, and the window would count as read.
+  const nothing = String(info?.count) === '0';
+  if (!Array.isArray(result) && !nothing) throw new UnreadablePageError('the envelope has no result');
+  return {
+    result: result ?? undefined,
+    nextCursor: readCursor(info?.cursor || info?.cursors?.after),
+    count: readCount(info?.count),
+    hasErrors: (errors?.length ?? 0) > 0,
+  };
+};
+
+/** Undefined for what is no number of entries: it then says nothing. */
+const readCount = (count: string | number | null | undefined): number | undefined => {
+  const value = typeof count === 'string' && /^\d{1,9}$/.test(count) ? Number(count) : count;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+};
+
+/** Refuses one that could not be kept (NUL) or asked for again as it came (half a character, longer than a URL may be). */
+const readCursor = (cursor: string | null | undefined): string | undefined => {
+  if (cursor === undefined || cursor === null || cursor === '') return undefined;
+  if (cursor.length > MAX_CURSOR_LENGTH) {
+    throw new UnreadablePageError(`the cursor has ${cursor.length} characters, more than a URL holds`);
+  }
+  if (cursor.includes('\0') || !cursor.isWellFormed()) {
+    throw new UnreadablePageError('the cursor holds characters that cannot be sent back');
+  }
+  return cursor;
+};
+
+const excerpt = (text: string): string => JSON.stringify(text.trimStart().slice(0, 60));
