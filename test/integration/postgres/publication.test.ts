@@ -36,7 +36,7 @@ describe('migrate --publication', () => {
     await pool.query(`alter database ${new URL(url).pathname.slice(1)} owner to ${owner.name}`);
     const first = await publish(owner.url);
     expect(first).toMatchObject({ code: 0, stderr: '' });
-    expect(first.stdout).toContain('the publications orgtrail and orgtrail_organizations are there');
+    expect(first.stdout).toContain('the publications orgtrail and orgtrail_organizations are ready');
     const { rows } = await pool.query('show wal_level');
     const warned = first.stdout.includes('restarted with wal_level = logical');
     expect(warned, 'says so where the server cannot replicate').toBe(rows[0].wal_level !== 'logical');

@@ -76,7 +76,7 @@ describe('what the collector says', () => {
     [401, 2, 'Token is required', 'failed', 'check token'],
     [401, 3, 'Invalid authorization', 'failed', 'check token'],
     [403, 4, 'Invalid token', 'failed', 'check token'],
-    [400, 5, 'No data', 'failed', 'got no data'],
+    [400, 5, 'No data', 'failed', 'received no data'],
     [400, 6, 'Invalid data format', 'refused', 'Invalid data format'],
     [400, 7, 'Incorrect index', 'failed', 'check index'],
     [500, 8, 'Internal server error', 'failed', 'Internal server error'],
