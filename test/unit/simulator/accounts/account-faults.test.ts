@@ -30,6 +30,8 @@ test('account_refused: the logs of the named accounts, or of a share, answer 403
   simulator.faults.set({ account_refused: { accountIds: [accountAt(simulator, 2).id] } });
   expect(await statuses()).toEqual(upTo(11).map((n) => (n === 2 ? 403 : 200)));
   expect(await refusalOf(simulator, accountPath(accountAt(simulator, 2).id))).toEqual({ status: 403, code: 10000 });
+  const history = `/accounts/${accountAt(simulator, 2).id}/logs/audit/${'0'.repeat(32)}/history?action_time=2026-05-01`;
+  expect(await refusalOf(simulator, history)).toEqual({ status: 403, code: 10000 });
   expect((await auditPage(simulator, {}, organizationAt(simulator, 2))).status).toBe(200);
   expect((await list(simulator)).places).toEqual(upTo(11));
   simulator.faults.set({ account_refused: { firstAccounts: 3 } });
