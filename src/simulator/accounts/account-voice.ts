@@ -47,22 +47,48 @@ function tell(template: AccountStory, accountId: string, zone: Zone | undefined,
 
 type Tellers = Readonly<Record<Exclude<Teller, 'people'>, readonly string[]>>;
 
-/** The voice of one account under its name of now; everything else is the same for the same seed and id. */
+function storiesOf(key: number, id: string, zones: readonly Zone[]): Story[] {
+  const tellers: Tellers = { system: systemActors(key), service: services(key) };
+  return accountStories.flatMap((template) =>
+    template.scope === 'zone'
+      ? zones.map((zone) => tell(template, id, zone, tellers))
+      : [tell(template, id, undefined, tellers)],
+  );
+}
+
+/** Works something out when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+/**
+ * The voice of one account under its name of now; everything else is the same for the same seed and id. There may be thousands of
+ * accounts that no client reads: people and stories come into being with the first entry that is read.
+ */
 export function accountVoice(seed: number, account: Pick<Account, 'id' | 'name' | 'zones'>): Voice {
   const key = keyOf(`account ${account.id}`, seed);
-  const tellers: Tellers = { system: systemActors(key), service: services(key) };
   const { id, zones } = account;
-  const stories = accountStories.flatMap((template): Story[] => {
-    if (template.scope !== 'zone') return [tell(template, id, undefined, tellers)];
-    return zones.map((zone) => tell(template, id, zone, tellers));
-  });
+  const tokens = (): string[] => Array.from({ length: 8 }, (_, n) => accountToken(key, n, id));
+  const actors = once(() => [...people(key, 40), ...tokens()]);
+  const strangeActors = once(() => strangePeople(key));
+  const stories = once(() => storiesOf(key, id, zones));
   return {
     key,
     source: { kind: 'account', id },
     ownerText: accountText(account),
-    actors: [...people(key, 40), ...Array.from({ length: 8 }, (_, n) => accountToken(key, n, id))],
-    strangeActors: strangePeople(key),
+    get actors() {
+      return actors();
+    },
+    get strangeActors() {
+      return strangeActors();
+    },
     agents: userAgents,
-    stories,
+    get stories() {
+      return stories();
+    },
   };
 }

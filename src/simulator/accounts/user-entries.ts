@@ -1,4 +1,4 @@
-import { people, strangePeople } from '../world/actors.ts';
+import { people } from '../world/actors.ts';
 import { entryParts, joinParts } from '../world/entry-text.ts';
 import { draw, hex8, keyOf } from '../world/random.ts';
 import { userAgents } from '../world/vocabulary.ts';
@@ -45,15 +45,14 @@ export class UserEntries {
 
   #voice(reach: readonly Account[], account: Pick<Account, 'id' | 'name'>): Voice {
     const ids = reach.map(({ id }) => id).join();
-    const key = keyOf(ids, this.#key);
-    const actors = this.#actors.get(ids) ?? people(key, 8);
+    const actors = this.#actors.get(ids) ?? people(keyOf(ids, this.#key), 8);
     this.#actors.set(ids, actors);
     return {
       key: this.#key,
       source: { kind: 'account', id: account.id },
       ownerText: accountText(account),
       actors,
-      strangeActors: strangePeople(key),
+      strangeActors: actors,
       agents: userAgents,
       stories: userStories,
     };

@@ -1,4 +1,5 @@
 import { auditErrorReply, BadRequest, type Reply, refusal } from '../api/reply.ts';
+import { isAccountRefused } from '../faults/account-faults.ts';
 import { readFacts } from '../faults/entry-defects.ts';
 import type { AuditLog } from '../world/audit-log.ts';
 import type { SourceRef } from '../world/source.ts';
@@ -33,7 +34,9 @@ export class ResourceHistory {
   list(source: SourceRef, entryId: string, parameters: URLSearchParams): Reply {
     const log = this.#world.log(source);
     if (log === undefined) return auditErrorReply(404, `${source.kind} not found`);
-    if (this.#world.isRefused(source)) return refusal(403);
+    const account = source.kind === 'account' ? this.#world.accounts.get(source.id) : undefined;
+    const isRefused = account !== undefined && isAccountRefused(this.#world.faults, account);
+    if (isRefused || this.#world.isRefused(source)) return refusal(403);
     try {
       const text = this.#entry(log, entryId, parameters);
       return text === undefined ? notFound() : this.#page(source, log, subjectOf(text), parameters);

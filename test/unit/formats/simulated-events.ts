@@ -5,6 +5,7 @@ import { defectNames } from '../../../src/simulator/faults/entry-defects.ts';
 import { FaultPlan } from '../../../src/simulator/faults/fault-plan.ts';
 import { organizationVoice } from '../../../src/simulator/organizations/organization-voice.ts';
 import { BaseHistory, DefectDeal } from '../../../src/simulator/world/base-history.ts';
+import { accountEntries } from '../../support/sync/account-entries.ts';
 import { hashed } from '../../support/sync/defective-entries.ts';
 
 export const seed = 5;
@@ -44,7 +45,9 @@ export const simulatedEvents = (count: number): FeedEvent[] => {
       const deal = new DefectDeal(voice, faults);
       const endMs = Date.UTC(2026, 9, 1);
       const history = new BaseHistory({ voice, count: each, endMs, lengthMs: 90 * 86_400_000, faults, deal });
-      const texts = Array.from({ length: each }, (_, index) => history.text(index));
+      const own = Array.from({ length: each }, (_, index) => history.text(index));
+      const other = accountEntries(seed, organizationId, { count: each, endMs, lengthMs: 90 * 86_400_000 }, faults);
+      const texts = own.map((text, index) => (index % 2 === 0 ? text : (other[index] ?? text)));
       return storedEvents(texts, organizationId, n * each + 1);
     })
     .slice(0, count);

@@ -103,6 +103,20 @@ test('generated: entries of one account, and user entries of those that are name
   expect((await post({ account_ids: ['none'], count: 1 })).status).toBe(400);
 });
 
+test('documented fact: the SDK stops after the first page of an account’s log, unless the cursor is where it looks', async () => {
+  const count = async (cursorField: 'cursor' | 'cursors.after'): Promise<[number, number]> => {
+    const simulator = await simulateAccounts({ accountEntries: 1500, cursorField });
+    const { id, entries } = accountAt(simulator);
+    let seen = 0;
+    for await (const _ of sdk(simulator).accounts.logs.audit.list({ account_id: id, ...window })) seen++;
+    return [seen, entries];
+  };
+  expect((await count('cursor'))[0]).toBe(100);
+  const [seen, entries] = await count('cursors.after');
+  expect(entries).toBeGreaterThan(200);
+  expect(seen).toBe(entries);
+});
+
 test('a renamed account has its new name in later entries alone', async () => {
   const simulator = await simulateAccounts({ accountEntries: 200 });
   const { id, name } = accountAt(simulator);

@@ -35,6 +35,19 @@ test('the SDK lists every account once, by page number, and gets each', async ()
   expect(await client.accounts.get({ account_id: seen.at(-1) ?? '' })).not.toHaveProperty('managed_by');
 });
 
+test('the SDK, which has no method for it, gets the accounts of an organization as any path', async () => {
+  const simulator = await simulateAccounts({ accounts: 4 });
+  const id = organizationAt(simulator, 1);
+  type Page = { result: { id: string }[]; result_info: { next_page_token?: string } };
+  const query = { page_size: 3, name: { startsWith: 'contoso' } };
+  const first = await sdk(simulator).get<Page>(`/organizations/${id}/accounts`, { query });
+  const page_token = first.result_info.next_page_token ?? '';
+  const rest = await sdk(simulator).get<Page>(`/organizations/${id}/accounts`, { query: { ...query, page_token } });
+  const own = simulator.summary().accounts.filter(({ organizationId }) => organizationId === id);
+  expect([...first.result, ...rest.result].map((account) => account.id)).toEqual(own.map((account) => account.id));
+  expect(rest.result_info).not.toHaveProperty('next_page_token');
+});
+
 test('pages of twenty, 5 to 50; names and direction', async () => {
   const simulator = await simulateAccounts({ organizations: 9 });
   const ids = simulator.summary().accounts.map(({ id }) => id);

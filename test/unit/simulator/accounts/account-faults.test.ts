@@ -1,0 +1,163 @@
+import { expect, test } from 'vitest';
+import type { Simulator } from '../../../../src/simulator/simulator-interface.ts';
+import { auditPage, auditPath, get, organizationAt, startMs } from '../simulated-cloudflare.ts';
+import { accountAt, accountPage, accountPath, refusalOf, simulateAccounts } from './simulated-accounts.ts';
+
+interface Listing {
+  readonly status: number;
+  /** Places of the accounts, in the order of creation. */
+  readonly places: number[];
+  // biome-ignore lint/suspicious/noExplicitAny: what a client reads has no type
+  readonly body: any;
+}
+
+async function list(simulator: Simulator, path = '/accounts', headers?: Record<string, string>): Promise<Listing> {
+  const { status, text } = await get(simulator, path, headers);
+  const body = JSON.parse(text);
+  const all = simulator.summary().accounts.map(({ id }) => id);
+  const listed: { id: string }[] = Array.isArray(body.result) ? body.result : [];
+  return { status, places: listed.map(({ id }) => all.indexOf(id)), body };
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+const ofOrganization = (simulator: Simulator, n: number): string =>
+  `/organizations/${organizationAt(simulator, n)}/accounts`;
+
+test('account_refused: the logs of the named accounts, or of a share, answer 403; organizations do not', async () => {
+  const simulator = await simulateAccounts({ entries: 100 });
+  const statuses = (): Promise<number[]> =>
+    Promise.all(simulator.summary().accounts.map(async ({ id }) => (await accountPage(simulator, id)).status));
+  simulator.faults.set({ account_refused: { accountIds: [accountAt(simulator, 2).id] } });
+  expect(await statuses()).toEqual(upTo(11).map((n) => (n === 2 ? 403 : 200)));
+  expect(await refusalOf(simulator, accountPath(accountAt(simulator, 2).id))).toEqual({ status: 403, code: 10000 });
+  const history = `/accounts/${accountAt(simulator, 2).id}/logs/audit/${'0'.repeat(32)}/history?action_time=2026-05-01`;
+  expect(await refusalOf(simulator, history)).toEqual({ status: 403, code: 10000 });
+  expect((await auditPage(simulator, {}, organizationAt(simulator, 2))).status).toBe(200);
+  expect((await list(simulator)).places).toEqual(upTo(11));
+  simulator.faults.set({ account_refused: { firstAccounts: 3 } });
+  expect(await statuses()).toEqual(upTo(11).map((n) => (n < 3 ? 403 : 200)));
+  simulator.faults.set({ account_refused: 0.4 });
+  const share = await statuses();
+  expect(new Set(share)).toEqual(new Set([200, 403]));
+  expect(await statuses()).toEqual(share);
+});
+
+test('account_listing_403: both listings, or the one that is named', async () => {
+  const simulator = await simulateAccounts({ faults: { account_listing_403: 1 } });
+  expect((await list(simulator)).status).toBe(403);
+  expect((await list(simulator, ofOrganization(simulator, 0))).status).toBe(403);
+  expect((await get(simulator, '/organizations')).status).toBe(200);
+  simulator.faults.set({ account_listing_403: { operation: 'organization_accounts' } });
+  expect((await list(simulator)).status).toBe(200);
+  expect(await refusalOf(simulator, ofOrganization(simulator, 0))).toEqual({ status: 403, code: 10000 });
+});
+
+test('missing_account: the named one, or each with its probability, in both listings; the total counts it', async () => {
+  const simulator = await simulateAccounts();
+  const { id } = accountAt(simulator, 1);
+  simulator.faults.set({ missing_account: { accountId: id, count: 2 } });
+  const first = await list(simulator);
+  expect(first.places).toEqual(upTo(11).filter((n) => n !== 1));
+  expect(first.body.result_info).toMatchObject({ count: 10, total_count: 11 });
+  expect((await list(simulator, ofOrganization(simulator, 0))).places).toEqual([0, 2]);
+  expect((await list(simulator)).places).toEqual(upTo(11));
+  simulator.faults.set({ missing_account: 0.3 });
+  const lengths = await Promise.all(upTo(20).map(async () => (await list(simulator)).places.length));
+  expect(Math.min(...lengths)).toBeLessThan(11);
+  expect(new Set(lengths).size).toBeGreaterThan(1);
+});
+
+test('shifted_account_page: accounts fall between two pages, or stand on both', async () => {
+  const simulator = await simulateAccounts({ faults: { shifted_account_page: { by: 2 } } });
+  const pages = async (): Promise<number[][]> =>
+    Promise.all([1, 2, 3].map(async (n) => (await list(simulator, `/accounts?per_page=5&page=${n}`)).places));
+  expect(await pages()).toEqual([upTo(5), [7, 8, 9, 10], []]);
+  simulator.faults.set({ shifted_account_page: { by: -1 } });
+  expect(await pages()).toEqual([upTo(5), [4, 5, 6, 7, 8], [9, 10]]);
+});
+
+test('account_moved: for as long as it is on, the account is in the next organization, with the same log', async () => {
+  let nowMs = startMs;
+  const simulator = await simulateAccounts({ entries: 100, clock: () => nowMs });
+  const { id } = accountAt(simulator);
+  const { texts } = await accountPage(simulator, id);
+  simulator.faults.set({ account_moved: { accountId: id, forSeconds: 60 } });
+  const [own, next] = [ofOrganization(simulator, 0), ofOrganization(simulator, 1)];
+  expect((await list(simulator, own)).places).toEqual([1, 2]);
+  expect((await list(simulator, next)).places).toEqual([0, 3, 4, 5]);
+  const moved = (await list(simulator)).body.result[0];
+  expect(moved.managed_by.parent_org_id).toBe(organizationAt(simulator, 1));
+  expect((await accountPage(simulator, id)).texts).toEqual(texts);
+  nowMs += 60_000;
+  expect((await list(simulator, own)).places).toEqual([0, 1, 2]);
+});
+
+test('late_access: listed, and everything else is 403 until the time is over', async () => {
+  let nowMs = startMs;
+  const simulator = await simulateAccounts({ entries: 100, clock: () => nowMs });
+  const { id } = accountAt(simulator, 4);
+  simulator.faults.set({ late_access: { accountId: id, forSeconds: 120 } });
+  expect((await list(simulator)).places).toEqual(upTo(11));
+  expect(await refusalOf(simulator, `/accounts/${id}`)).toEqual({ status: 403, code: 9109 });
+  expect(await refusalOf(simulator, accountPath(id))).toEqual({ status: 403, code: 10000 });
+  nowMs += 120_000;
+  expect((await accountPage(simulator, id)).status).toBe(200);
+});
+
+test('lost_access: not listed and 403, for every user or for one', async () => {
+  const credentials = [
+    { token: 'a', user: 'a@example.com' },
+    { token: 'b', user: 'b@example.com' },
+  ];
+  const simulator = await simulateAccounts({ credentials });
+  const { id } = accountAt(simulator, 4);
+  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+  const seen = async (token: string) => ({
+    listed: (await list(simulator, '/accounts', bearer(token))).places.includes(4),
+    inOrganization: (await list(simulator, ofOrganization(simulator, 1), bearer(token))).places.includes(4),
+    log: (await get(simulator, accountPath(id), bearer(token))).status,
+  });
+  const all = { listed: true, inOrganization: true, log: 200 };
+  const none = { listed: false, inOrganization: false, log: 403 };
+  simulator.faults.set({ lost_access: { accountId: id, credential: 'a@example.com' } });
+  expect([await seen('a'), await seen('b')]).toEqual([none, all]);
+  simulator.faults.set({ lost_access: { accountId: id } });
+  expect([await seen('a'), await seen('b')]).toEqual([none, none]);
+  simulator.faults.set({ lost_access: null });
+  expect([await seen('a'), await seen('b')]).toEqual([all, all]);
+});
+
+test('old_account_name: GET /accounts has the name of before; the organization’s listing and entries have today’s', async () => {
+  const simulator = await simulateAccounts();
+  const { id, name } = accountAt(simulator);
+  simulator.changeAccount(id, { name: 'Today' });
+  simulator.generate({ kind: 'account', id }, 1);
+  simulator.faults.set({ old_account_name: { accountId: id } });
+  expect((await list(simulator)).body.result[0].name).toBe(name);
+  expect((await list(simulator, `/accounts/${id}`)).body.result.name).toBe(name);
+  expect((await list(simulator, ofOrganization(simulator, 0))).body.result[0].name).toBe('Today');
+  expect((await accountPage(simulator, id)).result[0].account.name).toBe('Today');
+});
+
+test('faults of the wire and of paging meet both kinds of logs, or the kind or the ids that are named', async () => {
+  const simulator = await simulateAccounts({ entries: 100 });
+  const account = accountAt(simulator, 2).id;
+  const organization = organizationAt(simulator, 2);
+  const statuses = async (): Promise<number[]> => [
+    (await get(simulator, auditPath(organization))).status,
+    (await get(simulator, accountPath(account))).status,
+  ];
+  // The two have the same id.
+  expect(account).toBe(organization);
+  simulator.faults.set({ html_error: { operation: 'audit' } });
+  for (const status of await statuses()) expect([502, 503]).toContain(status);
+  simulator.faults.set({ html_error: { sourceKind: 'account' } });
+  expect((await statuses())[0]).toBe(200);
+  expect((await statuses())[1]).not.toBe(200);
+  simulator.faults.set({ html_error: { accountId: account } });
+  expect((await statuses()).map((status) => status === 200)).toEqual([true, false]);
+  simulator.faults.set({ html_error: { organizationId: organization } });
+  expect((await statuses()).map((status) => status === 200)).toEqual([false, true]);
+  simulator.faults.set({ html_error: { organizationId: organization, firstAccounts: 3 } });
+  expect((await statuses()).map((status) => status === 200)).toEqual([false, false]);
+});
