@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
-import { startHttpServer } from '../http/server.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { syncForever } from '../ingest/sync/sync-forever.ts';
 import { version } from '../package/package-files.ts';
@@ -91,8 +90,10 @@ interface HttpParts {
   readonly logger: Logger;
 }
 
-const startHttp = ({ config, secrets, app, metrics, trouble, logger }: HttpParts) =>
-  startHttpServer({
+const startHttp = async ({ config, secrets, app, metrics, trouble, logger }: HttpParts) => {
+  // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
+  const { startHttpServer } = await import('../http/server.ts');
+  return await startHttpServer({
     ...config.http,
     feedToken: secrets.feedToken,
     tickMs: config.tickMs,
@@ -113,6 +114,7 @@ const startHttp = ({ config, secrets, app, metrics, trouble, logger }: HttpParts
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http);
   });
+};
 
 interface SyncingParts {
   readonly config: Config;

@@ -1,5 +1,7 @@
 import type { Pool } from 'pg';
 import type { FeedEvent } from '../formats/feed-event.ts';
+import { selectList } from '../postgres/db.ts';
+import { auditEvents } from '../postgres/tables/events.ts';
 
 /** Positions that one statement looks through, from the next event on: if a filter matches none of them, it still ends soon. */
 const MAX_POSITIONS = 50_000;
@@ -22,20 +24,10 @@ export interface FeedEvents {
   readonly scannedTo: number;
 }
 
-interface Row {
-  readonly scanned_to: number;
-  readonly position: number | null;
-  readonly feed_id: string;
-  readonly source_kind: string;
-  readonly source_id: string;
-  readonly organization_id: string;
-  readonly organization_name: string | null;
-  readonly id: string;
-  readonly action_time: string | null;
-  readonly received_at: string;
-  readonly raw: string;
-  readonly defects: string[] | null;
-}
+/** Without an event, if the range has none that is wanted. */
+type Row = { readonly scannedTo: number } & (FeedEvent | { readonly position: null });
+
+const { position, sourceKind, sourceId, organizationId, id, defects } = auditEvents;
 
 const utc = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
@@ -58,9 +50,10 @@ fitting as (
   from sized),
 reached as (
   select feed_id, fitting.last, case when complete then head.last else fitting.last end as scanned_to from head, fitting)
-select r.scanned_to::float8, e.position::float8, r.feed_id, e.source_kind, e.source_id, e.organization_id,
-  o.name as organization_name, e.id, case when e.action_time > '-infinity' then ${utc('e.action_time')} end as action_time,
-  ${utc('e.received_at')} as received_at, e.raw::text as raw, e.defects
+select r.scanned_to::float8 as "scannedTo", r.feed_id as "feedId", o.name as "organizationName",
+  ${selectList('e', { position, sourceKind, sourceId, organizationId, id, defects })},
+  case when e.action_time > '-infinity' then ${utc('e.action_time')} end as "actionTime",
+  ${utc('e.received_at')} as "receivedAt", e.raw::text as "rawText"
 from reached r
 left join lateral (
   select * from audit_events
@@ -82,21 +75,7 @@ export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promis
     organizationIds ?? null,
   ]);
   return {
-    events: rows.flatMap((row) => (row.position === null ? [] : toEvent(row, row.position))),
-    scannedTo: rows[0]?.scanned_to ?? after,
+    events: rows.flatMap(({ scannedTo, ...event }) => (event.position === null ? [] : [event])),
+    scannedTo: rows[0]?.scannedTo ?? after,
   };
 };
-
-const toEvent = (row: Row, position: number): FeedEvent => ({
-  position,
-  feedId: row.feed_id,
-  sourceKind: row.source_kind,
-  sourceId: row.source_id,
-  organizationId: row.organization_id,
-  organizationName: row.organization_name,
-  id: row.id,
-  actionTime: row.action_time,
-  receivedAt: row.received_at,
-  rawText: row.raw,
-  defects: row.defects,
-});

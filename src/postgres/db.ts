@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from 'drizzle-orm';
 import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres';
-import { PgDialect, type PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core';
+import { type PgColumn, PgDialect, type PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core';
 import type { SelectResultFields } from 'drizzle-orm/query-builders/select.types';
 import type { Pool, PoolClient } from 'pg';
 
@@ -18,6 +18,18 @@ export const db = (client: Pool | PoolClient): Db => {
   const dialect = new PgDialect();
   return new NodePgDatabase(dialect, new Session(client, dialect, undefined), undefined);
 };
+
+/**
+ * What a statement that is written in SQL selects of a table: `e.action_type as "actionType"`, so that its rows are of the types of the
+ * schema. Numbers of 64 bits come as numbers.
+ */
+export const selectList = (alias: string, columns: Readonly<Record<string, PgColumn>>): string =>
+  Object.entries(columns)
+    .map(([field, column]) => {
+      const cast = column.getSQLType() === 'bigint' ? '::float8' : '';
+      return `${alias}.${column.name}${cast} as "${field}"`;
+    })
+    .join(', ');
 
 type Empty = Record<string, never>;
 

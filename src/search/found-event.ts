@@ -1,38 +1,21 @@
+import type { auditEvents } from '../postgres/tables/events.ts';
 import type { SearchCursor } from './search-cursor.ts';
 
+type StoredEvent = Readonly<typeof auditEvents.$inferSelect>;
+
 /** A stored event as a search gives it out: all columns but the entry itself. */
-export interface FoundEvent {
-  readonly position: number;
+export interface FoundEvent extends Omit<StoredEvent, 'actionTime' | 'receivedAt' | `raw${string}`> {
   /** As in a cursor: exact, and `-infinity` if the entry has none. */
   readonly sortTime: string;
   /** RFC 3339 with microseconds; null if the entry has none, or one that RFC 3339 cannot say. */
   readonly actionTime: string | null;
   readonly receivedAt: string;
-  readonly organizationId: string;
   readonly organizationName: string | null;
-  readonly sourceKind: string;
-  readonly sourceId: string;
-  readonly id: string;
-  readonly actionType: string | null;
-  readonly actionResult: string | null;
-  readonly actionDescription: string | null;
-  readonly actorId: string | null;
-  readonly actorType: string | null;
-  readonly actorContext: string | null;
-  readonly actorEmail: string | null;
-  readonly actorIpAddress: string | null;
-  readonly actorTokenId: string | null;
-  readonly actorTokenName: string | null;
-  readonly resourceId: string | null;
-  readonly resourceProduct: string | null;
-  readonly resourceType: string | null;
-  readonly resourceScope: string | null;
-  readonly rayId: string | null;
-  readonly method: string | null;
-  readonly statusCode: number | null;
-  readonly uri: string | null;
-  readonly userAgent: string | null;
-  readonly defects: readonly string[] | null;
+  readonly rayId: StoredEvent['rawCfRayId'];
+  readonly method: StoredEvent['rawMethod'];
+  readonly statusCode: StoredEvent['rawStatusCode'];
+  readonly uri: StoredEvent['rawUri'];
+  readonly userAgent: StoredEvent['rawUserAgent'];
   /** Later content of the same id is kept. */
   readonly changed: boolean;
   /** Of the entry's text. */

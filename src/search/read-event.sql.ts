@@ -1,5 +1,8 @@
+import { and, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db } from '../postgres/db.ts';
 import { readOnly } from '../postgres/read-only.ts';
+import { auditEventChanges } from '../postgres/tables/events.ts';
 import { type FoundRow, foundColumns, toFoundEvent } from './found-event.sql.ts';
 import type { EventDetail, EventKey } from './found-event.ts';
 
@@ -22,12 +25,17 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
     if (rows[0] === undefined) return undefined;
     const { rawText, feedId, ...row } = rows[0];
     const event = toFoundEvent(row);
-    const { rows: changes } = await client.query<{ seenAt: string; rawText: string; inAll: number }>(
-      `select to_char(seen_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "seenAt", raw::text as "rawText",
-         count(*) over ()::integer as "inAll"
-       from audit_event_changes where source_kind = $1 and source_id = $2 and event_id = $3 order by id limit $4`,
-      [event.sourceKind, event.sourceId, event.id, MAX_CHANGES],
-    );
+    const { id, sourceKind, sourceId, eventId, seenAt, raw } = auditEventChanges;
+    const changes = await db(client)
+      .select({
+        seenAt: sql<string>`to_char(${seenAt}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
+        rawText: sql<string>`${raw}::text`,
+        inAll: sql<number>`count(*) over ()::integer`,
+      })
+      .from(auditEventChanges)
+      .where(and(eq(sourceKind, event.sourceKind), eq(sourceId, event.sourceId), eq(eventId, event.id)))
+      .orderBy(id)
+      .limit(MAX_CHANGES);
     const { rows: neighbours } = await client.query<{ previous: number | null; next: number | null }>(
       `select (select max(position) from audit_events where position < $1)::float8 as previous,
          (select min(position) from audit_events where position > $1)::float8 as next`,

@@ -7,7 +7,6 @@ import { type Daemon, startDaemon } from '../../app/start-daemon.ts';
 import { loadConfig } from '../../config/config.ts';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { stopEmbeddedServerAtOnce } from '../../postgres/embedded-server.ts';
-import { startSimulator } from '../../simulator/simulator.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { formatDuration, parseDurationMs } from '../../time/duration.ts';
@@ -102,8 +101,9 @@ const demo = async (
  * Without a limit of requests: Cloudflare's own, at two seconds a tick, would be used up after 80 seconds. Its faults are ones that the
  * next attempts get over: after two errors of the server in a row (`server_error`) a lane rests for some seconds, and shows as failing.
  */
-const startDemoSimulator = (): Promise<Simulator> =>
-  startSimulator({
+const startDemoSimulator = async (): Promise<Simulator> => {
+  const { startSimulator } = await import('../../simulator/simulator.ts');
+  return await startSimulator({
     organizations: ORGANIZATIONS,
     entries: ENTRIES,
     budget: null,
@@ -119,6 +119,7 @@ const startDemoSimulator = (): Promise<Simulator> =>
       defectRate: 0.005,
     },
   });
+};
 
 const settingsOf = (
   env: CliContext['env'],

@@ -6,7 +6,6 @@ import { defaultBudget } from '../../simulator/api/rate-limit.ts';
 import { defectNames } from '../../simulator/faults/entry-defects.ts';
 import { type FaultName, faultCatalogue, faultNames, parametersOf } from '../../simulator/faults/fault-catalogue.ts';
 import { parseFaultList } from '../../simulator/faults/fault-list.ts';
-import { startSimulator } from '../../simulator/simulator.ts';
 import type { Simulator } from '../../simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../simulator/simulator-options.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -143,6 +142,8 @@ function bareToken({ token }: Flags): string {
 
 async function start(flags: Flags): Promise<Simulator> {
   const options = simulatorOptions(flags);
+  // Loaded only here and by the demo: no other process has it in memory.
+  const { startSimulator } = await import('../../simulator/simulator.ts');
   try {
     return await startSimulator(options);
   } catch (error) {

@@ -1,4 +1,7 @@
+import { eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db } from '../../postgres/db.ts';
+import { apiBudget } from '../../postgres/tables/sources.ts';
 import { gcraOf } from './api-budget.sql.ts';
 
 export interface ScrubBudgetOptions {
@@ -40,8 +43,7 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
     take: async (requests) => {
       const credential = current();
       const row = `${credential} scrub`;
-      if (row !== madeRow)
-        await pool.query('insert into api_budget (credential) values ($1) on conflict do nothing', [row]);
+      if (row !== madeRow) await db(pool).insert(apiBudget).values({ credential: row }).onConflictDoNothing();
       madeRow = row;
       const { rows } = await pool.query<{ granted: number }>(
         `with budget as (
@@ -60,12 +62,12 @@ export const createScrubBudget = (options: ScrubBudgetOptions): ScrubBudget => {
       return rows[0]?.granted ?? 0;
     },
     spend: async (requests) => {
-      await pool.query(
-        `update api_budget
-         set next_free_at = greatest(next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
-         where credential = $1`,
-        [`${current()} scrub`, requests * spacingMs],
-      );
+      const { credential, nextFreeAt } = apiBudget;
+      const spent = sql`make_interval(secs => ${requests * spacingMs}::float8 / 1000)`;
+      await db(pool)
+        .update(apiBudget)
+        .set({ nextFreeAt: sql`greatest(${nextFreeAt}, clock_timestamp()) + ${spent}` })
+        .where(eq(credential, `${current()} scrub`));
     },
   };
 };

@@ -1,8 +1,5 @@
-import { and, eq, inArray, ne, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db } from '../../postgres/db.ts';
-import { organizations } from '../../postgres/tables/organizations.ts';
-import { coverageHoles, sources } from '../../postgres/tables/sources.ts';
+import type { coverageHoles } from '../../postgres/tables/sources.ts';
 
 /** Time that the API serves neither by itself nor in parts, of the first reading. */
 export type CoverageHole = Readonly<Pick<typeof coverageHoles.$inferSelect, 'since' | 'before' | 'reason' | 'message'>>;
@@ -34,35 +31,18 @@ export const readHoles = async (
   pool: Pool,
   { filterHash, organizationIds, window }: HoleScope,
 ): Promise<WantedHoles> => {
-  const { since, before, reason, message, pass } = coverageHoles;
-  const { wantedSince, wantedHistory, organizationId } = sources;
-  const earliest = sql`to_timestamp(${window?.sinceMs ?? null}::float8 / 1000)`;
-  const latest = sql`to_timestamp(${window?.untilMs ?? null}::float8 / 1000)`;
-  const rows = await db(pool)
-    .select({
-      organizationId,
-      organizationName: organizations.name,
-      since,
-      before,
-      reason,
-      message,
-      seconds: sql<number>`(sum(extract(epoch from ${before} - ${since})) over ())::float8`,
-    })
-    .from(coverageHoles)
-    .innerJoin(sources, and(eq(sources.kind, coverageHoles.sourceKind), eq(sources.id, coverageHoles.sourceId)))
-    .innerJoin(organizations, eq(organizations.id, organizationId))
-    .where(
-      and(
-        eq(pass, 0),
-        eq(coverageHoles.filterHash, filterHash),
-        ne(organizations.state, 'gone'),
-        organizationIds && inArray(organizationId, organizationIds),
-        sql`${before} > coalesce(${earliest}, ${wantedSince}, '-infinity')`,
-        sql`${before} > coalesce(${earliest}, now() - ${wantedHistory}, '-infinity')`,
-        sql`${since} < coalesce(${latest}, 'infinity')`,
-      ),
-    )
-    .orderBy(since, organizationId)
-    .limit(MAX_HOLES);
+  const { rows } = await pool.query<OrganizationHole & { readonly seconds: number }>(
+    `select s.organization_id as "organizationId", o.name as "organizationName", h.since, h.before, h.reason, h.message,
+       (sum(extract(epoch from h.before - h.since)) over ())::float8 as seconds
+     from coverage_holes h
+       join sources s on s.kind = h.source_kind and s.id = h.source_id
+       join organizations o on o.id = s.organization_id
+     where h.pass = 0 and h.filter_hash = $1 and o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2))
+       and h.before > coalesce(to_timestamp($3::float8 / 1000), s.wanted_since, '-infinity')
+       and h.before > coalesce(to_timestamp($3::float8 / 1000), now() - s.wanted_history, '-infinity')
+       and h.since < coalesce(to_timestamp($4::float8 / 1000), 'infinity')
+     order by h.since, s.organization_id limit ${MAX_HOLES}`,
+    [filterHash, organizationIds ?? null, window?.sinceMs ?? null, window?.untilMs ?? null],
+  );
   return { seconds: rows[0]?.seconds ?? 0, holes: rows.map(({ seconds: _, ...hole }) => hole) };
 };

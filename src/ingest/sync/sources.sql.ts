@@ -1,4 +1,8 @@
+import { and, eq, gt, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { db, type Row, selectList } from '../../postgres/db.ts';
+import { databaseTime } from '../../postgres/tables/column-types.ts';
+import { sources } from '../../postgres/tables/sources.ts';
 import type { Coverage, Range } from '../planning/coverage.ts';
 import type { KnownHole, LaneState } from '../planning/lane.ts';
 import type { Lane } from '../planning/lanes.ts';
@@ -8,15 +12,12 @@ import { sourceKindNames } from '../sources/registry.ts';
 
 type RangeRow = readonly [fromMs: number, toMs: number];
 
-interface StateRow {
-  readonly kind: string;
-  readonly id: string;
-  readonly organization_id: string;
+const { kind, id, organizationId, eventRate, recentEventRate, largestPage } = sources;
+const plainColumns = { kind, id, organizationId, eventRate, recentEventRate, largestPage };
+
+interface StateRow extends Row<typeof plainColumns> {
   readonly refused: boolean;
-  readonly held_elsewhere: boolean;
-  readonly event_rate: number | null;
-  readonly recent_event_rate: number | null;
-  readonly largest_page: number;
+  readonly heldElsewhere: boolean;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
   readonly unproven: readonly RangeRow[] | null;
   readonly lanes: readonly { readonly lane: Lane; readonly state: LaneState; readonly rest_ms: number }[];
@@ -36,7 +37,7 @@ const ms = (expression: string): string => `(extract(epoch from ${expression}) *
 
 /** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
 const state = (filterHash: string): string => `
-  s.kind, s.id, s.organization_id, o.state = 'refused' as refused, s.event_rate, s.recent_event_rate, s.largest_page,
+  ${selectList('s', plainColumns)}, o.state = 'refused' as refused,
   coalesce((select json_agg(json_build_array(c.pass, (
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c
@@ -65,7 +66,7 @@ export const loadSources = async (
 ): Promise<readonly SourceState[]> => {
   const { rows } = await pool.query<StateRow>(
     `select ${state('$3')},
-       coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as held_elsewhere
+       coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"
      from sources s join organizations o on o.id = s.organization_id
      where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2)) and s.kind = any($4)
      order by s.last_attempt_at nulls first, s.kind, s.id`,
@@ -97,7 +98,7 @@ export const claimSource = async (
   leaseMs: number,
   filterHash: string,
 ): Promise<{ lease: Lease; source: SourceState } | undefined> => {
-  const claimed = await pool.query<{ lease_epoch: number; commit_seq: number }>(
+  const claimed = await pool.query<Row<typeof epochColumns>>(
     // Skips a row that is locked: the process that is writing to it holds the source.
     `with free as (
        select kind, id from sources
@@ -106,34 +107,33 @@ export const claimSource = async (
      update sources s set lease_owner = $3, lease_epoch = lease_epoch + 1,
        lease_until = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
      from free where s.kind = free.kind and s.id = free.id
-     returning lease_epoch::float8, commit_seq::float8`,
+     returning ${selectList('s', epochColumns)}`,
     [source.kind, source.id, owner, leaseMs],
   );
   const epoch = claimed.rows[0];
   if (epoch === undefined) return undefined;
   const { rows } = await pool.query<StateRow>(
-    `select ${state('$3')}, false as held_elsewhere
+    `select ${state('$3')}, false as "heldElsewhere"
      from sources s join organizations o on o.id = s.organization_id where s.kind = $1 and s.id = $2`,
     [source.kind, source.id, filterHash],
   );
   if (rows[0] === undefined) return undefined;
   const row = toSource(rows[0]);
-  const { kind, id, organizationId } = row;
-  return {
-    source: row,
-    lease: { kind, id, organizationId, owner, epoch: epoch.lease_epoch, commitSeq: epoch.commit_seq },
-  };
+  return { source: row, lease: { kind: row.kind, id: row.id, organizationId: row.organizationId, owner, ...epoch } };
 };
+
+const epochColumns = { epoch: sources.leaseEpoch, commitSeq: sources.commitSeq };
 
 /**
  * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
  * one lives: the next claim is a new epoch. Called before every plan.
  */
 export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
-  const { rows } = await pool.query<{ owner: string }>(
-    'select distinct lease_owner as owner from sources where lease_until > clock_timestamp()',
-  );
-  const dead = rows.map((row) => row.owner).filter(isDead);
+  const held = await db(pool)
+    .selectDistinct({ owner: sources.leaseOwner })
+    .from(sources)
+    .where(gt(sources.leaseUntil, databaseTime));
+  const dead = held.flatMap(({ owner }) => (owner !== null && isDead(owner) ? [owner] : []));
   if (dead.length === 0) return;
   // In one order, and never waiting: replicas that do the same must not wait for each other in a circle.
   await pool.query(
@@ -143,23 +143,20 @@ export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean
   );
 };
 
+const ofLease = (lease: Lease) => and(eq(kind, lease.kind), eq(id, lease.id), eq(sources.leaseEpoch, lease.epoch));
+
 /** Lets the lease last longer, while a page is waited for. False if it has gone to another process. */
 export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
-  const { rowCount } = await pool.query(
-    `update sources set lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
-     where kind = $1 and id = $2 and lease_epoch = $3 and lease_owner = $4`,
-    [lease.kind, lease.id, lease.epoch, lease.owner, leaseMs],
-  );
+  const { rowCount } = await db(pool)
+    .update(sources)
+    .set({ leaseUntil: sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)` })
+    .where(and(ofLease(lease), eq(sources.leaseOwner, lease.owner)));
   return rowCount === 1;
 };
 
 /** Gives the lease back, so that no process has to wait for it to run out. Does nothing if it has already gone. */
 export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
-  await pool.query('update sources set lease_until = null where kind = $1 and id = $2 and lease_epoch = $3', [
-    lease.kind,
-    lease.id,
-    lease.epoch,
-  ]);
+  await db(pool).update(sources).set({ leaseUntil: null }).where(ofLease(lease));
 };
 
 /** Notes that a lane failed, and lets it rest. Does nothing if the lease has gone to another process. */
@@ -277,24 +274,17 @@ export const nearestStored = async (
 
 const toRange = ([fromMs, toMs]: RangeRow): Range => ({ fromMs, toMs });
 
-const toSource = (row: StateRow): SourceState => {
+const toSource = (stored: StateRow): SourceState => {
+  const { coverage: read, unproven, lanes, holes, eventRate: perHour, recentEventRate: recentPerHour, ...row } = stored;
   const coverage: Coverage[] = [];
-  for (const [pass, ranges] of row.coverage) coverage[pass] = (ranges ?? []).map(toRange);
+  for (const [pass, ranges] of read) coverage[pass] = (ranges ?? []).map(toRange);
   return {
-    kind: row.kind,
-    id: row.id,
-    organizationId: row.organization_id,
-    refused: row.refused,
-    heldElsewhere: row.held_elsewhere,
-    eventRate:
-      row.event_rate === null || row.recent_event_rate === null
-        ? undefined
-        : { perHour: row.event_rate, recentPerHour: row.recent_event_rate },
-    largestPage: row.largest_page,
+    ...row,
+    eventRate: perHour === null || recentPerHour === null ? undefined : { perHour, recentPerHour },
     coverage: Array.from(coverage, (ranges) => ranges ?? []),
-    unproven: row.unproven?.map(toRange),
-    lanes: Object.fromEntries(row.lanes.map(({ lane, state }) => [lane, state])),
-    restMs: Object.fromEntries(row.lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
-    holes: row.holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),
+    unproven: unproven?.map(toRange),
+    lanes: Object.fromEntries(lanes.map(({ lane, state }) => [lane, state])),
+    restMs: Object.fromEntries(lanes.map(({ lane, rest_ms }) => [lane, rest_ms])),
+    holes: holes.map(({ range, ...hole }) => ({ ...hole, range: toRange(range) })),
   };
 };

@@ -1,4 +1,6 @@
 import type { Pool } from 'pg';
+import { db } from '../../postgres/db.ts';
+import { feedHead } from '../../postgres/tables/events.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { SourceKey } from '../planning/source.ts';
@@ -47,8 +49,8 @@ where ${inRange} and position <= $5
 /** What the command `verify` asks of the database: statements that read. Joined to the port that sync declares by the command. */
 export const createVerifyStore = (pool: Pool, filterHash: string) => ({
   headPosition: async (): Promise<number> => {
-    const { rows } = await pool.query<{ position: number }>('select position::float8 as position from feed_head');
-    return rows[0]?.position ?? 0;
+    const [head] = await db(pool).select({ position: feedHead.position }).from(feedHead);
+    return head?.position ?? 0;
   },
   countStored: async (source: SourceKey, range: Range): Promise<number> => {
     const { rows } = await pool.query<{ stored: number }>(

@@ -86,8 +86,8 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
 const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaState> => {
   const found = await readSchemaState(pool);
   return await inTransaction(pool, async (client) => {
-    // drizzle's own migrator takes no lock, and its driver costs 140 MB of memory: we take its files and its bookkeeping,
-    // and apply them in one transaction, whose lock also holds behind a pooler in transaction mode.
+    // drizzle's own migrator takes no lock: we take its files and its bookkeeping, and apply them in one transaction, whose lock also
+    // holds behind a pooler in transaction mode.
     await lockMigrations(client, found, options.onWait ?? (() => {}));
     await requireSupportedServer(client);
     const before = await readSchemaState(client);
