@@ -28,6 +28,47 @@ create table access_tokens (
   revoked_as text
 );
 
+create table account_changes (
+  id bigint not null generated always as identity,
+  account_id text collate "C" not null,
+  change text not null,
+  old_value text,
+  new_value text,
+  changed_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table account_listings (
+  scope text collate "C" not null,
+  credential text,
+  next_at timestamp with time zone,
+  last_attempt_at timestamp with time zone,
+  last_success_at timestamp with time zone,
+  last_failure text,
+  last_error text,
+  accounts integer
+);
+
+create table account_organizations (
+  account_id text collate "C" not null,
+  scope text collate "C" not null,
+  organization_id text collate "C",
+  missed integer not null default 0,
+  last_listed_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table accounts (
+  id text collate "C" not null,
+  name text,
+  type text,
+  organization_id text collate "C",
+  create_time timestamp with time zone,
+  settings jsonb,
+  state text not null default 'active'::text,
+  named_by_hand boolean not null default false,
+  first_seen_at timestamp with time zone not null default clock_timestamp(),
+  last_seen_at timestamp with time zone not null default clock_timestamp()
+);
+
 create table api_budget (
   credential text not null,
   next_free_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
@@ -49,7 +90,7 @@ create table audit_event_changes (
 create table audit_events (
   source_kind text collate "C" not null,
   source_id text collate "C" not null,
-  organization_id text collate "C" not null,
+  organization_id text collate "C",
   id text collate "C" not null,
   "position" bigint not null,
   action_time timestamp with time zone not null,
@@ -74,7 +115,11 @@ create table audit_events (
   resource_type text,
   resource_scope text,
   raw json not null,
-  defects text[]
+  defects text[],
+  account_id text collate "C",
+  account_name text,
+  zone_id text collate "C",
+  zone_name text
 ) partition by RANGE (action_time);
 
 create table collector_tokens (
@@ -158,7 +203,8 @@ create table holds (
   created_at timestamp with time zone not null default clock_timestamp(),
   released_by text,
   released_as text,
-  released_at timestamp with time zone
+  released_at timestamp with time zone,
+  account_id text collate "C"
 );
 
 create table lanes (
@@ -263,7 +309,7 @@ create table sinks (
 create table sources (
   kind text collate "C" not null,
   id text collate "C" not null,
-  organization_id text collate "C" not null,
+  organization_id text collate "C",
   filter_hash text not null,
   wanted_since timestamp with time zone not null,
   lease_owner text,
@@ -280,7 +326,11 @@ create table sources (
   event_rate double precision,
   recent_event_rate double precision,
   largest_page integer not null default 0,
-  wanted_history interval
+  wanted_history interval,
+  account_id text collate "C",
+  access text not null default 'granted'::text,
+  refused_since timestamp with time zone,
+  credential text
 );
 
 create table walks (
@@ -311,6 +361,16 @@ alter table access_tokens add constraint access_tokens_hash_check CHECK ((octet_
 alter table access_tokens add constraint access_tokens_hash_key UNIQUE (hash);
 alter table access_tokens add constraint access_tokens_pkey PRIMARY KEY (id);
 alter table access_tokens add constraint access_tokens_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['feed'::text, 'search'::text, 'metrics'::text])));
+alter table account_changes add constraint account_changes_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
+alter table account_changes add constraint account_changes_change_check CHECK ((change = ANY (ARRAY['appeared'::text, 'gone'::text, 'refused'::text, 'restored'::text, 'renamed'::text, 'moved'::text])));
+alter table account_changes add constraint account_changes_pkey PRIMARY KEY (id);
+alter table account_listings add constraint account_listings_pkey PRIMARY KEY (scope);
+alter table account_organizations add constraint account_organizations_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
+alter table account_organizations add constraint account_organizations_pkey PRIMARY KEY (account_id, scope);
+alter table account_organizations add constraint account_organizations_scope_fkey FOREIGN KEY (scope) REFERENCES account_listings(scope);
+alter table accounts add constraint accounts_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id);
+alter table accounts add constraint accounts_pkey PRIMARY KEY (id);
+alter table accounts add constraint accounts_state_check CHECK ((state = ANY (ARRAY['active'::text, 'gone'::text])));
 alter table api_budget add constraint api_budget_pkey PRIMARY KEY (credential);
 alter table audit_event_changes add constraint audit_event_changes_pkey PRIMARY KEY (id);
 alter table audit_event_changes add constraint audit_event_changes_source_kind_source_id_event_id_raw_sha2_key UNIQUE (source_kind, source_id, event_id, raw_sha256);
@@ -354,6 +414,9 @@ alter table sink_dead_letters add constraint sink_dead_letters_pkey PRIMARY KEY 
 alter table sink_dead_letters add constraint sink_dead_letters_sink_fkey FOREIGN KEY (sink) REFERENCES sinks(name) ON DELETE CASCADE;
 alter table sinks add constraint sinks_pkey PRIMARY KEY (name);
 alter table sinks add constraint sinks_position_check CHECK (("position" >= 0));
+alter table sources add constraint sources_access_check CHECK ((access = ANY (ARRAY['granted'::text, 'refused'::text])));
+alter table sources add constraint sources_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
+alter table sources add constraint sources_one_owner CHECK ((num_nonnulls(organization_id, account_id) = 1));
 alter table sources add constraint sources_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id);
 alter table sources add constraint sources_pkey PRIMARY KEY (kind, id);
 alter table walks add constraint walks_lane_check CHECK ((lane = ANY (ARRAY['live'::text, 'settle'::text, 'backfill'::text])));
@@ -362,6 +425,7 @@ alter table walks add constraint walks_source_kind_source_id_fkey FOREIGN KEY (s
 
 CREATE INDEX access_log_at ON public.access_log USING btree (at);
 CREATE UNIQUE INDEX access_tokens_name ON public.access_tokens USING btree (name) WHERE (revoked_at IS NULL);
+CREATE INDEX audit_events_account ON ONLY public.audit_events USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_action_result_case ON ONLY public.audit_events USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
 CREATE INDEX audit_events_action_type_case ON ONLY public.audit_events USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_actor_email ON ONLY public.audit_events USING btree (actor_email text_pattern_ops);
@@ -380,6 +444,10 @@ CREATE INDEX audit_events_resource_product_case ON ONLY public.audit_events USIN
 CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
 CREATE INDEX audit_events_resource_type_case ON ONLY public.audit_events USING btree ("left"(lower(resource_type), 400) COLLATE "C", md5(resource_type)) WHERE (resource_type <> lower(resource_type));
 CREATE INDEX audit_events_time ON ONLY public.audit_events USING btree (action_time, "position");
+CREATE INDEX audit_events_user_copies ON ONLY public.audit_events USING btree (id, action_time) WHERE (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]));
+CREATE INDEX audit_events_zone ON ONLY public.audit_events USING btree (zone_id) WHERE (zone_id IS NOT NULL);
+CREATE INDEX audit_events_zone_name ON ONLY public.audit_events USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
+CREATE INDEX audit_events_default_account_id_action_time_position_idx ON public.audit_events_default USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_default_action_time_position_idx ON public.audit_events_default USING btree (action_time, "position");
 CREATE INDEX audit_events_default_action_time_position_organization_id_a_idx ON public.audit_events_default USING btree (action_time, "position") INCLUDE (organization_id, actor_email, actor_ip_address) WHERE (action_result = 'failure'::text);
 CREATE INDEX audit_events_default_actor_email_idx1 ON public.audit_events_default USING btree (actor_email text_pattern_ops);
@@ -387,6 +455,8 @@ CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default US
 CREATE INDEX audit_events_default_actor_ip_address_idx1 ON public.audit_events_default USING btree (actor_ip_address text_pattern_ops);
 CREATE INDEX audit_events_default_actor_token_id_idx1 ON public.audit_events_default USING btree (actor_token_id text_pattern_ops) WHERE (actor_token_id IS NOT NULL);
 CREATE INDEX audit_events_default_actor_token_name_idx ON public.audit_events_default USING btree (actor_token_name text_pattern_ops) WHERE (octet_length(actor_token_name) <= 600);
+CREATE INDEX audit_events_default_id_action_time_idx ON public.audit_events_default USING btree (id, action_time) WHERE (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]));
+CREATE INDEX audit_events_default_left_idx ON public.audit_events_default USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_left_md5_idx ON public.audit_events_default USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_default_left_md5_idx1 ON public.audit_events_default USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
 CREATE INDEX audit_events_default_left_md5_idx2 ON public.audit_events_default USING btree ("left"(lower(resource_product), 400) COLLATE "C", md5(resource_product)) WHERE (resource_product <> lower(resource_product));
@@ -398,6 +468,7 @@ CREATE INDEX audit_events_default_position_idx ON public.audit_events_default US
 CREATE INDEX audit_events_default_resource_id_idx ON public.audit_events_default USING btree (resource_id);
 CREATE INDEX audit_events_default_resource_type_action_type_action_time_idx ON public.audit_events_default USING btree (resource_type, action_type, action_time);
 CREATE UNIQUE INDEX audit_events_default_source_kind_source_id_id_action_time_idx ON public.audit_events_default USING btree (source_kind, source_id, id, action_time);
+CREATE INDEX audit_events_default_zone_id_idx ON public.audit_events_default USING btree (zone_id) WHERE (zone_id IS NOT NULL);
 CREATE INDEX organization_changes_organization ON public.organization_changes USING btree (organization_id, changed_at);
 CREATE INDEX retention_drops_last_position ON public.retention_drops USING btree (last_position);
 
@@ -493,7 +564,11 @@ create view audit_feed as
     resource_type,
     resource_scope,
     raw::text AS raw,
-    array_to_string(defects, ','::text) AS defects
+    array_to_string(defects, ','::text) AS defects,
+    account_id,
+    account_name,
+    zone_id,
+    zone_name
    FROM audit_events e;
 
 create view audit_history as
@@ -527,29 +602,36 @@ create view audit_history as
     e.source_id,
     e.id,
     orgtrail_payload(e.raw, e.defects) AS payload,
-    e.defects
+    e.defects,
+    e.account_id,
+    e.account_name,
+    e.zone_id,
+    e.zone_name
    FROM audit_events e
      LEFT JOIN organizations o ON o.id = e.organization_id;
 
 create view coverage_gaps as
  SELECT s.kind AS source_kind,
     s.id AS source_id,
-    s.organization_id,
+    COALESCE(s.organization_id, a.organization_id) AS organization_id,
     o.name AS organization_name,
     lower(gap.gap) AS since,
     upper(gap.gap) AS before,
-    upper(gap.gap) - lower(gap.gap) AS duration
+    upper(gap.gap) - lower(gap.gap) AS duration,
+    s.account_id,
+    a.name AS account_name
    FROM sources s
-     JOIN organizations o ON o.id = s.organization_id
+     LEFT JOIN accounts a ON a.id = s.account_id
+     LEFT JOIN organizations o ON o.id = COALESCE(s.organization_id, a.organization_id)
      CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
      CROSS JOIN LATERAL unnest(tstzmultirange(tstzrange(horizon.since, now())) - COALESCE(c.ranges, '{}'::tstzmultirange)) gap(gap)
-  WHERE o.state <> 'gone'::text;
+  WHERE COALESCE(a.state, o.state) <> 'gone'::text;
 
 create view coverage_proof as
  SELECT s.kind AS source_kind,
     s.id AS source_id,
-    s.organization_id,
+    COALESCE(s.organization_id, a.organization_id) AS organization_id,
     o.name AS organization_name,
     (days.day AT TIME ZONE 'UTC'::text)::date AS day,
     p.proven_at,
@@ -558,9 +640,12 @@ create view coverage_proof as
     p.direction,
     COALESCE(p.found, 0::numeric)::bigint AS found,
     p.last_read_at,
-    (EXTRACT(epoch FROM LEAST(now(), days.day + '24:00:00'::interval) - days.day) - COALESCE(p.seconds, 0::numeric))::double precision AS unproven_seconds
+    (EXTRACT(epoch FROM LEAST(now(), days.day + '24:00:00'::interval) - days.day) - COALESCE(p.seconds, 0::numeric))::double precision AS unproven_seconds,
+    s.account_id,
+    a.name AS account_name
    FROM sources s
-     JOIN organizations o ON o.id = s.organization_id
+     LEFT JOIN accounts a ON a.id = s.account_id
+     LEFT JOIN organizations o ON o.id = COALESCE(s.organization_id, a.organization_id)
      CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
      LEFT JOIN LATERAL ( SELECT min(r.since) AS since
            FROM coverage_readings r
@@ -841,7 +926,7 @@ create view detection_sso_or_mfa_changed as
     source_id,
     id
    FROM audit_event_traits
-  WHERE done AND about_sso_or_mfa;
+  WHERE done AND about_sso_or_mfa AND lower(action_type) IS DISTINCT FROM 'login'::text;
 
 create view detection_super_administrator_added as
  SELECT 'super_administrator_added'::text AS detection,
@@ -1074,9 +1159,12 @@ UNION ALL
 create view sync_status as
  SELECT s.kind AS source_kind,
     s.id AS source_id,
-    s.organization_id,
+    COALESCE(s.organization_id, a.organization_id) AS organization_id,
     o.name AS organization_name,
-    o.state AS organization_state,
+        CASE
+            WHEN s.account_id IS NULL THEN o.state
+            ELSE NULL::text
+        END AS organization_state,
     s.lease_owner,
     s.lease_epoch,
     s.lease_until,
@@ -1096,9 +1184,16 @@ create view sync_status as
     l.walking_entries,
     l.failing_lanes,
     COALESCE(h.holes, 0) AS holes,
-    COALESCE(u.unproven_seconds, 0::double precision) AS unproven_seconds
+    COALESCE(u.unproven_seconds, 0::double precision) AS unproven_seconds,
+    s.account_id,
+    a.name AS account_name,
+    a.state AS account_state,
+    s.access,
+    s.refused_since,
+    s.credential
    FROM sources s
-     JOIN organizations o ON o.id = s.organization_id
+     LEFT JOIN accounts a ON a.id = s.account_id
+     LEFT JOIN organizations o ON o.id = COALESCE(s.organization_id, a.organization_id)
      CROSS JOIN LATERAL ( SELECT now() - '13152:00:00'::interval AS oldest_kept) r
      CROSS JOIN LATERAL ( SELECT LEAST(now(), GREATEST(s.wanted_since, now() - s.wanted_history)) AS since) horizon
      LEFT JOIN coverage c ON c.source_kind = s.kind AND c.source_id = s.id AND c.filter_hash = s.filter_hash AND c.pass = 0
@@ -1333,6 +1428,215 @@ begin
     (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
     (select max(position) from stored)
   into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
+  return next;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_commit_source_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_state jsonb, p_holes jsonb, p_reading jsonb, p_page_entries integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_account_id text[], p_account_name text[], p_zone_id text[], p_zone_name text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
+ RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  sorted_ids text[];
+  known_ids text[];
+  known_positions bigint[];
+  known_raws json[];
+  known_defects text[];
+  last_position bigint;
+  -- With one of these, at least one side is no jsonb that could be compared (src/ingest/entries/entry.ts).
+  not_jsonb constant text[] := array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database'];
+begin
+  -- Planned each time, since only with its times does the planner see which partitions it is about, and with their sizes how to read
+  -- them: a plan from when a month was empty would read all of it later. All ids in one scan of each unique index: a join would ask
+  -- once per entry, which costs twice as much. Seen too early, it does no harm: whoever stores for this source moves commit_seq.
+  -- Each partition's index is read in the order of the ids, and what is in order need not be sorted for each anew.
+  sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");
+  if p_known_from > '-infinity' or orgtrail_may_know_any(p_kind, p_source_id, sorted_ids) then
+    execute $known$
+      select array_agg(id), array_agg(position), array_agg(raw), array_agg(defects::text)
+      from (
+        select distinct on (id) id, position, raw, defects
+        from (
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time between $4 and $5 and id = any($3)
+          union all
+          select id, position, raw, defects from audit_events
+          where source_kind = $1 and source_id = $2 and action_time = '-infinity' and id = any($3)) e
+        order by id, position) known
+    $known$ into known_ids, known_positions, known_raws, known_defects
+    using p_kind, p_source_id, sorted_ids, p_known_from, p_known_to;
+  end if;
+
+  -- * A call that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs, the fence is empty and
+  --   nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
+  -- * Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
+  --   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
+  -- * The feed's head is locked last: sources wait for one another only while rows go in.
+  -- * "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
+  with fence as materialized (
+    update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000),
+      last_event_at = greatest(last_event_at,
+        case when p_last_event_ms is not null then least(to_timestamp(p_last_event_ms / 1000), clock_timestamp()) end),
+      event_rate = coalesce(p_event_rate, event_rate), recent_event_rate = coalesce(p_recent_event_rate, recent_event_rate),
+      largest_page = greatest(largest_page, p_page_entries)
+    where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
+    returning kind, id, commit_seq),
+  -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
+  claimed as materialized (
+    select pass, ranges::tstzmultirange
+      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
+    from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
+  read_before as materialized (
+    select pass, ranges from coverage
+    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
+  claim as (
+    insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
+    select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
+    on conflict (source_kind, source_id, filter_hash, pass)
+    do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
+  filled as (
+    delete from coverage_holes h using claimed
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
+      -- A hole of more than a second may be read in parts.
+      and tstzrange(h.since, h.before) <@ (claimed.ranges + case when h.pass = claimed.pass
+        then coalesce((select ranges from read_before where read_before.pass = claimed.pass), '{}') else '{}' end)),
+  hole_given as materialized (
+    select (e ->> 'pass')::integer as pass, to_timestamp((e ->> 'fromMs')::float8 / 1000) as since,
+      to_timestamp((e ->> 'toMs')::float8 / 1000) as before, e ->> 'reason' as reason, e ->> 'message' as message
+    from fence, jsonb_array_elements(p_holes) e),
+  -- A hole that grows takes in those that it reaches. It has been tried as often as they, and once more if it was due.
+  hole_before as materialized (
+    select g.pass, g.since, max(h.attempts) as attempts, min(h.next_attempt_at) as next_attempt_at, min(h.found_at) as found_at
+    from hole_given g join coverage_holes h on h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and h.pass = g.pass and h.since >= g.since and h.before <= g.before
+    group by g.pass, g.since),
+  hole_taken_in as (
+    delete from coverage_holes h using hole_given g
+    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+      and h.pass = g.pass and h.since > g.since and h.before <= g.before),
+  hole as (
+    insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message,
+      attempts, found_at, next_attempt_at)
+    select p_kind, p_source_id, p_filter_hash, g.pass, g.since, g.before, g.reason, g.message,
+      case when b.next_attempt_at > clock_timestamp() then b.attempts else coalesce(b.attempts, 0) + 1 end,
+      coalesce(b.found_at, clock_timestamp()),
+      -- After an hour, two, four, up to a week.
+      case when b.next_attempt_at > clock_timestamp() then b.next_attempt_at
+        else clock_timestamp() + make_interval(hours => least(168, 2 ^ least(coalesce(b.attempts, 0), 8))::integer) end
+    from hole_given g left join hole_before b using (pass, since)
+    on conflict (source_kind, source_id, filter_hash, pass, since) do update set before = excluded.before, reason = excluded.reason,
+      message = excluded.message, attempts = excluded.attempts, last_attempt_at = clock_timestamp(),
+      found_at = excluded.found_at, next_attempt_at = excluded.next_attempt_at),
+  page as materialized (
+    select n, id, first_n = n as first, defects::text[] as defects
+    from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+        unnest(p_defects) as defects from fence) read),
+  known as materialized (
+    select id, position, raw, defects::text[] as defects
+    from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
+  fresh as materialized (
+    select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
+    from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
+  numbering as materialized (
+    select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
+  head as (
+    update feed_head set position = position + numbering.entries from numbering
+    where numbering.entries > 0 returning position - numbering.entries as base),
+  stored as (
+    insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw_cf_ray_id, raw_status_code)
+    select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
+      action_time::timestamptz, raw, defects::text[],
+      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+      resource_product, resource_type, resource_scope,
+      -- Whatever the entry says or leaves out: the log of an account is about that account.
+      coalesce(account_id, case when p_kind = 'account' then p_source_id end), account_name, zone_id, zone_name,
+      raw_cf_ray_id, raw_status_code
+    from (
+      select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
+        unnest(p_defects) as defects,
+        unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
+        unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
+        unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
+        unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
+        unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
+        unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
+        unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
+        unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
+        unnest(p_resource_scope) as resource_scope, unnest(p_account_id) as account_id,
+        unnest(p_account_name) as account_name, unnest(p_zone_id) as zone_id, unnest(p_zone_name) as zone_name,
+        unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
+        unnest(p_raw_status_code) as raw_status_code
+      from (select where (select entries from numbering) > 0) as wanted) e
+    where (select ordinals from numbering)[n] > 0
+    returning id, position, action_time),
+  firsts as materialized (
+    select id, position, raw, defects from known
+    union all
+    select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
+      join page f on f.id = again.id and f.first join stored s on s.id = f.id),
+  differing as materialized (
+    select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
+    from firsts f
+      join (select page.n, page.id, page.defects, r.raw from page
+        join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
+          from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
+    where p.raw::text <> f.raw::text and case
+      when p.defects && not_jsonb or f.defects && not_jsonb then true
+      else p.raw::jsonb <> f.raw::jsonb end),
+  changed as (
+    insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+    select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
+    on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+  found as materialized (
+    select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+    from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+      from stored where action_time > '-infinity' group by 1) days),
+  -- Progress is what brought something, or was read to its end.
+  lane as (
+    insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at, found)
+    select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
+      case when progress.made then clock_timestamp() end, (select by_day from found)
+    from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
+    where p_state is not null
+    on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
+      last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
+      last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
+      last_failure = case when excluded.failures > 0 then l.last_failure end,
+      last_error = case when excluded.failures > 0 then l.last_error end,
+      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end),
+  -- What a question finds that leaves the lane as it is.
+  found_beside as (
+    update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
+    where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
+      and l.filter_hash = p_filter_hash and l.lane = p_lane),
+  covered as (
+    select pass, count(*)::integer as entries
+    from (select (select max(pass) from read_before where ranges @> action_time) as pass
+      from stored where action_time > '-infinity') late
+    where pass is not null group by pass)
+  select (select count(*) from fence)::integer, (select count(*) from page)::integer,
+    (select count(*) from stored)::integer, (select count(*) from changed)::integer,
+    (select count(*) from fresh where defective)::integer,
+    (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
+      where p_lane = 'live' and action_time > '-infinity'),
+    (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
+    (select max(position) from stored)
+  into fence, entries, stored, changed, defective, lateness, covered, last_position;
+  if fence > 0 and p_reading is not null then
+    perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
+  end if;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
   return next;
 end
@@ -2003,7 +2307,8 @@ begin
   if highest is null then return null; end if;
   execute pg_catalog.format('select pg_catalog.format(''hold %%s covers events in it: %%s'', h.id, left(h.reason, 200)) from holds h'
     ' where h.released_at is null and h.since < %L and h.before > %L and exists (select from %s e'
-    ' where (h.organization_id is null or e.organization_id = h.organization_id) and e.action_time >= h.since and e.action_time < h.before)'
+    ' where (h.organization_id is null or e.organization_id = h.organization_id)'
+    ' and (h.account_id is null or e.account_id = h.account_id) and e.action_time >= h.since and e.action_time < h.before)'
     ' order by h.id limit 1', until, month, partition) into obstacle;
   if obstacle is not null then return obstacle; end if;
   select pg_catalog.format('the sink %s is at position %s, and still needs events up to %s', s.name, s.position, highest) into obstacle
@@ -2081,6 +2386,7 @@ begin
 end
 $function$;
 
+CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
@@ -2109,6 +2415,39 @@ comment on column access_tokens.created_at is 'When it was made.';
 comment on column access_tokens.created_as is 'The database account that made it.';
 comment on column access_tokens.revoked_at is 'When it was revoked; null: it was not.';
 comment on column access_tokens.revoked_as is 'The database account that revoked it.';
+comment on table account_changes is 'What became of accounts, as orgtrail saw it: appeared, gone, refused, restored, renamed, moved.';
+comment on column account_changes.id is 'Counts changes.';
+comment on column account_changes.account_id is 'The account.';
+comment on column account_changes.change is 'What happened.';
+comment on column account_changes.old_value is 'The name before, or the organization before.';
+comment on column account_changes.new_value is 'The name since, or the organization since.';
+comment on column account_changes.changed_at is 'When orgtrail saw it.';
+comment on table account_listings is 'Each listing that accounts are found by, with its own pause.';
+comment on column account_listings.scope is 'organization:ID (GET /organizations/{id}/accounts) or credential:NAME (GET /accounts).';
+comment on column account_listings.credential is 'The credential that it was last listed with.';
+comment on column account_listings.next_at is 'It is listed again from then on; null: at once.';
+comment on column account_listings.last_attempt_at is 'When it was last tried.';
+comment on column account_listings.last_success_at is 'When it last reached its end.';
+comment on column account_listings.last_failure is 'The kind of the last failure; null after a success.';
+comment on column account_listings.last_error is 'The same in words.';
+comment on column account_listings.accounts is 'How many accounts its last complete listing named.';
+comment on table account_organizations is 'Which listing shows which account, and what it says of its organization.';
+comment on column account_organizations.account_id is 'The account.';
+comment on column account_organizations.scope is 'The listing that shows it.';
+comment on column account_organizations.organization_id is 'The organization that the listing says it belongs to; null if it says none.';
+comment on column account_organizations.missed is 'Complete listings of the scope in a row that did not name it.';
+comment on column account_organizations.last_listed_at is 'When the listing last named it.';
+comment on table accounts is 'Every account whose log is pulled: of organizations, of GET /accounts, or named in ORGTRAIL_ACCOUNTS.';
+comment on column accounts.id is 'Cloudflare''s id of the account.';
+comment on column accounts.name is 'As of the last listing; changes are in account_changes.';
+comment on column accounts.type is 'standard or enterprise, as Cloudflare says.';
+comment on column accounts.organization_id is 'The organization that it belongs to now, as far as listings say; null if it belongs to none that is known.';
+comment on column accounts.create_time is 'When it was created, as Cloudflare says.';
+comment on column accounts.settings is 'The settings that a listing shows, among them whether the API may be used.';
+comment on column accounts.state is 'active; gone: no listing that ever showed it does any more, and its log refuses.';
+comment on column accounts.named_by_hand is 'Named in ORGTRAIL_ACCOUNTS: pulled whether or not a listing shows it.';
+comment on column accounts.first_seen_at is 'When it was first seen.';
+comment on column accounts.last_seen_at is 'When a listing last named it.';
 comment on table api_budget is 'The request budget that all replicas share, one row per credential fingerprint (a truncated hash, not the credential).';
 comment on column api_budget.credential is 'A hash that tells credentials apart, and nothing about them.';
 comment on column api_budget.next_free_at is 'When the next request may go out, if all of the burst is used.';
@@ -2184,6 +2523,10 @@ comment on column audit_events.resource_type is 'resource.type.';
 comment on column audit_events.resource_scope is 'resource.scope; as JSON text where it is no string.';
 comment on column audit_events.raw is 'What Cloudflare sent, to the byte of the element. With defect nested_too_deeply or refused_by_database: a JSON string that holds that text.';
 comment on column audit_events.defects is 'Null where the entry could be read in full; else what could not.';
+comment on column audit_events.account_id is 'The account that the entry is about; of an accounts log always set.';
+comment on column audit_events.account_name is 'Its name, as the entry says.';
+comment on column audit_events.zone_id is 'The zone that the entry is about.';
+comment on column audit_events.zone_name is 'Its name, as the entry says.';
 comment on view audit_feed is 'audit_events for tools that follow it by position: plain types, organization names, and the feed that a position belongs to. Null action_time where the entry has none that can be read.';
 comment on column audit_feed."position" is 'Follow it: gapless, in commit order, unique.';
 comment on column audit_feed.feed_id is 'Which numbering the position belongs to.';
@@ -2215,6 +2558,10 @@ comment on column audit_feed.resource_type is 'resource.type.';
 comment on column audit_feed.resource_scope is 'resource.scope; as JSON text where it is no string.';
 comment on column audit_feed.raw is 'What Cloudflare sent, to the byte, as text.';
 comment on column audit_feed.defects is 'Null where the entry could be read in full; else names with commas between.';
+comment on column audit_feed.account_id is 'The account that the entry is about.';
+comment on column audit_feed.account_name is 'Its name, as the entry says.';
+comment on column audit_feed.zone_id is 'The zone that the entry is about.';
+comment on column audit_feed.zone_name is 'Its name, as the entry says.';
 comment on view audit_history is 'Events with organization names and the payload as jsonb (null where jsonb cannot hold it; raw has it).';
 comment on column audit_history."position" is 'Orders the feed: who has seen p never later meets a row below p.';
 comment on column audit_history.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
@@ -2247,6 +2594,10 @@ comment on column audit_history.source_id is 'Within the kind: the organization'
 comment on column audit_history.id is 'The id of the entry; unique within its source.';
 comment on column audit_history.payload is 'The whole entry. For containment: payload @> ''{"resource": {"request": {"name": "x"}}}''.';
 comment on column audit_history.defects is 'Null where the entry could be read in full; else what could not.';
+comment on column audit_history.account_id is 'The account that the entry is about.';
+comment on column audit_history.account_name is 'Its name, as the entry says.';
+comment on column audit_history.zone_id is 'The zone that the entry is about.';
+comment on column audit_history.zone_name is 'Its name, as the entry says.';
 comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';
@@ -2271,6 +2622,8 @@ comment on column coverage_gaps.organization_name is 'As of the last listing.';
 comment on column coverage_gaps.since is 'The gap begins here.';
 comment on column coverage_gaps.before is 'And ends before this.';
 comment on column coverage_gaps.duration is 'How long it is.';
+comment on column coverage_gaps.account_id is 'The account whose log it is; null for the log of an organization.';
+comment on column coverage_gaps.account_name is 'Its name, as last listed.';
 comment on table coverage_holes is 'What cannot be had: time that the API serves neither by itself nor in parts, or always counts wrong. Never claimed; tried again after an hour, two, four, at last once a week. A row goes when its time has been read.';
 comment on column coverage_holes.source_kind is 'The kind of log: organization.';
 comment on column coverage_holes.source_id is 'Which one.';
@@ -2297,6 +2650,8 @@ comment on column coverage_proof.direction is 'The order in which that reading a
 comment on column coverage_proof.found is 'Entries of the day that its last readings were the first to find. Those of a pass were late, those of the scrub lane were missing.';
 comment on column coverage_proof.last_read_at is 'When the part that was read last was read.';
 comment on column coverage_proof.unproven_seconds is 'How much of the day, up to now, has not been proven: not read yet, a hole, older than what is wanted, or claimed by version 0.1 without proof.';
+comment on column coverage_proof.account_id is 'The account whose log it is; null for the log of an organization.';
+comment on column coverage_proof.account_name is 'Its name, as last listed.';
 comment on table coverage_readings is 'The last reading of each stretch of time to a credible end, without overlaps. Stretches are whole days as far as possible; coverage_proof expands them to days.';
 comment on column coverage_readings.source_kind is 'The kind of log: organization.';
 comment on column coverage_readings.source_id is 'Which one.';
@@ -2552,6 +2907,7 @@ comment on column holds.created_at is 'When it was added.';
 comment on column holds.released_by is 'Who released it, by his own account.';
 comment on column holds.released_as is 'The account of the database that released it.';
 comment on column holds.released_at is 'When it was released; null: it is in force.';
+comment on column holds.account_id is 'Only events of this account; null: of all.';
 comment on table lanes is 'What each lane of a source does under a filter set: its open walk, how wide its windows may be, its failures and its rest. A lane''s trouble is its own.';
 comment on column lanes.source_kind is 'The kind of log: organization.';
 comment on column lanes.source_id is 'Which one.';
@@ -2656,6 +3012,10 @@ comment on column sources.event_rate is 'Events per hour over the last days, as 
 comment on column sources.recent_event_rate is 'Events per hour over about the last hour that was read.';
 comment on column sources.largest_page is 'The most entries that a page of this source has ever had. One as large that says that it is the last may have been cut, and must be proven.';
 comment on column sources.wanted_history is 'Nothing older than this is wanted, as of now: wanted_since alone would stand still between two listings.';
+comment on column sources.account_id is 'The account whose log it is; null for the log of an organization. One of both is always null.';
+comment on column sources.access is 'granted; refused: Cloudflare answers 403 for this log.';
+comment on column sources.refused_since is 'Since when it is refused.';
+comment on column sources.credential is 'The credential that reads it.';
 comment on view sync_status is 'One row per source: how far behind, what is missing, who holds it, what went wrong last.';
 comment on column sync_status.source_kind is 'organization: the audit log of one.';
 comment on column sync_status.source_id is 'Within the kind: the organization''s id.';
@@ -2682,6 +3042,12 @@ comment on column sync_status.walking_entries is 'Entries that these have read.'
 comment on column sync_status.failing_lanes is 'The lanes that are failing, with commas between.';
 comment on column sync_status.holes is 'How many holes the time wanted has: rows of coverage_holes of the first reading, most of them of a second.';
 comment on column sync_status.unproven_seconds is 'Time that version 0.1 claimed as read and that has not been proven since.';
+comment on column sync_status.account_id is 'The account whose log it is; null for the log of an organization.';
+comment on column sync_status.account_name is 'Its name, as last listed.';
+comment on column sync_status.account_state is 'active or gone; null for the log of an organization.';
+comment on column sync_status.access is 'granted, or refused while Cloudflare answers 403 for this log.';
+comment on column sync_status.refused_since is 'Since when it is refused.';
+comment on column sync_status.credential is 'The credential that reads it.';
 comment on table walks is 'The open walks: a restart goes on from the cursor. [since, before) is what coverage grows by at the end; requests ask for more at both ends: lookback_ms before it, a second after it.';
 comment on column walks.source_kind is 'organization: the audit log of one.';
 comment on column walks.source_id is 'Within the kind: the organization''s id.';

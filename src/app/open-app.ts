@@ -10,6 +10,8 @@ import type { ApiBudget } from '../ingest/cloudflare/api-budget.sql.ts';
 import { connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
 import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
+import type { KindPolicy } from '../ingest/planning/source.ts';
+import { kindPolicyOf } from '../ingest/sync/kind-policy.ts';
 import type { AuditApi, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { PieceMemory } from '../limits/piece-memory.ts';
 import { createStreamLimits, MAX_FEED_STREAMS, type StreamLimits } from '../limits/stream-limits.ts';
@@ -26,12 +28,13 @@ import { createSinkTroubles, type SinkTroubles } from '../sinks/sink-troubles.ts
 import { collectionRulesOf } from '../status/collection-rules.ts';
 import type { MetricsSource } from '../status/ports.ts';
 import { readScrubAge } from '../status/scrub-status.sql.ts';
-import { countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
+import { countGoneAccounts, countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
+import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { apiObservers, fingerprintOf, openBudget, openScrub, requireCredential } from './cloudflare-access.ts';
-import { hashFilters } from './collection-window.ts';
+import { kindPolicies } from './collection-window.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
 import { createSyncContext } from './sync-context.ts';
 
@@ -40,6 +43,8 @@ export interface App {
   /** Names this process in leases. */
   readonly owner: string;
   readonly sync: SyncContext;
+  /** What is read, under the configuration or as a command chose. */
+  readonly scope: Pick<Config, 'sources' | 'organizationIds' | 'accounts'>;
   readonly metricsSource: MetricsSource;
   readonly feed: FeedSource;
   readonly search: SearchSource;
@@ -55,8 +60,14 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Gives ids, from what the database and Cloudflare know. */
-export type ChooseOrganizations = (pool: Pool, api: AuditApi) => Promise<readonly string[]>;
+/** Which sources to work on, in place of those of the configuration. */
+export interface ChosenSources extends Pick<Config, 'sources' | 'organizationIds' | 'accounts'> {
+  /** Those of `accounts` that the database does not know yet. */
+  readonly newAccounts: readonly string[];
+}
+
+/** Chooses from what the configuration, the database and Cloudflare know. */
+export type ChooseSources = (config: Config, pool: Pool, api: AuditApi) => Promise<ChosenSources>;
 
 export interface AppOptions {
   readonly logger: Logger;
@@ -70,8 +81,8 @@ export interface AppOptions {
   readonly secrets?: LiveSecrets | undefined;
   /** Throws OrgtrailError when there is no database, or its schema is of another version, instead of making them. */
   readonly readsOnly?: boolean;
-  /** Chooses the organizations to work on, in place of those of the configuration. */
-  readonly chooseOrganizations?: ChooseOrganizations | undefined;
+  /** Chooses the sources to work on, in place of those of the configuration. */
+  readonly chooseSources?: ChooseSources | undefined;
   /** What Cloudflare's clock is carried on by between two answers; steady. Default `performance.now`. */
   readonly steadyMs?: () => number;
 }
@@ -101,11 +112,12 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const fingerprint = () => fingerprintOf(secrets.credential.current());
   const { pool } = database;
   const budget = openBudget(given, pool, fingerprint, { metrics, logger });
+  const kindsInForce = kindPolicies(given);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api: plainApi, close: closeApi } = connectAuditApi({
     baseUrl: given.baseUrl,
     credential: secrets.credential,
-    filters: given.filters,
+    filtersOf: (source) => kindPolicyOf({ kinds: kindsInForce }, source).filters,
     budget,
     clock,
     version,
@@ -113,29 +125,33 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     ...apiObservers(metrics, logger),
     timeouts: options.timeouts,
   });
-  const { api, nameOf, config } = await prepare(given, pool, plainApi, options).catch(async (error: unknown) => {
-    await closeApi();
-    throw error;
-  });
+  const { api, names, config, namedAccounts } = await prepare(given, pool, plainApi, options).catch(
+    async (error: unknown) => {
+      await closeApi();
+      throw error;
+    },
+  );
+  const kinds = kindPolicies(config);
   const owner = createProcessIdentity();
-  const filterHash = hashFilters(config);
   const readers = openReaders(config, database, { metrics, logger });
-  const status = () => readStatus(pool, config.organizationIds);
+  const status = () => readStatus(pool, statusScopeOf(config));
   const sinkTroubles = createSinkTroubles();
   const sinks = async () => sinkTroubles.addTo(await readSinks(pool, config));
   return {
     database,
     owner,
+    scope: config,
     sync: createSyncContext(config, {
       pool,
       api,
       owner,
-      filterHash,
+      kinds,
+      namedAccounts,
       scrub: openScrub(config, pool, fingerprint),
       storeObserver: metrics,
-      observers: [metrics.sync, logSync(logger, () => performance.now(), nameOf), options.observer ?? {}],
+      observers: [metrics.sync, logSync(logger, () => performance.now(), names), options.observer ?? {}],
     }),
-    metricsSource: metricsOf(config, pool, budget, filterHash, { status, sinks, streamLoad: readers.streamLoad }),
+    metricsSource: metricsOf(config, pool, budget, kinds, { status, sinks, streamLoad: readers.streamLoad }),
     feed: readers.feed,
     search: readers.search,
     streams: readers.streams,
@@ -156,7 +172,10 @@ const openReaders = (config: Config, { pool, latestUrl }: Database, { metrics, l
   const memory = new PieceMemory({ streams: MAX_FEED_STREAMS });
   const streams = createStreamLimits(config.http.stallTimeoutMs, metrics.streams);
   const feed = openFeed(latestUrl, logger, memory);
-  const explorer = openExplorer(latestUrl, logger, Date.now, collectionRulesOf(config));
+  const explorer = openExplorer(latestUrl, logger, Date.now, {
+    ...collectionRulesOf(config),
+    accounts: config.accounts,
+  });
   const access = openAccess({ pool, logger, onLost: metrics.http.accessNotesLost });
   return {
     feed: feed.source,
@@ -186,24 +205,29 @@ const readSinks = async (pool: Pool, { sinks }: Config): Promise<readonly SinkSt
   }
 };
 
-/** Learns the names of organizations, and chooses those to work on. */
+/** Learns the names of organizations and accounts, and chooses the sources to work on. */
 const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: AppOptions) => {
-  const { api, nameOf } = watchNames(pool, plainApi);
-  const organizationIds = await options.chooseOrganizations?.(pool, api);
-  return { api, nameOf, config: organizationIds === undefined ? config : { ...config, organizationIds } };
+  const { api, names } = watchNames(pool, plainApi);
+  const chosen = await options.chooseSources?.(config, pool, api);
+  if (chosen === undefined) {
+    return { api, names, config, namedAccounts: typeof config.accounts === 'string' ? [] : config.accounts };
+  }
+  const { newAccounts, ...sources } = chosen;
+  return { api, names, config: { ...config, ...sources }, namedAccounts: newAccounts };
 };
 
 const metricsOf = (
-  { scrub, organizationIds }: Config,
+  { scrub, sources, organizationIds }: Config,
   pool: Pool,
   budget: ApiBudget,
-  filterHash: string,
+  kinds: readonly KindPolicy[],
   more: Pick<MetricsSource, 'status' | 'sinks' | 'streamLoad'>,
 ): MetricsSource => ({
   ...more,
   organizationCounts: () => countOrganizations(pool),
   vanishedCount: () => countVanished(pool),
-  scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, filterHash, organizationIds)),
+  goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),
+  scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,
 });

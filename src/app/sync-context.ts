@@ -1,46 +1,57 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
+import type { KindPolicy } from '../ingest/planning/source.ts';
 import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../ingest/sync/window-limit.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { teeObserver } from '../telemetry/tee-observer.ts';
-import { historyOf, horizonOf } from './collection-window.ts';
+import { historyOf } from './collection-window.ts';
 
 export interface SyncParts {
   readonly pool: Pool;
   readonly api: AuditApi;
   /** Names this process in leases. */
   readonly owner: string;
-  readonly filterHash: string;
+  readonly kinds: readonly KindPolicy[];
+  /** Made known whether or not a listing shows them. */
+  readonly namedAccounts: readonly string[];
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
   readonly storeObserver: SyncStoreObserver;
   readonly observers: readonly SyncObserver[];
 }
 
+/** What the API budget is counted over. */
+const BUDGET_WINDOW_MS = 300_000;
+/** Of the budget, at most, goes to listings of accounts. */
+const ACCOUNT_LISTINGS_SHARE = 0.05;
+
 /** All that syncing sees of the outside, from the configuration. Called by open-app.ts. */
 export const createSyncContext = (config: Config, parts: SyncParts): SyncContext => {
-  const { leaseMs, organizationIds, settleDelaysMs, filters, concurrency, tickMs } = config;
-  const { pool, api, owner, filterHash, scrub } = parts;
+  const { leaseMs, organizationIds, settleDelaysMs, concurrency, tickMs } = config;
+  const { pool, api, owner, kinds, scrub } = parts;
   const historyMs = historyOf(config);
-  const leases = { owner, leaseMs, filterHash };
+  // Named organizations are all that is asked for: an account must belong to one of them.
+  const accounts = config.accounts === 'all' && organizationIds !== undefined ? 'organizations' : config.accounts;
   return {
     api,
     leaseMs,
-    filterHash,
-    filters,
+    kinds,
     settleDelaysMs,
     organizationIds,
     concurrency,
     tickMs,
     scrub,
     store: createSyncStore(pool, {
-      ...leases,
+      owner,
+      leaseMs,
+      kinds,
       settleDelaysMs,
       historyMs,
-      organizationIds,
+      scope: { organizationIds, accounts },
+      accountIds: parts.namedAccounts,
       observer: parts.storeObserver,
     }),
     time: {
@@ -48,8 +59,8 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       sleep: (ms, signal) => sleep(ms, undefined, { ref: false, ...(signal && { signal }) }),
     },
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
-    horizonMs: (nowMs) => horizonOf(config, nowMs),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
+    listingSpacingMs: BUDGET_WINDOW_MS / (config.apiBudget * ACCOUNT_LISTINGS_SHARE),
     intervals: (sources) => laneIntervals(sources, config.apiBudget),
     random: Math.random,
   };
@@ -58,6 +69,9 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
 const syncEvents = [
   'discovered',
   'organizationChanged',
+  'accountChanged',
+  'accountsListed',
+  'accountListingFailed',
   'missedButOpen',
   'discoveryFailed',
   'jobsPlanned',

@@ -1,4 +1,3 @@
-import type { ChooseOrganizations } from '../app/open-app.ts';
 import { ApiError, OrgtrailError } from '../errors.ts';
 import type { FoundOrganization } from '../ingest/planning/source.ts';
 import { matchOrganization, type NamedOrganization } from '../organizations/named-organization.ts';
@@ -10,10 +9,10 @@ import { printable } from './output/terminal-table.ts';
 const MAX_CANDIDATES = 10;
 
 /** The form of Cloudflare's ids. */
-const idForm = /^[0-9a-f]{32}$/i;
+export const idForm = /^[0-9a-f]{32}$/i;
 
 /** Asks Cloudflare for its listing: for commands that may name organizations the database does not know yet. */
-type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
+export type ListOrganizations = () => AsyncIterable<readonly FoundOrganization[]>;
 
 /**
  * The ids of the organizations that an option names by id or by name. With `list`, Cloudflare is asked for names that the
@@ -32,13 +31,6 @@ export const organizationIds = async (
   return [...new Set(texts.map((text) => (isId(text) ? text.toLowerCase() : requireOne(text, known))))];
 };
 
-/** What `--organization` means to the application: undefined when it was not given. */
-export const chosenOrganizations = (
-  texts: readonly string[] | undefined,
-  signal: AbortSignal,
-): ChooseOrganizations | undefined =>
-  texts && ((pool, api) => organizationIds(pool, texts, () => api.listOrganizations({}, signal)));
-
 const listed = async (list: ListOrganizations, known: readonly NamedOrganization[]): Promise<NamedOrganization[]> => {
   const ids = new Set(known.map(({ id }) => id));
   const more: NamedOrganization[] = [];
@@ -53,19 +45,24 @@ const listed = async (list: ListOrganizations, known: readonly NamedOrganization
   return more;
 };
 
-const requireOne = (text: string, known: readonly NamedOrganization[]): string => {
+/** The id of the one that `text` names. Throws OrgtrailError `usage` for none and for several. `noun` is what is named. */
+export const requireOne = (
+  text: string,
+  known: readonly NamedOrganization[],
+  noun: 'organization' | 'account' = 'organization',
+): string => {
   const match = matchOrganization(text, known);
   const shown = `"${printable(text, 80)}"`;
   if (match.kind === 'one') return match.id;
   if (match.kind === 'ambiguous') {
     const candidates = match.candidates.slice(0, MAX_CANDIDATES).map(({ id }) => printable(id, 64));
     const more = match.candidates.length > MAX_CANDIDATES ? ', …' : '';
-    throw new OrgtrailError('usage', `${match.candidates.length} organizations have the name ${shown}`, {
+    throw new OrgtrailError('usage', `${match.candidates.length} ${noun}s have the name ${shown}`, {
       hint: `one of their ids: ${candidates.join(', ')}${more}`,
     });
   }
   const near = match.near.map((name) => `"${printable(name, 80)}"`);
   throw near.length === 0
-    ? new OrgtrailError('usage', `unknown organization ${shown}`, { hint: '`orgtrail status --all` lists them' })
-    : new OrgtrailError('usage', `unknown organization ${shown}; did you mean ${near.join(' or ')}?`);
+    ? new OrgtrailError('usage', `unknown ${noun} ${shown}`, { hint: '`orgtrail status --all` lists them' })
+    : new OrgtrailError('usage', `unknown ${noun} ${shown}; did you mean ${near.join(' or ')}?`);
 };

@@ -1,13 +1,20 @@
 import { OrgtrailError } from '../errors.ts';
 import type { Credential } from '../ingest/cloudflare/credential.ts';
-import { type Filter, parseFilters } from '../ingest/planning/filters.ts';
-import { organization } from '../ingest/sources/organization/organization.ts';
+import type { Filter } from '../ingest/planning/filters.ts';
+import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlWarning } from '../postgres/database-url.ts';
 import { isLoopbackHost } from '../postgres/loopback.ts';
 import { formatDuration } from '../time/duration.ts';
-import { environmentSchema, type History, type LogLevel, type Settings } from './environment-schema.ts';
+import {
+  type AccountsWanted,
+  environmentSchema,
+  type History,
+  type LogLevel,
+  type Settings,
+} from './environment-schema.ts';
 import { describeFault, type Fault, inOrder, locateFault } from './faults.ts';
+import { readFilters } from './filter-settings.ts';
 import { unknownSettings } from './known-settings.ts';
 import { readCredential, withSecretFiles } from './secret-settings.ts';
 import { type NamedSink, readSinks, sinkWarnings } from './sinks.ts';
@@ -28,7 +35,12 @@ export interface Config {
   readonly retentionMs: number;
   readonly settleDelaysMs: readonly number[];
   readonly organizationIds: readonly string[] | undefined;
-  readonly filters: readonly Filter[];
+  /** The kinds of logs that are read. */
+  readonly sources: readonly SourceKindName[];
+  /** All accounts that listings show, those of organizations alone, or these. */
+  readonly accounts: AccountsWanted;
+  /** What requests for the logs of each kind are filtered by. */
+  readonly filters: Readonly<Record<SourceKindName, readonly Filter[]>>;
   /** Requests in any 5 minutes, of all replicas together. */
   readonly apiBudget: number;
   /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
@@ -119,12 +131,15 @@ export const readConfig = (environment: Environment, options: LoadOptions): Read
   };
 };
 
+/** Also if another setting is wrong; what cannot be read has its own fault. */
+const kindsInForce = (env: Record<string, string>): readonly SourceKindName[] =>
+  environmentSchema.shape.ORGTRAIL_SOURCES.safeParse(env['ORGTRAIL_SOURCES']).data ?? [];
+
 /** Adds to `faults` what is wrong, each with the name of its setting first; then undefined. */
 const readEnvironment = (env: Record<string, string>, options: LoadOptions, faults: string[]): Config | undefined => {
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
-  const { filters, faults: filterFaults } = parseFilters(env['ORGTRAIL_FILTERS'] ?? '', organization.filters);
-  faults.push(...filterFaults.map((fault) => `ORGTRAIL_FILTERS: ${fault}`));
+  const filters = readFilters(env, kindsInForce(env), faults);
   const credential = readCredential(env, options.needsCredential, faults);
   const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
   if (parsed.success && (parsed.data.ORGTRAIL_SETTLE.at(-1) ?? 0) >= parsed.data.ORGTRAIL_RETENTION) {
@@ -146,6 +161,8 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     retentionMs: values.ORGTRAIL_RETENTION,
     settleDelaysMs: values.ORGTRAIL_SETTLE,
     organizationIds: values.ORGTRAIL_ORGANIZATIONS?.length ? values.ORGTRAIL_ORGANIZATIONS : undefined,
+    sources: values.ORGTRAIL_SOURCES,
+    accounts: values.ORGTRAIL_ACCOUNTS,
     filters,
     apiBudget: values.ORGTRAIL_API_BUDGET,
     scrub: { share: values.ORGTRAIL_SCRUB_SHARE, everyMs: values.ORGTRAIL_SCRUB_EVERY },

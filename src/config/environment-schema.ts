@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlFault } from '../postgres/database-url.ts';
 import { parseDurationMs } from '../time/duration.ts';
@@ -83,6 +84,22 @@ const retention = (text: string): number | undefined => {
   return durationMs >= MIN_RETENTION_MS ? durationMs : undefined;
 };
 
+/** All accounts that listings show, those of organizations alone, or these. */
+export type AccountsWanted = 'all' | 'organizations' | readonly string[];
+
+const accountsWanted = (text: string): AccountsWanted | undefined => {
+  if (text === 'all' || text === 'organizations') return text;
+  const ids = organizationIds(text);
+  return ids?.length ? ids : undefined;
+};
+
+const kindWords: Readonly<Record<string, SourceKindName>> = { organizations: 'organization', accounts: 'account' };
+
+const sourceKinds = (text: string): readonly SourceKindName[] | undefined => {
+  const kinds = list(text).map((word) => kindWords[word]);
+  return kinds.length > 0 && !kinds.includes(undefined) ? [...new Set(kinds as SourceKindName[])] : undefined;
+};
+
 const organizationIds = (text: string): readonly string[] | undefined | null => {
   const ids = [...new Set(list(text))];
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
@@ -110,6 +127,8 @@ export const environmentSchema = z.object({
     settleDelays,
   ),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
+  ORGTRAIL_SOURCES: setting('organizations', '"organizations", "accounts", or both with a comma between', sourceKinds),
+  ORGTRAIL_ACCOUNTS: setting('all', '"all", "organizations", or account ids, separated by commas', accountsWanted),
   ORGTRAIL_API_BUDGET: wholeNumber('900', MIN_BUDGET, 1_000_000_000),
   ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),
   ORGTRAIL_SCRUB_EVERY: setting('7d', 'a duration of at least 1s such as 7d', (text) => {

@@ -12,8 +12,10 @@ export interface ListedSetting {
   readonly example?: string;
 }
 
+type FilterSetting = 'ORGTRAIL_FILTERS' | 'ORGTRAIL_FILTERS_ORGANIZATIONS' | 'ORGTRAIL_FILTERS_ACCOUNTS';
+
 /** The settings that the schema does not check; credential and filters have readers of their own. */
-type OtherSetting = 'CLOUDFLARE_API_TOKEN' | 'CLOUDFLARE_EMAIL' | 'CLOUDFLARE_API_KEY' | 'ORGTRAIL_FILTERS';
+type OtherSetting = 'CLOUDFLARE_API_TOKEN' | 'CLOUDFLARE_EMAIL' | 'CLOUDFLARE_API_KEY' | FilterSetting;
 export type SettingName = keyof Settings | OtherSetting;
 
 const sinksExample = `
@@ -53,6 +55,21 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     means:
       'Collect only matching entries; the names are those of the API. Write values as they are, without %2B and the like.',
     example: '[action_type.not=view, actor_email.not=bot@example.com]',
+  },
+  ORGTRAIL_FILTERS_ORGANIZATIONS: {
+    form: 'filters',
+    means: 'Filters of the logs of organizations, instead of the filters of all.',
+    example: '[action_type.not=view]',
+  },
+  ORGTRAIL_FILTERS_ACCOUNTS: {
+    form: 'filters',
+    means: 'Filters of the logs of accounts, instead of the filters of all.',
+    example: '[resource_scope.not=user]',
+  },
+  ORGTRAIL_SOURCES: { form: 'list', means: 'Which logs are read: organizations, accounts, or both.' },
+  ORGTRAIL_ACCOUNTS: {
+    form: 'list',
+    means: 'all: those that listings show; organizations: those of the organizations that are read; or ids.',
   },
   ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes, of all replicas together.' },
   ORGTRAIL_FAST_PATH: {

@@ -16,6 +16,8 @@ export interface FeedEventsRange {
   readonly maxBytes: number;
   /** All without it. */
   readonly organizationIds: readonly string[] | undefined;
+  /** All without it. With both, an event must meet both. */
+  readonly accountIds?: readonly string[] | undefined;
 }
 
 export interface FeedEvents {
@@ -27,9 +29,24 @@ export interface FeedEvents {
 /** Without an event, if the range has none that is wanted. */
 type Row = { readonly scannedTo: number } & (FeedEvent | { readonly position: null });
 
-const { position, sourceKind, sourceId, organizationId, id, defects } = auditEvents;
+const { position, sourceKind, sourceId, organizationId, id, accountId, accountName, zoneId, zoneName, defects } =
+  auditEvents;
+const columns = {
+  position,
+  sourceKind,
+  sourceId,
+  organizationId,
+  accountId,
+  accountName,
+  zoneId,
+  zoneName,
+  id,
+  defects,
+};
 
 const utc = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+const wanted = `($5::text[] is null or organization_id = any($5)) and ($6::text[] is null or account_id = any($6))`;
 
 /** Positions and sizes first; the entries themselves only of those that fit. */
 const statement = `
@@ -41,7 +58,7 @@ sized as materialized (
   select position, row_number() over w as n, sum(octet_length(raw::text)) over w as bytes
   from (
     select position, raw from audit_events
-    where position > $1 and position <= (select last from head) and ($5::text[] is null or organization_id = any($5))
+    where position > $1 and position <= (select last from head) and ${wanted}
     order by position limit $3) as wanted
   window w as (order by position)),
 fitting as (
@@ -51,13 +68,13 @@ fitting as (
 reached as (
   select feed_id, fitting.last, case when complete then head.last else fitting.last end as scanned_to from head, fitting)
 select r.scanned_to::float8 as "scannedTo", r.feed_id as "feedId", o.name as "organizationName",
-  ${selectList('e', { position, sourceKind, sourceId, organizationId, id, defects })},
+  ${selectList('e', columns)},
   case when e.action_time > '-infinity' then ${utc('e.action_time')} end as "actionTime",
   ${utc('e.received_at')} as "receivedAt", e.raw::text as "rawText"
 from reached r
 left join lateral (
   select * from audit_events
-  where position > $1 and position <= r.last and ($5::text[] is null or organization_id = any($5))) as e on true
+  where position > $1 and position <= r.last and ${wanted}) as e on true
 left join organizations o on o.id = e.organization_id
 order by e.position`;
 
@@ -66,13 +83,14 @@ order by e.position`;
  * safe to go on from `scannedTo` (invariant 6). Used by the sinks.
  */
 export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promise<FeedEvents> => {
-  const { after, until, maxEvents, maxBytes, organizationIds } = range;
+  const { after, until, maxEvents, maxBytes, organizationIds, accountIds } = range;
   const { rows } = await pool.query<Row>(statement, [
     after,
     until ?? null,
     maxEvents,
     maxBytes,
     organizationIds ?? null,
+    accountIds ?? null,
   ]);
   return {
     events: rows.flatMap(({ scannedTo, ...event }) => (event.position === null ? [] : [event])),

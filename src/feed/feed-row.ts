@@ -11,7 +11,11 @@ export const field = {
   actionTime: 5,
   receivedAt: 6,
   defects: 7,
-  raw: 8,
+  accountId: 8,
+  accountName: 9,
+  zoneId: 10,
+  zoneName: 11,
+  raw: 12,
 } as const;
 
 /** What all rows of a reading share. */
@@ -70,14 +74,18 @@ const instantOf = (row: BinaryRow, index: number): string | null => {
 /** The row as the formats take it. */
 export const eventOf = (row: BinaryRow, { feedId, organizationNames }: FeedContext): FeedEvent => {
   const defects = textOf(row, field.defects);
-  const organizationId = textOf(row, field.organizationId) ?? '';
+  const organizationId = textOf(row, field.organizationId);
   return {
     position: positionOf(row),
     feedId,
     sourceKind: textOf(row, field.sourceKind) ?? '',
     sourceId: textOf(row, field.sourceId) ?? '',
     organizationId,
-    organizationName: organizationNames.get(organizationId) ?? null,
+    organizationName: organizationNames.get(organizationId ?? '') ?? null,
+    accountId: textOf(row, field.accountId),
+    accountName: textOf(row, field.accountName),
+    zoneId: textOf(row, field.zoneId),
+    zoneName: textOf(row, field.zoneName),
     id: textOf(row, field.id) ?? '',
     actionTime: instantOf(row, field.actionTime),
     receivedAt: instantOf(row, field.receivedAt) ?? '9999-12-31T00:00:00.000000Z',

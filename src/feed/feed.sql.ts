@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
-import type { FeedHead, FeedRange, MissedEvents } from './feed.ts';
+import { type FeedHead, type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
 import { type FeedContext, positionOf } from './feed-row.ts';
 
 /** The head as this server has it. */
@@ -105,12 +105,13 @@ export const readOrganizationNames = async (pool: Pool): Promise<FeedContext['or
  */
 export const eachFeedRow = async (
   pool: Pool,
-  { after, until, organizationIds }: FeedRange,
+  range: FeedRange,
   maxEvents: number,
   take: (row: BinaryRow) => number,
   signal?: AbortSignal,
 ): Promise<ChunkEnd> => {
-  const scanned = organizationIds === undefined ? until : Math.min(until, after + FILTERED_SCAN_POSITIONS);
+  const { after, until } = range;
+  const scanned = isFiltered(range) ? Math.min(until, after + FILTERED_SCAN_POSITIONS) : until;
   let events = 0;
   let last = after;
   let lackingBytes = 0;
@@ -121,10 +122,13 @@ export const eachFeedRow = async (
     events += 1;
     last = positionOf(row);
   };
-  await copyOut(pool, chunkQuery(after, scanned, organizationIds, maxEvents), read, signal);
+  await copyOut(pool, chunkQuery({ ...range, until: scanned }, maxEvents), read, signal);
   if (lackingBytes > 0 || events === maxEvents) return { until: last, events, lackingBytes };
   return { until: events === 0 ? await beforeNext(pool, scanned, until) : scanned, events, lackingBytes };
 };
+
+/** Organizations $3 and accounts $4; null: all. */
+const wantedOnly = `($3::text[] is null or organization_id = any($3)) and ($4::text[] is null or account_id = any($4))`;
 
 /** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
 const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
@@ -137,18 +141,15 @@ const beforeNext = async (pool: Pool, position: number, until: number): Promise<
 };
 
 /** COPY takes no parameters: the numbers are checked, the ids quoted. */
-const chunkQuery = (
-  after: number,
-  until: number,
-  organizationIds: readonly string[] | undefined,
-  limit: number,
-): string => {
+const chunkQuery = ({ after, until, organizationIds, accountIds }: FeedRange, limit: number): string => {
   if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('position must be an integer');
-  const ids = organizationIds?.map((id) => escapeLiteral(id)).join(', ');
+  const oneOf = (column: string, ids: readonly string[] | undefined): string =>
+    ids === undefined ? '' : ` and ${column} in (${ids.map((id) => escapeLiteral(id)).join(', ')})`;
   return (
-    'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects), raw' +
+    'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects),' +
+    ' account_id, account_name, zone_id, zone_name, raw' +
     ` from audit_events where position > ${after} and position <= ${until}` +
-    `${ids === undefined ? '' : ` and organization_id in (${ids})`} order by position limit ${limit}`
+    `${oneOf('organization_id', organizationIds)}${oneOf('account_id', accountIds)} order by position limit ${limit}`
   );
 };
 
@@ -157,8 +158,8 @@ const chunkQuery = (
  * events covers. Without a filter that is arithmetic, since positions have no holes but those of retention and jumps.
  */
 export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): Promise<number> => {
-  const { after, until, organizationIds } = range;
-  if (organizationIds === undefined && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
+  const { after, until, organizationIds, accountIds } = range;
+  if (!isFiltered(range) && !(await hasHoles(pool, range))) return Math.min(until, after + nth);
   let wanted = nth;
   let from = after;
   while (from < until) {
@@ -166,9 +167,9 @@ export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): 
     const { rows } = await pool.query<{ last: number | null; events: number }>(
       `select max(position)::float8 as last, count(*)::integer as events from (
          select position from audit_events
-         where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3))
-         order by position limit $4) as matching`,
-      [from, to, organizationIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
+         where position > $1 and position <= $2 and ${wantedOnly}
+         order by position limit $5) as matching`,
+      [from, to, organizationIds ?? null, accountIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
     );
     const { last = null, events = 0 } = rows[0] ?? {};
     wanted -= events;
@@ -178,11 +179,11 @@ export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): 
   return until;
 };
 
-export const hasFeedEvents = async (pool: Pool, { after, until, organizationIds }: FeedRange): Promise<boolean> => {
+export const hasFeedEvents = async (pool: Pool, range: FeedRange): Promise<boolean> => {
+  const { after, until, organizationIds, accountIds } = range;
   const { rowCount } = await pool.query(
-    `select from audit_events
-     where position > $1 and position <= $2 and ($3::text[] is null or organization_id = any($3)) limit 1`,
-    [after, until, organizationIds ?? null],
+    `select from audit_events where position > $1 and position <= $2 and ${wantedOnly} limit 1`,
+    [after, until, organizationIds ?? null, accountIds ?? null],
   );
   return rowCount === 1;
 };

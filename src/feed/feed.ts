@@ -7,7 +7,13 @@ export interface FeedRange {
   readonly until: number;
   /** Only of these; undefined: of all. */
   readonly organizationIds: readonly string[] | undefined;
+  /** Only of these accounts, in the same way. With both, an event must meet both. */
+  readonly accountIds?: readonly string[] | undefined;
 }
+
+/** Whether events of the range are left out. */
+export const isFiltered = ({ organizationIds, accountIds }: FeedRange): boolean =>
+  organizationIds !== undefined || accountIds !== undefined;
 
 /** Which feed, its last position, and the number of the last drop by retention or jump of positions (0 before the first). */
 export interface FeedHead {

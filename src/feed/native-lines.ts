@@ -1,3 +1,4 @@
+import { isOfAccount } from '../formats/feed-event.ts';
 import { formatNative } from '../formats/native/native.ts';
 import type { BinaryRow } from '../postgres/copy-out.ts';
 import { LineBuffer } from '../postgres/line-buffer.ts';
@@ -18,7 +19,15 @@ const beforePosition = ready('{"position":');
 const beforeActionTime = ready(',"action_time":"');
 const noActionTime = ready(',"action_time":null,"received_at":"');
 const beforeReceivedAt = ready('","received_at":"');
-const noDefects = ready('","defects":null,"raw":');
+const noDefects = ready('","defects":null,');
+const beforeRaw = ready('"raw":');
+
+const nothing = ready('');
+
+interface Origin {
+  readonly text: Uint8Array;
+  readonly isOfAccount: boolean;
+}
 
 /**
  * Writes rows as `formatNative` does, but from bytes to bytes: three times as fast. Whatever is out of the ordinary (a
@@ -26,7 +35,8 @@ const noDefects = ready('","defects":null,"raw":');
  */
 export class NativeLines {
   private readonly context: FeedContext;
-  private readonly origins = new Map<string, Uint8Array>();
+  private readonly origins = new Map<string, Origin>();
+  private readonly accounts = new Map<string, Uint8Array>();
   private readonly days = new Map<number, Uint8Array>();
   private readonly out = new LineBuffer();
 
@@ -44,9 +54,11 @@ export class NativeLines {
     const { out } = this;
     if (isOrdinary(row)) {
       const origin = this.originOf(row);
-      const bytes = ENVELOPE_BYTES + origin.length + (row.lengths[field.id] ?? 0) + (row.lengths[field.raw] ?? 0);
+      const account = origin.isOfAccount ? this.accountOf(row) : nothing;
+      const written = origin.text.length + account.length;
+      const bytes = ENVELOPE_BYTES + written + (row.lengths[field.id] ?? 0) + (row.lengths[field.raw] ?? 0);
       if (!out.hasRoom(bytes)) return bytes;
-      if (this.addOrdinary(row, origin)) return 0;
+      if (this.addOrdinary(row, origin.text, account)) return 0;
     }
     const line = `${formatNative(eventOf(row, this.context))}\n`;
     const bytes = Buffer.byteLength(line);
@@ -60,7 +72,7 @@ export class NativeLines {
     return this.out.written();
   }
 
-  private addOrdinary(row: BinaryRow, origin: Uint8Array): boolean {
+  private addOrdinary(row: BinaryRow, origin: Uint8Array, account: Uint8Array): boolean {
     const { out } = this;
     const { bytes, starts, lengths } = row;
     const actionTime = readInstant(row, field.actionTime);
@@ -84,6 +96,8 @@ export class NativeLines {
     }
     this.instant(receivedAt);
     out.ready(noDefects);
+    out.ready(account);
+    out.ready(beforeRaw);
     out.slice(bytes, starts[field.raw] ?? 0, rawBytes);
     out.byte(CLOSING_BRACE);
     out.byte(LINE_FEED);
@@ -91,16 +105,30 @@ export class NativeLines {
   }
 
   /** Feed, source and organization of a row, as JSON: the same for many rows. */
-  private originOf(row: BinaryRow): Uint8Array {
+  private originOf(row: BinaryRow): Origin {
     const from = row.starts[field.sourceKind] ?? 0;
     const to = row.starts[field.id] ?? 0;
     return cached(this.origins, row.bytes.toString('latin1', from - 4, to - 4), () => {
       const quoted = (index: number) => JSON.stringify(textOf(row, index));
       const name = this.context.organizationNames.get(textOf(row, field.organizationId) ?? '') ?? null;
-      return ready(
+      const text = ready(
         `,"feed_id":${JSON.stringify(this.context.feedId)},"source_kind":${quoted(field.sourceKind)}` +
           `,"source_id":${quoted(field.sourceId)},"organization_id":${quoted(field.organizationId)}` +
           `,"organization_name":${JSON.stringify(name)},"id":`,
+      );
+      return { text, isOfAccount: isOfAccount({ sourceKind: textOf(row, field.sourceKind) ?? '' }) };
+    });
+  }
+
+  /** Account and zone of a row, as JSON: the same for many rows. */
+  private accountOf(row: BinaryRow): Uint8Array {
+    const from = row.starts[field.accountId] ?? 0;
+    const to = row.starts[field.raw] ?? 0;
+    return cached(this.accounts, row.bytes.toString('latin1', from - 4, to - 4), () => {
+      const quoted = (index: number) => JSON.stringify(textOf(row, index));
+      return ready(
+        `"account_id":${quoted(field.accountId)},"account_name":${quoted(field.accountName)}` +
+          `,"zone_id":${quoted(field.zoneId)},"zone_name":${quoted(field.zoneName)},`,
       );
     });
   }
@@ -135,7 +163,7 @@ const isOrdinary = ({ bytes, starts, lengths }: BinaryRow): boolean => {
   );
 };
 
-const cached = <K>(cache: Map<K, Uint8Array>, key: K, make: () => Uint8Array): Uint8Array => {
+const cached = <K, V>(cache: Map<K, V>, key: K, make: () => V): V => {
   let value = cache.get(key);
   if (value === undefined) {
     value = make();

@@ -1,9 +1,11 @@
 import { textDefects } from '../ingest/entries/entry.ts';
-import type { FeedEvent } from './feed-event.ts';
+import { type FeedEvent, isOfAccount } from './feed-event.ts';
 import { cleanJson, cleanText } from './json-line.ts';
 
 /** Where in an entry its documented fields are. The Ray id has an older name, too. */
 const paths = {
+  accountId: ['account', 'id'],
+  accountName: ['account', 'name'],
   actionDescription: ['action', 'description'],
   actionResult: ['action', 'result'],
   actionTime: ['action', 'time'],
@@ -24,6 +26,8 @@ const paths = {
   resourceProduct: ['resource', 'product'],
   resourceScope: ['resource', 'scope'],
   resourceType: ['resource', 'type'],
+  zoneId: ['zone', 'id'],
+  zoneName: ['zone', 'name'],
 } as const satisfies Record<string, readonly [string, string, string?]>;
 
 type TextName = keyof typeof paths;
@@ -104,6 +108,17 @@ export type MappedName =
   | 'resource.request'
   | 'resource.response';
 export type Mapped = ReadonlySet<MappedName>;
+
+/** Of an account and a zone, which only events of accounts have as fields. */
+const ofAccounts = ['accountId', 'accountName', 'zoneId', 'zoneName'] as const;
+type OfAccount = (typeof ofAccounts)[number];
+
+/** True unless the event says nothing of it, or something else than its entry. */
+export const isEventField = ({ texts }: AuditEntry, event: FeedEvent, name: TextName): boolean => {
+  if (name === 'organizationId') return texts.organizationId === event.organizationId;
+  if (!(ofAccounts as readonly string[]).includes(name)) return true;
+  return isOfAccount(event) && texts[name] === event[name as OfAccount];
+};
 
 /** What is left of the entry without what is mapped; undefined if that is nothing. */
 export const unmappedRest = (entry: AuditEntry, mapped: Mapped): unknown => {

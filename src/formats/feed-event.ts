@@ -6,8 +6,14 @@ export interface FeedEvent {
   readonly feedId: string;
   readonly sourceKind: string;
   readonly sourceId: string;
-  readonly organizationId: string;
+  /** The organization as of when the event was stored; null for an account that belongs to none. */
+  readonly organizationId: string | null;
   readonly organizationName: string | null;
+  /** Of the log of an account always set; of the log of an organization as the entry says. */
+  readonly accountId: string | null;
+  readonly accountName: string | null;
+  readonly zoneId: string | null;
+  readonly zoneName: string | null;
   /** As stored: Cloudflare's, or a hash if there was none that could be used. */
   readonly id: string;
   /** RFC 3339; null if the entry has no time that can be read. */
@@ -18,6 +24,9 @@ export interface FeedEvent {
   readonly rawText: string;
   readonly defects: readonly string[] | null;
 }
+
+/** Whether the event is of the log of an account: formats then name the account. */
+export const isOfAccount = ({ sourceKind }: Pick<FeedEvent, 'sourceKind'>): boolean => sourceKind === 'account';
 
 /** Writes one event as one line, without the newline. Pure, never throws, whatever the entry holds. */
 export type EventFormatter = (event: FeedEvent) => string;

@@ -17,14 +17,18 @@ export interface OrganizationFault {
 
 const MAX_SUGGESTED = 5;
 
-/** Undefined for the one that was found. */
-export const organizationFault = (given: string, lookup: OrganizationLookup): OrganizationFault | undefined => {
+/** Undefined for the one that was found. `plural`: what it is one of. */
+export const organizationFault = (
+  given: string,
+  lookup: OrganizationLookup,
+  plural = 'organizations',
+): OrganizationFault | undefined => {
   if (lookup.kind === 'found') return undefined;
   const quoted = JSON.stringify(given.slice(0, 100).toWellFormed());
   if (lookup.kind === 'ambiguous') {
     const { candidates } = lookup;
     const ids = candidates.map(({ id }) => id).join(', ');
-    const reason = `${quoted} is the name of ${candidates.length} organizations: use an id (${ids})`;
+    const reason = `${quoted} is the name of ${candidates.length} ${plural}: use an id (${ids})`;
     return { reason, suggestions: candidates };
   }
   const suggestions = nearOrganizations(given, lookup.known);

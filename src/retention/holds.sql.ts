@@ -14,6 +14,8 @@ const columns = {
   id: holds.id,
   organizationId: holds.organizationId,
   organizationName: sql<string | null>`(select name from organizations o where o.id = ${holds.organizationId})`,
+  accountId: holds.accountId,
+  accountName: sql<string | null>`(select name from accounts a where a.id = ${holds.accountId})`,
   since: finite(holds.since),
   /** Exclusive. */
   before: finite(holds.before),
@@ -32,6 +34,8 @@ export type Hold = Row<typeof columns>;
 export interface NewHold {
   /** Undefined: every organization. */
   readonly organizationId: string | undefined;
+  /** Undefined: every account. */
+  readonly accountId?: string | undefined;
   readonly sinceMs: number | undefined;
   readonly beforeMs: number | undefined;
   readonly reason: string;
@@ -44,6 +48,7 @@ export const addHold = async (pool: Pool, hold: NewHold): Promise<Hold> => {
     .insert(holds)
     .values({
       organizationId: hold.organizationId,
+      accountId: hold.accountId,
       since: dateOf(hold.sinceMs),
       before: dateOf(hold.beforeMs),
       reason: hold.reason,

@@ -62,27 +62,33 @@ export interface SearchPage {
 
 /** How much of the time that a search looked at is collected. */
 export interface SearchCoverage {
-  /** Of the organizations searched, how many are collected. */
+  /** Of the organizations searched, of how many the log is collected. */
   readonly organizations: number;
-  /** Of these, how many lack some of that time, apart from the delay of the last moments. */
+  /** The same of accounts. */
+  readonly accounts: number;
+  /** Of these logs, how many lack some of that time, apart from the delay of the last moments. */
   readonly incomplete: number;
   /** Of all of them together, within the time searched, that delay included. */
   readonly notCollectedSeconds: number;
   /** The longest times that are not collected of those that are incomplete, within the time searched. */
   readonly gaps: readonly SearchGap[];
-  /** Nothing older than this is collected (of the organizations, the latest such time). RFC 3339. */
+  /** Nothing older than this is collected (of the logs, the latest such time). RFC 3339. */
   readonly collectedSince: string | null;
   /** The time searched begins earlier than that. */
   readonly beginsEarlier: boolean;
-  /** All organizations are collected up to here, apart from the gaps. RFC 3339. */
+  /** All logs are collected up to here, apart from the gaps. RFC 3339. */
   readonly collectedUntil: string | null;
   /** Only entries that meet ORGTRAIL_FILTERS are collected. */
   readonly filtered: boolean;
 }
 
 interface SearchGap {
-  readonly organizationId: string;
+  /** Of an account: the one that it belongs to. */
+  readonly organizationId: string | null;
   readonly organizationName: string | null;
+  /** Null of the log of an organization. */
+  readonly accountId: string | null;
+  readonly accountName: string | null;
   /** RFC 3339. */
   readonly since: string;
   readonly before: string;

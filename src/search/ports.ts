@@ -28,8 +28,11 @@ export interface SearchSource {
   explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
   /** What an id or a name of an organization leads to. */
   organization(given: string): Promise<OrganizationLookup>;
+  /** The same of an account. */
+  account(given: string): Promise<OrganizationLookup>;
   /** For suggestions: the first of them by name. */
   organizations(): Promise<readonly OrganizationName[]>;
+  accounts(): Promise<readonly OrganizationName[]>;
   event(key: EventKey): Promise<EventDetail | undefined>;
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;

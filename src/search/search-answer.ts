@@ -32,7 +32,7 @@ export interface EmptyReport {
 /** Why an answer may not be the whole truth. The names are a contract of the API. */
 export const incompleteReasons = {
   search_unfinished: 'The search timed out: continue with the cursor.',
-  no_organization_collected: 'None of the organizations searched is collected.',
+  no_organization_collected: 'None of the organizations and accounts searched is collected.',
   time_not_collected: 'Part of the time searched has not been collected.',
   begins_before_collection: 'The time searched begins before anything is collected.',
   value_never_occurs: 'A value searched for occurs in no stored event: it may be misspelt.',
@@ -53,7 +53,7 @@ export const incompleteBecause = (
   const filters = empty?.filters ?? [];
   const holds: Readonly<Record<IncompleteReason, boolean>> = {
     search_unfinished: page.reached !== undefined,
-    no_organization_collected: coverage.organizations === 0,
+    no_organization_collected: coverage.organizations + coverage.accounts === 0,
     time_not_collected: coverage.incomplete > 0,
     begins_before_collection: search.since !== undefined && coverage.beginsEarlier,
     value_never_occurs: filters.some(({ occurs }) => occurs === false),

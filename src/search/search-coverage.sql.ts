@@ -11,29 +11,46 @@ const utc = (expression: string): string => `to_char(${expression}, 'YYYY-MM-DD"
 export interface CollectionRules {
   /** Allow-list; undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
-  /** How much of the last moments may be missing of each organization without its being behind, for so many of them. Seconds. */
-  readonly behindAfterSeconds: (organizations: number) => number;
+  /** A list of accounts; anything else: those of the organizations. */
+  readonly accounts?: string | readonly string[] | undefined;
+  /** How much of the last moments may be missing of each log without its being behind, for so many of them. Seconds. */
+  readonly behindAfterSeconds: (logs: number) => number;
 }
 
-/** Sources $1 of organizations that are collected. */
-const collected = `sources s join organizations o on o.id = s.organization_id
-  where o.state <> 'gone' and ($1::text[] is null or s.organization_id = any($1))`;
+/**
+ * Logs that are collected: organizations $1, accounts $2. An account counts even if this process pulls none, as a command on the
+ * database alone does not: what is not read of it may be missing.
+ */
+const collected = `sources s
+  left join accounts a on a.id = s.account_id
+  left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
+  where coalesce(a.state, o.state) <> 'gone' and case
+    when s.account_id is null then $1::text[] is null or s.organization_id = any($1)
+    when $2::text[] is not null then s.account_id = any($2)
+    else $1 is null or a.organization_id = any($1) or exists (select from account_organizations shown
+      where shown.account_id = a.id and shown.missed = 0 and shown.organization_id = any($1)) end`;
+
+/** What a search may ask coverage of. */
+export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', string | undefined>> & {
+  readonly account?: string | undefined;
+};
 
 /**
- * Of one organization or all. Times are RFC 3339; undefined: without an end on that side. Read it before the search: whatever it
+ * Of one organization with its accounts, of one account, or of all. Times are RFC 3339; undefined: without an end on that side. Read it before the search: whatever it
  * calls collected is stored by then.
  */
 export const readSearchCoverage = (
   pool: Pool,
-  { since, before, organization }: Record<'since' | 'before' | 'organization', string | undefined>,
-  { organizationIds, behindAfterSeconds }: CollectionRules,
+  { since, before, organization, account }: SearchedPart,
+  { organizationIds, accounts, behindAfterSeconds }: CollectionRules,
 ): Promise<SearchCoverage> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
-    const allowed = organizationIds ?? null;
-    const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, [allowed]);
+    const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
+    const all = await client.query<{ count: number }>(`select count(*)::integer as count from ${collected}`, allowed);
     const { rows } = await client.query<SearchCoverage>(statement, [
-      allowed,
+      ...allowed,
       organization ?? null,
+      account ?? null,
       since ?? null,
       before ?? null,
       behindAfterSeconds(all.rows[0]?.count ?? 0),
@@ -42,28 +59,31 @@ export const readSearchCoverage = (
   });
 
 /**
- * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($5), or the time searched ends before now: then all of
+ * A gap that reaches to now is only the delay of the last moments, unless it is longer than that ($7), or the time searched ends before now: then all of
  * it can be asked for.
  */
 const statement = `
   with asked as (
-    select coalesce($3::timestamptz, '-infinity') as since, least(coalesce($4::timestamptz, now()), now()) as before,
-      coalesce($4::timestamptz >= now(), true) as to_now),
+    select coalesce($5::timestamptz, '-infinity') as since, least(coalesce($6::timestamptz, now()), now()) as before,
+      coalesce($6::timestamptz >= now(), true) as to_now),
   searched as (
     select s.*, least(now(), greatest(s.wanted_since, now() - s.wanted_history)) as horizon
-    from ${collected} and ($2::text is null or s.organization_id = $2)),
+    from ${collected} and case when $4::text is not null then s.account_id = $4
+      else $3::text is null or coalesce(s.organization_id, a.organization_id) = $3 end),
   missing as (
-    select g.organization_id, g.organization_name, greatest(g.since, asked.since) as since, least(g.before, asked.before) as before,
-      asked.to_now and g.before >= now() and g.since > now() - make_interval(secs => $5) as is_delay
+    select g.source_kind, g.source_id, g.organization_id, g.organization_name, g.account_id, g.account_name, greatest(g.since, asked.since) as since, least(g.before, asked.before) as before,
+      asked.to_now and g.before >= now() and g.since > now() - make_interval(secs => $7) as is_delay
     from coverage_gaps g join searched on searched.kind = g.source_kind and searched.id = g.source_id, asked
     where g.since < asked.before and g.before > asked.since),
   shown as (
-    select * from missing where not is_delay order by before - since desc, organization_id limit ${SHOWN_GAPS})
-  select (select count(distinct organization_id)::integer from searched) as organizations,
-    (select count(distinct organization_id)::integer from missing where not is_delay) as incomplete,
+    select * from missing where not is_delay order by before - since desc, source_id limit ${SHOWN_GAPS})
+  select (select count(*)::integer from searched where account_id is null) as organizations,
+    (select count(*)::integer from searched where account_id is not null) as accounts,
+    (select count(distinct (source_kind, source_id))::integer from missing where not is_delay) as incomplete,
     (select coalesce(sum(extract(epoch from before - since)), 0)::float8 from missing) as "notCollectedSeconds",
     coalesce((select json_agg(json_build_object('organizationId', organization_id, 'organizationName',
-      organization_name, 'since', ${utc('since')}, 'before', ${utc('before')}) order by before - since desc, organization_id) from shown), '[]') as gaps,
+      organization_name, 'accountId', account_id, 'accountName', account_name, 'since', ${utc('since')},
+      'before', ${utc('before')}) order by before - since desc, source_id) from shown), '[]') as gaps,
     ${utc('(select max(horizon) from searched)')} as "collectedSince",
     coalesce((select max(horizon) from searched) > asked.since, false) as "beginsEarlier",
     ${utc('least(asked.before, (select min(since) from missing where is_delay))')} as "collectedUntil",

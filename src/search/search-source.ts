@@ -1,7 +1,12 @@
 import type { Logger } from 'pino';
 import { readFeedHead } from '../feed/feed.sql.ts';
 import { formatNative } from '../formats/native/native.ts';
-import { lookUpOrganization, readOrganizationNames } from '../organizations/organization-lookup.sql.ts';
+import {
+  lookUpAccount,
+  lookUpOrganization,
+  readAccountNames,
+  readOrganizationNames,
+} from '../organizations/organization-lookup.sql.ts';
 import type { DatabaseUrl } from '../postgres/database-url.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -65,14 +70,16 @@ const createSearchSource = (
 ): SearchSource => ({
   search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
   coverage: (search) => {
-    const { since, before, organization } = queryOf(search, nowMs());
+    const { since, before, organization, account } = queryOf(search, nowMs());
     // The clock of the database may be a little ahead: now is no end.
     const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
-    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization }, rules);
+    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization, account }, rules);
   },
   explain: (search, given, nothing) =>
     explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
   organization: (given) => lookUpOrganization(pool, given),
+  account: (given) => lookUpAccount(pool, given),
+  accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   event: (key) => readEvent(pool, key),
   native: async function* (events) {

@@ -16,6 +16,10 @@ export interface Search {
   readonly before?: TimeBound;
   /** Its id; or its name, until it has been looked up. */
   readonly organization?: string;
+  /** The same of an account. */
+  readonly account?: string;
+  /** Its id or its name. */
+  readonly zone?: string;
   readonly actor?: Actor;
   readonly action?: string;
   readonly result?: string;
@@ -29,7 +33,7 @@ export interface Search {
   readonly changed: boolean;
 }
 
-/** The names of the parameters, in the order in which a link has them. A contract: people keep links. */
+/** The names of the parameters, in the order in which a link has them. A contract: people keep links, and new ones come last. */
 export const searchFields = [
   'since',
   'before',
@@ -44,6 +48,8 @@ export const searchFields = [
   'text',
   'defects',
   'changed',
+  'account',
+  'zone',
 ] as const;
 export type SearchField = (typeof searchFields)[number];
 
@@ -51,7 +57,7 @@ export interface SearchFault {
   readonly field: SearchField;
   /** A predicate to the name of the field. */
   readonly reason: string;
-  /** Of an organization that is not known: those that may have been meant. */
+  /** Of an organization or account that is not known: those that may have been meant. */
   readonly suggestions?: readonly OrganizationName[];
 }
 
@@ -109,6 +115,8 @@ const readTexts = (usable: (field: SearchField) => string | undefined): Partial<
   const actor = usable('actor');
   const texts = {
     organization: usable('organization'),
+    account: usable('account'),
+    zone: usable('zone'),
     action: usable('action'),
     result: usable('result'),
     product: usable('product'),
@@ -170,6 +178,8 @@ export const printSearch = (search: Search): URLSearchParams => {
     since: since?.text,
     before: before?.text,
     organization: search.organization,
+    account: search.account,
+    zone: search.zone,
     actor: actor && printActor(actor),
     action: search.action,
     result: search.result,

@@ -115,6 +115,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     after: turn.position,
     until: turn.batchUntil,
     organizationIds: config.organizationIds,
+    accountIds: config.accountIds,
     maxEvents: worker.sizes.ceiling,
     maxBytes: MAX_BATCH_BYTES,
   });

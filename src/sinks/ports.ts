@@ -12,6 +12,7 @@ export interface SinkConfig {
   /** Most events of one delivery. */
   readonly batchEvents: number;
   readonly organizationIds: readonly string[] | undefined;
+  readonly accountIds?: readonly string[] | undefined;
 }
 
 /** The right of this process to deliver to a sink, and where it is. */

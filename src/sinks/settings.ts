@@ -42,6 +42,8 @@ export const commonSettings = {
   start: z.enum(['beginning', 'now']).default('beginning'),
   /** Only these organizations; all without it. */
   organizations: z.array(z.string().min(1)).min(1).optional(),
+  /** Only these accounts, in the same way; with both, an event must meet both. */
+  accounts: z.array(z.string().min(1)).min(1).optional(),
   /** Most events of one delivery. */
   batch_events: z.int().min(1).max(10_000).default(500),
   timeout: durationMs('30s'),

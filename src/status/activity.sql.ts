@@ -1,5 +1,6 @@
 import { desc, eq } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import { keyOf } from '../ingest/sync/work-pool.ts';
 import { db } from '../postgres/db.ts';
 import { longStatement } from '../postgres/pool.ts';
 import { organizationChanges, organizations } from '../postgres/tables/organizations.ts';
@@ -10,25 +11,30 @@ import type { Activity, OrganizationChange } from './overview.ts';
  * that is worth it. Called by the console, which keeps the answer for a while.
  */
 export const readActivity = async (pool: Pool, hours: number): Promise<Activity> => {
-  const { rows } = await pool.query<{ start_ms: number | null; source_id: string | null; events: number }>(
+  const { rows } = await pool.query<{
+    start_ms: number | null;
+    source_kind: string;
+    source_id: string;
+    events: number;
+  }>(
     longStatement(
-      `select (extract(epoch from hour) * 1000)::float8 as start_ms, source_id, count(*)::float8 as events
+      `select (extract(epoch from hour) * 1000)::float8 as start_ms, source_kind, source_id, count(*)::float8 as events
        from (
-         select source_id, date_bin('1 hour', action_time, 'epoch') as hour from audit_events
+         select source_kind, source_id, date_bin('1 hour', action_time, 'epoch') as hour from audit_events
          where action_time >= date_bin('1 hour', now(), 'epoch') - make_interval(hours => $1::integer - 1)
            and action_time < date_bin('1 hour', now(), 'epoch') + interval '1 hour') e
-       group by grouping sets ((hour), (source_id))
+       group by grouping sets ((hour), (source_kind, source_id))
        union all
-       select (extract(epoch from hour) * 1000)::float8, null, 0
+       select (extract(epoch from hour) * 1000)::float8, null, null, 0
        from generate_series(date_bin('1 hour', now(), 'epoch') - make_interval(hours => $1::integer - 1), now(), interval '1 hour') hour`,
       [hours],
     ),
   );
   const byHour = new Map<number, number>();
   const bySource = new Map<string, number>();
-  for (const { start_ms: startMs, source_id: sourceId, events } of rows) {
+  for (const { start_ms: startMs, source_kind: kind, source_id: id, events } of rows) {
     if (startMs !== null) byHour.set(startMs, (byHour.get(startMs) ?? 0) + events);
-    else if (sourceId !== null) bySource.set(sourceId, events);
+    else bySource.set(keyOf({ kind, id }), events);
   }
   const sorted = [...byHour].sort(([a], [b]) => a - b);
   return { hours: sorted.map(([startMs, events]) => ({ startMs, events })), bySource };

@@ -1,18 +1,16 @@
 import type { Pool } from 'pg';
-import type { OrganizationCoverage } from './overview.ts';
+import type { SourceKey } from '../ingest/planning/source.ts';
+import type { SourceCoverage } from './overview.ts';
 
 /** The newest of them are enough to be drawn and listed. */
 const MAX_HOLES = 200;
 
 const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)::float8`;
 
-/** Of these organizations, in no order. Called by the console, for the organizations of one page. */
-export const readCoverage = async (
-  pool: Pool,
-  organizationIds: readonly string[],
-): Promise<readonly OrganizationCoverage[]> => {
-  const { rows } = await pool.query<OrganizationCoverage>(
-    `select s.organization_id as "organizationId",
+/** Of these sources, in no order. Called by the console, for the sources of one page. */
+export const readCoverage = async (pool: Pool, keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]> => {
+  const { rows } = await pool.query<SourceCoverage>(
+    `select s.kind, s.id,
        ${ms('least(now(), greatest(s.wanted_since, now() - s.wanted_history))')} as "sinceMs", ${ms('now()')} as "nowMs",
        coalesce((select json_agg(json_build_array(${ms('g.since')}, ${ms('g.before')}) order by g.since)
          from coverage_gaps g where g.source_kind = s.kind and g.source_id = s.id), '[]') as gaps,
@@ -31,8 +29,8 @@ export const readCoverage = async (
            'range', json_build_array(l.state #> '{walk,claim,fromMs}', l.state #> '{walk,claim,toMs}')) order by l.lane)
          from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = s.filter_hash
            and l.state ? 'walk'), '[]') as walks
-     from sources s where s.organization_id = any($1)`,
-    [organizationIds],
+     from sources s join unnest($1::text[], $2::text[]) as asked (kind, id) on asked.kind = s.kind and asked.id = s.id`,
+    [keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
   );
   return rows;
 };

@@ -18,7 +18,7 @@ export const createOverviewSource = (
   registry: Registry,
 ): OverviewSource => ({
   settleDelaysMs,
-  coverage: (organizationIds) => readCoverage(pool, organizationIds),
+  coverage: (keys) => readCoverage(pool, keys),
   activity: keptFor(KEEP_ACTIVITY_MS, () => readActivity(pool, ACTIVITY_HOURS)),
   changes: (limit, organizationId) => readOrganizationChanges(pool, limit, organizationId),
   changedEntries: () => countChangedEntries(pool, MAX_CHANGED_COUNTED),

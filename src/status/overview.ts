@@ -1,3 +1,4 @@
+import type { SourceKey } from '../ingest/planning/source.ts';
 import type { organizationChanges } from '../postgres/tables/organizations.ts';
 
 /** Milliseconds since 1970. */
@@ -12,9 +13,8 @@ export interface DrawnHole {
   readonly nextAttemptAtMs: number;
 }
 
-/** What has been read of an organization, for drawing, by the filter set in force. */
-export interface OrganizationCoverage {
-  readonly organizationId: string;
+/** What has been read of a source, for drawing, by the filter set in force. */
+export interface SourceCoverage extends SourceKey {
   /** The horizon: nothing older is wanted. */
   readonly sinceMs: number;
   readonly nowMs: number;
@@ -31,7 +31,7 @@ export interface OrganizationCoverage {
 export interface Activity {
   /** Whole hours, oldest first; those without events are there, too. */
   readonly hours: readonly { readonly startMs: number; readonly events: number }[];
-  /** In all these hours, by the id of the organization. */
+  /** In all these hours, by the key of the source. */
   readonly bySource: ReadonlyMap<string, number>;
 }
 
@@ -58,7 +58,7 @@ export interface ApiBudgetFigures {
 export interface OverviewSource {
   /** How long after the first reading each settle pass comes, in milliseconds: those of pass 1, 2 and so on. */
   readonly settleDelaysMs: readonly number[];
-  coverage(organizationIds: readonly string[]): Promise<readonly OrganizationCoverage[]>;
+  coverage(keys: readonly SourceKey[]): Promise<readonly SourceCoverage[]>;
   /** May be up to a minute old. */
   activity(): Promise<Activity>;
   changes(limit: number, organizationId?: string): Promise<readonly OrganizationChange[]>;

@@ -10,6 +10,8 @@ export interface MetricsSource {
   streamLoad(): StreamLoad;
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
+  /** Undefined if the logs of accounts are not read. */
+  goneAccounts(): Promise<number | undefined>;
   /** Undefined if history is not read a second time, or there is none. */
   scrubRoundAge(): Promise<number | undefined>;
   budgetAvailable(): Promise<number>;

@@ -1,6 +1,6 @@
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { pausesOf, sourceHealth, vanishedOf } from './health.ts';
-import type { Status } from './status.sql.ts';
+import type { AccountStatus, OrganizationStatus, Status } from './status.sql.ts';
 
 /** The status with the state of each source, and the organizations that vanished. */
 export const withStates = (status: Status, options: { readonly tickMs: number; readonly apiBudget: number }) => {
@@ -33,3 +33,5 @@ export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonl
 
 export type StatusWithStates = ReturnType<typeof withStates>;
 export type SourceWithState = StatusWithStates['sources'][number];
+export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
+export type AccountWithState = Extract<SourceWithState, AccountStatus>;

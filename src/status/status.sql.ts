@@ -1,11 +1,13 @@
-import { and, count, eq, inArray, ne, sql } from 'drizzle-orm';
+import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
 import { db, type Row } from '../postgres/db.ts';
+import { accounts } from '../postgres/tables/accounts.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
 import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
+import { isShown, type StatusScope } from './status-scope.sql.ts';
 
 /** Of one source. */
 const FIRST_HOLES = 5;
@@ -18,7 +20,7 @@ const columns = {
   organizationId: syncStatus.organizationId,
   organizationName: syncStatus.organizationName,
   organizationState: syncStatus.organizationState,
-  refused: sql<boolean>`${syncStatus.organizationState} = 'refused'`,
+  refused: sql<boolean>`${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false)`,
   failures: syncStatus.failures,
   lagSeconds: syncStatus.lagSeconds,
   gapSeconds: syncStatus.gapSeconds,
@@ -54,15 +56,37 @@ const columns = {
       order by since limit ${FIRST_HOLES}) oldest), '[]')`,
   /** What version 0.1 claimed as read and has not been proven since. */
   unprovenSeconds: syncStatus.unprovenSeconds,
+  accountId: syncStatus.accountId,
+  accountName: syncStatus.accountName,
 };
 
 type SourceRow = Row<typeof columns>;
 
-export interface SourceStatus extends Omit<SourceRow, 'firstHoles'> {
+interface LogStatus extends Omit<SourceRow, 'firstHoles' | 'organizationId' | 'accountId' | 'accountName'> {
   readonly firstHoles: readonly CoverageHole[];
 }
 
-interface GoneOrganization extends GoneFacts, Pick<SourceRow, 'organizationId' | 'organizationName'> {
+/** How the log of an organization is. */
+export interface OrganizationStatus extends LogStatus {
+  readonly organizationId: string;
+  readonly accountId?: never;
+  readonly accountName?: never;
+}
+
+/** How the log of an account is. */
+export interface AccountStatus extends LogStatus {
+  /** The organization that it belongs to now; null if it belongs to none that is known. */
+  readonly organizationId: string | null;
+  readonly accountId: string;
+  readonly accountName: string | null;
+}
+
+/** JSON for people and programs has the keys of accounts for accounts alone. */
+export type SourceStatus = OrganizationStatus | AccountStatus;
+
+interface GoneOrganization extends GoneFacts {
+  readonly organizationId: string;
+  readonly organizationName: string | null;
   readonly goneAt: Date | null;
 }
 
@@ -97,36 +121,46 @@ const MAX_GONE = 100;
 const lastGone = `left join lateral (
          select max(changed_at) as changed_at from organization_changes where organization_id = o.id and change = 'gone') c on true`;
 
-/** How things stand, from the database alone: the same for every replica. `organizationIds` limits it to an allow-list. */
-export const readStatus = async (pool: Pool, organizationIds: readonly string[] | undefined): Promise<Status> => {
+/** How things stand, from the database alone: the same for every replica. `scope` limits it to what is read. */
+export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<Status> => {
   const [[head], gone, rows] = await Promise.all([
     db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
     pool.query<GoneOrganization>(
       `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
          extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
        from organizations o ${lastGone}
-       where o.state = 'gone' and ($1::text[] is null or o.id = any($1))
+       where o.state = 'gone' and ($1::text[] is null or o.id = any($1)) and ($2::text[] is null or 'organization' = any($2))
        order by c.changed_at desc nulls last, o.id limit ${MAX_GONE}`,
-      [organizationIds ?? null],
+      [scope.organizationIds ?? null, scope.kinds ?? null],
     ),
     db(pool)
       .select(columns)
       .from(syncStatus)
       .innerJoin(sources, and(eq(sources.kind, syncStatus.sourceKind), eq(sources.id, syncStatus.sourceId)))
-      .where(
-        and(
-          ne(syncStatus.organizationState, 'gone'),
-          organizationIds && inArray(syncStatus.organizationId, organizationIds),
-        ),
-      )
-      .orderBy(syncStatus.organizationName, syncStatus.organizationId),
+      .where(isShown(scope))
+      // The log of an organization comes before those of its accounts.
+      .orderBy(
+        syncStatus.organizationName,
+        syncStatus.organizationId,
+        sql`${syncStatus.accountId} is not null`,
+        syncStatus.accountName,
+        syncStatus.accountId,
+      ),
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
   return { ...head, sources: rows.map(asSource), gone: gone.rows };
 };
 
-const asSource = (row: SourceRow): SourceStatus => {
-  const source = { ...row, firstHoles: row.firstHoles.map(asHole) };
+const asSource = ({ accountId, accountName, ...row }: SourceRow): SourceStatus => {
+  const { organizationId } = row;
+  const log = withTrouble({ ...row, firstHoles: row.firstHoles.map(asHole) });
+  if (accountId !== null) return { ...log, organizationId, accountId, accountName };
+  if (organizationId === null)
+    throw new Error(`the source ${row.id} belongs neither to an organization nor to an account`);
+  return { ...log, organizationId };
+};
+
+const withTrouble = <T extends LogStatus>(source: T): T => {
   if (!claimsFuture(source)) return source;
   const lastError = `it reaches ${Math.round(source.futureSeconds ?? 0)} s beyond now, and hides what is not read until then`;
   const trouble: LaneTrouble = { lane: 'coverage', failures: 1, lastFailure: 'coverage', lastError };
@@ -160,4 +194,10 @@ export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<st
   const { state } = organizations;
   const rows = await db(pool).select({ state, count: count() }).from(organizations).groupBy(state);
   return Object.fromEntries(rows.map((row) => [row.state, row.count]));
+};
+
+/** How many accounts no listing shows any more and refuse. */
+export const countGoneAccounts = async (pool: Pool): Promise<number> => {
+  const rows = await db(pool).select({ count: count() }).from(accounts).where(eq(accounts.state, 'gone'));
+  return rows[0]?.count ?? 0;
 };

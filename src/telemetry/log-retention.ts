@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import { RETENTION_URGENT_MS } from '../ingest/planning/upstream-retention.ts';
+import { kindOf } from '../ingest/sources/registry.ts';
 import type { NearRetention } from '../ingest/sync/ports.ts';
+import { keyOf } from '../ingest/sync/work-pool.ts';
 import { formatDuration } from '../time/duration.ts';
 import { onceADay } from './once-a-day.ts';
 
@@ -17,15 +19,17 @@ export const logRetention = (logger: Logger, nowMs: () => number): ((near: reado
   return (near) => {
     const stillNear = new Map<string, number>();
     for (const { source, slackMs } of near) {
-      const sinceMs = nearSinceMs.get(source.id) ?? nowMs();
-      stillNear.set(source.id, sinceMs);
+      const key = keyOf(source);
+      const sinceMs = nearSinceMs.get(key) ?? nowMs();
+      stillNear.set(key, sinceMs);
       const urgent = slackMs < RETENTION_URGENT_MS;
-      if (nowMs() - sinceMs < GRACE_MS || !mayWarn(`${source.id} ${urgent}`)) continue;
+      if (nowMs() - sinceMs < GRACE_MS || !mayWarn(`${key} ${urgent}`)) continue;
       const when =
         slackMs <= 0
           ? 'are being deleted by Cloudflare now'
           : `will be deleted by Cloudflare in ${formatDuration(slackMs)}`;
-      const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent };
+      const kind = kindOf(source).owner === 'organization' ? {} : { kind: source.kind };
+      const facts = { source: source.id, retentionSlackSeconds: Math.round(slackMs / 1_000), urgent, ...kind };
       logger.warn(facts, `unread audit logs ${when}`);
     }
     nearSinceMs = stillNear;

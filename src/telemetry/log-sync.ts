@@ -3,8 +3,10 @@ import type { Range } from '../ingest/planning/coverage.ts';
 import { SCRUB_PASS } from '../ingest/planning/scrub.ts';
 import { MAX_AHEAD_MS } from '../ingest/planning/server-time.ts';
 import type { SourceKey } from '../ingest/planning/source.ts';
+import { kindOf } from '../ingest/sources/registry.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
-import type { NameOf } from '../organizations/organization-names.ts';
+import { type NameOf, type Names, noNames } from '../organizations/organization-names.ts';
+import { logAccounts } from './log-accounts.ts';
 import { logOrganizations } from './log-organizations.ts';
 import { logRetention } from './log-retention.ts';
 import { onceADay } from './once-a-day.ts';
@@ -13,11 +15,17 @@ import { onceADay } from './once-a-day.ts';
  * What the log says of syncing: news and trouble at info and warn, the ordinary course at debug. `nowMs` is a clock that never
  * goes back: what would be said again and again is said once a day.
  */
-export const logSync = (logger: Logger, nowMs: () => number, nameOf: NameOf = () => undefined): SyncObserver => {
-  const of = ({ id }: SourceKey) => ({ source: id, name: nameOf(id) });
+export const logSync = (logger: Logger, nowMs: () => number, names: Names = noNames): SyncObserver => {
+  const of = (source: SourceKey) => ({
+    source: source.id,
+    name: names.source(source),
+    // Lines about organizations are as they were before there were other kinds.
+    ...(kindOf(source).owner === 'organization' ? {} : { kind: source.kind }),
+  });
   return {
-    ...logOrganizations(logger, nameOf),
-    missedButOpen: warnOfMissed(logger, nowMs, nameOf),
+    ...logOrganizations(logger, names.organization),
+    ...logAccounts(logger, nowMs, names.account),
+    missedButOpen: warnOfMissed(logger, nowMs, names.organization),
     ...logPlans(logger, nowMs),
     pageCommitted: logPages(logger, nowMs, of),
     walkEnded: ({ source, lane, result }) => {
@@ -36,7 +44,11 @@ export const logSync = (logger: Logger, nowMs: () => number, nameOf: NameOf = ()
 };
 
 /** What of a source goes into a line. */
-type FactsOf = (source: SourceKey) => { readonly source: string; readonly name: string | undefined };
+type FactsOf = (source: SourceKey) => {
+  readonly source: string;
+  readonly name: string | undefined;
+  readonly kind?: string;
+};
 
 const logTrouble = (
   logger: Logger,
@@ -51,7 +63,7 @@ const logTrouble = (
     sourceFailed: ({ source, lane, failure, message, backoffMs }) =>
       logger.warn(
         { ...of(source), lane, failure, reason: message, backoffMs },
-        'sync failed for an organization; will retry after backoff',
+        `sync failed for ${kindOf(source).owner === 'account' ? 'an account' : 'an organization'}; will retry after backoff`,
       ),
     windowNarrowed: ({ source, lane, claim, reason }) =>
       logger.info(

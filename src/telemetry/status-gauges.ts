@@ -1,5 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { MetricsSource } from '../status/ports.ts';
+import { isOrganization } from '../status/source-owner.ts';
+import { createAccountGauges, showAccounts } from './account-gauges.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
 
@@ -8,6 +10,7 @@ export const createStatusGauges = (registers: Registry[]) => {
   const perOrganization = (name: string, help: string) =>
     new Gauge({ name, help, labelNames: ['organization_id'], registers });
   return {
+    perAccount: createAccountGauges(registers),
     organizations: new Gauge({
       name: 'orgtrail_organizations',
       help: 'Organizations by state.',
@@ -77,16 +80,18 @@ export const createStatusGauges = (registers: Registry[]) => {
 
 /** Sets them from `source`. Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, vanished, scrubAge, budget, blocked] = await Promise.all([
+  const [status, counts, vanished, accountsGone, scrubAge, budget, blocked] = await Promise.all([
     source.status(),
     source.organizationCounts(),
     source.vanishedCount(),
+    source.goneAccounts(),
     source.scrubRoundAge(),
     source.budgetAvailable(),
     source.blockedSeconds(),
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
+  showAccounts(gauges.perAccount, status.sources, accountsGone);
   gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);
@@ -96,7 +101,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   // An organization that is gone must not keep its last value.
   const { lag, gap, holes, unproven, future, lastSuccess, slack } = gauges;
   for (const gauge of [lag, gap, holes, unproven, future, lastSuccess, slack]) gauge.reset();
-  for (const row of status.sources) {
+  for (const row of status.sources.filter(isOrganization)) {
     const label = { organization_id: row.organizationId };
     lag.set(label, row.lagSeconds);
     gap.set(label, row.gapSeconds);

@@ -115,6 +115,12 @@ describe('the queries of the dashboards', () => {
       'orgtrail_position_jumps',
       'orgtrail_entries_duplicate_total',
       'orgtrail_sink_position',
+      // Alerts ask for them, and the console shows them.
+      'orgtrail_accounts',
+      'orgtrail_account_lag_seconds',
+      'orgtrail_account_gap_seconds',
+      'orgtrail_account_coverage_holes',
+      'orgtrail_account_retention_slack_seconds',
     ];
     const own = names.filter((name) => name.startsWith('orgtrail_') && !unshown.includes(name));
     for (const name of own) expect(shown.flatMap(metricsAsked)).toContain(name);

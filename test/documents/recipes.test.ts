@@ -186,7 +186,7 @@ describe('a kind of source from the recipe', () => {
       const { api, close } = connectAuditApi({
         baseUrl: 'http://127.0.0.1:' + server.address().port,
         credential: { kind: 'token', token: 'a-token' },
-        filters,
+        filtersOf: () => filters,
         budget: { acquire: async () => {}, pause: async () => {} },
         clock: createServerClock(() => performance.now()),
         observer: { onAttempt: ({ endpoint }) => endpoints.push(endpoint) },

@@ -89,6 +89,9 @@ export class SimulatedCloudflare {
         page.servedAtMs = dateMs;
         return page;
       },
+      // The worlds have no accounts.
+      listAccounts: async function* () {},
+      listAccountsOf: async function* () {},
       probeAuditLog: ({ id: organizationId }, signal) =>
         send({ what: `log of ${organizationId}`, signal, answer: () => this.#probe(organizationId) }),
       listOrganizations: (filter, signal) => this.#list(filter, (answer, what) => send({ what, signal, answer })),

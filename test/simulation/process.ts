@@ -1,5 +1,6 @@
 import { ApiError } from '../../src/errors.ts';
 import { noIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
+import type { KindPolicy, SourceKey } from '../../src/ingest/planning/source.ts';
 import { createDaemon, type SyncDaemon } from '../../src/ingest/sync/daemon.ts';
 import type { SyncContext, SyncObserver } from '../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
@@ -70,15 +71,14 @@ export class SimulatedProcess implements Actor {
   /** The command `sync`, or `backfill` where there is a window. */
   startOnce(window: SyncContext['window']): void {
     const { checker, database, scheduler } = this.simulation;
-    const due: string[] = [];
+    const due: SourceKey[] = [];
     let plannedMs = 0;
     const context = this.#context({
       window,
       intervals: () => noIntervals,
-      horizonMs: (nowMs) => {
+      kinds: this.#kinds((nowMs) => {
         plannedMs = nowMs;
-        return this.simulation.world.horizonMs;
-      },
+      }),
       observer: { ...this.#observer(), jobsPlanned: (event) => due.push(...event.due) },
     });
     const options = { signal: this.abort.signal, stopping: () => this.stopping, retries: 2 };
@@ -90,8 +90,8 @@ export class SimulatedProcess implements Actor {
         // Planned a moment before the horizon was last asked for.
         const readMs = plannedMs - 1_050;
         const untilMs = window === undefined ? readMs : Math.min(window.untilMs, readMs);
-        const wanted = { fromMs: window?.sinceMs ?? context.horizonMs(plannedMs), toMs: untilMs };
-        for (const id of due.filter((each) => !left.has(each))) {
+        const wanted = { fromMs: window?.sinceMs ?? this.simulation.world.horizonMs, toMs: untilMs };
+        for (const { id } of due.filter((each) => !left.has(each.id))) {
           checker.checkRead(database, id, this.filterHash, wanted);
         }
         if (left.size === 0) checker.reached(window === undefined ? 'sync completed' : 'backfill completed');
@@ -167,19 +167,26 @@ export class SimulatedProcess implements Actor {
       observer: this.#observer(),
       time: this.#time(),
       leaseMs: world.leaseMs,
-      filterHash: this.filterHash,
-      filters: this.filters,
+      kinds: this.#kinds(),
       windows: new WindowLimit({ nowMs: () => this.monotonicMs() }),
       settleDelaysMs: world.settleDelaysMs,
-      horizonMs: () => world.horizonMs,
       organizationIds: simulation.organizationIds,
       concurrency: world.concurrency,
+      listingSpacingMs: 0,
       intervals: () => world.intervals,
       tickMs: world.tickMs,
       random: scheduler.dice.next,
       scrub: store.scrub,
       ...more,
     };
+  }
+
+  #kinds(onHorizon: (nowMs: number) => void = () => {}): readonly KindPolicy[] {
+    const horizonMs = (nowMs: number): number => {
+      onHorizon(nowMs);
+      return this.simulation.world.horizonMs;
+    };
+    return [{ kind: 'organization', filters: this.filters, filterHash: this.filterHash, horizonMs }];
   }
 
   #observer(): SyncObserver {

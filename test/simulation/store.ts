@@ -66,7 +66,7 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     commit: (commit) => statement('commit', () => simulation.commit(commit)),
     release: (lease) => statement('release', () => database.releaseSource(lease)),
     recordFailure: (lease, failure) => statement('failure', () => database.recordFailure(lease, failure)),
-    recordAccess: (id, access) =>
+    recordAccess: ({ id }, access) =>
       statement('access', () => {
         const news = organizations.recordAccess(id, access);
         if (news && access === 'restored') checker.reached('refused organization restored');
@@ -90,6 +90,12 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
       }),
     withoutChildrenListed: (limit) => statement('without children', () => organizations.withoutChildrenListed(limit)),
     recordChildrenListed: (id) => statement('children', () => organizations.recordChildrenListed(id)),
+    nameAccounts: async () => [],
+    dueAccountListings: async () => [],
+    recordAccounts: async () => [],
+    endAccountListing: async () => {},
+    countAccountListings: async () => 0,
+    takeGoneAccounts: async () => [],
     claimDiscovery: async (restMs) => {
       const claimed = () => statement('claim discovery', () => simulation.claimDiscovery(process, restMs));
       const released = () => statement('release discovery', () => simulation.releaseDeadDiscovery(process));

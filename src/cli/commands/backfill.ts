@@ -20,6 +20,7 @@ interface BackfillOptions {
   readonly since: string;
   readonly before: string;
   readonly organization?: string[];
+  readonly account?: string[];
   readonly json?: boolean;
 }
 
@@ -29,6 +30,7 @@ export const backfillCommand = (context: CliContext, report: (code: number) => v
     .requiredOption('--since <time>', timeHelp('inclusive'))
     .requiredOption('--before <time>', timeHelp('exclusive'))
     .option('--organization <name or id...>', 'these organizations only')
+    .option('--account <name or id...>', 'these accounts only')
     .option('--json', 'print the result as JSON, and no progress')
     .addHelpText('after', help)
     .action(async (options: BackfillOptions) => {
@@ -36,7 +38,7 @@ export const backfillCommand = (context: CliContext, report: (code: number) => v
       const outcome = await runSync(context, {
         quiet: options.json === true,
         check: (config) => requireWithinRetention(config, sinceMs),
-        organizations: options.organization,
+        named: options,
         window: { sinceMs, untilMs },
       });
       report(outcome.exitCode);

@@ -12,6 +12,7 @@ import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts'
 import type { FoundOrganization } from '../../ingest/planning/source.ts';
 import { startWalk } from '../../ingest/planning/walk.ts';
 import { organization } from '../../ingest/sources/organization/organization.ts';
+import { kindOf, type SourceKindName } from '../../ingest/sources/registry.ts';
 import type { AuditApi } from '../../ingest/sync/ports.ts';
 import { version } from '../../package/package-files.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
@@ -85,9 +86,14 @@ const line = ({ ok, name, message, hint, notes = [] }: Check): string =>
 
 const describe = (config: Config): string => {
   const way = config.credential?.kind === 'token' ? 'API token' : 'email and Global API Key';
-  const filters =
-    config.filters.length === 0 ? 'no filters' : config.filters.map(([name, value]) => `${name}=${value}`).join('&');
-  return `${config.baseUrl} with ${way}; ${filters}; ${config.apiBudget} requests per 5 minutes`;
+  return `${config.baseUrl} with ${way}; ${describeFilters(config)}; ${config.apiBudget} requests per 5 minutes`;
+};
+
+const describeFilters = ({ sources, filters }: Config): string => {
+  const of = (kind: SourceKindName) => filters[kind].map(([name, value]) => `${name}=${value}`).join('&');
+  const texts = new Set(sources.map(of));
+  if (texts.size === 1) return [...texts][0] || 'no filters';
+  return sources.map((kind) => `${kind} logs: ${of(kind) || 'no filters'}`).join('; ');
 };
 
 const checkDatabase = async (config: Config, logger: Logger): Promise<Check[]> => {
@@ -136,7 +142,7 @@ const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Pr
   const { api, close } = connectAuditApi({
     baseUrl: config.baseUrl,
     credential: requireCredential(config),
-    filters: config.filters,
+    filtersOf: (source) => config.filters[kindOf(source).name],
     budget: impatientBudget(),
     clock,
     version,

@@ -16,6 +16,7 @@ import {
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../formats/formats.ts';
+import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
@@ -45,6 +46,7 @@ interface Options {
   readonly follow?: boolean;
   readonly format: FormatName;
   readonly organization?: readonly string[];
+  readonly account?: readonly string[];
   readonly feedId?: string;
   readonly check?: string;
   readonly lastLine?: boolean;
@@ -71,6 +73,7 @@ export const feedCommand = (context: CliContext): Command =>
     .option('--follow', 'wait for new events until stopped')
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(formatNames).default('native'))
     .option('--organization <name or id>', 'only events of this organization; repeatable', collect)
+    .option('--account <name or id>', 'only events of this account; repeatable; with --organization, of both', collect)
     .option('--feed-id <uuid>', 'refuse to continue if the feed is not this one')
     .option('--check <hash>', 'the check from the last line of an earlier run; detects a restored database')
     .option('--dropped <number>', 'acknowledge deletions and jumps up to this number, and continue', wholeNumber(0))
@@ -79,11 +82,12 @@ export const feedCommand = (context: CliContext): Command =>
     .action(async (options: Options) => {
       const place = requirePlace(options);
       await withDatabase(context, async (pool, { url, logger }) => {
-        const named = options.organization;
-        const organization = named && (await organizationIds(pool, named));
+        const organization = options.organization && (await organizationIds(pool, options.organization));
+        const account = options.account && (await accountIds(pool, options.account));
         const feed = openFeed(url, logger);
         try {
-          await writeFeed(feed, { ...options, ...(organization && { organization }), place }, context, logger);
+          const named = { ...(organization && { organization }), ...(account && { account }) };
+          await writeFeed(feed, { ...options, ...named, place }, context, logger);
         } finally {
           await feed.close();
         }
@@ -157,7 +161,7 @@ interface Progress {
 
 const writeUpToHead = async (
   source: FeedSource,
-  { organization: organizationIds, format }: Options,
+  { organization: organizationIds, account, format }: Options,
   state: Progress,
   { stdout, signal, logger }: CliContext & { readonly logger: Logger },
 ): Promise<void> => {
@@ -165,7 +169,7 @@ const writeUpToHead = async (
   await requireSameFeed(source, head, state);
   await requireAllThere(source, head, state, logger);
   state.dropped = head.lastDrop;
-  const range = { after: state.after, until: head.position, organizationIds };
+  const range = { after: state.after, until: head.position, organizationIds, accountIds: account };
   const until = await source.endOf(range, state.left);
   for await (const piece of source.pieces(head, { ...range, until }, format)) {
     if (signal.aborted) return;

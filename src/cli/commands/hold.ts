@@ -4,6 +4,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { addHold, type Hold, type NewHold, readHolds, releaseHold } from '../../retention/holds.sql.ts';
 import { readDroppedMonths } from '../../retention/retention.sql.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
+import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { organizationIds } from '../organization-ids.ts';
@@ -25,7 +26,8 @@ Examples:
   $ orgtrail hold release 3 --by 'J. Doe, Legal'`;
 
 const addHelp = `
-Without --since and --before it covers all events of the organization, future ones included. Months that were dropped before
+Without --since and --before it covers all events of the organization, those of its accounts and future ones included; with --account
+those of the account alone. Months that were dropped before
 are not restored; the output names them.
 
 Examples:
@@ -43,6 +45,7 @@ export const holdCommand = (context: CliContext): Command =>
 
 interface AddOptions {
   readonly organization?: string;
+  readonly account?: string;
   readonly allOrganizations?: boolean;
   readonly since?: string;
   readonly before?: string;
@@ -53,9 +56,10 @@ interface AddOptions {
 
 const addCommand = (context: CliContext): Command =>
   new Command('add')
-    .description("Exempt an organization's events from retention")
-    .option('--organization <name or id>', 'organization to hold')
-    .option('--all-organizations', 'hold the events of every organization')
+    .description('Exempt the events of an organization or an account from retention')
+    .option('--organization <name or id>', 'organization to hold, with its accounts')
+    .option('--account <name or id>', 'account to hold')
+    .option('--all-organizations', 'hold the events of every organization and account')
     .option('--since <time>', `only from this time on: ${timeHelp('inclusive')}`)
     .option('--before <time>', `only before this time: ${timeHelp('exclusive')}`)
     .requiredOption('--reason <text>', 'reason, for the record')
@@ -65,11 +69,12 @@ const addCommand = (context: CliContext): Command =>
     .action(async (options: AddOptions) => {
       const wanted = readHold(options);
       const { hold, dropped } = await withDatabase(context, async (pool) => {
-        const { organization } = wanted;
+        const { organization, account } = wanted;
         const [wantedId] = organization === undefined ? [] : await organizationIds(pool, [organization]);
-        const added = await addHold(pool, { ...wanted, organizationId: wantedId });
-        const { id, organizationId, since, before, reason } = added;
-        const what = { id, organizationId, since, before, reason };
+        const [wantedAccount] = account === undefined ? [] : await accountIds(pool, [account]);
+        const added = await addHold(pool, { ...wanted, organizationId: wantedId, accountId: wantedAccount });
+        const { id, organizationId, accountId, since, before, reason } = added;
+        const what = { id, organizationId, ...(accountId !== null && { accountId }), since, before, reason };
         await noteCommand(pool, context, { kind: 'hold', command: 'hold add', by: wanted.by, what });
         return { hold: added, dropped: await droppedWithin(pool, added) };
       });
@@ -77,11 +82,14 @@ const addCommand = (context: CliContext): Command =>
       else context.stdout.write(`hold ${hold.id} is in force: ${describeScope(hold)}\n${describeDropped(dropped)}`);
     });
 
-/** The organization is still named as it was typed. */
-const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<AddOptions, 'organization'> => {
-  const { organization, since, before } = options;
-  if ((organization === undefined) === (options.allOrganizations !== true)) {
-    throw new OrgtrailError('usage', 'specify --organization or --all-organizations');
+type WantedHold = Omit<NewHold, 'organizationId' | 'accountId'> & Pick<AddOptions, 'organization' | 'account'>;
+
+/** The organization or account is still named as it was typed. */
+const readHold = (options: AddOptions): WantedHold => {
+  const { organization, account, since, before } = options;
+  const scopes = [organization, account, options.allOrganizations === true ? true : undefined];
+  if (scopes.filter((scope) => scope !== undefined).length !== 1) {
+    throw new OrgtrailError('usage', 'specify one of --organization, --account and --all-organizations');
   }
   const nowMs = Date.now();
   const sinceMs = since === undefined ? undefined : readTime('--since', since, nowMs);
@@ -91,7 +99,8 @@ const readHold = (options: AddOptions): Omit<NewHold, 'organizationId'> & Pick<A
   }
   const reason = options.reason.trim();
   if (reason === '') throw new OrgtrailError('usage', '--reason must not be empty');
-  return { ...(organization !== undefined && { organization }), sinceMs, beforeMs, reason, by: options.by };
+  const named = { ...(organization !== undefined && { organization }), ...(account !== undefined && { account }) };
+  return { ...named, sinceMs, beforeMs, reason, by: options.by };
 };
 
 const droppedWithin = async (pool: Pool, { since, before }: Hold): Promise<readonly string[]> => {
@@ -100,11 +109,13 @@ const droppedWithin = async (pool: Pool, { since, before }: Hold): Promise<reado
   return [...new Set((await readDroppedMonths(pool, { fromMs, toMs })).map(({ month }) => month))];
 };
 
-const describeScope = ({ organizationId, organizationName, since, before }: Hold): string => {
-  const whose =
-    organizationId === null
-      ? 'all events of every organization'
-      : `events of ${printable(organizationName ?? organizationId, 64)} (${printable(organizationId, 64)})`;
+const describeScope = (hold: Hold): string => {
+  const { organizationId, organizationName, accountId, accountName, since, before } = hold;
+  const events = (id: string, name: string | null, kind = ''): string =>
+    `events of ${kind}${printable(name ?? id, 64)} (${printable(id, 64)})`;
+  const ofOrganization =
+    organizationId === null ? 'all events of every organization' : events(organizationId, organizationName);
+  const whose = accountId === null ? ofOrganization : events(accountId, accountName, 'the account ');
   return `${whose}${since === null ? '' : `, since ${since}`}${before === null ? '' : `, before ${before}`}`;
 };
 
@@ -128,13 +139,18 @@ const holdTable = (holds: readonly Hold[]): string => {
     hold.releasedAt === null
       ? 'in force'
       : `released ${hold.releasedAt.toISOString()} by ${who(hold.releasedBy, hold.releasedAs)}`,
-    hold.organizationId === null ? 'every organization' : named(hold.organizationId, hold.organizationName),
+    whoseOf(hold),
     hold.since ?? '-',
     hold.before ?? '-',
     `${hold.createdAt.toISOString()} by ${who(hold.createdBy, hold.createdAs)}`,
     printable(hold.reason, 120),
   ]);
   return `${alignColumns([['ID', 'STATE', 'ORGANIZATION', 'SINCE', 'BEFORE', 'ADDED', 'REASON'], ...rows]).join('\n')}\n`;
+};
+
+const whoseOf = ({ organizationId, organizationName, accountId, accountName }: Hold): string => {
+  if (accountId !== null) return `account ${named(accountId, accountName)}`;
+  return organizationId === null ? 'every organization' : named(organizationId, organizationName);
 };
 
 const named = (id: string, name: string | null): string =>

@@ -7,6 +7,7 @@ import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
 import { openExplorer } from '../../search/search-source.ts';
 import { collectionRulesOf } from '../../status/collection-rules.ts';
 import { parseDateOrInstantMs } from '../../time/instant.ts';
+import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
@@ -35,6 +36,8 @@ const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
   since: timeHelp('inclusive'),
   before: timeHelp('exclusive'),
   organization: 'name or id of an organization',
+  account: 'name or id of an account',
+  zone: 'name or id of a zone',
   actor: 'e-mail address, IP address, id or token id; email:, ip:, id: or token: in front says which',
   action: 'type of the action, such as create, update, delete',
   result: 'success, failure or partial',
@@ -79,7 +82,10 @@ export const searchCommand = (context: CliContext): Command => {
         const nowMs = Date.now();
         const reading = await readOptions(pool, options, nowMs);
         const cursor = readPage(options);
-        const explorer = openExplorer(url, logger, () => nowMs, collectionRulesOf(config));
+        const explorer = openExplorer(url, logger, () => nowMs, {
+          ...collectionRulesOf(config),
+          accounts: config.accounts,
+        });
         try {
           if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
@@ -113,6 +119,10 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
   if (query.organization !== undefined) {
     const [id = query.organization] = await organizationIds(pool, [query.organization]);
     query.organization = id;
+  }
+  if (query.account !== undefined) {
+    const [id = query.account] = await accountIds(pool, [query.account]);
+    query.account = id;
   }
   const reading = readSearch(query, nowMs);
   const { faults } = reading;

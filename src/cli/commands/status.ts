@@ -5,8 +5,9 @@ import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
 import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../../status/health.ts';
 import { readStatus } from '../../status/status.sql.ts';
+import { statusScopeOf } from '../../status/status-scope.sql.ts';
 import type { CliContext } from '../cli-context.ts';
-import { organizationIds } from '../organization-ids.ts';
+import { chosenSources } from '../named-sources.ts';
 import { failLevels, fails, type Report, statusText } from '../output/status-report.ts';
 import { withDatabase } from '../with-database.ts';
 
@@ -28,7 +29,8 @@ Organizations that vanished within a day have a line of their own.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
-1 also if an organization is behind or incomplete, or a sink is behind. --organization limits what is judged; --state and --limit do not.
+1 also if an organization is behind or incomplete, or a sink is behind. --organization and --account limit what is judged; --state and
+--limit do not. If accounts are read (ORGTRAIL_SOURCES), all of this is said of their logs, too.
 
 Examples:
   $ orgtrail status
@@ -40,6 +42,7 @@ Examples:
 interface Options {
   readonly state?: readonly string[];
   readonly organization?: readonly string[];
+  readonly account?: readonly string[];
   readonly limit?: number;
   readonly all?: boolean;
   readonly failOn?: (typeof failLevels)[number];
@@ -62,6 +65,7 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
     .description('Show collection status of every organization')
     .option('--state <states>', 'only organizations in these states, separated by commas', readStates)
     .option('--organization <name or id...>', 'these organizations only')
+    .option('--account <name or id...>', 'these accounts only')
     .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)
     .option('--all', 'show all organizations')
     .addOption(
@@ -84,12 +88,11 @@ const isWanted = (state: string, { state: wanted }: Options): boolean => wanted 
 const limited = (report: Report, { limit }: Options): Report =>
   limit === undefined ? report : { ...report, sources: report.sources.slice(0, limit) };
 
-const readReport = async (pool: Pool, config: Config, { organization }: Options): Promise<Report> => {
-  const chosen = organization === undefined ? config.organizationIds : await organizationIds(pool, organization);
-  const { gone, sources, ...rest } = await readStatus(pool, chosen);
+const readReport = async (pool: Pool, config: Config, options: Options): Promise<Report> => {
+  const { gone, sources, ...rest } = await readStatus(pool, statusScopeOf(await chosenSources(config, pool, options)));
   // How often each is asked depends on how many there are, not on how many are shown.
-  const all =
-    organization === undefined ? sources.length : (await readStatus(pool, config.organizationIds)).sources.length;
+  const isPart = options.organization !== undefined || options.account !== undefined;
+  const all = isPart ? (await readStatus(pool, statusScopeOf(config))).sources.length : sources.length;
   const pauses = pausesOf(config, all);
   const configured = config.sinks.map(({ name }) => name);
   return {

@@ -12,7 +12,7 @@ import { requireKept } from '../../retention/retention.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
 import type { CliContext } from '../cli-context.ts';
-import { chosenOrganizations } from '../organization-ids.ts';
+import { chooseSources, type NamedSources } from '../named-sources.ts';
 import { showProgress } from '../output/progress.ts';
 import { describeOutcome, type SyncOutcome } from '../output/sync-report.ts';
 
@@ -45,8 +45,8 @@ export interface RunSyncOptions {
   readonly window?: SyncContext['window'];
   /** Throws OrgtrailError for a configuration that does not fit. */
   readonly check?: (config: Config) => void;
-  /** Ids or names: only these organizations; undefined for those of the configuration. */
-  readonly organizations?: readonly string[] | undefined;
+  /** Only these organizations and accounts; undefined for those of the configuration. */
+  readonly named?: NamedSources;
 }
 
 /** Opens everything, syncs once, closes. Used by `sync` and `backfill`. */
@@ -58,9 +58,14 @@ export const runSync = async (context: CliContext, options: RunSyncOptions): Pro
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
   const secrets = openSecrets(context.env, config, { logger, hidden });
   const progress = showProgress(options.quiet ? { ...context, stdout: nowhere(context) } : context);
-  const chooseOrganizations = chosenOrganizations(options.organizations, context.signal);
   const metrics = createMetrics(version);
-  const app = await openApp(config, { logger, metrics, secrets, observer: progress.observer, chooseOrganizations });
+  const app = await openApp(config, {
+    logger,
+    metrics,
+    secrets,
+    observer: progress.observer,
+    chooseSources: chooseSources(options.named ?? {}, context.signal),
+  });
   try {
     const { window } = options;
     if (window !== undefined) {
@@ -69,8 +74,10 @@ export const runSync = async (context: CliContext, options: RunSyncOptions): Pro
     const sync = { ...app.sync, window };
     const report = await syncOnce(sync, { ...gracefulStop(context.signal), retries: RETRIES_PER_SOURCE });
     progress.finish();
-    const { filterHash, organizationIds } = app.sync;
-    const wanted = await readHoles(app.database.pool, { filterHash, organizationIds, window });
+    const { kinds, organizationIds } = app.sync;
+    const { accounts } = app.scope;
+    const accountIds = typeof accounts === 'string' ? undefined : accounts;
+    const wanted = await readHoles(app.database.pool, { kinds, organizationIds, accountIds, window });
     return describeOutcome(await app.status(), report, progress.stored(), wanted);
   } finally {
     await app.close();

@@ -2,19 +2,22 @@ import { Command } from 'commander';
 import { gracefulStop } from '../../app/graceful-stop.ts';
 import { openApp } from '../../app/open-app.ts';
 import { openSecrets } from '../../app/reread-secrets.ts';
-import { loadConfig } from '../../config/config.ts';
+import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
 import { OrgtrailError } from '../../errors.ts';
 import { isEmpty, type Range } from '../../ingest/planning/coverage.ts';
 import { RETENTION_MS } from '../../ingest/planning/upstream-retention.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
+import { keyOf } from '../../ingest/sync/work-pool.ts';
 import { findScope, type VerifyScope, verifySources } from '../../ingest/verify/verify.ts';
 import { createVerifyStore } from '../../ingest/verify/verify-store.sql.ts';
 import { version } from '../../package/package-files.ts';
 import { requireKept } from '../../retention/retention.sql.ts';
+import type { Status } from '../../status/status.sql.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
 import type { CliContext } from '../cli-context.ts';
-import { chosenOrganizations } from '../organization-ids.ts';
+import { chooseSources } from '../named-sources.ts';
 import { printable } from '../output/terminal-table.ts';
 import { showVerifyProgress } from '../output/verify-progress.ts';
 import { exitCodeOf, toJson, toText, type VerifyOutcome } from '../output/verify-report.ts';
@@ -50,6 +53,7 @@ interface Options {
   readonly since: string;
   readonly before: string;
   readonly organization?: string[];
+  readonly account?: string[];
   readonly fix?: boolean;
   readonly all?: boolean;
   readonly json?: boolean;
@@ -61,6 +65,7 @@ export const verifyCommand = (context: CliContext, report: (code: number) => voi
     .requiredOption('--since <time>', timeHelp('inclusive'))
     .requiredOption('--before <time>', timeHelp('exclusive'))
     .option('--organization <name or id...>', 'these organizations only')
+    .option('--account <name or id...>', 'these accounts only')
     .option('--fix', 'store what is missing and record what has changed')
     .option('--all', 'show a row for every organization, also for those without a difference')
     .option('--json', 'print the result as JSON, and no progress')
@@ -78,32 +83,34 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
   const hidden = secretsOf(config);
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: hidden });
   const secrets = openSecrets(context.env, config, { logger, hidden });
-  const chooseOrganizations = chosenOrganizations(options.organization, context.signal);
   const app = await openApp(config, {
     logger,
     metrics: createMetrics(version),
     secrets,
     readsOnly: true,
-    chooseOrganizations,
+    chooseSources: chooseSources(options, context.signal),
   });
   try {
     await requireKept(app.database.pool, asked);
-    const verifyStore = createVerifyStore(app.database.pool, app.sync.filterHash);
+    const verifyStore = createVerifyStore(app.database.pool, app.sync.kinds);
     const stop = gracefulStop(context.signal);
     const scope = await findScope(app.sync, stop.signal);
     const isNow = options.before.trim().toLowerCase() === 'now';
     const window = isNow ? { ...asked, toMs: latestClosedMs(scope.nowMs) } : asked;
     requireReadable(window, scope.nowMs);
-    requireKnown(scope, options.organization === undefined ? undefined : app.sync.organizationIds);
+    requireKnown(scope, {
+      organizations: options.organization === undefined ? undefined : app.sync.organizationIds,
+      accounts: options.account === undefined ? undefined : app.scope.accounts,
+    });
     const progress = showVerifyProgress(
       options.json === true ? { ...context, stdout: nowhere(context) } : context,
-      scope.sources.length,
+      scope.sources,
     );
     const results = await verifySources({ ...app.sync, verifyStore }, scope.sources, {
       window,
       nowMs: scope.nowMs,
       fix: options.fix === true,
-      filtered: config.filters.length > 0,
+      filtered: config.sources.some((kind) => config.filters[kind].length > 0),
       retries: RETRIES,
       sectionEntries: SECTION_ENTRIES,
       ...stop,
@@ -119,15 +126,12 @@ const runVerify = async (context: CliContext, options: Options, asked: Range): P
   }
 };
 
-const readNames = async (
-  status: () => Promise<{
-    sources: readonly { organizationId: string; organizationName: string | null }[];
-  }>,
-): Promise<ReadonlyMap<string, string>> =>
+const readNames = async (status: () => Promise<Status>): Promise<ReadonlyMap<string, string>> =>
   new Map(
-    (await status()).sources.flatMap(({ organizationId, organizationName }) =>
-      organizationName === null ? [] : [[organizationId, organizationName]],
-    ),
+    (await status()).sources.flatMap((source) => {
+      const name = source.accountId === undefined ? source.organizationName : source.accountName;
+      return name === null ? [] : [[keyOf(source), name]];
+    }),
   );
 
 /** The end of the latest window that is closed. Whole seconds. */
@@ -154,21 +158,30 @@ const requireReadable = (window: Range, nowMs: number): void => {
   }
 };
 
-/** Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows. */
-const requireKnown = (scope: VerifyScope, named: readonly string[] | undefined): void => {
-  const strangers = named?.filter((id) => scope.unknown.includes(id)) ?? [];
-  if (strangers.length > 0) {
-    throw new OrgtrailError(
-      'usage',
-      `unknown organization ${strangers.map((id) => `"${printable(id, 80)}"`).join(', ')}`,
-      {
-        hint: '`orgtrail status --all` lists them; `orgtrail backfill` reads an organization for the first time',
-      },
-    );
-  }
+interface Named {
+  readonly organizations: readonly string[] | undefined;
+  readonly accounts: Config['accounts'] | undefined;
+}
+
+/**
+ * Throws OrgtrailError `usage` for organizations that were named and that neither the store nor Cloudflare's listing knows, and for accounts that
+ * the store does not know.
+ */
+const requireKnown = (scope: VerifyScope, { organizations, accounts }: Named): void => {
+  refuseStrangers('organization', organizations?.filter((id) => scope.unknown.includes(id)) ?? []);
+  const read = new Set(scope.sources.filter((source) => kindOf(source).owner === 'account').map(({ id }) => id));
+  refuseStrangers('account', typeof accounts === 'object' ? accounts.filter((id) => !read.has(id)) : []);
   if (scope.sources.length + scope.unknown.length === 0) {
     throw new OrgtrailError('usage', 'no organization is known yet', { hint: 'run `orgtrail sync` first' });
   }
+};
+
+const refuseStrangers = (noun: 'organization' | 'account', ids: readonly string[]): void => {
+  if (ids.length === 0) return;
+  const article = noun === 'account' ? 'an account' : 'an organization';
+  throw new OrgtrailError('usage', `unknown ${noun} ${ids.map((id) => `"${printable(id, 80)}"`).join(', ')}`, {
+    hint: `\`orgtrail status --all\` lists them; \`orgtrail backfill\` reads ${article} for the first time`,
+  });
 };
 
 const timeText = (timeMs: number): string => new Date(timeMs).toISOString().replace('.000Z', 'Z');

@@ -1,3 +1,14 @@
+import { kindOf } from '../../ingest/sources/registry.ts';
+
 /** `1 organization`, `1,204 organizations`. */
 export const counted = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${count === 1 ? noun : `${noun}s`}`;
+
+/** `30 organizations`, and if there are accounts `30 organizations, 90 accounts`, or `90 accounts` alone. */
+export const countedSources = (sources: readonly { readonly kind: string }[]): string => {
+  const accounts = sources.filter(({ kind }) => kindOf({ kind }).owner === 'account').length;
+  const organizations = sources.length - accounts;
+  if (accounts === 0) return counted(organizations, 'organization');
+  const both = organizations === 0 ? '' : `${counted(organizations, 'organization')}, `;
+  return `${both}${counted(accounts, 'account')}`;
+};

@@ -1,6 +1,10 @@
+import type { SourceKey } from '../../ingest/planning/source.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
 import type { SyncObserver } from '../../ingest/sync/ports.ts';
+import { keyOf } from '../../ingest/sync/work-pool.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
+import { counted, countedSources } from './counted.ts';
 
 /** In a pipe, a line at most this often; on a terminal one line is redrawn. */
 const PIPE_INTERVAL_MS = 2_000;
@@ -43,7 +47,8 @@ export const drawLine = (
 /** Shows how far a sync is: organizations, events, rate, what is left. Used by `sync`, `backfill` and `demo`. */
 export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>): Progress => {
   const startedAt = performance.now();
-  const left = new Set<string>();
+  const left = new Map<string, SourceKey>();
+  const accounts = new Set<string>();
   const failing = new Set<string>();
   let organizations = 0;
   let stored = 0;
@@ -52,15 +57,19 @@ export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>
   const line = (): string => {
     const seconds = Math.max(0.001, (performance.now() - startedAt) / 1_000);
     const parts = [
-      `${organizations.toLocaleString('en')} organizations`,
+      `${organizations.toLocaleString('en')} organizations${accounts.size === 0 ? '' : `, ${counted(accounts.size, 'account')}`}`,
       `${stored.toLocaleString('en')} events stored`,
       `${known.toLocaleString('en')} known`,
       `${Math.round(stored / seconds).toLocaleString('en')}/s`,
-      `${left.size.toLocaleString('en')} organizations left`,
+      `${accounts.size === 0 ? `${left.size.toLocaleString('en')} organizations` : countedSources([...left.values()])} left`,
       formatDuration(seconds * 1_000),
     ];
     if (failing.size > 0) parts.splice(5, 0, `${failing.size} failing`);
     return parts.join(' · ');
+  };
+  const leave = (source: SourceKey): void => {
+    left.set(keyOf(source), source);
+    if (kindOf(source).owner === 'account') accounts.add(source.id);
   };
   const { draw, finish } = drawLine(context, line);
   return {
@@ -72,21 +81,21 @@ export const showProgress = (context: Pick<CliContext, 'stdout' | 'interactive'>
       pageCommitted: (page) => {
         stored += page.stored;
         known += page.duplicates;
-        failing.delete(page.source.id);
-        left.add(page.source.id);
+        failing.delete(keyOf(page.source));
+        leave(page.source);
         draw(false);
       },
       sourceSettled: ({ source }) => {
-        left.delete(source.id);
-        failing.delete(source.id);
+        left.delete(keyOf(source));
+        failing.delete(keyOf(source));
         draw(false);
       },
       sourceFailed: ({ source }) => {
-        failing.add(source.id);
+        failing.add(keyOf(source));
         draw(false);
       },
       jobsPlanned: ({ due }) => {
-        for (const id of due) left.add(id);
+        for (const source of due) leave(source);
         draw(true);
       },
     },

@@ -26,19 +26,34 @@ export const answerSearch = async (
 
 /** Whether the time searched is collected, in one sentence. `looked`: all of it was looked at. */
 export const verdict = (search: Search, coverage: SearchCoverage, looked: boolean): string => {
-  const { organizations, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
-  if (organizations === 0) return 'This result proves nothing: no organization is collected.';
+  const { organizations, accounts, incomplete, collectedSince, beginsEarlier, gaps } = coverage;
+  if (organizations + accounts === 0) return 'This result proves nothing: no organization is collected.';
   if (!looked) return 'This is incomplete: the search timed out; continue with --cursor.';
   if (incomplete > 0) {
-    const names = gaps.map(({ organizationName, organizationId }) => printable(organizationName ?? organizationId, 40));
+    const names = gaps.map((gap) => printable(logName(gap), 40));
     const which = [...new Set(names)].join(', ');
-    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${counted(organizations, 'organization')}: ${which}).`;
+    return `This may be incomplete: part of this time range has not been collected yet (${incomplete} of ${logsInWords(coverage)}: ${which}).`;
   }
   if (search.since !== undefined && beginsEarlier) {
     return `This may be incomplete: nothing before ${collectedSince} is collected.`;
   }
   const range = beginsEarlier ? `since ${collectedSince}` : 'for this time range';
-  return `${organizations === 1 ? 'The organization is' : `All ${counted(organizations, 'organization')} are`} fully collected ${range}.`;
+  const one = organizations + accounts === 1;
+  const subject = one ? `The ${accounts === 1 ? 'account' : 'organization'} is` : `All ${logsInWords(coverage)} are`;
+  return `${subject} fully collected ${range}.`;
+};
+
+const logName = ({
+  accountId,
+  accountName,
+  organizationId,
+  organizationName,
+}: SearchCoverage['gaps'][number]): string => accountName ?? accountId ?? organizationName ?? organizationId ?? '-';
+
+const logsInWords = ({ organizations, accounts }: SearchCoverage): string => {
+  if (accounts === 0) return counted(organizations, 'organization');
+  if (organizations === 0) return counted(accounts, 'account');
+  return `${counted(organizations, 'organization')} and ${counted(accounts, 'account')}`;
 };
 
 /** A table of the events, how to go on, and whether that is complete. */
@@ -62,12 +77,17 @@ const emptyLines = ({ empty, incomplete }: SearchAnswer): readonly string[] => {
   return incomplete.includes('value_not_checked') ? [...filters, incompleteReasons.value_not_checked] : filters;
 };
 
-const table = ({ events }: SearchPage): string[] =>
-  alignColumns([
-    ['TIME', 'ORGANIZATION', 'ACTOR', 'ACTION', 'RESULT', 'RESOURCE', 'POSITION'],
+/** With a column of accounts if an event of the page has one. */
+const table = ({ events }: SearchPage): string[] => {
+  const hasAccounts = events.some(({ accountId }) => accountId !== null);
+  const account = ({ accountName, accountId }: FoundEvent): string[] =>
+    hasAccounts ? [printable(accountName ?? accountId ?? '-', 28)] : [];
+  return alignColumns([
+    ['TIME', 'ORGANIZATION', ...(hasAccounts ? ['ACCOUNT'] : []), 'ACTOR', 'ACTION', 'RESULT', 'RESOURCE', 'POSITION'],
     ...events.map((event) => [
       event.actionTime === null ? '-' : event.actionTime.replace(/\.\d+Z$/, 'Z'),
-      printable(event.organizationName ?? event.organizationId, 28),
+      printable(event.organizationName ?? event.organizationId ?? '-', 28),
+      ...account(event),
       printable(actorOf(event), 40),
       printable(event.actionType ?? '-', 20),
       printable(event.actionResult ?? '-', 12),
@@ -75,6 +95,7 @@ const table = ({ events }: SearchPage): string[] =>
       String(event.position),
     ]),
   ]);
+};
 
 const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: FoundEvent): string =>
   actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';

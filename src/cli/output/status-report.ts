@@ -2,10 +2,11 @@ import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
 import { laneTroubleText, type SourceHealth } from '../../status/health.ts';
+import { isAccount, ownerName } from '../../status/source-owner.ts';
 import { sinkState } from '../../status/source-state.ts';
 import type { Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
-import { counted } from './counted.ts';
+import { counted, countedSources } from './counted.ts';
 import { sinkTable } from './sink-table.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 
@@ -41,7 +42,7 @@ export const statusText = (report: Report, shown: readonly SourceRow[], most: nu
   const sections = [
     totals(report),
     rows.length === 0 ? [] : table(rows),
-    restLine(sources.slice(rows.length), report.sources.length),
+    restLine(sources.slice(rows.length), report.sources),
     [
       ...rows.flatMap(failureLine),
       ...holeLines(rows),
@@ -63,7 +64,7 @@ const totals = (report: Report): string[] => {
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   const jumps = positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${positionJumps})`;
   return [
-    `${counted(sources.length, 'organization')}${byState(sources.map(({ state }) => state))}; listed ${listed}${by}${trouble}`,
+    `${countedSources(sources)}${byState(sources.map(({ state }) => state))}; listed ${listed}${by}${trouble}`,
     ...(sinks.length === 0 ? [] : [`${counted(sinks.length, 'sink')}${byState(sinks.map(sinkState))}`]),
     `feed ${feedId} at position ${position}${jumps}`,
   ];
@@ -78,12 +79,15 @@ const byState = (states: readonly string[]): string => {
 
 const ago = (seconds: number): string => `${formatDuration(seconds * 1_000)} ago`;
 
-const table = (rows: readonly SourceRow[]): string[] =>
-  alignColumns([
-    ['ORGANIZATION', 'NAME', 'STATE', DELAY.toUpperCase(), NOT_COLLECTED.toUpperCase(), 'LAST EVENT', 'WORKER'],
+/** Accounts are told apart by a column, which is there only if there are some. */
+const table = (rows: readonly SourceRow[]): string[] => {
+  const mixed = rows.some(isAccount);
+  return alignColumns([
+    [...(mixed ? ['KIND', 'ID'] : ['ORGANIZATION']), ...columns],
     ...rows.map((source) => [
-      printable(source.organizationId, 64),
-      printable(source.organizationName ?? '-', 28),
+      ...(mixed ? [printable(source.kind, 28)] : []),
+      printable(source.id, 64),
+      printable(ownerName(source) ?? '-', 28),
       source.state,
       collectionSpan(source.lagSeconds),
       notCollected(source),
@@ -91,28 +95,29 @@ const table = (rows: readonly SourceRow[]): string[] =>
       source.leaseOwner ?? '-',
     ]),
   ]);
+};
 
-const restLine = (rest: readonly SourceRow[], all: number): string[] => {
+const columns = ['NAME', 'STATE', DELAY.toUpperCase(), NOT_COLLECTED.toUpperCase(), 'LAST EVENT', 'WORKER'];
+
+const restLine = (rest: readonly SourceRow[], all: readonly SourceRow[]): string[] => {
   if (rest.length === 0) return [];
   return [
-    `${rest.length} of ${counted(all, 'organization')} not shown${byState(rest.map(({ state }) => state))} (--all shows them)`,
+    `${rest.length} of ${countedSources(all)} not shown${byState(rest.map(({ state }) => state))} (--all shows them)`,
   ];
 };
 
-const nameOf = ({
-  organizationId,
-  organizationName,
-}: Pick<SourceRow, 'organizationId' | 'organizationName'>): string =>
-  organizationName === null
-    ? printable(organizationId, 64)
-    : `${printable(organizationName, 28)} (${printable(organizationId, 64)})`;
+const named = (id: string, name: string | null): string =>
+  name === null ? printable(id, 64) : `${printable(name, 28)} (${printable(id, 64)})`;
+
+const nameOf = (source: SourceRow): string =>
+  `${isAccount(source) ? 'account ' : ''}${named(source.id, ownerName(source))}`;
 
 const failureLine = (source: SourceRow): string[] =>
   source.failingLanes.map((lane) => `${source.state}: ${nameOf(source)}: ${printable(laneTroubleText(lane), 300)}`);
 
 const vanishedLine = (gone: Status['gone'][number]): string => {
   const when = gone.goneSeconds === null ? '' : ` ${ago(gone.goneSeconds)}`;
-  return `vanished${when}: ${nameOf(gone)}: it is no longer listed, and its audit log refuses access`;
+  return `vanished${when}: ${named(gone.organizationId, gone.organizationName)}: it is no longer listed, and its audit log refuses access`;
 };
 
 /** The holes of each organization, the oldest first. */
@@ -131,7 +136,7 @@ const unprovenLine = (sources: readonly SourceRow[]): readonly string[] => {
   if (unproven.length === 0) return [];
   const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
   return [
-    `not proven: ${formatDuration(seconds * 1_000)} of ${counted(unproven.length, 'organization')}, claimed as read by version 0.1`,
+    `not proven: ${formatDuration(seconds * 1_000)} of ${countedSources(unproven)}, claimed as read by version 0.1`,
   ];
 };
 

@@ -1,10 +1,13 @@
 import { exitCodes } from '../../errors.ts';
 import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
 import type { WantedHoles } from '../../ingest/sync/coverage-holes.sql.ts';
 import type { SyncReport } from '../../ingest/sync/sync-once.ts';
+import { keyOf } from '../../ingest/sync/work-pool.ts';
+import { isAccount, ownerName } from '../../status/source-owner.ts';
 import type { SourceStatus, Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
-import { counted } from './counted.ts';
+import { counted, countedSources } from './counted.ts';
 import { printable } from './terminal-table.ts';
 
 /** What `sync` and `backfill` end with. The summary is what `--json` prints: a contract. */
@@ -24,11 +27,13 @@ export const describeOutcome = (
   stored: number,
   wanted: WantedHoles,
 ): SyncOutcome => {
-  const failing = status.sources.filter((source) => report.failed.some((failed) => failed.id === source.id));
+  const failedKeys = new Set(report.failed.map(keyOf));
+  const failing = status.sources.filter((source) => failedKeys.has(keyOf(source)));
+  const accounts = status.sources.filter(isAccount).length;
   const incomplete = failing.length + report.held.length + wanted.holes.length > 0;
   const failed = incomplete || report.discoveryError !== undefined;
   const lines = [
-    `${counted(stored, 'new event')} of ${counted(report.sources, 'organization')}; the feed is at position ${status.position}`,
+    `${counted(stored, 'new event')} of ${accounts === 0 ? counted(report.sources, 'organization') : countedSources(status.sources)}; the feed is at position ${status.position}`,
     ...troubleLines(status, report),
     ...failing.map(failedLine),
     ...(wanted.holes.length === 0 ? [] : [holesLine(wanted)]),
@@ -38,42 +43,56 @@ export const describeOutcome = (
     text: `${lines.join('\n')}\n`,
     summary: {
       stored,
-      organizations: report.sources,
+      organizations: accounts === 0 ? report.sources : status.sources.length - accounts,
       position: status.position,
       heldByOthers: report.held.length,
       failed: failing.map((source) => ({
         organizationId: source.organizationId,
         failure: source.lastFailure,
         error: source.lastError,
+        ...(isAccount(source)
+          ? { sourceKind: source.kind, accountId: source.accountId, accountName: source.accountName }
+          : {}),
       })),
-      holes: wanted.holes,
+      holes: wanted.holes.map(holeJson),
       holeSeconds: wanted.seconds,
       finished: report.finished,
+      ...(accounts === 0 ? {} : { accounts }),
     },
   };
 };
 
+const isAccountHole = ({ sourceKind }: WantedHoles['holes'][number]): boolean =>
+  kindOf({ kind: sourceKind }).owner === 'account';
+
+/** The hole of an account has more keys, at its end. */
+const holeJson = (hole: WantedHoles['holes'][number]) => {
+  const { sourceKind, sourceId, organizationId, organizationName, accountName, since, before, reason, message } = hole;
+  const of = isAccountHole(hole) ? { sourceKind, accountId: sourceId, accountName } : {};
+  return { organizationId, organizationName, since, before, reason, message, ...of };
+};
+
 const troubleLines = ({ sources }: Status, { held, discoveryError }: SyncReport): readonly string[] => {
   const lines: string[] = [];
-  if (held.length > 0) lines.push(`another orgtrail was reading ${counted(held.length, 'organization')} all the time`);
+  if (held.length > 0) lines.push(`another orgtrail was reading ${countedSources(held)} all the time`);
   if (discoveryError instanceof Error) lines.push(`listing organizations failed: ${discoveryError.message}`);
   const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
   if (near.length > 0)
     lines.push(
-      `${counted(near.length, 'organization')} with time not collected that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
+      `${countedSources(near)} with time not collected that Cloudflare deletes within ${formatDuration(RETENTION_NEAR_MS)}: see orgtrail status`,
     );
   return lines;
 };
 
-const failedLine = ({ organizationId, organizationName, lastFailure, lastError }: SourceStatus): string =>
-  `failed: ${organizationId} (${organizationName ?? 'no name'}): ${lastFailure}: ${lastError}`;
+const failedLine = (source: SourceStatus): string =>
+  `failed: ${isAccount(source) ? 'account ' : ''}${source.id} (${ownerName(source) ?? 'no name'}): ${source.lastFailure}: ${source.lastError}`;
 
 const holesLine = ({ seconds, holes }: WantedHoles): string => {
   const named = holes
     .slice(0, NAMED_HOLES)
     .map(
-      ({ organizationId, since, reason, message }) =>
-        `${printable(organizationId, 64)} ${since.toISOString()} (${reason}: ${printable(message, 120)})`,
+      (hole) =>
+        `${isAccountHole(hole) ? 'account ' : ''}${printable(hole.sourceId, 64)} ${hole.since.toISOString()} (${hole.reason}: ${printable(hole.message, 120)})`,
     );
   const more = holes.length > NAMED_HOLES ? ', and others: select * from coverage_holes' : '';
   const length = Math.ceil(seconds);

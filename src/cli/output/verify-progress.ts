@@ -1,8 +1,9 @@
+import type { SourceKey } from '../../ingest/planning/source.ts';
 import type { VerifyOptions } from '../../ingest/verify/ports.ts';
 import type { Findings } from '../../ingest/verify/verification.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
-import { counted } from './counted.ts';
+import { countedSources } from './counted.ts';
 import { drawLine } from './progress.ts';
 
 export interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource'> {
@@ -13,7 +14,7 @@ export interface VerifyProgress extends Pick<VerifyOptions, 'onPage' | 'onSource
 /** Shows how far a verification is. */
 export const showVerifyProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
-  organizations: number,
+  sources: readonly SourceKey[],
 ): VerifyProgress => {
   const startedAt = performance.now();
   const all = new Set<Findings>();
@@ -28,7 +29,7 @@ export const showVerifyProgress = (
       sum.extra += findings.extra;
     }
     return [
-      `${done.toLocaleString('en')} of ${counted(organizations, 'organization')}`,
+      `${done.toLocaleString('en')} of ${countedSources(sources)}`,
       `${read.toLocaleString('en')} entries read`,
       ...Object.entries(sum).map(([name, count]) => `${count.toLocaleString('en')} ${name}`),
       formatDuration(performance.now() - startedAt),

@@ -1,9 +1,11 @@
 import { exitCodes } from '../../errors.ts';
 import type { Range } from '../../ingest/planning/coverage.ts';
+import { kindOf } from '../../ingest/sources/registry.ts';
+import { keyOf } from '../../ingest/sync/work-pool.ts';
 import type { SourceVerification } from '../../ingest/verify/ports.ts';
 import type { VerifyScope } from '../../ingest/verify/verify.ts';
 import { formatDuration } from '../../time/duration.ts';
-import { counted } from './counted.ts';
+import { countedSources } from './counted.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 
 /** Ids of each kind that the text shows of one organization; the JSON has more. */
@@ -15,7 +17,7 @@ export interface VerifyOutcome {
   readonly results: readonly SourceVerification[];
   /** Before this, all passes are due: what is missing is not just late. */
   readonly settledUntilMs: number;
-  /** Of organizations, by id. */
+  /** Of organizations and accounts, by the key of their source. */
   readonly names: ReadonlyMap<string, string>;
   readonly fix: boolean;
   /** True: the text has a row for every organization, not only for those with a difference or a failure. */
@@ -33,13 +35,13 @@ export const exitCodeOf = (outcome: VerifyOutcome): number => {
 export const toJson = (outcome: VerifyOutcome) => ({
   since: new Date(outcome.window.fromMs).toISOString(),
   before: new Date(outcome.window.toMs).toISOString(),
-  organizations: outcome.results.length,
+  organizations: outcome.results.length - accountsOf(outcome).length,
   ...totalsOf(outcome),
   unknownOrganizations: outcome.scope.unknown,
   listingRefused: outcome.scope.listingRefused,
   sources: inOrder(outcome).map(({ source, findings, ...result }) => ({
     organizationId: source.organizationId,
-    organizationName: outcome.names.get(source.organizationId) ?? null,
+    organizationName: outcome.names.get(keyOf({ kind: 'organization', id: source.organizationId ?? '' })) ?? null,
     compared: findings.compared,
     missing: findings.missing.entries,
     extra: findings.extra,
@@ -53,8 +55,17 @@ export const toJson = (outcome: VerifyOutcome) => ({
     missingIds: findings.missing.ids,
     extraIds: findings.extraIds,
     changedIds: findings.changed.ids,
+    ...(isAccountSource(source)
+      ? { sourceKind: source.kind, accountId: source.id, accountName: outcome.names.get(keyOf(source)) ?? null }
+      : {}),
   })),
+  ...(accountsOf(outcome).length === 0 ? {} : { accounts: accountsOf(outcome).length }),
 });
+
+const isAccountSource = ({ kind }: { readonly kind: string }): boolean => kindOf({ kind }).owner === 'account';
+
+const accountsOf = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
+  results.filter(({ source }) => isAccountSource(source));
 
 /** A row for each organization that differs (all of them with `all`), what differs, and the totals last. */
 export const toText = (outcome: VerifyOutcome): string => {
@@ -70,7 +81,10 @@ const differs = ({ findings, otherFilters, failure }: SourceVerification): boole
   findings.missing.entries + findings.extra + findings.changed.entries + otherFilters > 0 || failure !== undefined;
 
 const inOrder = ({ results }: VerifyOutcome): readonly SourceVerification[] =>
-  results.toSorted((a, b) => (a.source.organizationId < b.source.organizationId ? -1 : 1));
+  results.toSorted(
+    (a, b) =>
+      Number(isAccountSource(a.source)) - Number(isAccountSource(b.source)) || (a.source.id < b.source.id ? -1 : 1),
+  );
 
 const totalsOf = ({ results }: VerifyOutcome) => {
   const sum = (value: (result: SourceVerification) => number): number =>
@@ -90,11 +104,13 @@ const totalsOf = ({ results }: VerifyOutcome) => {
 const table = (outcome: VerifyOutcome): string[] => {
   const shown = inOrder(outcome).filter((result) => outcome.all || differs(result));
   if (shown.length === 0) return [];
+  const mixed = shown.some(({ source }) => isAccountSource(source));
   return alignColumns([
-    ['ORGANIZATION', 'NAME', 'COMPARED', 'MISSING', 'EXTRA', 'CHANGED'],
+    [...(mixed ? ['KIND', 'ID'] : ['ORGANIZATION']), 'NAME', 'COMPARED', 'MISSING', 'EXTRA', 'CHANGED'],
     ...shown.map(({ source, findings }) => [
-      source.organizationId,
-      printable(outcome.names.get(source.organizationId) ?? '-', 28),
+      ...(mixed ? [source.kind] : []),
+      source.id,
+      printable(outcome.names.get(keyOf(source)) ?? '-', 28),
       count(findings.compared),
       count(findings.missing.entries),
       count(findings.extra),
@@ -107,9 +123,11 @@ const differences = (
   { source, findings, otherFilters, unreadMs, comparedUntilMs, failure }: SourceVerification,
   { names }: VerifyOutcome,
 ) => {
-  const of = printable(source.organizationId, 64);
-  const name = names.get(source.organizationId);
-  const named = name === undefined ? of : `${printable(name, 28)} (${of})`;
+  const id = printable(source.id, 64);
+  const kind = isAccountSource(source) ? 'account ' : '';
+  const of = `${kind}${id}`;
+  const name = names.get(keyOf(source));
+  const named = name === undefined ? of : `${kind}${printable(name, 28)} (${id})`;
   const lines: string[] = [];
   const say = (what: string, entries: number, ids: readonly string[]) => {
     if (entries === 0) return;
@@ -162,9 +180,10 @@ const summary = (outcome: VerifyOutcome): string => {
   const { compared, missing, extra, changed, fixedMissing, fixedChanged, failed } = totals;
   const [since, before] = [outcome.window.fromMs, outcome.window.toMs].map((ms) => new Date(ms).toISOString());
   const fixed = outcome.fix ? ` (fixed: ${count(fixedMissing)} missing, ${count(fixedChanged)} changed)` : '';
-  const trouble = failed === 0 ? '' : `; ${counted(failed, 'organization')} failed`;
+  const failures = outcome.results.flatMap(({ source, failure }) => (failure === undefined ? [] : [source]));
+  const trouble = failed === 0 ? '' : `; ${countedSources(failures)} failed`;
   return (
-    `compared ${count(compared)} ${compared === 1 ? 'entry' : 'entries'} of ${counted(outcome.results.length, 'organization')}, ${since} to ${before}: ` +
+    `compared ${count(compared)} ${compared === 1 ? 'entry' : 'entries'} of ${countedSources(outcome.results.map(({ source }) => source))}, ${since} to ${before}: ` +
     `${count(missing)} missing, ${count(extra)} extra, ${count(changed)} changed${fixed}${trouble}`
   );
 };

@@ -1,7 +1,7 @@
 import { type AuditEntry, readAuditEntry } from '../audit-entry.ts';
 import { classify, eventKind, targetUser } from '../classification.ts';
 import { actionMs, receivedMs } from '../event-time.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, factsAtEnd, textLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { cut, oneLine } from '../plain-text.ts';
@@ -68,6 +68,14 @@ const idField = (id: string): Field =>
 const payload = ({ request }: AuditEntry): string | undefined =>
   request === undefined || request === null ? undefined : JSON.stringify(request);
 
+/** The dictionary has no keys for these. Ids are not cut. */
+const accountFields = ({ accountId, accountName, zoneId, zoneName }: FeedEvent): Field[] => [
+  ['CloudflareAccountId', accountId ?? undefined, CUSTOM_LENGTH],
+  ['CloudflareAccountName', accountName ?? undefined],
+  ['CloudflareZoneId', zoneId ?? undefined, CUSTOM_LENGTH],
+  ['CloudflareZoneName', zoneName ?? undefined],
+];
+
 const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
   const { actorContext, actorTokenId, actorTokenName, rayId, resourceId } = entry.texts;
   const token = [actorTokenName, actorTokenId].filter((part) => part !== undefined).join(' ');
@@ -78,6 +86,7 @@ const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
     ...labelled('cs4', 'Ray ID', rayId),
     ...labelled('cs5', 'Resource ID', resourceId),
     ...labelled('cs6', 'Request Payload', payload(entry)),
+    ...(isOfAccount(event) ? accountFields(event) : []),
     ['OrgtrailFeedId', event.feedId],
     ['OrgtrailFeedDefects', event.defects?.join(',')],
     // Last, and not of the entry: a reader drops the spaces at the end of the last value.
@@ -107,7 +116,7 @@ const formatCef = (event: FeedEvent): string => {
     ...sourceFields(texts.actorIpAddress),
     ...requestFields(entry),
     ['msg', entry.isObject ? undefined : entry.exactText],
-    ['deviceExternalId', event.organizationId, 255],
+    ['deviceExternalId', event.organizationId ?? event.accountId ?? undefined, 255],
     ...customFields(entry, event),
   ];
   const header = ['CEF:0', 'Cloudflare', 'Audit Logs', '2', kind, name, severities[classify(entry).severity]];

@@ -1,7 +1,15 @@
-import { type AuditEntry, type Mapped, type MappedName, member, readAuditEntry, unmappedRest } from '../audit-entry.ts';
+import {
+  type AuditEntry,
+  isEventField,
+  type Mapped,
+  type MappedName,
+  member,
+  readAuditEntry,
+  unmappedRest,
+} from '../audit-entry.ts';
 import { type Classification, classify, eventKind, targetUser } from '../classification.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { toJsonLine, unlessEmpty } from '../json-line.ts';
@@ -76,9 +84,7 @@ const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
   const { texts, statusCode, value } = entry;
   const scope = member(member(value, 'resource'), 'scope');
   return new Set<MappedName>([
-    ...(Object.keys(texts) as (keyof typeof texts)[]).filter(
-      (name) => name !== 'organizationId' || texts.organizationId === event.organizationId,
-    ),
+    ...(Object.keys(texts) as (keyof typeof texts)[]).filter((name) => isEventField(entry, event, name)),
     ...(member(value, 'id') === event.id ? (['id'] as const) : []),
     ...(statusCode === undefined ? [] : (['raw.status_code'] as const)),
     ...(scope === undefined || scope === null ? [] : (['resource.scope'] as const)),
@@ -114,16 +120,22 @@ const cloudflareFields = (entry: AuditEntry, event: FeedEvent): object => {
       request: asText(request),
       response: asText(response),
     }),
+    zone: isOfAccount(event)
+      ? unlessEmpty({ id: event.zoneId ?? undefined, name: event.zoneName ?? undefined })
+      : undefined,
     other: asText(unmappedRest(entry, mapped(entry, event))),
   };
 };
+
+const namedOf = (id: string | null, name: string | null): object | undefined =>
+  id === null ? undefined : { id, name: name ?? undefined };
 
 /** A document of the Elastic Common Schema; the exact entry in `event.original`. */
 export const formatEcs = (event: FeedEvent): string => {
   const entry = readAuditEntry(event);
   const kinds = classify(entry);
   const { texts } = entry;
-  const organization = { id: event.organizationId, name: event.organizationName ?? undefined };
+  const organization = namedOf(event.organizationId, event.organizationName);
   return toJsonLine({
     '@timestamp': eventInstant(event),
     ecs: { version: ECS_VERSION },
@@ -132,7 +144,7 @@ export const formatEcs = (event: FeedEvent): string => {
     organization,
     cloud: {
       provider: 'cloudflare',
-      account: organization,
+      account: isOfAccount(event) ? namedOf(event.accountId, event.accountName) : organization,
       service: texts.resourceProduct === undefined ? undefined : { name: texts.resourceProduct },
     },
     user: userFields(entry, kinds),

@@ -1,7 +1,7 @@
 import { type AuditEntry, readAuditEntry } from '../audit-entry.ts';
 import { classify, eventKind, targetUser } from '../classification.ts';
 import { actionMs, receivedInstant, receivedMs } from '../event-time.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, factsAtEnd, textLines } from '../format.ts';
 import { ipVersion } from '../ip-address.ts';
 import { cut, oneLine } from '../plain-text.ts';
@@ -29,13 +29,20 @@ const predefinedFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
     ['sev', severities[classify(entry).severity]],
     ['usrName', texts.actorEmail ?? texts.actorTokenName ?? texts.actorId],
     ['src', address !== undefined && ipVersion(address) !== undefined ? address : undefined],
-    ['accountName', event.organizationName ?? undefined],
+    ['accountName', (isOfAccount(event) ? event.accountName : event.organizationName) ?? undefined],
     ['role', texts.actorType],
     ['realm', texts.actorContext],
     ['resource', texts.resourceId],
     ['url', texts.uri],
   ];
 };
+
+const accountFields = (event: FeedEvent): Field[] => [
+  ['accountId', event.accountId ?? undefined],
+  ['zoneId', event.zoneId ?? undefined],
+  ['zoneName', event.zoneName ?? undefined],
+  ['organizationName', event.organizationName ?? undefined],
+];
 
 const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
   const { texts } = entry;
@@ -55,7 +62,8 @@ const customFields = (entry: AuditEntry, event: FeedEvent): Field[] => {
     ['httpStatus', entry.statusCode],
     ['userAgent', texts.userAgent],
     ['cfRayId', texts.rayId],
-    ['organizationId', event.organizationId],
+    ...(isOfAccount(event) ? accountFields(event) : []),
+    ['organizationId', event.organizationId ?? undefined],
     ['eventId', event.id],
     ['receivedAt', receivedInstant(event)],
     ['defects', event.defects?.join(',')],

@@ -1,6 +1,6 @@
 import { type AuditEntry, isJsonObject, member, readAuditEntry, textMember } from '../audit-entry.ts';
 import { eventInstant, receivedInstant } from '../event-time.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 
@@ -23,7 +23,7 @@ const formatLogpush = (event: FeedEvent): string => {
   const { texts, value } = entry;
   const [account, zone, raw] = [member(value, 'account'), member(value, 'zone'), member(value, 'raw')];
   return toJsonLine({
-    AccountID: textMember(account, 'id') ?? '',
+    AccountID: textMember(account, 'id') ?? ((isOfAccount(event) && event.accountId) || ''),
     AccountName: textMember(account, 'name') ?? '',
     ActionDescription: texts.actionDescription ?? '',
     ActionResult: texts.actionResult ?? '',
@@ -46,7 +46,7 @@ const formatLogpush = (event: FeedEvent): string => {
     ResourceValue: {},
     ZoneID: textMember(zone, 'id') ?? '',
     ZoneName: textMember(zone, 'name') ?? '',
-    OrganizationID: event.organizationId,
+    OrganizationID: event.organizationId ?? '',
     OrganizationName: event.organizationName ?? '',
     FeedID: event.feedId,
     FeedPosition: event.position,

@@ -1,7 +1,14 @@
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines, type LineFacts } from '../format.ts';
 
 const quoted = (text: string | null): string => (text === null ? 'null' : JSON.stringify(text));
+
+/** Of the logs of accounts alone: lines of organizations stay as they have always been. */
+const accountParts = (event: FeedEvent): string =>
+  isOfAccount(event)
+    ? `"account_id":${quoted(event.accountId)},"account_name":${quoted(event.accountName)},` +
+      `"zone_id":${quoted(event.zoneId)},"zone_name":${quoted(event.zoneName)},`
+    : '';
 
 /**
  * The entry's own text in an envelope, to the byte and without reading it: the feed's fast path. Line breaks, which JSON
@@ -15,7 +22,7 @@ export const formatNative = (event: FeedEvent): string => {
     `"source_kind":${quoted(event.sourceKind)},"source_id":${quoted(event.sourceId)},` +
     `"organization_id":${quoted(event.organizationId)},"organization_name":${quoted(event.organizationName)},` +
     `"id":${quoted(event.id)},"action_time":${quoted(event.actionTime)},"received_at":${quoted(event.receivedAt)},` +
-    `"defects":${defects === null ? 'null' : JSON.stringify(defects)},` +
+    `"defects":${defects === null ? 'null' : JSON.stringify(defects)},${accountParts(event)}` +
     (hasBreak ? `"raw_text":${JSON.stringify(rawText)},"raw":${rawText.replace(/[\r\n]/g, ' ')}}` : `"raw":${rawText}}`)
   );
 };

@@ -1,4 +1,4 @@
-import { type AuditEntry, type Mapped, type MappedName, member } from '../audit-entry.ts';
+import { type AuditEntry, isEventField, type Mapped, type MappedName, member } from '../audit-entry.ts';
 import { classify } from '../classification.ts';
 import type { FeedEvent } from '../feed-event.ts';
 import { readUri } from '../request-uri.ts';
@@ -18,7 +18,9 @@ export const ocsfMapped = (entry: AuditEntry, event: FeedEvent, found: OcsfClass
   const always = ['actionDescription', 'actionTime', 'actorIpAddress', 'actorTokenId', 'actorTokenName'] as const;
   const sometimes: readonly (readonly [MappedName, boolean])[] = [
     ['id', member(value, 'id') === event.id],
-    ['organizationId', texts.organizationId === event.organizationId],
+    ['organizationId', isEventField(entry, event, 'organizationId')],
+    ['accountId', isEventField(entry, event, 'accountId')],
+    ['accountName', isEventField(entry, event, 'accountName')],
     ['actionType', action === 'other' || action === texts.actionType],
     ['actionResult', outcome === 'other' || outcome === texts.actionResult],
     ['actorId', hasUser],

@@ -1,7 +1,7 @@
 import { type AuditEntry, readAuditEntry, unmappedRest } from '../audit-entry.ts';
 import { type Classification, classify, eventKind, type TargetUser, targetUser } from '../classification.ts';
 import { actionMs, receivedMs } from '../event-time.ts';
-import type { FeedEvent } from '../feed-event.ts';
+import { type FeedEvent, isOfAccount } from '../feed-event.ts';
 import { type Format, jsonFacts, jsonLines } from '../format.ts';
 import { toJsonLine } from '../json-line.ts';
 import { type OcsfClass, ocsfClass } from './ocsf-class.ts';
@@ -31,7 +31,7 @@ const metadata = (entry: AuditEntry, event: FeedEvent): object => ({
   uid: event.id,
   event_code: eventKind(entry),
   correlation_uid: entry.texts.rayId,
-  tenant_uid: event.organizationId,
+  tenant_uid: event.organizationId ?? event.accountId ?? undefined,
   original_time: entry.texts.actionTime,
   logged_time: receivedMs(event),
   sequence: event.position,
@@ -47,6 +47,9 @@ const subjectParts = (entry: AuditEntry, kinds: Classification, found: OcsfClass
   };
 };
 
+const namedOf = (uid: string | null, name: string | null): object | undefined =>
+  uid === null ? undefined : { uid, name: name ?? undefined };
+
 /** What an event of every class has. */
 const commonParts = (entry: AuditEntry, event: FeedEvent, kinds: Classification): object => ({
   ...ocsfGrades(entry, kinds),
@@ -55,7 +58,11 @@ const commonParts = (entry: AuditEntry, event: FeedEvent, kinds: Classification)
   status_code: entry.statusCode === undefined ? undefined : String(entry.statusCode),
   status_detail: ocsfStatusDetail(entry),
   metadata: metadata(entry, event),
-  cloud: { provider: 'Cloudflare', org: { uid: event.organizationId, name: event.organizationName ?? undefined } },
+  cloud: {
+    provider: 'Cloudflare',
+    account: isOfAccount(event) ? namedOf(event.accountId, event.accountName) : undefined,
+    org: namedOf(event.organizationId, event.organizationName),
+  },
   actor: ocsfActor(entry),
   api: ocsfApi(entry, event),
   src_endpoint: ocsfSource(entry),

@@ -11,6 +11,7 @@ import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './events/routes.ts';
 import { type Html, html } from './html.ts';
+import { accountRoutes } from './overview/account.ts';
 import { organizationRoutes } from './overview/organization.ts';
 import { type OverviewOptions, overviewRoutes } from './overview/overview.ts';
 import { type Frame, sendPage } from './page.ts';
@@ -46,6 +47,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       pages.addHook('onRequest', requireSession(frame, options));
       overviewRoutes(pages, frame, options);
       organizationRoutes(pages, frame, options);
+      accountRoutes(pages, frame, options);
       explorerRoutes(pages, frame, options.search, options.streams);
     });
   });

@@ -6,6 +6,7 @@ import {
   type FeedRange,
   type FeedSource,
   goneBehind,
+  isFiltered,
   lastLine,
   type MissedEvents,
   nextCursorOf,
@@ -101,14 +102,14 @@ const answerTo = async (
   head: FeedHead,
   signal: AbortSignal,
 ): Promise<Answer> => {
-  const { limit = DEFAULT_LIMIT, organization: organizationIds } = query;
+  const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
   const { lastDrop } = head;
   let { feedId, position } = head;
   const { dropped = 0 } = presented;
   let { after } = presented;
   for (;;) {
-    const range = { after, until: position, organizationIds };
+    const range = { after, until: position, organizationIds, accountIds };
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const until = await source.endOf(range, limit);
@@ -134,7 +135,7 @@ const answerTo = async (
 
 /** With a filter, only a look at the events says whether any is there. */
 const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean> =>
-  range.until > range.after && (range.organizationIds === undefined || (await source.hasEvents(range)));
+  range.until > range.after && (!isFiltered(range) || (await source.hasEvents(range)));
 
 const send = (
   request: FastifyRequest<{ Querystring: FeedQuery }>,

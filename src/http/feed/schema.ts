@@ -7,6 +7,7 @@ export interface FeedQuery {
   readonly limit?: number;
   readonly format?: FormatName;
   readonly organization?: readonly string[];
+  readonly account?: readonly string[];
   /** Seconds. */
   readonly wait?: number;
   readonly feed_id?: string;
@@ -45,6 +46,13 @@ export const feedQuerySchema = {
       maxItems: 100,
       items: { type: 'string', minLength: 1, maxLength: 64 },
       description: 'Only events of this organization (id). May be given more than once.',
+    },
+    account: {
+      type: 'array',
+      maxItems: 100,
+      items: { type: 'string', minLength: 1, maxLength: 64 },
+      description:
+        'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
     },
     wait: {
       type: 'integer',

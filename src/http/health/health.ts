@@ -1,5 +1,6 @@
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
+import { isAccount } from '../../status/source-owner.ts';
 import { sinkState, statesOf, type withStates, worst } from '../../status/source-state.ts';
 
 /** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
@@ -18,6 +19,9 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
     ...(source.lastError === null ? {} : { last_failure: source.lastFailure, last_error: source.lastError }),
     ...(source.failingLanes.length === 0 ? {} : { failing_lanes: source.failingLanes.map(laneHealth) }),
     ...(source.holes === 0 ? {} : { first_holes: source.firstHoles }),
+    ...(isAccount(source)
+      ? { source_kind: source.kind, account_id: source.accountId, account_name: source.accountName }
+      : {}),
   }));
   const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
   const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';

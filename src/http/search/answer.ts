@@ -14,8 +14,20 @@ export interface SearchAnswer {
   readonly incomplete: readonly IncompleteReason[];
 }
 
-/** The reading with the id of the organization that is named, or with a fault that says which ones may have been meant. */
-export const withOrganization = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+/** The reading with the ids of the organization and the account that are named, or with faults that say which ones may have been meant. */
+export const withIds = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> =>
+  withAccount(source, await withOrganization(source, reading));
+
+const withAccount = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
+  const { search, faults } = reading;
+  if (search.account === undefined) return reading;
+  const lookup = await source.account(search.account);
+  const fault = organizationFault(search.account, lookup, 'accounts');
+  if (lookup.kind === 'found') return { ...reading, search: { ...search, account: lookup.id } };
+  return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'account', ...fault }] };
+};
+
+const withOrganization = async (source: SearchSource, reading: SearchReading): Promise<SearchReading> => {
   const { search, faults } = reading;
   if (search.organization === undefined) return reading;
   const lookup = await source.organization(search.organization);
@@ -24,7 +36,7 @@ export const withOrganization = async (source: SearchSource, reading: SearchRead
   return fault === undefined ? reading : { ...reading, faults: [...faults, { field: 'organization', ...fault }] };
 };
 
-/** A page of a search without faults, whose organization is an id. Rejects as the source does. */
+/** A page of a search without faults, whose organization and account are ids. Rejects as the source does. */
 export const answerSearch = async (
   source: SearchSource,
   { search: asked, given }: SearchReading,

@@ -9,7 +9,7 @@ import { beginsGiving, counted } from '../access-trail.ts';
 import { encodingFor, streamFeed } from '../feed/stream.ts';
 import { goneSignal } from '../gone-signal.ts';
 import { withToken } from '../openapi.ts';
-import { answerSearch, type SearchAnswer, withOrganization } from './answer.ts';
+import { answerSearch, type SearchAnswer, withIds } from './answer.ts';
 import { type SearchQuery, searchQuerySchema, searchResponses } from './schema.ts';
 
 const DEFAULT_LIMIT = 50;
@@ -66,7 +66,7 @@ export const searchRoutes = (
     },
     async (request, reply) => {
       const { format = 'json', limit = DEFAULT_LIMIT, cursor: cursorText } = request.query;
-      const reading = await withOrganization(source, readSearch(request.query, Date.now()));
+      const reading = await withIds(source, readSearch(request.query, Date.now()));
       if (reading.faults.length > 0) return badRequest(reply, reading);
       const cursor = cursorText === undefined ? undefined : readCursor(cursorText);
       if (cursorText !== undefined && cursor === undefined) {
@@ -132,6 +132,7 @@ export const pageEnd = (
 
 const coverageBody = (coverage: SearchCoverage) => ({
   organizations: coverage.organizations,
+  accounts: coverage.accounts,
   incomplete: coverage.incomplete,
   not_collected_seconds: coverage.notCollectedSeconds,
   read_until: coverage.collectedUntil,

@@ -32,6 +32,8 @@ export const searchQuerySchema = {
     text: text("Somewhere in the entry's own JSON text, whatever the case. Without an index: newest first, in steps."),
     defects: text('true: only entries that could not be read in full.'),
     changed: text('true: only entries that changed later (their later content is kept).'),
+    account: text('The name or the id of an account. Only events of account audit logs have one.'),
+    zone: text('The name, case-insensitive, or the id of a zone. Only events of account audit logs have one.'),
     limit: {
       type: 'integer',
       minimum: 1,
@@ -53,10 +55,11 @@ const coverageSchema = {
   type: 'object',
   description: 'How much of the time searched is collected.',
   properties: {
-    organizations: { type: 'integer', description: 'Of the organizations searched, how many are collected.' },
+    organizations: { type: 'integer', description: 'Of the organizations searched, of how many the log is collected.' },
+    accounts: { type: 'integer', description: 'Of the accounts searched, of how many the log is collected.' },
     incomplete: {
       type: 'integer',
-      description: 'The number of these with uncollected time in the range, apart from the usual delay.',
+      description: 'The number of these logs with uncollected time in the range, apart from the usual delay.',
     },
     not_collected_seconds: {
       type: 'number',

@@ -6,6 +6,7 @@ import type { FoundOrganization, SourceKey } from '../planning/source.ts';
 import { requestWindow } from '../planning/walk.ts';
 import { kindOf } from '../sources/registry.ts';
 import type { AuditApi } from '../sync/ports.ts';
+import { createAccountsApi } from './accounts.ts';
 import { fetchAuditPage } from './audit-logs.ts';
 import { createCloudflareClient } from './client.ts';
 import type { Credential, CredentialSource } from './credential.ts';
@@ -18,12 +19,12 @@ import type { ServerClock } from './wire/server-clock.ts';
 export interface AuditApiOptions {
   readonly baseUrl: string;
   readonly credential: Credential | CredentialSource;
-  /** Sent with every request for audit logs. */
-  readonly filters: readonly Filter[];
+  /** Sent with every request for the logs of a kind. */
+  readonly filtersOf: (source: SourceKey) => readonly Filter[];
   readonly budget: RequestBudget;
   readonly clock: ServerClock;
   readonly observer: RequestObserver;
-  /** Called for each organization of the listing that has no usable id. */
+  /** Called for each organization or account of a listing that has no usable id. */
   readonly onUnreadable: () => void;
   readonly version: string;
   /** False: pages are read without the fast path. Default true. */
@@ -39,7 +40,7 @@ const PROBE_WINDOW_MS = 60_000;
 
 /** Joins the wire to the port that sync declares. Built by the composition root and by the command `check`. */
 export const connectAuditApi = ({
-  filters,
+  filtersOf,
   onUnreadable,
   version,
   fastPath = true,
@@ -48,6 +49,7 @@ export const connectAuditApi = ({
   const { clock } = options;
   const client = createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` });
   const organizations = createOrganizationsApi(client, { onUnreadable });
+  const accounts = createAccountsApi(client, onUnreadable);
   const read = (source: SourceKey) => (answer: ApiText) => readOrThrow(source, answer, fastPath);
   const api: AuditApi = {
     fetchPage: async (source, walk, signal, attemptMs) => {
@@ -59,7 +61,7 @@ export const connectAuditApi = ({
         cursor: walk.cursor,
         limit: walk.pageLimit,
         direction: walk.direction,
-        filters: [...filters, ...walk.filters],
+        filters: [...filtersOf(source), ...walk.filters],
         signal,
         attemptMs,
         decode: read(source),
@@ -80,6 +82,8 @@ export const connectAuditApi = ({
     listOrganizations: async function* (filter, signal) {
       for await (const page of organizations.list({ ...filter, signal })) yield page.map(toFound);
     },
+    listAccounts: (signal) => accounts.list(signal),
+    listAccountsOf: (organizationId, signal) => accounts.listOf(organizationId, signal),
     getOrganization: async (id, signal) => {
       const organization = await organizations.get(id, signal);
       return organization === undefined ? { id } : toFound(organization);

@@ -8,12 +8,16 @@ export interface Envelope {
   readonly result: unknown;
   /** The token of the next page; undefined at the end, which is spelled in three ways. */
   readonly nextPageToken: string | undefined;
+  /** How many items a listing has in all; undefined if it does not say. */
+  readonly totalCount: number | undefined;
 }
 
 const schema = z.object({
   success: z.boolean().nullish(),
   result: z.unknown().optional(),
-  result_info: z.object({ next_page_token: z.string().nullish() }).nullish(),
+  result_info: z
+    .object({ next_page_token: z.string().nullish(), total_count: z.number().optional().catch(undefined) })
+    .nullish(),
 });
 
 /**
@@ -43,5 +47,5 @@ function readEnvelope(text: string, path: string): Envelope {
     throw new ApiError('unreadable', `GET ${path}: the response says success: false with a 2xx status`);
   }
   const nextPageToken = envelope.data.result_info?.next_page_token || undefined;
-  return { result: envelope.data.result, nextPageToken };
+  return { result: envelope.data.result, nextPageToken, totalCount: envelope.data.result_info?.total_count };
 }

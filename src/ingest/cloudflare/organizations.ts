@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ApiError } from '../../errors.ts';
-import { MAX_ID_LENGTH } from '../entries/entry.ts';
 import type { CloudflareClient } from './client.ts';
-import { type Envelope, getEnvelope } from './envelope.ts';
+import { getEnvelope } from './envelope.ts';
+import { isUsableId, type Parameter, walkByToken } from './listing-walk.ts';
 import { pathSegment } from './wire/request.ts';
 
 /** What Cloudflare says about one organization. Only `id` is sure. */
@@ -46,16 +46,8 @@ export interface OrganizationsHooks {
 }
 
 const MAX_PAGE_SIZE = 1000;
-/** Ten million organizations: no list is that long, a walk that goes on is a walk in a circle. */
-const MAX_PAGES = 10_000;
 /** Ids in one query: 100 of them make a URL of 4 kB, and servers refuse URLs above 8 kB. */
 const MAX_IDS = 100;
-
-type Parameter = [name: string, value: string];
-
-/** One that a table, an index and a URL can hold as it is: Cloudflare's own have 32 characters. */
-const isUsableId = (id: string): boolean =>
-  id !== '' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed();
 
 const text = z.string().min(1).optional().catch(undefined);
 const item = z.object({
@@ -79,8 +71,13 @@ export function createOrganizationsApi(
       const filters: Parameter[] = [['page_size', String(pageSize)]];
       for (const id of idFilter) filters.push(['id', id]);
       if (parentId !== undefined) filters.push(['parent.id', parentId]);
-      for await (const result of walk(client, filters, signal)) {
-        yield readNew(result, seenIds, onUnreadable);
+      for await (const { items } of walkByToken(client, {
+        endpoint: 'organizations',
+        path: '/organizations',
+        filters,
+        signal,
+      })) {
+        yield readNew(items, seenIds, onUnreadable);
       }
     }
   }
@@ -104,36 +101,6 @@ export function createOrganizationsApi(
   }
 
   return { list, get, getProfile };
-}
-
-/** The results of all pages. Each request differs from all before it by its token, or the walk ends with an error. */
-async function* walk(client: CloudflareClient, filters: readonly Parameter[], signal: AbortSignal) {
-  const path = '/organizations';
-  const seenTokens = new Set<string>();
-  let token: string | undefined;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    // A token does not carry the filters (so Cloudflare's documentation): they are sent again with each.
-    const query = new URLSearchParams([
-      ...filters,
-      ...(token === undefined ? [] : [['page_token', token] satisfies Parameter]),
-    ]);
-    const { result, nextPageToken } = await getEnvelope(
-      client,
-      { endpoint: 'organizations', path, query, signal },
-      (envelope: Envelope) => ({ ...envelope, result: readItems(envelope.result, path) }),
-    );
-    yield result;
-    if (nextPageToken === undefined) return;
-    if (seenTokens.has(nextPageToken)) throw new ApiError('unreadable', `GET ${path}: a page token came twice`);
-    seenTokens.add(nextPageToken);
-    token = nextPageToken;
-  }
-  throw new ApiError('unreadable', `GET ${path}: no end after ${MAX_PAGES} pages`);
-}
-
-function readItems(result: unknown, path: string): unknown[] {
-  if (Array.isArray(result)) return result;
-  throw new ApiError('unreadable', `GET ${path}: the result is not a list`);
 }
 
 /** The organizations of a page that are not in `seenIds`, which gets them. */

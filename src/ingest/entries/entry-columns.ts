@@ -19,12 +19,16 @@ export const textColumns = {
   resource_product: ['resource', 'product'],
   resource_type: ['resource', 'type'],
   resource_scope: ['resource', 'scope'],
+  account_id: ['account', 'id'],
+  account_name: ['account', 'name'],
+  zone_id: ['zone', 'id'],
+  zone_name: ['zone', 'name'],
 } as const satisfies Readonly<Record<string, readonly [part: string, name: string]>>;
 
 const textPaths = Object.values(textColumns);
 
 /** What columns are read from, beside the id. */
-export const partNames = ['action', 'actor', 'raw', 'resource'] as const;
+export const partNames = ['action', 'actor', 'raw', 'resource', 'account', 'zone'] as const;
 
 /** The values of a row, by their number: the text columns come from `firstColumn` on, in the order of `textColumns`. */
 export const place = {

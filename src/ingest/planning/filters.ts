@@ -5,6 +5,8 @@ export type Filter = readonly [name: string, value: string];
 export interface FilterRules {
   /** The API's own names, each also with `.not`. */
   readonly names: readonly string[];
+  /** Those that the API cannot negate. */
+  readonly withoutNot?: readonly string[];
   /** Parameters that orgtrail sets itself. */
   readonly reserved: readonly string[];
 }
@@ -13,14 +15,14 @@ export interface FilterRules {
  * API's enumerations: these grow unannounced, and only a status code has a form. */
 export const parseFilters = (
   text: string,
-  { names, reserved }: FilterRules,
+  { names, withoutNot = [], reserved }: FilterRules,
 ): { filters: readonly Filter[]; faults: readonly string[] } => {
-  const knownNames = new Set<string>(names.flatMap((name) => [name, `${name}.not`]));
+  const knownNames = new Set<string>([...names.flatMap((name) => [name, `${name}.not`]), ...withoutNot]);
   const faults: string[] = [];
   const filters = new Map<string, Filter>();
   for (const [name, value] of new URLSearchParams(text.trim().replace(/^\?/, ''))) {
     if (reserved.includes(name)) faults.push(`"${name}" is set by orgtrail itself and cannot be a filter`);
-    else if (!knownNames.has(name)) faults.push(`unknown filter "${name}"; ${suggestion(name, names)}`);
+    else if (!knownNames.has(name)) faults.push(`unknown filter "${name}"; ${suggestion(name, names, withoutNot)}`);
     else if (value === '') faults.push(`filter "${name}" has no value`);
     else if (name.startsWith('raw_status_code') && !/^\d{3}$/.test(value))
       faults.push(`filter "${name}" must be a three-digit status code, not "${value}"`);
@@ -35,13 +37,14 @@ export const parseFilters = (
 export const canonicalFilters = (filters: readonly Filter[]): string =>
   new URLSearchParams(filters.map(([name, value]): [string, string] => [name, value])).toString();
 
-const suggestion = (name: string, names: readonly string[]): string => {
+const suggestion = (name: string, names: readonly string[], withoutNot: readonly string[]): string => {
+  if (withoutNot.includes(name.replace(/\.not$/, ''))) return `"${name.replace(/\.not$/, '')}" cannot be negated`;
   const bare = name
     .replace(/\.not$/, '')
     .replaceAll('.', '_')
     .replace(/\[.*$/, '');
   const near = names.find((known) => known === bare || known.replaceAll('_', '') === bare.replaceAll('_', ''));
   return near === undefined
-    ? `the API has ${names.join(', ')}, each also as NAME.not`
+    ? `the API has ${names.join(', ')}, each also as NAME.not${withoutNot.map((one) => `, and ${one}`).join('')}`
     : `did you mean "${near}${name.endsWith('.not') ? '.not' : ''}"?`;
 };

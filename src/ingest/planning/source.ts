@@ -1,5 +1,6 @@
 import type { Page } from '../entries/page.ts';
 import type { Coverage, Range } from './coverage.ts';
+import type { Filter } from './filters.ts';
 import type { Hole, LaneState } from './lane.ts';
 import type { Lane } from './lanes.ts';
 import type { CoveredEntries } from './late-entries.ts';
@@ -13,9 +14,21 @@ export interface SourceKey {
   readonly id: string;
 }
 
+/** How the sources of one kind are read. */
+export interface KindPolicy {
+  readonly kind: string;
+  /** Sent with every request. */
+  readonly filters: readonly Filter[];
+  /** Names these filters: what was read with others does not count. */
+  readonly filterHash: string;
+  /** Nothing before this is wanted, as of Cloudflare's now. */
+  readonly horizonMs: (nowMs: number) => number;
+}
+
 /** A source as the store knows it, for planning. */
 export interface SourceState extends SourceKey, SourceProgress {
-  readonly organizationId: string;
+  /** The organization that it belongs to now; null for an account of none that is known. */
+  readonly organizationId: string | null;
   /** True while Cloudflare answers 403 for it. */
   readonly refused: boolean;
   /** How long, from now, before a lane may be retried after a failure; missing or 0: it may. */
@@ -28,7 +41,8 @@ export interface SourceState extends SourceKey, SourceProgress {
 
 /** The right to commit for a source: who holds the lease, its epoch, and the number of commits seen so far. */
 export interface Lease extends SourceKey {
-  readonly organizationId: string;
+  /** As of the claim: what is stored under it is stored as of then. */
+  readonly organizationId: string | null;
   readonly owner: string;
   readonly epoch: number;
   /** Moves by one with every commit. A commit that expects another value does nothing. */
@@ -105,8 +119,26 @@ export interface FoundOrganization {
   readonly profile?: unknown;
 }
 
-/** What a listing changed, for logs and metrics. */
+/** An account as a listing shows it; what the API did not send is undefined. */
+export interface FoundAccount {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly type?: string | undefined;
+  readonly createTime?: string | undefined;
+  readonly settings?: unknown;
+  /** The organization that it belongs to, if the listing says so. */
+  readonly organizationId?: string | undefined;
+}
+
+/** What a listing changed, or the answer of a log, for logs and metrics. */
+type Change = 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved';
+
 export interface OrganizationChange {
   readonly organizationId: string;
-  readonly change: 'appeared' | 'gone' | 'refused' | 'restored' | 'renamed' | 'moved';
+  readonly change: Change;
+}
+
+export interface AccountChange {
+  readonly accountId: string;
+  readonly change: Change;
 }

@@ -1,3 +1,4 @@
+import { account } from './account/account.ts';
 import { organization } from './organization/organization.ts';
 import type { SourceKind } from './source-kind.ts';
 
@@ -7,6 +8,7 @@ import type { SourceKind } from './source-kind.ts';
  */
 const registry = {
   organization,
+  account,
 };
 
 export type SourceKindName = keyof typeof registry;

@@ -19,9 +19,11 @@ export interface PageQuery {
 /** A kind of log, as a folder beside this file exports it and `registry.ts` lists it. The engine knows nothing else of it. */
 export interface SourceKind {
   /** Of what each one has such a log, under its own id. */
-  readonly owner: 'organization';
+  readonly owner: 'organization' | 'account';
   /** How long Cloudflare keeps its entries. */
   readonly retentionMs: number;
+  /** Nothing older was ever recorded; undefined: not known. */
+  readonly firstEntryMs?: number;
   /** What reading it takes, in Cloudflare's words: said when it is refused. */
   readonly permission: string;
   readonly filters: FilterRules;

@@ -1,12 +1,20 @@
+import { and, eq, inArray, isNull, or, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import type { coverageHoles } from '../../postgres/tables/sources.ts';
+import { db } from '../../postgres/db.ts';
+import { accounts } from '../../postgres/tables/accounts.ts';
+import { organizations } from '../../postgres/tables/organizations.ts';
+import { coverageHoles, sources } from '../../postgres/tables/sources.ts';
+import type { KindPolicy } from '../planning/source.ts';
 
 /** Time that the API serves neither by itself nor in parts, of the first reading. */
 export type CoverageHole = Readonly<Pick<typeof coverageHoles.$inferSelect, 'since' | 'before' | 'reason' | 'message'>>;
 
 interface OrganizationHole extends CoverageHole {
-  readonly organizationId: string;
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  readonly organizationId: string | null;
   readonly organizationName: string | null;
+  readonly accountName: string | null;
 }
 
 export interface WantedHoles {
@@ -17,9 +25,11 @@ export interface WantedHoles {
 }
 
 export interface HoleScope {
-  readonly filterHash: string;
+  readonly kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[];
   /** Undefined: all. */
   readonly organizationIds: readonly string[] | undefined;
+  /** Undefined: those of these organizations. */
+  readonly accountIds?: readonly string[] | undefined;
   /** Undefined: what is wanted of each source as of now. */
   readonly window: { readonly sinceMs: number; readonly untilMs: number } | undefined;
 }
@@ -29,20 +39,46 @@ const MAX_HOLES = 1_000;
 /** The holes within the time that was asked for. Called by `sync` and `backfill` at their end. */
 export const readHoles = async (
   pool: Pool,
-  { filterHash, organizationIds, window }: HoleScope,
+  { kinds, organizationIds, accountIds, window }: HoleScope,
 ): Promise<WantedHoles> => {
-  const { rows } = await pool.query<OrganizationHole & { readonly seconds: number }>(
-    `select s.organization_id as "organizationId", o.name as "organizationName", h.since, h.before, h.reason, h.message,
-       (sum(extract(epoch from h.before - h.since)) over ())::float8 as seconds
-     from coverage_holes h
-       join sources s on s.kind = h.source_kind and s.id = h.source_id
-       join organizations o on o.id = s.organization_id
-     where h.pass = 0 and h.filter_hash = $1 and o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2))
-       and h.before > coalesce(to_timestamp($3::float8 / 1000), s.wanted_since, '-infinity')
-       and h.before > coalesce(to_timestamp($3::float8 / 1000), now() - s.wanted_history, '-infinity')
-       and h.since < coalesce(to_timestamp($4::float8 / 1000), 'infinity')
-     order by h.since, s.organization_id limit ${MAX_HOLES}`,
-    [filterHash, organizationIds ?? null, window?.sinceMs ?? null, window?.untilMs ?? null],
-  );
+  const { since, before, reason, message, pass, sourceKind, sourceId } = coverageHoles;
+  const { wantedSince, wantedHistory } = sources;
+  const earliest = sql`to_timestamp(${window?.sinceMs ?? null}::float8 / 1000)`;
+  const latest = sql`to_timestamp(${window?.untilMs ?? null}::float8 / 1000)`;
+  const rows = await db(pool)
+    .select({
+      sourceKind,
+      sourceId,
+      organizationId: organizations.id,
+      organizationName: organizations.name,
+      accountName: accounts.name,
+      since,
+      before,
+      reason,
+      message,
+      seconds: sql<number>`(sum(extract(epoch from ${before} - ${since})) over ())::float8`,
+    })
+    .from(coverageHoles)
+    .innerJoin(sources, and(eq(sources.kind, sourceKind), eq(sources.id, sourceId)))
+    .leftJoin(accounts, eq(accounts.id, sources.accountId))
+    .leftJoin(organizations, eq(organizations.id, sql`coalesce(${sources.organizationId}, ${accounts.organizationId})`))
+    .where(
+      and(
+        eq(pass, 0),
+        or(...kinds.map(({ kind, filterHash }) => and(eq(sourceKind, kind), eq(coverageHoles.filterHash, filterHash)))),
+        sql`coalesce(${accounts.state}, ${organizations.state}) <> 'gone'`,
+        accountIds
+          ? or(
+              and(isNull(sources.accountId), organizationIds && inArray(organizations.id, organizationIds)),
+              inArray(sources.accountId, accountIds),
+            )
+          : organizationIds && inArray(organizations.id, organizationIds),
+        sql`${before} > coalesce(${earliest}, ${wantedSince}, '-infinity')`,
+        sql`${before} > coalesce(${earliest}, now() - ${wantedHistory}, '-infinity')`,
+        sql`${since} < coalesce(${latest}, 'infinity')`,
+      ),
+    )
+    .orderBy(since, sourceKind, sourceId)
+    .limit(MAX_HOLES);
   return { seconds: rows[0]?.seconds ?? 0, holes: rows.map(({ seconds: _, ...hole }) => hole) };
 };

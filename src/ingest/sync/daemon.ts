@@ -107,7 +107,7 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
   let details: Promise<void> | undefined;
   const list = async (): Promise<void> => {
     try {
-      const result = await discoverInTurn(context, tickMs / 2, signal);
+      const result = await discoverInTurn(context, tickMs / 2, signal, tickMs);
       if (!('appeared' in result) || stopping()) return;
       if (result.appeared > 0) await plan();
       details ??= readDetails(context, signal)

@@ -5,9 +5,10 @@ import { scrubUrgency } from '../planning/scrub.ts';
 import type { SourceState } from '../planning/source.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';
 import { OVERLAP_MS } from '../planning/walk.ts';
+import { planPolicies } from './kind-policy.ts';
 import type { PlanningTime } from './planning-time.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
-import type { Job } from './work-pool.ts';
+import { type Job, keyOf } from './work-pool.ts';
 
 export interface JobPlan {
   readonly sources: number;
@@ -22,26 +23,27 @@ export interface JobPlan {
 export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEnd: boolean): Promise<JobPlan> => {
   const sources = await context.store.loadSources();
   const { nowMs } = time;
-  const policy = {
-    horizonMs: context.window?.sinceMs ?? context.horizonMs(nowMs),
+  const policies = planPolicies(context, nowMs, {
     untilMs: context.window?.untilMs,
     settleDelaysMs: context.settleDelaysMs,
     intervals: toTheEnd ? noIntervals : context.intervals(sources.length),
     widestMs: context.windows.widestMs,
-  };
+  });
   const nearRetention: NearRetention[] = [];
   for (const source of sources) {
     context.windows.sawPage(source.largestPage);
-    const slackMs = retentionSlackMs(source.coverage[0] ?? [], policy.horizonMs, nowMs);
+    const slackMs = retentionSlackMs(source.coverage[0] ?? [], policies(source).horizonMs, nowMs);
     if (slackMs < RETENTION_NEAR_MS) nearRetention.push({ source, slackMs });
   }
   const jobs = toTheEnd
-    ? sources.flatMap((source) => jobsOf(source, time, policy))
-    : await withScrub(context, sources, time, policy, jobsWithinBudget(sources, time, policy, context.tickMs));
-  const due = [...new Set(jobs.map((job) => job.source.id))];
+    ? sources.flatMap((source) => jobsOf(source, time, policies(source)))
+    : await withScrub(context, sources, time, policies, jobsWithinBudget(sources, time, policies, context));
+  const due = [...new Map(jobs.map(({ source }) => [keyOf(source), source])).values()];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs };
 };
+
+type PolicyOf = (source: SourceState) => PlanPolicy;
 
 const jobsOf = (source: SourceState, { nowMs, clock }: PlanningTime, policy: PlanPolicy): readonly Job[] =>
   planLanes(source, nowMs, policy).map(({ lane }) => ({ source, lane, nowMs, clock, policy }));
@@ -53,13 +55,13 @@ const jobsOf = (source: SourceState, { nowMs, clock }: PlanningTime, policy: Pla
 const jobsWithinBudget = (
   sources: readonly SourceState[],
   time: PlanningTime,
-  policy: PlanPolicy,
-  tickMs: number,
+  policies: PolicyOf,
+  { intervals, tickMs }: Pick<SyncContext, 'intervals' | 'tickMs'>,
 ): readonly Job[] => {
-  const budget = { equalMs: policy.intervals.liveMs, tickMs };
+  const budget = { equalMs: intervals(sources.length).liveMs, tickMs };
   const polled = sources.map((state) => ({
     state,
-    id: state.id,
+    id: keyOf(state),
     eventRate: state.eventRate,
     unreadMs: time.nowMs - OVERLAP_MS - (state.coverage[0]?.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY),
     walking: state.lanes.live?.walk !== undefined,
@@ -69,10 +71,12 @@ const jobsWithinBudget = (
       .filter(({ source }) => !source.state.heldElsewhere && (source.state.restMs.live ?? 0) === 0)
       .map(({ source, dueAfterMs }) => [source.state, dueAfterMs]),
   );
-  const plan = (source: SourceState, liveMs = Number.POSITIVE_INFINITY) =>
-    jobsOf(source, time, { ...policy, intervals: { ...policy.intervals, liveMs } }).filter(
+  const plan = (source: SourceState, liveMs = Number.POSITIVE_INFINITY) => {
+    const policy = policies(source);
+    return jobsOf(source, time, { ...policy, intervals: { ...policy.intervals, liveMs } }).filter(
       ({ lane }) => (source.restMs[lane] ?? 0) === 0,
     );
+  };
   const planDue = (due: readonly SourceState[]) => {
     const within = new Set(due);
     const first = due.flatMap((source) => plan(source, dueAfterMs.get(source)));
@@ -93,23 +97,23 @@ const withScrub = async (
   { scrub, window }: SyncContext,
   sources: readonly SourceState[],
   { nowMs, clock }: PlanningTime,
-  policy: PlanPolicy,
+  policies: PolicyOf,
   jobs: readonly Job[],
 ): Promise<readonly Job[]> => {
   if (scrub === undefined || window !== undefined) return jobs;
-  const withRounds = { ...policy, scrub: { everyMs: scrub.everyMs } };
+  const withRounds = (source: SourceState): PlanPolicy => ({ ...policies(source), scrub: { everyMs: scrub.everyMs } });
   const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
   const due = sources
     .filter(
       (source) => !source.heldElsewhere && !source.refused && (source.restMs.scrub ?? 0) === 0 && !busy.has(source),
     )
-    .filter((source) => planLane('scrub', source, nowMs, withRounds) !== undefined)
+    .filter((source) => planLane('scrub', source, nowMs, withRounds(source)) !== undefined)
     .map((source) => ({ source, urgency: urgencyOf(source) }))
     .sort((a, b) => (a.urgency === b.urgency ? 0 : a.urgency - b.urgency));
   const granted = due.length === 0 ? 0 : await scrub.take(due.length);
   const chosen = due
     .slice(0, granted)
-    .map(({ source }): Job => ({ source, lane: 'scrub', nowMs, clock, policy: withRounds }));
+    .map(({ source }): Job => ({ source, lane: 'scrub', nowMs, clock, policy: withRounds(source) }));
   return [...jobs, ...chosen];
 };
 

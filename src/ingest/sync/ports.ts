@@ -1,14 +1,17 @@
+import type { ApiError } from '../../errors.ts';
 import type { LeaseContext } from '../../postgres/leases/leased-run.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
-import type { Filter } from '../planning/filters.ts';
 import type { Hole } from '../planning/lane.ts';
 import type { Lane } from '../planning/lanes.ts';
 import type { LateEntries, ScrubFind } from '../planning/late-entries.ts';
 import type { LaneIntervals } from '../planning/polling/lane-intervals.ts';
 import type {
+  AccountChange,
   CommitResult,
+  FoundAccount,
   FoundOrganization,
+  KindPolicy,
   LaneFailure,
   Lease,
   OrganizationChange,
@@ -25,6 +28,18 @@ export interface ListingFilter {
   readonly parentId?: string;
 }
 
+export interface AccountsPage {
+  readonly accounts: readonly FoundAccount[];
+  /** True on the last page of a listing that has certainly named all there are. */
+  readonly complete: boolean;
+}
+
+/** A listing of accounts that is due: of an organization, or of a credential. */
+export interface DueListing {
+  readonly scope: string;
+  readonly organizationId: string | undefined;
+}
+
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
 export interface AuditApi {
   /**
@@ -34,6 +49,12 @@ export interface AuditApi {
   fetchPage(source: SourceKey, walk: Walk, signal: AbortSignal, attemptMs?: number): Promise<Page>;
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
+  /**
+   * The accounts that the credential reaches (GET /accounts), page by page; the last page says whether the listing is known to be complete.
+   */
+  listAccounts(signal: AbortSignal): AsyncIterable<AccountsPage>;
+  /** The accounts of an organization. */
+  listAccountsOf(organizationId: string, signal: AbortSignal): AsyncIterable<AccountsPage>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;
   /** Whether the log still answers: `refused` is 403, and that there is no such organization. Any other failure throws. */
   probeAuditLog(source: SourceKey, signal: AbortSignal): Promise<'open' | 'refused'>;
@@ -42,6 +63,11 @@ export interface AuditApi {
   /** A lower bound of Cloudflare's own time; undefined before its first response. */
   nowMs(): number | undefined;
 }
+
+/** How a listing of accounts ended. */
+export type AccountListingEnd =
+  | { readonly complete: boolean; readonly seen: ReadonlySet<string>; readonly restMs: number }
+  | { readonly failure: string; readonly message: string; readonly restMs: number };
 
 /** What sync needs of the store. All of it is safe to repeat. */
 export interface SyncStore {
@@ -65,7 +91,7 @@ export interface SyncStore {
   release(lease: Lease): Promise<void>;
   recordFailure(lease: Lease, failure: LaneFailure): Promise<void>;
   /** True if that is news. */
-  recordAccess(organizationId: string, access: 'refused' | 'restored'): Promise<boolean>;
+  recordAccess(source: SourceKey, access: 'refused' | 'restored'): Promise<boolean>;
   /**
    * `complete`: these are all there are, and all others are counted as missed; makes none of them gone. `under`: what was
    * listed is what is below this organization.
@@ -80,6 +106,18 @@ export interface SyncStore {
   recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
+  /** The listings of accounts that are due, the longest waiting first. Makes those that are missing. */
+  dueAccountListings(limit: number): Promise<readonly DueListing[]>;
+  /** Stores what a page of a listing names, and what changed. */
+  recordAccounts(scope: string, accounts: readonly FoundAccount[]): Promise<readonly AccountChange[]>;
+  /** `complete`: what was seen is all there is, and others of the scope are counted as missed. Rests for `restMs`. */
+  endAccountListing(scope: string, end: AccountListingEnd): Promise<void>;
+  /** Makes known the accounts that the configuration names. */
+  nameAccounts(): Promise<readonly AccountChange[]>;
+  /** How many listings there are, of organizations and of credentials. */
+  countAccountListings(): Promise<number>;
+  /** Accounts that no listing shows any more and whose log refuses. */
+  takeGoneAccounts(): Promise<readonly AccountChange[]>;
   /**
    * Takes the right to list; not `mine` while another process lists, nor for `restMs` after another one's last attempt.
    * `serverTimeMs` is then Cloudflare's time at the last listing, if there has been one.
@@ -88,8 +126,8 @@ export interface SyncStore {
   renewDiscovery(): Promise<boolean>;
   /** Gives the right to list back, too. */
   recordDiscovery(result: { organizations: number; serverTimeMs: number } | { error: string }): Promise<void>;
-  /** `oldestMs`: entries older than the horizon are about to come, too. */
-  syncSources(horizonMs: number, oldestMs: number | undefined): Promise<void>;
+  /** As of Cloudflare's now. `oldestMs`: entries older than the horizons are about to come, too. */
+  syncSources(nowMs: number, oldestMs: number | undefined): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
 }
@@ -110,13 +148,18 @@ export interface NearRetention {
 export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
+  accountChanged?(event: AccountChange): void;
+  /** The listings of accounts that were due have been walked. */
+  accountsListed?(event: { readonly listings: number }): void;
+  /** A listing of accounts failed; it is retried after a while. */
+  accountListingFailed?(event: { readonly scope: string; readonly error: ApiError }): void;
   /** Listings miss it repeatedly, but its audit log answers: collection continues. */
   missedButOpen?(event: { readonly organizationId: string }): void;
   discoveryFailed?(event: { readonly error: unknown }): void;
   /** `due` names the sources that have something to do; `nearRetention` those whose unread time Cloudflare will soon delete. */
   jobsPlanned?(event: {
     readonly sources: number;
-    readonly due: readonly string[];
+    readonly due: readonly SourceKey[];
     readonly nearRetention: readonly NearRetention[];
   }): void;
   pageCommitted?(
@@ -156,17 +199,17 @@ export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
   readonly store: SyncStore;
   readonly observer: SyncObserver;
-  readonly filterHash: string;
-  readonly filters: readonly Filter[];
+  /** The kinds of sources that are read, and how. */
+  readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
-  /** The oldest time wanted, as of Cloudflare's now. */
-  readonly horizonMs: (nowMs: number) => number;
   /** Only this is wanted, whatever the horizon: a requested backfill. */
   readonly window?: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   /** The allow-list, if one is configured: also the way in if the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
   readonly windows: WindowLimit;
+  /** Between two listings of accounts, on average, for their share of the budget. */
+  readonly listingSpacingMs: number;
   /** How often each of so many sources may be asked, so that no lane starves. */
   readonly intervals: (sources: number) => LaneIntervals;
   /** Between two plans, in milliseconds: no source is asked more often. */

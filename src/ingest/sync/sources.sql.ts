@@ -6,16 +6,17 @@ import { sources } from '../../postgres/tables/sources.ts';
 import type { Coverage, Range } from '../planning/coverage.ts';
 import type { KnownHole, LaneState } from '../planning/lane.ts';
 import type { Lane } from '../planning/lanes.ts';
-import type { LaneFailure, Lease, SourceKey, SourceState } from '../planning/source.ts';
+import type { KindPolicy, LaneFailure, Lease, SourceKey, SourceState } from '../planning/source.ts';
 import type { Direction } from '../planning/walk.ts';
-import { sourceKindNames } from '../sources/registry.ts';
+import { kindOf } from '../sources/registry.ts';
 
 type RangeRow = readonly [fromMs: number, toMs: number];
 
-const { kind, id, organizationId, eventRate, recentEventRate, largestPage } = sources;
-const plainColumns = { kind, id, organizationId, eventRate, recentEventRate, largestPage };
+const { kind, id, eventRate, recentEventRate, largestPage } = sources;
+const plainColumns = { kind, id, eventRate, recentEventRate, largestPage };
 
 interface StateRow extends Row<typeof plainColumns> {
+  readonly organizationId: string | null;
   readonly refused: boolean;
   readonly heldElsewhere: boolean;
   readonly coverage: readonly (readonly [pass: number, ranges: readonly RangeRow[] | null])[];
@@ -37,7 +38,8 @@ const ms = (expression: string): string => `(extract(epoch from ${expression}) *
 
 /** What a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
 const state = (filterHash: string): string => `
-  ${selectList('s', plainColumns)}, o.state = 'refused' as refused,
+  ${selectList('s', plainColumns)}, o.id as "organizationId",
+  s.access = 'refused' or s.account_id is null and o.state = 'refused' as refused,
   coalesce((select json_agg(json_build_array(c.pass, (
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c
@@ -54,23 +56,44 @@ const state = (filterHash: string): string => `
     from coverage_holes h
     where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = ${filterHash}), '[]') as holes`;
 
+/** With what a source belongs to: an organization, or an account, and the organization that this belongs to. */
+const OWNERS = `left join accounts a on a.id = s.account_id
+  left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)`;
+
+/** Which sources are wanted. */
+export interface SourceScope {
+  /** Undefined: all. */
+  readonly organizationIds: readonly string[] | undefined;
+  /** `all`; those that an organization which is wanted lists; or these. */
+  readonly accounts: 'all' | 'organizations' | readonly string[];
+}
+
 /**
- * All sources of organizations that are still there, for planning. `organizationIds` limits them to an allow-list.
- * Called for every plan.
+ * All sources of the kinds in force whose owner is still there, for planning. `scope` limits them to allow-lists. Called for every plan.
  */
 export const loadSources = async (
   pool: Pool,
   owner: string,
-  filterHash: string,
-  organizationIds: readonly string[] | undefined,
+  kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
+  { organizationIds, accounts }: SourceScope,
 ): Promise<readonly SourceState[]> => {
   const { rows } = await pool.query<StateRow>(
-    `select ${state('$3')},
+    `select ${state('k.filter_hash')},
        coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"
-     from sources s join organizations o on o.id = s.organization_id
-     where o.state <> 'gone' and ($2::text[] is null or s.organization_id = any($2)) and s.kind = any($4)
+     from sources s join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${OWNERS}
+     where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
+       when $5::text[] is not null then a.id = any($5)
+       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id and shown.missed = 0
+         and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end
      order by s.last_attempt_at nulls first, s.kind, s.id`,
-    [owner, organizationIds ?? null, filterHash, sourceKindNames],
+    [
+      owner,
+      kinds.map(({ kind }) => kind),
+      kinds.map(({ filterHash }) => filterHash),
+      organizationIds ?? null,
+      typeof accounts === 'string' ? null : accounts,
+      accounts === 'organizations',
+    ],
   );
   return rows.map(toSource);
 };
@@ -114,7 +137,7 @@ export const claimSource = async (
   if (epoch === undefined) return undefined;
   const { rows } = await pool.query<StateRow>(
     `select ${state('$3')}, false as "heldElsewhere"
-     from sources s join organizations o on o.id = s.organization_id where s.kind = $1 and s.id = $2`,
+     from sources s ${OWNERS} where s.kind = $1 and s.id = $2`,
     [source.kind, source.id, filterHash],
   );
   if (rows[0] === undefined) return undefined;
@@ -175,34 +198,46 @@ export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailu
   ]);
 };
 
+/** What the views show of the kinds in force. */
+const KINDS = `unnest($1::text[], $2::text[], $3::float8[], $4::text[]) as k (kind, filter_hash, horizon_ms, owner)`;
+
 /**
- * Gives every known organization its sources, one of each kind, and all sources the horizon and filter set in force, for the views. `historyMs`:
- * how much is wanted as of any moment. Called by discovery.
+ * Gives every known organization and account its sources, one of each kind in force, and all sources of these kinds the horizon and filter
+ * set in force, for the views. `historyMs`: how much is wanted as of any moment. Called by discovery.
  */
 export const syncSources = async (
   pool: Pool,
-  filterHash: string,
-  horizonMs: number,
+  kinds: readonly KindPolicy[],
+  nowMs: number,
   historyMs: number,
 ): Promise<void> => {
+  const parameters = [
+    kinds.map(({ kind }) => kind),
+    kinds.map(({ filterHash }) => filterHash),
+    kinds.map(({ horizonMs }) => horizonMs(nowMs)),
+    kinds.map((each) => kindOf(each).owner),
+    historyMs,
+  ];
   await pool.query(
-    `insert into sources (kind, id, organization_id, filter_hash, wanted_since, wanted_history)
-     select kind, o.id, o.id, $1, to_timestamp($2::float8 / 1000), make_interval(secs => $3::float8 / 1000)
-     from organizations o cross join unnest($4::text[]) kind order by kind, o.id
+    `with owners (owner, id) as (select 'organization', id from organizations union all select 'account', id from accounts)
+     insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history)
+     select k.kind, owners.id, case owner when 'organization' then owners.id end, case owner when 'account' then owners.id end,
+       k.filter_hash, to_timestamp(k.horizon_ms / 1000), make_interval(secs => $5::float8 / 1000)
+     from owners join ${KINDS} using (owner) order by k.kind, owners.id
      on conflict (kind, id) do nothing`,
-    [filterHash, horizonMs, historyMs, sourceKindNames],
+    parameters,
   );
   // The horizon moves all the time; rows are not rewritten for less than an hour of it.
   await pool.query(
     `with old as (
-       select kind, id from sources
-       where filter_hash <> $1 or wanted_history is distinct from make_interval(secs => $3::float8 / 1000)
-         or abs(extract(epoch from wanted_since) * 1000 - $2::float8) > 3600000
-       order by kind, id for update)
-     update sources s set filter_hash = $1, wanted_since = to_timestamp($2::float8 / 1000),
-       wanted_history = make_interval(secs => $3::float8 / 1000)
+       select s.kind, s.id, k.filter_hash, k.horizon_ms from sources s join ${KINDS} on k.kind = s.kind
+       where s.filter_hash <> k.filter_hash or s.wanted_history is distinct from make_interval(secs => $5::float8 / 1000)
+         or abs(extract(epoch from s.wanted_since) * 1000 - k.horizon_ms) > 3600000
+       order by s.kind, s.id for update of s)
+     update sources s set filter_hash = old.filter_hash, wanted_since = to_timestamp(old.horizon_ms / 1000),
+       wanted_history = make_interval(secs => $5::float8 / 1000)
      from old where s.kind = old.kind and s.id = old.id`,
-    [filterHash, horizonMs, historyMs],
+    parameters,
   );
 };
 
@@ -228,22 +263,25 @@ export const readResourceTypes = async (pool: Pool, source: SourceKey, range: Ra
   return rows.map((row) => row.resource_type);
 };
 
+/** The column that an index finds events of a source by. An entry that names another account is passed over: it is looked for, not relied on. */
+const ownerColumn = (kind: string): string => `${kindOf({ kind }).owner}_id`;
+
 /**
  * Where the newest part of a range begins that holds so many stored events of the source; all of it if it holds fewer. Whole seconds, and a
  * second at least.
  */
 export const newestPart = async (
   pool: Pool,
-  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { kind, id }: SourceKey,
   { fromMs, toMs }: Range,
   entries: number,
 ): Promise<number> => {
   const { rows } = await pool.query<{ time_ms: number }>(
     `select ${ms('action_time')}::float8 as time_ms from audit_events
-     where source_kind = $1 and source_id = $2 and organization_id = $3
-       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
-     order by action_time desc offset $6 limit 1`,
-    [kind, id, organizationId, fromMs, toMs, entries],
+     where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2
+       and action_time >= to_timestamp($3::float8 / 1000) and action_time < to_timestamp($4::float8 / 1000)
+     order by action_time desc offset $5 limit 1`,
+    [kind, id, fromMs, toMs, entries],
   );
   const beforeMs = rows[0]?.time_ms;
   if (beforeMs === undefined) return fromMs;
@@ -257,17 +295,17 @@ export const newestPart = async (
  */
 export const nearestStored = async (
   pool: Pool,
-  { kind, id, organizationId }: SourceKey & { readonly organizationId: string },
+  { kind, id }: SourceKey,
   { fromMs, toMs }: Range,
   { direction, filterHash }: { readonly direction: Direction; readonly filterHash: string },
 ): Promise<number | undefined> => {
   const { rows } = await pool.query<{ time_ms: number }>(
     `select floor(${ms('action_time')})::float8 as time_ms from audit_events
-     where source_kind = $1 and source_id = $2 and organization_id = $3
-       and action_time >= to_timestamp($4::float8 / 1000) and action_time < to_timestamp($5::float8 / 1000)
-       and not exists (select from coverage c where c.source_kind = $1 and c.source_id = $2 and c.filter_hash <> $6)
+     where source_kind = $1 and source_id = $2 and ${ownerColumn(kind)} = $2
+       and action_time >= to_timestamp($3::float8 / 1000) and action_time < to_timestamp($4::float8 / 1000)
+       and not exists (select from coverage c where c.source_kind = $1 and c.source_id = $2 and c.filter_hash <> $5)
      order by action_time ${direction === 'asc' ? 'asc' : 'desc'} limit 1`,
-    [kind, id, organizationId, fromMs, toMs, filterHash],
+    [kind, id, fromMs, toMs, filterHash],
   );
   return rows[0]?.time_ms;
 };

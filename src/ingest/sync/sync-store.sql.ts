@@ -1,6 +1,17 @@
 import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
+import type { KindPolicy, SourceKey } from '../planning/source.ts';
+import { kindOf } from '../sources/registry.ts';
 import { commitPage } from './commit/commit-page.sql.ts';
+import {
+  countListings,
+  dueListings,
+  endListing,
+  nameAccounts,
+  recordAccountAccess,
+  recordAccounts,
+  takeGone,
+} from './discovery/accounts.sql.ts';
 import {
   claimDiscovery,
   recordDiscovery,
@@ -17,6 +28,7 @@ import {
   withoutChildrenListed,
   withoutProfile,
 } from './discovery/organizations.sql.ts';
+import { kindPolicyOf } from './kind-policy.ts';
 import { createPartitions } from './partitions.sql.ts';
 import type { SyncStore } from './ports.ts';
 import {
@@ -30,6 +42,7 @@ import {
   releaseDead,
   releaseSource,
   renewSource,
+  type SourceScope,
   syncSources,
   trimFuture,
 } from './sources.sql.ts';
@@ -47,23 +60,27 @@ export interface SyncStoreOptions {
   /** Names this process in leases. */
   readonly owner: string;
   readonly leaseMs: number;
-  readonly filterHash: string;
+  readonly kinds: readonly KindPolicy[];
   readonly settleDelaysMs: readonly number[];
   /** How much is wanted as of any moment. */
   readonly historyMs: number;
-  readonly organizationIds: readonly string[] | undefined;
+  readonly scope: SourceScope;
+  /** Named in the configuration: they are pulled whether or not a listing shows them. */
+  readonly accountIds: readonly string[];
   readonly observer: SyncStoreObserver;
 }
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
-  const { owner, leaseMs, filterHash, settleDelaysMs, historyMs, organizationIds, observer } = options;
+  const { owner, leaseMs, kinds, settleDelaysMs, historyMs, scope, observer } = options;
+  const { organizationIds } = scope;
+  const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
   const isDead = (other: string) => isDeadOwner(other, owner);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
       await releaseDead(pool, isDead);
-      return await loadSources(pool, owner, filterHash, organizationIds);
+      return await loadSources(pool, owner, kinds, scope);
     },
     readTime: async () => {
       const trimmed = await trimFuture(pool, [0, ...settleDelaysMs]);
@@ -71,9 +88,10 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     resourceTypes: (source, range) => readResourceTypes(pool, source, range),
     newestPart: (source, range, entries) => newestPart(pool, source, range, entries),
-    nearestStored: (source, range, direction) => nearestStored(pool, source, range, { direction, filterHash }),
+    nearestStored: (source, range, direction) =>
+      nearestStored(pool, source, range, { direction, filterHash: hashOf(source) }),
     claim: async (source) => {
-      const claimed = await claimSource(pool, source, owner, leaseMs, filterHash);
+      const claimed = await claimSource(pool, source, owner, leaseMs, hashOf(source));
       if (claimed !== undefined) observer.leaseTaken();
       return claimed;
     },
@@ -86,12 +104,21 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     release: (lease) => releaseSource(pool, lease),
     recordFailure: (lease, failure) => recordFailure(pool, lease, failure),
-    recordAccess: (organizationId, access) => recordAccess(pool, organizationId, access),
+    recordAccess: (source, access) =>
+      kindOf(source).owner === 'account'
+        ? recordAccountAccess(pool, source, access)
+        : recordAccess(pool, source.id, access),
     recordListing: (found, listing) => recordListing(pool, found, { ...listing, within: organizationIds }),
     takeMissed: (limit) => takeMissed(pool, limit),
     recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
+    dueAccountListings: (limit) => dueListings(pool, { limit, organizationIds, wanted: scope.accounts }),
+    recordAccounts: (scope, accounts) => recordAccounts(pool, scope, accounts),
+    endAccountListing: (scope, end) => endListing(pool, scope, end),
+    countAccountListings: () => countListings(pool),
+    nameAccounts: () => nameAccounts(pool, options.accountIds),
+    takeGoneAccounts: () => takeGone(pool),
     claimDiscovery: async (restMs) => {
       const turn = await claimDiscovery(pool, owner, leaseMs, restMs);
       if (turn.mine || !(await releaseDeadDiscovery(pool, isDead))) return turn;
@@ -99,12 +126,12 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     renewDiscovery: () => renewDiscovery(pool, owner, leaseMs),
     recordDiscovery: (result) => recordDiscovery(pool, owner, result),
-    syncSources: async (horizonMs, oldestMs = horizonMs) => {
+    syncSources: async (nowMs, oldestMs = nowMs) => {
       if (performance.now() - partitionsCheckedAtMs > PARTITION_CHECK_MS) {
-        await createPartitions(pool, Math.min(horizonMs, oldestMs));
+        await createPartitions(pool, Math.min(oldestMs, ...kinds.map(({ horizonMs }) => horizonMs(nowMs))));
         partitionsCheckedAtMs = performance.now();
       }
-      await syncSources(pool, filterHash, horizonMs, historyMs);
+      await syncSources(pool, kinds, nowMs, historyMs);
     },
     withoutProfile: (limit) => withoutProfile(pool, limit),
     recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),

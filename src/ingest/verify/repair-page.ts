@@ -1,6 +1,7 @@
 import type { Page } from '../entries/page.ts';
 import { sortLateEntries } from '../planning/late-entries.ts';
 import type { CommitResult, SourceKey } from '../planning/source.ts';
+import { kindPolicyOf } from '../sync/kind-policy.ts';
 import type { SyncContext } from '../sync/ports.ts';
 
 /** A source that another process holds is waited for: longer than a lease, so that a dead holder is outlived. */
@@ -42,7 +43,7 @@ export const repairPage = async (
 };
 
 const commitUnderLease = async (
-  { store, filterHash }: SyncContext,
+  { store, kinds }: SyncContext,
   source: SourceKey,
   page: Page,
 ): Promise<CommitResult | undefined> => {
@@ -51,7 +52,13 @@ const commitUnderLease = async (
   const { lease } = claimed;
   try {
     const nothing = { state: undefined, claims: [], eventRate: undefined };
-    return await store.commit({ lease, page, filterHash, lane: 'settle', ...nothing });
+    return await store.commit({
+      lease,
+      page,
+      filterHash: kindPolicyOf({ kinds }, source).filterHash,
+      lane: 'settle',
+      ...nothing,
+    });
   } finally {
     // It runs out by itself; the fault itself shows at the next statement.
     await store.release(lease).catch(() => {});

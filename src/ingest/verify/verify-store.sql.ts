@@ -3,9 +3,10 @@ import { db } from '../../postgres/db.ts';
 import { feedHead } from '../../postgres/tables/events.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
-import type { SourceKey } from '../planning/source.ts';
+import type { KindPolicy, SourceKey } from '../planning/source.ts';
 import { dedupeBounds, inPageForm } from '../sync/commit/commit-page.sql.ts';
 import { contentDiffers, type PageForm, pageEntries } from '../sync/commit/commit-statement.sql.ts';
+import { kindPolicyOf } from '../sync/kind-policy.ts';
 import { MAX_EXAMPLES, nothingCompared, type PageComparison, type Unserved } from './verification.ts';
 
 /** $1 kind, $2 source id, $3 page, $4 and $5 the times between which known entries are looked for, $6 and $7 the window,
@@ -47,7 +48,7 @@ where ${inRange} and position <= $5
   and not exists (select from unnest($6::bigint[]) as seen (position) where seen.position = e.position)`;
 
 /** What the command `verify` asks of the database: statements that read. Joined to the port that sync declares by the command. */
-export const createVerifyStore = (pool: Pool, filterHash: string) => ({
+export const createVerifyStore = (pool: Pool, kinds: readonly KindPolicy[]) => ({
   headPosition: async (): Promise<number> => {
     const [head] = await db(pool).select({ position: feedHead.position }).from(feedHead);
     return head?.position ?? 0;
@@ -80,7 +81,7 @@ export const createVerifyStore = (pool: Pool, filterHash: string) => ({
     const { rowCount } = await pool.query(
       `select from coverage where source_kind = $1 and source_id = $2 and filter_hash <> $3
        union all select from lanes where source_kind = $1 and source_id = $2 and filter_hash <> $3 limit 1`,
-      [source.kind, source.id, filterHash],
+      [source.kind, source.id, kindPolicyOf({ kinds }, source).filterHash],
     );
     return (rowCount ?? 0) > 0;
   },

@@ -1,5 +1,6 @@
 import { ApiError } from '../../errors.ts';
 import type { SourceState } from '../planning/source.ts';
+import { kindOf } from '../sources/registry.ts';
 import type { SyncContext } from '../sync/ports.ts';
 import type { SourceVerification, VerifyContext, VerifyOptions } from './ports.ts';
 import { verifySource } from './verify-source.ts';
@@ -14,25 +15,37 @@ export interface VerifyScope {
   readonly listingRefused: boolean;
 }
 
-/** Lists the organizations and looks which the store knows. Throws ApiError if Cloudflare cannot be asked. */
+/** Lists the organizations, if their logs are read, and looks which the store knows. Throws ApiError if Cloudflare cannot be asked. */
 export const findScope = async (context: SyncContext, signal: AbortSignal): Promise<VerifyScope> => {
-  const { api, store, organizationIds } = context;
-  const listed = new Set<string>();
-  let listingRefused = false;
-  try {
-    for await (const page of api.listOrganizations({ ids: organizationIds }, signal)) {
-      for (const { id } of page) listed.add(id);
-    }
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
-    listingRefused = true;
-  }
+  const { api, store, organizationIds, kinds } = context;
+  const wanted = kinds.some((kind) => kindOf(kind).owner === 'organization');
+  const { listed, refused } = await listedIds(context, signal, wanted);
   const nowMs = api.nowMs();
   if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
   const sources = await store.loadSources();
-  const known = new Set(sources.map((source) => source.organizationId));
+  if (!wanted) return { nowMs, sources, unknown: [], listingRefused: false };
+  const known = new Set(sources.filter((source) => kindOf(source).owner === 'organization').map(({ id }) => id));
   const unknown = [...new Set([...listed, ...(organizationIds ?? [])])].filter((id) => !known.has(id));
-  return { nowMs, sources, unknown, listingRefused };
+  return { nowMs, sources, unknown, listingRefused: refused };
+};
+
+/** Without `all` it is asked for its first page alone, which says what time it is. */
+const listedIds = async (
+  { api, organizationIds }: SyncContext,
+  signal: AbortSignal,
+  all: boolean,
+): Promise<{ readonly listed: ReadonlySet<string>; readonly refused: boolean }> => {
+  const listed = new Set<string>();
+  try {
+    for await (const page of api.listOrganizations({ ids: organizationIds }, signal)) {
+      for (const { id } of page) listed.add(id);
+      if (!all) break;
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
+    return { listed, refused: true };
+  }
+  return { listed, refused: false };
 };
 
 /**

@@ -94,8 +94,11 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
     refuseNewer(before);
     const outdated = before.state !== 'current';
     if (outdated) await applyMissing(client, before.newest, options.onStep).catch(explainForbidden);
-    if (options.roles === true || (outdated && (await areRolesInUse(client)))) await grantRoles(client);
-    return await readSchemaState(client);
+    const reached = await readSchemaState(client);
+    // The rights are those of the last migration: they name tables that earlier ones lack.
+    const isLast = reached.state === 'current';
+    if (isLast && (options.roles === true || (outdated && (await areRolesInUse(client))))) await grantRoles(client);
+    return reached;
   });
 };
 

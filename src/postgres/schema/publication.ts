@@ -19,7 +19,8 @@ const publications: readonly Publication[] = [
       audit_events: `source_kind, source_id, organization_id, id, position, action_time, received_at, action_type,
         action_result, action_description, actor_id, actor_type, actor_context, actor_email, actor_ip_address,
         actor_token_id, actor_token_name, raw_cf_ray_id, raw_method, raw_status_code, raw_uri, raw_user_agent, resource_id,
-        resource_product, resource_type, resource_scope, raw, defects`,
+        resource_product, resource_type, resource_scope, raw, defects,
+        account_id, account_name, zone_id, zone_name`,
       audit_event_changes: 'id, source_kind, source_id, event_id, position, raw, raw_sha256, seen_at',
       // One row, inserted once: its position, which each commit updates, is not published.
       feed_head: 'feed_id',

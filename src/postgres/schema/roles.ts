@@ -9,6 +9,10 @@ import { sqlState } from '../sql-state.ts';
 const ingestMay: Readonly<Record<string, string>> = {
   organizations: 'select, insert, update',
   organization_changes: 'select, insert',
+  accounts: 'select, insert, update',
+  account_listings: 'select, insert, update',
+  account_organizations: 'select, insert, update',
+  account_changes: 'select, insert',
   // Triggers refuse what would hide that nothing is collected.
   sources: 'select, insert, update',
   coverage: 'select',
@@ -61,9 +65,10 @@ const views = [
 const ingestCalls = [
   'orgtrail_create_partitions',
   'orgtrail_drop_month',
-  // Of version 0.1, whose replicas may be at work beside this one.
+  // Of earlier versions, whose replicas may be at work beside this one.
   'orgtrail_commit_page',
   'orgtrail_commit_walk_page',
+  'orgtrail_commit_source_page',
   'orgtrail_fail_lane',
   'orgtrail_end_rests',
   'orgtrail_trim_coverage',

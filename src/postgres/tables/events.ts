@@ -11,7 +11,7 @@ const place = {
   position: integer64('position').notNull(),
   actionTime: instant('action_time').notNull(),
   receivedAt: instant('received_at').notNull(),
-  organizationId: text('organization_id').notNull(),
+  organizationId: text('organization_id'),
 };
 const organizationName = text('organization_name');
 
@@ -36,6 +36,10 @@ const entryColumns = {
   resourceProduct: text('resource_product'),
   resourceType: text('resource_type'),
   resourceScope: text('resource_scope'),
+  accountId: text('account_id'),
+  accountName: text('account_name'),
+  zoneId: text('zone_id'),
+  zoneName: text('zone_name'),
 };
 
 /** Every entry of every audit log, once, in monthly partitions. */

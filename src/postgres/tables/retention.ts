@@ -9,6 +9,8 @@ export const holds = pgTable('holds', {
   id: integer64('id').notNull().generatedAlwaysAsIdentity(),
   /** Null: every organization. */
   organizationId: text('organization_id'),
+  /** Null: every account. */
+  accountId: text('account_id'),
   since: instant('since').notNull().default(sql`'-infinity'::timestamp with time zone`),
   before: instant('before').notNull().default(sql`'infinity'::timestamp with time zone`),
   reason: text('reason').notNull(),

@@ -3,7 +3,14 @@ import { boolean, date, doublePrecision, integer, interval, pgTable, pgView, tex
 import { databaseTime, instant, integer64, jsonb, multirange } from './column-types.ts';
 
 const sourceKey = { sourceKind: text('source_kind').notNull(), sourceId: text('source_id').notNull() };
-const organization = { organizationId: text('organization_id').notNull(), organizationName: text('organization_name') };
+const owner = {
+  /** Null for an account of no organization that is known. */
+  organizationId: text('organization_id'),
+  organizationName: text('organization_name'),
+  /** Null for the log of an organization. */
+  accountId: text('account_id'),
+  accountName: text('account_name'),
+};
 const longAgo = sql<Date>`'-infinity'::timestamp with time zone`;
 const noTime = sql<string>`'{}'::tstzmultirange`;
 
@@ -11,7 +18,8 @@ const noTime = sql<string>`'{}'::tstzmultirange`;
 export const sources = pgTable('sources', {
   kind: text('kind').notNull(),
   id: text('id').notNull(),
-  organizationId: organization.organizationId,
+  /** Null for the log of an account. */
+  organizationId: text('organization_id'),
   filterHash: text('filter_hash').notNull(),
   wantedSince: instant('wanted_since').notNull(),
   leaseOwner: text('lease_owner'),
@@ -29,6 +37,13 @@ export const sources = pgTable('sources', {
   recentEventRate: doublePrecision('recent_event_rate'),
   largestPage: integer('largest_page').notNull().default(0),
   wantedHistory: interval('wanted_history'),
+  /** Null for the log of an organization. */
+  accountId: text('account_id'),
+  access: text('access', { enum: ['granted', 'refused'] })
+    .notNull()
+    .default('granted'),
+  refusedSince: instant('refused_since'),
+  credential: text('credential'),
 });
 
 /** What a source is read for (live, settle, backfill, scrub), each with what a restart goes on from. */
@@ -116,7 +131,7 @@ export const apiBudget = pgTable('api_budget', {
 /** Time that is wanted and has not been read. */
 export const coverageGaps = pgView('coverage_gaps', {
   ...sourceKey,
-  ...organization,
+  ...owner,
   since: instant('since').notNull(),
   before: instant('before').notNull(),
   duration: interval('duration').notNull(),
@@ -125,7 +140,7 @@ export const coverageGaps = pgView('coverage_gaps', {
 /** By UTC day, how it was proven to be complete. */
 export const coverageProof = pgView('coverage_proof', {
   ...sourceKey,
-  ...organization,
+  ...owner,
   day: date('day').notNull(),
   provenAt: instant('proven_at'),
   method: text('method'),
@@ -139,8 +154,12 @@ export const coverageProof = pgView('coverage_proof', {
 /** One row per source: how far behind, what is missing, which replica holds it, what went wrong last. */
 export const syncStatus = pgView('sync_status', {
   ...sourceKey,
-  ...organization,
-  organizationState: text('organization_state').notNull(),
+  ...owner,
+  organizationState: text('organization_state'),
+  accountState: text('account_state'),
+  access: text('access').notNull(),
+  refusedSince: instant('refused_since'),
+  credential: text('credential'),
   leaseOwner: text('lease_owner'),
   leaseEpoch: integer64('lease_epoch').notNull(),
   leaseUntil: instant('lease_until'),

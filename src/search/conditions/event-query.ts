@@ -20,6 +20,10 @@ export interface EventQuery {
   readonly before: string | undefined;
   /** Its id. */
   readonly organization?: string | undefined;
+  /** Its id. */
+  readonly account?: string | undefined;
+  /** Its id or its name. */
+  readonly zone?: string | undefined;
   readonly actor?: Actor | undefined;
   readonly action?: string | undefined;
   readonly result?: string | undefined;

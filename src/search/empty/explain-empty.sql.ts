@@ -10,6 +10,7 @@ import { nearValues } from './near-values.sql.ts';
 /** How each field of a query is called there. The flags are none: they name no value that could be misspelt. */
 const valueFields = {
   organization: 'organization',
+  account: 'account',
   actor: 'actor',
   resource_type: 'resourceType',
   resource: 'resource',
@@ -17,6 +18,7 @@ const valueFields = {
   result: 'result',
   product: 'product',
   ray: 'ray',
+  zone: 'zone',
   text: 'text',
 } as const satisfies Partial<Record<SearchField, keyof EventQuery>>;
 type ValueField = keyof typeof valueFields;
@@ -24,8 +26,8 @@ type ValueField = keyof typeof valueFields;
 /**
  * Why a search found nothing: which of its values occur at all, which of them in the time and organization searched, and what is near
  * those that do not. Bounded: what cannot be looked up within `totalMs` is null. What indexes help with comes first. `given`:
- * how the values were written. `nothing`: no event meets the query, so that only the rest has to be looked up. The organization
- * is one that is known.
+ * how the values were written. `nothing`: no event meets the query, so that only the rest has to be looked up. Organization
+ * and account are known ones.
  */
 export const explainEmpty = async (
   pool: Pool,
@@ -36,13 +38,13 @@ export const explainEmpty = async (
   const look = lookWithin(pool, totalMs);
   const query = await withSpellings(pool, searched, totalMs);
   const fields = (Object.keys(valueFields) as ValueField[]).filter((field) => query[valueFields[field]] !== undefined);
-  const range = { since: query.since, before: query.before, organization: query.organization };
+  const range = { since: query.since, before: query.before, organization: query.organization, account: query.account };
   const isWholeRange = Object.values(range).every((end) => end === undefined);
   const anyInRange = await exists(look, { ...everything, ...range });
   const filters: FilterReport[] = [];
   for (const field of fields) {
     const value = given[field] ?? '';
-    if (field === 'organization') {
+    if (field === 'organization' || field === 'account') {
       filters.push({ field, value, occurs: true, occursInRange: anyInRange, near: [] });
       continue;
     }

@@ -20,6 +20,7 @@ const sampledColumns: Partial<Record<SearchField, readonly string[]>> = {
   resource_type: ['resource_type'],
   resource: ['resource_id'],
   ray: ['raw_cf_ray_id'],
+  zone: ['zone_name', 'zone_id'],
   actor: ['actor_email', 'actor_token_name', 'actor_id', 'actor_token_id', 'actor_ip_address'],
 };
 /** There are few of these: if none of them is near, all are worth naming. */

@@ -32,6 +32,10 @@ const columns: readonly (readonly [name: string, value: (event: FoundEvent) => s
   ['id', (event) => event.id],
   ['defects', (event) => event.defects?.join(' ') ?? null],
   ['changed', (event) => event.changed],
+  ['account_id', (event) => event.accountId],
+  ['account_name', (event) => event.accountName],
+  ['zone_id', (event) => event.zoneId],
+  ['zone_name', (event) => event.zoneName],
 ];
 
 export const eventCsvHeader = (): string => csvRecord(columns.map(([name]) => name));

@@ -1,6 +1,7 @@
 import { readAuditEntry } from '../../formats/audit-entry.ts';
 import { classify } from '../../formats/classification.ts';
 import { eventInstant, receivedInstant } from '../../formats/event-time.ts';
+import { isOfAccount } from '../../formats/feed-event.ts';
 import type { FormatName } from '../../formats/formats.ts';
 import { cut, oneLine } from '../../formats/plain-text.ts';
 import type { OutgoingEvent } from '../delivery.ts';
@@ -18,7 +19,7 @@ export interface SyslogHeader {
 /** 32473 is the enterprise number that RFC 5612 sets aside for examples: orgtrail has none of its own. */
 const STRUCTURED_DATA_ID = 'orgtrail@32473';
 /** Receivers have limits for one value, and the whole name is in the event's text. */
-const ORGANIZATION_LENGTH = 256;
+const NAME_LENGTH = 256;
 
 /** RFC 5424's names for what an audit event can be. */
 const severities = { warning: 4, notice: 5, informational: 6 } as const;
@@ -42,6 +43,10 @@ const timestamp = ({ event }: OutgoingEvent): string => {
 /** The three that RFC 5424 has escaped; what ends a line is none of its business, but is of those who write lines. */
 const parameter = (name: string, value: string): string => `${name}="${oneLine(value).replace(/["\\\]]/g, '\\$&')}"`;
 
+/** Without what the event does not have. */
+const named = (name: string, value: string | null): readonly string[] =>
+  value === null ? [] : [parameter(name, cut(value, NAME_LENGTH))];
+
 /** What a HOSTNAME may be made of; what else there is becomes `_`. `-` if there is nothing. */
 export const syslogHostname = (name: string): string => name.replace(/[^\x21-\x7e]/g, '_').slice(0, 255) || '-';
 
@@ -56,7 +61,8 @@ export const syslogMessage = (outgoing: OutgoingEvent, header: SyslogHeader): st
     parameter('position', String(event.position)),
     parameter('feed', event.feedId),
     parameter('key', key),
-    parameter('organization', cut(event.organizationName ?? event.organizationId, ORGANIZATION_LENGTH)),
+    ...named('organization', event.organizationName ?? event.organizationId),
+    ...(isOfAccount(event) ? named('account', event.accountName ?? event.accountId) : []),
   ];
   const fields = [`<${priority}>1`, timestamp(outgoing), header.hostname, header.appName, '-', header.format];
   return `${fields.join(' ')} [${STRUCTURED_DATA_ID} ${parameters.join(' ')}] ${text}`;

@@ -4,7 +4,14 @@ import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { loadSources, readTime, trimFuture } from '../../../src/ingest/sync/sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { commit, FILTERS, newSource, seconds } from '../../support/postgres/store-fixture.ts';
+import {
+  commit,
+  FILTERS,
+  newSource,
+  organizationKind,
+  scopeOf,
+  seconds,
+} from '../../support/postgres/store-fixture.ts';
 import { claimAsVersion01 } from '../../support/process/version-0-1.ts';
 
 const HOUR_MS = 3_600_000;
@@ -73,7 +80,7 @@ describe('invariant 8: coverage claims nothing of the future', () => {
   test('what version 0.1 claims is covered and not proven', async () => {
     const { pool } = database;
     const lease = await claimAsVersion01(pool, await newSource(pool, 'of 0.1'), [seconds(0, 10), seconds(0, 5)]);
-    const [source] = await loadSources(pool, ME, FILTERS, ['of 0.1']);
+    const [source] = await loadSources(pool, ME, organizationKind(), scopeOf(['of 0.1']));
     expect(source?.coverage).toEqual([seconds(0, 10), seconds(0, 5)]);
     await commit(pool, lease, [], { claims: [seconds(8, 12)] });
     const { rows } = await pool.query(
@@ -116,7 +123,7 @@ describe('invariant 8: coverage claims nothing of the future', () => {
       expect(Number.isInteger(end?.ms), 'a whole millisecond').toBe(true);
     }
     expect(third?.ms, 'not ahead').toBe(nowMs - HOUR_MS);
-    const [source] = await loadSources(pool, ME, FILTERS, ['trimmed']);
+    const [source] = await loadSources(pool, ME, organizationKind(), scopeOf(['trimmed']));
     expect(source?.coverage[0]?.[0], 'of the past nothing is taken').toEqual(seconds(0, 1)[0]);
     expect(await trimFuture(pool, delaysMs)).toBe(0);
   });
@@ -128,7 +135,7 @@ describe('invariant 8: coverage claims nothing of the future', () => {
     await coverAs01(await newSource(pool, 'tomorrow'), [tomorrow]);
     expect(await trimFuture(pool, [0])).toBe(1);
     expect(await trimFuture(pool, [0])).toBe(0);
-    expect((await loadSources(pool, ME, FILTERS, ['tomorrow']))[0]?.coverage).toEqual([[]]);
+    expect((await loadSources(pool, ME, organizationKind(), scopeOf(['tomorrow'])))[0]?.coverage).toEqual([[]]);
   });
 });
 

@@ -177,16 +177,18 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       const byBuilder = new RegExp(`\\.(insert|update|delete)\\(\\s*(\\w+\\.)?${declared}\\b`);
       return texts.flatMap(([name, text]) => (bySql.test(text) || byBuilder.test(text) ? [name] : [])).sort();
     };
-    const [old, own] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
-    // Called by the second one alone.
+    // Earlier versions call these.
+    const [old, before] = ['orgtrail_commit_page', 'orgtrail_commit_walk_page'];
+    const own = 'orgtrail_commit_source_page';
+    // Called by the latter two alone.
     const reading = 'orgtrail_note_reading';
     expect(Object.fromEntries(written.map((table) => [table, writersOf(table)]))).toEqual({
-      audit_events: [old, own],
-      coverage_holes: [own],
+      audit_events: [old, own, before],
+      coverage_holes: [own, before],
       // Takes back what was claimed of the future.
-      coverage: [old, own, 'orgtrail_trim_coverage'],
+      coverage: [old, own, before, 'orgtrail_trim_coverage'],
       // A failure, under the fence; and the end of rests.
-      lanes: [own, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
+      lanes: [own, before, 'orgtrail_end_rests', 'orgtrail_fail_lane', reading],
       sinks: [
         'orgtrail_begin_delivery',
         'orgtrail_claim_sink',
@@ -204,7 +206,7 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       coverage_readings: [reading],
       walks: [old],
       // The other one sets the position to what it is, for the trigger that compares timelines.
-      feed_head: ['orgtrail_check_timeline', old, own],
+      feed_head: ['orgtrail_check_timeline', old, own, before],
     });
   });
 });

@@ -16,6 +16,8 @@ import {
   HORIZON,
   LEASE_MS,
   newSource,
+  organizationKind,
+  scopeOf,
   seconds,
   sourceOf,
   T0,
@@ -36,7 +38,7 @@ afterAll(async () => {
 const OTHER_FILTERS = 'other-filters';
 
 const load = async (id: string, filterHash = FILTERS) => {
-  const [source] = await loadSources(database.pool, ME, filterHash, [id]);
+  const [source] = await loadSources(database.pool, ME, organizationKind(filterHash), scopeOf([id]));
   if (source === undefined) throw new Error(`no source ${id}`);
   return source;
 };
@@ -132,7 +134,7 @@ describe('coverage', () => {
     expect(await load('filters', OTHER_FILTERS)).toMatchObject(nothing);
 
     // Which set the last listing was made with is for the views, and says nothing to a process.
-    await syncSources(pool, OTHER_FILTERS, HORIZON, HISTORY_MS);
+    await syncSources(pool, organizationKind(OTHER_FILTERS, HORIZON), 0, HISTORY_MS);
     expect(await load('filters')).toMatchObject(expected);
     await claimAll(open.lease, [[seconds(5, 7), seconds(5, 6)]], OTHER_FILTERS);
     const others = await load('filters', OTHER_FILTERS);
@@ -324,10 +326,10 @@ describe('loading sources', () => {
     await addSources(pool, ['stays', 'goes', 'refused']);
     await pool.query("update organizations set state = 'gone' where id = 'goes'");
     await pool.query("update organizations set state = 'refused' where id = 'refused'");
-    const all = await loadSources(pool, ME, FILTERS, undefined);
+    const all = await loadSources(pool, ME, organizationKind(), scopeOf());
     expect(all.map((source) => source.id)).toEqual(expect.arrayContaining(['stays', 'refused']));
     expect(all.map((source) => source.id)).not.toContain('goes');
-    const listed = await loadSources(pool, ME, FILTERS, ['goes', 'refused']);
+    const listed = await loadSources(pool, ME, organizationKind(), scopeOf(['goes', 'refused']));
     expect(listed).toMatchObject([
       { kind: 'organization', id: 'refused', refused: true, restMs: {}, heldElsewhere: false },
     ]);
@@ -337,9 +339,9 @@ describe('loading sources', () => {
     const { pool } = database;
     for (const id of ['served-2', 'served-1']) await commit(pool, await newSource(pool, id), []);
     await addSources(pool, ['never served']);
-    const order = (await loadSources(pool, ME, FILTERS, ['served-1', 'never served', 'served-2'])).map(
-      (source) => source.id,
-    );
+    const order = (
+      await loadSources(pool, ME, organizationKind(), scopeOf(['served-1', 'never served', 'served-2']))
+    ).map((source) => source.id);
     expect(order).toEqual(['never served', 'served-2', 'served-1']);
   });
 
@@ -349,9 +351,9 @@ describe('loading sources', () => {
     const version = async () =>
       (await pool.query("select xmin::text, wanted_since from sources where id = 'still'")).rows[0];
     const before = await version();
-    await syncSources(pool, FILTERS, HORIZON + 3_599_000, HISTORY_MS);
+    await syncSources(pool, organizationKind(FILTERS, HORIZON + 3_599_000), 0, HISTORY_MS);
     expect(await version()).toEqual(before);
-    await syncSources(pool, FILTERS, HORIZON + 3_601_000, HISTORY_MS);
+    await syncSources(pool, organizationKind(FILTERS, HORIZON + 3_601_000), 0, HISTORY_MS);
     expect(await version()).toMatchObject({ wanted_since: new Date(HORIZON + 3_601_000) });
   });
 });

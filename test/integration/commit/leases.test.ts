@@ -19,7 +19,9 @@ import {
   FILTERS,
   LEASE_MS,
   newSource,
+  organizationKind,
   pageOf,
+  scopeOf,
   seconds,
   sourceOf,
   takeLease,
@@ -196,7 +198,7 @@ describe('invariant 7: leases', () => {
     expect(await isHeld('alive')).toBe(true);
     expect(await claim('dead', ME)).toBeDefined();
     expect(await claim('alive', ME)).toBeUndefined();
-    const elsewhere = (await loadSources(pool, ME, FILTERS, ['dead', 'alive'])).map((source) => [
+    const elsewhere = (await loadSources(pool, ME, organizationKind(), scopeOf(['dead', 'alive']))).map((source) => [
       source.id,
       source.heldElsewhere,
     ]);
@@ -223,7 +225,7 @@ describe('invariant 7: leases', () => {
     await recordFailure(pool, lease, { ...failure, lane: 'backfill', state: failed(2) });
     const resting = { failures: 2, last_failure: 'timeout', last_error: 'no bytes', rests: true, cursor: 'on' };
     expect(await laneOf('backfill')).toEqual(resting);
-    const [state] = await loadSources(pool, ME, FILTERS, ['fails']);
+    const [state] = await loadSources(pool, ME, organizationKind(), scopeOf(['fails']));
     expect(state?.lanes).toEqual({ backfill: failed(2) });
     expect(state?.restMs.backfill).toBeGreaterThan(55_000);
     expect(state?.restMs.backfill).toBeLessThanOrEqual(60_000);

@@ -14,6 +14,7 @@ import {
   FILTERS,
   HISTORY_MS,
   HORIZON,
+  organizationKind,
   seconds,
   takeLease,
   walking,
@@ -70,7 +71,11 @@ describe('statements that lock many rows lock them in the order of their keys, s
       'lanes',
       (pool) => recordDiscovery(pool, ME, { organizations: 4, serverTimeMs: 0 }),
     ],
-    ['syncSources, under other filters', 'sources', (pool) => syncSources(pool, 'others', HORIZON, HISTORY_MS)],
+    [
+      'syncSources, under other filters',
+      'sources',
+      (pool) => syncSources(pool, organizationKind('others', HORIZON), 0, HISTORY_MS),
+    ],
   ];
 
   test.each(statements)('%s', async (_what, table, run) => {
@@ -125,8 +130,8 @@ describe('statements that lock many rows lock them in the order of their keys, s
       await Promise.all([
         trimFuture(pool, [0]),
         trimFuture(pool, [0]),
-        syncSources(pool, hash, HORIZON, HISTORY_MS),
-        syncSources(pool, hash, HORIZON, HISTORY_MS),
+        syncSources(pool, organizationKind(hash, HORIZON), 0, HISTORY_MS),
+        syncSources(pool, organizationKind(hash, HORIZON), 0, HISTORY_MS),
         recordDiscovery(pool, ME, { organizations: 4, serverTimeMs: 0 }),
         recordDiscovery(pool, ME, { organizations: 4, serverTimeMs: 0 }),
         releaseDead(pool, () => false),

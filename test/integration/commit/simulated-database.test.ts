@@ -12,6 +12,7 @@ import {
   owners,
   PASS_DELAYS_MS,
 } from '../../support/postgres/database-steps.ts';
+import { organizationKind, scopeOf } from '../../support/postgres/store-fixture.ts';
 
 const SEED = 1;
 const STEPS = 1_200;
@@ -140,7 +141,7 @@ test('the model of the database, on which the simulation runs, does what the sta
     let resting = 0;
     const lanesOf = new Map<string, number>();
     for (const hash of filterHashes) {
-      const states = await loadSources(database.pool, by, hash, undefined);
+      const states = await loadSources(database.pool, by, organizationKind(hash), scopeOf());
       const modelledStates = model.loadSources(by, hash, undefined);
       expect(
         modelledStates.map((state) => comparable(state, startMs)),

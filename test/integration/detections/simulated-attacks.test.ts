@@ -85,6 +85,7 @@ const isExpected = (detection: string, entry: Benign): boolean => {
   if (detection === 'cloudflare_staff') return entry.actor.type === 'cloudflare_admin';
   const { description, type, result } = entry.action;
   if (result === 'failure' || entry.raw.status_code >= 400 || type === 'view' || type === 'View') return false;
+  if (detection === 'sso_or_mfa_changed' && type?.toLowerCase() === 'login') return false;
   if (kinds[detection]?.includes(description) !== true) return false;
   const payloads = JSON.stringify([entry.resource.request, entry.resource.response]);
   return detection !== 'super_administrator_added' || payloads.includes('"Super Administrator"');

@@ -14,7 +14,14 @@ import { createProcessIdentity } from '../../../src/postgres/leases/process-iden
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
-import { FILTERS, HISTORY_MS, LEASE_MS, newSource } from '../../support/postgres/store-fixture.ts';
+import {
+  FILTERS,
+  HISTORY_MS,
+  LEASE_MS,
+  newSource,
+  organizationKind,
+  scopeOf,
+} from '../../support/postgres/store-fixture.ts';
 
 const ME = 'host/1/me';
 const OTHER = 'host/2/other';
@@ -56,8 +63,9 @@ test('the store of a daemon goes on at once after one that died on this machine,
   const store = createSyncStore(pool, {
     owner: me,
     leaseMs: LEASE_MS,
-    filterHash: '',
-    organizationIds: undefined,
+    kinds: organizationKind(''),
+    scope: scopeOf(),
+    accountIds: [],
     settleDelaysMs: [],
     historyMs: HISTORY_MS,
     observer: createMetrics('1'),

@@ -2,6 +2,7 @@ import { is, SQL } from 'drizzle-orm';
 import { getTableConfig, getViewConfig, type PgColumn, PgDialect, PgTable, PgView } from 'drizzle-orm/pg-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as access from '../../../src/postgres/tables/access.ts';
+import * as accounts from '../../../src/postgres/tables/accounts.ts';
 import * as detections from '../../../src/postgres/tables/detections.ts';
 import * as events from '../../../src/postgres/tables/events.ts';
 import * as organizations from '../../../src/postgres/tables/organizations.ts';
@@ -10,7 +11,7 @@ import * as sinks from '../../../src/postgres/tables/sinks.ts';
 import * as sources from '../../../src/postgres/tables/sources.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 
-const declared = [access, detections, events, organizations, retention, sinks, sources].flatMap((subject) =>
+const declared = [access, detections, events, accounts, organizations, retention, sinks, sources].flatMap((subject) =>
   Object.values(subject).flat(),
 );
 const tables = declared.filter((one) => is(one, PgTable)).map(getTableConfig);

@@ -55,6 +55,16 @@ describe('orgtrail hold', () => {
     );
   });
 
+  test('an account is named by its id or its name', async () => {
+    await database.pool.query("insert into accounts (id, name) values ('a1', 'Shop')");
+    for (const account of ['a1', 'SHOP']) {
+      const added = await hold('add', '--account', account, '--reason', 'case 18');
+      expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining('events of the account Shop (a1)') });
+    }
+    expect((await list()).at(-1)).toMatchObject({ organizationId: null, accountId: 'a1', accountName: 'Shop' });
+    expect((await hold('list')).stdout).toMatch(/ account a1 \(Shop\) .*case 18\n/);
+  });
+
   test('says what has been dropped before', async () => {
     await database.pool.query(
       `insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, retention)
@@ -67,9 +77,11 @@ describe('orgtrail hold', () => {
   });
 
   test.each([
-    [['add', '--reason', 'x'], 'specify --organization or --all-organizations'],
+    [['add', '--reason', 'x'], 'specify one of --organization, --account and --all-organizations'],
     [['add', '--organization', 'o1', '--all-organizations', '--reason', 'x'], 'specify'],
+    [['add', '--organization', 'o1', '--account', 'a1', '--reason', 'x'], 'specify one of'],
     [['add', '--organization', 'unknown', '--reason', 'x'], 'unknown organization "unknown"'],
+    [['add', '--account', 'unknown', '--reason', 'x'], 'unknown account "unknown"'],
     [['add', '--organization', 'o1', '--reason', ' '], '--reason must not be empty'],
     [
       ['add', '--organization', 'o1', '--since', 'soon', '--reason', 'x'],

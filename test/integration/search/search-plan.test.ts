@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createPool } from '../../../src/postgres/pool.ts';
 import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
 import { readActor } from '../../../src/search/conditions/actor.ts';
+import type { EventQuery } from '../../../src/search/conditions/event-query.ts';
 import { conditionsOf, everything } from '../../../src/search/conditions/search-conditions.sql.ts';
 import { withSpellings } from '../../../src/search/conditions/spellings.sql.ts';
 import { searchEvents } from '../../../src/search/search-events.sql.ts';
@@ -42,6 +43,7 @@ beforeAll(async () => {
   await change("actor_ip_address = '2001:DB8:0:1::9'", 5_000);
   await change("actor_ip_address = '2001:0db8::0001:0:0:0:9'", 6_000);
   await change("actor_ip_address = '2001:db8:1:1::9'", 7_000);
+  await change("account_id = 'a1', zone_id = 'z1', zone_name = 'Shop.Example'", 8_000);
   await pool.query('analyze audit_events');
   names = await indexNames(pool);
 });
@@ -73,8 +75,8 @@ const searches: readonly (readonly [actor: string, indexes: readonly string[], f
   ['198.18.2*', address, -1],
 ];
 
-const planOf = async (text: string): Promise<string> => {
-  const query = await withSpellings(pool, { ...everything, ...time, actor: readActor(text) }, 60_000);
+const planOf = async (asked: Partial<EventQuery>): Promise<string> => {
+  const query = await withSpellings(pool, { ...everything, ...time, ...asked }, 60_000);
   const { sql, values } = conditionsOf(query, undefined, { low: undefined, high: undefined });
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
     `explain select * from audit_events where ${sql} order by action_time desc, position desc limit 51`,
@@ -87,7 +89,7 @@ describe('a search for an actor', () => {
   test.each(searches.map((search) => [search[0].slice(0, 40), ...search] as const))(
     '%s: is served by its indexes, and finds what there is',
     async (_, text, indexes, found) => {
-      const plan = await planOf(text);
+      const plan = await planOf({ actor: readActor(text) });
       const used = indexesIn(plan, names);
       expect(used.length, plan).toBeGreaterThan(0);
       // What is frequent is found soon by going back in time.
@@ -100,4 +102,20 @@ describe('a search for an actor', () => {
       else expect(events.length).toBeGreaterThan(0);
     },
   );
+});
+
+describe('a search for an account or a zone', () => {
+  test.each<readonly [Partial<EventQuery>, readonly string[]]>([
+    [{ account: 'a1' }, ['account']],
+    [{ zone: 'z1' }, ['zone', 'zone_name']],
+    [{ zone: 'SHOP.example' }, ['zone', 'zone_name']],
+  ])('%j: is served by its indexes, and finds what there is', async (asked, indexes) => {
+    const plan = await planOf(asked);
+    expect(indexesIn(plan, names).toSorted(), plan).toEqual(indexes);
+    expect(plan).not.toContain('Seq Scan on audit_events');
+    const timeLimit = { firstMs: 60_000, totalMs: 60_000 };
+    const page = { cursor: undefined, limit: 500 };
+    const { events } = await searchEvents(pool, { ...everything, ...time, ...asked }, page, timeLimit);
+    expect(events.map(({ zoneName }) => zoneName)).toEqual(Array.from({ length: 10 }, () => 'Shop.Example'));
+  });
 });

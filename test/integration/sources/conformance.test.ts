@@ -4,7 +4,7 @@ import { UnreadablePageError } from '../../../src/ingest/entries/page-envelope.t
 import { parseFilters } from '../../../src/ingest/planning/filters.ts';
 import { kindOf, sourceKindNames } from '../../../src/ingest/sources/registry.ts';
 import type { PageQuery } from '../../../src/ingest/sources/source-kind.ts';
-import { servedLogs } from '../../support/sources/served-logs.ts';
+import { servedIds, servedLogs } from '../../support/sources/served-logs.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 // What every kind of source promises, against the simulated Cloudflare. What one of them promises beside that is in other files.
@@ -22,6 +22,8 @@ const bodyOf = (text: string) => ({ bytes: Buffer.from(text), text, validUtf8: t
 describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   const kind = kindOf({ kind: name });
   const served = servedLogs[name];
+  const worldOf = { accounts: 2, standaloneAccounts: 1, accountEntries: 600 };
+  const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
 
   const stored = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
     const { rows } = await world.database.pool.query<{ id: string }>(
@@ -88,13 +90,13 @@ describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   });
 
   test('every entry is stored once, under its kind and its owner, and a second sync adds nothing', async () => {
-    await using world = await openWorld();
+    await using world = await openWorld(worldOf, env);
     await using run = await world.open();
     expect(await run.sync()).toMatchObject({ failed: [], finished: true });
     const owners = served.owners(world.simulator);
     expect(owners.length).toBeGreaterThan(1);
     for (const owner of owners) {
-      const truth = [...served.entriesOf(world.simulator, owner)].sort();
+      const truth = servedIds(world.simulator, name, owner);
       expect(truth.length).toBeGreaterThan(0);
       expect(await stored(world, owner)).toEqual(truth);
     }
@@ -106,7 +108,10 @@ describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   });
 
   test('filters go out with every request', async () => {
-    await using world = await openWorld({}, { ORGTRAIL_FILTERS: 'action_type.not=view&action_result=success' });
+    await using world = await openWorld(worldOf, {
+      ...env,
+      ORGTRAIL_FILTERS: 'action_type.not=view&action_result=success',
+    });
     await using run = await world.open();
     await run.sync();
     for (const owner of served.owners(world.simulator)) {
@@ -120,17 +125,17 @@ describe.each(sourceKindNames)('a source of the kind %s', (name) => {
   });
 
   test('one that refuses is told, keeps the others going, and is read when it answers again', async () => {
-    await using world = await openWorld();
+    await using world = await openWorld(worldOf, env);
     const [refusing = '', ...others] = served.owners(world.simulator);
-    served.setRefused(world.simulator, refusing, true);
+    world.simulator.setRefused({ kind: name, id: refusing }, true);
     await using run = await world.open();
     const report = await run.sync();
     expect(report.failed).toEqual([expect.objectContaining({ kind: name, id: refusing })]);
     expect(await stored(world, refusing)).toEqual([]);
     for (const other of others) {
-      expect(await stored(world, other)).toEqual([...served.entriesOf(world.simulator, other)].sort());
+      expect(await stored(world, other)).toEqual(servedIds(world.simulator, name, other));
     }
-    served.setRefused(world.simulator, refusing, false);
+    world.simulator.setRefused({ kind: name, id: refusing }, false);
     await world.endRests();
     await run.sync();
     await world.expectExactTruth();

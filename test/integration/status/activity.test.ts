@@ -24,7 +24,7 @@ test('events per hour, by action time: each hour is there, this one the last, an
   expect(counted).toBeGreaterThan(truth / 4);
   expect(counted).toBeLessThan(truth);
   expect([...bySource.values()].reduce((sum, events) => sum + events, 0)).toBe(counted);
-  expect([...bySource.keys()].sort()).toEqual([...ids].sort());
+  expect([...bySource.keys()].sort()).toEqual(ids.map((id) => `organization/${id}`).sort());
   for (const { startMs, events } of hours) {
     const { rows } = await world.database.pool.query(
       `select count(*)::integer as events from audit_events
@@ -43,7 +43,7 @@ test('coverage has the gaps of the view, the settle passes and the walks, of the
        tstzrange(now() - interval '30 h', now() - interval '29 h')) where source_id = $1`,
     [id],
   );
-  const [shown, ...others] = await readCoverage(pool, [id]);
+  const [shown, ...others] = await readCoverage(pool, [{ kind: 'organization', id }]);
   expect(others).toEqual([]);
   const { rows } = await pool.query<{ since: Date; before: Date }>(
     'select since, before from coverage_gaps where source_id = $1 order by since',

@@ -15,6 +15,7 @@ import {
   FILTERS,
   HISTORY_MS,
   newSource,
+  organizationKind,
   seconds,
   T0,
   takeLease,
@@ -35,7 +36,7 @@ beforeAll(async () => {
   nowMs = (rows[0]?.now ?? 0) * 1_000;
   await addSources(database.pool, ['hole', 'unread', 'read', 'ahead', 'gone']);
   // Wanted: the last ten hours.
-  await syncSources(database.pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
+  await syncSources(database.pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
   await cover('hole', [
     [9, 5],
     [2, 1],
@@ -217,7 +218,7 @@ describe('sync_status', () => {
   test('names the lanes that fail, with the trouble of the worst; counts holes of the first reading, and unproven time', async () => {
     const { pool } = database;
     const known = await newSource(pool, 'troubled');
-    await syncSources(pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
+    await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
     const wanted = [{ fromMs: nowMs - 12 * HOUR * 1_000, toMs: nowMs - 4 * HOUR * 1_000 }];
     const lease = await claimAsVersion01(pool, known, [wanted]);
     const proven = [{ fromMs: nowMs - 5 * HOUR * 1_000, toMs: nowMs }];
@@ -258,7 +259,7 @@ describe('sync_status', () => {
   test('shows open walks, failures and the holder', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'busy');
-    await syncSources(pool, FILTERS, nowMs - 10 * HOUR * 1_000, HISTORY_MS);
+    await syncSources(pool, organizationKind(FILTERS, nowMs - 10 * HOUR * 1_000), 0, HISTORY_MS);
     const first = await commit(pool, lease, [], { state: walking(anyWalk('a', { pages: 3, entries: 30 })) });
     if (first.kind !== 'committed') throw new Error('fenced');
     const walk = anyWalk('b', { lane: 'backfill', pages: 4, entries: 5_000_000_000 });
@@ -283,12 +284,12 @@ describe('sync_status', () => {
 describe('the status as the commands and the health endpoint read it', () => {
   test('has the feed, the discovery and every source that is still there', async () => {
     const { pool } = database;
-    expect((await readStatus(pool, undefined)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
+    expect((await readStatus(pool)).discovery).toMatchObject({ lastSuccessAt: null, ageSeconds: null });
     await recordDiscovery(pool, 'host/1/me', { organizations: 5, serverTimeMs: 0 });
     await recordAccess(pool, 'unread', 'refused');
-    const { position: before } = await readStatus(pool, undefined);
+    const { position: before } = await readStatus(pool);
     await commit(pool, await takeLease(pool, 'read'), [entryText('one', nowMs - HOUR * 1_000), entryText('two', T0)]);
-    const status = await readStatus(pool, undefined);
+    const status = await readStatus(pool);
     expect(status).toMatchObject({
       feedId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       position: before + 2,
@@ -303,11 +304,11 @@ describe('the status as the commands and the health endpoint read it', () => {
     expect(read?.sinceLastEventSeconds).toSatisfy(about(1));
     expect(typeof read?.leaseEpoch).toBe('number');
     expect(sources.get('hole')).toMatchObject({ sinceLastEventSeconds: null });
-    expect((await readStatus(pool, undefined)).feedId).toBe(status.feedId);
+    expect((await readStatus(pool)).feedId).toBe(status.feedId);
   });
 
   test('may be limited to an allow-list', async () => {
-    const { sources } = await readStatus(database.pool, ['read', 'gone', 'unknown']);
+    const { sources } = await readStatus(database.pool, { organizationIds: ['read', 'gone', 'unknown'] });
     expect(sources.map((source) => source.id)).toEqual(['read']);
   });
 

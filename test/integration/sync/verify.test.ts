@@ -27,7 +27,7 @@ const verify = async (
   replaced: Partial<SyncContext> = {},
 ): Promise<Verified> => {
   const { sync, database } = run.app;
-  const store = createVerifyStore(database.pool, sync.filterHash);
+  const store = createVerifyStore(database.pool, sync.kinds);
   // What a source rests after a failure is not waited for.
   const time = { nowMs: sync.time.nowMs, sleep: async () => {} };
   const context = { ...sync, time, ...replaced, verifyStore: { ...store, ...wrap(store) }, random: () => 0.5 };

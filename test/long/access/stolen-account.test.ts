@@ -87,7 +87,7 @@ afterAll(async () => {
 /** What the watchers see, within the transaction of the thief. */
 const watch = async () => {
   const pool = thief as unknown as Pool;
-  const status = await readStatus(pool, undefined);
+  const status = await readStatus(pool);
   const sinks = await readSinkStatus(pool, undefined);
   const { rows } = await thief.query<{ ahead: number | null; positions: number; last: number; events: number }>(
     `select (select extract(epoch from max(upper(ranges)) - clock_timestamp()) from coverage)::float8 as ahead,
@@ -220,7 +220,7 @@ describe('who takes the password of the collector', () => {
 
   test('claims no time beyond a minute from now, however it is asked for: what it hides ends by then', async () => {
     const claim = hostileCalls(database.pool, 'orgtrail_test_daemon', known);
-    const honest = (await claim).find(({ what }) => what === 'call orgtrail_commit_walk_page');
+    const honest = (await claim).find(({ what }) => what === 'call orgtrail_commit_source_page');
     if (honest === undefined) throw new Error('no such call');
     const { seen } = await attempt(honest);
     expect(seen?.ahead).toBeGreaterThan(0);

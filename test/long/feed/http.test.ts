@@ -295,6 +295,7 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
   for (const route of hiddenRoutes) expect(route).not.toMatch(/^\w+ \/(v1|livez|readyz|healthz|metrics)\b/);
   const events = document.paths['/v1/events']?.['get'];
   expect(events?.parameters?.map(({ name }) => name).sort()).toEqual([
+    'account',
     'after',
     'check',
     'cursor',

@@ -101,10 +101,11 @@ describe('an event as it is read', () => {
     expect(until).toBe(end);
     const { rows } = await database.pool.query(
       `select e.position::float8 as position, 'feed' as "feedId", source_kind as "sourceKind", source_id as "sourceId",
-         organization_id as "organizationId", o.name as "organizationName", e.id, e.raw::text as "rawText", defects,
+         organization_id as "organizationId", o.name as "organizationName", account_id as "accountId",
+         account_name as "accountName", zone_id as "zoneId", zone_name as "zoneName", e.id, e.raw::text as "rawText", defects,
          case when action_time > '-infinity' then to_char(action_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end as "actionTime",
          to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "receivedAt"
-       from audit_events e join organizations o on o.id = e.organization_id order by 1`,
+       from audit_events e left join organizations o on o.id = e.organization_id order by 1`,
     );
     expect(list).toEqual(rows);
     expect(list.length).toBe(end);

@@ -146,7 +146,7 @@ test('a failing backfill beside a fresh live lane: the lane and its error show, 
   const live = source.lanes.live;
   if (live === undefined) throw new Error('no live lane');
   await run.app.sync.store.recordFailure(lease, {
-    filterHash: run.app.sync.filterHash,
+    filterHash: 'none',
     lane: 'backfill',
     state: { ...live, failures: 3 },
     failure: 'server',

@@ -116,6 +116,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_commit_source_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_create_partitions' },
     { role: 'orgtrail_ingest', function: 'orgtrail_drop_month' },

@@ -208,6 +208,24 @@ describe('a legal hold', () => {
     expect((await drop()).dropped.map(({ month }) => month)).toEqual(dropped);
   });
 
+  test.each([
+    ['an account: those of that account alone', { organizationId: undefined, accountId: 'a1' }, ['2024-02']],
+    ['another account: none', { organizationId: undefined, accountId: 'a3' }, ['2024-01', '2024-02']],
+    ['an organization: those of its accounts, too', { organizationId: 'o' }, ['2024-01']],
+    ['every organization: those of accounts without one, too', { organizationId: undefined }, []],
+  ])('of %s', async (_, more, dropped) => {
+    // In January an account that belongs to no organization, in February one of the organization.
+    await pool.query(
+      `update audit_events set source_kind = 'account', account_id = 'a1', organization_id = null, source_id = 'a1'
+       where id like 'january-%'`,
+    );
+    await pool.query(
+      "update audit_events set source_kind = 'account', account_id = 'a2', source_id = 'a2' where id = 'february'",
+    );
+    await hold(more);
+    expect((await drop()).dropped.map(({ month }) => month)).toEqual(dropped);
+  });
+
   test('that comes while a drop waits for its lock is heeded', async () => {
     const holder = await pool.connect();
     await holder.query('begin');

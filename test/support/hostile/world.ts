@@ -56,7 +56,7 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
   const wire = connectAuditApi({
     baseUrl: config.baseUrl,
     credential: requireCredential(config),
-    filters: config.filters,
+    filtersOf: () => config.filters.organization,
     budget,
     clock,
     version,
@@ -73,7 +73,7 @@ export const openHostileWorld = async (): Promise<HostileWorld> => {
         ids.map((id) => ({ id, name: id })),
         { complete: false, within: undefined },
       );
-      await syncSources(database.pool, context.filterHash, Date.now() - HORIZON_MS, HORIZON_MS);
+      await syncSources(database.pool, context.kinds, Date.now(), HORIZON_MS);
     },
     serve: api.serve,
     requests: api.requests,

@@ -36,7 +36,7 @@ import {
   entryText,
   FILTERS,
   HISTORY_MS,
-  HORIZON,
+  organizationKind,
   pageOf,
   seconds,
   sourceOf,
@@ -146,7 +146,7 @@ const sourceSteps = ({ pool, model, dice, startMs }: BothDatabases): readonly St
       return ['release dead', await releaseDead(pool, isDead), model.releaseDead(isDead)];
     },
     async () => {
-      await syncSources(pool, FILTERS, HORIZON, HISTORY_MS);
+      await syncSources(pool, organizationKind(), 0, HISTORY_MS);
       return ['sync sources', undefined, model.syncSources()];
     },
     async () => ['trim', await trimFuture(pool, PASS_DELAYS_MS), model.trimFuture(PASS_DELAYS_MS)],

@@ -2,11 +2,11 @@ import type { Pool } from 'pg';
 import { type Page, type PageBody, readPageBody } from '../../../src/ingest/entries/page.ts';
 import type { Coverage } from '../../../src/ingest/planning/coverage.ts';
 import { idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
-import type { CommitResult, Lease, PageCommit } from '../../../src/ingest/planning/source.ts';
+import type { CommitResult, KindPolicy, Lease, PageCommit } from '../../../src/ingest/planning/source.ts';
 import { startWalk, type Walk } from '../../../src/ingest/planning/walk.ts';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
 import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { claimSource, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { claimSource, type SourceScope, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
 
 /** No test takes so long, whatever the machine has to do: a test ends a lease itself where one has to run out. */
 export const LEASE_MS = 600_000;
@@ -18,6 +18,14 @@ export const HORIZON = Date.UTC(2025, 6, 1);
 export const HISTORY_MS = 5_000 * 86_400_000;
 const OWNER = 'host/1/test';
 
+/** The logs of organizations, as they are read under these filters. */
+export const organizationKind = (filterHash = FILTERS, horizonMs = HORIZON): readonly KindPolicy[] => [
+  { kind: 'organization', filters: [], filterHash, horizonMs: () => horizonMs },
+];
+
+/** All organizations, or these, and no account. */
+export const scopeOf = (organizationIds?: readonly string[]): SourceScope => ({ organizationIds, accounts: [] });
+
 /** The source key of an organization. */
 export const sourceOf = (id: string) => ({ kind: 'organization', id });
 
@@ -25,7 +33,7 @@ export const sourceOf = (id: string) => ({ kind: 'organization', id });
 export const addSources = async (pool: Pool, ids: readonly string[]): Promise<void> => {
   const found = ids.map((id) => ({ id, name: `Name of ${id}` }));
   await recordListing(pool, found, { complete: false, within: undefined });
-  await syncSources(pool, FILTERS, HORIZON, HISTORY_MS);
+  await syncSources(pool, organizationKind(), HORIZON, HISTORY_MS);
 };
 
 /** A lease of the source, regardless of its holder. */

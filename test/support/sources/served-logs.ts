@@ -5,10 +5,6 @@ import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 export interface ServedLogs {
   /** Owners with such a log. */
   owners(simulator: Simulator): readonly string[];
-  /** Ids of the entries of one log, as they are now. */
-  entriesOf(simulator: Simulator, owner: string): readonly string[];
-  /** The log answers 403 from now on, or again not. */
-  setRefused(simulator: Simulator, owner: string, refused: boolean): void;
   /** Below the base URL. */
   path(owner: string): string;
 }
@@ -16,11 +12,14 @@ export interface ServedLogs {
 export const servedLogs: Readonly<Record<SourceKindName, ServedLogs>> = {
   organization: {
     owners: (simulator) => simulator.summary().organizations.map(({ id }) => id),
-    entriesOf: (simulator, owner) =>
-      [...simulator.truth({ kind: 'organization' })].flatMap(({ sourceId, id }) =>
-        sourceId === owner ? [id ?? ''] : [],
-      ),
-    setRefused: (simulator, owner, refused) => simulator.setRefused(owner, refused),
     path: (owner) => `/organizations/${owner}/logs/audit`,
   },
+  account: {
+    owners: (simulator) => simulator.summary().accounts.map(({ id }) => id),
+    path: (owner) => `/accounts/${owner}/logs/audit`,
+  },
 };
+
+/** Ids of the entries of one log, as they are now, in order. */
+export const servedIds = (simulator: Simulator, kind: SourceKindName, owner: string): readonly string[] =>
+  [...simulator.truth({ kind })].flatMap(({ sourceId, id }) => (sourceId === owner ? [id ?? ''] : [])).sort();

@@ -30,7 +30,9 @@ describe('defaults', () => {
       retentionMs: Number.POSITIVE_INFINITY,
       settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
       organizationIds: undefined,
-      filters: [],
+      sources: ['organization'],
+      accounts: 'all',
+      filters: { organization: [], account: [] },
       apiBudget: 900,
       concurrency: 16,
       fastPath: true,
@@ -110,14 +112,37 @@ describe('settings', () => {
     ['ORGTRAIL_SETTLE', ' 1m, 1h ,2d', { settleDelaysMs: [60_000, 3_600_000, 172_800_000] }],
     ['ORGTRAIL_ORGANIZATIONS', 'a1, b-2 c_3,a1', { organizationIds: ['a1', 'b-2', 'c_3'] }],
     ['ORGTRAIL_ORGANIZATIONS', ' , ', { organizationIds: undefined }],
+    ['ORGTRAIL_SOURCES', 'accounts, organizations', { sources: ['account', 'organization'] }],
+    ['ORGTRAIL_ACCOUNTS', 'organizations', { accounts: 'organizations' }],
+    ['ORGTRAIL_ACCOUNTS', 'a1, b2,a1', { accounts: ['a1', 'b2'] }],
+    [
+      'ORGTRAIL_FILTERS_ACCOUNTS',
+      'product_category=zerotrust&zone_id.not=z',
+      {
+        filters: {
+          organization: [],
+          account: [
+            ['product_category', 'zerotrust'],
+            ['zone_id.not', 'z'],
+          ],
+        },
+      },
+    ],
+    ['ORGTRAIL_FILTERS_ORGANIZATIONS', 'id=a', { filters: { organization: [['id', 'a']], account: [] } }],
     [
       'ORGTRAIL_FILTERS',
       'id=b&id=a',
       {
-        filters: [
-          ['id', 'a'],
-          ['id', 'b'],
-        ],
+        filters: {
+          organization: [
+            ['id', 'a'],
+            ['id', 'b'],
+          ],
+          account: [
+            ['id', 'a'],
+            ['id', 'b'],
+          ],
+        },
       },
     ],
     ['ORGTRAIL_API_BUDGET', ' 1200 ', { apiBudget: 1_200 }],

@@ -1,6 +1,6 @@
 import type { FeedEvent } from '../../../src/formats/feed-event.ts';
 import { nested } from '../../support/sync/defective-entries.ts';
-import { storedEvents } from './simulated-events.ts';
+import { storedAccountEvents, storedEvents } from './simulated-events.ts';
 
 const organizationId = '019c4f65e7607d8c9f6f6b58aa3aff50';
 const organization = { id: organizationId };
@@ -156,8 +156,65 @@ const texts: Readonly<Record<string, string>> = {
   nothing: 'null',
 };
 
-/** Hand-made entries, ordinary and hostile, as stored: what the golden files show. */
-export const sampleEvents: readonly FeedEvent[] = storedEvents(
-  [...Object.values(entries).map((entry) => JSON.stringify(entry)), ...Object.values(texts)],
-  organizationId,
+const account = { id: '5d41402abc4b2a76b9719d911017c592', name: 'Web "Shop" | EU' };
+const zone = { id: '023e105f4ecef8ad9ca31a8372d0c353', name: 'shop.example' };
+
+const entriesOfAccount: Readonly<Record<string, unknown>> = {
+  'record of a zone changed': {
+    id: '0000000000000000000000000000000a',
+    account,
+    action: action('Update DNS Record', 'update'),
+    actor: { ...person, context: 'api_token', token_id: 't1', token_name: 'terraform-3', type: 'user' },
+    raw: api('PATCH', `/zones/${zone.id}/dns_records/r1`),
+    resource: {
+      id: 'r1',
+      product: 'dns',
+      request: { ttl: 60 },
+      response: answer({}),
+      scope: 'zones',
+      type: 'dns_record',
+    },
+    zone,
+  },
+  'member of the account added by the system': {
+    id: '0000000000000000000000000000000b',
+    account,
+    action: action('Add Member', 'create'),
+    actor: { context: 'dash', type: 'system' },
+    raw: api('POST', `/accounts/${account.id}/members`),
+    resource: { id: 'm1', product: 'members', response: answer(member), scope: 'accounts', type: 'member' },
+  },
+  'attack by the names of account and zone': {
+    id: '0000000000000000000000000000000c',
+    account: { id: 'other', name: 'A\tcn1=9\n=|\\' },
+    action: action('Delete zone', 'delete', 'failure'),
+    actor: person,
+    resource: { id: zone.id, product: 'zones', type: 'policy' },
+    zone: { id: 'z"\r\n', name: '\u2028position=7' },
+  },
+};
+const entriesOfLoneAccount: Readonly<Record<string, unknown>> = {
+  'sign-in without an account in it': {
+    id: '0000000000000000000000000000000d',
+    action: action('Login', 'login'),
+    actor: { ...person, context: 'dash', type: 'user' },
+    resource: { product: 'user', scope: 'user', type: 'user' },
+  },
+  'account and zone of other types': { id: 'odd', account: 'none', zone: [{ id: 1 }] },
+};
+
+const stringified = (some: Readonly<Record<string, unknown>>) => Object.values(some).map((one) => JSON.stringify(one));
+const ofOrganization = storedEvents([...stringified(entries), ...Object.values(texts)], organizationId);
+const ofAccount = storedAccountEvents(
+  stringified(entriesOfAccount),
+  { id: account.id, organizationId },
+  ofOrganization.length + 1,
 );
+const ofLoneAccount = storedAccountEvents(
+  stringified(entriesOfLoneAccount),
+  { id: 'e2fc714c4727ee9395f324cd2e7f331f', organizationId: null },
+  ofOrganization.length + ofAccount.length + 1,
+);
+
+/** Hand-made entries, ordinary and hostile, as stored: what the golden files show. */
+export const sampleEvents: readonly FeedEvent[] = [...ofOrganization, ...ofAccount, ...ofLoneAccount];

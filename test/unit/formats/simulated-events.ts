@@ -20,12 +20,39 @@ const storedEvent = (entry: CarefulEntry, position: number, organizationId: stri
   sourceId: organizationId,
   organizationId,
   organizationName: position % 7 === 0 ? null : 'Northwind "Traders" | Björn=Co',
+  accountId: null,
+  accountName: null,
+  zoneId: null,
+  zoneName: null,
   id: entry.id ?? hashed(entry.text),
   actionTime: entry.actionTime ?? null,
   receivedAt,
   rawText: entry.defects.some((defect) => textDefects.includes(defect)) ? JSON.stringify(entry.text) : entry.text,
   defects: entry.defects.length === 0 ? null : entry.defects,
 });
+
+const columnOf = ({ columnSource }: CarefulEntry, part: string, name: string): string | null => {
+  const value: unknown = JSON.parse(columnSource)?.[part]?.[name];
+  return typeof value === 'string' ? value : null;
+};
+
+/** The same of the log of an account, which may belong to no organization. */
+export const storedAccountEvents = (
+  texts: readonly string[],
+  account: { readonly id: string; readonly organizationId: string | null },
+  firstPosition = 1,
+): FeedEvent[] =>
+  readCarefully(readPage(`{"success":true,"result":[${texts.join(',')}]}`)).map((entry, index) => ({
+    ...storedEvent(entry, firstPosition + index, ''),
+    sourceKind: 'account',
+    sourceId: account.id,
+    organizationId: account.organizationId,
+    organizationName: account.organizationId === null ? null : 'Northwind',
+    accountId: columnOf(entry, 'account', 'id') ?? account.id,
+    accountName: columnOf(entry, 'account', 'name'),
+    zoneId: columnOf(entry, 'zone', 'id'),
+    zoneName: columnOf(entry, 'zone', 'name'),
+  }));
 
 /** The events that the store makes of these entries of one organization. */
 export const storedEvents = (texts: readonly string[], organizationId: string, firstPosition = 1): FeedEvent[] =>

@@ -10,7 +10,7 @@ describe('a search in a link', () => {
   it('is read, and printed as the same link', () => {
     const query =
       'since=24h&before=2026-06-15T11%3A00%3A00Z&organization=org1&actor=a%40example.com&action=create&result=failure' +
-      '&product=dns&resource_type=record&resource=r1&ray=8f&text=caf%C3%A9+50%25&defects=true&changed=true';
+      '&product=dns&resource_type=record&resource=r1&ray=8f&text=caf%C3%A9+50%25&defects=true&changed=true&account=acc1&zone=shop.example';
     const { search, faults } = read(query);
     expect(faults).toEqual([]);
     expect(search).toMatchObject({

@@ -1,14 +1,17 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import type { LateEntries } from '../../../src/ingest/planning/late-entries.ts';
+import { type Names, noNames } from '../../../src/organizations/organization-names.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { logSync } from '../../../src/telemetry/log-sync.ts';
+
+const acme = (id: string) => (id === 'a' ? 'Acme' : undefined);
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /** The log of syncing with a clock that the test moves; `warnings` gives what came since it was last asked. */
-const logged = (level: 'warn' | 'info' | 'debug' = 'warn', nameOf?: (id: string) => string | undefined) => {
+const logged = (level: 'warn' | 'info' | 'debug' = 'warn', names: Names = noNames) => {
   let nowMs = 0;
   let lines: string[] = [];
   const destination = new Writable({
@@ -19,7 +22,7 @@ const logged = (level: 'warn' | 'info' | 'debug' = 'warn', nameOf?: (id: string)
   });
   const logger = createLogger({ level, format: 'json', destination, secrets: [] });
   return {
-    observer: logSync(logger, () => nowMs, nameOf),
+    observer: logSync(logger, () => nowMs, names),
     advance: (ms: number) => {
       nowMs += ms;
     },
@@ -173,7 +176,7 @@ test('clocks that differ by more than a minute are warned of once a day and dire
 });
 
 test('names of organizations stand beside their ids', () => {
-  const { observer, warnings } = logged('info', (id) => (id === 'a' ? 'Acme' : undefined));
+  const { observer, warnings } = logged('info', { ...noNames, organization: acme, source: ({ id }) => acme(id) });
   const failed = { lane: 'live' as const, failure: 'server', message: '503', backoffMs: 1_000 };
   observer.sourceFailed?.({ source: source('a'), ...failed });
   observer.sourceFailed?.({ source: source('b'), ...failed });
@@ -224,4 +227,21 @@ test('entries with defects are summed: a line a minute at most', () => {
   advance(60_000);
   defective('d');
   expect(warnings()).toMatchObject([{ source: 'd', defective: 6, pages: 3 }]);
+});
+
+test('trouble with the log of an account says so, and is told apart from that of an organization with the same id', () => {
+  const names = { ...noNames, source: ({ kind }: { kind: string }) => (kind === 'account' ? 'Shop' : 'Acme') };
+  const { observer, warnings } = logged('warn', names);
+  const failure = { lane: 'live' as const, failure: 'refused', message: 'no', backoffMs: 1_000 };
+  observer.sourceFailed?.({ source: source('a'), ...failure });
+  observer.sourceFailed?.({ source: { kind: 'account', id: 'a' }, ...failure });
+  const [organization, account] = warnings();
+  expect(organization).toMatchObject({ source: 'a', name: 'Acme', msg: expect.stringMatching(/for an organization;/) });
+  expect(organization).not.toHaveProperty('kind');
+  expect(account).toMatchObject({
+    source: 'a',
+    name: 'Shop',
+    kind: 'account',
+    msg: expect.stringMatching(/for an account;/),
+  });
 });

@@ -40,7 +40,7 @@ const headOf = ({ event, previousPosition, nextPosition }: EventDetail, { nowMs 
 <nav class="row" aria-label="Neighbours in the feed">${step(previousPosition, '← Previous stored', 'prev')}${step(nextPosition, 'Next stored →', 'next')}</nav></div>
 <header class="event-head"><h1>${title === '' ? `Event ${event.position}` : cutValue(title)}</h1>
 <p class="row">${event.actionResult === null ? null : resultMark(event)}${event.changed ? html`<a class="mark mark-changed" href="#changes">changed later</a>` : null}${event.defects === null ? null : html`<span class="mark mark-defect">defect</span>`}
-<span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId}</span></p>
+<span class="mono">${timeOf(event, nowMs)}</span><span>${event.organizationName ?? event.organizationId ?? event.accountName ?? event.accountId}</span></p>
 ${event.actionDescription === null ? null : html`<p class="muted">${cutValue(kind.join(' · '))}</p>`}
 ${aroundOf(event)}</header>`;
 };
@@ -51,7 +51,8 @@ const aroundOf = (event: FoundEvent): Html => {
   const same: readonly (readonly [string, Partial<Search> | undefined])[] = [
     ['Same actor', actor && { actor: actor.filter }],
     ['Same resource', event.resourceId === null ? resourceOf(event)?.filter : { resource: event.resourceId }],
-    ['Same organization', { organization: event.organizationId }],
+    ['Same organization', event.organizationId === null ? undefined : { organization: event.organizationId }],
+    ['Same account', event.accountId === null ? undefined : { account: event.accountId }],
   ];
   return html`<ul class="around">${same.flatMap(([name, filter]) =>
     filter === undefined
@@ -89,11 +90,21 @@ interface Group {
   readonly facts: readonly Fact[];
 }
 
+type ExactField =
+  | 'action'
+  | 'result'
+  | 'product'
+  | 'resourceType'
+  | 'resource'
+  | 'ray'
+  | 'organization'
+  | 'account'
+  | 'zone';
+
 const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
   const by = (kind: 'email' | 'ip' | 'id' | 'token', value: string | null): Partial<Search> =>
     value === null ? {} : { actor: { kind, value } };
-  const exact = (name: 'action' | 'result' | 'product' | 'resourceType' | 'resource' | 'ray', value: string | null) =>
-    value === null ? {} : { [name]: value };
+  const exact = (name: ExactField, value: string | null) => (value === null ? {} : { [name]: value });
   return [
     {
       name: 'Who',
@@ -119,7 +130,11 @@ const groupsOf = ({ event, feedId }: EventDetail): readonly Group[] => {
       name: 'On what',
       facts: [
         ['Organization', event.organizationName],
-        ['Organization id', event.organizationId, { organization: event.organizationId }],
+        ['Organization id', event.organizationId, exact('organization', event.organizationId)],
+        ['Account', event.accountName],
+        ['Account id', event.accountId, exact('account', event.accountId)],
+        ['Zone', event.zoneName, exact('zone', event.zoneName)],
+        ['Zone id', event.zoneId, exact('zone', event.zoneId)],
         ['Product', event.resourceProduct, exact('product', event.resourceProduct)],
         ['Type', event.resourceType, exact('resourceType', event.resourceType)],
         ['Id', event.resourceId, exact('resource', event.resourceId)],

@@ -23,6 +23,8 @@ const what: readonly TextField[] = [
   { field: 'resource_type', label: 'Resource type' },
   { field: 'resource', label: 'Resource id' },
   { field: 'ray', label: 'Ray id' },
+  { field: 'account', label: 'Account', hint: 'name or id', list: 'accounts' },
+  { field: 'zone', label: 'Zone', hint: 'name or id' },
 ];
 
 const when: readonly TextField[] = [
@@ -56,13 +58,17 @@ ${view.limit === 50 ? null : html`<input type="hidden" name="limit" value="${vie
 <p class="quick-times"><span class="muted">Last</span>${quickTimes.map((time) => quickTime(view, time))}</p>
 <p class="keys muted"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> rows <kbd>Enter</kbd> open</p>
 </div>
-<datalist id="organizations">${view.organizations.map(
-  ({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`,
-)}</datalist>
+${namesOf('organizations', view.organizations)}
+${namesOf('accounts', view.accounts)}
 ${suggestions('actions', ['create', 'delete', 'update', 'view', 'login'])}
 ${suggestions('results', ['success', 'failure'])}
 ${suggestions('times', ['now', ...quickTimes, '90d'])}
 </form>`;
+
+const namesOf = (id: string, known: readonly OrganizationName[]): Html =>
+  html`<datalist id="${id}">${known.map(
+    ({ id, name }) => html`<option value="${name ?? id}">${name === null ? '' : id}</option>`,
+  )}</datalist>`;
 
 const suggestions = (id: string, values: readonly string[]): Html =>
   html`<datalist id="${id}">${values.map((value) => html`<option value="${value}"></option>`)}</datalist>`;
@@ -113,7 +119,8 @@ export interface EventsView {
   readonly reading: SearchReading;
   readonly limit: number;
   readonly nowMs: number;
-  readonly organizations: readonly { readonly id: string; readonly name: string | null }[];
+  readonly organizations: readonly OrganizationName[];
+  readonly accounts: readonly OrganizationName[];
   readonly result?: PageCursors & SearchAnswer & { readonly isFirst: boolean };
   /** Parameters of the link that are none, in words. */
   readonly unknown: readonly string[];

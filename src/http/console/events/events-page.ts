@@ -63,20 +63,33 @@ const tableOf = (view: EventsView, events: readonly FoundEvent[]): Html => html`
 </table>`;
 
 /** By its name, which people know, if no other has it. */
-const organizationFilter = ({ organizations }: EventsView, { organizationId, organizationName }: FoundEvent): string =>
-  organizationName !== null && organizations.filter(({ name }) => name === organizationName).length === 1
-    ? organizationName
-    : organizationId;
+const filterBy = (known: EventsView['organizations'], id: string, name: string | null): string =>
+  name !== null && known.filter((one) => one.name === name).length === 1 ? name : id;
+
+/** Organization and account, each as far as the event has one. */
+const ownersOf = ({ organizations, accounts, reading: { search } }: EventsView, event: FoundEvent): Html => {
+  const { organizationId, organizationName, accountId, accountName } = event;
+  const organization =
+    organizationId === null
+      ? none
+      : filterLink(
+          search,
+          { organization: filterBy(organizations, organizationId, organizationName) },
+          organizationName ?? organizationId,
+        );
+  if (accountId === null) return organization;
+  const account = filterLink(search, { account: filterBy(accounts, accountId, accountName) }, accountName ?? accountId);
+  return html`${organization}<span class="second">${account}</span>`;
+};
 
 const rowOf = (view: EventsView, event: FoundEvent): Html => {
   const { search } = view.reading;
   const { nowMs } = view;
   const actor = actorOf(event);
   const resource = resourceOf(event);
-  const organization = event.organizationName ?? event.organizationId;
   return html`<tr>
 <th scope="row" class="cell-time"><a href="/events/${event.position}" data-row>${timeOf(event, nowMs)}</a></th>
-<td class="cell-organization" data-label="Organization">${filterLink(search, { organization: organizationFilter(view, event) }, organization)}</td>
+<td class="cell-organization" data-label="Organization">${ownersOf(view, event)}</td>
 <td class="cell-actor" data-label="Actor">${actor === undefined ? none : filterLink(search, { actor: actor.filter }, actor.text)}${actor?.more === undefined ? null : html`<span class="second">${cutText(actor.more)}</span>`}</td>
 <td class="cell-action" data-label="Action">${event.actionType === null ? none : filterLink(search, { action: event.actionType }, event.actionType)}${event.actionDescription === null ? null : html`<span class="second">${cutText(event.actionDescription)}</span>`}</td>
 <td class="cell-resource" data-label="Resource">${resource === undefined ? none : filterLink(search, resource.filter, resource.text)}${event.resourceId === null ? null : html`<span class="second mono">${filterLink(search, { resource: event.resourceId }, event.resourceId)}</span>`}</td>

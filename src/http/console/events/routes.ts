@@ -8,7 +8,7 @@ import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts'
 import { unknownParameter } from '../../../text/nearest.ts';
 import { beginsGiving } from '../../access-trail.ts';
 import { goneSignal } from '../../gone-signal.ts';
-import { answerSearch, withOrganization } from '../../search/answer.ts';
+import { answerSearch, withIds } from '../../search/answer.ts';
 import { cursorsOf, faultsInWords, sendExport } from '../../search/routes.ts';
 import { MAX_LIMIT } from '../../search/schema.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
@@ -43,7 +43,7 @@ export const explorerRoutes = (
       if (format === undefined) throw mistake(400, 'An export is either csv or ndjson.');
       const unknown = unknownIn(request.query, [...searchFields, 'format']);
       if (unknown.length > 0) throw mistake(400, unknown.join('; '));
-      const { search, faults } = await withOrganization(source, readSearch(request.query, Date.now()));
+      const { search, faults } = await withIds(source, readSearch(request.query, Date.now()));
       if (faults.length > 0) throw mistake(400, faultsInWords(faults));
       await sendExport(request, reply, source, streams, { search, format });
     },
@@ -122,10 +122,10 @@ const sendEvents = async (
     return reply.redirect(text === '' ? '/events' : `/events?${text}`, 303);
   }
   const unknown = unknownIn(query, parameters);
-  const named = await withOrganization(source, reading);
+  const named = await withIds(source, reading);
   const view = await lookUp(source, named, unknown, { cursor, limit, signal: goneSignal(reply) });
   beginsGiving(request, view.result?.page.events.length);
-  // The links of the page go on with the organization as it was written.
+  // The links of the page go on with organization and account as they were written.
   const shown: EventsView = { ...view, reading: { ...reading, faults: named.faults }, unknown, limit, nowMs };
   if (view.failure !== undefined) reply.code(view.failure.code);
   else if (view.result === undefined) reply.code(400);
@@ -146,7 +146,7 @@ const readLimit = (text: unknown): number => {
   return limit;
 };
 
-type LookedUp = Pick<EventsView, 'organizations' | 'result' | 'failure'>;
+type LookedUp = Pick<EventsView, 'organizations' | 'accounts' | 'result' | 'failure'>;
 
 const lookUp = async (
   source: SearchSource,
@@ -154,15 +154,15 @@ const lookUp = async (
   unknown: readonly string[],
   page: Parameters<SearchSource['search']>[1],
 ): Promise<LookedUp> => {
-  const organizations = await source.organizations();
+  const known = { organizations: await source.organizations(), accounts: await source.accounts() };
   // Another search than the one that was asked for would only mislead.
-  if (reading.faults.length > 0 || unknown.length > 0) return { organizations };
+  if (reading.faults.length > 0 || unknown.length > 0) return known;
   try {
     const answer = await answerSearch(source, reading, page);
     const isFirst = page.cursor === undefined;
-    return { organizations, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst } };
+    return { ...known, result: { ...answer, ...cursorsOf(answer.page, page.cursor), isFirst } };
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
-    return { organizations, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
+    return { ...known, failure: { code: error.reason === 'refused' ? 400 : 503, reason: error.message } };
   }
 };

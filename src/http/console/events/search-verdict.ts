@@ -14,26 +14,44 @@ import { agoText, countText, spanText } from '../words.ts';
 
 /** Whether what is not there may only not be collected: the first thing to know about a result. */
 export const coverageOf = (coverage: SearchCoverage, search: Search, nowMs: number): Html => {
-  const { organizations, incomplete, gaps } = coverage;
+  const { organizations, accounts, incomplete, gaps } = coverage;
   const notes = html`${olderNote(coverage)}${coverage.filtered ? html` Only entries that meet ORGTRAIL_FILTERS are collected.` : null}`;
-  if (organizations === 0) {
+  if (organizations + accounts === 0) {
     return html`<p class="coverage coverage-incomplete">${
-      search.organization === undefined
-        ? html`No organization is collected yet.`
-        : html`This organization is not collected any more: what is stored of it may be old.`
+      search.account !== undefined
+        ? html`The log of this account is not collected: what is stored of it may be old.`
+        : search.organization === undefined
+          ? html`No organization is collected yet.`
+          : html`This organization is not collected any more: what is stored of it may be old.`
     }</p>`;
   }
   if (incomplete === 0) {
-    const subject = organizations === 1 ? 'The organization is' : `All ${countText(organizations)} organizations are`;
-    return html`<p class="coverage coverage-complete"><strong>${subject} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
+    return html`<p class="coverage coverage-complete"><strong>${subjectOf(coverage)} collected</strong>${untilNote(coverage, nowMs)}.${notes}</p>`;
   }
-  const name = gaps[0]?.organizationName ?? gaps[0]?.organizationId ?? '';
-  const of = incomplete === 1 ? name : `${countText(incomplete)} of ${countText(organizations)} organizations`;
+  const of =
+    incomplete === 1 && gaps[0] !== undefined
+      ? logName(gaps[0])
+      : `${countText(incomplete)} of ${countText(organizations + accounts)} ${accounts === 0 ? 'organizations' : 'organizations and accounts'}`;
   return html`<details class="coverage coverage-incomplete" id="coverage"><summary><strong>${NOT_COLLECTED}: ${spanText(coverage.notCollectedSeconds)} of this time</strong>, in ${of}. Events of it may be missing here.${notes}</summary>
 <ul>${gaps.map(
     (gap) =>
-      html`<li><span>${gap.organizationName ?? gap.organizationId}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
+      html`<li><span>${logName(gap)}</span> <span class="mono">${shortTime(gap.since)} to ${shortTime(gap.before)}</span></li>`,
   )}</ul></details>`;
+};
+
+/** Whose log lacks the time. */
+const logName = ({
+  accountId,
+  accountName,
+  organizationId,
+  organizationName,
+}: SearchCoverage['gaps'][number]): string => accountName ?? accountId ?? organizationName ?? organizationId ?? '';
+
+const subjectOf = ({ organizations, accounts }: SearchCoverage): string => {
+  if (accounts === 0)
+    return organizations === 1 ? 'The organization is' : `All ${countText(organizations)} organizations are`;
+  if (organizations === 0) return accounts === 1 ? 'The account is' : `All ${countText(accounts)} accounts are`;
+  return `All logs of organizations (${countText(organizations)}) and accounts (${countText(accounts)}) are`;
 };
 
 const untilNote = ({ collectedUntil }: SearchCoverage, nowMs: number): Html | null => {

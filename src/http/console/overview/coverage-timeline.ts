@@ -1,5 +1,5 @@
 import { addRange, type Coverage, gapsIn } from '../../../ingest/planning/coverage.ts';
-import type { OrganizationCoverage, TimeRange } from '../../../status/overview.ts';
+import type { SourceCoverage, TimeRange } from '../../../status/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, spanText, timeText } from '../words.ts';
 
@@ -25,7 +25,7 @@ export interface Tail {
 
 /** The gaps that an operator should know of, without holes. */
 export const notableGaps = (
-  { gaps, holes, sinceMs, nowMs }: OrganizationCoverage,
+  { gaps, holes, sinceMs, nowMs }: SourceCoverage,
   { ordinaryMs }: Tail,
 ): readonly TimeRange[] => {
   const cannotBeHad = holes.reduce<Coverage>((all, { range: [fromMs, toMs] }) => addRange(all, { fromMs, toMs }), []);
@@ -39,7 +39,7 @@ export const notableGaps = (
  * Draws what has been read: a thick track of the first reading with its gaps and holes, a thin one for each settle pass, and what
  * walks are reading at this moment. Times become places linearly; nothing here is text.
  */
-export const coverageTimeline = (coverage: OrganizationCoverage, span: Span, tail: Tail, passes: number): Html => {
+export const coverageTimeline = (coverage: SourceCoverage, span: Span, tail: Tail, passes: number): Html => {
   const height = READING_TOP + READING_HEIGHT + 4 + passes * PASS_STEP;
   const place = placer(span);
   const whole = place([coverage.sinceMs, coverage.nowMs]);
@@ -80,7 +80,7 @@ const tallBar = (name: 'tl-gap' | 'tl-hole', place: Place | null): Html | null =
   return bar(name, { x: Math.min(place.x, WIDTH - width), width }, 0, READING_HEIGHT + 2 * READING_TOP);
 };
 
-const passTrack = (coverage: OrganizationCoverage, index: number, place: ReturnType<typeof placer>): Html => {
+const passTrack = (coverage: SourceCoverage, index: number, place: ReturnType<typeof placer>): Html => {
   const y = READING_TOP + READING_HEIGHT + 5 + index * PASS_STEP;
   const ranges = coverage.passes.find(({ pass }) => pass === index + 1)?.ranges ?? [];
   return html`<rect class="tl-ground" x="0" y="${y}" width="${WIDTH}" height="${PASS_HEIGHT}"></rect>${ranges.map(
@@ -99,7 +99,7 @@ const walkBar = (place: Place | null): Html | null => {
 };
 
 /** The same in words. */
-const timelineWords = (coverage: OrganizationCoverage, span: Span, tail: Tail): string => {
+const timelineWords = (coverage: SourceCoverage, span: Span, tail: Tail): string => {
   const inside = notableGaps(coverage, tail).filter(([from, to]) => to > span.fromMs && from < span.toMs);
   const named = inside.slice(-3).map((gap) => gapWords(gap));
   const more =

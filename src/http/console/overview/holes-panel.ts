@@ -1,9 +1,9 @@
-import type { DrawnHole, OrganizationCoverage } from '../../../status/overview.ts';
+import type { DrawnHole, SourceCoverage } from '../../../status/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, timeOf } from '../words.ts';
 
 /** The holes of an organization, with their reasons. `total` counts all of them; the coverage has the newest. */
-export const holesPanel = ({ holes, nowMs }: OrganizationCoverage, total: number): Html | null =>
+export const holesPanel = ({ holes, nowMs }: SourceCoverage, total: number): Html | null =>
   holes.length === 0
     ? null
     : html`<section class="panel" aria-labelledby="holes"><h2 id="holes">${countOf(total, 'hole')}</h2>

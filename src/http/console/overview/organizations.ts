@@ -1,8 +1,10 @@
 import { RETENTION_NEAR_MS } from '../../../ingest/planning/upstream-retention.ts';
+import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText, type SourceHealth, sourceStates } from '../../../status/health.ts';
-import type { Activity, OrganizationCoverage } from '../../../status/overview.ts';
-import type { SourceWithState } from '../../../status/source-state.ts';
+import type { Activity, SourceCoverage } from '../../../status/overview.ts';
+import { ownerName } from '../../../status/source-owner.ts';
+import type { OrganizationWithState, SourceWithState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
@@ -27,7 +29,7 @@ export const readFilter = (query: Readonly<Record<string, unknown>>): Organizati
 };
 
 export interface OrganizationPage {
-  readonly rows: readonly SourceWithState[];
+  readonly rows: readonly OrganizationWithState[];
   /** That match the filter, on all pages. */
   readonly matching: number;
   readonly page: number;
@@ -36,7 +38,7 @@ export interface OrganizationPage {
 
 /** The page asked for, trouble first. A pure function. */
 export const selectOrganizations = (
-  sources: readonly SourceWithState[],
+  sources: readonly OrganizationWithState[],
   filter: OrganizationFilter,
 ): OrganizationPage => {
   const wanted = filter.text.toLowerCase();
@@ -58,12 +60,13 @@ export const selectOrganizations = (
 
 const urgency: readonly SourceHealth[] = ['failing', 'refused', 'incomplete', 'behind', 'fresh', 'quiet'];
 
-const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
+/** The order of sources in which those that need attention come first. */
+export const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
   urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
   (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
-  (a.organizationName ?? '').localeCompare(b.organizationName ?? '', 'en') ||
-  (a.organizationId < b.organizationId ? -1 : 1);
+  (ownerName(a) ?? '').localeCompare(ownerName(b) ?? '', 'en') ||
+  (a.id < b.id ? -1 : 1);
 
 /** Cloudflare will soon delete what is not collected: then it is lost permanently. */
 export const nearsLoss = ({ retentionSlackSeconds }: SourceWithState): boolean =>
@@ -78,10 +81,10 @@ export const organizationHref = (organizationId: string): string =>
   `/organizations/${encodeURIComponent(organizationId)}`;
 
 export interface OrganizationsView {
-  readonly all: readonly SourceWithState[];
+  readonly all: readonly OrganizationWithState[];
   readonly filter: OrganizationFilter;
   readonly selected: OrganizationPage;
-  readonly coverage: ReadonlyMap<string, OrganizationCoverage>;
+  readonly coverage: ReadonlyMap<string, SourceCoverage>;
   readonly activity: Activity;
   readonly tail: Tail;
   readonly passes: number;
@@ -120,7 +123,7 @@ const table = (view: OrganizationsView): Html => {
 <tbody>${view.selected.rows.map((source) => row(source, view))}</tbody></table></div>`;
 };
 
-const row = (source: SourceWithState, view: OrganizationsView): Html => {
+const row = (source: OrganizationWithState, view: OrganizationsView): Html => {
   const coverage = view.coverage.get(source.organizationId);
   const { nowMs, tail, passes } = view;
   const drawing =
@@ -130,7 +133,7 @@ ${source.failingLanes.map((trouble) => html`<p class="error-text">${shortened(la
 ${source.holes === 0 ? null : html`<p class="error-text">${countOf(source.holes, 'hole')}: time that could not be collected</p>`}</th>
 <td>${stateMark(source.state)}</td><td class="wide">${drawing}</td>
 <td class="number">${spanText(source.lagSeconds)}</td><td class="number">${spanText(source.gapSeconds)}</td>
-<td class="number optional">${countText(view.activity.bySource.get(source.organizationId) ?? 0)}</td>
+<td class="number optional">${countText(view.activity.bySource.get(keyOf(source)) ?? 0)}</td>
 <td class="number optional">${agoOf(source.lastSuccessAt, nowMs)}</td>
 <td class="number optional">${slackText(source)}</td></tr>`;
 };
@@ -141,7 +144,8 @@ export const slackText = (source: SourceWithState): Html =>
     ? html`<strong class="loss">lost in ${spanText(source.retentionSlackSeconds)}</strong>`
     : html`${spanText(source.retentionSlackSeconds)}`;
 
-const shortened = (text: string): string => (text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text);
+/** A message as far as a table has room for it. */
+export const shortened = (text: string): string => (text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text);
 
 const pager = ({ selected, filter }: OrganizationsView): Html | null => {
   const { page, pages, matching } = selected;

@@ -2,7 +2,14 @@ import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../../status/health.ts';
 import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview.ts';
-import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
+import { isAccount, isOrganization } from '../../../status/source-owner.ts';
+import {
+  type SourceWithState,
+  type StatusWithStates,
+  sinkState,
+  statesOf,
+  worst,
+} from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
 import { nearsLoss } from './organizations.ts';
@@ -22,7 +29,10 @@ ${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles
 
 const allIsWell = ({ sources }: StatusWithStates): string => {
   if (sources.length === 0) return 'The listing names no organization: nothing is collected.';
-  const whole = sources.length === 1 ? 'The organization is' : `All ${countText(sources.length)} organizations are`;
+  const whole =
+    sources.length === 1
+      ? `The ${sources.some(isAccount) ? 'account' : 'organization'} is`
+      : `All ${countOfSources(sources, ' and ')} are`;
   const worst = Math.max(...sources.map(({ gapSeconds }) => gapSeconds));
   return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(worst)}${sources.length === 1 ? '' : ' at most'}.`;
 };
@@ -46,18 +56,16 @@ const troublesOf = (
   else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
     troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
   }
-  const lossy = status.sources.filter(nearsLoss).length;
-  if (lossy > 0) troubles.push(`${countOf(lossy, 'organization')} about to lose uncollected history permanently`);
+  const lossy = status.sources.filter(nearsLoss);
+  if (lossy.length > 0) troubles.push(`${countOfSources(lossy)} about to lose uncollected history permanently`);
   for (const [state, word] of Object.entries(words)) {
-    const count = status.sources.filter((source) => source.state === state).length;
-    if (count > 0) troubles.push(`${countOf(count, 'organization')} ${word}`);
+    const these = status.sources.filter((source) => source.state === state);
+    if (these.length > 0) troubles.push(`${countOfSources(these)} ${word}`);
   }
   const incomplete = status.sources.filter(({ holes }) => holes > 0);
   if (incomplete.length > 0) {
     const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
-    troubles.push(
-      `${countOf(holes, 'hole')} in ${countOf(incomplete.length, 'organization')}: time that could not be collected`,
-    );
+    troubles.push(`${countOf(holes, 'hole')} in ${countOfSources(incomplete)}: time that could not be collected`);
   }
   if (status.vanished.length > 0) {
     const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);
@@ -82,7 +90,8 @@ export interface SummaryView {
 
 /** The figures that people look at first. */
 export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
-${tile('Organizations', countText(status.sources.length), stateCounts(status))}
+${tile('Organizations', countText(status.sources.filter(isOrganization).length), stateCounts(status))}
+${accountsTile(status)}
 ${unprovenTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
 ${tile('Organizations last listed', listedText(status), html`all of them`)}
@@ -99,16 +108,32 @@ const unprovenTile = ({ sources }: StatusWithStates): Html | null => {
   const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
   if (unproven.length === 0) return null;
   const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
-  return tile(
-    'Not proven yet',
-    spanText(seconds),
-    html`of ${countOf(unproven.length, 'organization')}, claimed by version 0.1`,
-  );
+  return tile('Not proven yet', spanText(seconds), html`of ${countOfSources(unproven)}, claimed by version 0.1`);
+};
+
+/** `2 organizations, 3 accounts`; without accounts organizations alone. */
+const countOfSources = (sources: readonly SourceWithState[], between = ', '): string => {
+  const accounts = sources.filter(isAccount).length;
+  const organizations = sources.length - accounts;
+  if (accounts === 0) return countOf(organizations, 'organization');
+  const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;
+  return `${both}${countOf(accounts, 'account')}`;
+};
+
+const accountsTile = ({ sources }: StatusWithStates): Html | null => {
+  const accounts = sources.filter(isAccount);
+  if (accounts.length === 0) return null;
+  const parts = sourceStates
+    .map((state) => ({ state, count: accounts.filter((account) => account.state === state).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ state, count }) => `${count} ${state}`);
+  return tile('Accounts', countText(accounts.length), html`${parts.join(', ')}`);
 };
 
 const stateCounts = ({ sources }: StatusWithStates): Html => {
+  const organizations = sources.filter(isOrganization);
   const parts = sourceStates
-    .map((state) => ({ state, count: sources.filter((source) => source.state === state).length }))
+    .map((state) => ({ state, count: organizations.filter((source) => source.state === state).length }))
     .filter(({ count }) => count > 0)
     .map(({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`);
   return html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;

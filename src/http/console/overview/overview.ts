@@ -2,13 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview.ts';
+import { isAccount, isOrganization } from '../../../status/source-owner.ts';
 import { type StatusWithStates, withStates } from '../../../status/source-state.ts';
 import type { Status } from '../../../status/status.sql.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
+import { accountsPanel } from './accounts-panel.ts';
 import type { Tail } from './coverage-timeline.ts';
 import { hoursChart } from './hours-chart.ts';
-import { organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
+import { nearsLoss, organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
 import { changesPanel, latenessPanel, sinksPanel } from './overview-panels.ts';
 import { stateLine, summary } from './overview-summary.ts';
 
@@ -59,19 +61,29 @@ ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
 ${latenessPanel(figures)}</div>
 ${organizationsPanel({ ...organizations, activity, nowMs })}
+${accountsPanel(shownAccounts(status), activity, nowMs, 'Accounts in trouble or of no organization')}
 <div class="grid-2">${sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
 </div>`;
 };
 
+/** Accounts in trouble, and those that no page of an organization lists. */
+const shownAccounts = ({ sources }: StatusWithStates) =>
+  sources
+    .filter(isAccount)
+    .filter((account) => account.organizationId === null || !healthy.includes(account.state) || nearsLoss(account));
+
+const healthy: readonly string[] = ['fresh', 'quiet'];
+
 const organizationsOf = async (status: StatusWithStates, options: OverviewOptions, query: Record<string, unknown>) => {
   const filter = readFilter(query);
-  const selected = selectOrganizations(status.sources, filter);
-  const rows = await options.overview.coverage(selected.rows.map(({ organizationId }) => organizationId));
+  const all = status.sources.filter(isOrganization);
+  const selected = selectOrganizations(all, filter);
+  const rows = await options.overview.coverage(selected.rows);
   return {
-    all: status.sources,
+    all,
     filter,
     selected,
-    coverage: new Map(rows.map((row) => [row.organizationId, row])),
+    coverage: new Map(rows.map((row) => [row.id, row])),
     tail: ordinaryTail(options, status.sources.length),
     passes: options.overview.settleDelaysMs.length,
   };

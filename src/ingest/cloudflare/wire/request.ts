@@ -3,7 +3,13 @@ import type { SourceKindName } from '../../sources/registry.ts';
 import type { RateLimit } from './rate-limit-headers.ts';
 
 /** Which of Cloudflare's operations is called: a bounded label for metrics, unlike the path. */
-export type ApiEndpoint = 'organizations' | 'organization' | 'organization_profile' | `${SourceKindName}_audit_logs`;
+export type ApiEndpoint =
+  | 'organizations'
+  | 'organization'
+  | 'organization_profile'
+  | 'organization_accounts'
+  | 'accounts'
+  | `${SourceKindName}_audit_logs`;
 
 /** One GET whose answer is a `T`. The path follows the base URL, starts with `/`, and has its variable parts encoded already. */
 export interface ApiRequest<T> {

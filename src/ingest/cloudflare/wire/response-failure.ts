@@ -19,23 +19,22 @@ const MAX_QUOTED_ERRORS = 3;
 export function responseFailure(response: FailedResponse, redact: Redact): ApiError {
   const errors = readErrors(response.text);
   const said = errors.map(({ code, message }) => [code, message].filter((part) => part !== undefined).join(' '));
+  const failure = failureOf(response.status, errors);
   const details =
-    failureOf(response.status) === 'redirected'
-      ? redirection(redact(response.location ?? ''))
-      : quotable(said.join('; '), redact);
-  return new ApiError(
-    failureOf(response.status),
-    `GET ${response.path} was answered with ${response.status}${details}`,
-    {
-      status: response.status,
-      apiCodes: errors.flatMap(({ code }) => code ?? []),
-      ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
-    },
-  );
+    failure === 'redirected' ? redirection(redact(response.location ?? '')) : quotable(said.join('; '), redact);
+  return new ApiError(failure, `GET ${response.path} was answered with ${response.status}${details}`, {
+    status: response.status,
+    apiCodes: errors.flatMap(({ code }) => code ?? []),
+    ...(response.retryAfterMs === undefined ? {} : { retryAfterMs: response.retryAfterMs }),
+  });
 }
 
-/** Decided by the status alone: Cloudflare's codes for one and the same fault differ from service to service. */
-function failureOf(status: number): ApiFailure {
+/** Cloudflare's router says with a 400 that there is nothing under this path: the id in it is none. */
+const NO_SUCH_ID = [7_000, 7_003];
+
+/** Decided by the status, but for the router's own codes: those of services for one and the same fault differ. */
+function failureOf(status: number, errors: readonly SaidError[]): ApiFailure {
+  if (status === 400 && errors.some(({ code }) => code !== undefined && NO_SUCH_ID.includes(code))) return 'not_found';
   if (status === 400 || status === 422) return 'bad_request';
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'refused';
@@ -46,12 +45,21 @@ function failureOf(status: number): ApiFailure {
   return 'unexpected';
 }
 
-/** `errors` of the envelope, as far as it is one: entries have `code` and `message`, either, or neither. */
-function readErrors(text: string | undefined): { code: number | undefined; message: string | undefined }[] {
+interface SaidError {
+  readonly code: number | undefined;
+  readonly message: string | undefined;
+}
+
+/**
+ * `errors` of the envelope, as far as it is one, each with its `error_chain`, in which the useful sentence stands: entries have `code` and
+ * `message`, either, or neither.
+ */
+function readErrors(text: string | undefined): SaidError[] {
   const body = parseJson(text ?? '');
   const errors = isObject(body) && Array.isArray(body['errors']) ? body['errors'] : [];
   return errors
     .filter(isObject)
+    .flatMap((error) => [error, ...(Array.isArray(error['error_chain']) ? error['error_chain'].filter(isObject) : [])])
     .slice(0, MAX_QUOTED_ERRORS)
     .map(({ code, message }) => ({
       code: typeof code === 'number' && Number.isSafeInteger(code) ? code : undefined,

@@ -47,7 +47,7 @@ const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNa
 const parameters = (first: number, last: number): string =>
   Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
 
-const call = (page: string): string => `orgtrail_commit_walk_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
+const call = (page: string): string => `orgtrail_commit_source_page(${parameters(1, FIXED_PARAMETERS)}, ${page})`;
 
 /** PostgreSQL reads the page, whose text is the last parameter, and makes the arrays itself. */
 const ofJson = (form: PageForm): string => `

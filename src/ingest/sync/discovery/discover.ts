@@ -5,15 +5,17 @@ import type { FoundOrganization } from '../../planning/source.ts';
 import { planningTime } from '../planning-time.ts';
 import type { AuditApi, SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
+import { discoverAccounts } from './discover-accounts.ts';
 
 /**
  * A discovery by one replica at a time. Undefined if another one lists, or did within `restMs`: then `serverTimeMs` is
- * what it learned of Cloudflare's time.
+ * what it learned of Cloudflare's time. Listings of accounts are begun for `accountsForMs`.
  */
 export const discoverInTurn = async (
   context: SyncContext,
   restMs: number,
   signal: AbortSignal,
+  accountsForMs = Number.POSITIVE_INFINITY,
 ): Promise<{ appeared: number } | { readonly serverTimeMs: number | undefined }> => {
   const { store } = context;
   // `recordDiscovery` releases the lease.
@@ -23,7 +25,7 @@ export const discoverInTurn = async (
       return mine ? undefined : new LeaseRefused(serverTimeMs);
     },
     renew: () => store.renewDiscovery(),
-    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept),
+    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept, accountsForMs),
   });
   if (ended instanceof LeaseRefused) return { serverTimeMs: ended.answer };
   return ended instanceof LeaseLostError ? { serverTimeMs: undefined } : ended;
@@ -40,6 +42,7 @@ export const discover = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
+  accountsForMs = Number.POSITIVE_INFINITY,
 ): Promise<{ appeared: number }> => {
   const { api, store, observer, organizationIds } = context;
   const recorder = createRecorder(context, lease);
@@ -51,15 +54,26 @@ export const discover = async (
       await confirmGone(context, signal, lease);
     } else await discoverByName(context, organizationIds, recorder, lease, signal);
     const { ids, appeared } = recorder;
+    const accounts = await recordingSources(context, () => discoverAccounts(context, signal, lease, accountsForMs));
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
     observer.discovered?.({ organizations: ids.size, complete });
-    return { appeared: appeared() };
+    return { appeared: appeared() + accounts };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
     observer.discoveryFailed?.({ error });
     throw error;
   }
+};
+
+/** What is new has its source at once. Returns how many are new. */
+const recordingSources = async (
+  context: SyncContext,
+  work: () => Promise<{ readonly appeared: number }>,
+): Promise<number> => {
+  const { appeared } = await work();
+  if (appeared > 0) await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
+  return appeared;
 };
 
 const knownNowMs = ({ api }: SyncContext): number => {
@@ -79,7 +93,7 @@ type Recorder = ReturnType<typeof createRecorder>;
 
 /** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
 const createRecorder = (context: SyncContext, lease: Lease) => {
-  const { store, observer, horizonMs, window } = context;
+  const { store, observer, window } = context;
   const ids = new Set<string>();
   let appeared = 0;
   let haveSources = false;
@@ -90,7 +104,7 @@ const createRecorder = (context: SyncContext, lease: Lease) => {
     for (const change of changes) observer.organizationChanged?.(change);
     const isNew = changes.filter(({ change }) => change === 'appeared').length;
     appeared += isNew;
-    if (!haveSources || isNew > 0) await store.syncSources(horizonMs(await credibleNowMs(context)), window?.sinceMs);
+    if (!haveSources || isNew > 0) await store.syncSources(await credibleNowMs(context), window?.sinceMs);
     haveSources = true;
     // The next page must not be asked for, either.
     lease.throwIfLost();

@@ -9,6 +9,8 @@ import { historyObservationOf, type Observation, observationOf, observed } from 
 import { credibleNow } from '../../planning/server-time.ts';
 import type { PageCounts } from '../../planning/source.ts';
 import { claimForPass, suspectedFrom, type Walk } from '../../planning/walk.ts';
+import { kindPolicyOf } from '../kind-policy.ts';
+import { noteAccess } from './note-access.ts';
 import { FencedError, PageRefusedError } from './turn-errors.ts';
 import { readingOf, type Turn } from './turn-state.ts';
 
@@ -73,7 +75,7 @@ export const commitPart = async (
   const eventRate = seen && observed(turn.eventRate, seen);
   const largestPage = largestOf(turn, page);
   const sentAtMs = context.time.nowMs();
-  const { filterHash } = context;
+  const { filterHash } = kindPolicyOf(context, source);
   const reading = walk && readingOf(turn, walk);
   const result = await context.store
     .commit({ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes, reading })
@@ -94,9 +96,7 @@ export const commitPart = async (
   if (found !== undefined && turn.window !== undefined) {
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
   }
-  if (source.refused && (await context.store.recordAccess(source.organizationId, 'restored'))) {
-    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'restored' });
-  }
+  if (source.refused) await noteAccess(context, source, 'restored');
   return result;
 };
 

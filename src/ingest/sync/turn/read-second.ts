@@ -5,6 +5,7 @@ import type { Filter } from '../../planning/filters.ts';
 import { afterHole, type Hole } from '../../planning/lane.ts';
 import { splitsOfSecond } from '../../planning/second.ts';
 import { afterPage, mayBeCut, startWalk, type Walk } from '../../planning/walk.ts';
+import { kindPolicyOf } from '../kind-policy.ts';
 import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
 import { prove } from './prove.ts';
 import { blameOf, PageRefusedError } from './turn-errors.ts';
@@ -36,7 +37,10 @@ interface Reading {
 export const readSecond = async (turn: Turn, walk: Walk, because: string): Promise<void> => {
   const { context, source } = turn;
   const { claim } = walk;
-  const splits = splitsOfSecond(context.filters, await context.store.resourceTypes(source, claim));
+  const splits = splitsOfSecond(
+    kindPolicyOf(context, source).filters,
+    await context.store.resourceTypes(source, claim),
+  );
   const reading: Reading = { turn, claim, splits, readAtMs: walk.readAtMs, faults: [], timeouts: 0 };
   await readPart(reading, [], 0);
   const { readAtMs, faults } = reading;

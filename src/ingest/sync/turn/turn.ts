@@ -8,8 +8,11 @@ import { planLane, planLanes } from '../../planning/planner.ts';
 import { SCRUB_WINDOW_ENTRIES } from '../../planning/scrub.ts';
 import { sentinelRange, withSentinel } from '../../planning/sentinel.ts';
 import type { Walk } from '../../planning/walk.ts';
+import { kindOf } from '../../sources/registry.ts';
+import { kindPolicyOf } from '../kind-policy.ts';
 import type { SyncContext } from '../ports.ts';
 import type { Job } from '../work-pool.ts';
+import { noteAccess } from './note-access.ts';
 import { FencedError, lastingFailures, RestError } from './turn-errors.ts';
 import type { Turn, TurnOptions } from './turn-state.ts';
 import { walkPages } from './walk-pages.ts';
@@ -127,12 +130,12 @@ const rest = async (turn: Turn, { error, state, restMs }: RestError): Promise<Tu
   const failure = { failure: error.failure, message: error.message, backoffMs };
   await context.store.recordFailure(lease, {
     ...failure,
-    filterHash: context.filterHash,
+    filterHash: kindPolicyOf(context, source).filterHash,
     lane: job.lane,
     state: { ...state, failures },
   });
-  if (error.failure === 'refused' && (await context.store.recordAccess(source.organizationId, 'refused'))) {
-    context.observer.organizationChanged?.({ organizationId: source.organizationId, change: 'refused' });
+  if (error.failure === 'refused' || (error.failure === 'not_found' && kindOf(source).owner === 'account')) {
+    await noteAccess(context, source, 'refused');
   }
   context.observer.walkEnded?.({ source, lane: job.lane, result: 'failed' });
   context.observer.sourceFailed?.({ source, lane: job.lane, ...failure });

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
-import type { OrganizationCoverage } from '../../../../src/status/overview.ts';
+import type { SourceCoverage } from '../../../../src/status/overview.ts';
 
-const coverage: OrganizationCoverage = {
-  organizationId: 'o',
+const coverage: SourceCoverage = {
+  kind: 'organization',
+  id: 'o',
   sinceMs: 0,
   nowMs: 1_000_000,
   gaps: [
@@ -52,7 +53,7 @@ test('a part of the time shows that part, and what lies outside is left out', ()
 
 test('a hole is drawn and named as such, and is no gap', () => {
   const hole = { reason: 'server_error', message: '500', attempts: 1, nextAttemptAtMs: 0 };
-  const holed: OrganizationCoverage = {
+  const holed: SourceCoverage = {
     ...coverage,
     holes: [
       { ...hole, range: [500_000, 500_001] },

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { readFilter, selectOrganizations } from '../../../../src/http/console/overview/organizations.ts';
-import type { SourceWithState } from '../../../../src/status/source-state.ts';
+import type { OrganizationWithState } from '../../../../src/status/source-state.ts';
 
-const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithState => ({
+const source = (name: string, more: Partial<OrganizationWithState> = {}): OrganizationWithState => ({
   organizationId: `id-of-${name}`,
   organizationName: name,
   state: 'fresh',
@@ -30,7 +30,7 @@ const source = (name: string, more: Partial<SourceWithState> = {}): SourceWithSt
   ...more,
 });
 const everything = { text: '', state: undefined, page: 1 };
-const names = (sources: readonly SourceWithState[], filter = everything) =>
+const names = (sources: readonly OrganizationWithState[], filter = everything) =>
   selectOrganizations(sources, filter).rows.map(({ organizationName }) => organizationName);
 
 test('trouble comes first: what is about to be lost, then failing, refused, incomplete, behind; the rest by name', () => {

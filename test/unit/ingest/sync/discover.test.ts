@@ -27,6 +27,7 @@ test('a listing does not ask for its next page when its lease has run out, thoug
     time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
     leaseMs: 30_000,
     organizationIds: undefined,
+    kinds: [],
   } as unknown as SyncContext;
   const result = await discoverInTurn(context, 0, new AbortController().signal);
   expect(result).toEqual({ serverTimeMs: undefined });
@@ -57,7 +58,7 @@ const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizatio
       missedButOpen: ({ organizationId }: { organizationId: string }) => steps.push(`${organizationId} open`),
     },
     time: { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) },
-    horizonMs: () => 0,
+    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => 0 }],
     organizationIds,
   } as unknown as SyncContext;
   const run = (over: Partial<SyncContext> = {}) =>

@@ -31,7 +31,7 @@ const planned = async (sources: readonly SourceState[], toTheEnd = false, widest
   const context = {
     store: { loadSources: async () => sources },
     observer: {},
-    horizonMs: () => HORIZON_MS,
+    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS }],
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,

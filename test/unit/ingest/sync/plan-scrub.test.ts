@@ -39,7 +39,7 @@ const planned = async (
     observer: {},
     windows: { sawPage: () => {} },
     window,
-    horizonMs: () => HORIZON_MS,
+    kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS }],
     settleDelaysMs: [],
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,

@@ -1,0 +1,46 @@
+import type { FastifyInstance } from 'fastify';
+import { keyOf } from '../../../ingest/sync/work-pool.ts';
+import { isAccount } from '../../../status/source-owner.ts';
+import { type AccountWithState, withStates } from '../../../status/source-state.ts';
+import { type Html, html } from '../html.ts';
+import { type Frame, hidden, sendPage } from '../page.ts';
+import { accountName } from './accounts-panel.ts';
+import { holesPanel } from './holes-panel.ts';
+import { organizationHref, stateMark } from './organizations.ts';
+import { type OverviewOptions, ordinaryTail } from './overview.ts';
+import { coveragePanels, explanation, facts } from './source-panels.ts';
+
+const REFRESH_SECONDS = 10;
+
+/** One account at `/accounts/:id`: its coverage in three sizes, its gaps, what goes wrong. */
+export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
+  pages.get<{ Params: { id: string } }>('/accounts/:id', { schema: hidden }, async (request, reply) => {
+    const { id } = request.params;
+    const status = withStates(await options.status(), options);
+    const source = status.sources.filter(isAccount).find(({ accountId }) => accountId === id);
+    if (source === undefined) {
+      throw Object.assign(new Error('Account not found. It may be gone, or not be collected.'), { statusCode: 404 });
+    }
+    const [[coverage], activity] = await Promise.all([
+      options.overview.coverage([source]),
+      options.overview.activity(),
+    ]);
+    const tail = ordinaryTail(options, status.sources.length);
+    const body = html`<div class="stack">
+<p class="crumbs"><a href="/">Overview</a>${organizationLink(source)}</p>
+<div class="row"><h1>${accountName(source)}</h1>${stateMark(source.state)}<span class="mono muted">account ${id}</span></div>
+${explanation(source)}
+${facts(source, activity.bySource.get(keyOf(source)) ?? 0, Date.now())}
+${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
+${coverage === undefined ? null : holesPanel(coverage, source.holes)}
+</div>`;
+    const page = { title: accountName(source), current: '/', refreshSeconds: REFRESH_SECONDS, body };
+    return sendPage(request, reply, frame, page);
+  });
+};
+
+/** The organization that it belongs to now, if one is known. */
+const organizationLink = ({ organizationId, organizationName }: AccountWithState): Html | null =>
+  organizationId === null
+    ? null
+    : html` / <a href="${organizationHref(organizationId)}">${organizationName ?? organizationId}</a>`;

@@ -1,0 +1,40 @@
+import { keyOf } from '../../../ingest/sync/work-pool.ts';
+import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
+import { laneTroubleText } from '../../../status/health.ts';
+import type { Activity } from '../../../status/overview.ts';
+import type { AccountWithState } from '../../../status/source-state.ts';
+import { type Html, html } from '../html.ts';
+import { agoOf, countOf, countText, spanText } from '../words.ts';
+import { byTrouble, shortened, stateMark } from './organizations.ts';
+
+/** Of one organization there are 500 at most; in trouble may be all there are. */
+const MAX_ACCOUNTS = 500;
+
+export const accountName = ({ accountName: name, accountId }: AccountWithState): string => name ?? accountId;
+
+const accountHref = (accountId: string): string => `/accounts/${encodeURIComponent(accountId)}`;
+
+/** The accounts of an organization, or those that need attention: trouble first. Null without any. */
+export const accountsPanel = (
+  accounts: readonly AccountWithState[],
+  activity: Activity,
+  nowMs: number,
+  title = 'Accounts',
+): Html | null => {
+  if (accounts.length === 0) return null;
+  const rows = accounts.toSorted(byTrouble).slice(0, MAX_ACCOUNTS);
+  return html`<section class="panel" aria-labelledby="accounts"><h2 id="accounts">${title}</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of accounts"><table>
+${accounts.length > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(accounts.length, 'account')}</caption>` : null}
+<thead><tr><th scope="col">Account</th><th scope="col">State</th><th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th>
+<th scope="col" class="number optional">Events, 48 h</th><th scope="col" class="number optional">Last success</th></tr></thead>
+<tbody>${rows.map((account) => row(account, activity, nowMs))}</tbody></table></div></section>`;
+};
+
+const row = (account: AccountWithState, activity: Activity, nowMs: number): Html =>
+  html`<tr><th scope="row"><a href="${accountHref(account.accountId)}">${accountName(account)}</a>
+<p class="sub mono">${account.accountId}</p>
+${account.failingLanes.map((trouble) => html`<p class="error-text">${shortened(laneTroubleText(trouble))}</p>`)}
+${account.holes === 0 ? null : html`<p class="error-text">${countOf(account.holes, 'hole')}: time that could not be collected</p>`}</th>
+<td>${stateMark(account.state)}</td><td class="number">${spanText(account.lagSeconds)}</td><td class="number">${spanText(account.gapSeconds)}</td>
+<td class="number optional">${countText(activity.bySource.get(keyOf(account)) ?? 0)}</td><td class="number optional">${agoOf(account.lastSuccessAt, nowMs)}</td></tr>`;

@@ -1,0 +1,221 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '../../../postgres/pool.ts';
+import { parseInstantMs } from '../../../time/instant.ts';
+import { toJsonbText } from '../../entries/entry.ts';
+import type { AccountChange, FoundAccount, SourceKey } from '../../planning/source.ts';
+import type { AccountListingEnd, DueListing } from '../ports.ts';
+import type { SourceScope } from '../sources.sql.ts';
+
+/** The listing of what one credential reaches. */
+const CREDENTIAL_SCOPE = 'credential:default';
+const ORGANIZATION_SCOPE = 'organization:';
+/** An account is gone once every listing that ever showed it has reached its end so often without it, and its log refuses. */
+const MISSES_UNTIL_GONE = 2;
+/** A listing may not show yet what an entry tells of that is so young. */
+const LATE_INTERVAL = "interval '5 minutes'";
+
+interface ListingsWanted {
+  readonly limit: number;
+  readonly organizationIds: readonly string[] | undefined;
+  readonly wanted: SourceScope['accounts'];
+}
+
+/**
+ * The listings that are due, the longest waiting first. One of an organization is due at once when its own log has told of accounts since it was
+ * listed last. Makes the rows of listings that are new. Called by discovery, by one replica at a time.
+ */
+export const dueListings = async (
+  pool: Pool,
+  { limit, organizationIds, wanted }: ListingsWanted,
+): Promise<readonly DueListing[]> => {
+  if (typeof wanted !== 'string') return [];
+  const { rows } = await pool.query<{ scope: string }>(
+    `with wanted (scope) as (
+       select '${ORGANIZATION_SCOPE}' || id from organizations where state <> 'gone' and ($2::text[] is null or id = any($2))
+       union all select '${CREDENTIAL_SCOPE}' where $3),
+     made as (insert into account_listings (scope) select scope from wanted on conflict do nothing)
+     select w.scope from wanted w left join account_listings l using (scope)
+     where l.next_at is null or l.next_at <= clock_timestamp() or l.last_failure is null and exists (
+       select from audit_events e
+       where e.source_kind = 'organization' and e.source_id = substr(w.scope, ${ORGANIZATION_SCOPE.length + 1})
+         and e.organization_id = e.source_id and e.action_time > l.last_attempt_at - ${LATE_INTERVAL}
+         and e.received_at > l.last_attempt_at and e.resource_product in ('accounts', 'account'))
+     order by l.last_attempt_at nulls first, w.scope limit $1`,
+    [limit, organizationIds ?? null, wanted === 'all' && organizationIds === undefined],
+  );
+  return rows.map(({ scope }) => ({
+    scope,
+    organizationId: scope.startsWith(ORGANIZATION_SCOPE) ? scope.slice(ORGANIZATION_SCOPE.length) : undefined,
+  }));
+};
+
+/** How many listings there are. */
+export const countListings = async (pool: Pool): Promise<number> => {
+  const { rows } = await pool.query<{ listings: number }>(
+    'select count(*)::integer as listings from account_listings l where l.scope not like $1 or exists (select from organizations o where o.id = substr(l.scope, $2) and o.state <> $3)',
+    [`${ORGANIZATION_SCOPE}%`, ORGANIZATION_SCOPE.length + 1, 'gone'],
+  );
+  return rows[0]?.listings ?? 0;
+};
+
+/** $1 what was found, $2 the scope of the listing, null for accounts that the configuration names. */
+const recordStatement = `
+with found as materialized (
+  select * from jsonb_to_recordset($1::jsonb)
+    as f (id text, name text, type text, create_time timestamptz, settings jsonb, organization_id text)),
+upserted as (
+  insert into accounts as a (id, name, type, create_time, settings, named_by_hand)
+  select id, name, type, create_time, settings, $2::text is null from found order by id
+  on conflict (id) do update set name = coalesce(excluded.name, a.name), type = coalesce(excluded.type, a.type),
+    create_time = coalesce(excluded.create_time, a.create_time), settings = coalesce(excluded.settings, a.settings),
+    named_by_hand = a.named_by_hand or excluded.named_by_hand, state = 'active', last_seen_at = clock_timestamp()
+  -- An idle account's row is not rewritten at every listing.
+  where a.state = 'gone' or a.last_seen_at < clock_timestamp() - interval '5 minutes'
+    or excluded.named_by_hand and not a.named_by_hand
+    or (coalesce(excluded.name, a.name), coalesce(excluded.type, a.type)) is distinct from (a.name, a.type)
+    or coalesce(excluded.settings, a.settings) is distinct from a.settings),
+changes (account_id, change, old_value, new_value) as (
+  select f.id, 'appeared', null, f.name from found f where not exists (select from accounts a where a.id = f.id)
+  union all select f.id, 'restored', null, null from found f join accounts a using (id) where a.state = 'gone'
+  union all select f.id, 'renamed', a.name, f.name from found f join accounts a using (id) where f.name <> a.name)
+insert into account_changes (account_id, change, old_value, new_value)
+select * from changes order by account_id returning account_id, change`;
+
+const showStatement = `
+insert into account_organizations as s (account_id, scope, organization_id)
+select id, $2, organization_id
+from jsonb_to_recordset($1::jsonb) as f (id text, organization_id text) order by id
+on conflict (account_id, scope) do update set organization_id = excluded.organization_id, missed = 0, last_listed_at = clock_timestamp()
+where s.missed > 0 or s.organization_id is distinct from excluded.organization_id
+  or s.last_listed_at < clock_timestamp() - interval '5 minutes'`;
+
+/**
+ * The organization of an account, chosen alike by every replica: the one that GET /accounts names as its parent, else the one farthest down that
+ * lists it, else the one with the smallest id. $1: the accounts in question.
+ */
+const moveStatement = `
+with recursive depths (id, depth) as (
+  select id, 0 from organizations o where not exists (select from organizations p where p.id = o.parent_id)
+  union all select o.id, d.depth + 1 from organizations o join depths d on o.parent_id = d.id where d.depth < 20),
+chosen as (
+  select distinct on (s.account_id) s.account_id, o.id as organization_id
+  from account_organizations s join organizations o on o.id = s.organization_id left join depths d on d.id = o.id
+  where s.account_id = any($1) and s.missed = 0
+  order by s.account_id, s.scope like 'credential:%' desc, d.depth desc nulls last, o.id),
+moved as (
+  select a.id, a.organization_id as old_value, c.organization_id as new_value
+  from accounts a left join chosen c on c.account_id = a.id
+  where a.id = any($1) and a.organization_id is distinct from c.organization_id
+    -- What no listing shows at the moment stays where it was.
+    and c.organization_id is not null
+  order by a.id),
+updated as (update accounts a set organization_id = moved.new_value from moved where a.id = moved.id)
+insert into account_changes (account_id, change, old_value, new_value)
+select id, 'moved', old_value, new_value from moved where old_value is not null returning account_id, change`;
+
+/**
+ * Stores the accounts of a page and what changed, in one transaction. `scope` null: the configuration names them, no listing. Called by
+ * discovery for each page.
+ */
+export const recordAccounts = async (
+  pool: Pool,
+  scope: string | null,
+  found: readonly FoundAccount[],
+): Promise<readonly AccountChange[]> => {
+  if (found.length === 0) return [];
+  return await inTransaction(pool, async (client) => {
+    await client.query("select pg_advisory_xact_lock(hashtext('orgtrail_record_accounts'))");
+    const rows = toRows(found);
+    const changed = await client.query<ChangeRow>(recordStatement, [rows, scope]);
+    if (scope !== null) await client.query(showStatement, [rows, scope]);
+    const moved = await client.query<ChangeRow>(moveStatement, [found.map(({ id }) => id)]);
+    return [...changed.rows, ...moved.rows].map(toChange);
+  });
+};
+
+/** Makes known the accounts that the configuration names; those that are known and active stay as they are. */
+export const nameAccounts = async (pool: Pool, ids: readonly string[]): Promise<readonly AccountChange[]> => {
+  if (ids.length === 0) return [];
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from unnest($1::text[]) id where not exists (select from accounts a where a.id = id.id and a.named_by_hand)`,
+    [ids],
+  );
+  return await recordAccounts(
+    pool,
+    null,
+    rows.map(({ id }) => ({ id })),
+  );
+};
+
+interface ChangeRow {
+  readonly account_id: string;
+  readonly change: AccountChange['change'];
+}
+
+const toChange = ({ account_id, change }: ChangeRow): AccountChange => ({ accountId: account_id, change });
+
+const toRows = (found: readonly FoundAccount[]): string =>
+  toJsonbText(
+    found.map((account) => ({
+      id: account.id,
+      name: account.name,
+      type: account.type,
+      // One unreadable time must not fail the listing.
+      create_time: parseInstantMs(account.createTime ?? '') === undefined ? null : account.createTime,
+      settings: account.settings,
+      organization_id: account.organizationId,
+    })),
+  );
+
+/** Notes how a listing ended, and counts what a complete one has missed. */
+export const endListing = async (pool: Pool, scope: string, end: AccountListingEnd): Promise<void> => {
+  if ('failure' in end) {
+    await pool.query(
+      `update account_listings set last_attempt_at = clock_timestamp(), last_failure = $2, last_error = left($3, 2000),
+         next_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000) where scope = $1`,
+      [scope, end.failure, end.message, end.restMs],
+    );
+    return;
+  }
+  await pool.query(
+    `with missed as (
+       update account_organizations set missed = least(missed, 1000000) + 1 where $2 and scope = $1 and account_id <> all($3))
+     update account_listings set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = 'default',
+       last_success_at = case when $2 then clock_timestamp() else last_success_at end,
+       accounts = case when $2 then cardinality($3::text[]) else accounts end,
+       next_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000) where scope = $1`,
+    [scope, end.complete, [...end.seen], end.restMs],
+  );
+};
+
+/** Makes those gone that no listing shows any more and whose log refuses. */
+export const takeGone = async (pool: Pool): Promise<readonly AccountChange[]> => {
+  const { rows } = await pool.query<ChangeRow>(
+    `with gone as (
+       update accounts a set state = 'gone'
+       where state = 'active' and not named_by_hand
+         and exists (select from account_organizations s where s.account_id = a.id)
+         and not exists (select from account_organizations s where s.account_id = a.id and s.missed < $1)
+         and exists (select from sources s where s.account_id = a.id and s.access = 'refused')
+       returning id)
+     insert into account_changes (account_id, change) select id, 'gone' from gone returning account_id, change`,
+    [MISSES_UNTIL_GONE],
+  );
+  return rows.map(toChange);
+};
+
+/** Notes that the log of an account is refused, or served again. True if that is news. */
+export const recordAccountAccess = async (
+  pool: Pool,
+  { kind, id }: SourceKey,
+  access: 'refused' | 'restored',
+): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `with changed as (
+       update sources set access = $3, refused_since = case $3 when 'refused' then clock_timestamp() end
+       where kind = $1 and id = $2 and access <> $3 returning account_id)
+     insert into account_changes (account_id, change) select account_id, $4 from changed`,
+    [kind, id, access === 'refused' ? 'refused' : 'granted', access],
+  );
+  return rowCount === 1;
+};

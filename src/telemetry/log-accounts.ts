@@ -1,0 +1,38 @@
+import type { Logger } from 'pino';
+import type { SyncObserver } from '../ingest/sync/ports.ts';
+import { onceADay } from './once-a-day.ts';
+
+/** More new accounts than this in one tick are one line: at the first start all of them are new. */
+const MAX_LINES = 5;
+
+/** Logs listings of accounts that fail, and what becomes of accounts. */
+export const logAccounts = (
+  logger: Logger,
+  nowMs: () => number,
+  nameOf: (accountId: string) => string | undefined,
+): Pick<SyncObserver, 'accountChanged' | 'accountListingFailed' | 'accountsListed'> => {
+  let appeared: string[] = [];
+  const mayWarn = onceADay(nowMs);
+  const named = (accountId: string) => ({ accountId, name: nameOf(accountId) });
+  return {
+    accountChanged: ({ accountId, change }) => {
+      if (change === 'appeared') appeared.push(accountId);
+      else logger[change === 'gone' || change === 'refused' ? 'warn' : 'info'](named(accountId), `account ${change}`);
+    },
+    accountsListed: () => {
+      const ids = appeared;
+      appeared = [];
+      if (ids.length > MAX_LINES) {
+        logger.info(
+          { accounts: ids.length, first: ids.slice(0, MAX_LINES).map((id) => nameOf(id) ?? id) },
+          `${ids.length} accounts appeared`,
+        );
+      } else for (const accountId of ids) logger.info(named(accountId), 'account appeared');
+    },
+    accountListingFailed: ({ scope, error }) => {
+      const facts = { scope, failure: error.failure, reason: error.message };
+      if (mayWarn(`${scope} ${error.failure}`)) logger.warn(facts, 'listing accounts failed; will retry after a pause');
+      else logger.debug(facts, 'listing accounts failed again');
+    },
+  };
+};

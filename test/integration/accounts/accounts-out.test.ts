@@ -1,0 +1,272 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSinks } from '../../../src/app/start-sinks.ts';
+import { eachFeedRow, readFeedHead, readOrganizationNames } from '../../../src/feed/feed.sql.ts';
+import { readFeedEvents } from '../../../src/feed/feed-events.sql.ts';
+import { eventOf } from '../../../src/feed/feed-row.ts';
+import { NativeLines } from '../../../src/feed/native-lines.ts';
+import { formatNative } from '../../../src/formats/native/native.ts';
+import { type CollectionRules, readSearchCoverage } from '../../../src/search/search-coverage.sql.ts';
+import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
+import { registerSinks } from '../../../src/sinks/sinks.sql.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
+import { createTestSink, startSinkWorker } from '../../support/sinks/delivery-fixture.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+interface Line {
+  readonly position: number;
+  readonly id: string;
+  readonly source_kind: string;
+  readonly source_id: string;
+  readonly organization_id: string | null;
+  readonly account_id?: string | null;
+  readonly account_name?: string | null;
+  readonly zone_id?: string | null;
+  readonly zone_name?: string | null;
+}
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+let truth: readonly TrueEntry[];
+let accounts: readonly { readonly id: string; readonly name: string; readonly organization_id: string | null }[];
+
+/** Of organizations and of one account that belongs to none. */
+beforeAll(async () => {
+  world = await openWorld(
+    { organizations: 2, entries: 80, accounts: 2, standaloneAccounts: 1, accountEntries: 200 },
+    { ORGTRAIL_SOURCES: 'organizations,accounts' },
+  );
+  run = await world.open();
+  await run.sync();
+  served = await serve(run);
+  truth = [...world.simulator.truth({ kind: 'account' })];
+  accounts = (await world.database.pool.query('select id, name, organization_id from accounts order by id')).rows;
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const keys = (lines: readonly Line[]) => lines.map((line) => `${line.source_id} ${line.id}`).sort();
+const truthOf = (wanted: (accountId: string) => boolean) =>
+  truth.flatMap(({ sourceId, id }) => (wanted(sourceId) ? [`${sourceId} ${id}`] : [])).sort();
+const linesOf = (text: string): Line[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+const feed = async (query: string): Promise<Line[]> =>
+  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
+const ofAccounts = (lines: readonly Line[]) => lines.filter(({ source_kind }) => source_kind === 'account');
+const search = async (query: Readonly<Record<string, string>>) =>
+  (await (await fetch(`${served.server.url}/v1/search?${new URLSearchParams(query)}`)).json()) as {
+    readonly events: readonly Line[];
+    readonly complete: boolean;
+    readonly incomplete_because: readonly string[];
+    readonly coverage: { readonly organizations: number; readonly accounts: number; readonly incomplete: number };
+    readonly empty: {
+      readonly filters: readonly { readonly field: string; readonly near: readonly unknown[] }[];
+    } | null;
+  };
+const standalone = () => accounts.find(({ organization_id }) => organization_id === null) as (typeof accounts)[number];
+const owned = () => accounts.find(({ organization_id }) => organization_id !== null) as (typeof accounts)[number];
+
+describe('the feed', () => {
+  test('has every event of every account once, with account and zone, and of organizations the lines as before', async () => {
+    expect(accounts.length).toBe(5);
+    const lines = await feed('limit=100000');
+    expect(keys(ofAccounts(lines))).toEqual(truthOf(() => true));
+    expect(lines.map(({ position }) => position)).toEqual(lines.map((_, n) => n + 1));
+    for (const line of ofAccounts(lines)) expect(line.account_id).toBe(line.source_id);
+    expect(ofAccounts(lines).some(({ zone_name }) => typeof zone_name === 'string')).toBe(true);
+    expect(ofAccounts(lines).some(({ organization_id }) => organization_id === null)).toBe(true);
+    const others = lines.filter(({ source_kind }) => source_kind === 'organization');
+    expect(others.length).toBeGreaterThan(0);
+    for (const line of others) expect(line).not.toHaveProperty('account_id');
+  });
+
+  test('is written by the fast writer as by the format, to the byte', async () => {
+    const { pool } = world.database;
+    const context = { feedId: 'feed', organizationNames: await readOrganizationNames(pool) };
+    const native = new NativeLines(context);
+    native.writeInto(Buffer.alloc(8_000_000));
+    const expected: string[] = [];
+    const range = { after: 0, until: (await readFeedHead(pool)).position, organizationIds: undefined };
+    await eachFeedRow(pool, range, 100_000, (row) => {
+      expected.push(`${formatNative(eventOf(row, context))}\n`);
+      return native.add(row);
+    });
+    expect(native.written().toString('utf8')).toBe(expected.join(''));
+  });
+
+  test('by account, by organization with its accounts, and by both', async () => {
+    const { id, organization_id } = owned();
+    expect(keys(await feed(`account=${id}&account=${standalone().id}`))).toEqual(
+      truthOf((account) => account === id || account === standalone().id),
+    );
+    const siblings = new Set(accounts.filter((one) => one.organization_id === organization_id).map((one) => one.id));
+    const whole = await feed(`organization=${organization_id}`);
+    expect(keys(ofAccounts(whole))).toEqual(truthOf((account) => siblings.has(account)));
+    expect(whole.length).toBeGreaterThan(ofAccounts(whole).length);
+    expect(keys(await feed(`organization=${organization_id}&account=${id}`))).toEqual(
+      truthOf((account) => account === id),
+    );
+    expect(await feed(`organization=${organization_id}&account=${standalone().id}`)).toEqual([]);
+    expect(await feed('account=unknown')).toEqual([]);
+    expect(await feed(`account=${id}&limit=5`)).toEqual((await feed(`account=${id}`)).slice(0, 5));
+  });
+
+  test('by the command, with an account by its name; an unknown one is refused', async () => {
+    const env = { DATABASE_URL: world.database.url };
+    const named = await runInProcess(['feed', '--account', standalone().name], env);
+    expect(keys(linesOf(named.stdout))).toEqual(truthOf((account) => account === standalone().id));
+    const unknown = await runInProcess(['feed', '--account', 'no such'], env);
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('unknown account "no such"') });
+  });
+});
+
+describe('a sink', () => {
+  const deliver = async (name: string, accountIds: readonly string[] | undefined): Promise<Line[]> => {
+    const { pool } = world.database;
+    await registerSinks(pool, [{ name, kind: 'file', target: '/x', start: 'beginning' }]);
+    const sink = createTestSink();
+    const caughtUp = Promise.withResolvers<void>();
+    await using _worker = startSinkWorker(pool, {
+      name,
+      sink,
+      accountIds,
+      observer: { caughtUp: () => caughtUp.resolve() },
+    });
+    await caughtUp.promise;
+    return sink.deliveries.flatMap(({ events }) => events.map(({ text }) => JSON.parse(text)));
+  };
+
+  test('gets every event of every account once', async () => {
+    expect(keys(ofAccounts(await deliver('all', undefined)))).toEqual(truthOf(() => true));
+  });
+
+  test('gets those of its accounts alone', async () => {
+    const { id } = standalone();
+    expect(keys(await deliver('one', [id]))).toEqual(truthOf((account) => account === id));
+  });
+
+  test('has its accounts from ORGTRAIL_SINKS', async () => {
+    const { id } = standalone();
+    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-accounts-'));
+    const path = join(folder, 'events.ndjson');
+    const settings = { siem: { type: 'file', path, accounts: [id, owned().id] } };
+    await using other = await world.open({ ORGTRAIL_SINKS: JSON.stringify(settings) });
+    const stop = new AbortController();
+    const { logger, metrics } = other;
+    const options = { logger, metrics, asked: stop.signal, hard: stop.signal };
+    const sinks = await startSinks(other.config, other.app, options);
+    try {
+      await until('the sink has caught up', async () => {
+        const { rows } = await world.database.pool.query(
+          "select s.position = h.position as done from sinks s, feed_head h where s.name = 'siem'",
+        );
+        return rows[0].done;
+      });
+    } finally {
+      stop.abort();
+      await sinks.ended;
+      await sinks.close();
+    }
+    const lines = linesOf(await readFile(path, 'utf8'));
+    await rm(folder, { recursive: true });
+    expect(keys(lines)).toEqual(truthOf((account) => account === id || account === owned().id));
+  });
+
+  test('reads account and zone as the feed does', async () => {
+    const range = { after: 0, until: undefined, maxEvents: 1_000, maxBytes: 1e9, organizationIds: undefined };
+    const { events } = await readFeedEvents(world.database.pool, range);
+    const byCopy = await feed('limit=100000');
+    expect(events.map((event) => JSON.parse(formatNative(event)))).toEqual(byCopy);
+  });
+});
+
+describe('a search', () => {
+  const all = async (query: Readonly<Record<string, string>>): Promise<Line[]> => {
+    const asked = new URLSearchParams({ ...query, format: 'ndjson' });
+    return linesOf(await (await fetch(`${served.server.url}/v1/search?${asked}`)).text());
+  };
+
+  test('finds every event of every account once, those without an organization included', async () => {
+    expect(keys(ofAccounts(await all({})))).toEqual(truthOf(() => true));
+  });
+
+  test('by account, by its id and its name, and is complete about it', async () => {
+    for (const account of [standalone().id, standalone().name.toUpperCase()]) {
+      expect(keys(await all({ account }))).toEqual(truthOf((id) => id === standalone().id));
+      const answer = await search({ account, since: '24h' });
+      expect(answer.coverage).toMatchObject({ organizations: 0, accounts: 1 });
+      expect(answer).toMatchObject({ complete: true, incomplete_because: [] });
+    }
+    const unknown = await fetch(`${served.server.url}/v1/search?account=nowhere`);
+    expect(unknown.status).toBe(400);
+    expect(await unknown.json()).toMatchObject({ faults: [{ field: 'account' }] });
+  });
+
+  test('by zone, by its id and its name, whatever its letters; a name that is near is said', async () => {
+    const lines = ofAccounts(await all({}));
+    const { zone_id, zone_name } = lines.find((line) => typeof line.zone_name === 'string') as Line;
+    const ofZone = keys(lines.filter((line) => line.zone_id === zone_id));
+    expect(keys(await all({ zone: zone_id ?? '' }))).toEqual(ofZone);
+    const named = keys(lines.filter((line) => line.zone_name === zone_name));
+    expect(keys(await all({ zone: (zone_name ?? '').toUpperCase() }))).toEqual(named);
+    const answer = await search({ zone: `${zone_name}x`, since: '24h' });
+    expect(answer).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
+    expect(answer.empty?.filters[0]?.near).toContainEqual(expect.objectContaining({ value: zone_name }));
+  });
+
+  test('is never complete while the log of an account in question has time that is not read', async () => {
+    const { pool } = world.database;
+    const { id, organization_id } = owned();
+    const organization = organization_id ?? '';
+    const other = accounts.find((one) => one.organization_id !== null && one.organization_id !== organization_id);
+    expect((await search({ since: '24h' })).complete).toBe(true);
+    await pool.query("delete from coverage where source_kind = 'account' and source_id = $1", [id]);
+    for (const query of [{}, { organization }, { account: id }, { organization, account: id }]) {
+      const answer = await search({ ...query, since: '24h' });
+      expect(answer, JSON.stringify(query)).toMatchObject({ complete: false, coverage: { incomplete: 1 } });
+      expect(answer.incomplete_because).toContain('time_not_collected');
+    }
+    const elsewhere = await search({ organization: other?.organization_id ?? '', since: '24h' });
+    expect(elsewhere).toMatchObject({ complete: true, coverage: { organizations: 1, accounts: 2, incomplete: 0 } });
+    const { stdout } = await runInProcess(['search', '--account', id, '--since', '24h'], {
+      DATABASE_URL: world.database.url,
+    });
+    expect(stdout).toContain(
+      'This may be incomplete: part of this time range has not been collected yet (1 of 1 account',
+    );
+    expect(stdout).toMatch(/^TIME +ORGANIZATION +ACCOUNT +ACTOR/);
+  });
+
+  test('counts the accounts of the organizations and accounts that are pulled, and of all if none are named', async () => {
+    const { id, organization_id } = owned();
+    const coverage = async (rules: Pick<CollectionRules, 'organizationIds' | 'accounts'>) => {
+      const range = { since: undefined, before: undefined, organization: undefined };
+      const read = await readSearchCoverage(world.database.pool, range, { ...rules, behindAfterSeconds: () => 3_600 });
+      return [read.organizations, read.accounts];
+    };
+    const organizationIds = [organization_id ?? ''];
+    expect(await coverage({ organizationIds: undefined })).toEqual([2, 5]);
+    expect(await coverage({ organizationIds, accounts: 'all' })).toEqual([1, 2]);
+    expect(await coverage({ organizationIds, accounts: [id, standalone().id] })).toEqual([1, 2]);
+    expect(await coverage({ organizationIds: undefined, accounts: [id] })).toEqual([2, 1]);
+  });
+
+  test('shows account and zone in the console', async () => {
+    const page = await served.text(`/events?account=${encodeURIComponent(standalone().name)}`);
+    expect(page).toContain('<span class="second"><a class="narrow"');
+    const zoned = (await all({})).find((line) => typeof line.zone_name === 'string') as Line;
+    const event = await served.text(`/events/${zoned.position}`);
+    for (const text of ['Account id', 'Zone id', 'Same account', zoned.zone_name ?? '']) expect(event).toContain(text);
+  });
+});

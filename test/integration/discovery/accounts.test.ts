@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest';
+import { servedIds } from '../../support/sources/served-logs.ts';
+import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+/** What is as young as the latest second cannot be claimed yet. */
+const LATER_MS = 30_000;
+const options = { accounts: 2, standaloneAccounts: 1, accountEntries: 300 };
+
+const query = async <T extends object>(world: SyncWorld, sql: string, parameters: readonly unknown[] = []) => {
+  const { rows } = await world.database.pool.query<T>(sql, [...parameters]);
+  return rows;
+};
+/** What became of each account, in order. */
+const changes = async (world: SyncWorld, accountId: string): Promise<readonly string[]> => {
+  const rows = await query<{ change: string }>(
+    world,
+    'select change from account_changes where account_id = $1 order by id',
+    [accountId],
+  );
+  return rows.map(({ change }) => change);
+};
+/** All listings of accounts are due again. */
+const endPauses = (world: SyncWorld) => query(world, 'update account_listings set next_at = null');
+const stored = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
+  const rows = await query<{ id: string }>(
+    world,
+    "select id from audit_events where source_kind = 'account' and source_id = $1",
+    [id],
+  );
+  return rows.map((row) => row.id).sort();
+};
+
+describe('accounts are found', () => {
+  test('by the listing of each organization and by that of the credential; each is read once and knows its organization', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const { accounts } = world.simulator.summary();
+    expect(accounts).toHaveLength(7);
+    const known = await query<{ id: string; organization_id: string | null; name: string }>(
+      world,
+      'select id, organization_id, name from accounts order by id',
+    );
+    const expected = accounts.map(({ id, organizationId, name }) => ({ id, organization_id: organizationId, name }));
+    expect(known).toEqual(expected.sort((a, b) => (a.id < b.id ? -1 : 1)));
+    const sources = await query(world, "select id from sources where kind = 'account' and organization_id is null");
+    expect(sources).toHaveLength(7);
+    await world.expectExactTruth();
+  });
+
+  test('all of them by one sync, however many listings there are', async () => {
+    await using world = await openWorld({ organizations: 45, entries: 90, accounts: 1, accountEntries: 90 }, env);
+    await using run = await world.open();
+    expect(await run.sync()).toMatchObject({ sources: 90, failed: [] });
+    await world.expectExactTruth();
+  });
+
+  test('not at all, and nothing is asked about them, if only organizations are read', async () => {
+    await using world = await openWorld(options);
+    await using run = await world.open();
+    await run.sync();
+    expect(await query(world, 'select from accounts')).toEqual([]);
+    expect(world.simulator.requests().filter(({ path }) => path.includes('accounts'))).toEqual([]);
+  });
+
+  test('those of the organizations that are named, or those that are named themselves, and no others', async () => {
+    await using world = await openWorld(options, env);
+    const { organizations, accounts } = world.simulator.summary();
+    const [first = { id: '' }] = organizations;
+    const read = async (more: Readonly<Record<string, string>>) => {
+      await using run = await world.open(more);
+      await run.sync();
+      const rows = await query<{ source_id: string }>(
+        world,
+        "select distinct source_id from audit_events where source_kind = 'account' order by 1",
+      );
+      return rows.map((row) => row.source_id);
+    };
+    const ofFirst = accounts.filter(({ organizationId }) => organizationId === first.id).map(({ id }) => id);
+    expect(await read({ ORGTRAIL_ORGANIZATIONS: first.id })).toEqual(ofFirst.toSorted());
+    const alone = accounts.find(({ organizationId }) => organizationId === null)?.id ?? '';
+    expect(await read({ ORGTRAIL_ORGANIZATIONS: first.id, ORGTRAIL_ACCOUNTS: alone })).toEqual(
+      [...ofFirst, alone].toSorted(),
+    );
+  });
+
+  test('by GET /accounts alone if organizations refuse theirs; the refusal is said once, and retried after an hour', async () => {
+    await using world = await openWorld({ ...options, keysOnly: true }, env);
+    await using run = await world.open();
+    await run.sync();
+    await run.sync();
+    const rows = await query<{ scope: string; last_failure: string | null; rest: number }>(
+      world,
+      `select scope, last_failure, extract(epoch from next_at - last_attempt_at)::integer as rest
+       from account_listings where scope like 'organization:%'`,
+    );
+    expect(rows.length).toBe(3);
+    for (const row of rows) expect(row).toMatchObject({ last_failure: 'refused', rest: 3_600 });
+    expect(run.log().match(/listing accounts failed/g)).toHaveLength(3);
+    expect(world.simulator.requests().filter(({ path }) => /organizations\/\w+\/accounts/.test(path))).toHaveLength(3);
+    await world.expectExactTruth();
+  });
+
+  test('that the log of an organization tells of, before its listing is due', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const [organization = { id: '' }] = world.simulator.summary().organizations;
+    const listed = () =>
+      world.simulator.requests().filter(({ path }) => path.includes(`organizations/${organization.id}/accounts`))
+        .length;
+    const before = listed();
+    await run.sync();
+    expect(listed()).toBe(before);
+    const told = {
+      id: 'tells of an account',
+      action: { time: new Date().toISOString(), type: 'create', result: 'success' },
+      resource: { product: 'accounts', type: 'account' },
+    };
+    world.simulator.append(organization.id, [JSON.stringify(told)]);
+    await world.setClocks(LATER_MS);
+    // The first one stores the entry, the second one lists.
+    await run.sync();
+    await run.sync();
+    expect(listed()).toBe(before + 1);
+  });
+});
+
+describe('an account', () => {
+  test('moves: that is noted, its source stays, and later events are of its new organization', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const { accounts, organizations } = world.simulator.summary();
+    const moving = accounts.find(({ organizationId }) => organizationId === organizations[0]?.id);
+    const to = organizations[1]?.id ?? '';
+    const id = moving?.id ?? '';
+    world.simulator.changeAccount(id, { organizationId: to });
+    await endPauses(world);
+    await run.sync();
+    expect(await changes(world, id)).toEqual(['appeared', 'moved']);
+    world.simulator.generate({ kind: 'account', id }, 3);
+    await world.setClocks(LATER_MS);
+    await run.sync();
+    const rows = await query<{ organization_id: string; events: number }>(
+      world,
+      `select organization_id, count(*)::integer as events from audit_events where source_kind = 'account' and source_id = $1
+       group by 1 order by max(position)`,
+      [id],
+    );
+    expect(rows.map((row) => row.organization_id)).toEqual([organizations[0]?.id, to]);
+    expect(rows[1]?.events).toBe(3);
+    expect(await stored(world, id)).toEqual(servedIds(world.simulator, 'account', id));
+  });
+
+  test('refuses: it alone is refused, and is restored when it answers again', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const [{ id } = { id: '' }] = world.simulator.summary().accounts;
+    world.simulator.setRefused({ kind: 'account', id }, true);
+    world.simulator.generate({ kind: 'account', id }, 2);
+    await run.sync();
+    const refused = await query<{ id: string }>(world, "select id from sources where access = 'refused'");
+    expect(refused.map((row) => row.id)).toEqual([id]);
+    expect(await query(world, "select from organizations where state <> 'active'")).toEqual([]);
+    world.simulator.setRefused({ kind: 'account', id }, false);
+    await world.setClocks(LATER_MS);
+    await world.endRests();
+    await run.sync();
+    expect(await changes(world, id)).toEqual(['appeared', 'refused', 'restored']);
+    await world.expectExactTruth();
+  });
+
+  test('vanishes: gone after two complete listings of all that showed it, since its log refuses; its events stay', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const [{ id } = { id: '' }] = world.simulator.summary().accounts;
+    const before = await stored(world, id);
+    world.simulator.removeAccount(id);
+    const states = [];
+    for (let listing = 0; listing < 3; listing += 1) {
+      await endPauses(world);
+      await world.endRests();
+      await run.sync();
+      const [account] = await query<{ state: string }>(world, 'select state from accounts where id = $1', [id]);
+      states.push(account?.state);
+    }
+    expect(states[0]).toBe('active');
+    expect(states[2]).toBe('gone');
+    expect(await changes(world, id)).toEqual(['appeared', 'refused', 'gone']);
+    expect(await stored(world, id)).toEqual(before);
+  });
+
+  test('whose id is that of an organization: both logs are complete, and neither is in the other', async () => {
+    await using world = await openWorld(options, env);
+    await using run = await world.open();
+    await run.sync();
+    const shared = world.simulator
+      .summary()
+      .accounts.find(({ id }) =>
+        world.simulator.summary().organizations.some((organization) => organization.id === id),
+      );
+    if (shared !== undefined)
+      expect(await stored(world, shared.id)).toEqual(servedIds(world.simulator, 'account', shared.id));
+    await world.expectExactTruth();
+  });
+});
+
+test('a log of an account begins when Cloudflare began to keep it', async () => {
+  await using world = await openWorld(options, { ...env, ORGTRAIL_HISTORY: '548d' });
+  await using run = await world.open();
+  await run.sync();
+  const accounts = world.simulator
+    .requests()
+    .filter(({ path }) => /\/accounts\/\w+\/logs\/audit/.test(path))
+    .map(({ path }) => Date.parse(new URL(path, 'http://localhost').searchParams.get('since') ?? ''));
+  expect(Math.min(...accounts)).toBeGreaterThan(Date.UTC(2026, 2, 9));
+  expect(Math.min(...auditRequests(world.simulator).map(({ sinceMs }) => sinceMs))).toBeLessThan(Date.UTC(2025, 11, 1));
+});

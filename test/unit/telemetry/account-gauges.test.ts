@@ -1,0 +1,65 @@
+import { Registry } from 'prom-client';
+import { expect, test } from 'vitest';
+import type { AccountStatus } from '../../../src/status/status.sql.ts';
+import { createAccountGauges, MAX_ACCOUNT_SERIES, showAccounts } from '../../../src/telemetry/account-gauges.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+
+const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
+  kind: 'account',
+  id,
+  accountId: id,
+  accountName: null,
+  organizationId,
+  organizationName: null,
+  organizationState: null,
+  refused: false,
+  failures: 0,
+  holes: 0,
+  lagSeconds: 5,
+  gapSeconds: 5,
+  sinceLastEventSeconds: 60,
+  leaseOwner: null,
+  leaseEpoch: 1,
+  lastSuccessAt: null,
+  nextAttemptAt: null,
+  lastFailure: null,
+  lastError: null,
+  retentionSlackSeconds: 9e9,
+  openWalks: 0,
+  failingLanes: [],
+  firstHoles: [],
+  unprovenSeconds: 0,
+  futureSeconds: null,
+  ...more,
+});
+
+const shown = async (sources: readonly AccountStatus[]): Promise<ReadonlyMap<string, number>> => {
+  const registry = new Registry();
+  const gauges = createAccountGauges([registry]);
+  showAccounts(gauges, sources, 0);
+  return parseMetrics(await registry.metrics());
+};
+
+test('so many accounts have a series each; with one more there is one for each organization, which has the worst of its accounts', async () => {
+  const many = Array.from({ length: MAX_ACCOUNT_SERIES - 2 }, (_, index) => account(`a${index}`, 'o1'));
+  const late = account('late', 'o2', { lagSeconds: 900, gapSeconds: 1_000, holes: 2, retentionSlackSeconds: 7 });
+  const alone = account('alone', null, { holes: 1 });
+  const each = await shown([...many, late, alone]);
+  expect(each.get('orgtrail_account_lag_seconds{organization_id="o2",account_id="late"}')).toBe(900);
+  expect([...each.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(
+    MAX_ACCOUNT_SERIES,
+  );
+
+  const refused = account('refused', 'o2', { refused: true, lagSeconds: 9_999 });
+  const grouped = await shown([...many, late, refused, alone]);
+  expect([...grouped.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(3);
+  const of = (name: string, organizationId: string) =>
+    grouped.get(`orgtrail_account_${name}{organization_id="${organizationId}",account_id=""}`);
+  expect(of('lag_seconds', 'o2')).toBe(900);
+  expect(of('gap_seconds', 'o2')).toBe(1_000);
+  expect(of('coverage_holes', 'o2')).toBe(2);
+  expect(of('coverage_holes', '')).toBe(1);
+  expect(of('retention_slack_seconds', 'o2')).toBe(7);
+  expect(of('lag_seconds', 'o1')).toBe(5);
+  expect(grouped.get('orgtrail_accounts{state="refused"}')).toBe(1);
+});
