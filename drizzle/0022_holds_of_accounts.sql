@@ -32,4 +32,4 @@ end
 $do$;
 --> statement-breakpoint
 -- Searches take a zone by its name, whatever the case of its letters. Empty on what is stored already.
-create index audit_events_zone_name on audit_events ((left(lower(zone_name), 400) collate "C")) where zone_name is not null;
+create index if not exists audit_events_zone_name on audit_events ((left(lower(zone_name), 400) collate "C")) where zone_name is not null;
