@@ -60,6 +60,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
     },
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
+    organizationListing: { restsUntilMs: Number.NEGATIVE_INFINITY },
     listingSpacingMs: BUDGET_WINDOW_MS / (config.apiBudget * ACCOUNT_LISTINGS_SHARE),
     intervals: (sources) => laneIntervals(sources, config.apiBudget),
     random: Math.random,

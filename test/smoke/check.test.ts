@@ -175,3 +175,52 @@ describe.concurrent('a bad configuration (invariant 13)', () => {
     expect(code).toBe(2);
   });
 });
+
+describe.concurrent('check, with accounts', () => {
+  const open = async (options: Parameters<typeof startSimulator>[0], changes: Record<string, string>) => {
+    await using stack = new AsyncDisposableStack();
+    const served = stack.adopt(
+      await startSimulator({ organizations: 2, entries: 20, accounts: 2, standaloneAccounts: 1, ...options }),
+      (each) => each.close(),
+    );
+    return await runHere(['check'], {
+      CLOUDFLARE_BASE_URL: served.baseUrl,
+      ORGTRAIL_SOURCES: 'organizations,accounts',
+      ...changes,
+    });
+  };
+
+  test('says how many there are and that their logs are readable', async () => {
+    const { code, stdout } = await open({ credentials: [{ token }] }, {});
+    expect(stdout).toMatch(/^ok {4}accounts +5 accounts of organizations and by GET \/accounts$/m);
+    expect(stdout).toMatch(/^ok {4}account logs +readable \(5 tried\)$/m);
+    expect(code).toBe(0);
+  });
+
+  test('says which listing is refused and what is missing', async () => {
+    const { code, stdout } = await open({ credentials: [{ token }], keysOnly: true }, {});
+    expect(stdout).toMatch(/^note {2}accounts +the accounts of 2 of 2 organizations may not be listed/m);
+    expect(stdout).toContain('unless ORGTRAIL_ACCOUNTS names them');
+    expect(code).toBe(0);
+  });
+
+  test('names the permission that a refused log needs, and exits 1', async () => {
+    const { code, stdout } = await open(
+      { credentials: [{ token }], faults: { account_refused: { probability: 1 } } },
+      {},
+    );
+    expect(stdout).toMatch(/^FAIL {2}account logs +refused \(403\) for 5 of 5/m);
+    expect(stdout).toContain('the token needs "Account Settings Read" on these accounts');
+    expect(code).toBe(1);
+  });
+
+  test('with the token of one account and accounts alone, everything is in place', async () => {
+    const { code, stdout } = await open(
+      { credentials: [{ token: 'cfat_of-one', account: 1 }] },
+      { ORGTRAIL_SOURCES: 'accounts', CLOUDFLARE_API_TOKEN: 'cfat_of-one' },
+    );
+    expect(stdout).toMatch(/^ok {4}organizations +0 organizations \(the credential may not list them\)$/m);
+    expect(stdout).toMatch(/^ok {4}accounts +1 account /m);
+    expect(code).toBe(0);
+  });
+});

@@ -1,45 +1,19 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
-import { apiObservers, requireCredential } from '../../app/cloudflare-access.ts';
 import { openDatabase } from '../../app/open-database.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { secretsOf } from '../../config/redaction.ts';
-import { ApiError, exitCodes, OrgtrailError } from '../../errors.ts';
-import { connectAuditApi } from '../../ingest/cloudflare/audit-api.ts';
-import type { RequestBudget } from '../../ingest/cloudflare/wire/request.ts';
-import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts';
-import type { FoundOrganization } from '../../ingest/planning/source.ts';
-import { startWalk } from '../../ingest/planning/walk.ts';
-import { organization } from '../../ingest/sources/organization/organization.ts';
-import { kindOf, type SourceKindName } from '../../ingest/sources/registry.ts';
-import type { AuditApi } from '../../ingest/sync/ports.ts';
-import { version } from '../../package/package-files.ts';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
+import type { SourceKindName } from '../../ingest/sources/registry.ts';
 import { hasEmbeddedData } from '../../postgres/embedded-server.ts';
 import { describeUrl, type Pool } from '../../postgres/pool.ts';
 import { readSchemaState, refuseNewer, requireSupportedServer } from '../../postgres/schema/migrate.ts';
 import { closeSchemas, describeOpen, readOpenSchemas } from '../../postgres/schema/roles.ts';
 import { explainForbidden } from '../../postgres/sql-state.ts';
 import { createLogger } from '../../telemetry/log.ts';
-import { createMetrics } from '../../telemetry/metrics.ts';
-import { apiAdvice } from '../api-advice.ts';
+import { checkApi, SLOWEST_MS } from '../check/check-api.ts';
+import type { Check } from '../check/probe-logs.ts';
 import type { CliContext } from '../cli-context.ts';
-import { counted } from '../output/counted.ts';
-import { printable } from '../output/terminal-table.ts';
-
-/** Organizations whose audit log is tried: enough to find a missing permission, few enough for the budget. */
-const PROBED_ORGANIZATIONS = 10;
-const SLOWEST_MS = 45_000;
-
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly message: string;
-  readonly hint?: string | undefined;
-  /** What is allowed but probably not meant. */
-  readonly notes?: readonly string[];
-  readonly exitCode: number;
-}
 
 const help = `
 Checks everything and suggests a fix for each problem; changes nothing. The exit code is that of the first problem.
@@ -135,124 +109,4 @@ const checkSchemaRights = async (pool: Pool): Promise<Check[]> => {
   if (open.length === 0) return [];
   const hint = `as the owner run \`${closeSchemas(open)}\``;
   return [{ name: 'rights', ok: false, message: describeOpen(open), hint, exitCode: exitCodes.usage }];
-};
-
-const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<Check[]> => {
-  const clock = createServerClock(() => performance.now());
-  const { api, close } = connectAuditApi({
-    baseUrl: config.baseUrl,
-    credential: requireCredential(config),
-    filtersOf: (source) => config.filters[kindOf(source).name],
-    budget: impatientBudget(),
-    clock,
-    version,
-    ...apiObservers(createMetrics(version), logger),
-  });
-  try {
-    const { organizations, note } = await reachable(api, config, signal);
-    const found = `${counted(organizations.length, 'organization')}${note}`;
-    const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
-    if (organizations.length === 0) {
-      return [
-        { ...listed, ok: false, message: 'no organization is visible', hint: emptyHint, exitCode: exitCodes.usage },
-      ];
-    }
-    return [listed, await checkAuditLogs(api, organizations, signal)];
-  } catch (error) {
-    if (error instanceof ApiError)
-      return [{ name: 'organizations', ok: false, message: error.message, ...apiAdvice(error) }];
-    if (signal.aborted) {
-      const message = `no answer within ${SLOWEST_MS / 1_000} s`;
-      return [
-        {
-          name: 'organizations',
-          ok: false,
-          message,
-          hint: 'check the network and CLOUDFLARE_BASE_URL',
-          exitCode: exitCodes.unreachable,
-        },
-      ];
-    }
-    throw error;
-  } finally {
-    await close();
-  }
-};
-
-const emptyHint =
-  'the owner of the credential must be a member of an organization (Organizations are for Enterprise customers)';
-
-const reachable = async (
-  api: AuditApi,
-  config: Config,
-  signal: AbortSignal,
-): Promise<{ organizations: readonly FoundOrganization[]; note: string }> => {
-  const organizations: FoundOrganization[] = [];
-  try {
-    for await (const page of api.listOrganizations({ ids: config.organizationIds }, signal))
-      organizations.push(...page);
-    return {
-      organizations,
-      note: config.organizationIds === undefined ? '' : ` of ${config.organizationIds.length} configured`,
-    };
-  } catch (error) {
-    const mayNotList = error instanceof ApiError && error.failure === 'refused';
-    if (!mayNotList || config.organizationIds === undefined) throw error;
-    return {
-      organizations: config.organizationIds.map((id) => ({ id })),
-      note: ' configured (the credential may not list them)',
-    };
-  }
-};
-
-const checkAuditLogs = async (
-  api: AuditApi,
-  organizations: readonly FoundOrganization[],
-  signal: AbortSignal,
-): Promise<Check> => {
-  const probed = organizations.slice(0, PROBED_ORGANIZATIONS);
-  const nowMs = api.nowMs() ?? 0;
-  const refused: string[] = [];
-  for (const { id, name } of probed) {
-    try {
-      await api.fetchPage(
-        { kind: 'organization', id },
-        startWalk('live', { fromMs: nowMs - 3_600_000, toMs: nowMs - 1_000 }, { readAtMs: nowMs, pageLimit: 1 }),
-        signal,
-      );
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.failure !== 'refused') throw error;
-      refused.push(name === undefined ? printable(id, 64) : `${printable(id, 64)} (${printable(name, 28)})`);
-    }
-  }
-  const tried = probed.length < organizations.length ? `the first ${probed.length} tried` : `${probed.length} tried`;
-  if (refused.length === 0)
-    return { name: 'audit logs', ok: true, message: `readable (${tried})`, exitCode: exitCodes.done };
-  return {
-    name: 'audit logs',
-    ok: false,
-    message: `refused (403) for ${refused.length} of ${probed.length}: ${refused.join(', ')}`,
-    hint: `the owner of the token must be ${organization.permission}; a documented workaround is CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY`,
-    exitCode: exitCodes.sourceFailed,
-  };
-};
-
-/** The database may be what is broken, and the few requests of a check need no accounting: a block is not waited for. */
-const impatientBudget = (): RequestBudget => {
-  let blockedMs = 0;
-  return {
-    acquire: async (signal) => {
-      if (blockedMs > 5_000) {
-        throw new ApiError(
-          'throttled',
-          `Cloudflare blocks this user's requests for another ${Math.round(blockedMs / 1_000)} s (429)`,
-        );
-      }
-      await sleep(blockedMs, undefined, { signal });
-      blockedMs = 0;
-    },
-    pause: async (durationMs) => {
-      blockedMs = Math.max(blockedMs, durationMs);
-    },
-  };
 };

@@ -208,6 +208,8 @@ export interface SyncContext extends LeaseContext {
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
   readonly windows: WindowLimit;
+  /** Of a credential that may not list organizations, if only accounts are read: until when it is not asked again. */
+  readonly organizationListing: { restsUntilMs: number };
   /** Between two listings of accounts, on average, for their share of the budget. */
   readonly listingSpacingMs: number;
   /** How often each of so many sources may be asked, so that no lane starves. */

@@ -220,3 +220,37 @@ test('a log of an account begins when Cloudflare began to keep it', async () => 
   expect(Math.min(...accounts)).toBeGreaterThan(Date.UTC(2026, 2, 9));
   expect(Math.min(...auditRequests(world.simulator).map(({ sinceMs }) => sinceMs))).toBeLessThan(Date.UTC(2025, 11, 1));
 });
+
+describe('only accounts are read', () => {
+  const alone = { ORGTRAIL_SOURCES: 'accounts' };
+
+  test('by the token of one account: all of that account, and organizations are asked for once', async () => {
+    await using world = await openWorld(
+      { ...options, credentials: [{ token: 'cfat_of-one', account: 2 }] },
+      { ...alone, CLOUDFLARE_API_TOKEN: 'cfat_of-one' },
+    );
+    await using run = await world.open();
+    const { id } = world.simulator.summary().accounts[2] ?? { id: '' };
+    expect(await run.sync()).toMatchObject({ sources: 1, failed: [], discoveryError: undefined });
+    await run.sync();
+    expect(await stored(world, id)).toEqual(servedIds(world.simulator, 'account', id));
+    const asked = world.simulator.requests().filter(({ path }) => /\/organizations(\?|$)/.test(path));
+    expect(asked.map(({ status }) => status)).toEqual([403]);
+  });
+
+  test('of all organizations, whose own logs are not read', async () => {
+    await using world = await openWorld(options, alone);
+    await using run = await world.open();
+    expect(await run.sync()).toMatchObject({ sources: 7, failed: [] });
+    expect(auditRequests(world.simulator)).toEqual([]);
+    for (const { id } of world.simulator.summary().accounts) {
+      expect(await stored(world, id)).toEqual(servedIds(world.simulator, 'account', id));
+    }
+  });
+
+  test('a listing that fails otherwise is a failure', async () => {
+    await using world = await openWorld({ ...options, faults: { server_error: { probability: 1 } } }, alone);
+    await using run = await world.open();
+    await expect(run.sync()).rejects.toThrow(/answered with 50\d/);
+  });
+});

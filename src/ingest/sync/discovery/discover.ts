@@ -2,6 +2,7 @@ import { ApiError } from '../../../errors.ts';
 import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import type { FoundOrganization } from '../../planning/source.ts';
+import { kindOf } from '../../sources/registry.ts';
 import { planningTime } from '../planning-time.ts';
 import type { AuditApi, SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
@@ -44,19 +45,16 @@ export const discover = async (
   lease: Pick<KeptLease, 'throwIfLost'>,
   accountsForMs = Number.POSITIVE_INFINITY,
 ): Promise<{ appeared: number }> => {
-  const { api, store, observer, organizationIds } = context;
+  const { store, observer, organizationIds } = context;
   const recorder = createRecorder(context, lease);
-  const complete = organizationIds === undefined;
   try {
-    if (complete) {
-      for await (const page of api.listOrganizations({}, signal)) await recorder.page(page);
-      await recorder.end();
-      await confirmGone(context, signal, lease);
-    } else await discoverByName(context, organizationIds, recorder, lease, signal);
+    const listed = await listIfAllowed(context, () => listOrganizations(context, recorder, lease, signal));
     const { ids, appeared } = recorder;
-    const accounts = await recordingSources(context, () => discoverAccounts(context, signal, lease, accountsForMs));
+    const accounts = await recordingSources(context, listed, () =>
+      discoverAccounts(context, signal, lease, accountsForMs),
+    );
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
-    observer.discovered?.({ organizations: ids.size, complete });
+    observer.discovered?.({ organizations: ids.size, complete: listed && organizationIds === undefined });
     return { appeared: appeared() + accounts };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
@@ -66,13 +64,49 @@ export const discover = async (
   }
 };
 
-/** What is new has its source at once. Returns how many are new. */
+const listOrganizations = async (
+  context: SyncContext,
+  recorder: Recorder,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<void> => {
+  const { api, organizationIds } = context;
+  if (organizationIds !== undefined) return await discoverByName(context, organizationIds, recorder, lease, signal);
+  for await (const page of api.listOrganizations({}, signal)) await recorder.page(page);
+  await recorder.end();
+  await confirmGone(context, signal, lease);
+};
+
+/** A credential that may not list organizations is asked so seldom, if only accounts are read. */
+const REFUSED_REST_MS = 3_600_000;
+
+/**
+ * True if the organizations have been listed. If only accounts are read, a credential that may not list them (a token of an account) is no
+ * failure, and they are asked for again after an hour.
+ */
+const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): Promise<boolean> => {
+  const { kinds, time, organizationListing } = context;
+  const mustList = kinds.some((each) => kindOf(each).owner === 'organization');
+  if (!mustList && time.nowMs() < organizationListing.restsUntilMs) return false;
+  try {
+    await list();
+    return true;
+  } catch (error) {
+    const mayNot = error instanceof ApiError && (error.failure === 'refused' || error.failure === 'unauthorized');
+    if (mustList || !mayNot) throw error;
+    organizationListing.restsUntilMs = time.nowMs() + REFUSED_REST_MS;
+    return false;
+  }
+};
+
+/** What is new has its source at once; without a listing of organizations, all sources have what is in force. Returns how many are new. */
 const recordingSources = async (
   context: SyncContext,
+  listed: boolean,
   work: () => Promise<{ readonly appeared: number }>,
 ): Promise<number> => {
   const { appeared } = await work();
-  if (appeared > 0) await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
+  if (appeared > 0 || !listed) await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
   return appeared;
 };
 
