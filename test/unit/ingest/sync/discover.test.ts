@@ -27,7 +27,7 @@ test('a listing does not ask for its next page when its lease has run out, thoug
     time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
     leaseMs: 30_000,
     organizationIds: undefined,
-    kinds: [],
+    kinds: [{ kind: 'organization' }],
   } as unknown as SyncContext;
   const result = await discoverInTurn(context, 0, new AbortController().signal);
   expect(result).toEqual({ serverTimeMs: undefined });
