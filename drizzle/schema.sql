@@ -444,7 +444,6 @@ CREATE INDEX audit_events_resource_product_case ON ONLY public.audit_events USIN
 CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
 CREATE INDEX audit_events_resource_type_case ON ONLY public.audit_events USING btree ("left"(lower(resource_type), 400) COLLATE "C", md5(resource_type)) WHERE (resource_type <> lower(resource_type));
 CREATE INDEX audit_events_time ON ONLY public.audit_events USING btree (action_time, "position");
-CREATE INDEX audit_events_user_copies ON ONLY public.audit_events USING btree (id, action_time) WHERE (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]));
 CREATE INDEX audit_events_zone ON ONLY public.audit_events USING btree (zone_id) WHERE (zone_id IS NOT NULL);
 CREATE INDEX audit_events_zone_name ON ONLY public.audit_events USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_account_id_action_time_position_idx ON public.audit_events_default USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
@@ -455,7 +454,6 @@ CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default US
 CREATE INDEX audit_events_default_actor_ip_address_idx1 ON public.audit_events_default USING btree (actor_ip_address text_pattern_ops);
 CREATE INDEX audit_events_default_actor_token_id_idx1 ON public.audit_events_default USING btree (actor_token_id text_pattern_ops) WHERE (actor_token_id IS NOT NULL);
 CREATE INDEX audit_events_default_actor_token_name_idx ON public.audit_events_default USING btree (actor_token_name text_pattern_ops) WHERE (octet_length(actor_token_name) <= 600);
-CREATE INDEX audit_events_default_id_action_time_idx ON public.audit_events_default USING btree (id, action_time) WHERE (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]));
 CREATE INDEX audit_events_default_left_idx ON public.audit_events_default USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_left_md5_idx ON public.audit_events_default USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_default_left_md5_idx1 ON public.audit_events_default USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));

@@ -50,7 +50,7 @@ export const filterConditions = (query: EventQuery, parameter: AddParameter): re
   return parts;
 };
 
-/** The second as the index of drizzle/0022 has it: a name whatever the case of its letters. */
+/** The second as the index of drizzle/0023 has it: a name whatever the case of its letters. */
 const zoneCondition = (value: string): string =>
   `(zone_id = ${value} or (zone_name is not null and ${folded('zone_name')} = ${folded(value)}))`;
 

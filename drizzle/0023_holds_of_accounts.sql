@@ -1,3 +1,4 @@
+-- own transaction
 -- As in 0015; a hold of an account covers the events of that account, and one of an organization also those of its accounts.
 create or replace function orgtrail_retention_obstacle(partition regclass, month timestamptz, until timestamptz) returns text
 language plpgsql stable as $function$
