@@ -160,6 +160,9 @@ describe('who takes the password of the collector', () => {
     expect([...written].sort()).toEqual([
       // This ends sessions of the console, and hides nothing.
       'delete console_sessions',
+      'update account_listings',
+      'update account_organizations',
+      'update accounts',
       'update api_budget',
       'update discovery',
       'update organizations',
@@ -247,7 +250,16 @@ test('whatever it locks, a replica starts and says what is wrong', async () => {
         () => locker.query('rollback to savepoint before_lock'),
       );
     }
-    expect(locked.sort()).toEqual(['api_budget', 'console_sessions', 'discovery', 'organizations', 'sources']);
+    expect(locked.sort()).toEqual([
+      'account_listings',
+      'account_organizations',
+      'accounts',
+      'api_budget',
+      'console_sessions',
+      'discovery',
+      'organizations',
+      'sources',
+    ]);
     await using daemon = await startDaemonProcess(world.env);
     expect((await daemon.get('/livez')).code).toBe(200);
     await until('it says what is wrong', async () => (await daemon.get('/readyz')).code === 503);
