@@ -53,8 +53,9 @@ const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): 
     head: async (after = 0) => {
       const head = await readHead();
       if (after <= head.position) return head;
-      await pool.query(compareTimeline);
-      const compared = await readFeedHead(pool);
+      let compared = await compareHead(pool);
+      // Promoted between the two statements: the timeline has not been compared yet.
+      if (head.isStandby && !compared.isStandby && after > compared.position) compared = await compareHead(pool);
       if (after > compared.position && compared.isStandby) throw notArrived(after, compared.position);
       return compared;
     },
@@ -65,6 +66,11 @@ const createFeedSource = (pool: Pool, signal: FeedSignal, memory: PieceMemory): 
     missedBehind: (position, knownDrop) => readMissedEvents(pool, position, knownDrop),
     pieces: (head, range, format, gone) => readPieces({ pool, memory, range, format, gone, readNames }, head),
   };
+};
+
+const compareHead = async (pool: Pool) => {
+  await pool.query(compareTimeline);
+  return await readFeedHead(pool);
 };
 
 const notArrived = (after: number, position: number): OrgtrailError =>
