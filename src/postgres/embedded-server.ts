@@ -34,13 +34,14 @@ export const hasEmbeddedData = (dataDir: string): boolean =>
 /**
  * Starts PostgreSQL on a free loopback port with its data in `dataDir`/postgres, or goes on with the one that already
  * runs there: after a SIGKILL of its owner the server lives on. Called by the composition root if no DATABASE_URL is set.
+ * A server that is started accepts `maxConnections` connections at once.
  */
-export const startEmbeddedServer = async (dataDir: string): Promise<EmbeddedServer> => {
+export const startEmbeddedServer = async (dataDir: string, maxConnections = 100): Promise<EmbeddedServer> => {
   const directory = join(resolve(dataDir), 'postgres');
   const { run, account } = await createRunner(await findBinaries(), directory);
   const password = await ensureCluster(run, account, directory);
   const running = await runningPort(run, directory);
-  const port = running ?? (await startServer(run, directory));
+  const port = running ?? (await startServer(run, directory, maxConnections));
   const ownerFile = join(resolve(dataDir), 'postgres-owner');
   const owned = running === undefined || !(await isAlive(ownerFile));
   if (owned) await writeFile(ownerFile, String(pid));
@@ -177,9 +178,9 @@ const ensureDatabase = async (url: string): Promise<void> => {
   }
 };
 
-const startServer = async (run: Runner, directory: string): Promise<number> => {
+const startServer = async (run: Runner, directory: string, maxConnections: number): Promise<number> => {
   const port = await freePort();
-  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=100`;
+  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=${maxConnections}`;
   await run('pg_ctl', ['start', '-D', directory, '-l', join(directory, 'server.log'), '-w', '-t', '60', '-o', options]);
   return port;
 };

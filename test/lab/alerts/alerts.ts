@@ -135,7 +135,7 @@ const run = async (only: string | undefined): Promise<readonly Row[]> => {
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-alerts-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const given = process.env['DATABASE_URL'];
-  const server = given === undefined ? await startEmbeddedServer(directory) : undefined;
+  const server = given === undefined ? await startEmbeddedServer(directory, 300) : undefined;
   if (server !== undefined) stack.defer(() => server.stop());
   const rows: Row[] = [];
   for (const worlds of schedule) {

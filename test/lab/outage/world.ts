@@ -38,7 +38,7 @@ export const openOutageWorld = async (databaseUrl: string | undefined): Promise<
   try {
     const directory = await mkdtemp(join(tmpdir(), 'orgtrail-outage-'));
     stack.defer(() => rm(directory, { recursive: true, force: true }));
-    const server = databaseUrl === undefined ? await startEmbeddedServer(directory) : undefined;
+    const server = databaseUrl === undefined ? await startEmbeddedServer(directory, 300) : undefined;
     if (server !== undefined) stack.defer(() => server.stop());
     const url = await createDatabase(databaseUrl ?? server?.url ?? '', stack);
     const pool = createPool(url, 2, () => {});

@@ -22,7 +22,7 @@ export const startPostgresContainer = async (): Promise<{ url: string; stop(): P
     .withUsername('orgtrail')
     .withDatabase('orgtrail')
     // Every test file has a pool, some have processes of their own beside it.
-    .withCommand(['postgres', '-c', 'max_connections=200', '-c', 'fsync=off', '-c', 'full_page_writes=off'])
+    .withCommand(['postgres', '-c', 'max_connections=500', '-c', 'fsync=off', '-c', 'full_page_writes=off'])
     .start();
   const container = await Promise.race([starting, sleep(TIMEOUT_MS, undefined, { ref: false })]);
   if (container === undefined) throw new Error(`${IMAGE} did not start within ${TIMEOUT_MS / 1_000} s`);

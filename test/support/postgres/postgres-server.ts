@@ -58,9 +58,12 @@ const startServer = async (): Promise<Server> => {
   return await startEmbedded();
 };
 
+/** Three files at once, five concurrent tests in each, a daemon and the test's own pool in each of those: some 300 connections. */
+const MAX_CONNECTIONS = 500;
+
 const startEmbedded = async (): Promise<Server> => {
   const directory = await mkdtemp(join(tmpdir(), 'orgtrail-test-'));
-  const server = await startEmbeddedServer(directory);
+  const server = await startEmbeddedServer(directory, MAX_CONNECTIONS);
   await forgoDurability(server.url);
   return {
     url: server.url,
