@@ -2038,6 +2038,62 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_history_of(p_position bigint)
+ RETURNS TABLE("position" bigint, action_time timestamp with time zone, matched_by text)
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE ROWS 50
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  subject record;
+  of_user boolean;
+begin
+  select e.position, e.action_time, nullif(e.resource_id, '') as resource_id, e.resource_product as product, e.resource_type as type,
+    e.resource_scope as scope, nullif(split_part(e.raw_uri, '?', 1), '') as path, upper(e.raw_method) as method,
+    e.organization_id, e.account_id, e.zone_id
+  into subject from audit_events e where e.position = p_position limit 1;
+  if not found then return; end if;
+  of_user := coalesce(subject.scope in ('user', 'memberships'), false);
+  return query
+  with matched as (
+    select e.position, e.action_time, 'id' as matched_by, e.id, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is not null and e.resource_id = subject.resource_id
+      and e.resource_product is not distinct from subject.product and e.resource_type is not distinct from subject.type
+    union all
+    -- A POST goes to the collection, which many resources share.
+    select e.position, e.action_time, 'uri', e.id, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is null and subject.path is not null and subject.method is distinct from 'POST'
+      and e.resource_type is not distinct from subject.type and split_part(e.raw_uri, '?', 1) = subject.path
+    union all
+    select e.position, e.action_time, 'type', e.id, e.organization_id, e.account_id, e.zone_id
+    from audit_events e
+    where subject.resource_id is null and (subject.path is null or subject.method = 'POST')
+      and subject.type is not null and e.resource_type = subject.type
+      and e.resource_product is not distinct from subject.product
+    union all
+    select subject.position, subject.action_time, 'itself', null, subject.organization_id, subject.account_id, subject.zone_id
+    where subject.resource_id is null and (subject.path is null or subject.method = 'POST') and subject.type is null
+  ), owned as (
+    -- Short ids such as the name of a setting exist in every zone and account. What an entry does not say, does not tell them apart.
+    select m.* from matched m
+    where of_user or (
+      coalesce(m.zone_id = subject.zone_id, true)
+      and case
+        when m.account_id is not null and subject.account_id is not null then m.account_id = subject.account_id
+        else coalesce(m.organization_id = subject.organization_id, true) end)
+  )
+  select o.position, o.action_time, o.matched_by from (
+    select m.*, row_number() over (partition by m.id, m.action_time order by m.position) as copy from owned m
+  ) o
+  -- An entry of a user is in the log of each of his accounts: the history has it once.
+  where o.position = subject.position
+    or not of_user or o.copy = 1 and not (o.id is not null and (o.id, o.action_time) in
+      (select own.id, own.action_time from owned own where own.position = subject.position));
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_ip(p_text text)
  RETURNS inet
  LANGUAGE sql

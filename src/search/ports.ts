@@ -1,10 +1,16 @@
 import type { OrganizationLookup, OrganizationName } from '../organizations/organization-name.ts';
 import type { EventDetail, EventKey, FoundEvent, SearchCoverage, SearchPage } from './found-event.ts';
+import type { ResourceHistory } from './history/resource-history.ts';
 import type { Search, SearchReading } from './search.ts';
 import type { EmptyReport } from './search-answer.ts';
 import type { SearchCursor } from './search-cursor.ts';
 
 export type ExportFormat = 'ndjson' | 'csv';
+
+interface HistoryPage {
+  readonly limit: number;
+  readonly signal?: AbortSignal;
+}
 
 export interface ExportPiece {
   /** How many events; 0 without. */
@@ -34,6 +40,8 @@ export interface SearchSource {
   organizations(): Promise<readonly OrganizationName[]>;
   accounts(): Promise<readonly OrganizationName[]>;
   event(key: EventKey): Promise<EventDetail | undefined>;
+  /** The newest events about the resource of the event at a position; undefined if there is no such event. */
+  history(position: number, page: HistoryPage): Promise<ResourceHistory | undefined>;
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
   /** All events of the search. Throws if it cannot go on: an export that ends is whole. */

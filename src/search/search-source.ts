@@ -14,6 +14,7 @@ import type { EventQuery } from './conditions/event-query.ts';
 import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
 import type { FoundEvent, SearchPage } from './found-event.ts';
+import { readResourceHistory } from './history/resource-history.sql.ts';
 import type { ExportFormat, ExportPiece, SearchSource } from './ports.ts';
 import { readRawTexts } from './raw-texts.sql.ts';
 import { readEvent } from './read-event.sql.ts';
@@ -82,6 +83,7 @@ const createSearchSource = (
   accounts: () => readAccountNames(pool, SUGGESTED_ORGANIZATIONS),
   organizations: () => readOrganizationNames(pool, SUGGESTED_ORGANIZATIONS),
   event: (key) => readEvent(pool, key),
+  history: (position, page) => readResourceHistory(pool, { position, ...page }),
   native: async function* (events) {
     const { feedId } = await readFeedHead(pool);
     yield* nativeTexts(pool, feedId, events);

@@ -40,6 +40,32 @@ describe('the page of an event', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
   });
 
+  test('leads to the history of its resource, with the states side by side', async () => {
+    const { simulator } = console;
+    const [organization] = simulator.summary().organizations;
+    const entry = (id: string, secondsAgo: number, content: string) =>
+      JSON.stringify({
+        id,
+        action: { type: 'update', result: 'success', time: new Date(Date.now() - secondsAgo * 1_000).toISOString() },
+        actor: { email: 'dns@example.net' },
+        resource: { id: 'record-of-it', product: 'dns', type: 'dns_record', response: { name: 'www', content } },
+      });
+    simulator.append(organization?.id ?? '', [
+      entry('history-1', 30, '192.0.2.1'),
+      entry('history-2', 20, '<b>192.0.2.2</b>'),
+    ]);
+    await console.untilStored();
+    const position = await console.positionOf('history-1');
+    await console.open(`/events/${position}`);
+    await page.getByRole('link', { name: 'history of this resource' }).click();
+    await page.getByRole('heading', { name: 'History of dns / dns_record record-of-it', level: 1 }).waitFor();
+    const row = page.getByRole('region', { name: 'Differences' }).locator('tr', { has: page.locator('.line-added') });
+    expect(await row.locator('.line-removed code').textContent()).toContain('192.0.2.1');
+    expect(await row.locator('.line-added code').textContent()).toContain('<b>192.0.2.2</b>');
+    await page.getByText('this event', { exact: true }).waitFor();
+    expect(await accessibilityFaults(page)).toEqual([]);
+  });
+
   test('defects are told in words, and the original keeps its numbers, double keys and escapes', async () => {
     await console.open(`/events/${await console.positionOf('defective-entry')}`);
     await page.getByText('A text in it holds the character NUL').waitFor();
@@ -112,7 +138,12 @@ test('light and dark, at 360 px: nothing that axe finds, nothing wider than the 
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [360, 1280]) {
       const { page: other, faults } = await console.newPage({ colorScheme, viewport: { width, height: 800 } });
-      for (const path of ['/events', '/events?changed=true&since=24h', `/events/${position}`]) {
+      for (const path of [
+        '/events',
+        '/events?changed=true&since=24h',
+        `/events/${position}`,
+        `/events/${position}/history`,
+      ]) {
         await other.goto(`${console.url}${path}`);
         expect(await accessibilityFaults(other)).toEqual([]);
         expect(await other.evaluate('document.documentElement.scrollWidth')).toBe(width);

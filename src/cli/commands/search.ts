@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { OrgtrailError } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
+import { logOf } from '../../search/history/resource-history.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { readSearch, type Search, type SearchField, type SearchReading, searchFields } from '../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../search/search-cursor.ts';
@@ -10,6 +11,7 @@ import { parseDateOrInstantMs } from '../../time/instant.ts';
 import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
+import { historyJson, historyText } from '../output/history-report.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
 import { readTime, timeHelp } from '../time-options.ts';
 import { withDatabase } from '../with-database.ts';
@@ -25,12 +27,16 @@ address or network, the name or id of a token, an id, or a beginning (mira*); --
 --json prints a page as GET /v1/search does; continue with --cursor and its "next". --ndjson prints all matching events, newest
 first, one per line in the native format of the feed; stderr says whether they are complete.
 
+--history-of prints what became of the resource of one event, from all that is stored: every event about it, newest first, and
+the lines that each changed. It is exact if the entry names its resource by an id or a path.
+
 Examples:
   $ orgtrail search --since 7d --actor mira@example.com
   $ orgtrail search --since 24h --action delete --result failure --organization 'Acme Aerospace'
   $ orgtrail search --ray 8f2c0d1e4b7a6c35
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --resource-type zone --ndjson > zones.ndjson
-  $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'`;
+  $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'
+  $ orgtrail search --history-of 48213`;
 
 const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
   since: timeHelp('inclusive'),
@@ -55,6 +61,7 @@ const flags: readonly SearchField[] = ['defects', 'changed'];
 type Options = Readonly<Record<string, string | boolean | number | undefined>> & {
   readonly limit: number;
   readonly cursor?: string;
+  readonly historyOf?: number;
   readonly json?: boolean;
   readonly ndjson?: boolean;
 };
@@ -65,6 +72,12 @@ const readLimit = (text: string): number => {
   throw new InvalidArgumentError(`It must be an integer between 1 and ${MAX_LIMIT}.`);
 };
 
+const readPosition = (text: string): number => {
+  const position = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0;
+  if (Number.isSafeInteger(position) && position > 0) return position;
+  throw new InvalidArgumentError('It must be the position of an event, such as 48213: the last column of a search.');
+};
+
 export const searchCommand = (context: CliContext): Command => {
   const command = new Command('search').description('Search stored events, newest first');
   for (const field of searchFields) {
@@ -72,6 +85,7 @@ export const searchCommand = (context: CliContext): Command => {
     command.option(`${optionOf(field)}${value}`, descriptions[field] ?? field);
   }
   return command
+    .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
     .option('--limit <number>', 'events per page', readLimit, DEFAULT_LIMIT)
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
@@ -80,6 +94,7 @@ export const searchCommand = (context: CliContext): Command => {
     .action((options: Options) =>
       withDatabase(context, async (pool, { config, url, logger }) => {
         const nowMs = Date.now();
+        if (options.historyOf !== undefined) refuseFilters(options);
         const reading = await readOptions(pool, options, nowMs);
         const cursor = readPage(options);
         const explorer = openExplorer(url, logger, () => nowMs, {
@@ -87,7 +102,9 @@ export const searchCommand = (context: CliContext): Command => {
           accounts: config.accounts,
         });
         try {
-          if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
+          if (options.historyOf !== undefined)
+            await writeHistory(explorer.source, options.historyOf, { options, context });
+          else if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
         } finally {
           await explorer.close();
@@ -136,6 +153,39 @@ const readPage = ({ cursor: text, ndjson }: Options): SearchCursor | undefined =
   const cursor = readCursor(text);
   if (cursor === undefined) throw new OrgtrailError('usage', '--cursor is not a cursor of a search');
   return cursor;
+};
+
+/** A filter that does nothing would make a history look like all of what was asked for. */
+const refuseFilters = (options: Options): void => {
+  const names = [
+    ...searchFields.map((field) => [optionOf(field), keyOf(field)] as const),
+    ['--cursor', 'cursor'] as const,
+    ['--ndjson', 'ndjson'] as const,
+  ];
+  const given = names.flatMap(([name, key]) => (options[key] === undefined ? [] : [name]));
+  if (given.length === 0) return;
+  throw new OrgtrailError(
+    'usage',
+    `--history-of has all events of one resource: it cannot be used with ${given.join(', ')}`,
+  );
+};
+
+const writeHistory = async (
+  source: SearchSource,
+  position: number,
+  { options, context }: { readonly options: Options; readonly context: CliContext },
+): Promise<void> => {
+  const detail = await source.event({ position });
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = detail && (await source.coverage(logOf(detail.event)));
+  const history = await source.history(position, { limit: options.limit, signal: context.signal });
+  if (history === undefined || coverage === undefined) {
+    throw new OrgtrailError('usage', `no event has the position ${position}`, {
+      hint: 'it may be of another database, or retention may have dropped it',
+    });
+  }
+  if (options.json === true) for await (const text of historyJson(source, history)) context.stdout.write(text);
+  else context.stdout.write(historyText(history, coverage));
 };
 
 const writePage = async (

@@ -85,7 +85,7 @@ const table = ({ events }: SearchPage): string[] => {
   return alignColumns([
     ['TIME', 'ORGANIZATION', ...(hasAccounts ? ['ACCOUNT'] : []), 'ACTOR', 'ACTION', 'RESULT', 'RESOURCE', 'POSITION'],
     ...events.map((event) => [
-      event.actionTime === null ? '-' : event.actionTime.replace(/\.\d+Z$/, 'Z'),
+      timeOf(event),
       printable(event.organizationName ?? event.organizationId ?? '-', 28),
       ...account(event),
       printable(actorOf(event), 40),
@@ -97,10 +97,14 @@ const table = ({ events }: SearchPage): string[] => {
   ]);
 };
 
-const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: FoundEvent): string =>
+/** To the second. */
+export const timeOf = ({ actionTime }: FoundEvent): string =>
+  actionTime === null ? '-' : actionTime.replace(/\.\d+Z$/, 'Z');
+
+export const actorOf = ({ actorEmail, actorTokenName, actorId, actorIpAddress, actorType }: FoundEvent): string =>
   actorEmail ?? actorTokenName ?? actorId ?? actorIpAddress ?? actorType ?? '-';
 
-const resourceOf = ({ resourceProduct, resourceType, resourceId }: FoundEvent): string =>
+export const resourceOf = ({ resourceProduct, resourceType, resourceId }: FoundEvent): string =>
   [resourceProduct, resourceType, resourceId].filter((part) => part !== null).join(' ') || '-';
 
 /** The page as GET /v1/search has it. Some events at a time: 500 entries may be large ones. */

@@ -1,14 +1,10 @@
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { EventDetail } from '../../../search/found-event.ts';
 import { type Html, html } from '../html.ts';
-import { prettyJson } from './pretty-json.ts';
-import { type DiffPart, diffTexts } from './text-diff.ts';
+import { type DiffLine, differenceLines, layOut } from './difference.ts';
 
 /** For all changes of a page together: nothing else happens in the process meanwhile. */
 const TIMEOUT_MS = 400;
-const MAX_COMPARED_CHARACTERS = 4_000_000;
-/** Lines that are the same, above and below a difference. */
-const CONTEXT_LINES = 3;
 const MAX_LINES = 1_500;
 const MAX_LINE_CHARACTERS = 1_000;
 const SHOWN_CHARACTERS = 20_000;
@@ -43,43 +39,16 @@ const laterText = (rawText: string): string => {
   }
 };
 
-const layOut = (text: string): string => `${prettyJson(text)}\n`;
-
 const differenceOf = (before: string, after: string, deadlineMs: number): Html => {
-  const remainingMs = Math.floor(deadlineMs - performance.now());
-  const isLarge = before.length + after.length > MAX_COMPARED_CHARACTERS;
-  const parts = remainingMs <= 0 || isLarge ? undefined : diffTexts(before, after, remainingMs);
-  if (parts === undefined) {
+  const lines = differenceLines(before, after, deadlineMs);
+  if (lines === undefined) {
     return html`<p class="muted">Too large or too different to compare here. The later content:</p>
 <pre class="text" tabindex="0" role="region" aria-label="The later content">${after.slice(0, SHOWN_CHARACTERS).toWellFormed()}${after.length > SHOWN_CHARACTERS ? '…' : ''}</pre>`;
   }
-  if (parts.every(({ kind }) => kind === 'same')) {
-    return html`<p class="muted">They differ only in white space.</p>`;
-  }
-  const lines = parts.flatMap((part, n) => linesOf(part, n === 0, n === parts.length - 1));
+  if (lines.length === 0) return html`<p class="muted">They differ only in white space.</p>`;
   const shown = lines.slice(0, MAX_LINES);
   return html`<div class="diff" tabindex="0" role="region" aria-label="Differences"><table><tbody>${shown.map(lineOf)}</tbody></table></div>
 ${lines.length > MAX_LINES ? html`<p class="muted">${lines.length - MAX_LINES} more lines.</p>` : null}`;
-};
-
-interface DiffLine {
-  readonly kind: DiffPart['kind'] | 'left-out';
-  readonly text: string;
-}
-
-const linesOf = ({ kind, text }: DiffPart, isFirst: boolean, isLast: boolean): DiffLine[] => {
-  const lines = text.replace(/\n$/, '').split('\n');
-  const all = (some: readonly string[]) => some.map((line): DiffLine => ({ kind, text: line }));
-  if (kind !== 'same') return all(lines);
-  const head = isFirst ? 0 : CONTEXT_LINES;
-  const tail = isLast ? 0 : CONTEXT_LINES;
-  const between = lines.length - head - tail;
-  if (between <= 1) return all(lines);
-  return [
-    ...all(lines.slice(0, head)),
-    { kind: 'left-out', text: `${between} lines are the same` },
-    ...all(lines.slice(lines.length - tail)),
-  ];
 };
 
 const signs = { same: ' ', added: '+', removed: '−', 'left-out': '⋯' } as const;

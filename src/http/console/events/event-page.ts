@@ -60,7 +60,7 @@ const aroundOf = (event: FoundEvent): Html => {
       : [
           html`<li><span class="muted">${name}</span> ${searchLink(filter, 'all')} ${searchLink(filter, 'earlier', event, 'older')} ${searchLink(filter, 'later', event, 'newer')}</li>`,
         ],
-  )}</ul>`;
+  )}<li><span class="muted">What changed</span> <a href="/events/${event.position}/history">history of this resource</a></li></ul>`;
 };
 
 const searchLink = (

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../errors.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
+import { logOf } from '../../../search/history/resource-history.ts';
 import type { ExportFormat, SearchSource } from '../../../search/ports.ts';
 import { printSearch, readSearch, type SearchReading, searchFields } from '../../../search/search.ts';
 import { readCursor, type SearchCursor } from '../../../search/search-cursor.ts';
@@ -15,8 +16,10 @@ import { type Frame, hidden, sendPage } from '../page.ts';
 import { eventBody } from './event-page.ts';
 import type { EventsView } from './events-form.ts';
 import { eventsBody } from './events-page.ts';
+import { type HistoryView, historyBody } from './history-page.ts';
 
 const DEFAULT_LIMIT = 50;
+const HISTORY_LIMIT = 200;
 /** Of a page of events. */
 const parameters: readonly string[] = [...searchFields, 'limit', 'cursor'];
 const exportFormats: readonly ExportFormat[] = ['csv', 'ndjson'];
@@ -69,6 +72,16 @@ export const explorerRoutes = (
     },
   );
   pages.get<{ Params: Position }>(
+    '/events/:position/history',
+    { schema: hidden, config: { trail: 'event' } },
+    async (request, reply) => {
+      const view = await streams.aheadOfExports(() => readHistory(source, request.params, goneSignal(reply)));
+      beginsGiving(request, view.history.events.length);
+      const title = `History of event ${view.history.subject.position}`;
+      return sendPage(request, reply, frame, { title, current: '/events', body: historyBody(view) });
+    },
+  );
+  pages.get<{ Params: Position }>(
     '/events/:position/original',
     { schema: hidden, config: { trail: 'event' } },
     async (request, reply) => {
@@ -95,6 +108,16 @@ const readDetail = async (source: SearchSource, { position }: Position) => {
   const detail = Number.isSafeInteger(number) ? await source.event({ position: number }) : undefined;
   if (detail === undefined) throw notFound();
   return detail;
+};
+
+const readHistory = async (source: SearchSource, params: Position, signal: AbortSignal): Promise<HistoryView> => {
+  const { event } = await readDetail(source, params);
+  const search = logOf(event);
+  // Before the events: what it calls collected must be stored by then.
+  const coverage = await source.coverage(search);
+  const history = await source.history(event.position, { limit: HISTORY_LIMIT, signal });
+  if (history === undefined) throw notFound();
+  return { history, coverage, search, nowMs: Date.now() };
 };
 
 const unknownIn = (query: Query, known: readonly string[]): readonly string[] =>
