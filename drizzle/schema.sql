@@ -444,6 +444,7 @@ CREATE INDEX audit_events_resource_product_case ON ONLY public.audit_events USIN
 CREATE INDEX audit_events_resource_type ON ONLY public.audit_events USING btree (resource_type, action_type, action_time);
 CREATE INDEX audit_events_resource_type_case ON ONLY public.audit_events USING btree ("left"(lower(resource_type), 400) COLLATE "C", md5(resource_type)) WHERE (resource_type <> lower(resource_type));
 CREATE INDEX audit_events_time ON ONLY public.audit_events USING btree (action_time, "position");
+CREATE INDEX audit_events_user_copies ON ONLY public.audit_events USING btree (id, action_time, "position") WHERE ((source_kind = 'account'::text) AND (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])));
 CREATE INDEX audit_events_zone ON ONLY public.audit_events USING btree (zone_id) WHERE (zone_id IS NOT NULL);
 CREATE INDEX audit_events_zone_name ON ONLY public.audit_events USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_account_id_action_time_position_idx ON public.audit_events_default USING btree (account_id, action_time, "position") WHERE (account_id IS NOT NULL);
@@ -454,6 +455,7 @@ CREATE INDEX audit_events_default_actor_id_idx ON public.audit_events_default US
 CREATE INDEX audit_events_default_actor_ip_address_idx1 ON public.audit_events_default USING btree (actor_ip_address text_pattern_ops);
 CREATE INDEX audit_events_default_actor_token_id_idx1 ON public.audit_events_default USING btree (actor_token_id text_pattern_ops) WHERE (actor_token_id IS NOT NULL);
 CREATE INDEX audit_events_default_actor_token_name_idx ON public.audit_events_default USING btree (actor_token_name text_pattern_ops) WHERE (octet_length(actor_token_name) <= 600);
+CREATE INDEX audit_events_default_id_action_time_position_idx ON public.audit_events_default USING btree (id, action_time, "position") WHERE ((source_kind = 'account'::text) AND (resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])));
 CREATE INDEX audit_events_default_left_idx ON public.audit_events_default USING btree ("left"(lower(zone_name), 400) COLLATE "C") WHERE (zone_name IS NOT NULL);
 CREATE INDEX audit_events_default_left_md5_idx ON public.audit_events_default USING btree ("left"(lower(action_type), 400) COLLATE "C", md5(action_type)) WHERE (action_type <> lower(action_type));
 CREATE INDEX audit_events_default_left_md5_idx1 ON public.audit_events_default USING btree ("left"(lower(action_result), 400) COLLATE "C", md5(action_result)) WHERE (action_result <> lower(action_result));
@@ -505,7 +507,14 @@ create view audit_event_traits as
     COALESCE(p.request, ''::text) ~* 'role'::text AS requests_role,
     k.names ~* '(^|[; _-])(sso|mfa|2fa)|two[ _-]?factor|single[ _-]sign|identity[ _-]?provider'::text OR k.path ~* '/sso_connectors|/identity_providers|/two_factor'::text OR e.raw::text ~* 'factor|mfa_'::text AND COALESCE(p.request, ''::text) ~* 'two_?factor|mfa_'::text AS about_sso_or_mfa,
     COALESCE(lower(e.actor_type) = ANY (ARRAY['cloudflare_admin'::text, 'cloudflare-admin'::text, 'cloudflare admin'::text]), false) AS by_cloudflare_staff,
-    COALESCE(e.actor_token_id = ANY (c.tokens), false) OR COALESCE(e.resource_id = ANY (c.tokens), false) OR COALESCE("substring"(k.path, '/tokens/([^/]+)'::text) = ANY (c.tokens), false) AS touches_collector_token
+    COALESCE(e.actor_token_id = ANY (c.tokens), false) OR COALESCE(e.resource_id = ANY (c.tokens), false) OR COALESCE("substring"(k.path, '/tokens/([^/]+)'::text) = ANY (c.tokens), false) AS touches_collector_token,
+    u.about_user,
+        CASE
+            WHEN u.about_user THEN ( SELECT min(f."position") AS min
+               FROM audit_events f
+              WHERE f.source_kind = 'account'::text AND (f.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])) AND f.id = e.id AND f.action_time = e.action_time AND f."position" < e."position")
+            ELSE NULL::bigint
+        END AS copies_of_position
    FROM audit_events e
      LEFT JOIN organizations o ON o.id = e.organization_id
      CROSS JOIN LATERAL ( SELECT COALESCE(NULLIF(e.actor_email, ''::text), NULLIF(e.actor_token_name, ''::text), NULLIF(e.actor_id, ''::text), NULLIF(e.actor_type, ''::text), 'unknown'::text) AS actor) a
@@ -523,6 +532,7 @@ create view audit_event_traits as
                     WHEN e.defects && ARRAY['nul_character'::text, 'lone_surrogate'::text, 'number_out_of_range'::text, 'nested_too_deeply'::text, 'refused_by_database'::text] THEN NULL::text
                     ELSE e.raw::jsonb #>> '{resource,response}'::text[]
                 END AS response) p
+     CROSS JOIN LATERAL ( SELECT e.source_kind = 'account'::text AND COALESCE(e.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text]), false) AND e.action_time > '-infinity'::timestamp with time zone AS about_user) u
      CROSS JOIN LATERAL ( SELECT ARRAY( SELECT collector_tokens.token_id
                    FROM collector_tokens) AS tokens) c;
 
@@ -604,7 +614,13 @@ create view audit_history as
     e.account_id,
     e.account_name,
     e.zone_id,
-    e.zone_name
+    e.zone_name,
+        CASE
+            WHEN e.source_kind = 'account'::text AND (e.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])) AND e.action_time > '-infinity'::timestamp with time zone THEN ( SELECT min(f."position") AS min
+               FROM audit_events f
+              WHERE f.source_kind = 'account'::text AND (f.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])) AND f.id = e.id AND f.action_time = e.action_time AND f."position" < e."position")
+            ELSE NULL::bigint
+        END AS copies_of_position
    FROM audit_events e
      LEFT JOIN organizations o ON o.id = e.organization_id;
 
@@ -684,7 +700,7 @@ create view detection_api_token_changed as
     source_id,
     id
    FROM audit_event_traits
-  WHERE done AND about_api_token;
+  WHERE done AND about_api_token AND copies_of_position IS NULL;
 
 create view detection_cloudflare_staff as
  SELECT 'cloudflare_staff'::text AS detection,
@@ -711,7 +727,7 @@ create view detection_cloudflare_staff as
     source_id,
     id
    FROM audit_event_traits
-  WHERE by_cloudflare_staff;
+  WHERE by_cloudflare_staff AND copies_of_position IS NULL;
 
 create view detection_collector_token as
  SELECT 'collector_token'::text AS detection,
@@ -738,7 +754,7 @@ create view detection_collector_token as
     source_id,
     id
    FROM audit_event_traits
-  WHERE touches_collector_token;
+  WHERE touches_collector_token AND copies_of_position IS NULL;
 
 create view detection_delete_burst as
  SELECT 'delete_burst'::text AS detection,
@@ -764,47 +780,78 @@ create view detection_delete_burst as
     source_kind,
     source_id,
     id
-   FROM ( SELECT t."position",
-            t.action_time,
-            t.received_at,
-            t.organization_id,
-            t.organization_name,
-            t.actor,
-            t.actor_id,
-            t.actor_type,
-            t.actor_ip_address,
-            t.actor_token_id,
-            t.action_type,
-            t.action_result,
-            t.action_description,
-            t.resource_type,
-            t.resource_id,
-            t.source_kind,
-            t.source_id,
-            t.id,
-            t.summary,
-            t.failed,
-            t.done,
-            t.deletes,
-            t.creates,
-            t.about_api_token,
-            t.about_member,
-            t.about_organization_member,
-            t.names_super_administrator,
-            t.requests_role,
-            t.about_sso_or_mfa,
-            t.by_cloudflare_staff,
-            t.touches_collector_token,
-            s.since,
-            lag(t.action_time, 9) OVER actions AS first_time,
-            lag(t.action_time, 1) OVER actions AS previous_time,
-            lag(t.action_time, 10) OVER actions AS previous_first_time,
-            max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
-           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
-             CROSS JOIN audit_event_traits t
-          WHERE t.deletes AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
-          WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
-  WHERE first_time >= (action_time - '00:05:00'::interval) AND (previous_first_time >= (previous_time - '00:05:00'::interval)) IS NOT TRUE AND action_time >= since;
+   FROM ( SELECT DISTINCT ON (a.source_kind, (
+                CASE
+                    WHEN a.about_user THEN ''::text
+                    ELSE a.source_id
+                END), a.id, a.action_time) a.last_position,
+            a.action_time,
+            a.received_at,
+            a.organization_id,
+            a.organization_name,
+            a.actor,
+            a.actor_id,
+            a.actor_type,
+            a.actor_ip_address,
+            a.actor_token_id,
+            a.action_type,
+            a.action_result,
+            a.action_description,
+            a.resource_type,
+            a.resource_id,
+            a.first_time,
+            a.summary,
+            a.source_kind,
+            a.source_id,
+            a.id
+           FROM ( SELECT t."position",
+                    t.action_time,
+                    t.received_at,
+                    t.organization_id,
+                    t.organization_name,
+                    t.actor,
+                    t.actor_id,
+                    t.actor_type,
+                    t.actor_ip_address,
+                    t.actor_token_id,
+                    t.action_type,
+                    t.action_result,
+                    t.action_description,
+                    t.resource_type,
+                    t.resource_id,
+                    t.source_kind,
+                    t.source_id,
+                    t.id,
+                    t.summary,
+                    t.failed,
+                    t.done,
+                    t.deletes,
+                    t.creates,
+                    t.about_api_token,
+                    t.about_member,
+                    t.about_organization_member,
+                    t.names_super_administrator,
+                    t.requests_role,
+                    t.about_sso_or_mfa,
+                    t.by_cloudflare_staff,
+                    t.touches_collector_token,
+                    t.about_user,
+                    t.copies_of_position,
+                    s.since,
+                    lag(t.action_time, 9) OVER actions AS first_time,
+                    lag(t.action_time, 1) OVER actions AS previous_time,
+                    lag(t.action_time, 10) OVER actions AS previous_first_time,
+                    max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
+                   FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+                     CROSS JOIN audit_event_traits t
+                  WHERE t.deletes AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
+                  WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
+          WHERE a.first_time >= (a.action_time - '00:05:00'::interval) AND (a.previous_first_time >= (a.previous_time - '00:05:00'::interval)) IS NOT TRUE AND a.action_time >= a.since
+          ORDER BY a.source_kind, (
+                CASE
+                    WHEN a.about_user THEN ''::text
+                    ELSE a.source_id
+                END), a.id, a.action_time, a.last_position) once;
 
 create view detection_failure_burst as
  SELECT 'failure_burst'::text AS detection,
@@ -830,47 +877,78 @@ create view detection_failure_burst as
     source_kind,
     source_id,
     id
-   FROM ( SELECT t."position",
-            t.action_time,
-            t.received_at,
-            t.organization_id,
-            t.organization_name,
-            t.actor,
-            t.actor_id,
-            t.actor_type,
-            t.actor_ip_address,
-            t.actor_token_id,
-            t.action_type,
-            t.action_result,
-            t.action_description,
-            t.resource_type,
-            t.resource_id,
-            t.source_kind,
-            t.source_id,
-            t.id,
-            t.summary,
-            t.failed,
-            t.done,
-            t.deletes,
-            t.creates,
-            t.about_api_token,
-            t.about_member,
-            t.about_organization_member,
-            t.names_super_administrator,
-            t.requests_role,
-            t.about_sso_or_mfa,
-            t.by_cloudflare_staff,
-            t.touches_collector_token,
-            s.since,
-            lag(t.action_time, 9) OVER actions AS first_time,
-            lag(t.action_time, 1) OVER actions AS previous_time,
-            lag(t.action_time, 10) OVER actions AS previous_first_time,
-            max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
-           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
-             CROSS JOIN audit_event_traits t
-          WHERE t.failed AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
-          WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
-  WHERE first_time >= (action_time - '00:05:00'::interval) AND (previous_first_time >= (previous_time - '00:05:00'::interval)) IS NOT TRUE AND action_time >= since;
+   FROM ( SELECT DISTINCT ON (a.source_kind, (
+                CASE
+                    WHEN a.about_user THEN ''::text
+                    ELSE a.source_id
+                END), a.id, a.action_time) a.last_position,
+            a.action_time,
+            a.received_at,
+            a.organization_id,
+            a.organization_name,
+            a.actor,
+            a.actor_id,
+            a.actor_type,
+            a.actor_ip_address,
+            a.actor_token_id,
+            a.action_type,
+            a.action_result,
+            a.action_description,
+            a.resource_type,
+            a.resource_id,
+            a.first_time,
+            a.summary,
+            a.source_kind,
+            a.source_id,
+            a.id
+           FROM ( SELECT t."position",
+                    t.action_time,
+                    t.received_at,
+                    t.organization_id,
+                    t.organization_name,
+                    t.actor,
+                    t.actor_id,
+                    t.actor_type,
+                    t.actor_ip_address,
+                    t.actor_token_id,
+                    t.action_type,
+                    t.action_result,
+                    t.action_description,
+                    t.resource_type,
+                    t.resource_id,
+                    t.source_kind,
+                    t.source_id,
+                    t.id,
+                    t.summary,
+                    t.failed,
+                    t.done,
+                    t.deletes,
+                    t.creates,
+                    t.about_api_token,
+                    t.about_member,
+                    t.about_organization_member,
+                    t.names_super_administrator,
+                    t.requests_role,
+                    t.about_sso_or_mfa,
+                    t.by_cloudflare_staff,
+                    t.touches_collector_token,
+                    t.about_user,
+                    t.copies_of_position,
+                    s.since,
+                    lag(t.action_time, 9) OVER actions AS first_time,
+                    lag(t.action_time, 1) OVER actions AS previous_time,
+                    lag(t.action_time, 10) OVER actions AS previous_first_time,
+                    max(t."position") OVER (actions ROWS 9 PRECEDING) AS last_position
+                   FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+                     CROSS JOIN audit_event_traits t
+                  WHERE t.failed AND t.action_time > '-infinity'::timestamp with time zone AND t.action_time >= (s.since - '00:10:00'::interval)
+                  WINDOW actions AS (PARTITION BY t.source_kind, t.source_id, t.actor_id ORDER BY t.action_time, t."position")) a
+          WHERE a.first_time >= (a.action_time - '00:05:00'::interval) AND (a.previous_first_time >= (a.previous_time - '00:05:00'::interval)) IS NOT TRUE AND a.action_time >= a.since
+          ORDER BY a.source_kind, (
+                CASE
+                    WHEN a.about_user THEN ''::text
+                    ELSE a.source_id
+                END), a.id, a.action_time, a.last_position) once;
 
 create view detection_member_added as
  SELECT 'member_added'::text AS detection,
@@ -897,7 +975,7 @@ create view detection_member_added as
     source_id,
     id
    FROM audit_event_traits
-  WHERE done AND creates AND about_member;
+  WHERE done AND creates AND about_member AND copies_of_position IS NULL;
 
 create view detection_sso_or_mfa_changed as
  SELECT 'sso_or_mfa_changed'::text AS detection,
@@ -924,7 +1002,7 @@ create view detection_sso_or_mfa_changed as
     source_id,
     id
    FROM audit_event_traits
-  WHERE done AND about_sso_or_mfa AND lower(action_type) IS DISTINCT FROM 'login'::text;
+  WHERE done AND about_sso_or_mfa AND lower(action_type) IS DISTINCT FROM 'login'::text AND copies_of_position IS NULL;
 
 create view detection_super_administrator_added as
  SELECT 'super_administrator_added'::text AS detection,
@@ -951,7 +1029,7 @@ create view detection_super_administrator_added as
     source_id,
     id
    FROM audit_event_traits
-  WHERE done AND about_member AND NOT deletes AND (names_super_administrator OR creates AND about_organization_member AND NOT requests_role);
+  WHERE done AND about_member AND NOT deletes AND (names_super_administrator OR creates AND about_organization_member AND NOT requests_role) AND copies_of_position IS NULL;
 
 create view detections as
  SELECT detection_api_token_changed.detection,
@@ -2548,6 +2626,8 @@ comment on column audit_event_traits.requests_role is 'The request names a role 
 comment on column audit_event_traits.about_sso_or_mfa is 'Single sign-on, identity providers or two factors by name, by path, or in the request (enforce_twofactor of account settings).';
 comment on column audit_event_traits.by_cloudflare_staff is 'Cloudflare''s own staff did it.';
 comment on column audit_event_traits.touches_collector_token is 'By, or about, one of collector_tokens.';
+comment on column audit_event_traits.about_user is 'The entry is about a user''s own profile: it stands in the log of every account that the user may use, under one id and time.';
+comment on column audit_event_traits.copies_of_position is 'The first copy of an entry about a user; null of the first, and of every other entry. Detections look at the first alone.';
 comment on table audit_events is 'Every audit-log entry, once per source and id, first seen wins. Never updated. Follow it by position: gapless, in commit order.';
 comment on column audit_events.source_kind is 'organization: the audit log of one.';
 comment on column audit_events.source_id is 'Within the kind: the organization''s id.';
@@ -2652,6 +2732,7 @@ comment on column audit_history.account_id is 'The account that the entry is abo
 comment on column audit_history.account_name is 'Its name, as the entry says.';
 comment on column audit_history.zone_id is 'The zone that the entry is about.';
 comment on column audit_history.zone_name is 'Its name, as the entry says.';
+comment on column audit_history.copies_of_position is 'Of an entry about a user''s own profile, which stands in the log of every account that the user may use: the position of the first of these copies. Null of the first, and of every other entry.';
 comment on table collector_tokens is 'The ids (no secrets) of the API tokens that the collector reads with: GET /user/tokens/verify tells them. Written by the owner alone; detection_collector_token watches them.';
 comment on column collector_tokens.token_id is 'The id of the API token, which is no secret.';
 comment on column collector_tokens.note is 'For people.';

@@ -87,8 +87,8 @@ const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): Co
   };
   const sink = createLiveSink({ settings: current, refresh: secrets.reload });
   const redact = (text: string) => redactorOf(current())(text);
-  const { format, batch_events: batchEvents, organizations, accounts } = settings;
-  return { name, sink, format, batchEvents, organizationIds: organizations, accountIds: accounts, redact };
+  const { format, batch_events: batchEvents, organizations, accounts, copies } = settings;
+  return { name, sink, format, batchEvents, organizationIds: organizations, accountIds: accounts, copies, redact };
 };
 
 /** Woken by the notification that comes with each commit. */

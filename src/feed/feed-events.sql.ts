@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { FeedEvent } from '../formats/feed-event.ts';
 import { selectList } from '../postgres/db.ts';
 import { auditEvents } from '../postgres/tables/events.ts';
+import { type Copies, isFirstCopy } from './copies.ts';
 
 /** Positions that one statement looks through, from the next event on: if a filter matches none of them, it still ends soon. */
 const MAX_POSITIONS = 50_000;
@@ -18,6 +19,8 @@ export interface FeedEventsRange {
   readonly organizationIds: readonly string[] | undefined;
   /** All without it. With both, an event must meet both. */
   readonly accountIds?: readonly string[] | undefined;
+  /** Undefined: all. The first of those that are wanted. */
+  readonly copies?: Copies | undefined;
 }
 
 export interface FeedEvents {
@@ -46,10 +49,11 @@ const columns = {
 
 const utc = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-const wanted = `($5::text[] is null or organization_id = any($5)) and ($6::text[] is null or account_id = any($6))`;
+const meetsIds = (row: string): string =>
+  `($5::text[] is null or ${row}.organization_id = any($5)) and ($6::text[] is null or ${row}.account_id = any($6))`;
 
 /** Positions and sizes first; the entries themselves only of those that fit. */
-const statement = `
+const statement = (wanted: string): string => `
 with head as (
   select feed_id, greatest($1::bigint, least(position, coalesce($2, position), (
     select position - 1 + ${MAX_POSITIONS} from audit_events where position > $1 order by position limit 1))) as last
@@ -57,7 +61,7 @@ with head as (
 sized as materialized (
   select position, row_number() over w as n, sum(octet_length(raw::text)) over w as bytes
   from (
-    select position, raw from audit_events
+    select position, raw from audit_events e
     where position > $1 and position <= (select last from head) and ${wanted}
     order by position limit $3) as wanted
   window w as (order by position)),
@@ -73,18 +77,25 @@ select r.scanned_to::float8 as "scannedTo", r.feed_id as "feedId", o.name as "or
   ${utc('e.received_at')} as "receivedAt", e.raw::text as "rawText"
 from reached r
 left join lateral (
-  select * from audit_events
-  where position > $1 and position <= r.last and ${wanted}) as e on true
+  select * from audit_events e
+  where position > $1 and position <= r.last and ${wanted}
+  -- No more than have been measured: the planner cannot know that the range is short, and would read every partition.
+  order by position limit $3) as e on true
 left join organizations o on o.id = e.organization_id
 order by e.position`;
+
+const statements: Readonly<Record<Copies, string>> = {
+  all: statement(meetsIds('e')),
+  first: statement(`${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}`),
+};
 
 /**
  * What comes after a position, in order, as much of it as fits. One statement, which holds no snapshot longer than it takes;
  * safe to go on from `scannedTo` (invariant 6). Used by the sinks.
  */
 export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promise<FeedEvents> => {
-  const { after, until, maxEvents, maxBytes, organizationIds, accountIds } = range;
-  const { rows } = await pool.query<Row>(statement, [
+  const { after, until, maxEvents, maxBytes, organizationIds, accountIds, copies = 'all' } = range;
+  const { rows } = await pool.query<Row>(statements[copies], [
     after,
     until ?? null,
     maxEvents,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeLiteral, type Pool } from 'pg';
 import { type BinaryRow, copyOut } from '../postgres/copy-out.ts';
 import { leftOut } from '../postgres/position-jumps.ts';
+import { isFirstCopy } from './copies.ts';
 import { type FeedHead, type FeedRange, isFiltered, type MissedEvents } from './feed.ts';
 import { type FeedContext, positionOf } from './feed-row.ts';
 
@@ -128,7 +129,12 @@ export const eachFeedRow = async (
 };
 
 /** Organizations $3 and accounts $4; null: all. */
-const wantedOnly = `($3::text[] is null or organization_id = any($3)) and ($4::text[] is null or account_id = any($4))`;
+const meetsIds = (row: string): string =>
+  `($3::text[] is null or ${row}.organization_id = any($3)) and ($4::text[] is null or ${row}.account_id = any($4))`;
+
+/** Of rows `e`. */
+const wantedOnly = ({ copies }: FeedRange): string =>
+  copies === 'first' ? `${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}` : meetsIds('e');
 
 /** The end of the stretch behind a position in which there is no event at all: a jump may have left out thousands of millions. */
 const beforeNext = async (pool: Pool, position: number, until: number): Promise<number> => {
@@ -141,15 +147,18 @@ const beforeNext = async (pool: Pool, position: number, until: number): Promise<
 };
 
 /** COPY takes no parameters: the numbers are checked, the ids quoted. */
-const chunkQuery = ({ after, until, organizationIds, accountIds }: FeedRange, limit: number): string => {
+const chunkQuery = ({ after, until, organizationIds, accountIds, copies }: FeedRange, limit: number): string => {
   if (![after, until, limit].every(Number.isSafeInteger)) throw new Error('position must be an integer');
   const oneOf = (column: string, ids: readonly string[] | undefined): string =>
-    ids === undefined ? '' : ` and ${column} in (${ids.map((id) => escapeLiteral(id)).join(', ')})`;
+    ids === undefined ? 'true' : `${column} in (${ids.map((id) => escapeLiteral(id)).join(', ')})`;
+  const meetsIds = (row: string): string =>
+    `${oneOf(`${row}.organization_id`, organizationIds)} and ${oneOf(`${row}.account_id`, accountIds)}`;
+  const first = copies === 'first' ? ` and ${isFirstCopy('e', meetsIds)}` : '';
   return (
     'select position, source_kind, source_id, organization_id, id, action_time, received_at, to_json(defects),' +
     ' account_id, account_name, zone_id, zone_name, raw' +
-    ` from audit_events where position > ${after} and position <= ${until}` +
-    `${oneOf('organization_id', organizationIds)}${oneOf('account_id', accountIds)} order by position limit ${limit}`
+    ` from audit_events e where position > ${after} and position <= ${until}` +
+    ` and ${meetsIds('e')}${first} order by position limit ${limit}`
   );
 };
 
@@ -166,8 +175,8 @@ export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): 
     const to = Math.min(until, from + FILTERED_SCAN_POSITIONS);
     const { rows } = await pool.query<{ last: number | null; events: number }>(
       `select max(position)::float8 as last, count(*)::integer as events from (
-         select position from audit_events
-         where position > $1 and position <= $2 and ${wantedOnly}
+         select position from audit_events e
+         where position > $1 and position <= $2 and ${wantedOnly(range)}
          order by position limit $5) as matching`,
       [from, to, organizationIds ?? null, accountIds ?? null, Math.min(wanted, FILTERED_SCAN_POSITIONS)],
     );
@@ -182,7 +191,7 @@ export const positionOfNth = async (pool: Pool, range: FeedRange, nth: number): 
 export const hasFeedEvents = async (pool: Pool, range: FeedRange): Promise<boolean> => {
   const { after, until, organizationIds, accountIds } = range;
   const { rowCount } = await pool.query(
-    `select from audit_events where position > $1 and position <= $2 and ${wantedOnly} limit 1`,
+    `select from audit_events e where position > $1 and position <= $2 and ${wantedOnly(range)} limit 1`,
     [after, until, organizationIds ?? null, accountIds ?? null],
   );
   return rowCount === 1;

@@ -1,4 +1,5 @@
 import type { FormatName } from '../formats/formats.ts';
+import type { Copies } from './copies.ts';
 import { printFeedCursor, readFeedCursor } from './feed-cursor.ts';
 
 /** A part of the feed: the events after `after`, up to and including `until`. */
@@ -9,11 +10,13 @@ export interface FeedRange {
   readonly organizationIds: readonly string[] | undefined;
   /** Only of these accounts, in the same way. With both, an event must meet both. */
   readonly accountIds?: readonly string[] | undefined;
+  /** Undefined: all. The first of those that meet the rest of the range's filter. */
+  readonly copies?: Copies | undefined;
 }
 
 /** Whether events of the range are left out. */
-export const isFiltered = ({ organizationIds, accountIds }: FeedRange): boolean =>
-  organizationIds !== undefined || accountIds !== undefined;
+export const isFiltered = ({ organizationIds, accountIds, copies }: FeedRange): boolean =>
+  organizationIds !== undefined || accountIds !== undefined || copies === 'first';
 
 /** Which feed, its last position, and the number of the last drop by retention or jump of positions (0 before the first). */
 export interface FeedHead {

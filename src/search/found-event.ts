@@ -35,6 +35,13 @@ interface EventChange {
   readonly rawText: string;
 }
 
+/** The same entry about a user, in the log of one of the accounts that the user may use. */
+export interface EventCopy {
+  readonly position: number;
+  readonly accountId: string | null;
+  readonly accountName: string | null;
+}
+
 /** One event with all that is kept of it. */
 export interface EventDetail {
   readonly event: FoundEvent;
@@ -45,6 +52,11 @@ export interface EventDetail {
   readonly changes: readonly EventChange[];
   /** How many there are in all. */
   readonly changesInAll: number;
+  /** Of an entry about a user: the first of its copies by position, this one among them if it is one of these. Empty if it is the only one. */
+  readonly copies: readonly EventCopy[];
+  /** How many there are in all, and which of them this one is, from 1 on; 0 if it is the only one. */
+  readonly copiesInAll: number;
+  readonly copyNumber: number;
   /** The events before and after it in the feed; null if none is kept. */
   readonly previousPosition: number | null;
   readonly nextPosition: number | null;

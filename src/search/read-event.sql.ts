@@ -1,13 +1,15 @@
 import { and, eq, sql } from 'drizzle-orm';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
+import { copiesOf, mayHaveCopies } from '../feed/copies.ts';
 import { db } from '../postgres/db.ts';
 import { readOnly } from '../postgres/read-only.ts';
 import { auditEventChanges } from '../postgres/tables/events.ts';
 import { type FoundRow, foundColumns, toFoundEvent } from './found-event.sql.ts';
-import type { EventDetail, EventKey } from './found-event.ts';
+import type { EventCopy, EventDetail, EventKey, FoundEvent } from './found-event.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_CHANGES = 20;
+const MAX_COPIES = 20;
 
 /** One event with all that is kept of it; undefined if there is none. Rejects if the database does not answer. */
 export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | undefined> =>
@@ -25,17 +27,6 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
     if (rows[0] === undefined) return undefined;
     const { rawText, feedId, ...row } = rows[0];
     const event = toFoundEvent(row);
-    const { id, sourceKind, sourceId, eventId, seenAt, raw } = auditEventChanges;
-    const changes = await db(client)
-      .select({
-        seenAt: sql<string>`to_char(${seenAt}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
-        rawText: sql<string>`${raw}::text`,
-        inAll: sql<number>`count(*) over ()::integer`,
-      })
-      .from(auditEventChanges)
-      .where(and(eq(sourceKind, event.sourceKind), eq(sourceId, event.sourceId), eq(eventId, event.id)))
-      .orderBy(id)
-      .limit(MAX_CHANGES);
     const { rows: neighbours } = await client.query<{ previous: number | null; next: number | null }>(
       `select (select max(position) from audit_events where position < $1)::float8 as previous,
          (select min(position) from audit_events where position > $1)::float8 as next`,
@@ -45,9 +36,38 @@ export const readEvent = (pool: Pool, key: EventKey): Promise<EventDetail | unde
       event,
       feedId,
       rawText,
-      changes,
-      changesInAll: changes[0]?.inAll ?? 0,
+      ...(await readChanges(client, event)),
+      ...(await readCopies(client, event.position)),
       previousPosition: neighbours[0]?.previous ?? null,
       nextPosition: neighbours[0]?.next ?? null,
     };
   });
+
+const readChanges = async (client: PoolClient, event: FoundEvent) => {
+  const { id, sourceKind, sourceId, eventId, seenAt, raw } = auditEventChanges;
+  const changes = await db(client)
+    .select({
+      seenAt: sql<string>`to_char(${seenAt}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`,
+      rawText: sql<string>`${raw}::text`,
+      inAll: sql<number>`count(*) over ()::integer`,
+    })
+    .from(auditEventChanges)
+    .where(and(eq(sourceKind, event.sourceKind), eq(sourceId, event.sourceId), eq(eventId, event.id)))
+    .orderBy(id)
+    .limit(MAX_CHANGES);
+  return { changes, changesInAll: changes[0]?.inAll ?? 0 };
+};
+
+const readCopies = async (client: PoolClient, position: number) => {
+  const { rows } = await client.query<EventCopy & { readonly inAll: number; readonly number: number }>(
+    `select f.position::float8 as position, f.account_id as "accountId", f.account_name as "accountName",
+       count(*) over ()::integer as "inAll", (count(*) filter (where f.position <= e.position) over ())::integer as number
+     from audit_events e join audit_events f on ${copiesOf('e', 'f')}
+     where e.position = $1 and ${mayHaveCopies('e')} order by f.position limit ${MAX_COPIES}`,
+    [position],
+  );
+  const [{ inAll, number } = { inAll: 0, number: 0 }] = rows;
+  if (inAll < 2) return { copies: [], copiesInAll: 0, copyNumber: 0 };
+  const copies = rows.map(({ position: at, accountId, accountName }) => ({ position: at, accountId, accountName }));
+  return { copies, copiesInAll: inAll, copyNumber: number };
+};

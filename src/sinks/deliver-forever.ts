@@ -116,6 +116,7 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     until: turn.batchUntil,
     organizationIds: config.organizationIds,
     accountIds: config.accountIds,
+    copies: config.copies,
     maxEvents: worker.sizes.ceiling,
     maxBytes: MAX_BATCH_BYTES,
   });

@@ -1,3 +1,4 @@
+import type { Copies } from '../feed/copies.ts';
 import type { FeedEvents, FeedEventsRange } from '../feed/feed-events.sql.ts';
 import type { FormatName } from '../formats/formats.ts';
 import type { LeaseContext } from '../postgres/leases/leased-run.ts';
@@ -13,6 +14,7 @@ export interface SinkConfig {
   readonly batchEvents: number;
   readonly organizationIds: readonly string[] | undefined;
   readonly accountIds?: readonly string[] | undefined;
+  readonly copies?: Copies | undefined;
 }
 
 /** The right of this process to deliver to a sink, and where it is. */

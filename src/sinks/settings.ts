@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { copiesChoices } from '../feed/copies.ts';
 import { type FormatName, formatNames, formats } from '../formats/formats.ts';
 import { parseDurationMs } from '../time/duration.ts';
 
@@ -44,6 +45,8 @@ export const commonSettings = {
   organizations: z.array(z.string().min(1)).min(1).optional(),
   /** Only these accounts, in the same way; with both, an event must meet both. */
   accounts: z.array(z.string().min(1)).min(1).optional(),
+  /** Of an entry about a user, which stands in many accounts: every copy, or the first that meets the settings above. */
+  copies: z.enum(copiesChoices).default('all'),
   /** Most events of one delivery. */
   batch_events: z.int().min(1).max(10_000).default(500),
   timeout: durationMs('30s'),

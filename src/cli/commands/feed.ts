@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { type Copies, copiesChoices } from '../../feed/copies.ts';
 import {
   conflictOf,
   type FeedHead,
@@ -47,6 +48,7 @@ interface Options {
   readonly format: FormatName;
   readonly organization?: readonly string[];
   readonly account?: readonly string[];
+  readonly copies: Copies;
   readonly feedId?: string;
   readonly check?: string;
   readonly lastLine?: boolean;
@@ -74,6 +76,14 @@ export const feedCommand = (context: CliContext): Command =>
     .addOption(new Option('--format <name>', 'docs/formats.md').choices(formatNames).default('native'))
     .option('--organization <name or id>', 'only events of this organization; repeatable', collect)
     .option('--account <name or id>', 'only events of this account; repeatable; with --organization, of both', collect)
+    .addOption(
+      new Option(
+        '--copies <which>',
+        'of an entry about a user, which stands in many accounts: every copy, or the first',
+      )
+        .choices(copiesChoices)
+        .default('all'),
+    )
     .option('--feed-id <uuid>', 'refuse to continue if the feed is not this one')
     .option('--check <hash>', 'the check from the last line of an earlier run; detects a restored database')
     .option('--dropped <number>', 'acknowledge deletions and jumps up to this number, and continue', wholeNumber(0))
@@ -161,7 +171,7 @@ interface Progress {
 
 const writeUpToHead = async (
   source: FeedSource,
-  { organization: organizationIds, account, format }: Options,
+  { organization: organizationIds, account, copies, format }: Options,
   state: Progress,
   { stdout, signal, logger }: CliContext & { readonly logger: Logger },
 ): Promise<void> => {
@@ -169,7 +179,7 @@ const writeUpToHead = async (
   await requireSameFeed(source, head, state);
   await requireAllThere(source, head, state, logger);
   state.dropped = head.lastDrop;
-  const range = { after: state.after, until: head.position, organizationIds, accountIds: account };
+  const range = { after: state.after, until: head.position, organizationIds, accountIds: account, copies };
   const until = await source.endOf(range, state.left);
   for await (const piece of source.pieces(head, { ...range, until }, format)) {
     if (signal.aborted) return;

@@ -102,14 +102,14 @@ const answerTo = async (
   head: FeedHead,
   signal: AbortSignal,
 ): Promise<Answer> => {
-  const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds } = query;
+  const { limit = DEFAULT_LIMIT, organization: organizationIds, account: accountIds, copies } = query;
   const deadlineMs = performance.now() + (query.wait ?? 0) * 1_000;
   const { lastDrop } = head;
   let { feedId, position } = head;
   const { dropped = 0 } = presented;
   let { after } = presented;
   for (;;) {
-    const range = { after, until: position, organizationIds, accountIds };
+    const range = { after, until: position, organizationIds, accountIds, copies };
     const remainingMs = deadlineMs - performance.now();
     if (remainingMs <= 0 || signal.aborted || (await hasEvents(source, range))) {
       const until = await source.endOf(range, limit);

@@ -1,3 +1,4 @@
+import { type Copies, copiesChoices } from '../../feed/copies.ts';
 import { type FormatName, formatNames, formats } from '../../formats/formats.ts';
 
 /** The query of `GET /v1/events`, as checked and converted by `feedQuerySchema`. */
@@ -8,6 +9,7 @@ export interface FeedQuery {
   readonly format?: FormatName;
   readonly organization?: readonly string[];
   readonly account?: readonly string[];
+  readonly copies?: Copies;
   /** Seconds. */
   readonly wait?: number;
   readonly feed_id?: string;
@@ -53,6 +55,12 @@ export const feedQuerySchema = {
       items: { type: 'string', minLength: 1, maxLength: 64 },
       description:
         'Only events of this account (id). May be given more than once. With `organization`, an event must meet both.',
+    },
+    copies: {
+      type: 'string',
+      enum: copiesChoices,
+      description:
+        'Sign-ins and other entries about a user stand in the log of every account that the user may use. `all` (default): every copy. `first`: only the copy with the lowest position of those that meet `organization` and `account`.',
     },
     wait: {
       type: 'integer',

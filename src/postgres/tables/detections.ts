@@ -5,7 +5,7 @@ const eventColumns = {
   position: integer64('position').notNull(),
   actionTime: instant('action_time').notNull(),
   receivedAt: instant('received_at').notNull(),
-  organizationId: text('organization_id').notNull(),
+  organizationId: text('organization_id'),
   organizationName: text('organization_name'),
   actor: text('actor').notNull(),
   actorId: text('actor_id'),
@@ -47,6 +47,8 @@ export const auditEventTraits = pgView('audit_event_traits', {
   aboutSsoOrMfa: boolean('about_sso_or_mfa').notNull(),
   byCloudflareStaff: boolean('by_cloudflare_staff').notNull(),
   touchesCollectorToken: boolean('touches_collector_token').notNull(),
+  aboutUser: boolean('about_user').notNull(),
+  copiesOfPosition: integer64('copies_of_position'),
 }).existing();
 
 /** All that any of the detections finds. */

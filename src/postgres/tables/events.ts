@@ -112,4 +112,5 @@ export const auditHistory = pgView('audit_history', {
   response: jsonb('response'),
   payload: jsonb('payload'),
   defects: text('defects').array(),
+  copiesOfPosition: integer64('copies_of_position'),
 }).existing();

@@ -170,7 +170,9 @@ describe(`simulated attacks within ordinary work (seed ${SEED})`, () => {
       const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(
         `explain (analyze, costs off, timing off) select * from ${view} where action_time > now() - interval '1 hour'`,
       );
-      return rows.map((row) => row['QUERY PLAN']).join('\n');
+      // Copies of entries about users are looked for in the one partition of their time: the others stand in the plan.
+      const executed = rows.map((row) => row['QUERY PLAN']).filter((line) => !line.includes('(never executed)'));
+      return executed.join('\n');
     };
     await database.pool.query("select orgtrail_create_partitions('2025-01-01', '2025-06-01')");
     for (const detection of detections) {

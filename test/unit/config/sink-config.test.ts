@@ -47,7 +47,7 @@ describe('ORGTRAIL_SINKS', () => {
 
   it('names sinks, with what is not said as documented', () => {
     const { sinks, warnings } = load({ archive: { type: 'file', path: '/var/log/a.ndjson', timeout: '5s' } });
-    const common = { start: 'beginning', batch_events: 500, timeout: 5_000, format: 'native' };
+    const common = { start: 'beginning', copies: 'all', batch_events: 500, timeout: 5_000, format: 'native' };
     expect(sinks).toEqual([
       { name: 'archive', settings: { type: 'file', path: '/var/log/a.ndjson', max_bytes: 104_857_600, ...common } },
     ]);

@@ -4,6 +4,7 @@ import { printSearch, type Search } from '../../../search/search.ts';
 import { printCursor } from '../../../search/search-cursor.ts';
 import { type Html, html } from '../html.ts';
 import { changesOf } from './event-changes.ts';
+import { copiesOf } from './event-copies.ts';
 import { actorOf, resourceOf, resultMark, timeOf } from './event-parts.ts';
 import { defectInWords } from './event-words.ts';
 import { prettyJson } from './pretty-json.ts';
@@ -24,6 +25,7 @@ export const eventBody = (detail: EventDetail, view: EventView): Html => {
 ${headOf(detail, view)}
 ${event.defects === null ? null : defectsOf(event.defects)}
 <div class="grid-3 facts">${groupsOf(detail).map(groupOf)}</div>
+${copiesOf(detail)}
 ${changesOf(detail)}
 ${originalOf(detail, view)}
 </div>`;

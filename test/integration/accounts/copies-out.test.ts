@@ -1,0 +1,192 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSinks } from '../../../src/app/start-sinks.ts';
+import { formatNames } from '../../../src/formats/formats.ts';
+import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
+import { replaySink } from '../../../src/sinks/sinks.sql.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
+import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
+import { credentials } from '../../support/sinks/http-sinks.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+interface Line {
+  readonly position: number;
+  readonly source_id: string;
+  readonly id: string;
+}
+
+let world: SyncWorld;
+let run: SyncRun;
+let served: Served;
+/** Of accounts, every copy. */
+let truth: readonly TrueEntry[];
+/** Everything, in order of position. */
+let all: readonly Line[];
+
+beforeAll(async () => {
+  world = await openWorld(
+    { organizations: 2, entries: 40, accounts: 3, standaloneAccounts: 1, accountEntries: 600 },
+    { ORGTRAIL_SOURCES: 'organizations,accounts' },
+  );
+  run = await world.open();
+  await run.sync();
+  served = await serve(run);
+  truth = [...world.simulator.truth({ kind: 'account' })];
+  all = await feed('limit=100000');
+});
+afterAll(async () => {
+  await served?.[Symbol.asyncDispose]();
+  await run?.close();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const linesOf = (text: string): Line[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+const feed = async (query: string): Promise<Line[]> =>
+  linesOf(await (await fetch(`${served.server.url}/v1/events?${query}`)).text());
+const positions = (lines: readonly { readonly position: number }[]) => lines.map(({ position }) => position);
+/** Of each id in the simulator's logs of accounts, the copies in order of position. */
+const byId = (lines = all) => Map.groupBy(lines, ({ id }) => id);
+/** What a reader of the first copies gets: the lowest position of each id. */
+const firstsOf = (lines: readonly Line[]) => [...byId([...lines]).values()].map(([first]) => first as Line);
+
+test('the simulator serves ids that several accounts have', () => {
+  const counts = [...Map.groupBy(truth, ({ id }) => id).values()].map((copies) => copies.length);
+  expect(Math.max(...counts)).toBeGreaterThanOrEqual(3);
+  expect(truth.length).toBeGreaterThan(counts.length + 20);
+});
+
+describe('GET /v1/events', () => {
+  test('gives each id of an account once, at its lowest position, or once per source', async () => {
+    expect(positions(await feed('limit=100000&copies=first'))).toEqual(positions(firstsOf(all)));
+    expect(await feed('limit=100000&copies=all')).toEqual(all);
+  });
+
+  test('in pieces, by the cursor, it is the same; a request of so many gives so many', async () => {
+    const read: Line[] = [];
+    for (let after = 0; ; ) {
+      const response = await fetch(`${served.server.url}/v1/events?after=${after}&limit=17&copies=first`);
+      const lines = linesOf(await response.text());
+      read.push(...lines);
+      const next = Number(response.headers.get('orgtrail-next-position'));
+      if (next === after) break;
+      if (next < all.length) expect(lines).toHaveLength(17);
+      after = next;
+    }
+    expect(positions(read)).toEqual(positions(firstsOf(all)));
+  });
+
+  test('with an account, it is the first of those that the account has: none is lost', async () => {
+    for (const { id } of world.simulator.summary().accounts) {
+      const own = all.filter(({ source_id }) => source_id === id);
+      expect(positions(await feed(`limit=100000&copies=first&account=${id}`))).toEqual(positions(own));
+    }
+    const [one, two] = world.simulator.summary().accounts.map(({ id }) => id);
+    const both = all.filter(({ source_id }) => source_id === one || source_id === two);
+    expect(positions(await feed(`limit=100000&copies=first&account=${one}&account=${two}`))).toEqual(
+      positions(firstsOf(both)),
+    );
+  });
+
+  test.each(formatNames)('as %s, it has as many lines', async (format) => {
+    const text = await (
+      await fetch(`${served.server.url}/v1/events?limit=100000&copies=first&format=${format}`)
+    ).text();
+    expect(text.split('\n').length - 1).toBe(firstsOf(all).length);
+  });
+
+  test('another word than all or first is refused', async () => {
+    expect((await served.get('/v1/events?copies=some')).code).toBe(400);
+  });
+});
+
+test('orgtrail feed --copies', async () => {
+  const env = { DATABASE_URL: world.database.url };
+  const first = await runInProcess(['feed', '--copies', 'first'], env);
+  expect(positions(linesOf(first.stdout))).toEqual(positions(firstsOf(all)));
+  const limited = await runInProcess(['feed', '--copies', 'first', '--limit', '25'], env);
+  expect(positions(linesOf(limited.stdout))).toEqual(positions(firstsOf(all).slice(0, 25)));
+  const refused = await runInProcess(['feed', '--copies', 'some'], env);
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--copies') });
+});
+
+describe('a sink', () => {
+  /** Starts these sinks as the daemon does, until all of them have caught up and `meanwhile` is over. */
+  const deliver = async (settings: Readonly<Record<string, object>>, meanwhile = async () => {}) => {
+    await using other = await world.open({ ORGTRAIL_SINKS: JSON.stringify(settings) });
+    const stop = new AbortController();
+    const { logger, metrics } = other;
+    const sinks = await startSinks(other.config, other.app, { logger, metrics, asked: stop.signal, hard: stop.signal });
+    const caughtUp = () =>
+      until('the sinks have caught up', async () => {
+        const { rows } = await world.database.pool.query(
+          'select count(*) = 0 as done from sinks s, feed_head h where s.name = any ($1) and s.position < h.position',
+          [Object.keys(settings)],
+        );
+        return rows[0].done;
+      });
+    try {
+      await caughtUp();
+      await meanwhile();
+      await caughtUp();
+    } finally {
+      stop.abort();
+      await sinks.ended;
+      await sinks.close();
+    }
+  };
+
+  test('a webhook gets each shared id once with `first`, also once more by a replay, and once per source with `all`', async () => {
+    await using first = await startWebhookReceiver();
+    await using every = await startWebhookReceiver();
+    const webhook = { type: 'webhook', secret: credentials.webhookSecret, batch_events: 50 };
+    const settings = {
+      first: { ...webhook, url: first.url, copies: 'first' },
+      every: { ...webhook, url: every.url },
+    };
+    let once = 0;
+    await deliver(settings, async () => {
+      once = first.received().length;
+      await replaySink(world.database.pool, 'first', 0);
+    });
+    const received = positions(first.received());
+    expect(received.slice(0, once)).toEqual(positions(firstsOf(all)));
+    expect(received.slice(once)).toEqual(positions(firstsOf(all)));
+    expect(positions(every.received())).toEqual(positions(all));
+  });
+
+  test('a file of some accounts has the first copy among them', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-copies-'));
+    const path = join(folder, 'events.ndjson');
+    const accounts = world.simulator
+      .summary()
+      .accounts.slice(1, 3)
+      .map(({ id }) => id);
+    await deliver({ file: { type: 'file', path, accounts, copies: 'first' } });
+    const lines = linesOf(await readFile(path, 'utf8'));
+    await rm(folder, { recursive: true });
+    expect(positions(lines)).toEqual(positions(firstsOf(all.filter(({ source_id }) => accounts.includes(source_id)))));
+    expect(lines.length).toBeGreaterThan(0);
+  });
+});
+
+test('the page of an event in the console links its copies in both directions', async () => {
+  const copies = [...byId().values()].find((group) => group.length >= 3) ?? [];
+  const [first, second, third] = positions(copies);
+  const page = await served.text(`/events/${first}`);
+  expect(page).toContain(`First of ${copies.length} copies`);
+  for (const other of [second, third]) expect(page).toContain(`<a href="/events/${other}">`);
+  const copy = await served.text(`/events/${second}`);
+  expect(copy).toContain(`A copy of <a href="/events/${first}">event ${first}</a>`);
+  expect(copy).toContain(`This is copy 2 of ${copies.length}.`);
+  expect(copy).toContain(`<a href="/events/${third}">`);
+  const own = [...byId().values()].find((group) => group.length === 1) ?? [];
+  expect(await served.text(`/events/${own[0]?.position}`)).not.toContain('id="copies"');
+});

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commitAll } from '../../support/postgres/store-fixture.ts';
+import { newAccountSource, userEntryText } from '../../support/sync/account-source.ts';
+
+let database: TestDatabase;
+/** Bursts are looked for in the last 31 days. */
+const startMs = Date.now() - 86_400_000;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database?.close();
+});
+beforeEach(async () => {
+  await database.pool.query('truncate audit_events');
+  await database.pool.query('update feed_head set position = 0');
+});
+
+const store = async (accountId: string, texts: readonly string[]): Promise<void> => {
+  await commitAll(database.pool, await newAccountSource(database.pool, accountId), [texts]);
+};
+const found = async () => {
+  const { rows } = await database.pool.query(
+    'select detection, source_id as account, id, position::float8 as position from detections order by position, detection',
+  );
+  return rows;
+};
+
+const token = (accountId: string) =>
+  userEntryText(
+    'token',
+    accountId,
+    { resource: { scope: 'user', type: 'api_token' }, raw: { method: 'POST', uri: '/user/tokens' } },
+    startMs,
+  );
+/** The nth attempt of one person to sign in. */
+const attempt = (n: number, accountId: string, more: object = {}) =>
+  userEntryText(
+    `attempt ${n}`,
+    accountId,
+    {
+      action: { type: 'login', result: 'failure', time: new Date(startMs + n * 1_000).toISOString() },
+      actor: { id: 'prober', email: 'prober@example.com' },
+      ...more,
+    },
+    startMs + n * 1_000,
+  );
+const attempts = (from: number, to: number, accountId: string, more?: object) =>
+  Array.from({ length: to - from + 1 }, (_, n) => attempt(from + n, accountId, more));
+
+test('a token of a user that stands in three accounts is found once, where it was stored first', async () => {
+  for (const account of ['b', 'a', 'c']) await store(account, [token(account)]);
+  expect(await found()).toEqual([{ detection: 'api_token_changed', account: 'b', id: 'token', position: 1 }]);
+});
+
+test('a burst that stands in three accounts is found once, at the position at which it was whole in one of them', async () => {
+  await store('a', attempts(1, 9, 'a'));
+  await store('b', attempts(1, 10, 'b'));
+  expect(await found()).toEqual([{ detection: 'failure_burst', account: 'b', id: 'attempt 10', position: 19 }]);
+  await store('a', attempts(10, 10, 'a'));
+  await store('c', attempts(1, 10, 'c'));
+  expect(await found()).toEqual([{ detection: 'failure_burst', account: 'b', id: 'attempt 10', position: 19 }]);
+});
+
+test('copies do not count as more than one', async () => {
+  for (const account of ['a', 'b', 'c']) await store(account, attempts(1, 9, account));
+  expect(await found()).toEqual([]);
+});
+
+test('a burst is found although its tenth was stored first in an account that lacks the others', async () => {
+  await store('z', attempts(10, 10, 'z'));
+  await store('a', attempts(1, 10, 'a'));
+  expect(await found()).toEqual([{ detection: 'failure_burst', account: 'a', id: 'attempt 10', position: 11 }]);
+});
+
+test('bursts of entries that are of the accounts themselves are found in each of them', async () => {
+  const own = { resource: { scope: 'accounts' } };
+  for (const account of ['a', 'b']) await store(account, attempts(1, 10, account, own));
+  expect((await found()).map(({ account }) => account)).toEqual(['a', 'b']);
+});
