@@ -9,6 +9,7 @@ import {
 } from '../ingest/cloudflare/api-budget.sql.ts';
 import type { Credential, CredentialSource } from '../ingest/cloudflare/credential.ts';
 import { createPrincipal, type Principal } from '../ingest/cloudflare/principal.ts';
+import { createProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
 import type { ScrubLeave } from '../ingest/sync/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
@@ -69,7 +70,7 @@ const openBudget = (
   counted: Pick<ApiBudgetOptions, 'fingerprint' | 'principal'>,
   { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
 ): ApiBudget => {
-  return createApiBudget({
+  const budget = createApiBudget({
     pool,
     ...counted,
     requestsPerWindow,
@@ -79,4 +80,5 @@ const openBudget = (
         logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
     },
   });
+  return withProcessLimit(budget, createProcessLimit({ requestsPerWindow, nowMs: () => performance.now() }));
 };
