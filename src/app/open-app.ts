@@ -33,7 +33,7 @@ import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { apiObservers, fingerprintOf, openBudget, openScrub, requireCredential } from './cloudflare-access.ts';
+import { apiObservers, openAccessToApi, requireCredential } from './cloudflare-access.ts';
 import { kindPolicies } from './collection-window.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
 import { createSyncContext } from './sync-context.ts';
@@ -109,9 +109,8 @@ type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
 
 const compose = async (given: Config, database: Database, options: ComposeOptions): Promise<App> => {
   const { logger, metrics, secrets } = options;
-  const fingerprint = () => fingerprintOf(secrets.credential.current());
   const { pool } = database;
-  const budget = openBudget(given, pool, fingerprint, { metrics, logger });
+  const { budget, principal, scrub } = openAccessToApi(given, pool, secrets.credential, { metrics, logger });
   const kindsInForce = kindPolicies(given);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
   const { api: plainApi, close: closeApi } = connectAuditApi({
@@ -119,6 +118,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     credential: secrets.credential,
     filtersOf: (source) => kindPolicyOf({ kinds: kindsInForce }, source).filters,
     budget,
+    principal,
     clock,
     version,
     fastPath: given.fastPath,
@@ -147,7 +147,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       owner,
       kinds,
       namedAccounts,
-      scrub: openScrub(config, pool, fingerprint),
+      scrub,
       storeObserver: metrics,
       observers: [metrics.sync, logSync(logger, () => performance.now(), names), options.observer ?? {}],
     }),

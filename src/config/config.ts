@@ -41,7 +41,7 @@ export interface Config {
   readonly accounts: AccountsWanted;
   /** What requests for the logs of each kind are filtered by. */
   readonly filters: Readonly<Record<SourceKindName, readonly Filter[]>>;
-  /** Requests in any 5 minutes, of all replicas together. */
+  /** Requests in any 5 minutes of one principal, of all replicas together. */
   readonly apiBudget: number;
   /** Reading all of history again: with this share of the budget, 0 not at all, in rounds that begin no sooner than so long after one another. */
   readonly scrub: { readonly share: number; readonly everyMs: number };

@@ -71,7 +71,7 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     form: 'list',
     means: 'all: those that listings show; organizations: those of the organizations that are read; or ids.',
   },
-  ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes, of all replicas together.' },
+  ORGTRAIL_API_BUDGET: { form: 'number', means: 'Requests in any 5 minutes of one user, of all replicas together.' },
   ORGTRAIL_FAST_PATH: {
     form: 'text',
     means: 'off parses pages without the fast path: slower, with the same result.',

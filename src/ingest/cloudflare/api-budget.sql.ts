@@ -12,6 +12,11 @@ export interface ApiBudgetOptions {
   readonly pool: Pool;
   /** Names the row; see `credentialFingerprint`. A function when the credential may be renewed. */
   readonly fingerprint: string | (() => string);
+  /**
+   * Whom Cloudflare counts for (principal.ts), if that is not the credential by itself. A request counts in both rows, and both must have room:
+   * that of the principal is shared by its other credentials, that of the credential by replicas of versions that know no principal.
+   */
+  readonly principal?: () => string | undefined;
   /** Requests in any 5 minutes, of all replicas together. At least 10. */
   readonly requestsPerWindow: number;
   /** Called for every wait, in milliseconds, with its reason. */
@@ -39,25 +44,54 @@ export const gcraOf = (requestsPerWindow: number) => {
 };
 
 /**
- * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the same credential share,
+ * The request budget (invariant 11): a rate limiter of one row (GCRA) that all replicas with the credentials of one principal share,
  * on the database's clock. Burst and rate are set so that no 5 minutes anywhere see more than the budget.
  */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, requestsPerWindow } = options;
-  const rowKey = followFingerprint(pool, options.fingerprint);
+  const credentialRow = followFingerprint(pool, options.fingerprint);
   const { burst, spacingMs, toleranceMs } = gcraOf(requestsPerWindow);
-
-  const take = async (): Promise<boolean> => {
-    const { rowCount } = await pool.query(
+  /** In the order in which they are locked. */
+  const rowKeys = async (): Promise<readonly string[]> => {
+    const credential = await credentialRow();
+    const principal = options.principal?.();
+    if (principal === undefined) return [credential];
+    if (principal !== lastPrincipal) {
+      lastPrincipal = principal;
+      await chargeQuestion(principal);
+    }
+    return [principal, credential];
+  };
+  let lastPrincipal: string | undefined;
+  /** The request that asked for the principal is the one that could not count for it. */
+  const chargeQuestion = async (principal: string): Promise<void> => {
+    await pool.query(
       `insert into api_budget as b (credential, next_free_at)
        values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
+       on conflict (credential) do update set
+         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)`,
+      [principal, spacingMs],
+    );
+  };
+
+  const take = async (): Promise<boolean> => {
+    const keys = await rowKeys();
+    const { rowCount } = await pool.query(
+      `with known as (
+         select b.blocked_until <= clock_timestamp()
+           and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000) as is_free
+         from unnest($1::text[]) with ordinality as wanted (credential, place) join api_budget b using (credential)
+         order by place for update of b)
+       insert into api_budget as b (credential, next_free_at)
+       select credential, clock_timestamp() + make_interval(secs => $2::float8 / 1000) from unnest($1::text[]) credential
+       where (select coalesce(bool_and(is_free), true) from known)
        on conflict (credential) do update set
          next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
        where b.blocked_until <= clock_timestamp()
          and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000)`,
-      [await rowKey(), spacingMs, toleranceMs],
+      [keys, spacingMs, toleranceMs],
     );
-    return rowCount === 1;
+    return rowCount === keys.length;
   };
 
   const waitTime = async (): Promise<{ waitMs: number; because: string }> => {
@@ -65,8 +99,9 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
       // No infinite time is subtracted: before version 17 that is an error.
       `select extract(epoch from greatest(blocked_until, now()) - now())::float8 * 1000 as blocked_ms,
          extract(epoch from greatest(next_free_at, now()) - now())::float8 * 1000 - $2 as spaced_ms, blocked_because
-       from api_budget where credential = $1`,
-      [await rowKey(), toleranceMs],
+       from api_budget where credential = any($1)
+       order by greatest(blocked_until, next_free_at - make_interval(secs => $2::float8 / 1000)) desc limit 1`,
+      [await rowKeys(), toleranceMs],
     );
     const row = rows[0] ?? { blocked_ms: 0, spaced_ms: -toleranceMs, blocked_because: null };
     if (row.blocked_ms > Math.max(0, row.spaced_ms))
@@ -89,10 +124,10 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
     pause: async (durationMs, reason) => {
       await pool.query(
         `insert into api_budget as b (credential, blocked_until, blocked_because)
-         values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000), $3)
+         select credential, clock_timestamp() + make_interval(secs => $2::float8 / 1000), $3 from unnest($1::text[]) credential
          on conflict (credential) do update set blocked_until = excluded.blocked_until, blocked_because = excluded.blocked_because
          where b.blocked_until < excluded.blocked_until`,
-        [await rowKey(), durationMs, reason],
+        [await rowKeys(), durationMs, reason],
       );
     },
     available: async () => {

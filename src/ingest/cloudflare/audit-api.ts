@@ -11,6 +11,7 @@ import { fetchAuditPage } from './audit-logs.ts';
 import { createCloudflareClient } from './client.ts';
 import type { Credential, CredentialSource } from './credential.ts';
 import { createOrganizationsApi, type Organization } from './organizations.ts';
+import { type Principal, withPrincipal } from './principal.ts';
 import type { Timeouts } from './wire/connection-failure.ts';
 import type { RequestObserver } from './wire/middleware.ts';
 import type { ApiText, RequestBudget } from './wire/request.ts';
@@ -22,6 +23,8 @@ export interface AuditApiOptions {
   /** Sent with every request for the logs of a kind. */
   readonly filtersOf: (source: SourceKey) => readonly Filter[];
   readonly budget: RequestBudget;
+  /** Asked for before the first request, if it is given. */
+  readonly principal?: Principal | undefined;
   readonly clock: ServerClock;
   readonly observer: RequestObserver;
   /** Called for each organization or account of a listing that has no usable id. */
@@ -47,7 +50,10 @@ export const connectAuditApi = ({
   ...options
 }: AuditApiOptions): { api: AuditApi; close: () => Promise<void> } => {
   const { clock } = options;
-  const client = createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` });
+  const client = withPrincipal(
+    createCloudflareClient({ ...options, userAgent: `orgtrail/${version}` }),
+    options.principal,
+  );
   const organizations = createOrganizationsApi(client, { onUnreadable });
   const accounts = createAccountsApi(client, onUnreadable);
   const read = (source: SourceKey) => (answer: ApiText) => readOrThrow(source, answer, fastPath);

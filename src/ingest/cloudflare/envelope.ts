@@ -26,7 +26,7 @@ const schema = z.object({
  * @param read makes `T` from the envelope; throws ApiError `unreadable` when it cannot
  */
 export async function getEnvelope<T>(
-  client: CloudflareClient,
+  client: Pick<CloudflareClient, 'get'>,
   request: Omit<ApiRequest<T>, 'decode'>,
   read: (envelope: Envelope) => T,
 ): Promise<T> {

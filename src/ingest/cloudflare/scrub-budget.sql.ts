@@ -6,7 +6,7 @@ import { gcraOf } from './api-budget.sql.ts';
 
 export interface ScrubBudgetOptions {
   readonly pool: Pool;
-  /** Names the row of the budget that it is a share of; see `credentialFingerprint`. */
+  /** Names the row of the budget that it is a share of: that of the principal, else that of the credential. */
   readonly fingerprint: string | (() => string);
   /** Of the whole budget, in any 5 minutes, of all replicas together. */
   readonly requestsPerWindow: number;

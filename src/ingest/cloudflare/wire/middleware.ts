@@ -103,7 +103,7 @@ export function withRetry(send: Send, { budget, observer, random, sleep }: Retry
       const facts = factsOf(outcome);
       const kind = facts.failure === 'throttled' ? 'throttled' : 'other';
       failures[kind] += 1;
-      const decision = nextRetry(facts, failures[kind], random);
+      const decision = request.once === true ? 'give_up' : nextRetry(facts, failures[kind], random);
       if (kind === 'throttled') {
         // Also when giving up: the block holds for all that share the credential.
         const waitMs = decision === 'give_up' ? throttlePauseMs(facts, failures.throttled, random) : decision.retryInMs;

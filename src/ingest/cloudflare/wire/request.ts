@@ -9,6 +9,7 @@ export type ApiEndpoint =
   | 'organization_profile'
   | 'organization_accounts'
   | 'accounts'
+  | 'user'
   | `${SourceKindName}_audit_logs`;
 
 /** One GET whose answer is a `T`. The path follows the base URL, starts with `/`, and has its variable parts encoded already. */
@@ -20,6 +21,8 @@ export interface ApiRequest<T> {
   readonly signal: AbortSignal;
   /** How long one attempt may take as a whole, the wait for the budget not included; undefined: as long as the client allows. */
   readonly attemptMs?: number | undefined;
+  /** True: what fails is not sent again, but for a newer credential. */
+  readonly once?: boolean;
   /**
    * Reads an answer, inside the attempt. Throws ApiError `unreadable` for a body that cannot be right (a page of HTML, half a JSON
    * text): the request is then sent again, as after a 5xx. Whatever else it throws ends the call.

@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import type { Credential } from '../../../../src/ingest/cloudflare/credential.ts';
+import { createPrincipal, withPrincipal } from '../../../../src/ingest/cloudflare/principal.ts';
+import { answer, startHttpServer } from './local-server.ts';
+import { apiErrorOf, createTestClient, getText } from './test-client.ts';
+
+const ofUser = (id: unknown) => answer(200, { success: true, result: { id, email: 'a@b.example' } });
+const listing = answer(200, { success: true, result: [] });
+const paths = (server: { readonly requests: readonly { readonly url?: string | undefined }[] }) =>
+  server.requests.map(({ url }) => url?.replace('/client/v4', ''));
+
+/** A credential that the test renews, and time that it lets pass. */
+const changing = () => {
+  let credential: Credential = { kind: 'token', token: 'first-token' };
+  let now = 0;
+  const source = { current: () => credential, refresh: () => false };
+  return {
+    source,
+    principal: createPrincipal(source, () => now),
+    renew: (token: string) => {
+      credential = { kind: 'token', token };
+    },
+    pass: (ms: number) => {
+      now += ms;
+    },
+  };
+};
+
+describe('whom Cloudflare counts', () => {
+  it('is asked before the first request, once, and is the user', async () => {
+    await using server = await startHttpServer(ofUser('u1'), listing);
+    const { source, principal } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    expect(principal.current()).toBeUndefined();
+    await Promise.all([getText(client), getText(client), getText(client)]);
+    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations', '/organizations']);
+    expect(principal.current()).toBe('user:u1');
+    expect(test.observed[0]).toBe('user 200');
+  });
+
+  it.each([
+    [401, {}],
+    [403, { errors: [{ code: 9109, message: 'Unauthorized to access requested resource' }] }],
+    [404, {}],
+    [400, { errors: [{ code: 6003, message: 'Invalid request headers' }] }],
+  ])('is the credential by itself if the question is refused with %i, and is not asked again', async (status, body) => {
+    await using server = await startHttpServer(answer(status, body), listing);
+    const { source, principal, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    await getText(client);
+    pass(3_600_000);
+    await getText(client);
+    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
+    expect(principal.current()).toBeUndefined();
+  });
+
+  it.each([
+    ['an error of the server', answer(502)],
+    ['a page of HTML', answer(200, '<html>')],
+    ['no id', ofUser(7)],
+    ['an id that no row could be named by', ofUser('x'.repeat(1_000))],
+  ])('is not known after %s: requests go out, and it is asked again a minute later, beside them', async (_, broken) => {
+    await using server = await startHttpServer(broken, listing, listing, ofUser('u1'), ofUser('u1'));
+    const { source, principal, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    await getText(client);
+    pass(59_999);
+    await getText(client);
+    expect(paths(server)).toEqual(['/user', '/organizations', '/organizations']);
+    expect(principal.current()).toBeUndefined();
+    pass(1);
+    await getText(client);
+    await expect.poll(() => principal.current()).toBe('user:u1');
+    expect(paths(server).filter((path) => path === '/user')).toHaveLength(2);
+    expect(
+      test.log.filter((line) => line.startsWith('sleep')),
+      'the question is not repeated at once',
+    ).toEqual([]);
+  });
+
+  it('stops all requests for as long as a 429 to the question says', async () => {
+    await using server = await startHttpServer(answer(429, {}, { 'retry-after': '7' }), listing);
+    const { source, principal } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    await getText(withPrincipal(test.client, principal));
+    expect(test.log).toContain('pause 7000 retry_after');
+  });
+
+  it('is asked for a credential that was renewed, which until then is taken for one of the same user', async () => {
+    await using server = await startHttpServer(ofUser('u1'), listing, answer(503), listing, ofUser('u2'), listing);
+    const { source, principal, renew, pass } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    await getText(client);
+    renew('second-token');
+    await getText(client);
+    expect(principal.current()).toBe('user:u1');
+    pass(60_000);
+    await getText(client);
+    await expect.poll(() => principal.current()).toBe('user:u2');
+    expect(server.requests.at(-1)?.headers.authorization).toBe('Bearer second-token');
+  });
+
+  it('is the credential by itself if that was renewed by one of an account', async () => {
+    await using server = await startHttpServer(ofUser('u1'), listing, answer(401), listing);
+    const { source, principal, renew } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const client = withPrincipal(test.client, principal);
+    await getText(client);
+    renew('cfat_second');
+    await getText(client);
+    expect(principal.current()).toBeUndefined();
+  });
+
+  it('does not hold up a caller that has gone', async () => {
+    const asked = Promise.withResolvers<void>();
+    await using server = await startHttpServer(() => asked.resolve());
+    const { source, principal } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    const gone = new AbortController();
+    const got = getText(withPrincipal(test.client, principal), { signal: gone.signal });
+    await asked.promise;
+    gone.abort(new Error('shutdown'));
+    await expect(got).rejects.toThrow('shutdown');
+  });
+
+  it('hides no failure of the requests themselves', async () => {
+    await using server = await startHttpServer(answer(401), answer(403));
+    const { source, principal } = changing();
+    await using test = createTestClient(server.baseUrl, { credential: source });
+    expect((await apiErrorOf(getText(withPrincipal(test.client, principal)))).failure).toBe('refused');
+  });
+});
