@@ -127,7 +127,11 @@ export const environmentSchema = z.object({
     settleDelays,
   ),
   ORGTRAIL_ORGANIZATIONS: setting('', 'organization ids, separated by commas', organizationIds),
-  ORGTRAIL_SOURCES: setting('organizations', '"organizations", "accounts", or both with a comma between', sourceKinds),
+  ORGTRAIL_SOURCES: setting(
+    'organizations,accounts',
+    '"organizations", "accounts", or both with a comma between',
+    sourceKinds,
+  ),
   ORGTRAIL_ACCOUNTS: setting('all', '"all", "organizations", or account ids, separated by commas', accountsWanted),
   ORGTRAIL_API_BUDGET: wholeNumber('900', MIN_BUDGET, 1_000_000_000),
   ORGTRAIL_SCRUB_SHARE: setting('5%', 'a share of the API budget from 0 to 50% such as 5%', share),

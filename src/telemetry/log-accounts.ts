@@ -19,9 +19,15 @@ export const logAccounts = (
       if (change === 'appeared') appeared.push(accountId);
       else logger[change === 'gone' || change === 'refused' ? 'warn' : 'info'](named(accountId), `account ${change}`);
     },
-    accountsListed: () => {
+    accountsListed: ({ appeared: news, accounts }) => {
       const ids = appeared;
       appeared = [];
+      if (ids.length > 0 && news === accounts) {
+        logger.info(
+          { accounts, requestsAtLeast: accounts },
+          'the audit logs of accounts are read from now on, with at least one request for the history of each; ORGTRAIL_SOURCES=organizations turns this off',
+        );
+      }
       if (ids.length > MAX_LINES) {
         logger.info(
           { accounts: ids.length, first: ids.slice(0, MAX_LINES).map((id) => nameOf(id) ?? id) },

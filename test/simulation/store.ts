@@ -95,6 +95,7 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     recordAccounts: async () => [],
     endAccountListing: async () => {},
     countAccountListings: async () => 0,
+    countAccounts: async () => 0,
     takeGoneAccounts: async () => [],
     claimDiscovery: async (restMs) => {
       const claimed = () => statement('claim discovery', () => simulation.claimDiscovery(process, restMs));

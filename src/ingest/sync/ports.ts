@@ -116,6 +116,8 @@ export interface SyncStore {
   nameAccounts(): Promise<readonly AccountChange[]>;
   /** How many listings there are, of organizations and of credentials. */
   countAccountListings(): Promise<number>;
+  /** Those whose logs are there to be read. */
+  countAccounts(): Promise<number>;
   /** Accounts that no listing shows any more and whose log refuses. */
   takeGoneAccounts(): Promise<readonly AccountChange[]>;
   /**
@@ -149,8 +151,8 @@ export interface SyncObserver {
   discovered?(event: { readonly organizations: number; readonly complete: boolean }): void;
   organizationChanged?(event: OrganizationChange): void;
   accountChanged?(event: AccountChange): void;
-  /** The listings of accounts that were due have been walked. */
-  accountsListed?(event: { readonly listings: number }): void;
+  /** The listings of accounts that were due have been walked: of so many `accounts` that are known now, `appeared` are new or restored. */
+  accountsListed?(event: { readonly listings: number; readonly appeared: number; readonly accounts: number }): void;
   /** A listing of accounts failed; it is retried after a while. */
   accountListingFailed?(event: { readonly scope: string; readonly error: ApiError }): void;
   /** Listings miss it repeatedly, but its audit log answers: collection continues. */

@@ -4,6 +4,7 @@ import type { KindPolicy, SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
 import { commitPage } from './commit/commit-page.sql.ts';
 import {
+  countAccounts,
   countListings,
   dueListings,
   endListing,
@@ -117,6 +118,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordAccounts: (scope, accounts) => recordAccounts(pool, scope, accounts),
     endAccountListing: (scope, end) => endListing(pool, scope, end),
     countAccountListings: () => countListings(pool),
+    countAccounts: () => countAccounts(pool),
     nameAccounts: () => nameAccounts(pool, options.accountIds),
     takeGoneAccounts: () => takeGone(pool),
     claimDiscovery: async (restMs) => {

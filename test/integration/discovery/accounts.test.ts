@@ -58,10 +58,26 @@ describe('accounts are found', () => {
 
   test('not at all, and nothing is asked about them, if only organizations are read', async () => {
     await using world = await openWorld(options);
-    await using run = await world.open();
+    await using run = await world.open({ ORGTRAIL_SOURCES: 'organizations' });
     await run.sync();
     expect(await query(world, 'select from accounts')).toEqual([]);
     expect(world.simulator.requests().filter(({ path }) => path.includes('accounts'))).toEqual([]);
+  });
+
+  test('without a setting, and the log says once what that means', async () => {
+    await using world = await openWorld(options);
+    await using run = await world.open();
+    await run.sync();
+    const accounts = await query(world, 'select from accounts');
+    expect(accounts.length).toBeGreaterThan(0);
+    await run.cycle();
+    const lines = run
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('the audit logs of accounts are read from now on'));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { accounts: accounts.length, requestsAtLeast: accounts.length },
+    ]);
   });
 
   test('those of the organizations that are named, or those that are named themselves, and no others', async () => {

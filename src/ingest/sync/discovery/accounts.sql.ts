@@ -58,6 +58,14 @@ export const countListings = async (pool: Pool): Promise<number> => {
   return rows[0]?.listings ?? 0;
 };
 
+/** How many accounts there are that are not gone. */
+export const countAccounts = async (pool: Pool): Promise<number> => {
+  const { rows } = await pool.query<{ accounts: number }>(
+    "select count(*)::integer as accounts from accounts where state <> 'gone'",
+  );
+  return rows[0]?.accounts ?? 0;
+};
+
 /** $1 what was found, $2 the scope of the listing, null for accounts that the configuration names. */
 const recordStatement = `
 with found as materialized (

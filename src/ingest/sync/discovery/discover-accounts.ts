@@ -35,7 +35,8 @@ export const discoverAccounts = async (
     due = time.nowMs() < untilMs ? await store.dueAccountListings(LISTINGS_AT_ONCE) : [];
   }
   tell(context, await store.takeGoneAccounts());
-  observer.accountsListed?.({ listings });
+  const accounts = appeared === 0 ? 0 : await store.countAccounts();
+  observer.accountsListed?.({ listings, appeared, accounts });
   return { appeared };
 };
 
