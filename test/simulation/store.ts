@@ -110,6 +110,11 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     syncSources: () => statement('sync sources', () => database.syncSources()),
     withoutProfile: (limit) => statement('without profile', () => organizations.withoutProfile(limit)),
     recordProfile: (id) => statement('profile', () => organizations.recordProfile(id)),
+    recordProfileRefused: (id) =>
+      statement('profile', () => {
+        organizations.recordProfile(id);
+        return 'one' as const;
+      }),
   };
 
   function execute<T>(of: Simulation, by: Process, what: string, run: () => T): Promise<T> {

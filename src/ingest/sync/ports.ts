@@ -132,6 +132,8 @@ export interface SyncStore {
   syncSources(nowMs: number, oldestMs: number | undefined): Promise<void>;
   withoutProfile(limit: number): Promise<readonly string[]>;
   recordProfile(organizationId: string, profile: unknown): Promise<void>;
+  /** `all`: the credential has never read one, and all of them count as asked for. */
+  recordProfileRefused(organizationId: string): Promise<'one' | 'all'>;
 }
 
 /**

@@ -25,6 +25,7 @@ import {
   recordListing,
   recordLogAnswer,
   recordProfile,
+  recordProfileRefused,
   takeMissed,
   withoutChildrenListed,
   withoutProfile,
@@ -137,5 +138,6 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     },
     withoutProfile: (limit) => withoutProfile(pool, limit),
     recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),
+    recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
   };
 };

@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { recordAccess, recordProfile, withoutProfile } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
+import {
+  recordAccess,
+  recordProfile,
+  recordProfileRefused,
+  withoutProfile,
+} from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import { listingsIn } from '../../support/sync/organization-fixture.ts';
@@ -65,11 +70,23 @@ describe('access', () => {
 });
 
 describe('profiles', () => {
+  test('are asked for by one request a day if none has ever been read', async () => {
+    const { pool } = database;
+    await listIds(['a', 'b', 'c']);
+    expect(await recordProfileRefused(pool, 'b')).toBe('all');
+    expect(await withoutProfile(pool, 10)).toEqual([]);
+    await pool.query("update organizations set profile_read_at = profile_read_at - interval '25 hours'");
+    expect(await withoutProfile(pool, 10)).toEqual(['a', 'b', 'c']);
+    await recordProfile(pool, 'a', { business_name: 'A' });
+    expect(await recordProfileRefused(pool, 'b'), 'one that was read').toBe('one');
+    expect(await withoutProfile(pool, 10)).toEqual(['c']);
+  });
+
   test('are asked for once a day, the ones never read first', async () => {
     const { pool } = database;
     await listIds(['a', 'b', 'c', 'd']);
     await recordProfile(pool, 'a', { business_name: 'A\0' });
-    await recordProfile(pool, 'b', undefined);
+    expect(await recordProfileRefused(pool, 'b')).toBe('one');
     expect(await withoutProfile(pool, 10)).toEqual(['c', 'd']);
     expect(await withoutProfile(pool, 1)).toEqual(['c']);
     await pool.query("update organizations set profile_read_at = profile_read_at - interval '25 hours' where id = 'a'");

@@ -204,7 +204,10 @@ const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<
   }
 };
 
-/** Reads profiles that have never been read, or not for a day. One that fails is left for the next time. */
+/**
+ * Reads profiles that have never been read, or not for a day. One that fails is left for the next time. If the credential may read none, which is
+ * documented for API tokens, one request a day finds that out.
+ */
 export const readProfiles = async (context: SyncContext, limit: number, signal: AbortSignal): Promise<void> => {
   for (const id of await context.store.withoutProfile(limit)) {
     if (signal.aborted) return;
@@ -213,7 +216,7 @@ export const readProfiles = async (context: SyncContext, limit: number, signal: 
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // Noted as asked for: a profile that is refused must not be asked for at every tick.
-      if (error.failure === 'refused') await context.store.recordProfile(id, undefined);
+      if (error.failure === 'refused' && (await context.store.recordProfileRefused(id)) === 'all') return;
     }
   }
 };

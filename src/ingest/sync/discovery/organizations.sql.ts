@@ -191,3 +191,16 @@ export const recordProfile = async (pool: Pool, organizationId: string, profile:
     .set({ profile: stored, profileReadAt: databaseTime })
     .where(eq(id, organizationId));
 };
+
+/** Notes that a profile was refused: that of all organizations if none has ever been read. None of these is due before a day is over. */
+export const recordProfileRefused = async (pool: Pool, organizationId: string): Promise<'one' | 'all'> => {
+  const noneRead = sql`not exists (select from organizations where profile is not null)`;
+  const isDue = or(isNull(profileReadAt), sql`${profileReadAt} < clock_timestamp() - interval '1 day'`);
+  const { rowCount } = await db(pool)
+    .update(organizations)
+    .set({ profileReadAt: databaseTime })
+    .where(and(noneRead, isDue));
+  if (rowCount !== 0) return 'all';
+  await db(pool).update(organizations).set({ profileReadAt: databaseTime }).where(eq(id, organizationId));
+  return 'one';
+};
