@@ -1,6 +1,6 @@
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import type { Status } from './status.sql.ts';
+import type { GoneAccounts, Status } from './status.sql.ts';
 
 /** What a scrape reads from the database, so that every replica shows the same. */
 export interface MetricsSource {
@@ -11,7 +11,7 @@ export interface MetricsSource {
   organizationCounts(): Promise<Readonly<Record<string, number>>>;
   vanishedCount(): Promise<number>;
   /** Undefined if the logs of accounts are not read. */
-  goneAccounts(): Promise<number | undefined>;
+  goneAccounts(): Promise<GoneAccounts | undefined>;
   /** Undefined if history is not read a second time, or there is none. */
   scrubRoundAge(): Promise<number | undefined>;
   budgetAvailable(): Promise<number>;

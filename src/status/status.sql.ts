@@ -2,7 +2,6 @@ import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
 import { db, type Row } from '../postgres/db.ts';
-import { accounts } from '../postgres/tables/accounts.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
@@ -196,8 +195,20 @@ export const countOrganizations = async (pool: Pool): Promise<Readonly<Record<st
   return Object.fromEntries(rows.map((row) => [row.state, row.count]));
 };
 
-/** How many accounts no listing shows any more and refuse. */
-export const countGoneAccounts = async (pool: Pool): Promise<number> => {
-  const rows = await db(pool).select({ count: count() }).from(accounts).where(eq(accounts.state, 'gone'));
-  return rows[0]?.count ?? 0;
+export interface GoneAccounts {
+  /** How many accounts no listing shows any more and refuse. */
+  readonly gone: number;
+  /** How many of them have become so within a day. */
+  readonly vanished: number;
+}
+
+export const countGoneAccounts = async (pool: Pool): Promise<GoneAccounts> => {
+  const { rows } = await pool.query<GoneAccounts>(
+    `select count(*)::integer as gone, (count(*) filter (where (
+         select max(c.changed_at) from account_changes c where c.account_id = a.id and c.change = 'gone'
+       ) >= clock_timestamp() - make_interval(secs => $1)))::integer as vanished
+     from accounts a where a.state = 'gone'`,
+    [VANISHED_SECONDS],
+  );
+  return rows[0] ?? { gone: 0, vanished: 0 };
 };

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import { isAccount } from '../status/source-owner.ts';
-import type { AccountStatus, SourceStatus } from '../status/status.sql.ts';
+import type { AccountStatus, GoneAccounts, SourceStatus } from '../status/status.sql.ts';
 
 /** With more accounts than this, a series speaks for all accounts of an organization: its account_id is empty. */
 export const MAX_ACCOUNT_SERIES = 1_000;
@@ -14,6 +14,11 @@ export const createAccountGauges = (registers: Registry[]) => {
       name: 'orgtrail_accounts',
       help: 'Accounts by state; no samples if their logs are not read.',
       labelNames: ['state'],
+      registers,
+    }),
+    accountsVanished: new Gauge({
+      name: 'orgtrail_accounts_vanished',
+      help: 'Accounts that went gone within the last 24 hours and have not come back; 0 if their logs are not read.',
       registers,
     }),
     accountLag: perAccount(
@@ -37,11 +42,11 @@ export const createAccountGauges = (registers: Registry[]) => {
 
 type AccountGauges = ReturnType<typeof createAccountGauges>;
 
-/** Sets them. `gone`: how many accounts are gone; undefined: logs of accounts are not read. */
+/** Sets them. `gone`: the accounts that are gone; undefined: logs of accounts are not read. */
 export const showAccounts = (
   gauges: AccountGauges,
   sources: readonly SourceStatus[],
-  gone: number | undefined,
+  gone: GoneAccounts | undefined,
 ): void => {
   // An account that is gone must not keep its last value.
   for (const gauge of Object.values(gauges)) gauge.reset();
@@ -50,7 +55,8 @@ export const showAccounts = (
   const refused = accounts.filter((account) => account.refused).length;
   gauges.accounts.set({ state: 'active' }, accounts.length - refused);
   gauges.accounts.set({ state: 'refused' }, refused);
-  gauges.accounts.set({ state: 'gone' }, gone);
+  gauges.accounts.set({ state: 'gone' }, gone.gone);
+  gauges.accountsVanished.set(gone.vanished);
   for (const [labels, group] of grouped(accounts)) {
     // Accounts that refuse lag by nature, and are counted by state.
     const lags = group.filter((account) => !account.refused).map(({ lagSeconds }) => lagSeconds);

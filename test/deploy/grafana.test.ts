@@ -117,6 +117,7 @@ describe('the queries of the dashboards', () => {
       'orgtrail_sink_position',
       // Alerts ask for them, and the console shows them.
       'orgtrail_accounts',
+      'orgtrail_accounts_vanished',
       'orgtrail_account_lag_seconds',
       'orgtrail_account_gap_seconds',
       'orgtrail_account_coverage_holes',

@@ -22,6 +22,7 @@ const contract = {
   orgtrail_walks_total: 'counter',
   orgtrail_organizations: 'gauge',
   orgtrail_accounts: 'gauge',
+  orgtrail_accounts_vanished: 'gauge',
   orgtrail_account_lag_seconds: 'gauge',
   orgtrail_account_gap_seconds: 'gauge',
   orgtrail_account_coverage_holes: 'gauge',

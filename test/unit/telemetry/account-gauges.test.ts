@@ -36,7 +36,7 @@ const account = (id: string, organizationId: string | null, more: Partial<Accoun
 const shown = async (sources: readonly AccountStatus[]): Promise<ReadonlyMap<string, number>> => {
   const registry = new Registry();
   const gauges = createAccountGauges([registry]);
-  showAccounts(gauges, sources, 0);
+  showAccounts(gauges, sources, { gone: 2, vanished: 1 });
   return parseMetrics(await registry.metrics());
 };
 
@@ -55,6 +55,7 @@ test('so many accounts have a series each; with one more there is one for each o
   expect([...grouped.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(3);
   const of = (name: string, organizationId: string) =>
     grouped.get(`orgtrail_account_${name}{organization_id="${organizationId}",account_id=""}`);
+  expect(grouped.get('orgtrail_accounts_vanished')).toBe(1);
   expect(of('lag_seconds', 'o2')).toBe(900);
   expect(of('gap_seconds', 'o2')).toBe(1_000);
   expect(of('coverage_holes', 'o2')).toBe(2);
