@@ -68,7 +68,7 @@ export interface StoredEvent {
 
 /**
  * What the statements of src/store do, each in one atomic moment, on the clock of the database. A differential test
- * (test/integration/commit/simulated-database.test.ts) holds it to the real ones.
+ * (test/long/commit/simulated-database.test.ts) holds it to the real ones.
  */
 export class SimulatedDatabase {
   readonly nowMs: () => number;
