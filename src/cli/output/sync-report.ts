@@ -31,7 +31,7 @@ export const describeOutcome = (
   const failing = status.sources.filter((source) => failedKeys.has(keyOf(source)));
   const accounts = status.sources.filter(isAccount).length;
   const incomplete = failing.length + report.held.length + wanted.holes.length > 0;
-  const failed = incomplete || report.discoveryError !== undefined;
+  const failed = incomplete || report.discoveryError !== undefined || report.accountsError !== undefined;
   const lines = [
     `${counted(stored, 'new event')} of ${accounts === 0 ? counted(report.sources, 'organization') : countedSources(status.sources)}; the feed is at position ${status.position}`,
     ...troubleLines(status, report),
@@ -72,10 +72,11 @@ const holeJson = (hole: WantedHoles['holes'][number]) => {
   return { organizationId, organizationName, since, before, reason, message, ...of };
 };
 
-const troubleLines = ({ sources }: Status, { held, discoveryError }: SyncReport): readonly string[] => {
+const troubleLines = ({ sources }: Status, { held, discoveryError, accountsError }: SyncReport): readonly string[] => {
   const lines: string[] = [];
   if (held.length > 0) lines.push(`another orgtrail was reading ${countedSources(held)} all the time`);
   if (discoveryError instanceof Error) lines.push(`listing organizations failed: ${discoveryError.message}`);
+  if (accountsError !== undefined) lines.push(`listing accounts failed, some may be missing: ${accountsError.message}`);
   const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
   if (near.length > 0)
     lines.push(

@@ -66,7 +66,8 @@ export interface AuditApi {
 
 /** How a listing of accounts ended. */
 export type AccountListingEnd =
-  | { readonly complete: boolean; readonly seen: ReadonlySet<string>; readonly restMs: number }
+  /** It was complete, and named these. */
+  | { readonly seen: ReadonlySet<string>; readonly restMs: number }
   | { readonly failure: string; readonly message: string; readonly restMs: number };
 
 /** What sync needs of the store. All of it is safe to repeat. */

@@ -1,7 +1,7 @@
 import { ApiError } from '../../errors.ts';
 import type { SourceKey } from '../planning/source.ts';
 import { createDaemon, type SyncDaemon } from './daemon.ts';
-import { discoverInTurn, readProfiles } from './discovery/discover.ts';
+import { type Discovered, discoverInTurn, readProfiles } from './discovery/discover.ts';
 import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
@@ -32,6 +32,8 @@ export interface SyncReport {
   readonly held: readonly SourceKey[];
   /** Why the listing failed, if it did; the organizations known before were then pulled. */
   readonly discoveryError: unknown;
+  /** Why a listing of accounts failed, if one did and was not refused: accounts may be missing. */
+  readonly accountsError?: ApiError | undefined;
   /** False if it was stopped before its end. */
   readonly finished: boolean;
 }
@@ -41,17 +43,17 @@ export interface SyncReport {
  * `sync` and `backfill`. Throws when the database fails, when the signal aborts, or when nothing is known yet and the listing failed.
  */
 export const syncOnce = async (context: SyncContext, options: SyncOnceOptions): Promise<SyncReport> => {
-  const discoveryError = await discoverUntilNothingIsNew(context, options);
+  const { organizations: discoveryError, accounts: accountsError } = await discoverUntilNothingIsNew(context, options);
   const time = await planningTime(context);
   if (time === undefined) {
     if (discoveryError !== undefined) throw discoveryError;
     // Stopped while another process was listing: there has been no answer yet.
-    return { sources: 0, failed: [], held: [], discoveryError, finished: false };
+    return { sources: 0, failed: [], held: [], discoveryError, accountsError, finished: false };
   }
   const outcome = await workOff(context, time, options);
   if (outcome.sources === 0 && discoveryError !== undefined) throw discoveryError;
   if (!options.stopping()) await readProfiles(context, ALL, options.signal);
-  return { ...outcome, discoveryError, finished: !options.stopping() };
+  return { ...outcome, discoveryError, accountsError, finished: !options.stopping() };
 };
 
 /** Works off everything as of a time. Throws what made it fail as a whole. */
@@ -154,27 +156,32 @@ class JobRetries {
 }
 
 /** A listing can miss an organization, and a repeated page token ends it early: it is asked for until nothing new appears. */
-const discoverUntilNothingIsNew = async (context: SyncContext, options: SyncOnceOptions): Promise<unknown> => {
+const discoverUntilNothingIsNew = async (
+  context: SyncContext,
+  options: SyncOnceOptions,
+): Promise<{ readonly organizations: ApiError | undefined; readonly accounts: ApiError | undefined }> => {
+  let accounts: ApiError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const last = attempt >= options.retries;
     try {
-      const appeared = await listWhenFree(context, options);
+      const { appeared, error } = await listWhenFree(context, options);
+      accounts = error ?? accounts;
       const below = await findSubOrganizations(context, ALL, options.signal);
-      if (appeared + below === 0 || last) return undefined;
+      if (appeared + below === 0 || last) return { organizations: undefined, accounts };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // The client has already retried what passes by itself.
-      if (error.failure !== 'unreadable' || last) return error;
+      if (error.failure !== 'unreadable' || last) return { organizations: error, accounts };
     }
   }
 };
 
-/** Waits while another process lists. Returns how many are new. */
-const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<number> => {
+/** Waits while another process lists. */
+const listWhenFree = async (context: SyncContext, { signal, stopping }: SyncOnceOptions): Promise<Discovered> => {
   for (;;) {
     const result = await discoverInTurn(context, 0, signal);
-    if ('appeared' in result) return result.appeared;
-    if (stopping()) return 0;
+    if ('appeared' in result) return result;
+    if (stopping()) return { appeared: 0 };
     await context.time.sleep(HELD_POLL_MS, signal);
   }
 };

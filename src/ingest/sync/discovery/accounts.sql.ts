@@ -187,12 +187,11 @@ export const endListing = async (pool: Pool, scope: string, end: AccountListingE
   }
   await pool.query(
     `with missed as (
-       update account_organizations set missed = least(missed, 1000000) + 1 where $2 and scope = $1 and account_id <> all($3))
+       update account_organizations set missed = least(missed, 1000000) + 1 where scope = $1 and account_id <> all($2))
      update account_listings set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = 'default',
-       last_success_at = case when $2 then clock_timestamp() else last_success_at end,
-       accounts = case when $2 then cardinality($3::text[]) else accounts end,
-       next_at = clock_timestamp() + make_interval(secs => $4::float8 / 1000) where scope = $1`,
-    [scope, end.complete, [...end.seen], end.restMs],
+       last_success_at = clock_timestamp(), accounts = cardinality($2::text[]),
+       next_at = clock_timestamp() + make_interval(secs => $3::float8 / 1000) where scope = $1`,
+    [scope, [...end.seen], end.restMs],
   );
 };
 

@@ -5,31 +5,40 @@ import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
 
 const MIN_INTERVAL_MS = 900_000;
 const MAX_INTERVAL_MS = 86_400_000;
-/** A listing that is refused is retried after an hour, any other failure after five minutes. */
+/** A listing that is refused is retried after an hour. */
 const REFUSED_REST_MS = 3_600_000;
-const FAILED_REST_MS = 300_000;
+/** One that failed is retried after a minute, or later if there are so many of them. */
+const FAILED_REST_MS = 60_000;
+/** One that did not name all accounts that it counts: it costs as many requests as there are pages. */
+const INCOMPLETE_REST_MS = 300_000;
+/** A command that lists once and ends cannot wait for that. */
+const ATTEMPTS_OF_COMMAND = 5;
 /** Asked for at once: what is due changes meanwhile. */
 const LISTINGS_AT_ONCE = 20;
 
 /**
  * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing is for itself: one that fails
- * rests, and the others go on. Returns how many accounts are new, or are there again. Throws when the database fails, the signal aborts or the lease is lost.
+ * rests, and the others go on. Returns how many accounts are new, or are there again, and why a listing failed, if one did and was not refused. Throws when the database fails, the signal aborts or the lease is lost.
  */
 export const discoverAccounts = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
   forMs: number,
-): Promise<{ readonly appeared: number }> => {
+): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
   const { store, kinds, observer, time } = context;
   if (!kinds.some((each) => kindOf(each).owner === 'account')) return { appeared: 0 };
   let appeared = tell(context, await store.nameAccounts());
   const untilMs = time.nowMs() + forMs;
   let listings = 0;
+  let failure: ApiError | undefined;
+  const attempts = Number.isFinite(forMs) ? 1 : ATTEMPTS_OF_COMMAND;
   for (let due = await store.dueAccountListings(LISTINGS_AT_ONCE); due.length > 0; ) {
     for (const listing of due) {
       lease.throwIfLost();
-      appeared += await listOne(context, listing, signal, lease);
+      const ended = await listOne(context, listing, { signal, lease, attempts });
+      appeared += ended.appeared;
+      failure = ended.error ?? failure;
       listings += 1;
     }
     due = time.nowMs() < untilMs ? await store.dueAccountListings(LISTINGS_AT_ONCE) : [];
@@ -37,7 +46,7 @@ export const discoverAccounts = async (
   tell(context, await store.takeGoneAccounts());
   const accounts = appeared === 0 ? 0 : await store.countAccounts();
   observer.accountsListed?.({ listings, appeared, accounts });
-  return { appeared };
+  return failure === undefined ? { appeared } : { appeared, error: failure };
 };
 
 /** Returns how many of the accounts are new or restored. */
@@ -49,31 +58,46 @@ const tell = (
   return changes.filter(({ change }) => change === 'appeared' || change === 'restored').length;
 };
 
+interface Listing {
+  readonly signal: AbortSignal;
+  readonly lease: Pick<KeptLease, 'throwIfLost'>;
+  readonly attempts: number;
+}
+
+/** `error`: why it failed, unless it was refused. */
 const listOne = async (
   context: SyncContext,
   { scope, organizationId }: DueListing,
-  signal: AbortSignal,
-  lease: Pick<KeptLease, 'throwIfLost'>,
-): Promise<number> => {
+  { signal, lease, attempts }: Listing,
+): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
   const { api, store, observer } = context;
-  const pages = organizationId === undefined ? api.listAccounts(signal) : api.listAccountsOf(organizationId, signal);
   const seen = new Set<string>();
   let appeared = 0;
-  try {
-    const complete = await walk(pages, async (page) => {
-      // Right after a pause of the process an old page must not be stored over a newer one.
-      lease.throwIfLost();
-      for (const { id } of page.accounts) seen.add(id);
-      appeared += tell(context, await store.recordAccounts(scope, page.accounts));
-    });
-    await store.endAccountListing(scope, { complete, seen, restMs: await intervalMs(context) });
-  } catch (error) {
-    if (!(error instanceof ApiError) || signal.aborted) throw error;
-    observer.accountListingFailed?.({ scope, error });
-    const restMs = ['refused', 'not_found'].includes(error.failure) ? REFUSED_REST_MS : FAILED_REST_MS;
-    await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const pages =
+        organizationId === undefined ? api.listAccounts(signal) : api.listAccountsOf(organizationId, signal);
+      const complete = await walk(pages, async (page) => {
+        // Right after a pause of the process an old page must not be stored over a newer one.
+        lease.throwIfLost();
+        for (const { id } of page.accounts) seen.add(id);
+        appeared += tell(context, await store.recordAccounts(scope, page.accounts));
+      });
+      if (!complete) throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
+      await store.endAccountListing(scope, { seen, restMs: await intervalMs(context, MIN_INTERVAL_MS) });
+      return { appeared };
+    } catch (error) {
+      if (!(error instanceof ApiError) || signal.aborted) throw error;
+      const isRefused = ['refused', 'unauthorized', 'not_found'].includes(error.failure);
+      if (!isRefused && attempt < attempts) continue;
+      observer.accountListingFailed?.({ scope, error });
+      const restMs = isRefused
+        ? REFUSED_REST_MS
+        : await intervalMs(context, error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS);
+      await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs });
+      return isRefused ? { appeared } : { appeared, error };
+    }
   }
-  return appeared;
 };
 
 /** Whether the last page said that the listing is complete. */
@@ -90,5 +114,5 @@ const walk = async (
 };
 
 /** All listings of accounts together cost no more than their share of the budget. */
-const intervalMs = async ({ store, listingSpacingMs }: SyncContext): Promise<number> =>
-  Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, (await store.countAccountListings()) * listingSpacingMs));
+const intervalMs = async ({ store, listingSpacingMs }: SyncContext, leastMs: number): Promise<number> =>
+  Math.min(MAX_INTERVAL_MS, Math.max(leastMs, (await store.countAccountListings()) * listingSpacingMs));

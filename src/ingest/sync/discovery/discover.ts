@@ -8,6 +8,13 @@ import type { AuditApi, SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
 import { discoverAccounts } from './discover-accounts.ts';
 
+export interface Discovered {
+  /** How many organizations and accounts are new, or there again. */
+  readonly appeared: number;
+  /** Why a listing of accounts failed, if one did and was not refused. */
+  readonly error?: ApiError;
+}
+
 /**
  * A discovery by one replica at a time. Undefined if another one lists, or did within `restMs`: then `serverTimeMs` is
  * what it learned of Cloudflare's time. Listings of accounts are begun for `accountsForMs`.
@@ -17,7 +24,7 @@ export const discoverInTurn = async (
   restMs: number,
   signal: AbortSignal,
   accountsForMs = Number.POSITIVE_INFINITY,
-): Promise<{ appeared: number } | { readonly serverTimeMs: number | undefined }> => {
+): Promise<Discovered | { readonly serverTimeMs: number | undefined }> => {
   const { store } = context;
   // `recordDiscovery` releases the lease.
   const ended = await leasedRun(context, {
@@ -37,14 +44,14 @@ export const discoverInTurn = async (
  * next page is asked for. A listing that reached its end is complete: what it did not name is missed, and what has been
  * missed again is asked for its audit log. If the credential may not list and an allow-list is configured, each of its
  * organizations is asked for by id instead.
- * Throws what made it fail, after noting it for readiness. Returns how many are new.
+ * Throws what made it fail, after noting it for readiness.
  */
 export const discover = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
   accountsForMs = Number.POSITIVE_INFINITY,
-): Promise<{ appeared: number }> => {
+): Promise<Discovered> => {
   const { store, observer, organizationIds } = context;
   const recorder = createRecorder(context, lease);
   try {
@@ -55,7 +62,7 @@ export const discover = async (
     );
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
     observer.discovered?.({ organizations: ids.size, complete: listed && organizationIds === undefined });
-    return { appeared: appeared() + accounts };
+    return { ...accounts, appeared: appeared() + accounts.appeared };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
     await store.recordDiscovery({ error: error instanceof Error ? error.message : String(error) });
@@ -99,15 +106,16 @@ const listIfAllowed = async (context: SyncContext, list: () => Promise<void>): P
   }
 };
 
-/** What is new has its source at once; without a listing of organizations, all sources have what is in force. Returns how many are new. */
+/** What is new has its source at once; without a listing of organizations, all sources have what is in force. */
 const recordingSources = async (
   context: SyncContext,
   listed: boolean,
-  work: () => Promise<{ readonly appeared: number }>,
-): Promise<number> => {
-  const { appeared } = await work();
-  if (appeared > 0 || !listed) await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
-  return appeared;
+  work: () => Promise<Discovered>,
+): Promise<Discovered> => {
+  const found = await work();
+  if (found.appeared > 0 || !listed)
+    await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
+  return found;
 };
 
 const knownNowMs = ({ api }: SyncContext): number => {

@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+/** 12 accounts in three organizations and 60 of none: two pages of GET /accounts. */
+const options = { accounts: 4, standaloneAccounts: 60, accountEntries: 720, entries: 90 };
+const LATER_MS = 30_000;
+
+const states = async (world: SyncWorld): Promise<Readonly<Record<string, number>>> => {
+  const { rows } = await world.database.pool.query<{ state: string; count: number }>(
+    'select state, count(*)::integer as count from accounts group by 1',
+  );
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+};
+const changesOf = async (world: SyncWorld, id: string): Promise<readonly string[]> => {
+  const { rows } = await world.database.pool.query<{ change: string }>(
+    'select change from account_changes where account_id = $1 order by id',
+    [id],
+  );
+  return rows.map(({ change }) => change);
+};
+/** Every listing of accounts is due again, nothing rests, and time has gone on. */
+const again = async (world: SyncWorld, run: SyncRun, rounds = 1) => {
+  let report = await once(world, run);
+  for (let round = 1; round < rounds; round += 1) report = await once(world, run);
+  return report;
+};
+const once = async (world: SyncWorld, run: SyncRun) => {
+  await world.database.pool.query('update account_listings set next_at = null');
+  await world.endRests();
+  return await run.sync();
+};
+
+describe('listings of accounts that misbehave end nothing, and all is read once they are well', () => {
+  test.each([
+    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }],
+    ['the pages of GET /accounts shift back', { shifted_account_page: { by: -3 } }],
+    ['accounts are missing from pages at random', { missing_account: 0.2 }],
+    ['GET /accounts is refused', { account_listing_403: { operation: 'accounts' } }],
+    ['both listings are refused', { account_listing_403: 1 }],
+  ] as const)('%s', async (_, faults) => {
+    await using world = await openWorld(options);
+    await using run = await world.open();
+    await again(world, run);
+    expect(await states(world)).toEqual({ active: 72 });
+    world.simulator.faults.set(faults);
+    for (const { id } of world.simulator.summary().accounts) world.simulator.generate({ kind: 'account', id }, 2);
+    await world.setClocks(LATER_MS);
+    await again(world, run, 4);
+    expect(await states(world), 'while it misbehaves').toEqual({ active: 72 });
+    await world.expectExactTruth();
+  });
+
+  test.each([
+    ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'did not name all'],
+    ['accounts are missing from pages at random', { missing_account: 0.2 }, 'did not name all'],
+    ['both listings are refused, which is no failure', { account_listing_403: 1 }, undefined],
+  ] as const)('from the first look on: %s', async (_, faults, reason) => {
+    await using world = await openWorld({ ...options, faults });
+    await using run = await world.open();
+    const { accountsError } = await again(world, run, 2);
+    if (reason === undefined) expect(accountsError).toBeUndefined();
+    else expect(accountsError?.message).toContain(reason);
+    expect((await states(world))['gone']).toBeUndefined();
+    world.simulator.faults.set({ preset: 'none' });
+    await again(world, run);
+    expect(await states(world)).toEqual({ active: 72 });
+    await world.expectExactTruth();
+  });
+});
+
+describe('access to an account', () => {
+  test('that comes late, as after it was created: refused alone, and complete without a restart', async () => {
+    await using world = await openWorld(options);
+    const id = world.simulator.summary().accounts.at(-1)?.id ?? '';
+    world.simulator.faults.set({ late_access: { accountId: id } });
+    await using run = await world.open();
+    await again(world, run);
+    const { rows } = await world.database.pool.query("select id from sources where access = 'refused'");
+    expect(rows).toEqual([{ id }]);
+    expect((await world.compare()).missing).toBe(10);
+    world.simulator.faults.set({ late_access: null });
+    await again(world, run);
+    expect(await changesOf(world, id)).toEqual(['appeared', 'refused', 'restored']);
+    await world.expectExactTruth();
+  });
+
+  test('that is lost for a time: gone, its events kept; restored with what happened meanwhile', async () => {
+    await using world = await openWorld(options);
+    await using run = await world.open();
+    await again(world, run);
+    const id = world.simulator.summary().accounts[0]?.id ?? '';
+    world.simulator.faults.set({ lost_access: { accountId: id } });
+    await again(world, run, 3);
+    expect(await states(world)).toEqual({ active: 71, gone: 1 });
+    world.simulator.generate({ kind: 'account', id }, 7);
+    await world.setClocks(LATER_MS);
+    world.simulator.faults.set({ lost_access: null });
+    await again(world, run, 2);
+    expect((await changesOf(world, id)).at(-1)).toBe('restored');
+    expect(await states(world)).toEqual({ active: 72 });
+    await world.expectExactTruth();
+  });
+
+  test('the account moves while listings disagree for a time: one source, no entry twice', async () => {
+    await using world = await openWorld(options);
+    await using run = await world.open();
+    await again(world, run);
+    const id = world.simulator.summary().accounts[0]?.id ?? '';
+    for (let round = 0; round < 3; round += 1) {
+      world.simulator.faults.set({ account_moved: round % 2 === 0 ? { accountId: id } : null });
+      world.simulator.generate({ kind: 'account', id }, 3);
+      // Less than a minute in all: a Cloudflare that is further ahead is not believed.
+      await world.setClocks((LATER_MS / 2) * (round + 1));
+      await again(world, run);
+    }
+    const { rows } = await world.database.pool.query('select kind from sources where id = $1', [id]);
+    expect(rows).toEqual([{ kind: 'account' }]);
+    expect(await changesOf(world, id)).toEqual(['appeared', 'moved', 'moved', 'moved']);
+    await world.expectExactTruth();
+  });
+});
