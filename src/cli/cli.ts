@@ -37,7 +37,9 @@ Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 databa
 /** All commands with their options and help. `report` is called with the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
   const program = new Command('orgtrail')
-    .description('Keeps every audit-log entry of every Cloudflare Organization, and of its accounts, that a credential can reach.')
+    .description(
+      'Keeps every audit-log entry of every Cloudflare Organization, and of its accounts, that a credential can reach.',
+    )
     .version(version)
     .addHelpText('after', examples);
   const subcommands = [
