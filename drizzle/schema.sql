@@ -514,7 +514,19 @@ create view audit_event_traits as
                FROM audit_events f
               WHERE f.source_kind = 'account'::text AND (f.resource_scope = ANY (ARRAY['user'::text, 'memberships'::text])) AND f.id = e.id AND f.action_time = e.action_time AND f."position" < e."position")
             ELSE NULL::bigint
-        END AS copies_of_position
+        END AS copies_of_position,
+    concat_ws(' '::text, p.request, p.response) ~* 'com\.cloudflare\.api\.account\.(zone\.)?\*|api tokens (write|edit)'::text AS grants_widely,
+    k.names ~* 'firewall|ruleset|(^|[; _-])waf|access[ _-]?(app|polic|group|rule)|gateway[ _-]?rule|rate[ _-]?limit'::text OR k.path ~* '/firewall/|/rulesets/|/access/(apps|policies|groups)/|/gateway/rules/|/rate_limits/'::text OR COALESCE(lower(e.resource_product) = 'access'::text AND (lower(e.resource_type) = ANY (ARRAY['app'::text, 'policy'::text, 'group'::text])), false) OR COALESCE(lower(e.resource_product) = 'gateway'::text AND lower(e.resource_type) = 'rule'::text, false) AS about_protection,
+    NOT k.failed AND k.verb <> 'view'::text AND (k.path ~* '/dns_records/batch$'::text AND COALESCE(p.request, ''::text) ~* '"deletes"\s*:\s*\[\s*\{'::text OR (k.verb = 'delete'::text OR k.method = 'DELETE'::text) AND (COALESCE(lower(e.resource_type) = ANY (ARRAY['zone'::text, 'zones'::text]), false) OR (lower(COALESCE(e.action_description, ''::text)) = ANY (ARRAY['delete zone'::text, 'delete_zone'::text, 'zone delete'::text, 'zone_delete'::text])))) AS deletes_many_dns_records,
+    (k.names ~* 'worker'::text OR k.path ~* '/workers/'::text) AND (k.names ~* 'secret|route'::text OR k.path ~* '/(secrets|secrets-bulk|routes|domains)(/|$)'::text) AS about_worker_secret_or_route,
+    u.about_user AND NOT k.failed AND k.verb = 'login'::text AS signs_in,
+    concat_ws(';'::text, k.names, k.path) ~* '(^|[;/ _-])sso|single[ _-]?sign'::text AS names_sso,
+        CASE
+            WHEN e.actor_ip_address ~ '^\d{1,3}(\.\d{1,3}){3}$'::text THEN "substring"(e.actor_ip_address, '^\d+\.\d+\.\d+'::text)
+            WHEN e.actor_ip_address ~* '^[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}$'::text THEN regexp_replace("substring"(lower(e.actor_ip_address), '^[0-9a-f]*:[0-9a-f]*:[0-9a-f]*'::text), ':$'::text, ':0'::text)
+            ELSE NULLIF("left"(e.actor_ip_address, 100), ''::text)
+        END AS actor_network,
+    "left"(lower("substring"(e.actor_email, '@([^@]+)$'::text)), 300) AS actor_domain
    FROM audit_events e
      LEFT JOIN organizations o ON o.id = e.organization_id
      CROSS JOIN LATERAL ( SELECT COALESCE(NULLIF(e.actor_email, ''::text), NULLIF(e.actor_token_name, ''::text), NULLIF(e.actor_id, ''::text), NULLIF(e.actor_type, ''::text), 'unknown'::text) AS actor) a
@@ -702,6 +714,33 @@ create view detection_api_token_changed as
    FROM audit_event_traits
   WHERE done AND about_api_token AND copies_of_position IS NULL;
 
+create view detection_api_token_wide_scope as
+ SELECT 'api_token_wide_scope'::text AS detection,
+    'high'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND about_api_token AND NOT deletes AND grants_widely AND copies_of_position IS NULL;
+
 create view detection_cloudflare_staff as
  SELECT 'cloudflare_staff'::text AS detection,
     'medium'::text AS severity,
@@ -853,6 +892,33 @@ create view detection_delete_burst as
                     ELSE a.source_id
                 END), a.id, a.action_time, a.last_position) once;
 
+create view detection_dns_records_deleted as
+ SELECT 'dns_records_deleted'::text AS detection,
+    'high'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE deletes_many_dns_records AND copies_of_position IS NULL;
+
 create view detection_failure_burst as
  SELECT 'failure_burst'::text AS detection,
     'medium'::text AS severity,
@@ -977,6 +1043,183 @@ create view detection_member_added as
    FROM audit_event_traits
   WHERE done AND creates AND about_member AND copies_of_position IS NULL;
 
+create view detection_protection_removed as
+ SELECT 'protection_removed'::text AS detection,
+    'high'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE deletes AND about_protection AND copies_of_position IS NULL;
+
+create view detection_sign_in_from_new_network as
+ SELECT 'sign_in_from_new_network'::text AS detection,
+    'medium'::text AS severity,
+    GREATEST("position", known_position) AS "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    concat('Sign-in from a new network: ', summary) AS summary,
+    source_kind,
+    source_id,
+    id
+   FROM ( SELECT t."position",
+            t.action_time,
+            t.received_at,
+            t.organization_id,
+            t.organization_name,
+            t.actor,
+            t.actor_id,
+            t.actor_type,
+            t.actor_ip_address,
+            t.actor_token_id,
+            t.action_type,
+            t.action_result,
+            t.action_description,
+            t.resource_type,
+            t.resource_id,
+            t.source_kind,
+            t.source_id,
+            t.id,
+            t.summary,
+            t.failed,
+            t.done,
+            t.deletes,
+            t.creates,
+            t.about_api_token,
+            t.about_member,
+            t.about_organization_member,
+            t.names_super_administrator,
+            t.requests_role,
+            t.about_sso_or_mfa,
+            t.by_cloudflare_staff,
+            t.touches_collector_token,
+            t.about_user,
+            t.copies_of_position,
+            t.grants_widely,
+            t.about_protection,
+            t.deletes_many_dns_records,
+            t.about_worker_secret_or_route,
+            t.signs_in,
+            t.names_sso,
+            t.actor_network,
+            t.actor_domain,
+            s.since,
+            min(t."position") OVER (PARTITION BY t.actor_id ORDER BY t.action_time RANGE BETWEEN '31 days'::interval PRECEDING AND '00:00:00.000001'::interval PRECEDING) AS known_position,
+            lag(t.action_time) OVER (PARTITION BY t.actor_id, t.actor_network ORDER BY t.action_time, t."position") AS last_time
+           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+             CROSS JOIN audit_event_traits t
+          WHERE t.signs_in AND t.copies_of_position IS NULL AND NULLIF(t.actor_id, ''::text) IS NOT NULL AND t.actor_network IS NOT NULL AND t.action_time >= (s.since - '31 days'::interval)) a
+  WHERE known_position IS NOT NULL AND (last_time >= (action_time - '31 days'::interval)) IS NOT TRUE AND action_time >= since;
+
+create view detection_sign_in_without_sso as
+ SELECT 'sign_in_without_sso'::text AS detection,
+    'high'::text AS severity,
+    GREATEST("position", known_position) AS "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    concat('Sign-in without SSO, which others of the domain use: ', summary) AS summary,
+    source_kind,
+    source_id,
+    id
+   FROM ( SELECT t."position",
+            t.action_time,
+            t.received_at,
+            t.organization_id,
+            t.organization_name,
+            t.actor,
+            t.actor_id,
+            t.actor_type,
+            t.actor_ip_address,
+            t.actor_token_id,
+            t.action_type,
+            t.action_result,
+            t.action_description,
+            t.resource_type,
+            t.resource_id,
+            t.source_kind,
+            t.source_id,
+            t.id,
+            t.summary,
+            t.failed,
+            t.done,
+            t.deletes,
+            t.creates,
+            t.about_api_token,
+            t.about_member,
+            t.about_organization_member,
+            t.names_super_administrator,
+            t.requests_role,
+            t.about_sso_or_mfa,
+            t.by_cloudflare_staff,
+            t.touches_collector_token,
+            t.about_user,
+            t.copies_of_position,
+            t.grants_widely,
+            t.about_protection,
+            t.deletes_many_dns_records,
+            t.about_worker_secret_or_route,
+            t.signs_in,
+            t.names_sso,
+            t.actor_network,
+            t.actor_domain,
+            s.since,
+            min(
+                CASE
+                    WHEN t.names_sso THEN t."position"
+                    ELSE NULL::bigint
+                END) OVER before AS known_position
+           FROM ( SELECT COALESCE(NULLIF(current_setting('orgtrail.bursts_since'::text, true), ''::text)::timestamp with time zone, now() - '31 days'::interval) AS since) s
+             CROSS JOIN audit_event_traits t
+          WHERE t.signs_in AND t.copies_of_position IS NULL AND t.actor_domain IS NOT NULL AND t.action_time >= (s.since - '31 days'::interval)
+          WINDOW before AS (PARTITION BY t.actor_domain ORDER BY t.action_time RANGE BETWEEN '31 days'::interval PRECEDING AND CURRENT ROW)) a
+  WHERE NOT names_sso AND known_position IS NOT NULL AND action_time >= since;
+
 create view detection_sso_or_mfa_changed as
  SELECT 'sso_or_mfa_changed'::text AS detection,
     'high'::text AS severity,
@@ -1030,6 +1273,33 @@ create view detection_super_administrator_added as
     id
    FROM audit_event_traits
   WHERE done AND about_member AND NOT deletes AND (names_super_administrator OR creates AND about_organization_member AND NOT requests_role) AND copies_of_position IS NULL;
+
+create view detection_worker_secret_or_route_changed as
+ SELECT 'worker_secret_or_route_changed'::text AS detection,
+    'medium'::text AS severity,
+    "position",
+    action_time,
+    received_at,
+    organization_id,
+    organization_name,
+    actor,
+    actor_id,
+    actor_type,
+    actor_ip_address,
+    actor_token_id,
+    action_type,
+    action_result,
+    action_description,
+    resource_type,
+    resource_id,
+    1 AS events,
+    action_time AS first_time,
+    summary,
+    source_kind,
+    source_id,
+    id
+   FROM audit_event_traits
+  WHERE done AND about_worker_secret_or_route AND copies_of_position IS NULL;
 
 create view detections as
  SELECT detection_api_token_changed.detection,
@@ -1230,7 +1500,157 @@ UNION ALL
     detection_collector_token.source_kind,
     detection_collector_token.source_id,
     detection_collector_token.id
-   FROM detection_collector_token;
+   FROM detection_collector_token
+UNION ALL
+ SELECT detection_api_token_wide_scope.detection,
+    detection_api_token_wide_scope.severity,
+    detection_api_token_wide_scope."position",
+    detection_api_token_wide_scope.action_time,
+    detection_api_token_wide_scope.received_at,
+    detection_api_token_wide_scope.organization_id,
+    detection_api_token_wide_scope.organization_name,
+    detection_api_token_wide_scope.actor,
+    detection_api_token_wide_scope.actor_id,
+    detection_api_token_wide_scope.actor_type,
+    detection_api_token_wide_scope.actor_ip_address,
+    detection_api_token_wide_scope.actor_token_id,
+    detection_api_token_wide_scope.action_type,
+    detection_api_token_wide_scope.action_result,
+    detection_api_token_wide_scope.action_description,
+    detection_api_token_wide_scope.resource_type,
+    detection_api_token_wide_scope.resource_id,
+    detection_api_token_wide_scope.events,
+    detection_api_token_wide_scope.first_time,
+    detection_api_token_wide_scope.summary,
+    detection_api_token_wide_scope.source_kind,
+    detection_api_token_wide_scope.source_id,
+    detection_api_token_wide_scope.id
+   FROM detection_api_token_wide_scope
+UNION ALL
+ SELECT detection_protection_removed.detection,
+    detection_protection_removed.severity,
+    detection_protection_removed."position",
+    detection_protection_removed.action_time,
+    detection_protection_removed.received_at,
+    detection_protection_removed.organization_id,
+    detection_protection_removed.organization_name,
+    detection_protection_removed.actor,
+    detection_protection_removed.actor_id,
+    detection_protection_removed.actor_type,
+    detection_protection_removed.actor_ip_address,
+    detection_protection_removed.actor_token_id,
+    detection_protection_removed.action_type,
+    detection_protection_removed.action_result,
+    detection_protection_removed.action_description,
+    detection_protection_removed.resource_type,
+    detection_protection_removed.resource_id,
+    detection_protection_removed.events,
+    detection_protection_removed.first_time,
+    detection_protection_removed.summary,
+    detection_protection_removed.source_kind,
+    detection_protection_removed.source_id,
+    detection_protection_removed.id
+   FROM detection_protection_removed
+UNION ALL
+ SELECT detection_dns_records_deleted.detection,
+    detection_dns_records_deleted.severity,
+    detection_dns_records_deleted."position",
+    detection_dns_records_deleted.action_time,
+    detection_dns_records_deleted.received_at,
+    detection_dns_records_deleted.organization_id,
+    detection_dns_records_deleted.organization_name,
+    detection_dns_records_deleted.actor,
+    detection_dns_records_deleted.actor_id,
+    detection_dns_records_deleted.actor_type,
+    detection_dns_records_deleted.actor_ip_address,
+    detection_dns_records_deleted.actor_token_id,
+    detection_dns_records_deleted.action_type,
+    detection_dns_records_deleted.action_result,
+    detection_dns_records_deleted.action_description,
+    detection_dns_records_deleted.resource_type,
+    detection_dns_records_deleted.resource_id,
+    detection_dns_records_deleted.events,
+    detection_dns_records_deleted.first_time,
+    detection_dns_records_deleted.summary,
+    detection_dns_records_deleted.source_kind,
+    detection_dns_records_deleted.source_id,
+    detection_dns_records_deleted.id
+   FROM detection_dns_records_deleted
+UNION ALL
+ SELECT detection_worker_secret_or_route_changed.detection,
+    detection_worker_secret_or_route_changed.severity,
+    detection_worker_secret_or_route_changed."position",
+    detection_worker_secret_or_route_changed.action_time,
+    detection_worker_secret_or_route_changed.received_at,
+    detection_worker_secret_or_route_changed.organization_id,
+    detection_worker_secret_or_route_changed.organization_name,
+    detection_worker_secret_or_route_changed.actor,
+    detection_worker_secret_or_route_changed.actor_id,
+    detection_worker_secret_or_route_changed.actor_type,
+    detection_worker_secret_or_route_changed.actor_ip_address,
+    detection_worker_secret_or_route_changed.actor_token_id,
+    detection_worker_secret_or_route_changed.action_type,
+    detection_worker_secret_or_route_changed.action_result,
+    detection_worker_secret_or_route_changed.action_description,
+    detection_worker_secret_or_route_changed.resource_type,
+    detection_worker_secret_or_route_changed.resource_id,
+    detection_worker_secret_or_route_changed.events,
+    detection_worker_secret_or_route_changed.first_time,
+    detection_worker_secret_or_route_changed.summary,
+    detection_worker_secret_or_route_changed.source_kind,
+    detection_worker_secret_or_route_changed.source_id,
+    detection_worker_secret_or_route_changed.id
+   FROM detection_worker_secret_or_route_changed
+UNION ALL
+ SELECT detection_sign_in_without_sso.detection,
+    detection_sign_in_without_sso.severity,
+    detection_sign_in_without_sso."position",
+    detection_sign_in_without_sso.action_time,
+    detection_sign_in_without_sso.received_at,
+    detection_sign_in_without_sso.organization_id,
+    detection_sign_in_without_sso.organization_name,
+    detection_sign_in_without_sso.actor,
+    detection_sign_in_without_sso.actor_id,
+    detection_sign_in_without_sso.actor_type,
+    detection_sign_in_without_sso.actor_ip_address,
+    detection_sign_in_without_sso.actor_token_id,
+    detection_sign_in_without_sso.action_type,
+    detection_sign_in_without_sso.action_result,
+    detection_sign_in_without_sso.action_description,
+    detection_sign_in_without_sso.resource_type,
+    detection_sign_in_without_sso.resource_id,
+    detection_sign_in_without_sso.events,
+    detection_sign_in_without_sso.first_time,
+    detection_sign_in_without_sso.summary,
+    detection_sign_in_without_sso.source_kind,
+    detection_sign_in_without_sso.source_id,
+    detection_sign_in_without_sso.id
+   FROM detection_sign_in_without_sso
+UNION ALL
+ SELECT detection_sign_in_from_new_network.detection,
+    detection_sign_in_from_new_network.severity,
+    detection_sign_in_from_new_network."position",
+    detection_sign_in_from_new_network.action_time,
+    detection_sign_in_from_new_network.received_at,
+    detection_sign_in_from_new_network.organization_id,
+    detection_sign_in_from_new_network.organization_name,
+    detection_sign_in_from_new_network.actor,
+    detection_sign_in_from_new_network.actor_id,
+    detection_sign_in_from_new_network.actor_type,
+    detection_sign_in_from_new_network.actor_ip_address,
+    detection_sign_in_from_new_network.actor_token_id,
+    detection_sign_in_from_new_network.action_type,
+    detection_sign_in_from_new_network.action_result,
+    detection_sign_in_from_new_network.action_description,
+    detection_sign_in_from_new_network.resource_type,
+    detection_sign_in_from_new_network.resource_id,
+    detection_sign_in_from_new_network.events,
+    detection_sign_in_from_new_network.first_time,
+    detection_sign_in_from_new_network.summary,
+    detection_sign_in_from_new_network.source_kind,
+    detection_sign_in_from_new_network.source_id,
+    detection_sign_in_from_new_network.id
+   FROM detection_sign_in_from_new_network;
 
 create view sync_status as
  SELECT s.kind AS source_kind,
@@ -2628,6 +3048,14 @@ comment on column audit_event_traits.by_cloudflare_staff is 'Cloudflare''s own s
 comment on column audit_event_traits.touches_collector_token is 'By, or about, one of collector_tokens.';
 comment on column audit_event_traits.about_user is 'The entry is about a user''s own profile: it stands in the log of every account that the user may use, under one id and time.';
 comment on column audit_event_traits.copies_of_position is 'The first copy of an entry about a user; null of the first, and of every other entry. Detections look at the first alone.';
+comment on column audit_event_traits.grants_widely is 'The request or the answer names all accounts, all zones, or the right to make API tokens.';
+comment on column audit_event_traits.about_protection is 'Firewall, WAF, rulesets, rate limits, Access applications and policies, Gateway rules: by name or by path.';
+comment on column audit_event_traits.deletes_many_dns_records is 'A batch of changes of DNS records with deletes, or the deletion of a whole zone. Did not fail.';
+comment on column audit_event_traits.about_worker_secret_or_route is 'Secrets, routes and domains of Workers, by name or by path.';
+comment on column audit_event_traits.signs_in is 'A sign-in that did not fail: action type login, about a user.';
+comment on column audit_event_traits.names_sso is 'Names single sign-on in type, product, description or path.';
+comment on column audit_event_traits.actor_network is 'The first three bytes of an IPv4 address, the first three groups of an IPv6 address as it is written; any other text as it is.';
+comment on column audit_event_traits.actor_domain is 'What follows the @ in the e-mail address of the actor, in small letters.';
 comment on table audit_events is 'Every audit-log entry, once per source and id, first seen wins. Never updated. Follow it by position: gapless, in commit order.';
 comment on column audit_events.source_kind is 'organization: the audit log of one.';
 comment on column audit_events.source_id is 'Within the kind: the organization''s id.';
@@ -2823,6 +3251,30 @@ comment on column detection_api_token_changed.summary is 'For people: texts of t
 comment on column detection_api_token_changed.source_kind is 'organization: the audit log of one.';
 comment on column detection_api_token_changed.source_id is 'Within the kind: the organization''s id.';
 comment on column detection_api_token_changed.id is 'The id of the entry; unique within its source.';
+comment on view detection_api_token_wide_scope is 'An API token was created or changed that is for all accounts, for all zones, or that may make further tokens.';
+comment on column detection_api_token_wide_scope.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_api_token_wide_scope.severity is 'low, medium, high or critical.';
+comment on column detection_api_token_wide_scope."position" is 'Of the event in the feed.';
+comment on column detection_api_token_wide_scope.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_api_token_wide_scope.received_at is 'When orgtrail stored it.';
+comment on column detection_api_token_wide_scope.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_api_token_wide_scope.organization_name is 'As of the last listing.';
+comment on column detection_api_token_wide_scope.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_api_token_wide_scope.actor_id is 'actor.id: who did it.';
+comment on column detection_api_token_wide_scope.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_api_token_wide_scope.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_api_token_wide_scope.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_api_token_wide_scope.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_api_token_wide_scope.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_api_token_wide_scope.action_description is 'action.description: what was done, in words.';
+comment on column detection_api_token_wide_scope.resource_type is 'resource.type.';
+comment on column detection_api_token_wide_scope.resource_id is 'resource.id: what it was done to.';
+comment on column detection_api_token_wide_scope.events is 'How many events it takes.';
+comment on column detection_api_token_wide_scope.first_time is 'When the first of them happened.';
+comment on column detection_api_token_wide_scope.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_api_token_wide_scope.source_kind is 'organization: the audit log of one.';
+comment on column detection_api_token_wide_scope.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_api_token_wide_scope.id is 'The id of the entry; unique within its source.';
 comment on view detection_cloudflare_staff is 'Cloudflare''s own staff did something (actor.type cloudflare_admin), whatever came of it.';
 comment on column detection_cloudflare_staff.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_cloudflare_staff.severity is 'low, medium, high or critical.';
@@ -2895,6 +3347,30 @@ comment on column detection_delete_burst.summary is 'For people: texts of the en
 comment on column detection_delete_burst.source_kind is 'organization: the audit log of one.';
 comment on column detection_delete_burst.source_id is 'Within the kind: the organization''s id.';
 comment on column detection_delete_burst.id is 'The id of the entry; unique within its source.';
+comment on view detection_dns_records_deleted is 'A batch of changes deleted DNS records, or a whole zone was deleted. Ten records that are deleted one by one are a delete_burst.';
+comment on column detection_dns_records_deleted.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_dns_records_deleted.severity is 'low, medium, high or critical.';
+comment on column detection_dns_records_deleted."position" is 'Of the event in the feed.';
+comment on column detection_dns_records_deleted.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_dns_records_deleted.received_at is 'When orgtrail stored it.';
+comment on column detection_dns_records_deleted.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_dns_records_deleted.organization_name is 'As of the last listing.';
+comment on column detection_dns_records_deleted.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_dns_records_deleted.actor_id is 'actor.id: who did it.';
+comment on column detection_dns_records_deleted.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_dns_records_deleted.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_dns_records_deleted.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_dns_records_deleted.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_dns_records_deleted.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_dns_records_deleted.action_description is 'action.description: what was done, in words.';
+comment on column detection_dns_records_deleted.resource_type is 'resource.type.';
+comment on column detection_dns_records_deleted.resource_id is 'resource.id: what it was done to.';
+comment on column detection_dns_records_deleted.events is 'How many events it takes.';
+comment on column detection_dns_records_deleted.first_time is 'When the first of them happened.';
+comment on column detection_dns_records_deleted.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_dns_records_deleted.source_kind is 'organization: the audit log of one.';
+comment on column detection_dns_records_deleted.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_dns_records_deleted.id is 'The id of the entry; unique within its source.';
 comment on view detection_failure_burst is 'Of one actor in an organization, 10 actions or more failed within 5 minutes. One row each time the tenth comes; looks at the last 31 days, or since orgtrail.bursts_since.';
 comment on column detection_failure_burst.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_failure_burst.severity is 'low, medium, high or critical.';
@@ -2943,6 +3419,78 @@ comment on column detection_member_added.summary is 'For people: texts of the en
 comment on column detection_member_added.source_kind is 'organization: the audit log of one.';
 comment on column detection_member_added.source_id is 'Within the kind: the organization''s id.';
 comment on column detection_member_added.id is 'The id of the entry; unique within its source.';
+comment on view detection_protection_removed is 'A firewall or WAF rule, a ruleset, a rate limit, a Gateway rule, or an Access application, policy or group was deleted.';
+comment on column detection_protection_removed.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_protection_removed.severity is 'low, medium, high or critical.';
+comment on column detection_protection_removed."position" is 'Of the event in the feed.';
+comment on column detection_protection_removed.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_protection_removed.received_at is 'When orgtrail stored it.';
+comment on column detection_protection_removed.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_protection_removed.organization_name is 'As of the last listing.';
+comment on column detection_protection_removed.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_protection_removed.actor_id is 'actor.id: who did it.';
+comment on column detection_protection_removed.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_protection_removed.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_protection_removed.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_protection_removed.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_protection_removed.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_protection_removed.action_description is 'action.description: what was done, in words.';
+comment on column detection_protection_removed.resource_type is 'resource.type.';
+comment on column detection_protection_removed.resource_id is 'resource.id: what it was done to.';
+comment on column detection_protection_removed.events is 'How many events it takes.';
+comment on column detection_protection_removed.first_time is 'When the first of them happened.';
+comment on column detection_protection_removed.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_protection_removed.source_kind is 'organization: the audit log of one.';
+comment on column detection_protection_removed.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_protection_removed.id is 'The id of the entry; unique within its source.';
+comment on view detection_sign_in_from_new_network is 'A user who had signed in within the 31 days before did so from a network (actor_network) that none of these sign-ins was from. Looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_sign_in_from_new_network.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_sign_in_from_new_network.severity is 'low, medium, high or critical.';
+comment on column detection_sign_in_from_new_network."position" is 'Of the sign-in, or of the first known one before it if that was stored later: whoever follows it meets the detection, in whatever order events arrive.';
+comment on column detection_sign_in_from_new_network.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_sign_in_from_new_network.received_at is 'When orgtrail stored it.';
+comment on column detection_sign_in_from_new_network.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_sign_in_from_new_network.organization_name is 'As of the last listing.';
+comment on column detection_sign_in_from_new_network.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_sign_in_from_new_network.actor_id is 'actor.id: who did it.';
+comment on column detection_sign_in_from_new_network.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_sign_in_from_new_network.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_sign_in_from_new_network.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_sign_in_from_new_network.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_sign_in_from_new_network.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_sign_in_from_new_network.action_description is 'action.description: what was done, in words.';
+comment on column detection_sign_in_from_new_network.resource_type is 'resource.type.';
+comment on column detection_sign_in_from_new_network.resource_id is 'resource.id: what it was done to.';
+comment on column detection_sign_in_from_new_network.events is 'How many events it takes.';
+comment on column detection_sign_in_from_new_network.first_time is 'When the first of them happened.';
+comment on column detection_sign_in_from_new_network.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_sign_in_from_new_network.source_kind is 'organization: the audit log of one.';
+comment on column detection_sign_in_from_new_network.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_sign_in_from_new_network.id is 'The id of the entry; unique within its source.';
+comment on view detection_sign_in_without_sso is 'A user signed in without single sign-on, though one with an e-mail address of the same domain signed in with it in the 31 days before. Looks at the last 31 days, or since orgtrail.bursts_since.';
+comment on column detection_sign_in_without_sso.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_sign_in_without_sso.severity is 'low, medium, high or critical.';
+comment on column detection_sign_in_without_sso."position" is 'Of the sign-in, or of the first known one by SSO if that was stored later: whoever follows it meets the detection, in whatever order events arrive.';
+comment on column detection_sign_in_without_sso.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_sign_in_without_sso.received_at is 'When orgtrail stored it.';
+comment on column detection_sign_in_without_sso.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_sign_in_without_sso.organization_name is 'As of the last listing.';
+comment on column detection_sign_in_without_sso.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_sign_in_without_sso.actor_id is 'actor.id: who did it.';
+comment on column detection_sign_in_without_sso.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_sign_in_without_sso.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_sign_in_without_sso.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_sign_in_without_sso.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_sign_in_without_sso.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_sign_in_without_sso.action_description is 'action.description: what was done, in words.';
+comment on column detection_sign_in_without_sso.resource_type is 'resource.type.';
+comment on column detection_sign_in_without_sso.resource_id is 'resource.id: what it was done to.';
+comment on column detection_sign_in_without_sso.events is 'How many events it takes.';
+comment on column detection_sign_in_without_sso.first_time is 'When the first of them happened.';
+comment on column detection_sign_in_without_sso.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_sign_in_without_sso.source_kind is 'organization: the audit log of one.';
+comment on column detection_sign_in_without_sso.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_sign_in_without_sso.id is 'The id of the entry; unique within its source.';
 comment on view detection_sso_or_mfa_changed is 'Single sign-on, an identity provider or the demand for a second factor was set, changed or removed.';
 comment on column detection_sso_or_mfa_changed.detection is 'Its name; the view detection_… has only this one.';
 comment on column detection_sso_or_mfa_changed.severity is 'low, medium, high or critical.';
@@ -2991,6 +3539,30 @@ comment on column detection_super_administrator_added.summary is 'For people: te
 comment on column detection_super_administrator_added.source_kind is 'organization: the audit log of one.';
 comment on column detection_super_administrator_added.source_id is 'Within the kind: the organization''s id.';
 comment on column detection_super_administrator_added.id is 'The id of the entry; unique within its source.';
+comment on view detection_worker_secret_or_route_changed is 'A secret, a route or a domain of a Worker was set, changed or removed.';
+comment on column detection_worker_secret_or_route_changed.detection is 'Its name; the view detection_… has only this one.';
+comment on column detection_worker_secret_or_route_changed.severity is 'low, medium, high or critical.';
+comment on column detection_worker_secret_or_route_changed."position" is 'Of the event in the feed.';
+comment on column detection_worker_secret_or_route_changed.action_time is 'When it happened, as Cloudflare says. -infinity where the entry has no time that can be read.';
+comment on column detection_worker_secret_or_route_changed.received_at is 'When orgtrail stored it.';
+comment on column detection_worker_secret_or_route_changed.organization_id is 'Cloudflare''s id of the organization.';
+comment on column detection_worker_secret_or_route_changed.organization_name is 'As of the last listing.';
+comment on column detection_worker_secret_or_route_changed.actor is 'E-mail address, else name of the token, else id, else type.';
+comment on column detection_worker_secret_or_route_changed.actor_id is 'actor.id: who did it.';
+comment on column detection_worker_secret_or_route_changed.actor_type is 'actor.type: user, account, cloudflare_admin, …';
+comment on column detection_worker_secret_or_route_changed.actor_ip_address is 'actor.ip_address: from where.';
+comment on column detection_worker_secret_or_route_changed.actor_token_id is 'actor.token_id: with which API token (no secret).';
+comment on column detection_worker_secret_or_route_changed.action_type is 'action.type: create, update, delete, view; others may come.';
+comment on column detection_worker_secret_or_route_changed.action_result is 'action.result: success or failure; others may come.';
+comment on column detection_worker_secret_or_route_changed.action_description is 'action.description: what was done, in words.';
+comment on column detection_worker_secret_or_route_changed.resource_type is 'resource.type.';
+comment on column detection_worker_secret_or_route_changed.resource_id is 'resource.id: what it was done to.';
+comment on column detection_worker_secret_or_route_changed.events is 'How many events it takes.';
+comment on column detection_worker_secret_or_route_changed.first_time is 'When the first of them happened.';
+comment on column detection_worker_secret_or_route_changed.summary is 'For people: texts of the entry, shortened. Still text of others: do not trust it.';
+comment on column detection_worker_secret_or_route_changed.source_kind is 'organization: the audit log of one.';
+comment on column detection_worker_secret_or_route_changed.source_id is 'Within the kind: the organization''s id.';
+comment on column detection_worker_secret_or_route_changed.id is 'The id of the entry; unique within its source.';
 comment on view detections is 'All detections. Follow it by position: an event stands in it once for each detection that it meets. An alert is named by (detection, source_kind, source_id, id).';
 comment on column detections.detection is 'Its name; the view detection_… has only this one.';
 comment on column detections.severity is 'low, medium, high or critical, as the level of the Sigma rule.';

@@ -49,7 +49,7 @@ check 'make-secrets.sh leaves alone what is there' same "$(bash "$work/compose/m
 # checkout, no more entries come, so that all of them can be counted; and a stand-in for the image of PostgreSQL may not
 # know POSTGRES_PASSWORD_FILE.
 export COMPOSE_PROFILES=simulator ORGTRAIL_IMAGE="$id" ORGTRAIL_PORT=0
-export ORGTRAIL_SIMULATE='--organizations 12 --accounts 0 --entries 20000 --budget off'
+export ORGTRAIL_SIMULATE='--organizations 6 --accounts 2 --entries 10000 --budget off'
 cat >"$work/override.yaml" <<YAML
 services:
   postgres: { environment: { POSTGRES_PASSWORD_FILE: !reset null, POSTGRES_PASSWORD: "$(cat "$work/compose/secrets/owner_password")" } }
@@ -81,6 +81,7 @@ has_all() { same "$(sql 'select count(*) from audit_events')" "$truth"; }
 check "stores every event that the simulator has ($truth)" within "$COMPLETE_WITHIN" has_all
 check 'numbers them without a gap' same "$(sql 'select min(position), max(position) from audit_events')" "1|$truth"
 check 'knows every organization' same "$(sql 'select count(*) from organizations')" "$(simulated organizations.length)"
+check 'knows every account' same "$(sql 'select count(*) from accounts')" "$(simulated accounts.length)"
 check '/readyz answers 200' within 30 curl -fsS "$orgtrail/readyz"
 published="$("${compose[@]}" port orgtrail 8080)"
 check "its port is published on loopback ($published)" curl -fsS "http://$published/livez"

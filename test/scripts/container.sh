@@ -88,7 +88,7 @@ start_all() {
     docker run -d --label "$id" --name "$id-postgres" --network "$id" --network-alias postgres \
       -e POSTGRES_USER=orgtrail -e "POSTGRES_PASSWORD=$password" postgres:17-trixie &&
     docker run -d --label "$id" --name "$id-simulator" --network "$id" --network-alias simulator "${confined[@]}" \
-      --no-healthcheck "$image" simulate --host 0.0.0.0 --accounts 0 --entries "$ENTRIES" --budget off --token "$token" --faults server_error=0.1
+      --no-healthcheck "$image" simulate --host 0.0.0.0 --accounts 1 --entries "$((ENTRIES / 2))" --budget off --token "$token" --faults server_error=0.1
 }
 simulator=http://simulator:8787
 needed 'PostgreSQL and the simulator start' start_all
@@ -96,10 +96,12 @@ needed 'PostgreSQL answers' within 60 docker exec "$id-postgres" pg_isready -h 1
 needed 'the simulator answers' within 60 fetch "$simulator/__simulator/summary"
 truth="$(fetch "$simulator/__simulator/summary" 'JSON.parse(text).entries')"
 organizations="$(fetch "$simulator/__simulator/summary" 'JSON.parse(text).organizations.length')"
+accounts="$(fetch "$simulator/__simulator/summary" 'JSON.parse(text).accounts.length')"
 
 ## Bad settings: an exit code, a sentence, no secret
 
-settings=(--network "$id" -e "CLOUDFLARE_BASE_URL=$simulator/client/v4" -e "CLOUDFLARE_API_TOKEN=$token")
+settings=(--network "$id" -e "CLOUDFLARE_BASE_URL=$simulator/client/v4" -e "CLOUDFLARE_API_TOKEN=$token"
+  -e ORGTRAIL_SOURCES=organizations,accounts)
 # refusal WHAT EXIT-CODE SENTENCE ARGUMENT...
 refusal() {
   local what="$1" wanted="$2" sentence="$3" output code
@@ -155,6 +157,7 @@ check "stores every event that the simulator has ($truth)" gets_all
 check 'stores each of them once' same "$(sql 'select count(distinct (source_kind, source_id, id)) from audit_events')" "$truth"
 check 'numbers them without a gap' same "$(sql 'select min(position), max(position) from audit_events')" "1|$truth"
 check "knows every organization ($organizations)" same "$(sql 'select count(*) from organizations')" "$organizations"
+check "knows every account ($accounts)" same "$(sql 'select count(*) from accounts')" "$accounts"
 check '/readyz answers 200 to another container' within 30 fetch http://orgtrail:8080/readyz
 check '/metrics shows the position' holds "$(fetch http://orgtrail:8080/metrics)" "orgtrail_feed_position $truth"
 check 'docker exec orgtrail status works' docker exec "$daemon" orgtrail status

@@ -11,11 +11,17 @@ import type { Simulator } from '../../simulator/simulator-interface.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { formatDuration, parseDurationMs } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
+import { showDemoAlarms } from '../demo/demo-alarms.sql.ts';
+import { appendAttack, appendUsualSignIns, attackedAccount } from '../demo/demo-attack.ts';
 import { showDemoProgress } from '../demo/demo-progress.ts';
 import { catchUp, type Verdict, verdictText } from '../demo/demo-verdict.ts';
 
-const ORGANIZATIONS = 30;
-const ENTRIES = 30_000;
+const ORGANIZATIONS = 6;
+/** In each organization. */
+const ACCOUNTS = 2;
+/** Most things happen in accounts. */
+const ORGANIZATION_ENTRIES = 4_000;
+const ACCOUNT_ENTRIES = 16_000;
 const LIVE_PER_SECOND = 20;
 /** Late entries of the demo come up to this late; the settle passes then find them. */
 const LATE_MS = 2_000;
@@ -27,7 +33,8 @@ const START_TIMEOUT_MS = 10_000;
 
 const help = `
 Nothing leaves this machine: a simulated Cloudflare on a loopback port, a PostgreSQL from an npm package in a temporary
-directory (or DATABASE_URL), and the real daemon. Some of the simulated responses fail, on purpose.
+directory (or DATABASE_URL), and the real daemon. Some of the simulated responses fail, on purpose. In one account an
+attack is played, and the detections that find it are shown.
 Ctrl-C stops the demo and compares the database with what was served; the exit code is 0 only if they are the same.
 
 Examples:
@@ -73,6 +80,8 @@ const demo = async (
     interactive: context.interactive,
   });
   const logger = createLogger({ ...config.log, destination: context.stderr, secrets: [] });
+  const account = attackedAccount(simulator);
+  appendUsualSignIns(simulator, account, Date.now());
   const starting = startDaemon(config, logger, {}, context.signal);
   context.takeOverStop?.(async () => {
     logger.level = 'silent';
@@ -86,15 +95,22 @@ const demo = async (
   context.stdout.write(whereToLook(daemon, simulator.baseUrl, durationMs));
   const progress = showDemoProgress(context, daemon.app.status, config);
   stack.defer(() => progress.finish());
+  const { pool } = daemon.app.database;
+  const { position: after } = await daemon.app.status();
+  appendAttack(simulator, account, Date.now());
+  const alarms = showDemoAlarms(context, pool, { after, consoleUrl: daemon.httpUrl });
+  stack.defer(() => alarms.finish());
   await stream(simulator, context.signal, durationMs);
   await progress.finish();
   context.stdout.write(stopping(context.signal.aborted));
   await sleep(LATE_MS);
-  return await catchUp(daemon.app.database.pool, simulator, {
+  const verdict = await catchUp(pool, simulator, {
     timeoutMs: CATCH_UP_MS,
     settlePasses: config.settleDelaysMs.length,
     onPause: (pauseMs) => context.stdout.write(pausedText(pauseMs)),
   });
+  await alarms.finish();
+  return verdict;
 };
 
 /**
@@ -105,7 +121,9 @@ const startDemoSimulator = async (): Promise<Simulator> => {
   const { startSimulator } = await import('../../simulator/simulator.ts');
   return await startSimulator({
     organizations: ORGANIZATIONS,
-    entries: ENTRIES,
+    accounts: ACCOUNTS,
+    entries: ORGANIZATION_ENTRIES,
+    accountEntries: ACCOUNT_ENTRIES,
     budget: null,
     faults: {
       connection_reset: 0.005,
@@ -127,6 +145,7 @@ const settingsOf = (
 ) => ({
   CLOUDFLARE_API_TOKEN: 'demo-token-of-the-simulator',
   CLOUDFLARE_BASE_URL: baseUrl,
+  ORGTRAIL_SOURCES: 'organizations,accounts',
   ORGTRAIL_DATA_DIR: directory,
   DATABASE_URL: env['DATABASE_URL'],
   ORGTRAIL_SCHEDULE: '*/2 * * * * *',
@@ -137,18 +156,24 @@ const settingsOf = (
   ORGTRAIL_LOG_LEVEL: 'error',
 });
 
-/** Entries come into being in all organizations, until the time is over or Ctrl-C is pressed. */
+/** Of so many entries one is an organization's, one a user's, the others are accounts'. */
+const TURNS = 10;
+
+/** Entries come into being in all organizations and accounts, until the time is over or Ctrl-C is pressed. */
 const stream = async (simulator: Simulator, signal: AbortSignal, durationMs: number | undefined): Promise<void> => {
-  const organizations = simulator.summary().organizations;
+  const { organizations, accounts } = simulator.summary();
   const endAt = performance.now() + (durationMs ?? Number.POSITIVE_INFINITY);
   for (let index = 0; performance.now() < endAt && !signal.aborted; index += 1) {
-    simulator.generate(organizations[index % organizations.length]?.id ?? '', 1);
+    const organization = organizations[Math.floor(index / TURNS) % organizations.length];
+    if (index % TURNS === 0) simulator.generate(organization?.id ?? '', 1);
+    else if (index % TURNS === 5) simulator.generateUserEntries(organization?.accountIds ?? [], 1);
+    else simulator.generate({ kind: 'account', id: accounts[index % accounts.length]?.id ?? '' }, 1);
     await sleep(1_000 / LIVE_PER_SECOND, undefined, { signal }).catch(() => {});
   }
 };
 
 const whereToLook = (daemon: Daemon, simulatorUrl: string, durationMs: number | undefined): string => `
-orgtrail demo: ${ORGANIZATIONS} organizations, ${ENTRIES.toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
+orgtrail demo: ${ORGANIZATIONS} organizations with ${ORGANIZATIONS * ACCOUNTS} accounts, ${(ORGANIZATION_ENTRIES + ACCOUNT_ENTRIES).toLocaleString('en')} entries of history, ${LIVE_PER_SECOND} new ones a second, with faults
 
   console   ${daemon.httpUrl}/
   health    curl -s ${daemon.httpUrl}/healthz

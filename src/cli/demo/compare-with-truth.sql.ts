@@ -7,6 +7,8 @@ import type { Simulator } from '../../simulator/simulator-interface.ts';
 export interface Comparison {
   readonly organizationsExpected: number;
   readonly organizationsStored: number;
+  readonly accountsExpected: number;
+  readonly accountsStored: number;
   readonly expected: number;
   readonly stored: number;
   readonly missing: number;
@@ -30,7 +32,8 @@ export interface MissingEntry {
 
 export const isExact = (comparison: Comparison): boolean =>
   comparison.missing + comparison.extra + comparison.duplicates + comparison.positionsMissing === 0 &&
-  comparison.organizationsExpected === comparison.organizationsStored;
+  comparison.organizationsExpected === comparison.organizationsStored &&
+  comparison.accountsExpected === comparison.accountsStored;
 
 /** Compares by source and SHA-256 of the exact text. Used by `demo` and by the tests. */
 export const compareWithTruth = async (
@@ -62,15 +65,24 @@ export const compareWithTruth = async (
     else extra += 1;
     duplicates += copies - 1;
   }
-  const totals = await pool.query<{ organizations: number; stored: number; head: number }>(
+  const totals = await pool.query<{ organizations: number; accounts: number; stored: number; head: number }>(
     `select (select count(*) from organizations where state <> 'gone')::integer as organizations,
+       (select count(*) from accounts where state <> 'gone')::integer as accounts,
        (select count(*) from audit_events)::integer as stored,
        (select position - ${leftOut('0', 'position')} from feed_head)::float8 as head`,
   );
-  const { organizations, stored, head } = totals.rows[0] ?? { organizations: 0, stored: 0, head: 0 };
+  const { organizations, accounts, stored, head } = totals.rows[0] ?? {
+    organizations: 0,
+    accounts: 0,
+    stored: 0,
+    head: 0,
+  };
+  const summary = simulator.summary();
   return {
-    organizationsExpected: simulator.summary().organizations.length,
+    organizationsExpected: summary.organizations.length,
     organizationsStored: organizations,
+    accountsExpected: summary.accounts.length,
+    accountsStored: accounts,
     expected: expected.size,
     stored,
     missing: missing.size,

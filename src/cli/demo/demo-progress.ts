@@ -3,6 +3,7 @@ import { pausesOf, sourceHealth } from '../../status/health.ts';
 import type { Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
+import { counted, countedSources } from '../output/counted.ts';
 import { drawLine } from '../output/progress.ts';
 
 /** While history is read; afterwards little changes but the number of events. */
@@ -15,7 +16,7 @@ export interface DemoProgress {
   finish(): Promise<void>;
 }
 
-/** Shows how many organizations are up to date, as the console has it, and how many events are stored. */
+/** Shows how many organizations and accounts are up to date, as the console has it, and how many events are stored. */
 export const showDemoProgress = (
   context: Pick<CliContext, 'stdout' | 'interactive'>,
   readStatus: () => Promise<Status>,
@@ -55,14 +56,14 @@ const countUpToDate = ({ sources }: Status, settings: Settings): number => {
 const isSettled = (status: Status, settings: Settings): boolean =>
   status.sources.length > 0 && countUpToDate(status, settings) === status.sources.length;
 
-/** `30 organizations up to date · 30,412 events · 1m 4s`; as long as some are not, `12 of 30 organizations up to date · …`. */
+/** `6 organizations, 12 accounts up to date · 30,412 events · 1m 4s`; as long as some are not, `9 of 18 logs up to date · …`. */
 export const progressLine = (status: Status | undefined, settings: Settings, elapsedMs: number): string => {
   if (status === undefined || status.sources.length === 0) return `starting · ${formatDuration(elapsedMs)}`;
-  const upToDate = countUpToDate(status, settings);
-  const of = isSettled(status, settings) ? '' : ` of ${status.sources.length}`;
-  return [
-    `${upToDate}${of} organizations up to date`,
-    `${status.position.toLocaleString('en')} events`,
-    formatDuration(elapsedMs),
-  ].join(' · ');
+  const { sources } = status;
+  const which = isSettled(status, settings)
+    ? countedSources(sources)
+    : `${countUpToDate(status, settings)} of ${counted(sources.length, 'log')}`;
+  return [`${which} up to date`, `${status.position.toLocaleString('en')} events`, formatDuration(elapsedMs)].join(
+    ' · ',
+  );
 };

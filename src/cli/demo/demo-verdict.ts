@@ -57,13 +57,16 @@ export const catchUp = async (
 
 /** A pure function of a comparison that is not exact. `uncollected`: how many of the missing are of time not collected yet. */
 export const judge = (comparison: Comparison, uncollected: number): Exclude<Outcome, 'exact'> => {
-  const { missing, extra, duplicates, positionsMissing, organizationsExpected, organizationsStored } = comparison;
-  const storedIsRight = extra + duplicates + positionsMissing === 0 && organizationsStored <= organizationsExpected;
+  const { missing, extra, duplicates, positionsMissing } = comparison;
+  const knowsNoMore =
+    comparison.organizationsStored <= comparison.organizationsExpected &&
+    comparison.accountsStored <= comparison.accountsExpected;
+  const storedIsRight = extra + duplicates + positionsMissing === 0 && knowsNoMore;
   return storedIsRight && missing === uncollected ? 'catching up' : 'wrong';
 };
 
 const sentences = {
-  exact: () => 'Every event of every organization is stored, once each, to the byte.',
+  exact: () => 'Every event of every organization and account is stored, once each, to the byte.',
   'catching up': (missing: number) =>
     `Still catching up: ${missing.toLocaleString('en')} events are not collected yet. Nothing is wrong with what is stored.`,
   wrong: () => 'The database does NOT match what was served.',
@@ -73,6 +76,7 @@ const sentences = {
 export const verdictText = ({ outcome, comparison }: Verdict): string => `
                  served   stored
 organizations  ${pad(comparison.organizationsExpected)} ${pad(comparison.organizationsStored)}
+accounts       ${pad(comparison.accountsExpected)} ${pad(comparison.accountsStored)}
 events         ${pad(comparison.expected)} ${pad(comparison.stored)}
 
 missing ${comparison.missing} · extra ${comparison.extra} · stored twice ${comparison.duplicates} · positions missing ${comparison.positionsMissing}

@@ -60,6 +60,12 @@ const views = [
   'detection_failure_burst',
   'detection_cloudflare_staff',
   'detection_collector_token',
+  'detection_api_token_wide_scope',
+  'detection_dns_records_deleted',
+  'detection_protection_removed',
+  'detection_sign_in_from_new_network',
+  'detection_sign_in_without_sso',
+  'detection_worker_secret_or_route_changed',
 ];
 /** Each name is that of one function, of the owner and with the owner's rights. */
 const ingestCalls = [

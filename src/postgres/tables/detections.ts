@@ -49,6 +49,14 @@ export const auditEventTraits = pgView('audit_event_traits', {
   touchesCollectorToken: boolean('touches_collector_token').notNull(),
   aboutUser: boolean('about_user').notNull(),
   copiesOfPosition: integer64('copies_of_position'),
+  grantsWidely: boolean('grants_widely').notNull(),
+  aboutProtection: boolean('about_protection').notNull(),
+  deletesManyDnsRecords: boolean('deletes_many_dns_records').notNull(),
+  aboutWorkerSecretOrRoute: boolean('about_worker_secret_or_route').notNull(),
+  signsIn: boolean('signs_in').notNull(),
+  namesSso: boolean('names_sso').notNull(),
+  actorNetwork: text('actor_network'),
+  actorDomain: text('actor_domain'),
 }).existing();
 
 /** All that any of the detections finds. */
@@ -57,11 +65,17 @@ export const detections = detection('detections');
 /** The views that `detections` joins. */
 export const detectionViews = [
   'api_token_changed',
+  'api_token_wide_scope',
   'cloudflare_staff',
   'collector_token',
   'delete_burst',
+  'dns_records_deleted',
   'failure_burst',
   'member_added',
+  'protection_removed',
+  'sign_in_from_new_network',
+  'sign_in_without_sso',
   'sso_or_mfa_changed',
   'super_administrator_added',
+  'worker_secret_or_route_changed',
 ].map((name) => detection(`detection_${name}`));

@@ -12,7 +12,7 @@ import { accountText } from './account-voice.ts';
  */
 export class UserEntries {
   readonly #key: number;
-  readonly #actors = new Map<string, readonly string[]>();
+  readonly #groups = new Map<string, Group>();
   #next = 0;
 
   constructor(seed: number) {
@@ -45,18 +45,38 @@ export class UserEntries {
 
   #voice(reach: readonly Account[], account: Pick<Account, 'id' | 'name'>): Voice {
     const ids = reach.map(({ id }) => id).join();
-    const actors = this.#actors.get(ids) ?? people(keyOf(ids, this.#key), 8);
-    this.#actors.set(ids, actors);
+    const group = this.#groups.get(ids) ?? groupOf(keyOf(ids, this.#key));
+    this.#groups.set(ids, group);
     return {
       key: this.#key,
       source: { kind: 'account', id: account.id },
       ownerText: accountText(account),
-      actors,
-      strangeActors: actors,
+      actors: group.actors,
+      strangeActors: group.actors,
       agents: userAgents,
-      stories: userStories,
+      stories: group.stories,
     };
   }
+}
+
+/** People who may use the same accounts, and what they do. */
+interface Group {
+  readonly actors: readonly string[];
+  readonly stories: readonly Story[];
+}
+
+/** One domain of the group signs in by SSO, the other by password: no person signs in both ways. */
+function groupOf(key: number): Group {
+  const all = people(key, 8).map((actor, n) =>
+    actor.replace('@example.com', `@${n < 4 ? 'sso' : 'mail'}-${hex8(key)}.example`),
+  );
+  const [bySso, byPassword] = [all.slice(0, 4), all.slice(4)];
+  const ways: Readonly<Record<string, readonly string[]>> = { SSO_LOGIN: bySso, LOGIN: byPassword };
+  const stories = userStories.map((one) => {
+    const actors = ways[one.description];
+    return actors === undefined ? one : { ...one, actors };
+  });
+  return { actors: all, stories };
 }
 
 const signedIn = (id: string, b: number): string => `{"id":"${id}","two_factor":${b % 3 !== 0}}`;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { ATTACK_DETECTIONS } from '../../../src/cli/demo/demo-attack.ts';
 import { freePorts } from '../../support/network/free-ports.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
@@ -10,6 +11,8 @@ import { until } from '../../support/process/until.ts';
 
 /** Cloudflare's limit for one credential in five minutes, and some more: the demo itself needs 80 s for as many. */
 const REQUESTS = 1_300;
+/** Of 6 organizations and 12 accounts. */
+const LOGS = 18;
 
 const addressOf = (demo: OrgtrailProcess, label: string): string =>
   new RegExp(`^ {2}${label} +(\\S+)$`, 'm').exec(demo.stdout())?.[1] ?? '';
@@ -24,7 +27,7 @@ const healthOf = async (consoleUrl: string): Promise<Health> =>
 
 const isUpToDate = async (consoleUrl: string): Promise<boolean> => {
   const { sources } = await healthOf(consoleUrl);
-  return sources.length === 30 && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
+  return sources.length === LOGS && sources.every(({ state }) => state === 'fresh' || state === 'quiet');
 };
 
 /** As many at once as the daemon has workers. */
@@ -77,14 +80,19 @@ describe.concurrent('demo', () => {
       const { sources } = await healthOf(consoleUrl);
       return sources.every(({ lag_seconds }) => lag_seconds < 10);
     });
-    await demo.waitFor('30 organizations up to date · ');
+    await demo.waitFor('6 organizations, 12 accounts up to date · ');
 
     demo.child.kill('SIGINT');
     await demo.waitFor('Ctrl-C again exits immediately');
     expect(await demo.ended, demo.stdout() + demo.stderr()).toBe(0);
+    // Each detection that the attack raises is shown once, with a link to its event.
+    const alarms = [...demo.stdout().matchAll(/^ {2}(?:medium|high) +(\w+) +(\S+)$/gm)];
+    expect(alarms.map(([, detection]) => detection).sort()).toEqual(ATTACK_DETECTIONS);
+    for (const [, , link] of alarms) expect(link).toMatch(new RegExp(`^${consoleUrl}events/\\d+$`));
+    expect(demo.stdout()).toMatch(/^accounts +12 +12$/m);
     expect(demo.stdout()).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
     expect(demo.stdout().trimEnd().split('\n').at(-1)).toBe(
-      'Every event of every organization is stored, once each, to the byte.',
+      'Every event of every organization and account is stored, once each, to the byte.',
     );
   });
 

@@ -87,7 +87,7 @@ describe('without DATABASE_URL', () => {
     expect(stdout).toMatch(/^ {2}console {3}http:\/\/127\.0\.0\.1:\d+\/$/m);
     expect(stdout).toContain('missing 0 · extra 0 · stored twice 0 · positions missing 0');
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
-      'Every event of every organization is stored, once each, to the byte.',
+      'Every event of every organization and account is stored, once each, to the byte.',
     );
   });
 });

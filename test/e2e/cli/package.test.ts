@@ -45,6 +45,6 @@ test('its demo runs, with the optional embedded PostgreSQL, from any folder', ()
   mkdirSync(elsewhere);
   const bin = join(folder, 'node_modules', '.bin', 'orgtrail');
   expect(run(process.execPath, [bin, 'demo', '--for', '3s'], elsewhere)).toContain(
-    'Every event of every organization is stored, once each',
+    'Every event of every organization and account is stored, once each',
   );
 });

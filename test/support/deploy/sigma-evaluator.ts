@@ -34,9 +34,10 @@ const ways: Readonly<Record<string, (field: string, text: string) => boolean>> =
 const matcher = (modifiers: string, given: string | number, placeholders: Placeholders): ((f: unknown) => boolean) => {
   if (modifiers === 'gte') return (field) => typeof field === 'number' && field >= Number(given);
   if (typeof given === 'number') return (field) => modifiers === '' && field === given;
-  if (/[*?\\]/.test(given)) throw new Error(`wildcards are not supported: ${given}`);
+  if (/[*?\\]/.test(given.replaceAll('\\*', ''))) throw new Error(`wildcards are not supported: ${given}`);
   const [way = '', ...more] = modifiers.replace(/\|?expand$/, '').split('|');
-  const text = (modifiers.endsWith('expand') ? expand(given, placeholders) : given).toLowerCase();
+  const plain = given.replaceAll('\\*', '*');
+  const text = (modifiers.endsWith('expand') ? expand(plain, placeholders) : plain).toLowerCase();
   const matches = ways[way];
   if (matches === undefined || more.length > 0) throw new Error(`unknown modifiers: ${modifiers}`);
   return (field) => typeof field === 'string' && matches(field.toLowerCase(), text);

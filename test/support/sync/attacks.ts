@@ -41,10 +41,17 @@ const api = (method: string, path: string, more: Part = {}) => ({ method, uri: `
 const type = (name: string, result = 'success') => ({ type: name, result });
 const token = ['api_token_changed'];
 const sso = ['sso_or_mfa_changed'];
+const wide = ['api_token_changed', 'api_token_wide_scope'];
+const unprotected = ['protection_removed'];
+const records = ['dns_records_deleted'];
+const worker = ['worker_secret_or_route_changed'];
 const member = ['member_added'];
 const superAdministrator = ['super_administrator_added'];
 const orgMembers = `/organizations/${ORGANIZATION}/members`;
 const invitation = { member: { user: { email: 'eve@example.net' } } };
+const scope = (resource: string) => ({
+  policies: [{ effect: 'allow', resources: { [`com.cloudflare.api.${resource}`]: '*' } }],
+});
 const role = (name: string) => ({ result: { id: 'm1', roles: [{ id: '33666b9c', name }] } });
 
 /** Name, wording, and who finds it. One row a way. */
@@ -84,6 +91,37 @@ const single: readonly (readonly [string, Wording, readonly string[]])[] = [
   ['own token rolled', { raw: api('PUT', `/user/tokens/${COLLECTOR_TOKEN}/value`) }, [...token, 'collector_token']],
   ['own token not deleted', { action: type('delete', 'failure'), raw: api('DELETE', `/user/tokens/${COLLECTOR_TOKEN}`, { status_code: 403 }) }, ['collector_token']],
   ['own token, by resource alone', { resource: { id: COLLECTOR_TOKEN } }, ['collector_token']],
+  // A token that may do much.
+  ['token for all accounts', { action: type('create'), raw: api('POST', '/user/tokens'), resource: { request: scope('account.*') } }, wide],
+  ['token changed to all zones, by the answer', { raw: api('PUT', `/accounts/${ACCOUNT}/tokens/t1`), resource: { response: { result: scope('account.zone.*') } } }, wide],
+  ['token that may make tokens', { action: type('create'), resource: { type: 'api_token', request: { policies: [{ permission_groups: [{ name: 'API Tokens Write' }] }] } } }, wide],
+  ['token for one account', { action: type('create'), raw: api('POST', '/user/tokens'), resource: { request: scope(`account.${ACCOUNT}`) } }, token],
+  ['token for all accounts deleted', { action: type('delete'), raw: api('DELETE', '/user/tokens/t1'), resource: { response: { result: scope('account.*') } } }, token],
+  ['all zones, but no token', { resource: { request: scope('account.zone.*') } }, []],
+  // What protects is removed.
+  ['Access application deleted, by path', { action: type('delete'), raw: api('DELETE', `/accounts/${ACCOUNT}/access/apps/a1`) }, unprotected],
+  ['Access policy deleted, by product and type', { action: type('delete'), resource: { product: 'Access', type: 'policy' } }, unprotected],
+  ['rule of a ruleset deleted, by path', { raw: api('DELETE', '/zones/z1/rulesets/s1/rules/r1') }, unprotected],
+  ['firewall rule deleted, by type alone', { action: type('delete'), raw: {}, resource: { type: 'Firewall-Rule' } }, unprotected],
+  ['WAF package deleted, by product alone', { action: type('delete'), raw: {}, resource: { product: 'waf' } }, unprotected],
+  ['Gateway rule deleted, by description alone', { action: { ...type('delete'), description: 'Delete Gateway Rule' } }, unprotected],
+  ['Gateway rule not deleted', { action: type('delete'), raw: api('DELETE', `/accounts/${ACCOUNT}/gateway/rules/g1`, { status_code: 403 }) }, []],
+  ['firewall rule changed', { raw: api('PUT', '/zones/z1/firewall/rules/f1') }, []],
+  ['access to nothing in particular deleted', { action: type('delete'), resource: { product: 'access', type: 'bookmark' } }, []],
+  // DNS records, several with one request.
+  ['DNS records deleted in a batch', { action: type('create'), raw: api('POST', '/zones/z1/dns_records/batch'), resource: { request: { deletes: [{ id: 'd1' }, { id: 'd2' }], posts: [] } } }, records],
+  ['zone deleted', { action: type('delete'), raw: api('DELETE', '/zones/z1'), resource: { type: 'zone' } }, records],
+  ['zone deleted, by description alone', { action: { ...type('delete'), description: 'Zone Delete' } }, records],
+  ['batch that deletes nothing', { raw: api('POST', '/zones/z1/dns_records/batch'), resource: { request: { deletes: [], posts: [{ type: 'A' }] } } }, []],
+  ['batch that failed', { raw: api('POST', '/zones/z1/dns_records/batch', { status_code: 400 }), resource: { request: { deletes: [{ id: 'd1' }] } } }, []],
+  ['DNS record deleted', { action: type('delete'), raw: api('DELETE', '/zones/z1/dns_records/d1'), resource: { type: 'dns_record' } }, []],
+  // Workers.
+  ['secret of a Worker set', { raw: api('PUT', `/accounts/${ACCOUNT}/workers/scripts/w1/secrets`) }, worker],
+  ['secret of a Worker deleted, by description alone', { action: { ...type('delete'), description: 'Delete Worker Secret' } }, worker],
+  ['route of a Worker changed', { raw: api('PUT', '/zones/z1/workers/routes/w1') }, worker],
+  ['route of a Worker, by type and product', { action: type('create'), resource: { product: 'Workers', type: 'route' } }, worker],
+  ['Worker uploaded', { raw: api('PUT', `/accounts/${ACCOUNT}/workers/scripts/w1`) }, []],
+  ['route of something else', { raw: api('POST', `/accounts/${ACCOUNT}/magic/routes`) }, []],
   // Nothing of it.
   ['token not created', { action: type('create', 'failure'), raw: api('POST', '/user/tokens', { status_code: 500 }) }, []],
   ['token not created, by status alone', { action: type('create', ''), raw: api('POST', '/user/tokens', { status_code: 403 }) }, []],

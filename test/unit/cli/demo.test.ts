@@ -9,7 +9,8 @@ const settings = { tickMs: 2_000, apiBudget: 100_000 };
 const statusOf = (lags: readonly number[]) =>
   ({
     position: 30_412,
-    sources: lags.map((lagSeconds) => ({
+    sources: lags.map((lagSeconds, n) => ({
+      kind: n === 2 ? 'account' : 'organization',
       refused: false,
       failures: 0,
       holes: 0,
@@ -19,19 +20,19 @@ const statusOf = (lags: readonly number[]) =>
     })),
   }) as unknown as Status;
 
-test('the line of progress says how many organizations are up to date, and then does so no more of how many', () => {
+test('the line of progress says how many logs are up to date, and once all are, of how many organizations and accounts they are', () => {
   expect(progressLine(undefined, settings, 900)).toBe('starting · 900ms');
-  expect(progressLine(statusOf([2, 3, 900]), settings, 4_000)).toBe(
-    '2 of 3 organizations up to date · 30,412 events · 4s',
-  );
+  expect(progressLine(statusOf([2, 3, 900]), settings, 4_000)).toBe('2 of 3 logs up to date · 30,412 events · 4s');
   expect(progressLine(statusOf([2, 3, 4]), settings, 64_000)).toBe(
-    '3 organizations up to date · 30,412 events · 1m 4s',
+    '2 organizations, 1 account up to date · 30,412 events · 1m 4s',
   );
 });
 
 const exact: Comparison = {
   organizationsExpected: 30,
   organizationsStored: 30,
+  accountsExpected: 60,
+  accountsStored: 60,
   expected: 5_000,
   stored: 5_000,
   missing: 0,
@@ -49,6 +50,8 @@ test.each([
   [{ duplicates: 1 }, 0, 'wrong'],
   [{ positionsMissing: 1 }, 0, 'wrong'],
   [{ organizationsStored: 31 }, 0, 'wrong'],
+  [{ missing: 1_488, accountsStored: 12 }, 1_488, 'catching up'],
+  [{ accountsStored: 61 }, 0, 'wrong'],
 ] as const)('%j, %i of them not collected yet: %s', (difference, uncollected, outcome) => {
   expect(judge({ ...exact, ...difference }, uncollected)).toBe(outcome);
 });
