@@ -31,21 +31,16 @@ import {
 import { kindPolicyOf } from './kind-policy.ts';
 import { createPartitions } from './partitions.sql.ts';
 import type { SyncStore } from './ports.ts';
+import { loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
 import {
   claimSource,
-  loadSources,
-  nearestStored,
-  newestPart,
-  readResourceTypes,
-  readTime,
   recordFailure,
   releaseDead,
   releaseSource,
   renewSource,
-  type SourceScope,
-  syncSources,
-  trimFuture,
-} from './sources.sql.ts';
+} from './stored-sources/source-leases.sql.ts';
+import { nearestStored, newestPart, readResourceTypes } from './stored-sources/stored-entries.sql.ts';
+import { syncSources, trimFuture } from './stored-sources/sync-sources.sql.ts';
 
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
