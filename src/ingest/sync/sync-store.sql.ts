@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
 import type { KindPolicy, SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
-import { commitPage } from './commit/commit-page.sql.ts';
+import { createPageCommits } from './commit/page-commits.sql.ts';
 import {
   countListings,
   dueListings,
@@ -71,6 +71,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const { organizationIds } = scope;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
   const isDead = (other: string) => isDeadOwner(other, owner);
+  const commitPage = createPageCommits(pool, leaseMs);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
@@ -93,7 +94,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     renew: (lease) => renewSource(pool, lease, leaseMs),
     commit: async (commit) => {
       const startMs = performance.now();
-      const result = await commitPage(pool, commit, leaseMs);
+      const result = await commitPage(commit);
       observer.pageCommitSeconds((performance.now() - startMs) / 1_000);
       return result;
     },
