@@ -1,5 +1,5 @@
 import { inArray, type SQL, sql } from 'drizzle-orm';
-import type { SourceScope } from '../ingest/sync/sources.sql.ts';
+import type { SourceScope } from '../ingest/sync/stored-sources/load-sources.sql.ts';
 import { syncStatus } from '../postgres/tables/sources.ts';
 
 /** Which sources a status shows: those that are read. What is missing limits nothing. */

@@ -18,7 +18,7 @@ import type {
   SourceKey,
   SourceState,
 } from '../../src/ingest/planning/source.ts';
-import type { StoredTime } from '../../src/ingest/sync/sources.sql.ts';
+import type { StoredTime } from '../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {

@@ -151,8 +151,24 @@ export const readCarefully = (page: Page): readonly CarefulEntry[] => {
 };
 
 /** What tells the entries of a page apart: their ids, or else their texts. */
-export const idsOf = (page: Page): ReadonlySet<string> =>
-  new Set(readCarefully(page).map(({ id, text }) => id ?? text));
+export const idsOf = (page: Page): ReadonlySet<string> => {
+  const ids = page.kind === 'columns' ? idsInOrder(page.rows) : [];
+  if (page.kind === 'columns' && !ids.includes(undefined)) return new Set(ids as readonly string[]);
+  return new Set(readCarefully(page).map(({ id, text }) => id ?? text));
+};
+
+/**
+ * Whether every entry of a page is on an earlier one as well, to the byte: then there is nothing about it to store once that one is stored. False
+ * also if it cannot be said cheaply.
+ */
+export const isRepetition = (page: Page, earlier: Page): boolean => {
+  if (page.kind !== 'columns' || earlier.kind !== 'columns' || page.entries > earlier.entries) return false;
+  const rowOf = new Map(idsInOrder(earlier.rows).map((id, row) => [id, row]));
+  return idsInOrder(page.rows).every((id, row) => {
+    const before = rowOf.get(id);
+    return id !== undefined && before !== undefined && textAt(page.rows, row).equals(textAt(earlier.rows, before));
+  });
+};
 
 /** An entry that the database would not take as JSON: kept as text, with the columns that it still gives. */
 export const refusedByDatabase = (entry: CarefulEntry): CarefulEntry => {
@@ -191,6 +207,13 @@ const fingerprintOf = (entries: number, first: string | undefined, last: string 
   first === undefined || last === undefined || first.length + last.length > MAX_FINGERPRINT
     ? undefined
     : `${entries} ${first} ${last}`;
+
+const idsInOrder = (rows: PageRows): readonly (string | undefined)[] => rows.firsts.map((_, row) => idAt(rows, row));
+
+const textAt = ({ bytes, spans }: PageRows, row: number): Buffer => {
+  const at = (row * PLACES + place.text) * 2;
+  return bytes.subarray(spans[at], spans[at + 1]);
+};
 
 const idAt = ({ bytes, spans, replaced }: PageRows, row: number): string | undefined => {
   if (row < 0) return undefined;

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { isDeadOwner } from '../../postgres/leases/process-identity.ts';
 import type { KindPolicy, SourceKey } from '../planning/source.ts';
 import { kindOf } from '../sources/registry.ts';
-import { commitPage } from './commit/commit-page.sql.ts';
+import { createPageCommits } from './commit/page-commits.sql.ts';
 import {
   countAccounts,
   countListings,
@@ -33,21 +33,16 @@ import {
 import { kindPolicyOf } from './kind-policy.ts';
 import { createPartitions } from './partitions.sql.ts';
 import type { SyncStore } from './ports.ts';
+import { loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
 import {
   claimSource,
-  loadSources,
-  nearestStored,
-  newestPart,
-  readResourceTypes,
-  readTime,
   recordFailure,
   releaseDead,
   releaseSource,
   renewSource,
-  type SourceScope,
-  syncSources,
-  trimFuture,
-} from './sources.sql.ts';
+} from './stored-sources/source-leases.sql.ts';
+import { nearestStored, newestPart, readResourceTypes } from './stored-sources/stored-entries.sql.ts';
+import { syncSources, trimFuture } from './stored-sources/sync-sources.sql.ts';
 
 /** Partitions are made this far ahead of need; the check costs one statement. */
 const PARTITION_CHECK_MS = 3_600_000;
@@ -78,6 +73,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const { organizationIds } = scope;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
   const isDead = (other: string) => isDeadOwner(other, owner);
+  const commitPage = createPageCommits(pool, leaseMs);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
     loadSources: async () => {
@@ -100,7 +96,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     renew: (lease) => renewSource(pool, lease, leaseMs),
     commit: async (commit) => {
       const startMs = performance.now();
-      const result = await commitPage(pool, commit, leaseMs);
+      const result = await commitPage(commit);
       observer.pageCommitSeconds((performance.now() - startMs) / 1_000);
       return result;
     },

@@ -4,8 +4,9 @@ import { feedHead } from '../../postgres/tables/events.ts';
 import type { Page } from '../entries/page.ts';
 import type { Range } from '../planning/coverage.ts';
 import type { KindPolicy, SourceKey } from '../planning/source.ts';
-import { dedupeBounds, inPageForm } from '../sync/commit/commit-page.sql.ts';
+import { inPageForm } from '../sync/commit/commit-page.sql.ts';
 import { contentDiffers, type PageForm, pageEntries } from '../sync/commit/commit-statement.sql.ts';
+import { dedupeBounds } from '../sync/commit/page-parameters.ts';
 import { kindPolicyOf } from '../sync/kind-policy.ts';
 import { MAX_EXAMPLES, nothingCompared, type PageComparison, type Unserved } from './verification.ts';
 

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Coverage, type Range, toMultirange } from '../../../src/ingest/planning/coverage.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { loadSources, readTime, trimFuture } from '../../../src/ingest/sync/sources.sql.ts';
+import { loadSources, readTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
+import { trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {
   commit,

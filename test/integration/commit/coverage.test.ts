@@ -5,7 +5,9 @@ import { idleLane, type LaneState } from '../../../src/ingest/planning/lane.ts';
 import { type Lane, lanes } from '../../../src/ingest/planning/lanes.ts';
 import type { Lease } from '../../../src/ingest/planning/source.ts';
 import type { Walk } from '../../../src/ingest/planning/walk.ts';
-import { claimSource, loadSources, recordFailure, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
+import { claimSource, recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {
   addSources,

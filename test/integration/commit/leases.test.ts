@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
+import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import {
   claimSource,
-  loadSources,
   recordFailure,
   releaseDead,
   releaseSource,
-} from '../../../src/ingest/sync/sources.sql.ts';
+} from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends, withLock } from '../../support/postgres/lock-waits.ts';
 import {

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { idleLane } from '../../../src/ingest/planning/lane.ts';
 import type { LaneFailure } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { recordFailure, releaseDead, syncSources, trimFuture } from '../../../src/ingest/sync/sources.sql.ts';
+import { recordFailure, releaseDead } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { waitingBackends } from '../../support/postgres/lock-waits.ts';
 import {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitPage } from '../../../src/ingest/sync/commit/commit-page.sql.ts';
-import { nearestStored } from '../../../src/ingest/sync/sources.sql.ts';
+import { nearestStored } from '../../../src/ingest/sync/stored-sources/stored-entries.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commitOf, entryText, FILTERS, newSource, pageOf, sourceOf, T0 } from '../../support/postgres/store-fixture.ts';
 import { indexesIn, indexNames } from '../../support/search/history-questions.ts';

@@ -8,7 +8,7 @@ import {
   releaseDeadDiscovery,
   renewDiscovery,
 } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
-import { recordFailure } from '../../../src/ingest/sync/sources.sql.ts';
+import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { createProcessIdentity } from '../../../src/postgres/leases/process-identity.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';

@@ -4,7 +4,8 @@ import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import type { PageCommit } from '../../../src/ingest/planning/source.ts';
 import { recordDiscovery } from '../../../src/ingest/sync/discovery/discovery-lease.sql.ts';
 import { recordAccess } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
-import { recordFailure, syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { recordFailure } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { countOrganizations, readStatus } from '../../../src/status/status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {

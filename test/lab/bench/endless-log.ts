@@ -17,7 +17,7 @@ export const endlessLog = (of: ServedLog, name: string, count: number, historyMs
   const timeOf = (index: number) => Math.floor(endMs - (1 - index / count) * historyMs);
   return {
     indexAt: (timeMs) => lowerBound(count, (index) => timeOf(index) < timeMs),
-    elements: (from, to) => {
+    elements: (from, to, newestFirst = false) => {
       const pieces: string[] = [];
       for (let index = from; index < to; index += 1) {
         const { before, between, after, idFirst } = templates[index % templates.length] as Template;
@@ -25,7 +25,7 @@ export const endlessLog = (of: ServedLog, name: string, count: number, historyMs
         const time = new Date(timeOf(index)).toISOString();
         pieces.push(before + (idFirst ? id : time) + between + (idFirst ? time : id) + after);
       }
-      return Buffer.from(pieces.join(','));
+      return Buffer.from((newestFirst ? pieces.reverse() : pieces).join(','));
     },
   };
 };

@@ -30,8 +30,25 @@ const memoryLog = (texts: readonly string[], timesMs: readonly number[]): Served
   for (const text of texts) starts.push((starts.at(-1) ?? 0) + Buffer.byteLength(text) + 1);
   return {
     indexAt: (timeMs) => lowerBound(timesMs.length, (index) => (timesMs[index] ?? 0) < timeMs),
-    elements: (from, to) => (to <= from ? Buffer.alloc(0) : all.subarray(starts[from], (starts[to] ?? 0) - 1)),
+    elements: (from, to, newestFirst = false) => {
+      const part = to <= from ? Buffer.alloc(0) : all.subarray(starts[from], (starts[to] ?? 0) - 1);
+      return newestFirst ? reversed(part, starts.slice(from, to + 1)) : part;
+    },
   };
+};
+
+/** Elements with commas between them, the last one first. `starts`: of each, and of what follows. */
+const reversed = (part: Buffer, starts: readonly number[]): Buffer => {
+  const result = Buffer.alloc(part.length, ',');
+  let at = part.length;
+  for (let index = 0; index < starts.length - 1; index += 1) {
+    const from = (starts[index] ?? 0) - (starts[0] ?? 0);
+    const to = (starts[index + 1] ?? 0) - (starts[0] ?? 0) - 1;
+    at -= to - from;
+    part.copy(result, at, from, to);
+    at -= 1;
+  }
+  return result;
 };
 
 /** The first index of `[0, count)` for which `isBefore` does not hold, `count` where it holds for all. */

@@ -14,8 +14,8 @@ import { readLog } from './memory-log.ts';
 export interface ServedLog {
   /** The index of the first entry at or after this time. */
   indexAt(timeMs: number): number;
-  /** The elements `[from, to)`, joined by commas. */
-  elements(from: number, to: number): Buffer;
+  /** The elements `[from, to)`, joined by commas; `newestFirst`: in the other order. */
+  elements(from: number, to: number, newestFirst?: boolean): Buffer;
 }
 
 export interface PageServerOptions {
@@ -49,14 +49,27 @@ const logOf = (id: string, set: string): ServedLog | undefined => {
 
 const requests = { audit: 0, other: 0 };
 
+/** Which elements a page has. The cursor is where the next one begins. */
+const nextPart = (log: ServedLog, query: URLSearchParams) => {
+  const since = log.indexAt(Date.parse(query.get('since') ?? ''));
+  const before = Math.max(since, log.indexAt(Date.parse(query.get('before') ?? '')));
+  const limit = Number(query.get('limit') ?? '100');
+  const given = query.get('cursor');
+  if (query.get('direction') === 'asc') {
+    const from = given === null ? since : Number(given);
+    const to = Math.max(from, Math.min(before, from + limit));
+    return { from, to, cursor: to < before ? to : undefined, newestFirst: false };
+  }
+  const to = given === null ? before : Number(given);
+  const from = Math.min(to, Math.max(since, to - limit));
+  return { from, to, cursor: from > since ? from : undefined, newestFirst: true };
+};
+
 const answerAudit = async (log: ServedLog, query: URLSearchParams, response: ServerResponse): Promise<void> => {
-  const to = log.indexAt(Date.parse(query.get('before') ?? ''));
-  const from = Number(query.get('cursor') ?? log.indexAt(Date.parse(query.get('since') ?? '')));
-  const end = Math.max(from, Math.min(to, from + Number(query.get('limit') ?? '100')));
-  const cursor = end < to ? `,"cursor":"${end}"` : '';
+  const { from, to, cursor, newestFirst } = nextPart(log, query);
   const head = '{"errors":[],"result":[';
-  const tail = `],"result_info":{"count":"${end - from}"${cursor}},"success":true}`;
-  const elements = log.elements(from, end);
+  const tail = `],"result_info":{"count":"${to - from}"${cursor === undefined ? '' : `,"cursor":"${cursor}"`}},"success":true}`;
+  const elements = log.elements(from, to, newestFirst);
   if (options.latencyMs > 0) await sleep(options.latencyMs);
   const length = head.length + elements.length + tail.length;
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });

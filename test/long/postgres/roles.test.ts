@@ -134,6 +134,9 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_fail_delivery' },
     { role: 'orgtrail_ingest', function: 'orgtrail_fail_lane' },
     { role: 'orgtrail_ingest', function: 'orgtrail_finish_delivery' },
+    // It reads as the account that calls it.
+    { role: 'orgtrail_ingest', function: 'orgtrail_history_of' },
+    { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },

@@ -10,7 +10,7 @@ import type { Lane } from '../../../src/ingest/planning/lanes.ts';
 import { noIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
 import { recordListing } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
 import type { SyncContext } from '../../../src/ingest/sync/ports.ts';
-import { syncSources } from '../../../src/ingest/sync/sources.sql.ts';
+import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import { type TurnResult, takeTurn } from '../../../src/ingest/sync/turn/turn.ts';
 import { version } from '../../../src/package/package-files.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';

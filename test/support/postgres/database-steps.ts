@@ -17,17 +17,15 @@ import {
   takeMissed,
   withoutChildrenListed,
 } from '../../../src/ingest/sync/discovery/organizations.sql.ts';
+import { readTime, type StoredTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import {
   claimSource,
-  readTime,
   recordFailure,
   releaseDead,
   releaseSource,
   renewSource,
-  type StoredTime,
-  syncSources,
-  trimFuture,
-} from '../../../src/ingest/sync/sources.sql.ts';
+} from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
+import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
 import type { SimulatedDatabase } from '../../simulation/database.ts';
 import type { Dice } from '../../simulation/dice.ts';
 import {

@@ -1,10 +1,9 @@
 import type { Pool } from 'pg';
 import { ApiError } from '../../../errors.ts';
-import { BufferPool } from '../../../limits/buffer-pool.ts';
 import { type PageParameter, pageQuery } from '../../../postgres/page-query.ts';
 import { isDataFault, sqlState } from '../../../postgres/sql-state.ts';
 import { textDefects } from '../../entries/entry.ts';
-import { type PageRows, place, textColumns } from '../../entries/entry-columns.ts';
+import type { PageRows } from '../../entries/entry-columns.ts';
 import {
   type CarefulEntry,
   type Page,
@@ -12,69 +11,56 @@ import {
   refusedByDatabase,
   withShortColumns,
 } from '../../entries/page.ts';
-import { toMultirange } from '../../planning/coverage.ts';
-import type { Hole } from '../../planning/lane.ts';
 import type { CoveredEntries } from '../../planning/late-entries.ts';
 import type { CommitResult, PageCommit } from '../../planning/source.ts';
-import { integerArray, sizeOfArray, writeArray } from './binary-array.ts';
 import { commitStatements, type PageForm } from './commit-statement.sql.ts';
-
-const WIDE_DEDUPE_ENTRIES = 200;
-const DEDUPE_MARGIN_MS = 35 * 86_400_000;
-/** Years outside of these do not go through ISO strings of four digits. */
-const EARLIEST_BOUND_MS = Date.UTC(1000, 0, 1);
-const LATEST_BOUND_MS = Date.UTC(9000, 0, 1);
+import { fixedParameters, rowParameters } from './page-parameters.ts';
 
 /**
  * Commits a page: fence, entries, their positions, the lane with its walk and the coverage, in one autocommit statement,
  * together or not at all (invariant 1). There is no other way to move a cursor. Safe to repeat after an ambiguous
  * failure: what is stored is found by its id, and a lease that moved on writes nothing. Throws ApiError `unreadable` if the
- * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault.
+ * database refuses what the page holds even with each entry as text; what else it throws is the database's own fault. `onRefused`: it has
+ * refused the page as it came.
  */
-export const commitPage = async (pool: Pool, commit: PageCommit, leaseMs: number): Promise<CommitResult> => {
+export const commitPage = async (
+  pool: Pool,
+  commit: PageCommit,
+  leaseMs: number,
+  onRefused?: () => void,
+): Promise<CommitResult> => {
   const { page } = commit;
   const send = () => {
-    switch (page.kind) {
-      case 'columns':
-        return runWithRows(pool, commit, leaseMs, page.rows);
-      case 'json':
-        return run(pool, commit, leaseMs, { form: 'plain', page: [page.entriesText] });
-      case 'careful':
-        return run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] });
-    }
+    const rows = rowsOf(page);
+    if (rows !== undefined) return runWithRows(pool, commit, leaseMs, rows);
+    return page.kind === 'careful'
+      ? run(pool, commit, leaseMs, { form: 'careful', page: [toRows(readCarefully(page))] })
+      : run(pool, commit, leaseMs, { form: 'plain', page: [page.entriesText] });
   };
-  return await retryWithoutRejected(pool, page, send, (rows) =>
-    run(pool, commit, leaseMs, { form: 'careful', page: [rows] }),
-  );
+  return await retryWithoutRejected(pool, page, send, (rows) => {
+    onRefused?.();
+    return run(pool, commit, leaseMs, { form: 'careful', page: [rows] });
+  });
 };
 
-const buffers = new BufferPool();
+/** Whether PostgreSQL need not read the page itself. */
+export const rowsOf = (page: Page): PageRows | undefined =>
+  page.kind === 'columns' ? page.rows : page.entries === 0 ? noRows : undefined;
+
+const noRows: PageRows = {
+  bytes: Buffer.alloc(0),
+  spans: new Int32Array(0),
+  replaced: new Map(),
+  firsts: [],
+  statusCodes: [],
+};
 
 const runWithRows = async (pool: Pool, commit: PageCommit, leaseMs: number, rows: PageRows): Promise<CommitResult> => {
-  const sizes = arrays.map(({ at }) => sizeOfArray(rows, at));
-  const buffer = buffers.take(sizes.reduce((sum, size) => sum + size));
-  let end = 0;
-  const [texts, ids, times, ...columns] = arrays.map(({ at, type }, index) => {
-    const start = end;
-    end += sizes[index] ?? 0;
-    const target = buffer.subarray(start, end);
-    writeArray(rows, at, type, target);
-    return target;
-  }) as [Buffer, Buffer, Buffer, ...Buffer[]];
-  const page = [texts, ids, times, integerArray(rows.firsts), null, ...columns, integerArray(rows.statusCodes)];
-  const result = await run(pool, commit, leaseMs, { form: 'rows', page });
-  // After a failure the connection may still be sending from it.
-  buffers.giveBack(buffer);
+  const { parameters, giveBack } = rowParameters(rows);
+  const result = await run(pool, commit, leaseMs, { form: 'rows', page: parameters });
+  giveBack();
   return result;
 };
-
-/** What goes as arrays of texts, in the order of the statement's parameters. */
-const arrays = [
-  { at: place.text, type: 'json' as const },
-  ...[place.id, place.time, ...Object.keys(textColumns).map((_, index) => place.firstColumn + index), place.rayId].map(
-    (at) => ({ at, type: 'text' as const }),
-  ),
-];
 
 /** Runs a statement with the page in a form that the database takes. Used for comparing. */
 export const inPageForm = async <T>(
@@ -137,7 +123,8 @@ const toRows = (entries: readonly CarefulEntry[]): string =>
     })),
   );
 
-interface CommitRow {
+/** What the function returns. */
+export interface CommitRow {
   readonly fence: number;
   readonly entries: number;
   readonly stored: number;
@@ -153,10 +140,13 @@ interface SentPage {
 }
 
 const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPage): Promise<CommitResult> => {
-  const { lease } = commit;
   const parameters = [...fixedParameters(commit, leaseMs), ...sent.page];
   const { rows } = await pageQuery<CommitRow>(pool, commitStatements[sent.form], parameters);
-  const row = rows[0];
+  return resultOf(commit, rows[0]);
+};
+
+/** What the row says that the function returns. */
+export const resultOf = ({ lease }: PageCommit, row: CommitRow | undefined): CommitResult => {
   if (row === undefined || row.fence === 0) return { kind: 'fenced' };
   return {
     kind: 'committed',
@@ -168,55 +158,4 @@ const run = async (pool: Pool, commit: PageCommit, leaseMs: number, sent: SentPa
     latenessSeconds: row.lateness ?? [],
     covered: row.covered ?? [],
   };
-};
-
-/** What the function takes before the page, in its order. */
-const fixedParameters = (
-  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading }: PageCommit,
-  leaseMs: number,
-): readonly PageParameter[] => {
-  const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
-  return [
-    lease.kind,
-    lease.id,
-    lease.organizationId,
-    lease.epoch,
-    lease.owner,
-    lease.commitSeq,
-    leaseMs,
-    lane,
-    filterHash,
-    latest(page.timesMs),
-    eventRate?.perHour ?? null,
-    eventRate?.recentPerHour ?? null,
-    claimed.map(({ pass }) => pass),
-    claimed.map(({ ranges }) => toMultirange(ranges)),
-    ...dedupeBounds(page),
-    state === undefined ? null : JSON.stringify(state),
-    holes.length === 0 ? null : JSON.stringify(holes.map(toHole)),
-    reading === undefined ? null : JSON.stringify({ ...reading, ...reading.range }),
-    largestPage ?? page.entries,
-  ];
-};
-
-const toHole = ({ range, pass, reason, message }: Hole) => ({ ...range, pass, reason, message });
-
-/**
- * Where to look for an entry that is known: everywhere for a page of ordinary size; for a large one, five weeks around its
- * own times, which is a few partitions. Only an entry that comes again with a time further off than that, on a large page,
- * would be stored twice.
- */
-export const dedupeBounds = (page: Page): [string, string] => {
-  if (page.entries <= WIDE_DEDUPE_ENTRIES || page.timesMs.length === 0) return ['-infinity', 'infinity'];
-  const bound = (timeMs: number) => new Date(timeMs).toISOString();
-  const earliestMs = page.timesMs.reduce((a, b) => Math.min(a, b));
-  const latestMs = page.timesMs.reduce((a, b) => Math.max(a, b));
-  if (earliestMs < EARLIEST_BOUND_MS || latestMs > LATEST_BOUND_MS) return ['-infinity', 'infinity'];
-  return [bound(earliestMs - DEDUPE_MARGIN_MS), bound(latestMs + DEDUPE_MARGIN_MS)];
-};
-
-const latest = (timesMs: readonly number[]): number | null => {
-  let latestMs: number | null = null;
-  for (const timeMs of timesMs) if (latestMs === null || timeMs > latestMs) latestMs = timeMs;
-  return latestMs;
 };

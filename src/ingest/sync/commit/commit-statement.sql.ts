@@ -44,6 +44,9 @@ const FIXED_PARAMETERS = 20;
 const columnNames = [...Object.keys(textColumns), 'raw_cf_ray_id', 'raw_status_code'];
 const pageNames = ['raw', 'id', 'action_time', 'first_n', 'defects', ...columnNames];
 
+/** How many parameters a page in columns has. */
+const PAGE_PARAMETERS = FIXED_PARAMETERS + pageNames.length;
+
 const parameters = (first: number, last: number): string =>
   Array.from({ length: last - first + 1 }, (_, index) => `$${first + index}`).join(', ');
 
@@ -71,3 +74,27 @@ export const commitStatements = {
   plain: ofJson('plain'),
   careful: ofJson('careful'),
 } as const;
+
+/**
+ * The statement that commits so many pages in columns, each of another source: their parameters one page after the other, in the order of the
+ * sources' keys, which is the order of all locks. Returns a row for each page, with its number from 1; none for a page whose source
+ * another statement holds: it would wait, and the others with it, with the feed's head locked.
+ */
+export const commitTogether = (pages: number): string => {
+  const numbers = Array.from({ length: pages }, (_, index) => index);
+  const at = (page: number, parameter: number): string => `$${page * PAGE_PARAMETERS + parameter}`;
+  const given = (parameter: number): string =>
+    `array[${numbers.map((page) => `${at(page, parameter)}::text`).join(', ')}]`;
+  // The kind comes from "free": so the function is not called before all of "free" is known, nor for a page that is not in it.
+  const commitOne = (page: number): string => `
+select ${page + 1} as number, result.*
+from (select ${at(page, 1)}::text as kind from free where ${page + 1} = any(numbers) offset 0) as own,
+  orgtrail_commit_source_page(own.kind, ${parameters(page * PAGE_PARAMETERS + 2, (page + 1) * PAGE_PARAMETERS)}) as result`;
+  return `
+with free as materialized (
+  select array_agg(number) as numbers
+  from (select given.number from unnest(${given(1)}, ${given(2)}) with ordinality as given (kind, id, number)
+      join sources s on s.kind = given.kind and s.id = given.id
+    order by s.kind, s.id for no key update of s skip locked) as locked)
+${numbers.map(commitOne).join('\nunion all')}`;
+};

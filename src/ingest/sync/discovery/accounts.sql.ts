@@ -4,7 +4,7 @@ import { parseInstantMs } from '../../../time/instant.ts';
 import { toJsonbText } from '../../entries/entry.ts';
 import type { AccountChange, FoundAccount, SourceKey } from '../../planning/source.ts';
 import type { AccountListingEnd, DueListing } from '../ports.ts';
-import type { SourceScope } from '../sources.sql.ts';
+import type { SourceScope } from '../stored-sources/load-sources.sql.ts';
 
 /** The listing of what one credential reaches. */
 const CREDENTIAL_SCOPE = 'credential:default';

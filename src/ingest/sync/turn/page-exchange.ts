@@ -90,8 +90,7 @@ export const commitPart = async (
   context.windows.sawPage(largestPage);
   turn.state = state ?? turn.state;
   turn.progress = advance(turn, claims, holes);
-  const late = sortLateEntries(result.covered, lane, context.settleDelaysMs.length);
-  context.observer.pageCommitted?.({ ...result, source, lane, entries: page.entries, late });
+  notePage(turn, page, result);
   const found = foundByScrub(result.covered, lane);
   if (found !== undefined && turn.window !== undefined) {
     context.observer.scrubFound?.({ source, ...found, window: turn.window });
@@ -99,6 +98,22 @@ export const commitPart = async (
   if (source.refused) await noteAccess(context, source, 'restored');
   return result;
 };
+
+/** Tells what became of a page. */
+export const notePage = ({ context, source, job: { lane } }: Turn, page: Page, counts: PageCounts): void => {
+  const late = sortLateEntries(counts.covered, lane, context.settleDelaysMs.length);
+  context.observer.pageCommitted?.({ ...counts, source, lane, entries: page.entries, late });
+};
+
+/** Of a page whose entries are all stored already. */
+export const nothingNew = ({ entries }: Page): PageCounts => ({
+  stored: 0,
+  duplicates: entries,
+  changed: 0,
+  defective: 0,
+  latenessSeconds: [],
+  covered: [],
+});
 
 /** The live lane tells how often events happen, and so does the first of the history, when hardly anything is known. */
 const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undefined => {

@@ -1,5 +1,5 @@
 import { ApiError } from '../../../errors.ts';
-import { idsOf, type Page } from '../../entries/page.ts';
+import { idsOf, isRepetition, type Page } from '../../entries/page.ts';
 import {
   isReversed,
   type ProofQuestion,
@@ -11,7 +11,7 @@ import {
 } from '../../planning/proof.ts';
 import { afterPage, isBeyondClaim, isOnlyMiscounted, missesSentinel, type Walk } from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
-import { commitPart, fetchPage, suspicion } from './page-exchange.ts';
+import { commitPart, fetchPage, notePage, nothingNew, suspicion } from './page-exchange.ts';
 import { blameOf } from './turn-errors.ts';
 import type { Turn } from './turn-state.ts';
 
@@ -28,13 +28,27 @@ export interface Prover {
   readonly hasEndlessTails: boolean;
 }
 
-/** In a turn of the daemon: what comes is stored. */
-export const prove = async (turn: Turn, walk: Walk, lastIds?: ReadonlySet<string>): Promise<boolean> =>
-  await proveWith(proverOf(turn), walk, lastIds);
+/** What a turn knows of the walk that it asks about. */
+export interface WalkMemory {
+  /** Of its last page; undefined: not known. */
+  readonly lastIds?: ReadonlySet<string> | undefined;
+  /** A page that this turn has stored and has not given back: what comes of it again need not go to the database. */
+  readonly storedPage?: Page | undefined;
+}
 
-const proverOf = (turn: Turn): Prover => ({
+/** In a turn of the daemon: what comes is stored. */
+export const prove = async (turn: Turn, walk: Walk, { lastIds, storedPage }: WalkMemory = {}): Promise<boolean> =>
+  await proveWith(proverOf(turn, storedPage), walk, lastIds);
+
+const proverOf = (turn: Turn, storedPage?: Page): Prover => ({
   fetch: (asked) => fetchPage(turn, asked),
-  take: async (page) => (await commitPart(turn, page, undefined)).stored,
+  take: async (page) => {
+    if (storedPage === undefined || !isRepetition(page, storedPage)) {
+      return (await commitPart(turn, page, undefined)).stored;
+    }
+    notePage(turn, page, nothingNew(page));
+    return 0;
+  },
   suspectedFrom: suspicion(turn),
   largestOfAll: turn.context.windows.largestPage,
   hasEndlessTails: turn.context.windows.hasEndlessTails(turn.source.id),

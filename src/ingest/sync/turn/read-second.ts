@@ -101,7 +101,7 @@ const readPages = async (reading: Reading, filters: readonly Filter[]): Promise<
     if (page instanceof ApiError) {
       if (blameOf(page, walk) === 'all') throw page;
       if (page.failure === 'timeout') reading.timeouts += 1;
-      return (await prove(turn, walk, lastIds)) ? undefined : page.failure;
+      return (await prove(turn, walk, { lastIds })) ? undefined : page.failure;
     }
     const step = afterPage(walk, page, suspicion(turn), windows.emptyPagesAllowed(turn.source.id));
     lastIds = mayBeCut(page.entries, pageLimit, suspicion(turn)) ? undefined : idsOf(page);

@@ -81,11 +81,15 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Pr
   }
   // Should the process die now, the page is asked for again.
   await commitPart(turn, page, { ...turn.state, walk: before });
-  page.release?.();
   const { kind } = step;
+  // Its only page comes again when it is proven.
+  const storedPage =
+    kind === 'doubtful' && step.walk.pages === 1 && page.sizeBytes <= LARGE_PAGE_BYTES ? page : undefined;
+  if (storedPage === undefined) page.release?.();
   const isCredible =
-    (kind === 'doubtful' && (await isProven(turn, step.walk))) ||
+    (kind === 'doubtful' && (await isProven(turn, step.walk, storedPage))) ||
     (kind === 'short' && (await isSentinelGone(turn, step.walk)));
+  storedPage?.release?.();
   if (isCredible) await finish(turn, step.walk, emptyPage, 'proven');
   else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
   else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step));
@@ -94,8 +98,8 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Pr
 const doubtOf = ({ kind, walk }: WalkStep): string =>
   kind === 'short' ? SHORT_ANSWER : walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 
-const isProven = async (turn: Turn, walk: Walk): Promise<boolean> => {
-  const result = await prove(turn, walk);
+const isProven = async (turn: Turn, walk: Walk, storedPage: Page | undefined): Promise<boolean> => {
+  const result = await prove(turn, walk, { storedPage });
   if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
   return result;
 };
@@ -145,7 +149,7 @@ const giveUp = async (
     if (lastIds === undefined && !isFull(turn, walk)) {
       return void (await commitPart(turn, emptyPage, { ...turn.state, walk: undefined }));
     }
-    if (await prove(turn, walk, lastIds)) return await finish(turn, walk, emptyPage, 'proven');
+    if (await prove(turn, walk, { lastIds })) return await finish(turn, walk, emptyPage, 'proven');
   }
   if (pages === 0) turn.context.windows.refused(turn.source.id, walk.claim);
   await narrow(turn, walk, error.failure, error);

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { emptyPage, idsOf, readCarefully, readPage, readPageBody } from '../../../../src/ingest/entries/page.ts';
+import {
+  emptyPage,
+  idsOf,
+  isRepetition,
+  readCarefully,
+  readPage,
+  readPageBody,
+} from '../../../../src/ingest/entries/page.ts';
 import { UnreadablePageError } from '../../../../src/ingest/entries/page-envelope.ts';
 
 const plain = (id: string, time = '2026-10-01T12:00:00Z'): string => `{"id":"${id}","action":{"time":"${time}"}}`;
@@ -198,4 +205,32 @@ describe('readPage', () => {
 test('entries are told apart by their ids, or else by their texts', () => {
   const page = readPage(body([plain('a'), plain('b'), plain('a'), '{"no":"id"}', '{"no":"id"}', '7']));
   expect(idsOf(page)).toEqual(new Set(['a', 'b', '{"no":"id"}', '7']));
+});
+
+test('the ids of a page are the same on either path', () => {
+  const text = body([plain('a'), plain('é'), plain('a'), plain('b')]);
+  expect(readPageBody(bodyOf(text)).kind).toBe('columns');
+  expect(idsOf(readPageBody(bodyOf(text)))).toEqual(new Set(['a', 'é', 'b']));
+  expect(idsOf(readPageBody(bodyOf(text), { fastPath: false }))).toEqual(new Set(['a', 'é', 'b']));
+});
+
+describe('a page repeats an earlier one', () => {
+  const pageOf = (elements: readonly string[], options = {}) => readPageBody(bodyOf(body(elements)), options);
+  const earlier = pageOf([plain('a'), plain('b'), plain('c')]);
+
+  test('if each of its entries is there to the byte, in whichever order, and be it a part', () => {
+    expect(isRepetition(pageOf([plain('c'), plain('b'), plain('a')]), earlier)).toBe(true);
+    expect(isRepetition(pageOf([plain('b')]), earlier)).toBe(true);
+  });
+
+  test('not if an entry is new, or has another content, or another form', () => {
+    expect(isRepetition(pageOf([plain('a'), plain('d')]), earlier)).toBe(false);
+    expect(isRepetition(pageOf([plain('a'), plain('b', '2026-10-01T12:00:01Z')]), earlier)).toBe(false);
+    expect(isRepetition(pageOf([plain('a').replace(',', ', ')]), earlier)).toBe(false);
+  });
+
+  test('not if it cannot be said: of pages that are not read from their bytes', () => {
+    expect(isRepetition(pageOf([plain('a')], { fastPath: false }), earlier)).toBe(false);
+    expect(isRepetition(pageOf([plain('a')]), pageOf([plain('a')], { fastPath: false }))).toBe(false);
+  });
 });

@@ -1,0 +1,99 @@
+/** How a call ended for one of its items: with this result, or as if the item had not been in it. */
+export type Outcome<Result> = { readonly result: Result } | 'alone';
+
+export interface GatheringOptions<Item, Result> {
+  /** One call for all of them. An item's outcome has its place. If it rejects, all of them have failed. */
+  together(items: readonly Item[]): Promise<readonly Outcome<Result>[]>;
+  alone(item: Item): Promise<Result>;
+  /** What it takes of a call, which has room for 1. An item that takes more than half goes at once, by itself. */
+  weightOf(item: Item): number;
+  /** So many calls at once, beside those of heavy items; what comes meanwhile waits. */
+  readonly maxCalls: number;
+  /** A call that takes longer does not hold up what waits. */
+  readonly slowCallMs: number;
+}
+
+/** Two that are heavier gain nothing by each other. */
+const MOST_TOGETHER = 0.5;
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  readonly resolve: (result: Result | Promise<Result>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Does together what waits anyway. An item is begun at once while there are calls to spare; what comes while all are under way waits for
+ * the first that ends, and goes with all that waits by then, in the order of its coming. Nothing waits for others to come.
+ */
+export class Gathering<Item, Result> {
+  readonly #options: GatheringOptions<Item, Result>;
+  readonly #waiting: Waiting<Item, Result>[] = [];
+  #calls = 0;
+
+  constructor(options: GatheringOptions<Item, Result>) {
+    this.#options = options;
+  }
+
+  /** Settles as the item's call does. */
+  add(item: Item): Promise<Result> {
+    if (this.#options.weightOf(item) > MOST_TOGETHER) return this.#options.alone(item);
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.push({ item, resolve, reject });
+    this.#pump();
+    return promise;
+  }
+
+  #pump(): void {
+    while (this.#waiting.length > 0 && this.#calls < this.#options.maxCalls) void this.#call(this.#next());
+  }
+
+  /** As many as one call has room for, one at least. */
+  #next(): readonly Waiting<Item, Result>[] {
+    let weight = 0;
+    let count = 0;
+    for (const { item } of this.#waiting) {
+      weight += this.#options.weightOf(item);
+      if (count > 0 && weight > 1) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #call(items: readonly Waiting<Item, Result>[]): Promise<void> {
+    const release = this.#take();
+    const { together, alone } = this.#options;
+    const [first] = items;
+    if (items.length === 1 && first !== undefined) {
+      await alone(first.item).then(first.resolve, first.reject);
+      release();
+      return;
+    }
+    try {
+      const outcomes = await together(items.map(({ item }) => item));
+      for (const [index, { item, resolve }] of items.entries()) {
+        const outcome = outcomes[index] ?? 'alone';
+        resolve(outcome === 'alone' ? alone(item) : outcome.result);
+      }
+    } catch (error) {
+      for (const { reject } of items) reject(error);
+    }
+    release();
+  }
+
+  /** Counts a call, until it ends or turns out to be slow. */
+  #take(): () => void {
+    this.#calls += 1;
+    let isCounted = true;
+    const release = (): void => {
+      clearTimeout(timer);
+      if (!isCounted) return;
+      isCounted = false;
+      this.#calls -= 1;
+      this.#pump();
+    };
+    const timer = setTimeout(release, this.#options.slowCallMs);
+    timer.unref();
+    return release;
+  }
+}

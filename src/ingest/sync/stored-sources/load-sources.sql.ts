@@ -1,0 +1,61 @@
+import type { Pool } from 'pg';
+import type { KindPolicy, SourceState } from '../../planning/source.ts';
+import { ms, SOURCE_OWNERS, type SourceRow, sourceColumns, toSource } from './source-row.sql.ts';
+
+/** What the database says about time, at the moment of the statement. */
+export interface StoredTime {
+  /** The clock of the database. */
+  readonly databaseMs: number;
+  /** Cloudflare's time as of the last listing, and the time since then on the clock of the database; undefined before the first. */
+  readonly serverMs: number | undefined;
+}
+
+/** Which sources are wanted. */
+export interface SourceScope {
+  /** Undefined: all. */
+  readonly organizationIds: readonly string[] | undefined;
+  /** `all`; those that an organization which is wanted lists; or these. */
+  readonly accounts: 'all' | 'organizations' | readonly string[];
+}
+
+/**
+ * All sources of the kinds in force whose owner is still there, for planning. `scope` limits them to allow-lists. Called for every plan.
+ */
+export const loadSources = async (
+  pool: Pool,
+  owner: string,
+  kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
+  { organizationIds, accounts }: SourceScope,
+): Promise<readonly SourceState[]> => {
+  const { rows } = await pool.query<SourceRow>(
+    `select ${sourceColumns('k.filter_hash')},
+       coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"
+     from sources s join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS}
+     where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
+       when $5::text[] is not null then a.id = any($5)
+       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id and shown.missed = 0
+         and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end
+     order by s.last_attempt_at nulls first, s.kind, s.id`,
+    [
+      owner,
+      kinds.map(({ kind }) => kind),
+      kinds.map(({ filterHash }) => filterHash),
+      organizationIds ?? null,
+      typeof accounts === 'string' ? null : accounts,
+      accounts === 'organizations',
+    ],
+  );
+  return rows.map(toSource);
+};
+
+/** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */
+export const readTime = async (pool: Pool): Promise<StoredTime> => {
+  const { rows } = await pool.query<{ database_ms: number; server_ms: number | null }>(
+    // Whole milliseconds, as claims have them: the rest of one would be planned again and again.
+    `select floor(${ms('clock_timestamp()')})::float8 as database_ms,
+       floor(${ms('server_time + (clock_timestamp() - last_success_at)')})::float8 as server_ms from discovery`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('the table discovery has lost its row');
+  return { databaseMs: row.database_ms, serverMs: row.server_ms ?? undefined };
+};

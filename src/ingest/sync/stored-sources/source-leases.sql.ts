@@ -1,0 +1,96 @@
+import { and, eq, gt, sql } from 'drizzle-orm';
+import type { Pool } from 'pg';
+import { db, type Row, selectList } from '../../../postgres/db.ts';
+import { databaseTime } from '../../../postgres/tables/column-types.ts';
+import { sources } from '../../../postgres/tables/sources.ts';
+import type { LaneFailure, Lease, SourceKey, SourceState } from '../../planning/source.ts';
+import { SOURCE_OWNERS, type SourceRow, sourceColumns, toSource } from './source-row.sql.ts';
+
+/**
+ * Takes the lease of a source, with its state as of then. Undefined if another process holds it. Every taking is a new
+ * epoch, so that whatever an earlier holder (this process included) still has under way writes nothing.
+ */
+export const claimSource = async (
+  pool: Pool,
+  source: SourceKey,
+  owner: string,
+  leaseMs: number,
+  filterHash: string,
+): Promise<{ lease: Lease; source: SourceState } | undefined> => {
+  const claimed = await pool.query<Row<typeof epochColumns>>(
+    // Skips a row that is locked: the process that is writing to it holds the source.
+    `with free as (
+       select kind, id from sources
+       where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
+       for update skip locked)
+     update sources s set lease_owner = $3, lease_epoch = lease_epoch + 1,
+       lease_until = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
+     from free where s.kind = free.kind and s.id = free.id
+     returning ${selectList('s', epochColumns)}`,
+    [source.kind, source.id, owner, leaseMs],
+  );
+  const epoch = claimed.rows[0];
+  if (epoch === undefined) return undefined;
+  const { rows } = await pool.query<SourceRow>(
+    `select ${sourceColumns('$3')}, false as "heldElsewhere"
+     from sources s ${SOURCE_OWNERS} where s.kind = $1 and s.id = $2`,
+    [source.kind, source.id, filterHash],
+  );
+  if (rows[0] === undefined) return undefined;
+  const row = toSource(rows[0]);
+  return { source: row, lease: { kind: row.kind, id: row.id, organizationId: row.organizationId, owner, ...epoch } };
+};
+
+const epochColumns = { epoch: sources.leaseEpoch, commitSeq: sources.commitSeq };
+
+/**
+ * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if
+ * one lives: the next claim is a new epoch. Called before every plan.
+ */
+export const releaseDead = async (pool: Pool, isDead: (owner: string) => boolean): Promise<void> => {
+  const held = await db(pool)
+    .selectDistinct({ owner: sources.leaseOwner })
+    .from(sources)
+    .where(gt(sources.leaseUntil, databaseTime));
+  const dead = held.flatMap(({ owner }) => (owner !== null && isDead(owner) ? [owner] : []));
+  if (dead.length === 0) return;
+  // In one order, and never waiting: replicas that do the same must not wait for each other in a circle.
+  await pool.query(
+    `with held as (select kind, id from sources where lease_owner = any($1) order by kind, id for update skip locked)
+     update sources s set lease_until = null from held where s.kind = held.kind and s.id = held.id`,
+    [dead],
+  );
+};
+
+const ofLease = (lease: Lease) =>
+  and(eq(sources.kind, lease.kind), eq(sources.id, lease.id), eq(sources.leaseEpoch, lease.epoch));
+
+/** Lets the lease last longer, while a page is waited for. False if it has gone to another process. */
+export const renewSource = async (pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> => {
+  const { rowCount } = await db(pool)
+    .update(sources)
+    .set({ leaseUntil: sql`clock_timestamp() + make_interval(secs => ${leaseMs}::float8 / 1000)` })
+    .where(and(ofLease(lease), eq(sources.leaseOwner, lease.owner)));
+  return rowCount === 1;
+};
+
+/** Gives the lease back, so that no process has to wait for it to run out. Does nothing if it has already gone. */
+export const releaseSource = async (pool: Pool, lease: Lease): Promise<void> => {
+  await db(pool).update(sources).set({ leaseUntil: null }).where(ofLease(lease));
+};
+
+/** Notes that a lane failed, and lets it rest. Does nothing if the lease has gone to another process. */
+export const recordFailure = async (pool: Pool, lease: Lease, failure: LaneFailure): Promise<void> => {
+  await pool.query('select orgtrail_fail_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
+    lease.kind,
+    lease.id,
+    lease.epoch,
+    failure.filterHash,
+    failure.lane,
+    JSON.stringify(failure.state),
+    failure.state.failures,
+    failure.failure,
+    failure.message,
+    failure.backoffMs,
+  ]);
+};
