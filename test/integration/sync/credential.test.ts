@@ -54,7 +54,7 @@ test('the credential reaches no log line, no metric and no table, not even where
   const app = await openApp(config, { logger, metrics });
   const signal = new AbortController().signal;
   const report = await syncOnce(app.sync, { signal, stopping: () => false, retries: 0 });
-  expect(report.failed).toMatchObject([{ id: 'org' }]);
+  expect(report.failed.map(({ kind, id }) => `${kind} ${id}`).sort()).toEqual(['account org', 'organization org']);
   logger.warn({ reason: `a library said ${TOKEN}` }, `and so did its message: ${TOKEN}`);
 
   expect(lines.join('')).toContain('sync failed for an organization; will retry after backoff');
