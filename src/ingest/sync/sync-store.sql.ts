@@ -68,11 +68,14 @@ export interface SyncStoreOptions {
   readonly scope: SourceScope;
   /** Named in the configuration: they are pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
+  /** The names of the credentials that accounts are read with now. Default: the one without a name of its own. */
+  readonly credentials?: () => readonly string[];
   readonly observer: SyncStoreObserver;
 }
 
 /** Joins the statements of the store to the port that sync declares. */
 export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStore => {
+  const credentials = options.credentials ?? (() => ['default']);
   const { owner, leaseMs, kinds, settleDelaysMs, historyMs, scope, observer } = options;
   const { organizationIds } = scope;
   const hashOf = (source: SourceKey) => kindPolicyOf(options, source).filterHash;
@@ -114,9 +117,10 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
-    dueAccountListings: (limit) => dueListings(pool, { limit, organizationIds, wanted: scope.accounts }),
+    dueAccountListings: (limit) =>
+      dueListings(pool, { limit, organizationIds, wanted: scope.accounts, credentials: credentials() }),
     recordAccounts: (scope, accounts) => recordAccounts(pool, scope, accounts),
-    endAccountListing: (scope, end) => endListing(pool, scope, end),
+    endAccountListing: (scope, end) => endListing(pool, scope, end, credentials()),
     countAccountListings: () => countListings(pool),
     countAccounts: () => countAccounts(pool),
     nameAccounts: () => nameAccounts(pool, options.accountIds),

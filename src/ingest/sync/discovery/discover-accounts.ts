@@ -51,12 +51,13 @@ const tell = (
 
 const listOne = async (
   context: SyncContext,
-  { scope, organizationId }: DueListing,
+  { scope, organizationId, credential }: DueListing,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
 ): Promise<number> => {
   const { api, store, observer } = context;
-  const pages = organizationId === undefined ? api.listAccounts(signal) : api.listAccountsOf(organizationId, signal);
+  const pages =
+    organizationId === undefined ? api.listAccounts(signal, credential) : api.listAccountsOf(organizationId, signal);
   const seen = new Set<string>();
   let appeared = 0;
   try {
