@@ -36,7 +36,7 @@ const check = async (credentials: Readonly<Record<string, object>>, env: Readonl
     expect(stdout + stderr, 'a secret').not.toContain(secret);
   return { code, stdout };
 };
-const user = String.raw`user [0-9a-f]{32}`;
+const user = 'user [0-9a-f]{32}';
 
 test('a token: what it may, whom it is counted for, and that only a key lists the accounts of organizations', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a', budget: 400 } });
