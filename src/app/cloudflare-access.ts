@@ -78,7 +78,7 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
   const current = (): readonly CredentialAccess[] =>
     secrets.credentials().map((credential) => {
       const { api, principal } = open(credential);
-      return { ...credential, api, isUser: principal.current() !== undefined };
+      return { ...credential, api, isUser: !principal.isItself() };
     });
   const inUse = () => secrets.credentials().map((credential) => open(credential).budget);
   return {

@@ -5,7 +5,7 @@ import type { LiveCredential } from '../credential.ts';
 
 /** A credential that a source may be read with. */
 export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations'> {
-  /** Cloudflare counts it for a user: it is no token of an account. */
+  /** It is not known to be counted by itself, as the token of an account is. */
   readonly isUser: boolean;
 }
 
