@@ -127,6 +127,32 @@ describe('each source is read by the best credential that may', () => {
     await world.expectExactTruth();
   });
 
+  test('each request is charged to the user whose credential has sent it, and to no other', async () => {
+    const REQUESTS = 600;
+    const spacingMs = 305_000 / (REQUESTS * 0.9);
+    await using world = await openCredentialsWorld(two, both, { ORGTRAIL_API_BUDGET: String(REQUESTS) });
+    const [start] = await world.query<{ ms: number }>(
+      'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+    );
+    await using run = await world.start();
+    await run.sync();
+    const rows = await world.query<{ ms: number }>(
+      "select extract(epoch from next_free_at)::float8 * 1000 as ms from api_budget where credential like 'user:%' order by 1",
+    );
+    const [end] = await world.query<{ ms: number }>(
+      'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+    );
+    const sent = ['user:a@example.com', 'user:b@example.com']
+      .map((user) => world.simulator.requests().filter(({ owner }) => owner === user).length)
+      .toSorted((a, b) => a - b);
+    expect(rows).toHaveLength(2);
+    for (const [index, { ms }] of rows.entries()) {
+      const charged = (sent[index] ?? 0) * spacingMs;
+      expect(ms, 'every one').toBeGreaterThanOrEqual((start?.ms ?? 0) + charged - spacingMs / 2);
+      expect(ms, 'and no more').toBeLessThanOrEqual((end?.ms ?? 0) + charged + spacingMs);
+    }
+  });
+
   test('two credentials of one user share one budget, the smaller one', async () => {
     const user = 'a@example.com';
     const credentials = [
