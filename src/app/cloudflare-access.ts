@@ -1,24 +1,24 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
+import type { LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError } from '../errors.ts';
-import {
-  type ApiBudget,
-  type ApiBudgetOptions,
-  createApiBudget,
-  credentialFingerprint,
-} from '../ingest/cloudflare/api-budget.sql.ts';
-import type { Credential, CredentialSource } from '../ingest/cloudflare/credential.ts';
+import { type ApiBudget, createApiBudget, credentialFingerprint } from '../ingest/cloudflare/api-budget.sql.ts';
+import { type AuditApiOptions, connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
+import type { Credential, LiveCredential } from '../ingest/cloudflare/credential.ts';
+import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
+import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
+import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
 import { createPrincipal, type Principal } from '../ingest/cloudflare/principal.ts';
-import { createProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
+import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
-import type { ScrubLeave } from '../ingest/sync/ports.ts';
+import type { AuditApi, ScrubLeave } from '../ingest/sync/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
-/** The credential of the configuration. Throws OrgtrailError `configuration` if it has none. */
-export const requireCredential = ({ credential }: Pick<Config, 'credential'>): Credential => {
-  if (credential === undefined) throw new OrgtrailError('configuration', 'no credential');
-  return credential;
+/** The credential of the configuration, the first if there are several. Throws OrgtrailError `configuration` if it has none. */
+export const requireCredential = ({ credentials: [first] }: Pick<Config, 'credentials'>): Credential => {
+  if (first === undefined) throw new OrgtrailError('configuration', 'no credential');
+  return first.credential;
 };
 
 /** How requests to Cloudflare are counted and logged. */
@@ -30,55 +30,135 @@ export const apiObservers = (metrics: Metrics, logger: Logger) => ({
   onUnreadable: () => logger.warn('skipped an organization with an invalid id'),
 });
 
-/** How requests with the credential of the configuration are counted. */
+/** How Cloudflare is asked, and how requests are counted, with all credentials. */
 export interface ApiAccess {
-  readonly principal: Principal;
-  readonly budget: ApiBudget;
+  readonly api: AuditApi;
+  /** Of all credentials together. */
+  readonly budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>;
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
+  /** The names of the credentials that accounts are read with now. */
+  readonly credentials: () => readonly string[];
+  close(): Promise<void>;
 }
 
-/** Called once for each process that reads. */
-export const openAccessToApi = (
-  config: Config,
-  pool: Pool,
-  credential: CredentialSource,
-  telemetry: { readonly metrics: Metrics; readonly logger: Logger },
-): ApiAccess => {
-  const principal = createPrincipal(credential, () => performance.now());
-  const fingerprint = () => fingerprintOf(credential.current());
+interface AccessParts {
+  readonly config: Config;
+  readonly pool: Pool;
+  readonly secrets: LiveSecrets;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** What is the same for all credentials. */
+  readonly connection: Omit<AuditApiOptions, 'credential' | 'budget' | 'principal'>;
+}
+
+/** Called once for each process that reads. A credential that is configured while it runs is taken up with its first use. */
+export const openAccessToApi = (parts: AccessParts): ApiAccess => {
+  const { config, pool, secrets, logger } = parts;
+  const nowMs = () => performance.now();
+  const limit = createProcessLimit({ requestsPerWindow: largestBudget(config), nowMs });
+  const opened = new Map<string, OpenedAccess>();
+  const open = (credential: LiveCredential): OpenedAccess => {
+    const known = opened.get(credential.name);
+    if (known !== undefined) return known;
+    const access = openOne(parts, credential, { limit, budgetOf: (principal) => budgetOf(principal) });
+    opened.set(credential.name, access);
+    return access;
+  };
+  /** Of several credentials of one user the smallest counts. */
+  const budgetOf = (principal: Principal): number => {
+    const name = principal.current();
+    const all = secrets.credentials();
+    const same = all.filter((each) => {
+      const other = opened.get(each.name)?.principal;
+      return other === principal || (name !== undefined && other?.current() === name);
+    });
+    return Math.min(...(same.length > 0 ? same : all).map(({ budget }) => budget));
+  };
+  const current = (): readonly CredentialAccess[] =>
+    secrets.credentials().map((credential) => {
+      const { api, principal } = open(credential);
+      return { ...credential, api, isUser: !principal.isItself() };
+    });
+  const inUse = () => secrets.credentials().map((credential) => open(credential).budget);
   return {
-    principal,
-    budget: openBudget(config, pool, { fingerprint, principal: principal.current }, telemetry),
-    scrub: openScrub(config, pool, () => principal.current() ?? fingerprint()),
+    api: createApiByCredential({
+      current,
+      facts: createStoredFacts(pool, nowMs),
+      refusals: createRefusals(nowMs),
+      onListingFailed: (credential, { message: reason }) =>
+        logger.warn(
+          { credential, reason },
+          'one of several credentials failed to list organizations; what it alone shows is not missed',
+        ),
+    }),
+    budget: {
+      available: async () => sum(await Promise.all(inUse().map((budget) => budget.available()))),
+      blockedSeconds: async () => Math.max(0, ...(await Promise.all(inUse().map((budget) => budget.blockedSeconds())))),
+    },
+    scrub: openScrub(config, pool, secrets.credentials().map(open)),
+    credentials: () => secrets.credentials().flatMap(({ name, accounts }) => (accounts === false ? [] : [name])),
+    close: async () => {
+      await Promise.all(Array.from(opened.values(), (access) => access.close()));
+    },
   };
 };
 
-const fingerprintOf = (credential: Credential): string =>
-  credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
+/** Of one credential: requests in any 5 minutes. */
+export const smallestBudget = ({ credentials, apiBudget }: Pick<Config, 'credentials' | 'apiBudget'>): number =>
+  Math.min(...(credentials.length > 0 ? credentials.map(({ budget }) => budget) : [apiBudget]));
 
-const openScrub = (config: Config, pool: Pool, fingerprint: () => string): ScrubLeave | undefined => {
-  const { apiBudget: requestsPerWindow, scrub, tickMs } = config;
-  if (scrub.share === 0) return undefined;
-  const { share, everyMs } = scrub;
-  return { everyMs, ...createScrubBudget({ pool, fingerprint, requestsPerWindow, share, tickMs }) };
-};
+const largestBudget = ({ credentials, apiBudget }: Config): number =>
+  Math.max(apiBudget, ...credentials.map(({ budget }) => budget));
 
-const openBudget = (
-  { apiBudget: requestsPerWindow }: Config,
-  pool: Pool,
-  counted: Pick<ApiBudgetOptions, 'fingerprint' | 'principal'>,
-  { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
-): ApiBudget => {
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+
+interface OpenedAccess {
+  readonly api: AuditApi;
+  readonly principal: Principal;
+  readonly budget: ApiBudget;
+  /** The row of the budget that it counts in. */
+  readonly row: () => string;
+  close(): Promise<void>;
+}
+
+interface Shared {
+  readonly limit: ProcessLimit;
+  readonly budgetOf: (principal: Principal) => number;
+}
+
+const openOne = (parts: AccessParts, { source }: LiveCredential, { limit, budgetOf }: Shared): OpenedAccess => {
+  const { pool, metrics, logger, connection } = parts;
+  const principal = createPrincipal(source, () => performance.now());
+  const fingerprint = () => fingerprintOf(source.current());
   const budget = createApiBudget({
     pool,
-    ...counted,
-    requestsPerWindow,
+    fingerprint,
+    principal: principal.current,
+    requestsPerWindow: () => budgetOf(principal),
     onWait: (waitMs, because) => {
       metrics.throttled(waitMs);
       if (waitMs > 10_000)
         logger.warn({ waitMs: Math.round(waitMs), because }, 'rate limited: delaying requests to Cloudflare');
     },
   });
-  return withProcessLimit(budget, createProcessLimit({ requestsPerWindow, nowMs: () => performance.now() }));
+  const { api, close } = connectAuditApi({
+    ...connection,
+    credential: source,
+    budget: withProcessLimit(budget, limit),
+    principal,
+  });
+  return { api, principal, budget, row: () => principal.current() ?? fingerprint(), close };
+};
+
+const fingerprintOf = (credential: Credential): string =>
+  credentialFingerprint(credential.kind === 'token' ? credential.token : `${credential.email}\0${credential.key}`);
+
+/** A share of the smallest budget, in the row of the first credential: which one reads a window again is not known beforehand. */
+const openScrub = (config: Config, pool: Pool, [first]: readonly OpenedAccess[]): ScrubLeave | undefined => {
+  const { scrub, tickMs } = config;
+  if (scrub.share === 0 || first === undefined) return undefined;
+  const { share, everyMs } = scrub;
+  const requestsPerWindow = smallestBudget(config);
+  return { everyMs, ...createScrubBudget({ pool, fingerprint: first.row, requestsPerWindow, share, tickMs }) };
 };

@@ -6,8 +6,6 @@ import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { reasonOf } from '../errors.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openFeed } from '../feed/feed-source.ts';
-import type { ApiBudget } from '../ingest/cloudflare/api-budget.sql.ts';
-import { connectAuditApi } from '../ingest/cloudflare/audit-api.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
 import { createServerClock } from '../ingest/cloudflare/wire/server-clock.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
@@ -33,7 +31,13 @@ import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { apiObservers, openAccessToApi, requireCredential } from './cloudflare-access.ts';
+import {
+  type ApiAccess,
+  apiObservers,
+  openAccessToApi,
+  requireCredential,
+  smallestBudget,
+} from './cloudflare-access.ts';
 import { kindPolicies } from './collection-window.ts';
 import { type Database, type DatabaseWait, openDatabase } from './open-database.ts';
 import { createSyncContext } from './sync-context.ts';
@@ -110,24 +114,27 @@ type ComposeOptions = AppOptions & { readonly secrets: LiveSecrets };
 const compose = async (given: Config, database: Database, options: ComposeOptions): Promise<App> => {
   const { logger, metrics, secrets } = options;
   const { pool } = database;
-  const { budget, principal, scrub } = openAccessToApi(given, pool, secrets.credential, { metrics, logger });
   const kindsInForce = kindPolicies(given);
   const clock = createServerClock(options.steadyMs ?? (() => performance.now()));
-  const { api: plainApi, close: closeApi } = connectAuditApi({
-    baseUrl: given.baseUrl,
-    credential: secrets.credential,
-    filtersOf: (source) => kindPolicyOf({ kinds: kindsInForce }, source).filters,
-    budget,
-    principal,
-    clock,
-    version,
-    fastPath: given.fastPath,
-    ...apiObservers(metrics, logger),
-    timeouts: options.timeouts,
+  const access = openAccessToApi({
+    config: given,
+    pool,
+    secrets,
+    metrics,
+    logger,
+    connection: {
+      baseUrl: given.baseUrl,
+      filtersOf: (source) => kindPolicyOf({ kinds: kindsInForce }, source).filters,
+      clock,
+      version,
+      fastPath: given.fastPath,
+      ...apiObservers(metrics, logger),
+      timeouts: options.timeouts,
+    },
   });
-  const { api, names, config, namedAccounts } = await prepare(given, pool, plainApi, options).catch(
+  const { api, names, config, namedAccounts } = await prepare(given, pool, access.api, options).catch(
     async (error: unknown) => {
-      await closeApi();
+      await access.close();
       throw error;
     },
   );
@@ -147,11 +154,13 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       owner,
       kinds,
       namedAccounts,
-      scrub,
+      credentials: access.credentials,
+      smallestBudget: smallestBudget(given),
+      scrub: access.scrub,
       storeObserver: metrics,
       observers: [metrics.sync, logSync(logger, () => performance.now(), names), options.observer ?? {}],
     }),
-    metricsSource: metricsOf(config, pool, budget, kinds, { status, sinks, streamLoad: readers.streamLoad }),
+    metricsSource: metricsOf(config, pool, access.budget, kinds, { status, sinks, streamLoad: readers.streamLoad }),
     feed: readers.feed,
     search: readers.search,
     streams: readers.streams,
@@ -160,7 +169,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
     sinks,
     sinkTroubles,
     close: async () => {
-      await closeApi();
+      await access.close();
       await readers.close();
       await database.close();
     },
@@ -219,7 +228,7 @@ const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: 
 const metricsOf = (
   { scrub, sources, organizationIds }: Config,
   pool: Pool,
-  budget: ApiBudget,
+  budget: ApiAccess['budget'],
   kinds: readonly KindPolicy[],
   more: Pick<MetricsSource, 'status' | 'sinks' | 'streamLoad'>,
 ): MetricsSource => ({

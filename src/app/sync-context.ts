@@ -17,6 +17,10 @@ export interface SyncParts {
   readonly kinds: readonly KindPolicy[];
   /** Made known whether or not a listing shows them. */
   readonly namedAccounts: readonly string[];
+  /** The names of the credentials that accounts are read with now. */
+  readonly credentials: () => readonly string[];
+  /** Of one credential, the smallest: requests in any 5 minutes. */
+  readonly smallestBudget: number;
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
   readonly storeObserver: SyncStoreObserver;
@@ -52,6 +56,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       historyMs,
       scope: { organizationIds, accounts },
       accountIds: parts.namedAccounts,
+      credentials: parts.credentials,
       observer: parts.storeObserver,
     }),
     time: {
@@ -61,7 +66,7 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
     organizationListing: { restsUntilMs: Number.NEGATIVE_INFINITY },
-    listingSpacingMs: BUDGET_WINDOW_MS / (config.apiBudget * ACCOUNT_LISTINGS_SHARE),
+    listingSpacingMs: BUDGET_WINDOW_MS / (parts.smallestBudget * ACCOUNT_LISTINGS_SHARE),
     intervals: (sources) => laneIntervals(sources, config.apiBudget),
     random: Math.random,
   };

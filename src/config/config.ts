@@ -1,11 +1,12 @@
 import { OrgtrailError } from '../errors.ts';
-import type { Credential } from '../ingest/cloudflare/credential.ts';
+import type { Credential, NamedCredential } from '../ingest/cloudflare/credential.ts';
 import type { Filter } from '../ingest/planning/filters.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlWarning } from '../postgres/database-url.ts';
 import { isLoopbackHost } from '../postgres/loopback.ts';
 import { formatDuration } from '../time/duration.ts';
+import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
 import {
   type AccountsWanted,
   environmentSchema,
@@ -24,6 +25,8 @@ import { type ConfigFile, readConfigFile, settingsBelow } from './yaml/config-fi
 export interface Config {
   /** Undefined only for commands that do not talk to Cloudflare. */
   readonly credential: Credential | undefined;
+  /** All that may be read with: `credential`, by the name `default`, and those of CLOUDFLARE_CREDENTIALS. */
+  readonly credentials: readonly NamedCredential[];
   readonly baseUrl: string;
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl: string | undefined;
@@ -71,6 +74,8 @@ export interface Config {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
+/** If the configured one has a fault, which is what ends the command. */
+const FALLBACK_BUDGET = 900;
 
 export interface LoadOptions {
   /** False for commands that do not talk to Cloudflare. */
@@ -140,7 +145,11 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   const parsed = environmentSchema.safeParse(env);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${issue.path.join('.')} ${issue.message}`);
   const filters = readFilters(env, kindsInForce(env), faults);
-  const credential = readCredential(env, options.needsCredential, faults);
+  const further = readFurtherCredentials(env, parsed.data?.ORGTRAIL_API_BUDGET, faults);
+  const credential = readCredential(env, options.needsCredential && further.needsAnother, faults);
+  if (credential !== undefined && further.credentials.some(({ name }) => name === DEFAULT_CREDENTIAL)) {
+    faults.push(`CLOUDFLARE_CREDENTIALS.${DEFAULT_CREDENTIAL} is the name of the credential that is set by itself`);
+  }
   const sinks = readSinks(env['ORGTRAIL_SINKS'], faults);
   if (parsed.success && (parsed.data.ORGTRAIL_SETTLE.at(-1) ?? 0) >= parsed.data.ORGTRAIL_RETENTION) {
     faults.push(
@@ -152,6 +161,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   const unknown = unknownSettings(Object.keys(env));
   return {
     credential,
+    credentials: [...withDefault(credential, values.ORGTRAIL_API_BUDGET), ...further.credentials],
     baseUrl: values.CLOUDFLARE_BASE_URL,
     databaseUrl: values.DATABASE_URL,
     dataDir: values.ORGTRAIL_DATA_DIR,
@@ -189,6 +199,18 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
   };
 };
+
+/** With whether another credential is needed: what is faulty may have been one. */
+const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
+  const before = faults.length;
+  const credentials = readCredentials(env['CLOUDFLARE_CREDENTIALS'], budget ?? FALLBACK_BUDGET, faults);
+  return { credentials, needsAnother: credentials.length === 0 && faults.length === before };
+};
+
+const withDefault = (credential: Credential | undefined, budget: number): readonly NamedCredential[] =>
+  credential === undefined
+    ? []
+    : [{ name: DEFAULT_CREDENTIAL, credential, budget, accounts: true, organizations: true }];
 
 /** A variable that is set to nothing counts as not set: compose files and shells make such ones. */
 const withoutEmpty = (environment: Environment): Record<string, string> =>

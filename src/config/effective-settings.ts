@@ -79,6 +79,7 @@ export const shownSettings = (read: ReadConfig, dotenv: readonly string[]): read
 const naturalValue = (setting: string, text: string): unknown => {
   if (setting === 'DATABASE_URL') return withPasswordsHidden(text, HIDDEN);
   if (setting === 'ORGTRAIL_SINKS') return shownSinks(JSON.parse(text));
+  if (setting === 'CLOUDFLARE_CREDENTIALS') return shownCredentials(JSON.parse(text));
   if (secretNames.some((name) => name === setting)) return HIDDEN;
   switch (formOf(setting)) {
     case 'number':
@@ -91,6 +92,15 @@ const naturalValue = (setting: string, text: string): unknown => {
       return text;
   }
 };
+
+const shownCredentials = (credentials: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
+  Object.fromEntries(
+    Object.entries(credentials).map(([name, credential]) => {
+      const shown: Record<string, unknown> = { ...credential };
+      for (const key of ['token', 'key', 'email']) if (key in shown) shown[key] = HIDDEN;
+      return [name, shown];
+    }),
+  );
 
 const shownSinks = (sinks: Readonly<Record<string, Readonly<Record<string, unknown>>>>): unknown =>
   Object.fromEntries(Object.entries(sinks).map(([name, sink]) => [name, shownSink(sink)]));

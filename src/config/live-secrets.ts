@@ -1,15 +1,19 @@
 import { OrgtrailError } from '../errors.ts';
-import type { Credential, CredentialSource } from '../ingest/cloudflare/credential.ts';
+import type { Credential, CredentialSource, LiveCredential, NamedCredential } from '../ingest/cloudflare/credential.ts';
 import { withPasswordOf } from '../postgres/database-url.ts';
 import { type SinkSettings, sinkSecrets } from '../sinks/registry.ts';
 import { type Config, loadConfig } from './config.ts';
+import { DEFAULT_CREDENTIAL } from './credentials.ts';
 import { secretsOf } from './redaction.ts';
 import { secretNames } from './secret-settings.ts';
 import type { NamedSink } from './sinks.ts';
 
 /** The secrets of the configuration as they are now: those that come from files may be renewed while orgtrail runs. */
 export interface LiveSecrets {
+  /** The one that is set by itself. Throws OrgtrailError `configuration` when asked for what is not set. */
   readonly credential: CredentialSource;
+  /** All that may be read with now, in the order of the configuration. A name keeps its `source` for as long as the process lives. */
+  credentials(): readonly LiveCredential[];
   /** The configured URL with the user and the password that its file has now; undefined: none is configured. */
   databaseUrl(): string | undefined;
   feedToken(): string | undefined;
@@ -39,7 +43,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
   let lastFault: string | undefined;
   const read = (): Config | undefined => {
     try {
-      const next = loadConfig(env, { needsCredential: config.credential !== undefined, interactive: false });
+      const next = loadConfig(env, { needsCredential: config.credentials.length > 0, interactive: false });
       lastFault = undefined;
       return next;
     } catch (error) {
@@ -56,7 +60,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     if (changed.length === 0) return false;
     // An equal credential stays the same object: by that it is known whether a request was sent with the latest one.
     const credential = isSame(latest.credential, next.credential) ? latest.credential : next.credential;
-    latest = { ...next, credential };
+    latest = { ...next, credential, credentials: withSameObjects(latest.credentials, next.credentials) };
     options.hidden.push(...secretsOf(latest).filter((secret) => !options.hidden.includes(secret)));
     options.onChange?.(changed);
     return true;
@@ -71,8 +75,32 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     reload();
     return credential() !== before;
   };
+  const sources = new Map<string, CredentialSource>();
+  const sourceOf = ({ name, credential: first }: NamedCredential): CredentialSource => {
+    const known = sources.get(name);
+    if (known !== undefined) return known;
+    let last = first;
+    // One that is no longer configured stays what it was.
+    const current = () => {
+      last = latest.credentials.find((each) => each.name === name)?.credential ?? last;
+      return last;
+    };
+    const refresh = () => {
+      const before = current();
+      reload();
+      return current() !== before;
+    };
+    const source = { current, refresh };
+    sources.set(name, source);
+    return source;
+  };
   return {
     credential: { current: credential, refresh: refreshCredential },
+    credentials: () =>
+      latest.credentials.map((named) => {
+        const { credential: _, ...rest } = named;
+        return { ...rest, source: sourceOf(named) };
+      }),
     databaseUrl: () => {
       // Asked for each new connection, the first sign of a changed password is one that fails.
       if (env['DATABASE_URL_FILE'] || env['ORGTRAIL_CONFIG']) reload();
@@ -87,7 +115,16 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
 /** The YAML file and that of all sinks count, too: what else is in them is not taken while orgtrail runs. */
 const hasFiles = (env: Environment): boolean =>
   ['ORGTRAIL_CONFIG', ...secretNames.map((name) => `${name}_FILE`)].some((name) => (env[name] ?? '') !== '') ||
-  /"\w+_file"/.test(env['ORGTRAIL_SINKS'] ?? '');
+  ['ORGTRAIL_SINKS', 'CLOUDFLARE_CREDENTIALS'].some((name) => /"\w+_file"/.test(env[name] ?? ''));
+
+/** An equal credential stays the same object: by that it is known whether a request was sent with the latest one. */
+const withSameObjects = (before: readonly NamedCredential[], after: readonly NamedCredential[]) =>
+  after.map((next): NamedCredential => {
+    const old = before.find(({ name }) => name === next.name);
+    return old !== undefined && isSame(old.credential, next.credential)
+      ? { ...next, credential: old.credential }
+      : next;
+  });
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
@@ -95,6 +132,7 @@ const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.s
 const changedSettings = (before: Config, after: Config): string[] => {
   const changed: string[] = [];
   if (!isSame(before.credential, after.credential)) changed.push('the Cloudflare credential');
+  changed.push(...changedCredentials(before.credentials, after.credentials));
   if (before.databaseUrl !== after.databaseUrl) changed.push('DATABASE_URL');
   if (before.http.feedToken !== after.http.feedToken) changed.push('ORGTRAIL_FEED_TOKEN');
   for (const { name, settings } of after.sinks) {
@@ -104,6 +142,15 @@ const changedSettings = (before: Config, after: Config): string[] => {
     }
   }
   return changed;
+};
+
+/** Of those that have a name of their own. */
+const changedCredentials = (before: readonly NamedCredential[], after: readonly NamedCredential[]): string[] => {
+  const names = new Set([...before, ...after].map(({ name }) => name).filter((name) => name !== DEFAULT_CREDENTIAL));
+  const named = (list: readonly NamedCredential[], name: string) => list.find((each) => each.name === name);
+  return [...names]
+    .filter((name) => !isSame(named(before, name), named(after, name)))
+    .map((name) => `CLOUDFLARE_CREDENTIALS.${name}`);
 };
 
 const secretPart = (settings: SinkSettings): Readonly<Record<string, unknown>> => {

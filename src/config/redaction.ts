@@ -5,8 +5,9 @@ import type { Config } from './config.ts';
 /** Everything of the configuration that no output may hold: the log blanks it should it turn up in a message. */
 export const secretsOf = (config: Config): string[] => {
   const secrets: (string | undefined)[] = [config.http.feedToken];
-  if (config.credential?.kind === 'token') secrets.push(config.credential.token);
-  if (config.credential?.kind === 'key') secrets.push(config.credential.key, config.credential.email);
+  for (const { credential } of config.credentials) {
+    secrets.push(...(credential.kind === 'token' ? [credential.token] : [credential.key, credential.email]));
+  }
   for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
   if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');

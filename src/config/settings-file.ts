@@ -14,7 +14,7 @@ export interface SettingsWithFile {
 }
 
 const WRITABLE_BY_OTHERS = 0o022;
-const credentials = ['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY'];
+const credentials = ['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_CREDENTIALS'];
 
 /**
  * The environment, and below it what a `.env` says: what is in both counts as in the environment. Throws OrgtrailError `configuration`

@@ -2,7 +2,7 @@ import type { Settings } from './environment-schema.ts';
 import { secretNames } from './secret-settings.ts';
 
 /** How a value is written in the YAML file; as a variable each of them is text. */
-type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks';
+type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks' | 'credentials';
 
 export interface ListedSetting {
   readonly form: Form;
@@ -15,7 +15,12 @@ export interface ListedSetting {
 type FilterSetting = 'ORGTRAIL_FILTERS' | 'ORGTRAIL_FILTERS_ORGANIZATIONS' | 'ORGTRAIL_FILTERS_ACCOUNTS';
 
 /** The settings that the schema does not check; credential and filters have readers of their own. */
-type OtherSetting = 'CLOUDFLARE_API_TOKEN' | 'CLOUDFLARE_EMAIL' | 'CLOUDFLARE_API_KEY' | FilterSetting;
+type OtherSetting =
+  | 'CLOUDFLARE_API_TOKEN'
+  | 'CLOUDFLARE_EMAIL'
+  | 'CLOUDFLARE_API_KEY'
+  | 'CLOUDFLARE_CREDENTIALS'
+  | FilterSetting;
 export type SettingName = keyof Settings | OtherSetting;
 
 const sinksExample = `
@@ -27,6 +32,11 @@ const sinksExample = `
     type: file
     path: /var/lib/orgtrail/events.ndjson`;
 
+const credentialsExample = `
+    acme:
+      token_file: /run/secrets/acme-token
+      accounts: [0a1b2c3d4e5f60718293a4b5c6d7e8f9]`;
+
 const sinksMean = 'Receivers that events are pushed to, by name: docs/sinks.md.';
 
 /** Every setting, in the order of the documented example. Its keys are those of the schema: a setting without a line does not compile. */
@@ -34,6 +44,11 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   CLOUDFLARE_API_TOKEN: { form: 'text', means: "A user's API token; or email and api_key.", example: 'the-token' },
   CLOUDFLARE_EMAIL: { form: 'text', means: 'The email address of the account.', example: 'admin@example.com' },
   CLOUDFLARE_API_KEY: { form: 'text', means: 'The Global API Key of that account.', example: 'the-key' },
+  CLOUDFLARE_CREDENTIALS: {
+    form: 'credentials',
+    means: 'Further credentials, by name: docs/accounts.md.',
+    example: credentialsExample,
+  },
   CLOUDFLARE_BASE_URL: { form: 'text', means: 'Base URL of the API.' },
   DATABASE_URL: {
     form: 'text',

@@ -44,7 +44,7 @@ export const watchNames = (pool: Pool, api: AuditApi): { names: Names; api: Audi
           yield page;
         }
       },
-      listAccounts: (signal) => seen(api.listAccounts(signal)),
+      listAccounts: (signal, credential) => seen(api.listAccounts(signal, credential)),
       listAccountsOf: (organizationId, signal) => seen(api.listAccountsOf(organizationId, signal)),
     },
   };

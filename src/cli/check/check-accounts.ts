@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import { ApiError, exitCodes } from '../../errors.ts';
+import { isBroken, isRefusal } from '../../ingest/cloudflare/credentials/choice.ts';
 import type { FoundAccount, FoundOrganization } from '../../ingest/planning/source.ts';
 import { account } from '../../ingest/sources/account/account.ts';
 import type { AccountsPage, AuditApi } from '../../ingest/sync/ports.ts';
@@ -12,15 +13,17 @@ const MAX_LISTED = 10;
 
 const emptyHint = 'the token needs a permission on at least one account; or name accounts in ORGTRAIL_ACCOUNTS';
 
+interface Asked {
+  readonly organizations: readonly FoundOrganization[];
+  /** Of the credentials that list accounts. */
+  readonly names: readonly string[];
+  readonly signal: AbortSignal;
+}
+
 /** What of accounts may be listed and read. Throws ApiError for anything but a refusal. Nothing if their logs are not read. */
-export const checkAccounts = async (
-  api: AuditApi,
-  config: Config,
-  organizations: readonly FoundOrganization[],
-  signal: AbortSignal,
-): Promise<readonly Check[]> => {
+export const checkAccounts = async (api: AuditApi, config: Config, asked: Asked): Promise<readonly Check[]> => {
   if (!config.sources.includes('account')) return [];
-  const { accounts, message, notes } = await findAccounts(api, config, organizations, signal);
+  const { accounts, message, notes } = await findAccounts(api, config, asked);
   const found: Check = { name: 'accounts', ok: true, message, notes, exitCode: exitCodes.done };
   if (accounts.length === 0) {
     return [{ ...found, ok: false, message: 'no account is visible', hint: emptyHint, exitCode: exitCodes.usage }];
@@ -29,7 +32,7 @@ export const checkAccounts = async (
   const hint =
     `the token needs "${account.permission}" on these accounts ("Access: Audit Logs Read" is another product's permission)` +
     (off.length === 0 ? '' : `; the settings of these accounts turn the API off: ${off.slice(0, 3).join(', ')}`);
-  return [found, await probeLogs(api, 'account', accounts, { name: 'account logs', hint, signal })];
+  return [found, await probeLogs(api, 'account', accounts, { name: 'account logs', hint, signal: asked.signal })];
 };
 
 const isApiOff = (settings: unknown): boolean =>
@@ -47,8 +50,7 @@ interface FoundAccounts {
 const findAccounts = async (
   api: AuditApi,
   config: Config,
-  organizations: readonly FoundOrganization[],
-  signal: AbortSignal,
+  { organizations, names, signal }: Asked,
 ): Promise<FoundAccounts> => {
   if (typeof config.accounts !== 'string') {
     const accounts = config.accounts.map((id) => ({ id }));
@@ -58,7 +60,7 @@ const findAccounts = async (
   const notes: string[] = [];
   const byCredential =
     config.accounts === 'all' && config.organizationIds === undefined
-      ? await collect(api.listAccounts(signal), found)
+      ? await collectWithEach(api, names, found, signal)
       : undefined;
   if (byCredential === 'refused')
     notes.push('GET /accounts is refused (403): accounts of organizations alone are read');
@@ -78,6 +80,20 @@ const findAccounts = async (
   return { accounts: [...found.values()], message: `${counted(found.size, 'account')} ${ways}`, notes };
 };
 
+/** Refused only if each of them is. */
+const collectWithEach = async (
+  api: AuditApi,
+  names: readonly string[],
+  found: Map<string, FoundAccount>,
+  signal: AbortSignal,
+): Promise<'listed' | 'refused'> => {
+  let outcome: 'listed' | 'refused' = 'refused';
+  for (const name of names) {
+    if ((await collect(api.listAccounts(signal, name), found)) === 'listed') outcome = 'listed';
+  }
+  return outcome;
+};
+
 /** Adds what a listing names. */
 const collect = async (
   pages: AsyncIterable<AccountsPage>,
@@ -87,7 +103,7 @@ const collect = async (
     for await (const { accounts } of pages) for (const each of accounts) found.set(each.id, each);
     return 'listed';
   } catch (error) {
-    if (error instanceof ApiError && ['refused', 'not_found'].includes(error.failure)) return 'refused';
+    if (error instanceof ApiError && (isRefusal(error) || isBroken(error))) return 'refused';
     throw error;
   }
 };

@@ -1,10 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { apiObservers, requireCredential } from '../../app/cloudflare-access.ts';
+import { apiObservers } from '../../app/cloudflare-access.ts';
 import type { Config } from '../../config/config.ts';
 import { ApiError, exitCodes } from '../../errors.ts';
-import { connectAuditApi } from '../../ingest/cloudflare/audit-api.ts';
-import type { RequestBudget } from '../../ingest/cloudflare/wire/request.ts';
 import { createServerClock } from '../../ingest/cloudflare/wire/server-clock.ts';
 import type { FoundOrganization } from '../../ingest/planning/source.ts';
 import { organization } from '../../ingest/sources/organization/organization.ts';
@@ -15,54 +12,93 @@ import { createMetrics } from '../../telemetry/metrics.ts';
 import { apiAdvice } from '../api-advice.ts';
 import { counted } from '../output/counted.ts';
 import { checkAccounts } from './check-accounts.ts';
+import { checkCredentials, describeBudget } from './check-credentials.ts';
+import { type OpenedCredentials, openCredentials } from './open-credentials.ts';
 import { type Check, probeLogs } from './probe-logs.ts';
 
 /** How long all of it may take, in milliseconds. */
 export const SLOWEST_MS = 45_000;
 
-/** What the credential may list and read. */
+/** What the credentials may list and read, together and each by itself. */
 export const checkApi = async (config: Config, logger: Logger, signal: AbortSignal): Promise<readonly Check[]> => {
   const clock = createServerClock(() => performance.now());
-  const { api, close } = connectAuditApi({
+  const opened = openCredentials(config.credentials, {
     baseUrl: config.baseUrl,
-    credential: requireCredential(config),
     filtersOf: (source) => config.filters[kindOf(source).name],
-    budget: impatientBudget(),
     clock,
     version,
     ...apiObservers(createMetrics(version), logger),
   });
   try {
-    const { organizations, note } = await reachable(api, config, signal);
-    const found = `${counted(organizations.length, 'organization')}${note}`;
-    const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
-    const accounts = () => checkAccounts(api, config, organizations, signal);
-    if (!config.sources.includes('organization')) return [listed, ...(await accounts())];
-    if (organizations.length === 0) {
-      const message = 'no organization is visible';
-      return [{ ...listed, ok: false, message, hint: emptyHint, exitCode: exitCodes.usage }, ...(await accounts())];
-    }
-    const logs = await probeLogs(api, 'organization', organizations, { name: 'audit logs', hint: logsHint, signal });
-    return [listed, logs, ...(await accounts())];
+    return withoutAnything(await checkAll(opened, config, signal));
   } catch (error) {
-    if (error instanceof ApiError)
-      return [{ name: 'organizations', ok: false, message: error.message, ...apiAdvice(error) }];
-    if (signal.aborted) {
-      const message = `no answer within ${SLOWEST_MS / 1_000} s`;
-      return [
-        {
-          name: 'organizations',
-          ok: false,
-          message,
-          hint: 'check the network and CLOUDFLARE_BASE_URL',
-          exitCode: exitCodes.unreachable,
-        },
-      ];
-    }
+    if (error instanceof ApiError) return [failedWith(error, config)];
+    if (signal.aborted) return [tooSlow];
     throw error;
   } finally {
-    await close();
+    await opened.close();
   }
+};
+
+const checkAll = async ({ each, api }: OpenedCredentials, config: Config, signal: AbortSignal): Promise<Check[]> => {
+  const credentials = await checkCredentials(each, config, signal);
+  const [first] = each;
+  const budget = each.length === 1 && first !== undefined ? () => [describeBudget(first)] : () => [];
+  const logs = await checkLogs({ each, api }, config, signal).catch((error: unknown) => {
+    if (credentials.length === 0 || !(error instanceof ApiError)) throw error;
+    return [failedWith(error, config)];
+  });
+  return [...credentials, ...logs, ...budget()];
+};
+
+const checkLogs = async (
+  { each, api }: Pick<OpenedCredentials, 'each' | 'api'>,
+  config: Config,
+  signal: AbortSignal,
+): Promise<readonly Check[]> => {
+  const { organizations, note } = await reachable(api, config, signal);
+  const found = `${counted(organizations.length, 'organization')}${note}`;
+  const listed: Check = { name: 'organizations', ok: true, message: found, exitCode: exitCodes.done };
+  const accounts = () => checkAccounts(api, config, { organizations, names: namesFor(each), signal });
+  if (!config.sources.includes('organization')) return [listed, ...(await accounts())];
+  if (organizations.length === 0) {
+    const message = 'no organization is visible';
+    return [{ ...listed, ok: false, message, hint: emptyHint, exitCode: exitCodes.usage }, ...(await accounts())];
+  }
+  const logs = await probeLogs(api, 'organization', organizations, { name: 'audit logs', hint: logsHint, signal });
+  return [listed, logs, ...(await accounts())];
+};
+
+/** Of those that list accounts. */
+const namesFor = (each: OpenedCredentials['each']): readonly string[] =>
+  each.flatMap(({ name, accounts }) => (accounts === false ? [] : [name]));
+
+const failedWith = (error: ApiError, { credentials }: Config): Check => {
+  const { hint, exitCode } = apiAdvice(error);
+  const isAccounts = credentials.some(
+    ({ credential }) => credential.kind === 'token' && credential.token.startsWith(ACCOUNT_TOKEN_PREFIX),
+  );
+  const more = isAccounts && error.failure === 'refused' ? `${accountTokenHint}; else ` : '';
+  return { name: 'organizations', ok: false, message: error.message, hint: `${more}${hint}`, exitCode };
+};
+
+const ACCOUNT_TOKEN_PREFIX = 'cfat_';
+const accountTokenHint =
+  'the token of an account reads the log of that account alone: set ORGTRAIL_SOURCES=accounts, or add the token of a user';
+
+const tooSlow: Check = {
+  name: 'organizations',
+  ok: false,
+  message: `no answer within ${SLOWEST_MS / 1_000} s`,
+  hint: 'check the network and CLOUDFLARE_BASE_URL',
+  exitCode: exitCodes.unreachable,
+};
+
+/** If all logs that were tried refuse, nothing can be read. */
+const withoutAnything = (checks: readonly Check[]): readonly Check[] => {
+  const logs = checks.filter(({ tried }) => tried !== undefined);
+  if (logs.length === 0 || logs.some(({ tried, refused }) => tried !== refused)) return checks;
+  return checks.map((check) => (check.ok ? check : { ...check, exitCode: exitCodes.usage }));
 };
 
 const logsHint = `the owner of the token must be ${organization.permission}; a documented workaround is CLOUDFLARE_EMAIL + CLOUDFLARE_API_KEY`;
@@ -94,24 +130,4 @@ const reachable = async (
       note: ' configured (the credential may not list them)',
     };
   }
-};
-
-/** The database may be what is broken, and the few requests of a check need no accounting: a block is not waited for. */
-const impatientBudget = (): RequestBudget => {
-  let blockedMs = 0;
-  return {
-    acquire: async (signal) => {
-      if (blockedMs > 5_000) {
-        throw new ApiError(
-          'throttled',
-          `Cloudflare blocks this user's requests for another ${Math.round(blockedMs / 1_000)} s (429)`,
-        );
-      }
-      await sleep(blockedMs, undefined, { signal });
-      blockedMs = 0;
-    },
-    pause: async (durationMs) => {
-      blockedMs = Math.max(blockedMs, durationMs);
-    },
-  };
 };

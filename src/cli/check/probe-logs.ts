@@ -13,6 +13,9 @@ export interface Check {
   /** What is allowed but probably not meant. */
   readonly notes?: readonly string[];
   readonly exitCode: number;
+  /** Of logs: how many were tried, and how many of these refused. */
+  readonly tried?: number;
+  readonly refused?: number;
 }
 
 /** Logs of one kind that are tried: enough to find a missing permission, few enough for the budget. */
@@ -45,7 +48,9 @@ export const probeLogs = async (
     }
   }
   const tried = probed.length < owners.length ? `the first ${probed.length} tried` : `${probed.length} tried`;
-  if (refused.length === 0) return { name, ok: true, message: `readable (${tried})`, exitCode: exitCodes.done };
+  const counts = { tried: probed.length, refused: refused.length };
+  if (refused.length === 0)
+    return { name, ok: true, message: `readable (${tried})`, exitCode: exitCodes.done, ...counts };
   const message = `refused (403) for ${refused.length} of ${probed.length}: ${refused.join(', ')}`;
-  return { name, ok: false, message, hint, exitCode: exitCodes.sourceFailed };
+  return { name, ok: false, message, hint, exitCode: exitCodes.sourceFailed, ...counts };
 };

@@ -59,7 +59,9 @@ const line = ({ ok, name, message, hint, notes = [] }: Check): string =>
   ].join('');
 
 const describe = (config: Config): string => {
-  const way = config.credential?.kind === 'token' ? 'API token' : 'email and Global API Key';
+  const [first] = config.credentials;
+  const one = first?.credential.kind === 'token' ? 'API token' : 'email and Global API Key';
+  const way = config.credentials.length > 1 ? `${config.credentials.length} credentials` : one;
   return `${config.baseUrl} with ${way}; ${describeFilters(config)}; ${config.apiBudget} requests per 5 minutes`;
 };
 

@@ -59,6 +59,7 @@ const openSecrets = (file: string, { settings }: YamlSettings): string[] => {
 const holdsSecret = (name: string, text: string): boolean => {
   if (name === 'DATABASE_URL') return databasePasswords(text).length > 0;
   if (name === 'ORGTRAIL_SINKS') return sinkSecrets.some((key) => text.includes(`"${key}":`));
+  if (name === 'CLOUDFLARE_CREDENTIALS') return /"(?:token|key)":/.test(text);
   return text !== '';
 };
 

@@ -92,12 +92,12 @@ class Reader {
     if (text === undefined || text === '') return;
     this.settings[name] = text;
     this.places.set(name, this.#placeOf(isScalar(value) ? pair.value : pair.key));
-    if (formOf(name) === 'sinks') this.#notePlaces(name, value);
+    if (isByName(formOf(name))) this.#notePlaces(name, value);
   }
 
   #textOf(name: string, value: unknown, pair: Pair): string | undefined {
     const form = formOf(name);
-    if (form === 'sinks') return this.#sinksText(name, value, pair);
+    if (isByName(form)) return this.#textByName(name, value, pair);
     if (isScalar(value)) return scalarText(value);
     if (isSeq(value) && (form === 'list' || form === 'filters')) return this.#listText(name, value.items, pair);
     const wanted = form === 'text' ? 'text' : form === 'number' ? 'a number' : 'a list, or text as in the environment';
@@ -121,9 +121,9 @@ class Reader {
     return texts.includes(undefined) ? undefined : texts.join(isFilter ? '&' : ',');
   }
 
-  /** The sinks are checked as those of the environment: as JSON. */
-  #sinksText(name: string, value: unknown, pair: Pair): string | undefined {
-    if (!isMap(value)) return this.#fault(pair.value, `${keyOf(name)} must be a map of sinks by name`);
+  /** Sinks and credentials are checked as those of the environment: as JSON. */
+  #textByName(name: string, value: unknown, pair: Pair): string | undefined {
+    if (!isMap(value)) return this.#fault(pair.value, `${keyOf(name)} must be a map of ${formOf(name)} by name`);
     try {
       return JSON.stringify(value.toJS(this.#document, { maxAliasCount: MAX_ALIASES }));
     } catch {
@@ -163,6 +163,8 @@ class Reader {
     this.faults.push({ message, place: this.#placeOf(node) });
   }
 }
+
+const isByName = (form: string): boolean => form === 'sinks' || form === 'credentials';
 
 const keyText = ({ key }: Pair): string => (isScalar(key) ? String(key.value) : '');
 

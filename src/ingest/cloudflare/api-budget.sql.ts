@@ -17,8 +17,8 @@ export interface ApiBudgetOptions {
    * that of the principal is shared by its other credentials, that of the credential by replicas of versions that know no principal.
    */
   readonly principal?: () => string | undefined;
-  /** Requests in any 5 minutes, of all replicas together. At least 10. */
-  readonly requestsPerWindow: number;
+  /** Requests in any 5 minutes, of all replicas together. At least 10. A function if other credentials of the same user may lower it. */
+  readonly requestsPerWindow: number | (() => number);
   /** Called for every wait, in milliseconds, with its reason. */
   readonly onWait?: (waitMs: number, because: string) => void;
 }
@@ -49,8 +49,8 @@ export const gcraOf = (requestsPerWindow: number) => {
  */
 export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const { pool, requestsPerWindow } = options;
+  const limits = () => gcraOf(typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow());
   const credentialRow = followFingerprint(pool, options.fingerprint);
-  const { burst, spacingMs, toleranceMs } = gcraOf(requestsPerWindow);
   /** In the order in which they are locked. */
   const rowKeys = async (): Promise<readonly string[]> => {
     const credential = await credentialRow();
@@ -70,12 +70,13 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
        values ($1, clock_timestamp() + make_interval(secs => $2::float8 / 1000))
        on conflict (credential) do update set
          next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)`,
-      [principal, spacingMs],
+      [principal, limits().spacingMs],
     );
   };
 
   const take = async (): Promise<boolean> => {
     const keys = await rowKeys();
+    const { spacingMs, toleranceMs } = limits();
     const { rowCount } = await pool.query(
       `with known as (
          select b.blocked_until <= clock_timestamp()
@@ -95,6 +96,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   };
 
   const waitTime = async (): Promise<{ waitMs: number; because: string }> => {
+    const { toleranceMs } = limits();
     const { rows } = await pool.query<{ blocked_ms: number; spaced_ms: number; blocked_because: string | null }>(
       // No infinite time is subtracted: before version 17 that is an error.
       `select extract(epoch from greatest(blocked_until, now()) - now())::float8 * 1000 as blocked_ms,
@@ -132,6 +134,7 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
     },
     available: async () => {
       const { waitMs } = await waitTime();
+      const { burst, spacingMs } = limits();
       return Math.min(burst, Math.max(0, Math.floor(-waitMs / spacingMs) + 1));
     },
     blockedSeconds: async () => {

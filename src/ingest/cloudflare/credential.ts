@@ -5,6 +5,22 @@ export type Credential =
   | { readonly kind: 'token'; readonly token: string }
   | { readonly kind: 'key'; readonly email: string; readonly key: string };
 
+/** One of several credentials, and what it is for. */
+export interface NamedCredential {
+  readonly name: string;
+  readonly credential: Credential;
+  /** Requests in any 5 minutes of the one whom it is counted for; of several credentials of one user the smallest counts. */
+  readonly budget: number;
+  /** What it is used for: all of them, none, or these ids. */
+  readonly accounts: boolean | readonly string[];
+  readonly organizations: boolean | readonly string[];
+}
+
+/** The same while its secret may be renewed. */
+export interface LiveCredential extends Omit<NamedCredential, 'credential'> {
+  readonly source: CredentialSource;
+}
+
 /** The credential as it is now. */
 export interface CredentialSource {
   /** The same object until it is renewed. */

@@ -11,6 +11,8 @@ export interface Principal {
    * was renewed is taken for one of the same user until that is known.
    */
   current(): string | undefined;
+  /** True once it is known that the credential is counted by itself. */
+  isItself(): boolean;
   /**
    * Asks once for each credential; the first question is waited for, so that nothing else is sent before it. One without an answer is repeated
    * later, beside other requests. Rejects only with the signal's reason.
@@ -50,6 +52,7 @@ export const createPrincipal = (source: CredentialSource, nowMs: () => number): 
 
   return {
     current: () => name,
+    isItself: () => name === undefined && known === source.current(),
     identify: async (client, signal) => {
       while (tried !== source.current()) await untilAborted(begin(client), signal);
       // Meanwhile requests count for the credential alone. All that use it share its row, so they exceed the budget only together with another

@@ -26,6 +26,8 @@ import type { WindowLimit } from './window-limit.ts';
 export interface ListingFilter {
   readonly ids?: readonly string[] | undefined;
   readonly parentId?: string;
+  /** What is missing in it counts: it ends with PartialListingError if a credential that may show more has not been listed. */
+  readonly mustBeWhole?: boolean;
 }
 
 export interface AccountsPage {
@@ -38,6 +40,8 @@ export interface AccountsPage {
 export interface DueListing {
   readonly scope: string;
   readonly organizationId: string | undefined;
+  /** The one whose accounts are listed. */
+  readonly credential: string | undefined;
 }
 
 /** What sync needs of Cloudflare. Failures are ApiError; an abort throws the signal's reason. */
@@ -50,9 +54,10 @@ export interface AuditApi {
   /** The listing, page by page: all of it, these ids only, or what is below an organization. */
   listOrganizations(filter: ListingFilter, signal: AbortSignal): AsyncIterable<readonly FoundOrganization[]>;
   /**
-   * The accounts that the credential reaches (GET /accounts), page by page; the last page says whether the listing is known to be complete.
+   * The accounts that a credential reaches (GET /accounts), page by page; the last page says whether the listing is known to be complete.
+   * `credential` names one of several.
    */
-  listAccounts(signal: AbortSignal): AsyncIterable<AccountsPage>;
+  listAccounts(signal: AbortSignal, credential?: string): AsyncIterable<AccountsPage>;
   /** The accounts of an organization. */
   listAccountsOf(organizationId: string, signal: AbortSignal): AsyncIterable<AccountsPage>;
   getOrganization(id: string, signal: AbortSignal): Promise<FoundOrganization>;

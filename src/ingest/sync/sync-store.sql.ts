@@ -64,6 +64,8 @@ export interface SyncStoreOptions {
   readonly scope: SourceScope;
   /** Named in the configuration: they are pulled whether or not a listing shows them. */
   readonly accountIds: readonly string[];
+  /** The names of the credentials that accounts are read with now. Default: the one without a name of its own. */
+  readonly credentials?: () => readonly string[];
   readonly observer: SyncStoreObserver;
 }
 
@@ -111,13 +113,7 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     recordLogAnswer: (organizationId, answer) => recordLogAnswer(pool, organizationId, answer),
     withoutChildrenListed: (limit) => withoutChildrenListed(pool, limit),
     recordChildrenListed: (organizationId) => recordChildrenListed(pool, organizationId),
-    dueAccountListings: (limit) => dueListings(pool, { limit, organizationIds, wanted: scope.accounts }),
-    recordAccounts: (scope, accounts) => recordAccounts(pool, scope, accounts),
-    endAccountListing: (scope, end) => endListing(pool, scope, end),
-    countAccountListings: () => countListings(pool),
-    countAccounts: () => countAccounts(pool),
-    nameAccounts: () => nameAccounts(pool, options.accountIds),
-    takeGoneAccounts: () => takeGone(pool),
+    ...accountsOf(pool, options),
     claimDiscovery: async (restMs) => {
       const turn = await claimDiscovery(pool, owner, leaseMs, restMs);
       if (turn.mine || !(await releaseDeadDiscovery(pool, isDead))) return turn;
@@ -135,5 +131,28 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
     withoutProfile: (limit) => withoutProfile(pool, limit),
     recordProfile: (organizationId, profile) => recordProfile(pool, organizationId, profile),
     recordProfileRefused: (organizationId) => recordProfileRefused(pool, organizationId),
+  };
+};
+
+type AccountStatements =
+  | 'dueAccountListings'
+  | 'recordAccounts'
+  | 'endAccountListing'
+  | 'countAccountListings'
+  | 'countAccounts'
+  | 'nameAccounts'
+  | 'takeGoneAccounts';
+
+const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, AccountStatements> => {
+  const { scope, accountIds, credentials = () => ['default'] } = options;
+  const { organizationIds, accounts: wanted } = scope;
+  return {
+    dueAccountListings: (limit) => dueListings(pool, { limit, organizationIds, wanted, credentials: credentials() }),
+    recordAccounts: (listing, accounts) => recordAccounts(pool, listing, accounts),
+    endAccountListing: (listing, end) => endListing(pool, listing, end, credentials()),
+    countAccountListings: () => countListings(pool),
+    countAccounts: () => countAccounts(pool),
+    nameAccounts: () => nameAccounts(pool, accountIds),
+    takeGoneAccounts: () => takeGone(pool),
   };
 };

@@ -48,7 +48,11 @@ export interface SyncWorld extends AsyncDisposable {
   readonly env: Env;
   /** Of commands that an owner of the schema runs. */
   readonly ownerEnv: Env;
-  open(env?: Env, observer?: SyncObserver, options?: Pick<AppOptions, 'timeouts' | 'steadyMs'>): Promise<SyncRun>;
+  open(
+    env?: Env,
+    observer?: SyncObserver,
+    options?: Pick<AppOptions, 'timeouts' | 'steadyMs' | 'secrets'>,
+  ): Promise<SyncRun>;
   /** Lets time pass for Cloudflare, and for the database as far as it has a clock of its own. */
   setClocks(offsetMs: number): Promise<void>;
   /** What lanes rest after a failure is over: their next attempt is due. */
@@ -135,7 +139,7 @@ export const openWorld = async (
 export const openRun = async (
   env: Env,
   observer: SyncObserver,
-  options: Pick<AppOptions, 'timeouts' | 'steadyMs'> = {},
+  options: Pick<AppOptions, 'timeouts' | 'steadyMs' | 'secrets'> = {},
 ): Promise<SyncRun> => {
   const config = loadConfig(env, { needsCredential: true, interactive: false });
   const lines: string[] = [];

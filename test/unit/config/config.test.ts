@@ -21,6 +21,15 @@ describe('defaults', () => {
   it('are the documented ones', () => {
     expect(load()).toEqual({
       credential: { kind: 'token', token: TOKEN },
+      credentials: [
+        {
+          name: 'default',
+          credential: { kind: 'token', token: TOKEN },
+          budget: 900,
+          accounts: true,
+          organizations: true,
+        },
+      ],
       baseUrl: 'https://api.cloudflare.com/client/v4',
       databaseUrl: undefined,
       dataDir: './data',

@@ -55,19 +55,23 @@ test('a file of another account is refused; one of root is not', () => {
   }
 });
 
-test.each(['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_TOKEN_FILE', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_API_KEY_FILE'])(
-  'a base URL of the file never gets %s of the environment',
-  (name) => {
-    write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\n');
-    const secret = 'real-token-99';
-    const mixed = () => withSettingsFile({ [name]: secret }, file, uid);
-    expect(mixed).toThrow(`would get the credential of the environment (${name})`);
-    expect(mixed).not.toThrow(secret);
-    // Said in the environment, too, it is meant.
-    const both = { [name]: secret, CLOUDFLARE_BASE_URL: 'https://api.example' };
-    expect(withSettingsFile(both, file, uid).environment).toEqual(both);
-  },
-);
+test.each([
+  'CLOUDFLARE_API_TOKEN',
+  'CLOUDFLARE_API_TOKEN_FILE',
+  'CLOUDFLARE_API_KEY',
+  'CLOUDFLARE_API_KEY_FILE',
+  'CLOUDFLARE_CREDENTIALS',
+  'CLOUDFLARE_CREDENTIALS_FILE',
+])('a base URL of the file never gets %s of the environment', (name) => {
+  write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\n');
+  const secret = 'real-token-99';
+  const mixed = () => withSettingsFile({ [name]: secret }, file, uid);
+  expect(mixed).toThrow(`would get the credential of the environment (${name})`);
+  expect(mixed).not.toThrow(secret);
+  // Said in the environment, too, it is meant.
+  const both = { [name]: secret, CLOUDFLARE_BASE_URL: 'https://api.example' };
+  expect(withSettingsFile(both, file, uid).environment).toEqual(both);
+});
 
 test('a base URL and a token of the same file belong together', () => {
   write('CLOUDFLARE_BASE_URL=http://127.0.0.1:1/v4\nCLOUDFLARE_API_TOKEN=of-the-simulator\n');

@@ -70,7 +70,9 @@ describe('what is wrong with it has its line and column:', () => {
     ['cloudfare: {}', ['o.yaml:1:1: "cloudfare" is not a setting; did you mean cloudflare?']],
     [
       'cloudflare: SECRET',
-      ['o.yaml:1:13: cloudflare must be a map, with keys such as api_token, email, api_key, base_url below it'],
+      [
+        'o.yaml:1:13: cloudflare must be a map, with keys such as api_token, email, api_key, credentials, base_url below it',
+      ],
     ],
     ['concurrency: [1]', ['o.yaml:1:14: concurrency must be a number']],
     ['feed_token: {a: SECRET}', ['o.yaml:1:13: feed_token must be text']],

@@ -6,8 +6,8 @@ import type { AccountChange, FoundAccount, SourceKey } from '../../planning/sour
 import type { AccountListingEnd, DueListing } from '../ports.ts';
 import type { SourceScope } from '../stored-sources/load-sources.sql.ts';
 
-/** The listing of what one credential reaches. */
-const CREDENTIAL_SCOPE = 'credential:default';
+/** The listing of what one credential reaches, before its name. */
+const CREDENTIAL_SCOPE = 'credential:';
 const ORGANIZATION_SCOPE = 'organization:';
 /** An account is gone once every listing that ever showed it has reached its end so often without it, and its log refuses. */
 const MISSES_UNTIL_GONE = 2;
@@ -18,6 +18,8 @@ interface ListingsWanted {
   readonly limit: number;
   readonly organizationIds: readonly string[] | undefined;
   readonly wanted: SourceScope['accounts'];
+  /** The names of those that accounts are read with. */
+  readonly credentials: readonly string[];
 }
 
 /**
@@ -26,13 +28,13 @@ interface ListingsWanted {
  */
 export const dueListings = async (
   pool: Pool,
-  { limit, organizationIds, wanted }: ListingsWanted,
+  { limit, organizationIds, wanted, credentials }: ListingsWanted,
 ): Promise<readonly DueListing[]> => {
   if (typeof wanted !== 'string') return [];
   const { rows } = await pool.query<{ scope: string }>(
     `with wanted (scope) as (
        select '${ORGANIZATION_SCOPE}' || id from organizations where state <> 'gone' and ($2::text[] is null or id = any($2))
-       union all select '${CREDENTIAL_SCOPE}' where $3),
+       union all select '${CREDENTIAL_SCOPE}' || name from unnest($3::text[]) name),
      made as (insert into account_listings (scope) select scope from wanted on conflict do nothing)
      select w.scope from wanted w left join account_listings l using (scope)
      where l.next_at is null or l.next_at <= clock_timestamp() or l.last_failure is null and exists (
@@ -41,13 +43,17 @@ export const dueListings = async (
          and e.organization_id = e.source_id and e.action_time > l.last_attempt_at - ${LATE_INTERVAL}
          and e.received_at > l.last_attempt_at and e.resource_product in ('accounts', 'account'))
      order by l.last_attempt_at nulls first, w.scope limit $1`,
-    [limit, organizationIds ?? null, wanted === 'all' && organizationIds === undefined],
+    [limit, organizationIds ?? null, wanted === 'all' && organizationIds === undefined ? credentials : []],
   );
   return rows.map(({ scope }) => ({
     scope,
-    organizationId: scope.startsWith(ORGANIZATION_SCOPE) ? scope.slice(ORGANIZATION_SCOPE.length) : undefined,
+    organizationId: afterPrefix(scope, ORGANIZATION_SCOPE),
+    credential: afterPrefix(scope, CREDENTIAL_SCOPE),
   }));
 };
+
+const afterPrefix = (text: string, prefix: string): string | undefined =>
+  text.startsWith(prefix) ? text.slice(prefix.length) : undefined;
 
 /** How many listings there are. */
 export const countListings = async (pool: Pool): Promise<number> => {
@@ -109,7 +115,9 @@ chosen as (
   select distinct on (s.account_id) s.account_id, o.id as organization_id
   from account_organizations s join organizations o on o.id = s.organization_id left join depths d on d.id = o.id
   where s.account_id = any($1) and s.missed = 0
-  order by s.account_id, s.scope like 'credential:%' desc, d.depth desc nulls last, o.id),
+  order by s.account_id, s.scope like 'credential:%' desc,
+    -- Of several credentials, the one that was listed last knows of a move.
+    case when s.scope like 'credential:%' then s.last_listed_at end desc nulls last, d.depth desc nulls last, o.id),
 moved as (
   select a.id, a.organization_id as old_value, c.organization_id as new_value
   from accounts a left join chosen c on c.account_id = a.id
@@ -175,8 +183,13 @@ const toRows = (found: readonly FoundAccount[]): string =>
     })),
   );
 
-/** Notes how a listing ended, and counts what a complete one has missed. */
-export const endListing = async (pool: Pool, scope: string, end: AccountListingEnd): Promise<void> => {
+/** Notes how a listing ended, and counts what a complete one has missed. `credentials` are all: of a single one it is known who has listed. */
+export const endListing = async (
+  pool: Pool,
+  scope: string,
+  end: AccountListingEnd,
+  credentials: readonly string[],
+): Promise<void> => {
   if ('failure' in end) {
     await pool.query(
       `update account_listings set last_attempt_at = clock_timestamp(), last_failure = $2, last_error = left($3, 2000),
@@ -185,13 +198,15 @@ export const endListing = async (pool: Pool, scope: string, end: AccountListingE
     );
     return;
   }
+  const [first, ...others] = credentials;
+  const only = others.length === 0 ? first : undefined;
   await pool.query(
     `with missed as (
        update account_organizations set missed = least(missed, 1000000) + 1 where scope = $1 and account_id <> all($2))
-     update account_listings set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = 'default',
+     update account_listings set last_attempt_at = clock_timestamp(), last_failure = null, last_error = null, credential = $4,
        last_success_at = clock_timestamp(), accounts = cardinality($2::text[]),
        next_at = clock_timestamp() + make_interval(secs => $3::float8 / 1000) where scope = $1`,
-    [scope, [...end.seen], end.restMs],
+    [scope, [...end.seen], end.restMs, afterPrefix(scope, CREDENTIAL_SCOPE) ?? only ?? null],
   );
 };
 

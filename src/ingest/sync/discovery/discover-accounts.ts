@@ -67,7 +67,7 @@ interface Listing {
 /** `error`: why it failed, unless it was refused. */
 const listOne = async (
   context: SyncContext,
-  { scope, organizationId }: DueListing,
+  { scope, organizationId, credential }: DueListing,
   { signal, lease, attempts }: Listing,
 ): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
   const { api, store, observer } = context;
@@ -76,7 +76,9 @@ const listOne = async (
   for (let attempt = 1; ; attempt += 1) {
     try {
       const pages =
-        organizationId === undefined ? api.listAccounts(signal) : api.listAccountsOf(organizationId, signal);
+        organizationId === undefined
+          ? api.listAccounts(signal, credential)
+          : api.listAccountsOf(organizationId, signal);
       const complete = await walk(pages, async (page) => {
         // Right after a pause of the process an old page must not be stored over a newer one.
         lease.throwIfLost();

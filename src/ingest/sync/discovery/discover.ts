@@ -7,6 +7,7 @@ import { planningTime } from '../planning-time.ts';
 import type { AuditApi, SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
 import { discoverAccounts } from './discover-accounts.ts';
+import { PartialListingError } from './partial-listing.ts';
 
 export interface Discovered {
   /** How many organizations and accounts are new, or there again. */
@@ -52,16 +53,19 @@ export const discover = async (
   lease: Pick<KeptLease, 'throwIfLost'>,
   accountsForMs = Number.POSITIVE_INFINITY,
 ): Promise<Discovered> => {
-  const { store, observer, organizationIds } = context;
+  const { store, observer } = context;
   const recorder = createRecorder(context, lease);
   try {
-    const listed = await listIfAllowed(context, () => listOrganizations(context, recorder, lease, signal));
+    let complete = false;
+    const listed = await listIfAllowed(context, async () => {
+      complete = await listOrganizations(context, recorder, lease, signal);
+    });
     const { ids, appeared } = recorder;
     const accounts = await recordingSources(context, listed, () =>
       discoverAccounts(context, signal, lease, accountsForMs),
     );
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
-    observer.discovered?.({ organizations: ids.size, complete: listed && organizationIds === undefined });
+    observer.discovered?.({ organizations: ids.size, complete });
     return { ...accounts, appeared: appeared() + accounts.appeared };
   } catch (error) {
     if (signal.aborted || error instanceof LeaseLostError) throw error;
@@ -71,17 +75,28 @@ export const discover = async (
   }
 };
 
+/** True if the listing has named all there are. */
 const listOrganizations = async (
   context: SyncContext,
   recorder: Recorder,
   lease: Lease,
   signal: AbortSignal,
-): Promise<void> => {
+): Promise<boolean> => {
   const { api, organizationIds } = context;
-  if (organizationIds !== undefined) return await discoverByName(context, organizationIds, recorder, lease, signal);
-  for await (const page of api.listOrganizations({}, signal)) await recorder.page(page);
+  if (organizationIds !== undefined) {
+    await discoverByName(context, organizationIds, recorder, lease, signal);
+    return false;
+  }
+  try {
+    for await (const page of api.listOrganizations({ mustBeWhole: true }, signal)) await recorder.page(page);
+  } catch (error) {
+    // What one credential does not list at the moment is not missed because another one lists something.
+    if (error instanceof PartialListingError) return false;
+    throw error;
+  }
   await recorder.end();
   await confirmGone(context, signal, lease);
+  return true;
 };
 
 /** A credential that may not list organizations is asked so seldom, if only accounts are read. */

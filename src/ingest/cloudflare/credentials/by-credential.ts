@@ -1,0 +1,216 @@
+import { ApiError } from '../../../errors.ts';
+import type { FoundOrganization, SourceKey } from '../../planning/source.ts';
+import { PartialListingError } from '../../sync/discovery/partial-listing.ts';
+import type { AccountsPage, AuditApi, ListingFilter } from '../../sync/ports.ts';
+import type { LiveCredential } from '../credential.ts';
+import { type Candidate, isBroken, isRefusal, mayUse, movesOn, oneOf, rankCandidates } from './choice.ts';
+import type { StoredFacts } from './facts.sql.ts';
+import type { Refusals } from './refusals.ts';
+
+/** The API with one of the credentials. */
+export interface CredentialAccess extends LiveCredential, Candidate {
+  readonly api: AuditApi;
+}
+
+export interface ByCredentialOptions {
+  /** Those that are configured now, in order. */
+  readonly current: () => readonly CredentialAccess[];
+  readonly facts: StoredFacts;
+  readonly refusals: Refusals;
+  /** A credential failed to list organizations, and it is not known that it shows none. The others are listed. */
+  readonly onListingFailed: (credential: string, error: ApiError) => void;
+}
+
+const organizationOf = (id: string): SourceKey => ({ kind: 'organization', id });
+
+/**
+ * One API from several credentials: each source is read with the best one that may (choice.ts), and a refusal moves on to the next. With a
+ * single credential that is for everything, that one's API as it is.
+ */
+export const createApiByCredential = (options: ByCredentialOptions): AuditApi => {
+  const { current, facts } = options;
+  const alone = (): AuditApi | undefined => {
+    const [first, ...others] = current();
+    return first !== undefined && others.length === 0 && first.accounts === true && first.organizations === true
+      ? first.api
+      : undefined;
+  };
+  const chooser = createChooser(options);
+  return {
+    fetchPage: async (source, walk, signal, attemptMs) =>
+      await (alone()?.fetchPage(source, walk, signal, attemptMs) ??
+        chooser.first(source, 'log', async ({ name, api }) => {
+          const page = await api.fetchPage(source, walk, signal, attemptMs);
+          await facts.hasRead(name, source);
+          return page;
+        })),
+    probeAuditLog: async (source, signal) =>
+      await (alone()?.probeAuditLog(source, signal) ?? probeWithEach(await chooser.candidates(source), source, signal)),
+    listOrganizations: (filter, signal) =>
+      alone()?.listOrganizations(filter, signal) ??
+      (filter.parentId === undefined
+        ? listWithEach(options, filter, signal)
+        : chooser.firstListing(organizationOf(filter.parentId), ({ api }) => api.listOrganizations(filter, signal))),
+    listAccounts: (signal, credential) => alone()?.listAccounts(signal) ?? listAccounts(options, signal, credential),
+    listAccountsOf: (id, signal) =>
+      alone()?.listAccountsOf(id, signal) ??
+      chooser.firstListing(organizationOf(id), ({ api }) => api.listAccountsOf(id, signal)),
+    getOrganization: async (id, signal) =>
+      await (alone()?.getOrganization(id, signal) ??
+        chooser.first(organizationOf(id), 'organization', ({ api }) => api.getOrganization(id, signal))),
+    getProfile: async (id, signal) =>
+      await (alone()?.getProfile(id, signal) ??
+        chooser.first(organizationOf(id), 'profile', ({ api }) => api.getProfile(id, signal))),
+    nowMs: () => current()[0]?.api.nowMs(),
+  };
+};
+
+/** Tries credentials in the order of their rank, until one is not refused. */
+const createChooser = ({ current, facts, refusals }: ByCredentialOptions) => {
+  const candidates = async (source: SourceKey): Promise<readonly CredentialAccess[]> => {
+    await facts.refresh();
+    return rankCandidates(current(), source, facts);
+  };
+  const note = (access: CredentialAccess, what: string, error: ApiError): void => {
+    if (isBroken(error)) refusals.broken(access, error);
+    else refusals.refused(access, what, error);
+  };
+  return {
+    candidates,
+    first: async <T>(source: SourceKey, what: string, call: (access: CredentialAccess) => Promise<T>): Promise<T> => {
+      const ranked = await candidates(source);
+      const key = `${what} ${source.kind}/${source.id}`;
+      const skipped = ranked.flatMap((access) => refusals.why(access, key) ?? []);
+      // If nothing else is left, each is retried: the caller rests between its questions.
+      const tried = skipped.length === ranked.length ? ranked : ranked.filter((each) => !refusals.why(each, key));
+      const errors: ApiError[] = tried === ranked ? [] : skipped;
+      for (const access of tried) {
+        try {
+          const answer = await call(access);
+          refusals.answered(access, key);
+          return answer;
+        } catch (error) {
+          if (!movesOn(error)) throw error;
+          note(access, key, error);
+          errors.push(error);
+        }
+      }
+      throw oneOf(errors, source);
+    },
+    /** Of the first one that is answered with a page. */
+    firstListing: async function* <T>(
+      source: SourceKey,
+      list: (access: CredentialAccess) => AsyncIterable<T>,
+    ): AsyncIterable<T> {
+      const errors: ApiError[] = [];
+      for (const access of await candidates(source)) {
+        let begun = false;
+        try {
+          for await (const page of list(access)) {
+            begun = true;
+            yield page;
+          }
+          return;
+        } catch (error) {
+          if (begun || !movesOn(error)) throw error;
+          errors.push(error);
+        }
+      }
+      throw oneOf(errors, source);
+    },
+  };
+};
+
+/** Open if it is for one of them; refused only if it is for all. */
+const probeWithEach = async (
+  candidates: readonly CredentialAccess[],
+  source: SourceKey,
+  signal: AbortSignal,
+): Promise<'open' | 'refused'> => {
+  let failed: ApiError | undefined;
+  for (const { api } of candidates) {
+    try {
+      if ((await api.probeAuditLog(source, signal)) === 'open') return 'open';
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      failed ??= error;
+    }
+  }
+  if (failed !== undefined) throw failed;
+  return 'refused';
+};
+
+/** What GET /accounts shows to one of them, as far as it is to be used for these. */
+const listAccounts = async function* (
+  { current, facts }: ByCredentialOptions,
+  signal: AbortSignal,
+  credential: string | undefined,
+): AsyncIterable<AccountsPage> {
+  const access = current().find(({ name }) => credential === undefined || name === credential);
+  if (access === undefined) throw new ApiError('refused', `the credential ${credential} is not configured any more`);
+  for await (const { accounts, complete } of access.api.listAccounts(signal)) {
+    const mine = accounts.filter(({ id }) => mayUse(access, { kind: 'account', id }));
+    facts.hasListed(
+      access.name,
+      'account',
+      mine.map(({ id }) => id),
+    );
+    yield { accounts: mine, complete };
+  }
+};
+
+/** What they are asked for by this name, for what they were refused. */
+const LISTING = 'organizations';
+
+/**
+ * What GET /organizations shows to any of them. One that fails does not keep the others from being listed; if it may show more, and the
+ * listing must be whole, it ends with PartialListingError. A credential that may not list is asked again after an hour.
+ */
+const listWithEach = async function* (
+  { current, facts, refusals, onListingFailed }: ByCredentialOptions,
+  { mustBeWhole = false, ...filter }: ListingFilter,
+  signal: AbortSignal,
+): AsyncIterable<readonly FoundOrganization[]> {
+  await facts.refresh(true);
+  const all = current().filter(({ organizations }) => organizations !== false);
+  const rests = (access: CredentialAccess) => refusals.why(access, LISTING);
+  const resting = all.filter((access) => rests(access) !== undefined);
+  const asked = resting.length === all.length ? all : all.filter((access) => !resting.includes(access));
+  const failed = resting.flatMap((access) => {
+    const error = asked.includes(access) ? undefined : rests(access);
+    return error === undefined ? [] : [{ access, error }];
+  });
+  let answered = 0;
+  for (const access of asked) {
+    try {
+      for await (const page of access.api.listOrganizations(filter, signal)) yield shownTo(access, page, facts);
+      answered += 1;
+      refusals.answered(access, LISTING);
+    } catch (error) {
+      if (!(error instanceof ApiError) || signal.aborted) throw error;
+      if (isBroken(error)) refusals.broken(access, error);
+      else if (isRefusal(error)) refusals.refused(access, LISTING, error);
+      failed.push({ access, error });
+      // The token of an account, say, never may.
+      if (!isRefusal(error) || facts.readsOrganizations(access.name)) onListingFailed(access.name, error);
+    }
+  }
+  const errors = failed.map(({ error }) => error);
+  if (answered === 0) throw oneOf(errors, { kind: 'organization', id: '(any)' });
+  const showsMore = failed.find(({ access, error }) => !isRefusal(error) || facts.readsOrganizations(access.name));
+  if (mustBeWhole && showsMore !== undefined) throw new PartialListingError(showsMore.error);
+};
+
+const shownTo = (
+  access: CredentialAccess,
+  page: readonly FoundOrganization[],
+  facts: StoredFacts,
+): readonly FoundOrganization[] => {
+  const mine = page.filter(({ id }) => mayUse(access, organizationOf(id)));
+  facts.hasListed(
+    access.name,
+    'organization',
+    mine.map(({ id }) => id),
+  );
+  return mine;
+};

@@ -1,0 +1,76 @@
+import { ApiError } from '../../../errors.ts';
+import type { SourceKey } from '../../planning/source.ts';
+import { kindOf } from '../../sources/registry.ts';
+import type { LiveCredential } from '../credential.ts';
+
+/** A credential that a source may be read with. */
+export interface Candidate extends Pick<LiveCredential, 'name' | 'accounts' | 'organizations'> {
+  /** It is not known to be counted by itself, as the token of an account is. */
+  readonly isUser: boolean;
+}
+
+/** What listings and earlier reading say of credentials and sources. */
+export interface CredentialFacts {
+  /** Whether the latest listing of this credential shows what the source belongs to. */
+  lists(name: string, source: SourceKey): boolean;
+  /** The account that this credential lists, if it is the only one. */
+  onlyAccount(name: string): string | undefined;
+  /** The credential that has read it last. */
+  reader(source: SourceKey): string | undefined;
+}
+
+/** Whether the configuration lets it be used for what the source belongs to. */
+export const mayUse = (credential: Pick<LiveCredential, 'accounts' | 'organizations'>, source: SourceKey): boolean => {
+  const use = kindOf(source).owner === 'account' ? credential.accounts : credential.organizations;
+  return typeof use === 'boolean' ? use : use.includes(source.id);
+};
+
+const OWN = 0;
+const KNOWN = 1;
+const UNKNOWN = 2;
+
+/**
+ * The credentials that a source may be read with, the best first: the account's own token, the one that has read it last, one whose listing
+ * shows it, any other; among equals in the order of the configuration. The token of another account is none of them.
+ */
+export const rankCandidates = <C extends Candidate>(
+  candidates: readonly C[],
+  source: SourceKey,
+  facts: CredentialFacts,
+): readonly C[] => {
+  const ofAccount = kindOf(source).owner === 'account';
+  const reader = facts.reader(source);
+  const tokenOf = (each: C): string | undefined => (each.isUser ? undefined : facts.onlyAccount(each.name));
+  const rankOf = (each: C): number => {
+    const isNamed = ofAccount && typeof each.accounts !== 'boolean';
+    if (isNamed || (ofAccount && tokenOf(each) === source.id)) return OWN;
+    return each.name === reader || facts.lists(each.name, source) ? KNOWN : UNKNOWN;
+  };
+  const isOfAnother = (each: C): boolean =>
+    each.name !== reader && tokenOf(each) !== undefined && rankOf(each) === UNKNOWN;
+  const may = candidates.filter((each) => mayUse(each, source));
+  const likely = may.filter((each) => !isOfAnother(each));
+  const order = (each: C): number => 2 * rankOf(each) - (each.name === reader ? 1 : 0);
+  // Without any other, the tokens of other accounts say why it cannot be read.
+  return (likely.length > 0 ? likely : may.slice(0, 1)).toSorted((a, b) => order(a) - order(b));
+};
+
+/** Cloudflare's codes of a 400 for a token of a wrong form or without a meaning. */
+const badTokenCodes = [6_003, 6_111];
+
+/** The credential itself is not taken, whatever is asked for. */
+export const isBroken = ({ failure, apiCodes }: ApiError): boolean =>
+  failure === 'unauthorized' || (failure === 'bad_request' && apiCodes.some((code) => badTokenCodes.includes(code)));
+
+/** It may not do this. */
+export const isRefusal = ({ failure }: ApiError): boolean => failure === 'refused' || failure === 'not_found';
+
+/** Whether another credential may be answered otherwise. */
+export const movesOn = (error: unknown): error is ApiError =>
+  error instanceof ApiError && (isRefusal(error) || isBroken(error));
+
+/** What all of these answered, as one: a source counts as refused only if each of them refuses it. */
+export const oneOf = (errors: readonly ApiError[], source: SourceKey): ApiError =>
+  errors.find((error) => !isRefusal(error)) ??
+  errors[0] ??
+  new ApiError('refused', `no credential is for the ${kindOf(source).owner} ${source.id}`);
