@@ -15,14 +15,19 @@ export const readFilters = (
   faults: string[],
 ): Readonly<Record<SourceKindName, readonly Filter[]>> => {
   const found: Partial<Record<SourceKindName, readonly Filter[]>> = {};
-  const said = new Set<string>();
+  // What is wrong for each kind is said once, with the names of the first.
+  const said = new Map<string, string>();
   for (const kind of sourceKindNames) {
     const own = filterSettingOf(kind);
     const setting = env[own] === undefined ? 'ORGTRAIL_FILTERS' : own;
     const read = parseFilters(env[setting] ?? '', kindOf({ kind }).filters);
     found[kind] = read.filters;
-    if (setting === own || inForce.includes(kind)) for (const fault of read.faults) said.add(`${setting}: ${fault}`);
+    if (setting !== own && !inForce.includes(kind)) continue;
+    for (const fault of read.faults) {
+      const [what = fault] = fault.split(';', 1);
+      if (!said.has(`${setting} ${what}`)) said.set(`${setting} ${what}`, `${setting}: ${fault}`);
+    }
   }
-  faults.push(...said);
+  faults.push(...said.values());
   return found as Record<SourceKindName, readonly Filter[]>;
 };

@@ -39,7 +39,7 @@ describe('defaults', () => {
       retentionMs: Number.POSITIVE_INFINITY,
       settleDelaysMs: [600_000, 86_400_000, 604_800_000, 2_592_000_000],
       organizationIds: undefined,
-      sources: ['organization'],
+      sources: ['organization', 'account'],
       accounts: 'all',
       filters: { organization: [], account: [] },
       apiBudget: 900,
