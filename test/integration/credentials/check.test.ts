@@ -111,6 +111,20 @@ test('a log that every credential refuses: exit 1 and the permission; if all ref
   for (const { id } of organizations) simulator.setRefused({ kind: 'organization', id }, false);
 });
 
+test('no account is visible: a note where organizations are read; else nothing can be read: exit 2', async () => {
+  const other = await startSimulator({ organizations: 1, entries: 5 });
+  const at = { CLOUDFLARE_BASE_URL: other.baseUrl };
+  const both = await check({ a: { token: 'the-token-of-a' } }, at);
+  const alone = await check({ a: { token: 'the-token-of-a' } }, { ...at, ORGTRAIL_SOURCES: 'accounts' });
+  await other.close();
+  expect(both.stdout).toMatch(
+    /^ok {4}accounts +no account is visible\nnote {2}accounts +the token needs a permission/m,
+  );
+  expect(both.code).toBe(0);
+  expect(alone.stdout).toMatch(/^FAIL {2}accounts +no account is visible$/m);
+  expect(alone.code).toBe(2);
+});
+
 test('one of two that is wrong: it is named with what to check, and the other one is told of', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a' }, wrong: { token: 'a-wrong-token' } });
   expect(stdout).toMatch(/^FAIL {2}credential wrong .*\n +Try: the credential itself is not taken: check its secret/m);
