@@ -29,7 +29,8 @@ export const openDatabaseClock = async (
     -- By the real clock.
     drop trigger nothing_of_the_future on sources;
     drop trigger leases_end on sources;
-    drop trigger nothing_of_the_future on discovery`);
+    drop trigger nothing_of_the_future on discovery;
+    drop trigger nothing_of_the_future on account_listings`);
   return async (offsetMs) => {
     await pool.query('update own.clock set moved = make_interval(secs => $1::float8 / 1000)', [offsetMs]);
   };
