@@ -18,7 +18,7 @@ export const createAccountGauges = (registers: Registry[]) => {
     }),
     accountsVanished: new Gauge({
       name: 'orgtrail_accounts_vanished',
-      help: 'Accounts that went gone within the last 24 hours and have not come back; 0 if their logs are not read.',
+      help: 'Accounts that went gone within the last 24 hours and have not come back; no sample if their logs are not read.',
       registers,
     }),
     accountLag: perAccount(
@@ -50,7 +50,11 @@ export const showAccounts = (
 ): void => {
   // An account that is gone must not keep its last value.
   for (const gauge of Object.values(gauges)) gauge.reset();
-  if (gone === undefined) return;
+  // Without labels, a reset leaves a sample of 0.
+  if (gone === undefined) {
+    gauges.accountsVanished.remove();
+    return;
+  }
   const accounts = sources.filter(isAccount);
   const refused = accounts.filter((account) => account.refused).length;
   gauges.accounts.set({ state: 'active' }, accounts.length - refused);

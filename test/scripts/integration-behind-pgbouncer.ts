@@ -13,7 +13,7 @@ const leftOut = [
   // Cancels backends by their process id, which by then serve another client.
   'test/integration/feed/feed-position.test.ts',
   // Cancels what has been given up, which pgbouncer does not pass on once the connection is gone (decision 11).
-  'test/integration/postgres/pool.test.ts',
+  'test/long/postgres/pool.test.ts',
   // Waits until notifications arrive, which pgbouncer does not hand on; that the daemon notices is tested there, too.
   'test/integration/feed/signal.test.ts',
 ];
