@@ -55,7 +55,8 @@ const startApi = async () => {
       ...(url.startsWith('/mixed') ? [{ id: 'bad', name: 'Bad' }] : []),
     ];
     const entry = { id: 'entry', action: { type: 'create', time: new Date(Date.now() - 600_000).toISOString() } };
-    const result = url.includes('/logs/audit') ? [entry] : organizations;
+    const isBehindTheLast = /[?&]page=[2-9]/.test(url);
+    const result = url.includes('/logs/audit') ? [entry] : isBehindTheLast ? [] : organizations;
     response.end(
       JSON.stringify(
         refused
