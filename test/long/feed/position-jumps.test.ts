@@ -207,7 +207,7 @@ describe('what counts positions knows of jumps', () => {
     expect(await countPositions(pool, 2, to + 1)).toBe(3);
     expect(await countPositions(pool, to + 1, 2)).toBe(-3);
     expect(await countPositions(pool, to + 1, to + 3)).toBe(2);
-    const simulator = { truth: () => [], summary: () => ({ organizations: [] }) } as never;
+    const simulator = { truth: () => [], summary: () => ({ organizations: [], accounts: [] }) } as never;
     expect(await compareWithTruth(pool, simulator)).toMatchObject({ stored: 14, positionsMissing: 0 });
   });
 
