@@ -73,8 +73,8 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
   return {
     tick: async () => {
       ticking = true;
-      const underWay = listing.begin();
-      if ((await planningTime(context)) === undefined) await underWay;
+      const organizationsListed = listing.begin();
+      if ((await planningTime(context)) === undefined) await organizationsListed;
       await plan();
     },
     workOff: async (time, skip) => {
@@ -104,10 +104,14 @@ const remainingLanes = (result: TurnResult): WorkLeft['lanes'] =>
 const createListing = (context: SyncContext, options: DaemonOptions, plan: () => Promise<void>) => {
   const { signal, stopping, onError, tickMs } = options;
   let underWay: Promise<void> | undefined;
+  let organizations = Promise.withResolvers<void>();
   let details: Promise<void> | undefined;
   const list = async (): Promise<void> => {
     try {
-      const result = await discoverInTurn(context, tickMs / 2, signal, tickMs);
+      const result = await discoverInTurn(context, tickMs / 2, signal, {
+        accountsForMs: tickMs,
+        organizationsListed: organizations.resolve,
+      });
       if (!('appeared' in result) || stopping()) return;
       if (result.appeared > 0) await plan();
       details ??= readDetails(context, signal)
@@ -121,11 +125,16 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
     }
   };
   return {
+    /** Resolves when organizations are known, or when the listing has ended without. */
     begin: (): Promise<void> => {
-      underWay ??= list().finally(() => {
-        underWay = undefined;
-      });
-      return underWay;
+      if (underWay === undefined) {
+        organizations = Promise.withResolvers();
+        underWay = list().finally(() => {
+          underWay = undefined;
+          organizations.resolve();
+        });
+      }
+      return organizations.promise;
     },
     idle: async (): Promise<void> => {
       await underWay;

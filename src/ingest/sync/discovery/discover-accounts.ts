@@ -2,6 +2,7 @@ import { ApiError } from '../../../errors.ts';
 import type { KeptLease } from '../../../postgres/leases/keep-lease.ts';
 import { kindOf } from '../../sources/registry.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
+import { StallGuard } from './stall-guard.ts';
 
 const MIN_INTERVAL_MS = 900_000;
 const MAX_INTERVAL_MS = 86_400_000;
@@ -11,6 +12,8 @@ const REFUSED_REST_MS = 3_600_000;
 const FAILED_REST_MS = 60_000;
 /** One that did not name all accounts that it counts: it costs as many requests as there are pages. */
 const INCOMPLETE_REST_MS = 300_000;
+/** So long no page may be missing: one organization whose accounts are never answered for holds up the listings of the others. */
+const STALL_MS = 60_000;
 /** A command that lists once and ends cannot wait for that. */
 const ATTEMPTS_OF_COMMAND = 5;
 /** Asked for at once: what is due changes meanwhile. */
@@ -74,12 +77,14 @@ const listOne = async (
   const seen = new Set<string>();
   let appeared = 0;
   for (let attempt = 1; ; attempt += 1) {
+    const stall = new StallGuard(signal, STALL_MS);
     try {
       const pages =
         organizationId === undefined
-          ? api.listAccounts(signal, credential)
-          : api.listAccountsOf(organizationId, signal);
+          ? api.listAccounts(stall.signal, credential)
+          : api.listAccountsOf(organizationId, stall.signal);
       const complete = await walk(pages, async (page) => {
+        stall.progress();
         // Right after a pause of the process an old page must not be stored over a newer one.
         lease.throwIfLost();
         for (const { id } of page.accounts) seen.add(id);
@@ -88,16 +93,20 @@ const listOne = async (
       if (!complete) throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
       await store.endAccountListing(scope, { seen, restMs: await intervalMs(context, MIN_INTERVAL_MS) });
       return { appeared };
-    } catch (error) {
+    } catch (thrown) {
+      const error = stall.reasonOf(thrown);
       if (!(error instanceof ApiError) || signal.aborted) throw error;
       const isRefused = ['refused', 'unauthorized', 'not_found'].includes(error.failure);
-      if (!isRefused && attempt < attempts) continue;
+      // The client has already retried what passes by itself.
+      if (error.failure === 'unreadable' && attempt < attempts) continue;
       observer.accountListingFailed?.({ scope, error });
       const restMs = isRefused
         ? REFUSED_REST_MS
         : await intervalMs(context, error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS);
       await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs });
       return isRefused ? { appeared } : { appeared, error };
+    } finally {
+      stall.end();
     }
   }
 };

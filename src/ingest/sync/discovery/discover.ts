@@ -16,15 +16,22 @@ export interface Discovered {
   readonly error?: ApiError;
 }
 
+export interface DiscoveryOptions {
+  /** Listings of accounts are begun for so long; if it is undefined, until none is due. */
+  readonly accountsForMs?: number;
+  /** Called when the organizations are known, before accounts are listed, which may take much longer. */
+  readonly organizationsListed?: () => void;
+}
+
 /**
  * A discovery by one replica at a time. Undefined if another one lists, or did within `restMs`: then `serverTimeMs` is
- * what it learned of Cloudflare's time. Listings of accounts are begun for `accountsForMs`.
+ * what it learned of Cloudflare's time.
  */
 export const discoverInTurn = async (
   context: SyncContext,
   restMs: number,
   signal: AbortSignal,
-  accountsForMs = Number.POSITIVE_INFINITY,
+  options: DiscoveryOptions = {},
 ): Promise<Discovered | { readonly serverTimeMs: number | undefined }> => {
   const { store } = context;
   // `recordDiscovery` releases the lease.
@@ -34,7 +41,7 @@ export const discoverInTurn = async (
       return mine ? undefined : new LeaseRefused(serverTimeMs);
     },
     renew: () => store.renewDiscovery(),
-    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept, accountsForMs),
+    run: (_, kept) => discover(context, AbortSignal.any([signal, kept.lost]), kept, options),
   });
   if (ended instanceof LeaseRefused) return { serverTimeMs: ended.answer };
   return ended instanceof LeaseLostError ? { serverTimeMs: undefined } : ended;
@@ -51,7 +58,7 @@ export const discover = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
-  accountsForMs = Number.POSITIVE_INFINITY,
+  { accountsForMs = Number.POSITIVE_INFINITY, organizationsListed }: DiscoveryOptions = {},
 ): Promise<Discovered> => {
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
@@ -60,6 +67,7 @@ export const discover = async (
     const listed = await listIfAllowed(context, async () => {
       complete = await listOrganizations(context, recorder, lease, signal);
     });
+    organizationsListed?.();
     const { ids, appeared } = recorder;
     const accounts = await recordingSources(context, listed, () =>
       discoverAccounts(context, signal, lease, accountsForMs),
