@@ -2554,24 +2554,24 @@ begin
   of_user := coalesce(subject.scope in ('user', 'memberships'), false);
   return query
   with matched as (
-    select e.position, e.action_time, 'id' as matched_by, e.id, e.organization_id, e.account_id, e.zone_id
+    select e.position, e.action_time, 'id' as matched_by, e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
     from audit_events e
     where subject.resource_id is not null and e.resource_id = subject.resource_id
       and e.resource_product is not distinct from subject.product and e.resource_type is not distinct from subject.type
     union all
     -- A POST goes to the collection, which many resources share.
-    select e.position, e.action_time, 'uri', e.id, e.organization_id, e.account_id, e.zone_id
+    select e.position, e.action_time, 'uri', e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
     from audit_events e
     where subject.resource_id is null and subject.path is not null and subject.method is distinct from 'POST'
       and e.resource_type is not distinct from subject.type and split_part(e.raw_uri, '?', 1) = subject.path
     union all
-    select e.position, e.action_time, 'type', e.id, e.organization_id, e.account_id, e.zone_id
+    select e.position, e.action_time, 'type', e.id, e.source_kind, e.organization_id, e.account_id, e.zone_id
     from audit_events e
     where subject.resource_id is null and (subject.path is null or subject.method = 'POST')
       and subject.type is not null and e.resource_type = subject.type
       and e.resource_product is not distinct from subject.product
     union all
-    select subject.position, subject.action_time, 'itself', null, subject.organization_id, subject.account_id, subject.zone_id
+    select subject.position, subject.action_time, 'itself', null, null, subject.organization_id, subject.account_id, subject.zone_id
     where subject.resource_id is null and (subject.path is null or subject.method = 'POST') and subject.type is null
   ), owned as (
     -- Short ids such as the name of a setting exist in every zone and account. What an entry does not say, does not tell them apart.
@@ -2583,12 +2583,13 @@ begin
         else coalesce(m.organization_id = subject.organization_id, true) end)
   )
   select o.position, o.action_time, o.matched_by from (
-    select m.*, row_number() over (partition by m.id, m.action_time order by m.position) as copy from owned m
+    select m.*, row_number() over (partition by m.source_kind, m.id, m.action_time order by m.position) as copy from owned m
   ) o
-  -- An entry of a user is in the log of each of his accounts: the history has it once.
+  -- An entry of a user is in the log of each of his accounts: the history has it once. What counts as a copy is as in audit_history.
   where o.position = subject.position
-    or not of_user or o.copy = 1 and not (o.id is not null and (o.id, o.action_time) in
-      (select own.id, own.action_time from owned own where own.position = subject.position));
+    or not (of_user and o.source_kind = 'account' and o.action_time > '-infinity')
+    or o.copy = 1 and not exists (select from owned own where own.position = subject.position
+      and own.source_kind = 'account' and own.id = o.id and own.action_time = o.action_time);
 end
 $function$;
 

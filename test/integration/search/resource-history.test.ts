@@ -6,6 +6,7 @@ import { createLogin } from '../../support/accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
+import { newAccountSource } from '../../support/sync/account-source.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -42,8 +43,8 @@ const change = (id: string, { days, action = 'update', result = 'success', ...mo
   });
 
 /** Stores the entries in the log of an organization of their own; gives the position of each by its id. */
-const store = async (organization: string, entries: readonly string[]) => {
-  await commit(pool, await newSource(pool, organization), entries);
+const store = async (organization: string, entries: readonly string[], newLease = newSource) => {
+  await commit(pool, await newLease(pool, organization), entries);
   const { rows } = await pool.query<{ id: string; position: number }>(
     'select id, position::integer from audit_events where source_id = $1',
     [organization],
@@ -130,8 +131,8 @@ describe('the history of a resource', () => {
   test('has an entry of a user once, although it is in the log of each of his accounts, and the one that was asked for', async () => {
     const login = { product: 'user', type: 'api_token', id: 'token-1', scope: 'user' };
     const entries = ['token made', 'token rolled'].map((id, n) => change(id, { days: n, resource: login }));
-    const first = await store('copies-1', entries);
-    const second = await store('copies-2', entries);
+    const first = await store('copies-1', entries, newAccountSource);
+    const second = await store('copies-2', entries, newAccountSource);
     const of = async (position: number) =>
       (await historyOf(position)).history.events.map((event) => [event.id, event.position]);
     expect(await of(first('token made'))).toEqual([
@@ -142,6 +143,14 @@ describe('the history of a resource', () => {
       ['token rolled', first('token rolled')],
       ['token made', second('token made')],
     ]);
+  });
+
+  test('takes nothing for a copy that is in the logs of two organizations', async () => {
+    const entries = [change('same id', { days: 0, resource: { ...record, id: 'of-two', scope: 'user' } })];
+    const first = await store('no-copies-1', entries);
+    const second = await store('no-copies-2', entries);
+    const positions = (await historyOf(first('same id'))).history.events.map(({ position }) => position);
+    expect(positions.sort((a, b) => a - b)).toEqual([first('same id'), second('same id')]);
   });
 
   test('gives requests and responses to the byte, and leaves out what cannot be taken apart or is very large', async () => {
