@@ -48,16 +48,16 @@ describe('image bases', () => {
   });
 });
 
-describe('test/scripts/docker-tests.sh without a Docker engine', () => {
+describe('test/scripts/docker/docker-tests.sh without a Docker engine', () => {
   test('says loudly that the image was not built, and lists what was skipped', () => {
     const folder = mkdtempSync(join(tmpdir(), 'orgtrail-no-docker-'));
     try {
       // Of its own, so that nothing beside this checkout can bring an engine; `false` stands in for docker.
-      const scripts = join(folder, 'checkout', 'test', 'scripts');
+      const scripts = join(folder, 'checkout', 'test', 'scripts', 'docker');
       const [bin, skips] = [join(folder, 'bin'), join(folder, 'skips')];
       for (const path of [scripts, bin]) mkdirSync(path, { recursive: true });
       copyFileSync('/bin/false', join(bin, 'docker'));
-      copyFileSync(new URL('../scripts/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
+      copyFileSync(new URL('../scripts/docker/docker-tests.sh', import.meta.url), join(scripts, 'docker-tests.sh'));
       const env = { PATH: `${bin}:/usr/bin:/bin`, ORGTRAIL_SKIPS_FILE: skips };
       const said = execFileSync('bash', [join(scripts, 'docker-tests.sh')], { env, encoding: 'utf8' });
       expect(said).toMatch(

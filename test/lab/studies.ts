@@ -20,9 +20,9 @@ export const studies: readonly Study[] = [
     is: 'ten million events, and the questions that people ask',
   },
   { name: 'chaos', runs: 'test/lab/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
-  { name: 'compose', runs: 'test/scripts/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
-  { name: 'container', runs: 'test/scripts/container.sh', is: 'the image, locked down; needs Docker' },
-  { name: 'demo', runs: 'test/scripts/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
+  { name: 'compose', runs: 'test/scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
+  { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
+  { name: 'demo', runs: 'test/scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },
   {
     name: 'freshness',
     runs: 'test/lab/freshness/simulate.ts',

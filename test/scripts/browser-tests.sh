@@ -12,7 +12,7 @@ skip() {
 if [ ! -x "$CHROMIUM" ]; then
   [ "$(id -u)" = 0 ] || skip "there is no $CHROMIUM, and only root may install it"
   command -v apt-get >/dev/null || skip "there is no $CHROMIUM, and no apt-get"
-  bash test/scripts/install-chromium.sh || skip 'Chromium could not be installed'
+  bash test/scripts/install/chromium.sh || skip 'Chromium could not be installed'
   [ -x "$CHROMIUM" ] || skip "there is no $CHROMIUM"
 fi
 exec npx vitest run --project browser "$@"

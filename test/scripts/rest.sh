@@ -9,4 +9,4 @@ npx vitest run --project trouble
 npx vitest run --project sinks
 bash test/scripts/browser-tests.sh
 npm run lab alerts
-bash test/scripts/docker-tests.sh
+bash test/scripts/docker/docker-tests.sh

@@ -8,8 +8,8 @@ import type { TrueEntry } from '../../../src/simulator/world/true-entry.ts';
 import { replaySink } from '../../../src/sinks/sinks.sql.ts';
 import { runInProcess } from '../../support/process/run-in-process.ts';
 import { until } from '../../support/process/until.ts';
-import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
-import { credentials } from '../../support/sinks/http-sinks.ts';
+import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
+import { credentials } from '../../support/sinks/http/http-sinks.ts';
 import { type Served, serve } from '../../support/sync/served.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 

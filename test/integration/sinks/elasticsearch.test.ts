@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import { type BulkOptions, type BulkReceiver, startBulkReceiver } from '../../support/sinks/http-receivers.ts';
-import { attempt, attemptWith, expectComplete } from '../../support/sinks/http-sink-checks.ts';
-import { basicAuthorization, bulkIndex, httpSinks } from '../../support/sinks/http-sinks.ts';
+import { type BulkOptions, type BulkReceiver, startBulkReceiver } from '../../support/sinks/http/http-receivers.ts';
+import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/http-sink-checks.ts';
+import { basicAuthorization, bulkIndex, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const opened: AsyncDisposable[] = [];

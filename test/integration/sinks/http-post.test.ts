@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { createHttpPost, type HttpPost, NoAnswer } from '../../../src/sinks/http/http-post.ts';
 import { until } from '../../support/process/until.ts';
-import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
+import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
 
 const MIB = 1024 * 1024;
 const never = new AbortController().signal;

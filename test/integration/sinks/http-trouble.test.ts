@@ -6,10 +6,10 @@ import { secretsOfSink } from '../../../src/sinks/redaction.ts';
 import { createSink, sinkSettings, sinkTypes } from '../../../src/sinks/registry.ts';
 import { type Certificates, makeCertificates } from '../../support/network/server-certificates.ts';
 import { startTlsGate } from '../../support/network/tls-gate.ts';
-import type { Fault, HttpReceiver } from '../../support/sinks/http-receiver.ts';
-import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
-import { attempt, attemptWith } from '../../support/sinks/http-sink-checks.ts';
-import { httpSinks } from '../../support/sinks/http-sinks.ts';
+import type { Fault, HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
+import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
+import { attempt, attemptWith } from '../../support/sinks/http/http-sink-checks.ts';
+import { httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 import { receiverKinds } from '../../support/sinks/receivers.ts';
 

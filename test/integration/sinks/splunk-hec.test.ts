@@ -2,10 +2,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Sink } from '../../../src/sinks/delivery.ts';
 import { jsonValues } from '../../support/feed/json-texts.ts';
 import { until } from '../../support/process/until.ts';
-import type { HttpReceiver } from '../../support/sinks/http-receiver.ts';
-import { type HecOptions, startHecReceiver } from '../../support/sinks/http-receivers.ts';
-import { attempt, attemptWith, expectComplete } from '../../support/sinks/http-sink-checks.ts';
-import { credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
+import type { HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
+import { type HecOptions, startHecReceiver } from '../../support/sinks/http/http-receivers.ts';
+import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/http-sink-checks.ts';
+import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { deliverAll, ordinaryEvents, outgoing } from '../../support/sinks/outgoing-events.ts';
 
 const token = credentials.hecToken;

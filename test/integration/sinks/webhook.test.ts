@@ -2,10 +2,10 @@ import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
 import { formatNames } from '../../../src/formats/formats.ts';
 import type { Sink } from '../../../src/sinks/delivery.ts';
-import type { HttpReceiver } from '../../support/sinks/http-receiver.ts';
-import { startWebhookReceiver } from '../../support/sinks/http-receivers.ts';
-import { attempt, attemptWith, expectComplete } from '../../support/sinks/http-sink-checks.ts';
-import { credentials, httpSinks } from '../../support/sinks/http-sinks.ts';
+import type { HttpReceiver } from '../../support/sinks/http/http-receiver.ts';
+import { startWebhookReceiver } from '../../support/sinks/http/http-receivers.ts';
+import { attempt, attemptWith, expectComplete } from '../../support/sinks/http/http-sink-checks.ts';
+import { credentials, httpSinks } from '../../support/sinks/http/http-sinks.ts';
 import { ordinaryEvents } from '../../support/sinks/outgoing-events.ts';
 
 const { webhookSecret: secret } = credentials;

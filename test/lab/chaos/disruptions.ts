@@ -1,8 +1,8 @@
 import type { Aim } from './aim.ts';
-import type { HttpFeedReader } from './http-feed-reader.ts';
 import type { Load } from './load.ts';
 import { pause } from './pause.ts';
 import type { PostgresCluster } from './postgres-cluster.ts';
+import type { HttpFeedReader } from './readers/http-feed-reader.ts';
 import type { Replica } from './replica.ts';
 import type { Tally } from './tally.ts';
 

@@ -1,8 +1,8 @@
 import type { Comparison } from '../../../src/cli/demo/compare-with-truth.sql.ts';
 import type { FaultName } from '../../../src/simulator/faults/fault-catalogue.ts';
 import type { ChaosOptions } from './chaos-options.ts';
-import type { FeedReader } from './feed-reader.ts';
-import type { HttpFeedReader, HttpReaderCounts } from './http-feed-reader.ts';
+import type { FeedReader } from './readers/feed-reader.ts';
+import type { HttpFeedReader, HttpReaderCounts } from './readers/http-feed-reader.ts';
 import type { Tally } from './tally.ts';
 
 /** What a run has done and found. `--json` prints it. */

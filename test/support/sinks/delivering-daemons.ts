@@ -4,7 +4,7 @@ import { freePorts } from '../network/free-ports.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../process/orgtrail-process.ts';
 import { seededRandom } from '../process/seeded-random.ts';
 import { until } from '../process/until.ts';
-import { credentials } from './http-sinks.ts';
+import { credentials } from './http/http-sinks.ts';
 
 /** Two daemons that share the sinks, killed now and then; each starts again at its port. */
 export interface DeliveringDaemons {

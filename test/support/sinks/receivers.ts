@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { OutgoingEvent } from '../../../src/sinks/delivery.ts';
 import { type SinkType, sinkTypes } from '../../../src/sinks/registry.ts';
-import type { HttpReceiver } from './http-receiver.ts';
+import type { HttpReceiver } from './http/http-receiver.ts';
 
 /** An event as a receiver has it. */
 export interface Arrived {

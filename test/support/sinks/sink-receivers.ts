@@ -6,9 +6,9 @@ import { jsonValues } from '../feed/json-texts.ts';
 import { createCa, createCertificate } from '../network/certificates.ts';
 import { startCuttingProxy } from '../network/cutting-proxy.ts';
 import { seededRandom } from '../process/seeded-random.ts';
-import type { HttpReceiver, ReceivedEvent } from './http-receiver.ts';
-import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from './http-receivers.ts';
-import { basicAuthorization, bulkIndex, credentials } from './http-sinks.ts';
+import type { HttpReceiver, ReceivedEvent } from './http/http-receiver.ts';
+import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from './http/http-receivers.ts';
+import { basicAuthorization, bulkIndex, credentials } from './http/http-sinks.ts';
 import { documentedKey } from './judge-received.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 

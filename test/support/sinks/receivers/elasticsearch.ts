@@ -1,5 +1,5 @@
-import { startBulkReceiver } from '../http-receivers.ts';
-import { basicAuthorization, bulkIndex, credentials } from '../http-sinks.ts';
+import { startBulkReceiver } from '../http/http-receivers.ts';
+import { basicAuthorization, bulkIndex, credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
 import { type OverHttp, overHttp, receiverOver } from './http.ts';
 

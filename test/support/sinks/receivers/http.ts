@@ -1,4 +1,4 @@
-import type { Fault, HttpReceiver } from '../http-receiver.ts';
+import type { Fault, HttpReceiver } from '../http/http-receiver.ts';
 import type { Hang, Receiver, ReceiverKind } from '../receivers.ts';
 
 /** A receiver with the server under it. */

@@ -1,5 +1,5 @@
-import { startHecReceiver } from '../http-receivers.ts';
-import { credentials } from '../http-sinks.ts';
+import { startHecReceiver } from '../http/http-receivers.ts';
+import { credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
 import { type OverHttp, overHttp, receiverOver } from './http.ts';
 

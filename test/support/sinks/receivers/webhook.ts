@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
-import type { ReceivedRequest } from '../http-receiver.ts';
-import { startWebhookReceiver } from '../http-receivers.ts';
-import { credentials } from '../http-sinks.ts';
+import type { ReceivedRequest } from '../http/http-receiver.ts';
+import { startWebhookReceiver } from '../http/http-receivers.ts';
+import { credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
 import { type OverHttp, overHttp, receiverOver } from './http.ts';
 

@@ -1,5 +1,5 @@
-import type { Sink } from '../../../src/sinks/delivery.ts';
-import { createSink, sinkSettings } from '../../../src/sinks/registry.ts';
+import type { Sink } from '../../../../src/sinks/delivery.ts';
+import { createSink, sinkSettings } from '../../../../src/sinks/registry.ts';
 import type { HttpReceiver } from './http-receiver.ts';
 
 /** The credentials of these sinks: nothing of them may come out anywhere. */

@@ -2,14 +2,14 @@
 # Builds the image and runs it as locked down as production should: read-only, not root, no capabilities, against a
 # real PostgreSQL and the simulator. Leaves nothing behind but Docker's build cache.
 #
-#   test/scripts/container.sh            builds the image of this checkout
-#   test/scripts/container.sh IMAGE      checks an image that is there already
+#   test/scripts/docker/container.sh            builds the image of this checkout
+#   test/scripts/docker/container.sh IMAGE      checks an image that is there already
 #
 # Needs a Docker engine that has node:24-trixie-slim and postgres:17-trixie, or can get them. One line per check; the
 # last line counts. Exit code 0 when none failed, or when there is no Docker engine.
 # shellcheck disable=SC2317 # functions are called through `check` and `within`
 set -uo pipefail
-cd "$(dirname "$0")/../.." || exit 1
+cd "$(dirname "$0")/../../.." || exit 1
 
 if ! docker info >/dev/null 2>&1; then
   echo 'skipped: no Docker engine answers'

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type Agent, get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 const LINE_FEED = 10;
 

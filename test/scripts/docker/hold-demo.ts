@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startOrgtrail } from '../support/process/orgtrail-process.ts';
+import { startOrgtrail } from '../../support/process/orgtrail-process.ts';
 
 interface Health {
   readonly status: string;

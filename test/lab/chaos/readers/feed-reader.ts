@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 const PAGE = 2_000;
 /** So often a range that was read before is read again. */

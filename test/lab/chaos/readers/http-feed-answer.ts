@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { lastLine } from '../../../src/feed/feed.ts';
+import { lastLine } from '../../../../src/feed/feed.ts';
 import type { FeedPlan } from './http-feed-plan.ts';
 
 /** A timer may fire a little early. */

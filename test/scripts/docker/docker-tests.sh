@@ -6,7 +6,7 @@
 # none, this says so loudly, adds a line to the file that ORGTRAIL_SKIPS_FILE names, and exits 0; once there is one, what
 # fails here fails.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 
 lab=../shared/docker-lab/up
 images=(node:24-trixie-slim postgres:17-trixie)
@@ -32,7 +32,7 @@ if ! is_ready; then
   is_ready || skip 'docker-lab brought no engine with the images'
 fi
 
-bash test/scripts/container.sh
-bash test/scripts/compose.sh
+bash test/scripts/docker/container.sh
+bash test/scripts/docker/compose.sh
 # Ryuk, which removes what a killed run leaves behind, is an image of its own that need not be here.
 TESTCONTAINERS_RYUK_DISABLED="${TESTCONTAINERS_RYUK_DISABLED:-true}" TEST_POSTGRES=container npx vitest run --project integration --project long

@@ -1,5 +1,5 @@
-import { formats } from '../../../src/formats/formats.ts';
-import { jsonElements, jsonMembers, jsonValues } from '../feed/json-texts.ts';
+import { formats } from '../../../../src/formats/formats.ts';
+import { jsonElements, jsonMembers, jsonValues } from '../../feed/json-texts.ts';
 import {
   type HttpReceiver,
   type ReceivedEvent,

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../src/sinks/delivery.ts';
+import type { DeliveryOutcome, OutgoingEvent, Sink } from '../../../../src/sinks/delivery.ts';
+import { delivery, ordinaryEvents } from '../outgoing-events.ts';
 import type { Fault, HttpReceiver, ReceivedEvent } from './http-receiver.ts';
-import { delivery, ordinaryEvents } from './outgoing-events.ts';
 
 /** One attempt. */
 export const attempt = (sink: Sink, events: readonly OutgoingEvent[]): Promise<DeliveryOutcome> =>

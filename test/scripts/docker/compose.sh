@@ -3,7 +3,7 @@
 # the configuration and the rules of deploy/prometheus, and asked every query of the Grafana dashboards. Leaves nothing
 # behind but Docker's build cache.
 #
-#   test/scripts/compose.sh
+#   test/scripts/docker/compose.sh
 #
 # Without the images of Prometheus and Grafana, which need not be here: Prometheus is Debian's, on this machine (without it
 # those checks are left out, with a line that says so), and of Grafana the files are checked (test/deploy/grafana.test.ts).
@@ -11,7 +11,7 @@
 # none failed, or when there is no Docker engine.
 # shellcheck disable=SC2317 # functions are called through `check` and `within`
 set -uo pipefail
-cd "$(dirname "$0")/../.." || exit 1
+cd "$(dirname "$0")/../../.." || exit 1
 # The development dependency `node`, where this was not started by npm.
 export PATH="$PWD/node_modules/.bin:$PATH"
 
@@ -139,7 +139,7 @@ check 'a copy can be given a feed id of its own' new_feed
 ## Grafana's queries of the history, as its account
 
 reader="postgres://orgtrail_grafana:$(cat "$work/compose/secrets/reader_password")@$(address postgres database):5432/orgtrail"
-check 'every SQL query of the dashboards runs as orgtrail_grafana, which may only read' node test/scripts/compose-checks.ts sql "$reader"
+check 'every SQL query of the dashboards runs as orgtrail_grafana, which may only read' node test/scripts/docker/compose-checks.ts sql "$reader"
 
 ## Prometheus, with the configuration of deploy/prometheus: only the target is named by its address
 
@@ -160,8 +160,8 @@ needed 'Prometheus scrapes it' within 60 is_up
 # Once a rate has its second sample, the recorded ones have values.
 check 'what is recorded has values' within "$WATCHED_WITHIN" sh -c \
   "curl -fsS '$url/api/v1/query?query=job:orgtrail_events_stored:rate5m' | grep -q '\"value\":'"
-check 'every rule evaluates without error, and no alert fires or is pending' node test/scripts/compose-checks.ts rules "$url"
-check 'every PromQL query of the dashboards answers' node test/scripts/compose-checks.ts promql "$url"
+check 'every rule evaluates without error, and no alert fires or is pending' node test/scripts/docker/compose-checks.ts rules "$url"
+check 'every PromQL query of the dashboards answers' node test/scripts/docker/compose-checks.ts promql "$url"
 
 stop() { "${compose[@]}" stop orgtrail; }
 check 'docker compose stop' stop

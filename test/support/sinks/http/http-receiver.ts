@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { createCa, createCertificate } from '../network/certificates.ts';
+import { createCa, createCertificate } from '../../network/certificates.ts';
 
 /** An event as a receiver took it in. */
 export interface ReceivedEvent {

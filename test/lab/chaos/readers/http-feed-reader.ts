@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders } from 'node:http';
-import type { FormatName } from '../../../src/formats/formats.ts';
+import type { FormatName } from '../../../../src/formats/formats.ts';
+import { pause } from '../pause.ts';
 import type { SeenEvent } from './feed-reader.ts';
 import { faultsOfBody, faultsOfHead, headOf, type WholeBody } from './http-feed-answer.ts';
 import { type FeedLine, readFeedLine } from './http-feed-lines.ts';
 import { type FeedPlan, type Known, pathOf, plainRequest, planRequest } from './http-feed-plan.ts';
 import { type FeedEnd, requestFeed } from './http-feed-request.ts';
-import { pause } from './pause.ts';
 
 const RETRY_MS = 50;
 const KEPT_VIOLATIONS = 20;

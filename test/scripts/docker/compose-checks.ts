@@ -1,11 +1,11 @@
 // Looks at a running stack of deploy/compose as Prometheus and Grafana see it. Called by compose.sh.
 //
-//   node test/scripts/compose-checks.ts rules PROMETHEUS_URL      every rule evaluates, and no alert fires
-//   node test/scripts/compose-checks.ts promql PROMETHEUS_URL     every PromQL query of the dashboards answers
-//   node test/scripts/compose-checks.ts sql DATABASE_URL          every SQL query of the dashboards runs
+//   node test/scripts/docker/compose-checks.ts rules PROMETHEUS_URL      every rule evaluates, and no alert fires
+//   node test/scripts/docker/compose-checks.ts promql PROMETHEUS_URL     every PromQL query of the dashboards answers
+//   node test/scripts/docker/compose-checks.ts sql DATABASE_URL          every SQL query of the dashboards runs
 import { Client } from 'pg';
-import { promQueries, sqlQueries } from '../support/deploy/dashboards.ts';
-import { readRules } from '../support/deploy/prometheus-rules.ts';
+import { promQueries, sqlQueries } from '../../support/deploy/dashboards.ts';
+import { readRules } from '../../support/deploy/prometheus-rules.ts';
 
 interface Rules {
   readonly groups: readonly {
