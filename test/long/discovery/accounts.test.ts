@@ -180,12 +180,14 @@ describe('an account', () => {
     const [{ id } = { id: '' }] = world.simulator.summary().accounts;
     world.simulator.setRefused({ kind: 'account', id }, true);
     world.simulator.generate({ kind: 'account', id }, 2);
+    // Within one second of the first sync there would be nothing to ask for.
+    await world.setClocks(LATER_MS);
     await run.sync();
     const refused = await query<{ id: string }>(world, "select id from sources where access = 'refused'");
     expect(refused.map((row) => row.id)).toEqual([id]);
     expect(await query(world, "select from organizations where state <> 'active'")).toEqual([]);
     world.simulator.setRefused({ kind: 'account', id }, false);
-    await world.setClocks(LATER_MS);
+    await world.setClocks(2 * LATER_MS);
     await world.endRests();
     await run.sync();
     expect(await changes(world, id)).toEqual(['appeared', 'refused', 'restored']);
@@ -203,6 +205,7 @@ describe('an account', () => {
     for (let listing = 0; listing < 3; listing += 1) {
       await endPauses(world);
       await world.endRests();
+      await world.setClocks((listing + 1) * (LATER_MS / 3));
       await run.sync();
       const [account] = await query<{ state: string }>(world, 'select state from accounts where id = $1', [id]);
       states.push(account?.state);
