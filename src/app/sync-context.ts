@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import type { KindPolicy } from '../ingest/planning/source.ts';
+import { discoveryPace } from '../ingest/sync/discovery/discovery-pace.ts';
 import type { AuditApi, ScrubLeave, SyncContext, SyncObserver } from '../ingest/sync/ports.ts';
 import { createSyncStore, type SyncStoreObserver } from '../ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../ingest/sync/window-limit.ts';
@@ -26,11 +27,6 @@ export interface SyncParts {
   readonly storeObserver: SyncStoreObserver;
   readonly observers: readonly SyncObserver[];
 }
-
-/** What the API budget is counted over. */
-const BUDGET_WINDOW_MS = 300_000;
-/** Of the budget, at most, goes to listings of accounts. */
-const ACCOUNT_LISTINGS_SHARE = 0.05;
 
 /** All that syncing sees of the outside, from the configuration. Called by open-app.ts. */
 export const createSyncContext = (config: Config, parts: SyncParts): SyncContext => {
@@ -65,8 +61,14 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
     },
     observer: teeObserver<SyncObserver>(syncEvents, parts.observers),
     windows: new WindowLimit({ nowMs: () => performance.now() }),
-    organizationListing: { restsUntilMs: Number.NEGATIVE_INFINITY },
-    listingSpacingMs: BUDGET_WINDOW_MS / (parts.smallestBudget * ACCOUNT_LISTINGS_SHARE),
+    organizationListing: {
+      restsUntilMs: Number.NEGATIVE_INFINITY,
+      requests: 0,
+      organizations: 0,
+      detailsAfterMs: Number.NEGATIVE_INFINITY,
+      askedById: new Set(),
+    },
+    discoveryPace: discoveryPace(parts.smallestBudget),
     intervals: (sources) => laneIntervals(sources, config.apiBudget),
     random: Math.random,
   };

@@ -9,8 +9,8 @@ import { type Job, type WorkLeft, WorkPool } from './work-pool.ts';
 
 /** A lane that rests for no longer goes on by itself; the others wait for a tick. */
 const SHORT_REST_MS = 10_000;
-/** Requests for each kind of detail per tick: they are the least urgent of all. */
-const DETAILS_PER_TICK = 5;
+/** After a listing, so many organizations are asked about, for each kind of detail: nothing is less urgent. */
+const DETAILS_AT_ONCE = 5;
 
 export interface DaemonOptions {
   /** Between two ticks, in milliseconds: another replica's listing in the same tick counts as this one's. */
@@ -108,7 +108,8 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
   let details: Promise<void> | undefined;
   const list = async (): Promise<void> => {
     try {
-      const result = await discoverInTurn(context, tickMs / 2, signal, {
+      const paceMs = context.discoveryPace.organizationsMs(context.organizationListing.requests);
+      const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal, {
         accountsForMs: tickMs,
         organizationsListed: organizations.resolve,
       });
@@ -144,6 +145,9 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
 };
 
 const readDetails = async (context: SyncContext, signal: AbortSignal): Promise<void> => {
-  await findSubOrganizations(context, DETAILS_PER_TICK, signal);
-  await readProfiles(context, DETAILS_PER_TICK, signal);
+  const { organizationListing: listing, discoveryPace, time } = context;
+  if (time.nowMs() < listing.detailsAfterMs) return;
+  await findSubOrganizations(context, DETAILS_AT_ONCE, signal);
+  await readProfiles(context, DETAILS_AT_ONCE, signal);
+  listing.detailsAfterMs = time.nowMs() + discoveryPace.detailsMs(2 * DETAILS_AT_ONCE, listing.organizations);
 };

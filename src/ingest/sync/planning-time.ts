@@ -1,3 +1,4 @@
+import { ApiError } from '../../errors.ts';
 import { credibleNow } from '../planning/server-time.ts';
 import type { SyncContext } from './ports.ts';
 
@@ -26,4 +27,17 @@ export const planningTime = async ({ api, store, time, observer }: SyncContext):
   if (knownMs === undefined) return undefined;
   observer.clocksCompared?.({ aheadMs: knownMs - databaseMs });
   return { nowMs: credibleNow(knownMs, databaseMs), clock };
+};
+
+/** Cloudflare's time by the last answer. Throws ApiError `unreadable` if none had a Date. */
+export const knownNowMs = ({ api }: SyncContext): number => {
+  const nowMs = api.nowMs();
+  if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
+  return nowMs;
+};
+
+/** The listing's own clock may be wrong, and nothing before the horizon is read. */
+export const credibleNowMs = async (context: SyncContext): Promise<number> => {
+  const time = await planningTime(context);
+  return time?.nowMs ?? knownNowMs(context);
 };

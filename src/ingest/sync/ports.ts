@@ -21,6 +21,7 @@ import type {
   SourceState,
 } from '../planning/source.ts';
 import type { Direction, Walk } from '../planning/walk.ts';
+import type { DiscoveryPace } from './discovery/discovery-pace.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -204,6 +205,18 @@ export interface SyncObserver {
   }): void;
 }
 
+interface OrganizationListing {
+  /** Of a credential that may not list organizations, if only accounts are read: until when it is not asked again. */
+  restsUntilMs: number;
+  /** How many the last listing took. */
+  requests: number;
+  organizations: number;
+  /** Before that, nothing is asked about single organizations. */
+  detailsAfterMs: number;
+  /** Those that were asked for by their ids, the longest ago first. */
+  readonly askedById: Set<string>;
+}
+
 /** Everything that sync needs. Built by app/sync-context.ts. */
 export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
@@ -218,10 +231,9 @@ export interface SyncContext extends LeaseContext {
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
   readonly windows: WindowLimit;
-  /** Of a credential that may not list organizations, if only accounts are read: until when it is not asked again. */
-  readonly organizationListing: { restsUntilMs: number };
-  /** Between two listings of accounts, on average, for their share of the budget. */
-  readonly listingSpacingMs: number;
+  /** What this process learned when it listed organizations last. */
+  readonly organizationListing: OrganizationListing;
+  readonly discoveryPace: DiscoveryPace;
   /** How often each of so many sources may be asked, so that no lane starves. */
   readonly intervals: (sources: number) => LaneIntervals;
   /** Between two plans, in milliseconds: no source is asked more often. */

@@ -20,9 +20,15 @@ export interface Activity {
   /** The share that is silent until it wakes at some moment of the run, and the share that is not listed before that. */
   readonly sleepers: number;
   readonly newcomers: number;
+  /** So much is there when the first request is sent; 0 if it is left out. */
+  readonly historyDays?: number;
+  /** So many more sources, spread alike, that have hardly any events: the logs of organizations beside those of accounts. */
+  readonly quiet?: { readonly sources: number; readonly eventsPerDay: number };
 }
 
 export interface Arrivals {
+  /** The first request is sent then. */
+  readonly startMs: number;
   readonly endMs: number;
   /** By organization: when its events happen, ascending, in milliseconds from the start. */
   readonly times: readonly Float64Array[];
@@ -33,20 +39,29 @@ export interface Arrivals {
 /** The events of a world, the same for the same seed: Poisson, by a rate that changes. */
 export const drawArrivals = (activity: Activity, seed: number): Arrivals => {
   const random = seededRandom(seed);
-  const { organizations, days, sleepers, newcomers } = activity;
-  const endMs = days * DAY_MS;
-  const shares = Array.from({ length: organizations }, (_, rank) => (rank + 1) ** -activity.zipfExponent);
-  const whole = shares.reduce((sum, share) => sum + share, 0);
+  const { organizations, days, sleepers, newcomers, quiet } = activity;
+  const startMs = (activity.historyDays ?? 0) * DAY_MS;
+  const endMs = startMs + days * DAY_MS;
+  const rates = [
+    ...ratesOf(organizations, activity.eventsPerDay, activity.zipfExponent),
+    ...ratesOf(quiet?.sources ?? 0, quiet?.eventsPerDay ?? 0, activity.zipfExponent),
+  ];
   const times: Float64Array[] = [];
   const appearsMs: number[] = [];
-  for (const share of shares) {
-    const perMs = ((share / whole) * organizations * activity.eventsPerDay) / DAY_MS;
+  for (const perMs of rates) {
     const kind = random();
-    const wakesMs = kind < sleepers + newcomers ? (0.2 + 0.7 * random()) * endMs : 0;
+    const wakesMs = kind < sleepers + newcomers ? startMs + (0.2 + 0.7 * random()) * days * DAY_MS : 0;
     appearsMs.push(kind < newcomers ? wakesMs : 0);
     times.push(drawTimes(activity, perMs, { fromMs: wakesMs, toMs: endMs }, random));
   }
-  return { endMs, times, appearsMs };
+  return { startMs, endMs, times, appearsMs };
+};
+
+/** Events per millisecond of each of so many, the busiest first. */
+const ratesOf = (sources: number, eventsPerDay: number, zipfExponent: number): number[] => {
+  const shares = Array.from({ length: sources }, (_, rank) => (rank + 1) ** -zipfExponent);
+  const whole = shares.reduce((sum, share) => sum + share, 0);
+  return shares.map((share) => ((share / whole) * sources * eventsPerDay) / DAY_MS);
 };
 
 interface Span {

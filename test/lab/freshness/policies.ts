@@ -6,7 +6,7 @@ import { type Choose, type Outcome, type Run, runTicks, Tally } from './virtual-
 const DAY_MS = 86_400_000;
 export const TICK_MS = 30_000;
 /** The default, in requests per 5 minutes. */
-const API_BUDGET = 900;
+export const API_BUDGET = 900;
 
 export const policyNames = ['round-robin', 'orgtrail', 'static √rate', 'oracle'] as const;
 type PolicyName = (typeof policyNames)[number];
@@ -20,13 +20,13 @@ export interface Comparison {
 /** All policies on the same arrivals, each with the live share of the default budget. */
 export const comparePolicies = (activity: Activity, seed: number): Comparison => {
   const arrivals = drawArrivals(activity, seed);
-  const { organizations } = activity;
+  const organizations = arrivals.times.length;
   const { liveMs: equalMs } = laneIntervals(organizations, API_BUDGET);
   const budget = { equalMs, tickMs: TICK_MS };
   const perTick = equalMs <= TICK_MS ? organizations : (organizations * TICK_MS) / equalMs;
   if (Math.ceil(perTick) !== pollsPerTick(organizations, budget))
     throw new Error('the budget is not that of the daemon');
-  const run = { arrivals, tickMs: TICK_MS, perTick, warmUpMs: DAY_MS };
+  const run = { arrivals, tickMs: TICK_MS, perTick, warmUpMs: arrivals.startMs + DAY_MS };
   return {
     outcomes: {
       'round-robin': runTicks(run, inTurn(equalMs)),
@@ -78,7 +78,7 @@ const runOracle = ({ arrivals, tickMs, perTick, warmUpMs }: Run): Outcome => {
   heap.sort((a, b) => a.t - b.t);
   const readUntilMs = new Float64Array(arrivals.times.length).fill(-1);
   const askedAtMs = Float64Array.from(arrivals.appearsMs);
-  let freeMs = 0;
+  let freeMs = arrivals.startMs;
   for (const { t, index } of heap) {
     if (t < (readUntilMs[index] ?? 0)) continue;
     const atMs = Math.max(freeMs, t);

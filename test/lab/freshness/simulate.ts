@@ -3,8 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Activity } from './arrivals.ts';
+import { discoveryShare } from './discovery-share.ts';
 import { limitOfConstantRates } from './limit.ts';
-import { type Comparison, comparePolicies, policyNames, TICK_MS } from './policies.ts';
+import { API_BUDGET, type Comparison, comparePolicies, policyNames, TICK_MS } from './policies.ts';
 import { percentile } from './virtual-time.ts';
 
 const { values } = parseArgs({
@@ -32,6 +33,15 @@ const worlds: Readonly<Record<string, Activity>> = {
     burstsPerDay: 0,
     sleepers: 0,
     newcomers: 0,
+  },
+  // About as many accounts as one user can be promised fresh logs of.
+  'with accounts': {
+    ...lively,
+    days,
+    organizations: 5_000,
+    zipfExponent: 1.1,
+    historyDays: 7,
+    quiet: { sources: 5_000, eventsPerDay: 1 },
   },
   'five hundred': { ...lively, days, organizations: 500, zipfExponent: 1.1 },
   ten: { ...lively, days, organizations: 10, zipfExponent: 1.1 },
@@ -84,15 +94,21 @@ const limit = (activity: Activity, equalMs: number): string =>
     ? ''
     : `; were rates constant and known, p50 would be ${limitOfConstantRates(activity, TICK_MS / equalMs).toFixed(3)}`;
 
+/** In a world with accounts: what there is beside them, and what it takes to know of all of them. */
+const beside = ({ organizations: accounts }: Activity, { sources, eventsPerDay }: NonNullable<Activity['quiet']>) => {
+  const share = discoveryShare({ organizations: sources, accounts, budget: API_BUDGET });
+  return `; these are accounts, beside ${sources} organizations with ${eventsPerDay} event a day each; listings and details take ${(100 * share).toFixed(1)} % of the budget`;
+};
+
 const describeWorld = (name: string, activity: Activity, comparisons: readonly Comparison[]): string => {
-  const { organizations, eventsPerDay, zipfExponent, burstsPerDay } = activity;
+  const { organizations, eventsPerDay, zipfExponent, burstsPerDay, quiet } = activity;
   const [first] = comparisons;
   const seconds = (ms = 0) => Math.round(ms / 1_000);
   const events = median(comparisons.map(({ outcomes }) => outcomes['round-robin'].lagsMs.length));
   return (
     `**${name}**: ${organizations} organizations, ${eventsPerDay} events a day each on average by 1/k^${zipfExponent}, ` +
     `${burstsPerDay} bursts a day each; ${events} events counted; in turn every ${seconds(first?.equalMs)} s, bound ${seconds(first?.boundMs)} s` +
-    limit(activity, first?.equalMs ?? 0)
+    (quiet === undefined ? limit(activity, first?.equalMs ?? 0) : beside(activity, quiet))
   );
 };
 

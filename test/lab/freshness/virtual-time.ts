@@ -18,6 +18,8 @@ const START_MS = Date.UTC(2026, 0, 1);
 interface PolledOrganization {
   readonly id: string;
   readonly times: Float64Array;
+  /** When its history begins. */
+  readonly horizonMs: number;
   readonly walking: false;
   eventRate: EventRate | undefined;
   unreadMs: number;
@@ -57,13 +59,15 @@ export type Choose = (
 export const runTicks = (run: Run, choose: Choose): Outcome => {
   const { arrivals, tickMs, perTick } = run;
   const tally = new Tally(run.warmUpMs);
+  // Without a history the day before is asked for, and empty.
+  const horizonMs = START_MS - (arrivals.startMs === 0 ? DAY_MS : 0);
   const organizations = arrivals.times.map((times, index) =>
-    newOrganization(times, index, arrivals.appearsMs[index] ?? 0),
+    newOrganization(times, index, arrivals.appearsMs[index] ?? 0, horizonMs),
   );
   const later = [...organizations].sort((a, b) => b.askedAtMs - a.askedAtMs);
   const listed: PolledOrganization[] = [];
   let credit = 0;
-  for (let nowMs = 0; nowMs < arrivals.endMs; nowMs += tickMs) {
+  for (let nowMs = arrivals.startMs; nowMs < arrivals.endMs; nowMs += tickMs) {
     for (let one = later.at(-1); one !== undefined && one.askedAtMs <= nowMs; one = later.at(-1)) {
       listed.push(one);
       later.pop();
@@ -83,7 +87,9 @@ export const runTicks = (run: Run, choose: Choose): Outcome => {
 /** Reads the live tail as the daemon does: the planner's walk, the estimate after it. Returns how many requests it took. */
 const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: number, tally: Tally): number => {
   const progress = { coverage: [coverageOf(one)], lanes: {}, holes: [], largestPage: PAGE_LIMIT };
-  const plan = planLanes(progress, START_MS + nowMs, policyOf(dueAfterMs)).find(({ lane }) => lane === 'live');
+  const plan = planLanes(progress, START_MS + nowMs, policyOf(dueAfterMs, one.horizonMs)).find(
+    ({ lane }) => lane === 'live',
+  );
   if (plan === undefined) throw new Error(`the planner has nothing to ask ${one.id} for`);
   const untilMs = plan.claim.toMs - START_MS;
   const found: number[] = [];
@@ -97,7 +103,7 @@ const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: n
   one.eventRate = observed(one.eventRate, observationOf(walk));
   if (progress.coverage[0]?.length === 0) {
     // The daemon reads the history right behind it.
-    const claim = { fromMs: START_MS - DAY_MS, toMs: plan.claim.fromMs };
+    const claim = { fromMs: one.horizonMs, toMs: plan.claim.fromMs };
     const claimEntries = timesMs.filter((timeMs) => timeMs < claim.toMs).length;
     one.eventRate = observed(one.eventRate, historyObservationOf({ claim, claimEntries }));
   }
@@ -110,18 +116,24 @@ const ask = (one: PolledOrganization, nowMs: number, atMs: number, dueAfterMs: n
   return requests;
 };
 
-const policyOf = (liveMs: number): PlanPolicy => ({
-  horizonMs: START_MS - DAY_MS,
+const policyOf = (liveMs: number, horizonMs: number): PlanPolicy => ({
+  horizonMs,
   settleDelaysMs: [],
   intervals: { liveMs, settleMs: 0 },
 });
 
-const coverageOf = ({ readUntilMs }: PolledOrganization): Coverage =>
-  readUntilMs === Number.NEGATIVE_INFINITY ? [] : [{ fromMs: START_MS - DAY_MS, toMs: START_MS + readUntilMs }];
+const coverageOf = ({ readUntilMs, horizonMs }: PolledOrganization): Coverage =>
+  readUntilMs === Number.NEGATIVE_INFINITY ? [] : [{ fromMs: horizonMs, toMs: START_MS + readUntilMs }];
 
-const newOrganization = (times: Float64Array, index: number, appearsMs: number): PolledOrganization => ({
+const newOrganization = (
+  times: Float64Array,
+  index: number,
+  appearsMs: number,
+  horizonMs: number,
+): PolledOrganization => ({
   id: `organization-${index}`,
   times,
+  horizonMs,
   walking: false,
   eventRate: undefined,
   unreadMs: Number.POSITIVE_INFINITY,

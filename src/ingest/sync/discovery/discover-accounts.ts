@@ -4,11 +4,11 @@ import { kindOf } from '../../sources/registry.ts';
 import type { AccountsPage, DueListing, SyncContext } from '../ports.ts';
 import { StallGuard } from './stall-guard.ts';
 
-const MIN_INTERVAL_MS = 900_000;
-const MAX_INTERVAL_MS = 86_400_000;
-/** A listing that is refused is retried after an hour. */
+/** A listing that names all accounts is repeated after this, or later if it takes many requests, or there are many. */
+const COMPLETE_REST_MS = 900_000;
+/** A listing that is refused is retried after an hour, or later if there are so many of them. */
 const REFUSED_REST_MS = 3_600_000;
-/** One that failed is retried after a minute, or later if there are so many of them. */
+/** One that failed is retried after a minute. */
 const FAILED_REST_MS = 60_000;
 /** One that did not name all accounts that it counts: it costs as many requests as there are pages. */
 const INCOMPLETE_REST_MS = 300_000;
@@ -73,9 +73,15 @@ const listOne = async (
   { scope, organizationId, credential }: DueListing,
   { signal, lease, attempts }: Listing,
 ): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
-  const { api, store, observer } = context;
+  const { api, store, observer, discoveryPace } = context;
   const seen = new Set<string>();
   let appeared = 0;
+  let requests = 0;
+  const restMs = async (leastMs: number): Promise<number> => {
+    const sent = Math.max(1, requests);
+    if (organizationId === undefined) return Math.max(leastMs, discoveryPace.accountsMs(sent));
+    return Math.max(leastMs, discoveryPace.accountsOfMs(sent, await store.countAccountListings()));
+  };
   for (let attempt = 1; ; attempt += 1) {
     const stall = new StallGuard(signal, STALL_MS);
     try {
@@ -85,13 +91,14 @@ const listOne = async (
           : api.listAccountsOf(organizationId, stall.signal);
       const complete = await walk(pages, async (page) => {
         stall.progress();
+        requests += 1;
         // Right after a pause of the process an old page must not be stored over a newer one.
         lease.throwIfLost();
         for (const { id } of page.accounts) seen.add(id);
         appeared += tell(context, await store.recordAccounts(scope, page.accounts));
       });
       if (!complete) throw new ApiError('unreadable', 'the listing did not name all accounts that it counts');
-      await store.endAccountListing(scope, { seen, restMs: await intervalMs(context, MIN_INTERVAL_MS) });
+      await store.endAccountListing(scope, { seen, restMs: await restMs(COMPLETE_REST_MS) });
       return { appeared };
     } catch (thrown) {
       const error = stall.reasonOf(thrown);
@@ -100,10 +107,9 @@ const listOne = async (
       // The client has already retried what passes by itself.
       if (error.failure === 'unreadable' && attempt < attempts) continue;
       observer.accountListingFailed?.({ scope, error });
-      const restMs = isRefused
-        ? REFUSED_REST_MS
-        : await intervalMs(context, error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS);
-      await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs });
+      const failedMs = error.failure === 'unreadable' ? INCOMPLETE_REST_MS : FAILED_REST_MS;
+      const rest = await restMs(isRefused ? REFUSED_REST_MS : failedMs);
+      await store.endAccountListing(scope, { failure: error.failure, message: error.message, restMs: rest });
       return isRefused ? { appeared } : { appeared, error };
     } finally {
       stall.end();
@@ -123,7 +129,3 @@ const walk = async (
   }
   return complete;
 };
-
-/** All listings of accounts together cost no more than their share of the budget. */
-const intervalMs = async ({ store, listingSpacingMs }: SyncContext, leastMs: number): Promise<number> =>
-  Math.min(MAX_INTERVAL_MS, Math.max(leastMs, (await store.countAccountListings()) * listingSpacingMs));

@@ -1,12 +1,13 @@
 import { ApiError } from '../../../errors.ts';
 import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
-import type { FoundOrganization } from '../../planning/source.ts';
 import { kindOf } from '../../sources/registry.ts';
-import { planningTime } from '../planning-time.ts';
-import type { AuditApi, SyncContext } from '../ports.ts';
+import { credibleNowMs, knownNowMs } from '../planning-time.ts';
+import type { SyncContext } from '../ports.ts';
 import { confirmGone } from './confirm-gone.ts';
 import { discoverAccounts } from './discover-accounts.ts';
+import { discoverByName } from './discover-by-name.ts';
+import { createRecorder, type Lease, type Recorder } from './listing-recorder.ts';
 import { PartialListingError } from './partial-listing.ts';
 
 export interface Discovered {
@@ -90,13 +91,18 @@ const listOrganizations = async (
   lease: Lease,
   signal: AbortSignal,
 ): Promise<boolean> => {
-  const { api, organizationIds } = context;
+  const { api, organizationIds, organizationListing } = context;
+  organizationListing.requests = 0;
   if (organizationIds !== undefined) {
     await discoverByName(context, organizationIds, recorder, lease, signal);
     return false;
   }
   try {
-    for await (const page of api.listOrganizations({ mustBeWhole: true }, signal)) await recorder.page(page);
+    for await (const page of api.listOrganizations({ mustBeWhole: true }, signal)) {
+      organizationListing.requests += 1;
+      await recorder.page(page);
+    }
+    organizationListing.organizations = recorder.ids.size;
   } catch (error) {
     // What one credential does not list at the moment is not missed because another one lists something.
     if (error instanceof PartialListingError) return false;
@@ -139,100 +145,6 @@ const recordingSources = async (
   if (found.appeared > 0 || !listed)
     await context.store.syncSources(await credibleNowMs(context), context.window?.sinceMs);
   return found;
-};
-
-const knownNowMs = ({ api }: SyncContext): number => {
-  const nowMs = api.nowMs();
-  if (nowMs === undefined) throw new ApiError('unreadable', 'no response of the API carries a Date header');
-  return nowMs;
-};
-
-/** The listing's own clock may be wrong, and nothing before the horizon is read. */
-const credibleNowMs = async (context: SyncContext): Promise<number> => {
-  const time = await planningTime(context);
-  return time?.nowMs ?? knownNowMs(context);
-};
-
-type Lease = Pick<KeptLease, 'throwIfLost'>;
-type Recorder = ReturnType<typeof createRecorder>;
-
-/** Stores what the pages of one listing name. Throws LeaseLostError once another replica may have listed since. */
-const createRecorder = (context: SyncContext, lease: Lease) => {
-  const { store, observer, window } = context;
-  const ids = new Set<string>();
-  let appeared = 0;
-  let haveSources = false;
-  const write = async (found: readonly FoundOrganization[], complete: boolean): Promise<void> => {
-    // Right after a pause of the process the signal may not know yet: an old page must not be stored over a newer one.
-    lease.throwIfLost();
-    const changes = await store.recordListing(found, { complete });
-    for (const change of changes) observer.organizationChanged?.(change);
-    const isNew = changes.filter(({ change }) => change === 'appeared').length;
-    appeared += isNew;
-    if (!haveSources || isNew > 0) await store.syncSources(await credibleNowMs(context), window?.sinceMs);
-    haveSources = true;
-    // The next page must not be asked for, either.
-    lease.throwIfLost();
-  };
-  return {
-    ids: ids as ReadonlySet<string>,
-    appeared: () => appeared,
-    page: async (found: readonly FoundOrganization[]): Promise<void> => {
-      for (const { id } of found) ids.add(id);
-      await write(found, false);
-    },
-    /** The listing reached its end: what is known and was on none of its pages is missed. */
-    end: () =>
-      write(
-        Array.from(ids, (id) => ({ id })),
-        true,
-      ),
-  };
-};
-
-/** The organizations of an allow-list: as the listing shows them, else by their ids. Throws what failed after all are stored. */
-const discoverByName = async (
-  { api }: SyncContext,
-  names: readonly string[],
-  recorder: Recorder,
-  lease: Lease,
-  signal: AbortSignal,
-): Promise<void> => {
-  const wanted = new Set(names);
-  let failure: ApiError | undefined;
-  try {
-    for await (const page of api.listOrganizations({ ids: names }, signal)) {
-      await recorder.page(page.filter(({ id }) => wanted.has(id)));
-    }
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // A credential that may not list is what the allow-list is for.
-    if (error.failure !== 'refused') failure = error;
-  }
-  const found: FoundOrganization[] = [];
-  for (const id of names.filter((name) => !recorder.ids.has(name))) {
-    lease.throwIfLost();
-    try {
-      found.push(failure === undefined ? await getById(api, id, signal) : { id });
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      failure = error;
-      // What was asked for by name is pulled even if nothing else is known of it.
-      found.push({ id });
-    }
-  }
-  if (failure === undefined || api.nowMs() !== undefined) await recorder.page(found);
-  if (failure !== undefined) throw failure;
-};
-
-const getById = async (api: AuditApi, id: string, signal: AbortSignal): Promise<FoundOrganization> => {
-  try {
-    return await api.getOrganization(id, signal);
-  } catch (error) {
-    // Its audit log may still answer; if not, the source shows as refused.
-    if (error instanceof ApiError && (error.failure === 'refused' || error.failure === 'not_found')) return { id };
-    throw error;
-  }
 };
 
 /**

@@ -4,6 +4,14 @@ import type { FoundOrganization, OrganizationChange } from '../../../../src/inge
 import { discover, discoverInTurn } from '../../../../src/ingest/sync/discovery/discover.ts';
 import type { AuditApi, SyncContext, SyncStore } from '../../../../src/ingest/sync/ports.ts';
 
+const newListing = () => ({
+  restsUntilMs: 0,
+  requests: 0,
+  organizations: 0,
+  detailsAfterMs: 0,
+  askedById: new Set<string>(),
+});
+
 test('a listing does not ask for its next page when its lease has run out, though no timer has said so yet', async () => {
   let nowMs = 0;
   const asked: string[] = [];
@@ -26,6 +34,7 @@ test('a listing does not ask for its next page when its lease has run out, thoug
     observer: { discoveryFailed: () => asked.push('failed') },
     time: { nowMs: () => nowMs, sleep: () => new Promise<void>(() => {}) },
     leaseMs: 30_000,
+    organizationListing: newListing(),
     organizationIds: undefined,
     kinds: [{ kind: 'organization' }],
   } as unknown as SyncContext;
@@ -60,10 +69,11 @@ const noting = (api: Partial<AuditApi>, more: Partial<SyncStore> & { organizatio
     time: { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) },
     kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => 0 }],
     organizationIds,
+    organizationListing: newListing(),
   } as unknown as SyncContext;
   const run = (over: Partial<SyncContext> = {}) =>
     discover({ ...context, ...over }, new AbortController().signal, { throwIfLost: () => {} });
-  return { steps, run };
+  return { steps, run, listing: context.organizationListing };
 };
 
 const pages = (steps: () => string[], ...listed: readonly (readonly string[] | ApiError)[]) =>
@@ -122,6 +132,35 @@ test('with an allow-list, one that cannot be asked for by id is still stored, an
   );
   await expect(run()).rejects.toThrow('broken');
   expect(steps).toEqual(['ask 1', 'page a b c', 'sources', 'failed']);
+});
+
+test('those that no listing shows are asked for by id once, and then five at a time, in turn', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  const asked: string[] = [];
+  const { run, listing } = noting(
+    {
+      listOrganizations: pages(() => [], new ApiError('refused', 'may not list')),
+      getOrganization: async (id) => {
+        asked.push(id);
+        return { id };
+      },
+    },
+    { organizationIds: names },
+  );
+  for (const expected of [names, ['a', 'b', 'c', 'd', 'e'], ['a', 'b', 'c', 'f', 'g']]) {
+    asked.length = 0;
+    await run();
+    expect(asked.toSorted()).toEqual(expected);
+    expect(listing.requests).toBe(expected.length);
+  }
+});
+
+test('the requests of the last listing are known: the next one waits for longer, the more it took', async () => {
+  const { run, listing } = noting({ listOrganizations: pages(() => [], ['a', 'b'], ['c']) });
+  await run();
+  expect(listing).toMatchObject({ requests: 2, organizations: 3 });
+  await run();
+  expect(listing).toMatchObject({ requests: 2, organizations: 3 });
 });
 
 test('the audit logs of organizations that were missed decide: refused is gone, open is told, anything else waits', async () => {

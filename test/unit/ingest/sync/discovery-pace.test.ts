@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { discoveryPace } from '../../../../src/ingest/sync/discovery/discovery-pace.ts';
+import { type DiscoveryWorld, discoveryShare } from '../../../lab/freshness/discovery-share.ts';
+
+const TICK_MS = 30_000;
+
+test.each<DiscoveryWorld>([
+  { organizations: 1, accounts: 20, budget: 900 },
+  { organizations: 60, accounts: 600, budget: 900 },
+  { organizations: 500, accounts: 5_000, budget: 900 },
+  { organizations: 1_700, accounts: 5_000, budget: 900 },
+  { organizations: 5_000, accounts: 5_000, budget: 900 },
+  { organizations: 5_000, accounts: 50_000, budget: 900 },
+  { organizations: 2_000, accounts: 5_000, budget: 300 },
+  { organizations: 20, accounts: 200, budget: 100 },
+])('listings and details take at most 5 % of the budget: %o', (world) => {
+  expect(discoveryShare(world)).toBeLessThanOrEqual(0.05);
+});
+
+test('a listing costs what its requests cost, whichever it is', () => {
+  const pace = discoveryPace(900);
+  expect(pace.organizationsMs(1)).toBeLessThan(TICK_MS);
+  expect(pace.organizationsMs(5) / pace.organizationsMs(1)).toBeCloseTo(5);
+  expect(pace.accountsMs(100) / pace.accountsMs(1)).toBeCloseTo(100);
+  expect(pace.accountsOfMs(2, 500) / pace.accountsOfMs(1, 1)).toBeCloseTo(1_000);
+});
+
+test('organizations are listed before health and alerts take them for forgotten, however small the budget is', () => {
+  expect(discoveryPace(10).organizationsMs(40)).toBeLessThan(300_000);
+});
