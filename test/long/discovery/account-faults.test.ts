@@ -90,6 +90,8 @@ describe('access to an account', () => {
     await again(world, run);
     const id = world.simulator.summary().accounts[0]?.id ?? '';
     world.simulator.faults.set({ lost_access: { accountId: id } });
+    // Its log is asked for only if there is time that has not been read.
+    await world.setClocks(LATER_MS / 2);
     await again(world, run, 3);
     expect(await states(world)).toEqual({ active: 71, gone: 1 });
     world.simulator.generate({ kind: 'account', id }, 7);
