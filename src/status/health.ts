@@ -86,16 +86,16 @@ export interface LaneTrouble {
 export const laneTroubleText = ({ lane, lastFailure, lastError }: LaneTrouble): string =>
   `${lane} fails: ${lastError ?? lastFailure ?? 'its windows cannot be read, and are being halved'}`;
 
-/** An organization that is gone, and for how long; null: not known. */
+/** An organization or account that is gone, and for how long; null: not known. */
 export interface GoneFacts {
   readonly goneSeconds: number | null;
 }
 
-/** So long an organization that is gone is news. */
+/** So long one that is gone is news. */
 export const VANISHED_SECONDS = 86_400;
 
 /**
- * Which of the organizations that are gone need attention: those that vanished within a day, and all of them if nothing is
+ * Which of the organizations and accounts that are gone need attention: those that vanished within a day, and all of them if nothing is
  * left to pull. A pure function of the facts, as `sourceHealth` is; used by /healthz, `status` and the console.
  */
 export const vanishedOf = <T extends GoneFacts>(gone: readonly T[], sources: number): readonly T[] =>

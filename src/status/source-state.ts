@@ -2,7 +2,7 @@ import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import { pausesOf, sourceHealth, vanishedOf } from './health.ts';
 import type { AccountStatus, OrganizationStatus, Status } from './status.sql.ts';
 
-/** The status with the state of each source, and the organizations that vanished. */
+/** The status with the state of each source, and the organizations and accounts that vanished. */
 export const withStates = (status: Status, options: { readonly tickMs: number; readonly apiBudget: number }) => {
   const pauses = pausesOf(options, status.sources.length);
   const { gone, ...rest } = status;
@@ -20,11 +20,11 @@ const SINK_BEHIND_SECONDS = 600;
 export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
   failures > 0 ? 'failing' : lagSeconds > SINK_BEHIND_SECONDS ? 'behind' : 'ok';
 
-/** The state that most needs attention: one word for the whole. `vanished`: an organization did. */
+/** The state that most needs attention: one word for the whole. `vanished`: an organization or account did. */
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
-/** The states of all that can need attention: sources, sinks, and organizations that vanished. */
+/** The states of all that can need attention: sources, sinks, and what vanished. */
 export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonly SinkStatus[]): readonly string[] => [
   ...sources.map(({ state }) => state),
   ...sinks.map(sinkState),

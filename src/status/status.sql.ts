@@ -87,7 +87,20 @@ interface GoneOrganization extends GoneFacts {
   readonly organizationId: string;
   readonly organizationName: string | null;
   readonly goneAt: Date | null;
+  readonly accountId?: never;
 }
+
+/** JSON for people and programs has the keys of accounts for accounts alone. */
+interface GoneAccount extends GoneFacts {
+  /** The organization that it belonged to last. */
+  readonly organizationId: string | null;
+  readonly organizationName: string | null;
+  readonly goneAt: Date | null;
+  readonly accountId: string;
+  readonly accountName: string | null;
+}
+
+type GoneOwner = GoneOrganization | GoneAccount;
 
 const headColumns = {
   feedId: feedHead.feedId,
@@ -109,8 +122,8 @@ const headColumns = {
 
 export interface Status extends Row<typeof headColumns> {
   readonly sources: readonly SourceStatus[];
-  /** The organizations that went gone last, newest first, no more than 100 of them. */
-  readonly gone: readonly GoneOrganization[];
+  /** The organizations that went gone last, newest first, no more than 100 of them; then the accounts likewise. */
+  readonly gone: readonly GoneOwner[];
 }
 
 /** So many names are enough to see what happened. */
@@ -122,7 +135,7 @@ const lastGone = `left join lateral (
 
 /** How things stand, from the database alone: the same for every replica. `scope` limits it to what is read. */
 export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<Status> => {
-  const [[head], gone, rows] = await Promise.all([
+  const [[head], gone, goneAccounts, rows] = await Promise.all([
     db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
     pool.query<GoneOrganization>(
       `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
@@ -132,6 +145,7 @@ export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<S
        order by c.changed_at desc nulls last, o.id limit ${MAX_GONE}`,
       [scope.organizationIds ?? null, scope.kinds ?? null],
     ),
+    readGoneAccounts(pool, scope),
     db(pool)
       .select(columns)
       .from(syncStatus)
@@ -147,7 +161,23 @@ export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<S
       ),
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
-  return { ...head, sources: rows.map(asSource), gone: gone.rows };
+  return { ...head, sources: rows.map(asSource), gone: [...gone.rows, ...goneAccounts] };
+};
+
+const readGoneAccounts = async (pool: Pool, scope: StatusScope): Promise<readonly GoneAccount[]> => {
+  const { kinds, organizationIds, accounts } = scope;
+  // Accounts that are named are never gone.
+  if ((kinds !== undefined && !kinds.includes('account')) || Array.isArray(accounts)) return [];
+  const { rows } = await pool.query<GoneAccount>(
+    `select a.id as "accountId", a.name as "accountName", o.id as "organizationId", o.name as "organizationName",
+       c.changed_at as "goneAt", extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
+     from accounts a left join organizations o on o.id = a.organization_id left join lateral (
+       select max(changed_at) as changed_at from account_changes where account_id = a.id and change = 'gone') c on true
+     where a.state = 'gone' and ($1::text[] is null or a.organization_id = any($1))
+     order by c.changed_at desc nulls last, a.id limit ${MAX_GONE}`,
+    [organizationIds ?? null],
+  );
+  return rows;
 };
 
 const asSource = ({ accountId, accountName, ...row }: SourceRow): SourceStatus => {

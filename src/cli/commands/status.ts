@@ -25,7 +25,7 @@ States: fresh (collected up to now), quiet (the same, and nothing happened for a
 with many organizations, silent ones are polled less often on purpose, which does not count as behind),
 incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
 failing (the last attempt of a lane failed: live, settle, backfill), refused (access denied: Cloudflare answers 403).
-Organizations that vanished within a day have a line of their own.
+Organizations and accounts that vanished within a day have a line of their own.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:

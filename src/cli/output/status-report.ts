@@ -117,7 +117,11 @@ const failureLine = (source: SourceRow): string[] =>
 
 const vanishedLine = (gone: Status['gone'][number]): string => {
   const when = gone.goneSeconds === null ? '' : ` ${ago(gone.goneSeconds)}`;
-  return `vanished${when}: ${named(gone.organizationId, gone.organizationName)}: it is no longer listed, and its audit log refuses access`;
+  const owner =
+    gone.accountId === undefined
+      ? named(gone.organizationId, gone.organizationName)
+      : `account ${named(gone.accountId, gone.accountName)}`;
+  return `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
 };
 
 /** The holes of each organization, the oldest first. */

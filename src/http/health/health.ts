@@ -33,10 +33,11 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
     held_by: leaseOwner,
   };
   const sinks = shownSinks.map(sinkHealth);
-  const vanished = status.vanished.map(({ organizationId, organizationName, goneAt }) => ({
-    organization_id: organizationId,
-    organization_name: organizationName,
-    gone_at: goneAt,
+  const vanished = status.vanished.map((gone) => ({
+    organization_id: gone.organizationId,
+    organization_name: gone.organizationName,
+    gone_at: gone.goneAt,
+    ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
   const state = worst([...statesOf(status, shownSinks), listing]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };

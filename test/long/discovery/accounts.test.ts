@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { countGoneAccounts } from '../../../src/status/status.sql.ts';
+import { withStates } from '../../../src/status/source-state.ts';
+import { countGoneAccounts, readStatus } from '../../../src/status/status.sql.ts';
 import { servedIds } from '../../support/sources/served-logs.ts';
 import { auditRequests, openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
@@ -198,7 +199,8 @@ describe('an account', () => {
     await using world = await openWorld(options, env);
     await using run = await world.open();
     await run.sync();
-    const [{ id } = { id: '' }] = world.simulator.summary().accounts;
+    const [gone] = world.simulator.summary().accounts;
+    const { id, name, organizationId } = gone ?? { id: '', name: '', organizationId: '' };
     const before = await stored(world, id);
     world.simulator.removeAccount(id);
     const states = [];
@@ -215,6 +217,11 @@ describe('an account', () => {
     expect(await changes(world, id)).toEqual(['appeared', 'refused', 'gone']);
     const { pool } = world.database;
     expect(await countGoneAccounts(pool)).toEqual({ gone: 1, vanished: 1 });
+    const { vanished } = withStates(await readStatus(pool), run.config);
+    expect(vanished).toMatchObject([{ accountId: id, accountName: name, organizationId }]);
+    expect((await readStatus(pool, { kinds: ['organization'] })).gone).toEqual([]);
+    expect((await readStatus(pool, { organizationIds: [organizationId ?? ''] })).gone).toHaveLength(1);
+    expect((await readStatus(pool, { organizationIds: ['another'] })).gone).toEqual([]);
     await query(world, "update account_changes set changed_at = changed_at - interval '25 hours'");
     expect(await countGoneAccounts(pool), 'a day later').toEqual({ gone: 1, vanished: 0 });
     expect(await stored(world, id)).toEqual(before);

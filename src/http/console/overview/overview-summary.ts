@@ -39,8 +39,14 @@ const allIsWell = ({ sources }: StatusWithStates): string => {
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
 
-/** Of the organizations that vanished. */
+/** Of the organizations that vanished, and of the accounts. */
 const NAMED = 3;
+
+const vanishedTrouble = (what: string, names: readonly string[]): string[] => {
+  if (names.length === 0) return [];
+  const more = names.length > NAMED ? ' and others' : '';
+  return [`${countOf(names.length, what)} vanished from Cloudflare: ${names.slice(0, NAMED).join(', ')}${more}`];
+};
 
 const troublesOf = (
   status: StatusWithStates,
@@ -67,13 +73,13 @@ const troublesOf = (
     const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
     troubles.push(`${countOf(holes, 'hole')} in ${countOfSources(incomplete)}: time that could not be collected`);
   }
-  if (status.vanished.length > 0) {
-    const names = status.vanished.slice(0, NAMED).map((one) => one.organizationName ?? one.organizationId);
-    const more = status.vanished.length > NAMED ? ' and others' : '';
-    troubles.push(
-      `${countOf(status.vanished.length, 'organization')} vanished from Cloudflare: ${names.join(', ')}${more}`,
-    );
-  }
+  const organizations = status.vanished.flatMap((gone) =>
+    gone.accountId === undefined ? [gone.organizationName ?? gone.organizationId] : [],
+  );
+  const accounts = status.vanished.flatMap((gone) =>
+    gone.accountId === undefined ? [] : [gone.accountName ?? gone.accountId],
+  );
+  troubles.push(...vanishedTrouble('organization', organizations), ...vanishedTrouble('account', accounts));
   for (const state of ['failing', 'behind']) {
     const count = sinks.filter((sink) => sinkState(sink) === state).length;
     if (count > 0) troubles.push(`${countOf(count, 'sink')} ${state}`);
