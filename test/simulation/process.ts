@@ -172,6 +172,7 @@ export class SimulatedProcess implements Actor {
       settleDelaysMs: world.settleDelaysMs,
       organizationIds: simulation.organizationIds,
       concurrency: world.concurrency,
+      mostLoadedWhole: world.mostLoadedWhole,
       organizationListing: { restsUntilMs: 0 },
       listingSpacingMs: 0,
       intervals: () => world.intervals,
