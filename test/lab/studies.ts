@@ -28,6 +28,11 @@ export const studies: readonly Study[] = [
     runs: 'test/lab/freshness/simulate.ts',
     is: 'how soon events are had, by four policies, in virtual time',
   },
+  {
+    name: 'many-sources',
+    runs: 'test/scripts/measure-many-sources.ts',
+    is: 'ticks, memory, status and metrics of a daemon with 50,000 accounts',
+  },
   { name: 'memory', runs: 'test/scripts/measure-memory.ts', is: 'resident memory with 200,000 entries and all faults' },
   { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
   {

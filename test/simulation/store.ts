@@ -1,6 +1,7 @@
 import type { ScrubLeave, SyncStore } from '../../src/ingest/sync/ports.ts';
 import type { Process } from './process.ts';
 import type { Simulation } from './simulation.ts';
+import { surveyOf } from './survey.ts';
 
 /** A statement failed, or its answer was lost. */
 export class DatabaseError extends Error {
@@ -24,10 +25,20 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
   const { owner } = process;
   const { leaseMs } = world;
   const statement = <T>(what: string, run: () => T) => execute(simulation, process, what, run);
+  const load = () => database.loadSources(owner, process.filterHash, organizationIds);
   return {
-    loadSources: async () => {
+    loadSources: async (most) => {
       await statement('release dead', () => simulation.releaseDead(process));
-      return await statement('load', () => database.loadSources(owner, process.filterHash, organizationIds));
+      return await statement('load', () => load().slice(0, most));
+    },
+    surveySources: async (take) => {
+      await statement('release dead', () => simulation.releaseDead(process));
+      const all = await statement('survey', () => load().map((state) => surveyOf(database, state)));
+      for (const survey of all) take(survey);
+    },
+    loadSourcesOf: (keys) => {
+      const ids = new Set(keys.map(({ id }) => id));
+      return statement('load some', () => load().filter(({ id }) => ids.has(id)));
     },
     readTime: () =>
       statement('time', () => {

@@ -52,7 +52,7 @@ export const nextScrub = (
   { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
 ): ScrubGap | undefined => {
   const { round, firstRead, unproven, holes } = facts;
-  const youngestMs = Math.floor((nowMs - YOUNGEST_MS) / 1_000) * 1_000;
+  const youngestMs = youngestAt(nowMs);
   const begun = round ?? { number: 1, beganMs: nowMs, untilMs: youngestMs, read: [] };
   const urgent = newest({ fromMs: horizonMs, toMs: youngestMs }, holes, unproven);
   if (urgent !== undefined) return { gap: urgent, round: startOf(begun) };
@@ -62,6 +62,27 @@ export const nextScrub = (
   const next = { number: round.number + 1, beganMs: nowMs, untilMs: youngestMs };
   const gap = newest({ fromMs: horizonMs, toMs: next.untilMs }, holes, firstRead);
   return gap && { gap, round: next };
+};
+
+const youngestAt = (nowMs: number): number => Math.floor((nowMs - YOUNGEST_MS) / 1_000) * 1_000;
+
+/** Before this time `nextScrub` gives nothing for the same facts, if it gives nothing as of `nowMs`. Infinite: it never will. */
+export const scrubIdleUntilMs = (
+  { round, firstRead, unproven, holes }: ScrubFacts,
+  nowMs: number,
+  { horizonMs, everyMs }: { readonly horizonMs: number; readonly everyMs: number },
+): number => {
+  const wanted = { fromMs: horizonMs, toMs: Number.POSITIVE_INFINITY };
+  /** When the first of it is old enough. */
+  const reachedMs = (among: Coverage): number => {
+    const [part] = gapsAmong(wanted, holes, among);
+    return part === undefined ? Number.POSITIVE_INFINITY : (Math.floor(part.fromMs / 1_000) + 1) * 1_000 + YOUNGEST_MS;
+  };
+  const urgentMs = reachedMs(unproven);
+  if (round === undefined) return Math.min(urgentMs, reachedMs(firstRead));
+  const left = newest({ fromMs: horizonMs, toMs: round.untilMs }, holes.reduce(addRange, round.read), firstRead);
+  if (left !== undefined) return nowMs;
+  return Math.min(urgentMs, Math.max(round.beganMs + everyMs, reachedMs(firstRead)));
 };
 
 /** The round after one of its windows has been read. */

@@ -2,6 +2,7 @@ import { ApiError } from '../../errors.ts';
 import { discoverInTurn, readProfiles } from './discovery/discover.ts';
 import { findSubOrganizations } from './discovery/sub-organizations.ts';
 import { type JobPlan, planJobs } from './plan-jobs.ts';
+import { RememberedSources } from './planning-round/remembered-sources.ts';
 import { type PlanningTime, planningTime } from './planning-time.ts';
 import type { SyncContext } from './ports.ts';
 import { type TurnResult, takeTurn } from './turn/turn.ts';
@@ -63,10 +64,11 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
     return { lanes: stopping() ? undefined : remainingLanes(result), timedOut };
   };
   const pool = new WorkPool(context.concurrency, work, onError, context.time.nowMs);
+  const remembered = new RememberedSources();
   const plan = async (): Promise<void> => {
     const time = await planningTime(context);
     if (time === undefined || stopping()) return;
-    const { jobs } = await planJobs(context, time, false);
+    const { jobs } = await planJobs(context, time, false, remembered);
     if (!stopping()) pool.refill(jobs);
   };
   const listing = createListing(context, options, plan);
@@ -78,7 +80,7 @@ export const createDaemon = (context: SyncContext, options: DaemonOptions): Sync
       await plan();
     },
     workOff: async (time, skip) => {
-      const all = await planJobs(context, time, true);
+      const all = await planJobs(context, time, true, remembered);
       const jobs = all.jobs.filter((job) => !skip(job));
       if (!stopping()) pool.refill(jobs);
       return { ...all, jobs };

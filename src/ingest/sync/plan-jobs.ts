@@ -1,11 +1,15 @@
-import { type PlanPolicy, planLane, planLanes, scrubFacts } from '../planning/planner.ts';
+import { type Lane, lanes } from '../planning/lanes.ts';
+import { type PlanPolicy, scrubFacts } from '../planning/planner.ts';
 import { noIntervals } from '../planning/polling/lane-intervals.ts';
 import { duePolls, pollsPerTick } from '../planning/polling/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
-import type { SourceState } from '../planning/source.ts';
+import type { SourceKey } from '../planning/source.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';
 import { OVERLAP_MS } from '../planning/walk.ts';
 import { planPolicies } from './kind-policy.ts';
+import { type PlannedSource, progressWithWork } from './planning-round/planned-source.ts';
+import { RememberedSources } from './planning-round/remembered-sources.ts';
+import { sourcesOfPlan } from './planning-round/sources-of-plan.ts';
 import type { PlanningTime } from './planning-time.ts';
 import type { NearRetention, SyncContext } from './ports.ts';
 import { type Job, keyOf } from './work-pool.ts';
@@ -18,10 +22,15 @@ export interface JobPlan {
 
 /**
  * Plans every source as of Cloudflare's time. `toTheEnd`: nothing is left for a later plan: neither lanes that rest, nor sources that
- * others hold, nor live tails that are young.
+ * others hold, nor live tails that are young. `remembered`: what the plans before have loaded of many sources.
  */
-export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEnd: boolean): Promise<JobPlan> => {
-  const sources = await context.store.loadSources();
+export const planJobs = async (
+  context: SyncContext,
+  time: PlanningTime,
+  toTheEnd: boolean,
+  remembered = new RememberedSources(),
+): Promise<JobPlan> => {
+  const sources = await sourcesOfPlan(context, time, remembered, toTheEnd);
   const { nowMs } = time;
   const policies = planPolicies(context, nowMs, {
     untilMs: context.window?.untilMs,
@@ -29,12 +38,7 @@ export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEn
     intervals: toTheEnd ? noIntervals : context.intervals(sources.length),
     widestMs: context.windows.widestMs,
   });
-  const nearRetention: NearRetention[] = [];
-  for (const source of sources) {
-    context.windows.sawPage(source.largestPage);
-    const slackMs = retentionSlackMs(source.coverage[0] ?? [], policies(source).horizonMs, nowMs);
-    if (slackMs < RETENTION_NEAR_MS) nearRetention.push({ source, slackMs });
-  }
+  const nearRetention = sources.flatMap((source) => nearRetentionOf(source, policies(source), nowMs));
   const jobs = toTheEnd
     ? sources.flatMap((source) => jobsOf(source, time, policies(source)))
     : await withScrub(context, sources, time, policies, jobsWithinBudget(sources, time, policies, context));
@@ -43,45 +47,70 @@ export const planJobs = async (context: SyncContext, time: PlanningTime, toTheEn
   return { sources: sources.length, jobs };
 };
 
-type PolicyOf = (source: SourceState) => PlanPolicy;
+type PolicyOf = (source: Pick<SourceKey, 'kind'>) => PlanPolicy;
 
-const jobsOf = (source: SourceState, { nowMs, clock }: PlanningTime, policy: PlanPolicy): readonly Job[] =>
-  planLanes(source, nowMs, policy).map(({ lane }) => ({ source, lane, nowMs, clock, policy }));
+const nearRetentionOf = (
+  { source, firstRead }: PlannedSource,
+  { horizonMs }: PlanPolicy,
+  nowMs: number,
+): readonly NearRetention[] => {
+  if (firstRead === undefined) return [];
+  const slackMs = retentionSlackMs(firstRead, horizonMs, nowMs);
+  return slackMs < RETENTION_NEAR_MS ? [{ source, slackMs }] : [];
+};
+
+const jobsOf = (
+  planned: PlannedSource,
+  { nowMs, clock }: PlanningTime,
+  policy: PlanPolicy,
+  among: readonly Lane[] = withoutScrub,
+): readonly Job[] => {
+  const { source } = planned;
+  return among
+    .filter((lane) => progressWithWork(planned, lane, nowMs, policy) !== undefined)
+    .map((lane) => ({ source, lane, nowMs, clock, policy }));
+};
+
+/** What the scrub lane has to do is planned by itself. */
+const withoutScrub = lanes.filter((lane) => lane !== 'scrub');
+const withoutLive = withoutScrub.filter((lane) => lane !== 'live');
 
 /**
  * Live tails by priority, and no more than their share of the budget lasts for until the next tick: else
  * the other lanes, which have the rest, would wait for them. If those have nothing to do, all that are due.
  */
 const jobsWithinBudget = (
-  sources: readonly SourceState[],
+  sources: readonly PlannedSource[],
   time: PlanningTime,
   policies: PolicyOf,
   { intervals, tickMs }: Pick<SyncContext, 'intervals' | 'tickMs'>,
 ): readonly Job[] => {
   const budget = { equalMs: intervals(sources.length).liveMs, tickMs };
-  const polled = sources.map((state) => ({
-    state,
-    id: keyOf(state),
-    eventRate: state.eventRate,
-    unreadMs: time.nowMs - OVERLAP_MS - (state.coverage[0]?.at(-1)?.toMs ?? Number.NEGATIVE_INFINITY),
-    walking: state.lanes.live?.walk !== undefined,
+  const polled = sources.map((planned) => ({
+    planned,
+    id: keyOf(planned),
+    eventRate: planned.eventRate,
+    unreadMs: time.nowMs - OVERLAP_MS - planned.readUntilMs,
+    walking: planned.walking,
   }));
   const dueAfterMs = new Map(
     duePolls(polled, budget)
-      .filter(({ source }) => !source.state.heldElsewhere && (source.state.restMs.live ?? 0) === 0)
-      .map(({ source, dueAfterMs }) => [source.state, dueAfterMs]),
+      .filter(({ source: { planned } }) => !planned.heldElsewhere && (planned.restMs.live ?? 0) === 0)
+      .map(({ source, dueAfterMs }) => [source.planned, dueAfterMs]),
   );
-  const plan = (source: SourceState, liveMs = Number.POSITIVE_INFINITY) => {
-    const policy = policies(source);
-    return jobsOf(source, time, { ...policy, intervals: { ...policy.intervals, liveMs } }).filter(
-      ({ lane }) => (source.restMs[lane] ?? 0) === 0,
-    );
+  const plan = (planned: PlannedSource, liveMs: number, among: readonly Lane[]) => {
+    const policy = policies(planned);
+    const ready = among.filter((lane) => (planned.restMs[lane] ?? 0) === 0);
+    return jobsOf(planned, time, { ...policy, intervals: { ...policy.intervals, liveMs } }, ready);
   };
-  const planDue = (due: readonly SourceState[]) => {
+  // Of a tail that is not due, only a walk that is open goes on.
+  const planOthers = (planned: PlannedSource) =>
+    plan(planned, Number.POSITIVE_INFINITY, planned.walking ? withoutScrub : withoutLive);
+  const planDue = (due: readonly PlannedSource[]) => {
     const within = new Set(due);
-    const first = due.flatMap((source) => plan(source, dueAfterMs.get(source)));
-    const others = sources.filter((source) => !source.heldElsewhere && !within.has(source));
-    return [...first, ...others.flatMap((each) => plan(each))];
+    const first = due.flatMap((planned) => plan(planned, dueAfterMs.get(planned) ?? 0, withoutScrub));
+    const others = sources.filter((planned) => !planned.heldElsewhere && !within.has(planned));
+    return [...first, ...others.flatMap(planOthers)];
   };
   const due = [...dueAfterMs.keys()];
   const most = pollsPerTick(sources.length, budget);
@@ -95,27 +124,32 @@ const jobsWithinBudget = (
  */
 const withScrub = async (
   { scrub, window }: SyncContext,
-  sources: readonly SourceState[],
+  sources: readonly PlannedSource[],
   { nowMs, clock }: PlanningTime,
   policies: PolicyOf,
   jobs: readonly Job[],
 ): Promise<readonly Job[]> => {
   if (scrub === undefined || window !== undefined) return jobs;
-  const withRounds = (source: SourceState): PlanPolicy => ({ ...policies(source), scrub: { everyMs: scrub.everyMs } });
+  const withRounds = (planned: PlannedSource): PlanPolicy => ({
+    ...policies(planned),
+    scrub: { everyMs: scrub.everyMs },
+  });
   const busy = new Set(jobs.filter(({ lane }) => lane === 'backfill').map(({ source }) => source));
   const due = sources
     .filter(
-      (source) => !source.heldElsewhere && !source.refused && (source.restMs.scrub ?? 0) === 0 && !busy.has(source),
+      ({ source, heldElsewhere, refused, restMs }) =>
+        !heldElsewhere && !refused && (restMs.scrub ?? 0) === 0 && !busy.has(source),
     )
-    .filter((source) => planLane('scrub', source, nowMs, withRounds(source)) !== undefined)
-    .map((source) => ({ source, urgency: urgencyOf(source) }))
+    .flatMap((planned) => {
+      const progress = progressWithWork(planned, 'scrub', nowMs, withRounds(planned));
+      if (progress === undefined) return [];
+      const walking = progress.lanes.scrub?.walk !== undefined;
+      return [{ planned, urgency: scrubUrgency({ ...scrubFacts(progress), walking }) }];
+    })
     .sort((a, b) => (a.urgency === b.urgency ? 0 : a.urgency - b.urgency));
   const granted = due.length === 0 ? 0 : await scrub.take(due.length);
   const chosen = due
     .slice(0, granted)
-    .map(({ source }): Job => ({ source, lane: 'scrub', nowMs, clock, policy: withRounds(source) }));
+    .map(({ planned }): Job => ({ source: planned.source, lane: 'scrub', nowMs, clock, policy: withRounds(planned) }));
   return [...jobs, ...chosen];
 };
-
-const urgencyOf = (source: SourceState): number =>
-  scrubUrgency({ ...scrubFacts(source), walking: source.lanes.scrub?.walk !== undefined });

@@ -22,6 +22,7 @@ import type {
 } from '../planning/source.ts';
 import type { Direction, Walk } from '../planning/walk.ts';
 import type { DiscoveryPace } from './discovery/discovery-pace.ts';
+import type { SourceSurvey } from './planning-round/planned-source.ts';
 import type { WindowLimit } from './window-limit.ts';
 
 export interface ListingFilter {
@@ -78,7 +79,12 @@ export type AccountListingEnd =
 
 /** What sync needs of the store. All of it is safe to repeat. */
 export interface SyncStore {
-  loadSources(): Promise<readonly SourceState[]>;
+  /** All that are wanted, or the first so many of them, in the order of a plan. */
+  loadSources(most?: number): Promise<readonly SourceState[]>;
+  /** Hands over the same sources in the same order, and of each no more than tells whether to load it. */
+  surveySources(take: (survey: SourceSurvey) => void): Promise<void>;
+  /** Those of these that are still wanted. */
+  loadSourcesOf(sources: readonly SourceKey[]): Promise<readonly SourceState[]>;
   /** The clock of the database, and Cloudflare's time by what is stored of it. Takes back coverage of the future. */
   readTime(): Promise<{ readonly databaseMs: number; readonly serverMs: number | undefined; readonly trimmed: number }>;
   /** What kinds of resources a source has had events of around a time. */
@@ -230,6 +236,8 @@ export interface SyncContext extends LeaseContext {
   /** The allow-list, if one is configured: also the way in if the credential may not list. */
   readonly organizationIds: readonly string[] | undefined;
   readonly concurrency: number;
+  /** If there are more sources, a plan loads those that have changed. Default: 2,000. */
+  readonly mostLoadedWhole?: number | undefined;
   readonly windows: WindowLimit;
   /** What this process learned when it listed organizations last. */
   readonly organizationListing: OrganizationListing;

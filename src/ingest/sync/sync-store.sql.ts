@@ -42,6 +42,7 @@ import {
   renewSource,
 } from './stored-sources/source-leases.sql.ts';
 import { nearestStored, newestPart, readResourceTypes } from './stored-sources/stored-entries.sql.ts';
+import { surveySources } from './stored-sources/survey-sources.sql.ts';
 import { syncSources, trimFuture } from './stored-sources/sync-sources.sql.ts';
 
 /** Partitions are made this far ahead of need; the check costs one statement. */
@@ -78,10 +79,15 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const commitPage = createPageCommits(pool, leaseMs);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
   return {
-    loadSources: async () => {
+    loadSources: async (most) => {
       await releaseDead(pool, isDead);
-      return await loadSources(pool, owner, kinds, scope);
+      return await loadSources(pool, owner, kinds, scope, { most });
     },
+    surveySources: async (take) => {
+      await releaseDead(pool, isDead);
+      await surveySources(pool, owner, kinds, scope, take);
+    },
+    loadSourcesOf: (keys) => loadSources(pool, owner, kinds, scope, { keys }),
     readTime: async () => {
       const trimmed = await trimFuture(pool, [0, ...settleDelaysMs]);
       return { ...(await readTime(pool)), trimmed };

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { KindPolicy, SourceState } from '../../planning/source.ts';
+import type { KindPolicy, SourceKey, SourceState } from '../../planning/source.ts';
 import { ms, SOURCE_OWNERS, type SourceRow, sourceColumns, toSource } from './source-row.sql.ts';
 
 /** What the database says about time, at the moment of the statement. */
@@ -18,31 +18,64 @@ export interface SourceScope {
   readonly accounts: 'all' | 'organizations' | readonly string[];
 }
 
+/** Which of the wanted sources to load. */
+export interface LoadedPart {
+  /** No more than so many. */
+  readonly most?: number | undefined;
+  /** Of these alone. */
+  readonly keys?: readonly SourceKey[] | undefined;
+}
+
+/** SQL: the wanted sources as `s`, with what is in force for each as `k`, and what else is joined. Its parameters are `scopeParameters`. */
+export const wantedSources = (joins = ''): string => `sources s
+     join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS} ${joins}
+     where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
+       when $5::text[] is not null then a.id = any($5)
+       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id and shown.missed = 0
+         and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end`;
+
+/** SQL: the order in which sources are planned that are alike. */
+export const PLAN_ORDER = 'order by s.last_attempt_at nulls first, s.kind, s.id';
+
+/** SQL: another process than `$1` holds the source. */
+export const HELD_ELSEWHERE = `coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"`;
+
+/** Which filters are in force. */
+export type FilteredKind = Pick<KindPolicy, 'kind' | 'filterHash'>;
+
+/** The first parameters of a statement over `wantedSources`. */
+export const scopeParameters = (
+  owner: string,
+  kinds: readonly FilteredKind[],
+  { organizationIds, accounts }: SourceScope,
+): readonly unknown[] => [
+  owner,
+  kinds.map(({ kind }) => kind),
+  kinds.map(({ filterHash }) => filterHash),
+  organizationIds ?? null,
+  typeof accounts === 'string' ? null : accounts,
+  accounts === 'organizations',
+];
+
 /**
  * All sources of the kinds in force whose owner is still there, for planning. `scope` limits them to allow-lists. Called for every plan.
  */
 export const loadSources = async (
   pool: Pool,
   owner: string,
-  kinds: readonly Pick<KindPolicy, 'kind' | 'filterHash'>[],
-  { organizationIds, accounts }: SourceScope,
+  kinds: readonly FilteredKind[],
+  scope: SourceScope,
+  { most, keys }: LoadedPart = {},
 ): Promise<readonly SourceState[]> => {
   const { rows } = await pool.query<SourceRow>(
-    `select ${sourceColumns('k.filter_hash')},
-       coalesce(s.lease_until > clock_timestamp() and s.lease_owner <> $1, false) as "heldElsewhere"
-     from sources s join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS}
-     where coalesce(a.state, o.state) <> 'gone' and case when s.account_id is null then $4::text[] is null or o.id = any($4)
-       when $5::text[] is not null then a.id = any($5)
-       else not $6 or exists (select from account_organizations shown where shown.account_id = a.id and shown.missed = 0
-         and shown.organization_id is not null and ($4 is null or shown.organization_id = any($4))) end
-     order by s.last_attempt_at nulls first, s.kind, s.id`,
+    `select ${sourceColumns('k.filter_hash')}, ${HELD_ELSEWHERE}
+     from ${wantedSources()} and ($7::text[] is null or (s.kind, s.id) in (select * from unnest($7, $8::text[])))
+     ${PLAN_ORDER} limit $9`,
     [
-      owner,
-      kinds.map(({ kind }) => kind),
-      kinds.map(({ filterHash }) => filterHash),
-      organizationIds ?? null,
-      typeof accounts === 'string' ? null : accounts,
-      accounts === 'organizations',
+      ...scopeParameters(owner, kinds, scope),
+      keys?.map(({ kind }) => kind) ?? null,
+      keys?.map(({ id }) => id) ?? null,
+      most ?? null,
     ],
   );
   return rows.map(toSource);

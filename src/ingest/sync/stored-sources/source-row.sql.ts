@@ -24,10 +24,13 @@ export interface SourceRow extends Row<typeof plainColumns> {
 /** SQL: a time as milliseconds since 1970. Exact for coverage: only whole milliseconds are ever stored there. */
 export const ms = (expression: string): string => `(extract(epoch from ${expression}) * 1000)`;
 
+/** SQL: Cloudflare refuses the log. */
+export const REFUSED = `(s.access = 'refused' or s.account_id is null and o.state = 'refused')`;
+
 /** SQL: what a process may know: coverage, lanes and holes of its own filter set, whatever other processes read under. */
 export const sourceColumns = (filterHash: string): string => `
   ${selectList('s', plainColumns)}, o.id as "organizationId",
-  s.access = 'refused' or s.account_id is null and o.state = 'refused' as refused,
+  ${REFUSED} as refused,
   coalesce((select json_agg(json_build_array(c.pass, (
       select json_agg(json_build_array(${ms('lower(r)')}, ${ms('upper(r)')}) order by r) from unnest(c.ranges) r)))
     from coverage c

@@ -1,0 +1,109 @@
+import type { Coverage } from '../../planning/coverage.ts';
+import { idleLane, type KnownHole, type LaneState, type OlderTurn } from '../../planning/lane.ts';
+import type { Lane } from '../../planning/lanes.ts';
+import type { SourceProgress } from '../../planning/planner.ts';
+import type { ScrubRound } from '../../planning/scrub.ts';
+
+/**
+ * All of a source's progress that decides whether its lanes have something to do, and not how wide a window they would read: in numbers, a
+ * tenth of the memory. A source with an open walk, one of few, stays as it is.
+ */
+export type PackedProgress = readonly number[] | SourceProgress;
+
+const isOpen = (progress: SourceProgress): boolean =>
+  Object.values(progress.lanes).some((state) => state?.walk !== undefined);
+
+/** `unpacked` gives it back. Used to remember what a process has loaded. */
+export const packed = (progress: SourceProgress): PackedProgress => {
+  const { coverage, unproven = [], lanes, holes, largestPage } = progress;
+  if (isOpen(progress)) return { coverage, unproven, lanes, holes, largestPage };
+  const round = lanes.scrub?.round;
+  const older = lanes.backfill?.older;
+  return [
+    coverage.length,
+    ...coverage.flatMap(packedRanges),
+    ...packedRanges(unproven),
+    holes.length,
+    ...holes.flatMap(({ pass, due, range }) => [pass, Number(due), range.fromMs, range.toMs]),
+    ...(round === undefined ? [0] : [1, round.number, round.beganMs, round.untilMs, ...packedRanges(round.read)]),
+    ...(older === undefined ? [0] : [1, Number(older.due), older.beforeMs]),
+  ];
+};
+
+const packedRanges = (ranges: Coverage): readonly number[] => [
+  ranges.length,
+  ...ranges.flatMap(({ fromMs, toMs }) => [fromMs, toMs]),
+];
+
+/** What `packed` was given, as far as it decides which lanes have something to do. */
+export const unpacked = (progress: PackedProgress): SourceProgress => {
+  if (!isNumbers(progress)) return progress;
+  const numbers = new Numbers(progress);
+  const coverage = numbers.list(() => numbers.ranges());
+  const unproven = numbers.ranges();
+  const holes = numbers.list((): KnownHole => {
+    const pass = numbers.next();
+    const due = numbers.next() === 1;
+    return { pass, due, range: numbers.range(), reason: '' };
+  });
+  const [round] = numbers.list((): ScrubRound => {
+    const number = numbers.next();
+    const beganMs = numbers.next();
+    const untilMs = numbers.next();
+    return { number, beganMs, untilMs, read: numbers.ranges() };
+  });
+  const [older] = numbers.list((): OlderTurn => {
+    const due = numbers.next() === 1;
+    return { due, beforeMs: numbers.next() };
+  });
+  return { coverage, unproven, holes, lanes: lanesWith(round, older), largestPage: 0 };
+};
+
+/** The coverage of the first reading alone: every plan looks at that of all sources. */
+export const unpackedFirstRead = (progress: PackedProgress): Coverage => {
+  if (!isNumbers(progress)) return progress.coverage[0] ?? [];
+  const numbers = new Numbers(progress);
+  return numbers.next() === 0 ? [] : numbers.ranges();
+};
+
+const isNumbers = (progress: PackedProgress): progress is readonly number[] => Array.isArray(progress);
+
+const lanesWith = (
+  round: ScrubRound | undefined,
+  older: OlderTurn | undefined,
+): Partial<Readonly<Record<Lane, LaneState>>> => ({
+  ...(round && { scrub: { ...idleLane, round } }),
+  ...(older && { backfill: { ...idleLane, older } }),
+});
+
+/** Reads them one after the other. */
+class Numbers {
+  readonly #numbers: readonly number[];
+  #at = 0;
+
+  constructor(numbers: readonly number[]) {
+    this.#numbers = numbers;
+  }
+
+  next(): number {
+    const number = this.#numbers[this.#at] ?? 0;
+    this.#at += 1;
+    return number;
+  }
+
+  range(): Coverage[number] {
+    const fromMs = this.next();
+    return { fromMs, toMs: this.next() };
+  }
+
+  ranges(): Coverage {
+    return this.list(() => this.range());
+  }
+
+  /** As many as the next number says. */
+  list<T>(read: () => T): T[] {
+    const list: T[] = [];
+    for (let left = this.next(); left > 0; left -= 1) list.push(read());
+    return list;
+  }
+}

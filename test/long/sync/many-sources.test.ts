@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import type { SourceKey } from '../../../src/ingest/planning/source.ts';
+import { kindOf } from '../../../src/ingest/sources/registry.ts';
+import { planJobs } from '../../../src/ingest/sync/plan-jobs.ts';
+import { RememberedSources } from '../../../src/ingest/sync/planning-round/remembered-sources.ts';
+import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.ts';
+import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
+import { WindowLimit } from '../../../src/ingest/sync/window-limit.ts';
+import { keyOf } from '../../../src/ingest/sync/work-pool.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
+import { fillManySources } from '../../support/sync/many-sources.ts';
+
+const SEED = 20_261_126;
+const ACCOUNTS = 3_000;
+const DAY_MS = 86_400_000;
+const DELAYS_MS = [600_000, DAY_MS, 7 * DAY_MS, 30 * DAY_MS];
+const firstEntryMs = kindOf({ kind: 'account' }).firstEntryMs ?? 0;
+const kinds = [
+  {
+    kind: 'account',
+    filters: [],
+    filterHash: 'none',
+    horizonMs: (nowMs: number) => Math.floor(Math.max(firstEntryMs, nowMs - 200 * DAY_MS) / 1_000) * 1_000,
+  },
+];
+
+let database: TestDatabase;
+let beginMs: number;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await fillManySources(database.pool, {
+    accounts: ACCOUNTS,
+    settleDelaysMs: DELAYS_MS,
+    ...laneIntervals(ACCOUNTS, 900),
+    settleDue: 5,
+  });
+  beginMs = Date.now();
+});
+
+afterAll(() => database.close());
+
+type Planned = Parameters<NonNullable<SyncObserver['jobsPlanned']>>[0];
+
+/** Plans as one process: all from what is loaded, or with what it remembers. */
+const planner = (mostLoadedWhole: number, nowOfLoading: () => number = () => 0) => {
+  const windows = new WindowLimit({ nowMs: () => 0 });
+  const remembered = new RememberedSources();
+  let loaded = 0;
+  const store = createSyncStore(database.pool, {
+    owner: 'host/1/test',
+    leaseMs: 30_000,
+    kinds,
+    settleDelaysMs: DELAYS_MS,
+    historyMs: 548 * DAY_MS,
+    scope: { organizationIds: undefined, accounts: 'all' },
+    accountIds: [],
+    observer: { leaseTaken: () => {}, pageCommitSeconds: () => {} },
+  });
+  return async (nowMs: number) => {
+    let planned: Planned | undefined;
+    loaded = 0;
+    const context = {
+      store: {
+        ...store,
+        loadSourcesOf: (keys: readonly SourceKey[]) => {
+          loaded += keys.length;
+          return store.loadSourcesOf(keys);
+        },
+      },
+      observer: {
+        jobsPlanned: (event: Planned) => {
+          planned = event;
+        },
+      },
+      kinds,
+      settleDelaysMs: DELAYS_MS,
+      intervals: (sources: number) => laneIntervals(sources, 900),
+      tickMs: 30_000,
+      windows,
+      time: { nowMs: nowOfLoading },
+      mostLoadedWhole,
+      scrub: { everyMs: 7 * DAY_MS, take: async (requests: number) => Math.min(7, requests) },
+    } as unknown as SyncContext;
+    const clock = { databaseMs: nowMs, atMs: 0 };
+    const { sources, jobs } = await planJobs(context, { nowMs, clock }, false, remembered);
+    return {
+      sources,
+      jobs: jobs.map(({ lane, source, policy }) => ({ job: `${lane} ${source.id}`, policy })),
+      due: planned?.due.map(keyOf),
+      nearRetention: planned?.nearRetention.map(({ source, slackMs }) => `${source.id} ${slackMs}`),
+      largestPage: windows.largestPage,
+      loaded,
+    };
+  };
+};
+
+const withoutLoads = ({ loaded: _, ...plan }: Awaited<ReturnType<ReturnType<typeof planner>>>) => plan;
+
+const liveOf = (jobs: readonly { readonly job: string }[]) => jobs.filter(({ job }) => job.startsWith('live '));
+
+test('after a start each plan has all live tails, and the other lanes of what has been loaded so far', async () => {
+  let loadingMs = 0;
+  // All but the first part of each plan is too late.
+  const remembering = planner(0, () => {
+    loadingMs += 1_000;
+    return loadingMs;
+  });
+  const whole = planner(1_000_000);
+  const parts: number[] = [];
+  for (let tick = 0; tick < 4; tick += 1) {
+    const nowMs = beginMs + 1_000 + tick * 30_000;
+    const expected = await whole(nowMs);
+    const plan = await remembering(nowMs);
+    parts.push(plan.loaded);
+    expect(liveOf(plan.jobs)).toEqual(liveOf(expected.jobs));
+    expect(liveOf(plan.jobs).length).toBeGreaterThan(10);
+    expect(expected.jobs).toEqual(expect.arrayContaining(plan.jobs.filter(({ job }) => !job.startsWith('scrub '))));
+    if (tick >= 2) expect(withoutLoads(plan)).toEqual(withoutLoads(expected));
+    else expect(plan.jobs.length).toBeLessThan(expected.jobs.length);
+  }
+  expect(parts.slice(0, 3)).toEqual([1_000, 1_000, 1_000]);
+  expect(parts[3]).toBeLessThan(ACCOUNTS / 100);
+});
+
+test(`a plan from what is remembered is the plan from everything, job by job (seed ${SEED})`, async () => {
+  const random = seededRandom(SEED);
+  const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
+  const whole = planner(1_000_000);
+  const remembering = planner(0);
+  const lanes = new Set<string>();
+  let nowMs = beginMs;
+  for (let round = 0; round < 2 * changesOfSources; round += 1) {
+    const ids = rows.filter(() => random() < 0.01).map(({ id }) => id);
+    await changeSources(database.pool, round % changesOfSources, ids, nowMs);
+    nowMs += Math.floor(random() < 0.8 ? random() * 120_000 : random() * 2 * DAY_MS);
+    const expected = await whole(nowMs);
+    const plan = await remembering(nowMs);
+    expect(withoutLoads(plan), `round ${round}`).toEqual(withoutLoads(expected));
+    for (const { job } of plan.jobs) lanes.add(job.split(' ')[0] ?? '');
+    if (round > 0) expect(plan.loaded, `round ${round}`).toBeLessThan(ACCOUNTS / 5);
+  }
+  expect([...lanes].sort()).toEqual(['backfill', 'live', 'scrub', 'settle']);
+});
