@@ -8,10 +8,11 @@ import type { Credential, LiveCredential } from '../ingest/cloudflare/credential
 import { type CredentialAccess, createApiByCredential } from '../ingest/cloudflare/credentials/by-credential.ts';
 import { createStoredFacts } from '../ingest/cloudflare/credentials/facts.sql.ts';
 import { createRefusals } from '../ingest/cloudflare/credentials/refusals.ts';
+import { type CountedAccess, createSourceBudgets } from '../ingest/cloudflare/credentials/source-budgets.ts';
 import { createPrincipal, type Principal } from '../ingest/cloudflare/principal.ts';
 import { createProcessLimit, type ProcessLimit, withProcessLimit } from '../ingest/cloudflare/process-limit.ts';
 import { createScrubBudget } from '../ingest/cloudflare/scrub-budget.sql.ts';
-import type { AuditApi, ScrubLeave } from '../ingest/sync/ports.ts';
+import type { AuditApi, ScrubLeave, SyncContext } from '../ingest/sync/ports.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -37,6 +38,7 @@ export interface ApiAccess {
   readonly budget: Pick<ApiBudget, 'available' | 'blockedSeconds'>;
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
+  readonly budgets: SyncContext['budgets'];
   /** The names of the credentials that accounts are read with now. */
   readonly credentials: () => readonly string[];
   close(): Promise<void>;
@@ -75,16 +77,18 @@ export const openAccessToApi = (parts: AccessParts): ApiAccess => {
     });
     return Math.min(...(same.length > 0 ? same : all).map(({ budget }) => budget));
   };
-  const current = (): readonly CredentialAccess[] =>
+  const current = (): readonly (CredentialAccess & CountedAccess)[] =>
     secrets.credentials().map((credential) => {
-      const { api, principal } = open(credential);
-      return { ...credential, api, isUser: !principal.isItself() };
+      const { api, principal, row } = open(credential);
+      return { ...credential, api, isUser: !principal.isItself(), countedFor: row(), budget: budgetOf(principal) };
     });
   const inUse = () => secrets.credentials().map((credential) => open(credential).budget);
+  const facts = createStoredFacts(pool, nowMs);
   return {
+    budgets: createSourceBudgets(current, facts),
     api: createApiByCredential({
       current,
-      facts: createStoredFacts(pool, nowMs),
+      facts,
       refusals: createRefusals(nowMs),
       onListingFailed: (credential, { message: reason }) =>
         logger.warn(

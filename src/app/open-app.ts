@@ -156,6 +156,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       namedAccounts,
       credentials: access.credentials,
       smallestBudget: smallestBudget(given),
+      budgets: access.budgets,
       scrub: access.scrub,
       storeObserver: metrics,
       observers: [metrics.sync, logSync(logger, () => performance.now(), names), options.observer ?? {}],

@@ -22,6 +22,7 @@ export interface SyncParts {
   readonly credentials: () => readonly string[];
   /** Of one credential, the smallest: requests in any 5 minutes. */
   readonly smallestBudget: number;
+  readonly budgets: SyncContext['budgets'];
   /** Undefined: history is not read a second time. */
   readonly scrub: ScrubLeave | undefined;
   readonly storeObserver: SyncStoreObserver;
@@ -69,7 +70,8 @@ export const createSyncContext = (config: Config, parts: SyncParts): SyncContext
       askedById: new Set(),
     },
     discoveryPace: discoveryPace(parts.smallestBudget),
-    intervals: (sources) => laneIntervals(sources, config.apiBudget),
+    intervals: (sources, requests = config.apiBudget) => laneIntervals(sources, requests),
+    budgets: parts.budgets,
     random: Math.random,
   };
 };

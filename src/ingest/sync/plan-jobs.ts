@@ -1,7 +1,7 @@
 import { type Lane, lanes } from '../planning/lanes.ts';
 import { type PlanPolicy, scrubFacts } from '../planning/planner.ts';
 import { noIntervals } from '../planning/polling/lane-intervals.ts';
-import { duePolls, pollsPerTick } from '../planning/polling/poll-interval.ts';
+import { duePolls, type PollBudget, pollsPerTick } from '../planning/polling/poll-interval.ts';
 import { scrubUrgency } from '../planning/scrub.ts';
 import type { SourceKey } from '../planning/source.ts';
 import { RETENTION_NEAR_MS, retentionSlackMs } from '../planning/upstream-retention.ts';
@@ -41,7 +41,7 @@ export const planJobs = async (
   const nearRetention = sources.flatMap((source) => nearRetentionOf(source, policies(source), nowMs));
   const jobs = toTheEnd
     ? sources.flatMap((source) => jobsOf(source, time, policies(source)))
-    : await withScrub(context, sources, time, policies, jobsWithinBudget(sources, time, policies, context));
+    : await withScrub(context, sources, time, policies, jobsWithinBudgets(sources, time, policies, context));
   const due = [...new Map(jobs.map(({ source }) => [keyOf(source), source])).values()];
   context.observer.jobsPlanned?.({ sources: sources.length, due, nearRetention });
   return { sources: sources.length, jobs };
@@ -75,6 +75,24 @@ const jobsOf = (
 const withoutScrub = lanes.filter((lane) => lane !== 'scrub');
 const withoutLive = withoutScrub.filter((lane) => lane !== 'live');
 
+/** Each budget by itself, and the jobs of all in turn: who has a small one does not come after all of another one. */
+const jobsWithinBudgets = (
+  sources: readonly PlannedSource[],
+  time: PlanningTime,
+  policies: PolicyOf,
+  context: Pick<SyncContext, 'intervals' | 'tickMs' | 'budgets'>,
+): readonly Job[] => {
+  const { intervals, tickMs } = context;
+  const budgetOf = context.budgets?.();
+  const groups = Map.groupBy(sources, (source) => budgetOf?.(source).name);
+  const jobs = Array.from(groups.values(), (group) => {
+    const [first] = group;
+    const requests = first === undefined ? undefined : budgetOf?.(first).requests;
+    return jobsWithinBudget(group, time, policies, { equalMs: intervals(group.length, requests).liveMs, tickMs });
+  });
+  return inTurn(jobs);
+};
+
 /**
  * Live tails by priority, and no more than their share of the budget lasts for until the next tick: else
  * the other lanes, which have the rest, would wait for them. If those have nothing to do, all that are due.
@@ -83,9 +101,8 @@ const jobsWithinBudget = (
   sources: readonly PlannedSource[],
   time: PlanningTime,
   policies: PolicyOf,
-  { intervals, tickMs }: Pick<SyncContext, 'intervals' | 'tickMs'>,
+  budget: PollBudget,
 ): readonly Job[] => {
-  const budget = { equalMs: intervals(sources.length).liveMs, tickMs };
   const polled = sources.map((planned) => ({
     planned,
     id: keyOf(planned),
@@ -152,4 +169,12 @@ const withScrub = async (
     .slice(0, granted)
     .map(({ planned }): Job => ({ source: planned.source, lane: 'scrub', nowMs, clock, policy: withRounds(planned) }));
   return [...jobs, ...chosen];
+};
+
+/** The first of each, then the second of each. */
+const inTurn = <T>(lists: readonly (readonly T[])[]): readonly T[] => {
+  const [only] = lists;
+  if (only !== undefined && lists.length === 1) return only;
+  const longest = lists.reduce((most, { length }) => Math.max(most, length), 0);
+  return Array.from({ length: longest }, (_, n) => lists.flatMap((list) => list.slice(n, n + 1))).flat();
 };

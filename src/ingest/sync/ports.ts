@@ -223,6 +223,14 @@ interface OrganizationListing {
   readonly askedById: Set<string>;
 }
 
+/** The budget that a source is read with. */
+export interface SourceBudget {
+  /** The same for all that share it. */
+  readonly name: string;
+  /** In any 5 minutes. */
+  readonly requests: number;
+}
+
 /** Everything that sync needs. Built by app/sync-context.ts. */
 export interface SyncContext extends LeaseContext {
   readonly api: AuditApi;
@@ -242,8 +250,10 @@ export interface SyncContext extends LeaseContext {
   /** What this process learned when it listed organizations last. */
   readonly organizationListing: OrganizationListing;
   readonly discoveryPace: DiscoveryPace;
-  /** How often each of so many sources may be asked, so that no lane starves. */
-  readonly intervals: (sources: number) => LaneIntervals;
+  /** How often each of so many sources may be asked, so that no lane starves. `requests`: of their budget, in 5 minutes, if it is not that of all. */
+  readonly intervals: (sources: number, requests?: number) => LaneIntervals;
+  /** For one plan: whose budget each source is read with. Undefined: one budget is for all. */
+  readonly budgets?: (() => (source: SourceKey) => SourceBudget) | undefined;
   /** Between two plans, in milliseconds: no source is asked more often. */
   readonly tickMs: number;
   /** In [0, 1), for spreading retries. */

@@ -63,6 +63,13 @@ describe('each source is read by the best credential that may', () => {
     );
     expect(others.filter(({ owner }) => owner === accountOwner(token))).toEqual([]);
     await world.expectExactTruth();
+    // Live tails are planned by the budget that each is read with.
+    const budgetOf = run.app.sync.budgets?.();
+    const names = accounts.map(({ id }) => budgetOf?.({ kind: 'account', id }).name);
+    const rows = await world.query<{ credential: string }>('select credential from api_budget');
+    expect(new Set(names).size).toBe(2);
+    expect(names[0]).toBe(names[2]);
+    expect(rows.map(({ credential }) => credential)).toEqual(expect.arrayContaining(names));
   });
 
   test('the token of an account alone reads that account, and organizations are asked for once', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { idleLane } from '../../../../src/ingest/planning/lane.ts';
-import type { SourceState } from '../../../../src/ingest/planning/source.ts';
+import type { SourceKey, SourceState } from '../../../../src/ingest/planning/source.ts';
 import { startWalk } from '../../../../src/ingest/planning/walk.ts';
 import { planJobs } from '../../../../src/ingest/sync/plan-jobs.ts';
 import type { SyncContext } from '../../../../src/ingest/sync/ports.ts';
@@ -27,7 +27,12 @@ const read = (id: string, agoMs: number, more: Partial<SourceState> = {}): Sourc
 const clock = { databaseMs: NOW_MS + 5, atMs: 17 };
 
 /** 400 sources; 20 of them can be asked per tick. */
-const planned = async (sources: readonly SourceState[], toTheEnd = false, widestMs?: number) => {
+const planned = async (
+  sources: readonly SourceState[],
+  toTheEnd = false,
+  widestMs?: number,
+  more: Partial<Pick<SyncContext, 'budgets' | 'intervals'>> = {},
+) => {
   const context = {
     store: { loadSources: async () => sources },
     observer: {},
@@ -36,6 +41,7 @@ const planned = async (sources: readonly SourceState[], toTheEnd = false, widest
     intervals: () => ({ liveMs: 600_000, settleMs: 0 }),
     tickMs: 30_000,
     windows: { widestMs, sawPage: () => {} },
+    ...more,
   } as unknown as SyncContext;
   const { jobs } = await planJobs(context, { nowMs: NOW_MS, clock }, toTheEnd);
   expect(jobs.every((job) => job.nowMs === NOW_MS && job.clock === clock && job.policy.widestMs === widestMs)).toBe(
@@ -64,6 +70,24 @@ test('what the limit leaves out does not come back by another lane', async () =>
 
 test('all that are due, where no other lane has work', async () => {
   expect(await planned(overdue)).toHaveLength(400);
+});
+
+test('each budget has its own live tails, by its own sources and requests, and all come in turn', async () => {
+  const intervals: SyncContext['intervals'] = (count, requests = 0) => ({
+    // As lane-intervals.ts has it, with the whole budget for live tails.
+    liveMs: (count * 300_000) / requests,
+    settleMs: 0,
+  });
+  const budgets = () => (source: SourceKey) =>
+    source.id.startsWith('own') ? { name: source.id, requests: 900 } : { name: 'user:a', requests: 200 };
+  const sources = [...overdue, read('own 1', 60_000), read('own 2', 40_000), withHistory];
+  const jobs = await planned(sources, false, undefined, { intervals, budgets });
+  const live = jobs.filter((job) => job.startsWith('live'));
+  // 20 between two ticks, and what has history to read.
+  expect(live.filter((job) => job.startsWith('live o') && !job.includes('own'))).toHaveLength(20);
+  expect(jobs.slice(0, 3).toSorted()).toEqual(['live o0', 'live own 1', 'live own 2']);
+  const together = await planned(sources, false, undefined, { intervals: () => ({ liveMs: 600_000, settleMs: 0 }) });
+  expect(together).not.toContain('live own 2');
 });
 
 test('a busy source comes first, a silent one waits, and what was read just now is not asked', async () => {
