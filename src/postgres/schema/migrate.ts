@@ -16,9 +16,11 @@ const MIGRATION_TIMEOUT_MS = 1_800_000;
 const WAIT_BETWEEN_LOOKS_MS = 200;
 /** What a file begins with that locks readers out: applied by itself, as the first of a transaction. */
 const OWN_TRANSACTION = '-- own transaction';
-const IMPATIENT = "set local lock_timeout = '2s'";
+/** Shorter than a server waits until it looks for a deadlock (1 s): a reader that waits for it in a circle is not the one that is ended. */
+const IMPATIENT = "set local lock_timeout = '800ms'";
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK_DETECTED = '40P01';
 const OLDEST_SUPPORTED = 150_000;
 
 export interface SchemaState {
@@ -75,8 +77,9 @@ export const migrateDatabase = async (pool: Pool, options: MigrateOptions = {}):
       const reached = await migrateSome(pool, options);
       if (reached.state === 'current') return reached;
     } catch (error) {
-      // Only what has a transaction of its own is impatient: all readers wait behind it.
-      if (sqlState(error) !== LOCK_NOT_AVAILABLE || performance.now() > giveUpAt) throw error;
+      // Only what has a transaction of its own is impatient: all readers wait behind it. Those lock views first, and migrations tables.
+      const isInTheWay = [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED].includes(sqlState(error) ?? '');
+      if (!isInTheWay || performance.now() > giveUpAt) throw error;
       await sleep(WAIT_BETWEEN_LOOKS_MS);
     }
   }

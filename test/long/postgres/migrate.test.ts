@@ -93,6 +93,22 @@ describe('migrating', () => {
     expect(rows).toEqual([{ kept: true }]);
   });
 
+  test('one that was ended by a deadlock with readers is repeated, and ran once', async () => {
+    await migrateUpToOwnTransaction();
+    await database.pool.query(`create sequence deadlocks;
+      create function deadlock() returns event_trigger language plpgsql as $$
+      begin
+        -- What is counted stays counted when the transaction ends.
+        if nextval('deadlocks') <= 3 then raise exception 'deadlock detected' using errcode = '40P01'; end if;
+      end $$;
+      create event trigger deadlock on ddl_command_start when tag in ('CREATE VIEW') execute function deadlock()`);
+    expect(await migrateAsReplica()).toMatchObject({ state: 'current' });
+    const { known } = await readSchemaState(database.pool);
+    expect(await migrations()).toHaveLength(known);
+    const { rows } = await database.pool.query<{ last_value: string }>('select last_value from deadlocks');
+    expect(Number(rows[0]?.last_value)).toBeGreaterThan(3);
+  });
+
   test('invariant 13: a database of a later version is refused, and left alone', async () => {
     await migrateAsReplica();
     await database.pool.query(
