@@ -1,7 +1,7 @@
+import { ByteReader, bytesWithLength, int64, uint32, uint64 } from '../bytes.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { MAX_LEAF_BYTES } from '../tree/merkle.ts';
-import { ByteReader, bytesWithLength, int64, uint32, uint64 } from './bytes.ts';
 
 /*
  * What the leaves of the two logs are made of. A contract for as long as there is a tree: leaves of version 1 are never written

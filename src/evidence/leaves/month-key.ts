@@ -1,5 +1,5 @@
+import { uint64 } from '../bytes.ts';
 import { sha256 } from '../crypto/sha256.ts';
-import { uint64 } from './bytes.ts';
 import { SALT_BYTES } from './leaf.ts';
 
 /** Random bytes, one for each month: dropped with the month. */

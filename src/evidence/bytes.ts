@@ -1,4 +1,4 @@
-import { EvidenceFault } from '../evidence-fault.ts';
+import { EvidenceFault } from './evidence-fault.ts';
 
 /*
  * Integers (big-endian) and texts of binary formats. What is written must fit, or it is a bug; what is read may be anything, and is
@@ -40,7 +40,7 @@ export const bytesWithLength = (text: string): Buffer => {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A text of UTF-8; throws an EvidenceFault for other bytes. `what` names them in its message. */
-const textOf = (bytes: Uint8Array, what: string): string => {
+export const textOf = (bytes: Uint8Array, what: string): string => {
   try {
     return utf8.decode(bytes);
   } catch {
