@@ -5,7 +5,7 @@ import { EvidenceFault } from './evidence-fault.ts';
  * then an EvidenceFault.
  */
 
-const uint16 = (value: number): Buffer => {
+export const uint16 = (value: number): Buffer => {
   const bytes = Buffer.alloc(2);
   bytes.writeUInt16BE(value);
   return bytes;

@@ -24,6 +24,7 @@ export const tree = z.object({
   /** In base64, as the checkpoint has it. */
   root: z.string().regex(/^[A-Za-z0-9+/]{43}=$/),
 });
+export type StatedTree = z.infer<typeof tree>;
 
 /** Every range of a statement has its start in it and its end not: [from, to). */
 export const positionRanges = z.array(

@@ -1,7 +1,7 @@
 import { EvidenceFault } from '../evidence-fault.ts';
 
 /** The two logs of a feed: leaves of `events` are the positions, those of `journal` are signed statements. */
-type LogName = 'events' | 'journal';
+export type LogName = 'events' | 'journal';
 
 /** What names a log, everywhere: in its checkpoints, as the name of its key, and as its URL without the scheme. */
 export interface LogOrigin {

@@ -87,8 +87,8 @@ describe('the leaf of an event', () => {
       }),
       { seed: 20_261_126 },
     );
-    // A mark of byte order is a character like any other.
-    const marked = { ...event, id: '\ufeffe' };
+    // A mark of byte order is a character like any other, and so is what stands for bytes that are no text.
+    const marked = { ...event, id: '\ufeffe', sourceId: '\ufffd' };
     expect(readEventLeaf(writeEventLeaf(marked))).toEqual(marked);
   });
 
