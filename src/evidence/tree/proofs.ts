@@ -72,6 +72,12 @@ export const hashOfRange = (range: LeafRange, size: number, readTile: ReadTile):
   return root;
 };
 
+/** The root of the first `from` leaves, from the tiles of a tree of `size` leaves: those of `tilesOfRanges` for [0, from). */
+export const rootOfPrefix = (from: number, size: number, readTile: ReadTile): Buffer => {
+  if (from > size) throw new RangeError(`the first ${from} leaves of ${size}`);
+  return from === 0 ? Buffer.from(emptyRoot) : hashOfRange({ start: 0, end: from }, size, readTile);
+};
+
 /** A perfect subtree: `count` hashes of a tile, from number `first` on. */
 interface PerfectPart {
   readonly tile: TileId;

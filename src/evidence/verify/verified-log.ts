@@ -3,8 +3,7 @@ import { HASH_BYTES } from '../crypto/sha256.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
 import { GrowingTree, type Tile } from '../tree/growing-tree.ts';
-import { emptyRoot } from '../tree/merkle.ts';
-import { hashOfRange } from '../tree/proofs.ts';
+import { rootOfPrefix } from '../tree/proofs.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 
@@ -32,11 +31,7 @@ export class VerifiedLog {
 
   /** The root of the first `size` leaves. */
   rootAt(size: number): Buffer {
-    if (size > this.size) throw new RangeError(`a root of ${size} leaves of ${this.size}`);
-    if (size === 0) return emptyRoot;
-    const readTile = ({ level, n }: { level: number; n: number }) =>
-      this.#tiles.get(`${level}/${n}`)?.hashes ?? noHashes;
-    return hashOfRange({ start: 0, end: size }, this.size, readTile);
+    return rootOfPrefix(size, this.size, ({ level, n }) => this.#tiles.get(`${level}/${n}`)?.hashes ?? noHashes);
   }
 }
 

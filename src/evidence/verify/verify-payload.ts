@@ -55,10 +55,15 @@ const judge = (
 ): { readonly state: LeafState; readonly isInTree: boolean } => {
   const { position } = said;
   const isInTree = leafHash(leaf).equals(events.leafHash(position - 1));
-  const { rawBytes, rawSha256 } = rawFacts(raw);
-  const isRaw = rawBytes === said.rawBytes && Buffer.compare(rawSha256, said.rawSha256) === 0;
+  const isRaw = isRawOf(said, raw);
   if (!isInTree) report.fault('leaf', `event ${position} is not the one in the tree`, position);
   if (!isRaw)
     report.fault('payload', `the payload of event ${position} is not the one that its leaf speaks of`, position);
   return { state: isInTree && isRaw ? 'present' : 'faulty', isInTree };
+};
+
+/** Whether a leaf speaks of this payload. */
+export const isRawOf = (said: EventLeaf, raw: Uint8Array): boolean => {
+  const { rawBytes, rawSha256 } = rawFacts(raw);
+  return rawBytes === said.rawBytes && Buffer.compare(rawSha256, said.rawSha256) === 0;
 };

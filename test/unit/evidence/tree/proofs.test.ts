@@ -6,6 +6,7 @@ import {
   inclusionRanges,
   isConsistent,
   rootByInclusion,
+  rootOfPrefix,
   tilesOfRanges,
 } from '../../../../src/evidence/tree/proofs.ts';
 import { naiveConsistency, naiveInclusion, naiveLeaf, naiveRoot } from '../../../support/evidence/naive-tree.ts';
@@ -46,7 +47,7 @@ describe('an inclusion proof', () => {
         expect(proof).toEqual(naiveInclusion(index, hashes.slice(0, size)));
         expect(rootByInclusion(index, size, hashes[index] as Buffer, proof)).toEqual(rootOf(size));
       }),
-      { seed, numRuns: 150 },
+      { seed, numRuns: 80 },
     );
   });
 
@@ -65,7 +66,7 @@ describe('an inclusion proof', () => {
         if (size > 1) expect(by((index + 1) % size, proof)).not.toEqual(root);
         expect(by(size, proof)).toBeUndefined();
       }),
-      { seed, numRuns: 100 },
+      { seed, numRuns: 60 },
     );
   });
 
@@ -107,7 +108,7 @@ describe('a consistency proof', () => {
         expect(isConsistent(from, whole, [...proof, whole.root])).toBe(false);
         if (from.size < to) expect(isConsistent(whole, from, proof)).toBe(false);
       }),
-      { seed, numRuns: 150 },
+      { seed, numRuns: 80 },
     );
   });
 
@@ -118,6 +119,18 @@ describe('a consistency proof', () => {
     expect(isConsistent({ size: 0, root: naiveRoot([]) }, { size: 0, root: rootOf(1) }, [])).toBe(false);
     expect(isConsistent({ size: 0, root: rootOf(1) }, { size: 7, root: rootOf(7) }, [])).toBe(false);
   });
+});
+
+test('the root of a prefix is had from the tiles of the larger tree, those that are named for it', () => {
+  for (const from of [0, 1, 2, 255, 256, 257, 700, 1_024, LARGEST]) {
+    const named = new Set(tilesOfRanges([{ start: 0, end: from }], LARGEST).map(({ level, n }) => `${level}/${n}`));
+    const root = rootOfPrefix(from, LARGEST, (tile) => {
+      expect(named).toContain(`${tile.level}/${tile.n}`);
+      return stored.readTile(tile);
+    });
+    expect(root).toEqual(rootOf(from));
+  }
+  expect(() => rootOfPrefix(LARGEST + 1, LARGEST, stored.readTile)).toThrow(RangeError);
 });
 
 test('a proof takes few tiles, and says which before it is made', () => {

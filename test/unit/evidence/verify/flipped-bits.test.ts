@@ -16,7 +16,7 @@ test.each([...files.keys()])('one bit of %s changed, whichever it is, is a fault
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       expect(verifyBundle(readerOf(new Map(files).set(path, changed))).holds).toBe(false);
     }),
-    { seed, numRuns: 60 },
+    { seed, numRuns: 25 },
   );
 });
 
@@ -62,6 +62,6 @@ test('a bundle of nothing, and of files that are no bundle, has faults and throw
     fc.property(fc.constantFrom(...files.keys()), bytes, (path, some) => {
       expect(verifyBundle(readerOf(new Map(files).set(path, some))).holds).toBe(false);
     }),
-    { seed, numRuns: 100 },
+    { seed, numRuns: 40 },
   );
 });
