@@ -1,10 +1,8 @@
 import type { StatementOf } from '../journal/statement.ts';
 import type { Report } from './report.ts';
+import { contains, gapsOf, type TimeRange, united } from './time-ranges.ts';
 
 type Coverage = StatementOf<'coverage'>;
-/** [from, to), in text that sorts by time. */
-type TimeRange = readonly [from: string, to: string];
-
 /**
  * That what is proven of a source never shrinks from a statement to the next one with the same filter: time that was read once stays
  * read. Statements of another generation stand in another journal.
@@ -26,36 +24,22 @@ export const verifyCoverage = (report: Report, statements: readonly Coverage[]):
   }
 };
 
-/** What of [from, to) is not within the ranges, in order: the gaps of an answer. Times as RFC 3339 in UTC. */
-export const gapsOf = (ranges: readonly TimeRange[], [from, to]: TimeRange): TimeRange[] => {
-  const gaps: TimeRange[] = [];
-  let at = sortable(from);
-  const end = sortable(to);
-  for (const [start, until] of united(ranges)) {
-    if (start >= end) break;
-    if (start > at) gaps.push([at, start]);
-    if (until > at) at = until;
-  }
-  if (at < end) gaps.push([at, end]);
-  return gaps;
-};
+/** The answer to "is everything there, of this source, from one time to another?" */
+export interface Completeness {
+  /** The statement that says so: what is collected of the source, when it was stated, and how large the tree was. */
+  readonly statement: Coverage;
+  /** What of the time is not covered. None: every entry that Cloudflare served for it is at or below that size. */
+  readonly gaps: readonly TimeRange[];
+}
 
-const contains = ([from, to]: TimeRange, [start, end]: TimeRange): boolean => from <= start && end <= to;
-
-/** In order, those that touch as one. */
-const united = (ranges: readonly TimeRange[]): TimeRange[] => {
-  const all: [string, string][] = [];
-  const sorted = ranges.map(([from, to]): [string, string] => [sortable(from), sortable(to)]);
-  for (const [from, to] of sorted.sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const last = all.at(-1);
-    if (last === undefined || last[1] < from) all.push([from, to]);
-    else if (to > last[1]) last[1] = to;
-  }
-  return all;
-};
-
-/** With all six digits of a second, so that texts of years 0 to 9999 sort as their times; `-infinity` sorts first as it is. */
-const sortable = (instant: string): string => {
-  const [, seconds = instant, digits = ''] = /^(.{19})(?:\.(\d+))?Z$/.exec(instant) ?? [];
-  return seconds === instant ? instant : `${seconds}.${digits.padEnd(6, '0')}Z`;
+/** By the last statement of the source, by all of its passes. Undefined if there is none: then nothing is claimed. */
+export const completenessOf = (
+  statements: readonly Coverage[],
+  source: { readonly kind: string; readonly id: string },
+  time: TimeRange,
+): Completeness | undefined => {
+  const statement = statements.findLast((one) => one.source_kind === source.kind && one.source_id === source.id);
+  if (statement === undefined) return undefined;
+  const ranges = statement.passes.flatMap((pass) => pass.ranges);
+  return { statement, gaps: gapsOf(ranges, time) };
 };

@@ -7,7 +7,7 @@ type Hold = StatementOf<'hold'>;
 
 /**
  * That what was dropped is as large as was stated, no position twice and none that the tree did not have, not earlier than the retention
- * that was in force, and not against a legal hold that covers everything.
+ * that was in force, and not against a legal hold of all of it.
  */
 export const verifyDrops = (report: Report, statements: SignedStatements): void => {
   const drops = statements.of('drop');
@@ -23,7 +23,9 @@ export const verifyDrops = (report: Report, statements: SignedStatements): void 
   }
   verifyCounts(report, drops);
   if (drops.length > 0) {
-    report.notClaimed.push('that no dropped event was under a legal hold of one organization or account alone');
+    report.notClaimed.push(
+      'that no dropped event was under a legal hold of an organization, an account or a part of a month',
+    );
   }
 };
 
@@ -65,7 +67,7 @@ const leastMs = (interval: string): number => {
   return parts.reduce((sum, [, amount, unit = '']) => sum + Number(amount) * (days[unit] ?? 0), 0) * 86_400_000;
 };
 
-/** Whether a hold of everything was in force when this was dropped, over some of its time. */
+/** Whether a hold of everything was in force when this was dropped, over all of its time: of a part, it may have had no events. */
 const covers = (hold: Hold, { month, at }: Drop, holds: readonly Hold[]): boolean => {
   const isGlobal = hold.organization_id === null && hold.account_id === null;
   if (hold.action !== 'added' || !isGlobal || hold.created_at > at) return false;
@@ -73,7 +75,7 @@ const covers = (hold: Hold, { month, at }: Drop, holds: readonly Hold[]): boolea
   if (released !== undefined && released !== null && released <= at) return false;
   const times = timesOf(month);
   if (times === undefined) return hold.since === null;
-  const isBefore = hold.before !== null && Date.parse(hold.before) <= times.startMs;
-  const isAfter = hold.since !== null && Date.parse(hold.since) >= times.endMs;
-  return !isBefore && !isAfter;
+  const isFromStart = hold.since === null || Date.parse(hold.since) <= times.startMs;
+  const isToEnd = hold.before === null || Date.parse(hold.before) >= times.endMs;
+  return isFromStart && isToEnd;
 };

@@ -12,7 +12,7 @@ export const logKey = `${origin}+0e4412a4+Aau9KmC0kePiu32Jg2UzBj/0DLIYz8+ewmL1Fh
 /** note.Sign */
 export const logLine = `\u2014 ${origin} DkQSpNpbwkveTs7QjJ92UxFu1M9fBFtZYR/Y8xEZ3aLmSMvzmmIGEDdy2hEvVt+MTlUIycFRxxtB4FgKYm5pDVRPqQw=\n`;
 
-/** By crypto/ed25519, as c2sp.org/tlog-cosignature says, at 1767225600. */
+/** By crypto/ed25519, as c2sp.org/tlog-cosignature says, at 1767225600. Debian's litetlog and sigsum-go verify it. */
 export const witnessName = 'witness.example.com/w1';
 export const witnessKey = `${witnessName}+e51b2b56+BIveu+miny0BVRDIBBYDJtycHZ+vnukxmjoLDlSi30yM`;
 export const witnessLine = `\u2014 ${witnessName} 5RsrVgAAAABpVbkA8nzd2Nm1PAna6P2twHpxds3dnHrVgPjG0vKU0tnvjO9Q6DS1r26CL9LnVu7adlZD+7h5SU4ztmp4j6quKpKkBQ==\n`;

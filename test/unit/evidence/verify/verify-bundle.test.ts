@@ -6,8 +6,10 @@ import { journalLeaf } from '../../../../src/evidence/leaves/leaf.ts';
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
 import type { Report } from '../../../../src/evidence/verify/report.ts';
+import { gapsOf } from '../../../../src/evidence/verify/time-ranges.ts';
 import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/verify/verify-bundle.ts';
-import { gapsOf } from '../../../../src/evidence/verify/verify-coverage.ts';
+import { completenessOf } from '../../../../src/evidence/verify/verify-coverage.ts';
+import { coverageStatement } from '../../../support/evidence/statements.ts';
 import {
   dropDecember,
   eventsOrigin,
@@ -371,8 +373,10 @@ describe('statements must agree with what is there:', () => {
       return codes(verify(dropDecember(history)));
     };
     expect(held({})).toEqual(['drop']);
-    expect(held({ before: '2025-12-02T00:00:00Z' })).toEqual(['drop']);
-    expect(held({ since: '2025-12-31T23:00:00Z' })).toEqual(['drop']);
+    expect(held({ since: '2025-12-01T00:00:00Z', before: '2026-01-01T00:00:00Z' })).toEqual(['drop']);
+    // Of a part of the month, it may have had no events.
+    expect(held({ before: '2025-12-31T23:59:59Z' })).toEqual([]);
+    expect(held({ since: '2025-12-01T00:00:01Z' })).toEqual([]);
     expect(held({}, true)).toEqual([]);
     expect(held({ before: '2025-12-01T00:00:00Z' })).toEqual([]);
     expect(held({ since: '2026-01-01T00:00:00Z' })).toEqual([]);
@@ -447,4 +451,24 @@ test('gaps are what ranges lack of a time', () => {
     [full(4), full(5)],
     [full(6), full(7)],
   ]);
+});
+
+test('completeness is that of the last statement of a source, by all of its passes', () => {
+  const passes = [
+    { pass: 0, ranges: [['2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z']] as [string, string][] },
+    { pass: 1, ranges: [['2026-01-02T00:00:00Z', '2026-01-05T00:00:00Z']] as [string, string][] },
+  ];
+  const source = { kind: 'organization', id: 'o1' };
+  const of = { ...coverageStatement, source_id: 'o1' };
+  const statements = [
+    { ...of, passes: [] },
+    { ...of, passes },
+    { ...of, source_id: 'o2', passes: [] },
+  ];
+  const answer = completenessOf(statements, source, ['2026-01-01T00:00:00Z', '2026-01-06T00:00:00Z']);
+  expect(answer?.statement).toBe(statements[1]);
+  expect(answer?.gaps).toEqual([['2026-01-05T00:00:00.000000Z', '2026-01-06T00:00:00.000000Z']]);
+  expect(
+    completenessOf(statements, { kind: 'account', id: 'o1' }, ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z']),
+  ).toBeUndefined();
 });
