@@ -1,0 +1,44 @@
+import type { LogName } from '../notes/origin.ts';
+import { placePath, type TileId, tilePath } from '../tree/tiles.ts';
+
+/*
+ * What a bundle is: files that one can verify without orgtrail, by these names. A reader opens `.gz` for itself: names here are
+ * without it.
+ */
+
+/** The files that are one each. */
+export const bundleFiles = {
+  readme: 'README.txt',
+  policy: 'policy.txt',
+  journalEntries: 'journal/entries.ndjson',
+  journalReads: 'journal/reads.ndjson',
+} as const;
+
+/** Checkpoints of either log that were kept elsewhere, a file each. */
+export const ANCHORS_FOLDER = 'anchors/';
+
+/** Reads a bundle, wherever it is. Nothing is kept: each file is read once, tiles a few times. */
+export interface BundleReader {
+  /** Of all files, by `/`. */
+  readonly paths: readonly string[];
+  /** Undefined if there is no such file. */
+  read(path: string): Buffer | undefined;
+}
+
+/* The folders of the two logs have their names: checkpoint and tiles are below, by the paths of tlog-tiles. */
+
+/** `events/checkpoint` */
+export const checkpointPath = (log: LogName): string => `${log}/checkpoint`;
+
+/** `events/tile/0/x001/234` */
+export const logTilePath = (log: LogName, tile: TileId): string => `${log}/${tilePath(tile)}`;
+
+/** So many leaves share a file of payload. */
+export const LEAVES_PER_PAYLOAD = 65_536;
+
+/** `events/payload/000000.oev`: the file of leaf `index`. */
+export const payloadPath = (index: number): string =>
+  `events/payload/${String(Math.floor(index / LEAVES_PER_PAYLOAD)).padStart(6, '0')}.oev`;
+
+/** `events/sources/x001/234`: the numbers of sources of a tile of level 0 (`writeTileSources`), cut like the tile. */
+export const tileSourcesPath = ({ n, width }: TileId): string => `events/sources/${placePath(n, width)}`;

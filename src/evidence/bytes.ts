@@ -1,0 +1,102 @@
+import { EvidenceFault } from './evidence-fault.ts';
+
+/*
+ * Integers (big-endian) and texts of binary formats. What is written must fit, or it is a bug; what is read may be anything, and is
+ * then an EvidenceFault.
+ */
+
+export const uint16 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value);
+  return bytes;
+};
+
+export const uint32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+
+export const uint64 = (value: number): Buffer => {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no safe integer`);
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+};
+
+export const int64 = (value: bigint): Buffer => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(value);
+  return bytes;
+};
+
+/** UTF-8 after its length in two bytes. */
+export const bytesWithLength = (text: string): Buffer => {
+  if (!text.isWellFormed()) throw new RangeError('half of a surrogate pair has no UTF-8');
+  const bytes = Buffer.from(text);
+  return Buffer.concat([uint16(bytes.length), bytes]);
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A text of UTF-8; throws an EvidenceFault for other bytes. `what` names them in its message. */
+export const textOf = (bytes: Uint8Array, what: string): string => {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new EvidenceFault(`${what} is not UTF-8`);
+  }
+};
+
+/** Reads bytes from the front; `what` names them in the EvidenceFault that is thrown when they end too soon. */
+export class ByteReader {
+  readonly #bytes: Buffer;
+  readonly #what: string;
+  #at = 0;
+
+  constructor(bytes: Uint8Array, what: string) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#what = what;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  /** A view. */
+  bytes(length: number): Buffer {
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw new EvidenceFault(`${this.#what} is cut off`);
+    const bytes = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return bytes;
+  }
+
+  uint16(): number {
+    return this.bytes(2).readUInt16BE();
+  }
+
+  uint32(): number {
+    return this.bytes(4).readUInt32BE();
+  }
+
+  /** None above 2⁵³ - 1: positions and counts. */
+  uint64(): number {
+    const value = Number(this.bytes(8).readBigUInt64BE());
+    if (!Number.isSafeInteger(value)) throw new EvidenceFault(`${this.#what} has a number that is too large`);
+    return value;
+  }
+
+  int64(): bigint {
+    return this.bytes(8).readBigInt64BE();
+  }
+
+  textWithLength(): string {
+    return textOf(this.bytes(this.uint16()), this.#what);
+  }
+
+  /** Throws an EvidenceFault if something is left. */
+  end(): void {
+    if (!this.isAtEnd) throw new EvidenceFault(`${this.#what} has bytes left over`);
+  }
+}

@@ -1,0 +1,170 @@
+import { z } from 'zod';
+import { count, instant, month, positionRanges, sha256Hex, timeRanges, tree } from './fields.ts';
+
+/*
+ * What the journal says, one object of JSON for each leaf. Fields are a contract: a verifier reads statements of all versions. New
+ * fields go at the end of their statement, and a reader leaves alone what it does not know.
+ */
+
+/** In every statement: when it was made, by the clock of the database, and the tree of `events` at that moment. */
+const common = { at: instant, tree };
+const source = { source_kind: z.string().min(1), source_id: z.string().min(1) };
+
+/** The first statement of a log: whose it is, and up to where events are older than it. */
+const genesis = z.object({
+  type: z.literal('genesis'),
+  ...common,
+  /** Of orgtrail. */
+  version: z.string(),
+  feed_id: z.string(),
+  /** Of both logs. */
+  vkeys: z.array(z.string()),
+  /** The shortest retention that is allowed, as PostgreSQL writes an interval; null if none is. */
+  retention: z.string().nullable(),
+  /** Positions up to this one were there before: integrity holds for them from here on, not from their receipt. */
+  adopted: count,
+});
+
+/** Before the first leaf of a source is in the tree: its number in the sources of tiles. */
+const sourceStatement = z.object({
+  type: z.literal('source'),
+  ...common,
+  number: z.int().min(1).max(65_535),
+  kind: z.string().min(1),
+  id: z.string().min(1),
+  organization_id: z.string().nullable(),
+});
+
+/** Which time of a source is proven to be read, and how many leaves of it there are: also if nothing happened. */
+const coverage = z.object({
+  type: z.literal('coverage'),
+  ...common,
+  ...source,
+  /** What is collected of the source: the canonical text, '' for everything, and the hash that names it in the database. */
+  filter: z.object({ text: z.string(), hash: z.string() }),
+  wanted_since: instant.nullable(),
+  passes: z.array(z.object({ pass: z.int(), ranges: timeRanges })),
+  /** Leaves of the source among the first `tree.size`, and their chain. */
+  events: count,
+  chain: sha256Hex,
+  /** Commits of pages of this source so far. */
+  commits: count,
+  /** Cloudflare's clock, as the last answer had it. */
+  server_time: instant.nullable(),
+  /** Which requests were made: their count, and the hash of their list. Null if no list is kept. */
+  reads: z.object({ count, sha256: sha256Hex }).nullable(),
+});
+
+/** Cloudflare served other content for an event that was already stored. */
+const change = z.object({
+  type: z.literal('change'),
+  ...common,
+  position: count,
+  event_id: z.string(),
+  /** Of the later content. */
+  raw_sha256: sha256Hex,
+  length: count,
+  seen_at: instant,
+});
+
+/** A month was dropped. If its positions take more than a statement, it goes in parts. */
+const drop = z.object({
+  type: z.literal('drop'),
+  ...common,
+  month,
+  /** Of the whole month. */
+  events: count,
+  /** Of the ids of the month, as retention_drops has it. */
+  ids_sha256: sha256Hex.nullable(),
+  /** What was in force, as PostgreSQL writes an interval. */
+  retention: z.string(),
+  /** The account of the database. */
+  account: z.string(),
+  /** Ids of the legal holds that were in force. */
+  holds: z.array(count),
+  positions: positionRanges,
+  part: z.int().min(1),
+  parts: z.int().min(1),
+});
+
+/** A legal hold was added or released: its row. Names and reasons stay in the journal. */
+const hold = z.object({
+  type: z.literal('hold'),
+  ...common,
+  action: z.enum(['added', 'released']),
+  id: count,
+  organization_id: z.string().nullable(),
+  account_id: z.string().nullable(),
+  since: instant.nullable(),
+  before: instant.nullable(),
+  reason: z.string(),
+  created_by: z.string().nullable(),
+  created_as: z.string(),
+  created_at: instant,
+  released_by: z.string().nullable(),
+  released_as: z.string().nullable(),
+  released_at: instant.nullable(),
+});
+
+/** The key of the logs changes. */
+const key = z.object({
+  type: z.literal('key'),
+  ...common,
+  reason: z.enum(['rotation', 'lost', 'compromised']),
+  /** Of both logs each. */
+  old_vkeys: z.array(z.string()),
+  new_vkeys: z.array(z.string()),
+  /** The first size of `events` that the new key signs. */
+  first_size: count,
+});
+
+/** A migration of the database ran: the tree is the same before and after it. */
+const schema = z.object({
+  type: z.literal('schema'),
+  ...common,
+  from_version: z.string(),
+  to_version: z.string(),
+  size_before: count,
+  size_after: count,
+});
+
+/** The first statement of a later generation: where the one before ended. */
+const fork = z.object({
+  type: z.literal('fork'),
+  ...common,
+  /** The last anchored checkpoint of the generation before, verbatim. */
+  last_note: z.string(),
+  /** So many leaves are the same in both. */
+  common_size: count,
+  cause: z.string(),
+  by: z.string(),
+});
+
+/** A time stamp of RFC 3161 was made. */
+const timestamp = z.object({
+  type: z.literal('timestamp'),
+  ...common,
+  anchor: z.string(),
+  token_sha256: sha256Hex,
+  /** For which checkpoint of the journal. */
+  checkpoint: tree,
+});
+
+/** Any statement. */
+export const statement = z.discriminatedUnion('type', [
+  genesis,
+  sourceStatement,
+  coverage,
+  change,
+  drop,
+  hold,
+  key,
+  schema,
+  fork,
+  timestamp,
+]);
+export type Statement = z.infer<typeof statement>;
+export type StatementOf<T extends Statement['type']> = Extract<Statement, { type: T }>;
+
+/** A statement of a later version: all that is known of it. */
+export const unknownStatement = z.object({ type: z.string().min(1), ...common });

@@ -1,0 +1,146 @@
+import { EvidenceFault } from '../evidence-fault.ts';
+import {
+  parseVerifierKey,
+  printVerifierKey,
+  type SignatureType,
+  signatureTypes,
+  type VerifierKey,
+} from './verifier-key.ts';
+
+/** Whom a verifier believes: c2sp.org/tlog-policy. */
+export interface Policy {
+  /** A checkpoint is good if one of these has signed it that is named like its origin. */
+  readonly logs: readonly VerifierKey[];
+  readonly witnesses: readonly Witness[];
+  /** Which witnesses must have cosigned it as well. */
+  readonly quorum: Quorum;
+}
+
+export interface Witness {
+  /** Only for the quorum; not the name of the key. */
+  readonly name: string;
+  readonly key: VerifierKey;
+}
+
+/** At least `needed` of the members, each a witness or a group. None needed: `quorum none`. */
+export interface Quorum {
+  readonly needed: number;
+  readonly members: readonly (Witness | Quorum)[];
+}
+
+/** Whether these keys, which have signed, are enough for the quorum. */
+export const isQuorum = ({ needed, members }: Quorum, signers: readonly VerifierKey[]): boolean => {
+  const has = (member: Witness | Quorum): boolean =>
+    'key' in member ? signers.includes(member.key) : isQuorum(member, signers);
+  return members.filter(has).length >= needed;
+};
+
+/** The text of a policy that requires `needed` of the witnesses. */
+export const writePolicy = (logs: readonly VerifierKey[], witnesses: readonly Witness[], needed: number): string => {
+  const names = witnesses.map(({ name }) => name);
+  const quorum = needed === 0 ? ['quorum none'] : [`group witnesses ${needed} ${names.join(' ')}`, 'quorum witnesses'];
+  return [
+    ...logs.map((key) => `log ${printVerifierKey(key)}`),
+    ...witnesses.map(({ name, key }) => `witness ${name} ${printVerifierKey(key)}`),
+    ...quorum,
+    '',
+  ].join('\n');
+};
+
+/**
+ * Reads a policy; throws an EvidenceFault that names the line. One public key may stand for several logs, under a name for each:
+ * the two logs here have one key. (The specification calls these duplicates; everything else is refused that it refuses.)
+ */
+export const parsePolicy = (bytes: Uint8Array): Policy => {
+  const reader = new PolicyReader();
+  // Names are opaque bytes: one character each.
+  for (const [index, line] of Buffer.from(bytes).toString('latin1').split('\n').entries()) {
+    try {
+      reader.read(line);
+    } catch (error) {
+      if (!(error instanceof EvidenceFault)) throw error;
+      throw new EvidenceFault(`line ${index + 1} of the policy: ${error.message}`);
+    }
+  }
+  return reader.policy();
+};
+
+class PolicyReader {
+  readonly #logs: VerifierKey[] = [];
+  readonly #named = new Map<string, Witness | Quorum>();
+  readonly #grouped = new Set<string>();
+  #quorum: Quorum | undefined;
+
+  read(line: string): void {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
+    if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(line)) throw new EvidenceFault('has control characters');
+    const [word = '', ...rest] = line.split(/[ \t]+/).filter((part) => part !== '');
+    if (word === '' || word.startsWith('#')) return;
+    if (word === 'log') this.#readLog(rest);
+    else if (word === 'witness') this.#readWitness(rest);
+    else if (word === 'group') this.#readGroup(rest);
+    else if (word === 'quorum') this.#readQuorum(rest);
+    else throw new EvidenceFault('begins with none of log, witness, group, quorum');
+  }
+
+  policy(): Policy {
+    if (this.#quorum === undefined) throw new EvidenceFault('the policy has no quorum line');
+    return { logs: this.#logs, witnesses: this.#witnesses(), quorum: this.#quorum };
+  }
+
+  #witnesses(): Witness[] {
+    return [...this.#named.values()].filter((one) => 'key' in one);
+  }
+
+  #readLog([vkey = '', ...url]: readonly string[]): void {
+    if (url.length > 1) throw new EvidenceFault('is not log VKEY [URL]');
+    const key = keyOf(vkey, signatureTypes.note);
+    if (this.#logs.some((other) => isSameKey(other, key) && other.name === key.name))
+      throw new EvidenceFault('log again');
+    this.#logs.push(key);
+  }
+
+  #readWitness([name = '', vkey = '', ...url]: readonly string[]): void {
+    if (url.length > 1) throw new EvidenceFault('is not witness NAME VKEY [URL]');
+    const key = keyOf(vkey, signatureTypes.cosignature);
+    if (this.#witnesses().some((other) => isSameKey(other.key, key))) throw new EvidenceFault('witness again');
+    this.#define(name, { name, key });
+  }
+
+  #readGroup([name = '', threshold = '', ...names]: readonly string[]): void {
+    const members = names.map((member) => {
+      if (this.#grouped.has(member)) throw new EvidenceFault(`${member} is in a group twice`);
+      this.#grouped.add(member);
+      return this.#lookUp(member);
+    });
+    const words: Record<string, number> = { any: 1, all: members.length };
+    const needed = words[threshold] ?? (/^[1-9]\d{0,3}$/.test(threshold) ? Number(threshold) : Number.NaN);
+    if (!(needed >= 1 && needed <= members.length)) throw new EvidenceFault('is not group NAME all|any|K NAME...');
+    this.#define(name, { needed, members });
+  }
+
+  #readQuorum([name = '', ...more]: readonly string[]): void {
+    if (this.#quorum !== undefined || more.length > 0) throw new EvidenceFault('is not the only quorum NAME');
+    this.#quorum = name === 'none' ? { needed: 0, members: [] } : { needed: 1, members: [this.#lookUp(name)] };
+  }
+
+  #define(name: string, value: Witness | Quorum): void {
+    if (name === '' || name === 'none' || this.#named.has(name)) throw new EvidenceFault(`cannot define ${name}`);
+    this.#named.set(name, value);
+  }
+
+  #lookUp(name: string): Witness | Quorum {
+    const found = this.#named.get(name);
+    if (found === undefined) throw new EvidenceFault(`${name} is not defined above`);
+    return found;
+  }
+}
+
+const keyOf = (vkey: string, type: SignatureType): VerifierKey => {
+  const key = parseVerifierKey(Buffer.from(vkey, 'latin1').toString());
+  if (key.type !== type) throw new EvidenceFault(`the key of ${key.name} is not of the type that is needed here`);
+  return key;
+};
+
+const isSameKey = (one: VerifierKey, other: VerifierKey): boolean =>
+  Buffer.compare(one.publicKey, other.publicKey) === 0;

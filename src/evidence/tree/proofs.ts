@@ -1,0 +1,146 @@
+import { HASH_BYTES } from '../crypto/sha256.ts';
+import { hashesOf, type ReadTile } from './growing-tree.ts';
+import { emptyRoot, leftHalf, nodeHash, perfectRoot } from './merkle.ts';
+import { TILE_WIDTH, type TileId, widthOfTile } from './tiles.ts';
+
+/*
+ * Proofs of RFC 6962, sections 2.1.1 and 2.1.2. Each hash of one is the root of a range of leaves; so a proof is first its ranges,
+ * then the tiles that these take (to be fetched at once), then the hashes.
+ */
+
+/** Leaves [start, end), as the tree cuts them. */
+export interface LeafRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What proves that leaf `index` is in a tree of `size` leaves, from the sibling of the leaf up. */
+export const inclusionRanges = (index: number, size: number): LeafRange[] => {
+  if (!isInteger(index) || !isInteger(size) || index >= size) throw new RangeError(`leaf ${index} of ${size}`);
+  const ranges: LeafRange[] = [];
+  let [start, end] = [0, size];
+  while (end - start > 1) {
+    const middle = start + leftHalf(end - start);
+    if (index < middle) {
+      ranges.push({ start: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ start, end: middle });
+      start = middle;
+    }
+  }
+  return ranges.reverse();
+};
+
+/** What proves that a tree of `from` leaves is the beginning of one of `to`. Nothing if they are of one size, or `from` is empty. */
+export const consistencyRanges = (from: number, to: number): LeafRange[] => {
+  if (!isInteger(from) || !isInteger(to) || from > to) throw new RangeError(`a tree of ${from} leaves in one of ${to}`);
+  if (from === 0) return [];
+  const ranges: LeafRange[] = [];
+  let [start, end] = [0, to];
+  while (end !== from) {
+    const middle = start + leftHalf(end - start);
+    if (from <= middle) {
+      ranges.push({ start: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ start, end: middle });
+      start = middle;
+    }
+  }
+  // The old tree's own root is known to the verifier; another complete part of it is not.
+  if (start > 0) ranges.push({ start, end });
+  return ranges.reverse();
+};
+
+const isInteger = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+/** Which tiles of a tree of `size` leaves `hashOfRange` reads for these ranges, each once. */
+export const tilesOfRanges = (ranges: readonly LeafRange[], size: number): TileId[] => {
+  const tiles = ranges.flatMap((range) => perfectParts(range, size).map(({ tile }) => tile));
+  return [...new Map(tiles.map((tile) => [`${tile.level}/${tile.n}`, tile])).values()];
+};
+
+/** The root of a range, from the tiles of a tree of `size` leaves. */
+export const hashOfRange = (range: LeafRange, size: number, readTile: ReadTile): Buffer => {
+  let root: Buffer | undefined;
+  for (const { tile, first, count } of perfectParts(range, size).reverse()) {
+    const part = perfectRoot(hashesOf(readTile, tile), first, count);
+    root = root === undefined ? part : nodeHash(part, root);
+  }
+  if (root === undefined) throw new RangeError('an empty range has no place in a tree');
+  return root;
+};
+
+/** The root of the first `from` leaves, from the tiles of a tree of `size` leaves: those of `tilesOfRanges` for [0, from). */
+export const rootOfPrefix = (from: number, size: number, readTile: ReadTile): Buffer => {
+  if (from > size) throw new RangeError(`the first ${from} leaves of ${size}`);
+  return from === 0 ? Buffer.from(emptyRoot) : hashOfRange({ start: 0, end: from }, size, readTile);
+};
+
+/** A perfect subtree: `count` hashes of a tile, from number `first` on. */
+interface PerfectPart {
+  readonly tile: TileId;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The perfect subtrees that a range falls into, from the left. */
+const perfectParts = ({ start, end }: LeafRange, size: number): PerfectPart[] => {
+  const parts: PerfectPart[] = [];
+  for (let at = start; at < end; ) {
+    let leaves = 1;
+    while (leaves * 2 <= end - at) leaves *= 2;
+    let [level, leavesOfHash] = [0, 1];
+    while (leavesOfHash * TILE_WIDTH <= leaves) {
+      level += 1;
+      leavesOfHash *= TILE_WIDTH;
+    }
+    const index = at / leavesOfHash;
+    const n = Math.floor(index / TILE_WIDTH);
+    const tile = { level, n, width: widthOfTile(size, level, n) };
+    parts.push({ tile, first: index % TILE_WIDTH, count: leaves / leavesOfHash });
+    at += leaves;
+  }
+  return parts;
+};
+
+/** The root of a tree of `size` leaves that has this leaf and this proof; undefined if the proof has not the right length. */
+export const rootByInclusion = (
+  index: number,
+  size: number,
+  leaf: Uint8Array,
+  proof: readonly Uint8Array[],
+): Buffer | undefined => {
+  if (!isInteger(index) || !isInteger(size) || index >= size || !areHashes(proof)) return undefined;
+  const ranges = inclusionRanges(index, size);
+  if (ranges.length !== proof.length) return undefined;
+  return proof.reduce<Buffer>(
+    (hash, other, at) => ((ranges[at]?.start ?? 0) > index ? nodeHash(hash, other) : nodeHash(other, hash)),
+    Buffer.from(leaf),
+  );
+};
+
+/** Whether a tree of `from` leaves with this root is the beginning of one of `to` leaves with that root, by this proof. */
+export const isConsistent = (
+  from: { readonly size: number; readonly root: Uint8Array },
+  to: { readonly size: number; readonly root: Uint8Array },
+  proof: readonly Uint8Array[],
+): boolean => {
+  if (!isInteger(from.size) || !isInteger(to.size) || from.size > to.size || !areHashes(proof)) return false;
+  const ranges = consistencyRanges(from.size, to.size);
+  if (ranges.length !== proof.length) return false;
+  if (from.size === 0) return emptyRoot.equals(from.root) && (to.size > 0 || emptyRoot.equals(to.root));
+  const isPrefix = (ranges[0]?.start ?? from.size) < from.size && ranges[0]?.end === from.size;
+  const seed = isPrefix ? proof[0] : from.root;
+  let before: Buffer = Buffer.from(seed ?? []);
+  let after = before;
+  for (const [at, other] of proof.entries()) {
+    if (isPrefix && at === 0) continue;
+    if ((ranges[at]?.start ?? 0) >= from.size) after = nodeHash(after, other);
+    else [before, after] = [nodeHash(other, before), nodeHash(other, after)];
+  }
+  return before.equals(from.root) && after.equals(to.root);
+};
+
+const areHashes = (proof: readonly Uint8Array[]): boolean => proof.every(({ length }) => length === HASH_BYTES);

@@ -1,0 +1,42 @@
+import { NO_SOURCE } from '../leaves/source-chain.ts';
+
+const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4 } as const;
+/** What is known of a leaf: its payload is there, it never had one, a drop has taken it, or what is there is another one. */
+export type LeafState = keyof typeof states;
+const names = Object.keys(states) as LeafState[];
+
+/** Of each leaf its state and its source: three bytes, so that millions fit. */
+export class LeafStates {
+  readonly #states: Uint8Array;
+  readonly #sources: Uint16Array;
+
+  constructor(size: number) {
+    this.#states = new Uint8Array(size);
+    this.#sources = new Uint16Array(size);
+  }
+
+  stateOf(index: number): LeafState {
+    return names[this.#states[index] ?? 0] ?? 'absent';
+  }
+
+  /** `NO_SOURCE` if it is not known or if it is a hole. */
+  sourceOf(index: number): number {
+    return this.#sources[index] ?? NO_SOURCE;
+  }
+
+  set(index: number, state: LeafState, source = NO_SOURCE): void {
+    this.#states[index] = states[state];
+    this.#sources[index] = source;
+  }
+
+  count(state: LeafState): number {
+    return this.countFrom(0, state);
+  }
+
+  /** Of the leaves from this one on. */
+  countFrom(first: number, state: LeafState): number {
+    let count = 0;
+    for (const one of this.#states.subarray(first)) if (one === states[state]) count += 1;
+    return count;
+  }
+}

@@ -1,0 +1,62 @@
+import { EvidenceFault } from '../evidence-fault.ts';
+
+/** What does not hold. Stable names. */
+export type FaultCode =
+  | 'policy' // cannot be read: nothing can be believed
+  | 'checkpoint' // is missing, cannot be read, or is not signed as the policy requires
+  | 'tile' // is missing, is not what its leaves give, or belongs to no tree of this size
+  | 'root' // the leaves do not give the root that is signed
+  | 'payload' // cannot be read, or is not what its leaf says
+  | 'leaf' // is not the one in the tree
+  | 'missing' // an event has no payload, and no drop says why
+  | 'statement' // cannot be read, or speaks of a tree that never was
+  | 'journal' // has other statements than those that are signed
+  | 'chain' // of a source: an event is missing or stands elsewhere
+  | 'source' // of a leaf is stated otherwise
+  | 'coverage' // shrank without a reason
+  | 'drop' // of positions that cannot be dropped, too early, or of other events than it says
+  | 'anchor' // says that the log was another one
+  | 'manifest'; // a file is not the one that README.txt lists
+
+/** Something that does not hold. */
+export interface Fault {
+  readonly code: FaultCode;
+  /** A sentence for the reader of a report. */
+  readonly message: string;
+  /** Of the event that is meant, if it is one. */
+  readonly position?: number;
+}
+
+/** So many faults of a code are kept: a rewritten history has millions. */
+const MAX_KEPT = 100;
+
+/** What a verifier found. It holds if there are no faults; what it does not claim is said as well. */
+export class Report {
+  readonly faults: Fault[] = [];
+  /** Also of those that are not kept. */
+  readonly faultCounts = new Map<FaultCode, number>();
+  /** What holds, and what is not claimed: sentences. */
+  readonly claims: string[] = [];
+  readonly notClaimed: string[] = [];
+
+  get holds(): boolean {
+    return this.faults.length === 0;
+  }
+
+  fault(code: FaultCode, message: string, position?: number): void {
+    const before = this.faultCounts.get(code) ?? 0;
+    this.faultCounts.set(code, before + 1);
+    if (before < MAX_KEPT) this.faults.push({ code, message, ...(position === undefined ? {} : { position }) });
+  }
+
+  /** What `read` gives; undefined and a fault if it throws an EvidenceFault. `where` names the file or line. */
+  attempt<T>(code: FaultCode, where: string, read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof EvidenceFault)) throw error;
+      this.fault(code, `${where}: ${error.message}`);
+      return undefined;
+    }
+  }
+}

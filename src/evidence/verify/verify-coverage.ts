@@ -1,0 +1,45 @@
+import type { StatementOf } from '../journal/statement.ts';
+import type { Report } from './report.ts';
+import { contains, gapsOf, type TimeRange, united } from './time-ranges.ts';
+
+type Coverage = StatementOf<'coverage'>;
+/**
+ * That what is proven of a source never shrinks from a statement to the next one with the same filter: time that was read once stays
+ * read. Statements of another generation stand in another journal.
+ */
+export const verifyCoverage = (report: Report, statements: readonly Coverage[]): void => {
+  const before = new Map<string, Map<number, readonly TimeRange[]>>();
+  for (const { source_kind: kind, source_id: id, filter, passes, at } of statements) {
+    const key = JSON.stringify([kind, id, filter.hash]);
+    const now = new Map(passes.map(({ pass, ranges }) => [pass, united(ranges)] as const));
+    for (const [pass, ranges] of before.get(key) ?? []) {
+      const lost = ranges.find((range) => !(now.get(pass) ?? []).some((one) => contains(one, range)));
+      if (lost === undefined) continue;
+      report.fault(
+        'coverage',
+        `at ${at}, ${kind} ${id} is no longer covered from ${lost[0]} to ${lost[1]} by pass ${pass}`,
+      );
+    }
+    before.set(key, now);
+  }
+};
+
+/** The answer to "is everything there, of this source, from one time to another?" */
+export interface Completeness {
+  /** The statement that says so: what is collected of the source, when it was stated, and how large the tree was. */
+  readonly statement: Coverage;
+  /** What of the time is not covered. None: every entry that Cloudflare served for it is at or below that size. */
+  readonly gaps: readonly TimeRange[];
+}
+
+/** By the last statement of the source, by all of its passes. Undefined if there is none: then nothing is claimed. */
+export const completenessOf = (
+  statements: readonly Coverage[],
+  source: { readonly kind: string; readonly id: string },
+  time: TimeRange,
+): Completeness | undefined => {
+  const statement = statements.findLast((one) => one.source_kind === source.kind && one.source_id === source.id);
+  if (statement === undefined) return undefined;
+  const ranges = statement.passes.flatMap((pass) => pass.ranges);
+  return { statement, gaps: gapsOf(ranges, time) };
+};

@@ -1,0 +1,115 @@
+import type { Statement, StatementOf } from '../../../src/evidence/journal/statement.ts';
+
+const tree = {
+  origin: 'audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1/events',
+  size: 43,
+  root: 'LxJ2i8B6nx8fAbIMDXS4awGKm8rnuMg8kFlLbtpZPW4=',
+};
+const at = '2026-01-10T00:00:00.123456Z';
+const common = { at, tree };
+const sha256 = 'bc63d6d1735f944b4c095d441fe6e96c3134046afdd42c902c016048759eb2fe';
+
+export const coverageStatement: StatementOf<'coverage'> = {
+  type: 'coverage',
+  ...common,
+  source_kind: 'organization',
+  source_id: '0193c4f5',
+  filter: { text: 'actor_email=a%40example.com', hash: 'f1' },
+  wanted_since: '2026-01-01T00:00:00Z',
+  passes: [
+    { pass: 0, ranges: [['-infinity', '2026-01-10T00:00:00Z']] },
+    { pass: 1, ranges: [] },
+  ],
+  events: 1,
+  chain: sha256,
+  commits: 3,
+  server_time: at,
+  reads: null,
+};
+
+export const dropStatement: StatementOf<'drop'> = {
+  type: 'drop',
+  ...common,
+  month: '2025-12',
+  events: 7,
+  ids_sha256: sha256,
+  retention: '1 year',
+  account: 'orgtrail_ingest',
+  holds: [1],
+  positions: [
+    [1, 7],
+    [43, 44],
+  ],
+  part: 1,
+  parts: 1,
+};
+
+/** One of each type, and the text that it must have: a contract, since texts are hashed. */
+export const statementTexts: readonly (readonly [Statement, string])[] = (() => {
+  const head = `"at":"${at}","tree":{"origin":"${tree.origin}","size":43,"root":"${tree.root}"}`;
+  return [
+    [
+      { type: 'genesis', ...common, version: '0.3.0', feed_id: '1f2e', vkeys: ['a+0+b'], retention: null, adopted: 5 },
+      `{"type":"genesis",${head},"version":"0.3.0","feed_id":"1f2e","vkeys":["a+0+b"],"retention":null,"adopted":5}`,
+    ],
+    [
+      { type: 'source', ...common, number: 1, kind: 'account', id: 'a1', organization_id: null },
+      `{"type":"source",${head},"number":1,"kind":"account","id":"a1","organization_id":null}`,
+    ],
+    [
+      coverageStatement,
+      `{"type":"coverage",${head},"source_kind":"organization","source_id":"0193c4f5",` +
+        '"filter":{"text":"actor_email=a%40example.com","hash":"f1"},"wanted_since":"2026-01-01T00:00:00Z",' +
+        '"passes":[{"pass":0,"ranges":[["-infinity","2026-01-10T00:00:00Z"]]},{"pass":1,"ranges":[]}],' +
+        `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":null}`,
+    ],
+    [
+      { type: 'change', ...common, position: 42, event_id: 'e\u00e9-1', raw_sha256: sha256, length: 71, seen_at: at },
+      `{"type":"change",${head},"position":42,"event_id":"e\u00e9-1","raw_sha256":"${sha256}","length":71,"seen_at":"${at}"}`,
+    ],
+    [
+      dropStatement,
+      `{"type":"drop",${head},"month":"2025-12","events":7,"ids_sha256":"${sha256}","retention":"1 year",` +
+        '"account":"orgtrail_ingest","holds":[1],"positions":[[1,7],[43,44]],"part":1,"parts":1}',
+    ],
+    [
+      {
+        type: 'hold',
+        ...common,
+        action: 'released',
+        id: 1,
+        organization_id: 'o1',
+        account_id: null,
+        since: null,
+        before: at,
+        reason: 'case 12\nof court',
+        created_by: 'legal',
+        created_as: 'admin',
+        created_at: at,
+        released_by: null,
+        released_as: 'admin',
+        released_at: at,
+      },
+      `{"type":"hold",${head},"action":"released","id":1,"organization_id":"o1","account_id":null,"since":null,` +
+        `"before":"${at}","reason":"case 12\\nof court","created_by":"legal","created_as":"admin","created_at":"${at}",` +
+        `"released_by":null,"released_as":"admin","released_at":"${at}"}`,
+    ],
+    [
+      { type: 'key', ...common, reason: 'rotation', old_vkeys: ['a'], new_vkeys: ['b'], first_size: 44 },
+      `{"type":"key",${head},"reason":"rotation","old_vkeys":["a"],"new_vkeys":["b"],"first_size":44}`,
+    ],
+    [
+      { type: 'schema', ...common, from_version: '0030', to_version: '0031', size_before: 43, size_after: 43 },
+      `{"type":"schema",${head},"from_version":"0030","to_version":"0031","size_before":43,"size_after":43}`,
+    ],
+    [
+      { type: 'fork', ...common, last_note: 'a\n', common_size: 40, cause: 'restore', by: 'dba' },
+      `{"type":"fork",${head},"last_note":"a\\n","common_size":40,"cause":"restore","by":"dba"}`,
+    ],
+    [
+      { type: 'timestamp', ...common, anchor: 'tsa', token_sha256: sha256, checkpoint: tree },
+      `{"type":"timestamp",${head},"anchor":"tsa","token_sha256":"${sha256}","checkpoint":` +
+        `{"origin":"${tree.origin}","size":43,"root":"${tree.root}"}}`,
+    ],
+  ];
+})();

@@ -1,0 +1,42 @@
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
+import { publicBytes, signatureOf } from '../../../src/evidence/crypto/ed25519.ts';
+import { cosignedMessage, writeCosignature } from '../../../src/evidence/notes/cosignature.ts';
+import type { NoteSignature } from '../../../src/evidence/notes/signed-note.ts';
+import { signatureTypes, type VerifierKey, verifierKey } from '../../../src/evidence/notes/verifier-key.ts';
+
+/** A private key that follows from a word, so that tests sign the same each time. */
+export const privateKeyOf = (word: string): KeyObject => {
+  const seed = createHash('sha256').update(word).digest();
+  // PKCS #8 of Ed25519: these bytes, then the seed.
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+};
+
+/** A log or a witness. */
+export interface TestSigner {
+  readonly key: VerifierKey;
+  sign(text: string): NoteSignature;
+}
+
+export const logSigner = (name: string, word = 'orgtrail evidence test key'): TestSigner => {
+  const privateKey = privateKeyOf(word);
+  const key = verifierKey(name, signatureTypes.note, publicBytes(privateKey));
+  return {
+    key,
+    sign: (text) => ({ name, keyId: key.id, signature: signatureOf(Buffer.from(text), privateKey) }),
+  };
+};
+
+export const witnessSigner = (
+  name: string,
+  atSeconds = 1_767_225_600,
+  word = 'orgtrail evidence test witness',
+): TestSigner => {
+  const privateKey = privateKeyOf(word);
+  const key = verifierKey(name, signatureTypes.cosignature, publicBytes(privateKey));
+  const sign = (text: string): NoteSignature => {
+    const signature = signatureOf(Buffer.from(cosignedMessage(text, atSeconds)), privateKey);
+    return { name, keyId: key.id, signature: writeCosignature({ atSeconds, signature }) };
+  };
+  return { key, sign };
+};

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { dropParts, rangesOf } from '../../../../src/evidence/journal/drop-parts.ts';
+import { statement } from '../../../../src/evidence/journal/statement.ts';
+import {
+  MAX_STATEMENT_BYTES,
+  readJournal,
+  readStatement,
+  writeJournal,
+  writeStatement,
+} from '../../../../src/evidence/journal/statement-text.ts';
+import { journalLeaf } from '../../../../src/evidence/leaves/leaf.ts';
+import { leafHash } from '../../../../src/evidence/tree/merkle.ts';
+import { coverageStatement, dropStatement, statementTexts } from '../../../support/evidence/statements.ts';
+
+describe('the text of a statement', () => {
+  test.each(statementTexts.map(([one, text]) => [one.type, one, text] as const))('%s', (_type, one, text) => {
+    expect(writeStatement(one)).toBe(text);
+    expect(readStatement(text)).toEqual({ known: true, statement: one });
+    expect(text).not.toContain('\n');
+  });
+
+  test('every type has one here', () => {
+    const types = statement.options.map(({ shape }) => shape.type.value);
+    expect(statementTexts.map(([one]) => one.type).sort()).toEqual([...types].sort());
+  });
+
+  test('is the same whatever the order in which fields are given, and without fields that it has not', () => {
+    const reversed = Object.fromEntries(Object.entries({ ...dropStatement, more: 1 }).reverse());
+    expect(writeStatement(reversed as typeof dropStatement)).toBe(writeStatement(dropStatement));
+  });
+
+  test('is refused if it is too long for a leaf, or no statement', () => {
+    const long = { ...coverageStatement, filter: { text: '\u00e9'.repeat(MAX_STATEMENT_BYTES / 2), hash: '' } };
+    expect(() => writeStatement(long)).toThrow(RangeError);
+    expect(() => writeStatement({ ...dropStatement, positions: [[7, 7]] })).toThrow('is no range of positions');
+    const longest = 'x'.repeat(MAX_STATEMENT_BYTES);
+    expect(leafHash(journalLeaf(longest))).toHaveLength(32);
+  });
+});
+
+describe('a statement is read', () => {
+  test('with more fields than are known, and of a type that is not known', () => {
+    const more = `${writeStatement(dropStatement).slice(0, -1)},"more":1}`;
+    expect(readStatement(more)).toEqual({ known: true, statement: dropStatement });
+    const { at, tree } = dropStatement;
+    const later = { type: 'later', at, tree };
+    expect(readStatement(JSON.stringify({ ...later, positions: 'x' }))).toEqual({ known: false, statement: later });
+  });
+
+  test.each([
+    ['no JSON', '{', 'statement is not JSON'],
+    ['no object', '[]', 'statement: '],
+    ['no type', '{}', 'statement: type'],
+    ['a time that is none', { at: 'yesterday' }, 'statement: at'],
+    ['no tree', { tree: null }, 'statement: tree'],
+    [
+      'a root in hexadecimal digits',
+      { tree: { ...dropStatement.tree, root: 'ab'.repeat(32) } },
+      'statement: tree.root',
+    ],
+    ['a size that is none', { tree: { ...dropStatement.tree, size: 2 ** 53 } }, 'statement: tree.size'],
+    ['another month', { month: 'January' }, 'statement: month'],
+    ['position 0', { positions: [[0, 1]] }, 'statement: positions.0'],
+    ['an empty range', { positions: [[5, 5]] }, 'statement: positions.0'],
+    ['a hash in capitals', { ids_sha256: 'AB'.repeat(32) }, 'statement: ids_sha256'],
+    ['a field too few', { retention: undefined }, 'statement: retention'],
+  ])('not with %s', (_what, other, fault) => {
+    const text = typeof other === 'string' ? other : JSON.stringify({ ...dropStatement, ...other });
+    expect(() => readStatement(text)).toThrow(fault);
+  });
+});
+
+describe('journal/entries.ndjson', () => {
+  test('has a line for each statement, read byte for byte', () => {
+    const texts = ['{"type":"a"}', '{ "type" : "\u2028\u00e9" }', ''];
+    expect(writeJournal(texts)).toBe('{"type":"a"}\n{ "type" : "\u2028\u00e9" }\n\n');
+    expect(readJournal(Buffer.from(writeJournal(texts)))).toEqual(texts);
+    expect(readJournal(Buffer.alloc(0))).toEqual([]);
+  });
+
+  test('that is cut or no text is a fault', () => {
+    expect(() => readJournal(Buffer.from('{"type":"a"}'))).toThrow('journal ends within a line');
+    expect(() => readJournal(Buffer.from([0xff, 0x0a]))).toThrow('journal is not UTF-8');
+  });
+});
+
+describe('the positions of a drop', () => {
+  test('go together as ranges', () => {
+    expect(rangesOf([])).toEqual([]);
+    expect(rangesOf([1, 2, 3, 7, 9, 10])).toEqual([
+      [1, 4],
+      [7, 8],
+      [9, 11],
+    ]);
+    expect(() => rangesOf([2, 1])).toThrow(RangeError);
+    expect(() => rangesOf([1, 1])).toThrow(RangeError);
+  });
+
+  test('take as many statements as they need, each of them fits, and no position is lost', () => {
+    const { positions: _positions, part: _part, parts: _parts, ...drop } = dropStatement;
+    const gaps = fc.array(fc.integer({ min: 2, max: 1_000_000_000 }), { maxLength: 5_000 });
+    fc.assert(
+      fc.property(gaps, fc.nat(2 ** 52), (steps, start) => {
+        let position = start;
+        const positions = steps.map((step) => {
+          position += step;
+          return position;
+        });
+        const statements = dropParts(drop, rangesOf(positions));
+        expect(statements.flatMap((one) => one.positions)).toEqual(rangesOf(positions));
+        for (const [index, one] of statements.entries()) {
+          expect(one).toMatchObject({ part: index + 1, parts: statements.length, events: drop.events });
+          writeStatement(one);
+        }
+      }),
+      { seed: 20_261_126, numRuns: 20 },
+    );
+    expect(dropParts(drop, [])).toHaveLength(1);
+    const largest = Array.from({ length: 20_000 }, (_, n): [number, number] => [
+      2 ** 53 - 3 - 2 * n,
+      2 ** 53 - 2 - 2 * n,
+    ]);
+    for (const one of dropParts(drop, largest)) writeStatement(one);
+    expect(() => dropParts({ ...drop, holds: Array.from({ length: 10_000 }, () => 1_000_000) }, [])).toThrow(
+      RangeError,
+    );
+    const empty = writeStatement({ ...dropStatement, positions: [] }).length;
+    const account = drop.account + 'x'.repeat(MAX_STATEMENT_BYTES - empty - 60);
+    expect(() => dropParts({ ...drop, account }, [[1, 2]])).toThrow('leaves no room');
+  });
+});
