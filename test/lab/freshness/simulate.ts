@@ -97,7 +97,7 @@ const limit = (activity: Activity, equalMs: number): string =>
 /** In a world with accounts: what there is beside them, and what it takes to know of all of them. */
 const beside = ({ organizations: accounts }: Activity, { sources, eventsPerDay }: NonNullable<Activity['quiet']>) => {
   const share = discoveryShare({ organizations: sources, accounts, budget: API_BUDGET });
-  return `; these are accounts, beside ${sources} organizations with ${eventsPerDay} event a day each; listings and details take ${(100 * share).toFixed(1)} % of the budget`;
+  return `; beside ${sources} organizations with ${eventsPerDay} event a day each; listings and details take ${(100 * share).toFixed(1)} % of the budget`;
 };
 
 const describeWorld = (name: string, activity: Activity, comparisons: readonly Comparison[]): string => {
@@ -106,7 +106,7 @@ const describeWorld = (name: string, activity: Activity, comparisons: readonly C
   const seconds = (ms = 0) => Math.round(ms / 1_000);
   const events = median(comparisons.map(({ outcomes }) => outcomes['round-robin'].lagsMs.length));
   return (
-    `**${name}**: ${organizations} organizations, ${eventsPerDay} events a day each on average by 1/k^${zipfExponent}, ` +
+    `**${name}**: ${organizations} ${quiet === undefined ? 'organizations' : 'accounts'}, ${eventsPerDay} events a day each on average by 1/k^${zipfExponent}, ` +
     `${burstsPerDay} bursts a day each; ${events} events counted; in turn every ${seconds(first?.equalMs)} s, bound ${seconds(first?.boundMs)} s` +
     (quiet === undefined ? limit(activity, first?.equalMs ?? 0) : beside(activity, quiet))
   );
