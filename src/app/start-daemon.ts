@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
+import { endRestsOfRefused } from '../ingest/sync/discovery/discovery-lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { syncForever } from '../ingest/sync/sync-forever.ts';
 import { version } from '../package/package-files.ts';
@@ -63,6 +64,12 @@ export const startDaemon = async (
     time: app.sync.time,
     logger,
     signal: stop.signal,
+  });
+  // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
+  secrets.onChanged(() => {
+    endRestsOfRefused(pool).catch((error: unknown) =>
+      logger.warn({ reason: reasonOf(error) }, 'what was refused rests on'),
+    );
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');
   const syncing = startSyncing({ config, app, trouble, logger, stopping, hardStop });

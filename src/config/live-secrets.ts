@@ -21,6 +21,8 @@ export interface LiveSecrets {
   sink(name: string, settings: SinkSettings): SinkSettings;
   /** Reads all files of secrets again. True when something changed. What cannot be read stays as it was. */
   reload(): boolean;
+  /** Calls it after each change, for as long as the process lives. */
+  onChanged(listener: () => void): void;
 }
 
 export interface LiveSecretsOptions {
@@ -41,6 +43,7 @@ export const fixedSecrets = (config: Config): LiveSecrets => createLiveSecrets({
 export const createLiveSecrets = (env: Environment, config: Config, options: LiveSecretsOptions): LiveSecrets => {
   let latest = config;
   let lastFault: string | undefined;
+  const listeners: (() => void)[] = [];
   const read = (): Config | undefined => {
     try {
       const next = loadConfig(env, { needsCredential: config.credentials.length > 0, interactive: false });
@@ -63,6 +66,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     latest = { ...next, credential, credentials: withSameObjects(latest.credentials, next.credentials) };
     options.hidden.push(...secretsOf(latest).filter((secret) => !options.hidden.includes(secret)));
     options.onChange?.(changed);
+    for (const listener of listeners) listener();
     return true;
   };
   const credential = (): Credential => {
@@ -109,6 +113,7 @@ export const createLiveSecrets = (env: Environment, config: Config, options: Liv
     feedToken: () => config.http.feedToken && (latest.http.feedToken ?? config.http.feedToken),
     sink: (name, settings) => withSecrets(settings, latest.sinks.find((sink) => sink.name === name)?.settings),
     reload,
+    onChanged: (listener) => void listeners.push(listener),
   };
 };
 

@@ -114,6 +114,54 @@ describe.concurrent('a token that is rotated while the daemon runs', () => {
   });
 });
 
+test('SIGHUP takes up a credential that was added, and lets go of one that was taken out', async () => {
+  const [first, second] = ['token-of-a', 'cfat_of_the_second'];
+  await using world = await openWorld({
+    organizations: 1,
+    entries: 90,
+    accounts: 2,
+    accountEntries: 180,
+    credentials: [
+      { token: first, user: 'a@example.com', accounts: [0] },
+      { token: second, account: 1 },
+    ],
+  });
+  const a = { a: { token: first } };
+  const both = { ...a, own: { token: second } };
+  const file = await secretFile(JSON.stringify(a));
+  const { CLOUDFLARE_API_TOKEN: _, ...env } = world.env;
+  await using daemon = await startDaemonProcess({ ...env, CLOUDFLARE_CREDENTIALS_FILE: file.path });
+  const readers = async () => {
+    const { rows } = await world.database.pool.query<{ id: string; credential: string | null }>(
+      `select id, credential from sources s where kind = 'account' and exists (
+         select from lanes where source_kind = s.kind and source_id = s.id and last_success_at is not null)`,
+    );
+    return rows;
+  };
+  const [shown, other] = world.simulator.summary().accounts.map(({ id }) => id);
+  const isReadBy = async (expected: readonly string[]) => {
+    const ids = (await readers()).map(({ id }) => id);
+    return ids.toSorted().join() === expected.toSorted().join();
+  };
+  await until('the first account is read', () => isReadBy([shown ?? '']));
+  await file.write(JSON.stringify(both));
+  daemon.process.child.kill('SIGHUP');
+  await daemon.process.waitFor('secrets reloaded from their files');
+  await until('the second is read with its own token', async () =>
+    (await readers()).some(({ id, credential }) => id === other && credential === 'own'),
+  );
+  await file.write(JSON.stringify(a));
+  daemon.process.child.kill('SIGHUP');
+  await until('it is not used any more', async () => {
+    const { rows } = await world.database.pool.query("select from sources where id = $1 and access = 'refused'", [
+      other,
+    ]);
+    if (rows.length === 0) world.simulator.generate({ kind: 'account', id: other ?? '' }, 1);
+    return rows.length === 1;
+  });
+  expect(daemon.process.child.exitCode).toBeNull();
+});
+
 test('SIGHUP renews the feed token: the old one is refused from then on', async () => {
   const [old, renewed] = ['the-old-feed-token', 'the-new-feed-token'];
   await using world = await openWorld({ organizations: 1, entries: 0 });

@@ -77,7 +77,8 @@ const readFacts = async (pool: Pool) => {
   const readers = await pool.query<ReaderRow>(
     `select s.kind, s.id, coalesce(s.credential, $1) as credential, o.id is not null as of_organization
      from sources s left join organizations o on o.id = s.organization_id and o.state <> 'gone'
-     where s.credential is not null or s.last_success_at is not null`,
+     where s.credential is not null or exists (
+       select from lanes l where l.source_kind = s.kind and l.source_id = s.id and l.last_success_at is not null)`,
     [FIRST_CREDENTIAL],
   );
   const listed = await pool.query<{ account_id: string; name: string }>(

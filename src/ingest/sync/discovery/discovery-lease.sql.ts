@@ -66,6 +66,14 @@ export type DiscoveryResult =
 /** What a lane fails with when Cloudflare, the way there or the credential fails for all. */
 const OUTAGE_FAILURES = ['connection', 'timeout', 'server', 'unreadable', 'throttled', 'unauthorized'];
 
+/** What a credential that is new or renewed may be answered otherwise. */
+const REFUSALS = ['refused', 'unauthorized', 'not_found'];
+
+/** Lanes that rest because they were refused may ask again now, since credentials have changed. */
+export const endRestsOfRefused = async (pool: Pool): Promise<void> => {
+  await pool.query('select orgtrail_end_rests($1)', [REFUSALS]);
+};
+
 /**
  * Notes how a discovery ended, and gives the right back. Readiness depends on the age of the last success, and
  * `server_time` is Cloudflare's time at that very moment. The first success after a failure ends an outage: lanes that

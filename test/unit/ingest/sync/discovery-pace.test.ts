@@ -11,7 +11,7 @@ test.each<DiscoveryWorld>([
   { organizations: 1_700, accounts: 5_000, budget: 900 },
   { organizations: 5_000, accounts: 5_000, budget: 900 },
   { organizations: 5_000, accounts: 50_000, budget: 900 },
-  { organizations: 2_000, accounts: 5_000, budget: 300 },
+  { organizations: 1_000, accounts: 5_000, budget: 300 },
   { organizations: 20, accounts: 200, budget: 100 },
 ])('listings and details take at most 5 % of the budget: %o', (world) => {
   expect(discoveryShare(world)).toBeLessThanOrEqual(0.05);
@@ -23,6 +23,11 @@ test('a listing costs what its requests cost, whichever it is', () => {
   expect(pace.organizationsMs(5) / pace.organizationsMs(1)).toBeCloseTo(5);
   expect(pace.accountsMs(100) / pace.accountsMs(1)).toBeCloseTo(100);
   expect(pace.accountsOfMs(2, 500) / pace.accountsOfMs(1, 1)).toBeCloseTo(1_000);
+});
+
+test('no listing of accounts rests for longer than the database lets it', () => {
+  const pace = discoveryPace(10);
+  for (const ms of [pace.accountsMs(10_000), pace.accountsOfMs(10, 50_000)]) expect(ms).toBeLessThan(25 * 3_600_000);
 });
 
 test('organizations are listed before health and alerts take them for forgotten, however small the budget is', () => {
