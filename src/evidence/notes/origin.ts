@@ -5,7 +5,7 @@ export type LogName = 'events' | 'journal';
 
 /** What names a log, everywhere: in its checkpoints, as the name of its key, and as its URL without the scheme. */
 export interface LogOrigin {
-  /** ORGTRAIL_EVIDENCE_ORIGIN: where the evidence is served, without the scheme. */
+  /** Where the evidence is served, without the scheme. */
   readonly base: string;
   readonly feedId: string;
   /** From 1. The next one begins if a log cannot go on, after a restore. */
@@ -31,7 +31,7 @@ export const parseOrigin = (text: string): LogOrigin => {
 const MAX_BASE_LENGTH = 200;
 
 /**
- * Why a text cannot be ORGTRAIL_EVIDENCE_ORIGIN, as the end of a sentence that begins with its name; undefined if it can. It must be
+ * Why a text cannot be the origin of a log, as the end of a sentence that begins with the name of a setting; undefined if it can. It must be
  * the address without the scheme, in characters that a URL has as they are, and is part of a key name: no spaces, no `+`.
  */
 export const faultOfBase = (base: string): string | undefined => {

@@ -1,6 +1,6 @@
 const BUDGET_WINDOW_MS = 300_000;
 const DAY_MS = 86_400_000;
-/** Of the budget: 5 % together with 5,000 organizations, of which each has its accounts listed once a day at least. */
+/** Of the budget: 5 % together with 5,000 organizations, whose accounts are each listed once a day. */
 const ORGANIZATIONS_SHARE = 0.012;
 const ACCOUNTS_SHARE = 0.008;
 const ACCOUNTS_OF_ORGANIZATIONS_SHARE = 0.015;
