@@ -6,6 +6,7 @@ import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
 import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
+import { laneColumns, laneJoins } from './lane-status.sql.ts';
 import { isShown, type StatusScope } from './status-scope.sql.ts';
 
 /** Of one source. */
@@ -20,39 +21,24 @@ const columns = {
   organizationName: syncStatus.organizationName,
   organizationState: syncStatus.organizationState,
   refused: sql<boolean>`${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false)`,
-  failures: syncStatus.failures,
+  ...laneColumns,
   lagSeconds: syncStatus.lagSeconds,
   gapSeconds: syncStatus.gapSeconds,
-  /** How far its coverage, of any pass, reaches beyond now. */
-  futureSeconds: sql<number | null>`(
-    select extract(epoch from max(upper(c.ranges)) - clock_timestamp())::float8 from coverage c
-    where c.source_kind = sources.kind and c.source_id = sources.id and c.filter_hash = sources.filter_hash)`,
   sinceLastEventSeconds: sql<number | null>`extract(epoch from clock_timestamp() - ${syncStatus.lastEventAt})::float8`,
   leaseOwner: sql<
     string | null
   >`case when ${syncStatus.leaseUntil} > clock_timestamp() then ${syncStatus.leaseOwner} end`,
   leaseEpoch: syncStatus.leaseEpoch,
-  lastSuccessAt: syncStatus.lastSuccessAt,
-  nextAttemptAt: syncStatus.nextAttemptAt,
-  lastFailure: syncStatus.lastFailure,
-  lastError: syncStatus.lastError,
   retentionSlackSeconds: syncStatus.retentionSlackSeconds,
-  openWalks: syncStatus.openWalks,
-  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
-  failingLanes: sql<readonly LaneTrouble[]>`coalesce((
-    select json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
-      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane))
-    from lanes l
-    where source_kind = sources.kind and source_id = sources.id and l.filter_hash = sources.filter_hash and failures > 0), '[]')`,
   holes: syncStatus.holes,
   /** The oldest of its holes within the time wanted: Cloudflare deletes them first. */
-  firstHoles: sql<readonly StoredHole[]>`coalesce((
+  firstHoles: sql<readonly StoredHole[]>`case when ${syncStatus.holes} = 0 then '[]' else coalesce((
     select json_agg(json_build_object('sinceMs', extract(epoch from since) * 1000, 'beforeMs', extract(epoch from before) * 1000,
       'reason', reason, 'message', message) order by since)
     from (select since, before, reason, message from coverage_holes h
       where source_kind = sources.kind and source_id = sources.id and h.filter_hash = sources.filter_hash and pass = 0
         and before > greatest(sources.wanted_since, now() - sources.wanted_history)
-      order by since limit ${FIRST_HOLES}) oldest), '[]')`,
+      order by since limit ${FIRST_HOLES}) oldest), '[]') end`,
   /** What version 0.1 claimed as read and has not been proven since. */
   unprovenSeconds: syncStatus.unprovenSeconds,
   accountId: syncStatus.accountId,
@@ -150,6 +136,9 @@ export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<S
       .select(columns)
       .from(syncStatus)
       .innerJoin(sources, and(eq(sources.kind, syncStatus.sourceKind), eq(sources.id, syncStatus.sourceId)))
+      .leftJoin(laneJoins.reach.table, laneJoins.reach.on)
+      .leftJoin(laneJoins.worked.table, laneJoins.worked.on)
+      .leftJoin(laneJoins.troubled.table, laneJoins.troubled.on)
       .where(isShown(scope))
       // The log of an organization comes before those of its accounts.
       .orderBy(

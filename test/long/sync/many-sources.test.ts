@@ -8,6 +8,7 @@ import type { SyncContext, SyncObserver } from '../../../src/ingest/sync/ports.t
 import { createSyncStore } from '../../../src/ingest/sync/sync-store.sql.ts';
 import { WindowLimit } from '../../../src/ingest/sync/window-limit.ts';
 import { keyOf } from '../../../src/ingest/sync/work-pool.ts';
+import { readStatus } from '../../../src/status/status.sql.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { seededRandom } from '../../support/process/seeded-random.ts';
 import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
@@ -144,4 +145,32 @@ test(`a plan from what is remembered is the plan from everything, job by job (se
     if (round > 0) expect(plan.loaded, `round ${round}`).toBeLessThan(ACCOUNTS / 5);
   }
   expect([...lanes].sort()).toEqual(['backfill', 'live', 'scrub', 'settle']);
+});
+
+test('the status says of lanes and coverage what the views say, of each source', async () => {
+  // The time of the plans was ahead of the clock.
+  await database.pool.query('update coverage set ranges = ranges * tstzmultirange(tstzrange(null, now()))');
+  const { sources } = await readStatus(database.pool, { kinds: ['account'] });
+  const { rows } = await database.pool.query<Record<string, unknown>>(
+    `select source_id as id, failures, last_success_at as "lastSuccessAt", next_attempt_at as "nextAttemptAt", last_failure as "lastFailure",
+       last_error as "lastError", open_walks as "openWalks", coalesce(string_to_array(failing_lanes, ','), '{}') as failing,
+       (select max(upper(c.ranges)) is null from coverage c where c.source_kind = v.source_kind and c.source_id = v.source_id) as unread
+     from sync_status v where account_state <> 'gone' order by source_id`,
+  );
+  const byId = sources.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const shown = byId.map((source) => ({
+    id: source.id,
+    failures: source.failures,
+    lastSuccessAt: source.lastSuccessAt,
+    nextAttemptAt: source.nextAttemptAt,
+    lastFailure: source.lastFailure,
+    lastError: source.lastError,
+    openWalks: source.openWalks,
+    failing: source.failingLanes.map(({ lane }) => lane).sort(),
+    unread: source.futureSeconds === null,
+  }));
+  expect(shown).toEqual(rows);
+  for (const key of ['failures', 'nextAttemptAt', 'lastError', 'openWalks', 'unread'] as const) {
+    expect(new Set(rows.map((row) => String(row[key]))).size, key).toBeGreaterThan(1);
+  }
 });

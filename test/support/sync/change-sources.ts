@@ -57,6 +57,13 @@ const changes: readonly (readonly string[])[] = [
   [committed, hole(0, '3 hours', '1 hour')],
   [committed, hole(1, '2 days', '1 hour')],
   [committed, hole(0, '2 seconds', '1 hour')],
+  [
+    committed,
+    `update lanes set failures = length(lane), last_failure = 'server', last_error = lane || ' of ' || source_id,
+       last_attempt_at = clock_timestamp(), next_attempt_at = clock_timestamp() + length(lane) * interval '1 hour'
+     where source_id = any($1) and lane in ('live', 'settle', 'scrub')`,
+  ],
+  [committed, `update lanes set failures = 1 where source_id = any($1) and lane = 'backfill'`],
   // Without a commit. What ends does so for half of all.
   [
     `update coverage_holes set next_attempt_at = clock_timestamp() - interval '1 minute' where source_id = any($1) or source_id < '8'`,

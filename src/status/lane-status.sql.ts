@@ -1,0 +1,48 @@
+import { type SQL, sql } from 'drizzle-orm';
+import { syncStatus } from '../postgres/tables/sources.ts';
+import type { LaneTrouble } from './health.ts';
+
+const joined = (name: string): SQL =>
+  sql.raw(
+    `${name}.source_kind = sources.kind and ${name}.source_id = sources.id and ${name}.filter_hash = sources.filter_hash`,
+  );
+
+/** How far coverage reaches, of any pass. */
+const reach = sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
+  from coverage group by source_kind, source_id, filter_hash) reach`;
+
+const worked = sql`(select source_kind, source_id, filter_hash, count(state -> 'walk')::integer as open_walks,
+    coalesce(max(last_success_at) filter (where lane = 'live'), max(last_success_at)) as last_success_at
+  from lanes group by source_kind, source_id, filter_hash) worked`;
+
+const troubled = sql`(select source_kind, source_id, filter_hash, max(failures) as failures, min(next_attempt_at) as next_attempt_at,
+    (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure,
+    (array_agg(last_error order by failures desc, last_attempt_at desc))[1] as last_error,
+    json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
+      order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane)) as failing_lanes
+  from lanes where failures > 0 group by source_kind, source_id, filter_hash) troubled`;
+
+/**
+ * What the view sync_status says of lanes, for all sources at once: the view looks up the lanes of each, which takes seconds for tens of thousands.
+ * To be joined to `sources`.
+ */
+export const laneJoins = {
+  reach: { table: reach, on: joined('reach') },
+  worked: { table: worked, on: joined('worked') },
+  troubled: { table: troubled, on: joined('troubled') },
+};
+
+const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);
+
+export const laneColumns = {
+  failures: sql<number>`coalesce(troubled.failures, 0)`,
+  lastSuccessAt: instantOrNull(sql`worked.last_success_at`),
+  nextAttemptAt: instantOrNull(sql`troubled.next_attempt_at`),
+  lastFailure: sql<string | null>`troubled.last_failure`,
+  lastError: sql<string | null>`troubled.last_error`,
+  openWalks: sql<number>`coalesce(worked.open_walks, 0)`,
+  /** How far its coverage, of any pass, reaches beyond now. */
+  futureSeconds: sql<number | null>`extract(epoch from reach.read_until - clock_timestamp())::float8`,
+  /** The lanes that are failing, the most urgent first; before them `coverage`, if it claims what cannot be. */
+  failingLanes: sql<readonly LaneTrouble[]>`coalesce(troubled.failing_lanes, '[]')`,
+};
