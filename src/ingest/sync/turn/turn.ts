@@ -39,12 +39,20 @@ export type TurnResult =
  */
 export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
   const { store, observer } = context;
+  let turn: Turn | undefined;
+  let isRenewed = false;
   const ended = await leasedRun(context, {
     claim: async () => (await store.claim(job.source)) ?? new LeaseRefused('held elsewhere'),
-    renew: ({ lease }) => store.renew(lease),
-    release: ({ lease }) => store.release(lease),
-    run: ({ source, lease }, kept) =>
-      walkInTurn({
+    renew: ({ lease }) => {
+      isRenewed = true;
+      return store.renew(lease);
+    },
+    release: async ({ lease }) => {
+      // A renewal may have overtaken the commit that gave it back.
+      if (turn?.isReleased !== true || isRenewed) await store.release(lease);
+    },
+    run: ({ source, lease }, kept) => {
+      turn = {
         context,
         job,
         options,
@@ -54,12 +62,15 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
         pages: 0,
         requests: 0,
         nowMs: job.nowMs,
+        isReleased: false,
         window: undefined,
         state: source.lanes[job.lane] ?? idleLane,
         progress: source,
         eventRate: source.eventRate,
         largestPage: source.largestPage,
-      }),
+      };
+      return walkInTurn(turn);
+    },
   });
   if (ended instanceof LeaseLostError) {
     const result = ended instanceof FencedError ? 'fenced' : 'lost';
