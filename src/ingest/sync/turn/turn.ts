@@ -1,5 +1,5 @@
 import { ApiError } from '../../../errors.ts';
-import { LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane } from '../../planning/lane.ts';
@@ -51,24 +51,8 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
       // A renewal may have overtaken the commit that gave it back.
       if (turn?.isReleased !== true || isRenewed) await store.release(lease);
     },
-    run: ({ source, lease }, kept) => {
-      turn = {
-        context,
-        job,
-        options,
-        source,
-        lease,
-        kept,
-        pages: 0,
-        requests: 0,
-        nowMs: job.nowMs,
-        isReleased: false,
-        window: undefined,
-        state: source.lanes[job.lane] ?? idleLane,
-        progress: source,
-        eventRate: source.eventRate,
-        largestPage: source.largestPage,
-      };
+    run: (claimed, kept) => {
+      turn = turnOf(context, job, options, claimed, kept);
       return walkInTurn(turn);
     },
   });
@@ -79,6 +63,30 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
   }
   return ended instanceof LeaseRefused ? { kind: 'held' } : ended;
 };
+
+const turnOf = (
+  context: SyncContext,
+  job: Job,
+  options: TurnOptions,
+  { source, lease }: Pick<Turn, 'source' | 'lease'>,
+  kept: KeptLease,
+): Turn => ({
+  context,
+  job,
+  options,
+  source,
+  lease,
+  kept,
+  pages: 0,
+  requests: 0,
+  nowMs: job.nowMs,
+  isReleased: false,
+  window: undefined,
+  state: source.lanes[job.lane] ?? idleLane,
+  progress: source,
+  eventRate: source.eventRate,
+  largestPage: source.largestPage,
+});
 
 const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;
