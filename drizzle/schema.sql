@@ -1771,6 +1771,52 @@ AS $function$
   returning s.lease_epoch, s.position, s.batch_until, s.failures, s.refused_in_row
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_claim_source(p_kind text, p_source_id text, p_owner text, p_lease_ms double precision, p_filter_hash text)
+ RETURNS TABLE(epoch double precision, commit_seq double precision, source json)
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  -- Skips a row that is locked: the process that is writing to it holds the source.
+  with free as (
+    select kind, id from sources
+    where kind = p_kind and id = p_source_id
+      and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = p_owner)
+    for update skip locked)
+  update sources s set lease_owner = p_owner, lease_epoch = lease_epoch + 1,
+    lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000)
+  from free where s.kind = free.kind and s.id = free.id
+  returning s.lease_epoch, s.commit_seq into epoch, commit_seq;
+  if not found then return; end if;
+  -- A statement of its own: it sees what was committed while the one before waited.
+  select to_json(state) into source from (
+    select s.kind, s.id, s.event_rate as "eventRate", s.recent_event_rate as "recentEventRate", s.largest_page as "largestPage",
+      o.id as "organizationId",
+      s.access = 'refused' or s.account_id is null and o.state = 'refused' as refused,
+      coalesce((select json_agg(json_build_array(c.pass, (
+          select json_agg(json_build_array((extract(epoch from lower(r)) * 1000), (extract(epoch from upper(r)) * 1000)) order by r) from unnest(c.ranges) r)))
+        from coverage c
+        where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = p_filter_hash), '[]') as coverage,
+      (select json_agg(json_build_array((extract(epoch from lower(r)) * 1000), (extract(epoch from upper(r)) * 1000)) order by r)
+        from coverage c cross join lateral unnest(c.ranges - c.proven) r
+        where c.source_kind = s.kind and c.source_id = s.id and c.filter_hash = p_filter_hash and c.pass = 0) as unproven,
+      coalesce((select json_agg(json_build_object('lane', l.lane, 'state', l.state,
+          'rest_ms', greatest(0, (extract(epoch from l.next_attempt_at - clock_timestamp()) * 1000))))
+        from lanes l
+        where l.source_kind = s.kind and l.source_id = s.id and l.filter_hash = p_filter_hash), '[]') as lanes,
+      coalesce((select json_agg(json_build_object('pass', h.pass, 'range', json_build_array((extract(epoch from h.since) * 1000), (extract(epoch from h.before) * 1000)),
+          'reason', h.reason, 'due', h.next_attempt_at <= clock_timestamp()))
+        from coverage_holes h
+        where h.source_kind = s.kind and h.source_id = s.id and h.filter_hash = p_filter_hash), '[]') as holes
+    from sources s left join accounts a on a.id = s.account_id
+      left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
+    where s.kind = p_kind and s.id = p_source_id) state;
+  return next;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_commit_page(p_kind text, p_source_id text, p_organization_id text, p_epoch bigint, p_owner text, p_commit_seq bigint, p_lease_ms double precision, p_lane text, p_filter_hash text, p_last_event_ms double precision, p_event_rate double precision, p_recent_event_rate double precision, p_claim_passes integer[], p_claim_ranges text[], p_known_from timestamp with time zone, p_known_to timestamp with time zone, p_walk_since_ms double precision, p_walk_before_ms double precision, p_walk_started_ms double precision, p_walk_cursor text, p_walk_pages integer, p_walk_empty_pages integer, p_walk_entries bigint, p_walk_last_time_ms double precision, p_walk_in_order boolean, p_walk_page_limit integer, p_walk_stalls integer, p_walk_stalled_entries bigint, p_walk_lookback_ms integer, p_raws json[], p_ids text[], p_times text[], p_firsts integer[], p_defects text[], p_action_type text[], p_action_result text[], p_action_description text[], p_actor_id text[], p_actor_type text[], p_actor_context text[], p_actor_email text[], p_actor_ip_address text[], p_actor_token_id text[], p_actor_token_name text[], p_raw_method text[], p_raw_uri text[], p_raw_user_agent text[], p_resource_id text[], p_resource_product text[], p_resource_type text[], p_resource_scope text[], p_raw_cf_ray_id text[], p_raw_status_code integer[])
  RETURNS TABLE(fence integer, entries integer, stored integer, changed integer, defective integer, lateness double precision[], covered json)
  LANGUAGE plpgsql
@@ -1945,6 +1991,7 @@ declare
   known_raws json[];
   known_defects text[];
   last_position bigint;
+  found_by_day jsonb := '{}';
   -- With one of these, at least one side is no jsonb that could be compared (src/ingest/entries/entry.ts).
   not_jsonb constant text[] := array['nul_character', 'lone_surrogate', 'number_out_of_range', 'nested_too_deeply', 'refused_by_database'];
 begin
@@ -1952,73 +1999,174 @@ begin
   -- them: a plan from when a month was empty would read all of it later. All ids in one scan of each unique index: a join would ask
   -- once per entry, which costs twice as much. Seen too early, it does no harm: whoever stores for this source moves commit_seq.
   -- Each partition's index is read in the order of the ids, and what is in order need not be sorted for each anew.
-  sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");
-  if p_known_from > '-infinity' or orgtrail_may_know_any(p_kind, p_source_id, sorted_ids) then
-    execute $known$
-      select array_agg(id), array_agg(position), array_agg(raw), array_agg(defects::text)
-      from (
-        select distinct on (id) id, position, raw, defects
+  if cardinality(p_ids) > 0 then
+    sorted_ids := array(select id from unnest(p_ids) as given (id) order by id collate "C");
+    -- Of a source without anything stored, nothing is known.
+    if (case when p_known_from = '-infinity' then orgtrail_may_know_any(p_kind, p_source_id, sorted_ids)
+      else (select last_event_at from sources where kind = p_kind and id = p_source_id) is not null
+        or orgtrail_has_stored(p_kind, p_source_id) end) then
+      execute $known$
+        select array_agg(id), array_agg(position), array_agg(raw), array_agg(defects::text)
         from (
-          select id, position, raw, defects from audit_events
-          where source_kind = $1 and source_id = $2 and action_time between $4 and $5 and id = any($3)
-          union all
-          select id, position, raw, defects from audit_events
-          where source_kind = $1 and source_id = $2 and action_time = '-infinity' and id = any($3)) e
-        order by id, position) known
-    $known$ into known_ids, known_positions, known_raws, known_defects
-    using p_kind, p_source_id, sorted_ids, p_known_from, p_known_to;
+          select distinct on (id) id, position, raw, defects
+          from (
+            select id, position, raw, defects from audit_events
+            where source_kind = $1 and source_id = $2 and action_time between $4 and $5 and id = any($3)
+            union all
+            select id, position, raw, defects from audit_events
+            where source_kind = $1 and source_id = $2 and action_time = '-infinity' and id = any($3)) e
+          order by id, position) known
+      $known$ into known_ids, known_positions, known_raws, known_defects
+      using p_kind, p_source_id, sorted_ids, p_known_from, p_known_to;
+    end if;
   end if;
 
-  -- * A call that waited on the fence has an old snapshot; commit_seq, compared on the newest row, then differs, the fence is empty and
-  --   nothing is written. Only for READ COMMITTED: elsewhere the wait ends in an error.
+  -- The fence. A call that waited on it has an old snapshot; commit_seq, compared on the newest row, then differs, and nothing is written. Only for
+  -- READ COMMITTED: elsewhere the wait ends in an error. What follows is of the same transaction, and each statement sees what this one waited for.
+  update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp(),
+    lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000),
+    last_event_at = greatest(last_event_at,
+      case when p_last_event_ms is not null then least(to_timestamp(p_last_event_ms / 1000), clock_timestamp()) end),
+    event_rate = coalesce(p_event_rate, event_rate), recent_event_rate = coalesce(p_recent_event_rate, recent_event_rate),
+    largest_page = greatest(largest_page, p_page_entries)
+  where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq;
+  fence := found::integer;
+  entries := 0;
+  stored := 0;
+  changed := 0;
+  defective := 0;
+  if fence = 0 then
+    return next;
+    return;
+  end if;
+
+  -- Most pages are empty: what they do not need is not begun.
   -- * Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
   --   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
   -- * The feed's head is locked last: sources wait for one another only while rows go in.
-  -- * "read_before" is the coverage of before this statement: all parts of it see the same snapshot.
-  with fence as materialized (
-    update sources set commit_seq = commit_seq + 1, last_attempt_at = clock_timestamp(),
-      lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000),
-      last_event_at = greatest(last_event_at,
-        case when p_last_event_ms is not null then least(to_timestamp(p_last_event_ms / 1000), clock_timestamp()) end),
-      event_rate = coalesce(p_event_rate, event_rate), recent_event_rate = coalesce(p_recent_event_rate, recent_event_rate),
-      largest_page = greatest(largest_page, p_page_entries)
-    where kind = p_kind and id = p_source_id and lease_epoch = p_epoch and lease_owner = p_owner and commit_seq = p_commit_seq
-    returning kind, id, commit_seq),
-  -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
-  claimed as materialized (
-    select pass, ranges::tstzmultirange
-      * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
-    from fence, unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
-  read_before as materialized (
-    select pass, ranges from coverage
-    where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
-  claim as (
-    insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
-    select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
-    on conflict (source_kind, source_id, filter_hash, pass)
-    do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven),
-  filled as (
+  -- * "read_before" is the coverage of before this page.
+  if cardinality(p_ids) > 0 then
+    with read_before as materialized (
+      select pass, ranges from coverage
+      where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
+    page as materialized (
+      select n, id, first_n = n as first, defects::text[] as defects
+      from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+          unnest(p_defects) as defects) read),
+    known as materialized (
+      select id, position, raw, defects::text[] as defects
+      from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
+    fresh as materialized (
+      select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
+      from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
+    numbering as materialized (
+      select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
+    head as (
+      update feed_head set position = position + numbering.entries from numbering
+      where numbering.entries > 0 returning position - numbering.entries as base),
+    stored as (
+      insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
+        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+        resource_product, resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw_cf_ray_id, raw_status_code)
+      select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
+        action_time::timestamptz, raw, defects::text[],
+        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+        resource_product, resource_type, resource_scope,
+        -- Whatever the entry says or leaves out: the log of an account is about that account.
+        coalesce(account_id, case when p_kind = 'account' then p_source_id end), account_name, zone_id, zone_name,
+        raw_cf_ray_id, raw_status_code
+      from (
+        select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
+          unnest(p_defects) as defects,
+          unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
+          unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
+          unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
+          unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
+          unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
+          unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
+          unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
+          unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
+          unnest(p_resource_scope) as resource_scope, unnest(p_account_id) as account_id,
+          unnest(p_account_name) as account_name, unnest(p_zone_id) as zone_id, unnest(p_zone_name) as zone_name,
+          unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
+          unnest(p_raw_status_code) as raw_status_code
+        from (select where (select entries from numbering) > 0) as wanted) e
+      where (select ordinals from numbering)[n] > 0
+      returning id, position, action_time),
+    firsts as materialized (
+      select id, position, raw, defects from known
+      union all
+      select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
+        join page f on f.id = again.id and f.first join stored s on s.id = f.id),
+    differing as materialized (
+      select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
+      from firsts f
+        join (select page.n, page.id, page.defects, r.raw from page
+          join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
+            from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
+      where p.raw::text <> f.raw::text and case
+        when p.defects && not_jsonb or f.defects && not_jsonb then true
+        else p.raw::jsonb <> f.raw::jsonb end),
+    changed as (
+      insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+      select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
+      on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
+    found as materialized (
+      select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+      from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+        from stored where action_time > '-infinity' group by 1) days),
+    covered as (
+      select pass, count(*)::integer as entries
+      from (select (select max(pass) from read_before where ranges @> action_time) as pass
+        from stored where action_time > '-infinity') late
+      where pass is not null group by pass)
+    select (select count(*) from page)::integer, (select count(*) from stored)::integer, (select count(*) from changed)::integer,
+      (select count(*) from fresh where defective)::integer,
+      (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
+        where p_lane = 'live' and action_time > '-infinity'),
+      (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
+      (select max(position) from stored), (select by_day from found)
+    into entries, stored, changed, defective, lateness, covered, last_position, found_by_day;
+  end if;
+
+  if cardinality(p_claim_passes) > 0 then
+    -- Whatever a caller takes for now: the future cannot have been read. In whole milliseconds, as all claims are.
+    with claimed as materialized (
+      select pass, ranges::tstzmultirange
+        * tstzmultirange(tstzrange(null, date_trunc('milliseconds', clock_timestamp()) + interval '60 seconds')) as ranges
+      from unnest(p_claim_passes, p_claim_ranges) as c (pass, ranges)),
+    read_before as materialized (
+      select pass, ranges from coverage
+      where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
+    claim as (
+      insert into coverage as c (source_kind, source_id, filter_hash, pass, ranges, proven)
+      select p_kind, p_source_id, p_filter_hash, pass, ranges, ranges from claimed where not isempty(ranges)
+      on conflict (source_kind, source_id, filter_hash, pass)
+      do update set ranges = c.ranges + excluded.ranges, proven = c.proven + excluded.proven)
     delete from coverage_holes h using claimed
     where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
       and (h.pass = claimed.pass or p_lane = 'scrub' and h.pass = 100 and claimed.pass = 0)
       -- A hole of more than a second may be read in parts.
       and tstzrange(h.since, h.before) <@ (claimed.ranges + case when h.pass = claimed.pass
-        then coalesce((select ranges from read_before where read_before.pass = claimed.pass), '{}') else '{}' end)),
-  hole_given as materialized (
-    select (e ->> 'pass')::integer as pass, to_timestamp((e ->> 'fromMs')::float8 / 1000) as since,
-      to_timestamp((e ->> 'toMs')::float8 / 1000) as before, e ->> 'reason' as reason, e ->> 'message' as message
-    from fence, jsonb_array_elements(p_holes) e),
-  -- A hole that grows takes in those that it reaches. It has been tried as often as they, and once more if it was due.
-  hole_before as materialized (
-    select g.pass, g.since, max(h.attempts) as attempts, min(h.next_attempt_at) as next_attempt_at, min(h.found_at) as found_at
-    from hole_given g join coverage_holes h on h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
-      and h.pass = g.pass and h.since >= g.since and h.before <= g.before
-    group by g.pass, g.since),
-  hole_taken_in as (
-    delete from coverage_holes h using hole_given g
-    where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
-      and h.pass = g.pass and h.since > g.since and h.before <= g.before),
-  hole as (
+        then coalesce((select ranges from read_before where read_before.pass = claimed.pass), '{}') else '{}' end);
+  end if;
+  if p_holes is not null then
+    with hole_given as materialized (
+      select (e ->> 'pass')::integer as pass, to_timestamp((e ->> 'fromMs')::float8 / 1000) as since,
+        to_timestamp((e ->> 'toMs')::float8 / 1000) as before, e ->> 'reason' as reason, e ->> 'message' as message
+      from jsonb_array_elements(p_holes) e),
+    -- A hole that grows takes in those that it reaches. It has been tried as often as they, and once more if it was due.
+    hole_before as materialized (
+      select g.pass, g.since, max(h.attempts) as attempts, min(h.next_attempt_at) as next_attempt_at, min(h.found_at) as found_at
+      from hole_given g join coverage_holes h on h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+        and h.pass = g.pass and h.since >= g.since and h.before <= g.before
+      group by g.pass, g.since),
+    hole_taken_in as (
+      delete from coverage_holes h using hole_given g
+      where h.source_kind = p_kind and h.source_id = p_source_id and h.filter_hash = p_filter_hash
+        and h.pass = g.pass and h.since > g.since and h.before <= g.before)
     insert into coverage_holes as h (source_kind, source_id, filter_hash, pass, since, before, reason, message,
       attempts, found_at, next_attempt_at)
     select p_kind, p_source_id, p_filter_hash, g.pass, g.since, g.before, g.reason, g.message,
@@ -2030,107 +2178,25 @@ begin
     from hole_given g left join hole_before b using (pass, since)
     on conflict (source_kind, source_id, filter_hash, pass, since) do update set before = excluded.before, reason = excluded.reason,
       message = excluded.message, attempts = excluded.attempts, last_attempt_at = clock_timestamp(),
-      found_at = excluded.found_at, next_attempt_at = excluded.next_attempt_at),
-  page as materialized (
-    select n, id, first_n = n as first, defects::text[] as defects
-    from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
-        unnest(p_defects) as defects from fence) read),
-  known as materialized (
-    select id, position, raw, defects::text[] as defects
-    from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
-  fresh as materialized (
-    select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
-    from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
-  numbering as materialized (
-    select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
-  head as (
-    update feed_head set position = position + numbering.entries from numbering
-    where numbering.entries > 0 returning position - numbering.entries as base),
-  stored as (
-    insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
-      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
-      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
-      resource_product, resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw_cf_ray_id, raw_status_code)
-    select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
-      action_time::timestamptz, raw, defects::text[],
-      action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
-      actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
-      resource_product, resource_type, resource_scope,
-      -- Whatever the entry says or leaves out: the log of an account is about that account.
-      coalesce(account_id, case when p_kind = 'account' then p_source_id end), account_name, zone_id, zone_name,
-      raw_cf_ray_id, raw_status_code
-    from (
-      select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
-        unnest(p_defects) as defects,
-        unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
-        unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
-        unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
-        unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
-        unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
-        unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
-        unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
-        unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
-        unnest(p_resource_scope) as resource_scope, unnest(p_account_id) as account_id,
-        unnest(p_account_name) as account_name, unnest(p_zone_id) as zone_id, unnest(p_zone_name) as zone_name,
-        unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
-        unnest(p_raw_status_code) as raw_status_code
-      from (select where (select entries from numbering) > 0) as wanted) e
-    where (select ordinals from numbering)[n] > 0
-    returning id, position, action_time),
-  firsts as materialized (
-    select id, position, raw, defects from known
-    union all
-    select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
-      join page f on f.id = again.id and f.first join stored s on s.id = f.id),
-  differing as materialized (
-    select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
-    from firsts f
-      join (select page.n, page.id, page.defects, r.raw from page
-        join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
-          from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
-    where p.raw::text <> f.raw::text and case
-      when p.defects && not_jsonb or f.defects && not_jsonb then true
-      else p.raw::jsonb <> f.raw::jsonb end),
-  changed as (
-    insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
-    select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
-    on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
-  found as materialized (
-    select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
-    from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
-      from stored where action_time > '-infinity' group by 1) days),
+      found_at = excluded.found_at, next_attempt_at = excluded.next_attempt_at;
+  end if;
   -- Progress is what brought something, or was read to its end.
-  lane as (
+  if p_state is not null then
     insert into lanes as l (source_kind, source_id, filter_hash, lane, state, failures, last_success_at, found)
-    select kind, id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
-      case when progress.made then clock_timestamp() end, (select by_day from found)
-    from fence, lateral (select cardinality(p_claim_passes) > 0 or coalesce((select entries from numbering), 0) > 0 as made) progress
-    where p_state is not null
+    values (p_kind, p_source_id, p_filter_hash, p_lane, p_state, (p_state ->> 'failures')::integer,
+      case when cardinality(p_claim_passes) > 0 or stored > 0 then clock_timestamp() end, found_by_day)
     on conflict (source_kind, source_id, filter_hash, lane) do update set state = excluded.state, failures = excluded.failures,
       last_attempt_at = excluded.last_attempt_at, next_attempt_at = null,
       last_success_at = coalesce(excluded.last_success_at, l.last_success_at),
       last_failure = case when excluded.failures > 0 then l.last_failure end,
       last_error = case when excluded.failures > 0 then l.last_error end,
-      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end),
-  -- What a question finds that leaves the lane as it is.
-  found_beside as (
-    update lanes l set found = orgtrail_add_counts(l.found, found.by_day) from fence, found
-    where p_state is null and found.by_day <> '{}' and l.source_kind = p_kind and l.source_id = p_source_id
-      and l.filter_hash = p_filter_hash and l.lane = p_lane),
-  covered as (
-    select pass, count(*)::integer as entries
-    from (select (select max(pass) from read_before where ranges @> action_time) as pass
-      from stored where action_time > '-infinity') late
-    where pass is not null group by pass)
-  select (select count(*) from fence)::integer, (select count(*) from page)::integer,
-    (select count(*) from stored)::integer, (select count(*) from changed)::integer,
-    (select count(*) from fresh where defective)::integer,
-    (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
-      where p_lane = 'live' and action_time > '-infinity'),
-    (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
-    (select max(position) from stored)
-  into fence, entries, stored, changed, defective, lateness, covered, last_position;
-  if fence > 0 and p_reading is not null then
+      found = case when excluded.found = '{}' then l.found else orgtrail_add_counts(l.found, excluded.found) end;
+  elsif found_by_day <> '{}' then
+    -- What a question finds that leaves the lane as it is.
+    update lanes l set found = orgtrail_add_counts(l.found, found_by_day)
+    where l.source_kind = p_kind and l.source_id = p_source_id and l.filter_hash = p_filter_hash and l.lane = p_lane;
+  end if;
+  if p_reading is not null then
     perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
   end if;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
@@ -2536,6 +2602,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_has_stored(p_kind text, p_source_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return (select id from audit_events where source_kind = p_kind and source_id = p_source_id order by id limit 1) is not null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_history_of(p_position bigint)
  RETURNS TABLE("position" bigint, action_time timestamp with time zone, matched_by text)
  LANGUAGE plpgsql
@@ -2729,16 +2808,24 @@ begin
       and (r.since = neighbour.since
         or r.since = last_time and last_time < last_day + interval '24 hours' and r.before <= last_day + interval '24 hours')
     returning r.*),
-  days as (
-    select day, to_char(day at time zone 'UTC', 'YYYY-MM-DD') as name from generate_series(first_day, last_day, interval '24 hours') day),
+  -- Each day that has a piece of its own: the first, the last, and those for which something was found. by_day is taken apart once: asked for
+  -- each day of a long time, all of it would be unpacked for each.
   counted as (
-    select day, coalesce((by_day ->> name)::bigint, 0) as found, day in (first_day, last_day) or by_day ? name as alone from days),
-  -- Days alone have a number each; those between two of them have that of the last one before them.
-  grouped as (
-    select day, found, alone, count(*) filter (where alone) over (order by day) as piece from counted),
+    select day, sum(found)::bigint as found
+    from (
+      select first_day as day, 0 as found union all select last_day, 0
+      union all
+      select key::timestamp at time zone 'UTC', value::bigint from jsonb_each_text(by_day)
+      where length(key) = 10 and key collate "C" between to_char(first_day at time zone 'UTC', 'YYYY-MM-DD')
+        and to_char(last_day at time zone 'UTC', 'YYYY-MM-DD')) given
+    group by day),
+  followed as (
+    select day, found, lead(day) over (order by day) as next_day from counted),
   pieces as (
-    select greatest(min(day), first_time) as since, least(max(day) + interval '24 hours', last_time) as before, sum(found)::bigint as found
-    from grouped group by piece, alone),
+    select greatest(day, first_time) as since, least(day + interval '24 hours', last_time) as before, found from followed
+    union all
+    -- The days between, as one.
+    select day + interval '24 hours', next_day, 0 from followed where next_day > day + interval '24 hours'),
   extended as (
     select least(p.since, l.since) as since, greatest(p.before, r.before) as before,
       p.found + coalesce(l.found, 0) + coalesce(r.found, 0) as found, least(read_now, l.read_from, r.read_from) as read_from
@@ -2898,6 +2985,31 @@ CREATE OR REPLACE FUNCTION public.orgtrail_span(p_ms double precision)
  IMMUTABLE PARALLEL SAFE
 AS $function$
   select make_interval(secs => least(greatest(p_ms, 0), 3600000) / 1000)
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_take_request(p_credentials text[], p_spacing_ms double precision, p_tolerance_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  taken bigint;
+begin
+  with known as (
+    select b.blocked_until <= clock_timestamp()
+      and b.next_free_at <= clock_timestamp() + make_interval(secs => p_tolerance_ms / 1000) as is_free
+    from unnest(p_credentials) with ordinality as wanted (credential, place) join api_budget b using (credential)
+    order by place for update of b)
+  insert into api_budget as b (credential, next_free_at)
+  select credential, clock_timestamp() + make_interval(secs => p_spacing_ms / 1000) from unnest(p_credentials) credential
+  where (select coalesce(bool_and(is_free), true) from known)
+  on conflict (credential) do update set
+    next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => p_spacing_ms / 1000)
+  where b.blocked_until <= clock_timestamp()
+    and b.next_free_at <= clock_timestamp() + make_interval(secs => p_tolerance_ms / 1000);
+  get diagnostics taken = row_count;
+  return taken = cardinality(p_credentials);
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_timeline(head oid)

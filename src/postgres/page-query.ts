@@ -7,6 +7,8 @@ interface ExtendedQuery {
 }
 
 const BIND = 0x42;
+/** A message that is copied: to give a socket a hundred pieces costs more. */
+const SMALL_BYTES = 200_000;
 const TEXT_FORMAT = 0;
 const BINARY_FORMAT = 1;
 
@@ -50,7 +52,7 @@ export const pageQuery = async <Row extends QueryResultRow>(
   }
 };
 
-/** The message that gives the parameters to the unnamed statement, in pieces: what is small together, what is large by itself. */
+/** The message that gives the parameters to the unnamed statement: in one piece if it is small, else in many, none of them copied. */
 const bindMessage = (parameters: readonly PageParameter[]): readonly Buffer[] => {
   const values = parameters.map((value) =>
     value === null || Buffer.isBuffer(value) ? value : Buffer.from(textOf(value)),
@@ -67,11 +69,9 @@ const bindMessage = (parameters: readonly PageParameter[]): readonly Buffer[] =>
   end.writeInt16BE(TEXT_FORMAT, 2);
   const pieces = [head, ...values.flatMap((value) => [lengthOf(value), ...(value === null ? [] : [value])]), end];
   head[0] = BIND;
-  head.writeInt32BE(
-    pieces.reduce((sum, { length }) => sum + length, -1),
-    1,
-  );
-  return pieces;
+  const size = pieces.reduce((sum, { length }) => sum + length, 0);
+  head.writeInt32BE(size - 1, 1);
+  return size <= SMALL_BYTES ? [Buffer.concat(pieces, size)] : pieces;
 };
 
 const lengthOf = (value: Buffer | null): Buffer => {

@@ -188,7 +188,7 @@ export class SimulatedDatabase {
     }
     row.commitSeq += 1;
     row.lastAttemptAtMs = this.nowMs();
-    row.leaseUntilMs = this.nowMs() + leaseMs;
+    row.leaseUntilMs = commit.endsTurn === true ? undefined : this.nowMs() + leaseMs;
     row.largestPage = Math.max(row.largestPage, commit.largestPage ?? page.entries);
     row.eventRate = commit.eventRate ?? row.eventRate;
     const filtered = filteredOf(row, filterHash);

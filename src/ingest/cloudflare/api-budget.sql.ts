@@ -77,22 +77,12 @@ export const createApiBudget = (options: ApiBudgetOptions): ApiBudget => {
   const take = async (): Promise<boolean> => {
     const keys = await rowKeys();
     const { spacingMs, toleranceMs } = limits();
-    const { rowCount } = await pool.query(
-      `with known as (
-         select b.blocked_until <= clock_timestamp()
-           and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000) as is_free
-         from unnest($1::text[]) with ordinality as wanted (credential, place) join api_budget b using (credential)
-         order by place for update of b)
-       insert into api_budget as b (credential, next_free_at)
-       select credential, clock_timestamp() + make_interval(secs => $2::float8 / 1000) from unnest($1::text[]) credential
-       where (select coalesce(bool_and(is_free), true) from known)
-       on conflict (credential) do update set
-         next_free_at = greatest(b.next_free_at, clock_timestamp()) + make_interval(secs => $2::float8 / 1000)
-       where b.blocked_until <= clock_timestamp()
-         and b.next_free_at <= clock_timestamp() + make_interval(secs => $3::float8 / 1000)`,
-      [keys, spacingMs, toleranceMs],
-    );
-    return rowCount === keys.length;
+    const { rows } = await pool.query<{ taken: boolean }>('select orgtrail_take_request($1, $2, $3) as taken', [
+      keys,
+      spacingMs,
+      toleranceMs,
+    ]);
+    return rows[0]?.taken === true;
   };
 
   const waitTime = async (): Promise<{ waitMs: number; because: string }> => {

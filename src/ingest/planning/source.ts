@@ -68,6 +68,8 @@ export interface PageCommit {
   readonly holes?: readonly Hole[];
   /** The walk that ends with it: undefined if none does, or its end is no proof. */
   readonly reading?: Reading | undefined;
+  /** The turn ends with it: the lease is given back by the same statement. A commit that is fenced, or fails, gives nothing back. */
+  readonly endsTurn?: boolean;
 }
 
 /** When and how a stretch of time was read to a credible end: with its own time, a row of `coverage_readings`. */

@@ -75,6 +75,8 @@ const ingestCalls = [
   'orgtrail_commit_page',
   'orgtrail_commit_walk_page',
   'orgtrail_commit_source_page',
+  'orgtrail_claim_source',
+  'orgtrail_take_request',
   'orgtrail_fail_lane',
   'orgtrail_end_rests',
   'orgtrail_trim_coverage',
@@ -94,6 +96,7 @@ const ingestCalls = [
 /** What only those call; earlier versions gave it to the role. */
 const internalFunctions = [
   'orgtrail_may_know_any',
+  'orgtrail_has_stored',
   'orgtrail_add_counts',
   'orgtrail_note_reading',
   'orgtrail_timeline',

@@ -90,6 +90,15 @@ describe('invariant 3: an entry is stored once per source and id', () => {
     });
   }
 
+  test('of a source whose only known entry has no time, the first large page finds it', async () => {
+    const { pool } = database;
+    const undated = '{"id":"undated","action":{"type":"create"}}';
+    const lease = await newSource(pool, 'only undated');
+    const [first, large] = await commitAll(pool, lease, [[undated], [undated, ...numbered(0, 300)]]);
+    expect([first?.stored, large?.stored, large?.duplicates]).toEqual([1, 300, 1]);
+    expect(await eventsOf(pool, 'only undated')).toHaveLength(301);
+  });
+
   test('an id that is known without a time is known on a large page, and the other way round', async () => {
     const { pool } = database;
     const lease = await newSource(pool, 'timeless');

@@ -24,6 +24,7 @@ import {
   scopeOf,
   seconds,
   sourceOf,
+  T0,
   takeLease,
   walking,
 } from '../../support/postgres/store-fixture.ts';
@@ -166,6 +167,35 @@ describe('invariant 7: leases', () => {
     if (mine === undefined) throw new Error('not given');
     expect(await commit(pool, mine.lease, [entryText('slow')])).toMatchObject({ stored: 1 });
     expect(await claim('slow', OTHER)).toBeUndefined();
+  });
+
+  test('the commit that ends a turn gives its lease back; one that is fenced gives back nothing', async () => {
+    const { pool } = database;
+    const first = await newSource(pool, 'ends');
+    const last = await commit(pool, first, [entryText('last')], { ...full, endsTurn: true });
+    if (last.kind !== 'committed') throw new Error('fenced');
+    expect(await isHeld('ends')).toBe(false);
+    const theirs = await claim('ends', OTHER);
+    expect(theirs?.lease).toMatchObject({ owner: OTHER, epoch: first.epoch + 1, commitSeq: first.commitSeq + 1 });
+    const before = await everything(pool);
+    expect(await commit(pool, last.lease, [entryText('late')], { ...full, endsTurn: true })).toEqual({
+      kind: 'fenced',
+    });
+    expect(await everything(pool)).toEqual(before);
+    expect(await isHeld('ends'), 'by the other one').toBe(true);
+  });
+
+  test('what the claim says of a source is what planning says of it', async () => {
+    const { pool } = database;
+    const lease = await newSource(pool, 'two ways');
+    const holes = [{ range: { fromMs: T0, toMs: T0 + 1_000 }, pass: 1, reason: 'cut', message: 'why' }];
+    const eventRate = { perHour: 1 / 3, recentPerHour: 0.1 };
+    const held = await commit(pool, lease, [entryText('one')], { ...full, holes, eventRate, endsTurn: true });
+    expect(held.kind).toBe('committed');
+    const planned = await loadSources(pool, OTHER, organizationKind(), scopeOf());
+    const claimed = await claim('two ways', OTHER);
+    expect(claimed?.source).toEqual(planned.find(({ id }) => id === 'two ways'));
+    expect(claimed?.source).toMatchObject({ eventRate, largestPage: 1, holes: [{ reason: 'cut' }] });
   });
 
   test('claiming again what one holds is a new epoch, and fences what was under way', async () => {

@@ -151,6 +151,28 @@ describe('pages of several sources that wait', () => {
     }
   });
 
+  test('end their turns each by itself: one that is fenced, or fails, leaves its lease as it is', async () => {
+    const ids = ['ends-a', 'ends-b', 'ends-c', 'ends-d'];
+    const [a, b, c, d] = await Promise.all(ids.map((id) => plain(id)));
+    if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error('four pages');
+    await pool.query("alter table audit_events add constraint no_end check (id <> 'ends-d-1')");
+    const stale = { ...c, lease: { ...c.lease, epoch: c.lease.epoch - 1 } };
+    const pages = [{ ...a, endsTurn: true }, b, { ...stale, endsTurn: true }, { ...d, endsTurn: true }];
+    const settled = await together(createPageCommits(pool, LEASE_MS), pages);
+    await pool.query('alter table audit_events drop constraint no_end');
+    expect(settled.map((each) => each.status === 'fulfilled' && each.value.kind)).toEqual([
+      'committed',
+      'committed',
+      'fenced',
+      false,
+    ]);
+    const { rows } = await pool.query<{ id: string }>(
+      'select id from sources where id = any($1) and lease_until > clock_timestamp() order by id',
+      [ids],
+    );
+    expect(rows.map(({ id }) => id)).toEqual(['ends-b', 'ends-c', 'ends-d']);
+  });
+
   test('one fails: it alone, and it goes apart from the others until it is stored (invariant 10)', async () => {
     await pool.query("alter table audit_events add constraint no_poison check (id <> 'poison')");
     const commits = createPageCommits(pool, LEASE_MS);

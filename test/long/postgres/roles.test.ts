@@ -125,6 +125,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_begin_delivery' },
     { role: 'orgtrail_ingest', function: 'orgtrail_check_timeline' },
     { role: 'orgtrail_ingest', function: 'orgtrail_claim_sink' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_claim_source' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_source_page' },
     { role: 'orgtrail_ingest', function: 'orgtrail_commit_walk_page' },
@@ -144,6 +145,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_release_sinks_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_renew_sink' },
     { role: 'orgtrail_ingest', function: 'orgtrail_skip_events' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_take_request' },
     { role: 'orgtrail_ingest', function: 'orgtrail_trim_coverage' },
   ]);
   const { rows: schemas } = await pool.query(

@@ -101,7 +101,15 @@ const sourceSteps = ({ pool, model, dice, startMs }: BothDatabases): readonly St
     // What is claimed has been read: no hole is both.
     const claims = holes.length > 0 ? [] : [0, 1, 2].map(() => drawClaim(dice, from, startMs));
     const eventRate = dice.chance(0.4) ? { perHour: dice.next(), recentPerHour: dice.next() } : undefined;
-    const page = commitOf(of, pageOf(texts), { lane, state, claims, holes, eventRate, filterHash });
+    const page = commitOf(of, pageOf(texts), {
+      lane,
+      state,
+      claims,
+      holes,
+      eventRate,
+      filterHash,
+      endsTurn: dice.chance(0.3),
+    });
     const real = await commitPage(pool, page, forMs);
     if (real.kind === 'committed') leases.push(real.lease);
     return [`commit of ${of.id}`, withoutLateness(real), withoutLateness(model.commitPage(page, forMs))];

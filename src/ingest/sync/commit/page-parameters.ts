@@ -50,7 +50,7 @@ const arrays = [
 
 /** What the function takes before the page, in its order. */
 export const fixedParameters = (
-  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading }: PageCommit,
+  { lease, state, claims, page, lane, filterHash, eventRate, largestPage, holes = [], reading, endsTurn }: PageCommit,
   leaseMs: number,
 ): readonly PageParameter[] => {
   const claimed = claims.flatMap((ranges, pass) => (ranges.length === 0 ? [] : [{ pass, ranges }]));
@@ -61,7 +61,8 @@ export const fixedParameters = (
     lease.epoch,
     lease.owner,
     lease.commitSeq,
-    leaseMs,
+    // Without it, the lease ends.
+    endsTurn === true ? null : leaseMs,
     lane,
     filterHash,
     latest(page.timesMs),

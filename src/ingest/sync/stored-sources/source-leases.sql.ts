@@ -1,10 +1,10 @@
 import { and, eq, gt, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { db, type Row, selectList } from '../../../postgres/db.ts';
+import { db } from '../../../postgres/db.ts';
 import { databaseTime } from '../../../postgres/tables/column-types.ts';
 import { sources } from '../../../postgres/tables/sources.ts';
 import type { LaneFailure, Lease, SourceKey, SourceState } from '../../planning/source.ts';
-import { SOURCE_OWNERS, type SourceRow, sourceColumns, toSource } from './source-row.sql.ts';
+import { type SourceRow, toSource } from './source-row.sql.ts';
 
 /**
  * Takes the lease of a source, with its state as of then. Undefined if another process holds it. Every taking is a new
@@ -17,31 +17,23 @@ export const claimSource = async (
   leaseMs: number,
   filterHash: string,
 ): Promise<{ lease: Lease; source: SourceState } | undefined> => {
-  const claimed = await pool.query<Row<typeof epochColumns>>(
-    // Skips a row that is locked: the process that is writing to it holds the source.
-    `with free as (
-       select kind, id from sources
-       where kind = $1 and id = $2 and (lease_until is null or lease_until <= clock_timestamp() or lease_owner = $3)
-       for update skip locked)
-     update sources s set lease_owner = $3, lease_epoch = lease_epoch + 1,
-       lease_until = clock_timestamp() + make_interval(secs => $4::float8 / 1000)
-     from free where s.kind = free.kind and s.id = free.id
-     returning ${selectList('s', epochColumns)}`,
-    [source.kind, source.id, owner, leaseMs],
+  const { rows } = await pool.query<ClaimRow>(
+    'select epoch, commit_seq as "commitSeq", source from orgtrail_claim_source($1, $2, $3, $4, $5)',
+    [source.kind, source.id, owner, leaseMs, filterHash],
   );
-  const epoch = claimed.rows[0];
-  if (epoch === undefined) return undefined;
-  const { rows } = await pool.query<SourceRow>(
-    `select ${sourceColumns('$3')}, false as "heldElsewhere"
-     from sources s ${SOURCE_OWNERS} where s.kind = $1 and s.id = $2`,
-    [source.kind, source.id, filterHash],
-  );
-  if (rows[0] === undefined) return undefined;
-  const row = toSource(rows[0]);
-  return { source: row, lease: { kind: row.kind, id: row.id, organizationId: row.organizationId, owner, ...epoch } };
+  const [claimed] = rows;
+  if (claimed === undefined) return undefined;
+  const { epoch, commitSeq } = claimed;
+  const row = toSource({ ...claimed.source, heldElsewhere: false });
+  const { kind, id, organizationId } = row;
+  return { source: row, lease: { kind, id, organizationId, owner, epoch, commitSeq } };
 };
 
-const epochColumns = { epoch: sources.leaseEpoch, commitSeq: sources.commitSeq };
+interface ClaimRow {
+  readonly epoch: number;
+  readonly commitSeq: number;
+  readonly source: Omit<SourceRow, 'heldElsewhere'>;
+}
 
 /**
  * Ends the leases of owners that are known to be dead, so that a restart need not wait for them to run out. Safe even if

@@ -57,6 +57,8 @@ export interface CommitMore {
   /** The walk that ends with it. */
   readonly walk?: Walk;
   readonly holes?: readonly Hole[];
+  /** Nothing is committed in this turn after it. */
+  readonly endsTurn?: boolean;
 }
 
 /**
@@ -67,7 +69,7 @@ export const commitPart = async (
   turn: Turn,
   page: Page,
   state: LaneState | undefined,
-  { claims = [], walk, holes = [] }: CommitMore = {},
+  { claims = [], walk, holes = [], endsTurn = false }: CommitMore = {},
 ): Promise<PageCounts> => {
   const { context, source, job } = turn;
   const { lane } = job;
@@ -78,12 +80,26 @@ export const commitPart = async (
   const { filterHash } = kindPolicyOf(context, source);
   const reading = walk && readingOf(turn, walk);
   const result = await context.store
-    .commit({ lease: turn.lease, page, filterHash, lane, state, claims, eventRate, largestPage, holes, reading })
+    .commit({
+      lease: turn.lease,
+      page,
+      filterHash,
+      lane,
+      state,
+      claims,
+      eventRate,
+      largestPage,
+      holes,
+      reading,
+      endsTurn,
+    })
     .catch((error: unknown) => {
       throw error instanceof ApiError ? new PageRefusedError(error) : error;
     });
   if (result.kind === 'fenced') throw new FencedError();
-  turn.kept.renewed(sentAtMs);
+  if (endsTurn) turn.kept.end();
+  else turn.kept.renewed(sentAtMs);
+  turn.isReleased = endsTurn;
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
   turn.largestPage = largestPage;
@@ -145,10 +161,10 @@ const advance = (
   eventRate,
 });
 
-/** Claims what has been read to its end, together with the last page. */
+/** Claims what has been read to its end, together with the last page. Nothing is committed in its turn afterwards. */
 export const finish = async (turn: Turn, walk: Walk, page: Page, result: 'done' | 'proven' = 'done'): Promise<void> => {
   const { context, job, source } = turn;
   const claims = [0, ...context.settleDelaysMs].map((delayMs) => claimForPass(walk, delayMs));
-  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk });
+  await commitPart(turn, page, afterDone(turn.state, walk), { claims, walk, endsTurn: true });
   context.observer.walkEnded?.({ source, lane: job.lane, result });
 };

@@ -51,6 +51,8 @@ export interface Turn {
   requests: number;
   /** Cloudflare's time: as planned, or as one of this turn's answers put it if that was earlier. Nothing later can be claimed. */
   nowMs: number;
+  /** Its last commit has given the lease back: nothing more may be committed. */
+  isReleased: boolean;
   /** What is being read. */
   window: Range | undefined;
 }

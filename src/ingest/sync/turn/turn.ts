@@ -1,5 +1,5 @@
 import { ApiError } from '../../../errors.ts';
-import { LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
+import { type KeptLease, LeaseLostError } from '../../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../../postgres/leases/leased-run.ts';
 import { laneBackoffMs } from '../../../time/backoff.ts';
 import { idleLane } from '../../planning/lane.ts';
@@ -39,27 +39,22 @@ export type TurnResult =
  */
 export const takeTurn = async (context: SyncContext, job: Job, options: TurnOptions): Promise<TurnResult> => {
   const { store, observer } = context;
+  let turn: Turn | undefined;
+  let isRenewed = false;
   const ended = await leasedRun(context, {
     claim: async () => (await store.claim(job.source)) ?? new LeaseRefused('held elsewhere'),
-    renew: ({ lease }) => store.renew(lease),
-    release: ({ lease }) => store.release(lease),
-    run: ({ source, lease }, kept) =>
-      walkInTurn({
-        context,
-        job,
-        options,
-        source,
-        lease,
-        kept,
-        pages: 0,
-        requests: 0,
-        nowMs: job.nowMs,
-        window: undefined,
-        state: source.lanes[job.lane] ?? idleLane,
-        progress: source,
-        eventRate: source.eventRate,
-        largestPage: source.largestPage,
-      }),
+    renew: ({ lease }) => {
+      isRenewed = true;
+      return store.renew(lease);
+    },
+    release: async ({ lease }) => {
+      // A renewal may have overtaken the commit that gave it back.
+      if (turn?.isReleased !== true || isRenewed) await store.release(lease);
+    },
+    run: (claimed, kept) => {
+      turn = turnOf(context, job, options, claimed, kept);
+      return walkInTurn(turn);
+    },
   });
   if (ended instanceof LeaseLostError) {
     const result = ended instanceof FencedError ? 'fenced' : 'lost';
@@ -68,6 +63,30 @@ export const takeTurn = async (context: SyncContext, job: Job, options: TurnOpti
   }
   return ended instanceof LeaseRefused ? { kind: 'held' } : ended;
 };
+
+const turnOf = (
+  context: SyncContext,
+  job: Job,
+  options: TurnOptions,
+  { source, lease }: Pick<Turn, 'source' | 'lease'>,
+  kept: KeptLease,
+): Turn => ({
+  context,
+  job,
+  options,
+  source,
+  lease,
+  kept,
+  pages: 0,
+  requests: 0,
+  nowMs: job.nowMs,
+  isReleased: false,
+  window: undefined,
+  state: source.lanes[job.lane] ?? idleLane,
+  progress: source,
+  eventRate: source.eventRate,
+  largestPage: source.largestPage,
+});
 
 const walkInTurn = async (turn: Turn): Promise<TurnResult> => {
   const { context, job, source } = turn;

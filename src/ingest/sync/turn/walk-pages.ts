@@ -54,10 +54,11 @@ export const walkPages = async (turn: Turn, begin: Walk): Promise<void> => {
       }
       // It may turn out to be the last. In an ordinary walk all pages but the last are as large as pages are.
       lastIds = mayBeCut(page.entries, walk.pageLimit, suspicion(turn)) ? undefined : idsOf(page);
-      await commitPart(turn, page, { ...turn.state, walk: step.walk });
-      page.release?.();
       // Behind a page that may be the last, the next one is asked for in the same turn.
-      if (spent && (lastIds === undefined || isFull(turn, step.walk) || turn.options.stopping())) return;
+      const endsTurn = spent && (lastIds === undefined || isFull(turn, step.walk) || turn.options.stopping());
+      await commitPart(turn, page, { ...turn.state, walk: step.walk }, { endsTurn });
+      page.release?.();
+      if (endsTurn) return;
       walk = step.walk;
       if (large || spent) pending = fetch(walk);
     }
