@@ -110,12 +110,13 @@ const reachable = async (
   config: Config,
   signal: AbortSignal,
 ): Promise<{ organizations: readonly FoundOrganization[]; note: string }> => {
-  const organizations: FoundOrganization[] = [];
+  // Each credential that may list an organization shows it.
+  const organizations = new Map<string, FoundOrganization>();
   try {
     for await (const page of api.listOrganizations({ ids: config.organizationIds }, signal))
-      organizations.push(...page);
+      for (const found of page) if (!organizations.has(found.id)) organizations.set(found.id, found);
     return {
-      organizations,
+      organizations: [...organizations.values()],
       note: config.organizationIds === undefined ? '' : ` of ${config.organizationIds.length} configured`,
     };
   } catch (error) {

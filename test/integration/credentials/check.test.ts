@@ -52,6 +52,8 @@ test('a token: what it may, whom it is counted for, and that only a key lists th
 test('a token and the key of one user: nothing is missing, and they share the smaller budget', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a' }, k: { ...key, budget: 500 } });
   expect(stdout).not.toMatch(/may not be listed/);
+  expect(stdout, 'each organization counts once').toMatch(/^ok {4}organizations +2 organizations$/m);
+  expect(stdout, 'and its log is tried once').toMatch(/^ok {4}audit logs +readable \(2 tried\)$/m);
   expect(stdout).toMatch(
     new RegExp(`^ok {4}credential a +${user}, 500 requests per 5 minutes; 2 organizations, 3 accounts$`, 'm'),
   );
