@@ -1,7 +1,7 @@
 import type { Coverage, Range } from '../../planning/coverage.ts';
-import { idleUntilMs } from '../../planning/idle-lanes.ts';
 import type { Lane } from '../../planning/lanes.ts';
 import type { PlanPolicy, SourceProgress } from '../../planning/planner.ts';
+import { idleUntilMs } from '../../planning/polling/idle-lanes.ts';
 import type { SourceState } from '../../planning/source.ts';
 import { type PackedProgress, packed, unpacked, unpackedFirstRead } from './packed-progress.ts';
 import type { PlannedSource, SourceSurvey } from './planned-source.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { idleUntilMs } from '../../../../src/ingest/planning/idle-lanes.ts';
-import { planLane } from '../../../../src/ingest/planning/planner.ts';
-import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../support/sync/any-progress.ts';
+import { planLane } from '../../../../../src/ingest/planning/planner.ts';
+import { idleUntilMs } from '../../../../../src/ingest/planning/polling/idle-lanes.ts';
+import { anyPolicy, anyProgress, DAY_MS, NOW_MS, policyAt } from '../../../../support/sync/any-progress.ts';
 
 const SEED = 20_261_126;
 const lanes = ['settle', 'backfill', 'scrub'] as const;

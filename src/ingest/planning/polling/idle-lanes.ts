@@ -1,9 +1,9 @@
-import { addRange, type Coverage, gapsAmong, gapsIn } from './coverage.ts';
-import { holesOfPass } from './lane.ts';
-import type { Lane } from './lanes.ts';
-import { type PlanPolicy, type SourceProgress, scrubFacts } from './planner.ts';
-import { scrubIdleUntilMs } from './scrub.ts';
-import { OVERLAP_MS } from './walk.ts';
+import { addRange, type Coverage, gapsAmong, gapsIn } from '../coverage.ts';
+import { holesOfPass } from '../lane.ts';
+import type { Lane } from '../lanes.ts';
+import { type PlanPolicy, type SourceProgress, scrubFacts } from '../planner.ts';
+import { scrubIdleUntilMs } from '../scrub.ts';
+import { OVERLAP_MS } from '../walk.ts';
 
 /** Horizons are full seconds: one that follows time may be so much ahead of it. */
 const HORIZON_STEP_MS = 1_000;
