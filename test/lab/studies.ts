@@ -30,10 +30,10 @@ export const studies: readonly Study[] = [
   },
   {
     name: 'many-sources',
-    runs: 'test/scripts/measure-many-sources.ts',
+    runs: 'test/scripts/measure/many-sources.ts',
     is: 'ticks, memory, status and metrics of a daemon with 50,000 accounts',
   },
-  { name: 'memory', runs: 'test/scripts/measure-memory.ts', is: 'resident memory with 200,000 entries and all faults' },
+  { name: 'memory', runs: 'test/scripts/measure/memory.ts', is: 'resident memory with 200,000 entries and all faults' },
   { name: 'outage', runs: 'test/lab/outage/outage.ts', is: 'Cloudflare away for an hour (docs/outage.md)' },
   {
     name: 'pgbouncer',
@@ -42,7 +42,7 @@ export const studies: readonly Study[] = [
   },
   {
     name: 'readers',
-    runs: 'test/scripts/measure-readers.ts',
+    runs: 'test/scripts/measure/readers.ts',
     is: 'many readers, also such that read nothing (docs/security.md)',
   },
   { name: 'screenshots', runs: 'test/scripts/screenshots.ts', is: 'the pictures in docs/images; needs Chromium' },

@@ -2,7 +2,7 @@ import { addRange, type Coverage, gapsIn, type Range } from '../../src/ingest/pl
 import { SHORT_ANSWER } from '../../src/ingest/planning/sentinel.ts';
 import type { CommitResult, PageCommit } from '../../src/ingest/planning/source.ts';
 import { OVERLAP_MS, requestWindow, type Walk } from '../../src/ingest/planning/walk.ts';
-import { filteredOf, type HoleRow, type SimulatedDatabase, type StoredEvent } from './database.ts';
+import { filteredOf, type HoleRow, type SimulatedDatabase, type StoredEvent } from './database/database.ts';
 import { type Entry, matchesFilters } from './entries.ts';
 import type { Actor, VirtualScheduler } from './scheduler.ts';
 import type { Sometimes } from './sometimes.ts';

@@ -6,9 +6,9 @@ import type { SyncContext, SyncObserver } from '../../src/ingest/sync/ports.ts';
 import { syncOnce } from '../../src/ingest/sync/sync-once.ts';
 import { WindowLimit } from '../../src/ingest/sync/window-limit.ts';
 import type { Time } from '../../src/time/clock.ts';
+import { DatabaseError } from './database/store.ts';
 import type { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';
-import { DatabaseError } from './store.ts';
 
 /** What sync is given of its surroundings. */
 export type Process = SimulatedProcess;

@@ -3,12 +3,12 @@ import type { CommitResult, Lease, PageCommit, SourceKey } from '../../src/inges
 import { OVERLAP_MS } from '../../src/ingest/planning/walk.ts';
 import { Checker } from './checker.ts';
 import { type AskedWindow, SimulatedCloudflare } from './cloudflare.ts';
-import { SimulatedDatabase } from './database.ts';
+import { SimulatedDatabase } from './database/database.ts';
+import { createSimulatedStore, type SimulatedStore } from './database/store.ts';
 import { Dice } from './dice.ts';
 import { type Entry, matchesFilters } from './entries.ts';
 import { type Process, SimulatedProcess } from './process.ts';
 import { VirtualScheduler } from './scheduler.ts';
-import { createSimulatedStore, type SimulatedStore } from './store.ts';
 import { drawWorld, type World } from './world.ts';
 
 const HOUR_MS = 3_600_000;

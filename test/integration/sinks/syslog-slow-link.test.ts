@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
 const execFile = promisify(execFileWithCallback);
-const file = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
+const file = (name: string) => fileURLToPath(new URL(`../../scripts/measure/${name}`, import.meta.url));
 const run = (command: string, ...args: string[]) => execFile(command, args);
 
 /** Network namespaces, a pair of virtual interfaces and a shaped queue: not in every container. */

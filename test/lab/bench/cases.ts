@@ -1,7 +1,7 @@
 import type { BenchDatabase, BenchServer } from './bench-database.ts';
-import { type PageSource, startContender, startPageSource } from './children.ts';
 import { compare, type Entrant, type Measured } from './compare.ts';
-import type { ContenderName } from './contender.ts';
+import { type PageSource, startContender, startPageSource } from './contenders/children.ts';
+import type { ContenderName } from './contenders/contender.ts';
 import { storeManyEvents } from './many-rows.ts';
 
 export interface CaseOptions {

@@ -1,6 +1,6 @@
 import type { BenchDatabase } from './bench-database.ts';
-import { type PageSource, type RunningContender, startContender } from './children.ts';
-import type { ContenderName } from './contender.ts';
+import { type PageSource, type RunningContender, startContender } from './contenders/children.ts';
+import type { ContenderName } from './contenders/contender.ts';
 import { type Cost, measured } from './measure.ts';
 
 /** One way of doing it, in one case, round by round. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { usageOf } from '../../support/process/process-usage.ts';
 import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 import type { BenchServer } from './bench-database.ts';
-import { startPageSource } from './children.ts';
+import { startPageSource } from './contenders/children.ts';
 import { median, postgresCpuMs } from './measure.ts';
 
 /** Four pages a second, the API's own limit: what its budget is spaced by, see api-budget.ts. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SourceState } from '../../../src/ingest/planning/source.ts';
 import { loadSources } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
-import { SimulatedDatabase } from '../../simulation/database.ts';
+import { SimulatedDatabase } from '../../simulation/database/database.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import {

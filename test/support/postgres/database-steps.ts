@@ -26,7 +26,7 @@ import {
   renewSource,
 } from '../../../src/ingest/sync/stored-sources/source-leases.sql.ts';
 import { syncSources, trimFuture } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
-import type { SimulatedDatabase } from '../../simulation/database.ts';
+import type { SimulatedDatabase } from '../../simulation/database/database.ts';
 import type { Dice } from '../../simulation/dice.ts';
 import {
   anyWalk,

@@ -1,4 +1,4 @@
-import type { FoundOrganization, OrganizationChange } from '../../src/ingest/planning/source.ts';
+import type { FoundOrganization, OrganizationChange } from '../../../src/ingest/planning/source.ts';
 
 const MISSES_UNTIL_ASKED = 2;
 const DAY_MS = 86_400_000;

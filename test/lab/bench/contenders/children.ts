@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { PageServerOptions } from '../served/page-server.ts';
 import type { ContenderName, ContenderOptions, ContenderOrder } from './contender.ts';
-import type { PageServerOptions } from './page-server.ts';
 
 /** The server of the pages, in a process of its own. */
 export interface PageSource extends AsyncDisposable {
@@ -50,7 +50,7 @@ const end = async (child: ChildProcess): Promise<void> => {
 };
 
 export const startPageSource = async (options: PageServerOptions): Promise<PageSource> => {
-  const child = start('page-server.ts', JSON.stringify(options));
+  const child = start('../served/page-server.ts', JSON.stringify(options));
   const { origin, entries, organizations } = (await ask(child, undefined)) as unknown as {
     origin: string;
     entries: number;

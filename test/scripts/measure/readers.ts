@@ -8,15 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { Pool } from 'pg';
-import { createPool } from '../../src/postgres/pool.ts';
-import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
-import { startSimulator } from '../../src/simulator/simulator.ts';
-import { multiplyEvents } from '../support/feed/many-events.ts';
-import { behaviours, type LoadCounts, type LoadName } from '../support/feed/reader-loads.ts';
-import { startCluster } from '../support/postgres/postgres-cluster.ts';
-import { runOrgtrail } from '../support/process/orgtrail-process.ts';
-import { usageOf } from '../support/process/process-usage.ts';
-import { startDaemonProcess } from '../support/process/running-daemon.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { startSimulator } from '../../../src/simulator/simulator.ts';
+import { multiplyEvents } from '../../support/feed/many-events.ts';
+import { behaviours, type LoadCounts, type LoadName } from '../../support/feed/reader-loads.ts';
+import { startCluster } from '../../support/postgres/postgres-cluster.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { usageOf } from '../../support/process/process-usage.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
 
 const { values } = parseArgs({
   options: {
@@ -80,7 +80,7 @@ const probe = (url: string, everyMs: number) => {
 const startWorker = (url: string, name: LoadName, loads: ReturnType<typeof behaviours>): Worker => {
   const { path, ...behaviour } = loads[name];
   const paths = Array.from({ length: behaviour.readers }, (_, reader) => path(reader));
-  return new Worker(new URL('../support/feed/reader-loads-worker.ts', import.meta.url), {
+  return new Worker(new URL('../../support/feed/reader-loads-worker.ts', import.meta.url), {
     workerData: { url, ...behaviour, paths },
   });
 };

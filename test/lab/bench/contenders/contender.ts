@@ -25,7 +25,7 @@ export interface Contender {
   close(): Promise<void>;
 }
 
-export const contenders = {
+const contenders = {
   orgtrail: orgtrailContender,
   copy: () => copyContender(1),
   'copy-2': () => copyContender(2),

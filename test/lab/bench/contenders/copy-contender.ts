@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { Client, Query } from 'pg';
-import { findArray } from '../../../src/ingest/entries/json-elements.ts';
-import { apiPages } from './api-pages.ts';
+import { findArray } from '../../../../src/ingest/entries/json-elements.ts';
+import { type ApiEntry, rowColumns, rowOf } from '../event-row.ts';
+import { apiPages } from '../served/api-pages.ts';
 import type { Contender } from './contender.ts';
-import { type ApiEntry, rowColumns, rowOf } from './event-row.ts';
 
 /** What the driver's queries and connections have beside what its types say. */
 interface CopyQuery {

@@ -11,13 +11,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { laneIntervals } from '../../src/ingest/planning/polling/lane-intervals.ts';
-import { tickIntervalMs } from '../../src/ingest/sync/scheduler.ts';
-import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
-import { createPool } from '../../src/postgres/pool.ts';
-import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
-import { usageOf } from '../support/process/process-usage.ts';
-import { fillManySources } from '../support/sync/many-sources.ts';
+import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { tickIntervalMs } from '../../../src/ingest/sync/scheduler.ts';
+import { startEmbeddedServer } from '../../../src/postgres/embedded-server.ts';
+import { createPool } from '../../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../../src/postgres/schema/migrate.ts';
+import { usageOf } from '../../support/process/process-usage.ts';
+import { fillManySources } from '../../support/sync/many-sources.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +27,7 @@ const { values } = parseArgs({
   },
 });
 const accounts = Number(values.accounts);
-const main = fileURLToPath(new URL('../../dist/orgtrail.js', import.meta.url));
+const main = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
 const API_BUDGET = 900;
 const DAY_MS = 86_400_000;
 

@@ -1,6 +1,6 @@
-import type { ScrubLeave, SyncStore } from '../../src/ingest/sync/ports.ts';
-import type { Process } from './process.ts';
-import type { Simulation } from './simulation.ts';
+import type { ScrubLeave, SyncStore } from '../../../src/ingest/sync/ports.ts';
+import type { Process } from '../process.ts';
+import type { Simulation } from '../simulation.ts';
 import { surveyOf } from './survey.ts';
 
 /** A statement failed, or its answer was lost. */

@@ -1,4 +1,4 @@
-import { apiPages } from './api-pages.ts';
+import { apiPages } from '../served/api-pages.ts';
 import type { Contender, ContenderOptions } from './contender.ts';
 
 /** Asks for every page, four at a time, and does nothing with them: what the server of the pages can do at most. */

@@ -1,5 +1,5 @@
-import { outgoingEvents } from '../support/sinks/syslog-events.ts';
-import { syslogSink } from '../support/sinks/syslog-sink.ts';
+import { outgoingEvents } from '../../support/sinks/syslog-events.ts';
+import { syslogSink } from '../../support/sinks/syslog-sink.ts';
 
 // Run by slow-link.sh: prints the outcomes of 10 deliveries; none of them can have arrived whole.
 const sink = syslogSink({ url: `tcp://10.9.0.2:${process.argv[2]}`, timeout: '10s' });

@@ -6,11 +6,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startEmbeddedServer } from '../../src/postgres/embedded-server.ts';
-import { startSimulator } from '../../src/simulator/simulator.ts';
-import type { Simulator } from '../../src/simulator/simulator-interface.ts';
+import { startEmbeddedServer } from '../../../src/postgres/embedded-server.ts';
+import { startSimulator } from '../../../src/simulator/simulator.ts';
+import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 
-const main = fileURLToPath(new URL('../../dist/orgtrail.js', import.meta.url));
+const main = fileURLToPath(new URL('../../../dist/orgtrail.js', import.meta.url));
 const cases = [
   { name: '200 organizations, 200,000 entries, all faults', organizations: 200, entries: 200_000, faults: 'all' },
   { name: '5,000 organizations, 20,000 entries, no faults', organizations: 5_000, entries: 20_000, faults: 'none' },

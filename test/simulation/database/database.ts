@@ -5,11 +5,11 @@ import {
   isEmpty,
   isWithin,
   type Range,
-} from '../../src/ingest/planning/coverage.ts';
-import type { LaneState } from '../../src/ingest/planning/lane.ts';
-import type { Lane } from '../../src/ingest/planning/lanes.ts';
-import type { EventRate } from '../../src/ingest/planning/polling/event-rate.ts';
-import { SCRUB_PASS } from '../../src/ingest/planning/scrub.ts';
+} from '../../../src/ingest/planning/coverage.ts';
+import type { LaneState } from '../../../src/ingest/planning/lane.ts';
+import type { Lane } from '../../../src/ingest/planning/lanes.ts';
+import type { EventRate } from '../../../src/ingest/planning/polling/event-rate.ts';
+import { SCRUB_PASS } from '../../../src/ingest/planning/scrub.ts';
 import type {
   CommitResult,
   LaneFailure,
@@ -17,8 +17,8 @@ import type {
   PageCommit,
   SourceKey,
   SourceState,
-} from '../../src/ingest/planning/source.ts';
-import type { StoredTime } from '../../src/ingest/sync/stored-sources/load-sources.sql.ts';
+} from '../../../src/ingest/planning/source.ts';
+import type { StoredTime } from '../../../src/ingest/sync/stored-sources/load-sources.sql.ts';
 import { type DiscoveryResult, SimulatedOrganizations } from './database-organizations.ts';
 
 interface LaneRow {

@@ -1,8 +1,8 @@
 import Cloudflare from 'cloudflare';
 import { Pool } from 'pg';
-import { window } from './api-pages.ts';
+import { type ApiEntry, rowColumns, rowOf } from '../event-row.ts';
+import { window } from '../served/api-pages.ts';
 import type { Contender, ContenderOptions } from './contender.ts';
-import { type ApiEntry, rowColumns, rowOf } from './event-row.ts';
 
 /** The columns of the table, and as many rows of parameters. */
 const insert = (rows: number): string => {
