@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../../../src/errors.ts';
+import { ApiError } from '../../../../../src/errors.ts';
 import {
   type Candidate,
   type CredentialFacts,
   movesOn,
   oneOf,
   rankCandidates,
-} from '../../../../src/ingest/cloudflare/credentials/choice.ts';
-import { createRefusals } from '../../../../src/ingest/cloudflare/credentials/refusals.ts';
+} from '../../../../../src/ingest/cloudflare/credentials/choice.ts';
+import { createRefusals } from '../../../../../src/ingest/cloudflare/credentials/refusals.ts';
 
 const account = { kind: 'account', id: 'x' };
 const organization = { kind: 'organization', id: 'x' };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import {
   type CountedAccess,
   createSourceBudgets,
-} from '../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
+} from '../../../../../src/ingest/cloudflare/credentials/source-budgets.ts';
 
 const user = { accounts: true, organizations: true, isUser: true, budget: 900 } as const;
 const all: readonly CountedAccess[] = [
