@@ -24,11 +24,15 @@ export const sinkState = ({ failures, lagSeconds }: SinkStatus): string =>
 export const worst = (states: readonly string[]): string =>
   ['failing', 'refused', 'vanished', 'incomplete', 'behind'].find((state) => states.includes(state)) ?? 'ok';
 
-/** The states of all that can need attention: sources, sinks, and what vanished. */
-export const statesOf = ({ sources, vanished }: StatusWithStates, sinks: readonly SinkStatus[]): readonly string[] => [
+/** The states of all that can need attention: sources, sinks, what vanished, and accounts that may not be listed. */
+export const statesOf = (
+  { sources, vanished, discovery }: StatusWithStates,
+  sinks: readonly SinkStatus[],
+): readonly string[] => [
   ...sources.map(({ state }) => state),
   ...sinks.map(sinkState),
   ...(vanished.length === 0 ? [] : ['vanished']),
+  ...(discovery.accountsRefused === undefined ? [] : ['refused']),
 ];
 
 export type StatusWithStates = ReturnType<typeof withStates>;

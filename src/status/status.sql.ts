@@ -1,6 +1,7 @@
 import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
+import { REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
@@ -103,10 +104,18 @@ const headColumns = {
       string | null
     >`case when ${discovery.leaseUntil} > clock_timestamp() then ${discovery.leaseOwner} end`,
     organizations: discovery.organizations,
+    /** Null: some may be listed, or none are. */
+    accountsRefused: sql<string | null>`${sql.raw(REFUSED_LISTINGS)}`,
   },
 };
 
-export interface Status extends Row<typeof headColumns> {
+type Head = Row<typeof headColumns>;
+
+export interface Status extends Omit<Head, 'discovery'> {
+  readonly discovery: Omit<Head['discovery'], 'accountsRefused'> & {
+    /** Why no credential may list accounts, if they are to be read. */
+    readonly accountsRefused?: string;
+  };
   readonly sources: readonly SourceStatus[];
   /** The organizations that went gone last, newest first, no more than 100 of them; then the accounts likewise. */
   readonly gone: readonly GoneOwner[];
@@ -150,13 +159,22 @@ export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<S
       ),
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
-  return { ...head, sources: rows.map(asSource), gone: [...gone.rows, ...goneAccounts] };
+  const { accountsRefused, ...discoveryFacts } = head.discovery;
+  const isRefused = accountsRefused !== null && listsAccounts(scope);
+  return {
+    ...head,
+    discovery: isRefused ? { ...discoveryFacts, accountsRefused } : discoveryFacts,
+    sources: rows.map(asSource),
+    gone: [...gone.rows, ...goneAccounts],
+  };
 };
 
+const listsAccounts = ({ kinds, accounts = 'all' }: StatusScope): boolean =>
+  (kinds === undefined || kinds.includes('account')) && typeof accounts === 'string';
+
 const readGoneAccounts = async (pool: Pool, scope: StatusScope): Promise<readonly GoneAccount[]> => {
-  const { kinds, organizationIds, accounts } = scope;
   // Accounts that are named are never gone.
-  if ((kinds !== undefined && !kinds.includes('account')) || Array.isArray(accounts)) return [];
+  if (!listsAccounts(scope)) return [];
   const { rows } = await pool.query<GoneAccount>(
     `select a.id as "accountId", a.name as "accountName", o.id as "organizationId", o.name as "organizationName",
        c.changed_at as "goneAt", extract(epoch from clock_timestamp() - c.changed_at)::float8 as "goneSeconds"
@@ -164,7 +182,7 @@ const readGoneAccounts = async (pool: Pool, scope: StatusScope): Promise<readonl
        select max(changed_at) as changed_at from account_changes where account_id = a.id and change = 'gone') c on true
      where a.state = 'gone' and ($1::text[] is null or a.organization_id = any($1))
      order by c.changed_at desc nulls last, a.id limit ${MAX_GONE}`,
-    [organizationIds ?? null],
+    [scope.organizationIds ?? null],
   );
   return rows;
 };

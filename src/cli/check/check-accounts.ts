@@ -11,6 +11,7 @@ import { type Check, probeLogs } from './probe-logs.ts';
 /** Organizations whose accounts are listed here; the daemon lists those of all. */
 const MAX_LISTED = 10;
 
+const permissionHint = `the credential needs "${account.permission}" on the accounts`;
 const emptyHint = 'the token needs a permission on at least one account; or name accounts in ORGTRAIL_ACCOUNTS';
 
 interface Asked {
@@ -23,12 +24,17 @@ interface Asked {
 /** What of accounts may be listed and read. Throws ApiError for anything but a refusal. Nothing if their logs are not read. */
 export const checkAccounts = async (api: AuditApi, config: Config, asked: Asked): Promise<readonly Check[]> => {
   if (!config.sources.includes('account')) return [];
-  const { accounts, message, notes } = await findAccounts(api, config, asked);
+  const { accounts, message, notes, refused } = await findAccounts(api, config, asked);
   const found: Check = { name: 'accounts', ok: true, message, notes, exitCode: exitCodes.done };
   if (accounts.length === 0) {
     const none = { ...found, message: 'no account is visible' };
     // Organizations are read, and an installation may have no accounts.
     const isAll = !config.sources.includes('organization') || asked.organizations.length === 0;
+    if (refused) {
+      const hint = `${permissionHint}; ORGTRAIL_SOURCES=organizations reads no accounts`;
+      const exitCode = isAll ? exitCodes.usage : exitCodes.sourceFailed;
+      return [{ ...none, message: 'no credential may list accounts', ok: false, hint, exitCode }];
+    }
     return [
       isAll
         ? { ...none, ok: false, hint: emptyHint, exitCode: exitCodes.usage }
@@ -52,6 +58,8 @@ interface FoundAccounts {
   readonly accounts: readonly FoundAccount[];
   readonly message: string;
   readonly notes: readonly string[];
+  /** All listings are refused. */
+  readonly refused: boolean;
 }
 
 const findAccounts = async (
@@ -61,7 +69,7 @@ const findAccounts = async (
 ): Promise<FoundAccounts> => {
   if (typeof config.accounts !== 'string') {
     const accounts = config.accounts.map((id) => ({ id }));
-    return { accounts, message: `${counted(accounts.length, 'account')} configured`, notes: [] };
+    return { accounts, message: `${counted(accounts.length, 'account')} configured`, notes: [], refused: false };
   }
   const found = new Map<string, FoundAccount>();
   const notes: string[] = [];
@@ -69,12 +77,14 @@ const findAccounts = async (
     config.accounts === 'all' && config.organizationIds === undefined
       ? await collectWithEach(api, names, found, signal)
       : undefined;
-  if (byCredential === 'refused')
-    notes.push('GET /accounts is refused (403): accounts of organizations alone are read');
   const listed = organizations.slice(0, MAX_LISTED);
   let refused = 0;
   for (const { id } of listed) {
     if ((await collect(api.listAccountsOf(id, signal), found)) === 'refused') refused += 1;
+  }
+  if (byCredential === 'refused') {
+    const rest = refused < listed.length ? ': accounts of organizations alone are read' : '';
+    notes.push(`GET /accounts is refused (403)${rest}`);
   }
   if (refused > 0) {
     notes.push(
@@ -84,7 +94,12 @@ const findAccounts = async (
   }
   const some = listed.length < organizations.length ? `the first ${listed.length} organizations` : 'organizations';
   const ways = byCredential === undefined ? `of ${some}` : `of ${some} and by GET /accounts`;
-  return { accounts: [...found.values()], message: `${counted(found.size, 'account')} ${ways}`, notes };
+  return {
+    accounts: [...found.values()],
+    message: `${counted(found.size, 'account')} ${ways}`,
+    notes,
+    refused: byCredential !== 'listed' && refused === listed.length && (byCredential === 'refused' || refused > 0),
+  };
 };
 
 /** Refused only if each of them is. */

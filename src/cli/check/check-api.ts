@@ -62,8 +62,12 @@ const checkLogs = async (
   const accounts = () => checkAccounts(api, config, { organizations, names: namesFor(each), signal });
   if (!config.sources.includes('organization')) return [listed, ...(await accounts())];
   if (organizations.length === 0) {
-    const message = 'no organization is visible';
-    return [{ ...listed, ok: false, message, hint: emptyHint, exitCode: exitCodes.usage }, ...(await accounts())];
+    const none = { ...listed, message: 'no organization is visible' };
+    const checked = await accounts();
+    // Accounts that can be read are read: nothing is wrong if they are all that is wanted.
+    if (checked.some(({ tried, refused }) => tried !== undefined && tried !== refused))
+      return [{ ...none, notes: [`${emptyHint}; ORGTRAIL_SOURCES=accounts reads accounts alone`] }, ...checked];
+    return [{ ...none, ok: false, hint: emptyHint, exitCode: exitCodes.usage }, ...checked];
   }
   const logs = await probeLogs(api, 'organization', organizations, { name: 'audit logs', hint: logsHint, signal });
   return [listed, logs, ...(await accounts())];
@@ -73,16 +77,18 @@ const checkLogs = async (
 const namesFor = (each: OpenedCredentials['each']): readonly string[] =>
   each.flatMap(({ name, accounts }) => (accounts === false ? [] : [name]));
 
-const failedWith = (error: ApiError, { credentials }: Config): Check => {
+const failedWith = (error: ApiError, { credentials, accounts }: Config): Check => {
   const { hint, exitCode } = apiAdvice(error);
   const isAccounts = credentials.some(
     ({ credential }) => credential.kind === 'token' && credential.token.startsWith(ACCOUNT_TOKEN_PREFIX),
   );
-  const more = isAccounts && error.failure === 'refused' ? `${accountTokenHint}; else ` : '';
+  const special = isAccounts ? accountTokenHint : typeof accounts === 'string' ? undefined : namedAccountsHint;
+  const more = special !== undefined && error.failure === 'refused' ? `${special}; else ` : '';
   return { name: 'organizations', ok: false, message: error.message, hint: `${more}${hint}`, exitCode };
 };
 
 const ACCOUNT_TOKEN_PREFIX = 'cfat_';
+const namedAccountsHint = 'ORGTRAIL_SOURCES=accounts reads the accounts of ORGTRAIL_ACCOUNTS alone';
 const accountTokenHint =
   'the token of an account reads the log of that account alone: set ORGTRAIL_SOURCES=accounts, or add the token of a user';
 

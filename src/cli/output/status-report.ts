@@ -31,6 +31,7 @@ const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 export const fails = (report: Report, level: (typeof failLevels)[number]): boolean => {
   const { sources, sinks, vanished, discovery } = report;
   if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
+  if (discovery.accountsRefused !== undefined) return true;
   const states = [...sources.map(({ state }) => state), ...sinks.map(sinkState)];
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
@@ -48,6 +49,7 @@ export const statusText = (report: Report, shown: readonly SourceRow[], most: nu
       ...holeLines(rows),
       ...unprovenLine(report.sources),
       ...report.vanished.map(vanishedLine),
+      ...refusedAccountsLine(report),
     ],
     report.sinks.length === 0 ? [] : [sinkTable(report.sinks).trimEnd()],
   ];
@@ -123,6 +125,13 @@ const vanishedLine = (gone: Status['gone'][number]): string => {
       : `account ${named(gone.accountId, gone.accountName)}`;
   return `vanished${when}: ${owner}: it is no longer listed, and its audit log refuses access`;
 };
+
+const refusedAccountsLine = ({ discovery: { accountsRefused } }: Report): readonly string[] =>
+  accountsRefused === undefined
+    ? []
+    : [
+        `refused: accounts may not be listed, so none of them is read: ${printable(accountsRefused, 300)}; ORGTRAIL_SOURCES=organizations reads none`,
+      ];
 
 /** The holes of each organization, the oldest first. */
 const holeLines = (sources: readonly SourceRow[]): readonly string[] =>

@@ -72,11 +72,17 @@ const holeJson = (hole: WantedHoles['holes'][number]) => {
   return { organizationId, organizationName, since, before, reason, message, ...of };
 };
 
+/** Accounts are read unless they are turned off. */
+const NOT_WANTED = '; ORGTRAIL_SOURCES=organizations reads none';
+
 const troubleLines = ({ sources }: Status, { held, discoveryError, accountsError }: SyncReport): readonly string[] => {
   const lines: string[] = [];
   if (held.length > 0) lines.push(`another orgtrail was reading ${countedSources(held)} all the time`);
   if (discoveryError instanceof Error) lines.push(`listing organizations failed: ${discoveryError.message}`);
-  if (accountsError !== undefined) lines.push(`listing accounts failed, some may be missing: ${accountsError.message}`);
+  if (accountsError !== undefined)
+    lines.push(
+      `listing accounts failed, some may be missing: ${accountsError.message}${accountsError.failure === 'refused' ? NOT_WANTED : ''}`,
+    );
   const near = sources.filter((source) => source.retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS);
   if (near.length > 0)
     lines.push(

@@ -23,7 +23,7 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
       ? { source_kind: source.kind, account_id: source.accountId, account_name: source.accountName }
       : {}),
   }));
-  const { ageSeconds, lastError, leaseOwner, organizations } = status.discovery;
+  const { ageSeconds, lastError, leaseOwner, organizations, accountsRefused } = status.discovery;
   const listing = ageSeconds === null || ageSeconds > discoveryTooOldSeconds(tickMs) ? 'behind' : 'ok';
   const discovery = {
     state: listing,
@@ -31,6 +31,7 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
     age_seconds: ageSeconds,
     last_error: lastError,
     held_by: leaseOwner,
+    ...(accountsRefused === undefined ? {} : { accounts_refused: accountsRefused }),
   };
   const sinks = shownSinks.map(sinkHealth);
   const vanished = status.vanished.map((gone) => ({

@@ -125,6 +125,8 @@ export interface SyncStore {
   recordAccounts(scope: string, accounts: readonly FoundAccount[]): Promise<readonly AccountChange[]>;
   /** `complete`: what was seen is all there is, and others of the scope are counted as missed. Rests for `restMs`. */
   endAccountListing(scope: string, end: AccountListingEnd): Promise<void>;
+  /** Why accounts may not be listed: what refuses all listings, as of their last attempts; undefined if one of them works. */
+  refusedAccountListings(): Promise<string | undefined>;
   /** Makes known the accounts that the configuration names. */
   nameAccounts(): Promise<readonly AccountChange[]>;
   /** How many listings there are, of organizations and of credentials. */

@@ -32,7 +32,7 @@ export interface SyncReport {
   readonly held: readonly SourceKey[];
   /** Why the listing failed, if it did; the organizations known before were then pulled. */
   readonly discoveryError: unknown;
-  /** Why a listing of accounts failed, if one did and was not refused: accounts may be missing. */
+  /** Why a listing of accounts failed, if one did and was not refused, or all were: accounts may be missing. */
   readonly accountsError?: ApiError | undefined;
   /** False if it was stopped before its end. */
   readonly finished: boolean;

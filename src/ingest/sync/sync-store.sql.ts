@@ -11,6 +11,7 @@ import {
   nameAccounts,
   recordAccountAccess,
   recordAccounts,
+  refusedListings,
   takeGone,
 } from './discovery/accounts.sql.ts';
 import {
@@ -146,6 +147,7 @@ type AccountStatements =
   | 'endAccountListing'
   | 'countAccountListings'
   | 'countAccounts'
+  | 'refusedAccountListings'
   | 'nameAccounts'
   | 'takeGoneAccounts';
 
@@ -158,6 +160,7 @@ const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, Acco
     endAccountListing: (listing, end) => endListing(pool, listing, end, credentials()),
     countAccountListings: () => countListings(pool),
     countAccounts: () => countAccounts(pool),
+    refusedAccountListings: async () => (typeof wanted === 'string' ? await refusedListings(pool) : undefined),
     nameAccounts: () => nameAccounts(pool, accountIds),
     takeGoneAccounts: () => takeGone(pool),
   };

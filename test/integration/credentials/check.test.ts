@@ -127,6 +127,27 @@ test('no account is visible: a note where organizations are read; else nothing c
   expect(alone.code).toBe(2);
 });
 
+test('accounts that may not be listed by any credential are a failure, and no organization is none if accounts are read', async () => {
+  const other = await startSimulator({ organizations: 1, entries: 5, accounts: 1, faults: { account_listing_403: 1 } });
+  const at = { CLOUDFLARE_BASE_URL: other.baseUrl };
+  const both = await check({ a: { token: 'the-token-of-a' } }, at);
+  expect(both.stdout).toMatch(
+    /^FAIL {2}accounts +no credential may list accounts\n.*needs "Account Settings Read".*ORGTRAIL_SOURCES=organizations/m,
+  );
+  expect(both.stdout).not.toMatch(/accounts of organizations alone are read/);
+  expect(both.code).toBe(1);
+  const alone = await check({ a: { token: 'the-token-of-a' } }, { ...at, ORGTRAIL_SOURCES: 'accounts' });
+  await other.close();
+  expect(alone.code).toBe(2);
+  const options = { organizations: 1, entries: 5, standaloneAccounts: 2, accountEntries: 5 };
+  const credentials = [{ token: 'the-token-of-a', organizations: [], accounts: [0, 1] }];
+  const without = await startSimulator({ ...options, credentials });
+  const read = await check({ a: { token: 'the-token-of-a' } }, { CLOUDFLARE_BASE_URL: without.baseUrl });
+  await without.close();
+  expect(read.stdout).toMatch(/^ok {4}organizations +no organization is visible\nnote .*ORGTRAIL_SOURCES=accounts/m);
+  expect(read.code).toBe(0);
+});
+
 test('one of two that is wrong: it is named with what to check, and the other one is told of', async () => {
   const { code, stdout } = await check({ a: { token: 'the-token-of-a' }, wrong: { token: 'a-wrong-token' } });
   expect(stdout).toMatch(/^FAIL {2}credential wrong .*\n +Try: the credential itself is not taken: check its secret/m);

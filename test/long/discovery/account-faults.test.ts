@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { healthOf } from '../../../src/http/health/health.ts';
+import { withStates } from '../../../src/status/source-state.ts';
+import { readStatus } from '../../../src/status/status.sql.ts';
 import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 /** 12 accounts in three organizations and 60 of none: two pages of GET /accounts. */
@@ -30,6 +33,18 @@ const once = async (world: SyncWorld, run: SyncRun) => {
   return await run.sync();
 };
 
+/** Whether status and health say that no accounts may be listed. */
+const refusalShown = async (world: SyncWorld, run: SyncRun): Promise<boolean> => {
+  const { pool } = world.database;
+  const status = withStates(await readStatus(pool), run.config);
+  const { accountsRefused } = status.discovery;
+  const health = healthOf(status, [], run.config.tickMs);
+  expect(health.discovery.accounts_refused).toBe(accountsRefused);
+  expect(health.status === 'refused').toBe(accountsRefused !== undefined);
+  expect((await readStatus(pool, { kinds: ['organization'] })).discovery.accountsRefused).toBeUndefined();
+  return accountsRefused !== undefined;
+};
+
 describe('listings of accounts that misbehave end nothing, and all is read once they are well', () => {
   test.each([
     ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }],
@@ -53,7 +68,8 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
   test.each([
     ['the pages of GET /accounts shift on', { shifted_account_page: { by: 3 } }, 'did not name all'],
     ['accounts are missing from pages at random', { missing_account: 0.2 }, 'did not name all'],
-    ['both listings are refused, which is no failure', { account_listing_403: 1 }, undefined],
+    ['both listings are refused', { account_listing_403: 1 }, 'no credential may list accounts'],
+    ['one of both is refused, which is no failure', { account_listing_403: { operation: 'accounts' } }, undefined],
   ] as const)('from the first look on: %s', async (_, faults, reason) => {
     await using world = await openWorld({ ...options, faults });
     await using run = await world.open();
@@ -61,8 +77,11 @@ describe('listings of accounts that misbehave end nothing, and all is read once 
     if (reason === undefined) expect(accountsError).toBeUndefined();
     else expect(accountsError?.message).toContain(reason);
     expect((await states(world))['gone']).toBeUndefined();
+    const isRefused = reason?.startsWith('no credential') === true;
+    expect(await refusalShown(world, run)).toBe(isRefused);
     world.simulator.faults.set({ preset: 'none' });
-    await again(world, run);
+    expect((await again(world, run)).accountsError).toBeUndefined();
+    expect(await refusalShown(world, run)).toBe(false);
     expect(await states(world)).toEqual({ active: 72 });
     await world.expectExactTruth();
   });

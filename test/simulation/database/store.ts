@@ -107,6 +107,7 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
     endAccountListing: async () => {},
     countAccountListings: async () => 0,
     countAccounts: async () => 0,
+    refusedAccountListings: async () => undefined,
     takeGoneAccounts: async () => [],
     claimDiscovery: async (restMs) => {
       const claimed = () => statement('claim discovery', () => simulation.claimDiscovery(process, restMs));

@@ -55,7 +55,13 @@ const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Repo
   vanished: [],
   sinks: [],
   sources,
-  discovery: { lastSuccessAt: null, ageSeconds: 11, lastError: null, leaseOwner: null, organizations: sources.length },
+  discovery: {
+    lastSuccessAt: null,
+    ageSeconds: 11,
+    lastError: null,
+    leaseOwner: null,
+    organizations: sources.length,
+  },
   ...more,
 });
 

@@ -62,6 +62,9 @@ const troublesOf = (
   else if (ageSeconds > discoveryTooOldSeconds(options.tickMs)) {
     troubles.push(`The organizations were last listed ${spanText(ageSeconds)} ago${because}`);
   }
+  const { accountsRefused } = status.discovery;
+  if (accountsRefused !== undefined)
+    troubles.push(`Accounts may not be listed, so none of them is collected: ${accountsRefused}`);
   const lossy = status.sources.filter(nearsLoss);
   if (lossy.length > 0) troubles.push(`${countOfSources(lossy)} about to lose uncollected history permanently`);
   for (const [state, word] of Object.entries(words)) {

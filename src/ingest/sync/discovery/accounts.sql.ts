@@ -64,6 +64,17 @@ export const countListings = async (pool: Pool): Promise<number> => {
   return rows[0]?.listings ?? 0;
 };
 
+/** SQL: what refused the listings of accounts, if all that have been tried are refused now; null: one works, or none was tried. */
+export const REFUSED_LISTINGS = `(select last_error from account_listings
+  where last_failure in ('refused', 'unauthorized', 'not_found')
+    and not exists (select from account_listings where last_failure is null and last_success_at is not null)
+  order by scope like '${CREDENTIAL_SCOPE}%' desc, last_attempt_at desc limit 1)`;
+
+export const refusedListings = async (pool: Pool): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ reason: string | null }>(`select ${REFUSED_LISTINGS} as reason`);
+  return rows[0]?.reason ?? undefined;
+};
+
 /** How many accounts there are that are not gone. */
 export const countAccounts = async (pool: Pool): Promise<number> => {
   const { rows } = await pool.query<{ accounts: number }>(

@@ -21,7 +21,7 @@ const LISTINGS_AT_ONCE = 20;
 
 /**
  * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing is for itself: one that fails
- * rests, and the others go on. Returns how many accounts are new, or are there again, and why a listing failed, if one did and was not refused. Throws when the database fails, the signal aborts or the lease is lost.
+ * rests, and the others go on. Returns how many accounts are new, or are there again, and why a listing failed, if one did and was not refused, or all were. Throws when the database fails, the signal aborts or the lease is lost.
  */
 export const discoverAccounts = async (
   context: SyncContext,
@@ -49,7 +49,14 @@ export const discoverAccounts = async (
   tell(context, await store.takeGoneAccounts());
   const accounts = appeared === 0 ? 0 : await store.countAccounts();
   observer.accountsListed?.({ listings, appeared, accounts });
-  return failure === undefined ? { appeared } : { appeared, error: failure };
+  const error = failure ?? (await refusalOfAll(context));
+  return error === undefined ? { appeared } : { appeared, error };
+};
+
+/** One listing that is refused is nothing unusual, since others show the same accounts. */
+const refusalOfAll = async ({ store }: SyncContext): Promise<ApiError | undefined> => {
+  const reason = await store.refusedAccountListings();
+  return reason === undefined ? undefined : new ApiError('refused', `no credential may list accounts: ${reason}`);
 };
 
 /** Returns how many of the accounts are new or restored. */

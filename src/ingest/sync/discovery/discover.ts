@@ -13,7 +13,7 @@ import { PartialListingError } from './partial-listing.ts';
 export interface Discovered {
   /** How many organizations and accounts are new, or there again. */
   readonly appeared: number;
-  /** Why a listing of accounts failed, if one did and was not refused. */
+  /** Why a listing of accounts failed, if one did and was not refused, or all were. */
   readonly error?: ApiError;
 }
 
