@@ -68,7 +68,10 @@ export const startDaemon = async (
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
   secrets.onChanged(() => {
     endRestsOfRefused(pool).catch((error: unknown) =>
-      logger.warn({ reason: reasonOf(error) }, 'what was refused rests on'),
+      logger.warn(
+        { reason: reasonOf(error) },
+        'credentials have changed, but sources that were refused could not be made due; they are retried after their rest',
+      ),
     );
   });
   logger.info({ version, url: http.url, schedule: config.schedule }, 'orgtrail started');

@@ -70,6 +70,7 @@ export const REFUSED_LISTINGS = `(select last_error from account_listings
     and not exists (select from account_listings where last_failure is null and last_success_at is not null)
   order by scope like '${CREDENTIAL_SCOPE}%' desc, last_attempt_at desc limit 1)`;
 
+/** What refused them, in Cloudflare's words; undefined if one works, or none was tried. */
 export const refusedListings = async (pool: Pool): Promise<string | undefined> => {
   const { rows } = await pool.query<{ reason: string | null }>(`select ${REFUSED_LISTINGS} as reason`);
   return rows[0]?.reason ?? undefined;
