@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accessibilityFaults } from '../support/console/accessibility.ts';
 import { expectNoFaults } from '../support/console/console-fixture.ts';
+import { retryDeadlocks } from '../support/postgres/retry-deadlocks.ts';
 import { until } from '../support/process/until.ts';
 import { largeText, wantedEntry } from '../support/search/search-entries.ts';
 import { type ExplorerFixture, openExplorerConsole } from '../support/search/search-fixture.ts';
@@ -110,7 +111,7 @@ describe('the page of an event', () => {
     simulator.faults.set({ changed_content: 1 });
     await until('a change is stored', async () => {
       // What counts as unread is read again.
-      await database.pool.query("update coverage set ranges = '{}'");
+      await retryDeadlocks(() => database.pool.query("update coverage set ranges = '{}'"));
       const { rows } = await database.pool.query('select count(*)::integer as changes from audit_event_changes');
       return rows[0].changes > 0;
     });

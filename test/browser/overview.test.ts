@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accessibilityFaults } from '../support/console/accessibility.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
+import { retryDeadlocks } from '../support/postgres/retry-deadlocks.ts';
 import { until } from '../support/process/until.ts';
 
 const HOUR_MS = 3_600_000;
@@ -44,7 +45,9 @@ beforeAll(async () => {
     "update discovery set lease_owner = 'elsewhere', lease_until = clock_timestamp() + interval '1 hour', last_success_at = clock_timestamp() + interval '1 hour'",
   );
   await pool.query('update organizations set name = $2 where id = $1', [ids[2], hostile]);
-  await pool.query('update lanes set last_error = $2 where source_id = $1 and failures > 0', [ids[1], hostile]);
+  await retryDeadlocks(() =>
+    pool.query('update lanes set last_error = $2 where source_id = $1 and failures > 0', [ids[1], hostile]),
+  );
   await pool.query(
     "insert into organization_changes (organization_id, change, old_value, new_value) values ($1, 'renamed', $2, $2)",
     [ids[1], hostile],

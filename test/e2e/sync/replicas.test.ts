@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { retryDeadlocks } from '../../support/postgres/retry-deadlocks.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { until } from '../../support/process/until.ts';
 import {
@@ -149,7 +150,9 @@ describe.concurrent('replicas on one database', { retry: 1 }, () => {
     await killed.ended;
     const killedAtMs = Date.now();
     // On this host a replica sees that the process is gone. On another one it has only the lease.
-    await world.database.pool.query("update sources set lease_owner = 'elsewhere/1/x' where lease_until is not null");
+    await retryDeadlocks(() =>
+      world.database.pool.query("update sources set lease_owner = 'elsewhere/1/x' where lease_until is not null"),
+    );
     const taken = takenBy(world, 1);
     const leaseEndMs = await lastLeaseEnd(world);
     await until('the survivor asks for all three', async () => taken.size === 3);

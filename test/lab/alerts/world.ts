@@ -11,6 +11,7 @@ import type { SimulatorOptions } from '../../../src/simulator/simulator-options.
 import { prepareForDaemon } from '../../support/accounts/daemon-account.ts';
 import { type ApiGate, startApiGate } from '../../support/network/api-gate.ts';
 import { withDatabase } from '../../support/postgres/postgres-server.ts';
+import { retryDeadlocks } from '../../support/postgres/retry-deadlocks.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../../support/process/orgtrail-process.ts';
 import { type Prometheus, startPrometheus } from '../outage/prometheus.ts';
 import { shortenedRules } from './shortened-rules.ts';
@@ -96,13 +97,15 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
         return Number(rows[0].count);
       },
       removeOld: async () => {
-        const { rows } = await client.query(
-          `delete from audit_events where position = (
-             select min(position) from audit_events where action_time < now() - interval '2 hours') returning id`,
+        const { rows } = await retryDeadlocks(() =>
+          client.query(
+            `delete from audit_events where position = (
+               select min(position) from audit_events where action_time < now() - interval '2 hours') returning id`,
+          ),
         );
         return rows[0].id;
       },
-      execute: async (statement) => void (await client.query(statement)),
+      execute: async (statement) => void (await retryDeadlocks(() => client.query(statement))),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     };
   } catch (error) {
