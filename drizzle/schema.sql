@@ -1990,6 +1990,8 @@ declare
   known_positions bigint[];
   known_raws json[];
   known_defects text[];
+  ordinals integer[];
+  base bigint;
   last_position bigint;
   found_by_day jsonb := '{}';
   -- With one of these, at least one side is no jsonb that could be compared (src/ingest/entries/entry.ts).
@@ -2041,94 +2043,35 @@ begin
   end if;
 
   -- Most pages are empty: what they do not need is not begun.
-  -- * Which entries are new is decided on numbers and ids. The rest of an entry goes from the parameter into its row, without being sorted,
-  --   joined or kept on the way: "numbering" tells by an array which position each has behind the head, 0 where it is known.
-  -- * The feed's head is locked last: sources wait for one another only while rows go in.
-  -- * "read_before" is the coverage of before this page.
+  -- Which entries are new is decided on numbers and ids. "ordinals" tells which position each has behind the head, 0 for one that is known.
+  -- The coverage is that of before this page.
   if cardinality(p_ids) > 0 then
-    with read_before as materialized (
+    with known as materialized (
+      select id from unnest(known_ids) as k (id)),
+    decided as materialized (
+      select p.n, p.day_time, p.defects, p.first_n = p.n and k.id is null as is_fresh
+      from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+          unnest(p_times)::timestamptz as day_time, unnest(p_defects) as defects) p
+        left join known k on k.id = p.id),
+    fresh as materialized (
+      select n, day_time, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal from decided),
+    found as (
+      select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
+      from (select to_char(day_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
+        from fresh where is_fresh and day_time > '-infinity' group by 1) days),
+    read_before as materialized (
       select pass, ranges from coverage
       where source_kind = p_kind and source_id = p_source_id and filter_hash = p_filter_hash),
-    page as materialized (
-      select n, id, first_n = n as first, defects::text[] as defects
-      from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
-          unnest(p_defects) as defects) read),
-    known as materialized (
-      select id, position, raw, defects::text[] as defects
-      from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)),
-    fresh as materialized (
-      select n, is_fresh, is_fresh and defects is not null as defective, sum(is_fresh::integer) over (order by n) as ordinal
-      from (select p.n, p.defects, p.first and k.id is null as is_fresh from page p left join known k on k.id = p.id) decided),
-    numbering as materialized (
-      select array_agg(case when is_fresh then ordinal else 0 end order by n) as ordinals, max(ordinal) as entries from fresh),
-    head as (
-      update feed_head set position = position + numbering.entries from numbering
-      where numbering.entries > 0 returning position - numbering.entries as base),
-    stored as (
-      insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
-        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
-        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
-        resource_product, resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw_cf_ray_id, raw_status_code)
-      select p_kind, p_source_id, p_organization_id, id, (select base from head) + (select ordinals from numbering)[n],
-        action_time::timestamptz, raw, defects::text[],
-        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
-        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
-        resource_product, resource_type, resource_scope,
-        -- Whatever the entry says or leaves out: the log of an account is about that account.
-        coalesce(account_id, case when p_kind = 'account' then p_source_id end), account_name, zone_id, zone_name,
-        raw_cf_ray_id, raw_status_code
-      from (
-        select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
-          unnest(p_defects) as defects,
-          unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
-          unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
-          unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
-          unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
-          unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
-          unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
-          unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
-          unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
-          unnest(p_resource_scope) as resource_scope, unnest(p_account_id) as account_id,
-          unnest(p_account_name) as account_name, unnest(p_zone_id) as zone_id, unnest(p_zone_name) as zone_name,
-          unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
-          unnest(p_raw_status_code) as raw_status_code
-        from (select where (select entries from numbering) > 0) as wanted) e
-      where (select ordinals from numbering)[n] > 0
-      returning id, position, action_time),
-    firsts as materialized (
-      select id, position, raw, defects from known
-      union all
-      select f.id, s.position, p_raws[f.n], f.defects from (select distinct id from page where not first) again
-        join page f on f.id = again.id and f.first join stored s on s.id = f.id),
-    differing as materialized (
-      select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
-      from firsts f
-        join (select page.n, page.id, page.defects, r.raw from page
-          join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw
-            from (select where exists (select from firsts)) as wanted) r using (n)) p on p.id = f.id
-      where p.raw::text <> f.raw::text and case
-        when p.defects && not_jsonb or f.defects && not_jsonb then true
-        else p.raw::jsonb <> f.raw::jsonb end),
-    changed as (
-      insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
-      select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
-      on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1),
-    found as materialized (
-      select coalesce(jsonb_object_agg(day, entries), '{}') as by_day
-      from (select to_char(action_time at time zone 'UTC', 'YYYY-MM-DD') as day, count(*) as entries
-        from stored where action_time > '-infinity' group by 1) days),
     covered as (
       select pass, count(*)::integer as entries
-      from (select (select max(pass) from read_before where ranges @> action_time) as pass
-        from stored where action_time > '-infinity') late
+      from (select (select max(pass) from read_before where ranges @> day_time) as pass
+        from fresh where is_fresh and day_time > '-infinity') late
       where pass is not null group by pass)
-    select (select count(*) from page)::integer, (select count(*) from stored)::integer, (select count(*) from changed)::integer,
-      (select count(*) from fresh where defective)::integer,
-      (select array_agg(extract(epoch from clock_timestamp() - action_time)::float8) from stored
-        where p_lane = 'live' and action_time > '-infinity'),
-      (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered),
-      (select max(position) from stored), (select by_day from found)
-    into entries, stored, changed, defective, lateness, covered, last_position, found_by_day;
+    select array_agg(case when is_fresh then ordinal else 0 end order by n), coalesce(max(ordinal), 0)::integer, count(*)::integer,
+      count(*) filter (where defective)::integer,
+      (select by_day from found), (select json_agg(json_build_object('pass', pass, 'entries', entries)) from covered)
+    into ordinals, stored, entries, defective, found_by_day, covered
+    from fresh;
   end if;
 
   if cardinality(p_claim_passes) > 0 then
@@ -2198,6 +2141,70 @@ begin
   end if;
   if p_reading is not null then
     perform orgtrail_note_reading(p_kind, p_source_id, p_filter_hash, p_lane, p_reading);
+  end if;
+  -- The feed's head is locked last: sources wait for one another only while rows go in. The rest of an entry goes from the parameter into its
+  -- row, without being sorted, joined or kept on the way.
+  if stored > 0 then
+    update feed_head set position = position + stored returning position - stored into base;
+    with rows_stored as (
+      insert into audit_events (source_kind, source_id, organization_id, id, position, action_time, raw, defects,
+        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+        resource_product, resource_type, resource_scope, account_id, account_name, zone_id, zone_name, raw_cf_ray_id, raw_status_code)
+      select p_kind, p_source_id, p_organization_id, id, base + ordinals[n],
+        action_time::timestamptz, raw, defects::text[],
+        action_type, action_result, action_description, actor_id, actor_type, actor_context, actor_email,
+        actor_ip_address, actor_token_id, actor_token_name, raw_method, raw_uri, raw_user_agent, resource_id,
+        resource_product, resource_type, resource_scope,
+        -- Whatever the entry says or leaves out: the log of an account is about that account.
+        coalesce(account_id, case when p_kind = 'account' then p_source_id end), account_name, zone_id, zone_name,
+        raw_cf_ray_id, raw_status_code
+      from (
+        select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_times) as action_time, unnest(p_raws) as raw,
+          unnest(p_defects) as defects,
+          unnest(p_action_type) as action_type, unnest(p_action_result) as action_result,
+          unnest(p_action_description) as action_description, unnest(p_actor_id) as actor_id,
+          unnest(p_actor_type) as actor_type, unnest(p_actor_context) as actor_context,
+          unnest(p_actor_email) as actor_email, unnest(p_actor_ip_address) as actor_ip_address,
+          unnest(p_actor_token_id) as actor_token_id, unnest(p_actor_token_name) as actor_token_name,
+          unnest(p_raw_method) as raw_method, unnest(p_raw_uri) as raw_uri,
+          unnest(p_raw_user_agent) as raw_user_agent, unnest(p_resource_id) as resource_id,
+          unnest(p_resource_product) as resource_product, unnest(p_resource_type) as resource_type,
+          unnest(p_resource_scope) as resource_scope, unnest(p_account_id) as account_id,
+          unnest(p_account_name) as account_name, unnest(p_zone_id) as zone_id, unnest(p_zone_name) as zone_name,
+          unnest(p_raw_cf_ray_id) as raw_cf_ray_id,
+          unnest(p_raw_status_code) as raw_status_code) e
+      where ordinals[n] > 0
+      returning action_time, position)
+    select max(position), array_agg(extract(epoch from clock_timestamp() - action_time)::float8)
+        filter (where p_lane = 'live' and action_time > '-infinity')
+    into last_position, lateness from rows_stored;
+  end if;
+  -- An id that was known, or comes twice in this page, may have other content now.
+  if stored < entries then
+    with page as materialized (
+      select n, id, first_n = n as first, defects::text[] as defects
+      from (select generate_subscripts(p_ids, 1) as n, unnest(p_ids) as id, unnest(p_firsts) as first_n,
+          unnest(p_defects) as defects) read),
+    firsts as materialized (
+      select id, position, raw, defects::text[] as defects
+      from unnest(known_ids, known_positions, known_raws, known_defects) as k (id, position, raw, defects)
+      union all
+      select f.id, base + ordinals[f.n], p_raws[f.n], f.defects from (select distinct id from page where not first) again
+        join page f on f.id = again.id and f.first where ordinals[f.n] > 0),
+    differing as materialized (
+      select distinct on (p.id, p.raw::text) p.id, p.raw, f.position
+      from firsts f
+        join (select page.n, page.id, page.defects, r.raw from page
+          join (select generate_subscripts(p_raws, 1) as n, unnest(p_raws) as raw) r using (n)) p on p.id = f.id
+      where p.raw::text <> f.raw::text and case
+        when p.defects && not_jsonb or f.defects && not_jsonb then true
+        else p.raw::jsonb <> f.raw::jsonb end),
+    changed_now as (
+      insert into audit_event_changes (source_kind, source_id, event_id, position, raw, raw_sha256)
+      select p_kind, p_source_id, id, position, raw, encode(sha256(convert_to(raw::text, 'UTF8')), 'hex') from differing
+      on conflict (source_kind, source_id, event_id, raw_sha256) do nothing returning 1)
+    select count(*)::integer into changed from changed_now;
   end if;
   if last_position is not null then perform pg_notify('orgtrail_feed', last_position::text); end if;
   return next;
