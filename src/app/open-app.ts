@@ -27,6 +27,7 @@ import { collectionRulesOf } from '../status/collection-rules.ts';
 import type { MetricsSource } from '../status/ports.ts';
 import { readScrubAge } from '../status/scrub-status.sql.ts';
 import { countGoneAccounts, countOrganizations, countVanished, readStatus, type Status } from '../status/status.sql.ts';
+import { createStatusReader, type StatusReader } from '../status/status-reader.ts';
 import { statusScopeOf } from '../status/status-scope.sql.ts';
 import { migrateWithLog } from '../telemetry/log-migration.ts';
 import { logSync } from '../telemetry/log-sync.ts';
@@ -55,7 +56,9 @@ export interface App {
   readonly streams: StreamLimits;
   /** Tokens, sessions and the trail of access. */
   readonly access: AccessSource;
+  /** With every source, however many there are. */
   status(): Promise<Status>;
+  readonly statusReader: StatusReader;
   /** How the configured sinks stand. */
   sinks(): Promise<readonly SinkStatus[]>;
   /** What goes wrong with them in this process. */
@@ -141,7 +144,7 @@ const compose = async (given: Config, database: Database, options: ComposeOption
   const kinds = kindPolicies(config);
   const owner = createProcessIdentity();
   const readers = openReaders(config, database, { metrics, logger });
-  const status = () => readStatus(pool, statusScopeOf(config));
+  const stored = openStatus(pool, config);
   const sinkTroubles = createSinkTroubles();
   const sinks = async () => sinkTroubles.addTo(await readSinks(pool, config));
   return {
@@ -161,12 +164,12 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       storeObserver: metrics,
       observers: [metrics.sync, logSync(logger, () => performance.now(), names), options.observer ?? {}],
     }),
-    metricsSource: metricsOf(config, pool, access.budget, kinds, { status, sinks, streamLoad: readers.streamLoad }),
+    metricsSource: metricsOf(config, pool, access.budget, kinds, { ...stored, ...readers, sinks }),
     feed: readers.feed,
     search: readers.search,
     streams: readers.streams,
     access: readers.access,
-    status,
+    ...stored,
     sinks,
     sinkTroubles,
     close: async () => {
@@ -175,6 +178,12 @@ const compose = async (given: Config, database: Database, options: ComposeOption
       await database.close();
     },
   };
+};
+
+/** How things stand, by the tables. */
+const openStatus = (pool: Pool, config: Config): Pick<App, 'status' | 'statusReader'> => {
+  const scope = statusScopeOf(config);
+  return { status: () => readStatus(pool, scope), statusReader: createStatusReader(pool, scope) };
 };
 
 /** What reads are served from, each on connections of its own. */
@@ -231,9 +240,11 @@ const metricsOf = (
   pool: Pool,
   budget: ApiAccess['budget'],
   kinds: readonly KindPolicy[],
-  more: Pick<MetricsSource, 'status' | 'sinks' | 'streamLoad'>,
+  { statusReader, sinks, streamLoad }: Pick<App, 'statusReader'> & Pick<MetricsSource, 'sinks' | 'streamLoad'>,
 ): MetricsSource => ({
-  ...more,
+  figures: statusReader.figures,
+  sinks,
+  streamLoad,
   organizationCounts: () => countOrganizations(pool),
   vanishedCount: () => countVanished(pool),
   goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),

@@ -9,7 +9,7 @@ import { syncForever } from '../ingest/sync/sync-forever.ts';
 import { version } from '../package/package-files.ts';
 import { readSchemaState } from '../postgres/schema/migrate.ts';
 import { startRetention } from '../retention/retention-loop.ts';
-import { createOverviewSource } from '../status/overview-source.ts';
+import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { type App, openApp } from './open-app.ts';
@@ -109,7 +109,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger }: Htt
     tickMs: config.tickMs,
     apiBudget: config.apiBudget,
     version,
-    status: app.status,
+    status: app.statusReader,
     sinks: app.sinks,
     schemaState: async () => (await readSchemaState(app.database.pool)).state,
     trouble: trouble.current,

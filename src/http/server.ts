@@ -6,8 +6,8 @@ import type { AccessSource } from '../access/ports.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
-import type { OverviewSource } from '../status/overview.ts';
-import { withStates } from '../status/source-state.ts';
+import type { OverviewSource } from '../status/overview/overview.ts';
+import { totalsOf } from '../status/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import { failureOf } from './failure.ts';
@@ -99,13 +99,19 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     '/v1/status',
     {
       onRequest: guard.requireScope(...scopes),
-      schema: { ...withToken, ...aboutHealth('Collection status of all organizations', 'The whole status.') },
+      schema: {
+        ...withToken,
+        ...aboutHealth(
+          'Collection status of all organizations',
+          'The whole status; of more than 1,000 sources totals, and the worst.',
+        ),
+      },
     },
-    async () => ({
-      version: options.version,
-      ...withStates(await options.status(), options),
-      sinks: await options.sinks(),
-    }),
+    async () => {
+      const { groups, isWhole, ...status } = await options.status.read(options);
+      const totals = isWhole ? {} : { totals: totalsOf(groups, status.sources.length) };
+      return { version: options.version, ...status, ...totals, sinks: await options.sinks() };
+    },
   );
   feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));

@@ -1,5 +1,6 @@
 import { laneIntervals } from '../ingest/planning/polling/lane-intervals.ts';
 import { longestPauseMs } from '../ingest/planning/polling/poll-interval.ts';
+import { RETENTION_NEAR_MS } from '../ingest/planning/upstream-retention.ts';
 
 /** What a source is doing, in one word. Quiet is healthy: an organization without changes. */
 export const sourceStates = ['fresh', 'quiet', 'behind', 'incomplete', 'failing', 'refused'] as const;
@@ -25,14 +26,14 @@ export interface SourceFacts {
 }
 
 /** The clock of Cloudflare may be a minute ahead of that of the database. Nothing that was read reaches further. */
-const MAX_FUTURE_SECONDS = 61;
+export const MAX_FUTURE_SECONDS = 61;
 
 /** What is claimed of the future hides that nothing is read: the lag is none until then. */
 export const claimsFuture = ({ futureSeconds }: Pick<SourceFacts, 'futureSeconds'>): boolean =>
   futureSeconds !== null && futureSeconds > MAX_FUTURE_SECONDS;
 
 /** Nothing for a day is quiet. */
-const QUIET_AFTER_SECONDS = 86_400;
+export const QUIET_AFTER_SECONDS = 86_400;
 /** So many ticks may pass before a source is behind, and so many of the longest pauses if those are longer. */
 const TICKS_UNTIL_BEHIND = 4;
 const PAUSES_UNTIL_BEHIND = 2;
@@ -57,7 +58,8 @@ export const pausesOf = (settings: { tickMs: number; apiBudget: number }, source
 
 /**
  * Refused before failing before incomplete before behind: the state names what has to be mended first. Incomplete means that the
- * API does not serve all of what is wanted; behind, that the live tail lags, or that history is still missing. A pure function of the facts; used by /healthz, status and the metrics.
+ * API does not serve all of what is wanted; behind, that the live tail lags, or that history is still missing. A pure function of the facts; used by
+ * /healthz, status and the metrics. `readSummary` says the same in SQL, of tens of thousands at once.
  */
 export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth => {
   if (facts.refused) return 'refused';
@@ -69,10 +71,14 @@ export const sourceHealth = (facts: SourceFacts, pauses: Pauses): SourceHealth =
 };
 
 /** A window or two that could not be read to a credible end (an entry came between two answers) is the ordinary course. */
-const HALVINGS_UNTIL_FAILING = 3;
+export const HALVINGS_UNTIL_FAILING = 3;
 
 const isFailing = ({ failures, lastFailure }: SourceFacts): boolean =>
   failures > 0 && (lastFailure !== null || failures >= HALVINGS_UNTIL_FAILING);
+
+/** Cloudflare will soon delete what is not collected: then it is lost permanently. */
+export const nearsLoss = ({ retentionSlackSeconds }: { readonly retentionSlackSeconds: number }): boolean =>
+  retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
 
 /** A lane that is failing. Null: it has not rested for a failure yet, its windows are being halved. */
 export interface LaneTrouble {

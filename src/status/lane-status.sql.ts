@@ -1,6 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm';
+import type { SourceKey } from '../ingest/planning/source.ts';
 import { syncStatus } from '../postgres/tables/sources.ts';
 import type { LaneTrouble } from './health.ts';
+import { mayBeAmong } from './source-keys.sql.ts';
+
+type Keys = readonly SourceKey[] | undefined;
 
 const joined = (name: string): SQL =>
   sql.raw(
@@ -8,28 +12,47 @@ const joined = (name: string): SQL =>
   );
 
 /** How far coverage reaches, of any pass. */
-const reach = sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
-  from coverage group by source_kind, source_id, filter_hash) reach`;
+const reach = (keys: Keys) => sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
+  from coverage where ${mayBeAmong(keys, 'coverage')} group by source_kind, source_id, filter_hash) reach`;
 
-const worked = sql`(select source_kind, source_id, filter_hash, count(state -> 'walk')::integer as open_walks,
+const worked = (
+  keys: Keys,
+) => sql`(select source_kind, source_id, filter_hash, count(state -> 'walk')::integer as open_walks,
     coalesce(max(last_success_at) filter (where lane = 'live'), max(last_success_at)) as last_success_at
-  from lanes group by source_kind, source_id, filter_hash) worked`;
+  from lanes where ${mayBeAmong(keys, 'lanes')} group by source_kind, source_id, filter_hash) worked`;
 
-const troubled = sql`(select source_kind, source_id, filter_hash, max(failures) as failures, min(next_attempt_at) as next_attempt_at,
+const troubled = (
+  keys: Keys,
+) => sql`(select source_kind, source_id, filter_hash, max(failures) as failures, min(next_attempt_at) as next_attempt_at,
     (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure,
     (array_agg(last_error order by failures desc, last_attempt_at desc))[1] as last_error,
     json_agg(json_build_object('lane', lane, 'failures', failures, 'lastFailure', last_failure, 'lastError', last_error)
       order by array_position(array['live', 'settle', 'backfill', 'scrub'], lane)) as failing_lanes
-  from lanes where failures > 0 group by source_kind, source_id, filter_hash) troubled`;
+  from lanes where failures > 0 and ${mayBeAmong(keys, 'lanes')} group by source_kind, source_id, filter_hash) troubled`;
 
 /**
- * What the view sync_status says of lanes, for all sources at once: the view looks up the lanes of each, which takes seconds for tens of thousands.
- * To be joined to `sources`.
+ * What the view sync_status says of lanes, for all sources at once, or for those of `keys`: the view looks up the lanes of each, which
+ * takes seconds for tens of thousands. To be joined to `sources`.
  */
-export const laneJoins = {
-  reach: { table: reach, on: joined('reach') },
-  worked: { table: worked, on: joined('worked') },
-  troubled: { table: troubled, on: joined('troubled') },
+export const laneJoins = (keys: Keys) => ({
+  reach: { table: reach(keys), on: joined('reach') },
+  worked: { table: worked(keys), on: joined('worked') },
+  troubled: { table: troubled(keys), on: joined('troubled') },
+});
+
+/** What of it decides the state of a source, and no more. To be joined to `sources`. */
+export const failureJoins = {
+  ahead: {
+    table: sql`(select source_kind, source_id, filter_hash, max(upper(ranges)) as read_until
+      from coverage where upper(ranges) > clock_timestamp() group by source_kind, source_id, filter_hash) ahead`,
+    on: joined('ahead'),
+  },
+  failed: {
+    table: sql`(select source_kind, source_id, filter_hash, max(failures) as failures,
+        (array_agg(last_failure order by failures desc, last_attempt_at desc))[1] as last_failure
+      from lanes where failures > 0 group by source_kind, source_id, filter_hash) failed`,
+    on: joined('failed'),
+  },
 };
 
 const instantOrNull = (time: SQL): SQL<Date | null> => time.mapWith(syncStatus.lastSuccessAt);

@@ -1,10 +1,11 @@
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import type { GoneAccounts, Status } from './status.sql.ts';
+import type { GoneAccounts } from './status.sql.ts';
+import type { StatusFigures } from './status-reader.ts';
 
 /** What a scrape reads from the database, so that every replica shows the same. */
 export interface MetricsSource {
-  status(): Promise<Status>;
+  figures(): Promise<StatusFigures>;
   sinks(): Promise<readonly SinkStatus[]>;
   /** Of this process alone. */
   streamLoad(): StreamLoad;

@@ -1,4 +1,9 @@
+import type { SourceHealth } from './health.ts';
 import type { AccountStatus, OrganizationStatus, SourceStatus } from './status.sql.ts';
+
+export type SourceWithState = SourceStatus & { readonly state: SourceHealth };
+export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
+export type AccountWithState = Extract<SourceWithState, AccountStatus>;
 
 /** Whose log it is decides what it is called. */
 export const isOrganization = <T extends SourceStatus>(source: T): source is T & OrganizationStatus =>

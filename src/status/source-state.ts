@@ -1,16 +1,43 @@
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
-import { pausesOf, sourceHealth, vanishedOf } from './health.ts';
-import type { AccountStatus, OrganizationStatus, Status } from './status.sql.ts';
+import { type Pauses, pausesOf, type SourceHealth, sourceHealth, vanishedOf } from './health.ts';
+import { groupsOf, type SourceGroup } from './source-groups.ts';
+import type { SourceWithState } from './source-owner.ts';
+import type { SourceStatus, Status } from './status.sql.ts';
+
+/** How often sources are asked, by which it is judged whether one is behind. */
+export interface AskingPace {
+  readonly tickMs: number;
+  /** Requests per 5 minutes. */
+  readonly apiBudget: number;
+  /** How many sources there are to ask. Default: those that are shown. */
+  readonly asked?: number | undefined;
+}
+
+/** How everything stands, with the state of each source that is named. */
+export interface StatusWithStates extends Omit<Status, 'gone' | 'sources'> {
+  /** The organizations and accounts that vanished. */
+  readonly vanished: Status['gone'];
+  /** All of them; or, if `isWhole` is false, those that most need attention, the most urgent first. */
+  readonly sources: readonly SourceWithState[];
+  readonly isWhole: boolean;
+  /** What all of them add up to. */
+  readonly groups: readonly SourceGroup[];
+}
+
+/** The states that name what has to be mended, the most urgent first, and then the healthy ones. */
+export const urgency: readonly SourceHealth[] = ['refused', 'failing', 'incomplete', 'behind', 'fresh', 'quiet'];
+
+export const withState = (source: SourceStatus, pauses: Pauses): SourceWithState => ({
+  ...source,
+  state: sourceHealth(source, pauses),
+});
 
 /** The status with the state of each source, and the organizations and accounts that vanished. */
-export const withStates = (status: Status, options: { readonly tickMs: number; readonly apiBudget: number }) => {
-  const pauses = pausesOf(options, status.sources.length);
-  const { gone, ...rest } = status;
-  return {
-    ...rest,
-    vanished: vanishedOf(gone, status.sources.length),
-    sources: status.sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })),
-  };
+export const withStates = (status: Status, pace: AskingPace): StatusWithStates => {
+  const { gone, sources: stored, ...rest } = status;
+  const pauses = pausesOf(pace, pace.asked ?? stored.length);
+  const sources = stored.map((source) => withState(source, pauses));
+  return { ...rest, vanished: vanishedOf(gone, sources.length), sources, isWhole: true, groups: groupsOf(sources) };
 };
 
 /** Seconds; the alert OrgtrailSinkBehind has the same. */
@@ -26,16 +53,11 @@ export const worst = (states: readonly string[]): string =>
 
 /** The states of all that can need attention: sources, sinks, what vanished, and accounts that may not be listed. */
 export const statesOf = (
-  { sources, vanished, discovery }: StatusWithStates,
+  { groups, vanished, discovery }: Pick<StatusWithStates, 'groups' | 'vanished' | 'discovery'>,
   sinks: readonly SinkStatus[],
 ): readonly string[] => [
-  ...sources.map(({ state }) => state),
+  ...groups.map(({ state }) => state),
   ...sinks.map(sinkState),
   ...(vanished.length === 0 ? [] : ['vanished']),
   ...(discovery.accountsRefused === undefined ? [] : ['refused']),
 ];
-
-export type StatusWithStates = ReturnType<typeof withStates>;
-export type SourceWithState = StatusWithStates['sources'][number];
-export type OrganizationWithState = Extract<SourceWithState, OrganizationStatus>;
-export type AccountWithState = Extract<SourceWithState, AccountStatus>;

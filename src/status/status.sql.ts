@@ -1,17 +1,23 @@
 import { and, count, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import type { SourceKey } from '../ingest/planning/source.ts';
 import type { CoverageHole } from '../ingest/sync/coverage-holes.sql.ts';
 import { REFUSED_LISTINGS } from '../ingest/sync/discovery/accounts.sql.ts';
+import { keyOf } from '../ingest/sync/work-pool.ts';
 import { db, type Row } from '../postgres/db.ts';
 import { feedHead } from '../postgres/tables/events.ts';
 import { discovery, organizations } from '../postgres/tables/organizations.ts';
 import { sources, syncStatus } from '../postgres/tables/sources.ts';
 import { claimsFuture, type GoneFacts, type LaneTrouble, laneTroubleText, VANISHED_SECONDS } from './health.ts';
 import { laneColumns, laneJoins } from './lane-status.sql.ts';
+import { mayBeAmong } from './source-keys.sql.ts';
 import { isShown, type StatusScope } from './status-scope.sql.ts';
 
 /** Of one source. */
 const FIRST_HOLES = 5;
+
+/** SQL: Cloudflare refuses the log. */
+export const isRefused = sql<boolean>`(${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false))`;
 
 type StoredHole = Omit<CoverageHole, 'since' | 'before'> & { readonly sinceMs: number; readonly beforeMs: number };
 
@@ -21,7 +27,7 @@ const columns = {
   organizationId: syncStatus.organizationId,
   organizationName: syncStatus.organizationName,
   organizationState: syncStatus.organizationState,
-  refused: sql<boolean>`${syncStatus.access} = 'refused' or coalesce(${syncStatus.organizationState} = 'refused', false)`,
+  refused: isRefused,
   ...laneColumns,
   lagSeconds: syncStatus.lagSeconds,
   gapSeconds: syncStatus.gapSeconds,
@@ -130,7 +136,14 @@ const lastGone = `left join lateral (
 
 /** How things stand, from the database alone: the same for every replica. `scope` limits it to what is read. */
 export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<Status> => {
-  const [[head], gone, goneAccounts, rows] = await Promise.all([
+  const [frame, sources] = await Promise.all([readFrame(pool, scope), readSources(pool, scope)]);
+  const { gone, ...head } = frame;
+  return { ...head, sources, gone };
+};
+
+/** All that a status says beside its sources. */
+export const readFrame = async (pool: Pool, scope: StatusScope): Promise<Omit<Status, 'sources'>> => {
+  const [[head], gone, goneAccounts] = await Promise.all([
     db(pool).select(headColumns).from(feedHead).crossJoin(discovery),
     pool.query<GoneOrganization>(
       `select o.id as "organizationId", o.name as "organizationName", c.changed_at as "goneAt",
@@ -141,32 +154,41 @@ export const readStatus = async (pool: Pool, scope: StatusScope = {}): Promise<S
       [scope.organizationIds ?? null, scope.kinds ?? null],
     ),
     readGoneAccounts(pool, scope),
-    db(pool)
-      .select(columns)
-      .from(syncStatus)
-      .innerJoin(sources, and(eq(sources.kind, syncStatus.sourceKind), eq(sources.id, syncStatus.sourceId)))
-      .leftJoin(laneJoins.reach.table, laneJoins.reach.on)
-      .leftJoin(laneJoins.worked.table, laneJoins.worked.on)
-      .leftJoin(laneJoins.troubled.table, laneJoins.troubled.on)
-      .where(isShown(scope))
-      // The log of an organization comes before those of its accounts.
-      .orderBy(
-        syncStatus.organizationName,
-        syncStatus.organizationId,
-        sql`${syncStatus.accountId} is not null`,
-        syncStatus.accountName,
-        syncStatus.accountId,
-      ),
   ]);
   if (head === undefined) throw new Error('the tables feed_head and discovery have lost their row');
   const { accountsRefused, ...discoveryFacts } = head.discovery;
-  const isRefused = accountsRefused !== null && listsAccounts(scope);
+  const mayListNone = accountsRefused !== null && listsAccounts(scope);
   return {
     ...head,
-    discovery: isRefused ? { ...discoveryFacts, accountsRefused } : discoveryFacts,
-    sources: rows.map(asSource),
+    discovery: mayListNone ? { ...discoveryFacts, accountsRefused } : discoveryFacts,
     gone: [...gone.rows, ...goneAccounts],
   };
+};
+
+/** The sources that are shown, or those of `keys` that are shown: organizations by name, each before its accounts. */
+export const readSources = async (
+  pool: Pool,
+  scope: StatusScope,
+  keys?: readonly SourceKey[],
+): Promise<readonly SourceStatus[]> => {
+  const { reach, worked, troubled } = laneJoins(keys);
+  const rows = await db(pool)
+    .select(columns)
+    .from(syncStatus)
+    .innerJoin(sources, and(eq(sources.kind, syncStatus.sourceKind), eq(sources.id, syncStatus.sourceId)))
+    .leftJoin(reach.table, reach.on)
+    .leftJoin(worked.table, worked.on)
+    .leftJoin(troubled.table, troubled.on)
+    .where(and(isShown(scope), mayBeAmong(keys, 'sync_status')))
+    .orderBy(
+      syncStatus.organizationName,
+      syncStatus.organizationId,
+      sql`${syncStatus.accountId} is not null`,
+      syncStatus.accountName,
+      syncStatus.accountId,
+    );
+  const among = keys && new Set(keys.map(keyOf));
+  return rows.filter((row) => among?.has(keyOf(row)) ?? true).map(asSource);
 };
 
 const listsAccounts = ({ kinds, accounts = 'all' }: StatusScope): boolean =>

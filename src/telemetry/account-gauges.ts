@@ -1,9 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
-import { isAccount } from '../status/source-owner.ts';
-import type { AccountStatus, GoneAccounts, SourceStatus } from '../status/status.sql.ts';
-
-/** With more accounts than this, a series speaks for all accounts of an organization: its account_id is empty. */
-export const MAX_ACCOUNT_SERIES = 1_000;
+import type { SourceGroup } from '../status/source-groups.ts';
+import type { AccountStatus, GoneAccounts } from '../status/status.sql.ts';
+import type { AccountFigures } from '../status/status-reader.ts';
 
 /** Makes the gauges of the logs of accounts. Without accounts they have no samples. */
 export const createAccountGauges = (registers: Registry[]) => {
@@ -43,11 +41,7 @@ export const createAccountGauges = (registers: Registry[]) => {
 type AccountGauges = ReturnType<typeof createAccountGauges>;
 
 /** Sets them. `gone`: the accounts that are gone; undefined: logs of accounts are not read. */
-export const showAccounts = (
-  gauges: AccountGauges,
-  sources: readonly SourceStatus[],
-  gone: GoneAccounts | undefined,
-): void => {
+export const showAccounts = (gauges: AccountGauges, accounts: AccountFigures, gone: GoneAccounts | undefined): void => {
   // An account that is gone must not keep its last value.
   for (const gauge of Object.values(gauges)) gauge.reset();
   // Without labels, a reset leaves a sample of 0.
@@ -55,38 +49,56 @@ export const showAccounts = (
     gauges.accountsVanished.remove();
     return;
   }
-  const accounts = sources.filter(isAccount);
-  const refused = accounts.filter((account) => account.refused).length;
-  gauges.accounts.set({ state: 'active' }, accounts.length - refused);
-  gauges.accounts.set({ state: 'refused' }, refused);
+  const series = 'each' in accounts ? accounts.each.map(seriesOf) : seriesOfGroups(accounts.groups);
+  const sum = (of: 'active' | 'refused'): number => series.reduce((all, one) => all + one[of], 0);
+  gauges.accounts.set({ state: 'active' }, sum('active'));
+  gauges.accounts.set({ state: 'refused' }, sum('refused'));
   gauges.accounts.set({ state: 'gone' }, gone.gone);
   gauges.accountsVanished.set(gone.vanished);
-  for (const [labels, group] of grouped(accounts)) {
-    // Accounts that refuse lag by nature, and are counted by state.
-    const lags = group.filter((account) => !account.refused).map(({ lagSeconds }) => lagSeconds);
-    if (lags.length > 0) gauges.accountLag.set(labels, Math.max(...lags));
-    gauges.accountGap.set(labels, Math.max(...group.map(({ gapSeconds }) => gapSeconds)));
-    gauges.accountHoles.set(
-      labels,
-      group.reduce((sum, { holes }) => sum + holes, 0),
-    );
-    gauges.accountSlack.set(labels, Math.min(...group.map(({ retentionSlackSeconds }) => retentionSlackSeconds)));
+  for (const { labels, lagSeconds, gapSeconds, holes, slackSeconds } of series) {
+    if (lagSeconds !== undefined) gauges.accountLag.set(labels, lagSeconds);
+    gauges.accountGap.set(labels, gapSeconds);
+    gauges.accountHoles.set(labels, holes);
+    gauges.accountSlack.set(labels, slackSeconds);
   }
 };
 
-interface Labels {
-  readonly organization_id: string;
-  readonly account_id: string;
+/** What is shown of an account, or of all accounts of an organization together: then account_id is empty. */
+interface Series {
+  readonly labels: { readonly organization_id: string; readonly account_id: string };
+  readonly active: number;
+  readonly refused: number;
+  /** Undefined: all of them refuse. These lag by nature, and are counted by state. */
+  readonly lagSeconds: number | undefined;
+  readonly gapSeconds: number;
+  readonly holes: number;
+  readonly slackSeconds: number;
 }
 
-/** Each account by itself, or those of each organization together if there are too many of them. */
-const grouped = (accounts: readonly AccountStatus[]): readonly (readonly [Labels, readonly AccountStatus[]])[] => {
-  if (accounts.length <= MAX_ACCOUNT_SERIES) {
-    return accounts.map((account) => [
-      { organization_id: account.organizationId ?? '', account_id: account.accountId },
-      [account],
-    ]);
-  }
-  const groups = Map.groupBy(accounts, ({ organizationId }) => organizationId ?? '');
-  return [...groups].map(([organizationId, group]) => [{ organization_id: organizationId, account_id: '' }, group]);
+const seriesOf = (account: AccountStatus): Series => ({
+  labels: { organization_id: account.organizationId ?? '', account_id: account.accountId },
+  active: account.refused ? 0 : 1,
+  refused: account.refused ? 1 : 0,
+  lagSeconds: account.refused ? undefined : account.lagSeconds,
+  gapSeconds: account.gapSeconds,
+  holes: account.holes,
+  slackSeconds: account.retentionSlackSeconds,
+});
+
+const seriesOfGroups = (groups: readonly SourceGroup[]): readonly Series[] => {
+  const accounts = groups.filter(({ owner }) => owner === 'account');
+  const ofOrganizations = Map.groupBy(accounts, ({ organizationId }) => organizationId ?? '');
+  return Array.from(ofOrganizations, ([organizationId, group]) => {
+    const reading = group.filter(({ state }) => state !== 'refused');
+    const sum = (of: readonly SourceGroup[]): number => of.reduce((all, { sources }) => all + sources, 0);
+    return {
+      labels: { organization_id: organizationId, account_id: '' },
+      active: sum(reading),
+      refused: sum(group) - sum(reading),
+      lagSeconds: reading.length === 0 ? undefined : Math.max(...reading.map(({ mostLagSeconds }) => mostLagSeconds)),
+      gapSeconds: Math.max(...group.map(({ mostGapSeconds }) => mostGapSeconds)),
+      holes: group.reduce((all, { holes }) => all + holes, 0),
+      slackSeconds: Math.min(...group.map(({ leastRetentionSlackSeconds }) => leastRetentionSlackSeconds)),
+    };
+  });
 };

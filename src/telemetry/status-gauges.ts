@@ -1,6 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { MetricsSource } from '../status/ports.ts';
-import { isOrganization } from '../status/source-owner.ts';
 import { createAccountGauges, showAccounts } from './account-gauges.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
@@ -81,7 +80,7 @@ export const createStatusGauges = (registers: Registry[]) => {
 /** Sets them from `source`. Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
   const [status, counts, vanished, accountsGone, scrubAge, budget, blocked] = await Promise.all([
-    source.status(),
+    source.figures(),
     source.organizationCounts(),
     source.vanishedCount(),
     source.goneAccounts(),
@@ -91,7 +90,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   ]);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
-  showAccounts(gauges.perAccount, status.sources, accountsGone);
+  showAccounts(gauges.perAccount, status.accounts, accountsGone);
   gauges.scrubRoundAge.set(scrubAge ?? Number.NaN);
   gauges.budget.set(budget);
   gauges.blocked.set(blocked);
@@ -101,7 +100,7 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
   // An organization that is gone must not keep its last value.
   const { lag, gap, holes, unproven, future, lastSuccess, slack } = gauges;
   for (const gauge of [lag, gap, holes, unproven, future, lastSuccess, slack]) gauge.reset();
-  for (const row of status.sources.filter(isOrganization)) {
+  for (const row of status.organizations) {
     const label = { organization_id: row.organizationId };
     lag.set(label, row.lagSeconds);
     gap.set(label, row.gapSeconds);

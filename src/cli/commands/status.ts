@@ -3,12 +3,13 @@ import type { Config } from '../../config/config.ts';
 import { exitCodes } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { readSinkStatus } from '../../sinks/sink-status.sql.ts';
-import { pausesOf, sourceHealth, sourceStates, vanishedOf } from '../../status/health.ts';
-import { readStatus } from '../../status/status.sql.ts';
+import { sourceStates } from '../../status/health.ts';
+import { createStatusReader } from '../../status/status-reader.ts';
 import { statusScopeOf } from '../../status/status-scope.sql.ts';
+import { countShown } from '../../status/status-summary.sql.ts';
 import type { CliContext } from '../cli-context.ts';
 import { chosenSources } from '../named-sources.ts';
-import { failLevels, fails, type Report, statusText } from '../output/status-report.ts';
+import { failLevels, fails, type Report, type Shown, statusJson, statusText } from '../output/status-report.ts';
 import { withDatabase } from '../with-database.ts';
 
 /** Rows that are shown when --limit and --all are not given. */
@@ -26,6 +27,10 @@ with many organizations, silent ones are polled less often on purpose, which doe
 incomplete (the API does not serve some seconds, not even in parts: entries may be missing there),
 failing (the last attempt of a lane failed: live, settle, backfill), refused (access denied: Cloudflare answers 403).
 Organizations and accounts that vanished within a day have a line of their own.
+
+Of more than 1,000 organizations and accounts, totals count all, and those are named that most need attention: first what is
+about to be lost, then by state, then by how much is not collected. --json names 1,000 of them, or as many as --limit says, and has
+totals; with --state it names those in these states. --all reads and names every one, which takes longer.
 
 Exit code 0 in any state, unless --fail-on is given. With --fail-on failing: 1 if an organization is failing or
 refused or has vanished, a sink is failing, or the listing of organizations failed or was never made. With --fail-on behind:
@@ -67,38 +72,39 @@ export const statusCommand = (context: CliContext, report: (code: number) => voi
     .option('--organization <name or id...>', 'these organizations only')
     .option('--account <name or id...>', 'these accounts only')
     .option('--limit <number>', `show N organizations at most (default: ${DEFAULT_ROWS})`, readLimit)
-    .option('--all', 'show all organizations')
+    .option('--all', 'show all organizations, however many')
     .addOption(
       new Option('--fail-on <level>', 'exit with 1 when something is in this state or worse').choices(failLevels),
     )
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: Options) => {
-      const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options));
+      const shown = shownBy(options);
+      const read = await withDatabase(context, (pool, { config }) => readReport(pool, config, options, shown));
       if (options.failOn !== undefined && fails(read, options.failOn)) report(exitCodes.sourceFailed);
-      const shown = { ...read, sources: read.sources.filter((source) => isWanted(source.state, options)) };
-      const rows = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? DEFAULT_ROWS);
-      if (options.json === true) context.stdout.write(`${JSON.stringify(limited(shown, options), null, 2)}\n`);
-      else context.stdout.write(statusText(read, shown.sources, rows));
+      if (options.json === true) context.stdout.write(`${JSON.stringify(statusJson(read, shown), null, 2)}\n`);
+      else context.stdout.write(statusText(read, shown));
     });
 
-const isWanted = (state: string, { state: wanted }: Options): boolean => wanted === undefined || wanted.includes(state);
+/** JSON has all that was read unless a limit was given. */
+const shownBy = ({ state, limit, all, json }: Options): Shown => ({
+  states: state,
+  most:
+    json === true
+      ? (limit ?? Number.POSITIVE_INFINITY)
+      : all === true
+        ? Number.POSITIVE_INFINITY
+        : (limit ?? DEFAULT_ROWS),
+});
 
-/** JSON has all organizations unless a limit was given. */
-const limited = (report: Report, { limit }: Options): Report =>
-  limit === undefined ? report : { ...report, sources: report.sources.slice(0, limit) };
-
-const readReport = async (pool: Pool, config: Config, options: Options): Promise<Report> => {
-  const { gone, sources, ...rest } = await readStatus(pool, statusScopeOf(await chosenSources(config, pool, options)));
+const readReport = async (pool: Pool, config: Config, options: Options, { states, most }: Shown): Promise<Report> => {
+  const scope = statusScopeOf(await chosenSources(config, pool, options));
   // How often each is asked depends on how many there are, not on how many are shown.
   const isPart = options.organization !== undefined || options.account !== undefined;
-  const all = isPart ? (await readStatus(pool, statusScopeOf(config))).sources.length : sources.length;
-  const pauses = pausesOf(config, all);
+  const asked = isPart ? (await countShown(pool, statusScopeOf(config))).sources : undefined;
+  const pace = { tickMs: config.tickMs, apiBudget: config.apiBudget, asked };
+  const selection = { all: options.all, most: Number.isFinite(most) ? most : undefined, states };
+  const status = await createStatusReader(pool, scope).read(pace, selection);
   const configured = config.sinks.map(({ name }) => name);
-  return {
-    ...rest,
-    sources: sources.map((source) => ({ ...source, state: sourceHealth(source, pauses) })),
-    vanished: vanishedOf(gone, sources.length),
-    sinks: await readSinkStatus(pool, configured.length > 0 ? configured : undefined),
-  };
+  return { ...status, sinks: await readSinkStatus(pool, configured.length > 0 ? configured : undefined) };
 };

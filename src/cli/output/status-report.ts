@@ -1,53 +1,69 @@
 import { RETENTION_NEAR_MS } from '../../ingest/planning/upstream-retention.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { collectionSpan, DELAY, NOT_COLLECTED } from '../../status/collection-words.ts';
-import { laneTroubleText, type SourceHealth } from '../../status/health.ts';
-import { isAccount, ownerName } from '../../status/source-owner.ts';
-import { sinkState } from '../../status/source-state.ts';
+import { laneTroubleText } from '../../status/health.ts';
+import { countsByState, countsOf, type SourceGroup, sumOf, totalsOf } from '../../status/source-groups.ts';
+import { isAccount, ownerName, type SourceWithState } from '../../status/source-owner.ts';
+import { type StatusWithStates, sinkState, urgency } from '../../status/source-state.ts';
 import type { Status } from '../../status/status.sql.ts';
 import { formatDuration } from '../../time/duration.ts';
-import { counted, countedSources } from './counted.ts';
+import { counted, countedOwners } from './counted.ts';
 import { sinkTable } from './sink-table.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 
-export type SourceRow = Status['sources'][number] & { readonly state: SourceHealth };
+export type SourceRow = SourceWithState;
 
-/** How everything stands, with the state of each organization: what `--json` prints, a contract. */
-export interface Report extends Omit<Status, 'gone' | 'sources'> {
-  readonly sources: readonly SourceRow[];
-  readonly vanished: Status['gone'];
+/** How everything stands, with the state of each organization. */
+export interface Report extends StatusWithStates {
   readonly sinks: readonly SinkStatus[];
 }
+
+/** What of a report is shown. */
+export interface Shown {
+  /** Only sources in these states. Default: all. */
+  readonly states?: readonly string[] | undefined;
+  /** No more rows than so many. */
+  readonly most: number;
+}
+
+/** What `--json` prints, a contract: all that is there, and totals if that is not every source. */
+export const statusJson = ({ groups, isWhole, sources, vanished, sinks, ...rest }: Report, { states, most }: Shown) => {
+  const shown = sources.filter(({ state }) => isWanted(state, states)).slice(0, most);
+  const totals = isWhole ? {} : { totals: totalsOf(groups, shown.length) };
+  return { ...rest, sources: shown, ...totals, vanished, sinks };
+};
+
+const isWanted = (state: string, states: Shown['states']): boolean => states === undefined || states.includes(state);
 
 /** The values of --fail-on. */
 export const failLevels = ['behind', 'failing'] as const;
 
-/** The most urgent first. */
-const urgency: readonly SourceHealth[] = ['refused', 'failing', 'incomplete', 'behind', 'fresh', 'quiet'];
 const failing: readonly string[] = ['refused', 'failing'];
 const healthy: readonly string[] = ['fresh', 'quiet', 'ok'];
 
 /** Whether something is in the state that `level` names, or worse. A pure function. */
 export const fails = (report: Report, level: (typeof failLevels)[number]): boolean => {
-  const { sources, sinks, vanished, discovery } = report;
+  const { groups, sinks, vanished, discovery } = report;
   if (vanished.length > 0 || discovery.lastError !== null || discovery.ageSeconds === null) return true;
   if (discovery.accountsRefused !== undefined) return true;
-  const states = [...sources.map(({ state }) => state), ...sinks.map(sinkState)];
+  const states = [...groups.map(({ state }) => state), ...sinks.map(sinkState)];
   return states.some((state) => (level === 'failing' ? failing.includes(state) : !healthy.includes(state)));
 };
 
 /** Totals of everything, then up to `most` of the organizations to show, those in trouble first, then what is wrong. */
-export const statusText = (report: Report, shown: readonly SourceRow[], most: number): string => {
-  const sources = shown.toSorted((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state));
-  const rows = sources.slice(0, most);
+export const statusText = (report: Report, { states, most }: Shown): string => {
+  const rows = report.sources
+    .filter(({ state }) => isWanted(state, states))
+    .toSorted((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state))
+    .slice(0, most);
   const sections = [
     totals(report),
     rows.length === 0 ? [] : table(rows),
-    restLine(sources.slice(rows.length), report.sources),
+    restLine(report.groups, rows, states),
     [
       ...rows.flatMap(failureLine),
       ...holeLines(rows),
-      ...unprovenLine(report.sources),
+      ...unprovenLine(report.groups),
       ...report.vanished.map(vanishedLine),
       ...refusedAccountsLine(report),
     ],
@@ -60,23 +76,28 @@ export const statusText = (report: Report, shown: readonly SourceRow[], most: nu
 };
 
 const totals = (report: Report): string[] => {
-  const { sources, sinks, discovery, feedId, position, positionJumps } = report;
+  const { groups, sinks, discovery, feedId, position, positionJumps } = report;
   const listed = discovery.ageSeconds === null ? 'never' : `${ago(discovery.ageSeconds)}`;
   const by = discovery.leaseOwner === null ? '' : `, being listed by ${discovery.leaseOwner}`;
   const trouble = discovery.lastError === null ? '' : ` (last attempt failed: ${printable(discovery.lastError, 200)})`;
   const jumps = positionJumps === 0 ? '' : ` (jumped after a failover or restore: ${positionJumps})`;
   return [
-    `${countedSources(sources)}${byState(sources.map(({ state }) => state))}; listed ${listed}${by}${trouble}`,
-    ...(sinks.length === 0 ? [] : [`${counted(sinks.length, 'sink')}${byState(sinks.map(sinkState))}`]),
+    `${countedOwners(countsOf(groups))}${byState(countsByState(groups))}; listed ${listed}${by}${trouble}`,
+    ...(sinks.length === 0 ? [] : [`${counted(sinks.length, 'sink')}${byState(sinkCounts(sinks))}`]),
     `feed ${feedId} at position ${position}${jumps}`,
   ];
 };
 
 /** `: 2 failing, 298 fresh`, the most urgent first. */
-const byState = (states: readonly string[]): string => {
-  const names = [...urgency, 'ok'].filter((name) => states.includes(name));
-  const counts = names.map((name) => `${states.filter((state) => state === name).length} ${name}`);
-  return counts.length === 0 ? '' : `: ${counts.join(', ')}`;
+const byState = (counts: Readonly<Record<string, number>>): string => {
+  const parts = [...urgency, 'ok'].flatMap((name) => ((counts[name] ?? 0) > 0 ? [`${counts[name]} ${name}`] : []));
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
+};
+
+const sinkCounts = (sinks: readonly SinkStatus[]): Readonly<Record<string, number>> => {
+  const counts: Record<string, number> = {};
+  for (const state of sinks.map(sinkState)) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
 };
 
 const ago = (seconds: number): string => `${formatDuration(seconds * 1_000)} ago`;
@@ -101,11 +122,14 @@ const table = (rows: readonly SourceRow[]): string[] => {
 
 const columns = ['NAME', 'STATE', DELAY.toUpperCase(), NOT_COLLECTED.toUpperCase(), 'LAST EVENT', 'WORKER'];
 
-const restLine = (rest: readonly SourceRow[], all: readonly SourceRow[]): string[] => {
-  if (rest.length === 0) return [];
-  return [
-    `${rest.length} of ${countedSources(all)} not shown${byState(rest.map(({ state }) => state))} (--all shows them)`,
-  ];
+const restLine = (groups: readonly SourceGroup[], rows: readonly SourceRow[], states: Shown['states']): string[] => {
+  const counts: Record<string, number> = {
+    ...countsByState(groups.filter(({ state }) => isWanted(state, states))),
+  };
+  for (const { state } of rows) counts[state] = (counts[state] ?? 0) - 1;
+  const rest = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  if (rest === 0) return [];
+  return [`${rest} of ${countedOwners(countsOf(groups))} not shown${byState(counts)} (--all shows them)`];
 };
 
 const named = (id: string, name: string | null): string =>
@@ -144,13 +168,10 @@ const holeLines = (sources: readonly SourceRow[]): readonly string[] =>
     return more > 0 ? [...named, `hole: ${nameOf(source)}, ${more} more: see coverage_holes`] : named;
   });
 
-const unprovenLine = (sources: readonly SourceRow[]): readonly string[] => {
-  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
-  if (unproven.length === 0) return [];
-  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
-  return [
-    `not proven: ${formatDuration(seconds * 1_000)} of ${countedSources(unproven)}, claimed as read by version 0.1`,
-  ];
+const unprovenLine = (groups: readonly SourceGroup[]): readonly string[] => {
+  if (sumOf(groups, 'unproven') === 0) return [];
+  const span = formatDuration(sumOf(groups, 'unprovenSeconds') * 1_000);
+  return [`not proven: ${span} of ${countedOwners(countsOf(groups, 'unproven'))}, claimed as read by version 0.1`];
 };
 
 /** The time that is not collected, the holes, and how soon Cloudflare will delete some of that time, if within a month. */

@@ -1,10 +1,11 @@
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
+import { totalsOf } from '../../status/source-groups.ts';
 import { isAccount } from '../../status/source-owner.ts';
-import { sinkState, statesOf, type withStates, worst } from '../../status/source-state.ts';
+import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/source-state.ts';
 
 /** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
-export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly SinkStatus[], tickMs: number) => {
+export const healthOf = (status: StatusWithStates, shownSinks: readonly SinkStatus[], tickMs: number) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -42,8 +43,22 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
   }));
   const state = worst([...statesOf(status, shownSinks), listing]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
-  return { status: state, ...feed, discovery, sources, vanished, sinks };
+  const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
+  return { status: state, ...feed, discovery, sources, ...totals, vanished, sinks };
 };
+
+/** Of all sources, if there are too many to name each. */
+const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
+  sources: totals.sources,
+  shown: totals.shown,
+  organizations: totals.organizations,
+  accounts: totals.accounts,
+  most_lag_seconds: totals.mostLagSeconds,
+  most_gap_seconds: totals.mostGapSeconds,
+  least_retention_slack_seconds: totals.leastRetentionSlackSeconds,
+  holes: totals.holes,
+  unproven_seconds: totals.unprovenSeconds,
+});
 
 const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({
   lane,

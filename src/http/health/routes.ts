@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
-import { withStates } from '../../status/source-state.ts';
-import type { Status } from '../../status/status.sql.ts';
+import type { StatusReader } from '../../status/status-reader.ts';
 import type { Guard } from '../guard.ts';
 import { jsonAnswer } from '../openapi.ts';
 import { healthOf } from './health.ts';
@@ -14,7 +13,7 @@ export interface HealthOptions extends ReadinessOptions {
   /** Requests per 5 minutes: with the number of sources it says how often each is asked. */
   readonly apiBudget: number;
   /** How things stand; rejects if the database does not answer. */
-  readonly status: () => Promise<Status>;
+  readonly status: StatusReader;
   /** How the sinks stand; rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly metrics: () => Promise<string>;
@@ -47,8 +46,14 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
   );
   server.get(
     '/healthz',
-    { onRequest, schema: aboutHealth('Health of each organization', 'State, lag and gap of each.') },
-    async () => healthOf(withStates(await options.status(), options), await options.sinks(), options.tickMs),
+    {
+      onRequest,
+      schema: aboutHealth(
+        'Health of each organization',
+        'State, lag and gap of each; of more than 1,000 sources totals, and the worst.',
+      ),
+    },
+    async () => healthOf(await options.status.read(options), await options.sinks(), options.tickMs),
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),

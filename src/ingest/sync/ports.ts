@@ -79,8 +79,10 @@ export type AccountListingEnd =
 
 /** What sync needs of the store. All of it is safe to repeat. */
 export interface SyncStore {
-  /** All that are wanted, or the first so many of them, in the order of a plan. */
-  loadSources(most?: number): Promise<readonly SourceState[]>;
+  /** All that are wanted, in the order of a plan. */
+  loadSources(): Promise<readonly SourceState[]>;
+  /** The same, if they are no more than so many; else undefined, and none is loaded. */
+  loadFewSources(most: number): Promise<readonly SourceState[] | undefined>;
   /** Hands over the same sources in the same order, and of each no more than tells whether to load it. */
   surveySources(take: (survey: SourceSurvey) => void): Promise<void>;
   /** Those of these that are still wanted. */

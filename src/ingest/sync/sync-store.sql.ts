@@ -34,7 +34,7 @@ import {
 import { kindPolicyOf } from './kind-policy.ts';
 import { createPartitions } from './partitions.sql.ts';
 import type { SyncStore } from './ports.ts';
-import { loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
+import { hasMoreSources, loadSources, readTime, type SourceScope } from './stored-sources/load-sources.sql.ts';
 import {
   claimSource,
   recordFailure,
@@ -79,16 +79,18 @@ export const createSyncStore = (pool: Pool, options: SyncStoreOptions): SyncStor
   const isDead = (other: string) => isDeadOwner(other, owner);
   const commitPage = createPageCommits(pool, leaseMs);
   let partitionsCheckedAtMs = Number.NEGATIVE_INFINITY;
+  const load = async () => {
+    await releaseDead(pool, isDead);
+    return await loadSources(pool, owner, kinds, scope);
+  };
   return {
-    loadSources: async (most) => {
-      await releaseDead(pool, isDead);
-      return await loadSources(pool, owner, kinds, scope, { most });
-    },
+    loadSources: load,
+    loadFewSources: async (most) => ((await hasMoreSources(pool, kinds, scope, most)) ? undefined : await load()),
     surveySources: async (take) => {
       await releaseDead(pool, isDead);
       await surveySources(pool, owner, kinds, scope, take);
     },
-    loadSourcesOf: (keys) => loadSources(pool, owner, kinds, scope, { keys }),
+    loadSourcesOf: (keys) => loadSources(pool, owner, kinds, scope, keys),
     readTime: async () => {
       const trimmed = await trimFuture(pool, [0, ...settleDelaysMs]);
       return { ...(await readTime(pool)), trimmed };

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { countChangedEntries, readActivity, readOrganizationChanges } from '../../../src/status/activity.sql.ts';
-import { readCoverage } from '../../../src/status/coverage-status.sql.ts';
+import {
+  countChangedEntries,
+  readActivity,
+  readOrganizationChanges,
+} from '../../../src/status/overview/activity.sql.ts';
+import { readCoverage } from '../../../src/status/overview/coverage-status.sql.ts';
 import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,5 +1,5 @@
 // Measures the real daemon with tens of thousands of sources that have been read before: how long its ticks plan, how much memory it has, and how
-// long /healthz, /metrics and `orgtrail status` take. Not a test: figures depend on the machine.
+// long /healthz, /metrics, /v1/status, the overview and `orgtrail status` take. Not a test: figures depend on the machine.
 // npm run lab many-sources -- --accounts 50000 --ticks 20 --schedule '*/30 * * * * *'
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -104,7 +104,8 @@ const measureDaemon = async (env: Readonly<Record<string, string>>): Promise<voi
     );
     if (ticks >= Number(values.ticks)) break;
   }
-  for (const path of ['/healthz', '/metrics', '/healthz', '/metrics']) {
+  const paths = ['/healthz', '/metrics', '/v1/status', '/'];
+  for (const path of [...paths, ...paths]) {
     const requestedMs = performance.now();
     const response = await fetch(url + path);
     const body = await response.arrayBuffer();
@@ -145,6 +146,7 @@ try {
   await measureDaemon(env);
   await timeCommand(['status'], env);
   await timeCommand(['status', '--json'], env);
+  await timeCommand(['status', '--json', '--all'], env);
 } finally {
   api.close();
   await server.stop();

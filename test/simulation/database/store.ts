@@ -26,11 +26,14 @@ export const createSimulatedStore = (simulation: Simulation, process: Process): 
   const { leaseMs } = world;
   const statement = <T>(what: string, run: () => T) => execute(simulation, process, what, run);
   const load = () => database.loadSources(owner, process.filterHash, organizationIds);
+  const loadAll = async () => {
+    await statement('release dead', () => simulation.releaseDead(process));
+    return await statement('load', load);
+  };
   return {
-    loadSources: async (most) => {
-      await statement('release dead', () => simulation.releaseDead(process));
-      return await statement('load', () => load().slice(0, most));
-    },
+    loadSources: loadAll,
+    loadFewSources: async (most) =>
+      (await statement('count', () => load().length > most)) ? undefined : await loadAll(),
     surveySources: async (take) => {
       await statement('release dead', () => simulation.releaseDead(process));
       const all = await statement('survey', () => load().map((state) => surveyOf(database, state)));

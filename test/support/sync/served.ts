@@ -1,6 +1,8 @@
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
-import { createOverviewSource } from '../../../src/status/overview-source.ts';
+import { createOverviewSource } from '../../../src/status/overview/overview-source.ts';
+import { createStatusReader } from '../../../src/status/status-reader.ts';
+import { statusScopeOf } from '../../../src/status/status-scope.sql.ts';
 import type { SyncRun } from './sync-world.ts';
 
 interface Answer {
@@ -24,6 +26,7 @@ export const serve = async (
     readonly tickMs?: number;
     readonly requestTimeoutMs?: number;
     readonly trustedProxies?: readonly string[];
+    readonly mostEach?: number;
   } = {},
 ): Promise<Served> => {
   const server = await startHttpServer({
@@ -36,7 +39,7 @@ export const serve = async (
     tickMs: options.tickMs ?? 30_000,
     apiBudget: 1_000_000,
     version: '1.2.3',
-    status: run.app.status,
+    status: createStatusReader(run.app.database.pool, statusScopeOf(run.config), options.mostEach),
     sinks: run.app.sinks,
     schemaState: async () => (await readSchemaState(run.app.database.pool)).state,
     logger: run.logger,

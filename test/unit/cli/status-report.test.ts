@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { fails, type Report, type SourceRow, statusText } from '../../../src/cli/output/status-report.ts';
 import type { SinkStatus } from '../../../src/sinks/sink-status.sql.ts';
 import type { SourceHealth } from '../../../src/status/health.ts';
+import { groupsOf } from '../../../src/status/source-groups.ts';
 
 const source = (name: string, state: SourceHealth, more: Partial<SourceRow> = {}): SourceRow => ({
   kind: 'organization',
@@ -55,6 +56,8 @@ const report = (sources: readonly SourceRow[], more: Partial<Report> = {}): Repo
   vanished: [],
   sinks: [],
   sources,
+  isWhole: true,
+  groups: groupsOf(sources),
   discovery: {
     lastSuccessAt: null,
     ageSeconds: 11,
@@ -77,7 +80,7 @@ const many = [
 
 describe('statusText', () => {
   it('begins with totals, and shows trouble first', () => {
-    const lines = statusText(report(many), many, 50).split('\n');
+    const lines = statusText(report(many), { most: 50 }).split('\n');
     expect(lines[0]).toBe('5 organizations: 1 refused, 1 failing, 1 behind, 1 fresh, 1 quiet; listed 11s ago');
     expect(lines[1]).toBe('feed the-feed at position 9');
     const names = lines.slice(4, 9).map((line) => line.split(/ {2,}/)[1]);
@@ -86,7 +89,7 @@ describe('statusText', () => {
   });
 
   it('shows no more than the limit, and says what it leaves out', () => {
-    const text = statusText(report(many), many, 2);
+    const text = statusText(report(many), { most: 2 });
     expect(text).toContain('Epsilon');
     expect(text).not.toContain('Alpha');
     expect(text).toContain('3 of 5 organizations not shown: 1 behind, 1 fresh, 1 quiet (--all shows them)');
@@ -95,7 +98,7 @@ describe('statusText', () => {
   it('keeps the error of a sink out of the table', () => {
     const lastError = `answered with 500: ${'x'.repeat(200)}`;
     const sinks = [sink('archive'), sink('siem', { failures: 4, lastError })];
-    const lines = statusText(report(many, { sinks }), many, 50).split('\n');
+    const lines = statusText(report(many, { sinks }), { most: 50 }).split('\n');
     expect(lines[1]).toBe('2 sinks: 1 failing, 1 ok');
     const header = lines.findIndex((line) => line.startsWith('SINK '));
     expect(lines[header + 1]).toMatch(/^siem +failing +webhook /);
@@ -105,7 +108,7 @@ describe('statusText', () => {
 
   it('counts one as one', () => {
     const one = [source('Alpha', 'fresh')];
-    expect(statusText(report(one), one, 50)).toMatch(/^1 organization: 1 fresh; listed/);
+    expect(statusText(report(one), { most: 50 })).toMatch(/^1 organization: 1 fresh; listed/);
   });
 });
 

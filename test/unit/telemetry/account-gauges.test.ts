@@ -1,7 +1,9 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { groupsOf } from '../../../src/status/source-groups.ts';
 import type { AccountStatus } from '../../../src/status/status.sql.ts';
-import { createAccountGauges, MAX_ACCOUNT_SERIES, showAccounts } from '../../../src/telemetry/account-gauges.ts';
+import type { AccountFigures } from '../../../src/status/status-reader.ts';
+import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
 import { parseMetrics } from '../../support/deploy/metrics-text.ts';
 
 const account = (id: string, organizationId: string | null, more: Partial<AccountStatus> = {}): AccountStatus => ({
@@ -33,25 +35,26 @@ const account = (id: string, organizationId: string | null, more: Partial<Accoun
   ...more,
 });
 
-const shown = async (sources: readonly AccountStatus[]): Promise<ReadonlyMap<string, number>> => {
+const shown = async (accounts: AccountFigures): Promise<ReadonlyMap<string, number>> => {
   const registry = new Registry();
   const gauges = createAccountGauges([registry]);
-  showAccounts(gauges, sources, { gone: 2, vanished: 1 });
+  showAccounts(gauges, accounts, { gone: 2, vanished: 1 });
   return parseMetrics(await registry.metrics());
 };
 
-test('so many accounts have a series each; with one more there is one for each organization, which has the worst of its accounts', async () => {
-  const many = Array.from({ length: MAX_ACCOUNT_SERIES - 2 }, (_, index) => account(`a${index}`, 'o1'));
+test('accounts have a series each; of too many there is one for each organization, which has the worst of its accounts', async () => {
+  const many = Array.from({ length: 8 }, (_, index) => account(`a${index}`, 'o1'));
   const late = account('late', 'o2', { lagSeconds: 900, gapSeconds: 1_000, holes: 2, retentionSlackSeconds: 7 });
   const alone = account('alone', null, { holes: 1 });
-  const each = await shown([...many, late, alone]);
+  const each = await shown({ each: [...many, late, alone] });
   expect(each.get('orgtrail_account_lag_seconds{organization_id="o2",account_id="late"}')).toBe(900);
-  expect([...each.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(
-    MAX_ACCOUNT_SERIES,
-  );
+  expect([...each.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(10);
 
   const refused = account('refused', 'o2', { refused: true, lagSeconds: 9_999 });
-  const grouped = await shown([...many, late, refused, alone]);
+  const groups = groupsOf(
+    [...many, late, refused, alone].map((one) => ({ ...one, state: one.refused ? 'refused' : 'fresh' })),
+  );
+  const grouped = await shown({ groups });
   expect([...grouped.keys()].filter((name) => name.startsWith('orgtrail_account_lag_seconds{'))).toHaveLength(3);
   const of = (name: string, organizationId: string) =>
     grouped.get(`orgtrail_account_${name}{organization_id="${organizationId}",account_id=""}`);
@@ -63,4 +66,5 @@ test('so many accounts have a series each; with one more there is one for each o
   expect(of('retention_slack_seconds', 'o2')).toBe(7);
   expect(of('lag_seconds', 'o1')).toBe(5);
   expect(grouped.get('orgtrail_accounts{state="refused"}')).toBe(1);
+  expect(grouped.get('orgtrail_accounts{state="active"}')).toBe(10);
 });

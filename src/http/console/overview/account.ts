@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
-import { isAccount } from '../../../status/source-owner.ts';
-import { type AccountWithState, withStates } from '../../../status/source-state.ts';
+import { type AccountWithState, isAccount } from '../../../status/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountName } from './accounts-panel.ts';
@@ -16,8 +15,8 @@ const REFRESH_SECONDS = 10;
 export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/accounts/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
-    const status = withStates(await options.status(), options);
-    const source = status.sources.filter(isAccount).find(({ accountId }) => accountId === id);
+    const { sources, among } = await options.status.ofAccount(id, options);
+    const source = sources.find(isAccount);
     if (source === undefined) {
       throw Object.assign(new Error('Account not found. It may be gone, or not be collected.'), { statusCode: 404 });
     }
@@ -25,7 +24,7 @@ export const accountRoutes = (pages: FastifyInstance, frame: Frame, options: Ove
       options.overview.coverage([source]),
       options.overview.activity(),
     ]);
-    const tail = ordinaryTail(options, status.sources.length);
+    const tail = ordinaryTail(options, among);
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a>${organizationLink(source)}</p>
 <div class="row"><h1>${accountName(source)}</h1>${stateMark(source.state)}<span class="mono muted">account ${id}</span></div>

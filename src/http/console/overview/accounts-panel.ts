@@ -1,8 +1,8 @@
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { laneTroubleText } from '../../../status/health.ts';
-import type { Activity } from '../../../status/overview.ts';
-import type { AccountWithState } from '../../../status/source-state.ts';
+import type { Activity } from '../../../status/overview/overview.ts';
+import type { AccountWithState } from '../../../status/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { byTrouble, shortened, stateMark } from './organizations.ts';
@@ -14,18 +14,18 @@ export const accountName = ({ accountName: name, accountId }: AccountWithState):
 
 const accountHref = (accountId: string): string => `/accounts/${encodeURIComponent(accountId)}`;
 
-/** The accounts of an organization, or those that need attention: trouble first. Null without any. */
+/** The accounts of an organization, or those that need attention: trouble first. `all`: of how many these are the most urgent. Null without any. */
 export const accountsPanel = (
   accounts: readonly AccountWithState[],
   activity: Activity,
   nowMs: number,
-  title = 'Accounts',
+  { title = 'Accounts', all = accounts.length }: { readonly title?: string; readonly all?: number } = {},
 ): Html | null => {
   if (accounts.length === 0) return null;
   const rows = accounts.toSorted(byTrouble).slice(0, MAX_ACCOUNTS);
   return html`<section class="panel" aria-labelledby="accounts"><h2 id="accounts">${title}</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of accounts"><table>
-${accounts.length > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(accounts.length, 'account')}</caption>` : null}
+${all > rows.length ? html`<caption>${countText(rows.length)} of ${countOf(all, 'account')}</caption>` : null}
 <thead><tr><th scope="col">Account</th><th scope="col">State</th><th scope="col" class="number">${DELAY}</th><th scope="col" class="number">${NOT_COLLECTED}</th>
 <th scope="col" class="number optional">Events, 48 h</th><th scope="col" class="number optional">Last success</th></tr></thead>
 <tbody>${rows.map((account) => row(account, activity, nowMs))}</tbody></table></div></section>`;

@@ -1,5 +1,5 @@
 import { addRange, type Coverage, gapsIn } from '../../../ingest/planning/coverage.ts';
-import type { SourceCoverage, TimeRange } from '../../../status/overview.ts';
+import type { SourceCoverage, TimeRange } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, spanText, timeText } from '../words.ts';
 

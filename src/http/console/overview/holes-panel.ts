@@ -1,4 +1,4 @@
-import type { DrawnHole, SourceCoverage } from '../../../status/overview.ts';
+import type { DrawnHole, SourceCoverage } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, timeOf } from '../words.ts';
 

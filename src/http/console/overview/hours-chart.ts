@@ -1,4 +1,4 @@
-import type { Activity } from '../../../status/overview.ts';
+import type { Activity } from '../../../status/overview/overview.ts';
 import { type Html, html } from '../html.ts';
 import { countOf, countText, timeText } from '../words.ts';
 

@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { isAccount, isOrganization } from '../../../status/source-owner.ts';
-import { withStates } from '../../../status/source-state.ts';
 import { html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
@@ -18,8 +17,8 @@ const CHANGES = 20;
 export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options: OverviewOptions): void => {
   pages.get<{ Params: { id: string } }>('/organizations/:id', { schema: hidden }, async (request, reply) => {
     const { id } = request.params;
-    const status = withStates(await options.status(), options);
-    const source = status.sources.filter(isOrganization).find(({ organizationId }) => organizationId === id);
+    const { sources, among } = await options.status.ofOrganization(id, options);
+    const source = sources.find(isOrganization);
     if (source === undefined) {
       throw Object.assign(new Error('Organization not found. It may be gone, or not be collected.'), {
         statusCode: 404,
@@ -31,8 +30,7 @@ export const organizationRoutes = (pages: FastifyInstance, frame: Frame, options
       options.overview.changes(CHANGES, id),
     ]);
     const nowMs = Date.now();
-    const tail = ordinaryTail(options, status.sources.length);
-    const accounts = status.sources.filter(isAccount).filter(({ organizationId }) => organizationId === id);
+    const tail = ordinaryTail(options, among);
     const body = html`<div class="stack">
 <p class="crumbs"><a href="/">Overview</a></p>
 <div class="row"><h1>${nameOf(source)}</h1>${stateMark(source.state)}<span class="mono muted">${id}</span></div>
@@ -40,7 +38,7 @@ ${explanation(source)}
 ${facts(source, activity.bySource.get(keyOf(source)) ?? 0, nowMs)}
 ${coverage === undefined ? null : coveragePanels(source, coverage, tail, options.overview.settleDelaysMs)}
 ${coverage === undefined ? null : holesPanel(coverage, source.holes)}
-${accountsPanel(accounts, activity, nowMs)}
+${accountsPanel(sources.filter(isAccount), activity, nowMs)}
 ${changesPanel(changes, nowMs)}
 </div>`;
     const page = { title: nameOf(source), current: '/', refreshSeconds: REFRESH_SECONDS, body };

@@ -1,10 +1,8 @@
-import { RETENTION_NEAR_MS } from '../../../ingest/planning/upstream-retention.ts';
 import { keyOf } from '../../../ingest/sync/work-pool.ts';
 import { DELAY, NOT_COLLECTED } from '../../../status/collection-words.ts';
-import { laneTroubleText, type SourceHealth, sourceStates } from '../../../status/health.ts';
-import type { Activity, SourceCoverage } from '../../../status/overview.ts';
-import { ownerName } from '../../../status/source-owner.ts';
-import type { OrganizationWithState, SourceWithState } from '../../../status/source-state.ts';
+import { laneTroubleText, nearsLoss, type SourceHealth, sourceStates } from '../../../status/health.ts';
+import type { Activity, SourceCoverage } from '../../../status/overview/overview.ts';
+import { type OrganizationWithState, ownerName, type SourceWithState } from '../../../status/source-owner.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';
 import { coverageTimeline, type Tail } from './coverage-timeline.ts';
@@ -67,10 +65,6 @@ export const byTrouble = (a: SourceWithState, b: SourceWithState): number =>
   (a.state === 'fresh' || a.state === 'quiet' ? 0 : b.gapSeconds - a.gapSeconds) ||
   (ownerName(a) ?? '').localeCompare(ownerName(b) ?? '', 'en') ||
   (a.id < b.id ? -1 : 1);
-
-/** Cloudflare will soon delete what is not collected: then it is lost permanently. */
-export const nearsLoss = ({ retentionSlackSeconds }: SourceWithState): boolean =>
-  retentionSlackSeconds * 1_000 < RETENTION_NEAR_MS;
 
 export const stateMark = (state: string): Html => html`<span class="state state-${state}">${state}</span>`;
 

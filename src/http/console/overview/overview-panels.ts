@@ -1,5 +1,5 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
-import type { OrganizationChange, ProcessFigures } from '../../../status/overview.ts';
+import type { OrganizationChange, ProcessFigures } from '../../../status/overview/overview.ts';
 import { sinkState } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoOf, countOf, countText, spanText } from '../words.ts';

@@ -1,18 +1,18 @@
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { NOT_COLLECTED } from '../../../status/collection-words.ts';
 import { discoveryTooOldSeconds, type SourceHealth, sourceStates } from '../../../status/health.ts';
-import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview.ts';
-import { isAccount, isOrganization } from '../../../status/source-owner.ts';
+import type { ApiBudgetFigures, ProcessFigures } from '../../../status/overview/overview.ts';
 import {
-  type SourceWithState,
-  type StatusWithStates,
-  sinkState,
-  statesOf,
-  worst,
-} from '../../../status/source-state.ts';
+  countsByState,
+  countsOf,
+  mostGapSeconds,
+  type SourceCounts,
+  type SourceGroup,
+  sumOf,
+} from '../../../status/source-groups.ts';
+import { type StatusWithStates, sinkState, statesOf, worst } from '../../../status/source-state.ts';
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
-import { nearsLoss } from './organizations.ts';
 
 /** How everything is, in one line. */
 export const stateLine = (
@@ -27,14 +27,15 @@ export const stateLine = (
 ${troubles.length === 0 ? html`<p>${allIsWell(status)}</p>` : html`<p>${troubles.join(' · ')}</p>`}</section>`;
 };
 
-const allIsWell = ({ sources }: StatusWithStates): string => {
-  if (sources.length === 0) return 'The listing names no organization: nothing is collected.';
+const allIsWell = ({ groups }: StatusWithStates): string => {
+  const counts = countsOf(groups);
+  const all = counts.organizations + counts.accounts;
+  if (all === 0) return 'The listing names no organization: nothing is collected.';
   const whole =
-    sources.length === 1
-      ? `The ${sources.some(isAccount) ? 'account' : 'organization'} is`
-      : `All ${countOfSources(sources, ' and ')} are`;
-  const worst = Math.max(...sources.map(({ gapSeconds }) => gapSeconds));
-  return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(worst)}${sources.length === 1 ? '' : ' at most'}.`;
+    all === 1
+      ? `The ${counts.accounts === 1 ? 'account' : 'organization'} is`
+      : `All ${countOfSources(counts, ' and ')} are`;
+  return `${whole} up to date. ${NOT_COLLECTED}: ${spanText(mostGapSeconds(groups))}${all === 1 ? '' : ' at most'}.`;
 };
 
 const words: Partial<Record<SourceHealth, string>> = { failing: 'failing', refused: 'refused', behind: 'behind' };
@@ -65,16 +66,18 @@ const troublesOf = (
   const { accountsRefused } = status.discovery;
   if (accountsRefused !== undefined)
     troubles.push(`Accounts may not be listed, so none of them is collected: ${accountsRefused}`);
-  const lossy = status.sources.filter(nearsLoss);
-  if (lossy.length > 0) troubles.push(`${countOfSources(lossy)} about to lose uncollected history permanently`);
-  for (const [state, word] of Object.entries(words)) {
-    const these = status.sources.filter((source) => source.state === state);
-    if (these.length > 0) troubles.push(`${countOfSources(these)} ${word}`);
+  const { groups } = status;
+  if (sumOf(groups, 'nearLoss') > 0) {
+    troubles.push(`${countOfSources(countsOf(groups, 'nearLoss'))} about to lose uncollected history permanently`);
   }
-  const incomplete = status.sources.filter(({ holes }) => holes > 0);
-  if (incomplete.length > 0) {
-    const holes = incomplete.reduce((sum, source) => sum + source.holes, 0);
-    troubles.push(`${countOf(holes, 'hole')} in ${countOfSources(incomplete)}: time that could not be collected`);
+  for (const [state, word] of Object.entries(words)) {
+    const these = groups.filter((group) => group.state === state);
+    if (these.length > 0) troubles.push(`${countOfSources(countsOf(these))} ${word}`);
+  }
+  const holes = sumOf(groups, 'holes');
+  if (holes > 0) {
+    const where = countOfSources(countsOf(groups, 'withHoles'));
+    troubles.push(`${countOf(holes, 'hole')} in ${where}: time that could not be collected`);
   }
   const organizations = status.vanished.flatMap((gone) =>
     gone.accountId === undefined ? [gone.organizationName ?? gone.organizationId] : [],
@@ -99,7 +102,7 @@ export interface SummaryView {
 
 /** The figures that people look at first. */
 export const summary = ({ status, budget, figures, changedEntries }: SummaryView): Html => html`<dl class="tiles">
-${tile('Organizations', countText(status.sources.filter(isOrganization).length), stateCounts(status))}
+${tile('Organizations', countText(countsOf(status.groups).organizations), stateCounts(status))}
 ${accountsTile(status)}
 ${unprovenTile(status)}
 ${tile('Feed position', countText(status.position), html`of the newest event`)}
@@ -113,38 +116,38 @@ const tile = (name: string, value: string, note: Html): Html =>
   html`<div class="tile"><dt>${name}</dt><dd class="tile-value">${value}</dd><dd class="tile-note">${note}</dd></div>`;
 
 /** What the claims of version 0.1 leave to be proven. */
-const unprovenTile = ({ sources }: StatusWithStates): Html | null => {
-  const unproven = sources.filter(({ unprovenSeconds }) => unprovenSeconds > 0);
-  if (unproven.length === 0) return null;
-  const seconds = unproven.reduce((sum, { unprovenSeconds }) => sum + unprovenSeconds, 0);
-  return tile('Not proven yet', spanText(seconds), html`of ${countOfSources(unproven)}, claimed by version 0.1`);
+const unprovenTile = ({ groups }: StatusWithStates): Html | null => {
+  if (sumOf(groups, 'unproven') === 0) return null;
+  const of = countOfSources(countsOf(groups, 'unproven'));
+  return tile('Not proven yet', spanText(sumOf(groups, 'unprovenSeconds')), html`of ${of}, claimed by version 0.1`);
 };
 
 /** `2 organizations, 3 accounts`; without accounts organizations alone. */
-const countOfSources = (sources: readonly SourceWithState[], between = ', '): string => {
-  const accounts = sources.filter(isAccount).length;
-  const organizations = sources.length - accounts;
+const countOfSources = ({ organizations, accounts }: SourceCounts, between = ', '): string => {
   if (accounts === 0) return countOf(organizations, 'organization');
   const both = organizations === 0 ? '' : `${countOf(organizations, 'organization')}${between}`;
   return `${both}${countOf(accounts, 'account')}`;
 };
 
-const accountsTile = ({ sources }: StatusWithStates): Html | null => {
-  const accounts = sources.filter(isAccount);
-  if (accounts.length === 0) return null;
-  const parts = sourceStates
-    .map((state) => ({ state, count: accounts.filter((account) => account.state === state).length }))
-    .filter(({ count }) => count > 0)
-    .map(({ state, count }) => `${count} ${state}`);
-  return tile('Accounts', countText(accounts.length), html`${parts.join(', ')}`);
+const accountsTile = ({ groups }: StatusWithStates): Html | null => {
+  const { accounts } = countsOf(groups);
+  if (accounts === 0) return null;
+  const parts = stateParts(groups, 'account').map(({ state, count }) => `${count} ${state}`);
+  return tile('Accounts', countText(accounts), html`${parts.join(', ')}`);
 };
 
-const stateCounts = ({ sources }: StatusWithStates): Html => {
-  const organizations = sources.filter(isOrganization);
-  const parts = sourceStates
-    .map((state) => ({ state, count: organizations.filter((source) => source.state === state).length }))
-    .filter(({ count }) => count > 0)
-    .map(({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`);
+const stateParts = (groups: readonly SourceGroup[], owner: SourceGroup['owner']) => {
+  const counts = countsByState(groups.filter((group) => group.owner === owner));
+  return sourceStates.flatMap((state) => {
+    const count = counts[state] ?? 0;
+    return count > 0 ? [{ state, count }] : [];
+  });
+};
+
+const stateCounts = ({ groups }: StatusWithStates): Html => {
+  const parts = stateParts(groups, 'organization').map(
+    ({ state, count }) => html`<a href="/?state=${state}">${count} ${state}</a>`,
+  );
   return html`${parts.map((part, index) => (index === 0 ? part : html`, ${part}`))}`;
 };
 

@@ -1,16 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
-import { behindAfterSeconds, pausesOf } from '../../../status/health.ts';
-import type { OverviewSource } from '../../../status/overview.ts';
+import { behindAfterSeconds, nearsLoss, pausesOf } from '../../../status/health.ts';
+import type { OverviewSource } from '../../../status/overview/overview.ts';
+import { sumOf } from '../../../status/source-groups.ts';
 import { isAccount, isOrganization } from '../../../status/source-owner.ts';
-import { type StatusWithStates, withStates } from '../../../status/source-state.ts';
-import type { Status } from '../../../status/status.sql.ts';
+import type { StatusWithStates } from '../../../status/source-state.ts';
+import type { StatusReader } from '../../../status/status-reader.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
 import type { Tail } from './coverage-timeline.ts';
 import { hoursChart } from './hours-chart.ts';
-import { nearsLoss, organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
+import { organizationsPanel, readFilter, selectOrganizations } from './organizations.ts';
 import { changesPanel, latenessPanel, sinksPanel } from './overview-panels.ts';
 import { stateLine, summary } from './overview-summary.ts';
 
@@ -22,7 +23,7 @@ export interface OverviewOptions {
   readonly tickMs: number;
   /** Requests per 5 minutes. */
   readonly apiBudget: number;
-  readonly status: () => Promise<Status>;
+  readonly status: StatusReader;
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly trouble?: () => string | undefined;
   readonly overview: OverviewSource;
@@ -44,7 +45,7 @@ export const overviewRoutes = (pages: FastifyInstance, frame: Frame, options: Ov
 const overviewBody = async (options: OverviewOptions, query: Record<string, unknown>): Promise<Html> => {
   const { overview } = options;
   const [status, sinks, activity, budget, figures, changes, changedEntries] = await Promise.all([
-    options.status().then((shown) => withStates(shown, options)),
+    options.status.read(options),
     options.sinks(),
     overview.activity(),
     overview.budget(),
@@ -61,7 +62,7 @@ ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
 ${latenessPanel(figures)}</div>
 ${organizationsPanel({ ...organizations, activity, nowMs })}
-${accountsPanel(shownAccounts(status), activity, nowMs, 'Accounts in trouble or of no organization')}
+${accountsPanel(shownAccounts(status), activity, nowMs, { title: 'Accounts in trouble or of no organization', all: countShownAccounts(status) })}
 <div class="grid-2">${sinksPanel(sinks, nowMs)}${changesPanel(changes, nowMs)}</div>
 </div>`;
 };
@@ -72,11 +73,20 @@ const shownAccounts = ({ sources }: StatusWithStates) =>
     .filter(isAccount)
     .filter((account) => account.organizationId === null || !healthy.includes(account.state) || nearsLoss(account));
 
+/** How many of them there are, named or not. */
+const countShownAccounts = ({ groups }: StatusWithStates): number =>
+  groups
+    .filter(({ owner }) => owner === 'account')
+    .reduce((sum, { organizationId, state, sources, nearLoss }) => {
+      const isShown = organizationId === null || !healthy.includes(state);
+      return sum + (isShown ? sources : nearLoss);
+    }, 0);
+
 const healthy: readonly string[] = ['fresh', 'quiet'];
 
 const organizationsOf = async (status: StatusWithStates, options: OverviewOptions, query: Record<string, unknown>) => {
   const filter = readFilter(query);
-  const all = status.sources.filter(isOrganization);
+  const all = status.isWhole ? status.sources.filter(isOrganization) : await options.status.organizations(options);
   const selected = selectOrganizations(all, filter);
   const rows = await options.overview.coverage(selected.rows);
   return {
@@ -84,7 +94,7 @@ const organizationsOf = async (status: StatusWithStates, options: OverviewOption
     filter,
     selected,
     coverage: new Map(rows.map((row) => [row.id, row])),
-    tail: ordinaryTail(options, status.sources.length),
+    tail: ordinaryTail(options, sumOf(status.groups)),
     passes: options.overview.settleDelaysMs.length,
   };
 };

@@ -22,9 +22,9 @@ export const sourcesOfPlan = async (
 ): Promise<readonly PlannedSource[]> => {
   const sawPageOf = ({ largestPage }: { readonly largestPage: number }) => windows.sawPage(largestPage);
   if (remembered.size <= mostLoadedWhole) {
-    const all = await store.loadSources(mostLoadedWhole + 1);
-    for (const source of all) sawPageOf(source);
-    if (all.length <= mostLoadedWhole) return all.map(fromState);
+    const all = await store.loadFewSources(mostLoadedWhole);
+    for (const source of all ?? []) sawPageOf(source);
+    if (all !== undefined) return all.map(fromState);
   }
   const delaysMs = [0, ...settleDelaysMs];
   const loadingMs = whole ? Number.POSITIVE_INFINITY : LOADING_MS;

@@ -18,14 +18,6 @@ export interface SourceScope {
   readonly accounts: 'all' | 'organizations' | readonly string[];
 }
 
-/** Which of the wanted sources to load. */
-export interface LoadedPart {
-  /** No more than so many. */
-  readonly most?: number | undefined;
-  /** Of these alone. */
-  readonly keys?: readonly SourceKey[] | undefined;
-}
-
 /** SQL: the wanted sources as `s`, with what is in force for each as `k`, and what else is joined. Its parameters are `scopeParameters`. */
 export const wantedSources = (joins = ''): string => `sources s
      join unnest($2::text[], $3::text[]) as k (kind, filter_hash) on k.kind = s.kind ${SOURCE_OWNERS} ${joins}
@@ -58,27 +50,37 @@ export const scopeParameters = (
 ];
 
 /**
- * All sources of the kinds in force whose owner is still there, for planning. `scope` limits them to allow-lists. Called for every plan.
+ * All sources of the kinds in force whose owner is still there, for planning, or those of `keys`. `scope` limits them to allow-lists. Called for
+ * every plan.
  */
 export const loadSources = async (
   pool: Pool,
   owner: string,
   kinds: readonly FilteredKind[],
   scope: SourceScope,
-  { most, keys }: LoadedPart = {},
+  keys?: readonly SourceKey[],
 ): Promise<readonly SourceState[]> => {
   const { rows } = await pool.query<SourceRow>(
     `select ${sourceColumns('k.filter_hash')}, ${HELD_ELSEWHERE}
      from ${wantedSources()} and ($7::text[] is null or (s.kind, s.id) in (select * from unnest($7, $8::text[])))
-     ${PLAN_ORDER} limit $9`,
-    [
-      ...scopeParameters(owner, kinds, scope),
-      keys?.map(({ kind }) => kind) ?? null,
-      keys?.map(({ id }) => id) ?? null,
-      most ?? null,
-    ],
+     ${PLAN_ORDER}`,
+    [...scopeParameters(owner, kinds, scope), keys?.map(({ kind }) => kind) ?? null, keys?.map(({ id }) => id) ?? null],
   );
   return rows.map(toSource);
+};
+
+/** Whether more sources are wanted than so many. */
+export const hasMoreSources = async (
+  pool: Pool,
+  kinds: readonly FilteredKind[],
+  scope: SourceScope,
+  most: number,
+): Promise<boolean> => {
+  const { rows } = await pool.query<{ has_more: boolean }>(
+    `select count(*) > $7 as has_more from (select $1::text from ${wantedSources()} limit $7::bigint + 1) wanted`,
+    [...scopeParameters('', kinds, scope), most],
+  );
+  return rows[0]?.has_more ?? false;
 };
 
 /** Asked before every plan: what time a process may take it for that has had no answer yet, and what none may go beyond. */

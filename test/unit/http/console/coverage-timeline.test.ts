@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { coverageTimeline, notableGaps } from '../../../../src/http/console/overview/coverage-timeline.ts';
-import type { SourceCoverage } from '../../../../src/status/overview.ts';
+import type { SourceCoverage } from '../../../../src/status/overview/overview.ts';
 
 const coverage: SourceCoverage = {
   kind: 'organization',

@@ -34,7 +34,7 @@ const planned = async (
   more: Partial<Pick<SyncContext, 'budgets' | 'intervals'>> = {},
 ) => {
   const context = {
-    store: { loadSources: async () => sources },
+    store: { loadFewSources: async () => sources },
     observer: {},
     kinds: [{ kind: 'organization', filters: [], filterHash: 'none', horizonMs: () => HORIZON_MS }],
     settleDelaysMs: [],

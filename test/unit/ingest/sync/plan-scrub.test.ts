@@ -35,7 +35,7 @@ const planned = async (
 ) => {
   const asked: number[] = [];
   const context = {
-    store: { loadSources: async () => sources },
+    store: { loadFewSources: async () => sources },
     observer: {},
     windows: { sawPage: () => {} },
     window,

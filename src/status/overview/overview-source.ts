@@ -1,9 +1,9 @@
 import type { Registry } from 'prom-client';
-import type { Pool } from '../postgres/pool.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import type { MetricsSource } from '../ports.ts';
 import { countChangedEntries, readActivity, readOrganizationChanges } from './activity.sql.ts';
 import { readCoverage } from './coverage-status.sql.ts';
 import type { OverviewSource, ProcessFigures } from './overview.ts';
-import type { MetricsSource } from './ports.ts';
 
 const ACTIVITY_HOURS = 48;
 /** How many events there were in each hour changes little in that time, and may be dear to count. */

@@ -1,9 +1,9 @@
 import { desc, eq } from 'drizzle-orm';
 import type { Pool } from 'pg';
-import { keyOf } from '../ingest/sync/work-pool.ts';
-import { db } from '../postgres/db.ts';
-import { longStatement } from '../postgres/pool.ts';
-import { organizationChanges, organizations } from '../postgres/tables/organizations.ts';
+import { keyOf } from '../../ingest/sync/work-pool.ts';
+import { db } from '../../postgres/db.ts';
+import { longStatement } from '../../postgres/pool.ts';
+import { organizationChanges, organizations } from '../../postgres/tables/organizations.ts';
 import type { Activity, OrganizationChange } from './overview.ts';
 
 /**

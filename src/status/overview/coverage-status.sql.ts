@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { SourceKey } from '../ingest/planning/source.ts';
+import type { SourceKey } from '../../ingest/planning/source.ts';
 import type { SourceCoverage } from './overview.ts';
 
 /** The newest of them are enough to be drawn and listed. */

@@ -1,5 +1,5 @@
-import type { SourceKey } from '../ingest/planning/source.ts';
-import type { organizationChanges } from '../postgres/tables/organizations.ts';
+import type { SourceKey } from '../../ingest/planning/source.ts';
+import type { organizationChanges } from '../../postgres/tables/organizations.ts';
 
 /** Milliseconds since 1970. */
 export type TimeRange = readonly [fromMs: number, toMs: number];

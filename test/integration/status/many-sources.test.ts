@@ -1,0 +1,181 @@
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { laneIntervals } from '../../../src/ingest/planning/polling/lane-intervals.ts';
+import { keyOf } from '../../../src/ingest/sync/work-pool.ts';
+import { nearsLoss, sourceStates } from '../../../src/status/health.ts';
+import { groupsOf, type SourceGroup, totalsOf } from '../../../src/status/source-groups.ts';
+import { isAccount, type SourceWithState } from '../../../src/status/source-owner.ts';
+import { urgency } from '../../../src/status/source-state.ts';
+import { type AccountFigures, createStatusReader } from '../../../src/status/status-reader.ts';
+import type { StatusScope } from '../../../src/status/status-scope.sql.ts';
+import { createAccountGauges, showAccounts } from '../../../src/telemetry/account-gauges.ts';
+import { parseMetrics } from '../../support/deploy/metrics-text.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { seededRandom } from '../../support/process/seeded-random.ts';
+import { changeSources, changesOfSources } from '../../support/sync/change-sources.ts';
+import { fillManySources } from '../../support/sync/many-sources.ts';
+
+const SEED = 20_261_127;
+const ACCOUNTS = 150;
+/** So few are named that most are not. */
+const NAMED = 25;
+const pace = { tickMs: 30_000, apiBudget: 900 };
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const { pool } = database;
+  const settleDelaysMs = [600_000, 86_400_000];
+  await fillManySources(pool, { accounts: ACCOUNTS, settleDelaysMs, ...laneIntervals(ACCOUNTS, 900), settleDue: 5 });
+  // Organizations with logs of their own; accounts of each, and of none; and an account that has the id of an organization.
+  await pool.query(
+    `insert into organizations (id, name) select 'o' || n, 'Name ' || (n % 5) from generate_series(0, 9) n`,
+  );
+  await pool.query(`insert into accounts (id, name, organization_id) values ('o3', null, 'o4')`);
+  await pool.query(
+    `update accounts set organization_id = case when id < 'e' then 'o' || get_byte(decode(md5(id), 'hex'), 0) % 7 end where id <> 'o3'`,
+  );
+  await pool.query(
+    `insert into sources (kind, id, organization_id, account_id, filter_hash, wanted_since, wanted_history, last_event_at)
+     select 'organization', id, id, null, 'none', clock_timestamp() - interval '9 days', interval '548 days', clock_timestamp() - interval '1 hour'
+     from organizations where id like 'o%' union all
+     select 'account', id, null, id, 'none', clock_timestamp() - interval '9 days', interval '548 days', null from accounts where id = 'o3'`,
+  );
+  await pool.query(
+    `insert into coverage (source_kind, source_id, filter_hash, pass, ranges)
+     select kind, id, 'none', 0, tstzmultirange(tstzrange(clock_timestamp() - interval '10 days', clock_timestamp() - interval '5 seconds'))
+     from sources where id like 'o%' and id <> 'o7'`,
+  );
+  await pool.query(
+    `update account_organizations l set organization_id = a.organization_id from accounts a where a.id = l.account_id`,
+  );
+});
+
+afterAll(() => database.close());
+
+/** What may be the matter with sources beside what commits and failures change. */
+const troubles = [
+  `update sources set wanted_since = clock_timestamp() - interval '540 days' where id = any($1)`,
+  `update lanes set failures = 1 + ascii(source_id) % 4, last_failure = null where source_id = any($1)`,
+  `update lanes set failures = 0, last_failure = null where source_id = any($1) or source_id < '8'`,
+  `update sources set last_event_at = clock_timestamp() - interval '3 days' where id = any($1)`,
+  `update coverage set ranges = ranges + tstzmultirange(tstzrange(lower(ranges), now() + interval '1 hour')) where source_id = any($1)`,
+  `update coverage_holes set before = since + interval '1 minute' where source_id = any($1)`,
+  `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+   select 'organization', id, 'none', 0, now() - interval '1 day', now() - interval '23 hours', 'server', 'a hole', now()
+   from organizations where id like 'o%' and id = any($1) on conflict do nothing`,
+  `update organizations set state = 'refused' where id = any($1)`,
+  `update organizations set state = 'gone' where id = any($1) and id > 'o8'`,
+];
+
+const change = async (random: () => number, round: number): Promise<void> => {
+  const { rows } = await database.pool.query<{ id: string }>('select id from accounts order by id');
+  const some = () => rows.filter(() => random() < 0.06).map(({ id }) => id);
+  await changeSources(database.pool, round % changesOfSources, some(), Date.now());
+  await changeSources(database.pool, Math.floor(random() * changesOfSources), some(), Date.now());
+  rows.push(...Array.from({ length: 10 }, (_, n) => ({ id: `o${n}` })));
+  await database.pool.query(troubles[round % troubles.length] ?? '', [some()]);
+};
+
+const scopes: readonly StatusScope[] = [
+  {},
+  { kinds: ['account'] },
+  { organizationIds: ['o1', 'o3', 'o4'] },
+  { accounts: 'organizations' },
+  { kinds: ['organization', 'account'], organizationIds: ['o2'], accounts: ['o3'] },
+];
+
+/** The sources of all, the most urgent first: what is about to be lost, then by state, then the largest gap, then by name as they come. */
+const worstFirst = (sources: readonly SourceWithState[]): readonly SourceWithState[] => {
+  const isHealthy = ({ state }: SourceWithState) => state === 'fresh' || state === 'quiet';
+  const isOwnerless = (source: SourceWithState) => isAccount(source) && source.organizationId === null;
+  return sources.toSorted(
+    (a, b) =>
+      Number(nearsLoss(b)) - Number(nearsLoss(a)) ||
+      Number(isHealthy(a)) - Number(isHealthy(b)) ||
+      (isHealthy(a) ? Number(isOwnerless(b)) - Number(isOwnerless(a)) : 0) ||
+      urgency.indexOf(a.state) - urgency.indexOf(b.state) ||
+      (isHealthy(a) ? 0 : b.gapSeconds - a.gapSeconds),
+  );
+};
+
+const stateOf = (source: SourceWithState): string => `${keyOf(source)} ${source.state}`;
+const sorted = (groups: readonly SourceGroup[]) => groups.toSorted((a, b) => (groupKey(a) < groupKey(b) ? -1 : 1));
+const groupKey = ({ owner, organizationId, state }: SourceGroup) => `${owner} ${organizationId} ${state}`;
+
+/** Time goes on between two statements. */
+const roughly = (figures: object): object =>
+  Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [
+      name,
+      /Seconds/.test(name) && typeof value === 'number' ? expect.closeTo(value, -1.5) : value,
+    ]),
+  );
+
+/** Without the seconds that the words of an error count. */
+const asJson = (source: SourceWithState): object =>
+  JSON.parse(JSON.stringify(source).replaceAll(/reaches \d+ s/g, 'reaches s'));
+
+const metricsOf = async (accounts: AccountFigures) => {
+  const registry = new Registry();
+  const gauges = createAccountGauges([registry]);
+  showAccounts(gauges, accounts, { gone: 0, vanished: 0 });
+  return parseMetrics(await registry.metrics());
+};
+
+test(`of many sources, totals and the worst are those of all of them (seed ${SEED})`, async () => {
+  const random = seededRandom(SEED);
+  const seen = new Set<string>();
+  for (let round = 0; round < 40; round += 1) {
+    await change(random, round);
+    const scope = scopes[round % scopes.length] ?? {};
+    const reader = createStatusReader(database.pool, scope, 0);
+    const [whole, many] = [await reader.read(pace, { all: true }), await reader.read(pace, { most: NAMED })];
+    expect(many.isWhole, `round ${round}`).toBe(false);
+    expect(sorted(many.groups), `round ${round}`).toEqual(sorted(groupsOf(whole.sources)).map(roughly));
+    expect(many.sources.map(stateOf), `round ${round}`).toEqual(worstFirst(whole.sources).slice(0, NAMED).map(stateOf));
+    expect(many.sources.map(asJson)).toEqual(worstFirst(whole.sources).slice(0, NAMED).map(asJson).map(roughly));
+    expect(totalsOf(many.groups, 7)).toMatchObject({ sources: whole.sources.length, shown: 7 });
+    const states = [sourceStates[round % sourceStates.length] ?? ''];
+    const chosen = await reader.read(pace, { most: NAMED, states });
+    const wanted = worstFirst(whole.sources).filter(({ state }) => states.includes(state));
+    expect(chosen.sources.map(stateOf), `round ${round}`).toEqual(wanted.slice(0, NAMED).map(stateOf));
+    for (const { state } of whole.sources) seen.add(state);
+    if (whole.sources.some(nearsLoss)) seen.add('near loss');
+    if (whole.sources.some(({ unprovenSeconds }) => unprovenSeconds > 0)) seen.add('unproven');
+    if (whole.sources.some(({ lastFailure }) => lastFailure === 'coverage')) seen.add('future');
+  }
+  expect([...seen].sort()).toEqual([...sourceStates, 'future', 'near loss', 'unproven'].sort());
+});
+
+test('metrics of many accounts are what those of each add up to, and all organizations are there', async () => {
+  await database.pool.query(`update sources set access = 'refused' where kind = 'account' and id < '3'`);
+  const reader = createStatusReader(database.pool, {}, 0);
+  const [whole, figures] = [await reader.read(pace, { all: true }), await reader.figures()];
+  const each = await createStatusReader(database.pool, {}).figures();
+  expect('each' in each.accounts && 'groups' in figures.accounts).toBe(true);
+  const expected = await metricsOf({ groups: groupsOf(whole.sources) });
+  const shown = await metricsOf(figures.accounts);
+  expect([...shown.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [name, value] of expected) expect(shown.get(name), name).toBeCloseTo(value, -1.5);
+  expect(shown.get('orgtrail_accounts{state="refused"}')).toBeGreaterThan(0);
+  expect(figures.organizations.map(keyOf)).toEqual(each.organizations.map(keyOf));
+});
+
+test('the sources of one organization and of one account are those among all, with the state that they have there', async () => {
+  const reader = createStatusReader(database.pool, { accounts: 'all' });
+  const { sources } = await reader.read(pace);
+  for (const organizationId of ['o3', 'o4', 'none']) {
+    const owned = await reader.ofOrganization(organizationId, pace);
+    expect(owned.among).toBe(sources.length);
+    expect(owned.sources.map(stateOf)).toEqual(
+      sources.filter((source) => source.organizationId === organizationId).map(stateOf),
+    );
+  }
+  expect((await reader.ofAccount('o3', pace)).sources.map(stateOf)).toEqual(
+    sources.filter(({ accountId }) => accountId === 'o3').map(stateOf),
+  );
+  const listed = createStatusReader(database.pool, { organizationIds: ['o1'] });
+  expect((await listed.ofAccount('o3', pace)).sources).toEqual([]);
+});
