@@ -7,6 +7,14 @@ the specification alone, apart from orgtrail's own verifier. It reads the bundle
 Terms: H is SHA-256. A log is a Merkle tree of RFC 6962. The log `events` has one leaf per position of the feed, the log
 `journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Who rewrites an event
 changes its leaf, so the root, so the checkpoint that somebody else may have kept: that kept checkpoint is an anchor.
+
+What it does, in this order (`verify`, near the end of the file, calls it all):
+  1. Trust.checkpoint    the signatures of events/checkpoint and journal/checkpoint, by the keys of a policy; the quorum of witnesses
+  2. read_journal        each statement is a leaf of the journal, none is beyond it; what they say is kept for the next step
+  3. Events.check        each leaf in order: the event in the bundle gives it, or the event was dropped and a statement says so;
+                         the leaves give the signed root, and on the way the root that each statement and each anchor names,
+                         and the chain of each source
+  4. the rest            later contents, time stamps, coverage and its gaps, and the list of what is not claimed
 """
 import argparse
 import base64
@@ -965,7 +973,8 @@ def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
         report.note('That the holder of the key did not rewrite what came after your newest checkpoint of the events: positions %s and later.'
                     % format(newest + 1, ','))
     if not trust.given:
-        report.note('That the key is the right one: it came with the bundle. Compare policy.txt with the key you were given, or use --policy or --key.')
+        report.note('That the keys are the right ones: they came with the bundle. Compare them with those you were given, or use --policy '
+                    'or --key: %s.' % ', '.join(report.facts['keys']))
 
 
 def claim_coverage(journal, events, options, report):
@@ -1006,6 +1015,8 @@ def verify(folder, options, report):
         report.facts[log] = {'origin': head.origin, 'size': head.size, 'root': base64.b64encode(head.root).decode()}
         report.claim(['signatures'], '%s has a signed checkpoint of %s leaves, root %s'
                      % (head.origin, format(head.size, ','), report.facts[log]['root']))
+
+    report.facts['keys'] = [key.vkey for key in trust.policy.logs]
 
     roots, journal_roots = Roots(), Roots()
     logs = {events_head.origin: roots, journal_head.origin: journal_roots}

@@ -231,6 +231,17 @@ class Scenarios(Case):
         self.fails(run(self.folder), '(?s)statements that nobody signed.*Position 235: the event is missing')
 
 
+    def test_a_checkpoint_of_another_tree(self):
+        history = History()
+        history.state_genesis()
+        history.write(self.folder, listed=False)
+        put(self.folder, 'events/checkpoint', History(700, seed=2).checkpoint())
+        self.fails(run(self.folder), 'The leaf hashes do not give the root of events/checkpoint')
+        history.write(self.folder, listed=False)
+        put(self.folder, 'journal/checkpoint', bundles.checkpoint('journal', len(history.statements), bytes(32)))
+        self.fails(run(self.folder), 'The statements do not give the root of journal/checkpoint')
+
+
 class Statements(Case):
     def with_statement(self, *arguments, **fields):
         history = History().standard()
@@ -388,6 +399,74 @@ class Keys(Case):
         history.statements[3] = history.statements[3].replace(b'77aa', b'77ab')
         shutil.rmtree(self.folder)
         self.fails(run(history.write(self.folder), [kept]), 'was rewritten')
+
+
+class Files(Case):
+    def test_listed_files(self):
+        History(20).standard().write(self.folder)
+        put(self.folder, 'more.txt', b'x')
+        self.notes(self.holds(run(self.folder)), r'1 files that this verifier does not read: more.txt')
+        put(self.folder, 'policy.txt', b'# other words\n' + self.bytes('policy.txt'))
+        self.fails(run(self.folder), 'policy.txt is not the file that README.txt lists')
+        put(self.folder, 'README.txt', b'0' * 64 + b'  ../secret\n')
+        self.fails(run(self.folder), '../secret, which README.txt lists, is missing')
+
+    def test_a_payload_file_of_no_position(self):
+        History(20).standard().write(self.folder, listed=False)
+        put(self.folder, 'events/payload/000001.oev', self.bytes('events/payload/000000.oev'))
+        self.fails(run(self.folder), '000001.oev belongs to no position')
+
+    def test_a_payload_twice(self):
+        History(20).standard().write(self.folder, listed=False)
+        data = self.bytes('events/payload/000000.oev')
+        put(self.folder, 'events/payload/000000.oev', data + data)
+        self.fails(run(self.folder), '000000.oev has position 1 after position 20')
+
+    def test_a_length_that_lies(self):
+        History(20).standard().write(self.folder, listed=False)
+        data = self.bytes('events/payload/000000.oev')
+        at = 2 + struct.unpack_from('>H', data)[0]
+        put(self.folder, 'events/payload/000000.oev', data[:at] + b'\xff\xff\xff\xff' + data[at + 4:])
+        self.fails(run(self.folder), 'ends in the middle of an event')
+
+    def test_a_large_event(self):
+        history = History(20)
+        history.events[7]['raw'] = b'{"pad":"' + b'x' * 3_000_000 + b'"}'
+        history.seal()
+        self.holds(run(history.standard().write(self.folder, packed=True)))
+
+    def test_a_size_that_no_bundle_has(self):
+        History(20).standard().write(self.folder, listed=False)
+        put(self.folder, 'events/checkpoint', self.bytes('events/checkpoint').replace(b'\n20\n', b'\n2000000000000000000\n'))
+        self.fails(run(self.folder), 'wrong signature')
+
+    def test_time_stamps(self):
+        History(20).standard().write(self.folder)
+        keys = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, keys)
+        authority = make_time_stamp(keys, self.path('journal/checkpoint'), self.path('timestamps/1.tsr'))
+        self.notes(self.holds(run(self.folder)), '1 time stamps are here, and verifying them needs --tsa-ca')
+        self.claims(self.holds(run(self.folder, tsa_ca=authority)), 'timestamps/1.tsr is a time stamp of journal/checkpoint')
+        make_time_stamp(keys, self.path('policy.txt'), self.path('timestamps/1.tsr'))
+        self.fails(run(self.folder, tsa_ca=authority), 'is no time stamp of a checkpoint of this bundle')
+
+
+def make_time_stamp(keys, data, token):
+    """A token by an authority of the test's own; answers its certificate."""
+    os.makedirs(os.path.dirname(token), exist_ok=True)
+    names = {name: os.path.join(keys, name) for name in ('key', 'certificate', 'query', 'serial', 'settings')}
+    put(keys, 'serial', b'01\n')
+    put(keys, 'settings', '\n'.join((
+        '[req]', 'distinguished_name = name', 'x509_extensions = tsa', 'prompt = no', '[name]', 'CN = test', '[tsa]',
+        'extendedKeyUsage = critical,timeStamping', '[stamp]', 'serial = ' + names['serial'], 'signer_digest = sha256',
+        'default_policy = 1.2.3.4', 'digests = sha256', 'accuracy = secs:1')).encode())
+    if not os.path.exists(names['key']):
+        bundles.openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-config', names['settings'], '-keyout', names['key'],
+                        '-out', names['certificate'])
+    bundles.openssl('ts', '-query', '-data', data, '-sha256', '-cert', '-out', names['query'])
+    bundles.openssl('ts', '-reply', '-config', names['settings'], '-section', 'stamp', '-queryfile', names['query'],
+                    '-inkey', names['key'], '-signer', names['certificate'], '-out', token)
+    return names['certificate']
 
 
 class Command(Case):
