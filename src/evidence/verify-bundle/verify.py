@@ -26,6 +26,7 @@ import io
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -344,12 +345,12 @@ class Bundle:
 
 
 def leaf_tiles(bundle, log, size):
-    """The bytes of each tile of level 0 of a log."""
+    """(path, bytes) of each tile of level 0 of a log."""
     for path, width in tile_paths(0, size):
         tile = bundle.bytes(log + '/' + path)
         if len(tile) != 32 * width:
             raise Unreadable('%s/%s has %d bytes and not %d' % (log, path, len(tile), 32 * width))
-        yield tile
+        yield path, tile
 
 
 def check_upper_tiles(bundle, log, tree, report):
@@ -368,7 +369,7 @@ def check_upper_tiles(bundle, log, tree, report):
 
 
 class Roots:
-    """Who says that the log `events` had which root at which size: checked while the tree grows past that size."""
+    """Who says that a log had which root at which size: checked while the tree grows past that size."""
 
     def __init__(self):
         self.sizes = {}
@@ -477,16 +478,18 @@ def field(statement, *names):
 class Journal:
     """Reads the signed statements in order, and keeps what the events are held against."""
 
-    def __init__(self, origin, roots, report):
+    def __init__(self, origin, roots, journal_origin, journal_roots, report):
         self.origin, self.roots, self.report = origin, roots, report
+        self.journal_origin, self.journal_roots = journal_origin, journal_roots
         self.types, self.adopted, self.vkeys = {}, 0, set()
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
         self.coverage = {}  # (kind, id): (filter, merged ranges, size, at): what was stated last
         self.chains = {}  # size: [(source, events, chain, who)]
         self.dropped = []  # half-open ranges of positions
-        self.drops = {}  # month: [(events stated, positions named)]
-        self.holds = {}  # id: (from, to), those in force
+        self.drops = []  # (who, at, statement, positions named)
+        self.holds = {}  # id: the statement that added it
+        self.released = {}  # id: when
         self.changes = {}  # (position, SHA-256): length
 
     def read(self, index, text):
@@ -498,12 +501,9 @@ class Journal:
             kind, tree = field(statement, 'type'), field(statement, 'tree')
             at = microseconds(field(statement, 'at'))
             who += ' (%s)' % kind
-            if field(tree, 'origin') != self.origin:
-                raise Unreadable('is about another log: %.200r' % tree['origin'])
-            size = count_of(field(tree, 'size'))
-            self.roots.expect(size, digest(field(tree, 'root')), 'journal', who)
+            size = self.expect(tree, self.origin, self.roots, who)
             if index == 0 and kind not in ('genesis', 'fork'):
-                raise Unreadable('is the first one, and no genesis')
+                self.report.fault('journal', '%s is the first one, and no genesis' % who)
             self.types[kind] = self.types.get(kind, 0) + 1
             reader = getattr(self, 'read_' + str(kind).replace('-', '_'), None)
             if reader:
@@ -511,13 +511,23 @@ class Journal:
         except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
             self.report.fault('journal', '%s %s' % (who, problem))
 
+    def expect(self, tree, origin, roots, who):
+        """Notes what a statement says of a tree, for when that tree is made; answers its size."""
+        if field(tree, 'origin') != origin:
+            raise Unreadable('is about another log: %.200r' % tree['origin'])
+        roots.expect(count_of(field(tree, 'size')), digest(field(tree, 'root')), 'journal', who)
+        return tree['size']
+
     def read_genesis(self, statement, size, at, who):
         self.adopted = count_of(statement.get('adopted') or 0)
         vkeys = statement.get('vkeys') or []
         self.vkeys.update(vkeys.values() if isinstance(vkeys, dict) else vkeys)
 
     def read_key(self, statement, size, at, who):
-        self.vkeys.update(value for value in statement.values() if isinstance(value, str) and value.count('+') >= 2)
+        self.vkeys.update(field(statement, 'old_vkeys') + field(statement, 'new_vkeys'))
+
+    def read_timestamp(self, statement, size, at, who):
+        self.expect(field(statement, 'checkpoint'), self.journal_origin, self.journal_roots, who)
 
     def read_fork(self, statement, size, at, who):
         self.coverage.clear()
@@ -562,41 +572,68 @@ class Journal:
         self.changes[key] = count_of(field(statement, 'length'))
 
     def read_hold(self, statement, size, at, who):
-        action, name = field(statement, 'action'), field(statement, 'id', 'name')
+        action, identity = field(statement, 'action'), str(field(statement, 'id'))
         if action == 'added':
-            end = statement.get('before', statement.get('to'))
-            start = statement.get('since', statement.get('from'))
-            self.holds[str(name)] = (microseconds(start), FOREVER if end is None else microseconds(end))
-        elif action != 'released' or not self.holds.pop(str(name), None):
-            raise Unreadable('neither adds nor releases a hold that is known')
+            self.holds[identity] = statement
+        elif action == 'released':
+            self.released[identity] = microseconds(statement.get('released_at') or statement['at'])
+        else:
+            raise Unreadable('neither adds nor releases')
 
     def read_drop(self, statement, size, at, who):
-        month, positions = field(statement, 'month'), pairs(field(statement, 'positions'), count_of)
+        positions = pairs(field(statement, 'positions'), count_of)
         for start, end in positions:
             if start < 1 or end <= start or end > size + 1:
                 raise Unreadable('names positions that its tree of %d leaves does not have' % size)
+        field(statement, 'month'), count_of(field(statement, 'events'))
         self.dropped += positions
-        self.drops.setdefault(month, []).append((count_of(field(statement, 'events')), sum(b - a for a, b in positions)))
-        if not isinstance(month, str) or not re.match(r'\d{4}-(0[1-9]|1[0-2])(-|$)', month):
+        self.drops.append((who, at, statement, sum(end - start for start, end in positions)))
+
+    def finish(self):
+        """What the drops say together. A drop goes in parts if it is long; each part has the number of events of all."""
+        named, self.dropped = sum(drop[3] for drop in self.drops), merged(self.dropped)
+        if named != sum(end - start for start, end in self.dropped):
+            self.report.fault('journal', 'Drops name a position twice')
+        groups = []
+        for drop in self.drops:
+            if drop[2].get('part', 1) == 1 or not groups:
+                groups.append([])
+            groups[-1].append(drop)
+        for group in groups:
+            who, month, events = group[0][0], group[0][2]['month'], group[0][2]['events']
+            parts = [(one.get('part', 1), one.get('parts', 1), one['month'], one['events']) for _, _, one, _ in group]
+            count = sum(drop[3] for drop in group)
+            if parts != [(number, len(group), month, events) for number in range(1, len(group) + 1)]:
+                self.report.fault('journal', '%s: the parts of the drop of %s are not complete' % (who, month))
+            elif count != events:
+                self.report.fault('journal', 'The drop of %s states %s events and names %s positions'
+                                  % (month, format(events, ','), format(count, ',')))
+            self.check_retention(*group[0][:3])
+
+    def check_retention(self, who, at, drop):
+        month = drop['month']
+        if not isinstance(month, str) or not re.fullmatch(r'\d{4}-(0[1-9]|1[0-2])', month):
             return  # the events without a time
-        year, number = int(month[:4]), int(month[5:7])
-        for name, (start, end) in self.holds.items():
-            if start < month_start(year, number + 1) and end > month_start(year, number):
-                self.report.fault('retention', '%s dropped %s while the hold %s was in force' % (who, month, name))
-        allowed = retention_end(statement.get('retention'), year, number)
+        start, end = month_start(int(month[:4]), int(month[5:])), month_start(int(month[:4]), int(month[5:]) + 1)
+        for identity, hold in self.holds.items():
+            try:
+                if self.was_held(identity, hold, at, start, end):
+                    self.report.fault('retention', '%s dropped %s while the hold %s was in force' % (who, month, identity))
+            except Unreadable as problem:
+                self.report.fault('retention', 'The hold %s cannot be read: %s' % (identity, problem))
+        allowed = retention_end(drop.get('retention'), int(month[:4]), int(month[5:]))
         if allowed is None:
-            self.report.note('Whether %s kept to the retention: it states it as %.80s.'
-                             % (who, json.dumps(statement.get('retention'))))
+            self.report.note('Whether %s kept to the retention: it states it as %.80s.' % (who, json.dumps(drop.get('retention'))))
         elif at < allowed:
             self.report.fault('retention', '%s dropped %s before the retention stated in it allowed that' % (who, month))
 
-    def finish(self):
-        self.dropped = merged(self.dropped)  # ranges of read_drop: none ends before it starts
-        for month, parts in self.drops.items():
-            positions, stated = sum(part[1] for part in parts), [part[0] for part in parts]
-            if positions not in (sum(stated), stated[0] if len(set(stated)) == 1 else -1):
-                self.report.fault('journal', 'The drop of %s states %s events and names %s positions'
-                                  % (month, format(sum(stated), ','), format(positions, ',')))
+    def was_held(self, identity, hold, at, start, end):
+        """Whether a hold kept all of a month. One of an organization, or of a part of it, may have had no events there."""
+        if hold.get('organization_id') is not None or hold.get('account_id') is not None:
+            return False
+        before = FOREVER if hold.get('before') is None else microseconds(hold['before'])
+        is_in_force = microseconds(hold.get('created_at') or hold['at']) <= at < self.released.get(identity, FOREVER)
+        return is_in_force and microseconds(hold.get('since')) <= start and before >= end
 
     def is_dropped(self, position):
         at = bisect.bisect_right(self.dropped, [position, FOREVER]) - 1
@@ -613,23 +650,20 @@ def month_start(year, number):
 
 
 def retention_end(retention, year, number):
-    """When a month may go: after a number of months, or as {"months": n}, {"days": n}, "n months", "n days", P18M, P540D."""
-    if isinstance(retention, dict):
-        retention = ' '.join('%s %s' % (retention[unit], unit) for unit in ('months', 'days') if unit in retention)
-    match = re.fullmatch(r'P?(\d{1,5}) ?(m|M|d|D|)[a-z]*', str(retention)) if not isinstance(retention, bool) else None
-    if not match:
+    """When a month may go, by an interval as PostgreSQL writes it: "1 year 2 mons", "540 days"; None if it is none."""
+    if not isinstance(retention, str) or not re.fullmatch(r'(\d{1,5} (year|mon|month|day)s?( |$))+', retention + ' '):
         return None
-    if match.group(2) in ('d', 'D'):
-        return month_start(year, number + 1) + int(match.group(1)) * 86_400_000_000
-    return month_start(year, number + 1 + int(match.group(1)))
+    amounts = {'year': 0, 'mon': 0, 'day': 0}
+    for amount, unit in re.findall(r'(\d+) (year|mon|day)', retention):
+        amounts[unit] += int(amount)
+    return month_start(year + amounts['year'], number + 1 + amounts['mon']) + amounts['day'] * 86_400_000_000
 
 
-def read_journal(bundle, checkpoint, journal, journal_roots, report):
+def read_journal(bundle, checkpoint, journal, report):
     """Statements beyond the signed size are not believed, nor is one whose leaf is not in the tree."""
     tree = Tree()
-    journal_roots.check(tree, report)
     with bundle.open('journal/entries.ndjson') as file:
-        for tile in leaf_tiles(bundle, 'journal', checkpoint.size):
+        for _, tile in leaf_tiles(bundle, 'journal', checkpoint.size):
             for at in range(0, len(tile), 32):
                 line = file.readline(1 << 20)
                 text, index = line[:-1] if line.endswith(b'\n') else line, tree.size
@@ -638,13 +672,22 @@ def read_journal(bundle, checkpoint, journal, journal_roots, report):
                 else:
                     report.fault('journal', 'statement %d is not the one that was signed' % index)
                 tree.append(tile[at:at + 32])
-                journal_roots.check(tree, report)
         if file.read(1):
             report.fault('journal', 'journal/entries.ndjson has statements that nobody signed, after the first %d' % tree.size)
     if tree.root() != checkpoint.root:
         report.fault('journal', 'The statements do not give the root of journal/checkpoint')
     check_upper_tiles(bundle, 'journal', tree, report)
-    journal_roots.check_rest(tree.size, report)
+
+
+def check_journal_roots(bundle, checkpoint, roots, report):
+    """The journal once more: its statements speak of what it was before them."""
+    tree = Tree()
+    roots.check(tree, report)
+    for _, tile in leaf_tiles(bundle, 'journal', checkpoint.size):
+        for at in range(0, len(tile), 32):
+            tree.append(tile[at:at + 32])
+            roots.check(tree, report)
+    roots.check_rest(tree.size, report)
 
 
 # --------------------------------------------------------------------------------------------------------------- events
@@ -670,6 +713,11 @@ def raw_hash(file, length):
         total.update(piece)
         length -= len(piece)
     return total.digest()
+
+
+def source_key(kind, identity):
+    """A source as it stands in leaf data."""
+    return b''.join(len(data).to_bytes(2, 'big') + data for data in (str(kind).encode(), str(identity).encode()))
 
 
 def source_in(leaf):
@@ -741,7 +789,9 @@ class Events:
     def __init__(self, bundle, checkpoint, journal, roots, report):
         self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
         self.present = self.dropped = self.holes = self.late_holes = self.contradicted = 0
-        self.chains = {}  # (kind, id) as in the leaf: [events, chain]
+        self.unknown = 0  # dropped events of which the bundle does not say whose they were
+        self.chains = {}  # source as in the leaf: [events, chain]
+        self.numbers = {source_key(*source): number for number, source in journal.sources.items()}
         self.unproven = {}  # source: a text that says why its chain could not be computed again
 
     def check(self):
@@ -749,14 +799,16 @@ class Events:
         progress, found = Progress(self.checkpoint.size), payload(self.bundle, self.checkpoint.size, self.report)
         event = next(found, None)
         self.at_size(tree)
-        for tile in leaf_tiles(self.bundle, 'events', self.checkpoint.size):
+        for path, tile in leaf_tiles(self.bundle, 'events', self.checkpoint.size):
+            sources = self.sources_of_tile(path, len(tile) // 32)
             for at in range(0, len(tile), 32):
                 position, stored = tree.size + 1, tile[at:at + 32]
+                number = sources[at >> 5] if sources else None
                 if event and event[0] == position:
-                    self.check_event(event, stored)
+                    self.check_event(event, stored, number)
                     event = next(found, None)
                 else:
-                    self.check_absence(position, stored)
+                    self.check_absence(position, stored, number)
                 tree.append(stored)
                 if position in sizes or position in chains:
                     self.at_size(tree)
@@ -768,7 +820,18 @@ class Events:
         check_upper_tiles(self.bundle, 'events', tree, report)
         self.roots.check_rest(tree.size, report)
 
-    def check_event(self, event, stored):
+    def sources_of_tile(self, path, width):
+        """`events/sources/N`, cut and named like the tile: the number of the source of each leaf, 0 for a hole. Nobody signs it:
+        of an event that was dropped it is believed until the chain of the source is compared."""
+        path = path.replace('tile/0/', 'events/sources/')
+        if not self.bundle.has(path):
+            return None
+        data = self.bundle.bytes(path)
+        if len(data) == 2 * width:
+            return struct.unpack('>%dH' % width, data)
+        self.report.fault('events', '%s has %d bytes and not %d' % (path, len(data), 2 * width))
+
+    def check_event(self, event, stored, number):
         position, leaf, raw_holds = event
         self.present += 1
         if not raw_holds:
@@ -780,38 +843,48 @@ class Events:
         source = source_in(leaf)
         if source is None:
             self.report.fault('events', 'Position %d: the fields of the leaf do not fill it' % position, position)
-        elif source in self.chains:
-            state = self.chains[source]
-            state[0] += 1
-            state[1] = sha256(state[1] + stored).digest()
-        else:
-            self.chains[source] = [1, sha256(bytes(32) + stored).digest()]
+            return
+        if source not in self.numbers:
+            self.report.fault('events', 'Position %d: no statement names its source' % position, position)
+        elif number is not None and number != self.numbers[source]:
+            self.report.fault('events', 'Position %d: events/sources gives it to another source' % position, position)
+        self.grow_chain(source, stored)
 
-    def check_absence(self, position, stored):
+    def grow_chain(self, source, stored):
+        state = self.chains.setdefault(source, [0, bytes(32)])
+        state[0] += 1
+        state[1] = sha256(state[1] + stored).digest()
+
+    def check_absence(self, position, stored, number):
         if sha256(b'\x00' + HOLE + position.to_bytes(8, 'big')).digest() == stored:
             self.holes += 1
             self.late_holes += position > self.journal.adopted
+            if number:
+                self.report.fault('events', 'Position %d: events/sources gives a hole to a source' % position, position)
         elif self.journal.is_dropped(position):
             self.dropped += 1
+            if number is None:
+                self.unknown += 1
+            elif number in self.journal.sources:
+                self.grow_chain(source_key(*self.journal.sources[number]), stored)
+            else:
+                self.report.fault('events', 'Position %d: events/sources gives it to a source that no statement names' % position, position)
         else:
             self.report.fault('events', 'Position %d: the event is missing, and no drop declares that' % position, position)
 
     def at_size(self, tree):
         """What was said of this size: roots, and the chain of each source."""
         self.roots.check(tree, self.report)
-        missing = self.dropped
         for source, events, chain, who in self.journal.chains.pop(tree.size, ()):
-            kind, identity = (str(part).encode() for part in source)
-            key = len(kind).to_bytes(2, 'big') + kind + len(identity).to_bytes(2, 'big') + identity
-            count, actual = self.chains.get(key, (0, bytes(32)))
+            count, actual = self.chains.get(source_key(*source), (0, bytes(32)))
             self.unproven.pop(source, None)
             if count == events and actual != chain:
                 self.report.fault('coverage', '%s: the events of %s up to position %d do not give its chain' % (who, named(source), tree.size))
-            elif count > events or events - count > missing:
+            elif count > events or events - count > self.unknown:
                 self.report.fault('coverage', '%s: %s has %s events up to position %d, and %s are stated'
                                   % (who, named(source), format(count, ','), tree.size, format(events, ',')))
             elif count < events:
-                self.unproven[source] = 'its chain, since %s of its events were dropped' % format(events - count, ',')
+                self.unproven[source] = 'its chain, since the bundle does not say which dropped events were its own'
 
 
 # -------------------------------------------------------------------------------------------------------- other files
@@ -1023,9 +1096,10 @@ def verify(folder, options, report):
     anchors = [(path, expect_anchor(note, path, logs, trust.keys, report)) for path, note in options.anchor]
     packed = anchors_in(bundle, logs, logs, trust.keys, report)
 
-    journal = Journal(events_head.origin, roots, report)
+    journal = Journal(events_head.origin, roots, journal_head.origin, journal_roots, report)
     try:
-        read_journal(bundle, journal_head, journal, journal_roots, report)
+        read_journal(bundle, journal_head, journal, report)
+        check_journal_roots(bundle, journal_head, journal_roots, report)
     except Unreadable as problem:
         report.fault('journal', str(problem))
     journal.finish()
@@ -1052,7 +1126,9 @@ def conclude(bundle, trust, journal, events, heads, report):
     report.claim(held, '%s statements are as signed, and each names a root of this history (%s)'
                  % (format(heads[1].size, ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
     if journal.drops:
-        report.claim(held + ['retention'], 'Months dropped: %d, none of them against a hold that was in force or before the time that its drop states' % len(journal.drops))
+        months = sorted({str(drop[2]['month']) for drop in journal.drops})
+        report.claim(held + ['retention'], 'None of the months that were dropped went against a legal hold of all of it, or before its time: %s' % ', '.join(months))
+        report.note('That no dropped event was under a legal hold of an organization, an account or a part of a month.')
     if journal.adopted:
         report.note('Integrity of positions 1 to %s before the log began: they were there already.' % format(journal.adopted, ','))
     if events.late_holes:

@@ -133,17 +133,30 @@ def pairs_up(hashes):
     return [sha(b'\x01' + hashes[at] + hashes[at + 1]).digest() for at in range(0, len(hashes) - 1, 2)]
 
 
+def in_tiles(items):
+    """(path within a level, items) of each tile."""
+    for number in range((len(items) + 255) // 256):
+        tile = items[256 * number:256 * number + 256]
+        digits = '%09d' % number
+        parts = [digits[at:at + 3] for at in (0, 3, 6)]
+        while len(parts) > 1 and parts[0] == '000':
+            parts.pop(0)
+        path = '/'.join(['x' + part for part in parts[:-1]] + parts[-1:])
+        yield path + ('' if len(tile) == 256 else '.p/%d' % len(tile)), tile
+
+
+def write_sources(folder, events):
+    numbers = {source[:2]: number for number, source in enumerate(SOURCES, 1)}
+    for path, tile in in_tiles(events):
+        put(folder, 'events/sources/' + path,
+            b''.join(struct.pack('>H', numbers[event['kind'], event['source']] if event else 0) for event in tile))
+
+
 def write_tiles(folder, log, hashes):
     level = 0
     while hashes:
-        for number in range((len(hashes) + 255) // 256):
-            tile = hashes[256 * number:256 * number + 256]
-            digits = '%09d' % number
-            parts = [digits[at:at + 3] for at in (0, 3, 6)]
-            while len(parts) > 1 and parts[0] == '000':
-                parts.pop(0)
-            path = '/'.join(['x' + part for part in parts[:-1]] + parts[-1:])
-            put(folder, '%s/tile/%d/%s%s' % (log, level, path, '' if len(tile) == 256 else '.p/%d' % len(tile)), b''.join(tile))
+        for path, tile in in_tiles(hashes):
+            put(folder, '%s/tile/%d/%s' % (log, level, path), b''.join(tile))
         for _ in range(8):
             hashes = pairs_up(hashes)
         level += 1
@@ -152,6 +165,7 @@ def write_tiles(folder, log, hashes):
 # --------------------------------------------------------------------------------------------------------- a history
 
 SOURCES = (('organization', '0319c4f6', '0319c4f6'), ('account', 'a1b2', '0319c4f6'), ('organization', '77aa', '77aa'))
+OWNERS = {source[:2]: {'kind': source[0], 'source': source[1]} for source in SOURCES}
 
 
 def make_event(position, size, rng, raw_length=60):
@@ -208,8 +222,11 @@ class History:
         size = self.size if size is None else size
         for number in numbers:
             events, chain = self.chain(number, size)
-            self.state('coverage', size, **{'source': number, 'filter': {'text': '', 'sha256': h(b'').hex()}, 'wanted_since': None,
-                       'passes': [{'pass': 1, 'ranges': [list(pair) for pair in ranges]}], 'events': events, 'chain': chain, **fields})
+            kind, source, _ = SOURCES[number - 1]
+            self.state('coverage', size, **{
+                'source_kind': kind, 'source_id': source, 'filter': {'text': '', 'hash': ''}, 'wanted_since': None,
+                'passes': [{'pass': 1, 'ranges': [list(pair) for pair in ranges]}], 'events': events, 'chain': chain,
+                'commits': 1, 'server_time': None, 'reads': None, **fields})
 
     def positions_of(self, month):
         """Half-open ranges."""
@@ -227,7 +244,13 @@ class History:
         self.events = {position: event for position, event in self.events.items() if event['month'] != month}
         if declared:
             self.state('drop', **{'month': month, 'events': sum(end - start for start, end in positions), 'ids_sha256': h(b'').hex(),
-                       'retention': {'months': 0}, 'account': 'orgtrail', 'holds': [], 'positions': positions, **fields})
+                       'retention': '0 days', 'account': 'orgtrail', 'holds': [], 'positions': positions, 'part': 1, 'parts': 1, **fields})
+
+    def hold(self, action='added', released_at=None, **fields):
+        self.state('hold', **{
+            'action': action, 'id': 7, 'organization_id': None, 'account_id': None, 'since': None, 'before': None, 'reason': 'case 7',
+            'created_by': None, 'created_as': 'legal', 'created_at': '2026-03-01T00:00:00Z', 'released_by': None, 'released_as': None,
+            'released_at': released_at, **fields})
 
     def change(self, position, raw):
         self.changes.append(json.dumps({'position': position, 'raw': raw.decode()}, ensure_ascii=False).encode())
@@ -251,7 +274,7 @@ class History:
     def journal_hashes(self):
         return [leaf_hash(b'orgtrail/journal/v1\n' + text) for text in self.statements]
 
-    def write(self, folder, packed=False, witnesses=(), quorum='none', listed=True, anchors=(), events_witnesses=None, seed=LOG_SEED):
+    def write(self, folder, packed=False, witnesses=(), quorum='none', listed=True, anchors=(), events_witnesses=None, seed=LOG_SEED, with_sources=True):
         cosigners = witnesses if events_witnesses is None else events_witnesses
         put(folder, 'policy.txt', policy(witnesses, quorum, seed))
         put(folder, 'events/checkpoint', self.checkpoint(seed=seed, witnesses=cosigners))
@@ -265,6 +288,8 @@ class History:
         for number, records in files.items():
             data = b''.join(records)
             put(folder, 'events/payload/%06d.oev%s' % (number, '.gz' if packed else ''), gzip.compress(data, 6, mtime=0) if packed else data)
+        if with_sources:
+            write_sources(folder, [self.sealed.get(position) for position in range(1, self.size + 1)])
         hashes = self.journal_hashes()
         put(folder, 'journal/checkpoint', checkpoint('journal', len(hashes), root_of(hashes), seed=seed, witnesses=witnesses))
         write_tiles(folder, 'journal', hashes)
@@ -294,7 +319,7 @@ def write_readme(folder, listed=True):
 def write_large(folder, size, packed, raw_length=1040):
     """Events of some 1.1 kB each, written as they are made: no list of them is kept, only their leaf hashes."""
     shutil.rmtree(folder, ignore_errors=True)
-    rng, leaves, chains = random.Random(1), [], {source[:2]: [0, bytes(32)] for source in SOURCES}
+    rng, leaves, owners, chains = random.Random(1), [], [], {source[:2]: [0, bytes(32)] for source in SOURCES}
     for first in range(1, size + 1, 65536):
         path = os.path.join(folder, 'events/payload/%06d.oev%s' % ((first - 1) // 65536, '.gz' if packed else ''))
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -303,6 +328,7 @@ def write_large(folder, size, packed, raw_length=1040):
                 event = make_event(position, size, rng, raw_length)
                 leaf = leaf_data(event)
                 leaves.append(leaf_hash(leaf))
+                owners.append(OWNERS[event['kind'], event['source']])
                 chain = chains[(event['kind'], event['source'])]
                 chain[:] = chain[0] + 1, h(chain[1] + leaves[-1])
                 file.write(struct.pack('>H', len(leaf)) + leaf + struct.pack('>I', len(event['raw'])) + event['raw'])
@@ -314,7 +340,9 @@ def write_large(folder, size, packed, raw_length=1040):
         count, chain = chains[source[:2]]
         history.chain = lambda *_, count=count, chain=chain: (count, chain.hex())
         history.state_coverage(numbers=(number,))
-    history.write(folder)
+    history.write(folder, with_sources=False)
+    write_sources(folder, owners)
+    write_readme(folder)
     return folder
 
 

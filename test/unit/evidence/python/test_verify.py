@@ -199,7 +199,10 @@ class Scenarios(Case):
         history.drop(MONTHS[0])
         report = self.holds(run(history.write(self.folder)))
         self.claims(report, '466 with unchanged content, 234 dropped as declared')
-        self.notes(report, 'organization 77aa: its chain, since')
+        self.claims(report, 'organization 77aa: none of its events up to position 700 is left out')
+        shutil.rmtree(self.path('events/sources'))
+        put(self.folder, 'README.txt', b'')
+        self.notes(self.holds(run(self.folder)), 'organization 77aa: its chain, since')
 
     def test_month_dropped_without_a_record(self):
         history = History().standard()
@@ -285,7 +288,7 @@ class Statements(Case):
     def test_coverage_under_another_filter_and_its_gaps(self):
         ranges = [('2026-01-01T00:00:00Z', '2026-02-10T00:00:00Z'), ('2026-02-11T00:00:00Z', '2026-03-31T00:00:00Z')]
         history = History().standard()
-        history.state_coverage(ranges=ranges, filter={'text': 'x'})
+        history.state_coverage(ranges=ranges, filter={'text': 'x', 'hash': '1'})
         report = self.holds(run(history.write(self.folder), organization='0319c4f6', since=verify.microseconds('2026-02-01T00:00:00Z'),
                                 before=verify.microseconds('2026-04-01T00:00:00Z')))
         self.claims(report, 'account a1b2: stated as read completely from 2026-02-01T00:00:00Z to 2026-02-10T00:00:00Z')
@@ -294,24 +297,94 @@ class Statements(Case):
         self.assertNotIn('77aa', '\n'.join(report.notes))
 
     def test_a_drop_before_its_time(self):
-        history = History().standard()
-        history.drop(MONTHS[0], retention={'months': 3})
-        self.fails(run(history.write(self.folder)), 'before the retention stated in it allowed that')
+        # The month ended on 1 February, and it is 1 April: 59 days.
+        for retention, is_good in (('59 days', True), ('60 days', False), ('2 mons', True), ('1 mon 32 days', False),
+                                   ('1 year 2 mons', False), ('1 mon', True)):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.drop(MONTHS[0], retention=retention)
+            report = run(history.write(self.folder))
+            self.holds(report) if is_good else self.fails(report, 'before the retention stated in it allowed that')
+            self.assertNotIn('Whether', ' '.join(report.notes))
 
-    def test_a_drop_against_a_hold(self):
-        history = History().standard()
-        history.state('hold', id='h1', action='added', reason='case 7', since='2026-02-03T00:00:00Z', before=None)
-        history.drop(MONTHS[0])
-        history.drop(MONTHS[1])
-        report = self.fails(run(history.write(self.folder)), 'dropped 2026-02 while the hold h1 was in force')
-        self.assertEqual(report.count, {'retention': 1})
+    def test_a_retention_that_is_no_interval(self):
+        history = History(60).standard()
+        history.drop(MONTHS[0], retention='some')
+        self.notes(self.holds(run(history.write(self.folder))), 'Whether statement 11 .* states it as "some"')
 
-    def test_a_drop_after_the_hold(self):
-        history = History().standard()
-        history.state('hold', id='h1', action='added')
-        history.state('hold', id='h1', action='released')
-        history.drop(MONTHS[1])
-        self.holds(run(history.write(self.folder)))
+    def test_drops_and_holds(self):
+        def held(released_at=None, **fields):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.hold(**fields)
+            if released_at:
+                history.hold('released', released_at, **fields)
+            history.drop(MONTHS[1])
+            return run(history.write(self.folder))
+        against = 'dropped 2026-02 while the hold 7 was in force'
+        self.fails(held(), against)
+        self.fails(held(since='2026-02-01T00:00:00Z', before='2026-03-01T00:00:00Z'), against)
+        self.fails(held('2026-04-02T00:00:00Z'), against)
+        for fields in (dict(since='2026-02-02T00:00:00Z'), dict(before='2026-02-28T00:00:00Z'), dict(organization_id='77aa'),
+                       dict(created_at='2026-04-02T00:00:00Z'), dict(released_at='2026-03-02T00:00:00Z')):
+            self.notes(self.holds(held(**fields)), 'no dropped event was under a legal hold of an organization')
+
+    def test_a_drop_in_parts(self):
+        def dropped(*parts, of=2):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            (start, end), = history.positions_of(MONTHS[0])
+            for number, (first, last, stated) in enumerate(parts, 1):
+                history.drop(MONTHS[0], positions=[[start + first, start + last]], part=number, parts=of, events=stated)
+            return run(history.write(self.folder))
+        self.holds(dropped((0, 5, 20), (5, 20, 20)))
+        self.fails(dropped((0, 20, 20)), 'parts of the drop of 2026-01 are not complete')
+        self.fails(dropped((0, 5, 20), (5, 20, 19)), 'parts of the drop of 2026-01 are not complete')
+        self.fails(dropped((0, 5, 20), (4, 20, 20)), 'Drops name a position twice')
+        self.fails(dropped((0, 21, 20), of=1), 'states 20 events and names 21 positions')
+
+    def test_sources_of_leaves(self):
+        def changed(at, number):
+            shutil.rmtree(self.folder)
+            history = History(200, holes=[3]).standard()
+            history.drop(MONTHS[0])
+            history.write(self.folder, listed=False)
+            data = bytearray(self.bytes('events/sources/000.p/200'))
+            data[2 * at - 2:2 * at] = struct.pack('>H', number)
+            put(self.folder, 'events/sources/000.p/200', bytes(data))
+            return run(self.folder)
+        other = 1 + next(at for at, source in enumerate(bundles.SOURCES, 1)
+                         if source[:2] == (History(200, holes=[3]).events[10]['kind'], History(200, holes=[3]).events[10]['source'])) % 3
+        self.fails(changed(10, other), 'events up to position 200, and [0-9]+ are stated')
+        self.fails(changed(10, 9), 'Position 10: events/sources gives it to a source that no statement names')
+        self.fails(changed(150, 9), 'Position 150: events/sources gives it to another source')
+        self.fails(changed(3, 1), 'Position 3: events/sources gives a hole to a source')
+        put(self.folder, 'events/sources/000.p/200', b'')
+        self.fails(run(self.folder), 'has 0 bytes and not 400')
+
+    def test_a_source_that_no_statement_names(self):
+        history = History(60)
+        history.state_genesis()
+        del history.statements[2]
+        self.fails(run(history.write(self.folder)), 'no statement names its source')
+
+    def test_time_stamped_checkpoints(self):
+        for root, is_good in ((None, True), (bytes(32), False)):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            tree = {'origin': ORIGIN + 'journal', 'size': 4, 'root': bundles.b64(root or bundles.root_of(history.journal_hashes()[:4]))}
+            history.state('timestamp', anchor='tsa', token_sha256='00' * 32, checkpoint=tree)
+            report = run(history.write(self.folder))
+            self.holds(report) if is_good else self.fails(report, 'has another root for the first 4 leaves')
+
+    def test_keys_that_are_announced(self):
+        history = History(60)
+        history.state('genesis', 0, version='0.2.0', feed_id='1f2e', retention=None, adopted=0, vkeys=[])
+        history.state_genesis()
+        keys = [vkey(ORIGIN + log, b'\x01', OTHER_SEED) for log in ('events', 'journal')]
+        history.state('key', reason='rotation', old_vkeys=[], new_vkeys=keys, first_size=0)
+        report = self.holds(run(history.write(self.folder, seed=OTHER_SEED)))
+        self.assertNotIn('was announced', ' '.join(report.notes))
 
     def test_a_drop_of_other_numbers(self):
         history = History().standard()
