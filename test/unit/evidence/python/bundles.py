@@ -308,7 +308,7 @@ def all_files(folder):
 
 def write_readme(folder, listed=True):
     lines = ['An evidence bundle for the tests of verify.py.', '']
-    for path in all_files(folder) if listed else ():
+    for path in [path for path in all_files(folder) if path != 'README.txt'] if listed else ():
         with open(os.path.join(folder, path), 'rb') as file:
             lines.append('%s  %s' % (h(file.read()).hex(), path))
     put(folder, 'README.txt', ('\n'.join(lines) + '\n').encode())

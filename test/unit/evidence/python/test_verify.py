@@ -279,6 +279,12 @@ class Statements(Case):
         history.state_coverage(events=History().chain(2, 700)[0] + 1, numbers=(2,))
         self.fails(run(history.write(self.folder)), 'account a1b2 has [0-9]+ events up to position 700, and')
 
+    def test_an_event_left_out_of_a_source_beside_a_drop(self):
+        history = History().standard()
+        history.drop(MONTHS[0])
+        history.state_coverage(events=History().chain(2, 700)[0] + 1, numbers=(2,))
+        self.fails(run(history.write(self.folder)), 'account a1b2 has [0-9]+ events up to position 700, and')
+
     def test_coverage_that_shrinks(self):
         ranges = [('2026-01-01T00:00:00Z', '2026-02-10T00:00:00Z'), ('2026-02-11T00:00:00Z', '2026-03-31T00:00:00Z')]
         history = History().standard()
