@@ -467,12 +467,17 @@ def no_duplicates(items):
     return dict(items)
 
 
-def field(statement, *names):
-    """The first field of these names that a statement has."""
-    for name in names:
-        if name in statement:
-            return statement[name]
-    raise Unreadable('has no field "%s"' % names[0])
+def field(statement, name):
+    if name not in statement:
+        raise Unreadable('has no field "%s"' % name)
+    return statement[name]
+
+
+def text_of(value):
+    if not isinstance(value, str):
+        raise Unreadable('has %.80r instead of a text' % (value,))
+    value.encode()  # half a surrogate pair is no text
+    return value
 
 
 class Journal:
@@ -498,14 +503,14 @@ class Journal:
             statement = json.loads(text.decode('utf-8'), object_pairs_hook=no_duplicates)
             if not isinstance(statement, dict):
                 raise Unreadable('is no object')
-            kind, tree = field(statement, 'type'), field(statement, 'tree')
+            kind, tree = text_of(field(statement, 'type')), field(statement, 'tree')
             at = microseconds(field(statement, 'at'))
             who += ' (%s)' % kind
             size = self.expect(tree, self.origin, self.roots, who)
             if index == 0 and kind not in ('genesis', 'fork'):
                 self.report.fault('journal', '%s is the first one, and no genesis' % who)
             self.types[kind] = self.types.get(kind, 0) + 1
-            reader = getattr(self, 'read_' + str(kind).replace('-', '_'), None)
+            reader = getattr(self, 'read_' + kind, None)
             if reader:
                 reader(statement, size, at, who)
         except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
@@ -520,8 +525,7 @@ class Journal:
 
     def read_genesis(self, statement, size, at, who):
         self.adopted = count_of(statement.get('adopted') or 0)
-        vkeys = statement.get('vkeys') or []
-        self.vkeys.update(vkeys.values() if isinstance(vkeys, dict) else vkeys)
+        self.vkeys.update(statement.get('vkeys') or [])
 
     def read_key(self, statement, size, at, who):
         self.vkeys.update(field(statement, 'old_vkeys') + field(statement, 'new_vkeys'))
@@ -534,27 +538,14 @@ class Journal:
 
     def read_source(self, statement, size, at, who):
         number = count_of(field(statement, 'number'))
-        source = (field(statement, 'kind', 'source_kind'), field(statement, 'id', 'source_id'))
+        source = (text_of(field(statement, 'kind')), text_of(field(statement, 'id')))
         if number in self.sources or source in self.organizations:
             raise Unreadable('gives a source or a number a second time')
         self.sources[number] = source
         self.organizations[source] = statement.get('organization_id')
 
-    def source_of(self, statement):
-        """Which source a statement is about: by the number that a statement `source` gave, or by kind and id."""
-        named = statement.get('source', statement.get('number'))
-        if isinstance(named, dict):
-            named = named['number'] if 'number' in named else (field(named, 'kind'), field(named, 'id'))
-        elif named is None:
-            named = (field(statement, 'source_kind', 'kind'), field(statement, 'source_id', 'id'))
-        if isinstance(named, int):
-            if named not in self.sources:
-                raise Unreadable('is about the source number %d, which no statement names' % named)
-            return self.sources[named]
-        return named
-
     def read_coverage(self, statement, size, at, who):
-        source = self.source_of(statement)
+        source = (text_of(field(statement, 'source_kind')), text_of(field(statement, 'source_id')))
         self.chains.setdefault(size, []).append(
             (source, count_of(field(statement, 'events')), digest(field(statement, 'chain')), who))
         ranges = merged([pair for one in field(statement, 'passes') for pair in pairs(field(one, 'ranges'), microseconds)])
@@ -585,7 +576,7 @@ class Journal:
         for start, end in positions:
             if start < 1 or end <= start or end > size + 1:
                 raise Unreadable('names positions that its tree of %d leaves does not have' % size)
-        field(statement, 'month'), count_of(field(statement, 'events'))
+        text_of(field(statement, 'month')), count_of(field(statement, 'events'))
         self.dropped += positions
         self.drops.append((who, at, statement, sum(end - start for start, end in positions)))
 
@@ -612,7 +603,7 @@ class Journal:
 
     def check_retention(self, who, at, drop):
         month = drop['month']
-        if not isinstance(month, str) or not re.fullmatch(r'\d{4}-(0[1-9]|1[0-2])', month):
+        if not re.fullmatch(r'\d{4}-(0[1-9]|1[0-2])', month):
             return  # the events without a time
         start, end = month_start(int(month[:4]), int(month[5:])), month_start(int(month[:4]), int(month[5:]) + 1)
         for identity, hold in self.holds.items():
@@ -1126,7 +1117,7 @@ def conclude(bundle, trust, journal, events, heads, report):
     report.claim(held, '%s statements are as signed, and each names a root of this history (%s)'
                  % (format(heads[1].size, ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
     if journal.drops:
-        months = sorted({str(drop[2]['month']) for drop in journal.drops})
+        months = sorted({drop[2]['month'] for drop in journal.drops})
         report.claim(held + ['retention'], 'None of the months that were dropped went against a legal hold of all of it, or before its time: %s' % ', '.join(months))
         report.note('That no dropped event was under a legal hold of an organization, an account or a part of a month.')
     if journal.adopted:
@@ -1135,7 +1126,7 @@ def conclude(bundle, trust, journal, events, heads, report):
         report.note('Why %s positions after those that were adopted have no event.' % format(events.late_holes, ','))
     if events.contradicted:
         report.note('That a drop was carried out: %s positions that are declared as dropped are here.' % format(events.contradicted, ','))
-    unknown = sorted(kind for kind in map(str, journal.types) if kind not in
+    unknown = sorted(kind for kind in journal.types if kind not in
                      {'genesis', 'source', 'coverage', 'change', 'drop', 'hold', 'key', 'schema', 'fork', 'timestamp'})
     if unknown:
         report.note('What statements of these types say, beyond their root: %s.' % ', '.join(unknown))

@@ -374,6 +374,24 @@ class Statements(Case):
         del history.statements[2]
         self.fails(run(history.write(self.folder)), 'no statement names its source')
 
+    def test_signed_statements_of_any_form(self):
+        rng, odd = random.Random(16), [None, [], {}, -1, 5, 10 ** 40, 1.5, True, '', 'x', '\ud800', [[1, 2]], [['a', None]], [{}], {'a': []}]
+        for _ in range(300):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.hold()
+            history.drop(MONTHS[0])
+            history.state('key', reason='lost', old_vkeys=[], new_vkeys=[], first_size=0)
+            history.state('timestamp', anchor='tsa', token_sha256='', checkpoint=history.tree())
+            at = rng.randrange(len(history.statements))
+            statement = json.loads(history.statements[at])
+            place = statement['tree'] if rng.random() < 0.1 else statement
+            place[rng.choice(sorted(place))] = rng.choice(odd)
+            history.statements[at] = json.dumps(statement).encode()
+            report = run(history.write(self.folder, listed=False))  # raises nothing
+            json.dumps(report.as_json())
+            report.as_text()
+
     def test_time_stamped_checkpoints(self):
         for root, is_good in ((None, True), (bytes(32), False)):
             shutil.rmtree(self.folder)
