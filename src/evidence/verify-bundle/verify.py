@@ -1,0 +1,1206 @@
+#!/usr/bin/env python3
+"""Verifies an evidence bundle of orgtrail, offline.
+
+It needs Python 3.9 or later, its standard library, and the command `openssl` (3.0 or later) for Ed25519. It was written from
+the specification alone, apart from orgtrail's own verifier. It reads the bundle as a stream and writes nothing.
+
+Terms: H is SHA-256. A log is a Merkle tree of RFC 6962. The log `events` has one leaf per position of the feed, the log
+`journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Who rewrites an event
+changes its leaf, so the root, so the checkpoint that somebody else may have kept: that kept checkpoint is an anchor.
+
+What it does, in this order (`verify`, near the end of the file, calls it all):
+  1. Trust.checkpoint    the signatures of events/checkpoint and journal/checkpoint, by the keys of a policy; the quorum of witnesses
+  2. read_journal        each statement is a leaf of the journal, none is beyond it; what they say is kept for the next step
+  3. Events.check        each leaf in order: the event in the bundle gives it, or the event was dropped and a statement says so;
+                         the leaves give the signed root, and on the way the root that each statement and each anchor names,
+                         and the chain of each source
+  4. the rest            later contents, time stamps, coverage and its gaps, and the list of what is not claimed
+"""
+import argparse
+import base64
+import bisect
+import datetime
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HOLDS, FAILED, USAGE, DOES_NOT_HOLD = 0, 1, 2, 5  # the exit codes
+
+sha256 = hashlib.sha256
+
+
+class Unreadable(Exception):
+    """Something is not of the form that the specification gives it."""
+
+
+class CannotVerify(Exception):
+    """The verifier itself could not do its work: that says nothing about the evidence."""
+
+
+# ---------------------------------------------------------------------------------------------------------- the report
+
+class Report:
+    """What holds, what does not, and what is not claimed. Every fault has an area; a claim needs its areas to be free of them."""
+
+    SHOWN = 20
+
+    def __init__(self):
+        self.faults, self.count, self.notes, self.claims, self.facts = [], {}, [], [], {}
+
+    def fault(self, area, text, position=None):
+        self.count[area] = self.count.get(area, 0) + 1
+        if self.count[area] <= self.SHOWN:
+            self.faults.append({'area': area, 'position': position, 'text': text})
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def claim(self, areas, text):
+        if not any(self.count.get(area) for area in areas):
+            self.claims.append(text)
+
+    def holds(self):
+        return not self.count
+
+    def as_json(self):
+        return {'holds': self.holds(), **self.facts, 'claims': self.claims, 'faults': self.faults,
+                'fault_count': sum(self.count.values()), 'not_claimed': self.notes}
+
+    def as_text(self):
+        lines = ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
+        if self.faults:
+            lines += ['What does not hold:'] + ['  ! ' + fault['text'] for fault in self.faults]
+            lines += ['  ! … and %s more of the kind "%s"' % (format(count - self.SHOWN, ','), area)
+                      for area, count in self.count.items() if count > self.SHOWN]
+        lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
+        lines += ['Result: the evidence %s.' % ('holds' if self.holds() else 'does not hold')]
+        return '\n'.join(lines)
+
+
+# ------------------------------------------------------------------------------------------- keys, signatures and notes
+
+def strict_base64(text):
+    """The bytes, if the text is the one canonical Base64 text of them."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Unreadable('is not Base64')
+    if base64.b64encode(data) != (text.encode() if isinstance(text, str) else text):
+        raise Unreadable('is not canonical Base64')
+    return data
+
+
+def digest(text):
+    """A SHA-256 as statements write it: 64 hexadecimal digits, or Base64 as in a checkpoint."""
+    if isinstance(text, str) and re.fullmatch('[0-9a-f]{64}', text):
+        return bytes.fromhex(text)
+    if isinstance(text, str) and len(text) == 44:
+        return strict_base64(text)
+    raise Unreadable('%.80r is no SHA-256' % (text,))
+
+
+class Key:
+    """A C2SP verifier key: name+id+base64(type ‖ 32 bytes)."""
+
+    def __init__(self, vkey):
+        parts = vkey.split('+', 2)
+        if len(parts) != 3 or not parts[0] or not re.fullmatch('[0-9a-f]{8}', parts[1]):
+            raise Unreadable('%.200r is no verifier key' % vkey)
+        self.vkey, self.name, self.id = vkey, parts[0], bytes.fromhex(parts[1])
+        data = strict_base64(parts[2])
+        self.type, self.public = data[0:1], data[1:]
+        if sha256(self.name.encode('utf-8', 'surrogateescape') + b'\n' + data).digest()[:4] != self.id:
+            raise Unreadable('the id of the key %.200r is not that of its name and bytes' % vkey)
+
+    def is_ed25519(self, kind):
+        return self.type == kind and len(self.public) == 32
+
+
+LOG_KEY, WITNESS_KEY = b'\x01', b'\x04'
+
+
+def openssl(*arguments):
+    try:
+        return subprocess.run(['openssl', *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+    except OSError as problem:
+        raise CannotVerify('the command openssl cannot be run: %s' % problem)
+
+
+def check_openssl():
+    version = openssl('version').stdout.decode(errors='replace').strip()
+    if not re.match(r'OpenSSL ([3-9]|\d\d)', version):
+        raise CannotVerify('OpenSSL 3.0 or later is needed for Ed25519, and this is: %s' % version)
+    return version
+
+
+def ed25519_holds(public, message, signature):
+    with tempfile.TemporaryDirectory() as folder:
+        names = {}
+        der = bytes.fromhex('302a300506032b6570032100') + public  # the SubjectPublicKeyInfo of RFC 8410
+        for name, data in (('key', der), ('message', message), ('signature', signature)):
+            names[name] = os.path.join(folder, name)
+            with open(names[name], 'wb') as file:
+                file.write(data)
+        return openssl('pkeyutl', '-verify', '-pubin', '-keyform', 'DER', '-inkey', names['key'], '-rawin',
+                       '-in', names['message'], '-sigfile', names['signature']).returncode == 0
+
+
+class Checkpoint:
+    """A signed note of three lines: origin, size, root. `signatures`: (key name, key id, signature)."""
+
+    def __init__(self, note):
+        try:
+            note.decode('utf-8')
+        except UnicodeDecodeError:
+            raise Unreadable('is not UTF-8')
+        if re.search(rb'[\x00-\x09\x0b-\x1f]', note) or len(note) > 1_000_000:
+            raise Unreadable('is no signed note: control characters, or too long')
+        text, separator, signatures = note.rpartition(b'\n\n')
+        lines = text.split(b'\n')
+        if not separator or len(lines) != 3 or not lines[0]:
+            raise Unreadable('is no checkpoint of three lines and signatures')
+        if not re.fullmatch(rb'0|[1-9][0-9]{0,18}', lines[1]):
+            raise Unreadable('has no tree size in its second line')
+        self.text, self.origin, self.size = text + b'\n', lines[0].decode(), int(lines[1])
+        self.root = strict_base64(lines[2])
+        if len(self.root) != 32:
+            raise Unreadable('has a root that is no SHA-256')
+        if not signatures.endswith(b'\n'):
+            raise Unreadable('does not end in a newline')
+        self.signatures = []
+        for line in signatures[:-1].split(b'\n'):
+            match = re.fullmatch('— ([^ +]+) ([A-Za-z0-9+/=]+)', line.decode())
+            data = strict_base64(match.group(2)) if match else b''
+            if len(data) < 5:
+                raise Unreadable('has a line that is no signature: %.100r' % line)
+            self.signatures.append((match.group(1), data[:4], data[4:]))
+
+    def signature_holds(self, key, signature):
+        if key.is_ed25519(LOG_KEY):
+            return len(signature) == 64 and ed25519_holds(key.public, self.text, signature)
+        when = int.from_bytes(signature[:8], 'big')
+        message = b'cosignature/v1\ntime %d\n' % when + self.text
+        return len(signature) == 72 and when < 2 ** 63 and ed25519_holds(key.public, message, signature[8:])
+
+    def signers(self, keys):
+        """The keys that signed. A line of a key that is not known is ignored, a line of a known one must be right."""
+        found = []
+        for name, identity, signature in self.signatures:
+            for key in keys:
+                if (key.name, key.id) == (name, identity):
+                    if not self.signature_holds(key, signature):
+                        raise Unreadable('has a wrong signature of %s' % key.name)
+                    if key not in found:
+                        found.append(key)
+        return found
+
+
+# --------------------------------------------------------------------------------------------------------------- policy
+
+class Policy:
+    """A C2SP tlog-policy: `log VKEY`, `witness NAME VKEY`, `group NAME N|any|all MEMBER…`, `quorum NAME|none`."""
+
+    def __init__(self, data):
+        if re.search(rb'[\x00-\x08\x0b-\x1f\x7f]', data):
+            raise Unreadable('has control characters')
+        self.logs, self.witnesses, self.groups, self.quorum, self.keys, self.ignored = [], {}, {}, None, [], []
+        for line in data.decode('utf-8', 'surrogateescape').split('\n'):
+            words = line.replace('\t', ' ').split(' ')
+            words = [word for word in words if word]
+            if words and not words[0].startswith('#'):
+                self.read(words, line)
+        if self.quorum is None:
+            raise Unreadable('has no line "quorum"')
+
+    def read(self, words, line):
+        kind, rest = words[0], words[1:]
+        if kind == 'log' and len(rest) in (1, 2):
+            self.add_key(self.logs, Key(rest[0]), LOG_KEY)
+        elif kind == 'witness' and len(rest) in (2, 3):
+            self.name(rest[0])
+            self.witnesses[rest[0]] = []
+            self.add_key(self.witnesses[rest[0]], Key(rest[1]), WITNESS_KEY)
+        elif kind == 'group' and len(rest) >= 3:
+            members = rest[2:]
+            for member in members:
+                self.known(member)
+            number = {'any': '1', 'all': str(len(members))}.get(rest[1], rest[1])
+            if not re.fullmatch('[1-9][0-9]*', number) or int(number) > len(members) or len(set(members)) < len(members):
+                raise Unreadable('has a group that cannot be met: %.100r' % line)
+            self.name(rest[0])
+            self.groups[rest[0]] = (int(number), members)
+        elif kind == 'quorum' and len(rest) == 1 and self.quorum is None:
+            if rest[0] != 'none':
+                self.known(rest[0])
+            self.quorum = rest[0]
+        else:
+            raise Unreadable('has a line that cannot be read: %.100r' % line)
+
+    def add_key(self, keys, key, kind):
+        # One key may sign for two logs, `events` and `journal`, under two names. A witness counts once.
+        if any(key.public == other.public and (kind == WITNESS_KEY or key.name == other.name) for other in self.keys):
+            raise Unreadable('has one key twice: %s' % key.name)
+        self.keys.append(key)
+        if key.is_ed25519(kind):
+            keys.append(key)
+        else:
+            self.ignored.append(key.name)
+
+    def name(self, name):
+        if name == 'none' or name in self.witnesses or name in self.groups:
+            raise Unreadable('uses the name %.100r twice' % name)
+
+    def known(self, name):
+        if name not in self.witnesses and name not in self.groups:
+            raise Unreadable('names %.100r before it says what that is' % name)
+
+    def witness_keys(self):
+        return [key for keys in self.witnesses.values() for key in keys]
+
+    def is_met(self, signers, name=None):
+        name = name or self.quorum
+        if name in self.groups:
+            number, members = self.groups[name]
+            return sum(self.is_met(signers, member) for member in members) >= number
+        return name == 'none' or any(key in signers for key in self.witnesses[name])
+
+
+# ------------------------------------------------------------------------------------------------------ trees and tiles
+
+class Tree:
+    """An RFC 6962 tree that grows by one leaf hash at a time."""
+
+    def __init__(self):
+        self.size = 0
+        self.peaks = []  # the roots of the full subtrees that make up the tree, the widest first
+        self.levels = {}  # tile level (1 and above): the hashes of its tiles, one after the other
+
+    def append(self, node):
+        self.size += 1
+        rest, height, peaks = self.size, 0, self.peaks
+        while not rest & 1:
+            node = sha256(b'\x01' + peaks.pop() + node).digest()
+            rest >>= 1
+            height += 1
+            if not height & 7:
+                self.levels.setdefault(height >> 3, bytearray()).extend(node)
+        peaks.append(node)
+
+    def root(self):
+        if not self.peaks:
+            return sha256(b'').digest()
+        node = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            node = sha256(b'\x01' + peak + node).digest()
+        return node
+
+
+def tile_paths(level, size):
+    """(path, number of hashes) of each tile of a level, in a tree of that size."""
+    hashes = size >> (8 * level)
+    for number in range((hashes + 255) >> 8):
+        width = min(256, hashes - 256 * number)
+        path, rest = '%03d' % (number % 1000), number // 1000
+        while rest:
+            path, rest = 'x%03d/%s' % (rest % 1000, path), rest // 1000
+        yield 'tile/%d/%s%s' % (level, path, '' if width == 256 else '.p/%d' % width), width
+
+
+class Bundle:
+    """The files of a bundle, by their paths in it, and which of them were looked at."""
+
+    def __init__(self, folder):
+        self.folder, self.read = folder, set()
+
+    def has(self, path):
+        return os.path.isfile(os.path.join(self.folder, path))
+
+    def open(self, path):
+        self.read.add(path)
+        if not self.has(path):
+            raise Unreadable('%s is missing' % path)
+        return open(os.path.join(self.folder, path), 'rb')
+
+    def bytes(self, path, limit=1 << 20):
+        with self.open(path) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise Unreadable('%s is longer than it can be' % path)
+        return data
+
+    def files(self, under=''):
+        found = []
+        for folder, _, names in os.walk(os.path.join(self.folder, under)):
+            found += [os.path.relpath(os.path.join(folder, name), self.folder).replace(os.sep, '/') for name in names]
+        return sorted(found)
+
+
+def leaf_tiles(bundle, log, size):
+    """(path, bytes) of each tile of level 0 of a log."""
+    for path, width in tile_paths(0, size):
+        tile = bundle.bytes(log + '/' + path)
+        if len(tile) != 32 * width:
+            raise Unreadable('%s/%s has %d bytes and not %d' % (log, path, len(tile), 32 * width))
+        yield path, tile
+
+
+def check_upper_tiles(bundle, log, tree, report):
+    """The tiles above level 0 add nothing to the root. They are compared so that other software can rely on them."""
+    level = 1
+    while tree.size >> (8 * level):
+        at, hashes = 0, tree.levels[level]
+        for path, width in tile_paths(level, tree.size):
+            try:
+                if bundle.bytes(log + '/' + path) != hashes[at:at + 32 * width]:
+                    report.fault(log, '%s/%s does not follow from the tiles below it' % (log, path))
+            except Unreadable as problem:
+                report.fault(log, str(problem))
+            at += 32 * width
+        level += 1
+
+
+class Roots:
+    """Who says that a log had which root at which size: checked while the tree grows past that size."""
+
+    def __init__(self):
+        self.sizes = {}
+
+    def expect(self, size, root, area, who):
+        self.sizes.setdefault(size, []).append((root, area, who))
+
+    def check(self, tree, report):
+        for root, area, who in self.sizes.pop(tree.size, ()):
+            if tree.root() != root:
+                report.fault(area, '%s has another root for the first %s leaves: history was rewritten' % (who, format(tree.size, ',')))
+
+    def check_rest(self, size, report):
+        for beyond, claims in sorted(self.sizes.items()):
+            for _, area, who in claims:
+                report.fault(area, '%s has %s leaves and this log only %s: leaves are missing at the end'
+                             % (who, format(beyond, ','), format(size, ',')))
+
+
+# -------------------------------------------------------------------------------------------------------- times, ranges
+
+EPOCH = datetime.datetime(1970, 1, 1)
+FOREVER = 1 << 80
+TIME = re.compile(r'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00(?::?00)?)')
+
+
+def microseconds(value):
+    """An instant in µs since 1970: from UTC text, from a number of µs, or without an end."""
+    if value in (None, '-infinity', 'infinity'):
+        return FOREVER if value == 'infinity' else -FOREVER
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = TIME.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise Unreadable('%.80r is no instant in UTC' % (value,))
+    try:
+        whole = datetime.datetime.strptime(match.group(1) + ' ' + match.group(2), '%Y-%m-%d %H:%M:%S')
+    except ValueError:
+        raise Unreadable('%.80r is no instant' % (value,))
+    return (whole - EPOCH) // datetime.timedelta(microseconds=1) + int((match.group(3) or '0').ljust(9, '0')[:6])
+
+
+def instant(value):
+    if abs(value) >= FOREVER:
+        return 'ever' if value > 0 else 'the beginning'
+    try:
+        return (EPOCH + datetime.timedelta(microseconds=value)).isoformat() + 'Z'
+    except OverflowError:
+        return '%d µs' % value
+
+
+def merged(ranges):
+    """Half-open ranges in order, those that touch made one."""
+    result = []
+    for start, end in sorted(ranges):
+        if start > end:
+            raise Unreadable('a range ends before it starts')
+        if result and start <= result[-1][1]:
+            result[-1][1] = max(result[-1][1], end)
+        elif start < end:
+            result.append([start, end])
+    return result
+
+
+def missing_from(ranges, start, end):
+    """The parts of [start, end) that merged ranges leave out."""
+    gaps = []
+    for first, last in ranges:
+        if last <= start or first >= end:
+            continue
+        if first > start:
+            gaps.append((start, first))
+        start = last
+    return gaps + ([(start, end)] if start < end else [])
+
+
+def pairs(value, read):
+    """[[from, to], …] of a statement, `to` not included."""
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise Unreadable('%.80r is no list of ranges' % (value,))
+    return [(read(start), FOREVER if end is None else read(end)) for start, end in value]
+
+
+def count_of(value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Unreadable('%.80r is no count' % (value,))
+    return value
+
+
+# -------------------------------------------------------------------------------------------------------------- journal
+
+def no_duplicates(items):
+    if len({key for key, _ in items}) < len(items):
+        raise Unreadable('says one thing twice')
+    return dict(items)
+
+
+def field(statement, name):
+    if name not in statement:
+        raise Unreadable('has no field "%s"' % name)
+    return statement[name]
+
+
+def text_of(value):
+    if not isinstance(value, str):
+        raise Unreadable('has %.80r instead of a text' % (value,))
+    value.encode()  # half a surrogate pair is no text
+    return value
+
+
+class Journal:
+    """Reads the signed statements in order, and keeps what the events are held against."""
+
+    def __init__(self, origin, roots, journal_origin, journal_roots, report):
+        self.origin, self.roots, self.report = origin, roots, report
+        self.journal_origin, self.journal_roots = journal_origin, journal_roots
+        self.types, self.adopted, self.vkeys = {}, 0, set()
+        self.sources = {}  # number: (kind, id)
+        self.organizations = {}  # (kind, id): organization id
+        self.coverage = {}  # (kind, id): (filter, merged ranges, size, at): what was stated last
+        self.chains = {}  # size: [(source, events, chain, who)]
+        self.dropped = []  # half-open ranges of positions
+        self.drops = []  # (who, at, statement, positions named)
+        self.holds = {}  # id: the statement that added it
+        self.released = {}  # id: when
+        self.changes = {}  # (position, SHA-256): length
+
+    def read(self, index, text):
+        who = 'statement %d' % index
+        try:
+            statement = json.loads(text.decode('utf-8'), object_pairs_hook=no_duplicates)
+            if not isinstance(statement, dict):
+                raise Unreadable('is no object')
+            kind, tree = text_of(field(statement, 'type')), field(statement, 'tree')
+            at = microseconds(field(statement, 'at'))
+            who += ' (%s)' % kind
+            size = self.expect(tree, self.origin, self.roots, who)
+            if index == 0 and kind not in ('genesis', 'fork'):
+                self.report.fault('journal', '%s is the first one, and no genesis' % who)
+            self.types[kind] = self.types.get(kind, 0) + 1
+            reader = getattr(self, 'read_' + kind, None)
+            if reader:
+                reader(statement, size, at, who)
+        except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
+            self.report.fault('journal', '%s %s' % (who, problem))
+
+    def expect(self, tree, origin, roots, who):
+        """Notes what a statement says of a tree, for when that tree is made; answers its size."""
+        if field(tree, 'origin') != origin:
+            raise Unreadable('is about another log: %.200r' % tree['origin'])
+        roots.expect(count_of(field(tree, 'size')), digest(field(tree, 'root')), 'journal', who)
+        return tree['size']
+
+    def read_genesis(self, statement, size, at, who):
+        self.adopted = count_of(statement.get('adopted') or 0)
+        self.vkeys.update(statement.get('vkeys') or [])
+
+    def read_key(self, statement, size, at, who):
+        self.vkeys.update(field(statement, 'old_vkeys') + field(statement, 'new_vkeys'))
+
+    def read_timestamp(self, statement, size, at, who):
+        self.expect(field(statement, 'checkpoint'), self.journal_origin, self.journal_roots, who)
+
+    def read_fork(self, statement, size, at, who):
+        self.coverage.clear()
+
+    def read_source(self, statement, size, at, who):
+        number = count_of(field(statement, 'number'))
+        source = (text_of(field(statement, 'kind')), text_of(field(statement, 'id')))
+        if number in self.sources or source in self.organizations:
+            raise Unreadable('gives a source or a number a second time')
+        self.sources[number] = source
+        self.organizations[source] = statement.get('organization_id')
+
+    def read_coverage(self, statement, size, at, who):
+        source = (text_of(field(statement, 'source_kind')), text_of(field(statement, 'source_id')))
+        self.chains.setdefault(size, []).append(
+            (source, count_of(field(statement, 'events')), digest(field(statement, 'chain')), who))
+        ranges = merged([pair for one in field(statement, 'passes') for pair in pairs(field(one, 'ranges'), microseconds)])
+        condition = json.dumps(statement.get('filter'), sort_keys=True)
+        before = self.coverage.get(source)
+        if before and before[0] == condition:
+            lost = [gap for start, end in before[1] for gap in missing_from(ranges, start, end)]
+            if lost:
+                self.report.fault('coverage', '%s no longer covers %s to %s of %s, under the same filter'
+                                  % (who, instant(lost[0][0]), instant(lost[0][1]), named(source)))
+        self.coverage[source] = (condition, ranges, size, at)
+
+    def read_change(self, statement, size, at, who):
+        key = (count_of(field(statement, 'position')), digest(field(statement, 'raw_sha256')))
+        self.changes[key] = count_of(field(statement, 'length'))
+
+    def read_hold(self, statement, size, at, who):
+        action, identity = field(statement, 'action'), str(field(statement, 'id'))
+        if action == 'added':
+            self.holds[identity] = statement
+        elif action == 'released':
+            self.released[identity] = microseconds(statement.get('released_at') or statement['at'])
+        else:
+            raise Unreadable('neither adds nor releases')
+
+    def read_drop(self, statement, size, at, who):
+        positions = pairs(field(statement, 'positions'), count_of)
+        for start, end in positions:
+            if start < 1 or end <= start or end > size + 1:
+                raise Unreadable('names positions that its tree of %d leaves does not have' % size)
+        text_of(field(statement, 'month')), count_of(field(statement, 'events'))
+        self.dropped += positions
+        self.drops.append((who, at, statement, sum(end - start for start, end in positions)))
+
+    def finish(self):
+        """What the drops say together. A drop goes in parts if it is long; each part has the number of events of all."""
+        named, self.dropped = sum(drop[3] for drop in self.drops), merged(self.dropped)
+        if named != sum(end - start for start, end in self.dropped):
+            self.report.fault('journal', 'Drops name a position twice')
+        groups = []
+        for drop in self.drops:
+            if drop[2].get('part', 1) == 1 or not groups:
+                groups.append([])
+            groups[-1].append(drop)
+        for group in groups:
+            who, month, events = group[0][0], group[0][2]['month'], group[0][2]['events']
+            parts = [(one.get('part', 1), one.get('parts', 1), one['month'], one['events']) for _, _, one, _ in group]
+            count = sum(drop[3] for drop in group)
+            if parts != [(number, len(group), month, events) for number in range(1, len(group) + 1)]:
+                self.report.fault('journal', '%s: the parts of the drop of %s are not complete' % (who, month))
+            elif count != events:
+                self.report.fault('journal', 'The drop of %s states %s events and names %s positions'
+                                  % (month, format(events, ','), format(count, ',')))
+            self.check_retention(*group[0][:3])
+
+    def check_retention(self, who, at, drop):
+        month = drop['month']
+        if not re.fullmatch(r'\d{4}-(0[1-9]|1[0-2])', month):
+            return  # the events without a time
+        start, end = month_start(int(month[:4]), int(month[5:])), month_start(int(month[:4]), int(month[5:]) + 1)
+        for identity, hold in self.holds.items():
+            try:
+                if self.was_held(identity, hold, at, start, end):
+                    self.report.fault('retention', '%s dropped %s while the hold %s was in force' % (who, month, identity))
+            except Unreadable as problem:
+                self.report.fault('retention', 'The hold %s cannot be read: %s' % (identity, problem))
+        allowed = retention_end(drop.get('retention'), int(month[:4]), int(month[5:]))
+        if allowed is None:
+            self.report.note('Whether %s kept to the retention: it states it as %.80s.' % (who, json.dumps(drop.get('retention'))))
+        elif at < allowed:
+            self.report.fault('retention', '%s dropped %s before the retention stated in it allowed that' % (who, month))
+
+    def was_held(self, identity, hold, at, start, end):
+        """Whether a hold kept all of a month. One of an organization, or of a part of it, may have had no events there."""
+        if hold.get('organization_id') is not None or hold.get('account_id') is not None:
+            return False
+        before = FOREVER if hold.get('before') is None else microseconds(hold['before'])
+        is_in_force = microseconds(hold.get('created_at') or hold['at']) <= at < self.released.get(identity, FOREVER)
+        return is_in_force and microseconds(hold.get('since')) <= start and before >= end
+
+    def is_dropped(self, position):
+        at = bisect.bisect_right(self.dropped, [position, FOREVER]) - 1
+        return at >= 0 and position < self.dropped[at][1]
+
+
+def named(source):
+    return '%s %s' % source
+
+
+def month_start(year, number):
+    year, number = year + (number - 1) // 12, (number - 1) % 12 + 1
+    return microseconds('%04d-%02d-01T00:00:00Z' % (year, number))
+
+
+def retention_end(retention, year, number):
+    """When a month may go, by an interval as PostgreSQL writes it: "1 year 2 mons", "540 days"; None if it is none."""
+    if not isinstance(retention, str) or not re.fullmatch(r'(\d{1,5} (year|mon|month|day)s?( |$))+', retention + ' '):
+        return None
+    amounts = {'year': 0, 'mon': 0, 'day': 0}
+    for amount, unit in re.findall(r'(\d+) (year|mon|day)', retention):
+        amounts[unit] += int(amount)
+    return month_start(year + amounts['year'], number + 1 + amounts['mon']) + amounts['day'] * 86_400_000_000
+
+
+def read_journal(bundle, checkpoint, journal, report):
+    """Statements beyond the signed size are not believed, nor is one whose leaf is not in the tree."""
+    tree = Tree()
+    with bundle.open('journal/entries.ndjson') as file:
+        for _, tile in leaf_tiles(bundle, 'journal', checkpoint.size):
+            for at in range(0, len(tile), 32):
+                line = file.readline(1 << 20)
+                text, index = line[:-1] if line.endswith(b'\n') else line, tree.size
+                if sha256(b'\x00orgtrail/journal/v1\n' + text).digest() == tile[at:at + 32]:
+                    journal.read(index, text)
+                else:
+                    report.fault('journal', 'statement %d is not the one that was signed' % index)
+                tree.append(tile[at:at + 32])
+        if file.read(1):
+            report.fault('journal', 'journal/entries.ndjson has statements that nobody signed, after the first %d' % tree.size)
+    if tree.root() != checkpoint.root:
+        report.fault('journal', 'The statements do not give the root of journal/checkpoint')
+    check_upper_tiles(bundle, 'journal', tree, report)
+
+
+def check_journal_roots(bundle, checkpoint, roots, report):
+    """The journal once more: its statements speak of what it was before them."""
+    tree = Tree()
+    roots.check(tree, report)
+    for _, tile in leaf_tiles(bundle, 'journal', checkpoint.size):
+        for at in range(0, len(tile), 32):
+            tree.append(tile[at:at + 32])
+            roots.check(tree, report)
+    roots.check_rest(tree.size, report)
+
+
+# --------------------------------------------------------------------------------------------------------------- events
+
+EVENT, HOLE = b'orgtrail/event/v1\n', b'orgtrail/hole/v1\n'
+FILE_LEAVES = 65_536
+
+
+def read_exactly(file, length):
+    data = file.read(length)
+    if len(data) != length:
+        raise Unreadable('ends in the middle of an event')
+    return data
+
+
+def raw_hash(file, length):
+    """H(raw), read in pieces: a wrong length must not cost memory."""
+    if length <= 1 << 20:
+        return sha256(read_exactly(file, length)).digest()
+    total = sha256()
+    while length:
+        piece = read_exactly(file, min(length, 1 << 20))
+        total.update(piece)
+        length -= len(piece)
+    return total.digest()
+
+
+def source_key(kind, identity):
+    """A source as it stands in leaf data."""
+    return b''.join(len(data).to_bytes(2, 'big') + data for data in (str(kind).encode(), str(identity).encode()))
+
+
+def source_in(leaf):
+    """Kind and id as they stand in the leaf data, if the five fields of variable length fill it exactly."""
+    at, source_end = 58, 0
+    last = len(leaf) - 36
+    for number in range(5):
+        if at + 2 > last:
+            return None
+        at += 2 + (leaf[at] << 8) + leaf[at + 1]
+        if number == 1:
+            source_end = at
+    return leaf[58:source_end] if at == last else None
+
+
+def payload_of_file(file, path, first, report):
+    """(position, leaf data, whether raw is the one of the leaf) for each event of a payload file."""
+    before = first
+    while True:
+        start = file.read(2)
+        if not start:
+            return
+        if len(start) < 2:
+            raise Unreadable('ends in the middle of an event')
+        leaf = read_exactly(file, (start[0] << 8) + start[1])
+        length = read_exactly(file, 4)
+        actual = raw_hash(file, int.from_bytes(length, 'big'))
+        position = int.from_bytes(leaf[34:42], 'big')
+        if not leaf.startswith(EVENT) or len(leaf) < 104:
+            report.fault('events', '%s has a record after position %d that is no event' % (path, before))
+        elif not before < position <= first + FILE_LEAVES:
+            report.fault('events', '%s has position %d after position %d' % (path, position, before), position)
+        else:
+            yield position, leaf, leaf[-36:] == length + actual
+            before = position
+
+
+def payload(bundle, size, report):
+    """The events of all payload files, in order of position."""
+    before = -1
+    for path in bundle.files('events/payload'):
+        match = re.fullmatch(r'events/payload/(\d{6})\.oev(\.gz)?', path)
+        if not match or int(match.group(1)) * FILE_LEAVES >= size or int(match.group(1)) == before:
+            report.fault('events', '%s belongs to no position of the checkpoint, or is there twice' % path)
+            continue
+        number, packed = int(match.group(1)), match.group(2)
+        before = number
+        with bundle.open(path) as plain:
+            file = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20) if packed else plain
+            try:
+                yield from payload_of_file(file, path, number * FILE_LEAVES, report)
+            except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
+                report.fault('events', '%s cannot be read to its end: %s' % (path, problem))
+
+
+class Progress:
+    def __init__(self, total):
+        self.total, self.next = total, time.monotonic() + 3
+
+    def at(self, done):
+        if time.monotonic() >= self.next:
+            self.next += 3
+            print('verify: %s of %s positions' % (format(done, ','), format(self.total, ',')), file=sys.stderr, flush=True)
+
+
+class Events:
+    """Walks over the leaves and the payload together."""
+
+    def __init__(self, bundle, checkpoint, journal, roots, report):
+        self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
+        self.present = self.dropped = self.holes = self.late_holes = self.contradicted = 0
+        self.unknown = 0  # dropped events of which the bundle does not say whose they were
+        self.chains = {}  # source as in the leaf: [events, chain]
+        self.numbers = {source_key(*source): number for number, source in journal.sources.items()}
+        self.unproven = {}  # source: a text that says why its chain could not be computed again
+
+    def check(self):
+        tree, report, sizes, chains = Tree(), self.report, self.roots.sizes, self.journal.chains
+        progress, found = Progress(self.checkpoint.size), payload(self.bundle, self.checkpoint.size, self.report)
+        event = next(found, None)
+        self.at_size(tree)
+        for path, tile in leaf_tiles(self.bundle, 'events', self.checkpoint.size):
+            sources = self.sources_of_tile(path, len(tile) // 32)
+            for at in range(0, len(tile), 32):
+                position, stored = tree.size + 1, tile[at:at + 32]
+                number = sources[at >> 5] if sources else None
+                if event and event[0] == position:
+                    self.check_event(event, stored, number)
+                    event = next(found, None)
+                else:
+                    self.check_absence(position, stored, number)
+                tree.append(stored)
+                if position in sizes or position in chains:
+                    self.at_size(tree)
+            progress.at(tree.size)
+        if event:
+            report.fault('events', 'There are events beyond the last position of the checkpoint, from %d on' % event[0], event[0])
+        if tree.root() != self.checkpoint.root:
+            report.fault('events', 'The leaf hashes do not give the root of events/checkpoint')
+        check_upper_tiles(self.bundle, 'events', tree, report)
+        self.roots.check_rest(tree.size, report)
+
+    def sources_of_tile(self, path, width):
+        """`events/sources/N`, cut and named like the tile: the number of the source of each leaf, 0 for a hole. Nobody signs it:
+        of an event that was dropped it is believed until the chain of the source is compared."""
+        path = path.replace('tile/0/', 'events/sources/')
+        if not self.bundle.has(path):
+            return None
+        data = self.bundle.bytes(path)
+        if len(data) == 2 * width:
+            return struct.unpack('>%dH' % width, data)
+        self.report.fault('events', '%s has %d bytes and not %d' % (path, len(data), 2 * width))
+
+    def check_event(self, event, stored, number):
+        position, leaf, raw_holds = event
+        self.present += 1
+        if not raw_holds:
+            self.report.fault('events', 'Position %d: the content is not that of its leaf' % position, position)
+        if sha256(b'\x00' + leaf).digest() != stored:
+            self.report.fault('events', 'Position %d: the event is not the one in the tree' % position, position)
+        if self.journal.dropped and self.journal.is_dropped(position):
+            self.contradicted += 1
+        source = source_in(leaf)
+        if source is None:
+            self.report.fault('events', 'Position %d: the fields of the leaf do not fill it' % position, position)
+            return
+        if source not in self.numbers:
+            self.report.fault('events', 'Position %d: no statement names its source' % position, position)
+        elif number is not None and number != self.numbers[source]:
+            self.report.fault('events', 'Position %d: events/sources gives it to another source' % position, position)
+        self.grow_chain(source, stored)
+
+    def grow_chain(self, source, stored):
+        state = self.chains.setdefault(source, [0, bytes(32)])
+        state[0] += 1
+        state[1] = sha256(state[1] + stored).digest()
+
+    def check_absence(self, position, stored, number):
+        if sha256(b'\x00' + HOLE + position.to_bytes(8, 'big')).digest() == stored:
+            self.holes += 1
+            self.late_holes += position > self.journal.adopted
+            if number:
+                self.report.fault('events', 'Position %d: events/sources gives a hole to a source' % position, position)
+        elif self.journal.is_dropped(position):
+            self.dropped += 1
+            if number is None:
+                self.unknown += 1
+            elif number in self.journal.sources:
+                self.grow_chain(source_key(*self.journal.sources[number]), stored)
+            else:
+                self.report.fault('events', 'Position %d: events/sources gives it to a source that no statement names' % position, position)
+        else:
+            self.report.fault('events', 'Position %d: the event is missing, and no drop declares that' % position, position)
+
+    def at_size(self, tree):
+        """What was said of this size: roots, and the chain of each source."""
+        self.roots.check(tree, self.report)
+        for source, events, chain, who in self.journal.chains.pop(tree.size, ()):
+            count, actual = self.chains.get(source_key(*source), (0, bytes(32)))
+            self.unproven.pop(source, None)
+            if count == events and actual != chain:
+                self.report.fault('coverage', '%s: the events of %s up to position %d do not give its chain' % (who, named(source), tree.size))
+            elif count > events or events - count > self.unknown:
+                self.report.fault('coverage', '%s: %s has %s events up to position %d, and %s are stated'
+                                  % (who, named(source), format(count, ','), tree.size, format(events, ',')))
+            elif count < events:
+                self.unproven[source] = 'its chain, since the bundle does not say which dropped events were its own'
+
+
+# -------------------------------------------------------------------------------------------------------- other files
+
+def check_listed_hashes(bundle, report):
+    """README.txt lists files as sha256sum does. It is signed by nobody: it tells an accident from an attack, no more."""
+    listed = 0
+    try:
+        with bundle.open('README.txt') as file:
+            lines = file.read(1 << 26).decode('utf-8', 'replace').split('\n')
+    except Unreadable:
+        lines = []
+    for line in lines:
+        match = re.fullmatch(r'\s*([0-9a-f]{64}) [ *](\S.*?)\s*', line)
+        if not match:
+            continue
+        listed, path = listed + 1, match.group(2)[2:] if match.group(2).startswith('./') else match.group(2)
+        if path.startswith('/') or '..' in path.split('/') or not bundle.has(path):
+            report.fault('files', '%s, which README.txt lists, is missing' % path)
+            continue
+        total = sha256()
+        with open(os.path.join(bundle.folder, path), 'rb') as file:
+            for piece in iter(lambda: file.read(1 << 20), b''):
+                total.update(piece)
+        if total.hexdigest() != match.group(1):
+            report.fault('files', '%s is not the file that README.txt lists' % path)
+    if listed:
+        report.claim(['files'], '%d files are as README.txt lists them' % listed)
+    else:
+        report.note('That no file was damaged by accident: README.txt lists no SHA-256 of files.')
+
+
+def check_changes(bundle, journal, journal_holds, report):
+    """changes.ndjson: the content that Cloudflare gave later, one object a line with `position` and `raw`, each stated."""
+    paths = [path for path in ('changes.ndjson', 'journal/changes.ndjson') if bundle.has(path)]
+    left = dict(journal.changes)
+    for path in paths:
+        with bundle.open(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(1 << 26), b''), 1):
+                try:
+                    change = json.loads(line.decode('utf-8'), object_pairs_hook=no_duplicates)
+                    raw = field(change, 'raw').encode()
+                    if left.pop((field(change, 'position'), sha256(raw).digest()), None) != len(raw):
+                        raise Unreadable('is not what a statement `change` says')
+                except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
+                    report.fault('changes', 'Line %d of %s %s' % (number, path, problem))
+    lost = sum(not journal.is_dropped(position) for position, _ in left)
+    if lost:
+        report.fault('changes', 'The later content of %d changed events is stated and not in the bundle' % lost)
+    if len(left) > lost:
+        report.note('The later content of %d changed events: the events were dropped.' % (len(left) - lost))
+    if journal.changes and journal_holds:
+        report.claim(['changes'], 'The later content of %d changed events is the one that was stated' % (len(journal.changes) - len(left)))
+
+
+def expect_anchor(note, who, logs, keys, report):
+    """Holds a kept checkpoint against the log it is of. `logs`: origin: Roots."""
+    try:
+        checkpoint = Checkpoint(note)
+        if checkpoint.origin not in logs:
+            raise Unreadable('is of another log: %s' % checkpoint.origin)
+        if not any(key.name == checkpoint.origin for key in checkpoint.signers(keys)):
+            raise Unreadable('has no signature of a known key of its log')
+        logs[checkpoint.origin].expect(checkpoint.size, checkpoint.root, 'anchors', who)
+        return checkpoint
+    except Unreadable as problem:
+        report.fault('anchors', '%s %s' % (who, problem))
+
+
+def anchors_in(bundle, origins, logs, keys, report):
+    """The checkpoints among the files below anchors/. Other receipts that may lie there are not read."""
+    count = 0
+    for path in bundle.files('anchors') + bundle.files('journal/anchors'):
+        try:
+            note = bundle.bytes(path)
+        except Unreadable:
+            continue
+        if '\n\n— '.encode() in note or any(origin.encode() in note.split(b'\n') for origin in origins):
+            count += bool(expect_anchor(note, path, logs, keys, report))
+        else:
+            bundle.read.discard(path)
+    return count
+
+
+def check_timestamps(bundle, checkpoint_paths, authority, report):
+    """RFC 3161: each token against the checkpoint file whose SHA-256 it has, if the authority's certificate was given."""
+    tokens = [path for path in bundle.files() if path.endswith('.tsr')]
+    if tokens and not authority:
+        report.note('When the journal existed: %d time stamps are here, and verifying them needs --tsa-ca.' % len(tokens))
+        return
+    candidates = [path for path in checkpoint_paths + bundle.files('timestamps') if not path.endswith('.tsr')]
+    for token in tokens:
+        bundle.read.add(token)
+        arguments = ['ts', '-verify', '-in', os.path.join(bundle.folder, token), '-CAfile', authority, '-data']
+        stamped = [path for path in candidates if openssl(*arguments, os.path.join(bundle.folder, path)).returncode == 0]
+        if stamped:
+            report.claim(['signatures', 'journal'], '%s is a time stamp of %s' % (token, stamped[0]))
+        else:
+            report.fault('timestamps', '%s is no time stamp of a checkpoint of this bundle by this authority' % token)
+
+
+# ------------------------------------------------------------------------------------------------------------- verifying
+
+class Trust:
+    """Which keys count: those that the auditor gave, else those in the bundle."""
+
+    def __init__(self, bundle, options):
+        self.given, self.required = bool(options.policy or options.key), [Key(text) for text in options.witness]
+        data = options.policy if options.policy is not None else bundle.bytes('policy.txt')
+        bundle.read.add('policy.txt')
+        try:
+            self.policy = Policy(data)
+        except Unreadable as problem:
+            raise Unreadable('the policy %s' % problem)
+        if options.key:
+            self.policy.logs = [Key(text) for text in options.key]
+        self.witnesses_given = bool(options.policy or options.witness)
+        self.keys = self.policy.logs + self.policy.witness_keys()
+        self.keys += [key for key in self.required if key.vkey not in {known.vkey for known in self.keys}]
+
+    def checkpoint(self, bundle, log, report):
+        """The checkpoint of a log of the bundle, and the witnesses that signed it too."""
+        path = log + '/checkpoint'
+        try:
+            checkpoint = Checkpoint(bundle.bytes(path))
+        except Unreadable as problem:
+            raise Unreadable('%s %s' % (path, problem))
+        try:
+            if not checkpoint.origin.endswith('/' + log):
+                raise Unreadable('is not of a log of this kind: %s' % checkpoint.origin)
+            signers = checkpoint.signers(self.keys)
+            if not any(key in self.policy.logs and key.name == checkpoint.origin for key in signers):
+                raise Unreadable('has no signature of a key that the policy gives for %s' % checkpoint.origin)
+            vkeys = {key.vkey for key in signers}
+            if not self.policy.is_met(signers) or any(key.vkey not in vkeys for key in self.required):
+                raise Unreadable('lacks signatures of witnesses that are required')
+            return checkpoint, [key for key in signers if key not in self.policy.logs]
+        except Unreadable as problem:
+            report.fault('signatures', '%s %s' % (path, problem))
+            return checkpoint, []
+
+
+def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
+    external = bool(anchors) or (bool(witnesses) and trust.witnesses_given)
+    report.facts['unanchored'] = not external
+    for path, anchor in anchors:
+        report.claim(['signatures', 'anchors', 'events', 'journal'], '%s, which you kept, is a part of this history (its first %s leaves)'
+                     % (path, format(anchor.size, ',')))
+    for key in witnesses:
+        report.claim(['signatures', 'events'], 'The witness %s signed this checkpoint of the events%s'
+                     % (key.name, '' if trust.witnesses_given else ' (its key came with the bundle)'))
+    if packed:
+        report.claim(['signatures', 'anchors', 'events', 'journal'], '%d checkpoints that came with the bundle are parts of this history' % packed)
+    if not external:
+        report.note('unanchored: that the history was not rewritten by somebody who has the signing key. Give --anchor with a '
+                    'checkpoint that you kept, or --policy or --witness with the key of a witness that you know.')
+    elif anchors and not witnesses:
+        newest = max([anchor.size for _, anchor in anchors if anchor.origin == checkpoints[0].origin], default=0)
+        report.note('That the holder of the key did not rewrite what came after your newest checkpoint of the events: positions %s and later.'
+                    % format(newest + 1, ','))
+    if not trust.given:
+        report.note('That the keys are the right ones: they came with the bundle. Compare them with those you were given, or use --policy '
+                    'or --key: %s.' % ', '.join(report.facts['keys']))
+
+
+def claim_coverage(journal, events, options, report):
+    """The question "organization X from A to B", and the sources in general."""
+    asked = options.organization
+    start = -FOREVER if options.since is None else options.since
+    end = FOREVER if options.before is None else options.before
+    needed, chosen = ['signatures', 'events', 'journal', 'coverage'], 0
+    if not journal.coverage:
+        report.note('That Cloudflare\'s entries are all here: the journal has no statement of coverage.')
+    for source, (_, ranges, size, at) in sorted(journal.coverage.items(), key=lambda item: str(item[0])):
+        if asked and asked not in (source[1], journal.organizations.get(source)):
+            continue
+        chosen += 1
+        reason = events.unproven.get(source)
+        if reason:
+            report.note('%s: %s.' % (named(source), reason))
+        else:
+            report.claim(needed, '%s: none of its events up to position %s is left out' % (named(source), format(size, ',')))
+        first = ranges[0][0] if ranges and options.since is None else start
+        last = ranges[-1][1] if ranges and options.before is None else end
+        for since, before in [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) < min(b, last)]:
+            report.claim(needed, '%s: stated as read completely from %s to %s' % (named(source), instant(since), instant(before)))
+        for since, before in missing_from(ranges, first, last):
+            report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
+    if asked and not chosen:
+        report.note('Anything about %s: no statement of coverage is about it.' % asked)
+
+
+def verify(folder, options, report):
+    bundle = Bundle(folder)
+    check_listed_hashes(bundle, report)
+    trust = Trust(bundle, options)
+    (events_head, witnesses), (journal_head, _) = (trust.checkpoint(bundle, log, report) for log in ('events', 'journal'))
+    if events_head.origin[:-len('events')] != journal_head.origin[:-len('journal')]:
+        report.fault('signatures', 'The two checkpoints are of two different feeds: %s, %s' % (events_head.origin, journal_head.origin))
+    for log, head in (('events', events_head), ('journal', journal_head)):
+        report.facts[log] = {'origin': head.origin, 'size': head.size, 'root': base64.b64encode(head.root).decode()}
+        report.claim(['signatures'], '%s has a signed checkpoint of %s leaves, root %s'
+                     % (head.origin, format(head.size, ','), report.facts[log]['root']))
+
+    report.facts['keys'] = [key.vkey for key in trust.policy.logs]
+
+    roots, journal_roots = Roots(), Roots()
+    logs = {events_head.origin: roots, journal_head.origin: journal_roots}
+    anchors = [(path, expect_anchor(note, path, logs, trust.keys, report)) for path, note in options.anchor]
+    packed = anchors_in(bundle, logs, logs, trust.keys, report)
+
+    journal = Journal(events_head.origin, roots, journal_head.origin, journal_roots, report)
+    try:
+        read_journal(bundle, journal_head, journal, report)
+        check_journal_roots(bundle, journal_head, journal_roots, report)
+    except Unreadable as problem:
+        report.fault('journal', str(problem))
+    journal.finish()
+    events = Events(bundle, events_head, journal, roots, report)
+    try:
+        events.check()
+    except Unreadable as problem:
+        report.fault('events', str(problem))
+    check_changes(bundle, journal, not report.count.get('journal'), report)
+    conclude(bundle, trust, journal, events, (events_head, journal_head), report)
+    claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1]], packed, (events_head, journal_head), report)
+    claim_coverage(journal, events, options, report)
+    check_timestamps(bundle, ['journal/checkpoint'] + bundle.files('anchors'), options.tsa_ca, report)
+    unread = sorted(set(bundle.files()) - bundle.read - {'verify.py'})
+    if unread:
+        report.note('%d files that this verifier does not read: %s.' % (len(unread), ', '.join(unread[:5]) + (', …' if unread[5:] else '')))
+
+
+def conclude(bundle, trust, journal, events, heads, report):
+    held = ['signatures', 'events', 'journal']
+    report.facts['positions'] = {'present': events.present, 'dropped': events.dropped, 'holes': events.holes}
+    report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed'
+                 % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes)))
+    report.claim(held, '%s statements are as signed, and each names a root of this history (%s)'
+                 % (format(heads[1].size, ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
+    if journal.drops:
+        months = sorted({drop[2]['month'] for drop in journal.drops})
+        report.claim(held + ['retention'], 'None of the months that were dropped went against a legal hold of all of it, or before its time: %s' % ', '.join(months))
+        report.note('That no dropped event was under a legal hold of an organization, an account or a part of a month.')
+    if journal.adopted:
+        report.note('Integrity of positions 1 to %s before the log began: they were there already.' % format(journal.adopted, ','))
+    if events.late_holes:
+        report.note('Why %s positions after those that were adopted have no event.' % format(events.late_holes, ','))
+    if events.contradicted:
+        report.note('That a drop was carried out: %s positions that are declared as dropped are here.' % format(events.contradicted, ','))
+    unknown = sorted(kind for kind in journal.types if kind not in
+                     {'genesis', 'source', 'coverage', 'change', 'drop', 'hold', 'key', 'schema', 'fork', 'timestamp'})
+    if unknown:
+        report.note('What statements of these types say, beyond their root: %s.' % ', '.join(unknown))
+    for log, head in zip(('events', 'journal'), heads):
+        if journal.vkeys and not any(key.vkey in journal.vkeys for key in trust.policy.logs if key.name == head.origin):
+            report.note('That the key of %s was announced: no genesis and no statement "key" names it.' % log)
+    if trust.policy.ignored:
+        report.note('Signatures of other kinds than Ed25519: %s.' % ', '.join(trust.policy.ignored))
+    report.note('That Cloudflare told the truth, and everything; that the clock of the host was right; who did it.')
+
+
+# ----------------------------------------------------------------------------------------------------------- command line
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog='verify.py', formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Verifies an evidence bundle of orgtrail offline, and says what holds, what does not, and what is not claimed.',
+        epilog='''exit codes: 0 the evidence holds, 5 it does not hold, 2 wrong options, 1 it could not be verified
+
+examples:
+  python3 verify.py                                       the bundle that this file is in
+  python3 verify.py bundle --anchor kept-checkpoint.txt   also: is what I saw in March still a part of it?
+  python3 verify.py bundle --policy my-policy.txt         with the keys that I was given, and witnesses that I know
+  python3 verify.py bundle --organization 0123abcd --since 2026-01-01T00:00:00Z --before 2026-04-01T00:00:00Z
+  python3 verify.py bundle --json > report.json''')
+    parser.add_argument('dir', metavar='DIR', nargs='?', help='the bundle (default: the folder of this file)')
+    parser.add_argument('--anchor', metavar='FILE', nargs='+', action='extend', default=[], help='checkpoints that you kept, of either log')
+    parser.add_argument('--policy', metavar='FILE', help='your own policy, instead of the policy.txt of the bundle')
+    parser.add_argument('--key', metavar='VKEY', action='append', default=[], help='a log\'s verifier key that you were given (one for each log)')
+    parser.add_argument('--witness', metavar='VKEY', action='append', default=[], help='the verifier key of a witness that must have signed')
+    parser.add_argument('--organization', metavar='ID', help='print what is covered of this organization, account or source')
+    parser.add_argument('--since', metavar='TIME', help='from this instant on, in UTC')
+    parser.add_argument('--before', metavar='TIME', help='up to this instant, not included')
+    parser.add_argument('--tsa-ca', metavar='FILE', help='the certificate of the time-stamp authority, as PEM')
+    parser.add_argument('--json', action='store_true', help='print the report as JSON')
+    options = parser.parse_args()
+    try:
+        for name in ('since', 'before'):
+            if getattr(options, name) is not None:
+                setattr(options, name, microseconds(getattr(options, name)))
+        for text, kind in [(text, LOG_KEY) for text in options.key] + [(text, WITNESS_KEY) for text in options.witness]:
+            if not Key(text).is_ed25519(kind):
+                raise Unreadable('%.200r is no key of the right kind' % text)
+        if options.policy is not None:
+            options.policy = read_file(options.policy)
+            Policy(options.policy)
+        options.anchor = [(path, read_file(path)) for path in options.anchor]
+    except (Unreadable, OSError) as problem:
+        parser.error(str(problem))
+    options.dir = options.dir or os.path.dirname(os.path.abspath(__file__))
+    if not os.path.isdir(options.dir):
+        parser.error('%s is no folder' % options.dir)
+    return options
+
+
+def read_file(path):
+    with open(path, 'rb') as file:
+        return file.read(1 << 20)
+
+
+def main():
+    sys.stdout.reconfigure(encoding='utf-8', errors='backslashreplace')
+    options, report = arguments(), Report()
+    try:
+        report.facts['openssl'] = check_openssl()
+        verify(options.dir, options, report)
+    except Unreadable as problem:
+        report.fault('files', str(problem))
+    except (CannotVerify, OSError) as problem:
+        print('verify: could not verify: %s' % problem, file=sys.stderr)
+        return FAILED
+    print(json.dumps(report.as_json(), indent=1, ensure_ascii=False) if options.json else report.as_text())
+    return HOLDS if report.holds() else DOES_NOT_HOLD
+
+
+if __name__ == '__main__':
+    sys.exit(main())

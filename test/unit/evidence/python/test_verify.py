@@ -1,0 +1,657 @@
+"""Tests of verify.py: python3 -m unittest discover -s test/unit/evidence/python. VECTORS in the environment names another file of vectors."""
+import contextlib
+import functools
+import io
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from types import SimpleNamespace
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VERIFY = os.path.abspath(os.path.join(HERE, '../../../../src/evidence/verify-bundle/verify.py'))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.dirname(VERIFY)]
+
+import bundles  # noqa: E402
+import verify  # noqa: E402
+from bundles import History, LOG_SEED, MONTHS, ORIGIN, OTHER_SEED, WITNESS_NAME, WITNESS_SEED, put, vkey  # noqa: E402
+
+# The same signature is verified by hundreds of runs: one process of openssl is enough.
+verify.ed25519_holds = functools.lru_cache(maxsize=None)(verify.ed25519_holds)
+
+
+def run(folder, anchors=(), **changed):
+    """The report on a bundle, made in this process."""
+    options = dict(policy=None, key=[], witness=[], organization=None, since=None, before=None, tsa_ca=None,
+                   anchor=[('kept %d' % number, note) for number, note in enumerate(anchors, 1)])
+    report = verify.Report()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            verify.verify(folder, SimpleNamespace(**{**options, **changed}), report)
+    except verify.Unreadable as problem:
+        report.fault('files', str(problem))
+    return report
+
+
+def command(*arguments, env=None):
+    done = subprocess.run([sys.executable, VERIFY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def bytes(self, name):
+        with open(self.path(name), 'rb') as file:
+            return file.read()
+
+    def holds(self, report):
+        self.assertEqual(report.faults, [])
+        return report
+
+    def fails(self, report, text):
+        self.assertFalse(report.holds(), 'no fault was found')
+        self.assertRegex('\n'.join(fault['text'] for fault in report.faults), text)
+        return report
+
+    def claims(self, report, text):
+        self.assertRegex('\n'.join(report.claims), text)
+
+    def notes(self, report, text):
+        self.assertRegex('\n'.join(report.notes), text)
+
+
+class Vectors(unittest.TestCase):
+    """The bytes of evidence-vectors.json, also those that verify.py never makes: the generator must make them too."""
+
+    def test_vectors(self):
+        with open(os.environ.get('VECTORS') or os.path.join(HERE, 'vectors.json')) as file:
+            vectors = json.load(file)
+        month_key, raw = bytes.fromhex(vectors['month_key']), vectors['raw'].encode()
+        leaf = bytes.fromhex(vectors['leaf_data'])
+        self.assertEqual(bundles.salt(month_key, vectors['position']).hex(), vectors['salt'])
+        event = {'position': vectors['position'], 'salt': bytes.fromhex(vectors['salt']), 'received': vectors['received_us'],
+                 'action': vectors['action_us'], 'kind': 'organization', 'source': '0319c4f6', 'organization': '0819cf4f', 'raw': raw}
+        fields, at = [], 58
+        for _ in range(5):
+            length = struct.unpack_from('>H', leaf, at)[0]
+            fields.append(leaf[at + 2:at + 2 + length].decode())
+            at += 2 + length
+        event.update(zip(('kind', 'source', 'organization', 'id'), fields), defects=[fields[4]] if fields[4] else [])
+        self.assertEqual(bundles.leaf_data(event), leaf)
+        self.assertEqual(verify.sha256(b'\x00' + leaf).hexdigest(), vectors['leaf_hash'])
+        source = '%s %s' % (fields[0], fields[1])
+        self.assertEqual(verify.source_in(leaf)[2:2 + len(fields[0])].decode() + ' ' + fields[1], source)
+        record = struct.pack('>H', len(leaf)) + leaf + struct.pack('>I', len(raw)) + raw
+        read = list(verify.payload_of_file(io.BytesIO(record), 'x', 0, verify.Report()))
+        self.assertEqual(read, [(vectors['position'], leaf, True)])
+        hole = verify.sha256(b'\x00' + verify.HOLE + struct.pack('>Q', 43)).digest()
+        self.assertEqual(hole.hex(), vectors['hole_43_hash'])
+        tree = verify.Tree()
+        tree.append(bytes.fromhex(vectors['leaf_hash']))
+        tree.append(hole)
+        self.assertEqual(tree.root().hex(), vectors['root_of_both'])
+        self.assertEqual(verify.sha256(bytes(32) + bytes.fromhex(vectors['leaf_hash'])).hexdigest(), vectors['chain_of_one'])
+
+    def test_trees_follow_the_definition(self):
+        tree, hashes = verify.Tree(), []
+        for size in range(0, 700):
+            self.assertEqual(tree.root(), bundles.root_of(hashes))
+            hashes.append(bundles.h(b'%d' % size))
+            tree.append(hashes[-1])
+
+    def test_the_note_of_the_specification(self):
+        note = ('Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n— quasimodo.example/salvatore '
+                'NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n').encode()
+        with self.assertRaises(verify.Unreadable):
+            verify.Checkpoint(note)  # a note, but of four lines
+        checkpoint = ('example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n'
+                      '— example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n'
+                      '— witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==\n')
+        read = verify.Checkpoint(checkpoint.encode())
+        self.assertEqual((read.size, len(read.signatures), len(read.signatures[1][2])), (20852163, 2, 72))
+        for wrong in (checkpoint.replace('20852163', '020852163'), checkpoint.replace('q2I=', 'q2J='), checkpoint[:-1],
+                      checkpoint.replace('— e', '- e'), checkpoint.replace('\n\n', '\nextension\n\n'), checkpoint.replace('\n\n', '\r\n\n')):
+            with self.assertRaises(verify.Unreadable):
+                verify.Checkpoint(wrong.encode())
+
+
+class Scenarios(Case):
+    """Each line of the table of scenarios that a bundle can express."""
+
+    def test_nothing(self):
+        report = self.holds(run(History().standard().write(self.folder)))
+        self.claims(report, 'Each of the 700 positions is accounted for: 700 with unchanged content')
+        self.claims(report, 'organization 77aa: none of its events up to position 700 is left out')
+        self.claims(report, 'later content of 1 changed')
+        self.notes(report, 'unanchored')
+
+    def test_gzip_and_two_payload_files(self):
+        history = History(66_000)
+        history.state_genesis()
+        report = self.holds(run(history.write(self.folder, packed=True)))
+        self.claims(report, '66,000 with unchanged content')
+        self.assertTrue(os.path.isfile(self.path('events/payload/000001.oev.gz')))
+
+    def changed(self, change):
+        history = History().standard()
+        change(history.events)
+        return run(history.write(self.folder))
+
+    def test_payload_changed(self):
+        self.fails(self.changed(lambda events: events[400].update(raw=b'{"other":1}')), 'Position 400: the event is not the one')
+
+    def test_only_raw_changed_in_the_bundle(self):
+        History().standard().write(self.folder, listed=False)
+        data = self.bytes('events/payload/000000.oev')
+        put(self.folder, 'events/payload/000000.oev', data.replace(b'"e400-', b'"e401-'))
+        self.fails(run(self.folder), 'Position 400: the content is not that of its leaf')
+
+    def test_received_a_day_back(self):
+        self.fails(self.changed(lambda events: events[401].update(received=events[401]['received'] - 86_400_000_000)), 'Position 401')
+
+    def test_two_positions_swapped(self):
+        def swap(events):
+            events[10], events[11] = {**events[11], 'position': 10}, {**events[10], 'position': 11}
+        self.fails(self.changed(swap), '(?s)Position 10:.*Position 11:')
+
+    def test_row_deleted(self):
+        self.fails(self.changed(lambda events: events.pop(350)), 'Position 350: the event is missing, and no drop declares that')
+
+    def test_rebuilt_with_the_key(self):
+        kept, history = History().checkpoint(500), History()
+        history.events[400]['raw'] = b'{"other":1}'
+        history.seal()
+        history.standard().write(self.folder)
+        self.holds(run(self.folder))
+        self.fails(run(self.folder, [kept]), 'kept 1 has another root for the first 500 leaves: history was rewritten')
+
+    def test_rebuilt_without_a_row(self):
+        kept, history = History().checkpoint(), History(700, holes=[400]).standard()
+        self.notes(self.holds(run(history.write(self.folder))), 'Why 1 positions after those that were adopted have no event')
+        self.fails(run(self.folder, [kept]), 'was rewritten')
+
+    def test_restored(self):
+        kept, history = History(700).checkpoint(), History(350, seed=1).standard()
+        history.write(self.folder)
+        self.fails(run(self.folder, [kept]), 'leaves are missing at the end')
+
+    def test_restored_and_grown_past_the_anchor(self):
+        history, other = History(800), History(800, seed=2)
+        kept = history.checkpoint(700)
+        history.events.update({position: other.events[position] for position in range(400, 801)})
+        history.seal()
+        self.fails(run(history.standard().write(self.folder), [kept, history.checkpoint(300)]), 'kept 1 .*was rewritten')
+
+    def test_month_dropped_and_declared(self):
+        history = History().standard()
+        history.drop(MONTHS[0])
+        report = self.holds(run(history.write(self.folder)))
+        self.claims(report, '466 with unchanged content, 234 dropped as declared')
+        self.claims(report, 'organization 77aa: none of its events up to position 700 is left out')
+        shutil.rmtree(self.path('events/sources'))
+        put(self.folder, 'README.txt', b'')
+        self.notes(self.holds(run(self.folder)), 'organization 77aa: its chain, since')
+
+    def test_month_dropped_without_a_record(self):
+        history = History().standard()
+        history.drop(MONTHS[0], declared=False)
+        report = self.fails(run(history.write(self.folder)), 'Position 1: the event is missing')
+        self.assertEqual(report.count['events'], 234)
+
+    def test_declared_and_one_row_more(self):
+        history = History().standard()
+        history.drop(MONTHS[0])
+        del history.events[600]
+        self.fails(run(history.write(self.folder)), 'Position 600: the event is missing')
+
+    def test_a_statement_changed(self):
+        History().standard().write(self.folder, listed=False)
+        data = self.bytes('journal/entries.ndjson')
+        put(self.folder, 'journal/entries.ndjson', data.replace(b'"adopted": 0', b'"adopted": 9'))
+        self.fails(run(self.folder), 'statement 0 is not the one that was signed')
+
+    def test_a_drop_that_nobody_signed(self):
+        history = History().standard()
+        history.write(self.folder, listed=False)
+        history.drop(MONTHS[1])
+        unsigned = self.bytes('journal/entries.ndjson') + history.statements[-1] + b'\n'
+        history.statements.pop()
+        shutil.rmtree(self.folder)
+        history.write(self.folder, listed=False)
+        put(self.folder, 'journal/entries.ndjson', unsigned)
+        self.fails(run(self.folder), '(?s)statements that nobody signed.*Position 235: the event is missing')
+
+
+    def test_a_checkpoint_of_another_tree(self):
+        history = History()
+        history.state_genesis()
+        history.write(self.folder, listed=False)
+        put(self.folder, 'events/checkpoint', History(700, seed=2).checkpoint())
+        self.fails(run(self.folder), 'The leaf hashes do not give the root of events/checkpoint')
+        history.write(self.folder, listed=False)
+        put(self.folder, 'journal/checkpoint', bundles.checkpoint('journal', len(history.statements), bytes(32)))
+        self.fails(run(self.folder), 'The statements do not give the root of journal/checkpoint')
+
+
+class Statements(Case):
+    def with_statement(self, *arguments, **fields):
+        history = History().standard()
+        history.state(*arguments, **fields)
+        return run(history.write(self.folder))
+
+    def test_a_root_that_is_none(self):
+        tree = {'origin': ORIGIN + 'events', 'size': 400, 'root': bundles.b64(bytes(32))}
+        self.fails(self.with_statement('schema', tree=tree), r'statement 11 \(schema\) has another root for the first 400')
+
+    def test_another_log(self):
+        self.fails(self.with_statement('schema', tree={**History().tree(), 'origin': 'example.com/x/events'}), 'is about another log')
+
+    def test_a_larger_tree(self):
+        self.fails(self.with_statement('schema', tree={**History().tree(), 'size': 701}), 'leaves are missing at the end')
+
+    def test_no_statement_is_read_twice(self):
+        history = History().standard()
+        history.statements.append(history.statements[-1].replace(b'"type"', b'"type": "drop", "type"'))
+        self.fails(run(history.write(self.folder)), 'says one thing twice')
+
+    def test_an_unknown_type_is_named(self):
+        self.notes(self.holds(self.with_statement('jump', positions=[[3, 5]])), 'statements of these types say, beyond their root: jump')
+
+    def test_a_wrong_chain(self):
+        history = History().standard()
+        history.state_coverage(chain='00' * 32, numbers=(2,))
+        self.fails(run(history.write(self.folder)), 'the events of account a1b2 up to position 700 do not give its chain')
+
+    def test_an_event_left_out_of_a_source(self):
+        history = History().standard()
+        history.state_coverage(events=History().chain(2, 700)[0] + 1, numbers=(2,))
+        self.fails(run(history.write(self.folder)), 'account a1b2 has [0-9]+ events up to position 700, and')
+
+    def test_an_event_left_out_of_a_source_beside_a_drop(self):
+        history = History().standard()
+        history.drop(MONTHS[0])
+        history.state_coverage(events=History().chain(2, 700)[0] + 1, numbers=(2,))
+        self.fails(run(history.write(self.folder)), 'account a1b2 has [0-9]+ events up to position 700, and')
+
+    def test_coverage_that_shrinks(self):
+        ranges = [('2026-01-01T00:00:00Z', '2026-02-10T00:00:00Z'), ('2026-02-11T00:00:00Z', '2026-03-31T00:00:00Z')]
+        history = History().standard()
+        history.state_coverage(ranges=ranges)
+        self.fails(run(history.write(self.folder)), 'no longer covers 2026-02-10T00:00:00Z to 2026-02-11T00:00:00Z')
+
+    def test_coverage_under_another_filter_and_its_gaps(self):
+        ranges = [('2026-01-01T00:00:00Z', '2026-02-10T00:00:00Z'), ('2026-02-11T00:00:00Z', '2026-03-31T00:00:00Z')]
+        history = History().standard()
+        history.state_coverage(ranges=ranges, filter={'text': 'x', 'hash': '1'})
+        report = self.holds(run(history.write(self.folder), organization='0319c4f6', since=verify.microseconds('2026-02-01T00:00:00Z'),
+                                before=verify.microseconds('2026-04-01T00:00:00Z')))
+        self.claims(report, 'account a1b2: stated as read completely from 2026-02-01T00:00:00Z to 2026-02-10T00:00:00Z')
+        self.notes(report, 'account a1b2: a gap from 2026-02-10T00:00:00Z to 2026-02-11T00:00:00Z')
+        self.notes(report, 'organization 0319c4f6: a gap from 2026-03-31T00:00:00Z to 2026-04-01T00:00:00Z')
+        self.assertNotIn('77aa', '\n'.join(report.notes))
+
+    def test_a_drop_before_its_time(self):
+        # The month ended on 1 February, and it is 1 April: 59 days.
+        for retention, is_good in (('59 days', True), ('60 days', False), ('2 mons', True), ('1 mon 32 days', False),
+                                   ('1 year 2 mons', False), ('1 mon', True)):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.drop(MONTHS[0], retention=retention)
+            report = run(history.write(self.folder))
+            self.holds(report) if is_good else self.fails(report, 'before the retention stated in it allowed that')
+            self.assertNotIn('Whether', ' '.join(report.notes))
+
+    def test_a_retention_that_is_no_interval(self):
+        history = History(60).standard()
+        history.drop(MONTHS[0], retention='some')
+        self.notes(self.holds(run(history.write(self.folder))), 'Whether statement 11 .* states it as "some"')
+
+    def test_drops_and_holds(self):
+        def held(released_at=None, **fields):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.hold(**fields)
+            if released_at:
+                history.hold('released', released_at, **fields)
+            history.drop(MONTHS[1])
+            return run(history.write(self.folder))
+        against = 'dropped 2026-02 while the hold 7 was in force'
+        self.fails(held(), against)
+        self.fails(held(since='2026-02-01T00:00:00Z', before='2026-03-01T00:00:00Z'), against)
+        self.fails(held('2026-04-02T00:00:00Z'), against)
+        for fields in (dict(since='2026-02-02T00:00:00Z'), dict(before='2026-02-28T00:00:00Z'), dict(organization_id='77aa'),
+                       dict(created_at='2026-04-02T00:00:00Z'), dict(released_at='2026-03-02T00:00:00Z')):
+            self.notes(self.holds(held(**fields)), 'no dropped event was under a legal hold of an organization')
+
+    def test_a_drop_in_parts(self):
+        def dropped(*parts, of=2):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            (start, end), = history.positions_of(MONTHS[0])
+            for number, (first, last, stated) in enumerate(parts, 1):
+                history.drop(MONTHS[0], positions=[[start + first, start + last]], part=number, parts=of, events=stated)
+            return run(history.write(self.folder))
+        self.holds(dropped((0, 5, 20), (5, 20, 20)))
+        self.fails(dropped((0, 20, 20)), 'parts of the drop of 2026-01 are not complete')
+        self.fails(dropped((0, 5, 20), (5, 20, 19)), 'parts of the drop of 2026-01 are not complete')
+        self.fails(dropped((0, 5, 20), (4, 20, 20)), 'Drops name a position twice')
+        self.fails(dropped((0, 21, 20), of=1), 'states 20 events and names 21 positions')
+
+    def test_sources_of_leaves(self):
+        def changed(at, number):
+            shutil.rmtree(self.folder)
+            history = History(200, holes=[3]).standard()
+            history.drop(MONTHS[0])
+            history.write(self.folder, listed=False)
+            data = bytearray(self.bytes('events/sources/000.p/200'))
+            data[2 * at - 2:2 * at] = struct.pack('>H', number)
+            put(self.folder, 'events/sources/000.p/200', bytes(data))
+            return run(self.folder)
+        other = 1 + next(at for at, source in enumerate(bundles.SOURCES, 1)
+                         if source[:2] == (History(200, holes=[3]).events[10]['kind'], History(200, holes=[3]).events[10]['source'])) % 3
+        self.fails(changed(10, other), 'events up to position 200, and [0-9]+ are stated')
+        self.fails(changed(10, 9), 'Position 10: events/sources gives it to a source that no statement names')
+        self.fails(changed(150, 9), 'Position 150: events/sources gives it to another source')
+        self.fails(changed(3, 1), 'Position 3: events/sources gives a hole to a source')
+        put(self.folder, 'events/sources/000.p/200', b'')
+        self.fails(run(self.folder), 'has 0 bytes and not 400')
+
+    def test_a_source_that_no_statement_names(self):
+        history = History(60)
+        history.state_genesis()
+        del history.statements[2]
+        self.fails(run(history.write(self.folder)), 'no statement names its source')
+
+    def test_signed_statements_of_any_form(self):
+        rng, odd = random.Random(16), [None, [], {}, -1, 5, 10 ** 40, 1.5, True, '', 'x', '\ud800', [[1, 2]], [['a', None]], [{}], {'a': []}]
+        for _ in range(300):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            history.hold()
+            history.drop(MONTHS[0])
+            history.state('key', reason='lost', old_vkeys=[], new_vkeys=[], first_size=0)
+            history.state('timestamp', anchor='tsa', token_sha256='', checkpoint=history.tree())
+            at = rng.randrange(len(history.statements))
+            statement = json.loads(history.statements[at])
+            place = statement['tree'] if rng.random() < 0.1 else statement
+            place[rng.choice(sorted(place))] = rng.choice(odd)
+            history.statements[at] = json.dumps(statement).encode()
+            report = run(history.write(self.folder, listed=False))  # raises nothing
+            json.dumps(report.as_json())
+            report.as_text()
+
+    def test_time_stamped_checkpoints(self):
+        for root, is_good in ((None, True), (bytes(32), False)):
+            shutil.rmtree(self.folder)
+            history = History(60).standard()
+            tree = {'origin': ORIGIN + 'journal', 'size': 4, 'root': bundles.b64(root or bundles.root_of(history.journal_hashes()[:4]))}
+            history.state('timestamp', anchor='tsa', token_sha256='00' * 32, checkpoint=tree)
+            report = run(history.write(self.folder))
+            self.holds(report) if is_good else self.fails(report, 'has another root for the first 4 leaves')
+
+    def test_keys_that_are_announced(self):
+        history = History(60)
+        history.state('genesis', 0, version='0.2.0', feed_id='1f2e', retention=None, adopted=0, vkeys=[])
+        history.state_genesis()
+        keys = [vkey(ORIGIN + log, b'\x01', OTHER_SEED) for log in ('events', 'journal')]
+        history.state('key', reason='rotation', old_vkeys=[], new_vkeys=keys, first_size=0)
+        report = self.holds(run(history.write(self.folder, seed=OTHER_SEED)))
+        self.assertNotIn('was announced', ' '.join(report.notes))
+
+    def test_a_drop_of_other_numbers(self):
+        history = History().standard()
+        history.drop(MONTHS[0], events=233)
+        self.fails(run(history.write(self.folder)), 'states 233 events and names 234 positions')
+
+    def test_adopted_holes(self):
+        history = History(700, holes=[1, 2, 3])
+        history.state_genesis(adopted=100)
+        report = self.holds(run(history.write(self.folder)))
+        self.claims(report, '697 with unchanged content, 0 dropped as declared, 3 dropped before they were hashed')
+        self.notes(report, 'positions 1 to 100 before the log began')
+
+    def test_a_change_that_nobody_stated(self):
+        history = History().standard()
+        history.changes.append(b'{"position":6,"raw":"{}"}')
+        self.fails(run(history.write(self.folder)), 'Line 2 of .*changes.ndjson is not what a statement')
+
+    def test_a_change_left_out(self):
+        history = History().standard()
+        history.changes.clear()
+        self.fails(run(history.write(self.folder)), 'later content of 1 changed events is stated and not in the bundle')
+
+
+class Keys(Case):
+    WITNESS = [(WITNESS_NAME, WITNESS_SEED)]
+
+    def test_another_key(self):
+        History().standard().write(self.folder, seed=OTHER_SEED)
+        self.holds(run(self.folder))
+        self.fails(run(self.folder, policy=bundles.policy()), 'has no signature of a key that the policy gives')
+        keys = [vkey(ORIGIN + log, b'\x01', LOG_SEED) for log in ('events', 'journal')]
+        self.fails(run(self.folder, key=keys), 'has no signature of a key that the policy gives')
+
+    def test_witnesses(self):
+        history = History().standard()
+        history.write(self.folder, witnesses=self.WITNESS, quorum='w0')
+        self.claims(self.holds(run(self.folder)), WITNESS_NAME + r' signed .*\(its key came with the bundle\)')
+        report = self.holds(run(self.folder, witness=[vkey(WITNESS_NAME, b'\x04', WITNESS_SEED)]))
+        self.assertFalse(report.facts['unanchored'])
+        self.fails(run(self.folder, witness=[vkey(WITNESS_NAME, b'\x04', OTHER_SEED)]), 'lacks signatures of witnesses')
+
+    def test_a_quorum_that_is_not_met(self):
+        History().standard().write(self.folder, witnesses=self.WITNESS, quorum='w0', events_witnesses=[])
+        self.fails(run(self.folder), 'events/checkpoint lacks signatures of witnesses')
+
+    def test_a_wrong_signature_of_a_known_key(self):
+        History().standard().write(self.folder, witnesses=self.WITNESS, listed=False)
+        note = self.bytes('events/checkpoint').decode().split('\n')
+        name, data = note[5].rsplit(' ', 1)
+        wrong = bytearray(verify.strict_base64(data))
+        wrong[-1] ^= 1
+        put(self.folder, 'events/checkpoint', '\n'.join(note[:5] + [name + ' ' + bundles.b64(bytes(wrong)), '']).encode())
+        self.fails(run(self.folder), 'has a wrong signature of ' + WITNESS_NAME)
+
+    def test_groups(self):
+        others = [('w.example/%d' % number, bytes([number]) * 32) for number in (4, 5, 6)]
+        text = bundles.policy(others).decode().replace('quorum none', 'group g 2 w0 w1 w2\nquorum g').encode()
+        for count in range(4):
+            shutil.rmtree(self.folder)
+            History(20).standard().write(self.folder, witnesses=others[:count])
+            self.assertEqual(run(self.folder, policy=text).holds(), count >= 2)
+        for wrong in (b'', b'quorum a\n', b'quorum none\nquorum none\n', b'log x\nquorum none\n', text.replace(b'g 2', b'g 4'),
+                      text.replace(b'quorum g', b'witness w3 ' + vkey('other', b'\x04', others[0][1]).encode() + b'\nquorum g')):
+            with self.assertRaises(verify.Unreadable):
+                verify.Policy(wrong)
+
+    def test_anchors(self):
+        history = History().standard()
+        history.write(self.folder, anchors=[history.checkpoint(500)])
+        report = self.holds(run(self.folder, [history.checkpoint(), history.checkpoint(0)]))
+        self.claims(report, '1 checkpoints that came with the bundle')
+        self.assertFalse(report.facts['unanchored'])
+        self.fails(run(self.folder, [history.checkpoint(300, seed=OTHER_SEED)]), 'has no signature of a known key')
+        self.fails(run(self.folder, [history.checkpoint().replace(b'.1/events', b'.2/events')]), 'is of another log')
+        put(self.folder, 'anchors/000', History(700, seed=2).checkpoint(500))
+        self.fails(run(self.folder), 'anchors/000 has another root')
+
+    def test_an_anchor_of_the_journal(self):
+        history = History().standard()
+        hashes = history.journal_hashes()
+        kept = bundles.checkpoint('journal', 5, bundles.root_of(hashes[:5]))
+        history.write(self.folder)
+        self.holds(run(self.folder, [kept]))
+        history.statements[3] = history.statements[3].replace(b'77aa', b'77ab')
+        shutil.rmtree(self.folder)
+        self.fails(run(history.write(self.folder), [kept]), 'was rewritten')
+
+
+class Files(Case):
+    def test_listed_files(self):
+        History(20).standard().write(self.folder)
+        put(self.folder, 'more.txt', b'x')
+        self.notes(self.holds(run(self.folder)), r'1 files that this verifier does not read: more.txt')
+        put(self.folder, 'policy.txt', b'# other words\n' + self.bytes('policy.txt'))
+        self.fails(run(self.folder), 'policy.txt is not the file that README.txt lists')
+        put(self.folder, 'README.txt', b'0' * 64 + b'  ../secret\n')
+        self.fails(run(self.folder), '../secret, which README.txt lists, is missing')
+
+    def test_a_payload_file_of_no_position(self):
+        History(20).standard().write(self.folder, listed=False)
+        put(self.folder, 'events/payload/000001.oev', self.bytes('events/payload/000000.oev'))
+        self.fails(run(self.folder), '000001.oev belongs to no position')
+
+    def test_a_payload_twice(self):
+        History(20).standard().write(self.folder, listed=False)
+        data = self.bytes('events/payload/000000.oev')
+        put(self.folder, 'events/payload/000000.oev', data + data)
+        self.fails(run(self.folder), '000000.oev has position 1 after position 20')
+
+    def test_a_length_that_lies(self):
+        History(20).standard().write(self.folder, listed=False)
+        data = self.bytes('events/payload/000000.oev')
+        at = 2 + struct.unpack_from('>H', data)[0]
+        put(self.folder, 'events/payload/000000.oev', data[:at] + b'\xff\xff\xff\xff' + data[at + 4:])
+        self.fails(run(self.folder), 'ends in the middle of an event')
+
+    def test_a_large_event(self):
+        history = History(20)
+        history.events[7]['raw'] = b'{"pad":"' + b'x' * 3_000_000 + b'"}'
+        history.seal()
+        self.holds(run(history.standard().write(self.folder, packed=True)))
+
+    def test_a_size_that_no_bundle_has(self):
+        History(20).standard().write(self.folder, listed=False)
+        put(self.folder, 'events/checkpoint', self.bytes('events/checkpoint').replace(b'\n20\n', b'\n2000000000000000000\n'))
+        self.fails(run(self.folder), 'wrong signature')
+
+    def test_time_stamps(self):
+        History(20).standard().write(self.folder)
+        keys = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, keys)
+        authority = make_time_stamp(keys, self.path('journal/checkpoint'), self.path('timestamps/1.tsr'))
+        self.notes(self.holds(run(self.folder)), '1 time stamps are here, and verifying them needs --tsa-ca')
+        self.claims(self.holds(run(self.folder, tsa_ca=authority)), 'timestamps/1.tsr is a time stamp of journal/checkpoint')
+        make_time_stamp(keys, self.path('policy.txt'), self.path('timestamps/1.tsr'))
+        self.fails(run(self.folder, tsa_ca=authority), 'is no time stamp of a checkpoint of this bundle')
+
+
+def make_time_stamp(keys, data, token):
+    """A token by an authority of the test's own; answers its certificate."""
+    os.makedirs(os.path.dirname(token), exist_ok=True)
+    names = {name: os.path.join(keys, name) for name in ('key', 'certificate', 'query', 'serial', 'settings')}
+    put(keys, 'serial', b'01\n')
+    put(keys, 'settings', '\n'.join((
+        '[req]', 'distinguished_name = name', 'x509_extensions = tsa', 'prompt = no', '[name]', 'CN = test', '[tsa]',
+        'extendedKeyUsage = critical,timeStamping', '[stamp]', 'serial = ' + names['serial'], 'signer_digest = sha256',
+        'default_policy = 1.2.3.4', 'digests = sha256', 'accuracy = secs:1')).encode())
+    if not os.path.exists(names['key']):
+        bundles.openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-config', names['settings'], '-keyout', names['key'],
+                        '-out', names['certificate'])
+    bundles.openssl('ts', '-query', '-data', data, '-sha256', '-cert', '-out', names['query'])
+    bundles.openssl('ts', '-reply', '-config', names['settings'], '-section', 'stamp', '-queryfile', names['query'],
+                    '-inkey', names['key'], '-signer', names['certificate'], '-out', token)
+    return names['certificate']
+
+
+class Command(Case):
+    def test_exit_codes_and_json(self):
+        History(20).standard().write(self.path('bundle'))
+        kept = put(self.folder, 'kept', History(20).checkpoint(10))
+        code, out, _ = command(self.path('bundle'), '--json', '--anchor', kept)
+        report = json.loads(out)
+        self.assertEqual((code, report['holds'], report['unanchored'], report['positions']['present']), (0, True, False, 20))
+        os.remove(self.path('bundle/events/tile/0/000.p/20'))
+        code, out, _ = command(self.path('bundle'))
+        self.assertEqual(code, 5)
+        self.assertIn('Result: the evidence does not hold.', out)
+        self.assertEqual(command(self.path('nothing'))[0], 2)
+        self.assertEqual(command(self.path('bundle'), '--since', 'yesterday')[0], 2)
+        self.assertIn('examples:', command('--help')[1])
+
+    def test_without_openssl(self):
+        History(20).standard().write(self.folder)
+        code, out, errors = command(self.folder, env={'PATH': self.path('nothing')})
+        self.assertEqual((code, out), (1, ''))
+        self.assertIn('openssl cannot be run', errors)
+
+    def test_from_within_the_bundle(self):
+        History(20).standard().write(self.folder)
+        shutil.copy(VERIFY, self.path('verify.py'))
+        done = subprocess.run([sys.executable, 'verify.py'], cwd=self.folder, stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0)
+        self.assertNotIn(b'does not read', done.stdout)
+
+
+class Random(Case):
+    """Bit flips and line edits: each is found, or what is claimed stays the same to the letter."""
+
+    COUNT = int(os.environ.get('MUTATIONS', '1000'))
+    SEED = int(os.environ.get('SEED', '16'))
+
+    def flip(self, rng, data):
+        at = rng.randrange(8 * len(data))
+        data = bytearray(data)
+        data[at // 8] ^= 1 << at % 8
+        return bytes(data), 'bit %d' % at
+
+    def edit(self, rng, data):
+        lines = data.split(b'\n')[:-1]
+        at, kind = rng.randrange(len(lines)), rng.choice(('remove', 'repeat', 'swap', 'insert', 'cut'))
+        if kind == 'remove':
+            del lines[at]
+        elif kind == 'repeat':
+            lines.insert(at, lines[at])
+        elif kind == 'swap':
+            other = rng.randrange(len(lines))
+            lines[at], lines[other] = lines[other], lines[at]
+        elif kind == 'insert':
+            lines.insert(at, b'{"type":"drop"}')
+        else:
+            lines[at] = lines[at][:rng.randrange(len(lines[at]) + 1)]
+        return b''.join(line + b'\n' for line in lines), '%s line %d' % (kind, at)
+
+    def test_mutations(self):
+        print('seed %d, %d mutations' % (self.SEED, self.COUNT), file=sys.stderr)
+        rng, found, same = random.Random(self.SEED), 0, []
+        history = History(600).standard()
+        history.drop(MONTHS[2])
+        witnesses = [(WITNESS_NAME, WITNESS_SEED)]
+        settings = [dict(packed=packed, listed=False, witnesses=witnesses, quorum='w0', anchors=[history.checkpoint(300)])
+                    for packed in (False, True)]
+        for number, options in enumerate(settings):
+            history.write(self.path(str(number)), **options)
+        expected = [self.holds(run(self.path(str(number)))).claims for number in (0, 1)]
+        for _ in range(self.COUNT):
+            number = rng.randrange(2)
+            files = [path for path in bundles.all_files(self.path(str(number))) if path != 'README.txt']
+            path = rng.choice(files)
+            before = self.bytes(os.path.join(str(number), path))
+            is_text = path.endswith(('.ndjson', '.txt', 'checkpoint')) or path.startswith('anchors/')
+            after, what = (self.edit if is_text and rng.random() < 0.5 else self.flip)(rng, before)
+            put(self.path(str(number)), path, after)
+            report = run(self.path(str(number)))
+            put(self.path(str(number)), path, before)
+            if not report.holds():
+                found += 1
+            else:
+                self.assertEqual(report.claims, expected[number], '%s of %s' % (what, path))
+                same.append('%s of %s' % (what, path) if after != before else 'no change')
+        print('%d found, %d change no claim: %s' % (found, len(same), sorted(same)), file=sys.stderr)
+        self.assertGreater(found, self.COUNT * 0.9)
+
+
+if __name__ == '__main__':
+    unittest.main()

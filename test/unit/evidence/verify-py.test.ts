@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+
+// verify.py is tested in its own language: the tests share no code with the TypeScript, as the verifier does not.
+const python = (...args: string[]): { status: number | null; output: string } => {
+  const { status, stdout, stderr } = spawnSync('python3', ['-B', ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, PYTHONUTF8: '1' },
+  });
+  return { status, output: `${stdout ?? ''}${stderr ?? ''}` };
+};
+
+const missing = python('-c', 'import sys; sys.exit(sys.version_info < (3, 9))').status !== 0;
+if (missing) console.warn('The tests of verify.py are skipped: there is no python3 of 3.9 or later.');
+
+describe.skipIf(missing)('verify.py', () => {
+  test('holds on good bundles, and finds what was changed in the others', () => {
+    const { status, output } = python('-m', 'unittest', 'discover', '-s', 'test/unit/evidence/python');
+    // The output has the seed of the random changes.
+    expect(status, output).toBe(0);
+    expect(output).toMatch(/seed \d+, 1000 mutations/);
+  });
+});
