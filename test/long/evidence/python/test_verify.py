@@ -1,4 +1,4 @@
-"""Tests of verify.py: python3 -m unittest discover -s test/unit/evidence/python. VECTORS in the environment names another file of vectors."""
+"""Tests of verify.py: python3 -m unittest discover -s test/long/evidence/python. VECTORS in the environment names another file of vectors."""
 import contextlib
 import functools
 import io

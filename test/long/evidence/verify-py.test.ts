@@ -15,7 +15,7 @@ if (missing) console.warn('The tests of verify.py are skipped: there is no pytho
 
 describe.skipIf(missing)('verify.py', () => {
   test('holds on good bundles, and finds what was changed in the others', () => {
-    const { status, output } = python('-m', 'unittest', 'discover', '-s', 'test/unit/evidence/python');
+    const { status, output } = python('-m', 'unittest', 'discover', '-s', 'test/long/evidence/python');
     // The output has the seed of the random changes.
     expect(status, output).toBe(0);
     expect(output).toMatch(/seed \d+, 1000 mutations/);
