@@ -5,8 +5,8 @@ It needs Python 3.9 or later, its standard library, and the command `openssl` (3
 the specification alone, apart from orgtrail's own verifier. It reads the bundle as a stream and writes nothing.
 
 Terms: H is SHA-256. A log is a Merkle tree of RFC 6962. The log `events` has one leaf per position of the feed, the log
-`journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Who rewrites an event
-changes its leaf, so the root, so the checkpoint that somebody else may have kept: that kept checkpoint is an anchor.
+`journal` one leaf per signed statement. A checkpoint is a signed line "log L has size N and root R". Rewriting an event
+changes its leaf, so the root, so the checkpoint. A checkpoint that another party has kept is an anchor: the log must still agree with it.
 
 What it does, in this order (`verify`, near the end of the file, calls it all):
   1. Trust.checkpoint    the signatures of events/checkpoint and journal/checkpoint, by the keys of a policy; the quorum of witnesses
@@ -664,7 +664,7 @@ def read_journal(bundle, checkpoint, journal, report):
                     report.fault('journal', 'statement %d is not the one that was signed' % index)
                 tree.append(tile[at:at + 32])
         if file.read(1):
-            report.fault('journal', 'journal/entries.ndjson has statements that nobody signed, after the first %d' % tree.size)
+            report.fault('journal', 'journal/entries.ndjson has statements that are not signed, after the first %d' % tree.size)
     if tree.root() != checkpoint.root:
         report.fault('journal', 'The statements do not give the root of journal/checkpoint')
     check_upper_tiles(bundle, 'journal', tree, report)
@@ -780,7 +780,7 @@ class Events:
     def __init__(self, bundle, checkpoint, journal, roots, report):
         self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
         self.present = self.dropped = self.holes = self.late_holes = self.contradicted = 0
-        self.unknown = 0  # dropped events of which the bundle does not say whose they were
+        self.unknown = 0  # dropped events whose source the bundle does not name
         self.chains = {}  # source as in the leaf: [events, chain]
         self.numbers = {source_key(*source): number for number, source in journal.sources.items()}
         self.unproven = {}  # source: a text that says why its chain could not be computed again
@@ -812,7 +812,7 @@ class Events:
         self.roots.check_rest(tree.size, report)
 
     def sources_of_tile(self, path, width):
-        """`events/sources/N`, cut and named like the tile: the number of the source of each leaf, 0 for a hole. Nobody signs it:
+        """`events/sources/N`, cut and named like the tile: the number of the source of each leaf, 0 for a hole. It is not signed:
         of an event that was dropped it is believed until the chain of the source is compared."""
         path = path.replace('tile/0/', 'events/sources/')
         if not self.bundle.has(path):
@@ -881,7 +881,7 @@ class Events:
 # -------------------------------------------------------------------------------------------------------- other files
 
 def check_listed_hashes(bundle, report):
-    """README.txt lists files as sha256sum does. It is signed by nobody: it tells an accident from an attack, no more."""
+    """README.txt lists files as sha256sum does. It is not signed: it tells an accident from an attack, no more."""
     listed = 0
     try:
         with bundle.open('README.txt') as file:
@@ -1030,7 +1030,7 @@ def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
     if packed:
         report.claim(['signatures', 'anchors', 'events', 'journal'], '%d checkpoints that came with the bundle are parts of this history' % packed)
     if not external:
-        report.note('unanchored: that the history was not rewritten by somebody who has the signing key. Give --anchor with a '
+        report.note('unanchored: that the history was not rewritten by a holder of the signing key. Give --anchor with a '
                     'checkpoint that you kept, or --policy or --witness with the key of a witness that you know.')
     elif anchors and not witnesses:
         newest = max([anchor.size for _, anchor in anchors if anchor.origin == checkpoints[0].origin], default=0)

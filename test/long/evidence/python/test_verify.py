@@ -222,7 +222,7 @@ class Scenarios(Case):
         put(self.folder, 'journal/entries.ndjson', data.replace(b'"adopted": 0', b'"adopted": 9'))
         self.fails(run(self.folder), 'statement 0 is not the one that was signed')
 
-    def test_a_drop_that_nobody_signed(self):
+    def test_a_drop_that_is_not_signed(self):
         history = History().standard()
         history.write(self.folder, listed=False)
         history.drop(MONTHS[1])
@@ -231,7 +231,7 @@ class Scenarios(Case):
         shutil.rmtree(self.folder)
         history.write(self.folder, listed=False)
         put(self.folder, 'journal/entries.ndjson', unsigned)
-        self.fails(run(self.folder), '(?s)statements that nobody signed.*Position 235: the event is missing')
+        self.fails(run(self.folder), '(?s)statements that are not signed.*Position 235: the event is missing')
 
 
     def test_a_checkpoint_of_another_tree(self):
@@ -422,7 +422,7 @@ class Statements(Case):
         self.claims(report, '697 with unchanged content, 0 dropped as declared, 3 dropped before they were hashed')
         self.notes(report, 'positions 1 to 100 before the log began')
 
-    def test_a_change_that_nobody_stated(self):
+    def test_a_change_that_is_not_stated(self):
         history = History().standard()
         history.changes.append(b'{"position":6,"raw":"{}"}')
         self.fails(run(history.write(self.folder)), 'Line 2 of .*changes.ndjson is not what a statement')
