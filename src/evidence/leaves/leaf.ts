@@ -89,6 +89,14 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
 /** The data of the leaf of a position whose event was dropped before it was hashed. */
 export const holeLeaf = (position: number): Buffer => Buffer.concat([Buffer.from(tags.hole), uint64(position)]);
 
+const holeInput = Buffer.concat([Buffer.of(0x00), holeLeaf(0)]);
+
+/** The hash of `holeLeaf`, faster: a jump of positions leaves out millions. */
+export const holeHash = (position: number): Buffer => {
+  holeInput.writeBigUInt64BE(BigInt(position), holeInput.length - 8);
+  return sha256(holeInput);
+};
+
 /** The data of the leaf of a statement: its text byte for byte as it is stored, never serialized again. */
 export const journalLeaf = (text: string | Uint8Array): Buffer =>
   Buffer.concat([Buffer.from(tags.journal), typeof text === 'string' ? Buffer.from(text) : text]);

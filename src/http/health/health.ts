@@ -1,10 +1,16 @@
+import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
 import { isAccount } from '../../status/source-owner.ts';
 import { sinkState, statesOf, type withStates, worst } from '../../status/source-state.ts';
 
 /** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
-export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: readonly SinkStatus[], tickMs: number) => {
+export const healthOf = (
+  status: ReturnType<typeof withStates>,
+  shownSinks: readonly SinkStatus[],
+  tickMs: number,
+  evidence?: EvidenceStatus,
+) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -40,10 +46,27 @@ export const healthOf = (status: ReturnType<typeof withStates>, shownSinks: read
     gone_at: gone.goneAt,
     ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
-  const state = worst([...statesOf(status, shownSinks), listing]);
+  const state = worst([...statesOf(status, shownSinks), listing, ...(isStopped(evidence) ? ['failing'] : [])]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
-  return { status: state, ...feed, discovery, sources, vanished, sinks };
+  const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
+  return { status: state, ...feed, discovery, sources, vanished, sinks, ...more };
 };
+
+/** Nothing is signed until an operator acts. */
+const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
+  evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
+
+const evidenceHealth = (evidence: EvidenceStatus) => ({
+  state: evidence.state,
+  origin: evidence.origin,
+  size: evidence.size,
+  signed_size: evidence.signedSize,
+  lag_events: evidence.lagEvents,
+  checkpoint_age_seconds: evidence.signedSecondsAgo,
+  unanchored: true,
+  held_by: evidence.heldBy,
+  ...(evidence.stateReason === null ? {} : { reason: evidence.stateReason }),
+});
 
 const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({
   lane,

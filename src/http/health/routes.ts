@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { withStates } from '../../status/source-state.ts';
 import type { Status } from '../../status/status.sql.ts';
@@ -17,6 +18,8 @@ export interface HealthOptions extends ReadinessOptions {
   readonly status: () => Promise<Status>;
   /** How the sinks stand; rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
+  /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
+  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
 }
 
@@ -48,7 +51,10 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
   server.get(
     '/healthz',
     { onRequest, schema: aboutHealth('Health of each organization', 'State, lag and gap of each.') },
-    async () => healthOf(withStates(await options.status(), options), await options.sinks(), options.tickMs),
+    async () => {
+      const status = withStates(await options.status(), options);
+      return healthOf(status, await options.sinks(), options.tickMs, await options.evidence?.());
+    },
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),
