@@ -39,8 +39,9 @@ const MAX_SOURCES = 65_535;
 /** The right edge of the log `events`: tree, sources of the last tile, chains. After a commit that failed, load a new one. */
 export class EventsLog {
   readonly #tree: GrowingTree;
-  readonly #sources = new Map<string, NumberedSource>();
-  readonly #byNumber = new Map<number, NumberedSource>();
+  /** By kind, and by id within it: no text is made for each event. */
+  readonly #sources = new Map<string, Map<string, GrowingSource>>();
+  readonly #byNumber: (GrowingSource | undefined)[] = [];
   readonly #changed = new Set<number>();
   /** Of the leaves from the tile on that was partial at the last `take`. */
   #numbers: number[];
@@ -63,12 +64,12 @@ export class EventsLog {
 
   /** `NO_SOURCE` if it has no number yet. */
   numberOf(kind: string, id: string): number {
-    return this.#sources.get(keyOf(kind, id))?.number ?? NO_SOURCE;
+    return this.#sources.get(kind)?.get(id)?.number ?? NO_SOURCE;
   }
 
   /** Gives the next number to a source. Throws an EvidenceFault if there are no more. */
   addSource(kind: string, id: string): NumberedSource {
-    const number = this.#sources.size + 1;
+    const number = Math.max(1, this.#byNumber.length);
     if (number > MAX_SOURCES) throw new EvidenceFault(`there are more than ${MAX_SOURCES} sources`);
     const source = { number, kind, id, ...chainStart };
     this.#put(source);
@@ -77,12 +78,14 @@ export class EventsLog {
 
   /** Appends the leaf of an event of a source that has a number. */
   append(data: Uint8Array, number: number): void {
-    const source = this.#byNumber.get(number);
+    const source = this.#byNumber[number];
     if (source === undefined) throw new RangeError(`source ${number} has not been added`);
     const hash = leafHash(data);
     this.#tree.append(hash);
     this.#numbers.push(number);
-    this.#put({ ...source, ...chained(source, hash) });
+    const { events, chain } = chained(source, hash);
+    source.events = events;
+    source.chain = chain;
     this.#changed.add(number);
   }
 
@@ -97,7 +100,7 @@ export class EventsLog {
   /** Everything that is to be stored since the last call. */
   take(): { readonly tiles: readonly StoredTile[]; readonly sources: readonly NumberedSource[] } {
     const tiles = this.#tree.takeTiles().map((tile) => ({ ...tile, sources: this.#sourcesOf(tile) }));
-    const sources = [...this.#changed].flatMap((number) => this.#byNumber.get(number) ?? []);
+    const sources = [...this.#changed].map((number) => ({ ...(this.#byNumber[number] as GrowingSource) }));
     const firstTile = Math.floor(this.size / TILE_WIDTH);
     this.#numbers = this.#numbers.slice((firstTile - this.#firstTile) * TILE_WIDTH);
     this.#firstTile = firstTile;
@@ -112,10 +115,11 @@ export class EventsLog {
   }
 
   #put(source: NumberedSource): void {
-    this.#sources.set(keyOf(source.kind, source.id), source);
-    this.#byNumber.set(source.number, source);
+    const growing = { ...source };
+    const ofKind = this.#sources.get(source.kind) ?? new Map<string, GrowingSource>();
+    this.#sources.set(source.kind, ofKind.set(source.id, growing));
+    this.#byNumber[source.number] = growing;
   }
 }
 
-/** No kind has a space. */
-const keyOf = (kind: string, id: string): string => `${kind} ${id}`;
+type GrowingSource = { -readonly [Field in keyof NumberedSource]: NumberedSource[Field] };

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
-import { loseCommits } from '../../support/postgres/lost-commits.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
 let database: TestDatabase;
@@ -256,31 +255,5 @@ describe('a database that went back', () => {
     expect(signed).toEqual([]);
     const { rows } = await pool.query('select state from evidence_logs');
     expect(rows).toEqual([{ state: 'forked' }, { state: 'forked' }]);
-  });
-
-  test('a failover under the holder of the lease, which lost nothing that was signed: it goes on, and the jump is stated', async () => {
-    const { pool } = database;
-    const { build, claim, stops, went, signed } = openBuilder(pool, signer);
-    const held = await claim();
-    await addEvents('a', 10);
-    await build(held);
-    await addEvents('a', 5, 'lost');
-    await loseCommits(pool, 12);
-    await pool.query(`update evidence_logs set timeline = 'of the lost server'`);
-    await addEvents('a', 3, 'after');
-    await build(held);
-    expect([stops, went.on]).toEqual([[], 1]);
-    const journal = await journalOf();
-    const jump = journal.find(({ kind }) => kind === 'jump');
-    expect(jump?.positions[0]?.[0]).toBe(13);
-    const last = jump?.positions[0]?.[1];
-    expect(signed.filter(({ log }) => log === 'events').at(-1)?.size).toBe(last + 2);
-    const report = await verifyDatabase(
-      pool,
-      signer,
-      signed.map(({ log, size, note }) => ({ name: `${log} ${size}`, note: Buffer.from(note) })),
-    );
-    expect(report.faults).toEqual([]);
-    expect(report.notClaimed.join('\n')).not.toContain('why ');
   });
 });

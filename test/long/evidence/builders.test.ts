@@ -117,7 +117,7 @@ const restore = async (pool: Pool): Promise<void> => {
 };
 
 describe('a database that goes back at random moments, and goes on with other events', () => {
-  test.each(SEEDS)(
+  test.each([...SEEDS, 7, 8, 9, 10])(
     'is noticed before the next signature, or nothing that was signed is lost: seed %i',
     async (seed) => {
       const { pool } = database;
@@ -129,14 +129,14 @@ describe('a database that goes back at random moments, and goes on with other ev
       await save(pool);
       for (let round = 0; round < 25; round += 1) {
         await commitSome(pool, dice, dice.between(0, 2));
-        if (dice.chance(0.2)) {
+        if (dice.chance(0.05)) {
           signed.push(...one.signed);
           one = open();
           claim = await one.claim();
         }
         if (claim !== undefined) for (let step = dice.between(0, 3); step > 0; step -= 1) await one.builder.step(claim);
         if (dice.chance(0.3)) await save(pool);
-        if (dice.chance(0.08)) await restore(pool);
+        if (dice.chance(0.15)) await restore(pool);
       }
       // A lease that was lost with the rest is taken again.
       if (claim !== undefined) await one.build(claim);
