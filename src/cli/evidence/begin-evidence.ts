@@ -34,11 +34,9 @@ export const begin = async (pool: Pool, evidence: WithKey): Promise<string[]> =>
     const throwIfLost = () => {
       if (performance.now() - takenMs > INIT_LEASE_MS) throw new Error('the lease has run out');
     };
+    const held = { ...claim, throwIfLost };
     try {
-      while (
-        (await builder.step({ ...claim, throwIfLost })).kind === 'more' &&
-        (await store.readLogs())?.journal.size === 0
-      );
+      while ((await builder.step(held)).kind === 'more' && (await store.readLogs())?.journal.size === 0);
     } finally {
       await store.release(claim);
     }

@@ -52,7 +52,7 @@ const initCommand = (context: CliContext): Command =>
 
 const statusCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('status')
-    .description('Show how the log stands')
+    .description('Show how the log stands; exit code 5 if nothing is signed any more')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const status = await withDatabase(context, readEvidenceStatus);

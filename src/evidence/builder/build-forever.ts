@@ -1,4 +1,5 @@
 import { reasonOf } from '../../errors.ts';
+import { LeaseLostError } from '../../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../../postgres/leases/leased-run.ts';
 import type { Time } from '../../time/clock.ts';
 import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
@@ -18,6 +19,8 @@ export interface BuildingOptions extends BuilderOptions {
 
 /** So many events that wait are worth a checkpoint before the interval is over. */
 const EVENTS_WORTH_ONE = 5_000;
+/** Between two looks at what another process is changing. */
+const STALE_PAUSE_MS = 100;
 const THIN_EVERY_MS = 3_600_000;
 
 /**
@@ -85,7 +88,7 @@ const buildWhileHeld = async (
 const buildUntilDone = async (
   builder: Builder,
   claim: HeldClaim,
-  { time, intervalMs }: BuildingOptions,
+  { store, time, intervalMs }: BuildingOptions,
   over: AbortSignal,
 ): Promise<StepResult & { readonly startedMs: number }> => {
   const startedMs = time.nowMs();
@@ -95,7 +98,11 @@ const buildUntilDone = async (
     const signs = time.nowMs() - signedMs >= intervalMs;
     const result = await builder.step(claim, signs);
     if (signs) signedMs = time.nowMs();
-    if (result.kind !== 'more' || over.aborted) return { ...result, startedMs };
+    if (result.kind === 'done' || result.kind === 'stopped' || over.aborted) return { ...result, startedMs };
+    if (result.kind === 'stale') {
+      if (!(await store.renew(claim))) throw new LeaseLostError();
+      await time.sleep(STALE_PAUSE_MS, over).catch(() => {});
+    }
   }
 };
 

@@ -37,9 +37,12 @@ export interface HeldClaim extends Claim {
   throwIfLost(): void;
 }
 
-/** `more`: there is more to do at once. `done`: all is signed. `stopped`: nothing can be done until an operator acts. */
+/**
+ * `more`: there is more to do at once. `done`: all is signed. `stopped`: nothing can be done until an operator acts. `stale`: what is stored
+ * is not what it was a moment ago; another process may have the lease.
+ */
 export interface StepResult {
-  readonly kind: 'more' | 'done' | 'stopped';
+  readonly kind: 'more' | 'done' | 'stopped' | 'stale';
   /** Of `events`. */
   readonly size: number;
 }
@@ -89,21 +92,21 @@ export class Builder {
 
   async #step(claim: HeldClaim, signs: boolean): Promise<StepResult> {
     const logs = await this.#options.store.readLogs();
-    if (logs?.generation !== claim.generation) return { kind: 'more', size: 0 };
+    if (logs?.generation !== claim.generation) throw new Error('another generation of the evidence has begun');
     const { state, events } = logs;
     if (state === 'behind' || state === 'forked') return { kind: 'stopped', size: events.size };
     const memory = await this.#remember(claim, logs);
     if ('kind' in memory) return memory;
-    const grown = await this.#grow(claim, logs, memory);
+    const grown = await this.#grow(claim, logs, memory, signs);
     if (grown === 'stopped' || grown === 'moved') return { kind: 'more', size: events.size };
     if (grown === 'stale') {
       this.#memory = undefined;
-      return { kind: 'more', size: events.size };
+      return { kind: 'stale', size: events.size };
     }
     const size = memory.sizeOf('events');
     const isAtHead = size >= logs.head;
     if (isAtHead || signs) {
-      if (!(await this.#sign(claim, memory))) return { kind: 'more', size };
+      if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
     }
     const isIdle = grown === undefined && isAtHead;
     return { kind: isIdle ? 'done' : 'more', size };
@@ -158,11 +161,11 @@ export class Builder {
   }
 
   /** Appends what there is, as much as one commit holds; undefined if there is nothing. */
-  async #grow(claim: Claim, logs: StoredLogs, memory: LogsInMemory): Promise<GrowthResult | undefined> {
+  async #grow(claim: Claim, logs: StoredLogs, memory: LogsInMemory, signs: boolean): Promise<GrowthResult | undefined> {
     const { store, observer } = this.#options;
     const { origin, size, root } = logs.events;
     const moment: Moment = { at: logs.at, tree: { origin, size, root: root.toString('base64') } };
-    const entries = await this.#dueEntries(logs, moment);
+    const entries = await this.#dueEntries(logs, moment, signs);
     await this.#appendEvents(logs, memory);
     entries.push(...(await this.#sourceEntries(memory, moment)));
     memory.state(entries);
@@ -183,10 +186,12 @@ export class Builder {
     return result;
   }
 
-  async #dueEntries(logs: StoredLogs, moment: Moment): Promise<NewEntry[]> {
-    const { store, signer, version } = this.#options;
+  /** While it catches up, looking for what is to be stated would take longer than the leaves. */
+  async #dueEntries(logs: StoredLogs, moment: Moment, signs: boolean): Promise<NewEntry[]> {
+    const { store, signer, version, chunk = CHUNK } = this.#options;
     const { generation, feedId, retention = null, adopted, events, journal } = logs;
-    const due = dueEntries(await store.readDue(generation), moment);
+    const isLooked = signs || logs.head - events.size <= chunk;
+    const due = isLooked ? dueEntries(await store.readDue(generation), moment) : [];
     if (journal.size > 0) return due;
     const vkeys = vkeysOf([events.origin, journal.origin], signer);
     return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];

@@ -75,7 +75,7 @@ describe('the builder', () => {
     await pool.query('update evidence_logs set lease_until = clock_timestamp()');
     await second.build();
     await addEvents('a', 10, 'more');
-    expect(await first.builder.step(early as NonNullable<typeof early>)).toEqual({ kind: 'more', size: 10 });
+    expect(await first.builder.step(early as NonNullable<typeof early>)).toEqual({ kind: 'stale', size: 10 });
     const { rows } = await pool.query(`select size::integer from evidence_logs where name = 'events'`);
     expect(rows).toEqual([{ size: 10 }]);
   });

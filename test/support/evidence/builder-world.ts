@@ -64,7 +64,7 @@ export const openBuilder = (
     if (held === undefined) throw new Error('another one has the lease');
     for (;;) {
       const result = await builder.step(held);
-      if (result.kind !== 'more') return result;
+      if (result.kind === 'done' || result.kind === 'stopped') return result;
     }
   };
   return { builder, store, signed, stops, went, claim, build };
