@@ -184,6 +184,64 @@ create table discovery (
   server_time timestamp with time zone
 );
 
+create table evidence_checkpoints (
+  log text collate "C" not null,
+  generation integer not null,
+  size bigint not null,
+  root bytea not null,
+  note text not null,
+  made_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table evidence_journal (
+  generation integer not null,
+  index bigint not null,
+  kind text collate "C" not null,
+  ref text collate "C" not null,
+  text text not null,
+  at timestamp with time zone not null default clock_timestamp()
+);
+
+create table evidence_logs (
+  name text collate "C" not null,
+  generation integer not null,
+  origin text not null,
+  size bigint not null default 0,
+  root bytea not null,
+  lease_owner text,
+  lease_epoch bigint not null default 0,
+  lease_until timestamp with time zone,
+  state text not null default 'building'::text,
+  state_reason text,
+  adopted_size bigint not null default 0,
+  timeline text,
+  signed_size bigint,
+  signed_at timestamp with time zone
+);
+
+create table evidence_month_keys (
+  month text collate "C" not null,
+  key bytea not null
+);
+
+create table evidence_sources (
+  generation integer not null,
+  number integer not null,
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  events bigint not null,
+  chain bytea not null
+);
+
+create table evidence_tiles (
+  log text collate "C" not null,
+  generation integer not null,
+  level smallint not null,
+  n bigint not null,
+  hashes bytea not null,
+  sources bytea
+);
+
 create table feed_head (
   only_row boolean not null default true,
   feed_id uuid not null default gen_random_uuid(),
@@ -271,7 +329,8 @@ create table retention_drops (
   ids_sha256 text,
   retention interval not null,
   dropped_at timestamp with time zone not null default clock_timestamp(),
-  dropped_as text not null default SESSION_USER
+  dropped_as text not null default SESSION_USER,
+  positions int8multirange
 );
 
 create table retention_policy (
@@ -392,6 +451,23 @@ alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY 
 alter table coverage_readings add constraint coverage_readings_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
+alter table evidence_checkpoints add constraint evidence_checkpoints_pkey PRIMARY KEY (log, generation, size);
+alter table evidence_journal add constraint evidence_journal_generation_kind_ref_key UNIQUE (generation, kind, ref);
+alter table evidence_journal add constraint evidence_journal_pkey PRIMARY KEY (generation, index);
+alter table evidence_logs add constraint evidence_logs_generation_check CHECK ((generation >= 1));
+alter table evidence_logs add constraint evidence_logs_name_check CHECK ((name = ANY (ARRAY['events'::text, 'journal'::text])));
+alter table evidence_logs add constraint evidence_logs_pkey PRIMARY KEY (name, generation);
+alter table evidence_logs add constraint evidence_logs_root_check CHECK ((octet_length(root) = 32));
+alter table evidence_logs add constraint evidence_logs_size_check CHECK ((size >= 0));
+alter table evidence_logs add constraint evidence_logs_state_check CHECK ((state = ANY (ARRAY['building'::text, 'ok'::text, 'behind'::text, 'forked'::text, 'halted'::text])));
+alter table evidence_month_keys add constraint evidence_month_keys_key_check CHECK ((octet_length(key) = 32));
+alter table evidence_month_keys add constraint evidence_month_keys_pkey PRIMARY KEY (month);
+alter table evidence_sources add constraint evidence_sources_chain_check CHECK ((octet_length(chain) = 32));
+alter table evidence_sources add constraint evidence_sources_generation_source_kind_source_id_key UNIQUE (generation, source_kind, source_id);
+alter table evidence_sources add constraint evidence_sources_number_check CHECK (((number >= 1) AND (number <= 65535)));
+alter table evidence_sources add constraint evidence_sources_pkey PRIMARY KEY (generation, number);
+alter table evidence_tiles add constraint evidence_tiles_hashes_check CHECK ((((octet_length(hashes) >= 32) AND (octet_length(hashes) <= 8192)) AND ((octet_length(hashes) % 32) = 0)));
+alter table evidence_tiles add constraint evidence_tiles_pkey PRIMARY KEY (log, generation, level, n);
 alter table feed_head add constraint feed_head_only_row_check CHECK (only_row);
 alter table feed_head add constraint feed_head_pkey PRIMARY KEY (only_row);
 alter table holds add constraint holds_check CHECK ((since < before));
@@ -1755,6 +1831,25 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_claim_evidence(p_generation integer, p_owner text, p_lease_ms double precision)
+ RETURNS TABLE(epoch bigint, held_by text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return query
+    update evidence_logs l set lease_owner = p_owner, lease_epoch = l.lease_epoch + 1,
+      lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+    where l.name = 'events' and l.generation = p_generation
+      and (l.lease_until is null or l.lease_until <= clock_timestamp() or l.lease_owner = p_owner)
+    returning l.lease_epoch, null::text;
+  if not found then
+    return query select null::bigint, l.lease_owner from evidence_logs l where l.name = 'events' and l.generation = p_generation;
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_claim_sink(p_name text, p_owner text, p_lease_ms double precision)
  RETURNS TABLE(epoch bigint, at_position bigint, batch_until bigint, failures integer, refused_in_row integer)
  LANGUAGE sql
@@ -2415,6 +2510,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_continue_evidence(p_generation integer, p_epoch bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_logs l set timeline = orgtrail_timeline('feed_head'::regclass)
+  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch and l.state not in ('behind', 'forked');
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp with time zone, until timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2508,6 +2616,11 @@ begin
       'source_kind || '' '' || source_id || '' '' || id, E''\n'' order by position), ''UTF8'')), ''hex'') from %s', partition)
       into gone.ids_sha256;
   end if;
+  if exists (select from evidence_logs) then
+    execute pg_catalog.format('select range_agg(int8range(first, last + 1)) from (select min(position) as first, max(position) as last'
+      ' from (select position, position - row_number() over (order by position) as run from %s) as numbered group by run) as runs',
+      partition) into gone.positions;
+  end if;
   execute pg_catalog.format('delete from audit_event_changes c using %s e where e.position = c.position', partition);
   get diagnostics gone.changes = row_count;
   lock table only audit_events in access exclusive mode;
@@ -2520,10 +2633,11 @@ begin
   obstacle := orgtrail_retention_obstacle(partition, month, until);
   if obstacle is not null then raise exception '%', obstacle using errcode = 'lock_not_available'; end if;
   execute pg_catalog.format('drop table %s', partition);
+  delete from evidence_month_keys k where k.month = pg_catalog.to_char(of_month::timestamp, 'YYYY-MM'::text);
   if gone.events > 0 then
-    insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention)
+    insert into retention_drops (partition, month, events, changes, first_position, last_position, bytes, ids_sha256, retention, positions)
     values (name, of_month, gone.events, gone.changes, gone.first_position, gone.last_position, gone.bytes,
-      gone.ids_sha256, orgtrail_drop_month.retention);
+      gone.ids_sha256, orgtrail_drop_month.retention, gone.positions);
   end if;
   return null;
 end
@@ -2609,6 +2723,67 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_grow_evidence(p_generation integer, p_epoch bigint, p_from bigint[], p_to bigint[], p_roots bytea[], p_tile_logs text[], p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_tile_sources bytea[], p_months text[], p_keys bytea[], p_are_new boolean[], p_numbers integer[], p_source_kinds text[], p_source_ids text[], p_events bigint[], p_chains bytea[], p_kinds text[], p_refs text[], p_texts text[])
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  events evidence_logs;
+  journal evidence_logs;
+  changed bigint;
+begin
+  select * into events from evidence_logs l where l.name = 'events' and l.generation = p_generation for update;
+  select * into journal from evidence_logs l where l.name = 'journal' and l.generation = p_generation for update;
+  if events.size is distinct from p_from[1] or journal.size is distinct from p_from[2] or events.lease_epoch <> p_epoch
+    or exists (select from evidence_logs l where l.generation > p_generation) then
+    return 'stale';
+  end if;
+  if events.state in ('behind', 'forked') then return 'stopped'; end if;
+  if not orgtrail_is_evidence_here(events.timeline) then return 'moved'; end if;
+  if p_to[1] < p_from[1] or p_to[2] <> p_from[2] + cardinality(p_texts) or p_to[1] > (select h.position from feed_head h) then
+    raise exception 'evidence: the logs may not go from % to %', p_from, p_to using errcode = 'check_violation';
+  end if;
+  perform orgtrail_wait_for_disk();
+  insert into evidence_month_keys (month, key)
+  select u.month, u.key from unnest(p_months, p_keys, p_are_new) as u (month, key, is_new) where u.is_new
+  on conflict (month) do nothing;
+  -- A key that is in use must still be there: that of a month that was dropped never comes back.
+  perform from evidence_month_keys k where k.month = any(p_months) for share;
+  if exists (select from unnest(p_months, p_keys) as u (month, key)
+      where not exists (select from evidence_month_keys k where k.month = u.month and k.key = u.key)) then
+    raise exception 'evidence: the key of a month is another one by now' using errcode = 'serialization_failure';
+  end if;
+  insert into evidence_tiles as t (log, generation, level, n, hashes, sources)
+  select u.log, p_generation, u.level, u.n, u.hashes, u.sources
+  from unnest(p_tile_logs, p_tile_levels, p_tile_ns, p_tile_hashes, p_tile_sources) as u (log, level, n, hashes, sources)
+  on conflict (log, generation, level, n) do update set hashes = excluded.hashes, sources = excluded.sources
+  where substring(excluded.hashes from 1 for octet_length(t.hashes)) = t.hashes
+    and (t.sources is null or substring(excluded.sources from 1 for octet_length(t.sources)) = t.sources);
+  get diagnostics changed = row_count;
+  if changed <> cardinality(p_tile_ns) then
+    raise exception 'evidence: a tile only grows' using errcode = 'check_violation';
+  end if;
+  insert into evidence_sources as s (generation, number, source_kind, source_id, events, chain)
+  select p_generation, u.number, u.kind, u.id, u.events, u.chain
+  from unnest(p_numbers, p_source_kinds, p_source_ids, p_events, p_chains) as u (number, kind, id, events, chain)
+  on conflict (generation, number) do update set events = excluded.events, chain = excluded.chain
+  where s.source_kind = excluded.source_kind and s.source_id = excluded.source_id and s.events < excluded.events;
+  get diagnostics changed = row_count;
+  if changed <> cardinality(p_numbers) then
+    raise exception 'evidence: the leaves of a source only grow' using errcode = 'check_violation';
+  end if;
+  insert into evidence_journal (generation, index, kind, ref, text)
+  select p_generation, p_from[2] + u.place - 1, u.kind, u.ref, u.text
+  from unnest(p_kinds, p_refs, p_texts) with ordinality as u (kind, ref, text, place);
+  update evidence_logs l set size = p_to[1], root = p_roots[1], timeline = coalesce(l.timeline, orgtrail_timeline('feed_head'::regclass))
+  where l.name = 'events' and l.generation = p_generation;
+  update evidence_logs l set size = p_to[2], root = p_roots[2] where l.name = 'journal' and l.generation = p_generation;
+  return 'grown';
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_has_stored(p_kind text, p_source_id text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2690,6 +2865,15 @@ AS $function$
   end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_is_evidence_here(p_timeline text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(p_timeline = orgtrail_timeline('feed_head'::regclass), true)
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_jump_positions()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2749,6 +2933,49 @@ begin
   from jsonb_array_elements(p_notes) as notes (note) limit 1000;
   delete from access_log where id in (
     select id from access_log where at < clock_timestamp() - interval '400 days' order by at limit 1000);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_checkpoint(p_generation integer, p_epoch bigint, p_log text, p_size bigint, p_root bytea, p_note text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  events evidence_logs;
+  signed evidence_logs;
+begin
+  select * into events from evidence_logs l where l.name = 'events' and l.generation = p_generation for update;
+  select * into signed from evidence_logs l where l.name = p_log and l.generation = p_generation for update;
+  if events.lease_epoch is distinct from p_epoch or signed.size is distinct from p_size or signed.root <> p_root
+    or events.state in ('behind', 'forked', 'halted') or not orgtrail_is_evidence_here(events.timeline) then
+    return false;
+  end if;
+  perform orgtrail_wait_for_disk();
+  insert into evidence_checkpoints (log, generation, size, root, note) values (p_log, p_generation, p_size, p_root, p_note)
+  on conflict (log, generation, size) do update set note = excluded.note where evidence_checkpoints.root = excluded.root;
+  if not found then
+    raise exception 'evidence: another root of % was signed at size %', p_log, p_size using errcode = 'check_violation';
+  end if;
+  update evidence_logs l set signed_size = p_size, signed_at = clock_timestamp() where l.name = p_log and l.generation = p_generation;
+  return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence(p_generation integer, p_epoch bigint, p_state text, p_reason text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- In the order of all others.
+  perform from evidence_logs l where l.generation = p_generation order by l.name for update;
+  update evidence_logs l set state = p_state, state_reason = p_reason
+  where l.generation = p_generation and l.state not in ('behind', 'forked')
+    and p_epoch = (select e.lease_epoch from evidence_logs e where e.name = 'events' and e.generation = p_generation);
+  return found;
 end
 $function$;
 
@@ -2862,6 +3089,24 @@ AS $function$
   where name = p_name and (lease_until is null or lease_until <= clock_timestamp())
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_open_evidence(p_events_origin text, p_journal_origin text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  head bigint := (select h.position from feed_head h);
+  line text := orgtrail_timeline('feed_head'::regclass);
+  -- Of a tree without leaves.
+  empty bytea := sha256(''::bytea);
+begin
+  insert into evidence_logs (name, generation, origin, root, adopted_size, timeline)
+  values ('events', 1, p_events_origin, empty, head, line), ('journal', 1, p_journal_origin, empty, 0, line)
+  on conflict (name, generation) do nothing;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_payload(raw json, defects text[])
  RETURNS jsonb
  LANGUAGE sql
@@ -2894,6 +3139,25 @@ AS $function$
   on conflict (name) do update set kind = excluded.kind, target = excluded.target, next_attempt_at = null
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_release_evidence(p_generation integer, p_epoch bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update evidence_logs l set lease_until = null
+  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_release_evidence_of(p_owner text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update evidence_logs l set lease_until = null where l.name = 'events' and l.lease_owner = p_owner
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_release_sink(p_name text, p_epoch bigint)
  RETURNS void
  LANGUAGE sql
@@ -2910,6 +3174,19 @@ CREATE OR REPLACE FUNCTION public.orgtrail_release_sinks_of(p_owner text)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   update sinks set lease_until = null where lease_owner = p_owner
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_renew_evidence(p_generation integer, p_epoch bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_logs l set lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
+  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch;
+  return found;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.orgtrail_renew_sink(p_name text, p_epoch bigint, p_lease_ms double precision)
@@ -2964,6 +3241,14 @@ begin
   execute pg_catalog.format('select pg_catalog.format(''position %%s is a dead letter of the sink %%s'', d.position, d.sink)'
     ' from sink_dead_letters d where exists (select from %s e where e.position = d.position) order by 1 limit 1', partition)
     into obstacle;
+  if obstacle is not null then return obstacle; end if;
+  -- A leaf that was not made could never be made again, and a drop that is not stated looks like a theft.
+  select case when l.size < highest
+      then pg_catalog.format('the evidence is at position %s, and still needs events up to %s', l.size, highest)
+      else pg_catalog.format('the evidence is %s, and cannot state what is dropped', l.state) end into obstacle
+  from evidence_logs l
+  where l.name = 'events' and l.generation = (select max(generation) from evidence_logs)
+    and (l.size < highest or l.state in ('behind', 'forked', 'halted'));
   return obstacle;
 end
 $function$;
@@ -3019,6 +3304,25 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_thin_checkpoints()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  thinned bigint;
+begin
+  delete from evidence_checkpoints c
+  where c.made_at < clock_timestamp() - interval '7 days' and exists (
+    select from evidence_checkpoints later
+    where later.log = c.log and later.generation = c.generation and later.size > c.size
+      and later.made_at < date_trunc('hour', c.made_at) + interval '1 hour');
+  get diagnostics thinned = row_count;
+  return thinned;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_timeline(head oid)
  RETURNS text
  LANGUAGE plpgsql
@@ -3055,6 +3359,18 @@ begin
     and c.filter_hash = ahead.filter_hash and c.pass = ahead.pass;
   get diagnostics trimmed = row_count;
   return trimmed;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_wait_for_disk()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
 end
 $function$;
 
@@ -3716,6 +4032,52 @@ comment on column discovery.organizations is 'How many the last listing named.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
 comment on column discovery.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column discovery.server_time is 'Cloudflare''s own time at last_success_at, which is this database''s clock: their difference is how far the two are apart.';
+comment on table evidence_checkpoints is 'Signed checkpoints: all of a week, and before that the last of each hour.';
+comment on column evidence_checkpoints.log is 'events or journal.';
+comment on column evidence_checkpoints.generation is 'As in evidence_logs.';
+comment on column evidence_checkpoints.size is 'Leaves.';
+comment on column evidence_checkpoints.root is 'Their root.';
+comment on column evidence_checkpoints.note is 'The signed note of c2sp.org/tlog-checkpoint.';
+comment on column evidence_checkpoints.made_at is 'When it was stored.';
+comment on table evidence_journal is 'The statements.';
+comment on column evidence_journal.generation is 'As in evidence_logs.';
+comment on column evidence_journal.index is 'Which leaf of the journal it is, from 0.';
+comment on column evidence_journal.kind is 'Its type: genesis, source, drop, jump, hold, change and so on.';
+comment on column evidence_journal.ref is 'What it is about; a thing is stated once.';
+comment on column evidence_journal.text is 'JSON, byte for byte as it is hashed.';
+comment on column evidence_journal.at is 'When it was stored.';
+comment on table evidence_logs is 'The two Merkle logs, one row for each generation: leaf i of events is position i + 1, leaves of journal are signed statements. Written by functions alone, as all tables evidence_*.';
+comment on column evidence_logs.name is 'events or journal.';
+comment on column evidence_logs.generation is 'From 1. The next one begins if a log cannot go on, after a restore.';
+comment on column evidence_logs.origin is 'What names the log in its checkpoints: its address without the scheme.';
+comment on column evidence_logs.size is 'How many leaves it has.';
+comment on column evidence_logs.root is 'The root of these leaves, as of RFC 6962.';
+comment on column evidence_logs.lease_owner is 'The process that builds; in the row of the events, for both logs.';
+comment on column evidence_logs.lease_epoch is 'Counts the takings of the lease; a statement of an earlier one changes nothing.';
+comment on column evidence_logs.lease_until is 'When another process may take it.';
+comment on column evidence_logs.state is 'building, ok, halted (a hole that nothing explains), behind or forked (the database went back): nothing is signed in the last three.';
+comment on column evidence_logs.state_reason is 'Why it is halted, behind or forked.';
+comment on column evidence_logs.adopted_size is 'Positions up to this one were there before the log: integrity holds for them from adoption on.';
+comment on column evidence_logs.timeline is 'What feed_head.timeline was when the log was last written. On another one a signed checkpoint may be lost.';
+comment on column evidence_logs.signed_size is 'Of the last signed checkpoint.';
+comment on column evidence_logs.signed_at is 'When that was signed.';
+comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
+comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
+comment on column evidence_month_keys.key is '32 random bytes.';
+comment on table evidence_sources is 'The numbers of sources, and for each the count and the chain of its leaves.';
+comment on column evidence_sources.generation is 'As in evidence_logs.';
+comment on column evidence_sources.number is 'In evidence_tiles.sources.';
+comment on column evidence_sources.source_kind is 'As in audit_events.';
+comment on column evidence_sources.source_id is 'As in audit_events.';
+comment on column evidence_sources.events is 'How many leaves of it there are.';
+comment on column evidence_sources.chain is 'SHA-256 of the chain before and the hash of the leaf, over these leaves.';
+comment on table evidence_tiles is 'Hash tiles of c2sp.org/tlog-tiles. The last one of a level grows.';
+comment on column evidence_tiles.log is 'events or journal.';
+comment on column evidence_tiles.generation is 'As in evidence_logs.';
+comment on column evidence_tiles.level is '0 are the leaves.';
+comment on column evidence_tiles.n is 'The tile has the hashes from number 256 n on.';
+comment on column evidence_tiles.hashes is 'Up to 256 hashes of 32 bytes.';
+comment on column evidence_tiles.sources is 'At level 0 of events the number of the source of each leaf, two bytes each; 0 for a hole.';
 comment on table feed_head is 'The last position given out, and which feed it belongs to. Locked by each page commit that adds rows.';
 comment on column feed_head.only_row is 'There is one row.';
 comment on column feed_head.feed_id is 'Names this numbering of positions: made once, with the schema.';
@@ -3792,6 +4154,7 @@ comment on column retention_drops.ids_sha256 is 'SHA-256 of the lines ''source_k
 comment on column retention_drops.retention is 'The retention that was in force.';
 comment on column retention_drops.dropped_at is 'When.';
 comment on column retention_drops.dropped_as is 'The account of the database that did it.';
+comment on column retention_drops.positions is 'Which positions the month had, if there was evidence of them: what the drop statement says. Null: there was none.';
 comment on table retention_policy is 'The shortest retention that accounts other than the owner may drop by; without a row they may drop nothing. Written by migrate --roles, from ORGTRAIL_RETENTION.';
 comment on column retention_policy.only_row is 'There is one row or none.';
 comment on column retention_policy.shortest is 'Nothing younger may be dropped.';

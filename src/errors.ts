@@ -5,6 +5,7 @@ export const exitCodes = {
   usage: 2,
   databaseTooNew: 3,
   unreachable: 4,
+  evidenceFails: 5,
 } as const;
 
 /** Stable names of the faults that an operator can act on; also the `code` field of log lines. */
@@ -17,7 +18,8 @@ export type ErrorCode =
   | 'api_unreachable'
   | 'api_unauthorized'
   | 'source_failed'
-  | 'verification_failed';
+  | 'verification_failed'
+  | 'evidence_fails';
 
 const exitCodeOf: Record<ErrorCode, number> = {
   configuration: exitCodes.usage,
@@ -29,6 +31,7 @@ const exitCodeOf: Record<ErrorCode, number> = {
   api_unauthorized: exitCodes.usage,
   source_failed: exitCodes.sourceFailed,
   verification_failed: exitCodes.sourceFailed,
+  evidence_fails: exitCodes.evidenceFails,
 };
 
 /**

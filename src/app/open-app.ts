@@ -4,6 +4,7 @@ import type { AccessSource } from '../access/ports.ts';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { reasonOf } from '../errors.ts';
+import { readEvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import { openFeed } from '../feed/feed-source.ts';
 import type { Timeouts } from '../ingest/cloudflare/wire/connection-failure.ts';
@@ -236,7 +237,7 @@ const prepare = async (config: Config, pool: Pool, plainApi: AuditApi, options: 
 };
 
 const metricsOf = (
-  { scrub, sources, organizationIds }: Config,
+  { scrub, sources, organizationIds, evidence }: Config,
   pool: Pool,
   budget: ApiAccess['budget'],
   kinds: readonly KindPolicy[],
@@ -248,6 +249,7 @@ const metricsOf = (
   organizationCounts: () => countOrganizations(pool),
   vanishedCount: () => countVanished(pool),
   goneAccounts: async () => (sources.includes('account') ? await countGoneAccounts(pool) : undefined),
+  evidence: async () => (evidence === undefined ? undefined : await readEvidenceStatus(pool)),
   scrubRoundAge: async () => (scrub.share === 0 ? undefined : await readScrubAge(pool, kinds, organizationIds)),
   budgetAvailable: budget.available,
   blockedSeconds: budget.blockedSeconds,

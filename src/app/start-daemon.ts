@@ -13,6 +13,7 @@ import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { type App, openApp } from './open-app.ts';
+import { signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
 
@@ -37,6 +38,7 @@ export const startDaemon = async (
   starting: AbortSignal,
   secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
+  const signer = signerOf(config.evidence);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
@@ -51,6 +53,8 @@ export const startDaemon = async (
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop });
   opened.defer(() => sinks.close());
+  const evidence = startEvidence(config, app, { signer, logger, signal: stop.signal });
+  opened.defer(() => evidence.close());
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const http = await startHttp({ config, secrets, app, metrics, trouble, logger }).catch((error: unknown) => {
     stop.abort();
@@ -83,7 +87,7 @@ export const startDaemon = async (
     stop: async () => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, retention]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();
@@ -111,6 +115,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger }: Htt
     version,
     status: app.statusReader,
     sinks: app.sinks,
+    evidence: app.metricsSource.evidence,
     schemaState: async () => (await readSchemaState(app.database.pool)).state,
     trouble: trouble.current,
     logger,

@@ -19,6 +19,7 @@ import { statusCommand } from './commands/status.ts';
 import { syncCommand } from './commands/sync.ts';
 import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
+import { evidenceCommand } from './evidence/evidence-command.ts';
 
 const examples = `
 Examples:
@@ -32,7 +33,7 @@ Examples:
 Settings come from the environment, from .env and from the YAML file that ORGTRAIL_CONFIG names;
 docs/reference/settings.md lists them all.
 Exit codes: 0 done, 1 some source failed, 2 bad configuration or usage, 3 database newer than this orgtrail,
-4 a service was unreachable, 130/143 stopped by a signal.`;
+4 a service was unreachable, 5 the evidence does not hold, 130/143 stopped by a signal.`;
 
 /** All commands with their options and help. `report` is called with the exit code of a command that fails. */
 export const createProgram = (context: CliContext, report: (exitCode: number) => void): Command => {
@@ -55,6 +56,7 @@ export const createProgram = (context: CliContext, report: (exitCode: number) =>
     verifyCommand(context, report),
     migrateCommand(context),
     feedCommand(context),
+    evidenceCommand(context, report),
     searchCommand(context),
     simulateCommand(context),
     demoCommand(context, report),

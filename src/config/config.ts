@@ -64,6 +64,8 @@ export interface Config {
     /** Proxies whose X-Forwarded headers are believed: addresses and subnets. */
     readonly trustedProxies: readonly string[];
   };
+  /** Undefined: no evidence is built. */
+  readonly evidence: EvidenceConfig | undefined;
   /** Where events are pushed to. */
   readonly sinks: readonly NamedSink[];
   readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' };
@@ -71,6 +73,17 @@ export interface Config {
   readonly unknownSettings: readonly string[];
   /** Settings that are allowed but probably not meant, those of `unknownSettings` included; logged at start. */
   readonly warnings: readonly string[];
+}
+
+/** The signed log of what is stored. */
+export interface EvidenceConfig {
+  /** What names the logs. */
+  readonly base: string;
+  /** Undefined: this process reads the logs, and builds nothing. */
+  readonly keyFile: string | undefined;
+  /** A command that signs; `keyFile` is that of its public key then. */
+  readonly signer: string | undefined;
+  readonly intervalMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -156,6 +169,9 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       'ORGTRAIL_RETENTION must be longer than the last delay of ORGTRAIL_SETTLE, which still reads that time again',
     );
   }
+  if (parsed.data?.ORGTRAIL_EVIDENCE_SIGNER !== undefined && parsed.data.ORGTRAIL_EVIDENCE_KEY_FILE === undefined) {
+    faults.push('ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key');
+  }
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -187,6 +203,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
+    evidence: evidenceOf(values),
     sinks,
     log: {
       level:
@@ -199,6 +216,16 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
     warnings: [...unknown, ...warningsOf(env, values), ...sinkWarnings(sinks)],
   };
 };
+
+const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
+  values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
+    ? undefined
+    : {
+        base: values.ORGTRAIL_EVIDENCE_ORIGIN,
+        keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
+        signer: values.ORGTRAIL_EVIDENCE_SIGNER,
+        intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
+      };
 
 /** With whether another credential is needed: what is faulty may have been one. */
 const readFurtherCredentials = (env: Record<string, string>, budget: number | undefined, faults: string[]) => {
@@ -231,6 +258,10 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   // Only one that was set: the default is all that Cloudflare has.
   if (env['ORGTRAIL_HISTORY'] !== undefined && 'durationMs' in wanted && wanted.durationMs > retentionMs) {
     warnings.push('ORGTRAIL_HISTORY reaches further back than ORGTRAIL_RETENTION keeps: only that much is read');
+  }
+  const { ORGTRAIL_EVIDENCE_ORIGIN: origin, ORGTRAIL_EVIDENCE_KEY_FILE: keyFile } = values;
+  if (keyFile !== undefined && origin === undefined) {
+    warnings.push('ORGTRAIL_EVIDENCE_KEY_FILE does nothing without ORGTRAIL_EVIDENCE_ORIGIN');
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { faultOfBase } from '../evidence/notes/origin.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlFault } from '../postgres/database-url.ts';
@@ -164,6 +165,21 @@ export const environmentSchema = z.object({
   ORGTRAIL_FAST_PATH: setting('on', '"on" or "off"', (text) =>
     text === 'on' || text === 'off' ? text === 'on' : undefined,
   ),
+  /** Switches evidence on, with a key. */
+  ORGTRAIL_EVIDENCE_ORIGIN: z
+    .string()
+    .superRefine((text, issue) => {
+      const message = faultOfBase(text);
+      if (message !== undefined) issue.addIssue({ code: 'custom', message });
+    })
+    .optional(),
+  ORGTRAIL_EVIDENCE_KEY_FILE: z.string().optional(),
+  ORGTRAIL_EVIDENCE_SIGNER: z.string().optional(),
+  ORGTRAIL_EVIDENCE_INTERVAL: setting('10s', 'a duration from 1s to 1h', (text) => {
+    const intervalMs = parseDurationMs(text);
+    const fits = intervalMs !== undefined && intervalMs >= MIN_STALL_MS && intervalMs <= MAX_STALL_MS;
+    return fits ? intervalMs : undefined;
+  }),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
     return leaseMs !== undefined && leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS ? leaseMs : undefined;

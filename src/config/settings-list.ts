@@ -116,6 +116,22 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     means: 'Cut off a response after its reader has taken nothing for this long.',
   },
   ORGTRAIL_SINKS: { form: 'sinks', means: sinksMean, example: sinksExample },
+  ORGTRAIL_EVIDENCE_ORIGIN: {
+    form: 'text',
+    means: 'Builds a signed Merkle log of what is stored, named so: where it is served, without the scheme.',
+    example: 'audit.example.com/evidence',
+  },
+  ORGTRAIL_EVIDENCE_KEY_FILE: {
+    form: 'text',
+    means: 'The file of the key that signs it, Ed25519 in PEM; of the public key if a command signs.',
+    example: '/run/secrets/evidence-key.pem',
+  },
+  ORGTRAIL_EVIDENCE_SIGNER: {
+    form: 'text',
+    means: 'A command that signs instead: the text on stdin, 64 bytes on stdout.',
+    example: 'sign-with-kms',
+  },
+  ORGTRAIL_EVIDENCE_INTERVAL: { form: 'text', means: 'How often a checkpoint is signed while there are new events.' },
   ORGTRAIL_LOG_LEVEL: { form: 'text', means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.' },
   ORGTRAIL_LOG_FORMAT: { form: 'text', means: 'json, or pretty, which it is on a terminal.', example: 'json' },
 };

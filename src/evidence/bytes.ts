@@ -24,19 +24,6 @@ export const uint64 = (value: number): Buffer => {
   return bytes;
 };
 
-export const int64 = (value: bigint): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64BE(value);
-  return bytes;
-};
-
-/** UTF-8 after its length in two bytes. */
-export const bytesWithLength = (text: string): Buffer => {
-  if (!text.isWellFormed()) throw new RangeError('half of a surrogate pair has no UTF-8');
-  const bytes = Buffer.from(text);
-  return Buffer.concat([uint16(bytes.length), bytes]);
-};
-
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A text of UTF-8; throws an EvidenceFault for other bytes. `what` names them in its message. */

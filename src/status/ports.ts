@@ -1,3 +1,4 @@
+import type { EvidenceStatus } from '../evidence/stored/evidence-status.sql.ts';
 import type { StreamLoad } from '../limits/stream-limits.ts';
 import type { SinkStatus } from '../sinks/sink-status.sql.ts';
 import type { GoneAccounts } from './status.sql.ts';
@@ -15,6 +16,8 @@ export interface MetricsSource {
   goneAccounts(): Promise<GoneAccounts | undefined>;
   /** Undefined if history is not read a second time, or there is none. */
   scrubRoundAge(): Promise<number | undefined>;
+  /** Undefined if no evidence is configured, or there is none yet. */
+  evidence(): Promise<EvidenceStatus | undefined>;
   budgetAvailable(): Promise<number>;
   blockedSeconds(): Promise<number>;
 }

@@ -1,11 +1,17 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { MetricsSource } from '../status/ports.ts';
 import { createAccountGauges, showAccounts } from './account-gauges.ts';
+import { createEvidenceGauges, showEvidence } from './evidence/evidence-gauges.ts';
 
 export type StatusGauges = ReturnType<typeof createStatusGauges>;
 
 /** The gauges of what a scrape reads from the database and the budget, the same for every replica. */
-export const createStatusGauges = (registers: Registry[]) => {
+export const createStatusGauges = (registers: Registry[]) => ({
+  ...createSourceGauges(registers),
+  evidence: createEvidenceGauges(registers),
+});
+
+const createSourceGauges = (registers: Registry[]) => {
   const perOrganization = (name: string, help: string) =>
     new Gauge({ name, help, labelNames: ['organization_id'], registers });
   return {
@@ -79,7 +85,7 @@ export const createStatusGauges = (registers: Registry[]) => {
 
 /** Sets them from `source`. Rejects if the database does not answer. */
 export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSource): Promise<void> => {
-  const [status, counts, vanished, accountsGone, scrubAge, budget, blocked] = await Promise.all([
+  const [status, counts, vanished, accountsGone, scrubAge, budget, blocked, evidence] = await Promise.all([
     source.figures(),
     source.organizationCounts(),
     source.vanishedCount(),
@@ -87,7 +93,9 @@ export const readStatusGauges = async (gauges: StatusGauges, source: MetricsSour
     source.scrubRoundAge(),
     source.budgetAvailable(),
     source.blockedSeconds(),
+    source.evidence(),
   ]);
+  showEvidence(gauges.evidence, evidence);
   for (const state of ['active', 'refused', 'gone']) gauges.organizations.labels(state).set(counts[state] ?? 0);
   gauges.vanished.set(vanished);
   showAccounts(gauges.perAccount, status.accounts, accountsGone);

@@ -15,10 +15,11 @@ const help = `
 run, sync and backfill migrate by themselves at start; use this command if only another account may change the schema.
 Safe to run from many machines at once.
 
---roles makes two roles without login, orgtrail_ingest (all that run, sync and backfill need; it may insert events, but not change them)
-and orgtrail_reader (select on every table and view), and gives them exactly these rights in this database. You can run it
+--roles makes three roles without login, orgtrail_ingest (all that run, sync and backfill need; it may insert events, but not change them),
+orgtrail_reader (select on every table and view, but for the salts of the evidence) and orgtrail_evidence (what building the evidence needs
+beside it: docs/evidence.md), and gives them exactly these rights in this database. You can run it
 again at any time; later versions of orgtrail keep the rights up to date when they migrate. Needs an account that owns the
-schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader.
+schema and may create roles, or the roles made beforehand: create role orgtrail_ingest; create role orgtrail_reader; create role orgtrail_evidence.
 With ORGTRAIL_RETENTION set here, orgtrail_ingest may also drop whole months that are older than that, and nothing younger
 (table retention_policy); without it, nothing at all.
 

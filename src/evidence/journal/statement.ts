@@ -87,6 +87,18 @@ const drop = z.object({
   parts: z.int().min(1),
 });
 
+/** Positions were left out after a failover: they never had an event. Their leaves are holes. */
+const jump = z.object({
+  type: z.literal('jump'),
+  ...common,
+  /** Of position_jumps. */
+  id: count,
+  positions: positionRanges,
+  old_timeline: z.string(),
+  new_timeline: z.string(),
+  found_at: instant,
+});
+
 /** A legal hold was added or released: its row. Names and reasons stay in the journal. */
 const hold = z.object({
   type: z.literal('hold'),
@@ -157,6 +169,7 @@ export const statement = z.discriminatedUnion('type', [
   coverage,
   change,
   drop,
+  jump,
   hold,
   key,
   schema,

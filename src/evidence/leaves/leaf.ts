@@ -1,4 +1,4 @@
-import { ByteReader, bytesWithLength, int64, uint32, uint64 } from '../bytes.ts';
+import { ByteReader, uint64 } from '../bytes.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { MAX_LEAF_BYTES } from '../tree/merkle.ts';
@@ -35,25 +35,40 @@ const tags = { event: 'orgtrail/event/v1\n', hole: 'orgtrail/hole/v1\n', journal
 /** What stands for `-infinity`: the smallest 64-bit integer. */
 const NO_TIME = -(2n ** 63n);
 
+/** Room for one leaf: a buffer for each field would cost more than the hashes. */
+const room = Buffer.alloc(MAX_LEAF_BYTES);
+room.write(tags.event);
+
 /** The data of an event's leaf. Throws a RangeError for what a leaf cannot hold, which no stored event is. */
 export const writeEventLeaf = (event: EventLeaf): Buffer => {
   if (event.salt.length !== SALT_BYTES || event.rawSha256.length !== HASH_BYTES)
     throw new RangeError('salt or hash cut');
   if (event.actionTimeUs === NO_TIME) throw new RangeError('no time is given as undefined');
-  const data = Buffer.concat([
-    Buffer.from(tags.event),
-    event.salt,
-    uint64(event.position),
-    int64(event.receivedAtUs),
-    int64(event.actionTimeUs ?? NO_TIME),
-    ...[event.sourceKind, event.sourceId, event.organizationId ?? '', event.id, event.defects.join()].map(
-      bytesWithLength,
-    ),
-    uint32(event.rawBytes),
-    event.rawSha256,
-  ]);
-  if (data.length > MAX_LEAF_BYTES) throw new RangeError(`a leaf of ${data.length} bytes`);
-  return data;
+  if (!Number.isSafeInteger(event.position)) throw new RangeError(`${event.position} is no safe integer`);
+  let at = tags.event.length;
+  room.set(event.salt, at);
+  at = room.writeBigUInt64BE(BigInt(event.position), at + SALT_BYTES);
+  at = room.writeBigInt64BE(event.receivedAtUs, at);
+  at = room.writeBigInt64BE(event.actionTimeUs ?? NO_TIME, at);
+  at = putText(event.sourceKind, at);
+  at = putText(event.sourceId, at);
+  at = putText(event.organizationId ?? '', at);
+  at = putText(event.id, at);
+  at = putText(event.defects.join(), at);
+  at = room.writeUInt32BE(event.rawBytes, at);
+  room.set(event.rawSha256, at);
+  return Buffer.from(room.subarray(0, at + HASH_BYTES));
+};
+
+/** UTF-8 after its length in two bytes; gives the place behind it. */
+const putText = (text: string, at: number): number => {
+  if (!text.isWellFormed()) throw new RangeError('half of a surrogate pair has no UTF-8');
+  const length = Buffer.byteLength(text);
+  if (at + 2 + length + 4 + HASH_BYTES > MAX_LEAF_BYTES)
+    throw new RangeError(`a leaf of more than ${MAX_LEAF_BYTES} bytes`);
+  room.writeUInt16BE(length, at);
+  room.write(text, at + 2);
+  return at + 2 + length;
 };
 
 /** Reads what `writeEventLeaf` writes. Throws an EvidenceFault for anything else, bytes left over included. */
@@ -88,6 +103,14 @@ export const readEventLeaf = (data: Uint8Array): EventLeaf => {
 
 /** The data of the leaf of a position whose event was dropped before it was hashed. */
 export const holeLeaf = (position: number): Buffer => Buffer.concat([Buffer.from(tags.hole), uint64(position)]);
+
+const holeInput = Buffer.concat([Buffer.of(0x00), holeLeaf(0)]);
+
+/** The hash of `holeLeaf`, faster: a jump of positions leaves out millions. */
+export const holeHash = (position: number): Buffer => {
+  holeInput.writeBigUInt64BE(BigInt(position), holeInput.length - 8);
+  return sha256(holeInput);
+};
 
 /** The data of the leaf of a statement: its text byte for byte as it is stored, never serialized again. */
 export const journalLeaf = (text: string | Uint8Array): Buffer =>

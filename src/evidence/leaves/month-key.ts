@@ -1,14 +1,17 @@
-import { uint64 } from '../bytes.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import { SALT_BYTES } from './leaf.ts';
 
 /** Random bytes, one for each month: dropped with the month. */
 const MONTH_KEY_BYTES = 32;
 
+const saltInput = Buffer.alloc(MONTH_KEY_BYTES + 8);
+
 /** The salt of an event's leaf: the first 16 bytes of SHA-256(month key ‖ position). */
 export const saltOf = (monthKey: Uint8Array, position: number): Buffer => {
   if (monthKey.length !== MONTH_KEY_BYTES) throw new RangeError(`a month key of ${monthKey.length} bytes`);
-  return sha256(Buffer.concat([monthKey, uint64(position)])).subarray(0, SALT_BYTES);
+  saltInput.set(monthKey);
+  saltInput.writeBigUInt64BE(BigInt(position), MONTH_KEY_BYTES);
+  return sha256(saltInput).subarray(0, SALT_BYTES);
 };
 
 const MS_PER_DAY = 86_400_000n;

@@ -15,6 +15,10 @@ export class LeafStates {
     this.#sources = new Uint16Array(size);
   }
 
+  get size(): number {
+    return this.#states.length;
+  }
+
   stateOf(index: number): LeafState {
     return names[this.#states[index] ?? 0] ?? 'absent';
   }

@@ -1,8 +1,7 @@
 import { type BundleReader, tileSourcesPath } from '../bundle/layout.ts';
 import type { StatementOf } from '../journal/statement.ts';
-import { holeLeaf } from '../leaves/leaf.ts';
+import { holeHash } from '../leaves/leaf.ts';
 import { NO_SOURCE, readTileSources } from '../leaves/source-chain.ts';
-import { leafHash } from '../tree/merkle.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import type { LeafStates } from './leaf-states.ts';
 import type { Report } from './report.ts';
@@ -26,7 +25,7 @@ export const verifyAbsent = (
     const position = index + 1;
     while ((ranges[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
     if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
-    else if (leafHash(holeLeaf(position)).equals(events.leafHash(index))) states.set(index, 'hole');
+    else if (holeHash(position).equals(events.leafHash(index))) states.set(index, 'hole');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };

@@ -1,6 +1,6 @@
 import type { StatementOf } from '../journal/statement.ts';
+import { contains, gapsOf, type TimeRange, united } from '../journal/time-ranges.ts';
 import type { Report } from './report.ts';
-import { contains, gapsOf, type TimeRange, united } from './time-ranges.ts';
 
 type Coverage = StatementOf<'coverage'>;
 /**

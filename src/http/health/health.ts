@@ -1,3 +1,4 @@
+import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
 import { totalsOf } from '../../status/source-groups.ts';
@@ -5,7 +6,12 @@ import { isAccount } from '../../status/source-owner.ts';
 import { type StatusWithStates, sinkState, statesOf, worst } from '../../status/source-state.ts';
 
 /** What `/healthz` answers. Its names are a contract (docs/guide/health.md). */
-export const healthOf = (status: StatusWithStates, shownSinks: readonly SinkStatus[], tickMs: number) => {
+export const healthOf = (
+  status: StatusWithStates,
+  shownSinks: readonly SinkStatus[],
+  tickMs: number,
+  evidence?: EvidenceStatus,
+) => {
   const sources = status.sources.map((source) => ({
     organization_id: source.organizationId,
     organization_name: source.organizationName,
@@ -41,10 +47,11 @@ export const healthOf = (status: StatusWithStates, shownSinks: readonly SinkStat
     gone_at: gone.goneAt,
     ...(gone.accountId === undefined ? {} : { account_id: gone.accountId, account_name: gone.accountName }),
   }));
-  const state = worst([...statesOf(status, shownSinks), listing]);
+  const state = worst([...statesOf(status, shownSinks), listing, ...(isStopped(evidence) ? ['failing'] : [])]);
   const feed = { feed_position: status.position, position_jumps: status.positionJumps };
   const totals = status.isWhole ? {} : { totals: totalHealth(totalsOf(status.groups, sources.length)) };
-  return { status: state, ...feed, discovery, sources, ...totals, vanished, sinks };
+  const more = evidence === undefined ? {} : { evidence: evidenceHealth(evidence) };
+  return { status: state, ...feed, discovery, sources, ...totals, vanished, sinks, ...more };
 };
 
 /** Of all sources, if there are too many to name each. */
@@ -58,6 +65,22 @@ const totalHealth = (totals: ReturnType<typeof totalsOf>) => ({
   least_retention_slack_seconds: totals.leastRetentionSlackSeconds,
   holes: totals.holes,
   unproven_seconds: totals.unprovenSeconds,
+});
+
+/** Nothing is signed until an operator acts. */
+const isStopped = (evidence: EvidenceStatus | undefined): boolean =>
+  evidence !== undefined && ['behind', 'forked', 'halted'].includes(evidence.state);
+
+const evidenceHealth = (evidence: EvidenceStatus) => ({
+  state: evidence.state,
+  origin: evidence.origin,
+  size: evidence.size,
+  signed_size: evidence.signedSize,
+  lag_events: evidence.lagEvents,
+  checkpoint_age_seconds: evidence.signedSecondsAgo,
+  unanchored: true,
+  held_by: evidence.heldBy,
+  ...(evidence.stateReason === null ? {} : { reason: evidence.stateReason }),
 });
 
 const laneHealth = ({ lane, failures, lastFailure, lastError }: LaneTrouble) => ({

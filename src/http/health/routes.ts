@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import type { StatusReader } from '../../status/status-reader.ts';
 import type { Guard } from '../guard.ts';
@@ -16,6 +17,8 @@ export interface HealthOptions extends ReadinessOptions {
   readonly status: StatusReader;
   /** How the sinks stand; rejects as `status` does. */
   readonly sinks: () => Promise<readonly SinkStatus[]>;
+  /** How the evidence stands; undefined if there is none. Rejects as `status` does. */
+  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
   readonly metrics: () => Promise<string>;
 }
 
@@ -53,7 +56,10 @@ export const healthRoutes = (server: FastifyInstance, options: HealthOptions, gu
         'State, lag and gap of each; of more than 1,000 sources totals, and the worst.',
       ),
     },
-    async () => healthOf(await options.status.read(options), await options.sinks(), options.tickMs),
+    async () => {
+      const status = await options.status.read(options);
+      return healthOf(status, await options.sinks(), options.tickMs, await options.evidence?.());
+    },
   );
   server.get('/metrics', { onRequest, schema: metricsAnswer }, async (_request, reply) =>
     reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await options.metrics()),

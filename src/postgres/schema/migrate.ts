@@ -100,7 +100,8 @@ const migrateSome = async (pool: Pool, options: MigrateOptions): Promise<SchemaS
     const reached = await readSchemaState(client);
     // The rights are those of the last migration: they name tables that earlier ones lack.
     const isLast = reached.state === 'current';
-    if (isLast && (options.roles === true || (outdated && (await areRolesInUse(client))))) await grantRoles(client);
+    const isAsked = options.roles === true;
+    if (isLast && (isAsked || (outdated && (await areRolesInUse(client))))) await grantRoles(client, { isAsked });
     return reached;
   });
 };

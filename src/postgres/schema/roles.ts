@@ -33,6 +33,8 @@ const ingestMay: Readonly<Record<string, string>> = {
   retention_drops: 'select',
   // Written by the trigger of feed_head, with its owner's rights.
   position_jumps: 'select',
+  // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
+  evidence_logs: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
   // An attacker who holds the collector's account must neither create a token nor restore one.
@@ -100,18 +102,55 @@ const internalFunctions = [
   'orgtrail_add_counts',
   'orgtrail_note_reading',
   'orgtrail_timeline',
+  'orgtrail_wait_for_disk',
 ].join(', ');
 const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 
+/** The account that builds the evidence is a member of it, beside orgtrail_ingest if the daemon builds. */
+const EVIDENCE_ROLE = 'orgtrail_evidence';
+/** What readers may read as well, so that they can verify. */
+const evidenceTables = ['evidence_tiles', 'evidence_checkpoints', 'evidence_journal', 'evidence_sources'];
+/** With a key, the hash of an event can be tested against guesses after the event is dropped. */
+const SALTS = 'evidence_month_keys';
+/** What the builder hashes and states. */
+const evidenceReads = [
+  'audit_events',
+  'audit_event_changes',
+  'feed_head',
+  'holds',
+  'retention_drops',
+  'retention_policy',
+  'position_jumps',
+  'sources',
+  'evidence_logs',
+  ...evidenceTables,
+  SALTS,
+  'drizzle.__drizzle_migrations',
+].join(', ');
+const evidenceCalls = [
+  'orgtrail_open_evidence',
+  'orgtrail_claim_evidence',
+  'orgtrail_renew_evidence',
+  'orgtrail_release_evidence',
+  'orgtrail_release_evidence_of',
+  'orgtrail_grow_evidence',
+  'orgtrail_note_checkpoint',
+  'orgtrail_note_evidence',
+  'orgtrail_continue_evidence',
+  'orgtrail_thin_checkpoints',
+  'orgtrail_is_evidence_here',
+].join(', ');
+
 /**
- * Makes the roles if they are missing (they belong to the whole server, not to this database) and gives them exactly the
+ * Makes the roles if they are missing (they belong to the whole server, not to this database; that of the evidence only if `isAsked`) and gives them exactly the
  * rights above here; what else the owner once gave them is taken back. Partitions need no rights of their own: they are
  * reached through their parent. Within the caller's transaction; called by `migrate --roles` and after every migration of
  * a database that has used them. Throws OrgtrailError `configuration` if the account may not.
  */
-export const grantRoles = async (client: PoolClient): Promise<void> => {
+export const grantRoles = async (client: PoolClient, { isAsked }: { readonly isAsked: boolean }): Promise<void> => {
   await requireOwner(client);
   for (const role of roles) await createRole(client, role);
+  if (isAsked) await createRole(client, EVIDENCE_ROLE);
   await refuseOtherMakers(client);
   const both = roles.join(', ');
   await grantUsage(client);
@@ -124,6 +163,23 @@ export const grantRoles = async (client: PoolClient): Promise<void> => {
   await client.query(`grant select on ${Object.keys(ingestMay).join(', ')} to orgtrail_reader`);
   await client.query(`grant select on ${views.join(', ')} to ${both}`);
   await client.query(`grant execute on function ${ingestCalls} to orgtrail_ingest`);
+  await grantEvidence(client);
+};
+
+/** A migration by an account that may make no roles goes on without this one: evidence is an option. */
+const grantEvidence = async (client: PoolClient): Promise<void> => {
+  const everything = `${Object.keys(ingestMay).concat(views, evidenceTables).join(', ')}, ${SALTS}`;
+  const both = roles.join(', ');
+  await client.query(`revoke all on ${evidenceTables.join(', ')}, ${SALTS} from ${both}`);
+  await client.query(`revoke all on function ${evidenceCalls} from ${both}`);
+  await client.query(`grant select on ${evidenceTables.join(', ')} to orgtrail_reader`);
+  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [EVIDENCE_ROLE]);
+  if (rowCount === 0) return;
+  await client.query(`revoke all on ${everything} from ${EVIDENCE_ROLE}`);
+  await client.query(`revoke all on function ${ingestCalls}, ${internalFunctions} from ${EVIDENCE_ROLE}`);
+  await grantUsage(client, [EVIDENCE_ROLE]);
+  await client.query(`grant select on ${evidenceReads} to ${EVIDENCE_ROLE}`);
+  await client.query(`grant execute on function ${evidenceCalls} to ${EVIDENCE_ROLE}`);
 };
 
 /** True if `grantRoles` has been here before. */
@@ -152,7 +208,7 @@ const requireOwner = async (client: PoolClient): Promise<void> => {
   );
 };
 
-const createRole = async (client: PoolClient, role: (typeof roles)[number]): Promise<void> => {
+const createRole = async (client: PoolClient, role: string): Promise<void> => {
   const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role]);
   if (rowCount === 1) return;
   try {
@@ -163,7 +219,7 @@ const createRole = async (client: PoolClient, role: (typeof roles)[number]): Pro
   } catch (error) {
     if (sqlState(error) !== '42501') throw error;
     throw new OrgtrailError('configuration', `this account may not create the role ${role}`, {
-      hint: `let one that may run \`${roles.map((name) => `create role ${name};`).join(' ')}\`, then run this again`,
+      hint: `let one that may run \`${[...roles, EVIDENCE_ROLE].map((name) => `create role ${name};`).join(' ')}\`, then run this again`,
       cause: error,
     });
   }
@@ -185,7 +241,7 @@ export const readOpenSchemas = async (client: Pool | PoolClient): Promise<readon
      from pg_namespace n cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee
      where nspname in (current_schema(), 'drizzle') and a.privilege_type = 'CREATE'
        and (a.grantee = 0 or r.rolname = any($1)) order by 1, 2`,
-    [roles],
+    [[...roles, EVIDENCE_ROLE]],
   );
   return rows;
 };
@@ -211,12 +267,12 @@ export const describeOpen = (open: readonly OpenSchema[]): string =>
     .join('; ');
 
 /** Every account usually has USAGE on schema public already, and its owner need not be that of the tables. */
-const grantUsage = async (client: PoolClient): Promise<void> => {
+const grantUsage = async (client: PoolClient, to: readonly string[] = roles): Promise<void> => {
   const { rows } = await client.query<{ schema: string; role: string }>(
     `select quote_ident(schema) as schema, role
      from unnest(array[current_schema(), 'drizzle']) as schema, unnest($1::text[]) as role
      where not has_schema_privilege(role, schema, 'usage')`,
-    [roles],
+    [to],
   );
   for (const { schema, role } of rows) await client.query(`grant usage on schema ${schema} to ${role}`);
 };

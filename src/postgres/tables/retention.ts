@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { boolean, date, interval, pgTable, text } from 'drizzle-orm/pg-core';
-import { databaseTime, instant, integer64 } from './column-types.ts';
+import { databaseTime, instant, integer64, positionRanges } from './column-types.ts';
 
 const sessionUser = sql<string>`SESSION_USER`;
 
@@ -38,6 +38,7 @@ export const retentionDrops = pgTable('retention_drops', {
   retention: interval('retention').notNull(),
   droppedAt: instant('dropped_at').notNull().default(databaseTime),
   droppedAs: text('dropped_as').notNull().default(sessionUser),
+  positions: positionRanges('positions'),
 });
 
 /** One row or none: the shortest retention that accounts other than the owner may drop by. */

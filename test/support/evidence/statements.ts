@@ -73,6 +73,10 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
         '"account":"orgtrail_ingest","holds":[1],"positions":[[1,7],[43,44]],"part":1,"parts":1}',
     ],
     [
+      { type: 'jump', ...common, id: 1_003, positions: [[44, 90]], old_timeline: 'a', new_timeline: 'b', found_at: at },
+      `{"type":"jump",${head},"id":1003,"positions":[[44,90]],"old_timeline":"a","new_timeline":"b","found_at":"${at}"}`,
+    ],
+    [
       {
         type: 'hold',
         ...common,

@@ -1,0 +1,20 @@
+import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { alignColumns } from '../output/terminal-table.ts';
+
+/** How the log stands, for people. */
+export const evidenceStatusText = (status: EvidenceStatus): string => {
+  const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
+  const signed =
+    signedSize === null ? 'nothing yet' : `${signedSize} events, ${Math.round(signedSecondsAgo ?? 0)} s ago`;
+  const rows = [
+    ['log', status.origin],
+    ['state', stateReason === null ? status.state : `${status.state}: ${stateReason}`],
+    ['leaves', `${status.size}, ${status.lagEvents} behind; ${status.statements} statements`],
+    ['root', status.root.toString('base64')],
+    ['signed', signed],
+    ['adopted', `${status.adoptedSize} events were there before`],
+    ['built by', heldBy ?? 'none at the moment'],
+    ['anchors', 'none: unanchored. The owner of database and key could rewrite all of it'],
+  ];
+  return `${alignColumns(rows).join('\n')}\n`;
+};

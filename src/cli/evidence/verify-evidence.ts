@@ -1,0 +1,66 @@
+import type { EvidenceConfig } from '../../config/config.ts';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
+import { keyOfLog } from '../../evidence/builder/sign-log.ts';
+import { type BundleReader, bundleFiles } from '../../evidence/bundle/layout.ts';
+import { readJournal, readStatement } from '../../evidence/journal/statement-text.ts';
+import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
+import { type Policy, parsePolicy } from '../../evidence/notes/policy.ts';
+import { parseVerifierKey, type VerifierKey } from '../../evidence/notes/verifier-key.ts';
+import { readStored } from '../../evidence/stored/read-stored.sql.ts';
+import { verifyStored } from '../../evidence/stored/verify-stored.ts';
+import type { Report } from '../../evidence/verify/report.ts';
+import type { Anchor } from '../../evidence/verify/verify-anchors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+
+export interface VerifyDatabaseOptions {
+  readonly anchors: readonly Anchor[];
+  /** The text of a policy. */
+  readonly policy: Buffer | undefined;
+  readonly evidence: EvidenceConfig | undefined;
+}
+
+/** Verifies what is stored. Throws OrgtrailError `usage` if there is nothing to verify. */
+export const verifyDatabase = async (
+  pool: Pool,
+  { anchors, policy, evidence }: VerifyDatabaseOptions,
+): Promise<Report> => {
+  const stored = await readStored(pool);
+  if (stored === undefined) {
+    throw new OrgtrailError('usage', 'no checkpoint is signed yet', { hint: 'docs/evidence.md says how to begin' });
+  }
+  const store = createEvidenceStore(pool, 'verify', 0);
+  const copyEvents = (until: number, take: Parameters<typeof store.copyEvents>[2]) => store.copyEvents(0, until, take);
+  if (policy !== undefined) return await verifyStored(stored, { policy: readPolicy(policy), anchors, copyEvents });
+  const { events, journal } = stored.origins;
+  const key = evidence?.keyFile === undefined ? undefined : publicKeyOfFile(evidence.keyFile);
+  const own = key && [events, journal].map((origin) => keyOfLog(origin, key));
+  const report = await verifyStored(stored, {
+    policy: policyOf(own ?? keysOfJournal(stored.reader)),
+    anchors,
+    copyEvents,
+  });
+  if (own === undefined) report.notClaimed.push('whose keys these are: those that the database names are believed');
+  return report;
+};
+
+const readPolicy = (text: Buffer): Policy => {
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    throw new OrgtrailError('usage', `--policy: ${reasonOf(error)}`);
+  }
+};
+
+const policyOf = (logs: readonly VerifierKey[]): Policy => ({
+  logs,
+  witnesses: [],
+  quorum: { needed: 0, members: [] },
+});
+
+const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
+  const [first] = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
+  const read = first === undefined ? undefined : readStatement(first);
+  if (read?.known !== true || read.statement.type !== 'genesis') return [];
+  return read.statement.vkeys.map(parseVerifierKey);
+};

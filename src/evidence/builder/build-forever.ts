@@ -1,0 +1,118 @@
+import { reasonOf } from '../../errors.ts';
+import { LeaseLostError } from '../../postgres/leases/keep-lease.ts';
+import { LeaseRefused, leasedRun } from '../../postgres/leases/leased-run.ts';
+import type { Time } from '../../time/clock.ts';
+import { Builder, type BuilderOptions, type HeldClaim, type StepResult } from './builder.ts';
+import type { Claim } from './ports.ts';
+
+export interface BuildingOptions extends BuilderOptions {
+  readonly time: Time;
+  readonly leaseMs: number;
+  /** ORGTRAIL_EVIDENCE_INTERVAL. */
+  readonly intervalMs: number;
+  /** Resolves when there may be events behind a position, or after so long. */
+  readonly waitBeyond: (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
+  /** Hears why building failed, once until it works again. */
+  readonly onError: (reason: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** So many events that wait are worth a checkpoint before the interval is over. */
+const EVENTS_WORTH_ONE = 5_000;
+/** Between two looks at what another process is changing. */
+const STALE_PAUSE_MS = 100;
+const THIN_EVERY_MS = 3_600_000;
+
+/**
+ * Builds and signs until the signal: one process at a time, the others wait for its lease. Whatever fails is retried after the interval;
+ * ingestion and feed go on meanwhile. Called by the daemon.
+ */
+export const buildForever = async (options: BuildingOptions): Promise<void> => {
+  const { time, intervalMs, onError, signal } = options;
+  const builder = new Builder(options);
+  let told: string | undefined;
+  while (!signal.aborted) {
+    try {
+      await holdLease(builder, options, () => {
+        told = undefined;
+      });
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (!signal.aborted && reason !== told) onError(reason);
+      told = reason;
+    }
+    await time.sleep(intervalMs, signal).catch(() => {});
+  }
+};
+
+const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () => void): Promise<void> => {
+  const { store, signal } = options;
+  const { generation } = await builder.open();
+  await leasedRun<Claim, undefined, void>(options, {
+    claim: async () => {
+      const claimed = await store.claim(generation);
+      return 'epoch' in claimed ? claimed : new LeaseRefused(undefined);
+    },
+    renew: (claim) => store.renew(claim),
+    release: (claim) => store.release(claim),
+    run: async (claim, kept) => {
+      const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
+      const over = AbortSignal.any([signal, kept.lost]);
+      await buildWhileHeld(builder, held, options, over, onStep);
+    },
+  });
+};
+
+const buildWhileHeld = async (
+  builder: Builder,
+  claim: HeldClaim,
+  options: BuildingOptions,
+  over: AbortSignal,
+  onStep: () => void,
+): Promise<void> => {
+  const { store, time, intervalMs } = options;
+  let thinnedMs = Number.NEGATIVE_INFINITY;
+  while (!over.aborted) {
+    const { startedMs, size, kind } = await buildUntilDone(builder, claim, options, over);
+    onStep();
+    // Another replica may have the next generation, or the key that fits.
+    if (kind === 'stopped') await time.sleep(intervalMs, over).catch(() => {});
+    if (time.nowMs() - thinnedMs > THIN_EVERY_MS) {
+      await store.thinCheckpoints();
+      thinnedMs = time.nowMs();
+    }
+    await waitForWork(options, { size, startedMs }, over);
+  }
+};
+
+const buildUntilDone = async (
+  builder: Builder,
+  claim: HeldClaim,
+  { store, time, intervalMs }: BuildingOptions,
+  over: AbortSignal,
+): Promise<StepResult & { readonly startedMs: number }> => {
+  const startedMs = time.nowMs();
+  let signedMs = startedMs;
+  for (;;) {
+    claim.throwIfLost();
+    const signs = time.nowMs() - signedMs >= intervalMs;
+    const result = await builder.step(claim, signs);
+    if (signs) signedMs = time.nowMs();
+    if (result.kind === 'done' || result.kind === 'stopped' || over.aborted) return { ...result, startedMs };
+    if (result.kind === 'stale') {
+      if (!(await store.renew(claim))) throw new LeaseLostError();
+      await time.sleep(STALE_PAUSE_MS, over).catch(() => {});
+    }
+  }
+};
+
+/** The first event after a quiet time is signed at once; of many, a checkpoint is made after the interval, or if they are many. */
+const waitForWork = async (
+  { time, intervalMs, waitBeyond }: BuildingOptions,
+  { size, startedMs }: { readonly size: number; readonly startedMs: number },
+  over: AbortSignal,
+): Promise<void> => {
+  const restMs = startedMs + intervalMs - time.nowMs();
+  if (restMs > 0) await waitBeyond(size + EVENTS_WORTH_ONE - 1, restMs, over);
+  if (!over.aborted) await waitBeyond(size, intervalMs, over);
+};

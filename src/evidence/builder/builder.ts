@@ -1,0 +1,252 @@
+import { randomBytes } from 'node:crypto';
+import { OrgtrailError } from '../../errors.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
+import { dueEntries, genesisEntry, type Moment, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
+import { readEventRow } from '../growth/event-row.ts';
+import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
+import { LogsInMemory } from '../growth/logs-in-memory.ts';
+import type { Checkpoint } from '../notes/checkpoint.ts';
+import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { KnownCheckpoints } from './known-checkpoints.ts';
+import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
+import { signCheckpoint, vkeysOf } from './sign-log.ts';
+
+const logNames = ['events', 'journal'] as const satisfies LogName[];
+const MONTH_KEY_BYTES = 32;
+
+export interface BuilderOptions {
+  readonly store: EvidenceStore;
+  readonly signer: LogSigner;
+  /** ORGTRAIL_EVIDENCE_ORIGIN. */
+  readonly base: string;
+  /** Of orgtrail, for genesis. */
+  readonly version: string;
+  readonly observer: EvidenceObserver;
+  /** So many events go into one commit. */
+  readonly chunk?: number;
+  readonly makeKey?: () => Buffer;
+}
+
+const CHUNK = 5_000;
+/** Leaves of holes are made without reading anything. */
+const HOLES = 65_536;
+
+/** The right to build that a process has at the moment. The same object as long as the lease lasts without a break. */
+export interface HeldClaim extends Claim {
+  /** Throws if the lease is lost: nothing may be signed then. */
+  throwIfLost(): void;
+}
+
+/**
+ * `more`: there is more to do at once. `done`: all is signed. `stopped`: nothing can be done until an operator acts. `stale`: what is stored
+ * is not what it was a moment ago; another process may have the lease.
+ */
+export interface StepResult {
+  readonly kind: 'more' | 'done' | 'stopped' | 'stale';
+  /** Of `events`. */
+  readonly size: number;
+}
+
+/**
+ * Makes leaves of what is stored, and signs what is committed. A step does one commit, and signs; between any two of its statements the
+ * process may end, the database may restart, and another process may be at the same: what was given out is never contradicted. What
+ * decides is in the database: the sizes are compared with each commit.
+ */
+export class Builder {
+  readonly #options: BuilderOptions;
+  readonly #known = new KnownCheckpoints();
+  #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
+
+  constructor(options: BuilderOptions) {
+    this.#options = options;
+  }
+
+  /** The newest generation, made if there is none. Throws OrgtrailError `configuration` if it has another origin. */
+  async open(): Promise<StoredLogs> {
+    const { store, base } = this.#options;
+    if ((await store.readLogs()) === undefined) await store.open(base);
+    const logs = await store.readLogs();
+    if (logs === undefined) throw new Error('the log was not made');
+    const { feedId, generation, events } = logs;
+    const expected = writeOrigin({ base, feedId, generation, log: 'events' });
+    if (events.origin === expected) return logs;
+    throw new OrgtrailError(
+      'configuration',
+      `the evidence of this database is of ${events.origin}, not of ${expected}`,
+      {
+        hint: 'set ORGTRAIL_EVIDENCE_ORIGIN to what the log began with: a log has one name',
+      },
+    );
+  }
+
+  /** Called again and again by the holder of the lease. `signs`: also if there is more to do. */
+  async step(claim: HeldClaim, signs = true): Promise<StepResult> {
+    try {
+      return await this.#step(claim, signs);
+    } catch (error) {
+      this.#memory = undefined;
+      if (!(error instanceof EvidenceFault)) throw error;
+      return await this.#stop(claim, 'halted', error.message);
+    }
+  }
+
+  async #step(claim: HeldClaim, signs: boolean): Promise<StepResult> {
+    const logs = await this.#options.store.readLogs();
+    if (logs?.generation !== claim.generation) throw new Error('another generation of the evidence has begun');
+    const { state, events } = logs;
+    if (state === 'behind' || state === 'forked') return { kind: 'stopped', size: events.size };
+    const memory = await this.#remember(claim, logs);
+    if ('kind' in memory) return memory;
+    const grown = await this.#grow(claim, logs, memory, signs);
+    if (grown === 'stopped' || grown === 'moved') return { kind: 'more', size: events.size };
+    if (grown === 'stale') {
+      this.#memory = undefined;
+      return { kind: 'stale', size: events.size };
+    }
+    const size = memory.sizeOf('events');
+    const isAtHead = size >= logs.head;
+    if (isAtHead || signs) {
+      if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
+    }
+    const isIdle = grown === undefined && isAtHead;
+    return { kind: isIdle ? 'done' : 'more', size };
+  }
+
+  /** What is in memory if that is what is stored; else loads it, and compares it with all that is known. */
+  async #remember(claim: HeldClaim, logs: StoredLogs): Promise<LogsInMemory | StepResult> {
+    const { store } = this.#options;
+    const memory = this.#memory;
+    const isCurrent =
+      memory?.generation === logs.generation &&
+      logs.isHere &&
+      logNames.every(
+        (log) => memory.logs.sizeOf(log) === logs[log].size && memory.logs.rootOf(log).equals(logs[log].root),
+      );
+    if (isCurrent && this.#known.isComplete(claim)) return memory.logs;
+    const loaded = await store.load(logs);
+    this.#requireKey(logs, loaded.vkeys);
+    const wasComplete = this.#known.isComplete(claim);
+    const contradiction = await this.#known.contradiction(logs, store.readTiles);
+    if (contradiction !== undefined) return await this.#stop(claim, contradiction.continuity, contradiction.reason);
+    if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {
+      const reason =
+        'the database failed over or was restored, and a checkpoint that was signed before may be lost with what was lost';
+      return await this.#stop(claim, 'forked', reason);
+    }
+    for (const checkpoint of loaded.checkpoints) this.#known.learn(checkpoint);
+    if (loaded.isHere) this.#known.complete(claim);
+    const inMemory = new LogsInMemory(loaded, this.#options.makeKey ?? (() => randomBytes(MONTH_KEY_BYTES)));
+    for (const log of logNames) {
+      if (!inMemory.rootOf(log).equals(logs[log].root))
+        throw new EvidenceFault(`the tiles of ${log} do not give its root`);
+    }
+    this.#memory = { generation: logs.generation, logs: inMemory };
+    return inMemory;
+  }
+
+  /** On another server: only if no other process can have signed what is lost, and all that this one knows holds there. */
+  async #goOn(claim: HeldClaim, wasComplete: boolean): Promise<boolean> {
+    claim.throwIfLost();
+    if (!wasComplete || !(await this.#options.store.goOnHere(claim))) return false;
+    this.#options.observer.wentOn?.();
+    return true;
+  }
+
+  #requireKey({ events, journal }: StoredLogs, vkeys: readonly string[]): void {
+    const own = vkeysOf([events.origin, journal.origin], this.#options.signer);
+    if (vkeys.length === 0 || own.every((vkey) => vkeys.includes(vkey))) return;
+    throw new OrgtrailError('configuration', 'the key is not the one that the journal of the evidence names', {
+      hint: 'ORGTRAIL_EVIDENCE_KEY_FILE must be the key that the log began with',
+    });
+  }
+
+  /** Appends what there is, as much as one commit holds; undefined if there is nothing. */
+  async #grow(claim: Claim, logs: StoredLogs, memory: LogsInMemory, signs: boolean): Promise<GrowthResult | undefined> {
+    const { store, observer } = this.#options;
+    const { origin, size, root } = logs.events;
+    const moment: Moment = { at: logs.at, tree: { origin, size, root: root.toString('base64') } };
+    const entries = await this.#dueEntries(logs, moment, signs);
+    await this.#appendEvents(logs, memory);
+    entries.push(...(await this.#sourceEntries(memory, moment)));
+    memory.state(entries);
+    const { holes, ...appended } = memory.take();
+    for (const hole of holes) {
+      const unexplained = unexplainedHole([hole], await store.readExplanations(hole));
+      if (unexplained === undefined) continue;
+      throw new EvidenceFault(`position ${unexplained} has no event, and neither a drop nor a jump says why`);
+    }
+    const to = (log: LogName) => ({ size: memory.sizeOf(log), root: memory.rootOf(log) });
+    if (to('events').size === size && entries.length === 0) return undefined;
+    const { generation, epoch } = claim;
+    const from = { events: size, journal: logs.journal.size };
+    const growth = { generation, epoch, from, to: { events: to('events'), journal: to('journal') } };
+    const result = await store.grow({ ...growth, ...appended, entries });
+    if (result === 'grown') observer.grown?.({ events: to('events').size - size, statements: entries.length });
+    else this.#memory = undefined;
+    return result;
+  }
+
+  /** While it catches up, looking for what is to be stated would take longer than the leaves. */
+  async #dueEntries(logs: StoredLogs, moment: Moment, signs: boolean): Promise<NewEntry[]> {
+    const { store, signer, version, chunk = CHUNK } = this.#options;
+    const { generation, feedId, retention = null, adopted, events, journal } = logs;
+    const isLooked = signs || logs.head - events.size <= chunk;
+    const due = isLooked ? dueEntries(await store.readDue(generation), moment) : [];
+    if (journal.size > 0) return due;
+    const vkeys = vkeysOf([events.origin, journal.origin], signer);
+    return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];
+  }
+
+  async #appendEvents({ events: { size }, head }: StoredLogs, memory: LogsInMemory): Promise<void> {
+    const { store, chunk = CHUNK } = this.#options;
+    if (size >= head) return;
+    const { until, isHole } = nextChunk({ size, head, events: chunk, holes: HOLES }, await store.readJumps());
+    if (!isHole) await store.copyEvents(size, until, (row) => memory.append(readEventRow(row)));
+    memory.appendHoles(until);
+  }
+
+  async #sourceEntries({ newSources }: LogsInMemory, moment: Moment): Promise<NewEntry[]> {
+    if (newSources.length === 0) return [];
+    const organizations = await this.#options.store.readOrganizations(newSources);
+    return newSources.map(({ number, kind, id }, index) =>
+      sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
+    );
+  }
+
+  /** Signs what is stored, not what is in memory. False: it is not the same any more, or must not be given out. */
+  async #sign(claim: HeldClaim, memory: LogsInMemory): Promise<boolean> {
+    const { store, signer, observer } = this.#options;
+    const stored = await store.readLogs();
+    if (stored?.generation !== claim.generation || !stored.isHere) return false;
+    const state = stored.events.size < stored.adopted ? 'building' : 'ok';
+    // What halted it is over: else this would not have been reached.
+    if (state !== stored.state) await store.noteState(claim, state, undefined);
+    for (const log of logNames) {
+      const { origin, size, root, signedSize } = stored[log];
+      if (memory.sizeOf(log) !== size || !memory.rootOf(log).equals(root)) return false;
+      if (signedSize === size) continue;
+      claim.throwIfLost();
+      const checkpoint = { origin, size, root };
+      const note = await signCheckpoint(checkpoint, signer);
+      if (!(await this.#keep(claim, log, checkpoint, note))) return false;
+      observer.signed?.({ ...checkpoint, log, note });
+    }
+    return true;
+  }
+
+  /** Without an answer of the database it may be stored, and read by others. */
+  async #keep(claim: Claim, log: LogName, checkpoint: Checkpoint, note: string): Promise<boolean> {
+    const isKept = await this.#options.store.noteCheckpoint(claim, log, checkpoint, note).catch((error: unknown) => {
+      this.#known.learn(checkpoint);
+      throw error;
+    });
+    if (isKept) this.#known.learn(checkpoint);
+    return isKept;
+  }
+
+  async #stop(claim: Claim, state: 'behind' | 'forked' | 'halted', reason: string): Promise<StepResult> {
+    await this.#options.store.noteState(claim, state, reason);
+    this.#options.observer.stopped?.(state, reason);
+    return { kind: 'stopped', size: 0 };
+  }
+}

@@ -1,0 +1,97 @@
+import type { Pool } from 'pg';
+import { EvidenceFault } from '../evidence-fault.ts';
+import type { NumberedSource } from '../growth/events-log.ts';
+import { readStatement } from '../journal/statement-text.ts';
+import type { LogName } from '../notes/origin.ts';
+import type { Tile } from '../tree/growing-tree.ts';
+import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
+import type { LoadedLogs, StoredLogs } from './ports.ts';
+
+/** Reads what building goes on from. Another process may commit meanwhile: the next commit shows it, for it compares the sizes. */
+export const loadLogs = async (pool: Pool, { generation, events, journal }: StoredLogs): Promise<LoadedLogs> => {
+  const eventTiles = await readTiles(pool, 'events', generation, edgeOf(events.size));
+  const last = eventTiles.find(({ level }) => level === 0);
+  const tileSources = last === undefined ? Buffer.alloc(0) : await readTileSources(pool, generation, last);
+  const { rows: sources } = await pool.query<NumberedSource>(
+    `select number, source_kind as kind, source_id as id, events::float8 as events, chain
+     from evidence_sources where generation = $1 order by number`,
+    [generation],
+  );
+  const { rows: keys } = await pool.query<{ month: string; key: Buffer }>('select month, key from evidence_month_keys');
+  const { rows: signed } = await pool.query<LastCheckpoint>(
+    `select l.name as log, l.origin, c.size::float8 as size, c.root, orgtrail_is_evidence_here(e.timeline) as "isHere"
+     from evidence_logs l join evidence_logs e on e.generation = l.generation and e.name = 'events'
+       left join lateral (select size, root from evidence_checkpoints c where c.log = l.name and c.generation = l.generation
+         order by c.size desc limit 1) as c on true
+     where l.generation = $1`,
+    [generation],
+  );
+  return {
+    sizes: { events: events.size, journal: journal.size },
+    tiles: { events: eventTiles, journal: await readTiles(pool, 'journal', generation, edgeOf(journal.size)) },
+    tileSources,
+    sources,
+    monthKeys: new Map(keys.map(({ month, key }) => [month, key])),
+    vkeys: await readVkeys(pool, generation),
+    isHere: signed.every(({ isHere }) => isHere),
+    checkpoints: signed.flatMap(({ log, origin, size, root }) =>
+      size === null || root === null ? [] : [{ log, origin, size, root }],
+    ),
+  };
+};
+
+interface LastCheckpoint {
+  readonly log: LogName;
+  readonly origin: string;
+  readonly size: number | null;
+  readonly root: Buffer | null;
+  readonly isHere: boolean;
+}
+
+/** The partial tiles at the right edge of a tree. */
+const edgeOf = (size: number): TileId[] => {
+  const tiles: TileId[] = [];
+  for (let level = 0; hashesOnLevel(size, level) > 0; level += 1) {
+    const n = Math.floor(hashesOnLevel(size, level) / TILE_WIDTH);
+    const width = widthOfTile(size, level, n);
+    if (width > 0) tiles.push({ level, n, width });
+  }
+  return tiles;
+};
+
+/** Tiles as they are stored, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
+export const readTiles = async (
+  pool: Pool,
+  log: LogName,
+  generation: number,
+  tiles: readonly TileId[],
+): Promise<readonly Tile[]> => {
+  const { rows } = await pool.query<{ level: number; n: number; hashes: Buffer | null }>(
+    `select u.level, u.n::float8 as n, t.hashes from unnest($3::integer[], $4::bigint[]) as u (level, n)
+     left join evidence_tiles t on t.log = $1 and t.generation = $2 and t.level = u.level and t.n = u.n`,
+    [log, generation, tiles.map(({ level }) => level), tiles.map(({ n }) => n)],
+  );
+  return rows.map(({ level, n, hashes }, index) => {
+    if (hashes === null) throw new EvidenceFault(`tile ${n} of level ${level} of ${log} is missing`);
+    return { level, n, width: tiles[index]?.width ?? 0, hashes };
+  });
+};
+
+const readTileSources = async (pool: Pool, generation: number, { n, width }: TileId): Promise<Buffer> => {
+  const { rows } = await pool.query<{ sources: Buffer | null }>(
+    `select sources from evidence_tiles where log = 'events' and generation = $1 and level = 0 and n = $2`,
+    [generation, n],
+  );
+  return (rows[0]?.sources ?? Buffer.alloc(0)).subarray(0, 2 * width);
+};
+
+const readVkeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ text: string }>(
+    `select text from evidence_journal where generation = $1 and kind in ('genesis', 'key') order by index desc limit 1`,
+    [generation],
+  );
+  const read = rows[0] === undefined ? undefined : readStatement(rows[0].text);
+  if (read?.known !== true) return [];
+  if (read.statement.type === 'genesis') return read.statement.vkeys;
+  return read.statement.type === 'key' ? read.statement.new_vkeys : [];
+};

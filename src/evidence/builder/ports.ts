@@ -1,0 +1,116 @@
+import type { DueFacts, NewEntry } from '../growth/due-statements.ts';
+import type { BinaryFields } from '../growth/event-row.ts';
+import type { HoleRange } from '../growth/explained-holes.ts';
+import type { Appended, LogsToLoad } from '../growth/logs-in-memory.ts';
+import type { Checkpoint } from '../notes/checkpoint.ts';
+import type { LogName } from '../notes/origin.ts';
+import type { Tile } from '../tree/growing-tree.ts';
+import type { TileId } from '../tree/tiles.ts';
+
+/** A log as it is stored: what a checkpoint of it says, and how much of it is signed. */
+interface StoredLog extends Checkpoint {
+  readonly root: Buffer;
+  /** Undefined: nothing yet. */
+  readonly signedSize: number | undefined;
+}
+
+/** How the newest generation stands, as of one moment. */
+export interface StoredLogs {
+  readonly generation: number;
+  readonly events: StoredLog;
+  readonly journal: StoredLog;
+  readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted';
+  readonly stateReason: string | undefined;
+  readonly adopted: number;
+  readonly feedId: string;
+  /** The last position that is given out. */
+  readonly head: number;
+  /** By the clock of the database, as statements have it. */
+  readonly at: string;
+  /** False: the server has another timeline than the one that the log was last written on. */
+  readonly isHere: boolean;
+  /** The shortest retention that is allowed, as PostgreSQL writes an interval. */
+  readonly retention: string | undefined;
+}
+
+/** The right edges of both logs, and what else building goes on from. */
+export interface LoadedLogs extends LogsToLoad {
+  /** The keys of both logs that are in force, by the journal; empty before the first statement. */
+  readonly vkeys: readonly string[];
+  /** False: the checkpoints were read from a server that may have lost some. */
+  readonly isHere: boolean;
+  /** The last that were signed. */
+  readonly checkpoints: readonly (Checkpoint & { readonly log: LogName })[];
+}
+
+/** One commit: both logs from their sizes to others. */
+export interface Growth extends Pick<Appended, 'tiles' | 'monthKeys' | 'sources'> {
+  readonly generation: number;
+  readonly epoch: number;
+  readonly from: Readonly<Record<LogName, number>>;
+  readonly to: Readonly<Record<LogName, { readonly size: number; readonly root: Buffer }>>;
+  readonly entries: readonly NewEntry[];
+}
+
+/** `stale`: another process was faster. `stopped`: nothing may be signed. `moved`: the server is another one. */
+export type GrowthResult = 'grown' | 'stale' | 'stopped' | 'moved';
+
+/** The right to build a generation. */
+export interface Claim {
+  readonly generation: number;
+  readonly epoch: number;
+}
+
+/** What building needs of the database. Every method is one statement, or reads alone. */
+export interface EvidenceStore {
+  /** Undefined: there is no log yet. */
+  readLogs(): Promise<StoredLogs | undefined>;
+  /** Makes the first generation, unless there is one. */
+  open(base: string): Promise<void>;
+  claim(generation: number): Promise<Claim | { readonly heldBy: string | undefined }>;
+  renew(claim: Claim): Promise<boolean>;
+  release(claim: Claim): Promise<void>;
+  load(logs: StoredLogs): Promise<LoadedLogs>;
+  readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
+  readDue(generation: number): Promise<DueFacts>;
+  readJumps(): Promise<readonly HoleRange[]>;
+  /** Drops and jumps that have to do with these positions. */
+  readExplanations(range: HoleRange): Promise<readonly HoleRange[]>;
+  /** The events after a position and up to another, in order. A row is valid only while it is handed over. */
+  copyEvents(after: number, until: number, take: (row: BinaryFields) => void): Promise<void>;
+  readOrganizations(
+    sources: readonly { readonly kind: string; readonly id: string }[],
+  ): Promise<readonly (string | null)[]>;
+  grow(growth: Growth): Promise<GrowthResult>;
+  /** False: it must not be given out. */
+  noteCheckpoint(claim: Claim, log: LogName, checkpoint: Checkpoint, note: string): Promise<boolean>;
+  noteState(claim: Claim, state: StoredLogs['state'], reason: string | undefined): Promise<void>;
+  /** From here on, this server is the one of the log. */
+  goOnHere(claim: Claim): Promise<boolean>;
+  thinCheckpoints(): Promise<void>;
+}
+
+/** Signs as the two logs, with one key. */
+export interface LogSigner {
+  /** 32 bytes. */
+  readonly publicKey: Buffer;
+  /** Of Ed25519, 64 bytes. The same text gives the same signature. */
+  sign(text: string): Promise<Buffer>;
+}
+
+/** A checkpoint that was signed and stored: it may be given out. */
+export interface SignedCheckpoint extends Checkpoint {
+  readonly log: LogName;
+  readonly note: string;
+}
+
+/** Hears what building does. */
+export interface EvidenceObserver {
+  /** Leaves of both logs were committed. */
+  grown?(growth: { readonly events: number; readonly statements: number }): void;
+  signed?(checkpoint: SignedCheckpoint): void;
+  /** Nothing is signed any more, or for now. */
+  stopped?(state: StoredLogs['state'], reason: string): void;
+  /** Another server, and everything that was signed holds there. */
+  wentOn?(): void;
+}

@@ -1,0 +1,66 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { closeSync, fchmodSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { OrgtrailError } from '../../errors.ts';
+import type { LogSigner } from '../builder/ports.ts';
+import { publicBytes, signatureOf } from '../crypto/ed25519.ts';
+
+/** What others than the owner may do with the file of a key; its group may read it, as in a container with a mounted secret. */
+const OTHERS = 0o037;
+const SETTING = 'ORGTRAIL_EVIDENCE_KEY_FILE';
+const MAKE = 'openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE';
+
+/**
+ * Signs with the key of a file, PKCS#8 in PEM. Throws OrgtrailError `configuration` for one that cannot be read, that others may read, or
+ * that is of another kind. Messages name neither the path nor what is in it.
+ */
+export const signerOfFile = (path: string): LogSigner => {
+  const privateKey = keyOf(path, (pem) => createPrivateKey(pem));
+  if (process.platform !== 'win32' && (statSync(path).mode & OTHERS) !== 0) {
+    throw fault('may be read by other accounts', 'chmod 600 the file, or 440 if its group is only the daemon');
+  }
+  return {
+    publicKey: publicBytes(privateKey),
+    sign: async (text) => signatureOf(Buffer.from(text), privateKey),
+  };
+};
+
+/** The public key of a file that has one, or a private key. */
+export const publicKeyOfFile = (path: string): Buffer => publicBytes(keyOf(path, (pem) => createPublicKey(pem)));
+
+const keyOf = (path: string, read: (pem: Buffer) => KeyObject): KeyObject => {
+  let pem: Buffer;
+  try {
+    pem = readFileSync(path);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    throw fault(`cannot be read (${code})`, `make one with \`orgtrail evidence init\` or \`${MAKE}\``);
+  }
+  let key: KeyObject | undefined;
+  try {
+    key = read(pem);
+  } catch {}
+  if (key?.asymmetricKeyType !== 'ed25519') throw fault('is not a key of Ed25519 in PEM', MAKE);
+  return key;
+};
+
+const fault = (message: string, hint: string): OrgtrailError =>
+  new OrgtrailError('configuration', `${SETTING}: the file ${message}`, { hint });
+
+/** Writes a new key into a file that only its owner may read; false if there is such a file. */
+export const makeKeyFile = (path: string): boolean => {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  let file: number;
+  try {
+    file = openSync(path, 'wx', 0o600);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    fchmodSync(file, 0o600);
+    writeSync(file, String(privateKey.export({ type: 'pkcs8', format: 'pem' })));
+  } finally {
+    closeSync(file);
+  }
+  return true;
+};

@@ -1,0 +1,43 @@
+import { desc, eq, sql } from 'drizzle-orm';
+import type { Pool } from 'pg';
+import { db, type Row } from '../../postgres/db.ts';
+import { evidenceLogs } from '../../postgres/tables/evidence.ts';
+
+const secondsSince = (column: typeof evidenceLogs.signedAt) =>
+  sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
+
+const columns = {
+  generation: evidenceLogs.generation,
+  origin: evidenceLogs.origin,
+  state: sql<'building' | 'ok' | 'behind' | 'forked' | 'halted'>`${evidenceLogs.state}`,
+  stateReason: evidenceLogs.stateReason,
+  size: evidenceLogs.size,
+  root: evidenceLogs.root,
+  /** Events that have no leaf yet. */
+  lagEvents: sql<number>`(select h.position from feed_head h)::float8 - ${evidenceLogs.size}`,
+  adoptedSize: evidenceLogs.adoptedSize,
+  signedSize: evidenceLogs.signedSize,
+  /** Of the last checkpoint that was signed; null before the first. */
+  signedSecondsAgo: secondsSince(evidenceLogs.signedAt),
+  heldBy: sql<
+    string | null
+  >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
+  statements: sql<number>`(select j.size from evidence_logs j
+    where j.name = 'journal' and j.generation = ${evidenceLogs.generation})::float8`,
+};
+
+/** How the log `events` of the newest generation stands. */
+export type EvidenceStatus = Row<typeof columns>;
+
+/** Undefined: there is no log. Needs no more than the account of the collector may read. */
+export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {
+  const [row] = await db(pool)
+    .select(columns)
+    .from(evidenceLogs)
+    .where(eq(evidenceLogs.name, 'events'))
+    .orderBy(desc(evidenceLogs.generation))
+    .limit(1);
+  return row;
+};
+
+export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted'] as const;

@@ -1,0 +1,87 @@
+import { type BinaryFields, readEventRow } from '../growth/event-row.ts';
+import { writeEventLeaf } from '../leaves/leaf.ts';
+import { monthOf, saltOf } from '../leaves/month-key.ts';
+import { chained, chainStart, NO_SOURCE, type SourceChain } from '../leaves/source-chain.ts';
+import type { Policy } from '../notes/policy.ts';
+import { leafHash } from '../tree/merkle.ts';
+import { openLogs } from '../verify/open-logs.ts';
+import { Report } from '../verify/report.ts';
+import { type Anchor, verifyAnchors } from '../verify/verify-anchors.ts';
+import { beginContent, type Content, endContent } from '../verify/verify-content.ts';
+import type { VerifiedLogs } from '../verify/verify-journal.ts';
+import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
+
+export interface StoredOptions {
+  readonly policy: Policy;
+  /** Checkpoints that were kept elsewhere. */
+  readonly anchors: readonly Anchor[];
+  /** The events up to this position, in order; a row is valid only while it is handed over. */
+  readonly copyEvents: (until: number, take: (row: BinaryFields) => void) => Promise<void>;
+}
+
+/** Hashes every stored event again, and compares it with the tree, which must be that of the last signed checkpoint. */
+export const verifyStored = async (
+  { reader, monthKeys, chains }: StoredEvidence,
+  { policy, anchors, copyEvents }: StoredOptions,
+): Promise<Report> => {
+  const report = new Report();
+  const logs = openLogs(report, reader, policy, false);
+  if (logs === undefined) return report;
+  verifyAnchors(report, anchors, logs, policy);
+  const content = beginContent(report, reader, logs);
+  await copyEvents(logs.events.size, (row) => judge(report, row, logs, content, monthKeys));
+  endContent(report, reader, logs, content);
+  verifyStoredChains(report, logs, content, chains);
+  report.notClaimed.push(
+    'that the columns beside raw are what raw says; that Cloudflare told everything, and the truth',
+  );
+  return report;
+};
+
+const judge = (
+  report: Report,
+  row: BinaryFields,
+  { events }: VerifiedLogs,
+  { states, sources }: Content,
+  monthKeys: ReadonlyMap<string, Buffer>,
+): void => {
+  const event = readEventRow(row);
+  const { position, sourceKind, sourceId } = event;
+  const index = position - 1;
+  if (states.stateOf(index) !== 'absent') {
+    report.fault('leaf', `there are two events at position ${position}`, position);
+    return;
+  }
+  const key = monthKeys.get(monthOf(event.actionTimeUs));
+  const data = key && writeEventLeaf({ ...event, salt: saltOf(key, position) });
+  if (data !== undefined && leafHash(data).equals(events.leafHash(index))) {
+    states.set(index, 'present', sources.numberOf(report, { ...event, salt: Buffer.alloc(0) }));
+    return;
+  }
+  states.set(index, 'faulty');
+  const why = key === undefined ? 'has no key: its month was dropped' : 'is not the one in the tree';
+  report.fault('leaf', `event ${position} of ${sourceKind} ${sourceId} ${why}`, position);
+};
+
+/** The chains that coverage statements will have: those that are stored must be those of the leaves. */
+const verifyStoredChains = (
+  report: Report,
+  { events }: VerifiedLogs,
+  { states }: Content,
+  stored: readonly StoredChain[] | undefined,
+): void => {
+  if (stored === undefined) {
+    report.notClaimed.push('the chains of sources, which have more events by now than the checkpoint');
+    return;
+  }
+  const chains = new Map<number, SourceChain>();
+  for (let index = 0; index < events.size; index += 1) {
+    const source = states.sourceOf(index);
+    if (source !== NO_SOURCE) chains.set(source, chained(chains.get(source) ?? chainStart, events.leafHash(index)));
+  }
+  for (const { number, kind, id, events: count, chain } of stored) {
+    const made = chains.get(number) ?? chainStart;
+    if (made.events !== count || !chain.equals(made.chain))
+      report.fault('chain', `the stored chain of ${kind} ${id} is not that of its ${made.events} events`);
+  }
+};

@@ -1,0 +1,62 @@
+import type { BundleReader } from '../bundle/layout.ts';
+import { LeafStates } from './leaf-states.ts';
+import type { Report } from './report.ts';
+import { SourceNumbers } from './source-numbers.ts';
+import { verifyAbsent, verifyTileSources } from './verify-absent.ts';
+import { verifyChains } from './verify-chains.ts';
+import { verifyCoverage } from './verify-coverage.ts';
+import { verifyDrops } from './verify-drops.ts';
+import { type SignedStatements, type VerifiedLogs, verifyJournal } from './verify-journal.ts';
+
+/** What is known of the leaves of a log, while its payload is read. */
+export interface Content {
+  readonly statements: SignedStatements;
+  readonly states: LeafStates;
+  readonly sources: SourceNumbers;
+}
+
+/** Reads the statements. After it, each payload is to be compared with its leaf, and its state set. */
+export const beginContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): Content => {
+  const statements = verifyJournal(report, reader, logs);
+  return {
+    statements,
+    states: new LeafStates(logs.events.size),
+    sources: new SourceNumbers(report, statements.of('source')),
+  };
+};
+
+/** Verifies the rest, once the payload has been read. */
+export const endContent = (
+  report: Report,
+  reader: BundleReader,
+  { events }: VerifiedLogs,
+  { statements, states, sources }: Content,
+): void => {
+  verifyAbsent(report, events, states, statements.of('drop'));
+  verifyTileSources(report, reader, states, sources, events.size);
+  verifyChains(report, events, states, sources, statements.of('coverage'));
+  verifyCoverage(report, statements.of('coverage'));
+  verifyDrops(report, statements);
+  const leftOut = leftOutFrom(0, states, statements);
+  report.claims.push(
+    `of ${events.size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
+      `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed`,
+  );
+  if (leftOut > 0) report.claims.push(`${leftOut} positions were left out after failovers, as stated`);
+  const adopted = statements.of('genesis')[0]?.adopted ?? 0;
+  const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
+  if (unexplained > 0)
+    report.notClaimed.push(`why ${unexplained} positions after the first ${adopted} never had an event`);
+  if (adopted > 0) report.notClaimed.push(`what happened to the first ${adopted} events before they were hashed`);
+};
+
+/** So many holes from this index on were left out by jumps, as stated. Two jumps have no position in common. */
+const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStatements): number => {
+  let count = 0;
+  for (const [from, to] of statements.of('jump').flatMap(({ positions }) => positions)) {
+    for (let index = Math.max(from - 1, adopted); index < Math.min(to - 1, states.size); index += 1) {
+      if (states.stateOf(index) === 'hole') count += 1;
+    }
+  }
+  return count;
+};

@@ -1,0 +1,64 @@
+import { integer, pgTable, smallint, text } from 'drizzle-orm/pg-core';
+import { bytea, databaseTime, instant, integer64 } from './column-types.ts';
+
+/** The two Merkle logs, one row for each generation. Written by functions alone, as all tables here. */
+export const evidenceLogs = pgTable('evidence_logs', {
+  name: text('name').notNull(),
+  generation: integer('generation').notNull(),
+  origin: text('origin').notNull(),
+  size: integer64('size').notNull().default(0),
+  root: bytea('root').notNull(),
+  leaseOwner: text('lease_owner'),
+  leaseEpoch: integer64('lease_epoch').notNull().default(0),
+  leaseUntil: instant('lease_until'),
+  state: text('state').notNull().default('building'),
+  stateReason: text('state_reason'),
+  adoptedSize: integer64('adopted_size').notNull().default(0),
+  timeline: text('timeline'),
+  signedSize: integer64('signed_size'),
+  signedAt: instant('signed_at'),
+});
+
+/** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */
+export const evidenceTiles = pgTable('evidence_tiles', {
+  log: text('log').notNull(),
+  generation: integer('generation').notNull(),
+  level: smallint('level').notNull(),
+  n: integer64('n').notNull(),
+  hashes: bytea('hashes').notNull(),
+  sources: bytea('sources'),
+});
+
+export const evidenceCheckpoints = pgTable('evidence_checkpoints', {
+  log: text('log').notNull(),
+  generation: integer('generation').notNull(),
+  size: integer64('size').notNull(),
+  root: bytea('root').notNull(),
+  note: text('note').notNull(),
+  madeAt: instant('made_at').notNull().default(databaseTime),
+});
+
+/** The statements, byte for byte. */
+export const evidenceJournal = pgTable('evidence_journal', {
+  generation: integer('generation').notNull(),
+  index: integer64('index').notNull(),
+  kind: text('kind').notNull(),
+  ref: text('ref').notNull(),
+  text: text('text').notNull(),
+  at: instant('at').notNull().default(databaseTime),
+});
+
+/** What salts the leaves of the events of a month. */
+export const evidenceMonthKeys = pgTable('evidence_month_keys', {
+  month: text('month').notNull(),
+  key: bytea('key').notNull(),
+});
+
+export const evidenceSources = pgTable('evidence_sources', {
+  generation: integer('generation').notNull(),
+  number: integer('number').notNull(),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  events: integer64('events').notNull(),
+  chain: bytea('chain').notNull(),
+});

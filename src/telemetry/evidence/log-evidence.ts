@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { EvidenceObserver } from '../../evidence/builder/ports.ts';
+
+/** Says what building the evidence does: a line for each checkpoint of events, and at once what stops it. */
+export const logEvidence = (logger: Logger): EvidenceObserver => {
+  let told: string | undefined;
+  return {
+    signed: ({ log, origin, size, root }) => {
+      told = undefined;
+      const facts = { origin, size, root: Buffer.from(root).toString('base64') };
+      if (log === 'events') logger.info(facts, 'evidence checkpoint');
+      else logger.debug(facts, 'evidence checkpoint');
+    },
+    stopped: (state, reason) => {
+      if (told !== reason) logger.error({ state, reason }, `evidence is ${state}: nothing is signed`);
+      told = reason;
+    },
+    wentOn: () =>
+      logger.warn('the database failed over; every checkpoint that was signed holds there, and evidence goes on'),
+  };
+};

@@ -1,0 +1,111 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const ORIGIN = 'audit.example.com/evidence';
+
+let world: SyncWorld;
+let login: Login;
+let folder: string;
+let env: Readonly<Record<string, string>>;
+
+beforeEach(async () => {
+  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
+  env = {
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_LEASE: '2s',
+    ORGTRAIL_EVIDENCE_ORIGIN: ORIGIN,
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  };
+});
+
+afterEach(async () => {
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Logs {
+  readonly size: number;
+  readonly signed: number;
+  readonly head: number;
+  readonly state: string;
+}
+
+const logs = async (): Promise<Logs | undefined> => {
+  const { rows } = await world.database.pool.query<Logs>(
+    `select l.size::float8 as size, l.signed_size::float8 as signed, l.state, h.position::float8 as head
+     from evidence_logs l, feed_head h where l.name = 'events'`,
+  );
+  return rows[0];
+};
+
+const untilSigned = async (atLeast: number) =>
+  await until('all that is stored is signed', async () => {
+    const now = await logs();
+    return now !== undefined && now.head >= atLeast && now.signed === now.head;
+  });
+
+test('a daemon that is no more than a member of the two roles builds, is killed, goes on, and what it signed holds', async () => {
+  const begun = await runOrgtrail(['evidence', 'init'], env);
+  expect(begun).toMatchObject({ code: 0, stderr: '' });
+  expect(begun.stdout).toContain('made a key');
+  expect(begun.stdout).toMatch(/audit\.example\.com\/evidence\/[0-9a-f-]{36}\.1\/events\+[0-9a-f]{8}\+/);
+  expect((await runOrgtrail(['evidence', 'init'], env)).stdout).not.toContain('made a key');
+
+  const checkpoints: string[] = [];
+  for (let round = 0; round < 4; round += 1) {
+    const [first, second] = [await startDaemonProcess(env), await startDaemonProcess(env)];
+    const before = (await logs())?.head ?? 0;
+    for (const { id } of world.simulator.summary().organizations) world.simulator.generate(id, 50);
+    if (round === 3) await untilSigned(before + 1);
+    else await until('more is signed', async () => ((await logs())?.signed ?? 0) > before);
+    if (round === 3) {
+      const health = JSON.parse((await first.get('/healthz')).text);
+      expect(health.evidence).toMatchObject({ state: 'ok', unanchored: true, lag_events: expect.any(Number) });
+      expect((await first.get('/metrics')).text).toMatch(/^orgtrail_evidence_state\{state="ok"\} 1$/m);
+      expect(first.process.stdout()).toContain('evidence is unanchored');
+    }
+    for (const { process } of [first, second]) process.child.kill('SIGKILL');
+    for (const { process } of [first, second]) await process.ended;
+    const { rows } = await world.database.pool.query<{ note: string }>('select note from evidence_checkpoints');
+    checkpoints.push(...rows.map(({ note }) => note));
+  }
+  const anchors = await Promise.all(
+    [...new Set(checkpoints)].map(async (note, index) => {
+      const file = join(folder, `checkpoint-${index}`);
+      await writeFile(file, note);
+      return ['--anchor', file];
+    }),
+  );
+  const verified = await runOrgtrail(['evidence', 'verify', ...anchors.flat()], env);
+  expect(verified.stdout).toContain('are as they were hashed');
+  expect(verified.stdout).not.toContain('does not hold');
+  expect(verified.code).toBe(0);
+  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ok$/m);
+
+  const { pool } = world.database;
+  await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+  const changed = await runOrgtrail(['evidence', 'verify'], env);
+  expect(changed.stdout).toMatch(/does not hold:\n {2}event 5 of \S+ \S+ is not the one in the tree/);
+  expect(changed.code).toBe(5);
+});
+
+test('without the role it says what is missing, and collects all the same', async () => {
+  await runOrgtrail(['evidence', 'init'], { ...env, DATABASE_URL: world.database.url });
+  await using collector = await createLogin(world.database, ['orgtrail_ingest']);
+  await using daemon = await startDaemonProcess({ ...env, DATABASE_URL: collector.url });
+  await daemon.process.waitFor('building the evidence failed');
+  expect(daemon.process.stdout()).toContain('permission denied');
+  await until('entries are stored', async () => ((await logs())?.head ?? 0) > 0);
+});

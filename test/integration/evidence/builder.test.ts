@@ -1,0 +1,259 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../../support/evidence/verify-database.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+
+let database: TestDatabase;
+const signer = newSigner();
+beforeEach(async () => {
+  database = await createTestDatabase();
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+const texts = (name: string, count: number, fromMs = T0) =>
+  Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
+
+const addEvents = async (source: string, count: number, name = source, fromMs = T0) => {
+  const { pool } = database;
+  const lease = await newSource(pool, source).catch(() => takeLease(pool, source));
+  await commit(pool, lease, texts(name, count, fromMs));
+};
+
+const journalOf = async () => {
+  const { rows } = await database.pool.query<{ kind: string; ref: string; text: string }>(
+    'select kind, ref, text from evidence_journal order by index',
+  );
+  return rows.map(({ kind, ref, text }) => ({ ...JSON.parse(text), kind, ref }));
+};
+const kindsAndRefs = async () => (await journalOf()).map(({ kind, ref }) => `${kind} ${ref}`);
+
+describe('the builder', () => {
+  test('makes leaves of what is stored, states genesis and sources, and signs: the database verifies', async () => {
+    await addEvents('a', 300);
+    const { build, signed } = openBuilder(database.pool, signer);
+    expect(await build()).toEqual({ kind: 'done', size: 300 });
+    expect(signed.map(({ log, size }) => [log, size])).toEqual([
+      ['events', 300],
+      ['journal', 2],
+    ]);
+    expect(await kindsAndRefs()).toEqual(['genesis 1', 'source organization/a']);
+    const report = await verifyDatabase(database.pool, signer);
+    expect(report.faults).toEqual([]);
+    expect(report.claims.join('\n')).toContain('of 300 events 300 are as they were hashed');
+    expect(report.notClaimed.join('\n')).toContain('what happened to the first 300 events before they were hashed');
+  });
+
+  test('goes on from what is stored, whatever the chunks, and with another process', async () => {
+    const { pool } = database;
+    const first = openBuilder(pool, signer, { chunk: 7 });
+    await first.build();
+    await addEvents('a', 40);
+    await addEvents('b', 300);
+    await first.build();
+    const second = openBuilder(pool, signer, { chunk: 100, owner: 'host/1/x' });
+    await addEvents('a', 200, 'more');
+    await addEvents('c', 1, 'timeless', Number.NaN).catch(() => {});
+    await second.build();
+    const report = await verifyDatabase(pool, signer, [
+      ...first.signed.map(({ note }, index) => ({ name: `first ${index}`, note: Buffer.from(note) })),
+      ...second.signed.map(({ note }, index) => ({ name: `second ${index}`, note: Buffer.from(note) })),
+    ]);
+    expect(report.faults).toEqual([]);
+    expect(await kindsAndRefs()).toContain('source organization/b');
+  });
+
+  test('is one at a time: another one waits for the lease, and what an earlier holder has under way is refused', async () => {
+    const { pool } = database;
+    await addEvents('a', 10);
+    const first = openBuilder(pool, signer);
+    const second = openBuilder(pool, signer, { owner: 'other-host/1/y' });
+    const early = await first.claim();
+    expect(await second.claim()).toBeUndefined();
+    await pool.query('update evidence_logs set lease_until = clock_timestamp()');
+    await second.build();
+    await addEvents('a', 10, 'more');
+    expect(await first.builder.step(early as NonNullable<typeof early>)).toEqual({ kind: 'stale', size: 10 });
+    const { rows } = await pool.query(`select size::integer from evidence_logs where name = 'events'`);
+    expect(rows).toEqual([{ size: 10 }]);
+  });
+
+  test('signs nothing over a hole that nothing explains, and goes on once it is explained', async () => {
+    const { pool } = database;
+    const { build, stops, signed } = openBuilder(pool, signer);
+    await build();
+    const before = signed.length;
+    await addEvents('a', 20);
+    await pool.query('create table taken as select * from audit_events where position = 7');
+    await pool.query('delete from audit_events where position = 7');
+    expect(await build()).toMatchObject({ kind: 'stopped' });
+    expect(stops).toEqual(['halted: position 7 has no event, and neither a drop nor a jump says why']);
+    expect(signed).toHaveLength(before);
+    await pool.query('insert into audit_events select * from taken');
+    expect(await build()).toEqual({ kind: 'done', size: 20 });
+    const { rows } = await pool.query(`select state from evidence_logs where name = 'events'`);
+    expect(rows).toEqual([{ state: 'ok' }]);
+    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  });
+
+  test('states legal holds and changed content, once each', async () => {
+    const { pool } = database;
+    const { build } = openBuilder(pool, signer);
+    await addEvents('a', 3);
+    await commit(pool, await takeLease(pool, 'a'), [entryText('a-1', T0 + 1_000, { other: 'content' })]);
+    await pool.query(`insert into holds (reason, created_by) values ('case 17', 'J. Doe')`);
+    await build();
+    await pool.query(`update holds set released_at = clock_timestamp(), released_as = session_user`);
+    await build();
+    await build();
+    const journal = await journalOf();
+    expect(journal.map(({ kind, ref }) => `${kind} ${ref}`)).toEqual([
+      'genesis 1',
+      'hold 1/added',
+      'change 1',
+      'source organization/a',
+      'hold 1/released',
+    ]);
+    expect(journal[1]).toMatchObject({ reason: 'case 17', since: null, before: null, released_at: null });
+    expect(journal[2]).toMatchObject({ position: 2, event_id: 'a-1' });
+    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  });
+
+  test('refuses a key and an origin that are not those of the log', async () => {
+    const { pool } = database;
+    await openBuilder(pool, signer).build();
+    await expect(openBuilder(pool, newSigner()).build()).rejects.toThrow('the key is not the one');
+    await expect(openBuilder(pool, signer, { base: 'other.example.com' }).build()).rejects.toThrow(
+      /the evidence of this database is of audit.example.com/,
+    );
+  });
+});
+
+describe('a month that is dropped', () => {
+  const retention = '30 days';
+  const drop = async (month: string) => {
+    const { rows } = await database.pool.query<{ obstacle: string | null }>(
+      'select orgtrail_drop_month($1, $2::interval) as obstacle',
+      [`${month}-01`, retention],
+    );
+    return rows[0]?.obstacle;
+  };
+  beforeEach(async () => {
+    const { pool } = database;
+    await pool.query("select orgtrail_create_partitions('2025-01-01', '2026-02-01')");
+    await pool.query('update discovery set server_time = clock_timestamp()');
+  });
+
+  test('must have been hashed; it takes its key with it, and is stated with its positions', async () => {
+    const { pool } = database;
+    const { build } = openBuilder(pool, signer);
+    await build();
+    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
+    await addEvents('a', 5, 'late', Date.UTC(2025, 1, 5));
+    await addEvents('b', 10, 'early', Date.UTC(2025, 0, 5));
+    expect(await drop('2025-01')).toBe('the evidence is at position 0, and still needs events up to 25');
+    await build();
+    expect(await drop('2025-01')).toBeNull();
+    const { rows: keys } = await pool.query('select month from evidence_month_keys');
+    expect(keys).toEqual([{ month: '2025-02' }]);
+    await build();
+    const journal = await journalOf();
+    expect(journal.at(-1)).toMatchObject({
+      kind: 'drop',
+      month: '2025-01',
+      events: 20,
+      positions: [
+        [1, 11],
+        [16, 26],
+      ],
+      part: 1,
+      parts: 1,
+    });
+    const report = await verifyDatabase(pool, signer);
+    expect(report.faults).toEqual([]);
+    expect(report.claims.join('\n')).toContain('of 25 events 5 are as they were hashed, 20 were dropped');
+    // A late event of that month has a key of its own, and a drop of its own.
+    await addEvents('a', 1, 'straggler', Date.UTC(2025, 0, 6));
+    await build();
+    expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+  });
+
+  test('before there was evidence is a hole, and no statement', async () => {
+    const { pool } = database;
+    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
+    await addEvents('a', 5, 'late', Date.UTC(2025, 1, 5));
+    expect(await drop('2025-01')).toBeNull();
+    const { build } = openBuilder(pool, signer);
+    await build();
+    expect(await kindsAndRefs()).toEqual(['genesis 1', 'source organization/a']);
+    const report = await verifyDatabase(pool, signer);
+    expect(report.faults).toEqual([]);
+    expect(report.claims.join('\n')).toContain(
+      'of 15 events 5 are as they were hashed, 0 were dropped as stated, and 10',
+    );
+  });
+
+  test('is not dropped while the log is forked', async () => {
+    const { pool } = database;
+    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
+    await openBuilder(pool, signer).build();
+    await pool.query(`update evidence_logs set state = 'forked'`);
+    expect(await drop('2025-01')).toBe('the evidence is forked, and cannot state what is dropped');
+  });
+});
+
+describe('a database that went back', () => {
+  test('behind what this process has signed: nothing is signed any more, by no process', async () => {
+    const { pool } = database;
+    const { build, stops, signed } = openBuilder(pool, signer);
+    await addEvents('a', 10);
+    await build();
+    await pool.query('create table saved as select * from evidence_logs');
+    await pool.query('create table saved_tiles as select * from evidence_tiles');
+    await addEvents('a', 10, 'more');
+    await build();
+    const before = signed.length;
+    // As an older copy of the data directory has it.
+    await pool.query(`update evidence_logs l set size = s.size, root = s.root, signed_size = s.signed_size
+      from saved s where s.name = l.name`);
+    await pool.query(`update evidence_tiles t set hashes = s.hashes, sources = s.sources
+      from saved_tiles s where s.log = t.log and s.level = t.level and s.n = t.n`);
+    await pool.query('delete from evidence_checkpoints where size > 10');
+    expect(await build()).toMatchObject({ kind: 'stopped' });
+    expect(stops).toEqual(['behind: a checkpoint of 20 events was signed, and here are 10']);
+    const other = openBuilder(pool, signer);
+    expect(await other.build()).toMatchObject({ kind: 'stopped' });
+    expect([signed.length, other.signed.length]).toEqual([before, 0]);
+  });
+
+  test('and went on: the log is another one', async () => {
+    const { pool } = database;
+    const { build, stops } = openBuilder(pool, signer);
+    await addEvents('a', 10);
+    await build();
+    await pool.query(
+      'truncate evidence_logs, evidence_tiles, evidence_journal, evidence_sources, evidence_checkpoints',
+    );
+    await pool.query('truncate evidence_month_keys');
+    await addEvents('a', 10, 'more');
+    const other = openBuilder(pool, signer);
+    await other.build();
+    expect(await build()).toMatchObject({ kind: 'stopped' });
+    expect(stops[0]).toBe('forked: the first 10 events are not those of the checkpoint that was signed');
+  });
+
+  test('a failover, seen by a process that may not know all that was signed: forked', async () => {
+    const { pool } = database;
+    await addEvents('a', 10);
+    await openBuilder(pool, signer).build();
+    await pool.query(`update evidence_logs set timeline = 'of the lost server'`);
+    const { build, stops, signed } = openBuilder(pool, signer);
+    expect(await build()).toMatchObject({ kind: 'stopped' });
+    expect(stops[0]).toMatch(/^forked: the database failed over or was restored/);
+    expect(signed).toEqual([]);
+    const { rows } = await pool.query('select state from evidence_logs');
+    expect(rows).toEqual([{ state: 'forked' }, { state: 'forked' }]);
+  });
+});

@@ -1,0 +1,156 @@
+import type { Pool } from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
+import type { SignedCheckpoint } from '../../../src/evidence/builder/ports.ts';
+import { Dice } from '../../simulation/dice.ts';
+import { newSigner, openBuilder, type TestBuilder } from '../../support/evidence/builder-world.ts';
+import { Crash, crashingStore } from '../../support/evidence/crashing-store.ts';
+import { verifyDatabase } from '../../support/evidence/verify-database.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+
+const LEASE_MS = 30_000;
+const SEEDS = [1, 2, 3, 4, 5, 6];
+const sources = ['a', 'b', 'c', 'd'];
+const signer = newSigner();
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createTestDatabase();
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+/** Commits pages of random sources, of random months, with entries that are known and entries that have no time. */
+const commitSome = async (pool: Pool, dice: Dice, commits: number): Promise<void> => {
+  for (let index = 0; index < commits; index += 1) {
+    const source = dice.pick(sources);
+    const lease = await takeLease(pool, source).catch(() => newSource(pool, source));
+    const texts = Array.from({ length: dice.between(1, 60) }, () => {
+      const number = dice.between(0, 5_000);
+      const timeMs = T0 - dice.between(0, 400) * 86_400_000;
+      return dice.chance(0.05) ? `{"id":"timeless-${number}"}` : entryText(`e-${number}`, timeMs);
+    });
+    await commit(pool, lease, texts);
+  }
+};
+
+/** A builder that is killed now and then, and started again, until nothing is left to do. */
+const buildAmongOthers = async (
+  pool: Pool,
+  dice: Dice,
+  { owner, signed, isOver }: { owner: string; signed: SignedCheckpoint[]; isOver: () => boolean },
+): Promise<void> => {
+  let started = 0;
+  let one: TestBuilder | undefined;
+  for (let round = 0; round < 12 || !isOver(); round += 1) {
+    started += one === undefined ? 1 : 0;
+    one ??= openBuilder(pool, signer, {
+      chunk: dice.between(1, 300),
+      store: crashingStore(createEvidenceStore(pool, `${owner}/${started}/x`, LEASE_MS), () =>
+        dice.chance(0.02) ? dice.pick(['before', 'after'] as const) : undefined,
+      ),
+    });
+    try {
+      // Leases that run out, or that go to another one in the middle of a step.
+      if (dice.chance(0.5)) await pool.query(`update evidence_logs set lease_until = null where name = 'events'`);
+      const claim = await one.claim();
+      for (let step = dice.between(1, 5); claim !== undefined && step > 0; step -= 1) {
+        await one.builder.step(claim, dice.chance(0.7));
+      }
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      signed.push(...one.signed);
+      one = undefined;
+    }
+  }
+  signed.push(...(one?.signed ?? []));
+};
+
+const expectConsistent = async (pool: Pool, signed: readonly SignedCheckpoint[]): Promise<void> => {
+  const anchors = signed.map(({ log, size, note }) => ({ name: `${log} of ${size}`, note: Buffer.from(note) }));
+  expect((await verifyDatabase(pool, signer, anchors)).faults).toEqual([]);
+};
+
+describe('three builders at once, each killed between any two statements', () => {
+  test.each(SEEDS)('make one tree, and all that they sign is consistent: seed %i', async (seed) => {
+    const { pool } = database;
+    const dice = new Dice(seed);
+    const signed: SignedCheckpoint[] = [];
+    let isOver = false;
+    const builders = [1, 2, 3].map((number) =>
+      buildAmongOthers(pool, new Dice(100 * seed + number), {
+        owner: `host-${number}`,
+        signed,
+        isOver: () => isOver,
+      }),
+    );
+    await commitSome(pool, dice, 25);
+    isOver = true;
+    await Promise.all(builders);
+    await pool.query('update evidence_logs set lease_until = null');
+    const last = openBuilder(pool, signer, { owner: 'last/1/x' });
+    await last.build();
+    expect(signed.length).toBeGreaterThan(3);
+    await expectConsistent(pool, [...signed, ...last.signed]);
+  });
+});
+
+const saved = ['evidence_logs', 'evidence_tiles', 'evidence_checkpoints', 'evidence_journal', 'evidence_month_keys'];
+const savedTables = [...saved, 'evidence_sources', 'audit_events', 'feed_head'];
+
+/** What a copy of the data directory would have; a later call replaces it. */
+const save = async (pool: Pool): Promise<void> => {
+  for (const table of savedTables) {
+    await pool.query(`drop table if exists saved_${table}; create table saved_${table} as select * from ${table}`);
+  }
+};
+
+/** The server is another one, which has the copy, and gives the same positions to other events. */
+const restore = async (pool: Pool): Promise<void> => {
+  for (const table of savedTables) {
+    if (table === 'feed_head') await pool.query('update feed_head h set position = s.position from saved_feed_head s');
+    else await pool.query(`delete from ${table}; insert into ${table} select * from saved_${table}`);
+  }
+  await pool.query(`update evidence_logs set timeline = 'of the lost server ' || random()`);
+};
+
+describe('a database that goes back at random moments, and goes on with other events', () => {
+  test.each([...SEEDS, 7, 8, 9, 10])(
+    'is noticed before the next signature, or nothing that was signed is lost: seed %i',
+    async (seed) => {
+      const { pool } = database;
+      const dice = new Dice(seed);
+      const signed: SignedCheckpoint[] = [];
+      const open = () => openBuilder(pool, signer, { chunk: dice.between(5, 200) });
+      let one = open();
+      let claim = await one.claim();
+      await save(pool);
+      for (let round = 0; round < 25; round += 1) {
+        await commitSome(pool, dice, dice.between(0, 2));
+        if (dice.chance(0.05)) {
+          signed.push(...one.signed);
+          one = open();
+          claim = await one.claim();
+        }
+        if (claim !== undefined) for (let step = dice.between(0, 3); step > 0; step -= 1) await one.builder.step(claim);
+        if (dice.chance(0.3)) await save(pool);
+        if (dice.chance(0.15)) await restore(pool);
+      }
+      // A lease that was lost with the rest is taken again.
+      if (claim !== undefined) await one.build(claim);
+      await one.build();
+      signed.push(...one.signed);
+      const { rows } = await pool.query<{ state: string }>(`select state from evidence_logs where name = 'events'`);
+      if (rows[0]?.state === 'ok') await expectConsistent(pool, signed);
+      else {
+        expect(rows[0]?.state).toMatch(/^(behind|forked)$/);
+        // What was signed before is all of one tree.
+        expect(
+          new Set(signed.map(({ log, size, root }) => `${log} ${size} ${Buffer.from(root).toString('hex')}`)).size,
+        ).toBe(new Set(signed.map(({ log, size }) => `${log} ${size}`)).size);
+      }
+    },
+  );
+});

@@ -1,0 +1,125 @@
+import type { Pool } from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createPool } from '../../src/postgres/pool.ts';
+import { migrateDatabase } from '../../src/postgres/schema/migrate.ts';
+import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
+import { verifyDatabase } from '../support/evidence/verify-database.ts';
+import { byWayOf } from '../support/network/tcp-proxy.ts';
+import {
+  type PostgresCluster,
+  type Standby,
+  startCluster,
+  startStandby,
+} from '../support/postgres/postgres-cluster.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres/postgres-proxy.ts';
+import { commit, entryText, newSource, takeLease } from '../support/postgres/store-fixture.ts';
+import { until } from '../support/process/until.ts';
+
+const signer = newSigner();
+let primary: PostgresCluster;
+let standby: Standby;
+let proxy: PostgresProxy;
+let pool: Pool;
+let name: string;
+
+beforeEach(async () => {
+  primary = await startCluster();
+  const created = await primary.createDatabase();
+  name = created.name;
+  standby = await startStandby(primary, { asynchronous: true });
+  proxy = await startPostgresProxy(primary);
+  pool = createPool(byWayOf(proxy, created.url), 4, () => {});
+  await migrateDatabase(pool);
+});
+
+afterEach(async () => {
+  await pool?.end();
+  await proxy?.[Symbol.asyncDispose]();
+  await standby?.[Symbol.asyncDispose]();
+  await primary?.[Symbol.asyncDispose]();
+});
+
+const add = async (word: string, count: number): Promise<void> => {
+  const lease = await takeLease(pool, 'a').catch(() => newSource(pool, 'a'));
+  await commit(
+    pool,
+    lease,
+    Array.from({ length: count }, (_, index) => entryText(`${word}-${index}`)),
+  );
+};
+
+const failOver = async (): Promise<void> => {
+  await primary.stop('immediate');
+  await standby.promote();
+  proxy.pointTo(standby);
+  await until('the new primary answers', async () =>
+    pool.query('select 1').then(
+      () => true,
+      () => false,
+    ),
+  );
+};
+
+const untilReplicated = async (size: number): Promise<void> =>
+  await until('the standby has it', async () => {
+    const [row] = await standby.sql(
+      `select signed_size::integer as size from evidence_logs where name = 'journal'`,
+      name,
+    );
+    return Number(row?.['size'] ?? 0) >= size;
+  });
+
+test('a checkpoint that a failover lost is never contradicted: neither by the process that signed it nor by another', async () => {
+  const first = openBuilder(pool, signer);
+  const held = await first.claim();
+  await add('kept', 10);
+  await first.build(held);
+  await untilReplicated(2);
+  await standby.fallBehind();
+  await add('lost', 10);
+  await first.build(held);
+  expect(first.signed.filter(({ log }) => log === 'events').map(({ size }) => size)).toEqual([10, 20]);
+  await failOver();
+  await add('later', 10);
+
+  expect(await first.build(held)).toMatchObject({ kind: 'stopped' });
+  expect(first.stops).toEqual(['behind: a checkpoint of 20 events was signed, and here are 10']);
+  const other = openBuilder(pool, signer);
+  expect(await other.build()).toMatchObject({ kind: 'stopped' });
+  expect(other.signed).toEqual([]);
+  expect(first.signed.filter(({ log }) => log === 'events')).toHaveLength(2);
+});
+
+test('a process that held its lease throughout goes on, behind the jump', async () => {
+  const first = openBuilder(pool, signer);
+  const held = await first.claim();
+  await add('kept', 10);
+  await first.build(held);
+  await untilReplicated(2);
+  await failOver();
+  await add('later', 10);
+  await first.build(held);
+  expect([first.stops, first.went.on]).toEqual([[], 1]);
+  const anchors = first.signed.map(({ log, size, note }) => ({ name: `${log} ${size}`, note: Buffer.from(note) }));
+  expect((await verifyDatabase(pool, signer, anchors)).faults).toEqual([]);
+  const { rows } = await pool.query<{ text: string }>(`select text from evidence_journal where kind = 'jump'`);
+  const jumps = rows.map(({ text }) => JSON.parse(text));
+  const timelines = {
+    old_timeline: expect.stringMatching(/^00000001 /),
+    new_timeline: expect.stringMatching(/^00000002 /),
+  };
+  expect(jumps).toEqual([expect.objectContaining({ ...timelines, positions: [[11, expect.any(Number)]] })]);
+  expect(first.signed.findLast(({ log }) => log === 'events')?.size).toBeGreaterThan(1_000_000);
+});
+
+test('without that knowledge the log is forked', async () => {
+  const first = openBuilder(pool, signer);
+  await add('kept', 10);
+  await first.build();
+  await untilReplicated(2);
+  await failOver();
+  const other = openBuilder(pool, signer);
+  expect(await other.build()).toMatchObject({ kind: 'stopped' });
+  expect(other.stops[0]).toMatch(/^forked: the database failed over or was restored/);
+  expect(await first.build()).toMatchObject({ kind: 'stopped' });
+});
