@@ -150,7 +150,7 @@ const evidenceCalls = [
 export const grantRoles = async (client: PoolClient, { isAsked }: { readonly isAsked: boolean }): Promise<void> => {
   await requireOwner(client);
   for (const role of roles) await createRole(client, role);
-  if (isAsked) await createRole(client, EVIDENCE_ROLE);
+  if (isAsked) await createEvidenceRole(client);
   await refuseOtherMakers(client);
   const both = roles.join(', ');
   await grantUsage(client);
@@ -223,6 +223,16 @@ const createRole = async (client: PoolClient, role: string): Promise<void> => {
       cause: error,
     });
   }
+};
+
+/** An account that may make no roles goes on without it: the others may have been made for it before there was this one. */
+const createEvidenceRole = async (client: PoolClient): Promise<void> => {
+  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [EVIDENCE_ROLE]);
+  if (rowCount === 1) return;
+  await client.query(
+    `do $$ begin create role ${EVIDENCE_ROLE} nologin;
+     exception when duplicate_object or unique_violation or insufficient_privilege then null; end $$`,
+  );
 };
 
 /** A schema of orgtrail in which another account may make objects, and the account. */
