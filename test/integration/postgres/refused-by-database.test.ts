@@ -77,11 +77,11 @@ describe('invariant 2: an entry that only the database refuses', () => {
 
   test('is not mistaken for a fault of the schema, which fails the page', async () => {
     const lease = await newSource(strict, 'schema');
-    await database.pool.query('alter table audit_event_changes rename to elsewhere');
+    await database.pool.query('alter table lanes rename to elsewhere');
     try {
-      await expect(commit(strict, lease, [entryText('schema')])).rejects.toThrow('audit_event_changes');
+      await expect(commit(strict, lease, [entryText('schema')])).rejects.toThrow('lanes');
     } finally {
-      await database.pool.query('alter table elsewhere rename to audit_event_changes');
+      await database.pool.query('alter table elsewhere rename to lanes');
     }
     expect(await eventsOf(strict, 'schema')).toEqual([]);
   });
