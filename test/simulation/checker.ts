@@ -281,7 +281,7 @@ export class Checker {
     if (toMs - fromMs > 1_000 && reason !== 'count_differs') this.fail(`a hole of ${toMs - fromMs} ms in ${sourceId}`);
     if (!this.hasLastingTrouble(sourceId)) this.fail(`a hole in ${sourceId}, although everything can be read`);
     // Left by counts that were wrong for a while: where something can never be read, no run lasts until the hole is retried, after an hour.
-    if (reason === 'count_differs' && this.#world.api.wrongCountRate > 0) return;
+    if (this.#world.api.wrongCountRate > 0) return;
     // What rounds down to the second is asked for with the second.
     const near = this.#entriesOf(sourceId, 'none').some(
       ({ timeMs }) => timeMs >= fromMs - 1_001 && timeMs <= toMs + 1_001,
