@@ -1,12 +1,16 @@
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
+import { exitCodes } from '../../../src/errors.ts';
 import { freePorts } from '../network/free-ports.ts';
 import { type OrgtrailProcess, startOrgtrail } from '../process/orgtrail-process.ts';
 import { seededRandom } from '../process/seeded-random.ts';
 import { until } from '../process/until.ts';
 import { credentials } from './http/http-sinks.ts';
 
-/** Two daemons that share the sinks, killed now and then; each starts again at its port. */
+/**
+ * Two daemons that share the sinks, killed now and then; each starts again at its port. As under a supervisor, one that
+ * finds no database when it starts, and exits with 4, is started again too.
+ */
 export interface DeliveringDaemons {
   /** Of the first one. */
   readonly url: string;
@@ -31,13 +35,25 @@ export const startDeliveringDaemons = async (
   { pool, seed }: { readonly pool: Pool; readonly seed: number },
 ): Promise<DeliveringDaemons> => {
   const ports = await freePorts(2);
-  const start = (port: number) => startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: String(port) });
-  const running: OrgtrailProcess[] = ports.map(start);
+  const running: OrgtrailProcess[] = [];
   const ended: OrgtrailProcess[] = [];
+  let stopping = false;
+  const unreachable: OrgtrailProcess[] = [];
+  const start = (port: number, index: number) => {
+    const daemon = startOrgtrail(['run'], { ...env, ORGTRAIL_HTTP_PORT: String(port) });
+    running[index] = daemon;
+    void daemon.ended.then((code) => {
+      if (code !== exitCodes.unreachable || stopping) return;
+      unreachable.push(daemon);
+      start(port, index);
+    });
+  };
+  ports.forEach(start);
   const random = seededRandom(seed);
   let turnsCut = 0;
   let killFrom = 0;
   stack.defer(async () => {
+    stopping = true;
     for (const { child } of running) child.kill('SIGKILL');
     await Promise.all(running.map((daemon) => daemon.ended));
   });
@@ -72,12 +88,14 @@ export const startDeliveringDaemons = async (
     await daemon.ended;
     ended.push(daemon);
     turnsCut += turns[victim] ?? 0;
-    running[victim] = start(port);
+    if (running[victim] === daemon) start(port, victim);
   };
   const stop = async () => {
+    await Promise.all(running.map((daemon) => daemon.waitFor('orgtrail started')));
+    stopping = true;
     for (const { child } of running) child.kill('SIGTERM');
     expect(await Promise.all(running.map((daemon) => daemon.ended))).toEqual([143, 143]);
-    for (const daemon of [...ended, ...running]) {
+    for (const daemon of [...ended, ...unreachable, ...running]) {
       const said = daemon.stdout() + daemon.stderr();
       const { username: _, ...secrets } = credentials;
       for (const secret of Object.values(secrets)) expect(said).not.toContain(secret);
