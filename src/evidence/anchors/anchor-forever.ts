@@ -64,7 +64,7 @@ const keepOnce = async (anchor: Anchor, options: AnchoringOptions): Promise<Outc
 };
 
 const keepCheckpoint = async (anchor: Anchor, log: LogToAnchor, { store, observer }: AnchoringOptions) => {
-  await store.noteKept(log, anchor.name, await anchor.keepCheckpoint(log));
+  await store.noteKept(log, anchor.name, await anchor.keepCheckpoint(log, store));
   observer.kept?.(anchor.name, log);
 };
 

@@ -1,10 +1,23 @@
+import { reasonOf } from '../../errors.ts';
+import { parseVerifierKey, signatureTypes, type VerifierKey } from '../notes/verifier-key.ts';
+
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
-export interface AnchorTarget {
+export type AnchorTarget = DirectoryTarget | WitnessTarget;
+
+interface DirectoryTarget {
   readonly kind: 'file';
   /** As it is set: what it is called in the database, in metrics and in messages. */
   readonly name: string;
   /** An absolute path. */
   readonly directory: string;
+}
+
+interface WitnessTarget {
+  readonly kind: 'witness';
+  /** With the name of its key, without the key itself. */
+  readonly name: string;
+  readonly url: string;
+  readonly key: VerifierKey;
 }
 
 /**
@@ -20,16 +33,34 @@ export const parseAnchors = (text: string): readonly AnchorTarget[] | string => 
   for (const name of names) {
     const target = parseAnchor(name);
     if (typeof target === 'string') return target;
-    if (targets.some((other) => other.name === name)) return `names ${name} twice`;
+    if (targets.some((other) => other.name === target.name)) return `names ${target.name} twice`;
     targets.push(target);
   }
   return targets;
 };
 
-const parseAnchor = (name: string): AnchorTarget | string => {
+const parseAnchor = (text: string): AnchorTarget | string =>
+  text.startsWith('witness:') ? parseWitness(text) : parseDirectory(text);
+
+const parseDirectory = (name: string): AnchorTarget | string => {
   const match = /^file:(?:\/\/)?(\/(?!\/)[^\0]*)$/.exec(name);
   const directory = match?.[1];
   return directory === undefined
-    ? `has ${JSON.stringify(name)}: an anchor must be like file:/mnt/worm/orgtrail, with an absolute path`
+    ? `has ${JSON.stringify(name)}: an anchor must be like file:/mnt/worm/orgtrail, with an absolute path, or like witness:https://witness.example.com+VKEY`
     : { kind: 'file', name, directory };
+};
+
+const parseWitness = (text: string): AnchorTarget | string => {
+  const match = /^witness:(https?:\/\/[^+\s]+?)\/?\+(.+)$/.exec(text);
+  const [, url, vkey] = match ?? [];
+  if (url === undefined || vkey === undefined || !URL.canParse(url)) {
+    return `has ${JSON.stringify(text)}: a witness must be like witness:https://witness.example.com+VKEY`;
+  }
+  try {
+    const key = parseVerifierKey(vkey);
+    if (key.type !== signatureTypes.cosignature) return `has a key of ${key.name} that is not one of a witness`;
+    return { kind: 'witness', name: `witness:${url}+${key.name}`, url, key };
+  } catch (error) {
+    return `has a witness whose key cannot be read: ${reasonOf(error)}`;
+  }
 };

@@ -11,6 +11,8 @@ export interface LogToAnchor {
   /** Leaves of the checkpoint. */
   readonly size: number;
   readonly note: string;
+  /** Leaves of the newest checkpoint that this anchor has; 0: none. */
+  readonly keptSize: number;
   /** The full tiles of so many leaves are at this anchor already. */
   readonly tilesSize: number;
 }
@@ -40,7 +42,7 @@ export interface Anchor {
   /** The checkpoints that it has of a log, the newest first, as they lie there: nothing is verified. None: it keeps none that can be read. */
   newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
   /** Keeps the checkpoint; does nothing if it is there. Throws an EvidenceFault if another one of this size is there. */
-  keepCheckpoint(log: LogToAnchor): Promise<Kept>;
+  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept>;
   /** Keeps the tiles that it lacks, or a part of them; absent if it keeps no tiles. */
   keepTiles?(log: LogToAnchor, store: AnchorStore, signal: AbortSignal): Promise<Kept>;
 }

@@ -52,7 +52,8 @@ export const openAnchoringBuilder = (
         ...store,
         noteKept: async (log, name, result) => {
           await store.noteKept(log, name, result);
-          if (result.tilesSize >= log.size) kept += 1;
+          const hasTiles = anchors.some((each) => each.name === name && each.keepTiles !== undefined);
+          if (!hasTiles || result.tilesSize >= log.size) kept += 1;
           if (kept >= 2 * anchors.length) stop.abort();
         },
       },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseAnchors } from '../../../../src/evidence/anchors/anchor-targets.ts';
+import { printVerifierKey, signatureTypes, verifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
 
 describe('ORGTRAIL_EVIDENCE_ANCHORS', () => {
   test('is a list of places, with commas or lines between', () => {
@@ -18,6 +19,22 @@ describe('ORGTRAIL_EVIDENCE_ANCHORS', () => {
       );
     },
   );
+
+  test('a witness has the address that it is submitted to, and its key', () => {
+    const key = verifierKey('witness.example.com/w1', signatureTypes.cosignature, Buffer.alloc(32, 7));
+    const target = { kind: 'witness', url: 'https://witness.example.com/api', key };
+    for (const end of ['', '/']) {
+      expect(parseAnchors(`witness:https://witness.example.com/api${end}+${printVerifierKey(key)}`)).toEqual([
+        { ...target, name: 'witness:https://witness.example.com/api+witness.example.com/w1' },
+      ]);
+    }
+    const ofLog = verifierKey('witness.example.com/w1', signatureTypes.note, Buffer.alloc(32, 7));
+    expect(parseAnchors(`witness:https://witness.example.com+${printVerifierKey(ofLog)}`)).toContain(
+      'not one of a witness',
+    );
+    expect(parseAnchors('witness:https://witness.example.com')).toContain('a witness must be like');
+    expect(parseAnchors('witness:https://witness.example.com+name+00000000+AAAA')).toContain('key cannot be read');
+  });
 
   test('names a place once', () => {
     expect(parseAnchors('file:/mnt/worm,file:/mnt/worm')).toBe('names file:/mnt/worm twice');
