@@ -133,7 +133,8 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   },
   ORGTRAIL_EVIDENCE_ANCHORS: {
     form: 'list',
-    means: 'Where signed checkpoints are kept outside the database: directories and witnesses, docs/evidence.md.',
+    means:
+      'Where signed checkpoints are kept outside the database: directories, witnesses, time stamps; docs/evidence.md.',
     example: '[file:/mnt/worm/orgtrail]',
   },
   ORGTRAIL_EVIDENCE_INTERVAL: { form: 'text', means: 'How often a checkpoint is signed while there are new events.' },

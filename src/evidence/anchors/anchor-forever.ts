@@ -44,7 +44,8 @@ const keepOnce = async (anchor: Anchor, options: AnchoringOptions): Promise<Outc
   let logs: readonly LogToAnchor[] = [];
   let under: LogToAnchor | undefined;
   try {
-    logs = await store.readSigned(generation, anchor.name);
+    const signed = await store.readSigned(generation, anchor.name);
+    logs = signed.filter(({ log }) => anchor.logs?.includes(log) ?? true);
     // What lies there is heard before anything is added to it.
     const keys = await options.readKeys(logs);
     options.learn(await readAnchor(anchor, { generation, logs, keys }));
@@ -64,7 +65,9 @@ const keepOnce = async (anchor: Anchor, options: AnchoringOptions): Promise<Outc
 };
 
 const keepCheckpoint = async (anchor: Anchor, log: LogToAnchor, { store, observer }: AnchoringOptions) => {
-  await store.noteKept(log, anchor.name, await anchor.keepCheckpoint(log, store));
+  const kept = await anchor.keepCheckpoint(log, store);
+  if (kept === undefined) return;
+  await store.noteKept(log, anchor.name, kept);
   observer.kept?.(anchor.name, log);
 };
 

@@ -2,7 +2,7 @@ import { reasonOf } from '../../errors.ts';
 import { parseVerifierKey, signatureTypes, type VerifierKey } from '../notes/verifier-key.ts';
 
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
-export type AnchorTarget = DirectoryTarget | WitnessTarget;
+export type AnchorTarget = DirectoryTarget | WitnessTarget | TimeStampTarget;
 
 interface DirectoryTarget {
   readonly kind: 'file';
@@ -18,6 +18,13 @@ interface WitnessTarget {
   readonly name: string;
   readonly url: string;
   readonly key: VerifierKey;
+}
+
+/** A time-stamping authority. */
+interface TimeStampTarget {
+  readonly kind: 'tsa';
+  readonly name: string;
+  readonly url: string;
 }
 
 /**
@@ -39,8 +46,17 @@ export const parseAnchors = (text: string): readonly AnchorTarget[] | string => 
   return targets;
 };
 
-const parseAnchor = (text: string): AnchorTarget | string =>
-  text.startsWith('witness:') ? parseWitness(text) : parseDirectory(text);
+const parseAnchor = (text: string): AnchorTarget | string => {
+  if (text.startsWith('witness:')) return parseWitness(text);
+  return text.startsWith('tsa:') ? parseAuthority(text) : parseDirectory(text);
+};
+
+const parseAuthority = (name: string): AnchorTarget | string => {
+  const url = name.slice('tsa:'.length);
+  return /^https?:\/\/[^\s@]+$/.test(url) && URL.canParse(url)
+    ? { kind: 'tsa', name, url }
+    : `has ${JSON.stringify(name)}: a time-stamping authority must be like tsa:https://tsa.example.com, without a password`;
+};
 
 const parseDirectory = (name: string): AnchorTarget | string => {
   const match = /^file:(?:\/\/)?(\/(?!\/)[^\0]*)$/.exec(name);

@@ -13,6 +13,8 @@ export interface LogToAnchor {
   readonly note: string;
   /** Leaves of the newest checkpoint that this anchor has; 0: none. */
   readonly keptSize: number;
+  /** Since this anchor was last noted to have that; null: never. */
+  readonly keptSecondsAgo: number | null;
   /** The full tiles of so many leaves are at this anchor already. */
   readonly tilesSize: number;
 }
@@ -39,10 +41,15 @@ export interface AnchorStore {
 export interface Anchor {
   readonly name: string;
   readonly intervalMs: number;
+  /** Those whose checkpoints it keeps; absent: both. */
+  readonly logs?: readonly LogName[];
   /** The checkpoints that it has of a log, the newest first, as they lie there: nothing is verified. None: it keeps none that can be read. */
   newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
-  /** Keeps the checkpoint; does nothing if it is there. Throws an EvidenceFault if another one of this size is there. */
-  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept>;
+  /**
+   * Keeps the checkpoint; does nothing if it is there. Resolves with undefined if it is not time yet. Throws an EvidenceFault if another one of
+   * this size is there.
+   */
+  keepCheckpoint(log: LogToAnchor, store: AnchorStore): Promise<Kept | undefined>;
   /** Keeps the tiles that it lacks, or a part of them; absent if it keeps no tiles. */
   keepTiles?(log: LogToAnchor, store: AnchorStore, signal: AbortSignal): Promise<Kept>;
 }

@@ -11,6 +11,8 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
       `select l.name as log, l.generation, l.origin, c.size::float8 as size, c.note,
          coalesce((select max(a.size) from evidence_anchors a
            where a.log = l.name and a.generation = l.generation and a.anchor = $2 and a.at is not null), 0)::float8 as "keptSize",
+         (select extract(epoch from clock_timestamp() - max(a.at)) from evidence_anchors a
+           where a.log = l.name and a.generation = l.generation and a.anchor = $2)::float8 as "keptSecondsAgo",
          coalesce((select max(a.tiles_size) from evidence_anchors a
            where a.log = l.name and a.generation = l.generation and a.anchor = $2), 0)::float8 as "tilesSize"
        from evidence_logs l cross join lateral (

@@ -47,6 +47,7 @@ export const openAnchoringBuilder = (
       'select max(generation) as generation from evidence_logs',
     );
     let kept = 0;
+    const wanted = anchors.reduce((sum, { logs }) => sum + (logs?.length ?? 2), 0);
     await anchorForever(anchors, {
       store: {
         ...store,
@@ -54,7 +55,7 @@ export const openAnchoringBuilder = (
           await store.noteKept(log, name, result);
           const hasTiles = anchors.some((each) => each.name === name && each.keepTiles !== undefined);
           if (!hasTiles || result.tilesSize >= log.size) kept += 1;
-          if (kept >= 2 * anchors.length) stop.abort();
+          if (kept >= wanted) stop.abort();
         },
       },
       generation: rows[0]?.generation ?? 1,
