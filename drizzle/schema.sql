@@ -184,6 +184,18 @@ create table discovery (
   server_time timestamp with time zone
 );
 
+create table evidence_anchors (
+  log text collate "C" not null,
+  generation integer not null,
+  anchor text collate "C" not null,
+  size bigint not null,
+  at timestamp with time zone,
+  receipt bytea,
+  tiles_size bigint not null default 0,
+  error text,
+  failed_at timestamp with time zone
+);
+
 create table evidence_checkpoints (
   log text collate "C" not null,
   generation integer not null,
@@ -451,6 +463,8 @@ alter table coverage_readings add constraint coverage_readings_pkey PRIMARY KEY 
 alter table coverage_readings add constraint coverage_readings_source_kind_source_id_fkey FOREIGN KEY (source_kind, source_id) REFERENCES sources(kind, id);
 alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
+alter table evidence_anchors add constraint evidence_anchors_log_check CHECK ((log = ANY (ARRAY['events'::text, 'journal'::text])));
+alter table evidence_anchors add constraint evidence_anchors_pkey PRIMARY KEY (log, generation, anchor, size);
 alter table evidence_checkpoints add constraint evidence_checkpoints_pkey PRIMARY KEY (log, generation, size);
 alter table evidence_journal add constraint evidence_journal_generation_kind_ref_key UNIQUE (generation, kind, ref);
 alter table evidence_journal add constraint evidence_journal_pkey PRIMARY KEY (generation, index);
@@ -2936,6 +2950,31 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_anchor(p_generation integer, p_log text, p_size bigint, p_anchor text, p_receipt bytea, p_tiles_size bigint, p_error text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if not exists (select from evidence_checkpoints c where c.log = p_log and c.generation = p_generation and c.size = p_size) then
+    raise exception 'evidence: no checkpoint of % was signed at size %', p_log, p_size using errcode = 'check_violation';
+  end if;
+  delete from evidence_anchors a
+  where a.log = p_log and a.generation = p_generation and a.anchor = p_anchor and a.at is null and a.size <> p_size;
+  if p_error is null then
+    update evidence_anchors a set error = null, failed_at = null
+    where a.log = p_log and a.generation = p_generation and a.anchor = p_anchor and a.error is not null;
+  end if;
+  insert into evidence_anchors as a (log, generation, anchor, size, at, receipt, tiles_size, error, failed_at)
+  values (p_log, p_generation, p_anchor, p_size, case when p_error is null then clock_timestamp() end, p_receipt, p_tiles_size,
+    left(p_error, 1000), case when p_error is not null then clock_timestamp() end)
+  on conflict (log, generation, anchor, size) do update set
+    at = coalesce(excluded.at, a.at), receipt = coalesce(excluded.receipt, a.receipt),
+    tiles_size = greatest(excluded.tiles_size, a.tiles_size), error = excluded.error, failed_at = excluded.failed_at;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_checkpoint(p_generation integer, p_epoch bigint, p_log text, p_size bigint, p_root bytea, p_note text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3317,7 +3356,10 @@ begin
   where c.made_at < clock_timestamp() - interval '7 days' and exists (
     select from evidence_checkpoints later
     where later.log = c.log and later.generation = c.generation and later.size > c.size
-      and later.made_at < date_trunc('hour', c.made_at) + interval '1 hour');
+      and later.made_at < date_trunc('hour', c.made_at) + interval '1 hour')
+    and not exists (
+      select from evidence_anchors a
+      where a.log = c.log and a.generation = c.generation and a.size = c.size and a.at is not null);
   get diagnostics thinned = row_count;
   return thinned;
 end
@@ -4032,6 +4074,16 @@ comment on column discovery.organizations is 'How many the last listing named.';
 comment on column discovery.lease_owner is 'The replica that lists the organizations, while lease_until is to come.';
 comment on column discovery.lease_until is 'When the lease ends, unless it is renewed.';
 comment on column discovery.server_time is 'Cloudflare''s own time at last_success_at, which is this database''s clock: their difference is how far the two are apart.';
+comment on table evidence_anchors is 'Which signed checkpoints are kept outside of this database, and where.';
+comment on column evidence_anchors.log is 'events or journal.';
+comment on column evidence_anchors.generation is 'As in evidence_logs.';
+comment on column evidence_anchors.anchor is 'As ORGTRAIL_EVIDENCE_ANCHORS names it.';
+comment on column evidence_anchors.size is 'Of the checkpoint.';
+comment on column evidence_anchors.at is 'When it was last seen to be there; null: never.';
+comment on column evidence_anchors.receipt is 'What the anchor answered: the signature line of a witness, a time-stamp token, the version of an object.';
+comment on column evidence_anchors.tiles_size is 'The full tiles of so many leaves are kept there as well.';
+comment on column evidence_anchors.error is 'Why the last attempt failed; null: it did not.';
+comment on column evidence_anchors.failed_at is 'When it failed.';
 comment on table evidence_checkpoints is 'Signed checkpoints: all of a week, and before that the last of each hour.';
 comment on column evidence_checkpoints.log is 'events or journal.';
 comment on column evidence_checkpoints.generation is 'As in evidence_logs.';

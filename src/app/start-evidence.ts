@@ -1,17 +1,25 @@
 import type { Logger } from 'pino';
 import type { Config, EvidenceConfig } from '../config/config.ts';
-import { buildForever } from '../evidence/builder/build-forever.ts';
+import { anchorForever, bothLogs } from '../evidence/anchors/anchor-forever.ts';
+import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
+import { openAnchors } from '../evidence/anchors/open-anchors.ts';
+import { readAnchors } from '../evidence/anchors/read-anchors.ts';
+import { createAnchorStore, readEveryKey } from '../evidence/anchors/stored-anchors.sql.ts';
+import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
 import { createEvidenceStore } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
+import { keyOfLog } from '../evidence/builder/sign-log.ts';
 import { signerOfCommand } from '../evidence/keys/command-signer.ts';
 import { publicKeyOfFile, signerOfFile } from '../evidence/keys/key-file.ts';
 import { version } from '../package/package-files.ts';
 import { openPool } from '../postgres/open-pool.ts';
-import { logEvidence } from '../telemetry/evidence/log-evidence.ts';
+import type { Pool } from '../postgres/pool.ts';
+import { logAnchors, logEvidence } from '../telemetry/evidence/log-evidence.ts';
+import type { Time } from '../time/clock.ts';
 import type { App } from './open-app.ts';
 
-/** One statement at a time, and the renewal of the lease beside it. */
-const CONNECTIONS = 2;
+/** One statement at a time, the renewal of the lease beside it, and anchors. */
+const CONNECTIONS = 3;
 
 export interface RunningEvidence {
   /** Resolves once a stop was asked for and no statement is under way any more. */
@@ -44,11 +52,15 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     logger.info('evidence is not built here: ORGTRAIL_EVIDENCE_KEY_FILE is not set');
     return nothing;
   }
-  logger.warn(
-    'evidence is unanchored: no checkpoint is kept outside this database, so its owner could rewrite all of it',
-  );
+  if (evidence.anchors.length === 0) {
+    logger.warn(
+      'evidence is unanchored: no checkpoint is kept outside this database, so its owner could rewrite all of it',
+    );
+  }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
+  const anchoring = anchoringOf(pool, { signer, logger, time: app.sync.time, targets: evidence.anchors });
   const ended = buildForever({
+    ...anchoring,
     store: createEvidenceStore(pool, app.owner, leaseMs),
     signer,
     base: evidence.base,
@@ -62,4 +74,46 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     signal,
   });
   return { ended, close };
+};
+
+interface AnchoringParts {
+  readonly signer: LogSigner;
+  readonly logger: Logger;
+  readonly time: Time;
+  readonly targets: readonly AnchorTarget[];
+}
+
+/** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
+const anchoringOf = (
+  pool: Pool,
+  { signer, logger, time, targets }: AnchoringParts,
+): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
+  if (targets.length === 0) return {};
+  const anchors = openAnchors(targets);
+  const observer = logAnchors(logger);
+  const keysOf = async (generation: number, origins: readonly string[]) => [
+    ...origins.map((origin) => keyOfLog(origin, signer.publicKey)),
+    ...(await readEveryKey(pool, generation)),
+  ];
+  return {
+    readAnchors: async ({ generation, events, journal }) => {
+      const keys = await keysOf(generation, [events.origin, journal.origin]);
+      const logs = bothLogs({ events: events.origin, journal: journal.origin });
+      return await readAnchors(anchors, { generation, logs, keys }, observer);
+    },
+    anchor: (builder, generation, signal) =>
+      anchorForever(anchors, {
+        store: createAnchorStore(pool),
+        generation,
+        readKeys: (logs) =>
+          keysOf(
+            generation,
+            logs.map(({ origin }) => origin),
+          ),
+        observer,
+        learn: (found) => builder.learn(found),
+        time,
+        signal,
+      }),
+  };
 };

@@ -1,4 +1,5 @@
 import { OrgtrailError } from '../errors.ts';
+import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
 import type { Credential, NamedCredential } from '../ingest/cloudflare/credential.ts';
 import type { Filter } from '../ingest/planning/filters.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
@@ -84,6 +85,8 @@ export interface EvidenceConfig {
   /** A command that signs; `keyFile` is that of its public key then. */
   readonly signer: string | undefined;
   readonly intervalMs: number;
+  /** Where checkpoints are kept outside the database. */
+  readonly anchors: readonly AnchorTarget[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -225,6 +228,7 @@ const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
         keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
+        anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
       };
 
 /** With whether another credential is needed: what is faulty may have been one. */
@@ -262,6 +266,11 @@ const warningsOf = (env: Record<string, string>, values: Settings): string[] => 
   const { ORGTRAIL_EVIDENCE_ORIGIN: origin, ORGTRAIL_EVIDENCE_KEY_FILE: keyFile } = values;
   if (keyFile !== undefined && origin === undefined) {
     warnings.push('ORGTRAIL_EVIDENCE_KEY_FILE does nothing without ORGTRAIL_EVIDENCE_ORIGIN');
+  }
+  if (values.ORGTRAIL_EVIDENCE_ANCHORS !== undefined && (keyFile === undefined || origin === undefined)) {
+    warnings.push(
+      'ORGTRAIL_EVIDENCE_ANCHORS does nothing without ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE',
+    );
   }
   if (settleDelaysMs.length === 0) warnings.push('ORGTRAIL_SETTLE is none: entries that arrive late will be missed');
   const longest = settleDelaysMs.at(-1) ?? 0;

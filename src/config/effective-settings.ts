@@ -4,7 +4,7 @@ import type { ReadConfig } from './config.ts';
 import { settingDefaults } from './environment-schema.ts';
 import { describePlace, type Place } from './faults.ts';
 import { secretsOf } from './redaction.ts';
-import { secretNames } from './secret-settings.ts';
+import { namesWithFile, secretNames } from './secret-settings.ts';
 import { formOf, keyOf, settingNames } from './settings-list.ts';
 
 /** A setting, where it is from, and what it is. */
@@ -31,12 +31,12 @@ const HIDDEN = '(hidden)';
 /** Shorter ones would blank out ordinary words; at their own places they are still hidden. */
 const MIN_SECRET = 6;
 
-/** Every setting in the order of the documented example; of a secret that comes from a file its NAME_FILE. */
+/** Every setting in the order of the documented example; of one that comes from a file its NAME_FILE. */
 export const effectiveSettings = (read: SettingsRead, dotenv: readonly string[]): readonly EffectiveSetting[] =>
   settingNames.flatMap((name) => {
     const asFile = `${name}_FILE`;
-    const isSecret = secretNames.some((secret) => secret === name);
-    const [first = name, ...others] = [name, ...(isSecret ? [asFile] : [])].filter(
+    const mayBeFile = namesWithFile.some((each) => each === name);
+    const [first = name, ...others] = [name, ...(mayBeFile ? [asFile] : [])].filter(
       (each) => read.settings[each] !== undefined,
     );
     return [first, ...others].map((setting) => sourceOf(setting, read, dotenv));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseAnchors } from '../evidence/anchors/anchor-targets.ts';
 import { faultOfBase } from '../evidence/notes/origin.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
@@ -180,6 +181,15 @@ export const environmentSchema = z.object({
     const fits = intervalMs !== undefined && intervalMs >= MIN_STALL_MS && intervalMs <= MAX_STALL_MS;
     return fits ? intervalMs : undefined;
   }),
+  ORGTRAIL_EVIDENCE_ANCHORS: z
+    .string()
+    .transform((text, issue) => {
+      const anchors = parseAnchors(text);
+      if (typeof anchors !== 'string') return anchors;
+      issue.addIssue({ code: 'custom', message: anchors });
+      return z.NEVER;
+    })
+    .optional(),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
     return leaseMs !== undefined && leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS ? leaseMs : undefined;

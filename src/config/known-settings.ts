@@ -1,5 +1,5 @@
 import { nearest } from '../text/nearest.ts';
-import { secretNames } from './secret-settings.ts';
+import { namesWithFile } from './secret-settings.ts';
 import { settingNames } from './settings-list.ts';
 
 /** Read by deploy/compose, which hands them on to the daemon with the rest of its `.env`. */
@@ -9,7 +9,7 @@ const composeSettings = ['ORGTRAIL_IMAGE', 'ORGTRAIL_PORT', 'ORGTRAIL_SIMULATE',
 const knownSettings: ReadonlySet<string> = new Set([
   'ORGTRAIL_CONFIG',
   ...settingNames,
-  ...secretNames.map((name) => `${name}_FILE`),
+  ...namesWithFile.map((name) => `${name}_FILE`),
   ...composeSettings,
 ]);
 

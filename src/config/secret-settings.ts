@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Credential } from '../ingest/cloudflare/credential.ts';
 
-/** The settings that may also come from a file, as `NAME_FILE`. */
+/** The settings that hold secrets; each may also come from a file, as `NAME_FILE`. */
 export const secretNames = [
   'CLOUDFLARE_API_TOKEN',
   'CLOUDFLARE_API_KEY',
@@ -12,13 +12,16 @@ export const secretNames = [
   'ORGTRAIL_SINKS',
 ] as const;
 
+/** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */
+export const namesWithFile = [...secretNames, 'ORGTRAIL_EVIDENCE_ANCHORS'] as const;
+
 /**
  * The environment with the content of every `NAME_FILE` in place of its secret. Adds to `faults` what is wrong, and never
  * names a path or a value there: either may be the secret itself, by mistake.
  */
 export const withSecretFiles = (env: Record<string, string>, faults: string[]): Record<string, string> => {
   const result = { ...env };
-  for (const name of secretNames) {
+  for (const name of namesWithFile) {
     const file = env[`${name}_FILE`];
     if (file === undefined) continue;
     if (env[name] !== undefined) faults.push(`${name} and ${name}_FILE are both set: set only one`);

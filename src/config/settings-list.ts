@@ -1,5 +1,5 @@
 import type { Settings } from './environment-schema.ts';
-import { secretNames } from './secret-settings.ts';
+import { namesWithFile } from './secret-settings.ts';
 
 /** How a value is written in the YAML file; as a variable each of them is text. */
 type Form = 'text' | 'number' | 'list' | 'filters' | 'sinks' | 'credentials';
@@ -131,6 +131,12 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     means: 'A command that signs instead: the text on stdin, 64 bytes on stdout.',
     example: 'sign-with-kms',
   },
+  ORGTRAIL_EVIDENCE_ANCHORS: {
+    form: 'list',
+    means:
+      'Where signed checkpoints are kept outside the database: directories, witnesses, time stamps; docs/evidence.md.',
+    example: '[file:/mnt/worm/orgtrail]',
+  },
   ORGTRAIL_EVIDENCE_INTERVAL: { form: 'text', means: 'How often a checkpoint is signed while there are new events.' },
   ORGTRAIL_LOG_LEVEL: { form: 'text', means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.' },
   ORGTRAIL_LOG_FORMAT: { form: 'text', means: 'json, or pretty, which it is on a terminal.', example: 'json' },
@@ -147,7 +153,7 @@ export const formOf = (name: string): Form => settingsList[name as SettingName]?
 
 /** Every key of the file, with the setting that it is. */
 export const settingsByKey: ReadonlyMap<string, string> = new Map(
-  [...settingNames, ...secretNames.map((name) => `${name}_FILE`)].map((name) => [keyOf(name), name]),
+  [...settingNames, ...namesWithFile.map((name) => `${name}_FILE`)].map((name) => [keyOf(name), name]),
 );
 /** Keys that have further keys below them. */
 export const settingGroups: ReadonlySet<string> = new Set(

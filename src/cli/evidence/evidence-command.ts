@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { makeKeyFile } from '../../evidence/keys/key-file.ts';
-import { readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { isUnanchored, readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { CliContext } from '../cli-context.ts';
 import { withDatabase } from '../with-database.ts';
 import { begin, requireEvidence } from './begin-evidence.ts';
@@ -57,7 +57,7 @@ const statusCommand = (context: CliContext, report: (exitCode: number) => void):
     .action(async (options: { json?: boolean }) => {
       const status = await withDatabase(context, readEvidenceStatus);
       if (options.json === true) {
-        const shown = status && { ...status, root: status.root.toString('base64'), unanchored: true };
+        const shown = status && { ...status, root: status.root.toString('base64'), unanchored: isUnanchored(status) };
         context.stdout.write(`${JSON.stringify(shown ?? null, null, 2)}\n`);
       } else {
         context.stdout.write(status === undefined ? 'no evidence yet: docs/evidence.md\n' : evidenceStatusText(status));

@@ -1,4 +1,4 @@
-import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import { alignColumns } from '../output/terminal-table.ts';
 
 /** How the log stands, for people. */
@@ -14,7 +14,16 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
     ['signed', signed],
     ['adopted', `${status.adoptedSize} events were there before`],
     ['built by', heldBy ?? 'none at the moment'],
-    ['anchors', 'none: unanchored. The owner of database and key could rewrite all of it'],
+    ...anchorRows(status),
   ];
   return `${alignColumns(rows).join('\n')}\n`;
+};
+
+const anchorRows = (status: EvidenceStatus): string[][] => {
+  const unanchored = 'unanchored: the owner of database and key could rewrite all of it';
+  const rows = status.anchors.map(({ anchor, size, secondsAgo, error }) => {
+    const kept = size === null ? 'nothing yet' : `${size} events, ${Math.round(secondsAgo ?? 0)} s ago`;
+    return ['anchor', `${anchor}: ${kept}${error === null ? '' : `; fails: ${error}`}`];
+  });
+  return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
 };

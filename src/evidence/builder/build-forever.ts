@@ -14,6 +14,8 @@ export interface BuildingOptions extends BuilderOptions {
   readonly waitBeyond: (position: number, timeoutMs: number, signal: AbortSignal) => Promise<void>;
   /** Hears why building failed, once until it works again. */
   readonly onError: (reason: string) => void;
+  /** Keeps checkpoints outside the database for as long as the lease is held. */
+  readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -57,8 +59,15 @@ const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () 
     release: (claim) => store.release(claim),
     run: async (claim, kept) => {
       const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
-      const over = AbortSignal.any([signal, kept.lost]);
-      await buildWhileHeld(builder, held, options, over, onStep);
+      const ended = new AbortController();
+      const over = AbortSignal.any([signal, kept.lost, ended.signal]);
+      const anchoring = options.anchor?.(builder, generation, over);
+      try {
+        await buildWhileHeld(builder, held, options, over, onStep);
+      } finally {
+        ended.abort();
+        await anchoring;
+      }
     },
   });
 };

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { OrgtrailError } from '../../errors.ts';
+import type { AnchoredCheckpoint } from '../anchors/ports.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { dueEntries, genesisEntry, type Moment, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
 import { readEventRow } from '../growth/event-row.ts';
@@ -22,6 +23,8 @@ export interface BuilderOptions {
   /** Of orgtrail, for genesis. */
   readonly version: string;
   readonly observer: EvidenceObserver;
+  /** What lies at the anchors; read before anything is signed under a claim. Absent: there are none. */
+  readonly readAnchors?: (logs: StoredLogs) => Promise<readonly AnchoredCheckpoint[]>;
   /** So many events go into one commit. */
   readonly chunk?: number;
   readonly makeKey?: () => Buffer;
@@ -79,6 +82,11 @@ export class Builder {
     );
   }
 
+  /** The logs must go on from what an anchor has: the next step compares. */
+  learn(found: readonly AnchoredCheckpoint[]): void {
+    for (const each of found) this.#known.learnAnchored(each);
+  }
+
   /** Called again and again by the holder of the lease. `signs`: also if there is more to do. */
   async step(claim: HeldClaim, signs = true): Promise<StepResult> {
     try {
@@ -122,10 +130,11 @@ export class Builder {
       logNames.every(
         (log) => memory.logs.sizeOf(log) === logs[log].size && memory.logs.rootOf(log).equals(logs[log].root),
       );
-    if (isCurrent && this.#known.isComplete(claim)) return memory.logs;
+    const wasComplete = this.#known.isComplete(claim);
+    if (isCurrent && wasComplete && !this.#known.hasNews) return memory.logs;
+    if (!wasComplete) this.learn((await this.#options.readAnchors?.(logs)) ?? []);
     const loaded = await store.load(logs);
     this.#requireKey(logs, loaded.vkeys);
-    const wasComplete = this.#known.isComplete(claim);
     const contradiction = await this.#known.contradiction(logs, store.readTiles);
     if (contradiction !== undefined) return await this.#stop(claim, contradiction.continuity, contradiction.reason);
     if (!logs.isHere && !(await this.#goOn(claim, wasComplete))) {

@@ -1,3 +1,4 @@
+import type { AnchoredCheckpoint } from '../anchors/ports.ts';
 import { type Continuity, continuityOf, tilesForContinuity } from '../growth/known-checkpoint.ts';
 import { among } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
@@ -11,10 +12,12 @@ export interface Contradiction {
 
 /**
  * The largest checkpoint of each log that this process has signed or read: the nearest of all anchors. It outlives a database that goes
- * back while the process runs.
+ * back while the process runs. Beside it, what lies at the anchors.
  */
 export class KnownCheckpoints {
   readonly #byOrigin = new Map<string, Checkpoint>();
+  readonly #anchored = new Map<string, AnchoredCheckpoint>();
+  #hasNews = false;
   /**
    * The claim under which everything that was ever signed is known: what was stored at its start, and what this process signed since. Not
    * the number of its epoch, which a database that went back gives out once more.
@@ -23,6 +26,21 @@ export class KnownCheckpoints {
 
   learn({ origin, size, root }: Checkpoint): void {
     if ((this.#byOrigin.get(origin)?.size ?? -1) < size) this.#byOrigin.set(origin, { origin, size, root });
+  }
+
+  /** The newest checkpoint of a log at an anchor; it counts from the next `contradiction` on. */
+  learnAnchored(found: AnchoredCheckpoint): void {
+    const { anchor, checkpoint } = found;
+    const key = `${anchor} ${checkpoint.origin}`;
+    const before = this.#anchored.get(key)?.checkpoint;
+    if (before?.size === checkpoint.size && Buffer.from(before.root).equals(checkpoint.root)) return;
+    this.#anchored.set(key, found);
+    this.#hasNews = true;
+  }
+
+  /** Whether an anchor has told what was not compared yet. */
+  get hasNews(): boolean {
+    return this.#hasNews;
   }
 
   isComplete(claim: Claim): boolean {
@@ -42,17 +60,31 @@ export class KnownCheckpoints {
       ['events', events],
       ['journal', journal],
     ] as const) {
-      const known = this.#byOrigin.get(origin);
-      if (known === undefined) continue;
-      const tiles = await readTiles(log, generation, tilesForContinuity(known, size));
-      const continuity = continuityOf(known, size, among(tiles));
-      if (continuity === 'behind') {
-        return { continuity, reason: `a checkpoint of ${known.size} ${log} was signed, and here are ${size}` };
-      }
-      if (continuity === 'forked') {
-        return { continuity, reason: `the first ${known.size} ${log} are not those of the checkpoint that was signed` };
+      for (const { anchor, checkpoint } of this.#knownOf(origin)) {
+        const tiles = await readTiles(log, generation, tilesForContinuity(checkpoint, size));
+        const continuity = continuityOf(checkpoint, size, among(tiles));
+        if (continuity === 'consistent') continue;
+        return { continuity, reason: reasonFor(continuity, checkpoint.size, { log, size, anchor }) };
       }
     }
+    this.#hasNews = false;
     return undefined;
   }
+
+  #knownOf(origin: string): { readonly anchor: string | undefined; readonly checkpoint: Checkpoint }[] {
+    const own = this.#byOrigin.get(origin);
+    const anchored = [...this.#anchored.values()].filter(({ checkpoint }) => checkpoint.origin === origin);
+    return [...(own === undefined ? [] : [{ anchor: undefined, checkpoint: own }]), ...anchored];
+  }
 }
+
+const reasonFor = (
+  continuity: Contradiction['continuity'],
+  known: number,
+  { log, size, anchor }: { readonly log: string; readonly size: number; readonly anchor: string | undefined },
+): string => {
+  const kept = anchor === undefined ? 'was signed' : `is kept at ${anchor}`;
+  return continuity === 'behind'
+    ? `a checkpoint of ${known} ${log} ${kept}, and here are ${size}`
+    : `the first ${known} ${log} are not those of the checkpoint that ${kept}`;
+};

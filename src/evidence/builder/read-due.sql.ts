@@ -43,6 +43,14 @@ select c.id::float8 as id, c.position::float8 as position, c.event_id,
   ${utc('c.seen_at')} as seen_at
 from audit_event_changes c where not ${isStated('change', 'c.id::text')} order by c.id limit ${MAX_CHANGES}`;
 
+const timestamps = `
+select a.anchor, encode(sha256(a.receipt), 'hex') as token_sha256,
+  json_build_object('origin', l.origin, 'size', c.size, 'root', encode(c.root, 'base64')) as checkpoint
+from evidence_anchors a join evidence_checkpoints c using (log, generation, size)
+  join evidence_logs l on l.name = a.log and l.generation = a.generation
+where a.log = 'journal' and a.generation = $1 and a.anchor like 'tsa:%' and a.receipt is not null
+  and not ${isStated('timestamp', `a.anchor || '/' || a.size`)} order by a.size limit 100`;
+
 /** What has happened and is not in the journal of this generation. */
 export const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   const read = async <K extends keyof DueFacts>(sql: string) =>
@@ -52,5 +60,6 @@ export const readDue = async (pool: Pool, generation: number): Promise<DueFacts>
     jumps: await read<'jumps'>(jumps),
     holds: await read<'holds'>(holds),
     changes: await read<'changes'>(changes),
+    timestamps: await read<'timestamps'>(timestamps),
   };
 };

@@ -27,16 +27,20 @@ export interface DueFacts {
   readonly jumps: readonly Fields<'jump'>[];
   readonly holds: readonly Fields<'hold'>[];
   readonly changes: readonly (Fields<'change'> & { readonly id: number })[];
+  readonly timestamps: readonly Fields<'timestamp'>[];
 }
 
 /** The statements about what has happened, in the order in which a reader understands them. */
-export const dueEntries = ({ drops, jumps, holds, changes }: DueFacts, moment: Moment): NewEntry[] => [
+export const dueEntries = ({ drops, jumps, holds, changes, timestamps }: DueFacts, moment: Moment): NewEntry[] => [
   ...jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
   ...holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
   ...drops.flatMap(({ id, positions, ...drop }) =>
     dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
   ),
   ...changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
+  ...timestamps.map((stamp) =>
+    entry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
+  ),
 ];
 
 export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>

@@ -2,6 +2,7 @@ import { desc, eq, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import { db, type Row } from '../../postgres/db.ts';
 import { evidenceLogs } from '../../postgres/tables/evidence.ts';
+import { type AnchorStatus, readAnchorStatus } from './anchor-status.sql.ts';
 
 const secondsSince = (column: typeof evidenceLogs.signedAt) =>
   sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
@@ -27,7 +28,13 @@ const columns = {
 };
 
 /** How the log `events` of the newest generation stands. */
-export type EvidenceStatus = Row<typeof columns>;
+export interface EvidenceStatus extends Row<typeof columns> {
+  readonly anchors: readonly AnchorStatus[];
+}
+
+/** Nothing outside the database has ever kept a checkpoint: its owner could rewrite all of it. */
+export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
+  anchors.every(({ size }) => size === null);
 
 /** Undefined: there is no log. Needs no more than the account of the collector may read. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {
@@ -37,7 +44,7 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
     .where(eq(evidenceLogs.name, 'events'))
     .orderBy(desc(evidenceLogs.generation))
     .limit(1);
-  return row;
+  return row && { ...row, anchors: await readAnchorStatus(pool, row.generation) };
 };
 
 export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted'] as const;

@@ -1,4 +1,4 @@
-import type { EvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { discoveryTooOldSeconds, type LaneTrouble } from '../../status/health.ts';
 import { totalsOf } from '../../status/source-groups.ts';
@@ -78,7 +78,13 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   signed_size: evidence.signedSize,
   lag_events: evidence.lagEvents,
   checkpoint_age_seconds: evidence.signedSecondsAgo,
-  unanchored: true,
+  unanchored: isUnanchored(evidence),
+  anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error }) => ({
+    anchor,
+    size,
+    age_seconds: secondsAgo,
+    ...(error === null ? {} : { last_error: error }),
+  })),
   held_by: evidence.heldBy,
   ...(evidence.stateReason === null ? {} : { reason: evidence.stateReason }),
 });

@@ -35,6 +35,7 @@ const ingestMay: Readonly<Record<string, string>> = {
   position_jumps: 'select',
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
   evidence_logs: 'select',
+  evidence_anchors: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
   // An attacker who holds the collector's account must neither create a token nor restore one.
@@ -123,6 +124,7 @@ const evidenceReads = [
   'position_jumps',
   'sources',
   'evidence_logs',
+  'evidence_anchors',
   ...evidenceTables,
   SALTS,
   'drizzle.__drizzle_migrations',
@@ -138,6 +140,7 @@ const evidenceCalls = [
   'orgtrail_note_evidence',
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
+  'orgtrail_note_anchor',
   'orgtrail_is_evidence_here',
 ].join(', ');
 

@@ -62,3 +62,16 @@ export const evidenceSources = pgTable('evidence_sources', {
   events: integer64('events').notNull(),
   chain: bytea('chain').notNull(),
 });
+
+/** Which signed checkpoints are kept outside of this database, and where. */
+export const evidenceAnchors = pgTable('evidence_anchors', {
+  log: text('log').notNull(),
+  generation: integer('generation').notNull(),
+  anchor: text('anchor').notNull(),
+  size: integer64('size').notNull(),
+  at: instant('at'),
+  receipt: bytea('receipt'),
+  tilesSize: integer64('tiles_size').notNull().default(0),
+  error: text('error'),
+  failedAt: instant('failed_at'),
+});

@@ -18,6 +18,12 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
     help: 'Seconds since a checkpoint of the events was last signed; one is signed when there are new events. NaN before the first.',
     registers,
   }),
+  anchorAge: new Gauge({
+    name: 'orgtrail_evidence_anchor_age_seconds',
+    help: 'Seconds since an anchor was last seen to have the newest checkpoints; NaN if it never had one. No series: unanchored.',
+    labelNames: ['anchor'],
+    registers,
+  }),
   state: new Gauge({
     name: 'orgtrail_evidence_state',
     help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked.',
@@ -28,13 +34,15 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
 
 /** Sets them. */
 export const showEvidence = (
-  { size, lag, age, state }: ReturnType<typeof createEvidenceGauges>,
+  { size, lag, age, anchorAge, state }: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
 ): void => {
   size.set(evidence?.size ?? Number.NaN);
   lag.set(evidence?.lagEvents ?? Number.NaN);
   age.set(evidence?.signedSecondsAgo ?? Number.NaN);
   state.reset();
+  anchorAge.reset();
   if (evidence === undefined) return;
+  for (const { anchor, secondsAgo } of evidence.anchors) anchorAge.labels(anchor).set(secondsAgo ?? Number.NaN);
   for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
 };

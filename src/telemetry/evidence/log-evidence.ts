@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AnchorObserver } from '../../evidence/anchors/ports.ts';
 import type { EvidenceObserver } from '../../evidence/builder/ports.ts';
 
 /** Says what building the evidence does: a line for each checkpoint of events, and at once what stops it. */
@@ -17,5 +18,20 @@ export const logEvidence = (logger: Logger): EvidenceObserver => {
     },
     wentOn: () =>
       logger.warn('the database failed over; every checkpoint that was signed holds there, and evidence goes on'),
+  };
+};
+
+/** Says what anchors keep, and when one fails: once until it works again, or fails for another reason. */
+export const logAnchors = (logger: Logger): AnchorObserver => {
+  const told = new Map<string, string>();
+  return {
+    kept: (anchor, { log, size }) => {
+      if (told.delete(anchor)) logger.info({ anchor }, 'evidence anchor recovered');
+      if (log === 'events') logger.info({ anchor, size }, 'evidence checkpoint anchored');
+    },
+    failed: (anchor, reason) => {
+      if (told.get(anchor) !== reason) logger.error({ anchor, reason }, 'evidence anchor failed; retrying');
+      told.set(anchor, reason);
+    },
   };
 };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -99,6 +99,43 @@ test('a daemon that is no more than a member of the two roles builds, is killed,
   const changed = await runOrgtrail(['evidence', 'verify'], env);
   expect(changed.stdout).toMatch(/does not hold:\n {2}event 5 of \S+ \S+ is not the one in the tree/);
   expect(changed.code).toBe(5);
+});
+
+test('with a directory as an anchor it keeps checkpoints there, says so, and a restored database is found out by it', async () => {
+  const worm = join(folder, 'worm');
+  await mkdir(worm);
+  const anchored = { ...env, ORGTRAIL_EVIDENCE_ANCHORS: `file:${worm}` };
+  await runOrgtrail(['evidence', 'init'], anchored);
+  expect((await runOrgtrail(['evidence', 'status'], anchored)).stdout).toContain('unanchored');
+  {
+    await using daemon = await startDaemonProcess(anchored);
+    await untilSigned(1);
+    await daemon.process.waitFor('evidence checkpoint anchored');
+    expect(daemon.process.stdout()).not.toContain('evidence is unanchored');
+    const health = async () => JSON.parse((await daemon.get('/healthz')).text).evidence;
+    await until('health says so', async () => (await health()).unanchored === false);
+    expect((await health()).anchors).toEqual([
+      { anchor: `file:${worm}`, size: expect.any(Number), age_seconds: expect.any(Number) },
+    ]);
+    expect((await daemon.get('/metrics')).text).toMatch(
+      /^orgtrail_evidence_anchor_age_seconds\{anchor="file:[^"]+"\} [\d.]+$/m,
+    );
+  }
+  const status = await runOrgtrail(['evidence', 'status'], anchored);
+  expect(status.stdout).toMatch(/^anchor +file:\S+worm: \d+ events, \d+ s ago$/m);
+  expect(status.stdout).not.toContain('unanchored');
+  // The last checkpoint that is kept is not known any more, as after a restore of an older backup.
+  const { pool } = world.database;
+  const [kept = ''] = (await readdir(join(worm, 'events/checkpoints'))).sort().slice(-1);
+  await pool.query(
+    'truncate evidence_logs, evidence_tiles, evidence_checkpoints, evidence_journal, evidence_sources, evidence_anchors',
+  );
+  await pool.query('delete from audit_events where position >= $1', [Number(kept)]);
+  await pool.query('update feed_head set position = $1', [Number(kept) - 1]);
+  await runOrgtrail(['evidence', 'init'], env);
+  await using restored = await startDaemonProcess({ ...anchored, CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1' });
+  await restored.process.waitFor('evidence is ');
+  expect(restored.process.stdout()).toMatch(/evidence is (behind|forked): nothing is signed/);
 });
 
 test('without the role it says what is missing, and collects all the same', async () => {

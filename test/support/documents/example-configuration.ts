@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { settingDefaults } from '../../../src/config/environment-schema.ts';
-import { secretNames } from '../../../src/config/secret-settings.ts';
+import { namesWithFile, secretNames } from '../../../src/config/secret-settings.ts';
 import { formOf, keyOf, type SettingName, settingNames, settingsList } from '../../../src/config/settings-list.ts';
 
 const head = `# The settings of orgtrail, each with its default or an example. ORGTRAIL_CONFIG names the file; docs/configuration.md explains it.
@@ -32,14 +32,16 @@ const linesOf = (name: SettingName, fallback: string | undefined): string[] => {
     `${indent}# ${means}${note}`,
     `${indent}#${lastPart(name)}:${first === '' ? '' : ` ${first}`}`,
     ...below.map((line) => `${indent}#${line}`),
-    ...(secretNames.some((secret) => secret === name) ? fileLines(name).map((line) => `${indent}${line}`) : []),
+    ...(namesWithFile.some((each) => each === name) ? fileLines(name).map((line) => `${indent}${line}`) : []),
   ];
 };
 
 const fileLines = (name: SettingName): string[] => [
-  `# The same from a file${name === 'ORGTRAIL_SINKS' ? ' of JSON' : ''}, which is read again while orgtrail runs:`,
-  `#${lastPart(name)}_file: /run/secrets/${keyOf(name).replaceAll(/[._]/g, '-')}`,
+  `# The same from a file${name === 'ORGTRAIL_SINKS' ? ' of JSON' : ''}${isSecret(name) ? ', which is read again while orgtrail runs' : ''}:`,
+  `#${lastPart(name)}_file: ${isSecret(name) ? '/run/secrets' : '/etc/orgtrail'}/${keyOf(name).replaceAll(/[._]/g, '-')}`,
 ];
+
+const isSecret = (name: SettingName): boolean => secretNames.some((secret) => secret === name);
 
 const lastPart = (name: string): string => keyOf(name).split('.').at(-1) ?? '';
 

@@ -1,0 +1,87 @@
+import { logTilePath } from '../bundle/layout.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
+import { journalLeaf } from '../leaves/leaf.ts';
+import type { LogName } from '../notes/origin.ts';
+import { writeEntryBundle } from '../tree/entry-bundle.ts';
+import { entryBundlePath, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
+import type { Anchor, AnchorStore, LogToAnchor } from './ports.ts';
+import type { WriteOnceFiles } from './write-once-files.ts';
+
+/** The leaves whose tiles are read and written together. */
+const STEP = 64 * TILE_WIDTH;
+/** Then the next checkpoint is due. */
+const MAX_STEPS = 100;
+/** Newer ones that are not signed by the log are passed over, so many at most. */
+const MAX_NEWEST = 20;
+
+/**
+ * An anchor that has checkpoints, full tiles and statements as files, so that not only the root but every leaf hash is out of the reach of
+ * the database's owner: `events/checkpoints/00000000000000001234`, `events/tile/…`, `journal/tile/entries/…`. Files of later generations
+ * are below `generation-2/` and so on.
+ */
+export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number): Anchor => ({
+  name,
+  intervalMs,
+  newest: async ({ log, generation }) => {
+    const folder = checkpointsOf(log, generation);
+    const names = (await files.list(folder)).filter((each) => /^\d{20}$/.test(each)).sort();
+    const newest = names.slice(-MAX_NEWEST).reverse();
+    return await Promise.all(newest.map((each) => files.read(`${folder}/${each}`)));
+  },
+  keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
+    const path = `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
+    const put = await files.put(path, Buffer.from(note));
+    if (put === 'other' && textOf(await files.read(path)) !== textOf(Buffer.from(note))) {
+      throw new EvidenceFault(`${path} is another checkpoint of ${size} ${log}`);
+    }
+    return { tilesSize };
+  },
+  keepTiles: async (log, store, signal) => {
+    let from = log.tilesSize;
+    for (let step = 0; step < MAX_STEPS && from < log.size && !signal.aborted; step += 1) {
+      const to = Math.min(log.size, (Math.floor(from / STEP) + 1) * STEP);
+      await mirrorStep(files, store, log, { from, to });
+      from = to;
+    }
+    return { tilesSize: from };
+  },
+});
+
+/** What a log signs, without the lines of signatures, which may be by several keys. */
+const textOf = (note: Buffer): string => note.toString('utf8').split('\n\n')[0] ?? '';
+
+const folderOf = (generation: number): string => (generation === 1 ? '' : `generation-${generation}/`);
+const checkpointsOf = (log: LogName, generation: number): string => `${folderOf(generation)}${log}/checkpoints`;
+
+const mirrorStep = async (
+  files: WriteOnceFiles,
+  store: AnchorStore,
+  { log, generation, size }: LogToAnchor,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> => {
+  const put = async (path: string, bytes: Buffer): Promise<void> => {
+    const at = `${folderOf(generation)}${path}`;
+    if ((await files.put(at, bytes)) === 'other') throw new EvidenceFault(`${at} is not as it is in the database`);
+  };
+  const full = fullTiles(from, to);
+  for (const { hashes, ...tile } of await store.readTiles(log, generation, full)) {
+    await put(logTilePath(log, tile), hashes);
+  }
+  if (log === 'events') return;
+  for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < to; n += 1) {
+    const width = widthOfTile(size, 0, n);
+    const texts = await store.readStatements(generation, n * TILE_WIDTH, n * TILE_WIDTH + width);
+    await put(`journal/${entryBundlePath({ n, width })}`, writeEntryBundle(texts.map(journalLeaf)));
+  }
+};
+
+/** The tiles of all levels that become full between two sizes. */
+const fullTiles = (from: number, to: number): TileId[] => {
+  const tiles: TileId[] = [];
+  for (let level = 0, leaves = TILE_WIDTH; leaves <= to; level += 1, leaves *= TILE_WIDTH) {
+    for (let n = Math.floor(from / leaves); n < Math.floor(to / leaves); n += 1) {
+      tiles.push({ level, n, width: TILE_WIDTH });
+    }
+  }
+  return tiles;
+};

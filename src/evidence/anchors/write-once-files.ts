@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** Files that are written once and never again, by paths with `/`. */
+export interface WriteOnceFiles {
+  /** `other`: there is such a file, and it has other bytes. What is `kept` outlives a crash of the machine. */
+  put(path: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'>;
+  /** The names in a folder, in any order; none if there is no such folder. */
+  list(folder: string): Promise<readonly string[]>;
+  read(path: string): Promise<Buffer>;
+}
+
+const READ_ONLY = 0o444;
+
+/** Files below a directory, which must exist: one that is not mounted must not be mistaken for an empty one. */
+export const filesIn = (directory: string): WriteOnceFiles => ({
+  put: async (path, bytes) => {
+    await (await open(directory, 'r')).close();
+    const file = join(directory, path);
+    await mkdir(dirname(file), { recursive: true });
+    return await putFile(file, bytes);
+  },
+  list: async (folder) => {
+    await (await open(directory, 'r')).close();
+    return await readdir(join(directory, folder)).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
+    });
+  },
+  read: (path) => readFile(join(directory, path)),
+});
+
+const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'> => {
+  const there = await readIfThere(file);
+  if (there !== undefined) return there.equals(bytes) ? 'same' : 'other';
+  // Never half a file by its name: the name appears once all of it is on the disk.
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    await writeThrough(temporary, bytes);
+    await link(temporary, file);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+    return (await readFile(file)).equals(bytes) ? 'same' : 'other';
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await syncDirectory(dirname(file));
+  return 'kept';
+};
+
+const readIfThere = async (file: string): Promise<Buffer | undefined> =>
+  await readFile(file).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+
+const writeThrough = async (file: string, bytes: Uint8Array): Promise<void> => {
+  const handle = await open(file, 'wx', READ_ONLY);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+const syncDirectory = async (directory: string): Promise<void> => {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);

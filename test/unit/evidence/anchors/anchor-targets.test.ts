@@ -1,0 +1,42 @@
+import { describe, expect, test } from 'vitest';
+import { parseAnchors } from '../../../../src/evidence/anchors/anchor-targets.ts';
+import { printVerifierKey, signatureTypes, verifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
+
+describe('ORGTRAIL_EVIDENCE_ANCHORS', () => {
+  test('is a list of places, with commas or lines between', () => {
+    const worm = { kind: 'file', name: 'file:/mnt/worm', directory: '/mnt/worm' };
+    const other = { kind: 'file', name: 'file:///mnt/other disk', directory: '/mnt/other disk' };
+    expect(parseAnchors('file:/mnt/worm')).toEqual([worm]);
+    expect(parseAnchors(' file:/mnt/worm,\nfile:///mnt/other disk\n')).toEqual([worm, other]);
+    expect(parseAnchors('')).toEqual([]);
+  });
+
+  test.each(['file:relative/path', '/mnt/worm', 'file://host/share', 'ftp://example.com/', 'file:'])(
+    'says what is wrong with %s',
+    (text) => {
+      expect(parseAnchors(text)).toContain(
+        `has ${JSON.stringify(text)}: an anchor must be like file:/mnt/worm/orgtrail`,
+      );
+    },
+  );
+
+  test('a witness has the address that it is submitted to, and its key', () => {
+    const key = verifierKey('witness.example.com/w1', signatureTypes.cosignature, Buffer.alloc(32, 7));
+    const target = { kind: 'witness', url: 'https://witness.example.com/api', key };
+    for (const end of ['', '/']) {
+      expect(parseAnchors(`witness:https://witness.example.com/api${end}+${printVerifierKey(key)}`)).toEqual([
+        { ...target, name: 'witness:https://witness.example.com/api+witness.example.com/w1' },
+      ]);
+    }
+    const ofLog = verifierKey('witness.example.com/w1', signatureTypes.note, Buffer.alloc(32, 7));
+    expect(parseAnchors(`witness:https://witness.example.com+${printVerifierKey(ofLog)}`)).toContain(
+      'not one of a witness',
+    );
+    expect(parseAnchors('witness:https://witness.example.com')).toContain('a witness must be like');
+    expect(parseAnchors('witness:https://witness.example.com+name+00000000+AAAA')).toContain('key cannot be read');
+  });
+
+  test('names a place once', () => {
+    expect(parseAnchors('file:/mnt/worm,file:/mnt/worm')).toBe('names file:/mnt/worm twice');
+  });
+});
