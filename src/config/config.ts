@@ -84,6 +84,8 @@ export interface EvidenceConfig {
   /** A command that signs; `keyFile` is that of its public key then. */
   readonly signer: string | undefined;
   readonly intervalMs: number;
+  /** How long a statement of what is covered of a source is good for. */
+  readonly statementsMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -225,6 +227,7 @@ const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
         keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
+        statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 
 /** With whether another credential is needed: what is faulty may have been one. */

@@ -43,6 +43,10 @@ select c.id::float8 as id, c.position::float8 as position, c.event_id,
   ${utc('c.seen_at')} as seen_at
 from audit_event_changes c where not ${isStated('change', 'c.id::text')} order by c.id limit ${MAX_CHANGES}`;
 
+const schemas = `
+select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
+where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
+
 /** What has happened and is not in the journal of this generation. */
 export const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
   const read = async <K extends keyof DueFacts>(sql: string) =>
@@ -52,5 +56,6 @@ export const readDue = async (pool: Pool, generation: number): Promise<DueFacts>
     jumps: await read<'jumps'>(jumps),
     holds: await read<'holds'>(holds),
     changes: await read<'changes'>(changes),
+    schemas: await read<'schemas'>(schemas),
   };
 };

@@ -27,10 +27,13 @@ export interface DueFacts {
   readonly jumps: readonly Fields<'jump'>[];
   readonly holds: readonly Fields<'hold'>[];
   readonly changes: readonly (Fields<'change'> & { readonly id: number })[];
+  /** Migrations since the last statement: the tree is the same before and after them. */
+  readonly schemas: readonly Pick<Fields<'schema'>, 'from_version' | 'to_version'>[];
 }
 
 /** The statements about what has happened, in the order in which a reader understands them. */
-export const dueEntries = ({ drops, jumps, holds, changes }: DueFacts, moment: Moment): NewEntry[] => [
+export const dueEntries = ({ drops, jumps, holds, changes, schemas }: DueFacts, moment: Moment): NewEntry[] => [
+  ...schemas.map((schema) => schemaEntry(schema, moment)),
   ...jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
   ...holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
   ...drops.flatMap(({ id, positions, ...drop }) =>
@@ -38,6 +41,17 @@ export const dueEntries = ({ drops, jumps, holds, changes }: DueFacts, moment: M
   ),
   ...changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
 ];
+
+/** A version may come twice, after a restore. */
+const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment): NewEntry =>
+  entry(`${schema.to_version}/${at}`, {
+    type: 'schema',
+    at,
+    tree,
+    ...schema,
+    size_before: tree.size,
+    size_after: tree.size,
+  });
 
 export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
   entry('1', { type: 'genesis', ...moment, ...genesis });
