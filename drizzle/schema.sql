@@ -196,6 +196,12 @@ create table evidence_anchors (
   failed_at timestamp with time zone
 );
 
+create table evidence_asked (
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  asked_at timestamp with time zone not null
+);
+
 create table evidence_checkpoints (
   log text collate "C" not null,
   generation integer not null,
@@ -203,6 +209,16 @@ create table evidence_checkpoints (
   root bytea not null,
   note text not null,
   made_at timestamp with time zone not null default clock_timestamp()
+);
+
+create table evidence_coverage (
+  generation integer not null,
+  source_kind text collate "C" not null,
+  source_id text collate "C" not null,
+  filter_hash text not null,
+  index bigint not null,
+  wanted_since timestamp with time zone,
+  stated_at timestamp with time zone not null
 );
 
 create table evidence_journal (
@@ -228,7 +244,8 @@ create table evidence_logs (
   adopted_size bigint not null default 0,
   timeline text,
   signed_size bigint,
-  signed_at timestamp with time zone
+  signed_at timestamp with time zone,
+  schema_version text
 );
 
 create table evidence_month_keys (
@@ -465,7 +482,9 @@ alter table discovery add constraint discovery_only_row_check CHECK (only_row);
 alter table discovery add constraint discovery_pkey PRIMARY KEY (only_row);
 alter table evidence_anchors add constraint evidence_anchors_log_check CHECK ((log = ANY (ARRAY['events'::text, 'journal'::text])));
 alter table evidence_anchors add constraint evidence_anchors_pkey PRIMARY KEY (log, generation, anchor, size);
+alter table evidence_asked add constraint evidence_asked_pkey PRIMARY KEY (source_kind, source_id);
 alter table evidence_checkpoints add constraint evidence_checkpoints_pkey PRIMARY KEY (log, generation, size);
+alter table evidence_coverage add constraint evidence_coverage_pkey PRIMARY KEY (generation, source_kind, source_id, filter_hash);
 alter table evidence_journal add constraint evidence_journal_generation_kind_ref_key UNIQUE (generation, kind, ref);
 alter table evidence_journal add constraint evidence_journal_pkey PRIMARY KEY (generation, index);
 alter table evidence_logs add constraint evidence_logs_generation_check CHECK ((generation >= 1));
@@ -1814,6 +1833,25 @@ AS $function$
     from (select key, value from jsonb_each_text(a) union all select key, value from jsonb_each_text(b)) both_of_them group by key) summed
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_ask_coverage(p_kinds text[], p_ids text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  asked bigint;
+begin
+  insert into evidence_asked as a (source_kind, source_id, asked_at)
+  select s.kind, s.id, clock_timestamp() from sources s
+  where p_kinds is null or (s.kind, s.id) in (select u.kind, u.id from unnest(p_kinds, p_ids) as u (kind, id))
+  order by s.kind, s.id
+  on conflict (source_kind, source_id) do update set asked_at = excluded.asked_at;
+  get diagnostics asked = row_count;
+  return asked;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_begin_delivery(p_name text, p_epoch bigint, p_until bigint, p_lease_ms double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3128,6 +3166,28 @@ AS $function$
   where name = p_name and (lease_until is null or lease_until <= clock_timestamp())
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_statement()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  said jsonb := new.text::jsonb;
+begin
+  if new.kind = 'coverage' then
+    insert into evidence_coverage as c (generation, source_kind, source_id, filter_hash, index, wanted_since, stated_at)
+    values (new.generation, said ->> 'source_kind', said ->> 'source_id', said #>> '{filter,hash}', new.index,
+      (said ->> 'wanted_since')::timestamptz, coalesce(said ->> 'as_of', said ->> 'at')::timestamptz)
+    on conflict (generation, source_kind, source_id, filter_hash) do update
+      set index = excluded.index, wanted_since = excluded.wanted_since, stated_at = excluded.stated_at;
+  else
+    update evidence_logs l set schema_version = case when new.kind = 'schema' then said ->> 'to_version' else orgtrail_schema_version() end
+    where l.name = 'events' and l.generation = new.generation;
+  end if;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_open_evidence(p_events_origin text, p_journal_origin text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3292,6 +3352,15 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_schema_version()
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select to_char(max(m.created_at) - 1795550000000, 'FM0000') from drizzle.__drizzle_migrations m
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_skip_events(p_name text, p_epoch bigint, p_until bigint, p_lease_ms double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3418,6 +3487,7 @@ $function$;
 
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
+CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
@@ -4084,6 +4154,10 @@ comment on column evidence_anchors.receipt is 'What the anchor answered: the sig
 comment on column evidence_anchors.tiles_size is 'The full tiles of so many leaves are kept there as well.';
 comment on column evidence_anchors.error is 'Why the last attempt failed; null: it did not.';
 comment on column evidence_anchors.failed_at is 'When it failed.';
+comment on table evidence_asked is 'When a coverage statement of a source was last asked for, beside those that are made anyway.';
+comment on column evidence_asked.source_kind is 'As in audit_events.';
+comment on column evidence_asked.source_id is 'As in audit_events.';
+comment on column evidence_asked.asked_at is 'A later statement answers it.';
 comment on table evidence_checkpoints is 'Signed checkpoints: all of a week, and before that the last of each hour.';
 comment on column evidence_checkpoints.log is 'events or journal.';
 comment on column evidence_checkpoints.generation is 'As in evidence_logs.';
@@ -4091,6 +4165,14 @@ comment on column evidence_checkpoints.size is 'Leaves.';
 comment on column evidence_checkpoints.root is 'Their root.';
 comment on column evidence_checkpoints.note is 'The signed note of c2sp.org/tlog-checkpoint.';
 comment on column evidence_checkpoints.made_at is 'When it was stored.';
+comment on table evidence_coverage is 'The last coverage statement of each source and filter set, written with the statement.';
+comment on column evidence_coverage.generation is 'As in evidence_logs.';
+comment on column evidence_coverage.source_kind is 'As in audit_events.';
+comment on column evidence_coverage.source_id is 'As in audit_events.';
+comment on column evidence_coverage.filter_hash is 'Names the filter set that the statement is about.';
+comment on column evidence_coverage.index is 'Which statement of evidence_journal it is.';
+comment on column evidence_coverage.wanted_since is 'What it says of the horizon.';
+comment on column evidence_coverage.stated_at is 'As of when it states what is covered.';
 comment on table evidence_journal is 'The statements.';
 comment on column evidence_journal.generation is 'As in evidence_logs.';
 comment on column evidence_journal.index is 'Which leaf of the journal it is, from 0.';
@@ -4113,6 +4195,7 @@ comment on column evidence_logs.adopted_size is 'Positions up to this one were t
 comment on column evidence_logs.timeline is 'What feed_head.timeline was when the log was last written. On another one a signed checkpoint may be lost.';
 comment on column evidence_logs.signed_size is 'Of the last signed checkpoint.';
 comment on column evidence_logs.signed_at is 'When that was signed.';
+comment on column evidence_logs.schema_version is 'The migration that the journal speaks of last; in the row of the events. At first that of the first statement.';
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

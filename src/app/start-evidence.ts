@@ -6,16 +6,19 @@ import { openAnchors } from '../evidence/anchors/open-anchors.ts';
 import { readAnchors } from '../evidence/anchors/read-anchors.ts';
 import { createAnchorStore, readEveryKey } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
+import type { CoverageOptions } from '../evidence/builder/coverage-turns.ts';
 import { createEvidenceStore } from '../evidence/builder/evidence-store.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
 import { keyOfLog } from '../evidence/builder/sign-log.ts';
 import { signerOfCommand } from '../evidence/keys/command-signer.ts';
 import { publicKeyOfFile, signerOfFile } from '../evidence/keys/key-file.ts';
+import { canonicalFilters } from '../ingest/planning/filters.ts';
 import { version } from '../package/package-files.ts';
 import { openPool } from '../postgres/open-pool.ts';
 import type { Pool } from '../postgres/pool.ts';
 import { logAnchors, logEvidence } from '../telemetry/evidence/log-evidence.ts';
 import type { Time } from '../time/clock.ts';
+import { kindPolicies } from './collection-window.ts';
 import type { App } from './open-app.ts';
 
 /** One statement at a time, the renewal of the lease beside it, and anchors. */
@@ -40,6 +43,16 @@ export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | unde
   const { keyFile, signer } = evidence;
   return signer === undefined ? signerOfFile(keyFile) : signerOfCommand(signer, publicKeyOfFile(keyFile));
 };
+
+/** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
+const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
+  filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
+    kind,
+    hash,
+    text: canonicalFilters(filters),
+  })),
+  everyMs,
+});
 
 /**
  * Starts to build the evidence beside ingestion, if it is configured. Called by the daemon, once the schema is current.
@@ -66,6 +79,7 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     base: evidence.base,
     version,
     observer: logEvidence(logger),
+    coverage: coverageOf(config, evidence.statementsMs),
     time: app.sync.time,
     leaseMs,
     intervalMs: evidence.intervalMs,

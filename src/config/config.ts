@@ -87,6 +87,8 @@ export interface EvidenceConfig {
   readonly intervalMs: number;
   /** Where checkpoints are kept outside the database. */
   readonly anchors: readonly AnchorTarget[];
+  /** How long a statement of what is covered of a source is good for. */
+  readonly statementsMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -229,6 +231,7 @@ const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
         anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
+        statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 
 /** With whether another credential is needed: what is faulty may have been one. */

@@ -21,6 +21,8 @@ const MIN_LEASE_MS = 1_000;
 const MAX_LEASE_MS = 600_000;
 const MIN_STALL_MS = 1_000;
 const MAX_STALL_MS = 3_600_000;
+const MIN_STATEMENTS_MS = 60_000;
+const MAX_STATEMENTS_MS = 90 * 86_400_000;
 const MIN_SCRUB_MS = 1_000;
 const MAX_SCRUB_SHARE = 0.5;
 
@@ -190,6 +192,11 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .optional(),
+  ORGTRAIL_EVIDENCE_STATEMENTS: setting('24h', 'a duration from 1m to 90d', (text) => {
+    const everyMs = parseDurationMs(text);
+    const fits = everyMs !== undefined && everyMs >= MIN_STATEMENTS_MS && everyMs <= MAX_STATEMENTS_MS;
+    return fits ? everyMs : undefined;
+  }),
   ORGTRAIL_LEASE: setting('30s', 'a duration from 1s to 10m', (text) => {
     const leaseMs = parseDurationMs(text);
     return leaseMs !== undefined && leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS ? leaseMs : undefined;

@@ -138,6 +138,10 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
     example: '[file:/mnt/worm/orgtrail]',
   },
   ORGTRAIL_EVIDENCE_INTERVAL: { form: 'text', means: 'How often a checkpoint is signed while there are new events.' },
+  ORGTRAIL_EVIDENCE_STATEMENTS: {
+    form: 'text',
+    means: 'How often the journal of the evidence states what is covered of each source.',
+  },
   ORGTRAIL_LOG_LEVEL: { form: 'text', means: 'fatal, error, warn, info, debug, trace or silent; for sync it is warn.' },
   ORGTRAIL_LOG_FORMAT: { form: 'text', means: 'json, or pretty, which it is on a terminal.', example: 'json' },
 };

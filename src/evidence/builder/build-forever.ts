@@ -90,7 +90,7 @@ const buildWhileHeld = async (
       await store.thinCheckpoints();
       thinnedMs = time.nowMs();
     }
-    await waitForWork(options, { size, startedMs }, over);
+    await waitForWork(options, { size, startedMs, busyForMs: builder.busyForMs }, over);
   }
 };
 
@@ -118,9 +118,15 @@ const buildUntilDone = async (
 /** The first event after a quiet time is signed at once; of many, a checkpoint is made after the interval, or if they are many. */
 const waitForWork = async (
   { time, intervalMs, waitBeyond }: BuildingOptions,
-  { size, startedMs }: { readonly size: number; readonly startedMs: number },
+  {
+    size,
+    startedMs,
+    busyForMs,
+  }: { readonly size: number; readonly startedMs: number; readonly busyForMs: number | undefined },
   over: AbortSignal,
 ): Promise<void> => {
+  // Sources that wait for their statements have a turn before the interval is over.
+  if (busyForMs !== undefined) return await waitBeyond(size + EVENTS_WORTH_ONE - 1, busyForMs, over);
   const restMs = startedMs + intervalMs - time.nowMs();
   if (restMs > 0) await waitBeyond(size + EVENTS_WORTH_ONE - 1, restMs, over);
   if (!over.aborted) await waitBeyond(size, intervalMs, over);

@@ -8,6 +8,7 @@ import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
 import { LogsInMemory } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { type CoverageOptions, CoverageTurns } from './coverage-turns.ts';
 import { KnownCheckpoints } from './known-checkpoints.ts';
 import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
 import { signCheckpoint, vkeysOf } from './sign-log.ts';
@@ -28,6 +29,8 @@ export interface BuilderOptions {
   /** So many events go into one commit. */
   readonly chunk?: number;
   readonly makeKey?: () => Buffer;
+  /** Undefined: this process states no coverage. */
+  readonly coverage?: CoverageOptions | undefined;
 }
 
 const CHUNK = 5_000;
@@ -58,10 +61,17 @@ export interface StepResult {
 export class Builder {
   readonly #options: BuilderOptions;
   readonly #known = new KnownCheckpoints();
+  readonly #coverage: CoverageTurns | undefined;
   #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
 
   constructor(options: BuilderOptions) {
     this.#options = options;
+    this.#coverage = options.coverage && new CoverageTurns(options.coverage);
+  }
+
+  /** Until there is more coverage to state, which waits for its turn; undefined if there is none. */
+  get busyForMs(): number | undefined {
+    return this.#coverage?.busyForMs;
   }
 
   /** The newest generation, made if there is none. Throws OrgtrailError `configuration` if it has another origin. */
@@ -105,6 +115,7 @@ export class Builder {
     if (state === 'behind' || state === 'forked') return { kind: 'stopped', size: events.size };
     const memory = await this.#remember(claim, logs);
     if ('kind' in memory) return memory;
+    await this.#coverage?.look(this.#options.store, claim, logs, memory);
     const grown = await this.#grow(claim, logs, memory, signs);
     if (grown === 'stopped' || grown === 'moved') return { kind: 'more', size: events.size };
     if (grown === 'stale') {
@@ -116,7 +127,7 @@ export class Builder {
     if (isAtHead || signs) {
       if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
     }
-    const isIdle = grown === undefined && isAtHead;
+    const isIdle = grown === undefined && isAtHead && this.#coverage?.isPending(memory) !== true;
     return { kind: isIdle ? 'done' : 'more', size };
   }
 
@@ -174,7 +185,8 @@ export class Builder {
     const { store, observer } = this.#options;
     const { origin, size, root } = logs.events;
     const moment: Moment = { at: logs.at, tree: { origin, size, root: root.toString('base64') } };
-    const entries = await this.#dueEntries(logs, moment, signs);
+    const entries = this.#coverage?.take(memory, moment) ?? [];
+    entries.push(...(await this.#dueEntries(logs, moment, signs)));
     await this.#appendEvents(logs, memory);
     entries.push(...(await this.#sourceEntries(memory, moment)));
     memory.state(entries);
@@ -206,8 +218,9 @@ export class Builder {
     return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];
   }
 
-  async #appendEvents({ events: { size }, head }: StoredLogs, memory: LogsInMemory): Promise<void> {
+  async #appendEvents({ events: { size }, head: last }: StoredLogs, memory: LogsInMemory): Promise<void> {
     const { store, chunk = CHUNK } = this.#options;
+    const head = this.#coverage?.cap(memory, last) ?? last;
     if (size >= head) return;
     const { until, isHole } = nextChunk({ size, head, events: chunk, holes: HOLES }, await store.readJumps());
     if (!isHole) await store.copyEvents(size, until, (row) => memory.append(readEventRow(row)));

@@ -10,6 +10,7 @@ import type { TileId } from '../tree/tiles.ts';
 import { growLogs } from './grow-logs.sql.ts';
 import { loadLogs, readTiles } from './load-logs.sql.ts';
 import type { Claim, EvidenceStore, StoredLogs } from './ports.ts';
+import { readCoverage } from './read-coverage.sql.ts';
 import { readDue } from './read-due.sql.ts';
 
 const SERIALIZATION_FAILURE = '40001';
@@ -35,6 +36,7 @@ export const createEvidenceStore = (pool: Pool, owner: string, leaseMs: number):
   load: (logs) => loadLogs(pool, logs),
   readTiles: (log: LogName, generation: number, tiles: readonly TileId[]) => readTiles(pool, log, generation, tiles),
   readDue: (generation) => readDue(pool, generation),
+  readCoverage: (held, query) => readCoverage(pool, held, query, leaseMs),
   readJumps: () => readRanges(pool, jumpRanges),
   readExplanations: (range) => readRanges(pool, `${jumpRanges} union all ${dropRanges}`, range),
   copyEvents: (after, until, take) => copyOut(pool, eventsQuery(after, until), take),

@@ -1,3 +1,4 @@
+import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
 import type { DueFacts, NewEntry } from '../growth/due-statements.ts';
 import type { BinaryFields } from '../growth/event-row.ts';
 import type { HoleRange } from '../growth/explained-holes.ts';
@@ -61,6 +62,13 @@ export interface Claim {
   readonly epoch: number;
 }
 
+/** Which sources are to be stated. */
+export interface CoverageQuery {
+  readonly filters: readonly { readonly kind: string; readonly hash: string }[];
+  readonly everyMs: number;
+  readonly limit: number;
+}
+
 /** What building needs of the database. Every method is one statement, or reads alone. */
 export interface EvidenceStore {
   /** Undefined: there is no log yet. */
@@ -73,6 +81,8 @@ export interface EvidenceStore {
   load(logs: StoredLogs): Promise<LoadedLogs>;
   readTiles(log: LogName, generation: number, tiles: readonly TileId[]): Promise<readonly Tile[]>;
   readDue(generation: number): Promise<DueFacts>;
+  /** Sources whose coverage is to be stated, as of one snapshot that survives a crash; undefined if the lease is lost. */
+  readCoverage(claim: Claim, query: CoverageQuery): Promise<CoverageSnapshot | undefined>;
   readJumps(): Promise<readonly HoleRange[]>;
   /** Drops and jumps that have to do with these positions. */
   readExplanations(range: HoleRange): Promise<readonly HoleRange[]>;

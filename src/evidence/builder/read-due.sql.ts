@@ -50,6 +50,9 @@ from evidence_anchors a join evidence_checkpoints c using (log, generation, size
   join evidence_logs l on l.name = a.log and l.generation = a.generation
 where a.log = 'journal' and a.generation = $1 and a.anchor like 'tsa:%' and a.receipt is not null
   and not ${isStated('timestamp', `a.anchor || '/' || a.size`)} order by a.size limit 100`;
+const schemas = `
+select l.schema_version as from_version, orgtrail_schema_version() as to_version from evidence_logs l
+where l.name = 'events' and l.generation = $1 and l.schema_version <> orgtrail_schema_version()`;
 
 /** What has happened and is not in the journal of this generation. */
 export const readDue = async (pool: Pool, generation: number): Promise<DueFacts> => {
@@ -61,5 +64,6 @@ export const readDue = async (pool: Pool, generation: number): Promise<DueFacts>
     holds: await read<'holds'>(holds),
     changes: await read<'changes'>(changes),
     timestamps: await read<'timestamps'>(timestamps),
+    schemas: await read<'schemas'>(schemas),
   };
 };

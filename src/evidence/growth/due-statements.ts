@@ -28,20 +28,34 @@ export interface DueFacts {
   readonly holds: readonly Fields<'hold'>[];
   readonly changes: readonly (Fields<'change'> & { readonly id: number })[];
   readonly timestamps: readonly Fields<'timestamp'>[];
+  /** Migrations since the last statement: the tree is the same before and after them. */
+  readonly schemas: readonly Pick<Fields<'schema'>, 'from_version' | 'to_version'>[];
 }
 
 /** The statements about what has happened, in the order in which a reader understands them. */
-export const dueEntries = ({ drops, jumps, holds, changes, timestamps }: DueFacts, moment: Moment): NewEntry[] => [
-  ...jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
-  ...holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
-  ...drops.flatMap(({ id, positions, ...drop }) =>
+export const dueEntries = (due: DueFacts, moment: Moment): NewEntry[] => [
+  ...due.schemas.map((schema) => schemaEntry(schema, moment)),
+  ...due.jumps.map((jump) => entry(String(jump.id), { type: 'jump', ...moment, ...jump })),
+  ...due.holds.map((hold) => entry(`${hold.id}/${hold.action}`, { type: 'hold', ...moment, ...hold })),
+  ...due.drops.flatMap(({ id, positions, ...drop }) =>
     dropParts({ type: 'drop', ...moment, ...drop }, positions).map((part) => entry(`${id}/${part.part}`, part)),
   ),
-  ...changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
-  ...timestamps.map((stamp) =>
+  ...due.changes.map(({ id, ...change }) => entry(String(id), { type: 'change', ...moment, ...change })),
+  ...due.timestamps.map((stamp) =>
     entry(`${stamp.anchor}/${stamp.checkpoint.size}`, { type: 'timestamp', ...moment, ...stamp }),
   ),
 ];
+
+/** A version may come twice, after a restore. */
+const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment): NewEntry =>
+  entry(`${schema.to_version}/${at}`, {
+    type: 'schema',
+    at,
+    tree,
+    ...schema,
+    size_before: tree.size,
+    size_after: tree.size,
+  });
 
 export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
   entry('1', { type: 'genesis', ...moment, ...genesis });

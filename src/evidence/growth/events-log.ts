@@ -67,6 +67,12 @@ export class EventsLog {
     return this.#sources.get(kind)?.get(id)?.number ?? NO_SOURCE;
   }
 
+  /** Of the leaves so far; empty for a source that has none. */
+  chainOf(kind: string, id: string): SourceChain {
+    const { events, chain } = this.#sources.get(kind)?.get(id) ?? chainStart;
+    return { events, chain };
+  }
+
   /** Gives the next number to a source. Throws an EvidenceFault if there are no more. */
   addSource(kind: string, id: string): NumberedSource {
     const number = Math.max(1, this.#byNumber.length);

@@ -1,7 +1,7 @@
 import { EvidenceFault } from '../evidence-fault.ts';
 import { type EventLeaf, journalLeaf, writeEventLeaf } from '../leaves/leaf.ts';
 import { monthOf, saltOf } from '../leaves/month-key.ts';
-import { NO_SOURCE } from '../leaves/source-chain.ts';
+import { NO_SOURCE, type SourceChain } from '../leaves/source-chain.ts';
 import type { LogName } from '../notes/origin.ts';
 import { GrowingTree, type ReadTile, type Tile } from '../tree/growing-tree.ts';
 import { leafHash } from '../tree/merkle.ts';
@@ -67,6 +67,11 @@ export class LogsInMemory {
 
   rootOf(log: LogName): Buffer {
     return log === 'events' ? this.#events.root() : this.#journal.root();
+  }
+
+  /** The leaves of a source so far. */
+  chainOf(kind: string, id: string): SourceChain {
+    return this.#events.chainOf(kind, id);
   }
 
   /** Appends the next event; what is left out before it are holes. */

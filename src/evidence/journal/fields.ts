@@ -34,4 +34,5 @@ export const positionRanges = z.array(
 export type PositionRange = readonly [from: number, to: number];
 
 /** Of time. A source may be proven to its very beginning, which is `-infinity`. */
-export const timeRanges = z.array(z.tuple([z.union([instant, z.literal('-infinity')]), instant]));
+export const timeRange = z.tuple([z.union([instant, z.literal('-infinity')]), instant]);
+export const timeRanges = z.array(timeRange);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, instant, month, positionRanges, sha256Hex, timeRanges, tree } from './fields.ts';
+import { count, instant, month, positionRanges, sha256Hex, timeRange, timeRanges, tree } from './fields.ts';
 
 /*
  * What the journal says, one object of JSON for each leaf. Fields are a contract: a verifier reads statements of all versions. New
@@ -35,6 +35,20 @@ const sourceStatement = z.object({
   organization_id: z.string().nullable(),
 });
 
+const hole = z.object({ pass: z.int(), range: timeRange, reason: z.string(), attempts: count, found_at: instant });
+const reading = z.object({
+  range: timeRange,
+  method: z.string(),
+  /** Of the pass or of the round that reads all of it again; 0 for the first reading. */
+  number: count,
+  direction: z.enum(['asc', 'desc']),
+  /** Entries that it was the first to find. */
+  found: count,
+  /** When the first and the last part of it were read. */
+  read_from: instant,
+  read_to: instant,
+});
+
 /** Which time of a source is proven to be read, and how many leaves of it there are: also if nothing happened. */
 const coverage = z.object({
   type: z.literal('coverage'),
@@ -53,6 +67,14 @@ const coverage = z.object({
   server_time: instant.nullable(),
   /** Which requests were made: their count, and the hash of their list. Null if no list is kept. */
   reads: z.object({ count, sha256: sha256Hex }).nullable(),
+  /** When all of this but the leaves was read, by the clock of the database: no range ends later. */
+  as_of: instant.optional(),
+  /** Time that cannot be had, with the reason: it is within no range of its pass. */
+  holes: z.array(hole).optional(),
+  /** How and when time was read last, the newest time last. */
+  readings: z.array(reading).optional(),
+  /** What there is beyond the limits of a statement: ranges that are claimed less, holes and readings that are not named. */
+  left_out: z.object({ ranges: count, holes: count, readings: count }).optional(),
 });
 
 /** Cloudflare served other content for an event that was already stored. */

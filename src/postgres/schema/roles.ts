@@ -36,6 +36,7 @@ const ingestMay: Readonly<Record<string, string>> = {
   // Written by functions alone, which only orgtrail_evidence may call: a stolen account of a collector can write no leaf.
   evidence_logs: 'select',
   evidence_anchors: 'select',
+  evidence_coverage: 'select',
   sinks: 'select',
   sink_dead_letters: 'select',
   // An attacker who holds the collector's account must neither create a token nor restore one.
@@ -110,7 +111,13 @@ const roles = ['orgtrail_ingest', 'orgtrail_reader'] as const;
 /** The account that builds the evidence is a member of it, beside orgtrail_ingest if the daemon builds. */
 const EVIDENCE_ROLE = 'orgtrail_evidence';
 /** What readers may read as well, so that they can verify. */
-const evidenceTables = ['evidence_tiles', 'evidence_checkpoints', 'evidence_journal', 'evidence_sources'];
+const evidenceTables = [
+  'evidence_tiles',
+  'evidence_checkpoints',
+  'evidence_journal',
+  'evidence_sources',
+  'evidence_asked',
+];
 /** With a key, the hash of an event can be tested against guesses after the event is dropped. */
 const SALTS = 'evidence_month_keys';
 /** What the builder hashes and states. */
@@ -123,8 +130,13 @@ const evidenceReads = [
   'retention_policy',
   'position_jumps',
   'sources',
+  'coverage',
+  'coverage_holes',
+  'coverage_readings',
+  'discovery',
   'evidence_logs',
   'evidence_anchors',
+  'evidence_coverage',
   ...evidenceTables,
   SALTS,
   'drizzle.__drizzle_migrations',
@@ -142,6 +154,8 @@ const evidenceCalls = [
   'orgtrail_thin_checkpoints',
   'orgtrail_note_anchor',
   'orgtrail_is_evidence_here',
+  'orgtrail_ask_coverage',
+  'orgtrail_schema_version',
 ].join(', ');
 
 /**

@@ -17,6 +17,7 @@ export const evidenceLogs = pgTable('evidence_logs', {
   timeline: text('timeline'),
   signedSize: integer64('signed_size'),
   signedAt: instant('signed_at'),
+  schemaVersion: text('schema_version'),
 });
 
 /** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */
@@ -74,4 +75,22 @@ export const evidenceAnchors = pgTable('evidence_anchors', {
   tilesSize: integer64('tiles_size').notNull().default(0),
   error: text('error'),
   failedAt: instant('failed_at'),
+});
+
+/** The last coverage statement of each source and filter set. */
+export const evidenceCoverage = pgTable('evidence_coverage', {
+  generation: integer('generation').notNull(),
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  filterHash: text('filter_hash').notNull(),
+  index: integer64('index').notNull(),
+  wantedSince: instant('wanted_since'),
+  statedAt: instant('stated_at').notNull(),
+});
+
+/** When a coverage statement was asked for. */
+export const evidenceAsked = pgTable('evidence_asked', {
+  sourceKind: text('source_kind').notNull(),
+  sourceId: text('source_id').notNull(),
+  askedAt: instant('asked_at').notNull(),
 });

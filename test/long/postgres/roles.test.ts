@@ -46,6 +46,8 @@ const ingest: Readonly<Record<string, string>> = {
   'drizzle.__drizzle_migrations': 'SELECT',
   evidence_anchors: 'SELECT',
   evidence_logs: 'SELECT',
+  evidence_coverage: 'SELECT',
+  evidence_asked: '',
   evidence_checkpoints: '',
   evidence_journal: '',
   evidence_month_keys: '',
@@ -71,15 +73,26 @@ const ingest: Readonly<Record<string, string>> = {
 };
 
 /** What only readers may select, and the salts, which not even they may. */
-const readersOnly = ['evidence_checkpoints', 'evidence_journal', 'evidence_sources', 'evidence_tiles'];
+const readersOnly = [
+  'evidence_asked',
+  'evidence_checkpoints',
+  'evidence_journal',
+  'evidence_sources',
+  'evidence_tiles',
+];
 const salts = 'evidence_month_keys';
 
 /** What orgtrail_evidence may select; it writes by functions alone. */
 const evidence = [
   'audit_event_changes',
   'audit_events',
+  'coverage',
+  'coverage_holes',
+  'coverage_readings',
+  'discovery',
   'drizzle.__drizzle_migrations',
   'evidence_anchors',
+  'evidence_coverage',
   'evidence_logs',
   'feed_head',
   'holds',
@@ -185,6 +198,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
        and has_function_privilege('orgtrail_evidence', p.oid, 'EXECUTE') and p.provolatile <> 'i' order by 1`,
   );
   expect(builds.map((row) => row.function)).toEqual([
+    'orgtrail_ask_coverage',
     'orgtrail_claim_evidence',
     'orgtrail_continue_evidence',
     'orgtrail_grow_evidence',
@@ -197,6 +211,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     'orgtrail_release_evidence',
     'orgtrail_release_evidence_of',
     'orgtrail_renew_evidence',
+    'orgtrail_schema_version',
     'orgtrail_thin_checkpoints',
   ]);
   const { rows: schemas } = await pool.query(

@@ -25,6 +25,20 @@ export const coverageStatement: StatementOf<'coverage'> = {
   commits: 3,
   server_time: at,
   reads: null,
+  as_of: at,
+  holes: [{ pass: 0, range: ['2026-01-02T00:00:00Z', '2026-01-02T00:00:01Z'], reason: 'r', attempts: 1, found_at: at }],
+  readings: [
+    {
+      range: ['-infinity', '2026-01-02T00:00:00Z'],
+      method: 'scrub',
+      number: 2,
+      direction: 'desc',
+      found: 0,
+      read_from: at,
+      read_to: at,
+    },
+  ],
+  left_out: { ranges: 1, holes: 2, readings: 3 },
 };
 
 export const dropStatement: StatementOf<'drop'> = {
@@ -61,7 +75,10 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
       `{"type":"coverage",${head},"source_kind":"organization","source_id":"0193c4f5",` +
         '"filter":{"text":"actor_email=a%40example.com","hash":"f1"},"wanted_since":"2026-01-01T00:00:00Z",' +
         '"passes":[{"pass":0,"ranges":[["-infinity","2026-01-10T00:00:00Z"]]},{"pass":1,"ranges":[]}],' +
-        `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":null}`,
+        `"events":1,"chain":"${sha256}","commits":3,"server_time":"${at}","reads":null,"as_of":"${at}",` +
+        `"holes":[{"pass":0,"range":["2026-01-02T00:00:00Z","2026-01-02T00:00:01Z"],"reason":"r","attempts":1,"found_at":"${at}"}],` +
+        '"readings":[{"range":["-infinity","2026-01-02T00:00:00Z"],"method":"scrub","number":2,"direction":"desc","found":0,' +
+        `"read_from":"${at}","read_to":"${at}"}],"left_out":{"ranges":1,"holes":2,"readings":3}}`,
     ],
     [
       { type: 'change', ...common, position: 42, event_id: 'e\u00e9-1', raw_sha256: sha256, length: 71, seen_at: at },

@@ -1,0 +1,90 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '../../postgres/pool.ts';
+import type { CoverageSnapshot } from '../growth/coverage-entries.ts';
+import { MAX_STATED_RANGES } from '../journal/stated-ranges.ts';
+import type { Claim, CoverageQuery } from './ports.ts';
+
+/** So many of each go into a statement. */
+const MAX_HOLES = 40;
+const MAX_READINGS = 60;
+/** A horizon that moves on with the clock is written once an hour. */
+const HORIZON_SLACK = "interval '2 hours'";
+
+const instant = (time: string): string => `to_char(${time} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const start = (time: string): string =>
+  `case when ${time} is null or not isfinite(${time}) then '-infinity' else ${instant(time)} end`;
+const ofSource = (name: string): string =>
+  `${name}.source_kind = d.kind and ${name}.source_id = d.id and ${name}.filter_hash = d.filter_hash`;
+
+/**
+ * Sources that are to be stated: never yet with these filters, too long ago, asked for since, with other filters since, or with a horizon
+ * that has moved otherwise than the clock.
+ */
+const due = `
+select s.kind, s.id, s.filter_hash, s.wanted_since, s.commit_seq, e.index
+from sources s
+  left join evidence_coverage e on e.generation = $1 and e.source_kind = s.kind and e.source_id = s.id and e.filter_hash = s.filter_hash
+  left join (select source_kind, source_id, max(stated_at) as at from evidence_coverage where generation = $1 group by 1, 2) as latest
+    on latest.source_kind = s.kind and latest.source_id = s.id
+  left join evidence_asked a on a.source_kind = s.kind and a.source_id = s.id
+where (s.kind, s.filter_hash) in (select u.kind, u.hash from unnest($2::text[], $3::text[]) as u (kind, hash))
+  and (e.stated_at is null or e.stated_at < latest.at or a.asked_at > e.stated_at
+    or e.stated_at < clock_timestamp() - orgtrail_span($4) or e.wanted_since > s.wanted_since
+    or s.wanted_since - e.wanted_since > clock_timestamp() - e.stated_at + ${HORIZON_SLACK})
+order by a.asked_at > e.stated_at desc nulls last, e.stated_at nulls first, s.kind, s.id limit $5`;
+
+const proven = `
+select c.pass, (select coalesce(json_agg(json_build_array(${start('lower(r)')}, ${instant('upper(r)')}) order by r), '[]')
+  from unnest(c.proven * tstzmultirange(tstzrange(null, now.at))) r) as ranges
+from coverage c where ${ofSource('c')}`;
+
+const holes = `
+select h.pass, json_build_array(${start('h.since')}, ${instant('h.before')}) as range, left(h.reason, 60) as reason, h.attempts,
+  ${instant('h.found_at')} as found_at
+from coverage_holes h where ${ofSource('h')} and isfinite(h.before) order by h.since desc limit ${MAX_HOLES}`;
+
+const readings = `
+select json_build_array(${start('r.since')}, ${instant('r.before')}) as range, r.method, r.number, r.direction, r.found,
+  ${instant('r.read_from')} as read_from, ${instant('r.read_to')} as read_to, r.since
+from coverage_readings r where ${ofSource('r')} and isfinite(r.before) order by r.since desc limit ${MAX_READINGS}`;
+
+/** One statement, which is one snapshot: coverage and positions are committed together. Its clock is read after the snapshot was made. */
+const snapshot = `
+with now as materialized (select date_trunc('milliseconds', clock_timestamp()) as at),
+due as materialized (${due})
+select (select h.position from feed_head h)::float8 as head, ${instant('now.at')} as "asOf",
+  (select ${instant('d.server_time')} from discovery d) as "serverTime",
+  (select coalesce(json_agg(json_build_object('kind', d.kind, 'id', d.id, 'filterHash', d.filter_hash,
+      'wantedSince', ${instant('d.wanted_since')}, 'commits', d.commit_seq,
+      'passes', (select coalesce(json_agg(json_build_object('pass', p.pass, 'ranges', p.ranges) order by p.pass), '[]') from (${proven}) p),
+      'holes', (select coalesce(json_agg(to_jsonb(h)), '[]') from (${holes}) h),
+      'holeCount', (select count(*) from coverage_holes h where ${ofSource('h')}),
+      'readings', (select coalesce(json_agg(to_jsonb(r) - 'since' order by r.since), '[]') from (${readings}) r),
+      'readingCount', (select count(*) from coverage_readings r where ${ofSource('r')}),
+      'before', case when (select sum(range_count) from (
+          select (select count(*) from unnest(c.proven)) as range_count from coverage c where ${ofSource('c')}) counts) > ${MAX_STATED_RANGES}
+        then (select j.text from evidence_journal j where j.generation = $1 and j.index = d.index) end)), '[]') from due d) as sources
+from now`;
+
+/**
+ * Sources whose coverage is to be stated, at most as many as asked for; undefined if the lease is lost. What the snapshot shows survives a
+ * crash of the server from here on: the transaction ends with the flush of a write of its own, which comes after all that was seen.
+ */
+export const readCoverage = async (
+  pool: Pool,
+  { generation, epoch }: Claim,
+  { filters, everyMs, limit }: CoverageQuery,
+  leaseMs: number,
+): Promise<CoverageSnapshot | undefined> =>
+  await inTransaction(pool, async (client) => {
+    const kinds = filters.map(({ kind }) => kind);
+    const hashes = filters.map(({ hash }) => hash);
+    const { rows } = await client.query<CoverageSnapshot>(snapshot, [generation, kinds, hashes, everyMs, limit]);
+    const [found] = rows;
+    if (found === undefined || found.sources.length === 0) return found;
+    await client.query(`select set_config('synchronous_commit', 'on', true)
+      where current_setting('synchronous_commit') in ('off', 'local', 'remote_write')`);
+    const held = 'select orgtrail_renew_evidence($1, $2, $3) as held';
+    const renewed = await client.query<{ held: boolean }>(held, [generation, epoch, leaseMs]);
+    return renewed.rows[0]?.held === true ? found : undefined;
+  });

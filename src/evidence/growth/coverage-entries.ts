@@ -1,0 +1,88 @@
+import { type PassRanges, statedRanges } from '../journal/stated-ranges.ts';
+import type { StatementOf } from '../journal/statement.ts';
+import { MAX_STATEMENT_BYTES, readStatement, writeStatement } from '../journal/statement-text.ts';
+import type { SourceChain } from '../leaves/source-chain.ts';
+import type { Moment, NewEntry } from './due-statements.ts';
+
+type Coverage = StatementOf<'coverage'>;
+
+/** What the database says of a source, as of a snapshot. */
+interface CoveredSource {
+  readonly kind: string;
+  readonly id: string;
+  readonly filterHash: string;
+  readonly wantedSince: string | null;
+  readonly commits: number;
+  /** Proven, and before the moment of the snapshot. */
+  readonly passes: readonly PassRanges[];
+  /** The newest ones, and how many there are. */
+  readonly holes: NonNullable<Coverage['holes']>;
+  readonly holeCount: number;
+  readonly readings: NonNullable<Coverage['readings']>;
+  readonly readingCount: number;
+  /** The text of the last statement with this filter, if there are so many ranges that it matters. */
+  readonly before: string | null;
+}
+
+/** Sources that are to be stated, and the head of the feed in the same snapshot: all that their ranges hold is at or below it. */
+export interface CoverageSnapshot {
+  readonly head: number;
+  /** When it was made, by the clock of the database. */
+  readonly asOf: string;
+  /** Cloudflare's clock. */
+  readonly serverTime: string | null;
+  readonly sources: readonly CoveredSource[];
+}
+
+/** The filters that are known, by their hashes. */
+export type FilterTexts = ReadonlyMap<string, string>;
+
+/** The statements of a snapshot. The tree of the moment and `chainOf` are of exactly as many leaves as the head of the snapshot says. */
+export const coverageEntries = (
+  { asOf, serverTime, sources }: CoverageSnapshot,
+  moment: Moment,
+  chainOf: (kind: string, id: string) => SourceChain,
+  filters: FilterTexts,
+): NewEntry[] =>
+  sources.map((source) => {
+    const { events, chain } = chainOf(source.kind, source.id);
+    const { passes, leftOut } = statedRanges(source.passes, rangesOf(source.before));
+    const text = fitted(source, leftOut, asOf, {
+      type: 'coverage',
+      ...moment,
+      source_kind: source.kind,
+      source_id: source.id,
+      filter: { text: filters.get(source.filterHash) ?? '', hash: source.filterHash },
+      wanted_since: source.wantedSince,
+      passes,
+      events,
+      chain: Buffer.from(chain).toString('hex'),
+      commits: source.commits,
+      server_time: serverTime,
+      // No list of requests is kept yet.
+      reads: null,
+    });
+    return { kind: 'coverage', ref: `${source.kind}/${source.id}/${asOf}`, text };
+  });
+
+/** With as many holes and readings as there is room for; ranges always have theirs. */
+const fitted = (source: CoveredSource, rangesLeftOut: number, asOf: string, coverage: Coverage): string => {
+  for (let share = 1; ; share /= 2) {
+    const holes = source.holes.slice(0, Math.floor(source.holes.length * share));
+    const skipped = Math.ceil(source.readings.length * (1 - share));
+    const readings = source.readings.slice(skipped);
+    const leftOut = {
+      ranges: rangesLeftOut,
+      holes: source.holeCount - holes.length,
+      readings: source.readingCount - readings.length,
+    };
+    const whole = { ...coverage, as_of: asOf, holes, readings, left_out: leftOut };
+    const isLast = holes.length + readings.length === 0;
+    if (isLast || Buffer.byteLength(JSON.stringify(whole)) <= MAX_STATEMENT_BYTES) return writeStatement(whole);
+  }
+};
+
+const rangesOf = (text: string | null): readonly PassRanges[] => {
+  const read = text === null ? undefined : readStatement(text);
+  return read?.known === true && read.statement.type === 'coverage' ? read.statement.passes : [];
+};

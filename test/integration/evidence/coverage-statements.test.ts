@@ -1,0 +1,226 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createEvidenceStore } from '../../../src/evidence/builder/evidence-store.sql.ts';
+import type { EvidenceStore } from '../../../src/evidence/builder/ports.ts';
+import { syncSources } from '../../../src/ingest/sync/stored-sources/sync-sources.sql.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import {
+  coverageStatements,
+  expectTrueStatements,
+  stateAlways,
+  stateOnce,
+} from '../../support/evidence/stated-coverage.ts';
+import { verifyDatabase } from '../../support/evidence/verify-database.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import {
+  addSources,
+  commit,
+  entryText,
+  FILTERS,
+  HISTORY_MS,
+  HORIZON,
+  organizationKind,
+  seconds,
+  T0,
+  takeLease,
+} from '../../support/postgres/store-fixture.ts';
+
+let database: TestDatabase;
+const signer = newSigner();
+beforeEach(async () => {
+  database = await createTestDatabase();
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+/** A page with an entry for each of these seconds, which are claimed. */
+const read = async (source: string, from: number, to: number, pass = 0): Promise<void> => {
+  const { pool } = database;
+  const entries = Array.from({ length: to - from }, (_, index) =>
+    entryText(`${source}-${from + index}`, T0 + (from + index) * 1_000),
+  );
+  await commit(pool, await takeLease(pool, source), entries, {
+    claims: [...Array.from({ length: pass }, () => []), seconds(from, to)],
+  });
+};
+
+const at = (second: number): string => `${new Date(T0 + second * 1_000).toISOString().slice(0, 19)}.000000Z`;
+
+test('each source is stated once, also one where nothing happened, with what the tables say', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a', 'b', 'quiet']);
+  await read('a', 0, 10);
+  await read('b', 0, 5);
+  await read('a', 20, 30);
+  await read('a', 0, 10, 1);
+  await pool.query(
+    `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+     values ('organization', 'a', $1, 0, $2, $3, 'poison', '', clock_timestamp())`,
+    [FILTERS, at(10), at(11)],
+  );
+  await pool.query(
+    `insert into coverage_readings (source_kind, source_id, filter_hash, since, before, method, number, direction, found, read_from, read_to)
+     values ('organization', 'a', $1, $2, $3, 'scrub', 2, 'desc', 0, $4, $4)`,
+    [FILTERS, at(0), at(10), at(100)],
+  );
+  const { build } = openBuilder(pool, signer, { coverage: stateOnce });
+  await build();
+  await build();
+  const statements = await coverageStatements(pool);
+  expect(statements.map(({ source_id: id, events, tree }) => [id, events, tree.size])).toEqual([
+    ['a', 20, 25],
+    ['b', 5, 25],
+    ['quiet', 0, 25],
+  ]);
+  expect(statements[0]).toMatchObject({
+    filter: { text: 'action_type=create', hash: FILTERS },
+    wanted_since: '2025-07-01T00:00:00.000000Z',
+    passes: [
+      {
+        pass: 0,
+        ranges: [
+          [at(0), at(10)],
+          [at(20), at(30)],
+        ],
+      },
+      { pass: 1, ranges: [[at(0), at(10)]] },
+    ],
+    commits: 3,
+    reads: null,
+    holes: [{ pass: 0, range: [at(10), at(11)], reason: 'poison', attempts: 1 }],
+    readings: [{ range: [at(0), at(10)], method: 'scrub', number: 2, direction: 'desc', found: 0, read_from: at(100) }],
+    left_out: { ranges: 0, holes: 0, readings: 0 },
+  });
+  expect(statements[2]).toMatchObject({ chain: '0'.repeat(64), passes: [], commits: 0 });
+  await expectTrueStatements(pool, statements);
+  const report = await verifyDatabase(pool, signer);
+  expect(report.faults).toEqual([]);
+  expect(report.claims.join('\n')).toContain('3 coverage statements have the count and chain of their sources');
+});
+
+test('a source is stated again if it is asked for, if its filters change and change back, and if its horizon does', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a', 'b']);
+  const both = { ...stateOnce, filters: ['f2', FILTERS].map((hash) => ({ kind: 'organization', hash, text: hash })) };
+  const { build } = openBuilder(pool, signer, { coverage: both });
+  const stated = async () => {
+    const before = (await coverageStatements(pool)).length;
+    await build();
+    return (await coverageStatements(pool))
+      .slice(before)
+      .map((one) => `${one.source_id} ${one.filter.hash}`)
+      .sort();
+  };
+  expect(await stated()).toEqual([`a ${FILTERS}`, `b ${FILTERS}`]);
+  expect(await stated()).toEqual([]);
+  await pool.query(`select orgtrail_ask_coverage('{organization}', '{b}')`);
+  expect(await stated()).toEqual([`b ${FILTERS}`]);
+  await syncSources(pool, organizationKind('f2'), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual(['a f2', 'b f2']);
+  await syncSources(pool, organizationKind(), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual([`a ${FILTERS}`, `b ${FILTERS}`]);
+  await syncSources(pool, organizationKind(FILTERS, HORIZON - 86_400_000), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual([`a ${FILTERS}`, `b ${FILTERS}`]);
+  // As it moves with the clock: an hour and a bit, within that hour.
+  await syncSources(pool, organizationKind(FILTERS, HORIZON - 82_000_000), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual([]);
+  await syncSources(pool, organizationKind(FILTERS, HORIZON + 86_400_000), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual([`a ${FILTERS}`, `b ${FILTERS}`]);
+  await syncSources(pool, organizationKind('unknown'), HORIZON, HISTORY_MS);
+  expect(await stated()).toEqual([]);
+  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+});
+
+test('many sources are stated in several commits', async () => {
+  const { pool } = database;
+  await addSources(
+    pool,
+    Array.from({ length: 12 }, (_, index) => `s${index}`),
+  );
+  const { build } = openBuilder(pool, signer, { coverage: { ...stateOnce, batch: 5 } });
+  await build();
+  expect(await coverageStatements(pool)).toHaveLength(12);
+  const { rows } = await pool.query(
+    `select count(distinct xmin::text)::integer as commits from evidence_journal where kind = 'coverage'`,
+  );
+  expect(rows).toEqual([{ commits: 3 }]);
+  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+});
+
+/** Pages that are committed before and after each look at what is covered: as at the worst moment of a live load. */
+const racing = (store: EvidenceStore, commitPage: () => Promise<void>): EvidenceStore => ({
+  ...store,
+  readCoverage: async (claim, query) => {
+    await commitPage();
+    const found = await store.readCoverage(claim, query);
+    await commitPage();
+    return found;
+  },
+  grow: async (growth) => {
+    await commitPage();
+    return await store.grow(growth);
+  },
+});
+
+test('nothing is claimed whose entries are above the size, whatever is committed between the snapshot and the tree', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a', 'b']);
+  let at = 0;
+  const commitPage = async () => {
+    at += 3;
+    await read('a', at, at + 3);
+    await read('b', at, at + 1);
+  };
+  const store = racing(createEvidenceStore(pool, 'host/1/x', 30_000), commitPage);
+  const { builder, claim } = openBuilder(pool, signer, { coverage: stateAlways, store, chunk: 10 });
+  const held = await claim();
+  if (held === undefined) throw new Error('no other process has the lease');
+  for (let step = 0; step < 40; step += 1) await builder.step(held);
+  const statements = await coverageStatements(pool);
+  // The load never rests, and statements come all the same.
+  expect(statements.length).toBeGreaterThan(10);
+  await expectTrueStatements(pool, statements);
+  await openBuilder(pool, signer).build();
+  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+});
+
+test('a snapshot of a builder that lost its lease, or of a log that another one grew, is not stated', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a']);
+  const first = openBuilder(pool, signer, { coverage: stateAlways });
+  const early = await first.claim();
+  if (early === undefined) throw new Error('no other process has the lease');
+  await openBuilder(pool, signer).builder.step(early);
+  await pool.query('update evidence_logs set lease_until = clock_timestamp()');
+  await openBuilder(pool, signer, { owner: 'other-host/1/y' }).claim();
+  await read('a', 0, 3);
+  expect(await first.store.readCoverage(early, { ...stateAlways, limit: 10 })).toBeUndefined();
+  await first.builder.step(early);
+  expect(await coverageStatements(pool)).toEqual([]);
+});
+
+test('what is claimed of the future, or without proof, is not stated', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a']);
+  await read('a', 0, 10);
+  await pool.query(
+    `update coverage set proven = tstzmultirange(tstzrange($1, clock_timestamp() + interval '1 hour')) - tstzmultirange(tstzrange($1, $2)),
+       ranges = tstzmultirange(tstzrange($1, clock_timestamp() + interval '1 hour'))`,
+    [at(0), at(3)],
+  );
+  await openBuilder(pool, signer, { coverage: stateOnce }).build();
+  const [statement] = await coverageStatements(pool);
+  expect(statement?.passes).toEqual([{ pass: 0, ranges: [[at(3), statement?.as_of]] }]);
+});
+
+test('a migration is stated once', async () => {
+  const { pool } = database;
+  const { build } = openBuilder(pool, signer);
+  await build();
+  await pool.query(`update evidence_logs set schema_version = '0033' where name = 'events'`);
+  await build();
+  await build();
+  const { rows } = await pool.query(`select text::json as said from evidence_journal where kind = 'schema'`);
+  expect(rows).toMatchObject([{ said: { from_version: '0033', to_version: '0034', size_before: 0, size_after: 0 } }]);
+  expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
+});
