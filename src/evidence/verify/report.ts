@@ -15,8 +15,14 @@ export type FaultCode =
   | 'source' // of a leaf is stated otherwise
   | 'coverage' // shrank without a reason
   | 'drop' // of positions that cannot be dropped, too early, or of other events than it says
+  | 'hold' // is added or released twice
+  | 'change' // a later content is not the one that is stated, or is missing
+  | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one
-  | 'manifest'; // a file is not the one that README.txt lists
+  | 'manifest'; // a file is not the one that README.txt lists, or is there twice
+
+/** Faults after which nothing else that a bundle says can be believed. */
+const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
 /** Something that does not hold. */
 export interface Fault {
@@ -35,12 +41,26 @@ export class Report {
   readonly faults: Fault[] = [];
   /** Also of those that are not kept. */
   readonly faultCounts = new Map<FaultCode, number>();
-  /** What holds, and what is not claimed: sentences. */
-  readonly claims: string[] = [];
+  /** Whether something that the operator does not hold says that the log was this one: a checkpoint that was kept, a witness. */
+  isAnchored = false;
+  /** Sentences. */
   readonly notClaimed: string[] = [];
+  readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];
+
+  /** What holds: sentences. */
+  get claims(): readonly string[] {
+    return this.#claims
+      .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
+      .map(({ text }) => text);
+  }
 
   get holds(): boolean {
     return this.faults.length === 0;
+  }
+
+  /** It holds unless there is a fault of these codes, or one after which nothing can be believed. */
+  claim(needs: readonly FaultCode[], text: string): void {
+    this.#claims.push({ needs, text });
   }
 
   fault(code: FaultCode, message: string, position?: number): void {
