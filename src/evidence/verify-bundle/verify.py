@@ -47,6 +47,9 @@ class CannotVerify(Exception):
 
 # ---------------------------------------------------------------------------------------------------------- the report
 
+UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]')
+
+
 class Report:
     """What holds, what does not, and what is not claimed. Every fault has an area; a claim needs its areas to be free of them."""
 
@@ -75,6 +78,7 @@ class Report:
                 'fault_count': sum(self.count.values()), 'not_claimed': self.notes}
 
     def as_text(self):
+        """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
         lines = ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] for fault in self.faults]
@@ -82,7 +86,7 @@ class Report:
                       for area, count in self.count.items() if count > self.SHOWN]
         lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
         lines += ['Result: the evidence %s.' % ('holds' if self.holds() else 'does not hold')]
-        return '\n'.join(lines)
+        return '\n'.join(UNPRINTABLE.sub(lambda match: '\\u%04x' % ord(match.group()), line) for line in lines)
 
 
 # ------------------------------------------------------------------------------------------- keys, signatures and notes
@@ -670,6 +674,7 @@ class Journal:
         self.origin, self.roots, self.report = origin, roots, report
         self.journal_origin, self.journal_roots = journal_origin, journal_roots
         self.types, self.adopted, self.vkeys, self.fork = {}, 0, set(), None
+        self.new_keys = []  # (first size of the events that they sign, verifier keys)
         self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
@@ -729,6 +734,7 @@ class Journal:
 
     def read_key(self, statement, size, at, who):
         self.vkeys.update(statement['old_vkeys'] + statement['new_vkeys'])
+        self.new_keys.append((statement['first_size'], statement['new_vkeys']))
 
     def read_timestamp(self, statement, size, at, who):
         self.expect(statement['checkpoint'], self.journal_origin, self.journal_roots, who)
@@ -820,7 +826,7 @@ class Journal:
             self.report.fault('retention', '%s dropped %s before the retention stated in it allowed that' % (who, month))
 
     def check_holds(self, who, at, drop):
-        """A hold of everything over all of the month had its events. One of an organization or an account had those of its source."""
+        """A hold of everything over all of the month had its events. One of an organization had those of its own source."""
         if drop['month'] == '-infinity' or not drop['positions']:
             return
         start, end = month_times(drop['month'])
@@ -835,9 +841,8 @@ class Journal:
             if added <= dropped_at(drop) < released:
                 if is_of_all:
                     self.report.fault('retention', text)
-                elif organization is None or account is None:
-                    source = ('account', account) if organization is None else ('organization', organization)
-                    for number in [number for number, one in self.sources.items() if one == source]:
+                elif account is None:
+                    for number in [number for number, one in self.sources.items() if one == ('organization', organization)]:
                         self.held.setdefault(number, []).append((merged(positions_of(drop['positions'])), text))
             elif is_of_all and added <= at < released:
                 self.report.note('That %s dropped %s before the hold %d was added, as it says.' % (who, drop['month'], identity))
@@ -1274,6 +1279,24 @@ def check_fork(journal, events_head, roots, keys, report):
         report.fault('journal', 'The fork %s' % problem)
 
 
+def check_new_key(journal, head, report):
+    """From the size that a statement `key` names on, the new key signs. Who has stolen the old one cannot take that statement away."""
+    new = ([vkeys for first, vkeys in journal.new_keys if first <= head.size] or [[]])[-1]
+    keys = []
+    for vkey in new:
+        try:
+            key = Key(vkey)
+            if key.name == head.origin and key.is_ed25519(LOG_KEY):
+                keys.append(key)
+        except Unreadable:
+            pass  # announces nothing
+    try:
+        if keys and not head.signers(keys):
+            raise Unreadable('is not signed by the key that signs from its size on')
+    except Unreadable as problem:
+        report.fault('signatures', 'events/checkpoint %s' % problem)
+
+
 def check_timestamps(bundle, checkpoint_paths, authority, report):
     """RFC 3161: each token against the checkpoint file whose SHA-256 it has, if the authority's certificate was given."""
     tokens = [path for path in bundle.files() if path.endswith('.tsr')]
@@ -1415,6 +1438,7 @@ def verify(folder, options, report):
     anchors = [(path, expect_anchor(note, path, logs, trust.keys, journal.fork, report)) for path, note in options.anchor]
     packed = anchors_in(bundle, logs, trust.keys, journal.fork, report, not trust.given)
     check_fork(journal, events_head, roots, trust.keys, report)
+    check_new_key(journal, events_head, report)
     try:
         check_journal_roots(bundle, journal_head, journal_roots, report)
     except Unreadable as problem:
@@ -1534,7 +1558,7 @@ def main():
     except (CannotVerify, OSError) as problem:
         print('verify: could not verify: %s' % problem, file=sys.stderr)
         return FAILED
-    print(json.dumps(report.as_json(), indent=1, ensure_ascii=False) if options.json else report.as_text())
+    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
     return HOLDS if report.holds() else DOES_NOT_HOLD
 
 

@@ -56,6 +56,6 @@ const sayWhoSigned = (
   report.claim([], `${path}, of ${size} leaves, is signed by ${signers.map(({ key }) => key.name).join(', ')}`);
   for (const { name } of unknown) {
     if (isOfBundle) report.fault('checkpoint', `${path} has a signature of ${name}, which is not in the policy`);
-    else report.notClaimed.push(`that ${name} signed ${path}: it is not in the policy`);
+    else report.note(`that ${name} signed ${path}: it is not in the policy`);
   }
 };

@@ -1,3 +1,4 @@
+import { withoutControls } from '../../text/terminal.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 
 /** What does not hold. Stable names. */
@@ -60,13 +61,19 @@ export class Report {
 
   /** It holds unless there is a fault of these codes, or one after which nothing can be believed. */
   claim(needs: readonly FaultCode[], text: string): void {
-    this.#claims.push({ needs, text });
+    this.#claims.push({ needs, text: onOneLine(text) });
+  }
+
+  /** It is not claimed. */
+  note(text: string): void {
+    this.notClaimed.push(onOneLine(text));
   }
 
   fault(code: FaultCode, message: string, position?: number): void {
     const before = this.faultCounts.get(code) ?? 0;
     this.faultCounts.set(code, before + 1);
-    if (before < MAX_KEPT) this.faults.push({ code, message, ...(position === undefined ? {} : { position }) });
+    if (before < MAX_KEPT)
+      this.faults.push({ code, message: onOneLine(message), ...(position === undefined ? {} : { position }) });
   }
 
   /** What `read` gives; undefined and a fault if it throws an EvidenceFault. `where` names the file or line. */
@@ -80,3 +87,6 @@ export class Report {
     }
   }
 }
+
+/** Names in a bundle are those of its maker: a line break in one would begin a line of the report, and a terminal would obey others. */
+const onOneLine = (text: string): string => withoutControls(text).replaceAll(/[\n\t\u2028\u2029]/g, ' ');

@@ -47,7 +47,7 @@ export const verifyOwnAnchors = (
 ): void => {
   for (const anchor of anchorsOf(reader)) {
     if (isPolicyOfBundle || !isOfOtherKeys(anchor.note, anchored.policy)) verifyAnchors(report, [anchor], anchored);
-    else report.notClaimed.push(`that ${anchor.name} is a checkpoint: the policy has no key that signed it`);
+    else report.note(`that ${anchor.name} is a checkpoint: the policy has no key that signed it`);
   }
 };
 
@@ -97,5 +97,5 @@ const compareGenerations = (
   if (theirs > ours) report.fault('anchor', `${name} is of generation ${theirs}, and this is generation ${ours}`);
   else if (log.log === 'events' && theirs === ours - 1 && size <= common)
     report.fault('anchor', `${name} has another tree of ${size} leaves than the fork says is common: it was rewritten`);
-  else report.notClaimed.push(`that generation ${theirs} goes on here: ${name} has ${size} leaves of ${origin}`);
+  else report.note(`that generation ${theirs} goes on here: ${name} has ${size} leaves of ${origin}`);
 };

@@ -4,6 +4,7 @@ import { openLogs } from './open-logs.ts';
 import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
+import { verifyKeys } from './statements/verify-keys.ts';
 import { type Anchor, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
@@ -26,14 +27,14 @@ export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }
   if (policyBytes === undefined) report.fault('policy', `${bundleFiles.policy} is missing`);
   const policy = report.attempt('policy', bundleFiles.policy, () => parsePolicy(policyBytes ?? Buffer.alloc(0)));
   if (policy === undefined) return report;
-  if (own === undefined) report.notClaimed.push('whose keys these are: those of the policy in the bundle are believed');
+  if (own === undefined) report.note('whose keys these are: those of the policy in the bundle are believed');
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
   verifyPayload(report, reader, logs.events, content.states, content.sources);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
-  report.notClaimed.push('that Cloudflare told everything, and the truth; that the clock was right');
+  report.note('that Cloudflare told everything, and the truth; that the clock was right');
   return report;
 };
 
@@ -53,6 +54,7 @@ const verifyBeside = (
 ): void => {
   verifyChanges(report, reader, statements);
   verifyFork(report, statements, logs.events, policy);
+  verifyKeys(report, reader, { ...logs, statements, policy });
   const anchored = { ...logs, policy, statements };
   verifyAnchors(report, anchors, anchored);
   if (anchors.length > 0) report.isAnchored = true;
@@ -63,7 +65,7 @@ const verifyBeside = (
 /** Without anything that the operator does not hold, he may have rewritten all of it. */
 export const sayUnanchored = (report: Report): void => {
   if (report.isAnchored) return;
-  report.notClaimed.push(
+  report.note(
     'unanchored: that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',
   );
 };

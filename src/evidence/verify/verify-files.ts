@@ -10,8 +10,7 @@ import type { Report } from './report.ts';
 export const verifyFiles = (report: Report, reader: BundleReader): void => {
   const readme = reader.read(bundleFiles.readme);
   const listed = readManifest(readme ?? Buffer.alloc(0));
-  if (listed.length === 0)
-    report.notClaimed.push(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
+  if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
   const paths = new Set(reader.hashes?.keys() ?? reader.paths);
   for (const [path, hash] of listed) {
     const actual = paths.has(path) ? hashOf(reader, path) : undefined;
@@ -53,7 +52,5 @@ const nameUnread = (report: Report, paths: readonly string[]): void => {
   const unread = paths.filter((path) => !isRead(path)).sort();
   if (unread.length === 0) return;
   const more = unread.length > 5 ? ', …' : '';
-  report.notClaimed.push(
-    `what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`,
-  );
+  report.note(`what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`);
 };

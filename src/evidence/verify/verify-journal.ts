@@ -69,7 +69,7 @@ const readSigned = (
 ): Statement[] => {
   verifyStatedTree(report, read.statement.tree, events, where);
   if (!read.known) {
-    report.notClaimed.push(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
+    report.note(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
     return [];
   }
   const { statement } = read;

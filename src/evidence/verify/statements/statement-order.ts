@@ -37,7 +37,7 @@ export const verifyOrder = (
     atUs = us;
   }
   if (backwards > 0)
-    report.notClaimed.push(`when ${backwards} statements were made: they are dated before those that precede them`);
+    report.note(`when ${backwards} statements were made: they are dated before those that precede them`);
 };
 
 const verifyFirst = (report: Report, type: string, origin: string): void => {

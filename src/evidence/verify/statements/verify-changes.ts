@@ -37,7 +37,7 @@ export const verifyChanges = (report: Report, reader: BundleReader, statements: 
   }
   if (size > gone)
     report.claim(['journal', 'change'], `${size - gone} later contents of events are those that were stated`);
-  if (gone > 0) report.notClaimed.push(`what ${gone} later contents were: their events were dropped`);
+  if (gone > 0) report.note(`what ${gone} later contents were: their events were dropped`);
 };
 
 interface LaterContent {

@@ -7,7 +7,7 @@ import type { LeafStates } from '../leaf-states.ts';
 import type { Report } from '../report.ts';
 import type { SourceNumbers } from '../source-numbers.ts';
 import type { SignedStatements } from '../verify-journal.ts';
-import { droppedUs, type HoldInTime, heldSource, holdsOf, isHeld, isOfAll } from './verify-holds.ts';
+import { droppedUs, type HoldInTime, heldOrganization, holdsOf, isHeld, isOfAll } from './verify-holds.ts';
 
 type Drop = StatementOf<'drop'>;
 
@@ -32,10 +32,10 @@ export const verifyDrops = (report: Report, statements: SignedStatements, leaves
   verifyRanges(report, drops, statements.of('jump'), leaves.states);
   if (drops.length === 0) return;
   report.claim(['drop', 'hold'], `no month was dropped before its time, or against a legal hold of all of it`);
-  report.notClaimed.push(
+  report.note(
     'that no dropped event was under a legal hold of an account, an organization or a part of a month, unless a source shows it',
-    'that each dropped event was of the month that its drop names',
   );
+  report.note('that each dropped event was of the month that its drop names');
 };
 
 const verifyTime = (report: Report, drop: Drop): void => {
@@ -49,7 +49,7 @@ const verifyTime = (report: Report, drop: Drop): void => {
   }
   const interval = readInterval(retention);
   if (interval === undefined) {
-    report.notClaimed.push(`that month ${month} was dropped in time: its retention is ${JSON.stringify(retention)}`);
+    report.note(`that month ${month} was dropped in time: its retention is ${JSON.stringify(retention)}`);
     return;
   }
   const [statedUs, us] = [microsecondsOf(at) ?? 0n, droppedUs(drop)];
@@ -72,7 +72,7 @@ const verifyHolds = (report: Report, drop: Drop, holds: readonly HoldInTime[], l
           isOfAll(hold) ? undefined : position,
         );
     } else if (isOfAll(hold) && isHeld(hold, month, statedUs)) {
-      report.notClaimed.push(`that month ${month} was dropped before legal hold ${id} was added, as its drop says`);
+      report.note(`that month ${month} was dropped before legal hold ${id} was added, as its drop says`);
     }
   }
 };
@@ -83,8 +83,8 @@ const heldPosition = (
   hold: HoldInTime,
   { states, sources }: DroppedLeaves,
 ): number | undefined => {
-  const source = heldSource(hold);
-  const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
+  const id = heldOrganization(hold);
+  const number = id === undefined ? NO_SOURCE : sources.find('organization', id);
   if (number === NO_SOURCE) return undefined;
   for (const [from, to] of positions) {
     for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {

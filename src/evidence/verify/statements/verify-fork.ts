@@ -18,7 +18,7 @@ export const verifyFork = (report: Report, statements: SignedStatements, events:
   if (common > events.size)
     report.fault('fork', `the fork says that ${common} leaves are common, and here are ${events.size}`);
   if (note === '') {
-    report.notClaimed.push('from where the generation before went on: the fork names no checkpoint of it');
+    report.note('from where the generation before went on: the fork names no checkpoint of it');
     return;
   }
   report.attempt('fork', 'the checkpoint in the fork', () => {
@@ -35,7 +35,7 @@ export const verifyFork = (report: Report, statements: SignedStatements, events:
       ['fork', 'journal'],
       `the first ${Math.min(size, common)} leaves are those of generation ${theirs}, as the fork says`,
     );
-    report.notClaimed.push(`what generation ${theirs} had behind its first ${common} leaves, which the fork left`);
+    report.note(`what generation ${theirs} had behind its first ${common} leaves, which the fork left`);
   });
 };
 
@@ -43,5 +43,5 @@ const verifySignature = (report: Report, note: string, { logs }: Policy): void =
   const read = parseNote(Buffer.from(note));
   const isKnown = read.signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
   if (isKnown) verifyNote(read, logs);
-  else report.notClaimed.push('that the checkpoint in the fork is signed: the policy has no key of it');
+  else report.note('that the checkpoint in the fork is signed: the policy has no key of it');
 };

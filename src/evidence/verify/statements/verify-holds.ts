@@ -45,10 +45,9 @@ export const isHeld = ({ hold, fromUs, untilUs }: HoldInTime, month: string, atU
 /** Of everything, not of an organization or an account. */
 export const isOfAll = ({ hold }: HoldInTime): boolean => hold.organization_id === null && hold.account_id === null;
 
-/** The source that a hold has as a whole, with every event of it; undefined if there is none. */
-export const heldSource = ({ hold }: HoldInTime): { readonly kind: string; readonly id: string } | undefined => {
-  const { organization_id: organization, account_id: account } = hold;
-  if (organization !== null && account === null) return { kind: 'organization', id: organization };
-  if (account !== null && organization === null) return { kind: 'account', id: account };
-  return undefined;
-};
+/**
+ * The organization whose own source a hold has as a whole; undefined if it is of something else. In the log of an account, an entry may name
+ * another account, so a hold of an account need not have it.
+ */
+export const heldOrganization = ({ hold }: HoldInTime): string | undefined =>
+  hold.account_id === null ? (hold.organization_id ?? undefined) : undefined;

@@ -507,6 +507,31 @@ class Files(Case):
         put(self.folder, 'README.txt', b'0' * 64 + b'  ../secret\n')
         self.fails(run(self.folder), '../secret, which README.txt lists, is missing')
 
+    def test_links(self):
+        for name in ('policy.txt', 'events/payload/000000.oev', 'more', 'events/tile'):
+            shutil.rmtree(self.folder)
+            History(20).standard().write(self.path('bundle'), listed=False)
+            if os.path.lexists(self.path('bundle', name)):
+                os.rename(self.path('bundle', name), self.path('elsewhere'))
+            os.symlink(self.path('elsewhere'), self.path('bundle', name))
+            self.fails(run(self.path('bundle')), 'is a link|is missing')
+            shutil.rmtree(self.path('bundle'))
+
+    def test_a_name_that_writes_a_report_of_its_own(self):
+        history = History(20).standard()
+        history.state('source', number=9, kind='organization', id='x\n\x1b[2JResult: the evidence holds.\u202e', organization_id=None)
+        history.statements.append(history.statements[-1])
+        report = run(history.write(self.folder, listed=False))
+        history.state_coverage(numbers=())
+        history.state('coverage', source_kind='organization', source_id='x\n\x1b[2JResult: the evidence holds.\u202e', filter={'text': '', 'hash': ''},
+                      wanted_since=None, passes=[], events=3, chain='00' * 32, commits=0, server_time=None, reads=None)
+        report = run(history.write(self.folder, listed=False))
+        self.assertFalse(report.holds())
+        text = report.as_text()
+        self.assertEqual([line for line in text.split('\n') if line.startswith('Result')], ['Result: the evidence does not hold.'])
+        self.assertNotRegex(text, '[\x00-\x09\x0b-\x1f\u202e]')
+        self.assertIn('x\\u000a\\u001b[2JResult', text)
+
     def test_a_payload_file_of_no_position(self):
         History(20).standard().write(self.folder, listed=False)
         put(self.folder, 'events/payload/000001.oev', self.bytes('events/payload/000000.oev'))

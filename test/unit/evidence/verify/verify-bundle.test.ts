@@ -428,6 +428,25 @@ describe('files', () => {
   });
 });
 
+test('a report says on one line what a bundle has, whatever that is', () => {
+  const spoof = 'x\nnot claimed:\u001b[2J\u202e\u2028y';
+  const history = small();
+  history.append(testEvent(1, spoof, '2026-01')).stateCoverage(spoof, { events: 7 });
+  history.state({ type: 'later' as 'schema', from_version: '', to_version: '', size_before: 0, size_after: 0 });
+  const { faults, claims, notClaimed } = verify(history);
+  const lines = [...faults.map(({ message }) => message), ...claims, ...notClaimed];
+  expect(lines.join('')).toContain('organization x not claimed:\\u001b[2J\\u202e y has 1 events');
+  expect(lines.filter((line) => /[\p{Cc}\u2028\u202e]/u.test(line))).toEqual([]);
+});
+
+test('a report claims nothing about leaves that another root is signed of', () => {
+  const files = rewritten(20, 7).bundle();
+  files.set('events/checkpoint', small().checkpoint('events'));
+  expect(verifyBundle(readerOf(files)).claims).toEqual([]);
+  const wrongChain = verify(small().stateCoverage('o1', { chain: '00'.repeat(32) }));
+  expect(wrongChain.claims.join()).not.toContain('have the count and chain');
+});
+
 test('a report keeps some faults of each kind, and counts all', () => {
   const history = grown(begun(), 250).stateCoverage('o1');
   const report = withPayload(history, () => []);
