@@ -19,7 +19,8 @@ select d.id::float8 as id, to_char(d.month, 'YYYY-MM') as month, d.events::float
   justify_hours(d.retention)::text as retention, d.dropped_as as account,
   (select coalesce(json_agg(h.id order by h.id), '[]') from holds h
    where h.created_at <= d.dropped_at and (h.released_at is null or h.released_at > d.dropped_at)) as holds,
-  (select json_agg(json_build_array(lower(r), upper(r)) order by lower(r)) from unnest(d.positions) r) as positions
+  (select json_agg(json_build_array(lower(r), upper(r)) order by lower(r)) from unnest(d.positions) r) as positions,
+  ${utc('d.dropped_at')} as dropped_at
 from retention_drops d where d.positions is not null and not ${isStated('drop', `d.id || '/1'`)} order by d.id limit 10`;
 
 const jumps = `

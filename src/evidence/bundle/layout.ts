@@ -12,7 +12,12 @@ export const bundleFiles = {
   policy: 'policy.txt',
   journalEntries: 'journal/entries.ndjson',
   journalReads: 'journal/reads.ndjson',
+  /** Later contents of events, an object of JSON a line: `position`, `event_id`, `seen_at`, and `raw` as a text. */
+  changes: 'changes.ndjson',
 } as const;
+
+/** Where later contents may be: the specification can be read in two ways. */
+export const changesPaths = [bundleFiles.changes, 'journal/changes.ndjson'] as const;
 
 /** Checkpoints of either log that were kept elsewhere, a file each. */
 export const ANCHORS_FOLDER = 'anchors/';
@@ -21,6 +26,8 @@ export const ANCHORS_FOLDER = 'anchors/';
 export interface BundleReader {
   /** Of all files, by `/`. */
   readonly paths: readonly string[];
+  /** The SHA-256 of each file by its own name, in hexadecimal digits. Without it the files are read for it. */
+  readonly hashes?: ReadonlyMap<string, string>;
   /** Undefined if there is no such file. */
   read(path: string): Buffer | undefined;
 }
@@ -42,3 +49,6 @@ export const payloadPath = (index: number): string =>
 
 /** `events/sources/x001/234`: the numbers of sources of a tile of level 0 (`writeTileSources`), cut like the tile. */
 export const tileSourcesPath = ({ n, width }: TileId): string => `events/sources/${placePath(n, width)}`;
+
+/** Of a file system, not of a bundle: `.DS_Store`. */
+export const isHidden = (path: string): boolean => /(?:^|\/)\./.test(path);

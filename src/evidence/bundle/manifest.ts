@@ -4,10 +4,10 @@ import { sha256 } from '../crypto/sha256.ts';
 export const writeManifest = (files: Iterable<readonly [path: string, bytes: Uint8Array]>): string =>
   [...files].map(([path, bytes]) => `${sha256(bytes).toString('hex')}  ${path}\n`).join('');
 
-/** The SHA-256 of each file that a README.txt lists, by path. All other lines are for the reader. */
-export const readManifest = (readme: Uint8Array): Map<string, string> => {
+/** The path and the SHA-256 of each file that a README.txt lists. All other lines are for the reader. */
+export const readManifest = (readme: Uint8Array): [path: string, sha256: string][] => {
   const lines = Buffer.from(readme)
     .toString()
     .matchAll(/^([0-9a-f]{64}) {2}(.+)$/gm);
-  return new Map([...lines].map(([, hash = '', path = '']) => [path, hash]));
+  return [...lines].map(([, hash = '', path = '']) => [path, hash]);
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { microsecondsOf } from './instants.ts';
 
 /*
  * What the fields of statements are made of. All are texts and numbers that every JSON parser reads the same: hashes in small
@@ -11,11 +12,11 @@ export const count = z.int().nonnegative();
 /** SHA-256 of something, or the chain of a source. */
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** RFC 3339 in UTC, to the microsecond at most. */
-export const instant = z.string().regex(/^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z$/);
+/** RFC 3339 in UTC, to the microsecond at most: `microsecondsOf` reads it. */
+export const instant = z.string().refine((text) => microsecondsOf(text) !== undefined, { error: 'is no instant' });
 
 /** A month of UTC as `monthOf` names it: that of the events whose payload goes with one key. */
-export const month = z.string().regex(/^(?:\d{4}-\d{2}|[+-]\d{6}-\d{2}|-infinity)$/);
+export const month = z.string().regex(/^(?:(?:\d{4}|[+-]\d{6})-(?:0[1-9]|1[0-2])|-infinity)$/);
 
 /** A checkpoint without its signatures: the tree of `events` as it was when the statement was made. */
 export const tree = z.object({
@@ -34,5 +35,9 @@ export const positionRanges = z.array(
 export type PositionRange = readonly [from: number, to: number];
 
 /** Of time. A source may be proven to its very beginning, which is `-infinity`. */
-export const timeRange = z.tuple([z.union([instant, z.literal('-infinity')]), instant]);
+export const timeRange = z
+  .tuple([z.union([instant, z.literal('-infinity')]), instant])
+  .refine(([from, to]) => (microsecondsOf(from) ?? microsecondsOf(to) ?? 0n) <= (microsecondsOf(to) ?? 0n), {
+    error: 'ends before it starts',
+  });
 export const timeRanges = z.array(timeRange);

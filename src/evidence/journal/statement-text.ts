@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import { textOf } from '../bytes.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
+import { tags } from '../leaves/leaf.ts';
 import { type Statement, statement, unknownStatement } from './statement.ts';
+import { readStrictJson } from './strict-json.ts';
 
 /** A statement that is longer is refused; what can be long goes in parts. So the leaf fits into an entry bundle. */
 export const MAX_STATEMENT_BYTES = 60_000;
@@ -16,6 +18,9 @@ export const writeStatement = (value: Statement): string => {
   return text;
 };
 
+/** A leaf has 65,535 bytes at most, its tag included. */
+const MAX_READ_BYTES = 65_535 - tags.journal.length;
+
 /** A statement as read: one that is known, or one of a later version. */
 export type ReadStatement =
   | { readonly known: true; readonly statement: Statement }
@@ -23,19 +28,12 @@ export type ReadStatement =
 
 /** Reads the text of a statement. Throws an EvidenceFault that names the field. The text is what counts: keep it. */
 export const readStatement = (text: string): ReadStatement => {
-  const value = jsonOf(text);
+  if (Buffer.byteLength(text) > MAX_READ_BYTES) throw new EvidenceFault('statement is longer than a leaf can be');
+  const value = readStrictJson(text, 'statement');
   const head = checked(unknownStatement, value);
   if (!statement.options.some((option) => option.shape.type.value === head.type))
     return { known: false, statement: head };
   return { known: true, statement: checked(statement, value) };
-};
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new EvidenceFault('statement is not JSON');
-  }
 };
 
 const checked = <T>(schema: z.ZodType<T>, value: unknown): T => {

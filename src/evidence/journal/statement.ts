@@ -107,6 +107,8 @@ const drop = z.object({
   positions: positionRanges,
   part: z.int().min(1),
   parts: z.int().min(1),
+  /** When it was dropped, which is before it was stated. Statements of the first version do not have it. */
+  dropped_at: instant.optional(),
 });
 
 /** Positions were left out after a failover: they never had an event. Their leaves are holes. */

@@ -31,7 +31,12 @@ export interface EventLeaf {
 
 export const SALT_BYTES = 16;
 const HASH_BYTES = 32;
-const tags = { event: 'orgtrail/event/v1\n', hole: 'orgtrail/hole/v1\n', journal: 'orgtrail/journal/v1\n' } as const;
+/** What begins the data of each kind of leaf. */
+export const tags = {
+  event: 'orgtrail/event/v1\n',
+  hole: 'orgtrail/hole/v1\n',
+  journal: 'orgtrail/journal/v1\n',
+} as const;
 /** What stands for `-infinity`: the smallest 64-bit integer. */
 const NO_TIME = -(2n ** 63n);
 

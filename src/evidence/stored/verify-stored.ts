@@ -6,7 +6,10 @@ import type { Policy } from '../notes/policy.ts';
 import { leafHash } from '../tree/merkle.ts';
 import { openLogs } from '../verify/open-logs.ts';
 import { Report } from '../verify/report.ts';
+import { verifyFork } from '../verify/statements/verify-fork.ts';
+import { verifyKeys } from '../verify/statements/verify-keys.ts';
 import { type Anchor, verifyAnchors } from '../verify/verify-anchors.ts';
+import { sayUnanchored } from '../verify/verify-bundle.ts';
 import { beginContent, type Content, endContent } from '../verify/verify-content.ts';
 import type { VerifiedLogs } from '../verify/verify-journal.ts';
 import type { StoredChain, StoredEvidence } from './read-stored.sql.ts';
@@ -27,10 +30,14 @@ export const verifyStored = async (
   const report = new Report();
   const logs = openLogs(report, reader, policy, false);
   if (logs === undefined) return report;
-  verifyAnchors(report, anchors, logs, policy);
   const content = beginContent(report, reader, logs);
   await copyEvents(logs.events.size, (row) => judge(report, row, logs, content, monthKeys));
   endContent(report, reader, logs, content);
+  verifyFork(report, content.statements, logs.events, policy);
+  verifyKeys(report, reader, { ...logs, statements: content.statements, policy });
+  verifyAnchors(report, anchors, { ...logs, policy, statements: content.statements });
+  if (anchors.length > 0) report.isAnchored = true;
+  sayUnanchored(report);
   verifyStoredChains(report, logs, content, chains);
   report.notClaimed.push(
     'that the columns beside raw are what raw says; that Cloudflare told everything, and the truth',

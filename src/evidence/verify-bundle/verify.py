@@ -47,6 +47,9 @@ class CannotVerify(Exception):
 
 # ---------------------------------------------------------------------------------------------------------- the report
 
+UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]')
+
+
 class Report:
     """What holds, what does not, and what is not claimed. Every fault has an area; a claim needs its areas to be free of them."""
 
@@ -75,6 +78,7 @@ class Report:
                 'fault_count': sum(self.count.values()), 'not_claimed': self.notes}
 
     def as_text(self):
+        """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
         lines = ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] for fault in self.faults]
@@ -82,7 +86,7 @@ class Report:
                       for area, count in self.count.items() if count > self.SHOWN]
         lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
         lines += ['Result: the evidence %s.' % ('holds' if self.holds() else 'does not hold')]
-        return '\n'.join(lines)
+        return '\n'.join(UNPRINTABLE.sub(lambda match: '\\u%04x' % ord(match.group()), line) for line in lines)
 
 
 # ------------------------------------------------------------------------------------------- keys, signatures and notes
@@ -99,12 +103,17 @@ def strict_base64(text):
 
 
 def digest(text):
-    """A SHA-256 as statements write it: 64 hexadecimal digits, or Base64 as in a checkpoint."""
+    """A SHA-256 as statements write it: 64 hexadecimal digits."""
     if isinstance(text, str) and re.fullmatch('[0-9a-f]{64}', text):
         return bytes.fromhex(text)
+    raise Unreadable('%.80r is no SHA-256' % (text,))
+
+
+def root_of(text):
+    """A root as statements write it: in Base64, as its checkpoint has it."""
     if isinstance(text, str) and len(text) == 44:
         return strict_base64(text)
-    raise Unreadable('%.80r is no SHA-256' % (text,))
+    raise Unreadable('%.80r is no root' % (text,))
 
 
 class Key:
@@ -168,7 +177,7 @@ class Checkpoint:
         lines = text.split(b'\n')
         if not separator or len(lines) != 3 or not lines[0]:
             raise Unreadable('is no checkpoint of three lines and signatures')
-        if not re.fullmatch(rb'0|[1-9][0-9]{0,18}', lines[1]):
+        if not re.fullmatch(rb'0|[1-9][0-9]{0,15}', lines[1]) or int(lines[1]) >= 2 ** 53:
             raise Unreadable('has no tree size in its second line')
         self.text, self.origin, self.size = text + b'\n', lines[0].decode(), int(lines[1])
         self.root = strict_base64(lines[2])
@@ -177,8 +186,10 @@ class Checkpoint:
         if not signatures.endswith(b'\n'):
             raise Unreadable('does not end in a newline')
         self.signatures = []
+        if signatures.count(b'\n') > 100:
+            raise Unreadable('has more than 100 signatures')
         for line in signatures[:-1].split(b'\n'):
-            match = re.fullmatch('— ([^ +]+) ([A-Za-z0-9+/=]+)', line.decode())
+            match = re.fullmatch(r'— ([^\s+]+) ([A-Za-z0-9+/=]+)', line.decode())
             data = strict_base64(match.group(2)) if match else b''
             if len(data) < 5:
                 raise Unreadable('has a line that is no signature: %.100r' % line)
@@ -203,6 +214,33 @@ class Checkpoint:
                         found.append(key)
         return found
 
+    def strangers(self, keys):
+        """The names of those who signed, and whose keys are not known."""
+        known = {(key.name, key.id) for key in keys}
+        return [name for name, identity, _ in self.signatures if (name, identity) not in known]
+
+
+ORIGIN = re.compile(r'[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9._~-]+)*/(?P<feed>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<generation>[1-9][0-9]{0,8})/(?P<log>events|journal)')
+
+
+def same_log(one, other):
+    """Whether two origins are of one log of one feed, in whatever generation."""
+    one, other = ORIGIN.fullmatch(one), ORIGIN.fullmatch(other)
+    return bool(one and other) and one.group('feed', 'log') == other.group('feed', 'log')
+
+
+def generation(origin):
+    return int(ORIGIN.fullmatch(origin).group('generation'))
+
+
+def keys_for(origin, keys):
+    """A key is named like the origin of its log, with the generation: in another generation the same key has another name."""
+    named = [key for key in keys if key.is_ed25519(LOG_KEY) and key.name != origin and same_log(key.name, origin)]
+    data = [(key.type + key.public) for key in named]
+    vkeys = ['%s+%s+%s' % (origin, sha256(origin.encode() + b'\n' + one).hexdigest()[:8], base64.b64encode(one).decode()) for one in data]
+    known = {key.vkey for key in keys}
+    return keys + [Key(vkey) for vkey in vkeys if vkey not in known]
+
 
 # --------------------------------------------------------------------------------------------------------------- policy
 
@@ -212,7 +250,7 @@ class Policy:
     def __init__(self, data):
         if re.search(rb'[\x00-\x08\x0b-\x1f\x7f]', data):
             raise Unreadable('has control characters')
-        self.logs, self.witnesses, self.groups, self.quorum, self.keys, self.ignored = [], {}, {}, None, [], []
+        self.logs, self.witnesses, self.groups, self.quorum, self.keys, self.ignored, self.grouped = [], {}, {}, None, [], [], set()
         for line in data.decode('utf-8', 'surrogateescape').split('\n'):
             words = line.replace('\t', ' ').split(' ')
             words = [word for word in words if word]
@@ -233,6 +271,9 @@ class Policy:
             members = rest[2:]
             for member in members:
                 self.known(member)
+                if member in self.grouped:
+                    raise Unreadable('has %.100r in a group twice' % member)
+                self.grouped.add(member)
             number = {'any': '1', 'all': str(len(members))}.get(rest[1], rest[1])
             if not re.fullmatch('[1-9][0-9]*', number) or int(number) > len(members) or len(set(members)) < len(members):
                 raise Unreadable('has a group that cannot be met: %.100r' % line)
@@ -319,10 +360,13 @@ class Bundle:
     """The files of a bundle, by their paths in it, and which of them were looked at."""
 
     def __init__(self, folder):
-        self.folder, self.read = folder, set()
+        self.folder, self.read, self.links = folder, set(), set()
+        self.real = os.path.realpath(folder)
 
     def has(self, path):
-        return os.path.isfile(os.path.join(self.folder, path))
+        """What a link leads to is not in the bundle."""
+        full = os.path.join(self.real, *path.split('/'))
+        return os.path.isfile(full) and os.path.realpath(full) == full
 
     def open(self, path):
         self.read.add(path)
@@ -339,9 +383,15 @@ class Bundle:
 
     def files(self, under=''):
         found = []
-        for folder, _, names in os.walk(os.path.join(self.folder, under)):
+        for folder, folders, names in os.walk(os.path.join(self.folder, under)):
+            self.links.update(os.path.join(folder, name) for name in folders + names if os.path.islink(os.path.join(folder, name)))
             found += [os.path.relpath(os.path.join(folder, name), self.folder).replace(os.sep, '/') for name in names]
         return sorted(found)
+
+
+def is_hidden(path):
+    """Of a file system, not of a bundle: `.DS_Store`."""
+    return any(part.startswith('.') for part in path.split('/'))
 
 
 def leaf_tiles(bundle, log, size):
@@ -372,19 +422,27 @@ class Roots:
     """Who says that a log had which root at which size: checked while the tree grows past that size."""
 
     def __init__(self):
-        self.sizes = {}
+        self.sizes, self.met = {}, set()
 
-    def expect(self, size, root, area, who):
-        self.sizes.setdefault(size, []).append((root, area, who))
+    def expect(self, size, root, area, who, otherwise=None):
+        """`otherwise`: what is not claimed if it is another root; without it that is a fault."""
+        self.sizes.setdefault(size, []).append((root, area, who, otherwise))
 
     def check(self, tree, report):
-        for root, area, who in self.sizes.pop(tree.size, ()):
-            if tree.root() != root:
+        for root, area, who, otherwise in self.sizes.pop(tree.size, ()):
+            if tree.root() == root:
+                self.met.add(who)
+            elif otherwise:
+                report.note(otherwise)
+            else:
                 report.fault(area, '%s has another root for the first %s leaves: history was rewritten' % (who, format(tree.size, ',')))
 
     def check_rest(self, size, report):
         for beyond, claims in sorted(self.sizes.items()):
-            for _, area, who in claims:
+            for _, area, who, otherwise in claims:
+                if otherwise:
+                    report.note(otherwise)
+                    continue
                 report.fault(area, '%s has %s leaves and this log only %s: leaves are missing at the end'
                              % (who, format(beyond, ','), format(size, ',')))
 
@@ -393,23 +451,38 @@ class Roots:
 
 EPOCH = datetime.datetime(1970, 1, 1)
 FOREVER = 1 << 80
-TIME = re.compile(r'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00(?::?00)?)')
+DAY = 86_400_000_000
+TIME = re.compile(r'([0-9]{4,6})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?Z')
+
+
+def first_day(year, month):
+    """The number of the first day of a month, from 1970 on. Python's dates end with the year 9999, and those of PostgreSQL do not.
+    The calendar repeats itself every 400 years, which are 146,097 days. Months may be counted on beyond 12, or back below 1."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    cycles, year = (year - 2000) // 400, (year - 2000) % 400 + 2000
+    return (datetime.date(year, month, 1) - datetime.date(1970, 1, 1)).days + 146_097 * cycles
 
 
 def microseconds(value):
-    """An instant in µs since 1970: from UTC text, from a number of µs, or without an end."""
-    if value in (None, '-infinity', 'infinity'):
-        return FOREVER if value == 'infinity' else -FOREVER
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    """An instant in µs since 1970, from RFC 3339 in UTC."""
     match = TIME.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise Unreadable('%.80r is no instant in UTC' % (value,))
-    try:
-        whole = datetime.datetime.strptime(match.group(1) + ' ' + match.group(2), '%Y-%m-%d %H:%M:%S')
-    except ValueError:
+    year, month, day, hour, minute, second = (int(match.group(number)) for number in range(1, 7))
+    if not 1 <= month <= 12 or not 1 <= day <= first_day(year, month + 1) - first_day(year, month) or hour > 23 or minute > 59 or second > 59:
         raise Unreadable('%.80r is no instant' % (value,))
-    return (whole - EPOCH) // datetime.timedelta(microseconds=1) + int((match.group(3) or '0').ljust(9, '0')[:6])
+    seconds = ((first_day(year, month) + day - 1) * 24 + hour) * 3600 + minute * 60 + second
+    return seconds * 1_000_000 + int((match.group(7) or '0').ljust(6, '0'))
+
+
+def range_of_time(start, end):
+    return -FOREVER if start == '-infinity' else microseconds(start), microseconds(end)
+
+
+def range_of_positions(start, end):
+    if count_of(start) < 1 or count_of(end) <= start:
+        raise Unreadable('has a range of positions that is none')
+    return start, end
 
 
 def instant(value):
@@ -450,7 +523,7 @@ def pairs(value, read):
     """[[from, to], …] of a statement, `to` not included."""
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         raise Unreadable('%.80r is no list of ranges' % (value,))
-    return [(read(start), FOREVER if end is None else read(end)) for start, end in value]
+    return [read(start, end) for start, end in value]
 
 
 def count_of(value):
@@ -467,6 +540,35 @@ def no_duplicates(items):
     return dict(items)
 
 
+def whole(text):
+    if abs(int(text)) >= 2 ** 53:
+        raise Unreadable('has a number that not every parser reads the same: %.40s' % text)
+    return int(text)
+
+
+def no_number(text):
+    raise Unreadable('has a number that is not whole: %.40s' % text)
+
+
+def check_plain(value, depth=32):
+    """Nothing that two parsers could read in two ways: no half of a surrogate pair, no deep nesting."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, (dict, list)):
+        if not depth:
+            raise Unreadable('is nested too deeply')
+        for one in [*value, *value.values()] if isinstance(value, dict) else value:
+            check_plain(one, depth - 1)
+
+
+def strict_json(data):
+    value = json.loads(data.decode('utf-8'), object_pairs_hook=no_duplicates, parse_int=whole, parse_float=no_number, parse_constant=no_number)
+    check_plain(value)
+    if not isinstance(value, dict):
+        raise Unreadable('is no object')
+    return value
+
+
 def field(statement, name):
     if name not in statement:
         raise Unreadable('has no field "%s"' % name)
@@ -476,8 +578,93 @@ def field(statement, name):
 def text_of(value):
     if not isinstance(value, str):
         raise Unreadable('has %.80r instead of a text' % (value,))
-    value.encode()  # half a surrogate pair is no text
     return value
+
+
+def name_of(value):
+    if not text_of(value):
+        raise Unreadable('has an empty name')
+
+
+def maybe(check):
+    return lambda value: value is None or check(value)
+
+
+def each(check):
+    def check_list(value):
+        if not isinstance(value, list):
+            raise Unreadable('has %.80r instead of a list' % (value,))
+        for one in value:
+            check(one)
+    return check_list
+
+
+def one_of(*words):
+    def check_word(value):
+        if value not in words:
+            raise Unreadable('has %.80r and not one of %s' % (value, ', '.join(words)))
+    return check_word
+
+
+def with_fields(**checks):
+    def check_object(value):
+        if not isinstance(value, dict):
+            raise Unreadable('has %.80r instead of an object' % (value,))
+        for name, check in checks.items():
+            check(field(value, name))
+    return check_object
+
+
+def number_of(first, last=2 ** 53):
+    def check_number(value):
+        if not first <= count_of(value) <= last:
+            raise Unreadable('has the number %d, which is not from %d to %d' % (value, first, last))
+    return check_number
+
+
+def any_number(value):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unreadable('has %.80r instead of a number' % (value,))
+
+
+def month_of(value):
+    if not re.fullmatch(r'([0-9]{4}|[+-][0-9]{6})-(0[1-9]|1[0-2])|-infinity', text_of(value)):
+        raise Unreadable('%.80r is no month' % value)
+
+
+def positions_of(value):
+    return pairs(value, range_of_positions)
+
+
+def times_of(value):
+    return pairs(value, range_of_time)
+
+
+TREE = with_fields(origin=name_of, size=count_of, root=root_of)
+HEAD = with_fields(type=name_of, at=microseconds, tree=TREE)
+FORMS = {  # the fields of each type of statement; a reader leaves alone the fields and types that it does not know
+    'genesis': with_fields(version=text_of, feed_id=text_of, vkeys=each(text_of), retention=maybe(text_of), adopted=count_of),
+    'source': with_fields(number=number_of(1, 65_535), kind=name_of, id=name_of, organization_id=maybe(text_of)),
+    'coverage': with_fields(
+        source_kind=name_of, source_id=name_of, filter=with_fields(text=text_of, hash=text_of), wanted_since=maybe(microseconds),
+        passes=each(with_fields(**{'pass': any_number, 'ranges': times_of})), events=count_of, chain=digest, commits=count_of,
+        server_time=maybe(microseconds), reads=maybe(with_fields(count=count_of, sha256=digest))),
+    'change': with_fields(position=count_of, event_id=text_of, raw_sha256=digest, length=count_of, seen_at=microseconds),
+    'drop': with_fields(
+        month=month_of, events=count_of, ids_sha256=maybe(digest), retention=text_of, account=text_of, holds=each(count_of),
+        positions=positions_of, part=number_of(1), parts=number_of(1)),
+    'jump': with_fields(id=count_of, positions=positions_of, old_timeline=text_of, new_timeline=text_of, found_at=microseconds),
+    'hold': with_fields(
+        action=one_of('added', 'released'), id=count_of, organization_id=maybe(text_of), account_id=maybe(text_of),
+        since=maybe(microseconds), before=maybe(microseconds), reason=text_of, created_by=maybe(text_of), created_as=text_of,
+        created_at=microseconds, released_by=maybe(text_of), released_as=maybe(text_of), released_at=maybe(microseconds)),
+    'key': with_fields(
+        reason=one_of('rotation', 'lost', 'compromised'), old_vkeys=each(text_of), new_vkeys=each(text_of), first_size=count_of),
+    'schema': with_fields(from_version=text_of, to_version=text_of, size_before=count_of, size_after=count_of),
+    'fork': with_fields(last_note=text_of, common_size=count_of, cause=text_of, by=text_of),
+    'timestamp': with_fields(anchor=text_of, token_sha256=digest, checkpoint=TREE),
+}
+LONGEST = 65_535 - len(b'orgtrail/journal/v1\n')  # a leaf has a length of two bytes in an entry bundle
 
 
 class Journal:
@@ -486,70 +673,87 @@ class Journal:
     def __init__(self, origin, roots, journal_origin, journal_roots, report):
         self.origin, self.roots, self.report = origin, roots, report
         self.journal_origin, self.journal_roots = journal_origin, journal_roots
-        self.types, self.adopted, self.vkeys = {}, 0, set()
+        self.types, self.adopted, self.vkeys, self.fork = {}, 0, set(), None
+        self.new_keys = []  # (first size of the events that they sign, verifier keys)
+        self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
         self.coverage = {}  # (kind, id): (filter, merged ranges, size, at): what was stated last
         self.chains = {}  # size: [(source, events, chain, who)]
-        self.dropped = []  # half-open ranges of positions
+        self.dropped, self.jumped = [], []  # half-open ranges of positions
         self.drops = []  # (who, at, statement, positions named)
-        self.holds = {}  # id: the statement that added it
-        self.released = {}  # id: when
-        self.changes = {}  # (position, SHA-256): length
+        self.held = {}  # number of a source: [(ranges, text)]: events that a hold has, if they are of this source
+        self.holds = {}  # id: [the statement that added it, when it was released]
+        self.changes = {}  # (position, SHA-256): the statement
 
     def read(self, index, text):
         who = 'statement %d' % index
         try:
-            statement = json.loads(text.decode('utf-8'), object_pairs_hook=no_duplicates)
-            if not isinstance(statement, dict):
-                raise Unreadable('is no object')
-            kind, tree = text_of(field(statement, 'type')), field(statement, 'tree')
-            at = microseconds(field(statement, 'at'))
+            if len(text) > LONGEST:
+                raise Unreadable('is longer than a leaf can be')
+            statement = strict_json(text)
+            HEAD(statement)
+            kind, tree, at = statement['type'], statement['tree'], microseconds(statement['at'])
             who += ' (%s)' % kind
             size = self.expect(tree, self.origin, self.roots, who)
-            if index == 0 and kind not in ('genesis', 'fork'):
-                self.report.fault('journal', '%s is the first one, and no genesis' % who)
+            self.check_order(index, kind, size, at, who)
             self.types[kind] = self.types.get(kind, 0) + 1
+            FORMS.get(kind, HEAD)(statement)
             reader = getattr(self, 'read_' + kind, None)
-            if reader:
+            if reader and kind in FORMS:
                 reader(statement, size, at, who)
         except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
             self.report.fault('journal', '%s %s' % (who, problem))
+
+    def check_order(self, index, kind, size, at, who):
+        """A journal begins with genesis, that of a later generation with fork. Statements are made while the tree grows."""
+        if index == 0:
+            match = ORIGIN.fullmatch(self.journal_origin)
+            first = 'genesis' if not match or match.group('generation') == '1' else 'fork'
+            if kind != first:
+                self.report.fault('journal', '%s is the first one, and no %s' % (who, first))
+        elif kind == 'fork':
+            self.report.fault('journal', '%s is a fork, which only the first one can be' % who)
+        if kind == 'genesis' and (index > 1 or 'genesis' in self.types):
+            self.report.fault('journal', '%s is another genesis' % who)
+        if size < self.size:
+            self.report.fault('journal', '%s speaks of a smaller tree than the one before it' % who)
+        self.backwards += at < self.at
+        self.size, self.at = size, at
 
     def expect(self, tree, origin, roots, who):
         """Notes what a statement says of a tree, for when that tree is made; answers its size."""
         if field(tree, 'origin') != origin:
             raise Unreadable('is about another log: %.200r' % tree['origin'])
-        roots.expect(count_of(field(tree, 'size')), digest(field(tree, 'root')), 'journal', who)
+        roots.expect(count_of(field(tree, 'size')), root_of(field(tree, 'root')), 'journal', who)
         return tree['size']
 
     def read_genesis(self, statement, size, at, who):
-        self.adopted = count_of(statement.get('adopted') or 0)
-        self.vkeys.update(statement.get('vkeys') or [])
+        self.adopted = statement['adopted']
+        self.vkeys.update(statement['vkeys'])
 
     def read_key(self, statement, size, at, who):
-        self.vkeys.update(field(statement, 'old_vkeys') + field(statement, 'new_vkeys'))
+        self.vkeys.update(statement['old_vkeys'] + statement['new_vkeys'])
+        self.new_keys.append((statement['first_size'], statement['new_vkeys']))
 
     def read_timestamp(self, statement, size, at, who):
-        self.expect(field(statement, 'checkpoint'), self.journal_origin, self.journal_roots, who)
+        self.expect(statement['checkpoint'], self.journal_origin, self.journal_roots, who)
 
     def read_fork(self, statement, size, at, who):
-        self.coverage.clear()
+        self.fork = self.fork or statement
 
     def read_source(self, statement, size, at, who):
-        number = count_of(field(statement, 'number'))
-        source = (text_of(field(statement, 'kind')), text_of(field(statement, 'id')))
+        number, source = statement['number'], (statement['kind'], statement['id'])
         if number in self.sources or source in self.organizations:
             raise Unreadable('gives a source or a number a second time')
         self.sources[number] = source
-        self.organizations[source] = statement.get('organization_id')
+        self.organizations[source] = statement['organization_id']
 
     def read_coverage(self, statement, size, at, who):
-        source = (text_of(field(statement, 'source_kind')), text_of(field(statement, 'source_id')))
-        self.chains.setdefault(size, []).append(
-            (source, count_of(field(statement, 'events')), digest(field(statement, 'chain')), who))
-        ranges = merged([pair for one in field(statement, 'passes') for pair in pairs(field(one, 'ranges'), microseconds)])
-        condition = json.dumps(statement.get('filter'), sort_keys=True)
+        source = (statement['source_kind'], statement['source_id'])
+        self.chains.setdefault(size, []).append((source, statement['events'], digest(statement['chain']), who))
+        ranges = merged([pair for one in statement['passes'] for pair in times_of(one['ranges'])])
+        condition = (statement['filter']['text'], statement['filter']['hash'])
         before = self.coverage.get(source)
         if before and before[0] == condition:
             lost = [gap for start, end in before[1] for gap in missing_from(ranges, start, end)]
@@ -559,95 +763,135 @@ class Journal:
         self.coverage[source] = (condition, ranges, size, at)
 
     def read_change(self, statement, size, at, who):
-        key = (count_of(field(statement, 'position')), digest(field(statement, 'raw_sha256')))
-        self.changes[key] = count_of(field(statement, 'length'))
+        self.changes[statement['position'], digest(statement['raw_sha256'])] = statement
 
     def read_hold(self, statement, size, at, who):
-        action, identity = field(statement, 'action'), str(field(statement, 'id'))
-        if action == 'added':
-            self.holds[identity] = statement
-        elif action == 'released':
-            self.released[identity] = microseconds(statement.get('released_at') or statement['at'])
+        identity = statement['id']
+        if statement['action'] == 'added':
+            if identity in self.holds:
+                raise Unreadable('adds the hold %d a second time' % identity)
+            self.holds[identity] = [statement, FOREVER]
+        elif identity not in self.holds or self.holds[identity][1] != FOREVER or statement['released_at'] is None:
+            raise Unreadable('releases the hold %d, which was not added, twice, or without a time' % identity)
         else:
-            raise Unreadable('neither adds nor releases')
+            self.holds[identity][1] = microseconds(statement['released_at'])
 
     def read_drop(self, statement, size, at, who):
-        positions = pairs(field(statement, 'positions'), count_of)
-        for start, end in positions:
-            if start < 1 or end <= start or end > size + 1:
-                raise Unreadable('names positions that its tree of %d leaves does not have' % size)
-        text_of(field(statement, 'month')), count_of(field(statement, 'events'))
+        positions = positions_of(statement['positions'])
+        if any(end > size + 1 for _, end in positions):
+            raise Unreadable('names positions that its tree of %d leaves does not have' % size)
+        if 'dropped_at' in statement:
+            microseconds(statement['dropped_at'])
         self.dropped += positions
         self.drops.append((who, at, statement, sum(end - start for start, end in positions)))
 
+    def read_jump(self, statement, size, at, who):
+        self.jumped += positions_of(statement['positions'])
+
     def finish(self):
         """What the drops say together. A drop goes in parts if it is long; each part has the number of events of all."""
-        named, self.dropped = sum(drop[3] for drop in self.drops), merged(self.dropped)
-        if named != sum(end - start for start, end in self.dropped):
-            self.report.fault('journal', 'Drops name a position twice')
+        before = 0
+        for start, end in sorted(self.dropped + self.jumped):
+            if start < before:
+                self.report.fault('journal', 'Position %d is named twice, by drops or by jumps' % start, start)
+            before = max(before, end)
+        self.dropped, self.jumped = merged(self.dropped), merged(self.jumped)
         groups = []
         for drop in self.drops:
-            if drop[2].get('part', 1) == 1 or not groups:
+            if drop[2]['part'] == 1 or not groups:
                 groups.append([])
             groups[-1].append(drop)
+            self.check_time(*drop[:3])
+            self.check_holds(*drop[:3])
         for group in groups:
             who, month, events = group[0][0], group[0][2]['month'], group[0][2]['events']
-            parts = [(one.get('part', 1), one.get('parts', 1), one['month'], one['events']) for _, _, one, _ in group]
+            parts = [(one['part'], one['parts'], one['month'], one['events']) for _, _, one, _ in group]
             count = sum(drop[3] for drop in group)
             if parts != [(number, len(group), month, events) for number in range(1, len(group) + 1)]:
                 self.report.fault('journal', '%s: the parts of the drop of %s are not complete' % (who, month))
             elif count != events:
                 self.report.fault('journal', 'The drop of %s states %s events and names %s positions'
                                   % (month, format(events, ','), format(count, ',')))
-            self.check_retention(*group[0][:3])
 
-    def check_retention(self, who, at, drop):
+    def check_time(self, who, at, drop):
+        """Whether the month was as old as the retention asks for, when it was dropped."""
         month = drop['month']
-        if not re.fullmatch(r'\d{4}-(0[1-9]|1[0-2])', month):
-            return  # the events without a time
-        start, end = month_start(int(month[:4]), int(month[5:])), month_start(int(month[:4]), int(month[5:]) + 1)
-        for identity, hold in self.holds.items():
-            try:
-                if self.was_held(identity, hold, at, start, end):
-                    self.report.fault('retention', '%s dropped %s while the hold %s was in force' % (who, month, identity))
-            except Unreadable as problem:
-                self.report.fault('retention', 'The hold %s cannot be read: %s' % (identity, problem))
-        allowed = retention_end(drop.get('retention'), int(month[:4]), int(month[5:]))
-        if allowed is None:
-            self.report.note('Whether %s kept to the retention: it states it as %.80s.' % (who, json.dumps(drop.get('retention'))))
-        elif at < allowed:
+        if month == '-infinity':
+            self.report.fault('retention', '%s dropped events without a time, which are never old enough' % who)
+            return
+        retention = interval(drop['retention'])
+        if retention is None:
+            self.report.note('Whether %s kept to the retention: it states it as %.80s.' % (who, json.dumps(drop['retention'])))
+        elif long_before(min(at, dropped_at(drop)), *retention) < month_times(month)[1]:
             self.report.fault('retention', '%s dropped %s before the retention stated in it allowed that' % (who, month))
 
-    def was_held(self, identity, hold, at, start, end):
-        """Whether a hold kept all of a month. One of an organization, or of a part of it, may have had no events there."""
-        if hold.get('organization_id') is not None or hold.get('account_id') is not None:
-            return False
-        before = FOREVER if hold.get('before') is None else microseconds(hold['before'])
-        is_in_force = microseconds(hold.get('created_at') or hold['at']) <= at < self.released.get(identity, FOREVER)
-        return is_in_force and microseconds(hold.get('since')) <= start and before >= end
+    def check_holds(self, who, at, drop):
+        """A hold of everything over all of the month had its events. One of an organization had those of its own source."""
+        if drop['month'] == '-infinity' or not drop['positions']:
+            return
+        start, end = month_times(drop['month'])
+        for identity, (hold, released) in self.holds.items():
+            since, before = hold['since'], hold['before']
+            is_over_all = (since is None or microseconds(since) <= start) and (before is None or microseconds(before) >= end)
+            organization, account, added = hold['organization_id'], hold['account_id'], microseconds(hold['created_at'])
+            text = '%s dropped %s while the hold %d was in force' % (who, drop['month'], identity)
+            is_of_all = organization is None and account is None
+            if not is_over_all:
+                continue
+            if added <= dropped_at(drop) < released:
+                if is_of_all:
+                    self.report.fault('retention', text)
+                elif account is None:
+                    for number in [number for number, one in self.sources.items() if one == ('organization', organization)]:
+                        self.held.setdefault(number, []).append((merged(positions_of(drop['positions'])), text))
+            elif is_of_all and added <= at < released:
+                self.report.note('That %s dropped %s before the hold %d was added, as it says.' % (who, drop['month'], identity))
 
     def is_dropped(self, position):
-        at = bisect.bisect_right(self.dropped, [position, FOREVER]) - 1
-        return at >= 0 and position < self.dropped[at][1]
+        return is_in(self.dropped, position)
+
+
+def is_in(ranges, position):
+    """Whether merged ranges have a position."""
+    at = bisect.bisect_right(ranges, [position, FOREVER]) - 1
+    return at >= 0 and position < ranges[at][1]
 
 
 def named(source):
     return '%s %s' % source
 
 
-def month_start(year, number):
-    year, number = year + (number - 1) // 12, (number - 1) % 12 + 1
-    return microseconds('%04d-%02d-01T00:00:00Z' % (year, number))
+def month_times(month):
+    """The first instant of a month, and the first of the next one."""
+    year, number = int(month[:-3]), int(month[-2:])
+    return first_day(year, number) * DAY, first_day(year, number + 1) * DAY
 
 
-def retention_end(retention, year, number):
-    """When a month may go, by an interval as PostgreSQL writes it: "1 year 2 mons", "540 days"; None if it is none."""
-    if not isinstance(retention, str) or not re.fullmatch(r'(\d{1,5} (year|mon|month|day)s?( |$))+', retention + ' '):
+def dropped_at(drop):
+    return microseconds(drop.get('dropped_at', drop['at']))
+
+
+def interval(text):
+    """Months, days and µs of an interval as PostgreSQL writes it: "1 year 2 mons", "540 days 12:00:00"; None if it is none."""
+    number = r'[+-]?[0-9]{1,7}'
+    match = re.fullmatch(r'(?:(%s) years?(?: |$))?(?:(%s) mons?(?: |$))?(?:(%s) days?(?: |$))?(?:([+-]?)([0-9]{1,7}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?)?'
+                         % (number, number, number), text)
+    if not match or not text or text.endswith(' '):
         return None
-    amounts = {'year': 0, 'mon': 0, 'day': 0}
-    for amount, unit in re.findall(r'(\d+) (year|mon|day)', retention):
-        amounts[unit] += int(amount)
-    return month_start(year + amounts['year'], number + 1 + amounts['mon']) + amounts['day'] * 86_400_000_000
+    years, months, days, sign, hours, minutes, seconds, digits = match.groups(default='')
+    us = ((int(hours or 0) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)) * 1_000_000 + int(digits.ljust(6, '0'))
+    return int(years or 0) * 12 + int(months or 0), int(days or 0), -us if sign == '-' else us
+
+
+def long_before(time, months, days, us):
+    """An instant less an interval, as PostgreSQL counts: months by the calendar, to the last day of a month that is shorter, then days, then the rest."""
+    day, rest = divmod(time, DAY)
+    year = 1970 + day // 366 - 1 if day >= 0 else 1970 + day // 365 - 1
+    month = 1
+    while first_day(year, month + 1) <= day:
+        month += 1
+    within = min(day - first_day(year, month), first_day(year, month - months + 1) - first_day(year, month - months) - 1)
+    return (first_day(year, month - months) + within - days) * DAY + rest - us
 
 
 def read_journal(bundle, checkpoint, journal, report):
@@ -658,6 +902,8 @@ def read_journal(bundle, checkpoint, journal, report):
             for at in range(0, len(tile), 32):
                 line = file.readline(1 << 20)
                 text, index = line[:-1] if line.endswith(b'\n') else line, tree.size
+                if text == line:
+                    report.fault('journal', 'journal/entries.ndjson ends in the middle of statement %d' % index)
                 if sha256(b'\x00orgtrail/journal/v1\n' + text).digest() == tile[at:at + 32]:
                     journal.read(index, text)
                 else:
@@ -718,10 +964,20 @@ def source_in(leaf):
     for number in range(5):
         if at + 2 > last:
             return None
-        at += 2 + (leaf[at] << 8) + leaf[at + 1]
+        start, at = at + 2, at + 2 + (leaf[at] << 8) + leaf[at + 1]
+        text = leaf[start:at]
+        if not text.isascii() and not is_utf8(text):
+            return None
         if number == 1:
             source_end = at
     return leaf[58:source_end] if at == last else None
+
+
+def is_utf8(data):
+    try:
+        return data.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def payload_of_file(file, path, first, report):
@@ -752,7 +1008,8 @@ def payload(bundle, size, report):
     for path in bundle.files('events/payload'):
         match = re.fullmatch(r'events/payload/(\d{6})\.oev(\.gz)?', path)
         if not match or int(match.group(1)) * FILE_LEAVES >= size or int(match.group(1)) == before:
-            report.fault('events', '%s belongs to no position of the checkpoint, or is there twice' % path)
+            if not is_hidden(path):
+                report.fault('events', '%s belongs to no position of the checkpoint, or is there twice' % path)
             continue
         number, packed = int(match.group(1)), match.group(2)
         before = number
@@ -779,7 +1036,7 @@ class Events:
 
     def __init__(self, bundle, checkpoint, journal, roots, report):
         self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
-        self.present = self.dropped = self.holes = self.late_holes = self.contradicted = 0
+        self.present = self.dropped = self.holes = self.jumped = self.late_holes = self.contradicted = 0
         self.unknown = 0  # dropped events whose source the bundle does not name
         self.chains = {}  # source as in the leaf: [events, chain]
         self.numbers = {source_key(*source): number for number, source in journal.sources.items()}
@@ -831,6 +1088,7 @@ class Events:
             self.report.fault('events', 'Position %d: the event is not the one in the tree' % position, position)
         if self.journal.dropped and self.journal.is_dropped(position):
             self.contradicted += 1
+        self.check_jump(position)
         source = source_in(leaf)
         if source is None:
             self.report.fault('events', 'Position %d: the fields of the leaf do not fill it' % position, position)
@@ -841,6 +1099,10 @@ class Events:
             self.report.fault('events', 'Position %d: events/sources gives it to another source' % position, position)
         self.grow_chain(source, stored)
 
+    def check_jump(self, position):
+        if self.journal.jumped and is_in(self.journal.jumped, position):
+            self.report.fault('events', 'Position %d: a jump left it out, and it has the leaf of an event' % position, position)
+
     def grow_chain(self, source, stored):
         state = self.chains.setdefault(source, [0, bytes(32)])
         state[0] += 1
@@ -849,19 +1111,27 @@ class Events:
     def check_absence(self, position, stored, number):
         if sha256(b'\x00' + HOLE + position.to_bytes(8, 'big')).digest() == stored:
             self.holes += 1
-            self.late_holes += position > self.journal.adopted
+            self.jumped += is_in(self.journal.jumped, position)
+            self.late_holes += position > self.journal.adopted and not is_in(self.journal.jumped, position)
             if number:
                 self.report.fault('events', 'Position %d: events/sources gives a hole to a source' % position, position)
         elif self.journal.is_dropped(position):
             self.dropped += 1
+            self.check_jump(position)
             if number is None:
                 self.unknown += 1
             elif number in self.journal.sources:
+                self.check_held(position, number)
                 self.grow_chain(source_key(*self.journal.sources[number]), stored)
             else:
                 self.report.fault('events', 'Position %d: events/sources gives it to a source that no statement names' % position, position)
         else:
             self.report.fault('events', 'Position %d: the event is missing, and no drop declares that' % position, position)
+
+    def check_held(self, position, number):
+        for held in [one for one in self.journal.held.get(number, ()) if is_in(one[0], position)]:
+            self.journal.held[number].remove(held)
+            self.report.fault('retention', held[1], position)
 
     def at_size(self, tree):
         """What was said of this size: roots, and the chain of each source."""
@@ -882,17 +1152,18 @@ class Events:
 
 def check_listed_hashes(bundle, report):
     """README.txt lists files as sha256sum does. It is not signed: it tells an accident from an attack, no more."""
-    listed = 0
+    listed = set()
     try:
         with bundle.open('README.txt') as file:
             lines = file.read(1 << 26).decode('utf-8', 'replace').split('\n')
     except Unreadable:
         lines = []
     for line in lines:
-        match = re.fullmatch(r'\s*([0-9a-f]{64}) [ *](\S.*?)\s*', line)
+        match = re.fullmatch(r'([0-9a-f]{64})  (.+)', line)
         if not match:
             continue
-        listed, path = listed + 1, match.group(2)[2:] if match.group(2).startswith('./') else match.group(2)
+        path = match.group(2)
+        listed.add(path)
         if path.startswith('/') or '..' in path.split('/') or not bundle.has(path):
             report.fault('files', '%s, which README.txt lists, is missing' % path)
             continue
@@ -902,62 +1173,128 @@ def check_listed_hashes(bundle, report):
                 total.update(piece)
         if total.hexdigest() != match.group(1):
             report.fault('files', '%s is not the file that README.txt lists' % path)
+    for path in bundle.files() if listed else ():
+        if path not in listed and not is_hidden(path) and re.match('events/|journal/|policy.txt$|changes.ndjson$', path):
+            report.fault('files', '%s, which is a file of the two logs, is not listed in README.txt' % path)
     if listed:
-        report.claim(['files'], '%d files are as README.txt lists them' % listed)
+        report.claim(['files'], '%d files are as README.txt lists them' % len(listed))
     else:
         report.note('That no file was damaged by accident: README.txt lists no SHA-256 of files.')
 
 
 def check_changes(bundle, journal, journal_holds, report):
-    """changes.ndjson: the content that Cloudflare gave later, one object a line with `position` and `raw`, each stated."""
+    """changes.ndjson: the content that Cloudflare gave later, one object a line with `position` and `raw`, each stated. It may repeat
+    `event_id` and `seen_at` of the statement."""
     paths = [path for path in ('changes.ndjson', 'journal/changes.ndjson') if bundle.has(path)]
     left = dict(journal.changes)
     for path in paths:
         with bundle.open(path) as file:
             for number, line in enumerate(iter(lambda: file.readline(1 << 26), b''), 1):
                 try:
-                    change = json.loads(line.decode('utf-8'), object_pairs_hook=no_duplicates)
-                    raw = field(change, 'raw').encode()
-                    if left.pop((field(change, 'position'), sha256(raw).digest()), None) != len(raw):
+                    if not line.endswith(b'\n'):
+                        raise Unreadable('has no end')
+                    change = strict_json(line)
+                    raw = text_of(field(change, 'raw')).encode()
+                    stated = left.pop((count_of(field(change, 'position')), sha256(raw).digest()), {'length': None})
+                    is_stated = stated['length'] == len(raw) and set(change) <= {'position', 'event_id', 'seen_at', 'raw'}
+                    if is_stated and 'seen_at' in change:
+                        is_stated = microseconds(change['seen_at']) == microseconds(stated['seen_at'])
+                    if not is_stated or change.get('event_id', stated['event_id']) != stated['event_id']:
                         raise Unreadable('is not what a statement `change` says')
                 except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
                     report.fault('changes', 'Line %d of %s %s' % (number, path, problem))
-    lost = sum(not journal.is_dropped(position) for position, _ in left)
-    if lost:
-        report.fault('changes', 'The later content of %d changed events is stated and not in the bundle' % lost)
-    if len(left) > lost:
-        report.note('The later content of %d changed events: the events were dropped.' % (len(left) - lost))
+    lost = sorted(position for position, _ in left if not journal.is_dropped(position))
+    for position in lost:
+        report.fault('changes', 'The later content of the changed event %d is stated and not in the bundle' % position, position)
+    if len(left) > len(lost):
+        report.note('The later content of %d changed events: the events were dropped.' % (len(left) - len(lost)))
     if journal.changes and journal_holds:
         report.claim(['changes'], 'The later content of %d changed events is the one that was stated' % (len(journal.changes) - len(left)))
 
 
-def expect_anchor(note, who, logs, keys, report):
-    """Holds a kept checkpoint against the log it is of. `logs`: origin: Roots."""
+def expect_anchor(note, who, logs, keys, fork, report, kept=True):
+    """Holds a kept checkpoint against the log it is of. `logs`: origin: Roots. `kept`: by the auditor, or the policy is that of the bundle."""
     try:
         checkpoint = Checkpoint(note)
-        if checkpoint.origin not in logs:
-            raise Unreadable('is of another log: %s' % checkpoint.origin)
-        if not any(key.name == checkpoint.origin for key in checkpoint.signers(keys)):
+        keys = keys_for(checkpoint.origin, keys)
+        strangers = checkpoint.strangers([key for key in keys if key.is_ed25519(LOG_KEY)])
+        if not kept and len(strangers) == len(checkpoint.signatures):
+            report.note('That %s is a checkpoint: the policy has no key that signed it.' % who)
+            return None
+        if not any(key.name == checkpoint.origin and key.is_ed25519(LOG_KEY) for key in checkpoint.signers(keys)):
             raise Unreadable('has no signature of a known key of its log')
-        logs[checkpoint.origin].expect(checkpoint.size, checkpoint.root, 'anchors', who)
+        origin = next((one for one in logs if one == checkpoint.origin or same_log(one, checkpoint.origin)), None)
+        if origin is None:
+            raise Unreadable('is of another log: %s' % checkpoint.origin)
+        otherwise = None
+        if checkpoint.origin != origin:
+            theirs, ours = generation(checkpoint.origin), generation(origin)
+            otherwise = 'That generation %d goes on here: %s has %s leaves of it.' % (theirs, who, format(checkpoint.size, ','))
+            if origin.endswith('/journal') and theirs < ours:  # each generation has a journal of its own
+                report.note(otherwise)
+                return None
+            if origin.endswith('/journal'):
+                raise Unreadable('is of generation %d, and this is generation %d' % (theirs, ours))
+            is_common = theirs == ours - 1 and checkpoint.size <= (fork['common_size'] if fork else 0)
+            otherwise = None if theirs > ours or is_common else otherwise
+        logs[origin].expect(checkpoint.size, checkpoint.root, 'anchors', who, otherwise)
         return checkpoint
     except Unreadable as problem:
         report.fault('anchors', '%s %s' % (who, problem))
 
 
-def anchors_in(bundle, origins, logs, keys, report):
-    """The checkpoints among the files below anchors/. Other receipts that may lie there are not read."""
-    count = 0
-    for path in bundle.files('anchors') + bundle.files('journal/anchors'):
+def anchors_in(bundle, logs, keys, fork, report, kept):
+    """Every file below anchors/ is a checkpoint."""
+    found = []
+    for path in [path for path in bundle.files('anchors') if not is_hidden(path)]:
         try:
-            note = bundle.bytes(path)
+            found += [path] if expect_anchor(bundle.bytes(path), path, logs, keys, fork, report, kept) else []
+        except Unreadable as problem:
+            report.fault('anchors', str(problem))
+    return found
+
+
+def check_fork(journal, events_head, roots, keys, report):
+    """The log of a later generation goes on from the common leaves of the one before, whose last anchored checkpoint the fork has."""
+    fork = journal.fork
+    if not fork:
+        return
+    try:
+        if fork['common_size'] > events_head.size:
+            raise Unreadable('says that %d leaves are common, and here are %d' % (fork['common_size'], events_head.size))
+        if not fork['last_note']:
+            report.note('From where the generation before went on: the fork names no checkpoint of it.')
+            return
+        last = Checkpoint(fork['last_note'].encode())
+        if not same_log(last.origin, events_head.origin) or generation(last.origin) >= generation(events_head.origin):
+            raise Unreadable('names a checkpoint of no generation before this one: %s' % last.origin)
+        keys = keys_for(last.origin, keys)
+        if not last.signers([key for key in keys if key.is_ed25519(LOG_KEY)]):
+            report.note('That the checkpoint in the fork is signed: the policy has no key of it.')
+        if last.size <= fork['common_size']:
+            roots.expect(last.size, last.root, 'journal', 'The checkpoint in the fork')
+        report.note('What generation %d had behind its first %s leaves, which the fork left.'
+                    % (generation(last.origin), format(fork['common_size'], ',')))
+    except Unreadable as problem:
+        report.fault('journal', 'The fork %s' % problem)
+
+
+def check_new_key(journal, head, report):
+    """From the size that a statement `key` names on, the new key signs. Who has stolen the old one cannot take that statement away."""
+    new = ([vkeys for first, vkeys in journal.new_keys if first <= head.size] or [[]])[-1]
+    keys = []
+    for vkey in new:
+        try:
+            key = Key(vkey)
+            if key.name == head.origin and key.is_ed25519(LOG_KEY):
+                keys.append(key)
         except Unreadable:
-            continue
-        if '\n\n— '.encode() in note or any(origin.encode() in note.split(b'\n') for origin in origins):
-            count += bool(expect_anchor(note, path, logs, keys, report))
-        else:
-            bundle.read.discard(path)
-    return count
+            pass  # announces nothing
+    try:
+        if keys and not head.signers(keys):
+            raise Unreadable('is not signed by the key that signs from its size on')
+    except Unreadable as problem:
+        report.fault('signatures', 'events/checkpoint %s' % problem)
 
 
 def check_timestamps(bundle, checkpoint_paths, authority, report):
@@ -1004,11 +1341,17 @@ class Trust:
         except Unreadable as problem:
             raise Unreadable('%s %s' % (path, problem))
         try:
-            if not checkpoint.origin.endswith('/' + log):
+            match = ORIGIN.fullmatch(checkpoint.origin)
+            if not match or match.group('log') != log:
                 raise Unreadable('is not of a log of this kind: %s' % checkpoint.origin)
             signers = checkpoint.signers(self.keys)
             if not any(key in self.policy.logs and key.name == checkpoint.origin for key in signers):
                 raise Unreadable('has no signature of a key that the policy gives for %s' % checkpoint.origin)
+            for name in checkpoint.strangers(self.keys + self.policy.keys):
+                if self.given:
+                    report.note('That %s signed %s: its key is not in the policy.' % (name, path))
+                else:  # the policy of a bundle names all who signed
+                    report.fault('signatures', '%s has a signature of %s, which is not in the policy' % (path, name))
             vkeys = {key.vkey for key in signers}
             if not self.policy.is_met(signers) or any(key.vkey not in vkeys for key in self.required):
                 raise Unreadable('lacks signatures of witnesses that are required')
@@ -1019,6 +1362,7 @@ class Trust:
 
 
 def claim_anchors(trust, witnesses, anchors, packed, checkpoints, report):
+    """`anchors`: (path, checkpoint) of those that are parts of this history; `packed`: how many of the bundle are."""
     external = bool(anchors) or (bool(witnesses) and trust.witnesses_given)
     report.facts['unanchored'] = not external
     for path, anchor in anchors:
@@ -1084,12 +1428,18 @@ def verify(folder, options, report):
 
     roots, journal_roots = Roots(), Roots()
     logs = {events_head.origin: roots, journal_head.origin: journal_roots}
-    anchors = [(path, expect_anchor(note, path, logs, trust.keys, report)) for path, note in options.anchor]
-    packed = anchors_in(bundle, logs, logs, trust.keys, report)
-
     journal = Journal(events_head.origin, roots, journal_head.origin, journal_roots, report)
     try:
         read_journal(bundle, journal_head, journal, report)
+        if not journal_head.size and events_head.size:
+            report.fault('journal', 'The journal is empty: it has no genesis')
+    except Unreadable as problem:
+        report.fault('journal', str(problem))
+    anchors = [(path, expect_anchor(note, path, logs, trust.keys, journal.fork, report)) for path, note in options.anchor]
+    packed = anchors_in(bundle, logs, trust.keys, journal.fork, report, not trust.given)
+    check_fork(journal, events_head, roots, trust.keys, report)
+    check_new_key(journal, events_head, report)
+    try:
         check_journal_roots(bundle, journal_head, journal_roots, report)
     except Unreadable as problem:
         report.fault('journal', str(problem))
@@ -1101,10 +1451,16 @@ def verify(folder, options, report):
         report.fault('events', str(problem))
     check_changes(bundle, journal, not report.count.get('journal'), report)
     conclude(bundle, trust, journal, events, (events_head, journal_head), report)
-    claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1]], packed, (events_head, journal_head), report)
+    met = roots.met | journal_roots.met
+    claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1] and pair[0] in met], sum(path in met for path in packed), (events_head, journal_head), report)
     claim_coverage(journal, events, options, report)
     check_timestamps(bundle, ['journal/checkpoint'] + bundle.files('anchors'), options.tsa_ca, report)
+    for path in sorted(bundle.links):
+        report.fault('files', '%s is a link: what it leads to is not in the bundle' % os.path.relpath(path, bundle.folder))
     unread = sorted(set(bundle.files()) - bundle.read - {'verify.py'})
+    for path in unread:
+        if re.match('(events|journal)/tile/|events/sources/', path) and not is_hidden(path):
+            report.fault('files', '%s belongs to no tree of this size' % path)
     if unread:
         report.note('%d files that this verifier does not read: %s.' % (len(unread), ', '.join(unread[:5]) + (', …' if unread[5:] else '')))
 
@@ -1113,21 +1469,25 @@ def conclude(bundle, trust, journal, events, heads, report):
     held = ['signatures', 'events', 'journal']
     report.facts['positions'] = {'present': events.present, 'dropped': events.dropped, 'holes': events.holes}
     report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed'
-                 % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes)))
+                 % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)))
+    if events.jumped:
+        report.claim(held, '%s positions were left out after failovers, as stated' % format(events.jumped, ','))
+    if journal.backwards:
+        report.note('When %d statements were made: they are dated before those that precede them.' % journal.backwards)
     report.claim(held, '%s statements are as signed, and each names a root of this history (%s)'
                  % (format(heads[1].size, ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
     if journal.drops:
         months = sorted({drop[2]['month'] for drop in journal.drops})
         report.claim(held + ['retention'], 'None of the months that were dropped went against a legal hold of all of it, or before its time: %s' % ', '.join(months))
-        report.note('That no dropped event was under a legal hold of an organization, an account or a part of a month.')
+        report.note('That no dropped event was under a legal hold of an organization, an account or a part of a month, unless its source shows it.')
+        report.note('That each dropped event was of the month that its drop names.')
     if journal.adopted:
         report.note('Integrity of positions 1 to %s before the log began: they were there already.' % format(journal.adopted, ','))
     if events.late_holes:
         report.note('Why %s positions after those that were adopted have no event.' % format(events.late_holes, ','))
     if events.contradicted:
         report.note('That a drop was carried out: %s positions that are declared as dropped are here.' % format(events.contradicted, ','))
-    unknown = sorted(kind for kind in journal.types if kind not in
-                     {'genesis', 'source', 'coverage', 'change', 'drop', 'hold', 'key', 'schema', 'fork', 'timestamp'})
+    unknown = sorted(kind for kind in journal.types if kind not in FORMS)
     if unknown:
         report.note('What statements of these types say, beyond their root: %s.' % ', '.join(unknown))
     for log, head in zip(('events', 'journal'), heads):
@@ -1198,7 +1558,7 @@ def main():
     except (CannotVerify, OSError) as problem:
         print('verify: could not verify: %s' % problem, file=sys.stderr)
         return FAILED
-    print(json.dumps(report.as_json(), indent=1, ensure_ascii=False) if options.json else report.as_text())
+    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
     return HOLDS if report.holds() else DOES_NOT_HOLD
 
 

@@ -52,9 +52,10 @@ const sayWhoSigned = (
   { size, signers, unknown }: OpenCheckpoint,
   isOfBundle: boolean,
 ): void => {
-  report.claims.push(`${path}, of ${size} leaves, is signed by ${signers.map(({ key }) => key.name).join(', ')}`);
+  if (!isOfBundle && signers.some(({ atSeconds }) => atSeconds !== undefined)) report.isAnchored = true;
+  report.claim([], `${path}, of ${size} leaves, is signed by ${signers.map(({ key }) => key.name).join(', ')}`);
   for (const { name } of unknown) {
     if (isOfBundle) report.fault('checkpoint', `${path} has a signature of ${name}, which is not in the policy`);
-    else report.notClaimed.push(`that ${name} signed ${path}: it is not in the policy`);
+    else report.note(`that ${name} signed ${path}: it is not in the policy`);
   }
 };

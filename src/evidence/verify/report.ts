@@ -1,3 +1,4 @@
+import { withoutControls } from '../../text/terminal.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 
 /** What does not hold. Stable names. */
@@ -15,8 +16,14 @@ export type FaultCode =
   | 'source' // of a leaf is stated otherwise
   | 'coverage' // shrank without a reason
   | 'drop' // of positions that cannot be dropped, too early, or of other events than it says
+  | 'hold' // is added or released twice
+  | 'change' // a later content is not the one that is stated, or is missing
+  | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one
-  | 'manifest'; // a file is not the one that README.txt lists
+  | 'manifest'; // a file is not the one that README.txt lists, or is there twice
+
+/** Faults after which nothing else that a bundle says can be believed. */
+const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];
 
 /** Something that does not hold. */
 export interface Fault {
@@ -35,18 +42,38 @@ export class Report {
   readonly faults: Fault[] = [];
   /** Also of those that are not kept. */
   readonly faultCounts = new Map<FaultCode, number>();
-  /** What holds, and what is not claimed: sentences. */
-  readonly claims: string[] = [];
+  /** Whether something that the operator does not hold says that the log was this one: a checkpoint that was kept, a witness. */
+  isAnchored = false;
+  /** Sentences. */
   readonly notClaimed: string[] = [];
+  readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];
+
+  /** What holds: sentences. */
+  get claims(): readonly string[] {
+    return this.#claims
+      .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
+      .map(({ text }) => text);
+  }
 
   get holds(): boolean {
     return this.faults.length === 0;
   }
 
+  /** It holds unless there is a fault of these codes, or one after which nothing can be believed. */
+  claim(needs: readonly FaultCode[], text: string): void {
+    this.#claims.push({ needs, text: onOneLine(text) });
+  }
+
+  /** It is not claimed. */
+  note(text: string): void {
+    this.notClaimed.push(onOneLine(text));
+  }
+
   fault(code: FaultCode, message: string, position?: number): void {
     const before = this.faultCounts.get(code) ?? 0;
     this.faultCounts.set(code, before + 1);
-    if (before < MAX_KEPT) this.faults.push({ code, message, ...(position === undefined ? {} : { position }) });
+    if (before < MAX_KEPT)
+      this.faults.push({ code, message: onOneLine(message), ...(position === undefined ? {} : { position }) });
   }
 
   /** What `read` gives; undefined and a fault if it throws an EvidenceFault. `where` names the file or line. */
@@ -60,3 +87,6 @@ export class Report {
     }
   }
 }
+
+/** Names in a bundle are those of its maker: a line break in one would begin a line of the report, and a terminal would obey others. */
+const onOneLine = (text: string): string => withoutControls(text).replaceAll(/[\n\t\u2028\u2029]/g, ' ');

@@ -1,4 +1,4 @@
-import { type BundleReader, logTilePath } from '../bundle/layout.ts';
+import { type BundleReader, isHidden, logTilePath } from '../bundle/layout.ts';
 import { HASH_BYTES } from '../crypto/sha256.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -13,8 +13,10 @@ export class VerifiedLog {
   readonly #tiles: ReadonlyMap<string, Tile>;
   readonly origin: string;
   readonly size: number;
+  readonly log: LogName;
 
-  constructor(leaves: readonly Buffer[], tiles: readonly Tile[], { origin, size }: Checkpoint) {
+  constructor(log: LogName, leaves: readonly Buffer[], tiles: readonly Tile[], { origin, size }: Checkpoint) {
+    this.log = log;
     this.#leaves = leaves;
     this.#tiles = new Map(tiles.map((tile) => [`${tile.level}/${tile.n}`, tile]));
     this.origin = origin;
@@ -70,8 +72,8 @@ export const verifyLog = (
   }
   const known = new Set(tiles.map((tile) => logTilePath(log, tile)));
   for (const path of reader.paths) {
-    if (path.startsWith(`${log}/tile/`) && !known.has(path))
+    if (path.startsWith(`${log}/tile/`) && !known.has(path) && !isHidden(path))
       report.fault('tile', `${path} is no tile of a tree of ${size}`);
   }
-  return new VerifiedLog(leaves, tiles, checkpoint);
+  return new VerifiedLog(log, leaves, tiles, checkpoint);
 };

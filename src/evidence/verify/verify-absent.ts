@@ -1,4 +1,4 @@
-import { type BundleReader, tileSourcesPath } from '../bundle/layout.ts';
+import { type BundleReader, isHidden, tileSourcesPath } from '../bundle/layout.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import { holeHash } from '../leaves/leaf.ts';
 import { NO_SOURCE, readTileSources } from '../leaves/source-chain.ts';
@@ -7,6 +7,17 @@ import type { LeafStates } from './leaf-states.ts';
 import type { Report } from './report.ts';
 import type { SourceNumbers } from './source-numbers.ts';
 import type { VerifiedLog } from './verified-log.ts';
+
+/** So many events are there, although a drop names them. */
+export const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
+  let count = 0;
+  for (const [from, to] of drops.flatMap(({ positions }) => positions)) {
+    for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
+      if (states.stateOf(index) === 'present') count += 1;
+    }
+  }
+  return count;
+};
 
 /**
  * Every leaf without payload must be in a drop that is stated, or be that of a position which was dropped before it was hashed. Marks
@@ -24,8 +35,8 @@ export const verifyAbsent = (
     if (states.stateOf(index) !== 'absent') continue;
     const position = index + 1;
     while ((ranges[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
-    if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
-    else if (holeHash(position).equals(events.leafHash(index))) states.set(index, 'hole');
+    if (holeHash(position).equals(events.leafHash(index))) states.set(index, 'hole');
+    else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };
@@ -57,7 +68,8 @@ export const verifyTileSources = (
   }
   const known = new Set([...tilesOfLevel(size, 0)].map(tileSourcesPath));
   for (const path of reader.paths) {
-    if (path.startsWith('events/sources/') && !known.has(path)) report.fault('source', `${path} is of no tile`);
+    if (path.startsWith('events/sources/') && !known.has(path) && !isHidden(path))
+      report.fault('source', `${path} is of no tile`);
   }
 };
 

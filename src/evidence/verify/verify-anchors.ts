@@ -1,8 +1,11 @@
-import { ANCHORS_FOLDER, type BundleReader } from '../bundle/layout.ts';
-import { openCheckpoint } from '../notes/open-checkpoint.ts';
+import { ANCHORS_FOLDER, type BundleReader, isHidden } from '../bundle/layout.ts';
+import { isSameLog, originOf, policyOfGeneration } from '../notes/generations.ts';
+import { type OpenCheckpoint, openCheckpoint } from '../notes/open-checkpoint.ts';
 import type { Policy } from '../notes/policy.ts';
+import { parseNote } from '../notes/signed-note.ts';
 import type { Report } from './report.ts';
-import type { VerifiedLogs } from './verify-journal.ts';
+import type { VerifiedLog } from './verified-log.ts';
+import type { SignedStatements, VerifiedLogs } from './verify-journal.ts';
 
 /** A checkpoint that was kept elsewhere: what makes that the operator cannot rewrite what is older. */
 export interface Anchor {
@@ -12,42 +15,87 @@ export interface Anchor {
 }
 
 /** Those that lie in the bundle. Where they were kept meanwhile, the bundle does not prove. */
-export const anchorsOf = (reader: BundleReader): Anchor[] =>
+const anchorsOf = (reader: BundleReader): Anchor[] =>
   reader.paths
-    .filter((path) => path.startsWith(ANCHORS_FOLDER))
+    .filter((path) => path.startsWith(ANCHORS_FOLDER) && !isHidden(path))
     .map((path) => ({ name: path, note: reader.read(path) ?? Buffer.alloc(0) }));
+
+/** What anchors are held against. */
+export interface Anchored extends VerifiedLogs {
+  readonly policy: Policy;
+  readonly statements: SignedStatements;
+}
 
 /**
  * That each log goes on from each of its checkpoints: not smaller, and with that root at that size. Witnesses are not required of an
- * anchor; the log's own signature is. One of another log, an earlier generation perhaps, says nothing.
+ * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common; one of a later
+ * generation, or of another log, is a fault: this is not the log that was kept.
  */
-export const verifyAnchors = (
-  report: Report,
-  anchors: readonly Anchor[],
-  { events, journal }: VerifiedLogs,
-  policy: Policy,
-): void => {
-  const withoutQuorum = { ...policy, quorum: { needed: 0, members: [] } };
+export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
   for (const { name, note } of anchors) {
-    const anchor = report.attempt('anchor', name, () => openCheckpoint(note, withoutQuorum));
-    if (anchor === undefined) continue;
-    const { origin, size, root } = anchor;
-    const log = [events, journal].find((one) => one.origin === origin);
-    if (log === undefined) report.notClaimed.push(`that ${origin} goes on here: ${name} is a checkpoint of it`);
-    else if (size > log.size) {
-      report.fault(
-        'anchor',
-        `${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`,
-      );
-    } else if (!log.rootAt(size).equals(root)) {
-      report.fault('anchor', `${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
-    } else {
-      report.claims.push(`the first ${size} leaves of ${origin} are those of ${name}`);
-    }
+    const anchor = report.attempt('anchor', name, () => openAnchor(note, anchored.policy));
+    if (anchor !== undefined) compare(report, name, anchor, anchored);
   }
-  if (anchors.length === 0) {
-    report.notClaimed.push(
-      'that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',
+};
+
+/** Those of the bundle. By a policy of the auditor's own, one that is signed by other keys is not a fault: it was not he who kept it. */
+export const verifyOwnAnchors = (
+  report: Report,
+  reader: BundleReader,
+  anchored: Anchored,
+  isPolicyOfBundle: boolean,
+): void => {
+  for (const anchor of anchorsOf(reader)) {
+    if (isPolicyOfBundle || !isOfOtherKeys(anchor.note, anchored.policy)) verifyAnchors(report, [anchor], anchored);
+    else report.note(`that ${anchor.name} is a checkpoint: the policy has no key that signed it`);
+  }
+};
+
+const openAnchor = (note: Uint8Array, policy: Policy): OpenCheckpoint => {
+  const [origin = ''] = parseNote(note).text.split('\n');
+  return openCheckpoint(note, policyOfGeneration(policy, origin));
+};
+
+const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
+  try {
+    const { text, signatures } = parseNote(note);
+    const { logs } = policyOfGeneration(policy, text.slice(0, text.indexOf('\n')));
+    return !signatures.some((line) => logs.some(({ name, id }) => name === line.name && id === line.keyId));
+  } catch {
+    return false;
+  }
+};
+
+const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): void => {
+  const { origin, size } = anchor;
+  const log = [anchored.events, anchored.journal].find((one) => isSameLog(one.origin, origin) || one.origin === origin);
+  if (log === undefined) report.fault('anchor', `${name} is a checkpoint of another log, ${origin}`);
+  else if (isBeginning(log, anchor))
+    report.claim(['anchor'], `the first ${size} leaves of ${origin} are those of ${name}`);
+  else if (origin !== log.origin) compareGenerations(report, name, anchor, anchored, log);
+  else if (size > log.size)
+    report.fault(
+      'anchor',
+      `${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`,
     );
-  }
+  else report.fault('anchor', `${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
+};
+
+/** Journals of two generations have nothing in common. */
+const isBeginning = (log: VerifiedLog, { origin, size, root }: OpenCheckpoint): boolean =>
+  (origin === log.origin || log.log === 'events') && size <= log.size && log.rootAt(size).equals(root);
+
+const compareGenerations = (
+  report: Report,
+  name: string,
+  { origin, size }: OpenCheckpoint,
+  { statements }: Anchored,
+  log: VerifiedLog,
+): void => {
+  const [theirs = 0, ours = 0] = [origin, log.origin].map((text) => originOf(text)?.generation);
+  const common = statements.of('fork')[0]?.common_size ?? 0;
+  if (theirs > ours) report.fault('anchor', `${name} is of generation ${theirs}, and this is generation ${ours}`);
+  else if (log.log === 'events' && theirs === ours - 1 && size <= common)
+    report.fault('anchor', `${name} has another tree of ${size} leaves than the fork says is common: it was rewritten`);
+  else report.note(`that generation ${theirs} goes on here: ${name} has ${size} leaves of ${origin}`);
 };

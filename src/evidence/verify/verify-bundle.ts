@@ -1,11 +1,13 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
-import { readManifest } from '../bundle/manifest.ts';
-import { sha256 } from '../crypto/sha256.ts';
-import { parsePolicy } from '../notes/policy.ts';
+import { type Policy, parsePolicy } from '../notes/policy.ts';
 import { openLogs } from './open-logs.ts';
 import { Report } from './report.ts';
-import { type Anchor, anchorsOf, verifyAnchors } from './verify-anchors.ts';
-import { beginContent, endContent } from './verify-content.ts';
+import { verifyChanges } from './statements/verify-changes.ts';
+import { verifyFork } from './statements/verify-fork.ts';
+import { verifyKeys } from './statements/verify-keys.ts';
+import { type Anchor, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
+import { beginContent, type Content, endContent } from './verify-content.ts';
+import { verifyFiles } from './verify-files.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
 import { verifyPayload } from './verify-payload.ts';
 
@@ -20,40 +22,50 @@ export interface VerifierOptions {
 /** Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. */
 export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }: VerifierOptions = {}): Report => {
   const report = new Report();
-  verifyManifest(report, reader);
+  verifyFiles(report, reader);
   const policyBytes = own ?? reader.read(bundleFiles.policy);
   if (policyBytes === undefined) report.fault('policy', `${bundleFiles.policy} is missing`);
   const policy = report.attempt('policy', bundleFiles.policy, () => parsePolicy(policyBytes ?? Buffer.alloc(0)));
   if (policy === undefined) return report;
-  if (own === undefined) report.notClaimed.push('whose keys these are: those of the policy in the bundle are believed');
+  if (own === undefined) report.note('whose keys these are: those of the policy in the bundle are believed');
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
-  verifyAnchors(report, [...anchors, ...anchorsOf(reader)], logs, policy);
-  verifyContent(report, reader, logs);
-  report.notClaimed.push('that Cloudflare told everything, and the truth; that the clock was right');
-  return report;
-};
-
-const verifyContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): void => {
   const content = beginContent(report, reader, logs);
   verifyPayload(report, reader, logs.events, content.states, content.sources);
   endContent(report, reader, logs, content);
+  verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
+  report.note('that Cloudflare told everything, and the truth; that the clock was right');
+  return report;
 };
 
-/** That the files are those which README.txt lists: damage on the way, not evidence. */
-const verifyManifest = (report: Report, reader: BundleReader): void => {
-  const readme = reader.read(bundleFiles.readme);
-  if (readme === undefined) {
-    report.notClaimed.push(`that all files are there: ${bundleFiles.readme} is missing`);
-    return;
-  }
-  const listed = readManifest(readme);
-  for (const path of reader.paths) {
-    if (path === bundleFiles.readme) continue;
-    const bytes = reader.read(path) ?? Buffer.alloc(0);
-    if (listed.get(path) !== sha256(bytes).toString('hex'))
-      report.fault('manifest', `${path} is not the file that is listed`);
-    listed.delete(path);
-  }
-  for (const path of listed.keys()) report.fault('manifest', `${path} is listed, and missing`);
+interface Beside {
+  readonly logs: VerifiedLogs;
+  readonly content: Content;
+  readonly policy: Policy;
+  readonly isPolicyOfBundle: boolean;
+  readonly anchors: readonly Anchor[];
+}
+
+/** What lies beside the two logs: later contents, and checkpoints that were kept. */
+const verifyBeside = (
+  report: Report,
+  reader: BundleReader,
+  { logs, content: { statements }, policy, isPolicyOfBundle, anchors }: Beside,
+): void => {
+  verifyChanges(report, reader, statements);
+  verifyFork(report, statements, logs.events, policy);
+  verifyKeys(report, reader, { ...logs, statements, policy });
+  const anchored = { ...logs, policy, statements };
+  verifyAnchors(report, anchors, anchored);
+  if (anchors.length > 0) report.isAnchored = true;
+  verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
+  sayUnanchored(report);
+};
+
+/** Without anything that the operator does not hold, he may have rewritten all of it. */
+export const sayUnanchored = (report: Report): void => {
+  if (report.isAnchored) return;
+  report.note(
+    'unanchored: that the history was not rewritten with the key: no checkpoint that was kept elsewhere is given',
+  );
 };

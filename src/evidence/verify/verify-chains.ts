@@ -6,48 +6,58 @@ import type { SourceNumbers } from './source-numbers.ts';
 import type { VerifiedLog } from './verified-log.ts';
 import { hasKnownSource } from './verify-absent.ts';
 
+type Coverage = StatementOf<'coverage'>;
+
 /**
- * That each coverage statement has the count and the chain of its source as the leaves give them at its size. Where the source of a
- * dropped leaf is not known, no chain behind it can be compared: that is said, and is no fault.
+ * That each coverage statement has the count and the chain of its source as the leaves give them at its size. Where the sources of dropped
+ * leaves are not known, the stated count must lie between what is known and what is possible; a chain that cannot be compared is no fault.
  */
 export const verifyChains = (
   report: Report,
   events: VerifiedLog,
   states: LeafStates,
   sources: SourceNumbers,
-  statements: readonly StatementOf<'coverage'>[],
+  statements: readonly Coverage[],
 ): void => {
-  const bySize = statements.toSorted((one, other) => one.tree.size - other.tree.size);
+  // Of a tree that is not here, nothing can be said: that is a fault already.
+  const here = statements.filter(({ tree }) => tree.size <= events.size);
+  const bySize = here.toSorted((one, other) => one.tree.size - other.tree.size);
   const chains = new Map<number, SourceChain>();
-  let compared = 0;
-  let index = 0;
+  let [compared, unknown, index] = [0, 0, 0];
   for (const statement of bySize) {
     for (; index < statement.tree.size; index += 1) {
-      if (!hasKnownSource(states, index)) break;
       const source = states.sourceOf(index);
       if (source !== NO_SOURCE) chains.set(source, chained(chains.get(source) ?? chainStart, events.leafHash(index)));
+      else if (!hasKnownSource(states, index)) unknown += 1;
     }
-    if (index < statement.tree.size) break;
     const source = sources.find(statement.source_kind, statement.source_id);
-    compareChain(report, statement, chains.get(source) ?? chainStart);
-    compared += 1;
+    if (compareChain(report, statement, chains.get(source) ?? chainStart, unknown)) compared += 1;
   }
-  if (compared > 0) report.claims.push(`${compared} coverage statements have the count and chain of their sources`);
+  if (compared > 0)
+    report.claim(['chain', 'journal'], `${compared} coverage statements have the count and chain of their sources`);
   if (compared < bySize.length) {
-    report.notClaimed.push(
-      `the chains of ${bySize.length - compared} coverage statements: the source of event ${index + 1} is not known`,
+    report.note(
+      `the chains of ${bySize.length - compared} coverage statements: of ${unknown} events the source is not known`,
     );
   }
 };
 
-const compareChain = (report: Report, statement: StatementOf<'coverage'>, { events, chain }: SourceChain): void => {
+/** False: it cannot be compared. */
+const compareChain = (
+  report: Report,
+  statement: Coverage,
+  { events, chain }: SourceChain,
+  unknown: number,
+): boolean => {
   const { source_kind: kind, source_id: id, tree } = statement;
-  if (events !== statement.events) {
+  if (events > statement.events || statement.events - events > unknown) {
     report.fault(
       'chain',
       `${kind} ${id} has ${events} events among the first ${tree.size}, and ${statement.events} are stated`,
     );
-  } else if (Buffer.from(chain).toString('hex') !== statement.chain) {
+  } else if (events < statement.events) return false;
+  else if (Buffer.from(chain).toString('hex') !== statement.chain) {
     report.fault('chain', `the events of ${kind} ${id} among the first ${tree.size} are not chained as stated`);
   }
+  return true;
 };

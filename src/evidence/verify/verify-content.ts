@@ -2,10 +2,10 @@ import type { BundleReader } from '../bundle/layout.ts';
 import { LeafStates } from './leaf-states.ts';
 import type { Report } from './report.ts';
 import { SourceNumbers } from './source-numbers.ts';
-import { verifyAbsent, verifyTileSources } from './verify-absent.ts';
+import { verifyDrops } from './statements/verify-drops.ts';
+import { countUndropped, verifyAbsent, verifyTileSources } from './verify-absent.ts';
 import { verifyChains } from './verify-chains.ts';
 import { verifyCoverage } from './verify-coverage.ts';
-import { verifyDrops } from './verify-drops.ts';
 import { type SignedStatements, type VerifiedLogs, verifyJournal } from './verify-journal.ts';
 
 /** What is known of the leaves of a log, while its payload is read. */
@@ -36,18 +36,20 @@ export const endContent = (
   verifyTileSources(report, reader, states, sources, events.size);
   verifyChains(report, events, states, sources, statements.of('coverage'));
   verifyCoverage(report, statements.of('coverage'));
-  verifyDrops(report, statements);
+  verifyDrops(report, statements, { states, sources });
   const leftOut = leftOutFrom(0, states, statements);
-  report.claims.push(
+  report.claim(
+    ['missing'],
     `of ${events.size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed`,
   );
-  if (leftOut > 0) report.claims.push(`${leftOut} positions were left out after failovers, as stated`);
+  if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
+  const undropped = countUndropped(states, statements.of('drop'));
+  if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
   const adopted = statements.of('genesis')[0]?.adopted ?? 0;
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
-  if (unexplained > 0)
-    report.notClaimed.push(`why ${unexplained} positions after the first ${adopted} never had an event`);
-  if (adopted > 0) report.notClaimed.push(`what happened to the first ${adopted} events before they were hashed`);
+  if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
+  if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
 };
 
 /** So many holes from this index on were left out by jumps, as stated. Two jumps have no position in common. */

@@ -4,23 +4,21 @@ import type { Report } from './report.ts';
 
 type Coverage = StatementOf<'coverage'>;
 /**
- * That what is proven of a source never shrinks from a statement to the next one with the same filter: time that was read once stays
- * read. Statements of another generation stand in another journal.
+ * That what is proven of a source, by all of its passes together, never shrinks from a statement to the next one, unless that one is of
+ * another filter: time that was read once stays read. Statements of another generation stand in another journal.
  */
 export const verifyCoverage = (report: Report, statements: readonly Coverage[]): void => {
-  const before = new Map<string, Map<number, readonly TimeRange[]>>();
-  for (const { source_kind: kind, source_id: id, filter, passes, at } of statements) {
-    const key = JSON.stringify([kind, id, filter.hash]);
-    const now = new Map(passes.map(({ pass, ranges }) => [pass, united(ranges)] as const));
-    for (const [pass, ranges] of before.get(key) ?? []) {
-      const lost = ranges.find((range) => !(now.get(pass) ?? []).some((one) => contains(one, range)));
-      if (lost === undefined) continue;
-      report.fault(
-        'coverage',
-        `at ${at}, ${kind} ${id} is no longer covered from ${lost[0]} to ${lost[1]} by pass ${pass}`,
-      );
-    }
-    before.set(key, now);
+  const before = new Map<string, { readonly filter: string; readonly ranges: readonly TimeRange[] }>();
+  for (const { source_kind: kind, source_id: id, filter: of, passes, at } of statements) {
+    const key = JSON.stringify([kind, id]);
+    const filter = JSON.stringify([of.text, of.hash]);
+    const ranges = united(passes.flatMap((pass) => pass.ranges));
+    const last = before.get(key);
+    before.set(key, { filter, ranges });
+    if (last?.filter !== filter) continue;
+    const lost = last.ranges.find((range) => !ranges.some((one) => contains(one, range)));
+    if (lost === undefined) continue;
+    report.fault('coverage', `at ${at}, ${kind} ${id} is no longer covered from ${lost[0]} to ${lost[1]}`);
   }
 };
 

@@ -1,10 +1,11 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
 import type { StatedTree } from '../journal/fields.ts';
 import type { Statement, StatementOf } from '../journal/statement.ts';
-import { readJournal, readStatement } from '../journal/statement-text.ts';
+import { type ReadStatement, readJournal, readStatement } from '../journal/statement-text.ts';
 import { journalLeaf } from '../leaves/leaf.ts';
-import { leafHash } from '../tree/merkle.ts';
+import { leafHash, MAX_LEAF_BYTES } from '../tree/merkle.ts';
 import type { Report } from './report.ts';
+import { type PlacedStatement, verifyOrder } from './statements/statement-order.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
 /** The statements that are signed, in order. */
@@ -39,21 +40,36 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   if (lines.length !== journal.size) {
     report.fault('journal', `${path} has ${lines.length} statements, and ${journal.size} are signed`);
   }
+  const placed: PlacedStatement[] = [];
   const signed = lines.slice(0, journal.size).flatMap((text, index) => {
     const where = `statement ${index}`;
-    if (leafHash(journalLeaf(text)).equals(journal.leafHash(index))) return readSigned(report, text, where, logs);
-    report.fault('journal', `${where} is not the one that is signed`);
-    return [];
+    const leaf = journalLeaf(text);
+    if (leaf.length > MAX_LEAF_BYTES || !leafHash(leaf).equals(journal.leafHash(index))) {
+      report.fault('journal', `${where} is not the one that is signed`);
+      return [];
+    }
+    const read = report.attempt('statement', where, () => readStatement(text));
+    if (read === undefined) return [];
+    placed.push({ index, head: read.statement });
+    return readSigned(report, read, where, logs);
   });
+  verifyOrder(report, placed, logs);
+  report.claim(
+    ['journal', 'statement'],
+    `${journal.size} statements are as signed, and each names a root of this history`,
+  );
   return new SignedStatements(signed);
 };
 
-const readSigned = (report: Report, text: string, where: string, { events, journal }: VerifiedLogs): Statement[] => {
-  const read = report.attempt('statement', where, () => readStatement(text));
-  if (read === undefined) return [];
+const readSigned = (
+  report: Report,
+  read: ReadStatement,
+  where: string,
+  { events, journal }: VerifiedLogs,
+): Statement[] => {
   verifyStatedTree(report, read.statement.tree, events, where);
   if (!read.known) {
-    report.notClaimed.push(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
+    report.note(`what ${where} says: its type, ${read.statement.type}, is not known to this version`);
     return [];
   }
   const { statement } = read;

@@ -1,4 +1,4 @@
-import { type BundleReader, LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
+import { type BundleReader, isHidden, LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
 import { type PayloadRecord, readPayload } from '../bundle/payload.ts';
 import { type EventLeaf, rawFacts, readEventLeaf } from '../leaves/leaf.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
@@ -42,7 +42,8 @@ export const verifyPayload = (
     });
   }
   for (const path of reader.paths) {
-    if (path.startsWith('events/payload/') && !known.has(path)) report.fault('payload', `${path} is of no leaf`);
+    if (path.startsWith('events/payload/') && !known.has(path) && !isHidden(path))
+      report.fault('payload', `${path} is of no leaf`);
   }
 };
 

@@ -21,10 +21,8 @@ export const verifyProof = (proofFile: Uint8Array, { leaf, raw }: PayloadRecord,
     if (proof.index !== position - 1)
       report.fault('leaf', `event ${position} is said to be leaf ${proof.index}`, position);
     if (!isRawOf(said, raw)) report.fault('payload', `the payload is not that of event ${position}`, position);
-    for (const { name } of unknown)
-      report.notClaimed.push(`that ${name} signed the checkpoint: it is not in the policy`);
-    if (report.holds)
-      report.claims.push(`event ${position} is in ${origin}, as it was among ${size}, with this payload`);
+    for (const { name } of unknown) report.note(`that ${name} signed the checkpoint: it is not in the policy`);
+    report.claim(['leaf', 'payload'], `event ${position} is in ${origin}, as it was among ${size}, with this payload`);
   });
   return report;
 };

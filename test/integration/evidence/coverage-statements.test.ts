@@ -221,6 +221,8 @@ test('a migration is stated once', async () => {
   await build();
   await build();
   const { rows } = await pool.query(`select text::json as said from evidence_journal where kind = 'schema'`);
-  expect(rows).toMatchObject([{ said: { from_version: '0033', to_version: '0034', size_before: 0, size_after: 0 } }]);
+  const to_version = (await pool.query('select orgtrail_schema_version() as version')).rows[0]?.version;
+  expect(to_version > '0033').toBe(true);
+  expect(rows).toMatchObject([{ said: { from_version: '0033', to_version, size_before: 0, size_after: 0 } }]);
   expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
 });

@@ -56,6 +56,7 @@ export const dropStatement: StatementOf<'drop'> = {
   ],
   part: 1,
   parts: 1,
+  dropped_at: '2026-01-09T23:59:59.5Z',
 };
 
 /** One of each type, and the text that it must have: a contract, since texts are hashed. */
@@ -87,7 +88,7 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
     [
       dropStatement,
       `{"type":"drop",${head},"month":"2025-12","events":7,"ids_sha256":"${sha256}","retention":"1 year",` +
-        '"account":"orgtrail_ingest","holds":[1],"positions":[[1,7],[43,44]],"part":1,"parts":1}',
+        '"account":"orgtrail_ingest","holds":[1],"positions":[[1,7],[43,44]],"part":1,"parts":1,"dropped_at":"2026-01-09T23:59:59.5Z"}',
     ],
     [
       { type: 'jump', ...common, id: 1_003, positions: [[44, 90]], old_timeline: 'a', new_timeline: 'b', found_at: at },

@@ -8,7 +8,7 @@ import {
 } from '../../../src/evidence/bundle/layout.ts';
 import { writePayloadRecord } from '../../../src/evidence/bundle/payload.ts';
 import { rangesOf } from '../../../src/evidence/journal/drop-parts.ts';
-import type { Statement, StatementOf } from '../../../src/evidence/journal/statement.ts';
+import { type Statement, type StatementOf, statement } from '../../../src/evidence/journal/statement.ts';
 import { writeJournal, writeStatement } from '../../../src/evidence/journal/statement-text.ts';
 import { type EventLeaf, holeLeaf, journalLeaf, rawFacts, writeEventLeaf } from '../../../src/evidence/leaves/leaf.ts';
 import { monthOf, saltOf } from '../../../src/evidence/leaves/month-key.ts';
@@ -20,11 +20,11 @@ import { writeNote } from '../../../src/evidence/notes/signed-note.ts';
 import { GrowingTree } from '../../../src/evidence/tree/growing-tree.ts';
 import { leafHash } from '../../../src/evidence/tree/merkle.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../../../src/evidence/tree/tiles.ts';
-import { logSigner, witnessSigner } from './test-keys.ts';
+import { logSigner, type TestSigner, witnessSigner } from './test-keys.ts';
 
-const base = 'audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.1';
-export const eventsOrigin = `${base}/events`;
-const signers = { events: logSigner(eventsOrigin), journal: logSigner(`${base}/journal`) };
+const originOf = (generation: number): string =>
+  `audit.example.com/evidence/1f2e3d4c-5b6a-4798-8192-a3b4c5d6e7f8.${generation}`;
+export const eventsOrigin = `${originOf(1)}/events`;
 const witness = { name: 'w1', ...witnessSigner('witness.example.com/w1') };
 
 /** What a database would have of an event: a payload, or none after a drop; nothing but a hole if it went before it was hashed. */
@@ -51,8 +51,18 @@ export class TestHistory {
   readonly dropped = new Set<number>();
   readonly statements: string[] = [];
   readonly #tree = new GrowingTree();
+  readonly #origin: string;
+  readonly #signers: Readonly<Record<LogName, TestSigner>>;
   readonly #sources = new Map<string, number>();
   at = Date.parse('2026-03-01T00:00:00Z');
+
+  constructor(generation = 1, word?: string) {
+    this.#origin = originOf(generation);
+    this.#signers = {
+      events: logSigner(`${this.#origin}/events`, word),
+      journal: logSigner(`${this.#origin}/journal`, word),
+    };
+  }
 
   get size(): number {
     return this.events.length;
@@ -75,12 +85,13 @@ export class TestHistory {
     this.state({ type: 'source', number, kind: 'organization', id, organization_id: id });
   }
 
-  /** Appends a statement about the tree as it is. */
+  /** Appends a statement about the tree as it is, also one that no builder makes. */
   state(fields: AnyFields): this {
-    const tree = { origin: eventsOrigin, size: this.size, root: this.#tree.root().toString('base64') };
+    const tree = { origin: `${this.#origin}/events`, size: this.size, root: this.#tree.root().toString('base64') };
     const { type, ...rest } = fields;
     this.at += 1_000;
-    this.statements.push(writeStatement({ type, at: new Date(this.at).toISOString(), tree, ...rest } as Statement));
+    const value = { type, at: new Date(this.at).toISOString(), tree, ...rest } as Statement;
+    this.statements.push(statement.safeParse(value).success ? writeStatement(value) : JSON.stringify(value));
     return this;
   }
 
@@ -107,15 +118,19 @@ export class TestHistory {
 
   checkpoint(log: LogName, cosigned = true): Buffer {
     const tree = log === 'events' ? this.#tree : journalTree(this.statements);
-    const text = writeCheckpoint({ origin: signers[log].key.name, size: tree.size, root: tree.root() });
-    const signatures = [signers[log].sign(text), ...(cosigned ? [witness.sign(text)] : [])];
+    const text = writeCheckpoint({ origin: this.#signers[log].key.name, size: tree.size, root: tree.root() });
+    const signatures = [this.#signers[log].sign(text), ...(cosigned ? [witness.sign(text)] : [])];
     return Buffer.from(writeNote({ text, signatures }));
+  }
+
+  policy(): string {
+    return writePolicy([this.#signers.events.key, this.#signers.journal.key], [witness], 1);
   }
 
   /** All files, by path. */
   bundle(): Map<string, Buffer> {
     const files = new Map<string, Buffer>();
-    files.set(bundleFiles.policy, Buffer.from(writePolicy([signers.events.key, signers.journal.key], [witness], 1)));
+    files.set(bundleFiles.policy, Buffer.from(this.policy()));
     files.set(bundleFiles.journalEntries, Buffer.from(writeJournal(this.statements)));
     for (const log of ['events', 'journal'] as const) {
       files.set(checkpointPath(log), this.checkpoint(log));
@@ -171,10 +186,13 @@ export const testEvent = (number: number, sourceId: string, month: '2025-12' | '
   receivedAtUs: 1_767_225_600_000_000n + BigInt(number),
 });
 
+/** A log that has begun, and has no event yet. */
+export const begun = (adopted = 0, history = new TestHistory()): TestHistory =>
+  history.state({ type: 'genesis', version: '0.3.0', feed_id: 'f', vkeys: [], retention: '28 days', adopted });
+
 /** Three sources, 280 events: adopted with two holes, the events of December dropped, everything covered. */
 export const usualHistory = (): TestHistory => {
-  const history = new TestHistory();
-  history.state({ type: 'genesis', version: '0.3.0', feed_id: 'f', vkeys: [], retention: '28 days', adopted: 20 });
+  const history = begun(20);
   history.append(undefined, undefined);
   for (let number = 2; number < 280; number += 1) {
     const month = number % 90 === 7 ? undefined : number < 120 ? '2025-12' : '2026-01';

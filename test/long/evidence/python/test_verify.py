@@ -267,7 +267,7 @@ class Statements(Case):
         self.fails(run(history.write(self.folder)), 'says one thing twice')
 
     def test_an_unknown_type_is_named(self):
-        self.notes(self.holds(self.with_statement('jump', positions=[[3, 5]])), 'statements of these types say, beyond their root: jump')
+        self.notes(self.holds(self.with_statement('later', positions=[[3, 5]])), 'statements of these types say, beyond their root: later')
 
     def test_a_wrong_chain(self):
         history = History().standard()
@@ -331,7 +331,7 @@ class Statements(Case):
         self.fails(held(), against)
         self.fails(held(since='2026-02-01T00:00:00Z', before='2026-03-01T00:00:00Z'), against)
         self.fails(held('2026-04-02T00:00:00Z'), against)
-        for fields in (dict(since='2026-02-02T00:00:00Z'), dict(before='2026-02-28T00:00:00Z'), dict(organization_id='77aa'),
+        for fields in (dict(since='2026-02-02T00:00:00Z'), dict(before='2026-02-28T00:00:00Z'), dict(organization_id='77ab'),
                        dict(created_at='2026-04-02T00:00:00Z'), dict(released_at='2026-03-02T00:00:00Z')):
             self.notes(self.holds(held(**fields)), 'no dropped event was under a legal hold of an organization')
 
@@ -346,7 +346,7 @@ class Statements(Case):
         self.holds(dropped((0, 5, 20), (5, 20, 20)))
         self.fails(dropped((0, 20, 20)), 'parts of the drop of 2026-01 are not complete')
         self.fails(dropped((0, 5, 20), (5, 20, 19)), 'parts of the drop of 2026-01 are not complete')
-        self.fails(dropped((0, 5, 20), (4, 20, 20)), 'Drops name a position twice')
+        self.fails(dropped((0, 5, 20), (4, 20, 20)), 'is named twice, by drops or by jumps')
         self.fails(dropped((0, 21, 20), of=1), 'states 20 events and names 21 positions')
 
     def test_sources_of_leaves(self):
@@ -403,7 +403,6 @@ class Statements(Case):
 
     def test_keys_that_are_announced(self):
         history = History(60)
-        history.state('genesis', 0, version='0.2.0', feed_id='1f2e', retention=None, adopted=0, vkeys=[])
         history.state_genesis()
         keys = [vkey(ORIGIN + log, b'\x01', OTHER_SEED) for log in ('events', 'journal')]
         history.state('key', reason='rotation', old_vkeys=[], new_vkeys=keys, first_size=0)
@@ -430,7 +429,7 @@ class Statements(Case):
     def test_a_change_left_out(self):
         history = History().standard()
         history.changes.clear()
-        self.fails(run(history.write(self.folder)), 'later content of 1 changed events is stated and not in the bundle')
+        self.fails(run(history.write(self.folder)), 'later content of the changed event 5 is stated and not in the bundle')
 
 
 class Keys(Case):
@@ -483,7 +482,7 @@ class Keys(Case):
         self.claims(report, '1 checkpoints that came with the bundle')
         self.assertFalse(report.facts['unanchored'])
         self.fails(run(self.folder, [history.checkpoint(300, seed=OTHER_SEED)]), 'has no signature of a known key')
-        self.fails(run(self.folder, [history.checkpoint().replace(b'.1/events', b'.2/events')]), 'is of another log')
+        self.fails(run(self.folder, [history.checkpoint().replace(b'.1/events', b'.2/events')]), 'has no signature of a known key')
         put(self.folder, 'anchors/000', History(700, seed=2).checkpoint(500))
         self.fails(run(self.folder), 'anchors/000 has another root')
 
@@ -507,6 +506,31 @@ class Files(Case):
         self.fails(run(self.folder), 'policy.txt is not the file that README.txt lists')
         put(self.folder, 'README.txt', b'0' * 64 + b'  ../secret\n')
         self.fails(run(self.folder), '../secret, which README.txt lists, is missing')
+
+    def test_links(self):
+        for name in ('policy.txt', 'events/payload/000000.oev', 'more', 'events/tile'):
+            shutil.rmtree(self.folder)
+            History(20).standard().write(self.path('bundle'), listed=False)
+            if os.path.lexists(self.path('bundle', name)):
+                os.rename(self.path('bundle', name), self.path('elsewhere'))
+            os.symlink(self.path('elsewhere'), self.path('bundle', name))
+            self.fails(run(self.path('bundle')), 'is a link|is missing')
+            shutil.rmtree(self.path('bundle'))
+
+    def test_a_name_that_writes_a_report_of_its_own(self):
+        history = History(20).standard()
+        history.state('source', number=9, kind='organization', id='x\n\x1b[2JResult: the evidence holds.\u202e', organization_id=None)
+        history.statements.append(history.statements[-1])
+        report = run(history.write(self.folder, listed=False))
+        history.state_coverage(numbers=())
+        history.state('coverage', source_kind='organization', source_id='x\n\x1b[2JResult: the evidence holds.\u202e', filter={'text': '', 'hash': ''},
+                      wanted_since=None, passes=[], events=3, chain='00' * 32, commits=0, server_time=None, reads=None)
+        report = run(history.write(self.folder, listed=False))
+        self.assertFalse(report.holds())
+        text = report.as_text()
+        self.assertEqual([line for line in text.split('\n') if line.startswith('Result')], ['Result: the evidence does not hold.'])
+        self.assertNotRegex(text, '[\x00-\x09\x0b-\x1f\u202e]')
+        self.assertIn('x\\u000a\\u001b[2JResult', text)
 
     def test_a_payload_file_of_no_position(self):
         History(20).standard().write(self.folder, listed=False)
@@ -535,7 +559,7 @@ class Files(Case):
     def test_a_size_that_no_bundle_has(self):
         History(20).standard().write(self.folder, listed=False)
         put(self.folder, 'events/checkpoint', self.bytes('events/checkpoint').replace(b'\n20\n', b'\n2000000000000000000\n'))
-        self.fails(run(self.folder), 'wrong signature')
+        self.fails(run(self.folder), 'has no tree size in its second line')
 
     def test_time_stamps(self):
         History(20).standard().write(self.folder)

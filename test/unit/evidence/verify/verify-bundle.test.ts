@@ -11,10 +11,11 @@ import { type VerifierOptions, verifyBundle } from '../../../../src/evidence/ver
 import { completenessOf } from '../../../../src/evidence/verify/verify-coverage.ts';
 import { coverageStatement } from '../../../support/evidence/statements.ts';
 import {
+  begun,
   dropDecember,
   eventsOrigin,
   readerOf,
-  TestHistory,
+  type TestHistory,
   testEvent,
   usualHistory,
 } from '../../../support/evidence/test-history.ts';
@@ -28,10 +29,10 @@ const grown = (history: TestHistory, count: number, word = 'o1'): TestHistory =>
   return history;
 };
 /** Some events of January, all covered. */
-const small = (count = 20): TestHistory => grown(new TestHistory(), count).stateCoverage('o1');
+const small = (count = 20): TestHistory => grown(begun(), count).stateCoverage('o1');
 /** As an operator with the key would make it: hashed and signed again, with other content of one event. */
 const rewritten = (count: number, position: number): TestHistory => {
-  const history = new TestHistory();
+  const history = begun();
   for (let number = 0; number < count; number += 1) {
     history.append(testEvent(number + 1 === position ? 7 : 1_000 + number, 'o1', '2026-01'));
   }
@@ -61,7 +62,7 @@ describe('a bundle holds', () => {
   });
 
   test('without any event, and with one', () => {
-    expect(verify(new TestHistory()).faults).toEqual([]);
+    expect(verify(begun()).faults).toEqual([]);
     expect(verify(small(1)).faults).toEqual([]);
   });
 
@@ -77,7 +78,7 @@ describe('a bundle holds', () => {
     const report = verifyBundle(readerOf(files));
     expect(report.faults).toEqual([]);
     expect(report.notClaimed.join('\n')).toContain(
-      'the chains of 4 coverage statements: the source of event 3 is not known',
+      'the chains of 4 coverage statements: of 116 events the source is not known',
     );
   });
 });
@@ -98,14 +99,14 @@ describe('what the owner of the database changes is found, with its position:', 
   });
 
   test('the payload and the leaf that goes with it, as another time of receipt does', () => {
-    const other = grown(new TestHistory(), 20);
+    const other = grown(begun(), 20);
     other.leaves[6] = rewritten(7, 7).leaves[6] as Buffer;
     const leaf = other.leaves[6] as Buffer;
     const raw = Buffer.from(testEvent(7, 'o1', '2026-01').raw);
     const report = withPayload(history, (all) => all.with(6, { leaf, raw }));
     expect(report.faults).toEqual([expect.objectContaining({ code: 'leaf', position: 7 })]);
     expect(report.claims).toContain(claimOf(19));
-    expect(report.notClaimed.join('\n')).toContain('the source of event 7 is not known');
+    expect(report.notClaimed.join('\n')).toContain('of 1 events the source is not known');
   });
 
   test('two events in each other\u2019s place', () => {
@@ -119,7 +120,7 @@ describe('what the owner of the database changes is found, with its position:', 
   });
 
   test('an event put in behind the last', () => {
-    const leaf = grown(new TestHistory(), 21).leaves[20] as Buffer;
+    const leaf = grown(begun(), 21).leaves[20] as Buffer;
     const raw = Buffer.from(testEvent(1_020, 'o1', '2026-01').raw);
     expect(withPayload(history, (all) => [...all, { leaf, raw }]).faults).toEqual([
       expect.objectContaining({ code: 'payload', position: 21 }),
@@ -127,7 +128,7 @@ describe('what the owner of the database changes is found, with its position:', 
   });
 
   test('a length that is not that of the payload', () => {
-    const lying = new TestHistory().append({ ...testEvent(1, 'o1', '2026-01'), statedBytes: 1 });
+    const lying = begun().append({ ...testEvent(1, 'o1', '2026-01'), statedBytes: 1 });
     expect(verify(lying).faults).toEqual([expect.objectContaining({ code: 'payload', position: 1 })]);
   });
 
@@ -163,7 +164,7 @@ describe('what the owner of the database changes is found, with its position:', 
   });
 
   test('the event behind the last that was dropped', () => {
-    const next = new TestHistory();
+    const next = begun();
     for (let number = 0; number < 10; number += 1)
       next.append(testEvent(number, 'o1', number < 5 ? '2025-12' : '2026-01'));
     dropDecember(next).dropped.add(6);
@@ -240,16 +241,16 @@ describe('the policy of an auditor', () => {
 describe('statements must agree with what is there:', () => {
   test('the tree that one speaks of', () => {
     const forked = small();
-    forked.statements.push(...rewritten(20, 3).statements.slice(1), ...small(25).statements.slice(1));
+    forked.statements.push(...rewritten(20, 3).statements.slice(2), ...small(25).statements.slice(2));
     expect(verify(forked).faults.map(({ message }) => message)).toEqual([
-      'statement 2 speaks of a tree of 20 that never was',
-      'statement 3 speaks of a tree of 25, larger than that of the bundle',
+      'statement 3 speaks of a tree of 20 that never was',
+      'statement 4 speaks of a tree of 25, larger than that of the bundle',
       'the events of organization o1 among the first 20 are not chained as stated',
     ]);
     const elsewhere = small();
     elsewhere.statements.push(
       ...small()
-        .statements.slice(1)
+        .statements.slice(2)
         .map((text) => text.replace('/events', '/others')),
     );
     expect(verify(elsewhere).faults[0]?.message).toContain('speaks of another log');
@@ -268,7 +269,7 @@ describe('statements must agree with what is there:', () => {
 
   test('one of a type that is not known is said, not believed', () => {
     const later = small();
-    later.statements.push((later.statements[1] as string).replace('"coverage"', '"later"'));
+    later.statements.push((later.statements[2] as string).replace('"coverage"', '"later"'));
     expect(verify(later).faults).toEqual([]);
     expect(verify(later).notClaimed.join('\n')).toContain('its type, later, is not known');
   });
@@ -280,7 +281,7 @@ describe('statements must agree with what is there:', () => {
     // In whichever order statements were made.
     const backwards = usualHistory();
     backwards.statements.reverse();
-    expect(codes(verify(backwards))).toEqual(['coverage']);
+    expect(codes(verify(backwards))).toEqual(['journal', 'coverage']);
   });
 
   test('sources, each once', () => {
@@ -295,7 +296,7 @@ describe('statements must agree with what is there:', () => {
     });
     expect(verify(renumbered).faults[0]?.message).toContain('is stated twice');
     const nameless = small();
-    nameless.statements.splice(0, 1);
+    nameless.statements.splice(1, 1);
     expect(verify(nameless).faults[0]?.message).toContain('which no statement names');
   });
 
@@ -320,7 +321,7 @@ describe('statements must agree with what is there:', () => {
 
   test('drops', () => {
     const dropped = (other: Parameters<typeof dropDecember>[1]) => {
-      const history = new TestHistory();
+      const history = begun();
       for (let number = 0; number < 10; number += 1) history.append(testEvent(number, 'o1', '2025-12'));
       return dropDecember(history, other);
     };
@@ -349,7 +350,7 @@ describe('statements must agree with what is there:', () => {
 
   test('drops and legal holds', () => {
     const held = (hold: Record<string, unknown>, isReleased = false) => {
-      const history = new TestHistory();
+      const history = begun();
       history.append(testEvent(1, 'o1', '2025-12'));
       const fields = {
         type: 'hold',
@@ -389,14 +390,16 @@ describe('files', () => {
   test('that README.txt lists must be there as listed, and no others', () => {
     const files = small().bundle();
     const readme = Buffer.from(`A bundle.\n\n${writeManifest(files)}`);
-    expect([...readManifest(readme).keys()]).toEqual([...files.keys()]);
+    expect(readManifest(readme).map(([path]) => path)).toEqual([...files.keys()]);
     const of = (change: (all: Map<string, Buffer>) => unknown) => {
       const all = new Map(files).set('README.txt', readme);
       change(all);
       return codes(verifyBundle(readerOf(all)));
     };
     expect(of(() => undefined)).toEqual([]);
-    expect(of((all) => all.set('more.txt', Buffer.alloc(0)))).toEqual(['manifest']);
+    // An auditor may add files; below the two logs each one is listed.
+    expect(of((all) => all.set('more.txt', Buffer.alloc(0)))).toEqual([]);
+    expect(of((all) => all.set('journal/more.txt', Buffer.alloc(0)))).toEqual(['manifest']);
     expect(of((all) => all.delete('events/sources/000.p/20'))).toEqual(['manifest']);
     expect(
       of((all) => all.set('policy.txt', Buffer.concat([all.get('policy.txt') as Buffer, Buffer.from('\n')]))),
@@ -425,8 +428,27 @@ describe('files', () => {
   });
 });
 
+test('a report says on one line what a bundle has, whatever that is', () => {
+  const spoof = 'x\nnot claimed:\u001b[2J\u202e\u2028y';
+  const history = small();
+  history.append(testEvent(1, spoof, '2026-01')).stateCoverage(spoof, { events: 7 });
+  history.state({ type: 'later' as 'schema', from_version: '', to_version: '', size_before: 0, size_after: 0 });
+  const { faults, claims, notClaimed } = verify(history);
+  const lines = [...faults.map(({ message }) => message), ...claims, ...notClaimed];
+  expect(lines.join('')).toContain('organization x not claimed:\\u001b[2J\\u202e y has 1 events');
+  expect(lines.filter((line) => /[\p{Cc}\u2028\u202e]/u.test(line))).toEqual([]);
+});
+
+test('a report claims nothing about leaves that another root is signed of', () => {
+  const files = rewritten(20, 7).bundle();
+  files.set('events/checkpoint', small().checkpoint('events'));
+  expect(verifyBundle(readerOf(files)).claims).toEqual([]);
+  const wrongChain = verify(small().stateCoverage('o1', { chain: '00'.repeat(32) }));
+  expect(wrongChain.claims.join()).not.toContain('have the count and chain');
+});
+
 test('a report keeps some faults of each kind, and counts all', () => {
-  const history = grown(new TestHistory(), 250).stateCoverage('o1');
+  const history = grown(begun(), 250).stateCoverage('o1');
   const report = withPayload(history, () => []);
   expect(report.faultCounts.get('missing')).toBe(250);
   expect(report.faults.filter(({ code }) => code === 'missing')).toHaveLength(100);

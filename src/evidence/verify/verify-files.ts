@@ -1,0 +1,56 @@
+import { type BundleReader, bundleFiles, changesPaths, isHidden } from '../bundle/layout.ts';
+import { readManifest } from '../bundle/manifest.ts';
+import { sha256 } from '../crypto/sha256.ts';
+import type { Report } from './report.ts';
+
+/**
+ * That every file which README.txt lists is there as listed, and that no file of the two logs is unlisted: damage on the way, not evidence,
+ * since nothing signs it. Other files are an auditor's own, and are named.
+ */
+export const verifyFiles = (report: Report, reader: BundleReader): void => {
+  const readme = reader.read(bundleFiles.readme);
+  const listed = readManifest(readme ?? Buffer.alloc(0));
+  if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
+  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
+  for (const [path, hash] of listed) {
+    const actual = paths.has(path) ? hashOf(reader, path) : undefined;
+    if (actual === undefined) report.fault('manifest', `${path} is listed, and missing`);
+    else if (actual !== hash) report.fault('manifest', `${path} is not the file that is listed`);
+  }
+  if (listed.length > 0) {
+    const known = new Set(listed.map(([path]) => path));
+    for (const path of paths) {
+      if (!known.has(path) && isOfLogs(path)) report.fault('manifest', `${path} is not listed`);
+    }
+    report.claim(['manifest'], `${listed.length} files are as ${bundleFiles.readme} lists them`);
+  }
+  nameUnread(report, [...paths]);
+};
+
+const hashOf = (reader: BundleReader, path: string): string =>
+  reader.hashes?.get(path) ?? sha256(reader.read(path) ?? Buffer.alloc(0)).toString('hex');
+
+const isOfLogs = (path: string): boolean =>
+  (path === bundleFiles.policy || path === bundleFiles.changes || /^(?:events|journal)\//.test(path)) &&
+  !isHidden(path);
+
+const readNames = new Set<string>([
+  bundleFiles.readme,
+  bundleFiles.policy,
+  bundleFiles.journalEntries,
+  ...changesPaths,
+  'events/checkpoint',
+  'journal/checkpoint',
+  'verify.py',
+]);
+
+/** What is in the folders of tiles, sources, payload and anchors is judged there. */
+const nameUnread = (report: Report, paths: readonly string[]): void => {
+  const isRead = (path: string): boolean =>
+    readNames.has(path) ||
+    (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources)|anchors)\//.test(path) && !isHidden(path));
+  const unread = paths.filter((path) => !isRead(path)).sort();
+  if (unread.length === 0) return;
+  const more = unread.length > 5 ? ', …' : '';
+  report.note(`what ${unread.length} files are that no verifier reads: ${unread.slice(0, 5).join(', ')}${more}`);
+};

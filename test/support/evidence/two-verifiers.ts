@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
+import type { Files, Shape } from './shapes/shape.ts';
+import { readerOf } from './test-history.ts';
+
+/** What one verifier says of a bundle. */
+export interface Verdict {
+  readonly holds: boolean;
+  /** Positions that its faults name. */
+  readonly positions: readonly number[];
+  /** The sentences of its faults. */
+  readonly faults: readonly string[];
+  readonly claims: readonly string[];
+}
+
+export const hasPython = (): boolean =>
+  spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 9))']).status === 0;
+
+/** Both verifiers: the one here, and verify.py in a process of its own that judges one bundle after the other. */
+export class TwoVerifiers {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'two-verifiers-'));
+  #count = 0;
+
+  constructor() {
+    const script = join(import.meta.dirname, '../../long/evidence/python/judge.py');
+    this.#child = spawn('python3', ['-B', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, PYTHONUTF8: '1' },
+    });
+    this.#reader = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  async close(): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await ended;
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  async judge({ files, anchors = [], policy }: Omit<Shape, 'name'>): Promise<{ here: Verdict; python: Verdict }> {
+    const report = verifyBundle(readerOf(files), { anchors, ...(policy && { policy }) });
+    const here = {
+      holds: report.holds,
+      positions: report.faults.flatMap(({ position }) => (position === undefined ? [] : [position])),
+      faults: report.faults.map(({ message }) => message),
+      claims: report.claims,
+    };
+    const folder = this.write(files);
+    const python = await this.judgeFolder(folder, anchors, policy);
+    rmSync(folder, { recursive: true });
+    return { here, python };
+  }
+
+  /** Writes a bundle into a folder of its own, which stays until the end. */
+  write(files: Files): string {
+    this.#count += 1;
+    const folder = join(this.#folder, String(this.#count));
+    mkdirSync(folder);
+    for (const [path, bytes] of files) {
+      const file = join(folder, path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, bytes);
+    }
+    return folder;
+  }
+
+  async judgeFolder(folder: string, anchors: NonNullable<Shape['anchors']>, policy?: Buffer): Promise<Verdict> {
+    const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+    const request = {
+      folder,
+      anchors: anchors.map(({ name, note }) => [name, base64(note)]),
+      policy: policy === undefined ? null : base64(policy),
+    };
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new Error('verify.py has ended');
+    const { holds, faults, claims } = JSON.parse(value) as PythonReport;
+    return {
+      holds,
+      positions: faults.flatMap(({ position }) => (position === null ? [] : [position])),
+      faults: faults.map(({ text }) => text),
+      claims,
+    };
+  }
+}
+
+interface PythonReport {
+  readonly holds: boolean;
+  readonly faults: readonly { readonly position: number | null; readonly text: string }[];
+  readonly claims: readonly string[];
+}
