@@ -53,9 +53,14 @@ export const requestFeed = async (
   const request = get(url, { agent, headers: { 'accept-encoding': conduct.encoding } });
   // Each failure shows where it is waited for.
   request.on('error', () => {});
-  const giveUp = () => request.destroy(new Error(`silent for ${conduct.timeoutMs} ms`));
+  let leftFor: string | undefined;
+  const leave = (reason: string) => {
+    leftFor = reason;
+    request.destroy(new Error(reason));
+  };
+  const giveUp = () => leave(`silent for ${conduct.timeoutMs} ms`);
   let timer = setTimeout(giveUp, conduct.timeoutMs);
-  const stop = () => request.destroy(new Error('the run ends'));
+  const stop = () => leave('the run ends');
   signal.addEventListener('abort', stop, { once: true });
   try {
     const [response] = (await once(request, 'response')) as [IncomingMessage];
@@ -65,7 +70,9 @@ export const requestFeed = async (
       await pause(forMs, signal);
       timer = setTimeout(giveUp, conduct.timeoutMs);
     };
-    return await readBody(response, conduct, listener, stalled, () => timer.refresh());
+    const end = await readBody(response, conduct, listener, stalled, () => timer.refresh());
+    // What has arrived and was not read yet is dropped then, and the rest looks like a body that ended too early.
+    return leftFor === undefined || end.kind === 'cut' ? end : { ...end, kind: 'left', reason: leftFor };
   } catch (error) {
     return { kind: 'unanswered', reason: String(error) };
   } finally {
@@ -80,7 +87,7 @@ const readBody = async (
   { onLine }: FeedListener,
   stalled: (forMs: number) => Promise<void>,
   onBytes: () => void,
-): Promise<FeedEnd> => {
+): Promise<Exclude<FeedEnd, { readonly kind: 'unanswered' }>> => {
   const { headers, statusCode: status = 0 } = response;
   const lines = new Lines(onLine);
   const end = (kind: 'whole' | 'cut' | 'left' | 'broken', reason = '') =>
