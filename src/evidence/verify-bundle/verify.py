@@ -741,6 +741,11 @@ class Journal:
 
     def read_fork(self, statement, size, at, who):
         self.fork = self.fork or statement
+        if 'adopted' in statement:  # a fork may say what genesis says
+            self.adopted = count_of(statement['adopted'])
+        if 'vkeys' in statement:
+            each(text_of)(statement['vkeys'])
+            self.vkeys.update(statement['vkeys'])
 
     def read_source(self, statement, size, at, who):
         number, source = statement['number'], (statement['kind'], statement['id'])

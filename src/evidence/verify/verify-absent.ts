@@ -1,4 +1,5 @@
 import { type BundleReader, isHidden, tileSourcesPath } from '../bundle/layout.ts';
+import { unitedPositions } from '../journal/position-ranges.ts';
 import type { StatementOf } from '../journal/statement.ts';
 import { holeHash } from '../leaves/leaf.ts';
 import { NO_SOURCE, readTileSources } from '../leaves/source-chain.ts';
@@ -11,7 +12,7 @@ import type { VerifiedLog } from './verified-log.ts';
 /** So many events are there, although a drop names them. */
 export const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
   let count = 0;
-  for (const [from, to] of drops.flatMap(({ positions }) => positions)) {
+  for (const [from, to] of unitedPositions(drops.flatMap(({ positions }) => positions))) {
     for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
       if (states.stateOf(index) === 'present') count += 1;
     }
@@ -29,7 +30,7 @@ export const verifyAbsent = (
   states: LeafStates,
   drops: readonly StatementOf<'drop'>[],
 ): void => {
-  const ranges = drops.flatMap(({ positions }) => positions).sort(([a], [b]) => a - b);
+  const ranges = unitedPositions(drops.flatMap(({ positions }) => positions));
   let at = 0;
   for (let index = 0; index < events.size; index += 1) {
     if (states.stateOf(index) !== 'absent') continue;

@@ -1,4 +1,5 @@
 import type { BundleReader } from '../bundle/layout.ts';
+import { unitedPositions } from '../journal/position-ranges.ts';
 import { LeafStates } from './leaf-states.ts';
 import type { Report } from './report.ts';
 import { SourceNumbers } from './source-numbers.ts';
@@ -52,10 +53,10 @@ export const endContent = (
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
 };
 
-/** So many holes from this index on were left out by jumps, as stated. Two jumps have no position in common. */
+/** So many holes from this index on were left out by jumps, as stated. */
 const leftOutFrom = (adopted: number, states: LeafStates, statements: SignedStatements): number => {
   let count = 0;
-  for (const [from, to] of statements.of('jump').flatMap(({ positions }) => positions)) {
+  for (const [from, to] of unitedPositions(statements.of('jump').flatMap(({ positions }) => positions))) {
     for (let index = Math.max(from - 1, adopted); index < Math.min(to - 1, states.size); index += 1) {
       if (states.stateOf(index) === 'hole') count += 1;
     }

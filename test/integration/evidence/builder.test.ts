@@ -180,6 +180,23 @@ describe('a month that is dropped', () => {
     expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
   });
 
+  test('before a legal hold was added, and is stated after it, is not held against the database', async () => {
+    const { pool } = database;
+    const { build } = openBuilder(pool, signer);
+    await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));
+    await build();
+    expect(await drop('2025-01')).toBeNull();
+    await pool.query(`insert into holds (reason) values ('case')`);
+    await build();
+    const journal = await journalOf();
+    expect(journal.slice(-2).map(({ kind }) => kind)).toEqual(['hold', 'drop']);
+    const report = await verifyDatabase(pool, signer);
+    expect(report.faults).toEqual([]);
+    expect(report.notClaimed).toContain(
+      'that month 2025-01 was dropped before legal hold 1 was added, as its drop says',
+    );
+  });
+
   test('before there was evidence is a hole, and no statement', async () => {
     const { pool } = database;
     await addEvents('a', 10, 'early', Date.UTC(2025, 0, 5));

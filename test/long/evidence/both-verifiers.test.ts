@@ -9,7 +9,7 @@ import type { Shape } from '../../support/evidence/shapes/shape.ts';
 import { statementShapes } from '../../support/evidence/shapes/statements.ts';
 import { coverageShapes, trustShapes } from '../../support/evidence/shapes/trust.ts';
 import { readerOf } from '../../support/evidence/test-history.ts';
-import { hasPython, TwoVerifiers, type Verdict } from '../../support/evidence/two-verifiers.ts';
+import { bundlesOfPython, hasPython, TwoVerifiers, type Verdict } from '../../support/evidence/two-verifiers.ts';
 
 /** Many more by hand: EVIDENCE_MUTATIONS=2000 EVIDENCE_SEED=7. */
 const mutations = Number(process.env['EVIDENCE_MUTATIONS'] ?? 300);
@@ -34,6 +34,17 @@ describe.skipIf(!isThere)('both verifiers', () => {
     });
     const expected = { holds: shape.fault === undefined, named: shape.fault === undefined ? [] : true };
     expect({ here: says(here), python: says(python) }).toEqual({ here: expected, python: expected });
+  });
+
+  test('judge alike what the tests of verify.py made', () => {
+    const bundles = bundlesOfPython();
+    const judged = bundles.map(({ files, hashes, anchors = [], policy, faults }) => {
+      const report = verifyBundle({ ...readerOf(files), hashes }, { anchors, ...(policy && { policy }) });
+      return { holds: report.holds, python: faults, here: report.faults };
+    });
+    const differing = judged.filter(({ holds }, index) => holds !== bundles[index]?.holds);
+    expect(differing).toEqual([]);
+    expect(bundles.length).toBeGreaterThan(380);
   });
 
   test(`find the same ${mutations} changed bits and lines, from seed ${seed}`, async () => {

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { gunzipSync } from 'node:zlib';
 import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
 import type { Files, Shape } from './shapes/shape.ts';
 import { readerOf } from './test-history.ts';
@@ -92,6 +94,71 @@ export class TwoVerifiers {
     };
   }
 }
+
+/** A bundle that the tests of verify.py made, and what verify.py said of it. */
+export interface KeptBundle extends Omit<Shape, 'name' | 'fault'> {
+  readonly holds: boolean;
+  readonly faults: readonly string[];
+  /** By the names that they have; those in `files` are unpacked. */
+  readonly hashes: ReadonlyMap<string, string>;
+}
+
+/** Runs the tests of verify.py, which make bundles by a program of their own. Throws an error if one fails. */
+export const bundlesOfPython = (): KeptBundle[] => {
+  const kept = mkdtempSync(join(tmpdir(), 'bundles-of-python-'));
+  try {
+    const script = join(import.meta.dirname, '../../long/evidence/python/keep.py');
+    const done = spawnSync('python3', ['-B', script, kept], {
+      encoding: 'utf8',
+      env: { ...process.env, PYTHONUTF8: '1' },
+      maxBuffer: 2 ** 28,
+    });
+    if (done.status !== 0) throw new Error(done.stderr);
+    return done.stdout.trim().split('\n').map(readKept);
+  } finally {
+    rmSync(kept, { recursive: true });
+  }
+};
+
+interface KeptLine {
+  readonly folder: string;
+  readonly holds: boolean;
+  readonly faults: readonly string[];
+  readonly anchors: readonly string[];
+  readonly policy: string | null;
+}
+
+const readKept = (line: string): KeptBundle => {
+  const { folder, holds, faults, anchors, policy } = JSON.parse(line) as KeptLine;
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const bytes = new Map(
+    entries.map(({ parentPath, name }) => {
+      const file = join(parentPath, name);
+      return [relative(folder, file), readFileSync(file)] as const;
+    }),
+  );
+  return {
+    holds,
+    faults,
+    files: new Map(
+      [...bytes].map(([path, one]) => (path.endsWith('.gz') ? [path.slice(0, -3), unpacked(one)] : [path, one])),
+    ),
+    hashes: new Map([...bytes].map(([path, one]) => [path, createHash('sha256').update(one).digest('hex')])),
+    anchors: anchors.map((note, index) => ({
+      name: `kept ${index + 1}`,
+      note: Buffer.from(note, 'base64'),
+    })),
+    ...(policy !== null && { policy: Buffer.from(policy, 'base64') }),
+  };
+};
+
+const unpacked = (bytes: Buffer): Buffer => {
+  try {
+    return gunzipSync(bytes);
+  } catch {
+    return Buffer.from('cannot be unpacked');
+  }
+};
 
 interface PythonReport {
   readonly holds: boolean;

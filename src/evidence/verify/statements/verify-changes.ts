@@ -3,6 +3,7 @@ import { textOf } from '../../bytes.ts';
 import { sha256 } from '../../crypto/sha256.ts';
 import { EvidenceFault } from '../../evidence-fault.ts';
 import { microsecondsOf } from '../../journal/instants.ts';
+import { unitedPositions } from '../../journal/position-ranges.ts';
 import type { StatementOf } from '../../journal/statement.ts';
 import { readStrictJson } from '../../journal/strict-json.ts';
 import type { Report } from '../report.ts';
@@ -29,7 +30,7 @@ export const verifyChanges = (report: Report, reader: BundleReader, statements: 
       });
     }
   }
-  const dropped = statements.of('drop').flatMap(({ positions }) => positions);
+  const dropped = unitedPositions(statements.of('drop').flatMap(({ positions }) => positions));
   let gone = 0;
   for (const { position } of stated.values()) {
     if (dropped.some(([from, to]) => from <= position && position < to)) gone += 1;

@@ -1,5 +1,6 @@
 import type { PositionRange } from '../../journal/fields.ts';
 import { microsecondsOf } from '../../journal/instants.ts';
+import { unitedPositions } from '../../journal/position-ranges.ts';
 import { before, readInterval, timesOfMonth } from '../../journal/retention.ts';
 import type { StatementOf } from '../../journal/statement.ts';
 import { NO_SOURCE } from '../../leaves/source-chain.ts';
@@ -86,7 +87,7 @@ const heldPosition = (
   const id = heldOrganization(hold);
   const number = id === undefined ? NO_SOURCE : sources.find('organization', id);
   if (number === NO_SOURCE) return undefined;
-  for (const [from, to] of positions) {
+  for (const [from, to] of unitedPositions(positions)) {
     for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
       if (states.stateOf(index) === 'dropped' && states.sourceOf(index) === number) return index + 1;
     }
@@ -129,7 +130,7 @@ const verifyRanges = (
     if (from < end) report.fault('drop', `event ${from} was dropped or left out twice`, from);
     end = Math.max(end, to);
   }
-  for (const [from, to] of leftOut) verifyLeftOut(report, [from, to], states);
+  for (const [from, to] of unitedPositions(leftOut)) verifyLeftOut(report, [from, to], states);
 };
 
 const verifyLeftOut = (report: Report, [from, to]: PositionRange, states: LeafStates): void => {

@@ -409,6 +409,20 @@ class Statements(Case):
         report = self.holds(run(history.write(self.folder, seed=OTHER_SEED)))
         self.assertNotIn('was announced', ' '.join(report.notes))
 
+    def test_a_fork_that_says_what_genesis_says(self):
+        bundles.ORIGIN, before = ORIGIN.replace('.1/', '.2/'), bundles.ORIGIN
+        try:
+            history = History(60, holes=[5])
+            history.state('fork', 0, last_note='', common_size=0, cause='restore', by='dba', adopted=9, vkeys=['x'])
+            history.state_genesis()
+            del history.statements[1]
+            report = self.holds(run(history.write(self.folder)))
+        finally:
+            bundles.ORIGIN = before
+        self.notes(report, 'positions 1 to 9 before the log began')
+        self.notes(report, 'That the key of events was announced')
+        self.assertNotIn('have no event', ' '.join(report.notes))
+
     def test_a_drop_of_other_numbers(self):
         history = History().standard()
         history.drop(MONTHS[0], events=233)
