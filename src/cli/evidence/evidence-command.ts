@@ -8,6 +8,7 @@ import { withDatabase } from '../with-database.ts';
 import { begin, requireEvidence } from './begin-evidence.ts';
 import { checkpointCommand } from './checkpoint-command.ts';
 import { evidenceStatusText } from './evidence-report.ts';
+import { keyCommand } from './key-command.ts';
 import { statementCommand } from './statement-command.ts';
 import { verifyDatabase } from './verify-evidence.ts';
 
@@ -36,6 +37,7 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addCommand(initCommand(context))
     .addCommand(statusCommand(context, report))
     .addCommand(checkpointCommand(context))
+    .addCommand(keyCommand(context))
     .addCommand(statementCommand(context, report))
     .addCommand(verifyCommand(context, report));
 

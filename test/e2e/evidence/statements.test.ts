@@ -98,6 +98,10 @@ test('a daemon states every source while entries come in; on demand, with other 
   expect(events.stdout).toMatch(/^audit\.example\.com\/evidence\/\S+\/events\n\d+\n\S+\n\n\u2014 \S+ \S+\n$/);
   const [checkpoint, journal] = JSON.parse((await runOrgtrail(['evidence', 'checkpoint', '--json'], env)).stdout);
   expect([checkpoint, journal]).toMatchObject([{ log: 'events', note: events.stdout }, { log: 'journal' }]);
+  const { ORGTRAIL_EVIDENCE_KEY_FILE: _, ...keyless } = env;
+  const keys = await runOrgtrail(['evidence', 'key'], env);
+  expect(keys.stdout).toMatch(/^\S+\/events\+[0-9a-f]{8}\+\S+\n\S+\/journal\+[0-9a-f]{8}\+\S+\n$/);
+  expect(await runOrgtrail(['evidence', 'key'], keyless)).toEqual(keys);
   const verified = await runOrgtrail(['evidence', 'verify'], env);
   expect(verified).toMatchObject({ code: 0 });
   expect(verified.stdout).toContain('coverage statements have the count and chain of their sources');
