@@ -45,7 +45,7 @@ export const signerOf = (evidence: EvidenceConfig | undefined): LogSigner | unde
 };
 
 /** What is stated of coverage: sources that are read as this process would read them, since only the hashes of filters are stored. */
-const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
+export const coverageOf = (config: Config, everyMs: number): CoverageOptions => ({
   filters: kindPolicies(config).map(({ kind, filters, filterHash: hash }) => ({
     kind,
     hash,

@@ -6,7 +6,10 @@ import { isUnanchored, readEvidenceStatus } from '../../evidence/stored/evidence
 import type { CliContext } from '../cli-context.ts';
 import { withDatabase } from '../with-database.ts';
 import { begin, requireEvidence } from './begin-evidence.ts';
+import { checkpointCommand } from './checkpoint-command.ts';
 import { evidenceStatusText } from './evidence-report.ts';
+import { keyCommand } from './key-command.ts';
+import { statementCommand } from './statement-command.ts';
 import { verifyDatabase } from './verify-evidence.ts';
 
 const help = `
@@ -33,6 +36,9 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addHelpText('after', help)
     .addCommand(initCommand(context))
     .addCommand(statusCommand(context, report))
+    .addCommand(checkpointCommand(context))
+    .addCommand(keyCommand(context))
+    .addCommand(statementCommand(context, report))
     .addCommand(verifyCommand(context, report));
 
 const initCommand = (context: CliContext): Command =>

@@ -3,7 +3,7 @@ import { alignColumns } from '../output/terminal-table.ts';
 
 /** How the log stands, for people. */
 export const evidenceStatusText = (status: EvidenceStatus): string => {
-  const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
+  const { signedSize, signedSecondsAgo, stateReason, heldBy, statedSecondsAgo, unstatedSources } = status;
   const signed =
     signedSize === null ? 'nothing yet' : `${signedSize} events, ${Math.round(signedSecondsAgo ?? 0)} s ago`;
   const rows = [
@@ -12,6 +12,7 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
     ['leaves', `${status.size}, ${status.lagEvents} behind; ${status.statements} statements`],
     ['root', status.root.toString('base64')],
     ['signed', signed],
+    ['coverage', coverageText(statedSecondsAgo, unstatedSources)],
     ['adopted', `${status.adoptedSize} events were there before`],
     ['built by', heldBy ?? 'none at the moment'],
     ...anchorRows(status),
@@ -26,4 +27,9 @@ const anchorRows = (status: EvidenceStatus): string[][] => {
     return ['anchor', `${anchor}: ${kept}${error === null ? '' : `; fails: ${error}`}`];
   });
   return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
+};
+
+const coverageText = (statedSecondsAgo: number | null, unstated: number): string => {
+  const last = statedSecondsAgo === null ? 'not stated yet' : `last stated ${Math.round(statedSecondsAgo)} s ago`;
+  return unstated === 0 ? last : `${last}; ${unstated} sources never`;
 };

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { EvidenceFault } from '../evidence-fault.ts';
 import type { NumberedSource } from '../growth/events-log.ts';
-import { readStatement } from '../journal/statement-text.ts';
 import type { LogName } from '../notes/origin.ts';
+import { readVkeys } from '../stored/journal-keys.sql.ts';
 import type { Tile } from '../tree/growing-tree.ts';
 import { hashesOnLevel, TILE_WIDTH, type TileId, widthOfTile } from '../tree/tiles.ts';
 import type { LoadedLogs, StoredLogs } from './ports.ts';
@@ -83,15 +83,4 @@ const readTileSources = async (pool: Pool, generation: number, { n, width }: Til
     [generation, n],
   );
   return (rows[0]?.sources ?? Buffer.alloc(0)).subarray(0, 2 * width);
-};
-
-const readVkeys = async (pool: Pool, generation: number): Promise<readonly string[]> => {
-  const { rows } = await pool.query<{ text: string }>(
-    `select text from evidence_journal where generation = $1 and kind in ('genesis', 'key') order by index desc limit 1`,
-    [generation],
-  );
-  const read = rows[0] === undefined ? undefined : readStatement(rows[0].text);
-  if (read?.known !== true) return [];
-  if (read.statement.type === 'genesis') return read.statement.vkeys;
-  return read.statement.type === 'key' ? read.statement.new_vkeys : [];
 };

@@ -29,7 +29,7 @@ from sources s
   left join evidence_asked a on a.source_kind = s.kind and a.source_id = s.id
 where (s.kind, s.filter_hash) in (select u.kind, u.hash from unnest($2::text[], $3::text[]) as u (kind, hash))
   and (e.stated_at is null or e.stated_at < latest.at or a.asked_at > e.stated_at
-    or e.stated_at < clock_timestamp() - orgtrail_span($4) or e.wanted_since > s.wanted_since
+    or e.stated_at < clock_timestamp() - make_interval(secs => $4::float8 / 1000) or e.wanted_since > s.wanted_since
     or s.wanted_since - e.wanted_since > clock_timestamp() - e.stated_at + ${HORIZON_SLACK})
 order by a.asked_at > e.stated_at desc nulls last, e.stated_at nulls first, s.kind, s.id limit $5`;
 

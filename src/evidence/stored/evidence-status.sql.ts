@@ -25,6 +25,12 @@ const columns = {
   >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
   statements: sql<number>`(select j.size from evidence_logs j
     where j.name = 'journal' and j.generation = ${evidenceLogs.generation})::float8`,
+  /** Since the newest statement of coverage was read; null before the first. */
+  statedSecondsAgo: sql<number | null>`(select extract(epoch from clock_timestamp() - max(c.stated_at))::float8
+    from evidence_coverage c where c.generation = ${evidenceLogs.generation})`,
+  /** Sources whose coverage was never stated. */
+  unstatedSources: sql<number>`(select count(*) from sources s where not exists (select from evidence_coverage c
+    where c.generation = ${evidenceLogs.generation} and c.source_kind = s.kind and c.source_id = s.id))::float8`,
 };
 
 /** How the log `events` of the newest generation stands. */

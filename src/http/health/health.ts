@@ -78,6 +78,8 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   signed_size: evidence.signedSize,
   lag_events: evidence.lagEvents,
   checkpoint_age_seconds: evidence.signedSecondsAgo,
+  statement_age_seconds: evidence.statedSecondsAgo,
+  unstated_sources: evidence.unstatedSources,
   unanchored: isUnanchored(evidence),
   anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error }) => ({
     anchor,

@@ -24,6 +24,16 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
     labelNames: ['anchor'],
     registers,
   }),
+  stated: new Gauge({
+    name: 'orgtrail_evidence_statement_age_seconds',
+    help: 'Seconds since the coverage of a source was last stated; each is stated once a day. NaN before the first.',
+    registers,
+  }),
+  unstated: new Gauge({
+    name: 'orgtrail_evidence_unstated_sources',
+    help: 'Sources whose coverage was never stated; NaN without evidence.',
+    registers,
+  }),
   state: new Gauge({
     name: 'orgtrail_evidence_state',
     help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked.',
@@ -34,12 +44,14 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
 
 /** Sets them. */
 export const showEvidence = (
-  { size, lag, age, anchorAge, state }: ReturnType<typeof createEvidenceGauges>,
+  { size, lag, age, anchorAge, stated, unstated, state }: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
 ): void => {
   size.set(evidence?.size ?? Number.NaN);
   lag.set(evidence?.lagEvents ?? Number.NaN);
   age.set(evidence?.signedSecondsAgo ?? Number.NaN);
+  stated.set(evidence?.statedSecondsAgo ?? Number.NaN);
+  unstated.set(evidence?.unstatedSources ?? Number.NaN);
   state.reset();
   anchorAge.reset();
   if (evidence === undefined) return;

@@ -226,3 +226,25 @@ test('a migration is stated once', async () => {
   expect(rows).toMatchObject([{ said: { from_version: '0033', to_version, size_before: 0, size_after: 0 } }]);
   expect((await verifyDatabase(pool, signer)).faults).toEqual([]);
 });
+
+test('what was seen before a failover that lost it is not stated, though the log goes on', async () => {
+  const { pool } = database;
+  await addSources(pool, ['a', 'b']);
+  const { builder, claim, went } = openBuilder(pool, signer, { coverage: stateAlways, chunk: 3 });
+  const held = await claim();
+  if (held === undefined) throw new Error('no other process has the lease');
+  await builder.step(held);
+  await read('a', 0, 10);
+  await builder.step(held);
+  // Another server, without what came after the third leaf: other entries get the positions.
+  await pool.query('delete from audit_events where position > 3');
+  await pool.query(`update feed_head set position = 3`);
+  await pool.query(`update coverage set ranges = '{}', proven = '{}'`);
+  await pool.query(`update evidence_logs set timeline = 'of the lost server'`);
+  await read('b', 0, 7);
+  for (let step = 0; step < 10; step += 1) await builder.step(held);
+  expect(went.on).toBe(1);
+  const statements = (await coverageStatements(pool)).filter(({ tree }) => tree.size > 0);
+  expect(statements.length).toBeGreaterThan(1);
+  await expectTrueStatements(pool, statements);
+});

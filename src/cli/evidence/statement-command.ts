@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { coverageOf, signerOf } from '../../app/start-evidence.ts';
+import type { Config } from '../../config/config.ts';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { buildOnce } from '../../evidence/builder/build-once.ts';
+import { Builder } from '../../evidence/builder/builder.ts';
+import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
+import type { StatementOf } from '../../evidence/journal/statement.ts';
+import {
+  askCoverage,
+  countUnanswered,
+  readAnswers,
+  type StatedSource,
+} from '../../evidence/stored/coverage-statements.sql.ts';
+import { version } from '../../package/package-files.ts';
+import { createProcessIdentity } from '../../postgres/leases/process-identity.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { accountIds } from '../account-ids.ts';
+import type { CliContext } from '../cli-context.ts';
+import { organizationIds } from '../organization-ids.ts';
+import { alignColumns } from '../output/terminal-table.ts';
+import { withDatabase } from '../with-database.ts';
+
+const help = `
+Asks the process that builds the evidence to state now what is covered, and waits until a signed checkpoint has it. If no process builds,
+this one does, with the key of ORGTRAIL_EVIDENCE_KEY_FILE. Needs an account with the role orgtrail_evidence. Exit code 1 if a source was
+not stated, 5 if nothing is signed any more.
+
+Examples:
+  $ orgtrail evidence statement --organization 'Acme Aerospace'
+  $ orgtrail evidence statement --all --json`;
+
+interface Options {
+  readonly organization: readonly string[];
+  readonly account: readonly string[];
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+/** So long without one more statement. */
+const PATIENCE_MS = 60_000;
+const LOOK_MS = 500;
+
+export const statementCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
+  new Command('statement')
+    .description('State now what is covered, and print the statements')
+    .option('--organization <name or id>', 'of the log of this organization; may be repeated', collect, [])
+    .option('--account <name or id>', 'of the log of this account; may be repeated', collect, [])
+    .option('--all', 'of every log')
+    .option('--json', 'print the statements, one a line')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      await withDatabase(context, async (pool, { config }) => {
+        const sources = await sourcesOf(pool, options);
+        const asked = await askCoverage(pool, sources);
+        const state = await untilAnswered(pool, config, sources);
+        let answers = 0;
+        const rows: string[][] = [];
+        for await (const statement of readAnswers(pool, sources)) {
+          answers += 1;
+          if (options.json === true) context.stdout.write(`${JSON.stringify(statement)}\n`);
+          else rows.push(rowOf(statement));
+        }
+        if (rows.length > 0) context.stdout.write(`${alignColumns([header, ...rows]).join('\n')}\n`);
+        if (answers === asked) return;
+        const left = `${asked - answers} of ${asked} sources were not stated`;
+        context.stderr.write(
+          state === 'stopped'
+            ? `${left}: nothing is signed, see \`orgtrail evidence status\`\n`
+            : `${left}: they are read with filters that the building process does not have, or no process builds\n`,
+        );
+        report(state === 'stopped' ? exitCodes.evidenceFails : exitCodes.sourceFailed);
+      });
+    });
+
+const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+
+/** Undefined: all. */
+const sourcesOf = async (
+  pool: Pool,
+  { organization, account, all }: Options,
+): Promise<readonly StatedSource[] | undefined> => {
+  const isNamed = organization.length + account.length > 0;
+  if (isNamed === (all === true)) {
+    throw new OrgtrailError('usage', 'which sources? give --organization, --account, or --all and neither of them');
+  }
+  if (all === true) return undefined;
+  return [
+    ...(await organizationIds(pool, organization)).map((id) => ({ kind: 'organization', id })),
+    ...(await accountIds(pool, account)).map((id) => ({ kind: 'account', id })),
+  ];
+};
+
+/** Waits for the process that builds, or builds. `stopped`: nothing is signed. */
+const untilAnswered = async (
+  pool: Pool,
+  config: Config,
+  sources: readonly StatedSource[] | undefined,
+): Promise<'answered' | 'waited' | 'stopped'> => {
+  const build = builderOf(pool, config);
+  let left = Number.POSITIVE_INFINITY;
+  let progressMs = performance.now();
+  while (performance.now() - progressMs < PATIENCE_MS) {
+    const built = await build();
+    if (built === 'stopped') return 'stopped';
+    const count = await countUnanswered(pool, sources);
+    if (count === 0) return 'answered';
+    // This process has stated all that it can.
+    if (built === 'done' && count === left) return 'waited';
+    if (count < left) progressMs = performance.now();
+    left = count;
+    await sleep(LOOK_MS);
+  }
+  return 'waited';
+};
+
+const builderOf = (pool: Pool, config: Config): (() => Promise<'done' | 'stopped' | undefined>) => {
+  const { evidence, leaseMs } = config;
+  const signer = signerOf(evidence);
+  if (evidence === undefined || signer === undefined) return async () => undefined;
+  const store = createEvidenceStore(pool, createProcessIdentity(), leaseMs);
+  const coverage = { ...coverageOf(config, evidence.statementsMs), lookMs: 0 };
+  const builder = new Builder({ store, signer, base: evidence.base, version, observer: {}, coverage });
+  const time = { nowMs: () => performance.now(), sleep: (ms: number, signal?: AbortSignal) => rest(ms, signal) };
+  return () => buildOnce(builder, { store, time, leaseMs });
+};
+
+const rest = (ms: number, signal?: AbortSignal): Promise<void> =>
+  sleep(ms, undefined, { ref: false, ...(signal && { signal }) });
+
+const header = ['source', '', 'events', 'of the first', 'as of', 'read from', 'until', 'ranges', 'holes'];
+
+const rowOf = ({ source_kind: kind, source_id: id, events, tree, as_of, at, passes, holes, left_out }: Coverage) => {
+  const first = passes.find(({ pass }) => pass === 0)?.ranges ?? [];
+  const [from, until] = [first[0]?.[0] ?? 'nothing yet', first.at(-1)?.[1] ?? ''];
+  const counts = [events, tree.size].map(String);
+  return [kind, id, ...counts, as_of ?? at, from, until, ...[first.length, holeCount(holes, left_out)].map(String)];
+};
+
+type Coverage = StatementOf<'coverage'>;
+
+const holeCount = (holes: Coverage['holes'], leftOut: Coverage['left_out']): number =>
+  (holes?.length ?? 0) + (leftOut?.holes ?? 0);

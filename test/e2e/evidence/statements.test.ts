@@ -1,0 +1,109 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { coverageStatements, expectTrueStatements } from '../../support/evidence/stated-coverage.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+let world: SyncWorld;
+let login: Login;
+let folder: string;
+let env: Readonly<Record<string, string>>;
+
+beforeEach(async () => {
+  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none', ORGTRAIL_SCRUB_SHARE: '0' });
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
+  env = {
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_LEASE: '2s',
+    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  };
+  expect((await runOrgtrail(['evidence', 'init'], env)).code).toBe(0);
+});
+
+afterEach(async () => {
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+test('a daemon states every source while entries come in; on demand, with other filters, and by a command without a daemon', async () => {
+  const { pool } = world.database;
+  const organizations = world.simulator.summary().organizations.map(({ id }) => id);
+  {
+    await using daemon = await startDaemonProcess(env);
+    await until('every source is stated', async () => {
+      for (const id of organizations) world.simulator.generate(id, 5);
+      return new Set((await coverageStatements(pool)).map((one) => one.source_id)).size === organizations.length;
+    });
+    const { ['0']: first = '' } = organizations;
+    const asked = await runOrgtrail(['evidence', 'statement', '--organization', first, '--json'], env);
+    expect(asked).toMatchObject({ code: 0, stderr: '' });
+    expect(lines(asked.stdout)).toMatchObject([
+      { type: 'coverage', source_kind: 'organization', source_id: first, filter: { text: '', hash: 'none' } },
+    ]);
+    const health = JSON.parse((await daemon.get('/healthz')).text);
+    expect(health.evidence).toMatchObject({ unstated_sources: 0, statement_age_seconds: expect.any(Number) });
+    expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_unstated_sources 0$/m);
+    daemon.process.child.kill('SIGKILL');
+    await daemon.process.ended;
+  }
+  const filtered = { ...env, ORGTRAIL_FILTERS: 'action_type=create' };
+  const isStated = async (is: (one: Awaited<ReturnType<typeof coverageStatements>>[number]) => boolean) => {
+    const statements = await coverageStatements(pool);
+    return organizations.every((id) => statements.some((one) => one.source_id === id && is(one)));
+  };
+  {
+    await using daemon = await startDaemonProcess(filtered);
+    await until('every source is stated with its filter', () =>
+      isStated(({ filter }) => filter.text === 'action_type=create'),
+    );
+    await daemon.stop();
+  }
+  const shorter = { ...filtered, ORGTRAIL_HISTORY: '1h' };
+  {
+    await using daemon = await startDaemonProcess(shorter);
+    const sinceMs = Date.now() - 2 * 3_600_000;
+    await until('every source is stated with its horizon', () =>
+      isStated(({ wanted_since: since }) => Date.parse(since ?? '') > sinceMs),
+    );
+    await daemon.stop();
+  }
+  // No daemon builds: the command does, and says what it cannot state.
+  const before = (await coverageStatements(pool)).length;
+  const all = await runOrgtrail(['evidence', 'statement', '--all'], shorter);
+  expect(all).toMatchObject({ code: 0, stderr: '' });
+  expect(all.stdout.trim().split('\n')).toHaveLength(1 + organizations.length);
+  expect(await coverageStatements(pool)).toHaveLength(before + organizations.length);
+  const others = await runOrgtrail(['evidence', 'statement', '--all'], env);
+  expect(others).toMatchObject({ code: 1, stderr: expect.stringContaining('3 of 3 sources were not stated') });
+  expect((await runOrgtrail(['evidence', 'statement'], env)).code).toBe(2);
+
+  await expectTrueStatements(pool, await coverageStatements(pool));
+  const events = await runOrgtrail(['evidence', 'checkpoint', '--log', 'events'], env);
+  expect(events.stdout).toMatch(/^audit\.example\.com\/evidence\/\S+\/events\n\d+\n\S+\n\n\u2014 \S+ \S+\n$/);
+  const [checkpoint, journal] = JSON.parse((await runOrgtrail(['evidence', 'checkpoint', '--json'], env)).stdout);
+  expect([checkpoint, journal]).toMatchObject([{ log: 'events', note: events.stdout }, { log: 'journal' }]);
+  const { ORGTRAIL_EVIDENCE_KEY_FILE: _, ...keyless } = env;
+  const keys = await runOrgtrail(['evidence', 'key'], env);
+  expect(keys.stdout).toMatch(/^\S+\/events\+[0-9a-f]{8}\+\S+\n\S+\/journal\+[0-9a-f]{8}\+\S+\n$/);
+  expect(await runOrgtrail(['evidence', 'key'], keyless)).toEqual(keys);
+  const verified = await runOrgtrail(['evidence', 'verify'], env);
+  expect(verified).toMatchObject({ code: 0 });
+  expect(verified.stdout).toContain('coverage statements have the count and chain of their sources');
+  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^coverage +last stated \d+ s ago$/m);
+});
