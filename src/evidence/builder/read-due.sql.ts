@@ -15,7 +15,7 @@ const utc = (column: string): string =>
   `case when isfinite(${column}) then to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') end`;
 
 const drops = `
-select d.id::float8 as id, to_char(d.month, 'YYYY-MM') as month, d.events::float8 as events, d.ids_sha256,
+select d.id::float8 as id, ${utc('d.dropped_at')} as at, to_char(d.month, 'YYYY-MM') as month, d.events::float8 as events, d.ids_sha256,
   justify_hours(d.retention)::text as retention, d.dropped_as as account,
   (select coalesce(json_agg(h.id order by h.id), '[]') from holds h
    where h.created_at <= d.dropped_at and (h.released_at is null or h.released_at > d.dropped_at)) as holds,

@@ -22,6 +22,8 @@ type Fields<T extends Statement['type']> = Omit<StatementOf<T>, 'type' | 'at' | 
 export interface DueFacts {
   readonly drops: readonly (Omit<Fields<'drop'>, 'positions' | 'part' | 'parts'> & {
     readonly id: number;
+    /** When it was dropped: then the holds and the retention counted that it is held against, however late it is stated. */
+    readonly at: string;
     readonly positions: readonly (readonly [number, number])[];
   })[];
   readonly jumps: readonly Fields<'jump'>[];
@@ -41,6 +43,12 @@ export const dueEntries = ({ drops, jumps, holds, changes }: DueFacts, moment: M
 
 export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
   entry('1', { type: 'genesis', ...moment, ...genesis });
+
+export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
+  entry('1', { type: 'fork', ...moment, ...fork });
+
+export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
+  entry('1', { type: 'end', ...moment, ...end });
 
 export const sourceEntry = (source: Fields<'source'>, moment: Moment): NewEntry =>
   entry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });

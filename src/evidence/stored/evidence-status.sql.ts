@@ -3,14 +3,20 @@ import type { Pool } from 'pg';
 import { db, type Row } from '../../postgres/db.ts';
 import { evidenceLogs } from '../../postgres/tables/evidence.ts';
 
+export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', 'ended'] as const;
+
 const secondsSince = (column: typeof evidenceLogs.signedAt) =>
   sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
 
 const columns = {
   generation: evidenceLogs.generation,
   origin: evidenceLogs.origin,
-  state: sql<'building' | 'ok' | 'behind' | 'forked' | 'halted'>`${evidenceLogs.state}`,
-  stateReason: evidenceLogs.stateReason,
+  state: sql<
+    (typeof evidenceStates)[number]
+  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.state} else 'ended' end`,
+  stateReason: sql<
+    string | null
+  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.stateReason} else ${evidenceLogs.endedReason} end`,
   size: evidenceLogs.size,
   root: evidenceLogs.root,
   /** Events that have no leaf yet. */
@@ -23,7 +29,7 @@ const columns = {
     string | null
   >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
   statements: sql<number>`(select j.size from evidence_logs j
-    where j.name = 'journal' and j.generation = ${evidenceLogs.generation})::float8`,
+    where j.name = 'journal' and j.generation = evidence_logs.generation)::float8`,
 };
 
 /** How the log `events` of the newest generation stands. */
@@ -39,5 +45,3 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
     .limit(1);
   return row;
 };
-
-export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted'] as const;

@@ -43,7 +43,7 @@ export const endContent = (
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed`,
   );
   if (leftOut > 0) report.claims.push(`${leftOut} positions were left out after failovers, as stated`);
-  const adopted = statements.of('genesis')[0]?.adopted ?? 0;
+  const adopted = (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
   if (unexplained > 0)
     report.notClaimed.push(`why ${unexplained} positions after the first ${adopted} never had an event`);
