@@ -93,6 +93,12 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
   expect((await runOrgtrail(['evidence', 'verify'], env)).code).toBe(0);
   expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ok$/m);
 
+  const checkpoint = (await daemon.get(`/${shown.origin.replace(/^[^/]+\//, '')}/checkpoint`)).text;
+  const [, size, root] = checkpoint.split('\n');
+  const feed = await daemon.get('/v1/events?limit=1');
+  expect(feed.headers.get('orgtrail-evidence')).toBe(`${size} ${root}`);
+  expect((await daemon.get('/evidence/policy')).text).toContain(`log ${shown.vkeys[0]}`);
+
   const ended = await runOrgtrail(['evidence', 'end', '--reason', 'it is over', '--by', 'J. Doe', '--json'], operator);
   expect(JSON.parse(ended.stdout)).toMatchObject({ generation: 2, stated: true, signed: true });
   expect(ended.code).toBe(0);
