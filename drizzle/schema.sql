@@ -245,7 +245,10 @@ create table evidence_logs (
   timeline text,
   signed_size bigint,
   signed_at timestamp with time zone,
-  schema_version text
+  schema_version text,
+  ended_at timestamp with time zone,
+  ended_by text,
+  ended_reason text
 );
 
 create table evidence_month_keys (
@@ -2575,6 +2578,29 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_copy_evidence(p_generation integer, p_next integer, p_level integer, p_n bigint, p_limit integer)
+ RETURNS TABLE(level integer, n bigint, tiles bigint)
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  perform orgtrail_require_stopped_evidence(p_generation, p_next);
+  return query
+    with chosen as materialized (
+      select t.level, t.n, t.hashes, t.sources from evidence_tiles t
+      where t.log = 'events' and t.generation = p_generation and (t.level, t.n) > (p_level, p_n)
+      order by t.level, t.n limit p_limit
+    ), copied as (
+      insert into evidence_tiles as c (log, generation, level, n, hashes, sources)
+      select 'events', p_next, s.level, s.n, s.hashes, s.sources from chosen s
+      on conflict (log, generation, level, n) do update set hashes = excluded.hashes, sources = excluded.sources
+      where c.hashes <> excluded.hashes or c.sources is distinct from excluded.sources
+    )
+    select s.level::integer, s.n, (select count(*) from chosen) from chosen s order by s.level desc, s.n desc limit 1;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_create_partitions(since timestamp with time zone, until timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2695,6 +2721,34 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_end_evidence(p_generation integer, p_by text, p_reason text, p_size bigint, p_root bytea, p_journal_size bigint, p_journal_root bytea, p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_text text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  result text := 'grown';
+begin
+  perform from evidence_logs l where l.generation = p_generation order by l.name for update;
+  if not found or exists (select from evidence_logs l where l.generation > p_generation or l.generation = p_generation and l.ended_at is not null)
+  then
+    return 'stale';
+  end if;
+  if p_text is not null then
+    result := orgtrail_grow_evidence(p_generation,
+      (select l.lease_epoch from evidence_logs l where l.name = 'events' and l.generation = p_generation),
+      array[p_size, p_journal_size], array[p_size, p_journal_size + 1], array[p_root, p_journal_root],
+      array_fill('journal'::text, array[cardinality(p_tile_ns)]), p_tile_levels, p_tile_ns, p_tile_hashes,
+      array_fill(null::bytea, array[cardinality(p_tile_ns)]), '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
+      array['end'], array['1'], array[p_text]);
+  end if;
+  if result = 'grown' then
+    update evidence_logs l set ended_at = clock_timestamp(), ended_by = p_by, ended_reason = p_reason where l.generation = p_generation;
+  end if;
+  return result;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_end_rests(p_failures text[])
  RETURNS integer
  LANGUAGE plpgsql
@@ -2771,6 +2825,44 @@ begin
   insert into sink_dead_letters (sink, position, reason)
   select p_name, u.position, left(u.reason, 2000) from unnest(p_refused, p_reasons) as u (position, reason)
   on conflict (sink, position) do update set reason = excluded.reason, refused_at = clock_timestamp();
+  return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_fork_evidence(p_generation integer, p_next integer, p_size bigint, p_root bytea, p_events_origin text, p_journal_origin text, p_journal_root bytea, p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_kinds text[], p_refs text[], p_texts text[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  head bigint := (select h.position from feed_head h);
+  line text := orgtrail_timeline('feed_head'::regclass);
+begin
+  -- In the order of all others, and against those that copy.
+  perform from evidence_logs l where l.generation = p_generation order by l.name for update;
+  perform orgtrail_require_stopped_evidence(p_generation, p_next);
+  if p_kinds[1] is distinct from 'fork' then
+    raise exception 'evidence: a generation begins with a fork' using errcode = 'check_violation';
+  end if;
+  if not exists (select from evidence_logs l
+      where l.name = 'events' and l.generation = p_generation and l.size = p_size and l.root = p_root)
+    or (select count(*) from evidence_tiles t where t.log = 'events' and t.generation = p_generation)
+      <> (select count(*) from evidence_tiles t where t.log = 'events' and t.generation = p_next) then
+    return false;
+  end if;
+  perform orgtrail_wait_for_disk();
+  insert into evidence_logs (name, generation, origin, size, root, adopted_size, timeline)
+  values ('events', p_next, p_events_origin, p_size, p_root, head, line),
+    ('journal', p_next, p_journal_origin, cardinality(p_texts), p_journal_root, 0, line);
+  insert into evidence_sources (generation, number, source_kind, source_id, events, chain)
+  select p_next, s.number, s.source_kind, s.source_id, s.events, s.chain
+  from evidence_sources s where s.generation = p_generation;
+  insert into evidence_tiles (log, generation, level, n, hashes)
+  select 'journal', p_next, u.level, u.n, u.hashes
+  from unnest(p_tile_levels, p_tile_ns, p_tile_hashes) as u (level, n, hashes);
+  insert into evidence_journal (generation, index, kind, ref, text)
+  select p_next, u.place - 1, u.kind, u.ref, u.text
+  from unnest(p_kinds, p_refs, p_texts) with ordinality as u (kind, ref, text, place);
   return true;
 end
 $function$;
@@ -2953,6 +3045,16 @@ begin
   new.timeline := current;
   new.timeline_since := clock_timestamp();
   return new;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_keep_evidence_ended()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  raise exception 'evidence: the log was ended' using errcode = 'object_not_in_prerequisite_state';
 end
 $function$;
 
@@ -3316,6 +3418,21 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_require_stopped_evidence(p_generation integer, p_next integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform from evidence_logs l where l.name = 'events' and l.generation = p_generation
+    and (l.state in ('behind', 'forked') or l.ended_at is not null) for share;
+  if not found or p_next <= p_generation or exists (select from evidence_logs l where l.generation > p_generation) then
+    raise exception 'evidence: generation % goes on, or another one follows it already', p_generation
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_retention_obstacle(partition regclass, month timestamp with time zone, until timestamp with time zone)
  RETURNS text
  LANGUAGE plpgsql
@@ -3346,7 +3463,7 @@ begin
       then pg_catalog.format('the evidence is at position %s, and still needs events up to %s', l.size, highest)
       else pg_catalog.format('the evidence is %s, and cannot state what is dropped', l.state) end into obstacle
   from evidence_logs l
-  where l.name = 'events' and l.generation = (select max(generation) from evidence_logs)
+  where l.name = 'events' and l.generation = (select max(generation) from evidence_logs) and l.ended_at is null
     and (l.size < highest or l.state in ('behind', 'forked', 'halted'));
   return obstacle;
 end
@@ -3488,6 +3605,7 @@ $function$;
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_listings FOR EACH ROW WHEN (((new.next_at > (clock_timestamp() + '25:00:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_success_at > (clock_timestamp() + '00:01:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no listing rests for longer than a day');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
+CREATE TRIGGER evidence_logs_ended BEFORE UPDATE ON public.evidence_logs FOR EACH ROW WHEN (((old.ended_at IS NOT NULL) AND ((new.size <> old.size) OR (new.root <> old.root) OR (new.ended_at IS DISTINCT FROM old.ended_at)))) EXECUTE FUNCTION orgtrail_keep_evidence_ended();
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
@@ -3495,7 +3613,7 @@ CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wa
 comment on table access_log is 'Who was given what, and who was refused: written by orgtrail_note_access alone, which keeps a row for 400 days. The sums of events and requests over rows are what was given in total (docs/access.md).';
 comment on column access_log.id is 'Its number.';
 comment on column access_log.at is 'When the row was written, by the clock of the database.';
-comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed; by a command: hold, replay, token.';
+comment on column access_log.kind is 'sign-in, sign-out, refusal, search, export, event, feed; by a command: evidence, hold, replay, token.';
 comment on column access_log.outcome is 'begun (the end is another row), ok, refused, failed, cut off (the connection ended before the answer did).';
 comment on column access_log.who is 'The name of the token, or ORGTRAIL_FEED_TOKEN; of a command what --by says; null: open on loopback, or not known.';
 comment on column access_log.account is 'The database account that wrote the row: that of the daemon, or of who ran the command. Nobody can choose it.';
@@ -4196,6 +4314,9 @@ comment on column evidence_logs.timeline is 'What feed_head.timeline was when th
 comment on column evidence_logs.signed_size is 'Of the last signed checkpoint.';
 comment on column evidence_logs.signed_at is 'When that was signed.';
 comment on column evidence_logs.schema_version is 'The migration that the journal speaks of last; in the row of the events. At first that of the first statement.';
+comment on column evidence_logs.ended_at is 'When an operator ended the log: no leaf follows, and retention does not wait for it. Null: it goes on.';
+comment on column evidence_logs.ended_by is 'Who is said to have ended it.';
+comment on column evidence_logs.ended_reason is 'Why.';
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

@@ -18,6 +18,7 @@ export type AccessKind =
   | 'event'
   | 'feed'
   // By a command.
+  | 'evidence'
   | 'hold'
   | 'replay'
   | 'token';

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
+import type { ServedStore } from '../evidence/served/served-evidence.ts';
 import { endRestsOfRefused } from '../ingest/sync/discovery/discovery-lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { syncForever } from '../ingest/sync/sync-forever.ts';
@@ -13,7 +14,7 @@ import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { type App, openApp } from './open-app.ts';
-import { signerOf, startEvidence } from './start-evidence.ts';
+import { serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
 
@@ -56,10 +57,14 @@ export const startDaemon = async (
   const evidence = startEvidence(config, app, { signer, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
-  const http = await startHttp({ config, secrets, app, metrics, trouble, logger }).catch((error: unknown) => {
-    stop.abort();
-    throw error;
-  });
+  const served = serveEvidence(config, app, logger);
+  opened.defer(() => served.close());
+  const http = await startHttp({ config, secrets, app, metrics, trouble, logger, servedEvidence: served.store }).catch(
+    (error: unknown) => {
+      stop.abort();
+      throw error;
+    },
+  );
   opened.defer(() => http.close());
   const { pool } = app.database;
   const retention = startRetention({
@@ -102,9 +107,10 @@ interface HttpParts {
   readonly metrics: Metrics;
   readonly trouble: SyncTrouble;
   readonly logger: Logger;
+  readonly servedEvidence: ServedStore | undefined;
 }
 
-const startHttp = async ({ config, secrets, app, metrics, trouble, logger }: HttpParts) => {
+const startHttp = async ({ config, secrets, app, metrics, trouble, logger, servedEvidence }: HttpParts) => {
   // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
   const { startHttpServer } = await import('../http/server.ts');
   return await startHttpServer({
@@ -125,6 +131,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger }: Htt
     access: app.access,
     observer: metrics.http,
     feed: app.feed,
+    servedEvidence,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http);

@@ -12,6 +12,8 @@ import type { LogSigner } from '../evidence/builder/ports.ts';
 import { keyOfLog } from '../evidence/builder/sign-log.ts';
 import { signerOfCommand } from '../evidence/keys/command-signer.ts';
 import { publicKeyOfFile, signerOfFile } from '../evidence/keys/key-file.ts';
+import type { ServedStore } from '../evidence/served/served-evidence.ts';
+import { createServedStore } from '../evidence/served/served-store.sql.ts';
 import { canonicalFilters } from '../ingest/planning/filters.ts';
 import { version } from '../package/package-files.ts';
 import { openPool } from '../postgres/open-pool.ts';
@@ -130,4 +132,20 @@ const anchoringOf = (
         signal,
       }),
   };
+};
+
+/** What is served of the evidence over HTTP, on connections of its own; nothing if none is configured. */
+export const serveEvidence = (
+  { evidence }: Config,
+  { database }: Pick<App, 'database'>,
+  logger: Logger,
+): { readonly store: ServedStore | undefined; close(): Promise<void> } => {
+  if (evidence === undefined) return { store: undefined, close: async () => {} };
+  const { pool, close } = openPool({
+    url: database.latestUrl,
+    size: CONNECTIONS,
+    sharedFor: 'the evidence',
+    logger,
+  });
+  return { store: createServedStore(pool), close };
 };

@@ -3,6 +3,7 @@ import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { scopes } from '../access/access.ts';
 import type { AccessSource } from '../access/ports.ts';
+import type { ServedStore } from '../evidence/served/served-evidence.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
@@ -10,6 +11,8 @@ import type { OverviewSource } from '../status/overview/overview.ts';
 import { totalsOf } from '../status/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
+import { evidenceRoutes } from './evidence/routes.ts';
+import { signedHeader } from './evidence/signed-header.ts';
 import { failureOf } from './failure.ts';
 import { feedRoutes } from './feed/routes.ts';
 import { createGuard, type FeedToken } from './guard.ts';
@@ -41,6 +44,8 @@ export interface HttpOptions extends HealthOptions {
   readonly logger: Logger;
   readonly feed: FeedSource;
   readonly search: SearchSource;
+  /** The logs of the evidence; undefined if none is configured. */
+  readonly servedEvidence?: ServedStore | undefined;
   /** How many answers of the feed and of searches are sent at once. */
   readonly streams: StreamLimits;
   /** What the console shows beside the status. */
@@ -113,7 +118,9 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
       return { version: options.version, ...status, ...totals, sinks: await options.sinks() };
     },
   );
-  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'));
+  const { servedEvidence } = options;
+  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), signedHeader(servedEvidence));
+  evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });
   const url = await server.listen({ host: options.host, port: options.port });

@@ -9,10 +9,10 @@ import { createProcessIdentity } from '../../postgres/leases/process-identity.ts
 import type { Pool } from '../../postgres/pool.ts';
 
 /** Evidence that this process can sign. */
-type WithKey = EvidenceConfig & { readonly keyFile: string };
+export type EvidenceWithKey = EvidenceConfig & { readonly keyFile: string };
 
 /** Throws OrgtrailError `configuration` if no evidence is configured. */
-export const requireEvidence = (evidence: EvidenceConfig | undefined): WithKey => {
+export const requireEvidence = (evidence: EvidenceConfig | undefined): EvidenceWithKey => {
   if (evidence?.keyFile !== undefined) return { ...evidence, keyFile: evidence.keyFile };
   throw new OrgtrailError('configuration', 'ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set', {
     hint: 'docs/evidence.md says what they are',
@@ -22,7 +22,7 @@ export const requireEvidence = (evidence: EvidenceConfig | undefined): WithKey =
 const INIT_LEASE_MS = 30_000;
 
 /** The logs and their genesis, as lines for people; a daemon that builds already goes on. */
-export const begin = async (pool: Pool, evidence: WithKey): Promise<string[]> => {
+export const begin = async (pool: Pool, evidence: EvidenceWithKey): Promise<string[]> => {
   const signer = signerOf(evidence);
   if (signer === undefined) throw new Error('a key is configured');
   const store = createEvidenceStore(pool, createProcessIdentity(), INIT_LEASE_MS);

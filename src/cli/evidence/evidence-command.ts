@@ -1,13 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { exitCodes } from '../../errors.ts';
 import { makeKeyFile } from '../../evidence/keys/key-file.ts';
 import { isUnanchored, readEvidenceStatus } from '../../evidence/stored/evidence-status.sql.ts';
 import type { CliContext } from '../cli-context.ts';
 import { withDatabase } from '../with-database.ts';
 import { begin, requireEvidence } from './begin-evidence.ts';
 import { checkpointCommand } from './checkpoint-command.ts';
+import { endCommand } from './end-evidence.ts';
+import { readInput } from './evidence-input.ts';
 import { evidenceStatusText } from './evidence-report.ts';
+import { forkCommand } from './fork-evidence.ts';
 import { keyCommand } from './key-command.ts';
 import { statementCommand } from './statement-command.ts';
 import { verifyDatabase } from './verify-evidence.ts';
@@ -32,14 +34,16 @@ Examples:
 
 export const evidenceCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('evidence')
-    .description('Show, begin and verify the signed log of what is stored')
+    .description('Show, begin, verify, fork and end the signed log of what is stored')
     .addHelpText('after', help)
     .addCommand(initCommand(context))
     .addCommand(statusCommand(context, report))
     .addCommand(checkpointCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(statementCommand(context, report))
-    .addCommand(verifyCommand(context, report));
+    .addCommand(verifyCommand(context, report))
+    .addCommand(forkCommand(context))
+    .addCommand(endCommand(context));
 
 const initCommand = (context: CliContext): Command =>
   new Command('init')
@@ -114,12 +118,3 @@ const verifyCommand = (context: CliContext, report: (exitCode: number) => void):
     });
 
 const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
-
-const readInput = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new OrgtrailError('usage', `${file} cannot be read (${code})`);
-  }
-};

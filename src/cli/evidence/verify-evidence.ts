@@ -61,6 +61,8 @@ const policyOf = (logs: readonly VerifierKey[]): Policy => ({
 const keysOfJournal = (reader: BundleReader): VerifierKey[] => {
   const [first] = readJournal(reader.read(bundleFiles.journalEntries) ?? Buffer.alloc(0));
   const read = first === undefined ? undefined : readStatement(first);
-  if (read?.known !== true || read.statement.type !== 'genesis') return [];
-  return read.statement.vkeys.map(parseVerifierKey);
+  if (read?.known !== true) return [];
+  const { statement } = read;
+  const vkeys = statement.type === 'genesis' || statement.type === 'fork' ? statement.vkeys : undefined;
+  return (vkeys ?? []).map(parseVerifierKey);
 };

@@ -51,7 +51,7 @@ export const readEveryKey = async (pool: Pool, generation: number): Promise<read
     const read = readStatement(text);
     if (!read.known) return [];
     const { statement } = read;
-    if (statement.type === 'genesis') return statement.vkeys;
+    if (statement.type === 'genesis' || statement.type === 'fork') return statement.vkeys ?? [];
     return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys] : [];
   });
   return [...new Set(vkeys)].map(parseVerifierKey);

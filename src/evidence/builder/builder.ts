@@ -7,10 +7,11 @@ import { readEventRow } from '../growth/event-row.ts';
 import { nextChunk, unexplainedHole } from '../growth/explained-holes.ts';
 import { LogsInMemory } from '../growth/logs-in-memory.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
-import { type LogName, writeOrigin } from '../notes/origin.ts';
+import type { LogName } from '../notes/origin.ts';
 import { type CoverageOptions, CoverageTurns } from './coverage-turns.ts';
 import { KnownCheckpoints } from './known-checkpoints.ts';
 import type { Claim, EvidenceObserver, EvidenceStore, GrowthResult, LogSigner, StoredLogs } from './ports.ts';
+import { requireOrigin } from './require-origin.ts';
 import { signCheckpoint, vkeysOf } from './sign-log.ts';
 
 const logNames = ['events', 'journal'] as const satisfies LogName[];
@@ -63,6 +64,8 @@ export class Builder {
   readonly #known = new KnownCheckpoints();
   readonly #coverage: CoverageTurns | undefined;
   #memory: { readonly generation: number; readonly logs: LogsInMemory } | undefined;
+  /** Something may have happened that the journal does not have yet. */
+  #owes = true;
 
   constructor(options: BuilderOptions) {
     this.#options = options;
@@ -80,16 +83,8 @@ export class Builder {
     if ((await store.readLogs()) === undefined) await store.open(base);
     const logs = await store.readLogs();
     if (logs === undefined) throw new Error('the log was not made');
-    const { feedId, generation, events } = logs;
-    const expected = writeOrigin({ base, feedId, generation, log: 'events' });
-    if (events.origin === expected) return logs;
-    throw new OrgtrailError(
-      'configuration',
-      `the evidence of this database is of ${events.origin}, not of ${expected}`,
-      {
-        hint: 'set ORGTRAIL_EVIDENCE_ORIGIN to what the log began with: a log has one name',
-      },
-    );
+    requireOrigin(logs, base);
+    return logs;
   }
 
   /** The logs must go on from what an anchor has: the next step compares. */
@@ -113,8 +108,13 @@ export class Builder {
     if (logs?.generation !== claim.generation) throw new Error('another generation of the evidence has begun');
     const { state, events } = logs;
     if (state === 'behind' || state === 'forked') return { kind: 'stopped', size: events.size };
+    const isAllSigned = logNames.every((log) => logs[log].signedSize === logs[log].size);
+    if (logs.isEnded && (isAllSigned || state === 'halted')) return { kind: 'stopped', size: events.size };
     const memory = await this.#remember(claim, logs);
     if ('kind' in memory) return memory;
+    if (logs.isEnded) {
+      return { kind: (await this.#sign(claim, memory)) ? 'stopped' : 'stale', size: events.size };
+    }
     await this.#coverage?.look(this.#options.store, claim, logs, memory);
     const grown = await this.#grow(claim, logs, memory, signs);
     if (grown === 'stopped' || grown === 'moved') return { kind: 'more', size: events.size };
@@ -124,6 +124,8 @@ export class Builder {
     }
     const size = memory.sizeOf('events');
     const isAtHead = size >= logs.head;
+    // A journal that begins after a fork has to state all that happened before: without that, leaves would seem to be missing.
+    if (logs.generation > 1 && logs.journal.signedSize === undefined && this.#owes) return { kind: 'more', size };
     if (isAtHead || signs) {
       if (!(await this.#sign(claim, memory))) return { kind: 'stale', size };
     }
@@ -213,6 +215,7 @@ export class Builder {
     const { generation, feedId, retention = null, adopted, events, journal } = logs;
     const isLooked = signs || logs.head - events.size <= chunk;
     const due = isLooked ? dueEntries(await store.readDue(generation), moment) : [];
+    this.#owes = !isLooked || due.length > 0;
     if (journal.size > 0) return due;
     const vkeys = vkeysOf([events.origin, journal.origin], signer);
     return [genesisEntry({ version, feed_id: feedId, vkeys, retention, adopted }, moment), ...due];

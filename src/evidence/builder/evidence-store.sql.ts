@@ -103,6 +103,7 @@ const readLogs = async (pool: Pool): Promise<StoredLogs | undefined> => {
   );
   const { rows } = await pool.query<LogRow>(
     `select events.generation, ${columns.join(', ')}, events.state, events.state_reason as "stateReason",
+       events.ended_at is not null as "isEnded",
        events.adopted_size::float8 as adopted, h.feed_id::text as "feedId", h.position::float8 as head,
        to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at,
        orgtrail_is_evidence_here(events.timeline) as "isHere",

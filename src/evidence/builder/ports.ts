@@ -22,6 +22,8 @@ export interface StoredLogs {
   readonly journal: StoredLog;
   readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted';
   readonly stateReason: string | undefined;
+  /** An operator has ended it: no leaf follows. */
+  readonly isEnded: boolean;
   readonly adopted: number;
   readonly feedId: string;
   /** The last position that is given out. */

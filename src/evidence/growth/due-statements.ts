@@ -60,6 +60,12 @@ const schemaEntry = (schema: DueFacts['schemas'][number], { at, tree }: Moment):
 export const genesisEntry = (genesis: Fields<'genesis'>, moment: Moment): NewEntry =>
   entry('1', { type: 'genesis', ...moment, ...genesis });
 
+export const forkEntry = (fork: Fields<'fork'>, moment: Moment): NewEntry =>
+  entry('1', { type: 'fork', ...moment, ...fork });
+
+export const endEntry = (end: Fields<'end'>, moment: Moment): NewEntry =>
+  entry('1', { type: 'end', ...moment, ...end });
+
 export const sourceEntry = (source: Fields<'source'>, moment: Moment): NewEntry =>
   entry(`${source.kind}/${source.id}`, { type: 'source', ...moment, ...source });
 

@@ -174,7 +174,17 @@ const fork = z.object({
   common_size: count,
   cause: z.string(),
   by: z.string(),
+  /** As in genesis, of this generation. */
+  version: z.string().optional(),
+  feed_id: z.string().optional(),
+  vkeys: z.array(z.string()).optional(),
+  retention: z.string().nullable().optional(),
+  /** Of these positions, those after `common_size` were not under a checkpoint before the fork. */
+  adopted: count.optional(),
 });
+
+/** The last statement of a log that an operator has ended. */
+const end = z.object({ type: z.literal('end'), ...common, reason: z.string(), by: z.string() });
 
 /** A time stamp of RFC 3161 was made. */
 const timestamp = z.object({
@@ -199,6 +209,7 @@ export const statement = z.discriminatedUnion('type', [
   schema,
   fork,
   timestamp,
+  end,
 ]);
 export type Statement = z.infer<typeof statement>;
 export type StatementOf<T extends Statement['type']> = Extract<Statement, { type: T }>;

@@ -4,14 +4,20 @@ import { db, type Row } from '../../postgres/db.ts';
 import { evidenceLogs } from '../../postgres/tables/evidence.ts';
 import { type AnchorStatus, readAnchorStatus } from './anchor-status.sql.ts';
 
+export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted', 'ended'] as const;
+
 const secondsSince = (column: typeof evidenceLogs.signedAt) =>
   sql<number | null>`extract(epoch from clock_timestamp() - ${column})::float8`;
 
 const columns = {
   generation: evidenceLogs.generation,
   origin: evidenceLogs.origin,
-  state: sql<'building' | 'ok' | 'behind' | 'forked' | 'halted'>`${evidenceLogs.state}`,
-  stateReason: evidenceLogs.stateReason,
+  state: sql<
+    (typeof evidenceStates)[number]
+  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.state} else 'ended' end`,
+  stateReason: sql<
+    string | null
+  >`case when ${evidenceLogs.endedAt} is null then ${evidenceLogs.stateReason} else ${evidenceLogs.endedReason} end`,
   size: evidenceLogs.size,
   root: evidenceLogs.root,
   /** Events that have no leaf yet. */
@@ -24,13 +30,13 @@ const columns = {
     string | null
   >`case when ${evidenceLogs.leaseUntil} > clock_timestamp() then ${evidenceLogs.leaseOwner} end`,
   statements: sql<number>`(select j.size from evidence_logs j
-    where j.name = 'journal' and j.generation = ${evidenceLogs.generation})::float8`,
+    where j.name = 'journal' and j.generation = evidence_logs.generation)::float8`,
   /** Since the newest statement of coverage was read; null before the first. */
   statedSecondsAgo: sql<number | null>`(select extract(epoch from clock_timestamp() - max(c.stated_at))::float8
-    from evidence_coverage c where c.generation = ${evidenceLogs.generation})`,
+    from evidence_coverage c where c.generation = evidence_logs.generation)`,
   /** Sources whose coverage was never stated. */
   unstatedSources: sql<number>`(select count(*) from sources s where not exists (select from evidence_coverage c
-    where c.generation = ${evidenceLogs.generation} and c.source_kind = s.kind and c.source_id = s.id))::float8`,
+    where c.generation = evidence_logs.generation and c.source_kind = s.kind and c.source_id = s.id))::float8`,
 };
 
 /** How the log `events` of the newest generation stands. */
@@ -52,5 +58,3 @@ export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | u
     .limit(1);
   return row && { ...row, anchors: await readAnchorStatus(pool, row.generation) };
 };
-
-export const evidenceStates = ['building', 'ok', 'behind', 'forked', 'halted'] as const;

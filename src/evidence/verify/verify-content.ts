@@ -47,7 +47,7 @@ export const endContent = (
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
   const undropped = countUndropped(states, statements.of('drop'));
   if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
-  const adopted = statements.of('genesis')[0]?.adopted ?? 0;
+  const adopted = (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
   if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
   if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);

@@ -31,12 +31,13 @@ interface Answer {
   readonly lastDrop: number;
 }
 
-/** `GET /v1/events`. `authorized` is the hook that checks the token. */
+/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the header of the last signed checkpoint. */
 export const feedRoutes = (
   server: FastifyInstance,
   source: FeedSource,
   streams: StreamLimits,
   authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+  evidence: () => Promise<Readonly<Record<string, string>>>,
 ): void => {
   server.get<{ Querystring: FeedQuery }>(
     '/v1/events',
@@ -64,7 +65,8 @@ export const feedRoutes = (
       const missed = await goneBehind(source, head, presented);
       if (missed !== undefined) return reply.code(410).send(goneBody(head, presented, missed));
       const answer = await answerTo(source, query, presented, head, gone);
-      await send(request, reply, source, { answer, gone, place: await streams.enter('feed', gone) });
+      const signed = await evidence();
+      await send(request, reply, source, { answer, gone, signed, place: await streams.enter('feed', gone) });
     },
   );
 };
@@ -137,11 +139,19 @@ const answerTo = async (
 const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean> =>
   range.until > range.after && (!isFiltered(range) || (await source.hasEvents(range)));
 
+interface Sending {
+  readonly answer: Answer;
+  readonly gone: AbortSignal;
+  /** The header of the evidence. */
+  readonly signed: Readonly<Record<string, string>>;
+  readonly place: StreamPlace;
+}
+
 const send = (
   request: FastifyRequest<{ Querystring: FeedQuery }>,
   reply: FastifyReply,
   source: FeedSource,
-  { answer, gone, place }: { readonly answer: Answer; readonly gone: AbortSignal; readonly place: StreamPlace },
+  { answer, gone, signed, place }: Sending,
 ) => {
   const { query } = request;
   const { range, cursor, head, lastDrop } = answer;
@@ -158,6 +168,7 @@ const send = (
     'orgtrail-next-cursor': nextCursorOf(cursor),
     'orgtrail-next-position': cursor.nextPosition,
     'orgtrail-head-position': head,
+    ...signed,
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });

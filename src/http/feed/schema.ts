@@ -119,6 +119,10 @@ export const feedResponses = {
       'Orgtrail-Next-Position': header('integer', 'Request the events after this position next.'),
       'Orgtrail-Next-Check': header('string', 'Send it back as `check`, together with that position.'),
       'Orgtrail-Head-Position': header('integer', 'Position of the newest stored event.'),
+      'Orgtrail-Evidence': header(
+        'string',
+        'Size and root of the last signed checkpoint of the evidence, if there is one. Keep it: docs/evidence.md.',
+      ),
     },
     content: Object.fromEntries(
       [...new Set(Object.values(formats).map(({ contentType }) => contentType))].map((contentType) => [

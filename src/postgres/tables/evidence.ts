@@ -18,6 +18,9 @@ export const evidenceLogs = pgTable('evidence_logs', {
   signedSize: integer64('signed_size'),
   signedAt: instant('signed_at'),
   schemaVersion: text('schema_version'),
+  endedAt: instant('ended_at'),
+  endedBy: text('ended_by'),
+  endedReason: text('ended_reason'),
 });
 
 /** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */

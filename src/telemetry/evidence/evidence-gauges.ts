@@ -36,7 +36,7 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
   state: new Gauge({
     name: 'orgtrail_evidence_state',
-    help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked.',
+    help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked, and nothing more once it is ended.',
     labelNames: ['state'],
     registers,
   }),

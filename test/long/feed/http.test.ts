@@ -289,7 +289,8 @@ test('the OpenAPI document is valid and has exactly the routes that there are', 
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${url}`),
   );
   const { routes, hiddenRoutes } = world.served.server;
-  expect(documented.sort()).toEqual([...routes].sort());
+  const named = routes.map((route) => route.replaceAll(/:(\w+)/g, '{$1}').replace(/\*$/, '{*}'));
+  expect(documented.sort()).toEqual(named.sort());
   // Only the console is left out: nothing of the API, nothing for health.
   expect(hiddenRoutes).toContain('POST /console/sign-in');
   for (const route of hiddenRoutes) expect(route).not.toMatch(/^\w+ \/(v1|livez|readyz|healthz|metrics)\b/);

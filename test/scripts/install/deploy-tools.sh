@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze. Does nothing where they are
-# there, starts no service, and if they are not available says so in a line: tests that need them are then skipped.
+# Gets from Debian what checks deploy/: prometheus (with promtool), kustomize and systemd-analyze; and Go with golang.org/x/mod, which
+# reads the log of the evidence. Does nothing where they are there, starts no service, and if they are not available says so in a line: tests
+# that need them are then skipped.
 set -euo pipefail
 
 install=()
 command -v prometheus >/dev/null && command -v promtool >/dev/null || install+=(prometheus)
 command -v kustomize >/dev/null || install+=(kustomize)
 command -v systemd-analyze >/dev/null || install+=(systemd)
+command -v go >/dev/null || install+=(golang-go)
+[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || install+=(golang-golang-x-mod-dev)
 [ "${#install[@]}" -gt 0 ] || exit 0
 skip() {
   echo "not installed: ${install[*]} ($1); the tests that need them are skipped"

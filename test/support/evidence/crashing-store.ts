@@ -1,5 +1,3 @@
-import type { EvidenceStore } from '../../../src/evidence/builder/ports.ts';
-
 /** The process has ended, as by `kill -9`. */
 export class Crash extends Error {}
 
@@ -7,7 +5,10 @@ export class Crash extends Error {}
  * A store whose process may end before a statement is sent, or after it was done and before its answer has come: then `Crash` is thrown,
  * by every later call as well.
  */
-export const crashingStore = (store: EvidenceStore, crashes: (call: string) => 'before' | 'after' | undefined) => {
+export const crashingStore = <Store extends object>(
+  store: Store,
+  crashes: (call: string) => 'before' | 'after' | undefined,
+): Store => {
   let isDead = false;
   const crashing = Object.entries(store).map(([name, call]) => {
     const method = async (...values: unknown[]) => {
@@ -21,5 +22,5 @@ export const crashingStore = (store: EvidenceStore, crashes: (call: string) => '
     };
     return [name, method];
   });
-  return Object.fromEntries(crashing) as unknown as EvidenceStore;
+  return Object.fromEntries(crashing) as unknown as Store;
 };

@@ -125,13 +125,27 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
       `{"type":"schema",${head},"from_version":"0030","to_version":"0031","size_before":43,"size_after":43}`,
     ],
     [
-      { type: 'fork', ...common, last_note: 'a\n', common_size: 40, cause: 'restore', by: 'dba' },
-      `{"type":"fork",${head},"last_note":"a\\n","common_size":40,"cause":"restore","by":"dba"}`,
+      {
+        type: 'fork',
+        ...common,
+        last_note: 'a\n',
+        common_size: 40,
+        cause: 'restore',
+        by: 'dba',
+        version: '0.3.0',
+        feed_id: '1f2e',
+        vkeys: ['a+0+b'],
+        retention: null,
+        adopted: 50,
+      },
+      `{"type":"fork",${head},"last_note":"a\\n","common_size":40,"cause":"restore","by":"dba",` +
+        '"version":"0.3.0","feed_id":"1f2e","vkeys":["a+0+b"],"retention":null,"adopted":50}',
     ],
     [
       { type: 'timestamp', ...common, anchor: 'tsa', token_sha256: sha256, checkpoint: tree },
       `{"type":"timestamp",${head},"anchor":"tsa","token_sha256":"${sha256}","checkpoint":` +
         `{"origin":"${tree.origin}","size":43,"root":"${tree.root}"}}`,
     ],
+    [{ type: 'end', ...common, reason: 'over', by: 'dba' }, `{"type":"end",${head},"reason":"over","by":"dba"}`],
   ];
 })();

@@ -4,7 +4,7 @@ import { type OrgtrailProcess, startOrgtrail } from './orgtrail-process.ts';
 export interface RunningDaemon extends AsyncDisposable {
   readonly process: OrgtrailProcess;
   /** The bodies of its endpoints. */
-  get(path: string): Promise<{ readonly code: number; readonly text: string }>;
+  get(path: string): Promise<{ readonly code: number; readonly text: string; readonly headers: Headers }>;
   /** Sends SIGTERM and resolves with the exit code. */
   stop(): Promise<number | string>;
 }
@@ -27,7 +27,7 @@ export const startDaemonProcess = async (
     process,
     get: async (path) => {
       const response = await fetch(`${url}${path}`);
-      return { code: response.status, text: await response.text() };
+      return { code: response.status, text: await response.text(), headers: response.headers };
     },
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),

@@ -20,6 +20,7 @@ export const verifyKeys = (
   const keyStatements = statements.of('key');
   const vkeys = [
     ...statements.of('genesis').flatMap((one) => one.vkeys),
+    ...statements.of('fork').flatMap((one) => one.vkeys ?? []),
     ...keyStatements.flatMap((one) => [...one.old_vkeys, ...one.new_vkeys]),
   ];
   const isAnnounced = policy.logs.some((key) => key.name === origin && vkeys.includes(printVerifierKey(key)));

@@ -1,0 +1,135 @@
+import { Command } from 'commander';
+import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
+import type { StoredLogs } from '../../evidence/builder/ports.ts';
+import { EvidenceFault } from '../../evidence/evidence-fault.ts';
+import { type Fork, forkLog, requireStopped } from '../../evidence/generations/fork-log.ts';
+import { createGenerationStore } from '../../evidence/generations/generation-store.sql.ts';
+import { type KnownNote, openKnownNote } from '../../evidence/generations/known-notes.ts';
+import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
+import { version } from '../../package/package-files.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import type { CliContext } from '../cli-context.ts';
+import { noteCommand } from '../note-command.ts';
+import { counted } from '../output/counted.ts';
+import { drawLine } from '../output/progress.ts';
+import { withDatabase } from '../with-database.ts';
+import { type EvidenceWithKey, requireEvidence } from './begin-evidence.ts';
+import { readInput, toldText } from './evidence-input.ts';
+
+const help = `
+For a log that is behind or forked, and for one that was ended: it signs nothing any more, and the next generation goes on with its tree,
+under the next name. Its journal begins with the fork: the reason, who ordered it, the last known checkpoint of the old log, and how many
+leaves are certain to be the same. That is what the largest known checkpoint says: give each that was kept outside the database with --anchor.
+The daemon then states what happened before once more, and signs. Nothing is hashed again and nothing is deleted. If the command is
+interrupted, repeat it. Needs an account that owns the schema.
+
+Examples:
+  $ orgtrail evidence fork --reason 'restored from the backup of 3 May' --by 'J. Doe'
+  $ orgtrail evidence fork --reason 'failover to a standby that was behind' --by 'J. Doe' --anchor last-checkpoint --json`;
+
+interface Options {
+  readonly reason: string;
+  readonly by: string;
+  readonly anchor: readonly string[];
+  readonly json?: boolean;
+}
+
+export const forkCommand = (context: CliContext): Command =>
+  new Command('fork')
+    .description('Begin the next generation of a log that cannot go on')
+    .requiredOption('--reason <text>', 'what happened, for the journal')
+    .requiredOption('--by <name>', 'who orders it, for the journal')
+    .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (options: Options) => {
+      const { reason, by } = toldText(options);
+      const fork = await withDatabase(context, async (pool, { config }) => {
+        const evidence = requireEvidence(config.evidence);
+        const made = await forkStored(pool, context, evidence, { ...options, reason, by });
+        const what = { generation: made.generation, reason, common_size: made.common.size };
+        await noteCommand(pool, context, { kind: 'evidence', command: 'evidence fork', by, what });
+        return made;
+      });
+      const text = options.json === true ? `${JSON.stringify(shown(fork), null, 2)}\n` : forkText(fork);
+      context.stdout.write(text);
+    });
+
+const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
+
+const forkStored = async (
+  pool: Pool,
+  context: CliContext,
+  { base, keyFile }: EvidenceWithKey,
+  { reason, by, anchor, json }: Options,
+): Promise<Fork> => {
+  const store = createEvidenceStore(pool, 'fork', 0);
+  const logs = requireStopped(await store.readLogs());
+  const publicKey = publicKeyOfFile(keyFile);
+  const kept = anchor.map((file) => readKept(file, logs, base, publicKey));
+  let copied = '';
+  const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
+  const onCopied = (tiles: number, of: number) => {
+    copied = `copied ${counted(tiles, 'tile')} of ${of.toLocaleString('en')}`;
+    if (json !== true) draw(false);
+  };
+  const generations = createGenerationStore(pool);
+  try {
+    const fork = await forkLog({ store, generations, base, publicKey, version, reason, by, kept, onCopied });
+    if (json !== true && fork.size > 0) finish();
+    return fork;
+  } catch (error) {
+    if (!(error instanceof EvidenceFault)) throw error;
+    throw new OrgtrailError('evidence_fails', `the stored log is damaged: ${error.message}`, { cause: error });
+  }
+};
+
+const readKept = (file: string, { feedId, generation }: StoredLogs, base: string, publicKey: Buffer): KnownNote => {
+  try {
+    return openKnownNote(readInput(file), { base, feedId, generation }, publicKey);
+  } catch (error) {
+    if (!(error instanceof EvidenceFault)) throw error;
+    throw new OrgtrailError('usage', `--anchor ${file}: ${reasonOf(error)}`);
+  }
+};
+
+/** What is known to be lost: it may be more. */
+const lostOf = ({ knownSize, common }: Fork): number => Math.max(0, knownSize - common.size);
+
+const shown = (fork: Fork) => ({
+  generation: fork.generation,
+  old_origin: fork.oldOrigin,
+  origin: fork.origin,
+  vkeys: fork.vkeys,
+  size: fork.size,
+  common_size: fork.common.size,
+  common_root: fork.common.root.toString('base64'),
+  known_size: fork.knownSize,
+  lost_leaves: lostOf(fork),
+  last_note: fork.lastNote,
+  tell_auditors: auditorsNeed(fork),
+});
+
+/** As sentences. */
+const auditorsNeed = (fork: Fork): string[] => {
+  const { oldOrigin, origin, common, knownSize } = fork;
+  const lost = lostOf(fork);
+  return [
+    `${oldOrigin} signs nothing any more. ${origin} goes on with the keys below; give them on a way of their own.`,
+    `The first ${common.size} leaves are those of the old log, with the root ${common.root.toString('base64')}. A checkpoint of the old log with ${common.size} leaves or fewer holds for the new one.`,
+    lost === 0
+      ? 'No checkpoint of the old log with more leaves is known here. If an auditor has one, what it says of the leaves after these is lost.'
+      : `The old log had ${knownSize} leaves at least: ${counted(lost, 'leaf').replace('leafs', 'leaves')} after these are lost or changed. Keep the checkpoints of the old log: they prove that.`,
+    'Events that were lost and that Cloudflare still serves are stored again, at other positions.',
+  ];
+};
+
+const forkText = (fork: Fork): string =>
+  [
+    `generation ${fork.generation} begins with ${fork.size} leaves; ${fork.common.size} are certain to be those of the old log`,
+    'the daemon states what happened before, and signs; tell auditors:',
+    ...auditorsNeed(fork).map((line) => `  ${line}`),
+    ...fork.vkeys.map((vkey) => `  ${vkey}`),
+    '',
+  ].join('\n');

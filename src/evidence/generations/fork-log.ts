@@ -1,0 +1,166 @@
+import { OrgtrailError } from '../../errors.ts';
+import type { EvidenceStore, StoredLogs } from '../builder/ports.ts';
+import { requireOrigin } from '../builder/require-origin.ts';
+import { vkeysOf } from '../builder/sign-log.ts';
+import { forkEntry, type NewEntry, sourceEntry } from '../growth/due-statements.ts';
+import { among } from '../growth/logs-in-memory.ts';
+import { journalLeaf } from '../leaves/leaf.ts';
+import { type LogName, writeOrigin } from '../notes/origin.ts';
+import { GrowingTree } from '../tree/growing-tree.ts';
+import { leafHash } from '../tree/merkle.ts';
+import { rootOfPrefix, tilesOfRanges } from '../tree/proofs.ts';
+import { type CommonTree, commonTree } from './common-size.ts';
+import type { GenerationStore, NewJournal } from './generation-store.sql.ts';
+import { believed, type KnownNote } from './known-notes.ts';
+
+export interface ForkOptions {
+  readonly store: EvidenceStore;
+  readonly generations: GenerationStore;
+  /** ORGTRAIL_EVIDENCE_ORIGIN. */
+  readonly base: string;
+  /** Of the key that signs. */
+  readonly publicKey: Buffer;
+  /** Of orgtrail. */
+  readonly version: string;
+  readonly reason: string;
+  readonly by: string;
+  /** Checkpoints that were kept elsewhere. */
+  readonly kept: readonly KnownNote[];
+  readonly onCopied?: (tiles: number, of: number) => void;
+  /** So many tiles are copied by one transaction. */
+  readonly tilesAtOnce?: number;
+}
+
+/** What has become of the log. */
+export interface Fork {
+  readonly generation: number;
+  /** Of the log of the events, before and now. */
+  readonly oldOrigin: string;
+  readonly origin: string;
+  /** What an auditor needs to verify it. */
+  readonly vkeys: readonly string[];
+  readonly common: CommonTree;
+  /** Leaves of the tree that goes on. */
+  readonly size: number;
+  /** Of the largest checkpoint of the old log that is known. */
+  readonly knownSize: number;
+  readonly lastNote: string;
+}
+
+/** 9 MB: some tenths of a second. */
+const TILES_AT_ONCE = 1_000;
+const states = ['behind', 'forked', 'ended'];
+
+/** Throws OrgtrailError `usage` unless the log is one that another generation may follow. */
+export const requireStopped = (logs: StoredLogs | undefined): StoredLogs => {
+  if (logs === undefined) {
+    throw new OrgtrailError('usage', 'there is no log yet', { hint: '`orgtrail evidence init` begins it' });
+  }
+  const state = logs.isEnded ? 'ended' : logs.state;
+  if (states.includes(state)) return logs;
+  const hint =
+    state === 'halted'
+      ? 'find out what it says, or end the log: `orgtrail evidence end`. Another generation would hide it'
+      : 'a log that can go on keeps its name: `orgtrail evidence status`';
+  throw new OrgtrailError(
+    'usage',
+    `the log is ${state}: only one that is behind, forked or ended is followed by another`,
+    {
+      hint,
+    },
+  );
+};
+
+/**
+ * Begins the next generation of a log that cannot go on: with its tree, so that nothing is hashed again, and a journal that begins with the
+ * fork and the sources. The process that builds states the rest, and signs. May end between any two statements, and be called again.
+ * Throws OrgtrailError `usage` if the log is not stopped, or another process was faster.
+ */
+export const forkLog = async (options: ForkOptions): Promise<Fork> => {
+  const { store, generations, base, publicKey, kept } = options;
+  const logs = requireStopped(await store.readLogs());
+  requireOrigin(logs, base);
+  const { generation, feedId, events } = logs;
+  const stored = notesOf(await generations.readNotes(generation), (note) =>
+    believed(Buffer.from(note), { base, feedId, generation }, publicKey),
+  );
+  const [largest] = stored;
+  const common = await commonTree(events.size, kept, stored, (size) => rootAt(store, logs, size));
+  const known = [...kept, ...(largest === undefined ? [] : [largest])];
+  const last = known.toSorted((a, b) => b.generation - a.generation || b.size - a.size)[0];
+  const next = 1 + Math.max(generation, ...known.map((one) => one.generation));
+  const origin = (log: LogName) => writeOrigin({ base, feedId, generation: next, log });
+  const origins = [origin('events'), origin('journal')] as const;
+  const vkeys = vkeysOf(origins, { publicKey });
+  await copyTiles(options, generation, next);
+  const entries = await firstEntries(options, logs, { origin: origins[0], vkeys, common, lastNote: last?.note ?? '' });
+  if (!(await generations.fork(logs, next, origins, journalOf(entries)))) {
+    throw new OrgtrailError('usage', 'the log is not what it was a moment ago: another process has changed it');
+  }
+  return {
+    generation: next,
+    oldOrigin: events.origin,
+    origin: origins[0],
+    vkeys,
+    common,
+    size: events.size,
+    knownSize: Math.max(0, ...known.map(({ size }) => size)),
+    lastNote: last?.note ?? '',
+  };
+};
+
+/** Those that are believed, read one after the other: most are never needed. */
+function* readNotes(notes: readonly string[], read: (note: string) => KnownNote | undefined): Generator<KnownNote> {
+  for (const note of notes) {
+    const known = read(note);
+    if (known !== undefined) yield known;
+  }
+}
+
+const notesOf = (...all: Parameters<typeof readNotes>): Iterable<KnownNote> => ({
+  [Symbol.iterator]: () => readNotes(...all),
+});
+
+const rootAt = async (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) => {
+  const ids = at === 0 ? [] : tilesOfRanges([{ start: 0, end: at }], size);
+  return rootOfPrefix(at, size, among(await store.readTiles('events', generation, ids)));
+};
+
+const copyTiles = async (options: ForkOptions, generation: number, next: number): Promise<void> => {
+  const { generations, onCopied, tilesAtOnce = TILES_AT_ONCE } = options;
+  const all = await generations.countTiles(generation);
+  let copied = 0;
+  let at = await generations.copyTiles({ generation, next }, { level: -1, n: -1, tiles: 0 }, tilesAtOnce);
+  while (at !== undefined) {
+    copied += at.tiles;
+    onCopied?.(copied, all);
+    at = await generations.copyTiles({ generation, next }, at, tilesAtOnce);
+  }
+};
+
+const firstEntries = async (
+  { store, generations, version, reason, by }: ForkOptions,
+  logs: StoredLogs,
+  { origin, vkeys, common, lastNote }: Pick<Fork, 'origin' | 'vkeys' | 'common' | 'lastNote'>,
+): Promise<NewEntry[]> => {
+  const { at, generation, feedId, head, retention = null, events } = logs;
+  // The fork itself speaks of the tree that both generations have.
+  const tree = { origin, size: common.size, root: common.root.toString('base64') };
+  const said = { last_note: lastNote, common_size: common.size, cause: reason, by };
+  const asGenesis = { version, feed_id: feedId, vkeys: [...vkeys], retention, adopted: head };
+  const moment = { at, tree: { origin, size: events.size, root: events.root.toString('base64') } };
+  const sources = await generations.readSources(generation);
+  const organizations = await store.readOrganizations(sources);
+  return [
+    forkEntry({ ...said, ...asGenesis }, { at, tree }),
+    ...sources.map(({ number, kind, id }, index) =>
+      sourceEntry({ number, kind, id, organization_id: organizations[index] ?? null }, moment),
+    ),
+  ];
+};
+
+const journalOf = (entries: readonly NewEntry[]): NewJournal => {
+  const tree = new GrowingTree();
+  for (const { text } of entries) tree.append(leafHash(journalLeaf(text)));
+  return { entries, tiles: tree.takeTiles(), root: tree.root() };
+};

@@ -1,0 +1,116 @@
+import type { Pool } from 'pg';
+import { longStatement } from '../../postgres/pool.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
+import type { StoredLogs } from '../builder/ports.ts';
+import type { NewEntry } from '../growth/due-statements.ts';
+import type { Tile } from '../tree/growing-tree.ts';
+
+/** The journal that another generation begins with, and the end of one: statements, and the tiles that these change. */
+export interface NewJournal {
+  readonly entries: readonly NewEntry[];
+  readonly tiles: readonly Tile[];
+  readonly root: Buffer;
+}
+
+/** Where copying is. */
+interface CopiedTiles {
+  readonly level: number;
+  readonly n: number;
+  /** Of this call. */
+  readonly tiles: number;
+}
+
+/** What an operator does to a generation. Every method is one statement; the account must be the owner of the schema. */
+export interface GenerationStore {
+  /** How many tiles a generation has. */
+  countTiles(generation: number): Promise<number>;
+  /** The signed checkpoints of the events that the database has, the largest first. */
+  readNotes(generation: number): Promise<readonly string[]>;
+  readSources(
+    generation: number,
+  ): Promise<readonly { readonly number: number; readonly kind: string; readonly id: string }[]>;
+  /** Copies the tiles after some to another generation, a few at a time; undefined: all are there. */
+  copyTiles(
+    between: { readonly generation: number; readonly next: number },
+    after: CopiedTiles,
+    limit: number,
+  ): Promise<CopiedTiles | undefined>;
+  /** False: what is stored is not what was read. */
+  fork(
+    logs: StoredLogs,
+    next: number,
+    origins: readonly [events: string, journal: string],
+    journal: NewJournal,
+  ): Promise<boolean>;
+  /** With a journal, its text is the last statement. False: what is stored is not what was read. */
+  end(logs: StoredLogs, by: string, reason: string, journal: NewJournal | undefined): Promise<boolean>;
+}
+
+const UNIQUE_VIOLATION = '23505';
+
+export const createGenerationStore = (pool: Pool): GenerationStore => ({
+  countTiles: async (generation) => {
+    const sql = `select count(*)::float8 as tiles from evidence_tiles where log = 'events' and generation = $1`;
+    return (await pool.query<{ tiles: number }>(longStatement(sql, [generation]))).rows[0]?.tiles ?? 0;
+  },
+  readNotes: async (generation) => {
+    const sql = `select note from evidence_checkpoints where log = 'events' and generation = $1 order by size desc`;
+    return (await pool.query<{ note: string }>(longStatement(sql, [generation]))).rows.map(({ note }) => note);
+  },
+  readSources: async (generation) => {
+    const sql = `select number, source_kind as kind, source_id as id from evidence_sources where generation = $1 order by number`;
+    return (await pool.query<{ number: number; kind: string; id: string }>(sql, [generation])).rows;
+  },
+  copyTiles: async ({ generation, next }, after, limit) => {
+    const { rows } = await pool.query<CopiedTiles>(
+      'select level, n::float8 as n, tiles::float8 as tiles from orgtrail_copy_evidence($1, $2, $3, $4, $5)',
+      [generation, next, after.level, after.n, limit],
+    );
+    return rows[0];
+  },
+  fork: async ({ generation, events: { size, root } }, next, origins, journal) => {
+    const { rows } = await pool.query<{ done: boolean }>(
+      longStatement('select orgtrail_fork_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as done', [
+        generation,
+        next,
+        size,
+        root,
+        ...origins,
+        journal.root,
+        ...tileColumns(journal.tiles),
+        journal.entries.map(({ kind }) => kind),
+        journal.entries.map(({ ref }) => ref),
+        journal.entries.map(({ text }) => text),
+      ]),
+    );
+    return rows[0]?.done === true;
+  },
+  end: async ({ generation, events, journal: { size } }, by, reason, journal) => {
+    try {
+      const { rows } = await pool.query<{ result: string }>(
+        'select orgtrail_end_evidence($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as result',
+        [
+          generation,
+          by,
+          reason,
+          events.size,
+          events.root,
+          size,
+          journal?.root ?? null,
+          ...tileColumns(journal?.tiles ?? []),
+          journal?.entries[0]?.text ?? null,
+        ],
+      );
+      return rows[0]?.result === 'grown';
+    } catch (error) {
+      if (sqlState(error) === UNIQUE_VIOLATION) return false;
+      throw error;
+    }
+  },
+});
+
+const tileColumns = (tiles: readonly Tile[]) => [
+  tiles.map(({ level }) => level),
+  tiles.map(({ n }) => n),
+  tiles.map(({ hashes }) => hashes),
+];

@@ -1,0 +1,161 @@
+import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
+import { EvidenceFault } from '../../evidence/evidence-fault.ts';
+import { writePolicy } from '../../evidence/notes/policy.ts';
+import { parseVerifierKey } from '../../evidence/notes/verifier-key.ts';
+import {
+  type LogAddress,
+  type ServedFile,
+  type ServedStore,
+  servedProof,
+  servedTile,
+  type TileAddress,
+} from '../../evidence/served/served-evidence.ts';
+import { parseTilePath } from '../../evidence/tree/tiles.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
+import { withToken } from '../openapi.ts';
+import {
+  type LogParameters,
+  logParameters,
+  proofParameters,
+  proofQuery,
+  textAnswers,
+  tileAnswers,
+  tileParameters,
+} from './schema.ts';
+
+const TEXT = 'text/plain; charset=utf-8';
+/** A tile never changes, and is only for who has the token. */
+const IMMUTABLE = 'private, max-age=31536000, immutable';
+const INSUFFICIENT_PRIVILEGE = '42501';
+const tags = ['evidence'];
+
+/** What is below `/evidence`, by the paths of c2sp.org/tlog-tiles: nothing but what is signed. `store` is undefined without evidence. */
+export const evidenceRoutes = (
+  server: FastifyInstance,
+  store: ServedStore | undefined,
+  onRequest: onRequestAsyncHookHandler,
+): void => {
+  server.get(
+    '/evidence/policy',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The keys of the logs',
+        response: textAnswers(
+          'c2sp.org/tlog-policy. Compare the keys with those that were given to you on another way.',
+        ),
+      },
+    },
+    (_request, reply) =>
+      answer(reply, store, async (from) => {
+        const vkeys = await from.vkeys();
+        return vkeys.length === 0 ? undefined : writePolicy(vkeys.map(parseVerifierKey), [], 0);
+      }),
+  );
+  server.get<{ Params: LogParameters }>(
+    '/evidence/:feed/:log/checkpoint',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The last signed checkpoint of a log',
+        params: logParameters,
+        response: textAnswers('A signed note: c2sp.org/tlog-checkpoint.'),
+      },
+    },
+    ({ params }, reply) => answer(reply, store, async (from) => (await from.signed(addressOf(params)))?.note),
+  );
+  tileRoute(server, store, onRequest);
+  server.get<{ Params: Pick<LogParameters, 'feed'>; Querystring: { readonly position: number } }>(
+    '/evidence/:feed/events/proof',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'The proof that an event is in the log',
+        params: proofParameters,
+        querystring: proofQuery,
+        response: textAnswers('c2sp.org/tlog-proof, with the last signed checkpoint.'),
+      },
+    },
+    ({ params, query: { position } }, reply) =>
+      answer(reply, store, (from) => servedProof(from, addressOf({ ...params, log: 'events' }), position), {
+        'content-disposition': `attachment; filename="${position}.tlog-proof"`,
+      }),
+  );
+};
+
+const tileRoute = (
+  server: FastifyInstance,
+  store: ServedStore | undefined,
+  onRequest: onRequestAsyncHookHandler,
+): void => {
+  server.get<{ Params: LogParameters & { readonly '*': string } }>(
+    '/evidence/:feed/:log/tile/*',
+    {
+      onRequest,
+      schema: {
+        ...withToken,
+        tags,
+        summary: 'A hash tile of a log, or the data of its leaves',
+        params: tileParameters,
+        response: tileAnswers,
+      },
+    },
+    async ({ params }, reply) => {
+      const tile = tileOf(params['*']);
+      if (tile === undefined) return notFound(reply, 'not the path of a tile');
+      // The data of leaves may be dropped.
+      const headers = tile.level === 'entries' ? {} : { 'cache-control': IMMUTABLE };
+      return await answer(reply, store, (from) => servedTile(from, addressOf(params), tile), headers);
+    },
+  );
+};
+
+/** Sends a text or bytes, with these headers; undefined is a 404. */
+const answer = async (
+  reply: FastifyReply,
+  store: ServedStore | undefined,
+  read: (store: ServedStore) => Promise<string | ServedFile | undefined>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<FastifyReply> => {
+  if (store === undefined) return notFound(reply, 'no evidence is configured: ORGTRAIL_EVIDENCE_ORIGIN');
+  try {
+    const found = await read(store);
+    const file = typeof found === 'string' ? ({ kind: 'found', body: found } as const) : (found ?? { kind: 'missing' });
+    if (file.kind === 'missing') return notFound(reply, 'there is no such log or tile, or it is not signed yet');
+    if (file.kind === 'gone') {
+      return await reply.code(410).send({ status: 'gone', reason: 'the data of a leaf of these was dropped' });
+    }
+    const type = typeof file.body === 'string' ? TEXT : 'application/octet-stream';
+    return await reply
+      .headers({ 'cache-control': 'no-store', ...headers })
+      .type(type)
+      .send(file.body);
+  } catch (error) {
+    if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    const reason = 'the database account may not read the evidence: it needs the role orgtrail_evidence';
+    return await reply.code(503).send({ status: 'unavailable', reason });
+  }
+};
+
+const notFound = (reply: FastifyReply, reason: string): FastifyReply =>
+  reply.code(404).send({ status: 'not found', reason });
+
+const tileOf = (path: string): TileAddress | undefined => {
+  try {
+    return parseTilePath(`tile/${path}`);
+  } catch (error) {
+    if (error instanceof EvidenceFault) return undefined;
+    throw error;
+  }
+};
+
+const addressOf = ({ feed, log }: LogParameters): LogAddress => {
+  const [feedId = '', generation] = feed.split('.');
+  return { feedId, generation: Number(generation), log };
+};

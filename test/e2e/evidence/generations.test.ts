@@ -1,0 +1,134 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+let world: SyncWorld;
+let login: Login;
+let folder: string;
+/** Of the daemon, and of an operator: the account that owns the schema. */
+let env: Readonly<Record<string, string>>;
+let operator: Readonly<Record<string, string>>;
+
+beforeEach(async () => {
+  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
+  env = {
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_LEASE: '2s',
+    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  };
+  operator = { ...env, DATABASE_URL: world.database.url };
+  await runOrgtrail(['evidence', 'init'], env);
+});
+
+afterEach(async () => {
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const orders = ['--reason', 'restored from a backup', '--by', 'J. Doe'];
+
+const untilSigned = async (generation: number) =>
+  await until('all that is stored is signed', async () => {
+    const { rows } = await world.database.pool.query<{ isSigned: boolean }>(
+      `select l.signed_size = h.position and l.signed_size > 0 as "isSigned"
+       from evidence_logs l, feed_head h where l.name = 'events' and l.generation = $1`,
+      [generation],
+    );
+    return rows[0]?.isSigned === true;
+  });
+
+test('beside a daemon an operator forks a log that cannot go on; the daemon signs the next one; an operator ends that', async () => {
+  const { pool } = world.database;
+  await using daemon = await startDaemonProcess(env);
+  await untilSigned(1);
+  const refused = await runOrgtrail(['evidence', 'fork', ...orders], operator);
+  expect(refused).toMatchObject({ code: 2, stdout: '' });
+  expect(refused.stderr).toContain('only one that is behind, forked or ended is followed by another');
+
+  const { rows } = await pool.query<{ note: string; size: number }>(
+    `select note, size::float8 as size from evidence_checkpoints where log = 'events' order by size desc limit 1`,
+  );
+  const [last] = rows;
+  if (last === undefined) throw new Error('nothing is signed');
+  const anchor = join(folder, 'anchor');
+  await writeFile(anchor, last.note);
+  // Of another server: what this process knows is not asked, as after a restart.
+  await pool.query(`update evidence_logs set state = 'forked', state_reason = 'the database was restored'`);
+  expect((await runOrgtrail(['evidence', 'status'], env)).code).toBe(5);
+
+  const forbidden = await runOrgtrail(['evidence', 'fork', ...orders], env);
+  expect(forbidden.code).toBe(2);
+  expect(forbidden.stderr).toContain('permission denied for function orgtrail_copy_evidence');
+  await writeFile(join(folder, 'other'), last.note.replace(/\n\d+\n/, '\n7\n'));
+  const forged = await runOrgtrail(['evidence', 'fork', ...orders, '--anchor', join(folder, 'other')], operator);
+  expect(forged.code).toBe(2);
+  expect(forged.stderr).toMatch(/--anchor \S+: the signature of \S+ \(\w+\) does not verify/);
+
+  const forked = await runOrgtrail(['evidence', 'fork', ...orders, '--anchor', anchor, '--json'], operator);
+  expect(forked).toMatchObject({ code: 0, stderr: '' });
+  const shown = JSON.parse(forked.stdout);
+  expect(shown).toMatchObject({
+    generation: 2,
+    common_size: last.size,
+    known_size: last.size,
+    lost_leaves: 0,
+    last_note: last.note,
+  });
+  expect(shown.vkeys[0]).toMatch(/\.2\/events\+[0-9a-f]{8}\+/);
+  const { organizations } = world.simulator.summary();
+  for (const { id } of organizations) world.simulator.generate(id, 50);
+  await untilSigned(2);
+  expect((await runOrgtrail(['evidence', 'verify'], env)).code).toBe(0);
+  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ok$/m);
+
+  const checkpoint = (await daemon.get(`/${shown.origin.replace(/^[^/]+\//, '')}/checkpoint`)).text;
+  const [, size, root] = checkpoint.split('\n');
+  const feed = await daemon.get('/v1/events?limit=1');
+  expect(feed.headers.get('orgtrail-evidence')).toBe(`${size} ${root}`);
+  expect((await daemon.get('/evidence/policy')).text).toContain(`log ${shown.vkeys[0]}`);
+
+  const ended = await runOrgtrail(['evidence', 'end', '--reason', 'it is over', '--by', 'J. Doe', '--json'], operator);
+  expect(JSON.parse(ended.stdout)).toMatchObject({ generation: 2, stated: true, signed: true });
+  expect(ended.code).toBe(0);
+  expect((await runOrgtrail(['evidence', 'status'], env)).stdout).toMatch(/^state +ended: it is over$/m);
+  expect((await daemon.get('/metrics')).text).toMatch(/^orgtrail_evidence_state\{state="ended"\} 1$/m);
+  expect(JSON.parse((await daemon.get('/healthz')).text).evidence.state).toBe('ended');
+  const { rows: trail } = await pool.query(
+    `select route, who, what from access_log where kind = 'evidence' order by id`,
+  );
+  expect(trail).toEqual([
+    {
+      route: 'evidence fork',
+      who: 'J. Doe',
+      what: { generation: 2, reason: 'restored from a backup', common_size: last.size },
+    },
+    { route: 'evidence end', who: 'J. Doe', what: { generation: 2, reason: 'it is over', stated: true } },
+  ]);
+});
+
+test('a log whose settings are gone is ended without a key', async () => {
+  await using daemon = await startDaemonProcess(env);
+  await untilSigned(1);
+  await daemon[Symbol.asyncDispose]();
+  const bare = Object.fromEntries(Object.entries(operator).filter(([name]) => !name.startsWith('ORGTRAIL_EVIDENCE')));
+  const said = ['--reason', 'the key is lost', '--by', 'J. Doe'];
+  const refused = await runOrgtrail(['evidence', 'end', ...said], bare);
+  expect(refused.stderr).toContain('ORGTRAIL_EVIDENCE_ORIGIN and ORGTRAIL_EVIDENCE_KEY_FILE must be set');
+  expect(refused.code).toBe(2);
+  const ended = await runOrgtrail(['evidence', 'end', ...said, '--without-key'], bare);
+  expect(ended.stdout).toMatch(/^audit\.example\.com\S+ was ended with \d+ leaves; no statement says so\n$/);
+  expect(ended.code).toBe(0);
+  expect((await runOrgtrail(['evidence', 'end', ...said, '--without-key'], bare)).stderr).toContain('ended already');
+});
