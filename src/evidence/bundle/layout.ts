@@ -12,6 +12,10 @@ export const bundleFiles = {
   policy: 'policy.txt',
   journalEntries: 'journal/entries.ndjson',
   journalReads: 'journal/reads.ndjson',
+  /** Later contents of events, an object of JSON a line: `position`, `event_id`, `seen_at`, and `raw` as a text. */
+  changes: 'changes.ndjson',
+  /** The second verifier. */
+  verifier: 'verify.py',
 } as const;
 
 /** Checkpoints of either log that were kept elsewhere, a file each. */
@@ -21,6 +25,8 @@ export const ANCHORS_FOLDER = 'anchors/';
 export interface BundleReader {
   /** Of all files, by `/`. */
   readonly paths: readonly string[];
+  /** The SHA-256 of each file by its own name, in hexadecimal digits. Without it the files are read for it. */
+  readonly hashes?: ReadonlyMap<string, string>;
   /** Undefined if there is no such file. */
   read(path: string): Buffer | undefined;
 }

@@ -7,7 +7,7 @@ import { Report } from './report.ts';
 import { type Anchor, anchorsOf, verifyAnchors } from './verify-anchors.ts';
 import { beginContent, endContent } from './verify-content.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
-import { verifyPayload } from './verify-payload.ts';
+import { type PayloadPieces, verifyPayload } from './verify-payload.ts';
 
 /** What an auditor brings along: both are worth more than what lies in the bundle. */
 export interface VerifierOptions {
@@ -17,8 +17,24 @@ export interface VerifierOptions {
   readonly anchors?: readonly Anchor[];
 }
 
-/** Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. */
-export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }: VerifierOptions = {}): Report => {
+/** As `verificationOf`, with files of payload that fit into memory. */
+export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}): Report => {
+  const steps = verificationOf(reader, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    value.take(reader.read(value.path) ?? Buffer.alloc(0));
+  }
+};
+
+/**
+ * Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. Asks for the pieces of each
+ * file of payload before it goes on, so that the caller may read these as it likes.
+ */
+export function* verificationOf(
+  reader: BundleReader,
+  { policy: own, anchors = [] }: VerifierOptions = {},
+): Generator<PayloadPieces, Report, void> {
   const report = new Report();
   verifyManifest(report, reader);
   const policyBytes = own ?? reader.read(bundleFiles.policy);
@@ -29,16 +45,16 @@ export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   verifyAnchors(report, [...anchors, ...anchorsOf(reader)], logs, policy);
-  verifyContent(report, reader, logs);
+  yield* verifyContent(report, reader, logs);
   report.notClaimed.push('that Cloudflare told everything, and the truth; that the clock was right');
   return report;
-};
+}
 
-const verifyContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): void => {
+function* verifyContent(report: Report, reader: BundleReader, logs: VerifiedLogs): Generator<PayloadPieces> {
   const content = beginContent(report, reader, logs);
-  verifyPayload(report, reader, logs.events, content.states, content.sources);
+  yield* verifyPayload(report, reader, logs.events, content.states, content.sources);
   endContent(report, reader, logs, content);
-};
+}
 
 /** That the files are those which README.txt lists: damage on the way, not evidence. */
 const verifyManifest = (report: Report, reader: BundleReader): void => {
@@ -48,11 +64,11 @@ const verifyManifest = (report: Report, reader: BundleReader): void => {
     return;
   }
   const listed = readManifest(readme);
-  for (const path of reader.paths) {
+  const hashOf = (path: string): string =>
+    reader.hashes?.get(path) ?? sha256(reader.read(path) ?? Buffer.alloc(0)).toString('hex');
+  for (const path of reader.hashes?.keys() ?? reader.paths) {
     if (path === bundleFiles.readme) continue;
-    const bytes = reader.read(path) ?? Buffer.alloc(0);
-    if (listed.get(path) !== sha256(bytes).toString('hex'))
-      report.fault('manifest', `${path} is not the file that is listed`);
+    if (listed.get(path) !== hashOf(path)) report.fault('manifest', `${path} is not the file that is listed`);
     listed.delete(path);
   }
   for (const path of listed.keys()) report.fault('manifest', `${path} is listed, and missing`);

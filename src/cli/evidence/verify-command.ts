@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { openFolder } from '../../evidence/files/folder-reader.ts';
+import { verifyFolder } from '../../evidence/files/verify-folder.ts';
+import type { Report } from '../../evidence/verify/report.ts';
+import type { Anchor } from '../../evidence/verify/verify-anchors.ts';
+import type { CliContext } from '../cli-context.ts';
+import { withDatabase } from '../with-database.ts';
+import { reportJson, reportText } from './evidence-report.ts';
+import { readPolicy, verifyDatabase } from './verify-evidence.ts';
+import { showWork } from './work-line.ts';
+
+const help = `
+With DIR, a bundle of \`orgtrail evidence export\`: needs neither database nor settings. Without it, the database: hashes every stored event
+again and compares it with the log as of its last signed checkpoint; reads all events, and 32 bytes of memory for each. The keys are those
+of --policy; else of the policy in the bundle, or of ORGTRAIL_EVIDENCE_KEY_FILE; else the one that the database names is believed. The
+report says so. Exit code 5 if something does not hold.
+
+Examples:
+  $ orgtrail evidence verify bundle-2026
+  $ orgtrail evidence verify bundle-2026 --anchor checkpoint-of-june --policy policy.txt --json
+  $ orgtrail evidence verify
+  $ orgtrail evidence verify --policy policy.txt --anchor checkpoint-of-june --json`;
+
+interface VerifyOptions {
+  readonly anchor: readonly string[];
+  readonly policy?: string;
+  readonly json?: boolean;
+}
+
+/** What a verification is held against. */
+interface Given {
+  readonly anchors: readonly Anchor[];
+  /** The text of a policy. */
+  readonly policy: Buffer | undefined;
+}
+
+export const verifyCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
+  new Command('verify')
+    .description('Hash what is stored, or what is in a bundle, again, and compare it with the signed checkpoint')
+    .argument('[dir]', 'a bundle; without it the database is verified')
+    .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
+    .option('--policy <file>', 'whose keys count: c2sp.org/tlog-policy')
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (dir: string | undefined, { anchor, policy, json }: VerifyOptions) => {
+      const given = {
+        anchors: anchor.map((name) => ({ name, note: readInput(name) })),
+        policy: policy === undefined ? undefined : readInput(policy),
+      };
+      const found =
+        dir === undefined
+          ? await withDatabase(context, (pool, { config }) =>
+              verifyDatabase(pool, { ...given, evidence: config.evidence }),
+            )
+          : await verifyBundleFolder(context, dir, given);
+      context.stdout.write(json === true ? `${JSON.stringify(reportJson(found), null, 2)}\n` : reportText(found));
+      if (!found.holds) report(exitCodes.evidenceFails);
+    });
+
+const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, policy }: Given): Promise<Report> => {
+  if (policy !== undefined) readPolicy(policy);
+  const { signal } = context;
+  const work = showWork(context);
+  try {
+    let bytes = 0;
+    const reader = await openFolder(dir, {
+      signal,
+      onHashed: (hashed) => {
+        bytes = hashed;
+        work.at('hashing the files', hashed, hashed, 'bytes');
+      },
+    });
+    const onPayload = (done: number) => work.at('verifying', done, bytes, 'bytes');
+    return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
+  } finally {
+    work.finish();
+  }
+};
+
+const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
+
+const readInput = (file: string): Buffer => {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    throw new OrgtrailError('usage', `${file} cannot be read (${code})`);
+  }
+};
