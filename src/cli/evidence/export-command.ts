@@ -45,8 +45,8 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
           publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
           signal: context.signal,
           observer: {
-            onWritten: (position, size) => work.at('writing', position, size, 'positions'),
-            onVerified: (bytes, all) => work.at('verifying', bytes, all, 'bytes'),
+            onWritten: (position, size) => work.at('writing', position, 'positions', size),
+            onVerified: (bytes) => work.at('verifying', bytes / 1e6, 'MB of events'),
           },
         });
       }).finally(() => work.finish());

@@ -64,15 +64,9 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
   const { signal } = context;
   const work = showWork(context);
   try {
-    let bytes = 0;
-    const reader = await openFolder(dir, {
-      signal,
-      onHashed: (hashed) => {
-        bytes = hashed;
-        work.at('hashing the files', hashed, hashed, 'bytes');
-      },
-    });
-    const onPayload = (done: number) => work.at('verifying', done, bytes, 'bytes');
+    const onHashed = (bytes: number) => work.at('comparing the files with the list in README.txt', bytes / 1e6, 'MB');
+    const reader = await openFolder(dir, { signal, onHashed });
+    const onPayload = (bytes: number) => work.at('verifying', bytes / 1e6, 'MB of events');
     return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
   } finally {
     work.finish();

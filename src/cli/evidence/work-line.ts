@@ -6,8 +6,8 @@ const QUIET_MS = 2_000;
 
 /** A line on stderr about long work. */
 export interface WorkLine {
-  /** `done` of `all`, in thousands of what they count if they are many. */
-  at(what: string, done: number, all: number, unit: string): void;
+  /** For example "verifying: 1,200 MB", "writing: 5,000 of 10,000 positions". */
+  at(what: string, done: number, unit: string, all?: number): void;
   /** Ends the line, if there is one. */
   finish(): void;
 }
@@ -18,11 +18,11 @@ export const showWork = (context: Pick<CliContext, 'stderr' | 'interactive'>): W
   const { draw, finish } = drawLine({ stdout: context.stderr, interactive: context.interactive }, () => line);
   let isShown = false;
   return {
-    at: (what, done, all, unit) => {
+    at: (what, done, unit, all) => {
       if (performance.now() - startedAt < QUIET_MS) return;
       isShown = true;
-      const percent = all === 0 ? 100 : Math.min(100, Math.floor((100 * done) / all));
-      line = `${what}: ${percent} % of ${all.toLocaleString('en')} ${unit}`;
+      const ofAll = all === undefined ? '' : ` of ${all.toLocaleString('en')}`;
+      line = `${what}: ${Math.round(done).toLocaleString('en')}${ofAll} ${unit}`;
       draw(false);
     },
     finish: () => {

@@ -21,34 +21,44 @@ export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
 
 /** Reads such a file piece by piece: a file may be larger than memory, a record is not. */
 export class PayloadSplitter {
-  /** What belongs to a record that is not complete, and how long it is at least. */
-  #rest: Uint8Array[] = [];
-  #restBytes = 0;
+  /** What has not been handed over yet, from `#start` to `#end`. One place for all pieces: a buffer for each would cost more than the hashes. */
+  #room = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
+  /** How long the first record of it is at least. */
   #needed = 0;
 
-  /** The records that end in this piece, as views of it or of a copy. The piece must not be written to afterwards. */
+  /** The records that end in this piece, as views that are valid until the next call. */
   *push(piece: Uint8Array): Generator<PayloadRecord> {
-    this.#rest.push(piece);
-    this.#restBytes += piece.length;
-    if (this.#restBytes < this.#needed) return;
-    const bytes =
-      this.#rest.length === 1 ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.concat(this.#rest);
-    let at = 0;
+    this.#append(piece);
+    if (this.#end < this.#needed) return;
+    const bytes = this.#room.subarray(0, this.#end);
     for (;;) {
-      const end = at + leastLength(bytes, at);
-      if (end > bytes.length) break;
-      const leafEnd = at + 2 + bytes.readUInt16BE(at);
-      yield { leaf: bytes.subarray(at + 2, leafEnd), raw: bytes.subarray(leafEnd + 4, end) };
-      at = end;
+      const length = leastLength(bytes, this.#start);
+      const start = this.#start;
+      if (start + length > bytes.length) {
+        this.#needed = length;
+        return;
+      }
+      const leafEnd = start + 2 + bytes.readUInt16BE(start);
+      this.#start = start + length;
+      yield { leaf: bytes.subarray(start + 2, leafEnd), raw: bytes.subarray(leafEnd + 4, this.#start) };
     }
-    this.#rest = [bytes.subarray(at)];
-    this.#restBytes = bytes.length - at;
-    this.#needed = leastLength(bytes, at);
   }
 
   /** Throws an EvidenceFault if the last record is cut. */
   end(): void {
-    if (this.#restBytes > 0) throw new EvidenceFault('payload is cut off');
+    if (this.#end > this.#start) throw new EvidenceFault('payload is cut off');
+  }
+
+  #append(piece: Uint8Array): void {
+    const rest = this.#end - this.#start;
+    const target = rest + piece.length > this.#room.length ? Buffer.alloc(2 * (rest + piece.length)) : this.#room;
+    this.#room.copy(target, 0, this.#start, this.#end);
+    target.set(piece, rest);
+    this.#room = target;
+    this.#start = 0;
+    this.#end = rest + piece.length;
   }
 }
 

@@ -35,7 +35,7 @@ interface ExportObserver {
   /** Events are written up to this position. */
   readonly onWritten?: (position: number, size: number) => void;
   /** So many bytes of payload have been verified. */
-  readonly onVerified?: (bytes: number, all: number) => void;
+  readonly onVerified?: (bytes: number) => void;
 }
 
 export interface Exported {
@@ -63,7 +63,7 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     const reader = await openFolder(writer.folder, { signal });
     const report = await verifyFolder(reader, {
       signal,
-      onPayload: (bytes) => observer?.onVerified?.(bytes, content.payloadBytes),
+      onPayload: (bytes) => observer?.onVerified?.(bytes),
     });
     if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
     const faults = shownFaults(report);
@@ -82,7 +82,6 @@ interface WrittenContent {
   readonly logs: ExportedLogs;
   readonly events: number;
   readonly vkeys: readonly string[];
-  readonly payloadBytes: number;
 }
 
 const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOptions): Promise<WrittenContent> => {
@@ -101,9 +100,8 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
-      const bytesBefore = writer.bytes;
       const events = await copyPayload(client, writer, { size, monthKeys, isPacked, signal, onEvent });
-      return { logs, events, vkeys, payloadBytes: writer.bytes - bytesBefore };
+      return { logs, events, vkeys };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

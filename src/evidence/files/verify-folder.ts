@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
-import { pipeline, type Readable } from 'node:stream';
+import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Report } from '../verify/report.ts';
 import { type VerifierOptions, verificationOf } from '../verify/verify-bundle.ts';
@@ -35,20 +36,36 @@ const readPieces = async (
   onPiece: (length: number) => void,
 ): Promise<void> => {
   const { file, isPacked } = reader.fileOf(pieces.path);
-  const plain = createReadStream(file, { highWaterMark: PIECE_BYTES });
-  const stream: Readable = isPacked ? pipeline(plain, createGunzip({ chunkSize: PIECE_BYTES }), () => {}) : plain;
   try {
-    for await (const piece of stream as AsyncIterable<Buffer>) {
+    for await (const piece of isPacked ? unpackedPieces(file) : plainPieces(file)) {
       onPiece(piece.length);
       pieces.take(piece);
     }
   } catch (error) {
     if (!isUnpackingError(error)) throw error;
     pieces.fail('cannot be unpacked');
+  }
+};
+
+/** Each piece is valid until the next one. */
+async function* plainPieces(file: string): AsyncGenerator<Buffer> {
+  await using handle = await open(file);
+  const room = Buffer.alloc(PIECE_BYTES);
+  for (;;) {
+    const { bytesRead } = await handle.read(room);
+    if (bytesRead === 0) return;
+    yield room.subarray(0, bytesRead);
+  }
+}
+
+async function* unpackedPieces(file: string): AsyncGenerator<Buffer> {
+  const plain = createReadStream(file, { highWaterMark: PIECE_BYTES });
+  try {
+    yield* pipeline(plain, createGunzip({ chunkSize: PIECE_BYTES }), () => {}) as AsyncIterable<Buffer>;
   } finally {
     plain.destroy();
   }
-};
+}
 
 const isUnpackingError = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');

@@ -13,7 +13,6 @@ import type { VerifiedLog } from './verified-log.ts';
 /** A file of payload, which is too large for memory: the verifier asks for its pieces, in order. */
 export interface PayloadPieces {
   readonly path: string;
-  /** The piece must not be written to afterwards. */
   take(piece: Uint8Array): void;
   /** What is left of the file cannot be read. */
   fail(why: string): void;
