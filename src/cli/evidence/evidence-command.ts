@@ -7,6 +7,7 @@ import { withDatabase } from '../with-database.ts';
 import { begin, requireEvidence } from './begin-evidence.ts';
 import { evidenceStatusText } from './evidence-report.ts';
 import { exportCommand } from './export-command.ts';
+import { proveCommand } from './prove-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
 const help = `
@@ -18,7 +19,8 @@ Examples:
   $ orgtrail evidence status --json
   $ orgtrail evidence verify --anchor checkpoint-of-june
   $ orgtrail evidence export bundle-2026
-  $ orgtrail evidence verify bundle-2026`;
+  $ orgtrail evidence verify bundle-2026
+  $ orgtrail evidence prove 4711`;
 
 export const evidenceCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
   new Command('evidence')
@@ -27,7 +29,8 @@ export const evidenceCommand = (context: CliContext, report: (exitCode: number) 
     .addCommand(initCommand(context))
     .addCommand(statusCommand(context, report))
     .addCommand(verifyCommand(context, report))
-    .addCommand(exportCommand(context, report));
+    .addCommand(exportCommand(context, report))
+    .addCommand(proveCommand(context));
 
 const initCommand = (context: CliContext): Command =>
   new Command('init')

@@ -3,16 +3,17 @@ import { readStatement } from '../journal/statement-text.ts';
 import { type Policy, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey } from '../notes/verifier-key.ts';
 
-/** policy.txt: the keys that the journal names, and that of this process if it has one. No witness is known yet. */
+/** policy.txt: the keys that the journal names, and that of this process if it has one; with `origin` those of one log alone. No witness is known yet. */
 export const bundlePolicy = (
   statements: readonly string[],
   own: readonly VerifierKey[],
+  origin?: string,
 ): { readonly text: string; readonly vkeys: readonly string[]; readonly policy: Policy } => {
   const keys = new Map([...own, ...statements.flatMap(keysOf)].map((key) => [printVerifierKey(key), key]));
-  const logs = [...keys.values()];
+  const logs = [...keys.values()].filter(({ name }) => origin === undefined || name === origin);
   return {
     text: writePolicy(logs, [], 0),
-    vkeys: [...keys.keys()],
+    vkeys: logs.map(printVerifierKey),
     policy: { logs, witnesses: [], quorum: { needed: 0, members: [] } },
   };
 };

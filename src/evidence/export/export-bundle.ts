@@ -13,7 +13,8 @@ import { bundlePolicy } from './bundle-policy.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload } from './copy-payload.sql.ts';
 import { writeReadme } from './readme.ts';
-import { type ExportedLogs, type NothingToExport, withSnapshot } from './snapshot.sql.ts';
+import { requireLogs } from './require-logs.ts';
+import { type ExportedLogs, withSnapshot } from './snapshot.sql.ts';
 
 export interface ExportOptions {
   /** Must not exist, or be empty. */
@@ -94,7 +95,8 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKey, isPacked, signal, observer } = options;
-      const own = publicKey && [logs.events, logs.journal].map(({ origin }) => keyOfLog(origin, publicKey));
+      const origins = [logs.events.origin, logs.journal.origin];
+      const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
       const { text, vkeys } = bundlePolicy(texts, own ?? []);
       writer.write(bundleFiles.policy, Buffer.from(text));
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
@@ -106,20 +108,6 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });
   }
-};
-
-const requireLogs = (found: ExportedLogs | NothingToExport): ExportedLogs => {
-  if (found === 'no log') {
-    throw new OrgtrailError('usage', 'there is no evidence in this database', {
-      hint: 'docs/evidence.md says how to begin',
-    });
-  }
-  if (found === 'no checkpoint') {
-    throw new OrgtrailError('usage', 'no checkpoint is signed yet', {
-      hint: 'the daemon signs one once it builds: orgtrail evidence status',
-    });
-  }
-  return found;
 };
 
 /** A builder that works states a drop within moments. */

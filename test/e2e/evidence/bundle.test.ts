@@ -49,6 +49,17 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   const exported = await runOrgtrail(['evidence', 'export', bundle, '--gzip', '--json'], env);
   expect(exported).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(exported.stdout)).toMatchObject({ holds: true, unanchored: true, state: 'ok', faults: [] });
+  const proven = await runOrgtrail(['evidence', 'prove', '7', '300', '--out', folder, '--json'], env);
+  expect(proven).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(proven.stdout)).toMatchObject({
+    unanchored: true,
+    files: expect.arrayContaining([join(folder, '300.json')]),
+  });
+  expect((await runOrgtrail(['evidence', 'prove', '7', '--out', folder], env)).stderr).toContain('(EEXIST)');
+  expect((await runOrgtrail(['evidence', 'prove', '100000', '--out', folder], env)).stderr).toContain(
+    'is not signed yet',
+  );
+  expect((await runOrgtrail(['evidence', 'prove', '--out', folder], env)).code).toBe(2);
   daemon.process.child.kill('SIGKILL');
   await daemon.process.ended;
 
@@ -63,6 +74,21 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   expect(JSON.parse(anchored.stdout)).toMatchObject({ holds: true, faults: [] });
   const { node, python } = await judge(bundle, [await readFile(kept, 'utf8')]);
   expect([node.faults, python.faults]).toEqual([[], []]);
+
+  const proof = join(folder, '7.tlog-proof');
+  const policy = join(bundle, 'policy.txt');
+  for (const more of [[], ['--policy', policy]]) {
+    const held = await runOrgtrail(['evidence', 'verify', proof, ...more], {});
+    expect(held.stdout).toMatch(
+      /holds:\n {2}event 7 is in audit\.example\.com\S+, as it was among \d+, with this payload/,
+    );
+    expect(held.code).toBe(0);
+  }
+  const event = join(folder, '7.json');
+  await writeFile(event, (await readFile(event, 'utf8')).replace(/"source_id": "./, '"source_id": "_'));
+  const forged = await runOrgtrail(['evidence', 'verify', proof], {});
+  expect(forged.stdout).toContain('source_id is not what the leaf says');
+  expect(forged.code).toBe(5);
 
   const again = await runOrgtrail(['evidence', 'export', bundle], env);
   expect(again).toMatchObject({ code: 2, stdout: '' });
