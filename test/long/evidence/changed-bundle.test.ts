@@ -56,7 +56,9 @@ const change = (bytes: Buffer, path: string, next: (below: number) => number): {
     return { bytes: changed, what: `bit ${bit}` };
   }
   const lines = bytes.toString('latin1').split(/(?<=\n)/);
-  const [at, kind] = [next(lines.length), next(4)];
+  const at = next(lines.length);
+  // The same signature twice says no more than once: signed-note allows it.
+  const kind = path.endsWith('checkpoint') ? ([0, 2, 3][next(3)] ?? 0) : next(4);
   const line = lines[at] ?? '';
   const other = lines[next(lines.length)] ?? '';
   const edited =
