@@ -52,34 +52,42 @@ export class ByteReader {
 
   /** A view. */
   bytes(length: number): Buffer {
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw new EvidenceFault(`${this.#what} is cut off`);
-    const bytes = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return bytes;
+    const start = this.#pass(length);
+    return this.#bytes.subarray(start, this.#at);
   }
 
   uint16(): number {
-    return this.bytes(2).readUInt16BE();
+    return this.#bytes.readUInt16BE(this.#pass(2));
   }
 
   uint32(): number {
-    return this.bytes(4).readUInt32BE();
+    return this.#bytes.readUInt32BE(this.#pass(4));
   }
 
   /** None above 2⁵³ - 1: positions and counts. */
   uint64(): number {
-    const value = Number(this.bytes(8).readBigUInt64BE());
+    const value = Number(this.#bytes.readBigUInt64BE(this.#pass(8)));
     if (!Number.isSafeInteger(value)) throw new EvidenceFault(`${this.#what} has a number that is too large`);
     return value;
   }
 
   int64(): bigint {
-    return this.bytes(8).readBigInt64BE();
+    return this.#bytes.readBigInt64BE(this.#pass(8));
   }
 
   textWithLength(): string {
-    return textOf(this.bytes(this.uint16()), this.#what);
+    const start = this.#pass(this.uint16());
+    const text = this.#bytes.toString('utf8', start, this.#at);
+    // The character that stands for what is no UTF-8 may also be meant. A view for each text would cost more than the hashes.
+    return text.includes('\ufffd') ? textOf(this.#bytes.subarray(start, this.#at), this.#what) : text;
+  }
+
+  /** Moves on; gives the place before. */
+  #pass(length: number): number {
+    const start = this.#at;
+    if (start + length > this.#bytes.length) throw new EvidenceFault(`${this.#what} is cut off`);
+    this.#at = start + length;
+    return start;
   }
 
   /** Throws an EvidenceFault if something is left. */

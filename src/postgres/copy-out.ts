@@ -1,5 +1,6 @@
-import { type Pool, Query } from 'pg';
+import { type Pool, type PoolClient, Query } from 'pg';
 import { abandonOnAbort, acquire } from './abandon.ts';
+import { LONG_STATEMENT_TIMEOUT_MS } from './pool.ts';
 
 /** One row of `COPY … TO STDOUT (FORMAT binary)`. Valid only while it is handed over: the driver uses its buffer again. */
 export interface BinaryRow {
@@ -34,10 +35,32 @@ export const copyOut = async (
   // A connection that breaks also fails the statement; without a listener it would end the process as well.
   const onError = () => {};
   client.on('error', onError);
+  try {
+    await abandonOnAbort(copyWithin(client, query, take, { signal }), signal);
+    client.release();
+  } catch (error) {
+    client.release(error instanceof Error ? error : true);
+    throw error;
+  } finally {
+    client.off('error', onError);
+  }
+};
+
+/**
+ * As `copyOut`, on a connection that the caller has, within its transaction perhaps; it takes as long as it takes if it is `long`. After
+ * an abort rows are no longer handed over, but the statement goes on until the caller closes the connection.
+ */
+export const copyWithin = async (
+  client: PoolClient,
+  query: string,
+  take: (row: BinaryRow) => void,
+  { signal, long = false }: { readonly signal?: AbortSignal | undefined; readonly long?: boolean } = {},
+): Promise<void> => {
   let failure: { readonly error: unknown } | undefined;
   const reader = rowReader(take);
-  const copied = new Promise<void>((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
     const copy = new Query(`copy (${query}) to stdout (format binary)`) as Query & CopyQuery;
+    if (long) Object.assign(copy, { query_timeout: LONG_STATEMENT_TIMEOUT_MS });
     copy.callback = (error) => (error === null ? resolve() : reject(error));
     copy.handleCopyData = ({ chunk }) => {
       // Also after an abort: what is still in the driver's buffer must not be written to memory that is lent to others.
@@ -50,16 +73,7 @@ export const copyOut = async (
     };
     client.query(copy);
   });
-  try {
-    await abandonOnAbort(copied, signal);
-    if (failure !== undefined) throw failure.error;
-    client.release();
-  } catch (error) {
-    client.release(error instanceof Error ? error : true);
-    throw error;
-  } finally {
-    client.off('error', onError);
-  }
+  if (failure !== undefined) throw failure.error;
 };
 
 /** PostgreSQL sends one message per row; the header comes with the first, and the end is a message of its own. */

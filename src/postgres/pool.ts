@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
  */
 const STATEMENT_TIMEOUT_MS = 60_000;
 /** For what may rightly take long: migrations, and waiting for another replica that migrates. */
-const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
+export const LONG_STATEMENT_TIMEOUT_MS = 1_800_000;
 /** The kernel's own is two hours. */
 const KEEP_ALIVE_AFTER_MS = 10_000;
 /** The words of the driver. */

@@ -19,6 +19,7 @@ export const studies: readonly Study[] = [
     runs: 'test/lab/bench/history.ts',
     is: 'ten million events, and the questions that people ask',
   },
+  { name: 'bundle', runs: 'test/lab/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
   { name: 'chaos', runs: 'test/lab/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
   { name: 'compose', runs: 'test/scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
   { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },

@@ -1,4 +1,5 @@
 import { type EvidenceStatus, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
+import type { Report } from '../../evidence/verify/report.ts';
 import { alignColumns } from '../output/terminal-table.ts';
 
 /** How the log stands, for people. */
@@ -33,3 +34,24 @@ const coverageText = (statedSecondsAgo: number | null, unstated: number): string
   const last = statedSecondsAgo === null ? 'not stated yet' : `last stated ${Math.round(statedSecondsAgo)} s ago`;
   return unstated === 0 ? last : `${last}; ${unstated} sources never`;
 };
+/** What a verification found, for people. */
+export const reportText = ({ holds, faults, claims, notClaimed }: Report): string => {
+  const part = (title: string, lines: readonly string[]) =>
+    lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  const messages = faults.map(({ message }) => message);
+  return [
+    part('holds:', claims),
+    part('does not hold:', messages),
+    part('not claimed:', notClaimed),
+    `the evidence ${holds ? 'holds' : 'does not hold'}\n`,
+  ].join('');
+};
+
+/** The same for programs. */
+export const reportJson = ({ holds, claims, faults, faultCounts, notClaimed }: Report) => ({
+  holds,
+  claims,
+  faults,
+  fault_counts: Object.fromEntries(faultCounts),
+  not_claimed: notClaimed,
+});

@@ -44,7 +44,8 @@ export const verifyDatabase = async (
   return report;
 };
 
-const readPolicy = (text: Buffer): Policy => {
+/** Reads what --policy names. Throws OrgtrailError `usage`. */
+export const readPolicy = (text: Buffer): Policy => {
   try {
     return parsePolicy(text);
   } catch (error) {

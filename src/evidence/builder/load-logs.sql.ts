@@ -61,7 +61,7 @@ const edgeOf = (size: number): TileId[] => {
 
 /** Tiles as they are stored, perhaps longer than asked for. Throws an EvidenceFault if one is missing. */
 export const readTiles = async (
-  pool: Pool,
+  pool: Pick<Pool, 'query'>,
   log: LogName,
   generation: number,
   tiles: readonly TileId[],

@@ -14,6 +14,8 @@ export const bundleFiles = {
   journalReads: 'journal/reads.ndjson',
   /** Later contents of events, an object of JSON a line: `position`, `event_id`, `seen_at`, and `raw` as a text. */
   changes: 'changes.ndjson',
+  /** The second verifier. */
+  verifier: 'verify.py',
 } as const;
 
 /** Where later contents may be: the specification can be read in two ways. */

@@ -2,7 +2,11 @@ import { sha256 } from '../crypto/sha256.ts';
 
 /** What README.txt lists: a line for each file, as `sha256sum` writes it. */
 export const writeManifest = (files: Iterable<readonly [path: string, bytes: Uint8Array]>): string =>
-  [...files].map(([path, bytes]) => `${sha256(bytes).toString('hex')}  ${path}\n`).join('');
+  writeManifestLines([...files].map(([path, bytes]) => [path, sha256(bytes).toString('hex')]));
+
+/** The same, from the SHA-256 of each file in hexadecimal digits. */
+export const writeManifestLines = (files: Iterable<readonly [path: string, sha256: string]>): string =>
+  [...files].map(([path, hash]) => `${hash}  ${path}\n`).join('');
 
 /** The path and the SHA-256 of each file that a README.txt lists. All other lines are for the reader. */
 export const readManifest = (readme: Uint8Array): [path: string, sha256: string][] => {

@@ -1,4 +1,5 @@
-import { ByteReader, uint16, uint32 } from '../bytes.ts';
+import { uint16, uint32 } from '../bytes.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
 
 /** A leaf and the payload that it speaks of. */
 export interface PayloadRecord {
@@ -11,11 +12,59 @@ export interface PayloadRecord {
 export const writePayloadRecord = ({ leaf, raw }: PayloadRecord): Buffer =>
   Buffer.concat([uint16(leaf.length), leaf, uint32(raw.length), raw]);
 
-/** The events of such a file, as views of it. Throws an EvidenceFault where it is cut. */
+/** The events of such a file, as views of it. Throws an EvidenceFault if it is cut. */
 export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
-  const reader = new ByteReader(bytes, 'payload');
-  while (!reader.isAtEnd) {
-    const leaf = reader.bytes(reader.uint16());
-    yield { leaf, raw: reader.bytes(reader.uint32()) };
+  const splitter = new PayloadSplitter();
+  yield* splitter.push(bytes);
+  splitter.end();
+}
+
+/** Reads such a file piece by piece: a file may be larger than memory, a record is not. */
+export class PayloadSplitter {
+  /** What has not been handed over yet, from `#start` to `#end`. One place for all pieces: a buffer for each would cost more than the hashes. */
+  #room = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
+  /** How long the first record of it is at least. */
+  #needed = 0;
+
+  /** The records that end in this piece, as views that are valid until the next call. */
+  *push(piece: Uint8Array): Generator<PayloadRecord> {
+    this.#append(piece);
+    if (this.#end < this.#needed) return;
+    const bytes = this.#room.subarray(0, this.#end);
+    for (;;) {
+      const length = leastLength(bytes, this.#start);
+      const start = this.#start;
+      if (start + length > bytes.length) {
+        this.#needed = length;
+        return;
+      }
+      const leafEnd = start + 2 + bytes.readUInt16BE(start);
+      this.#start = start + length;
+      yield { leaf: bytes.subarray(start + 2, leafEnd), raw: bytes.subarray(leafEnd + 4, this.#start) };
+    }
+  }
+
+  /** Throws an EvidenceFault if the last record is cut. */
+  end(): void {
+    if (this.#end > this.#start) throw new EvidenceFault('payload is cut off');
+  }
+
+  #append(piece: Uint8Array): void {
+    const rest = this.#end - this.#start;
+    const target = rest + piece.length > this.#room.length ? Buffer.alloc(2 * (rest + piece.length)) : this.#room;
+    this.#room.copy(target, 0, this.#start, this.#end);
+    target.set(piece, rest);
+    this.#room = target;
+    this.#start = 0;
+    this.#end = rest + piece.length;
   }
 }
+
+/** How long the record at this place is at least: exactly so, once its two lengths are there. */
+const leastLength = (bytes: Buffer, at: number): number => {
+  if (bytes.length < at + 2) return 2;
+  const leafEnd = 2 + bytes.readUInt16BE(at);
+  return bytes.length < at + leafEnd + 4 ? leafEnd + 4 : leafEnd + 4 + bytes.readUInt32BE(at + leafEnd);
+};

@@ -37,6 +37,7 @@ export const tags = {
   hole: 'orgtrail/hole/v1\n',
   journal: 'orgtrail/journal/v1\n',
 } as const;
+const eventTag = Buffer.from(tags.event);
 /** What stands for `-infinity`: the smallest 64-bit integer. */
 const NO_TIME = -(2n ** 63n);
 
@@ -79,7 +80,7 @@ const putText = (text: string, at: number): number => {
 /** Reads what `writeEventLeaf` writes. Throws an EvidenceFault for anything else, bytes left over included. */
 export const readEventLeaf = (data: Uint8Array): EventLeaf => {
   const reader = new ByteReader(data, 'leaf');
-  if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(Buffer.from(tags.event))) {
+  if (!reader.bytes(Math.min(tags.event.length, data.length)).equals(eventTag)) {
     throw new EvidenceFault('leaf is not that of an event');
   }
   const salt = reader.bytes(SALT_BYTES);

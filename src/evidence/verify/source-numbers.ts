@@ -38,4 +38,5 @@ export class SourceNumbers {
   }
 }
 
-const keyOf = (kind: string, id: string): string => JSON.stringify([kind, id]);
+/** The length says where the id begins. */
+const keyOf = (kind: string, id: string): string => `${kind.length}:${kind}${id}`;

@@ -9,7 +9,7 @@ import { type Anchor, verifyAnchors, verifyOwnAnchors } from './verify-anchors.t
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
-import { verifyPayload } from './verify-payload.ts';
+import { type PayloadPieces, verifyPayload } from './verify-payload.ts';
 
 /** What an auditor brings along: both are worth more than what lies in the bundle. */
 export interface VerifierOptions {
@@ -19,8 +19,24 @@ export interface VerifierOptions {
   readonly anchors?: readonly Anchor[];
 }
 
-/** Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. */
-export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }: VerifierOptions = {}): Report => {
+/** As `verificationOf`, with files of payload that fit into memory. */
+export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}): Report => {
+  const steps = verificationOf(reader, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    value.take(reader.read(value.path) ?? Buffer.alloc(0));
+  }
+};
+
+/**
+ * Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. Asks for the pieces of each
+ * file of payload before it goes on, so that the caller may read these as it likes.
+ */
+export function* verificationOf(
+  reader: BundleReader,
+  { policy: own, anchors = [] }: VerifierOptions = {},
+): Generator<PayloadPieces, Report, void> {
   const report = new Report();
   verifyFiles(report, reader);
   const policyBytes = own ?? reader.read(bundleFiles.policy);
@@ -31,12 +47,12 @@ export const verifyBundle = (reader: BundleReader, { policy: own, anchors = [] }
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
-  verifyPayload(report, reader, logs.events, content.states, content.sources);
+  yield* verifyPayload(report, reader, logs.events, content.states, content.sources);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
   report.note('that Cloudflare told everything, and the truth; that the clock was right');
   return report;
-};
+}
 
 interface Beside {
   readonly logs: VerifiedLogs;

@@ -1,51 +1,110 @@
 import { type BundleReader, isHidden, LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
-import { type PayloadRecord, readPayload } from '../bundle/payload.ts';
+import { type PayloadRecord, PayloadSplitter } from '../bundle/payload.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
 import { type EventLeaf, rawFacts, readEventLeaf } from '../leaves/leaf.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
 import { leafHash } from '../tree/merkle.ts';
+import type { LeafRange } from '../tree/proofs.ts';
 import type { LeafState, LeafStates } from './leaf-states.ts';
 import type { Report } from './report.ts';
 import type { SourceNumbers } from './source-numbers.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
+/** A file of payload, which is too large for memory: the verifier asks for its pieces, in order. */
+export interface PayloadPieces {
+  readonly path: string;
+  take(piece: Uint8Array): void;
+  /** What is left of the file cannot be read. */
+  fail(why: string): void;
+}
+
 /**
  * Reads every payload and hashes it again: the leaf must be the one in the tree at its position, and the payload the one that the leaf
  * speaks of. Marks those leaves as present.
  */
-export const verifyPayload = (
+export function* verifyPayload(
   report: Report,
   reader: BundleReader,
   events: VerifiedLog,
   states: LeafStates,
   sources: SourceNumbers,
-): void => {
+): Generator<PayloadPieces> {
   const known = new Set<string>();
+  const there = new Set(reader.paths);
   for (let start = 0; start < events.size; start += LEAVES_PER_PAYLOAD) {
     const path = payloadPath(start);
     known.add(path);
-    const bytes = reader.read(path);
-    if (bytes === undefined) continue;
-    report.attempt('payload', path, () => {
-      let next = start;
-      for (const record of readPayload(bytes)) {
-        const leaf = readEventLeaf(record.leaf);
-        const index = leaf.position - 1;
-        const isInOrder = index >= next && index < Math.min(events.size, start + LEAVES_PER_PAYLOAD);
-        if (!isInOrder) {
-          report.fault('payload', `${path}: position ${leaf.position} does not belong there`, leaf.position);
-          continue;
-        }
-        next = index + 1;
-        const { state, isInTree } = judge(report, record, leaf, events);
-        states.set(index, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
-      }
-    });
+    if (!there.has(path)) continue;
+    const end = Math.min(events.size, start + LEAVES_PER_PAYLOAD);
+    const judgeRecord = (record: PayloadRecord, leaf: EventLeaf): void => {
+      const { state, isInTree } = judge(report, record, leaf, events);
+      states.set(leaf.position - 1, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
+    };
+    const file = new PayloadFile(report, path, { start, end }, judgeRecord);
+    yield file;
+    file.end();
   }
   for (const path of reader.paths) {
     if (path.startsWith('events/payload/') && !known.has(path) && !isHidden(path))
       report.fault('payload', `${path} is of no leaf`);
   }
-};
+}
+
+class PayloadFile implements PayloadPieces {
+  readonly path: string;
+  readonly #report: Report;
+  readonly #splitter = new PayloadSplitter();
+  readonly #end: number;
+  readonly #judge: (record: PayloadRecord, leaf: EventLeaf) => void;
+  #next: number;
+  #isBroken = false;
+
+  constructor(
+    report: Report,
+    path: string,
+    { start, end }: LeafRange,
+    judgeRecord: (record: PayloadRecord, leaf: EventLeaf) => void,
+  ) {
+    this.path = path;
+    this.#report = report;
+    this.#next = start;
+    this.#end = end;
+    this.#judge = judgeRecord;
+  }
+
+  take(piece: Uint8Array): void {
+    this.#attempt(() => {
+      for (const record of this.#splitter.push(piece)) this.#read(record);
+    });
+  }
+
+  fail(why: string): void {
+    this.#attempt(() => {
+      throw new EvidenceFault(why);
+    });
+  }
+
+  end(): void {
+    this.#attempt(() => this.#splitter.end());
+  }
+
+  /** What comes after bytes that cannot be read has no known beginning. */
+  #attempt(read: () => void): void {
+    if (this.#isBroken) return;
+    this.#isBroken = this.#report.attempt('payload', this.path, () => [read()]) === undefined;
+  }
+
+  #read(record: PayloadRecord): void {
+    const leaf = readEventLeaf(record.leaf);
+    const index = leaf.position - 1;
+    if (index < this.#next || index >= this.#end) {
+      this.#report.fault('payload', `${this.path}: position ${leaf.position} does not belong there`, leaf.position);
+      return;
+    }
+    this.#next = index + 1;
+    this.#judge(record, leaf);
+  }
+}
 
 /** The state of the leaf of a payload, and its source, which only a leaf of the tree can tell. */
 const judge = (

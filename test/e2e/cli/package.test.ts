@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
+import { verifierFile } from '../../../src/evidence/files/verifier-file.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { createTestDatabase } from '../../support/postgres/database.ts';
 
 const checkout = fileURLToPath(new URL('../../..', import.meta.url));
 let folder: string;
@@ -30,12 +33,32 @@ test('it has no source and no tests, and the licences of what is in the bundle',
   const inside = readdirSync(join(folder, 'node_modules', 'orgtrail'));
   expect(inside).toEqual(expect.arrayContaining(['bin', 'dist', 'drizzle', 'LICENSE', 'README.md', 'CHANGELOG.md']));
   expect(inside).not.toEqual(expect.arrayContaining(['src']));
-  expect(readdirSync(join(folder, 'node_modules', 'orgtrail', 'dist'))).toContain('THIRD-PARTY-LICENSES.txt');
+  const dist = readdirSync(join(folder, 'node_modules', 'orgtrail', 'dist'));
+  expect(dist).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES.txt', 'verify.py']));
 });
 
 test('it says its version and its commands', () => {
   expect(run('npx', ['orgtrail', '--version'])).toBe(`${manifest.version}\n`);
   expect(run('npx', ['orgtrail', '--help'])).toContain('orgtrail demo');
+});
+
+test('it exports a bundle with verify.py in it, and verifies that without a database', async () => {
+  const database = await createTestDatabase();
+  try {
+    await openBuilder(database.pool, newSigner()).build();
+    const bin = join(folder, 'node_modules', '.bin', 'orgtrail');
+    const orgtrail = (...args: string[]) =>
+      execFileSync(process.execPath, [bin, 'evidence', ...args], {
+        cwd: folder,
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], DATABASE_URL: database.url },
+      });
+    orgtrail('export', 'bundle');
+    expect(readFileSync(join(folder, 'bundle', 'verify.py'))).toEqual(readFileSync(verifierFile));
+    expect(orgtrail('verify', 'bundle')).toContain('the evidence holds');
+  } finally {
+    await database.close();
+  }
 });
 
 test('its demo runs, with the optional embedded PostgreSQL, from any folder', () => {

@@ -23,16 +23,26 @@ export interface TestDatabaseOptions {
   readonly empty?: boolean;
   /** Another server than that of the run, by the URL of a superuser: without the roles, unless it is made with them. */
   readonly server?: string;
+  /** A copy of this one, whose connections are closed for it. */
+  readonly copyOf?: TestDatabase;
 }
 
 /** A database of its own for a test (file): a copy of the migrated template, or empty. */
 export const createTestDatabase = async ({
   empty = false,
   server,
+  copyOf,
 }: TestDatabaseOptions = {}): Promise<TestDatabase> => {
   const serverUrl = server ?? inject('serverUrl');
   const name = `orgtrail_test_${randomBytes(6).toString('hex')}`;
-  const template = empty || server !== undefined ? '' : ` template ${inject('templateName')}`;
+  const copied = copyOf && new URL(copyOf.url).pathname.slice(1);
+  const template = empty || server !== undefined ? '' : ` template ${copied ?? inject('templateName')}`;
+  if (copied !== undefined) {
+    await asAdmin(
+      serverUrl,
+      `select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = '${copied}'`,
+    );
+  }
   await asAdmin(serverUrl, `create database ${name}${template}`);
   // A server with very much else to do is late with new connections, too.
   const url = `${withDatabase(serverUrl, name)}?connect_timeout=${CONNECT_TIMEOUT_SECONDS}`;

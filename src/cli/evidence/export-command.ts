@@ -1,0 +1,81 @@
+import { Command } from 'commander';
+import { exitCodes } from '../../errors.ts';
+import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
+import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
+import { version } from '../../package/package-files.ts';
+import type { CliContext } from '../cli-context.ts';
+import { withDatabase } from '../with-database.ts';
+import { showWork } from './work-line.ts';
+
+const help = `
+DIR must not exist, or be empty. The bundle has README.txt, which says how to verify it, and verify.py, which does: an auditor needs no
+orgtrail, no network and no database. All of it is of one moment, as of the last signed checkpoints, also while the daemon goes on and if
+nothing is signed any more (halted, behind, forked). It is verified before it gets its name: if what is stored is not what was signed,
+there is no bundle, and the exit code is 5. Retention drops no month while events are read, and tries again later.
+
+Examples:
+  $ orgtrail evidence export bundle-2026
+  $ orgtrail evidence export /mnt/auditor/bundle-2026 --gzip --json
+  $ orgtrail evidence verify bundle-2026
+  $ python3 bundle-2026/verify.py`;
+
+interface ExportCommandOptions {
+  readonly gzip?: boolean;
+  readonly despiteFaults?: boolean;
+  readonly json?: boolean;
+}
+
+export const exportCommand = (context: CliContext, report: (exitCode: number) => void): Command =>
+  new Command('export')
+    .description('Write a bundle that verifies offline, for an auditor')
+    .argument('<dir>', 'the folder to make')
+    .option('--gzip', 'pack the events')
+    .option('--despite-faults', 'write the bundle also if it does not hold; exit code 5 all the same')
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action(async (dir: string, { gzip = false, despiteFaults = false, json = false }: ExportCommandOptions) => {
+      const work = showWork(context);
+      const exported = await withDatabase(context, async (pool, { config }) => {
+        const { keyFile } = config.evidence ?? {};
+        return await exportBundle(pool, {
+          folder: dir,
+          isPacked: gzip,
+          despiteFaults,
+          version,
+          publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
+          signal: context.signal,
+          observer: {
+            onWritten: (position, size) => work.at('writing', position, 'positions', size),
+            onVerified: (bytes) => work.at('verifying', bytes / 1e6, 'MB of events'),
+          },
+        });
+      }).finally(() => work.finish());
+      context.stdout.write(
+        json ? `${JSON.stringify(exportedJson(dir, exported), null, 2)}\n` : exportedText(dir, exported),
+      );
+      if (!exported.report.holds) report(exitCodes.evidenceFails);
+    });
+
+const exportedJson = (folder: string, { logs, events, bytes, files, report }: Exported) => ({
+  folder,
+  holds: report.holds,
+  state: logs.state,
+  unanchored: true,
+  generation: logs.generation,
+  events: { origin: logs.events.origin, size: logs.events.size, with_content: events },
+  journal: { origin: logs.journal.origin, size: logs.journal.size },
+  files,
+  bytes,
+  faults: report.faults.map(({ message }) => message),
+});
+
+const exportedText = (folder: string, { logs, events, bytes, files, report }: Exported): string => {
+  const lines = [
+    `${folder}: ${logs.events.size} positions, ${events} events with their content, ${logs.journal.size} statements; ${files} files, ${bytes} bytes`,
+    ...report.faults.map(({ message }) => `does not hold: ${message}`),
+    ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
+    'unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere',
+    `to verify it: python3 ${folder}/verify.py, or orgtrail evidence verify ${folder}`,
+  ];
+  return `${lines.join('\n')}\n`;
+};

@@ -1,0 +1,91 @@
+import type { PoolClient } from 'pg';
+import { type BinaryRow, copyWithin } from '../../postgres/copy-out.ts';
+import { LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
+import { writePayloadRecord } from '../bundle/payload.ts';
+import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
+import { eventFields, readEventRow } from '../growth/event-row.ts';
+import { SALT_BYTES, writeEventLeaf } from '../leaves/leaf.ts';
+import { monthOf, saltOf } from '../leaves/month-key.ts';
+import { field, integer } from './copy-logs.sql.ts';
+
+export interface PayloadOptions {
+  readonly size: number;
+  readonly monthKeys: ReadonlyMap<string, Buffer>;
+  readonly isPacked: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Up to this position events are written. */
+  readonly onEvent?: (position: number) => void;
+}
+
+/**
+ * Writes every stored event with its leaf, made from what is stored now: whether that is the leaf in the tree is for the verifier to say.
+ * Gives the number of events.
+ */
+export const copyPayload = async (
+  client: PoolClient,
+  writer: FolderWriter,
+  { size, monthKeys, isPacked, signal, onEvent }: PayloadOptions,
+): Promise<number> => {
+  const files = new PayloadFiles(writer, size, isPacked);
+  let events = 0;
+  const take = (row: BinaryRow) => {
+    const event = readEventRow(row);
+    const { position } = event;
+    const key = monthKeys.get(monthOf(event.actionTimeUs));
+    const salt = key === undefined ? Buffer.alloc(SALT_BYTES) : saltOf(key, position);
+    const raw = field(row, eventFields.length - 1);
+    files.fileOf(position).write(writePayloadRecord({ leaf: writeEventLeaf({ ...event, salt }), raw }));
+    events += 1;
+    onEvent?.(position);
+  };
+  const query = `select ${eventFields.join(', ')} from audit_events
+    where position > 0 and position <= ${integer(size)} order by position`;
+  try {
+    await copyWithin(client, query, take, { signal, long: true });
+    files.end();
+  } finally {
+    files.close();
+  }
+  return events;
+};
+
+/** One file after the other; each that a leaf could be in is there, even if no event is. */
+class PayloadFiles {
+  readonly #writer: FolderWriter;
+  readonly #isPacked: boolean;
+  readonly #count: number;
+  #number = -1;
+  #current: FileWriter | undefined;
+
+  constructor(writer: FolderWriter, size: number, isPacked: boolean) {
+    this.#writer = writer;
+    this.#isPacked = isPacked;
+    this.#count = Math.ceil(size / LEAVES_PER_PAYLOAD);
+  }
+
+  /** Positions come in order. */
+  fileOf(position: number): FileWriter {
+    const number = Math.floor((position - 1) / LEAVES_PER_PAYLOAD);
+    while (this.#number < number) this.#next();
+    return this.#current as FileWriter;
+  }
+
+  end(): void {
+    while (this.#number < this.#count) this.#next();
+  }
+
+  close(): void {
+    this.#current?.close();
+    this.#current = undefined;
+  }
+
+  #next(): void {
+    const before = this.#current;
+    this.#current = undefined;
+    before?.end();
+    this.#number += 1;
+    if (this.#number >= this.#count) return;
+    const path = payloadPath(this.#number * LEAVES_PER_PAYLOAD);
+    this.#current = this.#writer.open(this.#isPacked ? `${path}.gz` : path, this.#isPacked);
+  }
+}

@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { OrgtrailError } from '../../errors.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { keyOfLog } from '../builder/sign-log.ts';
+import { bundleFiles } from '../bundle/layout.ts';
+import { openFolder } from '../files/folder-reader.ts';
+import { FolderWriter } from '../files/folder-writer.ts';
+import { verifierFile } from '../files/verifier-file.ts';
+import { verifyFolder } from '../files/verify-folder.ts';
+import type { Report } from '../verify/report.ts';
+import { bundlePolicy } from './bundle-policy.ts';
+import { copyLogs, readKeys } from './copy-logs.sql.ts';
+import { copyPayload } from './copy-payload.sql.ts';
+import { writeReadme } from './readme.ts';
+import { requireLogs } from './require-logs.ts';
+import { type ExportedLogs, withSnapshot } from './snapshot.sql.ts';
+
+export interface ExportOptions {
+  /** Must not exist, or be empty. */
+  readonly folder: string;
+  readonly isPacked: boolean;
+  /** Writes the bundle also if what is stored is not what is signed. */
+  readonly despiteFaults: boolean;
+  /** Of orgtrail. */
+  readonly version: string;
+  /** Of the key that this process has. */
+  readonly publicKey?: Uint8Array | undefined;
+  /** How long to wait for the statement about a month that was dropped a moment ago. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly observer?: ExportObserver;
+}
+
+interface ExportObserver {
+  /** Events are written up to this position. */
+  readonly onWritten?: (position: number, size: number) => void;
+  /** So many bytes of payload have been verified. */
+  readonly onVerified?: (bytes: number) => void;
+}
+
+export interface Exported {
+  readonly logs: ExportedLogs;
+  readonly events: number;
+  readonly bytes: number;
+  readonly files: number;
+  readonly report: Report;
+}
+
+const WAIT_MS = 30_000;
+const LOOK_EVERY_MS = 500;
+/** So many faults are named. */
+const SHOWN_FAULTS = 20;
+
+/**
+ * Writes a bundle of all that is stored, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
+ * `usage` if there is nothing to export, `evidence_fails` if it does not hold; then there is no bundle.
+ */
+export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<Exported> => {
+  const { folder, despiteFaults, signal, observer } = options;
+  const writer = new FolderWriter(folder);
+  try {
+    const content = await writeContent(pool, writer, options);
+    const reader = await openFolder(writer.folder, { signal });
+    const report = await verifyFolder(reader, {
+      signal,
+      onPayload: (bytes) => observer?.onVerified?.(bytes),
+    });
+    if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
+    const faults = shownFaults(report);
+    const readme = writeReadme({ ...content, ...options, faults, hashes: writer.hashes });
+    writer.write(bundleFiles.readme, Buffer.from(readme));
+    signal?.throwIfAborted();
+    writer.finish();
+    const { logs, events } = content;
+    return { logs, events, bytes: writer.bytes, files: writer.hashes.size, report };
+  } finally {
+    writer.discard();
+  }
+};
+
+interface WrittenContent {
+  readonly logs: ExportedLogs;
+  readonly events: number;
+  readonly vkeys: readonly string[];
+}
+
+const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOptions): Promise<WrittenContent> => {
+  const untilMs = performance.now() + (options.waitMs ?? WAIT_MS);
+  for (;;) {
+    const content = await withSnapshot(pool, options, async (client, found) => {
+      const logs = requireLogs(found);
+      if (isToWait(logs) && performance.now() < untilMs) return undefined;
+      requireStated(logs, options);
+      await copyLogs(client, logs, writer, options.signal);
+      const { texts, monthKeys } = await readKeys(client, logs);
+      const { publicKey, isPacked, signal, observer } = options;
+      const origins = [logs.events.origin, logs.journal.origin];
+      const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
+      const { text, vkeys } = bundlePolicy(texts, own ?? []);
+      writer.write(bundleFiles.policy, Buffer.from(text));
+      writer.write(bundleFiles.verifier, readFileSync(verifierFile));
+      const { size } = logs.events;
+      const onEvent = (position: number) => observer?.onWritten?.(position, size);
+      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, signal, onEvent });
+      return { logs, events, vkeys };
+    });
+    if (content !== undefined) return content;
+    await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });
+  }
+};
+
+/** A builder that works states a drop within moments. */
+const isToWait = ({ unstatedDrops, state }: ExportedLogs): boolean =>
+  unstatedDrops > 0 && (state === 'ok' || state === 'building');
+
+const requireStated = ({ unstatedDrops }: ExportedLogs, { despiteFaults }: ExportOptions): void => {
+  if (unstatedDrops === 0 || despiteFaults) return;
+  const months =
+    unstatedDrops === 1
+      ? 'a month was dropped, and no signed statement says so'
+      : `${unstatedDrops} months were dropped, and no signed statement says so`;
+  throw new OrgtrailError('evidence_fails', months, {
+    hint: 'let the daemon build, then repeat; --despite-faults writes the bundle all the same',
+  });
+};
+
+const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>
+  new OrgtrailError(
+    'evidence_fails',
+    `what is stored is not what was signed (the log is ${state}):\n${shownFaults(report)
+      .map((fault) => `  ${fault}`)
+      .join('\n')}`,
+    {
+      hint: 'there is no bundle; --despite-faults writes it all the same, and says so in its README.txt',
+    },
+  );
+
+const shownFaults = ({ faults, faultCounts }: Report): string[] => {
+  const all = [...faultCounts.values()].reduce((sum, count) => sum + count, 0);
+  const shown = faults.slice(0, SHOWN_FAULTS).map(({ message }) => message);
+  return all > shown.length ? [...shown, `and ${all - shown.length} more`] : shown;
+};

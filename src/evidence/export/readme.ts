@@ -1,0 +1,134 @@
+import { writeManifestLines } from '../bundle/manifest.ts';
+import type { ExportedLogs } from './snapshot.sql.ts';
+
+export interface ReadmeFacts {
+  readonly logs: ExportedLogs;
+  /** Of orgtrail. */
+  readonly version: string;
+  readonly vkeys: readonly string[];
+  /** Events whose payload is in the bundle. */
+  readonly events: number;
+  readonly isPacked: boolean;
+  /** Sentences of the verification that was made of the bundle; none if it holds. */
+  readonly faults: readonly string[];
+  readonly hashes: ReadonlyMap<string, string>;
+}
+
+/** README.txt: what an auditor needs who has never seen orgtrail, and the list of files. */
+export const writeReadme = (facts: ReadmeFacts): string =>
+  [head(facts), findings(facts), howToVerify(facts), contents(facts), method(facts), list(facts)].join('\n');
+
+const head = ({ logs, events, version }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
+
+This folder is a bundle of evidence. It was written by orgtrail, a program that copies the audit logs of
+Cloudflare into a database as soon as Cloudflare serves them, and keeps a signed Merkle log of what it
+stored (the technique of certificate transparency, RFC 6962).
+
+What it shows:      this is what orgtrail stored, in this order, unchanged since the log was signed.
+What it does not:   that Cloudflare told the truth, or everything; that the clock of the host was right;
+                    who did something. The verifiers list what they do not claim.
+
+Written at          ${logs.at}, by orgtrail ${version}, from PostgreSQL ${logs.serverVersion}
+Log of events       ${logs.events.origin}
+                    ${logs.events.size} positions, ${events} events with their content; signed at ${logs.events.madeAt}
+Log of statements   ${logs.journal.origin}
+                    ${logs.journal.size} statements; signed at ${logs.journal.madeAt}
+State of the log    ${stateOf(logs)}
+Anchors             none: this bundle is unanchored. See "3." below.
+`;
+
+const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {
+  const reason = stateReason === null ? '' : ` (${stateReason})`;
+  const isStopped = state === 'halted' || state === 'behind' || state === 'forked';
+  const after = isStopped ? '. Nothing is signed any more; this is the last signed state' : '';
+  return `${state}${reason}${after}. ${position - size} later positions are not in it.`;
+};
+
+const findings = ({ faults }: ReadmeFacts): string =>
+  faults.length === 0
+    ? ''
+    : `THE EVIDENCE DOES NOT HOLD. When this bundle was written, what is stored was not what was signed:
+${faults.map((fault) => `  ${fault}\n`).join('')}The bundle was written all the same, because that was asked for (--despite-faults).
+`;
+
+const howToVerify = ({ vkeys }: ReadmeFacts): string => `HOW TO VERIFY IT (ten minutes, offline)
+
+Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this folder.
+
+1. Verify the bundle. verify.py is one file of plain Python, written to be read: about 1,200 lines, standard
+   library only. It needs no network, and writes nothing.
+
+       python3 verify.py
+
+   It ends with "Result: the evidence holds." and exit code 0, or with "does not hold" and exit code 5; the lines
+   above say what holds, what does not, and what is not claimed. A second verifier, written apart from the first,
+   is in orgtrail (npm package or container image). It must come to the same result:
+
+       orgtrail evidence verify .
+
+2. Compare the keys. policy.txt names the keys that must have signed. They came with this bundle, so compare them
+   with the keys that you were given on another way, when the engagement began:
+
+${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
+   Or put those that you were given into a file like policy.txt, and name it: python3 verify.py --policy FILE
+
+3. Compare with what was kept elsewhere. Signatures prove nothing against the operator, who has the key and could sign another
+   history. Take a checkpoint that you or a third party kept (three lines and a signature, like events/checkpoint, or
+   the file events/checkpoint of an earlier bundle):
+
+       python3 verify.py --anchor KEPT-CHECKPOINT
+
+   Then everything up to that checkpoint is shown to be unchanged since it was kept. Keep events/checkpoint and
+   journal/checkpoint of this bundle for the next time.
+
+4. Compare the files with the list at the end of this text (damage on the way; both verifiers do so as well):
+
+       grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
+
+5. Without any program of ours, the signature of the log of events (it prints "Signature Verified Successfully"):
+
+       head -n 3 events/checkpoint > /tmp/text
+       tail -n 1 events/checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c 64 > /tmp/signature
+       (printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'
+        grep events+ policy.txt | head -n 1 | sed 's/.*events+[0-9a-f]*+//' | base64 -d | tail -c 32) > /tmp/key
+       openssl pkeyutl -verify -pubin -keyform DER -inkey /tmp/key -rawin -in /tmp/text -sigfile /tmp/signature
+`;
+
+const contents = ({ isPacked }: ReadmeFacts): string => `WHAT IS IN IT
+
+policy.txt              the keys of the two logs (c2sp.org/tlog-policy)
+verify.py               a verifier
+events/checkpoint       name, size and root of the log of events, signed (c2sp.org/tlog-checkpoint, signed-note)
+events/tile/...         its hashes, 256 in a file (c2sp.org/tlog-tiles)
+events/payload/...      the events, 65,536 positions in a file${isPacked ? ', packed by gzip' : ''}
+events/sources/...      the number of the source of each position, cut like the tiles of level 0
+journal/checkpoint      the same of the log of statements
+journal/tile/...        its hashes
+journal/entries.ndjson  the statements, one object of JSON a line: whose log it is (genesis), sources, months
+                        dropped by retention, legal holds, changed contents, what was read completely (coverage)
+changes.ndjson          later contents of events that Cloudflare served again with other content
+`;
+
+const method = (_: ReadmeFacts): string => `HOW IT IS MADE
+
+Each event has one position, from 1 on, without gaps. Leaf i of the log of events belongs to position i + 1. The data of a
+leaf are, one after the other (integers big-endian, text in UTF-8): the 18 bytes "orgtrail/event/v1" and a line feed, a
+salt of 16 bytes, the position (8 bytes), when it was received and when it happened (8 bytes each, microseconds since
+1970), then kind of source, id of source, id of organization, id of the event and its defects, each after its length
+(2 bytes), the length of the content (4 bytes) and the SHA-256 of the content (32 bytes). The content is the text of
+JSON that Cloudflare sent. A record of events/payload is the length of the leaf (2 bytes), the leaf, the length of the content
+(4 bytes), the content. The hash of a leaf is SHA-256(0x00, data), of a node SHA-256(0x01, left, right).
+
+An event that retention dropped is left out of events/payload; its hash stays in the tiles, and a statement "drop" names
+its position. Its salt is gone, so the hash cannot be tested against guesses. A position that never had an event, or lost it before
+the log began, has the leaf "orgtrail/hole/v1", a line feed, and the position (8 bytes).
+
+A leaf of the log of statements is "orgtrail/journal/v1", a line feed, and the line of journal/entries.ndjson byte for byte.
+Each statement names the log of events as it was then (size and root).
+
+To make this bundle, orgtrail read events, hashes, statements and checkpoints as of one moment of the database, made each leaf again
+from the stored event, and verified the result before this text was written.
+`;
+
+const list = ({ hashes }: ReadmeFacts): string =>
+  `FILES (SHA-256)\n\n${writeManifestLines([...hashes].sort(([a], [b]) => (a < b ? -1 : 1)))}`;

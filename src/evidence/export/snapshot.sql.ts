@@ -1,0 +1,123 @@
+import type { Pool, PoolClient } from 'pg';
+import { inTransaction } from '../../postgres/pool.ts';
+
+/** A signed checkpoint of each log that belong together, and what the database says of the log, as of one moment. */
+export interface ExportedLogs {
+  readonly generation: number;
+  readonly state: 'building' | 'ok' | 'behind' | 'forked' | 'halted';
+  readonly stateReason: string | null;
+  readonly adopted: number;
+  /** Positions that have been given out. */
+  readonly head: number;
+  readonly events: ExportedLog;
+  readonly journal: ExportedLog;
+  /** By the clock of the database, in RFC 3339. */
+  readonly at: string;
+  readonly serverVersion: string;
+  /** Months that are gone, and no signed statement says so yet. */
+  readonly unstatedDrops: number;
+}
+
+interface ExportedLog {
+  readonly origin: string;
+  readonly size: number;
+  readonly note: string;
+  /** When the checkpoint was stored. */
+  readonly madeAt: string;
+}
+
+/** Why there is nothing to export: no log, or nothing of it is signed. */
+export type NothingToExport = 'no log' | 'no checkpoint';
+
+export interface SnapshotOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs `use` on one connection, all of whose statements see the database as of one moment. The lock comes before the first snapshot, so
+ * no month can be dropped in between or meanwhile: retention tries again later.
+ */
+export const withSnapshot = async <T>(
+  pool: Pool,
+  { signal }: SnapshotOptions,
+  use: (client: PoolClient, logs: ExportedLogs | NothingToExport) => Promise<T>,
+): Promise<T> =>
+  await inTransaction(
+    pool,
+    async (client) => {
+      await client.query('set transaction isolation level repeatable read read only');
+      await client.query('lock table audit_events in access share mode');
+      return await use(client, await readLogs(client));
+    },
+    signal,
+  );
+
+const instant = (value: string): string => `to_char(${value} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/**
+ * The last signed checkpoint of the journal, and the last of the events that goes with it: large enough for every statement, and no larger
+ * than what the sources that are stated have. (They are signed one after the other.)
+ */
+const logsQuery = `
+with e as (
+  select * from evidence_logs where name = 'events' order by generation desc limit 1
+), j as (
+  select l.origin, c.size, c.note, c.made_at from e join evidence_logs l on l.name = 'journal' and l.generation = e.generation
+    left join lateral (select size, note, made_at from evidence_checkpoints c where c.log = 'journal' and c.generation = l.generation
+      order by c.size desc limit 1) as c on true
+), bounds as (
+  select
+    (select substring(s.text from '"size":(\\d+)')::bigint from evidence_journal s, e
+     where s.generation = e.generation and s.index = j.size - 1) as least,
+    (select substring(s.text from '"size":(\\d+)')::bigint from evidence_journal s, e
+     where s.generation = e.generation and s.kind = 'source' and s.index >= j.size order by s.index limit 1) as most
+  from j
+), c as (
+  select c.size, c.note, c.made_at from evidence_checkpoints c, e, bounds
+  where c.log = 'events' and c.generation = e.generation
+    and c.size >= coalesce(least, 0) and c.size <= coalesce(most, c.size)
+  order by c.size desc limit 1
+)
+select e.generation, e.state, e.state_reason as "stateReason", e.adopted_size::float8 as adopted,
+  e.origin as "eventsOrigin", c.size::float8 as "eventsSize", c.note as "eventsNote", ${instant('c.made_at')} as "eventsAt",
+  j.origin as "journalOrigin", j.size::float8 as "journalSize", j.note as "journalNote", ${instant('j.made_at')} as "journalAt",
+  (select h.position from feed_head h)::float8 as head,
+  ${instant('clock_timestamp()')} as at, current_setting('server_version') as "serverVersion",
+  (select count(*) from retention_drops d where d.positions is not null and not exists (
+     select from evidence_journal s where s.generation = e.generation and s.kind = 'drop' and s.ref = d.id || '/1'
+       and s.index < j.size))::integer as "unstatedDrops"
+from e cross join j left join c on true`;
+
+interface LogsRow extends Omit<ExportedLogs, 'events' | 'journal'> {
+  readonly eventsOrigin: string;
+  readonly eventsSize: number | null;
+  readonly eventsNote: string;
+  readonly eventsAt: string;
+  readonly journalOrigin: string;
+  readonly journalSize: number | null;
+  readonly journalNote: string;
+  readonly journalAt: string;
+}
+
+const readLogs = async (client: PoolClient): Promise<ExportedLogs | NothingToExport> => {
+  const { rows } = await client.query<LogsRow>(logsQuery);
+  const [row] = rows;
+  if (row === undefined) return 'no log';
+  const {
+    eventsOrigin,
+    eventsSize,
+    eventsNote,
+    eventsAt,
+    journalOrigin,
+    journalSize,
+    journalNote,
+    journalAt,
+    ...rest
+  } = row;
+  if (eventsSize === null || journalSize === null) return 'no checkpoint';
+  return {
+    ...rest,
+    events: { origin: eventsOrigin, size: eventsSize, note: eventsNote, madeAt: eventsAt },
+    journal: { origin: journalOrigin, size: journalSize, note: journalNote, madeAt: journalAt },
+  };
+};

@@ -1,0 +1,156 @@
+import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { OrgtrailError } from '../../errors.ts';
+import { sha256 } from '../crypto/sha256.ts';
+import { GzipBlocks } from './gzip-blocks.ts';
+
+const BLOCK_BYTES = 1_048_576;
+
+/**
+ * Writes a folder under another name beside it. It gets its own name at the end: what is interrupted leaves nothing that looks whole.
+ * Knows the SHA-256 of all that it wrote.
+ */
+export class FolderWriter {
+  /** Where it is until it is finished. */
+  readonly folder: string;
+  readonly #target: string;
+  readonly #hashes = new Map<string, string>();
+  readonly #folders = new Set<string>();
+  #bytes = 0;
+
+  /** Throws OrgtrailError `usage` if there is something at this place already, or if it cannot be written to. */
+  constructor(target: string) {
+    this.#target = resolve(target);
+    requireNothing(this.#target);
+    this.folder = join(
+      dirname(this.#target),
+      `.${basename(this.#target)}.unfinished-${randomBytes(4).toString('hex')}`,
+    );
+    inFolder(this.folder, () => mkdirSync(this.folder, { recursive: true }));
+  }
+
+  /** By path, in hexadecimal digits. */
+  get hashes(): ReadonlyMap<string, string> {
+    return this.#hashes;
+  }
+
+  /** All files together. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  write(path: string, bytes: Uint8Array): void {
+    writeFileSync(this.#fileOf(path), bytes);
+    this.#note(path, sha256(bytes).toString('hex'), bytes.length);
+  }
+
+  /** A file that is written piece by piece. */
+  open(path: string, isPacked = false): FileWriter {
+    return new FileWriter(this.#fileOf(path), isPacked, (hash, bytes) => this.#note(path, hash, bytes));
+  }
+
+  /** Gives the folder its name. */
+  finish(): void {
+    inFolder(this.#target, () => renameSync(this.folder, this.#target));
+  }
+
+  /** Deletes what has been written; nothing after `finish`. */
+  discard(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #fileOf(path: string): string {
+    const file = join(this.folder, path);
+    const folder = dirname(file);
+    if (!this.#folders.has(folder)) mkdirSync(folder, { recursive: true });
+    this.#folders.add(folder);
+    return file;
+  }
+
+  #note(path: string, hash: string, bytes: number): void {
+    this.#hashes.set(path, hash);
+    this.#bytes += bytes;
+  }
+}
+
+/** A file of a folder that is being written. Its bytes are collected to blocks. */
+export class FileWriter {
+  readonly #descriptor: number;
+  readonly #hash: Hash = createHash('sha256');
+  readonly #gzip: GzipBlocks | undefined;
+  readonly #onEnd: (hash: string, bytes: number) => void;
+  readonly #block = Buffer.alloc(BLOCK_BYTES);
+  #used = 0;
+  #bytes = 0;
+
+  constructor(file: string, isPacked: boolean, onEnd: (hash: string, bytes: number) => void) {
+    this.#descriptor = openSync(file, 'wx');
+    this.#gzip = isPacked ? new GzipBlocks() : undefined;
+    this.#onEnd = onEnd;
+  }
+
+  /** Copies what it is given. */
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const length = Math.min(bytes.length - at, BLOCK_BYTES - this.#used);
+      this.#block.set(bytes.subarray(at, at + length), this.#used);
+      this.#used += length;
+      at += length;
+      if (this.#used === BLOCK_BYTES) this.#flush();
+    }
+  }
+
+  end(): void {
+    this.#flush();
+    if (this.#gzip !== undefined) this.#put(this.#gzip.end());
+    this.close();
+    this.#onEnd(this.#hash.digest('hex'), this.#bytes);
+  }
+
+  /** Without an end, if writing has failed. */
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  #flush(): void {
+    if (this.#used === 0) return;
+    const block = this.#block.subarray(0, this.#used);
+    this.#put(this.#gzip === undefined ? block : this.#gzip.pack(block));
+    this.#used = 0;
+  }
+
+  #put(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at);
+    this.#hash.update(bytes);
+    this.#bytes += bytes.length;
+  }
+}
+
+const requireNothing = (folder: string): void => {
+  let names: readonly string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw cannotBeWritten(folder, error);
+  }
+  if (names.length > 0) {
+    throw new OrgtrailError('usage', `${folder} is not empty`, { hint: 'name a folder that does not exist yet' });
+  }
+};
+
+const inFolder = (folder: string, act: () => void): void => {
+  try {
+    act();
+  } catch (error) {
+    throw cannotBeWritten(folder, error);
+  }
+};
+
+const cannotBeWritten = (folder: string, error: unknown): OrgtrailError =>
+  new OrgtrailError('usage', `${folder} cannot be made (${codeOf(error)})`, {
+    hint: 'name a folder that does not exist yet, in one that you may write to: it gets its name once all of it is there',
+    cause: error,
+  });
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');

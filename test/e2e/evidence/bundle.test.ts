@@ -1,0 +1,103 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { judge } from '../../support/evidence/exported-bundle.ts';
+import { runOrgtrail } from '../../support/process/orgtrail-process.ts';
+import { startDaemonProcess } from '../../support/process/running-daemon.ts';
+import { until } from '../../support/process/until.ts';
+import { openWorld, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+let world: SyncWorld;
+let login: Login;
+let folder: string;
+let env: Readonly<Record<string, string>>;
+
+beforeEach(async () => {
+  world = await openWorld({ organizations: 3, entries: 300 }, { ORGTRAIL_SETTLE: 'none' });
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-evidence-'));
+  env = {
+    ...world.env,
+    DATABASE_URL: login.url,
+    ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+    ORGTRAIL_EVIDENCE_KEY_FILE: join(folder, 'key.pem'),
+    ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  };
+});
+
+afterEach(async () => {
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const allIsSigned = async (): Promise<boolean> => {
+  const { rows } = await world.database.pool.query<{ done: boolean }>(
+    `select coalesce(bool_and(l.signed_size = l.size), false) and bool_or(l.name = 'events' and l.size = h.position and h.position >= 300)
+       as done from evidence_logs l, feed_head h`,
+  );
+  return rows[0]?.done === true;
+};
+
+test('what a daemon has signed is exported beside it by the account of the daemon, and holds without a database', async () => {
+  await runOrgtrail(['evidence', 'init'], env);
+  await using daemon = await startDaemonProcess(env);
+  await until('all that is stored is signed', allIsSigned);
+  const bundle = join(folder, 'bundle');
+  const exported = await runOrgtrail(['evidence', 'export', bundle, '--gzip', '--json'], env);
+  expect(exported).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(exported.stdout)).toMatchObject({ holds: true, unanchored: true, state: 'ok', faults: [] });
+  const proven = await runOrgtrail(['evidence', 'prove', '7', '300', '--out', folder, '--json'], env);
+  expect(proven).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(proven.stdout)).toMatchObject({
+    unanchored: true,
+    files: expect.arrayContaining([join(folder, '300.json')]),
+  });
+  expect((await runOrgtrail(['evidence', 'prove', '7', '--out', folder], env)).stderr).toContain('(EEXIST)');
+  expect((await runOrgtrail(['evidence', 'prove', '100000', '--out', folder], env)).stderr).toContain(
+    'is not signed yet',
+  );
+  expect((await runOrgtrail(['evidence', 'prove', '--out', folder], env)).code).toBe(2);
+  daemon.process.child.kill('SIGKILL');
+  await daemon.process.ended;
+
+  // No setting, no database.
+  const verified = await runOrgtrail(['evidence', 'verify', bundle], {});
+  expect(verified).toMatchObject({ code: 0, stderr: '' });
+  expect(verified.stdout).toMatch(
+    /not claimed:[\s\S]*no checkpoint that was kept elsewhere[\s\S]*\nthe evidence holds\n$/,
+  );
+  const kept = join(bundle, 'events/checkpoint');
+  const anchored = await runOrgtrail(['evidence', 'verify', bundle, '--anchor', kept, '--json'], {});
+  expect(JSON.parse(anchored.stdout)).toMatchObject({ holds: true, faults: [] });
+  const { node, python } = await judge(bundle, [await readFile(kept, 'utf8')]);
+  expect([node.faults, python.faults]).toEqual([[], []]);
+
+  const proof = join(folder, '7.tlog-proof');
+  const policy = join(bundle, 'policy.txt');
+  for (const more of [[], ['--policy', policy]]) {
+    const held = await runOrgtrail(['evidence', 'verify', proof, ...more], {});
+    expect(held.stdout).toMatch(
+      /holds:\n {2}event 7 is in audit\.example\.com\S+, as it was among \d+, with this payload/,
+    );
+    expect(held.code).toBe(0);
+  }
+  const event = join(folder, '7.json');
+  await writeFile(event, (await readFile(event, 'utf8')).replace(/"source_id": "./, '"source_id": "_'));
+  const forged = await runOrgtrail(['evidence', 'verify', proof], {});
+  expect(forged.stdout).toContain('source_id is not what the leaf says');
+  expect(forged.code).toBe(5);
+
+  const again = await runOrgtrail(['evidence', 'export', bundle], env);
+  expect(again).toMatchObject({ code: 2, stdout: '' });
+  expect(again.stderr).toContain('is not empty');
+  expect((await runOrgtrail(['evidence', 'verify', join(folder, 'nothing')], {})).code).toBe(2);
+
+  const journal = join(bundle, 'journal/entries.ndjson');
+  await writeFile(journal, (await readFile(journal, 'utf8')).replace('"adopted":', '"adopted":1'));
+  const changed = await runOrgtrail(['evidence', 'verify', bundle], {});
+  expect(changed.code).toBe(5);
+  expect(changed.stdout).toMatch(/does not hold:[\s\S]*statement 0 is not the one that is signed/);
+});

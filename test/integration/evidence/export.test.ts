@@ -1,0 +1,203 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type ExportedLogs, withSnapshot } from '../../../src/evidence/export/snapshot.sql.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { BundleRoom, exportTo, judge } from '../../support/evidence/exported-bundle.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+
+let database: TestDatabase;
+let room: BundleRoom;
+const signer = newSigner();
+beforeEach(async () => {
+  database = await createTestDatabase();
+  room = new BundleRoom();
+});
+afterEach(async () => {
+  room?.[Symbol.dispose]();
+  await database?.close();
+});
+
+const texts = (name: string, count: number, fromMs = T0) =>
+  Array.from({ length: count }, (_, index) => entryText(`${name}-${index}`, fromMs + index * 1_000));
+
+const addEvents = async (source: string, count: number, name = source, fromMs = T0) => {
+  const { pool } = database;
+  const lease = await newSource(pool, source).catch(() => takeLease(pool, source));
+  await commit(pool, lease, texts(name, count, fromMs));
+};
+
+/** Two sources, a changed content, a hold, a month that was dropped and stated. */
+const usualDatabase = async () => {
+  const { pool } = database;
+  await pool.query("select orgtrail_create_partitions('2025-01-01', '2026-02-01')");
+  await pool.query('update discovery set server_time = clock_timestamp()');
+  const { build } = openBuilder(pool, signer);
+  await build();
+  await addEvents('a', 300);
+  await addEvents('b', 40, 'early', Date.UTC(2025, 0, 5));
+  await addEvents('a', 20, 'more');
+  await commit(pool, await takeLease(pool, 'a'), [entryText('a-1', T0 + 1_000, { other: 'content' })]);
+  await pool.query(`insert into holds (reason, created_by, since) values ('case 17', 'J. Doe', '2026-01-01')`);
+  await build();
+  const { rows } = await pool.query(`select orgtrail_drop_month('2025-01-01', '30 days') as obstacle`);
+  expect(rows).toEqual([{ obstacle: null }]);
+};
+
+describe('a bundle', () => {
+  test.each([false, true])(
+    'has all that is stored, and both verifiers say that it holds (packed: %s)',
+    async (isPacked) => {
+      const { pool } = database;
+      await usualDatabase();
+      await openBuilder(pool, signer).build();
+      const folder = room.next();
+      const exported = await exportTo(pool, signer, folder, { isPacked });
+      expect(exported).toMatchObject({ events: 320, logs: { state: 'ok', events: { size: 360 } } });
+      const { node, python } = await judge(folder);
+      expect([node.faults, python.faults]).toEqual([[], []]);
+      expect(node.claims).toContain('of 360 events 320 are as they were hashed, 40 were dropped as stated');
+      expect(python.claims).toContain(
+        'Each of the 360 positions is accounted for: 320 with unchanged content, 40 dropped as declared',
+      );
+      expect(readdirSync(room.folder)).toEqual(['bundle-1']);
+      expect(existsSync(join(folder, `events/payload/000000.oev${isPacked ? '.gz' : ''}`))).toBe(true);
+      const changes = readFileSync(join(folder, 'changes.ndjson'), 'utf8').split('\n');
+      expect(changes).toHaveLength(2);
+      expect(JSON.parse(changes[0] ?? '')).toMatchObject({ position: 2, event_id: 'a-1' });
+    },
+  );
+
+  test('README.txt lists every file, says that it is unanchored, and its commands work', async () => {
+    const { pool } = database;
+    await usualDatabase();
+    await openBuilder(pool, signer).build();
+    const folder = room.next();
+    await exportTo(pool, signer, folder);
+    const readme = readFileSync(join(folder, 'README.txt'), 'utf8');
+    expect(readme).toContain('unanchored');
+    expect(readme).toContain('PostgreSQL 1');
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(readme.match(/^[0-9a-f]{64} {2}/gm)).toHaveLength(files.length - 1);
+    const verifier = readFileSync(join(folder, 'verify.py'));
+    expect(readme).toContain(`${createHash('sha256').update(verifier).digest('hex')}  verify.py`);
+    const run = (script: string) => execFileSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8' });
+    const [lists, ...signature] =
+      /^ {7}(grep -E[\s\S]*?)\n\n[\s\S]*?^ {7}(head[\s\S]*?)\n\n/m.exec(readme)?.slice(1) ?? [];
+    expect(run(lists ?? 'false')).toBe('');
+    expect(run(signature.join('\n').replaceAll('/tmp/', `${room.folder}/`))).toContain('Verified Successfully');
+    expect(run('python3 -B verify.py')).toContain('Result: the evidence holds.');
+  });
+});
+
+describe('exporting', () => {
+  test('says why if there is no log, no checkpoint, or something at the place', async () => {
+    const { pool } = database;
+    await expect(exportTo(pool, signer, room.next())).rejects.toThrow('there is no evidence in this database');
+    await openBuilder(pool, signer).builder.open();
+    await expect(exportTo(pool, signer, room.next())).rejects.toThrow('no checkpoint is signed yet');
+    const taken = room.next();
+    mkdirSync(taken);
+    writeFileSync(join(taken, 'file'), '');
+    await expect(exportTo(pool, signer, taken)).rejects.toThrow('is not empty');
+    await expect(exportTo(pool, signer, join(taken, 'file', 'below'))).rejects.toThrow(/cannot be made \(ENOTDIR\)/);
+    expect(readdirSync(room.folder)).toEqual([taken.split('/').at(-1)]);
+  });
+
+  test('gives no bundle of what does not hold, unless that is asked for', async () => {
+    const { pool } = database;
+    await usualDatabase();
+    await openBuilder(pool, signer).build();
+    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    const exporting = exportTo(pool, signer, room.next());
+    await expect(exporting).rejects.toThrow(
+      /what is stored is not what was signed.*\n {2}event 5 is not the one in the tree/,
+    );
+    await expect(exporting).rejects.toMatchObject({ code: 'evidence_fails', exitCode: 5 });
+    expect(readdirSync(room.folder)).toEqual([]);
+    const folder = room.next();
+    expect((await exportTo(pool, signer, folder, { despiteFaults: true })).report.holds).toBe(false);
+    expect(readFileSync(join(folder, 'README.txt'), 'utf8')).toMatch(/DOES NOT HOLD[\s\S]*\n {2}event 5 is not/);
+    const { node, python } = await judge(folder);
+    expect(node.faults).toEqual(['event 5 is not the one in the tree']);
+    expect(python.faults).toEqual(['Position 5: the event is not the one in the tree']);
+  });
+
+  test('is interrupted: nothing is left', async () => {
+    const { pool } = database;
+    await usualDatabase();
+    await openBuilder(pool, signer).build();
+    const interrupt = new AbortController();
+    const onWritten = (position: number) => {
+      if (position === 200) interrupt.abort(130);
+    };
+    const observer = { onWritten };
+    const exporting = exportTo(pool, signer, room.next(), { signal: interrupt.signal, observer });
+    await expect(exporting).rejects.toThrow();
+    expect(readdirSync(room.folder)).toEqual([]);
+  });
+
+  test('is of one moment: the builder goes on, and retention waits', async () => {
+    const { pool } = database;
+    await usualDatabase();
+    const { build } = openBuilder(pool, signer);
+    await build();
+    await withSnapshot(pool, {}, async (client, before) => {
+      await addEvents('c', 50);
+      await build();
+      await pool.query('update holds set released_at = clock_timestamp(), released_as = session_user');
+      const drop = pool.query(`select orgtrail_drop_month('2026-01-01', '30 days')`);
+      await expect(drop).rejects.toThrow('lock timeout');
+      expect(before).toMatchObject({ events: { size: 360 }, unstatedDrops: 0 });
+      const { rows } = await client.query(
+        'select count(*)::integer as events, (select count(*) from evidence_journal)::integer as statements from audit_events',
+      );
+      expect(rows).toEqual([{ events: 320, statements: (before as ExportedLogs).journal.size }]);
+    });
+  });
+
+  test('waits for the statement of a month that was dropped a moment ago', async () => {
+    const { pool } = database;
+    await usualDatabase();
+    const refused = exportTo(pool, signer, room.next());
+    await expect(refused).rejects.toThrow('a month was dropped, and no signed statement says so');
+    const waiting = exportTo(pool, signer, room.next(), { waitMs: 600_000 });
+    await openBuilder(pool, signer).build();
+    expect(await waiting).toMatchObject({ events: 320, report: { faults: [] } });
+  });
+
+  test.each(['halted', 'behind', 'forked'] as const)(
+    'a log that is %s: its last signed state, and says so',
+    async (state) => {
+      const { pool } = database;
+      await addEvents('a', 300);
+      await openBuilder(pool, signer).build();
+      await addEvents('a', 20, 'later');
+      await pool.query(`update evidence_logs set state = $1, state_reason = 'a reason'`, [state]);
+      const folder = room.next();
+      expect(await exportTo(pool, signer, folder)).toMatchObject({ events: 300, logs: { state } });
+      const readme = readFileSync(join(folder, 'README.txt'), 'utf8');
+      expect(readme).toContain(
+        `${state} (a reason). Nothing is signed any more; this is the last signed state. 20 later positions`,
+      );
+      const { node, python } = await judge(folder);
+      expect([node.faults, python.faults]).toEqual([[], []]);
+    },
+  );
+
+  test('between the two signatures: checkpoints that belong together', async () => {
+    const { pool } = database;
+    await addEvents('a', 300);
+    await openBuilder(pool, signer).build();
+    await addEvents('b', 20);
+    await openBuilder(pool, signer).build();
+    await pool.query(`delete from evidence_checkpoints where log = 'journal' and size > 2`);
+    const folder = room.next();
+    expect((await exportTo(pool, signer, folder)).logs).toMatchObject({ events: { size: 300 }, journal: { size: 2 } });
+    const { node, python } = await judge(folder);
+    expect([node.faults, python.faults]).toEqual([[], []]);
+  });
+});

@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readProvenEvent } from '../../../src/evidence/bundle/proven-event.ts';
+import { type EventProof, proveEvents } from '../../../src/evidence/export/prove-events.sql.ts';
+import { parsePolicy } from '../../../src/evidence/notes/policy.ts';
+import { verifyProof } from '../../../src/evidence/verify/verify-proof.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { BundleRoom } from '../../support/evidence/exported-bundle.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
+
+let database: TestDatabase;
+const signer = newSigner();
+beforeEach(async () => {
+  database = await createTestDatabase();
+  const { pool } = database;
+  for (const source of ['a', 'b']) {
+    const entries = Array.from({ length: 400 }, (_, index) =>
+      entryText(`id-${index}`, T0 + index * 1_000, { of: source }),
+    );
+    await commit(pool, await newSource(pool, source), entries);
+  }
+  await openBuilder(pool, signer).build();
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+const prove = async (positions: readonly number[], ids: readonly string[] = []): Promise<EventProof[]> => {
+  const proofs: EventProof[] = [];
+  const { publicKey } = signer;
+  await proveEvents(database.pool, { positions, ids, publicKey }, (proof) => proofs.push(proof));
+  return proofs;
+};
+
+const verify = ({ json, tlogProof }: EventProof) => {
+  const event = readProvenEvent(json);
+  return verifyProof(Buffer.from(tlogProof), event, parsePolicy(Buffer.from(event.policy)));
+};
+
+test('events at the edges of tiles, named by position or by id, each with a proof that holds', async () => {
+  const proofs = await prove([1, 256, 257, 512, 768, 769, 800, 1], ['id-5']);
+  expect(proofs.map(({ position }) => position)).toEqual([1, 256, 257, 512, 768, 769, 800, 6, 406]);
+  for (const proof of proofs) {
+    expect(verify(proof).faults).toEqual([]);
+    expect(JSON.parse(proof.json)).toMatchObject({
+      position: proof.position,
+      source_kind: 'organization',
+      defects: [],
+    });
+  }
+});
+
+test('the proof of one event is not that of another', async () => {
+  const [one, other] = (await prove([100, 101])) as [EventProof, EventProof];
+  expect(verify({ ...one, tlogProof: other.tlogProof }).faults.map(({ code }) => code)).toEqual(['root', 'leaf']);
+  expect(() => readProvenEvent(one.json.replace('id-99', 'id-98'))).toThrow('id is not what the leaf says');
+  expect(() => readProvenEvent(one.json.replace('{', '{"more": 1,'))).toThrow('more is not what the leaf says');
+  expect(() => readProvenEvent('[')).toThrow('not an object');
+});
+
+test('its content is the file that sha256sum hashes', async () => {
+  const [proof] = (await prove([7])) as [EventProof];
+  using room = new BundleRoom();
+  const { raw, raw_sha256: hash } = JSON.parse(proof.json);
+  writeFileSync(join(room.folder, 'raw'), raw);
+  expect(execFileSync('bash', ['-c', 'sha256sum raw'], { cwd: room.folder, encoding: 'utf8' })).toContain(hash);
+});
+
+test('what was changed, dropped, not signed or never there is not proven', async () => {
+  const { pool } = database;
+  await pool.query(`update audit_events set raw = '{}' where position = 5`);
+  await expect(prove([4, 5])).rejects.toMatchObject({ code: 'evidence_fails', message: /event 5 is not in/ });
+  await pool.query('delete from audit_events where position = 5');
+  await expect(prove([5])).rejects.toThrow('position 5 has no event');
+  await expect(prove([801])).rejects.toThrow('position 801 is not signed yet: 800 are');
+  await expect(prove([], ['unknown'])).rejects.toThrow('there is no event with the id "unknown"');
+  await pool.query(
+    `update evidence_tiles set hashes = set_byte(hashes, 40, 1 - least(get_byte(hashes, 40), 1)) where level = 0 and n = 0`,
+  );
+  await expect(prove([1])).rejects.toMatchObject({ code: 'evidence_fails' });
+});
