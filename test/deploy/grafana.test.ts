@@ -126,6 +126,7 @@ describe('the queries of the dashboards', () => {
       'orgtrail_evidence_tree_size',
       'orgtrail_evidence_lag_events',
       'orgtrail_evidence_checkpoint_age_seconds',
+      'orgtrail_evidence_anchor_age_seconds',
       'orgtrail_evidence_statement_age_seconds',
       'orgtrail_evidence_unstated_sources',
       'orgtrail_evidence_state',

@@ -45,6 +45,8 @@ const keepOnce = async (anchor: Anchor, options: AnchoringOptions): Promise<Outc
   let under: LogToAnchor | undefined;
   try {
     const signed = await store.readSigned(generation, anchor.name);
+    // A log without events is not worth the interval that follows.
+    if (signed.some(({ log, size }) => log === 'events' && size === 0)) return 'unsigned';
     logs = signed.filter(({ log }) => anchor.logs?.includes(log) ?? true);
     // What lies there is heard before anything is added to it.
     const keys = await options.readKeys(logs);

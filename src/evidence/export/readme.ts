@@ -55,7 +55,7 @@ const howToVerify = ({ vkeys }: ReadmeFacts): string => `HOW TO VERIFY IT (ten m
 
 Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this folder.
 
-1. Verify the bundle. verify.py is one file of plain Python, written to be read: about 1,200 lines, standard
+1. Verify the bundle. verify.py is one file of plain Python, written to be read, with the standard
    library only. It needs no network, and writes nothing.
 
        python3 verify.py

@@ -5,6 +5,8 @@ export interface AnchorStatus {
   readonly anchor: string;
   /** Events of the newest checkpoint that it keeps; null: none yet. */
   readonly size: number | null;
+  /** It has one of events; or, if it keeps the journal alone, one of the journal, whose statements name the tree of the events. */
+  readonly isOfEvents: boolean;
   /** Since it was last seen to have the newest checkpoints of both logs; null: never. */
   readonly secondsAgo: number | null;
   /** Why the last attempt failed; null: it did not. */
@@ -26,6 +28,7 @@ with recursive tried (log, anchor) as (
   select t.log, (select min(a.anchor) from evidence_anchors a where a.log = t.log and a.generation = $1 and a.anchor > t.anchor)
   from tried t where t.anchor is not null)
 select t.anchor, max(kept.size) filter (where t.log = 'events')::float8 as size,
+  coalesce(max(kept.size) filter (where t.log = 'events'), max(kept.size), 0) > 0 as "isOfEvents",
   extract(epoch from clock_timestamp() - min(kept.at))::float8 as "secondsAgo", max(newest.error) as error
 from tried t
   cross join lateral (select a.error from evidence_anchors a

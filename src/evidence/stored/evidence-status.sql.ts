@@ -44,9 +44,9 @@ export interface EvidenceStatus extends Row<typeof columns> {
   readonly anchors: readonly AnchorStatus[];
 }
 
-/** Nothing outside the database has ever kept a checkpoint: its owner could rewrite all of it. */
+/** Nothing outside the database has ever kept a checkpoint that speaks of events: its owner could rewrite all of it. */
 export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
-  anchors.every(({ size }) => size === null);
+  anchors.every(({ isOfEvents }) => !isOfEvents);
 
 /** Undefined: there is no log. Needs no more than the account of the collector may read. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {

@@ -2,17 +2,20 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { timeStampRequest } from '../../../src/evidence/anchors/time-stamp-request.ts';
 import { timeStampsOf } from '../../../src/evidence/anchors/time-stamps.ts';
+import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
 import { startAuthority, type TestAuthority } from '../../support/evidence/time-stamping-authority.ts';
 import { verifyDatabase } from '../../support/evidence/verify-database.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { commit, entryText, newSource, T0 } from '../../support/postgres/store-fixture.ts';
 
 let database: TestDatabase;
 let authority: TestAuthority;
 const signer = newSigner();
 beforeEach(async () => {
   [database, authority] = await Promise.all([createTestDatabase(), startAuthority()]);
+  await commit(database.pool, await newSource(database.pool, 'a'), [entryText('one', T0)]);
 });
 afterEach(async () => {
   await authority?.[Symbol.asyncDispose]();
@@ -40,6 +43,7 @@ test('a request has 69 bytes, and openssl makes a token of it that it accepts fo
   if (stamp === undefined) throw new Error('no time stamp');
   expect(await authority.verifies(stamp.receipt, Buffer.from(stamp.note))).toBe(true);
   expect(await authority.verifies(stamp.receipt, Buffer.from(`${stamp.note} `))).toBe(false);
+  expect(isUnanchored((await readEvidenceStatus(database.pool)) ?? { anchors: [] })).toBe(false);
 
   await builder.build();
   const { rows } = await database.pool.query<{ text: string }>(
