@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { exitCodes } from '../../errors.ts';
+import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
 import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
 import { version } from '../../package/package-files.ts';
@@ -36,13 +37,14 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .action(async (dir: string, { gzip = false, despiteFaults = false, json = false }: ExportCommandOptions) => {
       const work = showWork(context);
       const exported = await withDatabase(context, async (pool, { config }) => {
-        const { keyFile } = config.evidence ?? {};
+        const { keyFile, anchors = [] } = config.evidence ?? {};
         return await exportBundle(pool, {
           folder: dir,
           isPacked: gzip,
           despiteFaults,
           version,
           publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
+          witnesses: witnessesOf(anchors),
           signal: context.signal,
           observer: {
             onWritten: (position, size) => work.at('writing', position, 'positions', size),
@@ -56,11 +58,12 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
 
-const exportedJson = (folder: string, { logs, events, bytes, files, report }: Exported) => ({
+const exportedJson = (folder: string, { logs, events, bytes, files, report, anchors }: Exported) => ({
   folder,
   holds: report.holds,
   state: logs.state,
-  unanchored: true,
+  unanchored: anchors.length === 0,
+  anchors,
   generation: logs.generation,
   events: { origin: logs.events.origin, size: logs.events.size, with_content: events },
   journal: { origin: logs.journal.origin, size: logs.journal.size },
@@ -69,12 +72,14 @@ const exportedJson = (folder: string, { logs, events, bytes, files, report }: Ex
   faults: report.faults.map(({ message }) => message),
 });
 
-const exportedText = (folder: string, { logs, events, bytes, files, report }: Exported): string => {
+const exportedText = (folder: string, { logs, events, bytes, files, report, anchors }: Exported): string => {
   const lines = [
     `${folder}: ${logs.events.size} positions, ${events} events with their content, ${logs.journal.size} statements; ${files} files, ${bytes} bytes`,
     ...report.faults.map(({ message }) => `does not hold: ${message}`),
     ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
-    'unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere',
+    ...(anchors.length === 0
+      ? ['unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere']
+      : anchors.map(({ anchor, size }) => `anchored at ${anchor}${size === null ? '' : `, up to position ${size}`}`)),
     `to verify it: python3 ${folder}/verify.py, or orgtrail evidence verify ${folder}`,
   ];
   return `${lines.join('\n')}\n`;

@@ -1,3 +1,5 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { sep } from 'node:path';
 import { Command } from 'commander';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { openFolder } from '../../evidence/files/folder-reader.ts';
@@ -47,6 +49,7 @@ export const verifyCommand = (context: CliContext, report: (exitCode: number) =>
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (dir: string | undefined, { anchor, policy, json }: VerifyOptions) => {
+      if (dir !== undefined) refuseOwnAnchors(dir, anchor);
       const given = {
         anchors: anchor.map((name) => ({ name, note: readInput(name) })),
         policy: policy === undefined ? undefined : readInput(policy),
@@ -83,5 +86,18 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
     work.finish();
   }
 };
+
+/** A bundle agrees with itself. Throws OrgtrailError `usage`. */
+const refuseOwnAnchors = (dir: string, anchors: readonly string[]): void => {
+  const own = anchors.find(
+    (file) => existsSync(file) && existsSync(dir) && isBelow(realpathSync(dir), realpathSync(file)),
+  );
+  if (own === undefined) return;
+  throw new OrgtrailError('usage', `${own} is a file of the bundle, which proves nothing about the bundle`, {
+    hint: 'give a checkpoint that was kept elsewhere',
+  });
+};
+
+const isBelow = (folder: string, file: string): boolean => file.startsWith(`${folder}${sep}`);
 
 const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];

@@ -1,4 +1,5 @@
 import { reasonOf } from '../../errors.ts';
+import type { Witness } from '../notes/policy.ts';
 import { parseVerifierKey, signatureTypes, type VerifierKey } from '../notes/verifier-key.ts';
 
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
@@ -80,3 +81,9 @@ const parseWitness = (text: string): AnchorTarget | string => {
     return `has a witness whose key cannot be read: ${reasonOf(error)}`;
   }
 };
+
+/** The witnesses among them, as a policy names them. */
+export const witnessesOf = (targets: readonly AnchorTarget[]): Witness[] =>
+  targets
+    .flatMap((target) => (target.kind === 'witness' ? [target.key] : []))
+    .map((key, index) => ({ name: `w${index + 1}`, key }));

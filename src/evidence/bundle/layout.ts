@@ -24,6 +24,13 @@ export const changesPaths = [bundleFiles.changes, 'journal/changes.ndjson'] as c
 /** Checkpoints of either log that were kept elsewhere, a file each. */
 export const ANCHORS_FOLDER = 'anchors/';
 
+/** Time stamps by RFC 3161, each (`.tsr`) beside the checkpoint of the journal that it is of. */
+export const TIME_STAMPS_FOLDER = 'timestamps/';
+
+/** `timestamps/1-00000000000000000033`: a checkpoint of the journal of this size that an authority has stamped. */
+export const timeStampPath = (authority: number, size: number): string =>
+  `${TIME_STAMPS_FOLDER}${authority}-${String(size).padStart(20, '0')}`;
+
 /** Reads a bundle, wherever it is. Nothing is kept: each file is read once, tiles a few times. */
 export interface BundleReader {
   /** Of all files, by `/`. */

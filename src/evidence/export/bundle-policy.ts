@@ -1,20 +1,20 @@
 import { EvidenceFault } from '../evidence-fault.ts';
 import { readStatement } from '../journal/statement-text.ts';
-import { type Policy, writePolicy } from '../notes/policy.ts';
+import { type Policy, type Witness, writePolicy } from '../notes/policy.ts';
 import { parseVerifierKey, printVerifierKey, type VerifierKey } from '../notes/verifier-key.ts';
 
-/** policy.txt: the keys that the journal names, and that of this process if it has one; with `origin` those of one log alone. No witness is known yet. */
+/** policy.txt: the keys that the journal names, and that of this process if it has one; with `origin` those of one log alone. */
 export const bundlePolicy = (
   statements: readonly string[],
   own: readonly VerifierKey[],
-  origin?: string,
+  { origin, witnesses = [] }: { readonly origin?: string; readonly witnesses?: readonly Witness[] } = {},
 ): { readonly text: string; readonly vkeys: readonly string[]; readonly policy: Policy } => {
   const keys = new Map([...own, ...statements.flatMap(keysOf)].map((key) => [printVerifierKey(key), key]));
   const logs = [...keys.values()].filter(({ name }) => origin === undefined || name === origin);
   return {
-    text: writePolicy(logs, [], 0),
+    text: writePolicy(logs, witnesses, 0),
     vkeys: logs.map(printVerifierKey),
-    policy: { logs, witnesses: [], quorum: { needed: 0, members: [] } },
+    policy: { logs, witnesses, quorum: { needed: 0, members: [] } },
   };
 };
 
@@ -24,7 +24,7 @@ const keysOf = (text: string): VerifierKey[] => {
     const read = readStatement(text);
     if (!read.known) return [];
     const { statement } = read;
-    if (statement.type === 'genesis') return statement.vkeys.map(parseVerifierKey);
+    if (statement.type === 'genesis' || statement.type === 'fork') return (statement.vkeys ?? []).map(parseVerifierKey);
     return statement.type === 'key' ? [...statement.old_vkeys, ...statement.new_vkeys].map(parseVerifierKey) : [];
   } catch (error) {
     if (error instanceof EvidenceFault) return [];

@@ -94,7 +94,7 @@ export const readKeys = async (
 ): Promise<{ readonly texts: readonly string[]; readonly monthKeys: ReadonlyMap<string, Buffer> }> => {
   const { rows: texts } = await client.query<{ text: string }>(
     longStatement(
-      `select text from evidence_journal where generation = $1 and kind in ('genesis', 'key') and index < $2 order by index`,
+      `select text from evidence_journal where generation = $1 and kind in ('genesis', 'fork', 'key') and index < $2 order by index`,
       [generation, journal.size],
     ),
   );

@@ -8,8 +8,10 @@ import { openFolder } from '../files/folder-reader.ts';
 import { FolderWriter } from '../files/folder-writer.ts';
 import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
+import type { Witness } from '../notes/policy.ts';
 import type { Report } from '../verify/report.ts';
 import { bundlePolicy } from './bundle-policy.ts';
+import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload } from './copy-payload.sql.ts';
 import { writeReadme } from './readme.ts';
@@ -26,6 +28,8 @@ export interface ExportOptions {
   readonly version: string;
   /** Of the key that this process has. */
   readonly publicKey?: Uint8Array | undefined;
+  /** Those that cosign the log. */
+  readonly witnesses?: readonly Witness[];
   /** How long to wait for the statement about a month that was dropped a moment ago. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -45,6 +49,8 @@ export interface Exported {
   readonly bytes: number;
   readonly files: number;
   readonly report: Report;
+  /** None: the bundle is unanchored. */
+  readonly anchors: readonly ExportedAnchor[];
 }
 
 const WAIT_MS = 30_000;
@@ -72,8 +78,8 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     writer.write(bundleFiles.readme, Buffer.from(readme));
     signal?.throwIfAborted();
     writer.finish();
-    const { logs, events } = content;
-    return { logs, events, bytes: writer.bytes, files: writer.hashes.size, report };
+    const { logs, events, anchors } = content;
+    return { logs, events, anchors, bytes: writer.bytes, files: writer.hashes.size, report };
   } finally {
     writer.discard();
   }
@@ -83,6 +89,7 @@ interface WrittenContent {
   readonly logs: ExportedLogs;
   readonly events: number;
   readonly vkeys: readonly string[];
+  readonly anchors: readonly ExportedAnchor[];
 }
 
 const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOptions): Promise<WrittenContent> => {
@@ -94,16 +101,17 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       requireStated(logs, options);
       await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
-      const { publicKey, isPacked, signal, observer } = options;
+      const { publicKey, isPacked, signal, observer, witnesses = [] } = options;
+      const anchors = await copyAnchors(client, logs, writer, witnesses);
       const origins = [logs.events.origin, logs.journal.origin];
       const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
-      const { text, vkeys } = bundlePolicy(texts, own ?? []);
+      const { text, vkeys } = bundlePolicy(texts, own ?? [], { witnesses });
       writer.write(bundleFiles.policy, Buffer.from(text));
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
       const events = await copyPayload(client, writer, { size, monthKeys, isPacked, signal, onEvent });
-      return { logs, events, vkeys };
+      return { logs, events, vkeys, anchors };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

@@ -50,7 +50,7 @@ export const proveEvents = async (
     const { texts, monthKeys } = await readKeys(client, logs);
     const { publicKey, signal, onProven } = options;
     const own = publicKey && [keyOfLog(logs.events.origin, publicKey)];
-    const keys = bundlePolicy(texts, own ?? [], logs.events.origin);
+    const keys = bundlePolicy(texts, own ?? [], { origin: logs.events.origin });
     const positions = await positionsOf(client, options);
     for (let at = 0; at < positions.length; at += CHUNK) {
       const chunk = positions.slice(at, at + CHUNK);

@@ -1,4 +1,5 @@
 import { writeManifestLines } from '../bundle/manifest.ts';
+import type { ExportedAnchor } from './copy-anchors.sql.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
 export interface ReadmeFacts {
@@ -12,13 +13,14 @@ export interface ReadmeFacts {
   /** Sentences of the verification that was made of the bundle; none if it holds. */
   readonly faults: readonly string[];
   readonly hashes: ReadonlyMap<string, string>;
+  readonly anchors: readonly ExportedAnchor[];
 }
 
 /** README.txt: what an auditor needs who has never seen orgtrail, and the list of files. */
 export const writeReadme = (facts: ReadmeFacts): string =>
   [head(facts), findings(facts), howToVerify(facts), contents(facts), method(facts), list(facts)].join('\n');
 
-const head = ({ logs, events, version }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
+const head = ({ logs, events, version, anchors }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
 
 This folder is a bundle of evidence. It was written by orgtrail, a program that copies the audit logs of
 Cloudflare into a database as soon as Cloudflare serves them, and keeps a signed Merkle log of what it
@@ -34,8 +36,18 @@ Log of events       ${logs.events.origin}
 Log of statements   ${logs.journal.origin}
                     ${logs.journal.size} statements; signed at ${logs.journal.madeAt}
 State of the log    ${stateOf(logs)}
-Anchors             none: this bundle is unanchored. See "3." below.
+Anchors             ${anchorsOf(anchors)}
 `;
+
+const anchorsOf = (anchors: readonly ExportedAnchor[]): string => {
+  if (anchors.length === 0) return 'none: this bundle is unanchored. See "3." below.';
+  const lines = anchors.map(
+    ({ anchor, size, at }) => `${anchor}: ${size === null ? 'the journal' : `${size} events`}, ${at}`,
+  );
+  return [...lines, 'This is what the operator says. Fetch the checkpoint from there yourself: "3." below.'].join(
+    `\n${' '.repeat(20)}`,
+  );
+};
 
 const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {
   const reason = stateReason === null ? '' : ` (${stateReason})`;
@@ -51,47 +63,58 @@ const findings = ({ faults }: ReadmeFacts): string =>
 ${faults.map((fault) => `  ${fault}\n`).join('')}The bundle was written all the same, because that was asked for (--despite-faults).
 `;
 
-const howToVerify = ({ vkeys }: ReadmeFacts): string => `HOW TO VERIFY IT (ten minutes, offline)
+const howToVerify = ({
+  vkeys,
+}: ReadmeFacts): string => `HOW TO VERIFY IT (offline; the commands take seconds, or minutes for millions of events)
 
 Needed: Python 3.9 or later, and OpenSSL 3.0 or later. Open a terminal in this folder.
 
 1. Verify the bundle. verify.py is one file of plain Python, written to be read, with the standard
-   library only. It needs no network, and writes nothing.
+   library only. It needs no network, and writes nothing into this folder.
 
        python3 verify.py
 
    It ends with "Result: the evidence holds." and exit code 0, or with "does not hold" and exit code 5; the lines
-   above say what holds, what does not, and what is not claimed. A second verifier, written apart from the first,
-   is in orgtrail (npm package or container image). It must come to the same result:
+   above say what holds, what does not, and what is not claimed. Against the operator this alone proves little: he could
+   have signed another history, and have changed verify.py. That is what 2 and 3 are for. Anyone can write another
+   verifier from "HOW IT IS MADE"; one, written apart from the first, is in orgtrail (npm package or container image).
+   If you have it, it must come to the same result:
 
        orgtrail evidence verify .
 
+   For one organization or account, with the whole id; what was read completely, and what was not:
+
+       python3 verify.py --organization ID --since 2026-01-01T00:00:00Z --before 2026-04-01T00:00:00Z
+
 2. Compare the keys. policy.txt names the keys that must have signed. They came with this bundle, so compare them
-   with the keys that you were given on another way, when the engagement began:
+   with the keys that you were given on another way, when the engagement began (if you were given none, say so in your
+   report: then the signatures show no more than that the bundle is of one piece):
 
 ${vkeys.map((vkey) => `       ${vkey}\n`).join('')}
    Or put those that you were given into a file like policy.txt, and name it: python3 verify.py --policy FILE
 
 3. Compare with what was kept elsewhere. Signatures prove nothing against the operator, who has the key and could sign another
-   history. Take a checkpoint that you or a third party kept (three lines and a signature, like events/checkpoint, or
-   the file events/checkpoint of an earlier bundle):
+   history. Take a checkpoint that you or a third party kept (a text like events/checkpoint: three lines, an empty line, a
+   signature; the file events/checkpoint of an earlier bundle is one), not one from this folder:
 
        python3 verify.py --anchor KEPT-CHECKPOINT
 
    Then everything up to that checkpoint is shown to be unchanged since it was kept. Keep events/checkpoint and
    journal/checkpoint of this bundle for the next time.
 
-4. Compare the files with the list at the end of this text (damage on the way; both verifiers do so as well):
+4. Compare the files with the list at the end of this text (damage on the way; both verifiers do so as well). It prints
+   nothing if all are the same:
 
        grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
 
 5. Without any program of ours, the signature of the log of events (it prints "Signature Verified Successfully"):
 
-       head -n 3 events/checkpoint > /tmp/text
-       tail -n 1 events/checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c 64 > /tmp/signature
+       T=$(mktemp -d)
+       head -n 3 events/checkpoint > $T/text
+       grep "^— $(head -n 1 events/checkpoint) " events/checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c 64 > $T/signature
        (printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'
-        grep events+ policy.txt | head -n 1 | sed 's/.*events+[0-9a-f]*+//' | base64 -d | tail -c 32) > /tmp/key
-       openssl pkeyutl -verify -pubin -keyform DER -inkey /tmp/key -rawin -in /tmp/text -sigfile /tmp/signature
+        grep events+ policy.txt | head -n 1 | sed 's/.*events+[0-9a-f]*+//' | base64 -d | tail -c 32) > $T/key
+       openssl pkeyutl -verify -pubin -keyform DER -inkey $T/key -rawin -in $T/text -sigfile $T/signature
 `;
 
 const contents = ({ isPacked }: ReadmeFacts): string => `WHAT IS IN IT
@@ -101,7 +124,7 @@ verify.py               a verifier
 events/checkpoint       name, size and root of the log of events, signed (c2sp.org/tlog-checkpoint, signed-note)
 events/tile/...         its hashes, 256 in a file (c2sp.org/tlog-tiles)
 events/payload/...      the events, 65,536 positions in a file${isPacked ? ', packed by gzip' : ''}
-events/sources/...      the number of the source of each position, cut like the tiles of level 0
+events/sources/...      the number of the source of each position (2 bytes, 0 for a hole), cut like the tiles of level 0
 journal/checkpoint      the same of the log of statements
 journal/tile/...        its hashes
 journal/entries.ndjson  the statements, one object of JSON a line: whose log it is (genesis), sources, months
@@ -122,6 +145,14 @@ JSON that Cloudflare sent. A record of events/payload is the length of the leaf 
 An event that retention dropped is left out of events/payload; its hash stays in the tiles, and a statement "drop" names
 its position. Its salt is gone, so the hash cannot be tested against guesses. A position that never had an event, or lost it before
 the log began, has the leaf "orgtrail/hole/v1", a line feed, and the position (8 bytes).
+
+The defects of an event say how it differs from what Cloudflare documents; nothing, if it does not. The chain in a coverage
+statement is 32 zero bytes at first, then SHA-256(chain, hash of the leaf) for each event of the source in order of position.
+
+A coverage statement says of one source, by the filter in force (everything, if its text is empty): which times were read
+completely ("passes": the first reading, and later ones for entries that came late), as of when ("as_of"); how many of the
+first "size" events of the log are of it, with their chain; how each time was read last, and how many new entries that
+reading found ("readings"); times that could not be read ("holes"); and how much had no room in the statement ("left_out").
 
 A leaf of the log of statements is "orgtrail/journal/v1", a line feed, and the line of journal/entries.ndjson byte for byte.
 Each statement names the log of events as it was then (size and root).

@@ -85,6 +85,10 @@ class Report:
             lines += ['  ! … and %s more of the kind "%s"' % (format(count - self.SHOWN, ','), area)
                       for area, count in self.count.items() if count > self.SHOWN]
         lines += ['What is not claimed:'] + ['  - ' + text for text in self.notes]
+        if self.holds() and (self.facts.get('unanchored') or not self.facts.get('keys_given')):
+            lines += ['Against the operator it holds no further than this: %s.' % ', and '.join(
+                text for text, is_so in (('its keys were not compared with any that you were given', not self.facts.get('keys_given')),
+                                         ('it is unanchored', self.facts.get('unanchored'))) if is_so)]
         lines += ['Result: the evidence %s.' % ('holds' if self.holds() else 'does not hold')]
         return '\n'.join(UNPRINTABLE.sub(lambda match: '\\u%04x' % ord(match.group()), line) for line in lines)
 
@@ -467,7 +471,7 @@ def microseconds(value):
     """An instant in µs since 1970, from RFC 3339 in UTC."""
     match = TIME.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        raise Unreadable('%.80r is no instant in UTC' % (value,))
+        raise Unreadable('%.80r is no instant in UTC, such as 2026-01-31T08:00:00Z' % (value,))
     year, month, day, hour, minute, second = (int(match.group(number)) for number in range(1, 7))
     if not 1 <= month <= 12 or not 1 <= day <= first_day(year, month + 1) - first_day(year, month) or hour > 23 or minute > 59 or second > 59:
         raise Unreadable('%.80r is no instant' % (value,))
@@ -678,7 +682,7 @@ class Journal:
         self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
-        self.coverage = {}  # (kind, id): (filter, merged ranges, size, at): what was stated last
+        self.coverage = {}  # (kind, id): (filter, merged ranges, size, events): what was stated last
         self.chains = {}  # size: [(source, events, chain, who)]
         self.dropped, self.jumped = [], []  # half-open ranges of positions
         self.drops = []  # (who, at, statement, positions named)
@@ -765,7 +769,7 @@ class Journal:
             if lost:
                 self.report.fault('coverage', '%s no longer covers %s to %s of %s, under the same filter'
                                   % (who, instant(lost[0][0]), instant(lost[0][1]), named(source)))
-        self.coverage[source] = (condition, ranges, size, at)
+        self.coverage[source] = (condition, ranges, size, statement['events'])
 
     def read_change(self, statement, size, at, who):
         self.changes[statement['position'], digest(statement['raw_sha256'])] = statement
@@ -978,6 +982,14 @@ def source_in(leaf):
     return leaf[58:source_end] if at == last else None
 
 
+def organization_in(leaf):
+    """The third field of variable length, of a leaf whose fields fill it."""
+    at = 58
+    for _ in range(2):
+        at += 2 + (leaf[at] << 8) + leaf[at + 1]
+    return leaf[at + 2:at + 2 + (leaf[at] << 8) + leaf[at + 1]]
+
+
 def is_utf8(data):
     try:
         return data.decode() is not None
@@ -1039,8 +1051,10 @@ class Progress:
 class Events:
     """Walks over the leaves and the payload together."""
 
-    def __init__(self, bundle, checkpoint, journal, roots, report):
+    def __init__(self, bundle, checkpoint, journal, roots, report, asked=None):
         self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
+        self.asked = asked.encode() if asked else None
+        self.of_organization = {}  # (kind, id): events whose leaf names the organization that is asked for
         self.present = self.dropped = self.holes = self.jumped = self.late_holes = self.contradicted = 0
         self.unknown = 0  # dropped events whose source the bundle does not name
         self.chains = {}  # source as in the leaf: [events, chain]
@@ -1102,6 +1116,9 @@ class Events:
             self.report.fault('events', 'Position %d: no statement names its source' % position, position)
         elif number is not None and number != self.numbers[source]:
             self.report.fault('events', 'Position %d: events/sources gives it to another source' % position, position)
+        elif self.asked and organization_in(leaf) == self.asked:
+            name = self.journal.sources[self.numbers[source]]
+            self.of_organization[name] = self.of_organization.get(name, 0) + 1
         self.grow_chain(source, stored)
 
     def check_jump(self, position):
@@ -1398,7 +1415,7 @@ def claim_coverage(journal, events, options, report):
     needed, chosen = ['signatures', 'events', 'journal', 'coverage'], 0
     if not journal.coverage:
         report.note('That Cloudflare\'s entries are all here: the journal has no statement of coverage.')
-    for source, (_, ranges, size, at) in sorted(journal.coverage.items(), key=lambda item: str(item[0])):
+    for source, ((text, _), ranges, size, count) in sorted(journal.coverage.items(), key=lambda item: str(item[0])):
         if asked and asked not in (source[1], journal.organizations.get(source)):
             continue
         chosen += 1
@@ -1406,15 +1423,26 @@ def claim_coverage(journal, events, options, report):
         if reason:
             report.note('%s: %s.' % (named(source), reason))
         else:
-            report.claim(needed, '%s: none of its events up to position %s is left out' % (named(source), format(size, ',')))
+            report.claim(needed, '%s: of its %s stored events up to position %s none is left out'
+                         % (named(source), format(count, ','), format(size, ',')))
+        if text:
+            report.note('%s: anything that the filter %s leaves out: it was not collected.' % (named(source), text))
+        how = 'stated as read, of what the filter %s lets through,' % text if text else 'stated as read completely'
         first = ranges[0][0] if ranges and options.since is None else start
         last = ranges[-1][1] if ranges and options.before is None else end
         for since, before in [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) < min(b, last)]:
-            report.claim(needed, '%s: stated as read completely from %s to %s' % (named(source), instant(since), instant(before)))
+            report.claim(needed, '%s: %s from %s to %s' % (named(source), how, instant(since), instant(before)))
         for since, before in missing_from(ranges, first, last):
             report.note('%s: a gap from %s to %s.' % (named(source), instant(since), instant(before)))
     if asked and not chosen:
         report.note('Anything about %s: no statement of coverage is about it.' % asked)
+    for source, count in sorted(events.of_organization.items()):
+        if journal.organizations.get(source) != asked and source[1] != asked:
+            report.note('%s: it has %s events of %s, which are asked for with --organization %s.'
+                        % (named(source), format(count, ','), asked, source[1]))
+    known = {part for source, organization in journal.organizations.items() for part in (source[1], organization)}
+    if asked and asked not in known and not events.of_organization and report.holds():
+        raise CannotVerify('nothing in this bundle is about %s: give the whole id of an organization or account' % asked)
 
 
 def verify(folder, options, report):
@@ -1430,6 +1458,7 @@ def verify(folder, options, report):
                      % (head.origin, format(head.size, ','), report.facts[log]['root']))
 
     report.facts['keys'] = [key.vkey for key in trust.policy.logs]
+    report.facts['keys_given'] = trust.given
 
     roots, journal_roots = Roots(), Roots()
     logs = {events_head.origin: roots, journal_head.origin: journal_roots}
@@ -1449,7 +1478,7 @@ def verify(folder, options, report):
     except Unreadable as problem:
         report.fault('journal', str(problem))
     journal.finish()
-    events = Events(bundle, events_head, journal, roots, report)
+    events = Events(bundle, events_head, journal, roots, report, options.organization)
     try:
         events.check()
     except Unreadable as problem:
@@ -1515,7 +1544,7 @@ examples:
   python3 verify.py                                       the bundle that this file is in
   python3 verify.py bundle --anchor kept-checkpoint.txt   also: is what I saw in March still a part of it?
   python3 verify.py bundle --policy my-policy.txt         with the keys that I was given, and witnesses that I know
-  python3 verify.py bundle --organization 0123abcd --since 2026-01-01T00:00:00Z --before 2026-04-01T00:00:00Z
+  python3 verify.py bundle --organization WHOLE-ID --since 2026-01-01T00:00:00Z --before 2026-04-01T00:00:00Z
   python3 verify.py bundle --json > report.json''')
     parser.add_argument('dir', metavar='DIR', nargs='?', help='the bundle (default: the folder of this file)')
     parser.add_argument('--anchor', metavar='FILE', nargs='+', action='extend', default=[], help='checkpoints that you kept, of either log')
@@ -1539,11 +1568,17 @@ examples:
             options.policy = read_file(options.policy)
             Policy(options.policy)
         options.anchor = [(path, read_file(path)) for path in options.anchor]
+        if options.since is not None and options.before is not None and options.since >= options.before:
+            raise Unreadable('--since must be before --before')
     except (Unreadable, OSError) as problem:
         parser.error(str(problem))
     options.dir = options.dir or os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(options.dir):
         parser.error('%s is no folder' % options.dir)
+    inside = os.path.join(os.path.realpath(options.dir), '')
+    for path, _ in options.anchor:
+        if os.path.realpath(path).startswith(inside):
+            parser.error('%s is a file of the bundle, which proves nothing about the bundle: give one that was kept elsewhere' % path)
     return options
 
 
@@ -1563,7 +1598,10 @@ def main():
     except (CannotVerify, OSError) as problem:
         print('verify: could not verify: %s' % problem, file=sys.stderr)
         return FAILED
-    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
+    try:
+        print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text(), flush=True)
+    except BrokenPipeError:  # the reader has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return HOLDS if report.holds() else DOES_NOT_HOLD
 
 

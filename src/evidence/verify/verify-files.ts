@@ -1,4 +1,4 @@
-import { type BundleReader, bundleFiles, changesPaths, isHidden } from '../bundle/layout.ts';
+import { type BundleReader, bundleFiles, changesPaths, isHidden, TIME_STAMPS_FOLDER } from '../bundle/layout.ts';
 import { readManifest } from '../bundle/manifest.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import type { Report } from './report.ts';
@@ -46,8 +46,14 @@ const readNames = new Set<string>([
 
 /** What is in the folders of tiles, sources, payload and anchors is judged there. */
 const nameUnread = (report: Report, paths: readonly string[]): void => {
+  const stamps = paths.filter((path) => path.startsWith(TIME_STAMPS_FOLDER) && path.endsWith('.tsr'));
+  if (stamps.length > 0)
+    report.note(
+      `when the journal existed: ${stamps.length} time stamps are here, which \`openssl ts -verify\` verifies`,
+    );
   const isRead = (path: string): boolean =>
     readNames.has(path) ||
+    path.startsWith(TIME_STAMPS_FOLDER) ||
     (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources)|anchors)\//.test(path) && !isHidden(path));
   const unread = paths.filter((path) => !isRead(path)).sort();
   if (unread.length === 0) return;

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -69,7 +69,8 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   expect(verified.stdout).toMatch(
     /not claimed:[\s\S]*no checkpoint that was kept elsewhere[\s\S]*\nthe evidence holds\n$/,
   );
-  const kept = join(bundle, 'events/checkpoint');
+  const kept = join(folder, 'kept-checkpoint');
+  await copyFile(join(bundle, 'events/checkpoint'), kept);
   const anchored = await runOrgtrail(['evidence', 'verify', bundle, '--anchor', kept, '--json'], {});
   expect(JSON.parse(anchored.stdout)).toMatchObject({ holds: true, faults: [] });
   const { node, python } = await judge(bundle, [await readFile(kept, 'utf8')]);
@@ -94,6 +95,8 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   expect(again).toMatchObject({ code: 2, stdout: '' });
   expect(again.stderr).toContain('is not empty');
   expect((await runOrgtrail(['evidence', 'verify', join(folder, 'nothing')], {})).code).toBe(2);
+  const own = await runOrgtrail(['evidence', 'verify', bundle, '--anchor', join(bundle, 'events/checkpoint')], {});
+  expect(own).toMatchObject({ code: 2, stderr: expect.stringContaining('is a file of the bundle') });
 
   const journal = join(bundle, 'journal/entries.ndjson');
   await writeFile(journal, (await readFile(journal, 'utf8')).replace('"adopted":', '"adopted":1'));

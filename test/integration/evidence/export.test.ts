@@ -1,11 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { timeStampsOf } from '../../../src/evidence/anchors/time-stamps.ts';
+import { witnessAt } from '../../../src/evidence/anchors/witness.ts';
+import { keyOfLog } from '../../../src/evidence/builder/sign-log.ts';
 import { type ExportedLogs, withSnapshot } from '../../../src/evidence/export/snapshot.sql.ts';
+import { parseNote, verifyNote } from '../../../src/evidence/notes/signed-note.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
 import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
 import { BundleRoom, exportTo, judge } from '../../support/evidence/exported-bundle.ts';
+import { startWitness } from '../../support/evidence/test-witness.ts';
+import { startAuthority } from '../../support/evidence/time-stamping-authority.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
 import { commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
 
@@ -86,10 +93,51 @@ describe('a bundle', () => {
     expect(readme).toContain(`${createHash('sha256').update(verifier).digest('hex')}  verify.py`);
     const run = (script: string) => execFileSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8' });
     const [lists, ...signature] =
-      /^ {7}(grep -E[\s\S]*?)\n\n[\s\S]*?^ {7}(head[\s\S]*?)\n\n/m.exec(readme)?.slice(1) ?? [];
+      /^ {7}(grep -E[\s\S]*?)\n\n[\s\S]*?^ {7}(T=[\s\S]*?)\n\n/m.exec(readme)?.slice(1) ?? [];
     expect(run(lists ?? 'false')).toBe('');
-    expect(run(signature.join('\n').replaceAll('/tmp/', `${room.folder}/`))).toContain('Verified Successfully');
+    expect(run(signature.join('\n').replace('mktemp -d', `mktemp -d -p ${room.folder}`))).toContain(
+      'Verified Successfully',
+    );
     expect(run('python3 -B verify.py')).toContain('Result: the evidence holds.');
+  });
+});
+
+describe('what anchors have', () => {
+  test('is in the bundle: checkpoints, cosigned by a witness, and time stamps; both verifiers and the commands still hold', async () => {
+    const { pool } = database;
+    const directory = mkdtempSync(join(room.folder, 'worm-'));
+    await using authority = await startAuthority();
+    await openBuilder(pool, signer).build();
+    const { rows } = await pool.query<{ origin: string }>('select origin from evidence_logs');
+    await using witness = await startWitness(rows.map(({ origin }) => keyOfLog(origin, signer.publicKey)));
+    const builder = openAnchoringBuilder(pool, signer, [
+      directoryAnchor(directory),
+      witnessAt({ name: 'witness:test', url: witness.url, key: witness.key, intervalMs: 10 }),
+      timeStampsOf({ name: 'tsa:test', url: authority.url, intervalMs: 10 }),
+    ]);
+    await addEvents('a', 300);
+    await builder.build();
+    await builder.anchor();
+    await addEvents('a', 300, 'more');
+    await builder.build();
+    const folder = room.next();
+    const witnesses = [{ name: 'w1', key: witness.key }];
+    const exported = await exportTo(pool, signer, folder, { witnesses });
+    expect(exported.anchors.map(({ size }) => size)).toEqual([300, null, 300]);
+    const { node, python } = await judge(folder);
+    expect([node.faults, python.faults]).toEqual([[], []]);
+    expect(node.claims).toContain('the first 300 leaves of');
+    expect(readdirSync(join(folder, 'anchors'))).toEqual(['1-events', '1-journal', '3-events', '3-journal']);
+    const cosigned = readFileSync(join(folder, 'anchors/3-events'));
+    expect(verifyNote(parseNote(cosigned), [witness.key]).signers).toHaveLength(1);
+    const [stamped = '', token = ''] = readdirSync(join(folder, 'timestamps'));
+    const read = (name: string) => readFileSync(join(folder, 'timestamps', name));
+    expect(await authority.verifies(read(token), read(stamped))).toBe(true);
+    const verified = execFileSync('python3', ['-B', 'verify.py', '--tsa-ca', authority.certificateFile], {
+      cwd: folder,
+    });
+    expect(verified.toString()).not.toContain('needs --tsa-ca');
+    expect(readFileSync(join(folder, 'README.txt'), 'utf8')).toContain('witness:test: 300 events');
   });
 });
 
