@@ -12,6 +12,8 @@ import type { Report } from '../verify/report.ts';
 import { bundlePolicy } from './bundle-policy.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload } from './copy-payload.sql.ts';
+import { type CopiedPart, copyPart } from './part/copy-part.sql.ts';
+import type { OneSource } from './part/disclosed-statements.sql.ts';
 import { writeReadme } from './readme.ts';
 import { requireLogs } from './require-logs.ts';
 import { type ExportedLogs, withSnapshot } from './snapshot.sql.ts';
@@ -22,6 +24,8 @@ export interface ExportOptions {
   readonly isPacked: boolean;
   /** Writes the bundle also if what is stored is not what is signed. */
   readonly despiteFaults: boolean;
+  /** A bundle of this source alone. */
+  readonly source?: OneSource | undefined;
   /** Of orgtrail. */
   readonly version: string;
   /** Of the key that this process has. */
@@ -42,6 +46,8 @@ interface ExportObserver {
 export interface Exported {
   readonly logs: ExportedLogs;
   readonly events: number;
+  /** Of a bundle of one source. */
+  readonly part?: CopiedPart | undefined;
   readonly bytes: number;
   readonly files: number;
   readonly report: Report;
@@ -53,7 +59,7 @@ const LOOK_EVERY_MS = 500;
 const SHOWN_FAULTS = 20;
 
 /**
- * Writes a bundle of all that is stored, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
+ * Writes a bundle of all that is stored, or of one source, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
  * `usage` if there is nothing to export, `evidence_fails` if it does not hold; then there is no bundle.
  */
 export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<Exported> => {
@@ -72,8 +78,8 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     writer.write(bundleFiles.readme, Buffer.from(readme));
     signal?.throwIfAborted();
     writer.finish();
-    const { logs, events } = content;
-    return { logs, events, bytes: writer.bytes, files: writer.hashes.size, report };
+    const { logs, events, part } = content;
+    return { logs, events, part, bytes: writer.bytes, files: writer.hashes.size, report };
   } finally {
     writer.discard();
   }
@@ -82,6 +88,7 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
 interface WrittenContent {
   readonly logs: ExportedLogs;
   readonly events: number;
+  readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
 }
 
@@ -92,7 +99,9 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const logs = requireLogs(found);
       if (isToWait(logs) && performance.now() < untilMs) return undefined;
       requireStated(logs, options);
-      await copyLogs(client, logs, writer, options.signal);
+      const { source } = options;
+      const part = source && (await copyPart(client, logs, source, writer, options.signal));
+      if (part === undefined) await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKey, isPacked, signal, observer } = options;
       const origins = [logs.events.origin, logs.journal.origin];
@@ -102,8 +111,8 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
-      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, signal, onEvent });
-      return { logs, events, vkeys };
+      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, source, signal, onEvent });
+      return { logs, events, part, vkeys };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });
