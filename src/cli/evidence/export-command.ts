@@ -9,6 +9,7 @@ import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
+import { readInput } from './evidence-input.ts';
 import { showWork } from './work-line.ts';
 
 const help = `
@@ -19,6 +20,7 @@ there is no bundle, and the exit code is 5. Retention drops no month while event
 
 With --organization or --account it has the events of that log alone, and proves that none of them is left out up to its last statement of
 coverage (\`orgtrail evidence statement\` makes one now). Of other events it has nothing but salted hashes.
+It can be compared with the checkpoints that --anchor names, and with few others.
 
 Examples:
   $ orgtrail evidence export bundle-2026
@@ -30,6 +32,7 @@ Examples:
 interface ExportCommandOptions {
   readonly organization?: string;
   readonly account?: string;
+  readonly anchor: readonly string[];
   readonly gzip?: boolean;
   readonly despiteFaults?: boolean;
   readonly json?: boolean;
@@ -41,6 +44,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .argument('<dir>', 'the folder to make')
     .option('--organization <name or id>', 'only what is of the log of this organization')
     .option('--account <name or id>', 'only what is of the log of this account')
+    .option('--anchor <file>', 'a checkpoint that was kept elsewhere, to compare with; may be repeated', collect, [])
     .option('--gzip', 'pack the events')
     .option('--despite-faults', 'write the bundle also if it does not hold; exit code 5 all the same')
     .option('--json', 'print JSON')
@@ -55,6 +59,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
           isPacked: gzip,
           despiteFaults,
           source: await sourceOf(pool, options),
+          anchors: options.anchor.map((name) => ({ name, note: readInput(name) })),
           version,
           publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
           signal: context.signal,
@@ -69,6 +74,8 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       );
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
+
+const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
 
 /** Undefined: all. */
 const sourceOf = async (

@@ -9,6 +9,7 @@ import { FolderWriter } from '../files/folder-writer.ts';
 import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
 import type { Report } from '../verify/report.ts';
+import type { Anchor } from '../verify/verify-anchors.ts';
 import { bundlePolicy } from './bundle-policy.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload } from './copy-payload.sql.ts';
@@ -26,6 +27,8 @@ export interface ExportOptions {
   readonly despiteFaults: boolean;
   /** A bundle of this source alone. */
   readonly source?: OneSource | undefined;
+  /** Checkpoints that were kept: the bundle must go on from them, and can be compared with them. */
+  readonly anchors?: readonly Anchor[] | undefined;
   /** Of orgtrail. */
   readonly version: string;
   /** Of the key that this process has. */
@@ -70,6 +73,7 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     const reader = await openFolder(writer.folder, { signal });
     const report = await verifyFolder(reader, {
       signal,
+      anchors: options.anchors ?? [],
       onPayload: (bytes) => observer?.onVerified?.(bytes),
     });
     if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
@@ -100,7 +104,7 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       if (isToWait(logs) && performance.now() < untilMs) return undefined;
       requireStated(logs, options);
       const { source } = options;
-      const part = source && (await copyPart(client, logs, source, writer, options.signal));
+      const part = source && (await copyPart(client, logs, { ...options, source }, writer));
       if (part === undefined) await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKey, isPacked, signal, observer } = options;

@@ -476,7 +476,8 @@ class Part:
             report.fault(log, str(problem))
         for level, number in self.tiles:
             self.check_parent(level, number, report)
-        self.leaves = list(self.read_leaves(bundle, report))  # (index, hash)
+        self.records = bytearray()  # 40 bytes each: index, hash
+        self.read_leaves(bundle, report)
 
     def read_tile(self, bundle, path, report):
         """A tile has one name in a tree of this size, and that many hashes."""
@@ -539,9 +540,14 @@ class Part:
                     if self.tile(0, index >> 8)[at:at + 32] != leaf:
                         report.fault(self.log, '%s: leaf %d (position %d) is not the one in the tree' % (path, index, index + 1),
                                      index + 1 if self.log == 'events' else None)
-                    yield index, leaf
+                    self.records += record
         except Unreadable as problem:
             report.fault(self.log, str(problem))
+
+    def leaves(self):
+        """(index, hash) of each."""
+        for at in range(0, len(self.records), 40):
+            yield int.from_bytes(self.records[at:at + 8], 'big'), bytes(self.records[at + 8:at + 40])
 
     def check_roots(self, roots, report):
         """What was said of roots. A checkpoint whose tiles are not in the bundle cannot be compared."""
@@ -1045,7 +1051,7 @@ def read_journal(bundle, checkpoint, journal, report):
 def read_part_of_journal(bundle, part, journal, report):
     """The statements that a bundle of one source has: line k is the leaf of record k in journal/leaves."""
     with bundle.open('journal/entries.ndjson') as file:
-        for index, leaf in part.leaves:
+        for index, leaf in part.leaves():
             line = file.readline(1 << 20)
             if not line.endswith(b'\n'):
                 report.fault('journal', 'journal/entries.ndjson ends before or in the middle of statement %d' % index)
@@ -1055,7 +1061,7 @@ def read_part_of_journal(bundle, part, journal, report):
                 report.fault('journal', 'statement %d is not the one that was signed' % index)
         if file.read(1):
             report.fault('journal', 'journal/entries.ndjson has more lines than journal/leaves has records')
-    if not part.leaves or part.leaves[0][0]:
+    if next(part.leaves(), (None, None))[0] != 0:
         report.fault('journal', 'The first statement of the journal is not in the bundle')
 
 
@@ -1299,7 +1305,7 @@ class OneSource(Events):
 
     def __init__(self, bundle, checkpoint, journal, roots, report, part):
         super().__init__(bundle, checkpoint, journal, roots, report)
-        self.part, self.listed = part, {index + 1 for index, _ in part.leaves}
+        self.part = part
         named_ones = sorted(set(journal.sources.values()) | set(journal.coverage))
         self.source = named_ones[0] if len(named_ones) == 1 else None
         report.facts['source'] = self.source and {'kind': self.source[0], 'id': self.source[1]}
@@ -1310,16 +1316,17 @@ class OneSource(Events):
         if not journal.coverage:
             report.fault('coverage', 'No statement of coverage is here, so nothing shows that these are all events of the source')
         self.number = min(journal.sources, default=None)
-        if part.leaves and self.number is None:
+        if part.records and self.number is None:
             report.fault('journal', 'There are leaves, and no statement names their source')
-        for position in sorted(position for position, _ in journal.changes if position not in self.listed):
+        changed = {position for position, _ in journal.changes}
+        for position in sorted(changed - {index + 1 for index, _ in part.leaves() if index + 1 in changed}):
             report.fault('changes', 'Position %d: a statement about a changed event that is not listed' % position, position)
 
     def check(self):
         report, found = self.report, payload(self.bundle, self.checkpoint.size, self.report)
         sizes = sorted(size for size in self.journal.chains if size <= self.checkpoint.size)
         event = next(found, None)
-        for index, stored in self.part.leaves:
+        for index, stored in self.part.leaves():
             while sizes and sizes[0] <= index:
                 self.check_chains(sizes.pop(0))
             while event and event[0] <= index:
@@ -1345,13 +1352,14 @@ class OneSource(Events):
         if not self.source or not self.journal.coverage:
             return
         report, who, size = self.report, named(self.source), self.journal.coverage[self.source][2]
-        count = sum(position <= size for position in self.listed)
+        listed = len(self.part.records) // 40
+        count = sum(index < size for index, _ in self.part.leaves())
         report.claim(held + ['coverage'], 'These are all events of %s up to position %s: %s' % (who, format(size, ','), format(count, ',')))
         report.claim(held, 'Each of its %s positions is accounted for: %s with unchanged content, %s dropped as declared'
-                     % tuple(format(number, ',') for number in (len(self.listed), self.present, self.dropped)))
+                     % tuple(format(number, ',') for number in (listed, self.present, self.dropped)))
         if size < self.checkpoint.size:
             report.note('That none of the events of %s after position %s is left out: %s are here.'
-                        % (who, format(size, ','), format(len(self.listed) - count, ',')))
+                        % (who, format(size, ','), format(listed - count, ',')))
         report.note('What the statements say that are not here, and anything about other sources.')
 
 

@@ -1,3 +1,4 @@
+import type { LeafList } from '../bundle/leaf-list.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
 
 const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4, hidden: 5 } as const;
@@ -32,9 +33,9 @@ export class LeafStates {
   }
 
   /** All but these are of other sources. */
-  hideOthers(indexes: readonly number[]): void {
+  hideOthers(listed: LeafList): void {
     this.#states.fill(states.hidden);
-    for (const index of indexes) this.set(index, 'absent');
+    for (let place = 0; place < listed.count; place += 1) this.set(listed.indexAt(place), 'absent');
   }
 
   set(index: number, state: LeafState, source = NO_SOURCE): void {

@@ -1,4 +1,5 @@
 import { type BundleReader, isHidden, logTilePath } from '../bundle/layout.ts';
+import type { LeafList } from '../bundle/leaf-list.ts';
 import { HASH_BYTES } from '../crypto/sha256.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -7,19 +8,13 @@ import { rootOfPrefix } from '../tree/proofs.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 
-/** Leaves of a log that a bundle of one source discloses, in order. */
-export interface ListedLeaves {
-  readonly indexes: readonly number[];
-  has(index: number): boolean;
-}
-
 /** A log as a bundle has it: all of its leaves, or those of one source. */
 export interface VerifiedLog {
   readonly origin: string;
   readonly size: number;
   readonly log: LogName;
-  /** Undefined: all leaves are here. */
-  readonly listed?: ListedLeaves;
+  /** Those that a bundle of one source discloses. Undefined: all leaves are here. */
+  readonly listed?: LeafList;
   /** A view. Of a part, only of what is listed. */
   leafHash(index: number): Buffer;
   /** The root of the first `size` leaves. Throws an EvidenceFault if a part has not the tiles for it. */

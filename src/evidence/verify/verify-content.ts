@@ -22,7 +22,7 @@ export const beginContent = (report: Report, reader: BundleReader, logs: Verifie
   const statements = verifyJournal(report, reader, logs);
   const { size, listed } = logs.events;
   const states = new LeafStates(size);
-  if (listed !== undefined) states.hideOthers(listed.indexes);
+  if (listed !== undefined) states.hideOthers(listed);
   return {
     statements,
     states,

@@ -38,14 +38,15 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   if (bytes === undefined) report.fault('journal', `${path} is missing`);
   const lines = report.attempt('journal', path, () => readJournal(bytes ?? Buffer.alloc(0))) ?? [];
   const { listed } = journal;
-  const count = listed?.indexes.length ?? journal.size;
+  const count = listed?.count ?? journal.size;
   if (lines.length !== count) {
     report.fault('journal', `${path} has ${lines.length} statements, and ${count} are ${listed ? 'listed' : 'signed'}`);
   }
-  if (listed !== undefined && !listed.has(0)) report.fault('journal', 'the first statement is not in the bundle');
+  if (listed !== undefined && listed.placeOf(0) === undefined)
+    report.fault('journal', 'the first statement is not in the bundle');
   const placed: PlacedStatement[] = [];
   const signed = lines.slice(0, count).flatMap((text, place) => {
-    const index = listed?.indexes[place] ?? place;
+    const index = listed?.indexAt(place) ?? place;
     const where = `statement ${index}`;
     const leaf = journalLeaf(text);
     if (leaf.length > MAX_LEAF_BYTES || !leafHash(leaf).equals(journal.leafHash(index))) {

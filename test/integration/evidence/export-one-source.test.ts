@@ -128,3 +128,37 @@ test('what is stored otherwise than it was signed gives no bundle, and is not hi
   );
   await expect(exportTo(pool, signer, room.next(), { source: a })).rejects.toMatchObject({ code: 'evidence_fails' });
 });
+
+test('can be compared with a kept checkpoint if the export was told of it', async () => {
+  const { pool } = database;
+  await addSources(pool, ['org-a', 'org-b']);
+  await read('org-b', 'event-b', 300);
+  await openBuilder(pool, signer).build();
+  const { rows } = await pool.query<{ note: string }>(`select note from evidence_checkpoints where log = 'events'`);
+  const kept = rows.at(-1)?.note ?? '';
+  expect(kept).toContain('\n300\n');
+  await read('org-b', 'more-b', 500);
+  await openBuilder(pool, signer).build();
+  await read('org-a', 'event-a', 3);
+  await build();
+  const [untold, told] = [room.next(), room.next()];
+  await exportTo(pool, signer, untold, { source: a });
+  const anchors = [{ name: 'kept', note: Buffer.from(kept) }];
+  const { report } = await exportTo(pool, signer, told, { source: a, anchors });
+  expect([report.holds, report.isAnchored]).toEqual([true, true]);
+  for (const [folder, isCompared] of [
+    [untold, false],
+    [told, true],
+  ] as const) {
+    const { node, python } = await judge(folder, [kept]);
+    expect([node.faults, python.faults]).toEqual([[], []]);
+    expect([node.claims.includes('those of anchor 0'), python.claims.includes('which you kept')]).toEqual([
+      isCompared,
+      isCompared,
+    ]);
+  }
+  const other = [{ name: 'kept', note: Buffer.from(kept.replace('\n300\n', '\n299\n')) }];
+  await expect(exportTo(pool, signer, room.next(), { source: a, anchors: other })).rejects.toMatchObject({
+    code: 'evidence_fails',
+  });
+});

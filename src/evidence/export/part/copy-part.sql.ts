@@ -13,6 +13,7 @@ import type { LogName } from '../../notes/origin.ts';
 import { leafHash } from '../../tree/merkle.ts';
 import { TILE_WIDTH, widthOfTile } from '../../tree/tiles.ts';
 import { tilesOfPart } from '../../tree/tiles-of-part.ts';
+import type { Anchor } from '../../verify/verify-anchors.ts';
 import { copyChanges, field, integer } from '../copy-logs.sql.ts';
 import type { ExportedLogs } from '../snapshot.sql.ts';
 import { type OneSource, prefixesOf, readDisclosed } from './disclosed-statements.sql.ts';
@@ -25,6 +26,13 @@ export interface CopiedPart {
   readonly completeTo: number;
 }
 
+export interface PartOptions {
+  readonly source: OneSource;
+  /** Kept checkpoints that the bundle is to be compared with: hashes for their sizes are in it. */
+  readonly anchors?: readonly Anchor[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** So many tiles in one query: 2 MB. */
 const CHUNK = 256;
 
@@ -35,9 +43,8 @@ const CHUNK = 256;
 export const copyPart = async (
   client: PoolClient,
   logs: ExportedLogs,
-  source: OneSource,
+  { source, anchors = [], signal }: PartOptions,
   writer: FolderWriter,
-  signal: AbortSignal | undefined,
 ): Promise<CopiedPart> => {
   const disclosed = await readDisclosed(client, logs, source, signal);
   const coverage = disclosed.flatMap(({ statement }) => (statement?.type === 'coverage' ? [statement] : []));
@@ -52,7 +59,7 @@ export const copyPart = async (
   const records = disclosed.map(({ index, text }) => writeListedLeaf({ index, hash: leafHash(journalLeaf(text)) }));
   writer.write(leafListPath('journal'), Buffer.concat(records));
   const statementTiles = disclosed.map(({ index }) => Math.floor(index / TILE_WIDTH));
-  const prefixes = prefixesOf(disclosed);
+  const prefixes = prefixesOf(disclosed, logs, anchors);
   await copyTiles(client, logs, { log: 'events', leafTiles: tiles, prefixes: prefixes.events }, writer);
   await copyTiles(client, logs, { log: 'journal', leafTiles: statementTiles, prefixes: prefixes.journal }, writer);
   for (const log of ['events', 'journal'] as const) writer.write(checkpointPath(log), Buffer.from(logs[log].note));

@@ -4,7 +4,9 @@ import { EvidenceFault } from '../../evidence-fault.ts';
 import type { Statement, StatementOf } from '../../journal/statement.ts';
 import { readStatement } from '../../journal/statement-text.ts';
 import { parseCheckpoint } from '../../notes/checkpoint.ts';
+import { type LogName, parseOrigin } from '../../notes/origin.ts';
 import { parseNote } from '../../notes/signed-note.ts';
+import type { Anchor } from '../../verify/verify-anchors.ts';
 import { field, integer } from '../copy-logs.sql.ts';
 import type { ExportedLogs } from '../snapshot.sql.ts';
 
@@ -104,14 +106,37 @@ const readChanged = async (client: PoolClient, { kind, id }: OneSource): Promise
   return new Set(rows.map((row) => `change ${row.id}`));
 };
 
-/** The sizes at which these statements name the root of a log. */
+interface Prefixes {
+  readonly events: ReadonlySet<number>;
+  readonly journal: ReadonlySet<number>;
+}
+
+/** The sizes at which these statements, and checkpoints that were kept, name the root of a log. */
 export const prefixesOf = (
   disclosed: readonly Disclosed[],
-): { readonly events: ReadonlySet<number>; readonly journal: ReadonlySet<number> } => {
+  logs: ExportedLogs,
+  anchors: readonly Anchor[],
+): Prefixes => {
   const statements = disclosed.flatMap(({ statement }) => (statement === undefined ? [] : [statement]));
   const forks = statements.flatMap((one) => (one.type === 'fork' ? forkSizes(one) : []));
   const stamps = statements.flatMap((one) => (one.type === 'timestamp' ? [one.checkpoint.size] : []));
-  return { events: new Set([...statements.map(({ tree }) => tree.size), ...forks]), journal: new Set(stamps) };
+  const kept = (log: LogName) =>
+    anchors.flatMap(({ note }) => anchorSize(note, log)).filter((size) => size <= logs[log].size);
+  return {
+    events: new Set([...statements.map(({ tree }) => tree.size), ...forks, ...kept('events')]),
+    journal: new Set([...stamps, ...kept('journal')]),
+  };
+};
+
+/** None of a file that cannot be read, or is of another log: that is for the verifier to say. */
+const anchorSize = (note: Uint8Array, log: LogName): number[] => {
+  try {
+    const { origin, size } = parseCheckpoint(parseNote(note).text);
+    return parseOrigin(origin).log === log ? [size] : [];
+  } catch (error) {
+    if (error instanceof EvidenceFault) return [];
+    throw error;
+  }
 };
 
 /** The last checkpoint of the generation before is compared as far as it is common. */

@@ -1,9 +1,9 @@
 import type { BundleReader } from '../../bundle/layout.ts';
+import type { LeafList } from '../../bundle/leaf-list.ts';
 import { NO_SOURCE } from '../../leaves/source-chain.ts';
 import type { LeafStates } from '../leaf-states.ts';
 import type { Report } from '../report.ts';
 import type { SourceNumbers } from '../source-numbers.ts';
-import type { ListedLeaves } from '../verified-log.ts';
 import type { SignedStatements, VerifiedLogs } from '../verify-journal.ts';
 
 /** What a bundle of one source has in common with one of all. */
@@ -45,16 +45,16 @@ export const verifySource = (
 export const verifyCompleteness = (
   report: Report,
   { events, journal }: VerifiedLogs,
-  listed: ListedLeaves,
+  listed: LeafList,
   { statements, states, sources }: PartContent,
 ): void => {
   const { source } = report;
   if (source === undefined) return;
   const name = `${source.kind} ${source.id}`;
-  if (listed.indexes.length > 0 && sources.find(source.kind, source.id) === NO_SOURCE)
+  if (listed.count > 0 && sources.find(source.kind, source.id) === NO_SOURCE)
     report.fault('source', `${name} has leaves, and no statement gives it a number`);
   for (const { position } of statements.of('change')) {
-    if (!listed.has(position - 1))
+    if (listed.placeOf(position - 1) === undefined)
       report.fault('change', `event ${position}, which a statement says was changed, is not listed`, position);
   }
   const last = statements.of('coverage').at(-1);
@@ -63,18 +63,18 @@ export const verifyCompleteness = (
     return;
   }
   const until = last.tree.size;
-  const later = listed.indexes.filter((index) => index >= until).length;
+  const later = listed.count - listed.countBelow(until);
   report.claim(
     ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement'],
     `these are all events of ${name} up to position ${until}: ${last.events}`,
   );
   report.claim(
     ['leaf', 'missing', 'payload', 'source'],
-    `of ${listed.indexes.length} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated`,
+    `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated`,
   );
   if (events.size > until)
     report.note(`that none of the events of ${name} after position ${until} is left out: ${later} are here`);
   report.note(
-    `what ${journal.size - (journal.listed?.indexes.length ?? 0)} statements say that are not in the bundle, and the events of other sources`,
+    `what ${journal.size - (journal.listed?.count ?? 0)} statements say that are not in the bundle, and the events of other sources`,
   );
 };

@@ -1,5 +1,5 @@
 import { type BundleReader, isHidden, logTilePath } from '../../bundle/layout.ts';
-import { type ListedLeaf, leafListPath, readLeafList } from '../../bundle/leaf-list.ts';
+import { LeafList, leafListPath } from '../../bundle/leaf-list.ts';
 import { HASH_BYTES } from '../../crypto/sha256.ts';
 import { EvidenceFault } from '../../evidence-fault.ts';
 import type { Checkpoint } from '../../notes/checkpoint.ts';
@@ -10,7 +10,7 @@ import { rootOfPrefix } from '../../tree/proofs.ts';
 import { parseTilePath, TILE_WIDTH, type TileId, widthOfTile } from '../../tree/tiles.ts';
 import { parentOf, tileKey } from '../../tree/tiles-of-part.ts';
 import type { Report } from '../report.ts';
-import type { ListedLeaves, VerifiedLog } from '../verified-log.ts';
+import type { VerifiedLog } from '../verified-log.ts';
 
 /** Whether a bundle is of one source. */
 export const isOfOneSource = (reader: BundleReader): boolean => reader.paths.includes(leafListPath('events'));
@@ -19,26 +19,24 @@ type Tiles = ReadonlyMap<string, { readonly tile: TileId; readonly hashes: Buffe
 
 /** Some leaves of a log, with the tiles that prove them. */
 class PartOfLog implements VerifiedLog {
-  readonly listed: ListedLeaves;
+  readonly listed: LeafList;
   readonly origin: string;
   readonly size: number;
   readonly log: LogName;
-  readonly #hashes: ReadonlyMap<number, Buffer>;
   readonly #readTile: ReadTile;
 
-  constructor(log: LogName, leaves: readonly ListedLeaf[], readTile: ReadTile, { origin, size }: Checkpoint) {
+  constructor(log: LogName, listed: LeafList, readTile: ReadTile, { origin, size }: Checkpoint) {
     this.log = log;
     this.origin = origin;
     this.size = size;
-    this.#hashes = new Map(leaves.map(({ index, hash }) => [index, Buffer.from(hash)]));
     this.#readTile = readTile;
-    this.listed = { indexes: leaves.map(({ index }) => index), has: (index) => this.#hashes.has(index) };
+    this.listed = listed;
   }
 
   leafHash(index: number): Buffer {
-    const hash = this.#hashes.get(index);
-    if (hash === undefined) throw new RangeError(`leaf ${index} is not listed`);
-    return hash;
+    const place = this.listed.placeOf(index);
+    if (place === undefined) throw new RangeError(`leaf ${index} is not listed`);
+    return this.listed.hashAt(place);
   }
 
   rootAt(size: number): Buffer {
@@ -60,7 +58,7 @@ export const verifyPartOfLog = (
   const path = leafListPath(log);
   const bytes = reader.read(path);
   if (bytes === undefined) report.fault('leaf', `${path} is missing`);
-  const leaves = bytes && report.attempt('leaf', path, () => readLeafList(bytes));
+  const leaves = bytes && report.attempt('leaf', path, () => new LeafList(bytes));
   const tiles = readTiles(report, reader, log, size);
   const readTile: ReadTile = (tile) => {
     const found = tiles.get(tileKey(tile));
@@ -71,7 +69,10 @@ export const verifyPartOfLog = (
   if (leaves === undefined || edge === undefined) return undefined;
   if (!edge.equals(root)) report.fault('root', `the tiles of ${log} do not give the root that is signed`);
   for (const { tile } of tiles.values()) verifyParent(report, log, tile, { size, readTile });
-  const here = leaves.filter((leaf) => isInTree(report, log, leaf, { size, readTile }));
+  const here = leaves.below(size);
+  if (here.count < leaves.count)
+    report.fault('leaf', `${path} has leaf ${leaves.indexAt(here.count)}, and the log has ${size}`);
+  for (let place = 0; place < here.count; place += 1) verifyLeaf(report, log, here, place, { size, readTile });
   return new PartOfLog(log, here, readTile, checkpoint);
 };
 
@@ -112,19 +113,14 @@ const verifyParent = (report: Report, log: LogName, tile: TileId, { size, readTi
   });
 };
 
-/** Whether there is such a leaf; that it has another hash is a fault. */
-const isInTree = (report: Report, log: LogName, { index, hash }: ListedLeaf, { size, readTile }: Tree): boolean => {
-  const position = log === 'events' ? index + 1 : undefined;
-  if (index >= size) {
-    report.fault('leaf', `${leafListPath(log)} has leaf ${index}, and the log has ${size}`, position);
-    return false;
-  }
+const verifyLeaf = (report: Report, log: LogName, leaves: LeafList, place: number, { size, readTile }: Tree): void => {
+  const index = leaves.indexAt(place);
   const n = Math.floor(index / TILE_WIDTH);
   report.attempt('tile', `leaf ${index} of ${log}`, () => {
     const tile = readTile({ level: 0, n, width: widthOfTile(size, 0, n) });
     const at = (index % TILE_WIDTH) * HASH_BYTES;
-    if (Buffer.compare(tile.subarray(at, at + HASH_BYTES), hash) !== 0)
-      report.fault('leaf', `leaf ${index} in ${leafListPath(log)} is not the one in the tree`, position);
+    if (Buffer.compare(tile.subarray(at, at + HASH_BYTES), leaves.hashAt(place)) === 0) return;
+    const position = log === 'events' ? index + 1 : undefined;
+    report.fault('leaf', `leaf ${index} in ${leafListPath(log)} is not the one in the tree`, position);
   });
-  return true;
 };
