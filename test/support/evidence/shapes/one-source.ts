@@ -129,6 +129,15 @@ const undroppedHistory = (): TestHistory => {
   return history;
 };
 
+/** A log that is so long that tiles of level 1 are full; almost all of it are holes. */
+const longHistory = (): TestHistory => {
+  const history = begun(70_000);
+  const events = new Map([5, 300, 65_000].map((index) => [index, testEvent(index, 'o1', '2026-01')]));
+  history.append(...Array.from({ length: 70_000 }, (_, index) => events.get(index)));
+  return history.stateCoverage('o1');
+};
+const long = of(longHistory());
+
 /** Each tile that a bundle has, taken away or changed. */
 const tileShapes: Shape[] = [...cut().keys()]
   .filter((path) => path.includes('/tile/'))
@@ -150,6 +159,7 @@ export const oneSourceShapes: Shape[] = [
     'a source without events': cut({ source: 'none' }),
     'all events of a log of one source': of(small()),
     'one event': of(small(1)),
+    'three levels of tiles': long,
     'one full tile': of(small(256)),
     'a full tile and one event': of(small(257)),
     'two full tiles': of(small(512)),
@@ -239,6 +249,12 @@ export const oneSourceShapes: Shape[] = [
       withFile(cut(), 'events/tile/0/001', () => whole.get('events/tile/0/000')),
       'events/tile/0/001',
     ],
+    'a full tile of level 1 taken away': [withFile(long, 'events/tile/1/000', () => undefined), 'events/tile/1/000'],
+    'a full tile of level 1 changed': [
+      withFile(long, 'events/tile/1/000', (bytes) => flipped(bytes, 40)),
+      'events/tile/',
+    ],
+    'a tile of level 2 changed': [withFile(long, 'events/tile/2/000.p/1', (bytes) => flipped(bytes))],
     'a count that is too large, signed': [of(usualHistory().stateCoverage('o1', { events: 94 })), '94'],
     'a count that is too small, signed': [of(usualHistory().stateCoverage('o1', { events: 92 })), '92'],
     'another chain, signed': [of(usualHistory().stateCoverage('o1', { chain: '00'.repeat(32) })), 'chain'],
