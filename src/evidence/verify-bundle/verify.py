@@ -1263,7 +1263,7 @@ class Events:
             self.jumped += is_in(self.journal.jumped, position)
             self.late_holes += position > self.journal.adopted and not is_in(self.journal.jumped, position)
             if number:
-                self.report.fault('events', 'Position %d: events/sources gives a hole to a source' % position, position)
+                self.report.fault('events', 'Position %d: a hole is given to a source' % position, position)
         elif self.journal.is_dropped(position):
             self.dropped += 1
             self.check_jump(position)
@@ -1340,8 +1340,6 @@ class OneSource(Events):
             event = self.refuse(event, found)
         for size in sizes:
             self.check_chains(size)
-        if self.holes:
-            report.fault('events', '%d listed leaves are holes, which are of no source' % self.holes)
         self.part.check_roots(self.roots, report)
 
     def refuse(self, event, found):

@@ -181,7 +181,7 @@ export const oneSourceShapes: Shape[] = [
     'an event lost from the list alone': [cut().set('events/leaves', without(600).get('events/leaves') as Buffer), 601],
     'an event of another source more': [withMore(601), 602],
     'a dropped event of another source more': [withMore(100)],
-    'a hole more': [withMore(0)],
+    'a hole more': [withMore(0), 1],
     'an index that the log has not': [withMore(5_000), '5000'],
     'a wrong index': [withRecords('events', moved(1))],
     'an index that comes twice': [withRecords('events', (all) => [...all.slice(0, 9), ...all.slice(8)]), 'leaf'],
@@ -224,6 +224,12 @@ export const oneSourceShapes: Shape[] = [
           [...own, texts.findLastIndex((text) => text.includes('"rare"'))].sort((a, b) => a - b),
       }),
       'rare',
+    ],
+    'a coverage statement of another source, which has no events, as well': [
+      cut({
+        disclose: (own, texts) => [...own, texts.findIndex((text) => text.includes('"none"'))].sort((a, b) => a - b),
+      }),
+      'none',
     ],
     'a source statement of another one instead of its own': [
       disclosing((text, index) =>
