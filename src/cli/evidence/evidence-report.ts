@@ -35,11 +35,12 @@ const coverageText = (statedSecondsAgo: number | null, unstated: number): string
   return unstated === 0 ? last : `${last}; ${unstated} sources never`;
 };
 /** What a verification found, for people. */
-export const reportText = ({ holds, faults, claims, notClaimed }: Report): string => {
+export const reportText = ({ subject, holds, faults, claims, notClaimed }: Report): string => {
   const part = (title: string, lines: readonly string[]) =>
     lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
   const messages = faults.map(({ message }) => message);
   return [
+    subject === undefined ? '' : `${subject}\n`,
     part('holds:', claims),
     part('does not hold:', messages),
     part('not claimed:', notClaimed),
@@ -48,7 +49,8 @@ export const reportText = ({ holds, faults, claims, notClaimed }: Report): strin
 };
 
 /** The same for programs. */
-export const reportJson = ({ holds, claims, faults, faultCounts, notClaimed }: Report) => ({
+export const reportJson = ({ isOfOneSource, source, holds, claims, faults, faultCounts, notClaimed }: Report) => ({
+  ...(isOfOneSource && { source: source ?? null }),
   holds,
   claims,
   faults,

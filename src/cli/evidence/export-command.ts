@@ -1,11 +1,16 @@
 import { Command } from 'commander';
-import { exitCodes } from '../../errors.ts';
+import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
+import type { OneSource } from '../../evidence/export/part/disclosed-statements.sql.ts';
 import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
 import { version } from '../../package/package-files.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
+import { organizationIds } from '../organization-ids.ts';
 import { withDatabase } from '../with-database.ts';
+import { readInput } from './evidence-input.ts';
 import { showWork } from './work-line.ts';
 
 const help = `
@@ -14,13 +19,21 @@ orgtrail, no network and no database. All of it is of one moment, as of the last
 nothing is signed any more (halted, behind, forked). It is verified before it gets its name: if what is stored is not what was signed,
 there is no bundle, and the exit code is 5. Retention drops no month while events are read, and tries again later.
 
+With --organization or --account it has the events of that log alone, and proves that none of them is left out up to its last statement of
+coverage (\`orgtrail evidence statement\` makes one now). Of other events it has nothing but salted hashes.
+It can be compared with the checkpoints that --anchor names, and with few others.
+
 Examples:
   $ orgtrail evidence export bundle-2026
+  $ orgtrail evidence export bundle-acme --organization 'Acme Aerospace'
   $ orgtrail evidence export /mnt/auditor/bundle-2026 --gzip --json
   $ orgtrail evidence verify bundle-2026
   $ python3 bundle-2026/verify.py`;
 
 interface ExportCommandOptions {
+  readonly organization?: string;
+  readonly account?: string;
+  readonly anchor: readonly string[];
   readonly gzip?: boolean;
   readonly despiteFaults?: boolean;
   readonly json?: boolean;
@@ -30,11 +43,15 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
   new Command('export')
     .description('Write a bundle that verifies offline, for an auditor')
     .argument('<dir>', 'the folder to make')
+    .option('--organization <name or id>', 'only what is of the log of this organization')
+    .option('--account <name or id>', 'only what is of the log of this account')
+    .option('--anchor <file>', 'a checkpoint that was kept elsewhere, to compare with; may be repeated', collect, [])
     .option('--gzip', 'pack the events')
     .option('--despite-faults', 'write the bundle also if it does not hold; exit code 5 all the same')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
-    .action(async (dir: string, { gzip = false, despiteFaults = false, json = false }: ExportCommandOptions) => {
+    .action(async (dir: string, options: ExportCommandOptions) => {
+      const { gzip = false, despiteFaults = false, json = false } = options;
       const work = showWork(context);
       const exported = await withDatabase(context, async (pool, { config }) => {
         const { keyFile, anchors = [] } = config.evidence ?? {};
@@ -42,6 +59,8 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
           folder: dir,
           isPacked: gzip,
           despiteFaults,
+          source: await sourceOf(pool, options),
+          anchors: options.anchor.map((name) => ({ name, note: readInput(name) })),
           version,
           publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
           witnesses: witnessesOf(anchors),
@@ -58,12 +77,28 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
       if (!exported.report.holds) report(exitCodes.evidenceFails);
     });
 
-const exportedJson = (folder: string, { logs, events, bytes, files, report, anchors }: Exported) => ({
+const collect = (file: string, before: readonly string[]): readonly string[] => [...before, file];
+
+/** Undefined: all. */
+const sourceOf = async (
+  pool: Pool,
+  { organization, account }: ExportCommandOptions,
+): Promise<OneSource | undefined> => {
+  if (organization !== undefined && account !== undefined)
+    throw new OrgtrailError('usage', 'a bundle is of one log: give --organization or --account');
+  const [organizationId] = await organizationIds(pool, organization === undefined ? [] : [organization]);
+  if (organizationId !== undefined) return { kind: 'organization', id: organizationId };
+  const [accountId] = await accountIds(pool, account === undefined ? [] : [account]);
+  return accountId === undefined ? undefined : { kind: 'account', id: accountId };
+};
+
+const exportedJson = (folder: string, { logs, events, part, bytes, files, report, anchored }: Exported) => ({
   folder,
+  ...(part && { source: report.source ?? null, complete_to: part.completeTo }),
   holds: report.holds,
   state: logs.state,
-  unanchored: anchors.length === 0,
-  anchors,
+  unanchored: anchored.length === 0,
+  anchors: anchored,
   generation: logs.generation,
   events: { origin: logs.events.origin, size: logs.events.size, with_content: events },
   journal: { origin: logs.journal.origin, size: logs.journal.size },
@@ -72,14 +107,16 @@ const exportedJson = (folder: string, { logs, events, bytes, files, report, anch
   faults: report.faults.map(({ message }) => message),
 });
 
-const exportedText = (folder: string, { logs, events, bytes, files, report, anchors }: Exported): string => {
+const exportedText = (folder: string, { logs, events, part, bytes, files, report, anchored }: Exported): string => {
+  const ofSource = part && `${report.subject}: ${part.leaves} events, all up to position ${part.completeTo}`;
   const lines = [
+    ...(ofSource === undefined ? [] : [ofSource]),
     `${folder}: ${logs.events.size} positions, ${events} events with their content, ${logs.journal.size} statements; ${files} files, ${bytes} bytes`,
     ...report.faults.map(({ message }) => `does not hold: ${message}`),
     ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
-    ...(anchors.length === 0
+    ...(anchored.length === 0
       ? ['unanchored: the owner of database and key could rewrite all of it. Keep its events/checkpoint elsewhere']
-      : anchors.map(({ anchor, size }) => `anchored at ${anchor}${size === null ? '' : `, up to position ${size}`}`)),
+      : anchored.map(({ anchor, size }) => `anchored at ${anchor}${size === null ? '' : `, up to position ${size}`}`)),
     `to verify it: python3 ${folder}/verify.py, or orgtrail evidence verify ${folder}`,
   ];
   return `${lines.join('\n')}\n`;

@@ -20,7 +20,7 @@ export const copyLogs = async (
     await copyTiles(client, log, logs, writer, signal);
   }
   await copyJournal(client, logs, writer, signal);
-  await copyChanges(client, logs, writer, signal);
+  await copyChanges(client, logs, writer, { signal });
 };
 
 const copyTiles = async (
@@ -67,16 +67,22 @@ const copyJournal = async (
   file.end();
 };
 
+export interface ChangesOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Only of this one. */
+  readonly source?: { readonly kind: string; readonly id: string } | undefined;
+}
+
 /** The later contents that are stated, in the order of their statements. */
-const copyChanges = async (
+export const copyChanges = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
   writer: FolderWriter,
-  signal: AbortSignal | undefined,
+  { signal, source }: ChangesOptions,
 ): Promise<void> => {
   const query = `select c.position, c.event_id, to_char(c.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), c.raw::text
     from evidence_journal s join audit_event_changes c on c.id::text = s.ref
-    where s.kind = 'change' and s.generation = ${integer(generation)} and s.index < ${integer(journal.size)} order by s.index`;
+    where s.kind = 'change' and s.generation = ${integer(generation)} and s.index < ${integer(journal.size)} ${ofSource(client, 'c', source)} order by s.index`;
   const file = writer.open(bundleFiles.changes);
   const take = (row: BinaryRow) => {
     const [eventId, seenAt, raw] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
@@ -103,6 +109,12 @@ export const readKeys = async (
   );
   return { texts: texts.map(({ text }) => text), monthKeys: new Map(keys.map(({ month, key }) => [month, key])) };
 };
+
+/** A condition on the source of a table, with its `and`; nothing for all sources. */
+export const ofSource = (client: PoolClient, table: string, source: ChangesOptions['source']): string =>
+  source === undefined
+    ? ''
+    : `and ${table}.source_kind = ${client.escapeLiteral(source.kind)} and ${table}.source_id = ${client.escapeLiteral(source.id)}`;
 
 const lineEnd = Buffer.from('\n');
 

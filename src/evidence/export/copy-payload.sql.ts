@@ -6,12 +6,14 @@ import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
 import { eventFields, readEventRow } from '../growth/event-row.ts';
 import { SALT_BYTES, writeEventLeaf } from '../leaves/leaf.ts';
 import { monthOf, saltOf } from '../leaves/month-key.ts';
-import { field, integer } from './copy-logs.sql.ts';
+import { field, integer, ofSource } from './copy-logs.sql.ts';
 
 export interface PayloadOptions {
   readonly size: number;
   readonly monthKeys: ReadonlyMap<string, Buffer>;
   readonly isPacked: boolean;
+  /** Only of this one, and no files without an event. */
+  readonly source?: { readonly kind: string; readonly id: string } | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Up to this position events are written. */
   readonly onEvent?: (position: number) => void;
@@ -24,9 +26,9 @@ export interface PayloadOptions {
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,
-  { size, monthKeys, isPacked, signal, onEvent }: PayloadOptions,
+  { size, monthKeys, isPacked, source, signal, onEvent }: PayloadOptions,
 ): Promise<number> => {
-  const files = new PayloadFiles(writer, size, isPacked);
+  const files = new PayloadFiles(writer, { size, isPacked, isSparse: source !== undefined });
   let events = 0;
   const take = (row: BinaryRow) => {
     const event = readEventRow(row);
@@ -38,8 +40,8 @@ export const copyPayload = async (
     events += 1;
     onEvent?.(position);
   };
-  const query = `select ${eventFields.join(', ')} from audit_events
-    where position > 0 and position <= ${integer(size)} order by position`;
+  const query = `select ${eventFields.join(', ')} from audit_events e
+    where position > 0 and position <= ${integer(size)} ${ofSource(client, 'e', source)} order by position`;
   try {
     await copyWithin(client, query, take, { signal, long: true });
     files.end();
@@ -49,29 +51,34 @@ export const copyPayload = async (
   return events;
 };
 
-/** One file after the other; each that a leaf could be in is there, even if no event is. */
+/** One file after the other; each that a leaf could be in is there, even if no event is, unless they are sparse. */
 class PayloadFiles {
   readonly #writer: FolderWriter;
   readonly #isPacked: boolean;
+  readonly #isSparse: boolean;
   readonly #count: number;
   #number = -1;
   #current: FileWriter | undefined;
 
-  constructor(writer: FolderWriter, size: number, isPacked: boolean) {
+  constructor(
+    writer: FolderWriter,
+    { size, isPacked, isSparse }: { readonly size: number; readonly isPacked: boolean; readonly isSparse: boolean },
+  ) {
     this.#writer = writer;
     this.#isPacked = isPacked;
+    this.#isSparse = isSparse;
     this.#count = Math.ceil(size / LEAVES_PER_PAYLOAD);
   }
 
   /** Positions come in order. */
   fileOf(position: number): FileWriter {
     const number = Math.floor((position - 1) / LEAVES_PER_PAYLOAD);
-    while (this.#number < number) this.#next();
+    while (this.#number < number) this.#next(!this.#isSparse || this.#number + 1 === number);
     return this.#current as FileWriter;
   }
 
   end(): void {
-    while (this.#number < this.#count) this.#next();
+    while (this.#number < this.#count) this.#next(!this.#isSparse);
   }
 
   close(): void {
@@ -79,12 +86,12 @@ class PayloadFiles {
     this.#current = undefined;
   }
 
-  #next(): void {
+  #next(isWritten: boolean): void {
     const before = this.#current;
     this.#current = undefined;
     before?.end();
     this.#number += 1;
-    if (this.#number >= this.#count) return;
+    if (this.#number >= this.#count || !isWritten) return;
     const path = payloadPath(this.#number * LEAVES_PER_PAYLOAD);
     this.#current = this.#writer.open(this.#isPacked ? `${path}.gz` : path, this.#isPacked);
   }

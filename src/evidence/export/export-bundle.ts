@@ -10,10 +10,13 @@ import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
 import type { Witness } from '../notes/policy.ts';
 import type { Report } from '../verify/report.ts';
+import type { Anchor } from '../verify/verify-anchors.ts';
 import { bundlePolicy } from './bundle-policy.ts';
 import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
 import { copyPayload } from './copy-payload.sql.ts';
+import { type CopiedPart, copyPart } from './part/copy-part.sql.ts';
+import type { OneSource } from './part/disclosed-statements.sql.ts';
 import { writeReadme } from './readme.ts';
 import { requireLogs } from './require-logs.ts';
 import { type ExportedLogs, withSnapshot } from './snapshot.sql.ts';
@@ -24,6 +27,10 @@ export interface ExportOptions {
   readonly isPacked: boolean;
   /** Writes the bundle also if what is stored is not what is signed. */
   readonly despiteFaults: boolean;
+  /** A bundle of this source alone. */
+  readonly source?: OneSource | undefined;
+  /** Checkpoints that were kept: the bundle must go on from them, and can be compared with them. */
+  readonly anchors?: readonly Anchor[] | undefined;
   /** Of orgtrail. */
   readonly version: string;
   /** Of the key that this process has. */
@@ -46,11 +53,13 @@ interface ExportObserver {
 export interface Exported {
   readonly logs: ExportedLogs;
   readonly events: number;
+  /** Of a bundle of one source. */
+  readonly part?: CopiedPart | undefined;
   readonly bytes: number;
   readonly files: number;
   readonly report: Report;
   /** None: the bundle is unanchored. */
-  readonly anchors: readonly ExportedAnchor[];
+  readonly anchored: readonly ExportedAnchor[];
 }
 
 const WAIT_MS = 30_000;
@@ -59,7 +68,7 @@ const LOOK_EVERY_MS = 500;
 const SHOWN_FAULTS = 20;
 
 /**
- * Writes a bundle of all that is stored, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
+ * Writes a bundle of all that is stored, or of one source, as of the last signed checkpoints, and verifies it before it gets its name. Throws OrgtrailError
  * `usage` if there is nothing to export, `evidence_fails` if it does not hold; then there is no bundle.
  */
 export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<Exported> => {
@@ -70,6 +79,7 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     const reader = await openFolder(writer.folder, { signal });
     const report = await verifyFolder(reader, {
       signal,
+      anchors: options.anchors ?? [],
       onPayload: (bytes) => observer?.onVerified?.(bytes),
     });
     if (!report.holds && !despiteFaults) throw doesNotHold(report, content.logs);
@@ -78,8 +88,8 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     writer.write(bundleFiles.readme, Buffer.from(readme));
     signal?.throwIfAborted();
     writer.finish();
-    const { logs, events, anchors } = content;
-    return { logs, events, anchors, bytes: writer.bytes, files: writer.hashes.size, report };
+    const { logs, events, part, anchored } = content;
+    return { logs, events, part, anchored, bytes: writer.bytes, files: writer.hashes.size, report };
   } finally {
     writer.discard();
   }
@@ -88,8 +98,9 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
 interface WrittenContent {
   readonly logs: ExportedLogs;
   readonly events: number;
+  readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
-  readonly anchors: readonly ExportedAnchor[];
+  readonly anchored: readonly ExportedAnchor[];
 }
 
 const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOptions): Promise<WrittenContent> => {
@@ -99,10 +110,13 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const logs = requireLogs(found);
       if (isToWait(logs) && performance.now() < untilMs) return undefined;
       requireStated(logs, options);
-      await copyLogs(client, logs, writer, options.signal);
+      const { source } = options;
+      const part = source && (await copyPart(client, logs, { ...options, source }, writer));
+      if (part === undefined) await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKey, isPacked, signal, observer, witnesses = [] } = options;
-      const anchors = await copyAnchors(client, logs, writer, witnesses);
+      // Of one source there are not the tiles to compare with every checkpoint.
+      const anchored = part === undefined ? await copyAnchors(client, logs, writer, witnesses) : [];
       const origins = [logs.events.origin, logs.journal.origin];
       const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
       const { text, vkeys } = bundlePolicy(texts, own ?? [], { witnesses });
@@ -110,8 +124,8 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
-      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, signal, onEvent });
-      return { logs, events, vkeys, anchors };
+      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, source, signal, onEvent });
+      return { logs, events, part, vkeys, anchored };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

@@ -10,17 +10,28 @@ export interface ReadmeFacts {
   /** Events whose payload is in the bundle. */
   readonly events: number;
   readonly isPacked: boolean;
+  /** Undefined: of all sources. */
+  readonly source?: { readonly kind: string; readonly id: string } | undefined;
+  readonly part?: { readonly leaves: number; readonly completeTo: number } | undefined;
   /** Sentences of the verification that was made of the bundle; none if it holds. */
   readonly faults: readonly string[];
   readonly hashes: ReadonlyMap<string, string>;
-  readonly anchors: readonly ExportedAnchor[];
+  readonly anchored: readonly ExportedAnchor[];
 }
 
 /** README.txt: what an auditor needs who has never seen orgtrail, and the list of files. */
 export const writeReadme = (facts: ReadmeFacts): string =>
-  [head(facts), findings(facts), howToVerify(facts), contents(facts), method(facts), list(facts)].join('\n');
+  [
+    head(facts),
+    ofOneSource(facts),
+    findings(facts),
+    howToVerify(facts),
+    contents(facts),
+    method(facts),
+    list(facts),
+  ].join('\n');
 
-const head = ({ logs, events, version, anchors }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
+const head = ({ logs, events, version, anchored }: ReadmeFacts): string => `EVIDENCE OF CLOUDFLARE AUDIT LOGS
 
 This folder is a bundle of evidence. It was written by orgtrail, a program that copies the audit logs of
 Cloudflare into a database as soon as Cloudflare serves them, and keeps a signed Merkle log of what it
@@ -36,7 +47,7 @@ Log of events       ${logs.events.origin}
 Log of statements   ${logs.journal.origin}
                     ${logs.journal.size} statements; signed at ${logs.journal.madeAt}
 State of the log    ${stateOf(logs)}
-Anchors             ${anchorsOf(anchors)}
+Anchors             ${anchorsOf(anchored)}
 `;
 
 const anchorsOf = (anchors: readonly ExportedAnchor[]): string => {
@@ -48,6 +59,26 @@ const anchorsOf = (anchors: readonly ExportedAnchor[]): string => {
     `\n${' '.repeat(20)}`,
   );
 };
+
+/** Names are Cloudflare's: one must not begin a line of the list of files. */
+const ofOneSource = ({ source, part }: ReadmeFacts): string =>
+  source === undefined || part === undefined
+    ? ''
+    : `A BUNDLE OF ONE SOURCE: ${source.kind} ${JSON.stringify(source.id)}
+
+It has the events of the audit log of this ${source.kind}, and of all others nothing but salted hashes.
+It shows that these are all events that orgtrail stored of it up to position ${part.completeTo}: a signed statement ("coverage") has
+their number and a chain of their hashes. Of later positions it shows that what is here was stored, not that
+nothing is missing. ${part.leaves} positions are of this source; those that retention has dropped have no content any more.
+To compare it with a checkpoint that was kept elsewhere (3. below), hashes of that size may be missing: the
+verifiers say so, and a bundle of everything can be compared with all.
+
+events/leaves           the position less one (8 bytes) and the hash (32 bytes) of each leaf of the source
+journal/leaves          the same for each line of journal/entries.ndjson: statements about other sources are left out
+events/tile/...         only the hashes that lead from these leaves to the signed root. The root of a full tile is
+                        a hash of the tile above it; the tiles that are not full give the root
+There is no events/sources. All else is as described below.
+`;
 
 const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {
   const reason = stateReason === null ? '' : ` (${stateReason})`;

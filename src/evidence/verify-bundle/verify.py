@@ -15,6 +15,8 @@ What it does, in this order (`verify`, near the end of the file, calls it all):
                          the leaves give the signed root, and on the way the root that each statement and each anchor names,
                          and the chain of each source
   4. the rest            later contents, time stamps, coverage and its gaps, and the list of what is not claimed
+
+A bundle of one source (`OneSource`) has some leaves of the two logs, and the tiles that lead from these to the signed roots (`Part`).
 """
 import argparse
 import base64
@@ -79,7 +81,8 @@ class Report:
 
     def as_text(self):
         """A line each, whatever names the bundle has in it: a terminal obeys nothing of these."""
-        lines = ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
+        lines = [self.facts['bundle']] if 'bundle' in self.facts else []
+        lines += ['What holds:'] + ['  + ' + text for text in self.claims or ['nothing']]
         if self.faults:
             lines += ['What does not hold:'] + ['  ! ' + fault['text'] for fault in self.faults]
             lines += ['  ! … and %s more of the kind "%s"' % (format(count - self.SHOWN, ','), area)
@@ -354,10 +357,14 @@ def tile_paths(level, size):
     hashes = size >> (8 * level)
     for number in range((hashes + 255) >> 8):
         width = min(256, hashes - 256 * number)
-        path, rest = '%03d' % (number % 1000), number // 1000
-        while rest:
-            path, rest = 'x%03d/%s' % (rest % 1000, path), rest // 1000
-        yield 'tile/%d/%s%s' % (level, path, '' if width == 256 else '.p/%d' % width), width
+        yield tile_path(level, number, width), width
+
+
+def tile_path(level, number, width):
+    path, rest = '%03d' % (number % 1000), number // 1000
+    while rest:
+        path, rest = 'x%03d/%s' % (rest % 1000, path), rest // 1000
+    return 'tile/%d/%s%s' % (level, path, '' if width == 256 else '.p/%d' % width)
 
 
 class Bundle:
@@ -449,6 +456,126 @@ class Roots:
                     continue
                 report.fault(area, '%s has %s leaves and this log only %s: leaves are missing at the end'
                              % (who, format(beyond, ','), format(size, ',')))
+
+
+def joined(hashes):
+    """The root over hashes whose number is a power of two."""
+    while len(hashes) > 32:
+        hashes = b''.join(sha256(b'\x01' + hashes[at:at + 64]).digest() for at in range(0, len(hashes), 64))
+    return hashes
+
+
+class Part:
+    """A log of which the bundle has some leaves, `log/leaves`, and the tiles that prove them."""
+
+    def __init__(self, bundle, log, checkpoint, report):
+        self.log, self.size, self.tiles = log, checkpoint.size, {}
+        for path in bundle.files(log + '/tile'):
+            if not is_hidden(path):
+                self.read_tile(bundle, path, report)
+        try:
+            if self.root(self.size) != checkpoint.root:
+                report.fault(log, 'The tiles of %s do not give the root of its checkpoint' % log)
+        except Unreadable as problem:
+            report.fault(log, str(problem))
+        for level, number in self.tiles:
+            self.check_parent(level, number, report)
+        self.records = bytearray()  # 40 bytes each: index, hash
+        self.read_leaves(bundle, report)
+
+    def read_tile(self, bundle, path, report):
+        """A tile has one name in a tree of this size, and that many hashes."""
+        match = re.fullmatch(r'tile/([0-9]{1,2})/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/[0-9]{1,3})?', path[len(self.log) + 1:])
+        level, number = (int(match.group(1)), int(re.sub('[x/]', '', match.group(2)))) if match else (0, self.size)
+        width = min(256, (self.size >> (8 * level)) - 256 * number)
+        if width < 1 or path != '%s/%s' % (self.log, tile_path(level, number, width)):
+            report.fault(self.log, '%s is no tile of a tree of this size' % path)
+            bundle.read.add(path)
+            return
+        hashes = bundle.bytes(path)
+        if len(hashes) == 32 * width:
+            self.tiles[level, number] = hashes
+        else:
+            report.fault(self.log, '%s has %d bytes and not %d' % (path, len(hashes), 32 * width))
+
+    def tile(self, level, number):
+        if (level, number) not in self.tiles:
+            width = min(256, (self.size >> (8 * level)) - 256 * number)
+            raise Unreadable('%s/%s is missing' % (self.log, tile_path(level, number, width)))
+        return self.tiles[level, number]
+
+    def check_parent(self, level, number, report):
+        """The root of a full tile is a hash of the tile above it. The other tiles give the root of the tree."""
+        try:
+            if len(self.tiles[level, number]) < 32 * 256:
+                return
+            at = 32 * (number & 255)
+            if self.tile(level + 1, number >> 8)[at:at + 32] != joined(self.tiles[level, number]):
+                raise Unreadable('%s/%s is not proven by the tile above it' % (self.log, tile_path(level, number, 256)))
+        except Unreadable as problem:
+            report.fault(self.log, str(problem))
+
+    def root(self, size):
+        """The root of the first leaves, from perfect subtrees, the largest first."""
+        start, peaks = 0, []
+        for height in reversed(range(size.bit_length())):
+            if size >> height & 1:
+                level = height >> 3
+                index = start >> (8 * level)
+                at = 32 * (index & 255)
+                peaks.append(joined(self.tile(level, index >> 8)[at:at + (32 << (height & 7))]))
+                start += 1 << height
+        if not peaks:
+            return sha256(b'').digest()
+        node = peaks.pop()
+        while peaks:
+            node = sha256(b'\x01' + peaks.pop() + node).digest()
+        return node
+
+    def read_leaves(self, bundle, report):
+        path, before = self.log + '/leaves', -1
+        try:
+            with bundle.open(path) as file:
+                for record in iter(lambda: file.read(40), b''):
+                    index, leaf = int.from_bytes(record[:8], 'big'), record[8:]
+                    if len(record) < 40 or not before < index < self.size:
+                        raise Unreadable('%s has leaf %d after leaf %d, or is cut off' % (path, index, before))
+                    before, at = index, 32 * (index & 255)
+                    if self.tile(0, index >> 8)[at:at + 32] != leaf:
+                        report.fault(self.log, '%s: leaf %d (position %d) is not the one in the tree' % (path, index, index + 1),
+                                     index + 1 if self.log == 'events' else None)
+                    self.records += record
+        except Unreadable as problem:
+            report.fault(self.log, str(problem))
+
+    def leaves(self):
+        """(index, hash) of each."""
+        for at in range(0, len(self.records), 40):
+            yield int.from_bytes(self.records[at:at + 8], 'big'), bytes(self.records[at + 8:at + 40])
+
+    def check_roots(self, roots, report):
+        """What was said of roots. A checkpoint whose tiles are not in the bundle cannot be compared."""
+        for size in sorted(size for size in roots.sizes if size <= self.size):
+            try:
+                roots.check(Prefix(size, self.root(size)), report)
+            except Unreadable as problem:
+                for _, area, who, _ in roots.sizes.pop(size):
+                    if area == 'anchors':
+                        report.note('That %s is a part of this history: a bundle of one source has not the hashes for its size, %s.'
+                                    % (who, format(size, ',')))
+                    else:
+                        report.fault(area, '%s cannot be compared: %s' % (who, problem))
+        roots.check_rest(self.size, report)
+
+
+class Prefix:
+    """A tree whose root is known already."""
+
+    def __init__(self, size, root):
+        self.size, self.known = size, root
+
+    def root(self):
+        return self.known
 
 
 # -------------------------------------------------------------------------------------------------------- times, ranges
@@ -925,6 +1052,23 @@ def read_journal(bundle, checkpoint, journal, report):
     check_upper_tiles(bundle, 'journal', tree, report)
 
 
+def read_part_of_journal(bundle, part, journal, report):
+    """The statements that a bundle of one source has: line k is the leaf of record k in journal/leaves."""
+    with bundle.open('journal/entries.ndjson') as file:
+        for index, leaf in part.leaves():
+            line = file.readline(1 << 20)
+            if not line.endswith(b'\n'):
+                report.fault('journal', 'journal/entries.ndjson ends before or in the middle of statement %d' % index)
+            if sha256(b'\x00orgtrail/journal/v1\n' + line[:-1]).digest() == leaf:
+                journal.read(index, line[:-1])
+            else:
+                report.fault('journal', 'statement %d is not the one that was signed' % index)
+        if file.read(1):
+            report.fault('journal', 'journal/entries.ndjson has more lines than journal/leaves has records')
+    if next(part.leaves(), (None, None))[0] != 0:
+        report.fault('journal', 'The first statement of the journal is not in the bundle')
+
+
 def check_journal_roots(bundle, checkpoint, roots, report):
     """The journal once more: its statements speak of what it was before them."""
     tree = Tree()
@@ -1136,7 +1280,7 @@ class Events:
             self.jumped += is_in(self.journal.jumped, position)
             self.late_holes += position > self.journal.adopted and not is_in(self.journal.jumped, position)
             if number:
-                self.report.fault('events', 'Position %d: events/sources gives a hole to a source' % position, position)
+                self.report.fault('events', 'Position %d: a hole is given to a source' % position, position)
         elif self.journal.is_dropped(position):
             self.dropped += 1
             self.check_jump(position)
@@ -1158,16 +1302,80 @@ class Events:
     def at_size(self, tree):
         """What was said of this size: roots, and the chain of each source."""
         self.roots.check(tree, self.report)
-        for source, events, chain, who in self.journal.chains.pop(tree.size, ()):
+        self.check_chains(tree.size)
+
+    def check_chains(self, size):
+        for source, events, chain, who in self.journal.chains.pop(size, ()):
             count, actual = self.chains.get(source_key(*source), (0, bytes(32)))
             self.unproven.pop(source, None)
             if count == events and actual != chain:
-                self.report.fault('coverage', '%s: the events of %s up to position %d do not give its chain' % (who, named(source), tree.size))
+                self.report.fault('coverage', '%s: the events of %s up to position %d do not give its chain' % (who, named(source), size))
             elif count > events or events - count > self.unknown:
                 self.report.fault('coverage', '%s: %s has %s events up to position %d, and %s are stated'
-                                  % (who, named(source), format(count, ','), tree.size, format(events, ',')))
+                                  % (who, named(source), format(count, ','), size, format(events, ',')))
             elif count < events:
                 self.unproven[source] = 'its chain, since the bundle does not say which dropped events were its own'
+
+
+class OneSource(Events):
+    """The leaves of one source, and the payload of these: `events/leaves` instead of the whole log."""
+
+    def __init__(self, bundle, checkpoint, journal, roots, report, part):
+        super().__init__(bundle, checkpoint, journal, roots, report)
+        self.part = part
+        named_ones = sorted(set(journal.sources.values()) | set(journal.coverage))
+        self.source = named_ones[0] if len(named_ones) == 1 else None
+        report.facts['source'] = self.source and {'kind': self.source[0], 'id': self.source[1]}
+        report.facts['bundle'] = 'This is a bundle of one source: %s.' % (named(self.source) if self.source else 'which one, it does not say clearly')
+        if len(named_ones) != 1:
+            report.fault('events', 'The statements of the bundle are about %d sources and not about one%s'
+                         % (len(named_ones), ''.join(', ' + named(one) for one in named_ones[:5])))
+        if not journal.coverage:
+            report.fault('coverage', 'No statement of coverage is here, so nothing shows that these are all events of the source')
+        self.number = min(journal.sources, default=None)
+        if part.records and self.number is None:
+            report.fault('journal', 'There are leaves, and no statement names their source')
+        changed = {position for position, _ in journal.changes}
+        for position in sorted(changed - {index + 1 for index, _ in part.leaves() if index + 1 in changed}):
+            report.fault('changes', 'Position %d: a statement about a changed event that is not listed' % position, position)
+
+    def check(self):
+        report, found = self.report, payload(self.bundle, self.checkpoint.size, self.report)
+        sizes = sorted(size for size in self.journal.chains if size <= self.checkpoint.size)
+        event = next(found, None)
+        for index, stored in self.part.leaves():
+            while sizes and sizes[0] <= index:
+                self.check_chains(sizes.pop(0))
+            while event and event[0] <= index:
+                event = self.refuse(event, found)
+            if event and event[0] == index + 1:
+                self.check_event(event, stored, None)
+                event = next(found, None)
+            else:
+                self.check_absence(index + 1, stored, self.number)
+        while event:
+            event = self.refuse(event, found)
+        for size in sizes:
+            self.check_chains(size)
+        self.part.check_roots(self.roots, report)
+
+    def refuse(self, event, found):
+        self.report.fault('events', 'Position %d: its content is here, and events/leaves does not list it' % event[0], event[0])
+        return next(found, None)
+
+    def conclude(self, held):
+        if not self.source or not self.journal.coverage:
+            return
+        report, who, size = self.report, named(self.source), self.journal.coverage[self.source][2]
+        listed = len(self.part.records) // 40
+        count = sum(index < size for index, _ in self.part.leaves())
+        report.claim(held + ['coverage'], 'These are all events of %s up to position %s: %s' % (who, format(size, ','), format(count, ',')))
+        report.claim(held, 'Each of its %s positions is accounted for: %s with unchanged content, %s dropped as declared'
+                     % tuple(format(number, ',') for number in (listed, self.present, self.dropped)))
+        if size < self.checkpoint.size:
+            report.note('That none of the events of %s after position %s is left out: %s are here.'
+                        % (who, format(size, ','), format(listed - count, ',')))
+        report.note('What the statements say that are not here, and anything about other sources.')
 
 
 # -------------------------------------------------------------------------------------------------------- other files
@@ -1463,8 +1671,14 @@ def verify(folder, options, report):
     roots, journal_roots = Roots(), Roots()
     logs = {events_head.origin: roots, journal_head.origin: journal_roots}
     journal = Journal(events_head.origin, roots, journal_head.origin, journal_roots, report)
+    is_part = 'events/leaves' in bundle.files('events')
     try:
-        read_journal(bundle, journal_head, journal, report)
+        if is_part:
+            report.facts['bundle'] = 'This is a bundle of one source.'
+            journal_part = Part(bundle, 'journal', journal_head, report)
+            read_part_of_journal(bundle, journal_part, journal, report)
+        else:
+            read_journal(bundle, journal_head, journal, report)
         if not journal_head.size and events_head.size:
             report.fault('journal', 'The journal is empty: it has no genesis')
     except Unreadable as problem:
@@ -1474,11 +1688,17 @@ def verify(folder, options, report):
     check_fork(journal, events_head, roots, trust.keys, report)
     check_new_key(journal, events_head, report)
     try:
-        check_journal_roots(bundle, journal_head, journal_roots, report)
+        if is_part:
+            journal_part.check_roots(journal_roots, report)
+        else:
+            check_journal_roots(bundle, journal_head, journal_roots, report)
     except Unreadable as problem:
         report.fault('journal', str(problem))
     journal.finish()
-    events = Events(bundle, events_head, journal, roots, report, options.organization)
+    if is_part:
+        events = OneSource(bundle, events_head, journal, roots, report, Part(bundle, 'events', events_head, report))
+    else:
+        events = Events(bundle, events_head, journal, roots, report, options.organization)
     try:
         events.check()
     except Unreadable as problem:
@@ -1502,14 +1722,17 @@ def verify(folder, options, report):
 def conclude(bundle, trust, journal, events, heads, report):
     held = ['signatures', 'events', 'journal']
     report.facts['positions'] = {'present': events.present, 'dropped': events.dropped, 'holes': events.holes}
-    report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed'
-                 % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)))
+    if isinstance(events, OneSource):
+        events.conclude(held)
+    else:
+        report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed'
+                     % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)))
     if events.jumped:
         report.claim(held, '%s positions were left out after failovers, as stated' % format(events.jumped, ','))
     if journal.backwards:
         report.note('When %d statements were made: they are dated before those that precede them.' % journal.backwards)
     report.claim(held, '%s statements are as signed, and each names a root of this history (%s)'
-                 % (format(heads[1].size, ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
+                 % (format(sum(journal.types.values()), ','), ', '.join('%s %d' % item for item in sorted(journal.types.items()))))
     if journal.drops:
         months = sorted({drop[2]['month'] for drop in journal.drops})
         report.claim(held + ['retention'], 'None of the months that were dropped went against a legal hold of all of it, or before its time: %s' % ', '.join(months))

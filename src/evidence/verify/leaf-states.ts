@@ -1,7 +1,11 @@
+import type { LeafList } from '../bundle/leaf-list.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
 
-const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4 } as const;
-/** What is known of a leaf: its payload is there, it never had one, a drop has taken it, or what is there is another one. */
+const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4, hidden: 5 } as const;
+/**
+ * What is known of a leaf: its payload is there, it never had one, a drop has taken it, what is there is another one, or the bundle is of
+ * another source.
+ */
 export type LeafState = keyof typeof states;
 const names = Object.keys(states) as LeafState[];
 
@@ -26,6 +30,12 @@ export class LeafStates {
   /** `NO_SOURCE` if it is not known or if it is a hole. */
   sourceOf(index: number): number {
     return this.#sources[index] ?? NO_SOURCE;
+  }
+
+  /** All but these are of other sources. */
+  hideOthers(listed: LeafList): void {
+    this.#states.fill(states.hidden);
+    for (let place = 0; place < listed.count; place += 1) this.set(listed.indexAt(place), 'absent');
   }
 
   set(index: number, state: LeafState, source = NO_SOURCE): void {

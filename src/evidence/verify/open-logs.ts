@@ -2,6 +2,7 @@ import { type BundleReader, checkpointPath } from '../bundle/layout.ts';
 import { type OpenCheckpoint, openCheckpoint } from '../notes/open-checkpoint.ts';
 import { type LogName, parseOrigin, writeOrigin } from '../notes/origin.ts';
 import type { Policy } from '../notes/policy.ts';
+import { isOfOneSource, verifyPartOfLog } from './part/part-of-log.ts';
 import type { Report } from './report.ts';
 import { type VerifiedLog, verifyLog } from './verified-log.ts';
 import type { VerifiedLogs } from './verify-journal.ts';
@@ -42,7 +43,9 @@ const openLog = (
   );
   if (checkpoint === undefined) return undefined;
   sayWhoSigned(report, path, checkpoint, isOfBundle);
-  return verifyLog(report, reader, log, checkpoint);
+  return isOfOneSource(reader)
+    ? verifyPartOfLog(report, reader, log, checkpoint)
+    : verifyLog(report, reader, log, checkpoint);
 };
 
 /** The policy of a bundle names all who signed it, so another line of the bundle has been changed. */

@@ -44,6 +44,9 @@ export class Report {
   readonly faultCounts = new Map<FaultCode, number>();
   /** Whether something that the operator does not hold says that the log was this one: a checkpoint that was kept, a witness. */
   isAnchored = false;
+  /** Whether the bundle is of one source, and which, once that is known. */
+  isOfOneSource = false;
+  source: { readonly kind: string; readonly id: string } | undefined;
   /** Sentences. */
   readonly notClaimed: string[] = [];
   readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];
@@ -53,6 +56,14 @@ export class Report {
     return this.#claims
       .filter(({ needs }) => ![...fundamental, ...needs].some((code) => this.faultCounts.has(code)))
       .map(({ text }) => text);
+  }
+
+  /** What is said before all else: what the bundle is of, if it is not of everything. */
+  get subject(): string | undefined {
+    if (!this.isOfOneSource) return undefined;
+    return onOneLine(
+      `a bundle of one source: ${this.source === undefined ? 'unknown' : `${this.source.kind} ${this.source.id}`}`,
+    );
   }
 
   get holds(): boolean {

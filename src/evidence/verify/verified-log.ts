@@ -1,4 +1,5 @@
 import { type BundleReader, isHidden, logTilePath } from '../bundle/layout.ts';
+import type { LeafList } from '../bundle/leaf-list.ts';
 import { HASH_BYTES } from '../crypto/sha256.ts';
 import type { Checkpoint } from '../notes/checkpoint.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -7,8 +8,21 @@ import { rootOfPrefix } from '../tree/proofs.ts';
 import { TILE_WIDTH, tilesOfLevel } from '../tree/tiles.ts';
 import type { Report } from './report.ts';
 
-/** The leaves of a log as a bundle has them, and the tree that they give. Upper tiles of the bundle are compared, never used. */
-export class VerifiedLog {
+/** A log as a bundle has it: all of its leaves, or those of one source. */
+export interface VerifiedLog {
+  readonly origin: string;
+  readonly size: number;
+  readonly log: LogName;
+  /** Those that a bundle of one source discloses. Undefined: all leaves are here. */
+  readonly listed?: LeafList;
+  /** A view. Of a part, only of what is listed. */
+  leafHash(index: number): Buffer;
+  /** The root of the first `size` leaves. Throws an EvidenceFault if a part has not the tiles for it. */
+  rootAt(size: number): Buffer;
+}
+
+/** All leaves of a log, and the tree that they give. Upper tiles of the bundle are compared, never used. */
+class WholeLog implements VerifiedLog {
   readonly #leaves: readonly Buffer[];
   readonly #tiles: ReadonlyMap<string, Tile>;
   readonly origin: string;
@@ -23,7 +37,6 @@ export class VerifiedLog {
     this.size = size;
   }
 
-  /** A view. */
   leafHash(index: number): Buffer {
     const at = (index % TILE_WIDTH) * HASH_BYTES;
     const tile = this.#leaves[Math.floor(index / TILE_WIDTH)];
@@ -31,7 +44,6 @@ export class VerifiedLog {
     return tile.subarray(at, at + HASH_BYTES);
   }
 
-  /** The root of the first `size` leaves. */
   rootAt(size: number): Buffer {
     return rootOfPrefix(size, this.size, ({ level, n }) => this.#tiles.get(`${level}/${n}`)?.hashes ?? noHashes);
   }
@@ -75,5 +87,5 @@ export const verifyLog = (
     if (path.startsWith(`${log}/tile/`) && !known.has(path) && !isHidden(path))
       report.fault('tile', `${path} is no tile of a tree of ${size}`);
   }
-  return new VerifiedLog(log, leaves, tiles, checkpoint);
+  return new WholeLog(log, leaves, tiles, checkpoint);
 };

@@ -36,8 +36,10 @@ export const verifyAbsent = (
     if (states.stateOf(index) !== 'absent') continue;
     const position = index + 1;
     while ((ranges[at]?.[1] ?? Number.POSITIVE_INFINITY) <= position) at += 1;
-    if (holeHash(position).equals(events.leafHash(index))) states.set(index, 'hole');
-    else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
+    if (holeHash(position).equals(events.leafHash(index))) {
+      states.set(index, 'hole');
+      if (events.listed !== undefined) report.fault('leaf', `event ${position} is listed, and is a hole`, position);
+    } else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };
@@ -81,6 +83,6 @@ const isSourceOf = (states: LeafStates, index: number, number: number, sources: 
   return (state !== 'present' && state !== 'hole') || number === states.sourceOf(index);
 };
 
-/** Whether the source of this leaf is known, or it has none. */
+/** Whether the source of this leaf is known, or it has none, or is one that the bundle is not of. */
 export const hasKnownSource = (states: LeafStates, index: number): boolean =>
-  states.stateOf(index) === 'hole' || states.sourceOf(index) !== NO_SOURCE;
+  states.stateOf(index) === 'hole' || states.stateOf(index) === 'hidden' || states.sourceOf(index) !== NO_SOURCE;

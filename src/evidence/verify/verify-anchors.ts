@@ -1,4 +1,5 @@
 import { ANCHORS_FOLDER, type BundleReader, isHidden } from '../bundle/layout.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
 import { isSameLog, originOf, policyOfGeneration } from '../notes/generations.ts';
 import { type OpenCheckpoint, openCheckpoint } from '../notes/open-checkpoint.ts';
 import type { Policy } from '../notes/policy.ts';
@@ -29,13 +30,16 @@ export interface Anchored extends VerifiedLogs {
 /**
  * That each log goes on from each of its checkpoints: not smaller, and with that root at that size. Witnesses are not required of an
  * anchor; the log's own signature is. One of an earlier generation is held against what the fork says is common; one of a later
- * generation, or of another log, is a fault: this is not the log that was kept.
+ * generation, or of another log, is a fault: this is not the log that was kept. Gives how many of them tell something of this log: a bundle
+ * of one source may not have the tiles for others.
  */
-export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): void => {
+export const verifyAnchors = (report: Report, anchors: readonly Anchor[], anchored: Anchored): number => {
+  let told = 0;
   for (const { name, note } of anchors) {
     const anchor = report.attempt('anchor', name, () => openAnchor(note, anchored.policy));
-    if (anchor !== undefined) compare(report, name, anchor, anchored);
+    if (anchor === undefined || compare(report, name, anchor, anchored)) told += 1;
   }
+  return told;
 };
 
 /** Those of the bundle. By a policy of the auditor's own, one that is signed by other keys is not a fault: it was not he who kept it. */
@@ -66,9 +70,16 @@ const isOfOtherKeys = (note: Uint8Array, policy: Policy): boolean => {
   }
 };
 
-const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): void => {
+/** False: nothing can be told. */
+const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored: Anchored): boolean => {
   const { origin, size } = anchor;
   const log = [anchored.events, anchored.journal].find((one) => isSameLog(one.origin, origin) || one.origin === origin);
+  if (log?.listed !== undefined && !hasTilesFor(log, size)) {
+    report.note(
+      `that the first ${size} leaves of ${origin} are those of ${name}: this bundle of one source has not the tiles of that size`,
+    );
+    return false;
+  }
   if (log === undefined) report.fault('anchor', `${name} is a checkpoint of another log, ${origin}`);
   else if (isBeginning(log, anchor))
     report.claim(['anchor'], `the first ${size} leaves of ${origin} are those of ${name}`);
@@ -79,6 +90,18 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
       `${name} has ${size} leaves of ${origin}, and here are ${log.size}: some are missing at the end`,
     );
   else report.fault('anchor', `${name} has another tree of ${size} leaves of ${origin}: it was rewritten`);
+  return true;
+};
+
+const hasTilesFor = (log: VerifiedLog, size: number): boolean => {
+  if (size > log.size) return true;
+  try {
+    log.rootAt(size);
+    return true;
+  } catch (error) {
+    if (error instanceof EvidenceFault) return false;
+    throw error;
+  }
 };
 
 /** Journals of two generations have nothing in common. */

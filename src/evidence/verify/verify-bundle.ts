@@ -1,6 +1,7 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
 import { type Policy, parsePolicy } from '../notes/policy.ts';
 import { openLogs } from './open-logs.ts';
+import { isOfOneSource } from './part/part-of-log.ts';
 import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
@@ -30,7 +31,7 @@ export const verifyBundle = (reader: BundleReader, options: VerifierOptions = {}
 };
 
 /**
- * Verifies a bundle of everything, offline: claims that hold, those that do not, and what is not claimed. Asks for the pieces of each
+ * Verifies a bundle of everything, or of one source, offline: claims that hold, those that do not, and what is not claimed. Asks for the pieces of each
  * file of payload before it goes on, so that the caller may read these as it likes.
  */
 export function* verificationOf(
@@ -44,6 +45,7 @@ export function* verificationOf(
   const policy = report.attempt('policy', bundleFiles.policy, () => parsePolicy(policyBytes ?? Buffer.alloc(0)));
   if (policy === undefined) return report;
   if (own === undefined) report.note('whose keys these are: those of the policy in the bundle are believed');
+  report.isOfOneSource = isOfOneSource(reader);
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
@@ -72,8 +74,7 @@ const verifyBeside = (
   verifyFork(report, statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements, policy });
   const anchored = { ...logs, policy, statements };
-  verifyAnchors(report, anchors, anchored);
-  if (anchors.length > 0) report.isAnchored = true;
+  if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
   sayUnanchored(report);
 };

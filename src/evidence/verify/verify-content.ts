@@ -1,6 +1,7 @@
 import type { BundleReader } from '../bundle/layout.ts';
 import { unitedPositions } from '../journal/position-ranges.ts';
 import { LeafStates } from './leaf-states.ts';
+import { verifyCompleteness, verifySource } from './part/one-source.ts';
 import type { Report } from './report.ts';
 import { SourceNumbers } from './source-numbers.ts';
 import { verifyDrops } from './statements/verify-drops.ts';
@@ -19,38 +20,49 @@ export interface Content {
 /** Reads the statements. After it, each payload is to be compared with its leaf, and its state set. */
 export const beginContent = (report: Report, reader: BundleReader, logs: VerifiedLogs): Content => {
   const statements = verifyJournal(report, reader, logs);
+  const { size, listed } = logs.events;
+  const states = new LeafStates(size);
+  if (listed !== undefined) states.hideOthers(listed);
   return {
     statements,
-    states: new LeafStates(logs.events.size),
+    states,
     sources: new SourceNumbers(report, statements.of('source')),
   };
 };
 
 /** Verifies the rest, once the payload has been read. */
-export const endContent = (
-  report: Report,
-  reader: BundleReader,
-  { events }: VerifiedLogs,
-  { statements, states, sources }: Content,
-): void => {
+export const endContent = (report: Report, reader: BundleReader, logs: VerifiedLogs, content: Content): void => {
+  const { events } = logs;
+  const { statements, states, sources } = content;
   verifyAbsent(report, events, states, statements.of('drop'));
-  verifyTileSources(report, reader, states, sources, events.size);
+  if (events.listed === undefined) verifyTileSources(report, reader, states, sources, events.size);
+  else verifySource(report, reader, content);
   verifyChains(report, events, states, sources, statements.of('coverage'));
   verifyCoverage(report, statements.of('coverage'));
   verifyDrops(report, statements, { states, sources });
+  if (events.listed === undefined) concludeWhole(report, events.size, content);
+  else verifyCompleteness(report, logs, events.listed, content);
+  const undropped = countUndropped(states, statements.of('drop'));
+  if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
+  const adopted = adoptedOf(statements);
+  if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
+};
+
+const adoptedOf = (statements: SignedStatements): number =>
+  (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
+
+/** That each leaf of the log is accounted for. */
+const concludeWhole = (report: Report, size: number, { statements, states }: Content): void => {
   const leftOut = leftOutFrom(0, states, statements);
   report.claim(
     ['missing'],
-    `of ${events.size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
+    `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
       `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed`,
   );
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
-  const undropped = countUndropped(states, statements.of('drop'));
-  if (undropped > 0) report.note(`that what was dropped is gone: ${undropped} events that drops name are here`);
-  const adopted = (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
+  const adopted = adoptedOf(statements);
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);
   if (unexplained > 0) report.note(`why ${unexplained} positions after the first ${adopted} never had an event`);
-  if (adopted > 0) report.note(`what happened to the first ${adopted} events before they were hashed`);
 };
 
 /** So many holes from this index on were left out by jumps, as stated. */

@@ -1,4 +1,5 @@
 import { type BundleReader, bundleFiles, changesPaths, isHidden, TIME_STAMPS_FOLDER } from '../bundle/layout.ts';
+import { leafListPath } from '../bundle/leaf-list.ts';
 import { readManifest } from '../bundle/manifest.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import type { Report } from './report.ts';
@@ -39,6 +40,8 @@ const readNames = new Set<string>([
   bundleFiles.policy,
   bundleFiles.journalEntries,
   ...changesPaths,
+  leafListPath('events'),
+  leafListPath('journal'),
   'events/checkpoint',
   'journal/checkpoint',
   'verify.py',

@@ -37,11 +37,16 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   const bytes = reader.read(path);
   if (bytes === undefined) report.fault('journal', `${path} is missing`);
   const lines = report.attempt('journal', path, () => readJournal(bytes ?? Buffer.alloc(0))) ?? [];
-  if (lines.length !== journal.size) {
-    report.fault('journal', `${path} has ${lines.length} statements, and ${journal.size} are signed`);
+  const { listed } = journal;
+  const count = listed?.count ?? journal.size;
+  if (lines.length !== count) {
+    report.fault('journal', `${path} has ${lines.length} statements, and ${count} are ${listed ? 'listed' : 'signed'}`);
   }
+  if (listed !== undefined && listed.placeOf(0) === undefined)
+    report.fault('journal', 'the first statement is not in the bundle');
   const placed: PlacedStatement[] = [];
-  const signed = lines.slice(0, journal.size).flatMap((text, index) => {
+  const signed = lines.slice(0, count).flatMap((text, place) => {
+    const index = listed?.indexAt(place) ?? place;
     const where = `statement ${index}`;
     const leaf = journalLeaf(text);
     if (leaf.length > MAX_LEAF_BYTES || !leafHash(leaf).equals(journal.leafHash(index))) {
@@ -56,7 +61,7 @@ export const verifyJournal = (report: Report, reader: BundleReader, logs: Verifi
   verifyOrder(report, placed, logs);
   report.claim(
     ['journal', 'statement'],
-    `${journal.size} statements are as signed, and each names a root of this history`,
+    `${listed === undefined ? '' : `${count} of `}${journal.size} statements are as signed, and each names a root of this history`,
   );
   return new SignedStatements(signed);
 };
@@ -86,7 +91,9 @@ const verifyStatedTree = (
   if (origin !== log.origin) report.fault('statement', `${where} speaks of another log, ${origin}`);
   else if (size > log.size)
     report.fault('statement', `${where} speaks of a tree of ${size}, larger than that of the bundle`);
-  else if (log.rootAt(size).toString('base64') !== root) {
-    report.fault('statement', `${where} speaks of a tree of ${size} that never was`);
+  else {
+    const actual = report.attempt('statement', where, () => log.rootAt(size));
+    if (actual !== undefined && actual.toString('base64') !== root)
+      report.fault('statement', `${where} speaks of a tree of ${size} that never was`);
   }
 };

@@ -37,6 +37,10 @@ export function* verifyPayload(
     if (!there.has(path)) continue;
     const end = Math.min(events.size, start + LEAVES_PER_PAYLOAD);
     const judgeRecord = (record: PayloadRecord, leaf: EventLeaf): void => {
+      if (events.listed !== undefined && events.listed.placeOf(leaf.position - 1) === undefined) {
+        report.fault('leaf', `event ${leaf.position} has payload, and is not listed`, leaf.position);
+        return;
+      }
       const { state, isInTree } = judge(report, record, leaf, events);
       states.set(leaf.position - 1, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
     };

@@ -104,3 +104,33 @@ test('what a daemon has signed is exported beside it by the account of the daemo
   expect(changed.code).toBe(5);
   expect(changed.stdout).toMatch(/does not hold:[\s\S]*statement 0 is not the one that is signed/);
 });
+
+test('a bundle of one account or organization, by name, says at the top what it is', async () => {
+  await runOrgtrail(['evidence', 'init'], env);
+  await using daemon = await startDaemonProcess(env);
+  await until('all that is stored is signed', allIsSigned);
+  expect((await runOrgtrail(['evidence', 'statement', '--all'], env)).code).toBe(0);
+  daemon.process.child.kill('SIGTERM');
+  await daemon.process.ended;
+  const { rows } = await world.database.pool.query<{ kind: string; id: string; name: string }>(
+    `select distinct on (s.source_kind) s.source_kind as kind, s.source_id as id, o.name
+     from evidence_sources s left join organizations o on s.source_kind = 'organization' and o.id = s.source_id
+     where s.events > 0 order by 1, 2`,
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  for (const { kind, id, name } of rows) {
+    const bundle = join(folder, `of-${kind}`);
+    const exported = await runOrgtrail(['evidence', 'export', bundle, `--${kind}`, name ?? id], env);
+    expect(exported).toMatchObject({ code: 0, stderr: '' });
+    expect(exported.stdout).toContain(`a bundle of one source: ${kind} ${id}: `);
+    const verified = await runOrgtrail(['evidence', 'verify', bundle], {});
+    expect(verified.stdout).toMatch(new RegExp(`^a bundle of one source: ${kind} ${id}\n[^]*these are all events of`));
+    const python = await judge(bundle);
+    expect([python.node.faults, python.python.faults]).toEqual([[], []]);
+  }
+  const both = ['evidence', 'export', join(folder, 'both'), '--organization', 'x', '--account', 'y'];
+  expect(await runOrgtrail(both, env)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('a bundle is of one log'),
+  });
+});

@@ -123,7 +123,7 @@ describe('what anchors have', () => {
     const folder = room.next();
     const witnesses = [{ name: 'w1', key: witness.key }];
     const exported = await exportTo(pool, signer, folder, { witnesses });
-    expect(exported.anchors.map(({ size }) => size)).toEqual([300, null, 300]);
+    expect(exported.anchored.map(({ size }) => size)).toEqual([300, null, 300]);
     const { node, python } = await judge(folder);
     expect([node.faults, python.faults]).toEqual([[], []]);
     expect(node.claims).toContain('the first 300 leaves of');

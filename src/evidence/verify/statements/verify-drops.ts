@@ -135,7 +135,7 @@ const verifyRanges = (
 
 const verifyLeftOut = (report: Report, [from, to]: PositionRange, states: LeafStates): void => {
   for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-    if (states.stateOf(index) === 'hole') continue;
+    if (['hole', 'hidden'].includes(states.stateOf(index))) continue;
     report.fault('leaf', `event ${index + 1} was left out by a jump, and has a leaf of an event`, index + 1);
     return;
   }

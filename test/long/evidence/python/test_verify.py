@@ -366,7 +366,7 @@ class Statements(Case):
         self.fails(changed(10, other), 'events up to position 200, and [0-9]+ are stated')
         self.fails(changed(10, 9), 'Position 10: events/sources gives it to a source that no statement names')
         self.fails(changed(150, 9), 'Position 150: events/sources gives it to another source')
-        self.fails(changed(3, 1), 'Position 3: events/sources gives a hole to a source')
+        self.fails(changed(3, 1), 'Position 3: a hole is given to a source')
         put(self.folder, 'events/sources/000.p/200', b'')
         self.fails(run(self.folder), 'has 0 bytes and not 400')
 
