@@ -47,7 +47,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .option('--account <name or id>', 'only what is of the log of this account')
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere, to compare with; may be repeated', collect, [])
     .option('--gzip', 'pack the events')
-    .option('--despite-faults', 'write the bundle also if it does not hold; exit code 5 all the same')
+    .option('--despite-faults', 'write the bundle even if it does not hold; the exit code is still 5')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (dir: string, options: ExportCommandOptions) => {

@@ -143,7 +143,7 @@ const requireStated = ({ unstatedDrops }: ExportedLogs, { despiteFaults }: Expor
       ? 'a month was dropped, and no signed statement says so'
       : `${unstatedDrops} months were dropped, and no signed statement says so`;
   throw new OrgtrailError('evidence_fails', months, {
-    hint: 'let the daemon build, then repeat; --despite-faults writes the bundle all the same',
+    hint: 'let the daemon build, then repeat; --despite-faults still writes the bundle',
   });
 };
 
@@ -154,7 +154,7 @@ const doesNotHold = (report: Report, { state }: ExportedLogs): OrgtrailError =>
       .map((fault) => `  ${fault}`)
       .join('\n')}`,
     {
-      hint: 'there is no bundle; --despite-faults writes it all the same, and says so in its README.txt',
+      hint: 'there is no bundle; --despite-faults still writes it, and says so in its README.txt',
     },
   );
 

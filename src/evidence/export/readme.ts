@@ -91,7 +91,7 @@ const findings = ({ faults }: ReadmeFacts): string =>
   faults.length === 0
     ? ''
     : `THE EVIDENCE DOES NOT HOLD. When this bundle was written, what is stored was not what was signed:
-${faults.map((fault) => `  ${fault}\n`).join('')}The bundle was written all the same, because that was asked for (--despite-faults).
+${faults.map((fault) => `  ${fault}\n`).join('')}The bundle was still written, because that was asked for (--despite-faults).
 `;
 
 const howToVerify = ({

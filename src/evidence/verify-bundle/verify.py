@@ -466,7 +466,7 @@ def joined(hashes):
 
 
 class Part:
-    """A log of which the bundle has some leaves, `log/leaves`, and the tiles that prove them."""
+    """Some leaves of a log, `log/leaves`, and the tiles that prove them."""
 
     def __init__(self, bundle, log, checkpoint, report):
         self.log, self.size, self.tiles = log, checkpoint.size, {}

@@ -177,7 +177,7 @@ test('nothing is claimed whose entries are above the size, whatever is committed
   if (held === undefined) throw new Error('no other process has the lease');
   for (let step = 0; step < 40; step += 1) await builder.step(held);
   const statements = await coverageStatements(pool);
-  // The load never rests, and statements come all the same.
+  // The load never rests, and still statements come.
   expect(statements.length).toBeGreaterThan(10);
   await expectTrueStatements(pool, statements);
   await openBuilder(pool, signer).build();
