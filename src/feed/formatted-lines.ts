@@ -22,8 +22,12 @@ export class FormattedLines {
   /** Appends the line of a row. 0, or how many bytes it takes, if there is no room: then nothing is written. */
   add(row: BinaryRow): number {
     const line = `${this.format(eventOf(row, this.context))}\n`;
-    const bytes = Buffer.byteLength(line);
-    if (this.end + bytes > this.memory.length) return bytes;
+    const room = this.memory.length - this.end;
+    // A UTF-16 unit is at most three bytes: counting them costs as much as writing them.
+    if (3 * line.length > room) {
+      const bytes = Buffer.byteLength(line);
+      if (bytes > room) return bytes;
+    }
     this.end += this.memory.write(line, this.end, 'utf8');
     return 0;
   }

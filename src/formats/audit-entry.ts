@@ -76,23 +76,51 @@ const exactTextOf = ({ rawText, defects }: FeedEvent): string => {
   return typeof held === 'string' ? held : rawText;
 };
 
+interface DocumentedField {
+  readonly name: TextName;
+  /** From the newest on. */
+  readonly keys: readonly string[];
+}
+
+/** What is documented, by the part of an entry that it is in. */
+const sections: readonly { readonly section: string; readonly fields: readonly DocumentedField[] }[] = [
+  ...Map.groupBy(Object.entries(paths), ([, [section]]) => section),
+].map(([section, members]) => ({
+  section,
+  fields: members.map(([name, [, ...keys]]) => ({ name: name as TextName, keys })),
+}));
+
+const readTexts = (value: unknown): AuditEntry['texts'] => {
+  const texts: { [name in TextName]?: string } = {};
+  for (const { section, fields } of sections) {
+    const part = member(value, section);
+    if (!isJsonObject(part)) continue;
+    for (const { name, keys } of fields) {
+      const key = keyOf(part, keys);
+      if (key !== undefined) texts[name] = part[key] as string;
+    }
+  }
+  return texts;
+};
+
+/** The first of the keys under which there is a text. */
+const keyOf = (part: unknown, keys: readonly string[]): string | undefined => {
+  for (const key of keys) if (textMember(part, key) !== undefined) return key;
+  return undefined;
+};
+
 /** Reads what a format needs of the event's entry. */
 export const readAuditEntry = (event: FeedEvent): AuditEntry => {
   const exactText = exactTextOf(event);
-  const value = cleanJson(parsed(exactText));
-  const texts: { [name in TextName]?: string } = {};
-  for (const [name, [section, ...keys]] of Object.entries(paths)) {
-    const part = member(value, section);
-    const text = keys.map((key) => textMember(part, key)).find((found) => found !== undefined);
-    if (text !== undefined) texts[name as TextName] = text;
-  }
+  const shownText = cleanText(exactText);
+  const value = cleanJson(parsed(exactText), shownText === exactText && !exactText.includes('\\u'));
   const status = member(member(value, 'raw'), 'status_code');
   const resource = member(value, 'resource');
   return {
-    exactText: cleanText(exactText),
+    exactText: shownText,
     value,
     isObject: isJsonObject(value),
-    texts,
+    texts: readTexts(value),
     statusCode: Number.isInteger(status) && Number(status) >= 100 && Number(status) <= 599 ? Number(status) : undefined,
     request: member(resource, 'request'),
     response: member(resource, 'response'),
@@ -120,20 +148,53 @@ export const isEventField = ({ texts }: AuditEntry, event: FeedEvent, name: Text
   return isOfAccount(event) && texts[name] === event[name as OfAccount];
 };
 
+/** Documented texts by section and key. */
+const fieldsByKey: ReadonlyMap<string, ReadonlyMap<string, DocumentedField>> = new Map(
+  sections.map(({ section, fields }) => [
+    section,
+    new Map(fields.flatMap((field) => field.keys.map((key) => [key, field] as const))),
+  ]),
+);
+
+/** Parts that an output may have in full, of any type, by section and key. */
+const partsByKey: ReadonlyMap<string, ReadonlyMap<string, MappedName>> = new Map<
+  string,
+  ReadonlyMap<string, MappedName>
+>([
+  ['raw', new Map([['status_code', 'raw.status_code']])],
+  [
+    'resource',
+    new Map([
+      ['scope', 'resource.scope'],
+      ['request', 'resource.request'],
+      ['response', 'resource.response'],
+    ]),
+  ],
+]);
+
+const isMapped = (section: string, part: JsonObject, key: string, mapped: Mapped): boolean => {
+  const path = partsByKey.get(section)?.get(key);
+  if (path !== undefined && mapped.has(path)) return true;
+  const field = fieldsByKey.get(section)?.get(key);
+  return field !== undefined && mapped.has(field.name) && keyOf(part, field.keys) === key;
+};
+
+/** What is left of a part of the entry; undefined if that is nothing. */
+const unmappedPart = (section: string, part: JsonObject, mapped: Mapped): JsonObject | undefined => {
+  const left: [string, unknown][] = [];
+  for (const key of Object.keys(part)) if (!isMapped(section, part, key, mapped)) left.push([key, part[key]]);
+  return left.length === 0 ? undefined : Object.fromEntries(left);
+};
+
 /** What is left of the entry without what is mapped; undefined if that is nothing. */
-export const unmappedRest = (entry: AuditEntry, mapped: Mapped): unknown => {
-  if (!isJsonObject(entry.value)) return entry.value;
-  const gone = new Set<string>([...mapped].filter((name) => name.includes('.')));
-  for (const [name, [section, ...keys]] of Object.entries(paths)) {
-    if (!mapped.has(name as TextName) || entry.texts[name as TextName] === undefined) continue;
-    const key = keys.find((one) => textMember(member(entry.value, section), one) !== undefined);
-    gone.add(`${section}.${key}`);
+export const unmappedRest = ({ value }: AuditEntry, mapped: Mapped): unknown => {
+  if (!isJsonObject(value)) return value;
+  const rest: [string, unknown][] = [];
+  for (const section of Object.keys(value)) {
+    if (section === 'id' && mapped.has('id')) continue;
+    const part = value[section];
+    const left = isJsonObject(part) ? unmappedPart(section, part, mapped) : part;
+    if (left !== undefined) rest.push([section, left]);
   }
-  const rest = Object.entries(entry.value).flatMap(([section, part]): [string, unknown][] => {
-    if (section === 'id' && mapped.has('id')) return [];
-    if (!isJsonObject(part)) return [[section, part]];
-    const left = Object.entries(part).filter(([key]) => !gone.has(`${section}.${key}`));
-    return left.length === 0 ? [] : [[section, Object.fromEntries(left)]];
-  });
   return rest.length === 0 ? undefined : Object.fromEntries(rest);
 };

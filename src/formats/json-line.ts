@@ -14,6 +14,15 @@ const isClean = (value: unknown, depth: number): boolean => {
   return Object.entries(value).every(([key, inner]) => cleanText(key) === key && isClean(inner, depth + 1));
 };
 
+/** Whether the value goes no deeper than a consumer takes. */
+const isFlat = (value: unknown, depth: number): boolean => {
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === MAX_DEPTH) return false;
+  if (Array.isArray(value)) return value.every((element) => isFlat(element, depth + 1));
+  for (const inner of Object.values(value)) if (!isFlat(inner, depth + 1)) return false;
+  return true;
+};
+
 const cleanCopy = (value: unknown, depth: number): unknown => {
   if (typeof value === 'string') return cleanText(value);
   if (typeof value !== 'object' || value === null) return value;
@@ -23,8 +32,14 @@ const cleanCopy = (value: unknown, depth: number): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [cleanText(key), cleanCopy(inner, depth + 1)]));
 };
 
-/** A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only if it must be. */
-export const cleanJson = (value: unknown): unknown => (isClean(value, 0) ? value : cleanCopy(value, 0));
+/**
+ * A parsed JSON value as every consumer takes it: clean texts and keys, at most 100 levels. Copied only if it must be.
+ * `hasCleanTexts`: all texts in it are known to be clean, as those of a clean JSON text without an escape by number are.
+ */
+export const cleanJson = (value: unknown, hasCleanTexts: boolean): unknown => {
+  const isWhole = hasCleanTexts ? isFlat(value, 0) : isClean(value, 0);
+  return isWhole ? value : cleanCopy(value, 0);
+};
 
 /** Legal in JSON, but some readers and terminals treat them as line ends or commands. */
 const risky = /[\u007f-\u009f\u2028\u2029]/g;

@@ -1,6 +1,11 @@
 const rfc3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
-const daysInMonth = (year: number, month: number): number => new Date(Date.UTC(year, month, 0)).getUTCDate();
+const isLeapYear = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+
+const daysInMonth = (year: number, month: number): number => {
+  if (month === 2) return isLeapYear(year) ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+};
 
 /**
  * Reads an RFC 3339 instant into milliseconds since 1970, rounded down; undefined for anything else.
@@ -10,14 +15,8 @@ const daysInMonth = (year: number, month: number): number => new Date(Date.UTC(y
 export const parseInstantMs = (text: string): number | undefined => {
   const match = rfc3339.exec(text);
   if (match === null) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [year, month, day] = [Number(match[1]), Number(match[2]), Number(match[3])];
+  const [hour, minute, second] = [Number(match[4]), Number(match[5]), Number(match[6])];
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined;
   if (hour > 23 || minute > 59 || second > 60) return undefined;
   const offsetHours = Number(match[9] ?? 0);
@@ -25,11 +24,13 @@ export const parseInstantMs = (text: string): number | undefined => {
   if (offsetHours > 15 || offsetMinutes > 59) return undefined;
   const fractionMs = Number((match[7] ?? '').padEnd(3, '0').slice(0, 3));
   const offsetMs = (match[8] === '-' ? -1 : 1) * (offsetHours * 60 + offsetMinutes) * 60_000;
-  const utc = new Date(0);
-  // Not Date.UTC: it takes the years 0 to 99 for 1900 to 1999.
-  utc.setUTCFullYear(year, month - 1, day);
-  utc.setUTCHours(hour, minute, second, fractionMs);
-  return utc.getTime() - offsetMs;
+  return utcMs(year, month, day) + ((hour * 60 + minute) * 60 + second) * 1_000 + fractionMs - offsetMs;
+};
+
+const utcMs = (year: number, month: number, day: number): number => {
+  if (year > 99) return Date.UTC(year, month - 1, day);
+  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
+  return new Date(0).setUTCFullYear(year, month - 1, day);
 };
 
 /** As `parseInstantMs`, of the bytes from `start` to `end`. */

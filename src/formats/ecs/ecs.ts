@@ -25,7 +25,7 @@ const severities = { informational: 1, low: 3, medium: 5 } as const;
 const asText = (value: unknown): string | undefined =>
   value === undefined || value === null ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
 
-const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification): object => ({
+const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification, received: string): object => ({
   kind: 'event',
   ...ecsCategories(kinds),
   action: entry.texts.actionType,
@@ -34,8 +34,8 @@ const eventFields = (entry: AuditEntry, event: FeedEvent, kinds: Classification)
   id: event.id,
   sequence: event.position,
   severity: severities[kinds.severity],
-  created: receivedInstant(event),
-  ingested: receivedInstant(event),
+  created: received,
+  ingested: received,
   module: 'cloudflare',
   dataset: 'cloudflare.audit',
   provider: 'orgtrail',
@@ -83,14 +83,14 @@ const relatedFields = (entry: AuditEntry, kinds: Classification): object | undef
 const mapped = (entry: AuditEntry, event: FeedEvent): Mapped => {
   const { texts, statusCode, value } = entry;
   const scope = member(member(value, 'resource'), 'scope');
-  return new Set<MappedName>([
-    ...(Object.keys(texts) as (keyof typeof texts)[]).filter((name) => isEventField(entry, event, name)),
-    ...(member(value, 'id') === event.id ? (['id'] as const) : []),
-    ...(statusCode === undefined ? [] : (['raw.status_code'] as const)),
-    ...(scope === undefined || scope === null ? [] : (['resource.scope'] as const)),
-    'resource.request',
-    'resource.response',
-  ]);
+  const names = new Set<MappedName>(['resource.request', 'resource.response']);
+  for (const name of Object.keys(texts) as (keyof typeof texts)[]) {
+    if (isEventField(entry, event, name)) names.add(name);
+  }
+  if (member(value, 'id') === event.id) names.add('id');
+  if (statusCode !== undefined) names.add('raw.status_code');
+  if (scope !== undefined && scope !== null) names.add('resource.scope');
+  return names;
 };
 
 /** Cloudflare's own, under names of its own as ECS asks for custom fields. All texts, or lists of texts. */
@@ -140,7 +140,7 @@ export const formatEcs = (event: FeedEvent): string => {
     '@timestamp': eventInstant(event),
     ecs: { version: ECS_VERSION },
     message: texts.actionDescription,
-    event: eventFields(entry, event, kinds),
+    event: eventFields(entry, event, kinds, receivedInstant(event)),
     organization,
     cloud: {
       provider: 'cloudflare',

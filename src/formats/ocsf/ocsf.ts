@@ -89,7 +89,7 @@ export const formatOcsf = (event: FeedEvent): string => {
     ...commonParts(entry, event, kinds),
     ...subjectParts(entry, kinds, found, user),
     unmapped: {
-      cloudflare: unmappedRest(entry, ocsfMapped(entry, event, found)),
+      cloudflare: unmappedRest(entry, ocsfMapped(entry, event, found, kinds)),
       orgtrail: { feed_id: event.feedId, source_id: event.sourceId, defects: event.defects ?? undefined },
     },
     raw_data: entry.exactText,
