@@ -248,7 +248,9 @@ create table evidence_logs (
   schema_version text,
   ended_at timestamp with time zone,
   ended_by text,
-  ended_reason text
+  ended_reason text,
+  anchors text[],
+  statements_every interval
 );
 
 create table evidence_month_keys (
@@ -3158,6 +3160,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_evidence_settings(p_generation integer, p_epoch bigint, p_anchors text[], p_statements_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_logs l set anchors = p_anchors, statements_every = make_interval(secs => p_statements_ms / 1000)
+  where l.name = 'events' and l.generation = p_generation and l.lease_epoch = p_epoch;
+  return found;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_reading(p_kind text, p_source_id text, p_filter_hash text, p_lane text, p_reading jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -4317,6 +4332,8 @@ comment on column evidence_logs.schema_version is 'The migration that the journa
 comment on column evidence_logs.ended_at is 'When an operator ended the log: no leaf follows, and retention does not wait for it. Null: it goes on.';
 comment on column evidence_logs.ended_by is 'Who is said to have ended it.';
 comment on column evidence_logs.ended_reason is 'Why.';
+comment on column evidence_logs.anchors is 'The anchors that the process that built last is set to have, by name; null: none has said.';
+comment on column evidence_logs.statements_every is 'How often it states the coverage of a source; null: none has said.';
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

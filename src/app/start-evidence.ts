@@ -8,6 +8,7 @@ import { createAnchorStore, readEveryKey } from '../evidence/anchors/stored-anch
 import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
 import type { CoverageOptions } from '../evidence/builder/coverage-turns.ts';
 import { createEvidenceStore } from '../evidence/builder/evidence-store.sql.ts';
+import { noteBuilderSettings } from '../evidence/builder/note-settings.sql.ts';
 import type { LogSigner } from '../evidence/builder/ports.ts';
 import { keyOfLog } from '../evidence/builder/sign-log.ts';
 import { signerOfCommand } from '../evidence/keys/command-signer.ts';
@@ -82,6 +83,11 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     version,
     observer: logEvidence(logger),
     coverage: coverageOf(config, evidence.statementsMs),
+    noteSettings: (claim) =>
+      noteBuilderSettings(pool, claim, {
+        anchors: evidence.anchors.map(({ name }) => name),
+        statementsMs: evidence.statementsMs,
+      }),
     time: app.sync.time,
     leaseMs,
     intervalMs: evidence.intervalMs,

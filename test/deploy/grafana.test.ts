@@ -128,7 +128,9 @@ describe('the queries of the dashboards', () => {
       'orgtrail_evidence_checkpoint_age_seconds',
       'orgtrail_evidence_anchor_age_seconds',
       'orgtrail_evidence_statement_age_seconds',
+      'orgtrail_evidence_unanchored',
       'orgtrail_evidence_unstated_sources',
+      'orgtrail_evidence_overdue_sources',
       'orgtrail_evidence_state',
     ];
     const own = names.filter((name) => name.startsWith('orgtrail_') && !unshown.includes(name));

@@ -4,7 +4,7 @@ import { alignColumns } from '../output/terminal-table.ts';
 
 /** How the log stands, for people. */
 export const evidenceStatusText = (status: EvidenceStatus): string => {
-  const { signedSize, signedSecondsAgo, stateReason, heldBy, statedSecondsAgo, unstatedSources } = status;
+  const { signedSize, signedSecondsAgo, stateReason, heldBy } = status;
   const signed =
     signedSize === null ? 'nothing yet' : `${signedSize} events, ${Math.round(signedSecondsAgo ?? 0)} s ago`;
   const rows = [
@@ -13,7 +13,7 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
     ['leaves', `${status.size}, ${status.lagEvents} behind; ${status.statements} statements`],
     ['root', status.root.toString('base64')],
     ['signed', signed],
-    ['coverage', coverageText(statedSecondsAgo, unstatedSources)],
+    ['coverage', coverageText(status)],
     ['adopted', `${status.adoptedSize} events were there before`],
     ['built by', heldBy ?? 'none at the moment'],
     ...anchorRows(status),
@@ -23,17 +23,20 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
 
 const anchorRows = (status: EvidenceStatus): string[][] => {
   const unanchored = 'unanchored: the owner of database and key could rewrite all of it';
-  const rows = status.anchors.map(({ anchor, size, secondsAgo, error }) => {
+  const rows = status.anchors.map(({ anchor, isConfigured, size, secondsAgo, error }) => {
     const kept = size === null ? 'nothing yet' : `${size} events, ${Math.round(secondsAgo ?? 0)} s ago`;
-    return ['anchor', `${anchor}: ${kept}${error === null ? '' : `; fails: ${error}`}`];
+    const fails = error !== null && isConfigured ? `; fails: ${error}` : '';
+    return ['anchor', `${anchor}: ${kept}${fails}${isConfigured ? '' : '; not in the settings any more'}`];
   });
   return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
 };
 
-const coverageText = (statedSecondsAgo: number | null, unstated: number): string => {
+const coverageText = ({ statedSecondsAgo, unstatedSources, overdueSources }: EvidenceStatus): string => {
   const last = statedSecondsAgo === null ? 'not stated yet' : `last stated ${Math.round(statedSecondsAgo)} s ago`;
-  return unstated === 0 ? last : `${last}; ${unstated} sources never`;
+  const never = unstatedSources === 0 ? '' : `; ${unstatedSources} sources never`;
+  return `${last}${never}${overdueSources ? `; ${overdueSources} sources are overdue` : ''}`;
 };
+
 /** What a verification found, for people. */
 export const reportText = ({ subject, holds, faults, claims, notClaimed }: Report): string => {
   const part = (title: string, lines: readonly string[]) =>

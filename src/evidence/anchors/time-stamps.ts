@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Anchor } from './ports.ts';
 import { requireToken, timeStampRequest } from './time-stamp-request.ts';
 
+/** It is looked so often whether it is time: the interval counts from the last answer, which another process may have had. */
+const LOOK_MS = 3_600_000;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 100_000;
 
@@ -17,7 +19,7 @@ export interface TimeStampOptions {
  */
 export const timeStampsOf = ({ name, url, intervalMs }: TimeStampOptions): Anchor => ({
   name,
-  intervalMs,
+  intervalMs: Math.min(intervalMs, LOOK_MS),
   logs: ['journal'],
   newest: async () => [],
   keepCheckpoint: async ({ note, tilesSize, keptSecondsAgo }) => {

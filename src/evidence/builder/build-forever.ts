@@ -16,6 +16,8 @@ export interface BuildingOptions extends BuilderOptions {
   readonly onError: (reason: string) => void;
   /** Keeps checkpoints outside the database for as long as the lease is held. */
   readonly anchor?: (builder: Builder, generation: number, signal: AbortSignal) => Promise<void>;
+  /** Says what this process is set to; called with each lease. */
+  readonly noteSettings?: (claim: Claim) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -59,6 +61,8 @@ const holdLease = async (builder: Builder, options: BuildingOptions, onStep: () 
     release: (claim) => store.release(claim),
     run: async (claim, kept) => {
       const held: HeldClaim = { ...claim, throwIfLost: () => kept.throwIfLost() };
+      // What is shown of it is not worth a log that stands still.
+      await options.noteSettings?.(claim).catch((error: unknown) => options.onError(reasonOf(error)));
       const ended = new AbortController();
       const over = AbortSignal.any([signal, kept.lost, ended.signal]);
       const anchoring = options.anchor?.(builder, generation, over);

@@ -3,6 +3,8 @@ import type { Pool } from 'pg';
 /** What one anchor has of the newest generation. */
 export interface AnchorStatus {
   readonly anchor: string;
+  /** The process that built last is set to have it. True for all as long as none has said. */
+  readonly isConfigured: boolean;
   /** Events of the newest checkpoint that it keeps; null: none yet. */
   readonly size: number | null;
   /** It has one of events; or, if it keeps the journal alone, one of the journal, whose statements name the tree of the events. */
@@ -13,7 +15,7 @@ export interface AnchorStatus {
   readonly error: string | null;
 }
 
-/** Of all anchors that have kept something, or were tried, by name. */
+/** Of all anchors that are configured, have kept something, or were tried, by name. */
 export const readAnchorStatus = async (pool: Pool, generation: number): Promise<readonly AnchorStatus[]> => {
   const { rows } = await pool.query<AnchorStatus>(anchors, [generation]);
   return rows;
@@ -26,13 +28,19 @@ with recursive tried (log, anchor) as (
   from (values ('events'), ('journal')) as l (log)
   union all
   select t.log, (select min(a.anchor) from evidence_anchors a where a.log = t.log and a.generation = $1 and a.anchor > t.anchor)
-  from tried t where t.anchor is not null)
-select t.anchor, max(kept.size) filter (where t.log = 'events')::float8 as size,
-  coalesce(max(kept.size) filter (where t.log = 'events'), max(kept.size), 0) > 0 as "isOfEvents",
+  from tried t where t.anchor is not null),
+configured as (select l.anchors as names from evidence_logs l where l.name = 'events' and l.generation = $1),
+shown (log, anchor) as (
+  select t.log, t.anchor from tried t where t.anchor is not null
+  union
+  select 'events', u.anchor collate "C" from configured c, unnest(c.names) as u (anchor))
+select s.anchor, coalesce((select s.anchor = any(c.names) from configured c), true) as "isConfigured",
+  max(kept.size) filter (where s.log = 'events')::float8 as size,
+  coalesce(max(kept.size) filter (where s.log = 'events'), max(kept.size), 0) > 0 as "isOfEvents",
   extract(epoch from clock_timestamp() - min(kept.at))::float8 as "secondsAgo", max(newest.error) as error
-from tried t
-  cross join lateral (select a.error from evidence_anchors a
-    where a.log = t.log and a.generation = $1 and a.anchor = t.anchor order by a.size desc limit 1) newest
+from shown s
+  left join lateral (select a.error from evidence_anchors a
+    where a.log = s.log and a.generation = $1 and a.anchor = s.anchor order by a.size desc limit 1) newest on true
   left join lateral (select a.size, a.at from evidence_anchors a
-    where a.log = t.log and a.generation = $1 and a.anchor = t.anchor and a.at is not null order by a.size desc limit 1) kept on true
-where t.anchor is not null group by t.anchor order by t.anchor`;
+    where a.log = s.log and a.generation = $1 and a.anchor = s.anchor and a.at is not null order by a.size desc limit 1) kept on true
+group by s.anchor order by s.anchor`;

@@ -37,6 +37,14 @@ const columns = {
   /** Sources whose coverage was never stated. */
   unstatedSources: sql<number>`(select count(*) from sources s where not exists (select from evidence_coverage c
     where c.generation = evidence_logs.generation and c.source_kind = s.kind and c.source_id = s.id))::float8`,
+  /** Sources that are read and were not stated for twice as long as they should be; null: the process that builds has not said how often. */
+  overdueSources: sql<
+    number | null
+  >`case when ${evidenceLogs.statementsEvery} is not null then (select count(*) from sources s
+      left join lateral (select max(c.stated_at) as at from evidence_coverage c
+        where c.generation = evidence_logs.generation and c.source_kind = s.kind and c.source_id = s.id) as latest on true
+    where s.last_attempt_at > clock_timestamp() - evidence_logs.statements_every
+      and (latest.at is null or latest.at < clock_timestamp() - 2 * evidence_logs.statements_every))::float8 end`,
 };
 
 /** How the log `events` of the newest generation stands. */
@@ -44,9 +52,9 @@ export interface EvidenceStatus extends Row<typeof columns> {
   readonly anchors: readonly AnchorStatus[];
 }
 
-/** Nothing outside the database has ever kept a checkpoint that speaks of events: its owner could rewrite all of it. */
+/** No anchor that is configured has a checkpoint that speaks of events: the owner of the database could rewrite what is stored. */
 export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
-  anchors.every(({ isOfEvents }) => !isOfEvents);
+  !anchors.some(({ isConfigured, isOfEvents }) => isConfigured && isOfEvents);
 
 /** Undefined: there is no log. Needs no more than the account of the collector may read. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {

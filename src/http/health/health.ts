@@ -80,9 +80,11 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   checkpoint_age_seconds: evidence.signedSecondsAgo,
   statement_age_seconds: evidence.statedSecondsAgo,
   unstated_sources: evidence.unstatedSources,
+  overdue_sources: evidence.overdueSources,
   unanchored: isUnanchored(evidence),
-  anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error }) => ({
+  anchors: evidence.anchors.map(({ anchor, isConfigured, size, secondsAgo, error }) => ({
     anchor,
+    configured: isConfigured,
     size,
     age_seconds: secondsAgo,
     ...(error === null ? {} : { last_error: error }),

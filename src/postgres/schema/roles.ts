@@ -150,6 +150,7 @@ const evidenceCalls = [
   'orgtrail_grow_evidence',
   'orgtrail_note_checkpoint',
   'orgtrail_note_evidence',
+  'orgtrail_note_evidence_settings',
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
   'orgtrail_note_anchor',

@@ -1,4 +1,4 @@
-import { integer, pgTable, smallint, text } from 'drizzle-orm/pg-core';
+import { integer, interval, pgTable, smallint, text } from 'drizzle-orm/pg-core';
 import { bytea, databaseTime, instant, integer64 } from './column-types.ts';
 
 /** The two Merkle logs, one row for each generation. Written by functions alone, as all tables here. */
@@ -21,6 +21,8 @@ export const evidenceLogs = pgTable('evidence_logs', {
   endedAt: instant('ended_at'),
   endedBy: text('ended_by'),
   endedReason: text('ended_reason'),
+  anchors: text('anchors').array(),
+  statementsEvery: interval('statements_every'),
 });
 
 /** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import { type EvidenceStatus, evidenceStates } from '../../evidence/stored/evidence-status.sql.ts';
+import { type EvidenceStatus, evidenceStates, isUnanchored } from '../../evidence/stored/evidence-status.sql.ts';
 
 /** Of the evidence; all NaN, and no state, if none is configured. */
 export const createEvidenceGauges = (registers: Registry[]) => ({
@@ -20,8 +20,13 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
   anchorAge: new Gauge({
     name: 'orgtrail_evidence_anchor_age_seconds',
-    help: 'Seconds since an anchor was last seen to have the newest checkpoints; NaN if it never had one. No series: unanchored.',
+    help: 'Seconds since an anchor of the settings was last seen to have the newest checkpoints; +Inf if it never had one.',
     labelNames: ['anchor'],
+    registers,
+  }),
+  unanchored: new Gauge({
+    name: 'orgtrail_evidence_unanchored',
+    help: '1 if no anchor of the settings has a checkpoint, else 0; NaN without evidence.',
     registers,
   }),
   stated: new Gauge({
@@ -34,6 +39,11 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
     help: 'Sources whose coverage was never stated; NaN without evidence.',
     registers,
   }),
+  overdue: new Gauge({
+    name: 'orgtrail_evidence_overdue_sources',
+    help: 'Sources that are read and whose coverage was not stated for twice as long as ORGTRAIL_EVIDENCE_STATEMENTS; NaN if no process builds yet.',
+    registers,
+  }),
   state: new Gauge({
     name: 'orgtrail_evidence_state',
     help: '1 for the state of the evidence, 0 for the others. Nothing is signed while it is halted, behind or forked, and nothing more once it is ended.',
@@ -44,7 +54,7 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
 
 /** Sets them. */
 export const showEvidence = (
-  { size, lag, age, anchorAge, stated, unstated, state }: ReturnType<typeof createEvidenceGauges>,
+  { size, lag, age, anchorAge, unanchored, stated, unstated, overdue, state }: ReturnType<typeof createEvidenceGauges>,
   evidence: EvidenceStatus | undefined,
 ): void => {
   size.set(evidence?.size ?? Number.NaN);
@@ -52,9 +62,14 @@ export const showEvidence = (
   age.set(evidence?.signedSecondsAgo ?? Number.NaN);
   stated.set(evidence?.statedSecondsAgo ?? Number.NaN);
   unstated.set(evidence?.unstatedSources ?? Number.NaN);
+  overdue.set(evidence?.overdueSources ?? Number.NaN);
+  unanchored.set(evidence === undefined ? Number.NaN : Number(isUnanchored(evidence)));
   state.reset();
   anchorAge.reset();
   if (evidence === undefined) return;
-  for (const { anchor, secondsAgo } of evidence.anchors) anchorAge.labels(anchor).set(secondsAgo ?? Number.NaN);
+  for (const { anchor, isConfigured, secondsAgo } of evidence.anchors) {
+    // One that was taken out of the settings would only grow older.
+    if (isConfigured) anchorAge.labels(anchor).set(secondsAgo ?? Number.POSITIVE_INFINITY);
+  }
   for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
 };

@@ -115,11 +115,27 @@ test('with a directory as an anchor it keeps checkpoints there, says so, and a r
     const health = async () => JSON.parse((await daemon.get('/healthz')).text).evidence;
     await until('health says so', async () => (await health()).unanchored === false);
     expect((await health()).anchors).toEqual([
-      { anchor: `file:${worm}`, size: expect.any(Number), age_seconds: expect.any(Number) },
+      { anchor: `file:${worm}`, configured: true, size: expect.any(Number), age_seconds: expect.any(Number) },
     ]);
     expect((await daemon.get('/metrics')).text).toMatch(
       /^orgtrail_evidence_anchor_age_seconds\{anchor="file:[^"]+"\} [\d.]+$/m,
     );
+  }
+  {
+    // A process without the anchor has the lease now: it is named on, and counts no more.
+    await using daemon = await startDaemonProcess(env);
+    await until('the anchor counts no more', async () => {
+      return /^orgtrail_evidence_unanchored 1$/m.test((await daemon.get('/metrics')).text);
+    });
+    expect((await daemon.get('/metrics')).text).not.toContain('orgtrail_evidence_anchor_age_seconds{');
+    const without = await runOrgtrail(['evidence', 'status'], env);
+    expect(without.stdout).toMatch(/^anchor +file:\S+worm: \d+ events, \d+ s ago; not in the settings any more$/m);
+  }
+  {
+    await using daemon = await startDaemonProcess(anchored);
+    await until('the anchor counts again', async () => {
+      return /^orgtrail_evidence_unanchored 0$/m.test((await daemon.get('/metrics')).text);
+    });
   }
   const status = await runOrgtrail(['evidence', 'status'], anchored);
   expect(status.stdout).toMatch(/^anchor +file:\S+worm: \d+ events, \d+ s ago$/m);

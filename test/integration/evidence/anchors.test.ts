@@ -47,7 +47,14 @@ describe('a directory as an anchor', () => {
     await builder.anchor();
     expect(isUnanchored(await status())).toBe(false);
     expect((await status()).anchors).toEqual([
-      { anchor: `file:${directory}`, size: 700, isOfEvents: true, secondsAgo: expect.any(Number), error: null },
+      {
+        anchor: `file:${directory}`,
+        isConfigured: true,
+        size: 700,
+        isOfEvents: true,
+        secondsAgo: expect.any(Number),
+        error: null,
+      },
     ]);
     expect(await names('events/checkpoints')).toEqual(['00000000000000000700']);
     expect(await names('events/tile/0')).toEqual(['000', '001']);

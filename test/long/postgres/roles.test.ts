@@ -207,6 +207,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     'orgtrail_note_anchor',
     'orgtrail_note_checkpoint',
     'orgtrail_note_evidence',
+    'orgtrail_note_evidence_settings',
     'orgtrail_open_evidence',
     'orgtrail_release_evidence',
     'orgtrail_release_evidence_of',

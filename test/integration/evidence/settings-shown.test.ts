@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { noteBuilderSettings } from '../../../src/evidence/builder/note-settings.sql.ts';
+import {
+  type EvidenceStatus,
+  isUnanchored,
+  readEvidenceStatus,
+} from '../../../src/evidence/stored/evidence-status.sql.ts';
+import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
+import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
+import { newSigner } from '../../support/evidence/builder-world.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres/database.ts';
+import { addSources, commit, entryText, newSource, T0, takeLease } from '../../support/postgres/store-fixture.ts';
+
+const DAY_MS = 86_400_000;
+
+let database: TestDatabase;
+let directory: string;
+const signer = newSigner();
+beforeEach(async () => {
+  database = await createTestDatabase();
+  directory = await mkdtemp(join(tmpdir(), 'orgtrail-anchor-'));
+  await commit(database.pool, await newSource(database.pool, 'a'), [entryText('one', T0)]);
+});
+afterEach(async () => {
+  await database?.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const status = async (): Promise<EvidenceStatus> => {
+  const found = await readEvidenceStatus(database.pool);
+  if (found === undefined) throw new Error('no evidence');
+  return found;
+};
+
+const shown = async (evidence: EvidenceStatus | undefined): Promise<readonly string[]> => {
+  const registry = new Registry();
+  showEvidence(createEvidenceGauges([registry]), evidence);
+  const lines = (await registry.metrics()).split('\n');
+  return lines.filter((line) => /^orgtrail_evidence_(anchor_age|unanchored|overdue)/.test(line));
+};
+
+/** A log with an anchor that has a checkpoint, and the lease of the process that builds it. */
+const anchored = async () => {
+  const builder = openAnchoringBuilder(database.pool, signer, [directoryAnchor(directory)]);
+  const claim = await builder.claim();
+  if (claim === undefined) throw new Error('another one has the lease');
+  await builder.build(claim);
+  await builder.anchor();
+  return claim;
+};
+
+test('as long as no process has said what its anchors are, all that were tried count', async () => {
+  await anchored();
+  const now = await status();
+  expect(now.anchors).toMatchObject([{ anchor: `file:${directory}`, isConfigured: true }]);
+  expect(now.overdueSources).toBeNull();
+  expect(isUnanchored(now)).toBe(false);
+  expect(await shown(now)).toEqual([
+    expect.stringMatching(/^orgtrail_evidence_anchor_age_seconds\{anchor="file:.*"\} \d/),
+    'orgtrail_evidence_unanchored 0',
+    'orgtrail_evidence_overdue_sources Nan',
+  ]);
+});
+
+test('an anchor that never had anything is infinitely old, also before it was tried', async () => {
+  const claim = await anchored();
+  const anchors = [`file:${directory}`, 'tsa:https://tsa.example.com'];
+  await noteBuilderSettings(database.pool, claim, { anchors, statementsMs: DAY_MS });
+  const now = await status();
+  expect(now.anchors).toMatchObject([
+    { isConfigured: true, size: 1 },
+    {
+      anchor: 'tsa:https://tsa.example.com',
+      isConfigured: true,
+      size: null,
+      isOfEvents: false,
+      secondsAgo: null,
+      error: null,
+    },
+  ]);
+  expect(await shown(now)).toContain('orgtrail_evidence_anchor_age_seconds{anchor="tsa:https://tsa.example.com"} +Inf');
+  expect(isUnanchored(now)).toBe(false);
+});
+
+test('an anchor that was taken out of the settings has no series, is still named, and anchors nothing new', async () => {
+  const claim = await anchored();
+  await noteBuilderSettings(database.pool, claim, { anchors: [], statementsMs: DAY_MS });
+  const now = await status();
+  expect(now.anchors).toMatchObject([{ anchor: `file:${directory}`, isConfigured: false, size: 1 }]);
+  expect(isUnanchored(now)).toBe(true);
+  expect(await shown(now)).toEqual(['orgtrail_evidence_unanchored 1', expect.stringContaining('overdue_sources')]);
+});
+
+test('a process that has lost the lease says nothing', async () => {
+  const claim = await anchored();
+  const old = { ...claim, epoch: claim.epoch - 1 };
+  await noteBuilderSettings(database.pool, old, { anchors: [], statementsMs: DAY_MS });
+  expect((await status()).anchors).toMatchObject([{ isConfigured: true }]);
+});
+
+test('a source is overdue if it is read, and not stated for twice as long as it should be', async () => {
+  const { pool } = database;
+  const claim = await anchored();
+  await addSources(pool, ['stated', 'never read']);
+  await commit(pool, await takeLease(pool, 'stated'), [entryText('two', T0)]);
+  const state = async (age: string) =>
+    await pool.query(
+      `insert into evidence_coverage (generation, source_kind, source_id, filter_hash, index, stated_at)
+       values (1, 'organization', 'stated', 'f', 1, clock_timestamp() - $1::interval)
+       on conflict (generation, source_kind, source_id, filter_hash) do update set stated_at = excluded.stated_at`,
+      [age],
+    );
+  await state('47 hours');
+  await noteBuilderSettings(pool, claim, { anchors: [], statementsMs: DAY_MS });
+  expect((await status()).overdueSources).toBe(1);
+  await state('49 hours');
+  expect((await status()).overdueSources).toBe(2);
+  await noteBuilderSettings(pool, claim, { anchors: [], statementsMs: 7 * DAY_MS });
+  expect((await status()).overdueSources).toBe(1);
+  await pool.query(`update sources set last_attempt_at = clock_timestamp() - interval '8 days'`);
+  expect((await status()).overdueSources).toBe(0);
+});
+
+test('without evidence there is no figure', async () => {
+  expect(await shown(undefined)).toEqual(['orgtrail_evidence_unanchored Nan', 'orgtrail_evidence_overdue_sources Nan']);
+});
