@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { fixedSecrets, type LiveSecrets } from '../config/live-secrets.ts';
 import { OrgtrailError, reasonOf } from '../errors.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
+import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import { endRestsOfRefused } from '../ingest/sync/discovery/discovery-lease.sql.ts';
 import type { SyncObserver } from '../ingest/sync/ports.ts';
 import { syncForever } from '../ingest/sync/sync-forever.ts';
@@ -59,7 +60,8 @@ export const startDaemon = async (
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);
   opened.defer(() => served.close());
-  const http = await startHttp({ config, secrets, app, metrics, trouble, logger, servedEvidence: served.store }).catch(
+  const evidenceParts = { servedEvidence: served.store, shownEvidence: served.shown };
+  const http = await startHttp({ config, secrets, app, metrics, trouble, logger, ...evidenceParts }).catch(
     (error: unknown) => {
       stop.abort();
       throw error;
@@ -108,9 +110,10 @@ interface HttpParts {
   readonly trouble: SyncTrouble;
   readonly logger: Logger;
   readonly servedEvidence: ServedStore | undefined;
+  readonly shownEvidence: ShownEvidence;
 }
 
-const startHttp = async ({ config, secrets, app, metrics, trouble, logger, servedEvidence }: HttpParts) => {
+const startHttp = async ({ config, secrets, app, metrics, trouble, logger, ...evidence }: HttpParts) => {
   // Loaded only here: the server and its packages are a quarter of all code, and no command but the daemon needs them.
   const { startHttpServer } = await import('../http/server.ts');
   return await startHttpServer({
@@ -131,7 +134,7 @@ const startHttp = async ({ config, secrets, app, metrics, trouble, logger, serve
     access: app.access,
     observer: metrics.http,
     feed: app.feed,
-    servedEvidence,
+    ...evidence,
     overview: createOverviewSource(app.database.pool, config, app.metricsSource, metrics.registry),
   }).catch((error: unknown) => {
     throw cannotListen(error, config.http);

@@ -15,6 +15,8 @@ import { signerOfCommand } from '../evidence/keys/command-signer.ts';
 import { publicKeyOfFile, signerOfFile } from '../evidence/keys/key-file.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
 import { createServedStore } from '../evidence/served/served-store.sql.ts';
+import { createShownEvidence } from '../evidence/shown/shown-evidence.sql.ts';
+import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import { canonicalFilters } from '../ingest/planning/filters.ts';
 import { version } from '../package/package-files.ts';
 import { openPool } from '../postgres/open-pool.ts';
@@ -140,18 +142,19 @@ const anchoringOf = (
   };
 };
 
-/** What is served of the evidence over HTTP, on connections of its own; nothing if none is configured. */
+/** What is served of the evidence over HTTP, on connections of its own. If none is configured, the console still shows a log that there is. */
 export const serveEvidence = (
   { evidence }: Config,
   { database }: Pick<App, 'database'>,
   logger: Logger,
-): { readonly store: ServedStore | undefined; close(): Promise<void> } => {
-  if (evidence === undefined) return { store: undefined, close: async () => {} };
+): { readonly store: ServedStore | undefined; readonly shown: ShownEvidence; close(): Promise<void> } => {
+  if (evidence === undefined)
+    return { store: undefined, shown: createShownEvidence(database.pool, false), close: async () => {} };
   const { pool, close } = openPool({
     url: database.latestUrl,
     size: CONNECTIONS,
     sharedFor: 'the evidence',
     logger,
   });
-  return { store: createServedStore(pool), close };
+  return { store: createServedStore(pool), shown: createShownEvidence(pool, true), close };
 };

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { scopes } from '../access/access.ts';
 import type { AccessSource } from '../access/ports.ts';
 import type { ServedStore } from '../evidence/served/served-evidence.ts';
+import type { ShownEvidence } from '../evidence/shown/shown-evidence.ts';
 import type { FeedSource } from '../feed/feed.ts';
 import type { StreamLimits } from '../limits/stream-limits.ts';
 import type { SearchSource } from '../search/ports.ts';
@@ -46,6 +47,8 @@ export interface HttpOptions extends HealthOptions {
   readonly search: SearchSource;
   /** The logs of the evidence; undefined if none is configured. */
   readonly servedEvidence?: ServedStore | undefined;
+  /** What the console shows of the evidence, also if none is configured. */
+  readonly shownEvidence?: ShownEvidence | undefined;
   /** How many answers of the feed and of searches are sent at once. */
   readonly streams: StreamLimits;
   /** What the console shows beside the status. */

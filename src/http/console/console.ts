@@ -4,12 +4,14 @@ import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { ShownEvidence } from '../../evidence/shown/shown-evidence.ts';
 import type { StreamLimits } from '../../limits/stream-limits.ts';
 import type { SearchSource } from '../../search/ports.ts';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
 import { explorerRoutes } from './events/routes.ts';
+import { evidencePages } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
 import { accountRoutes } from './overview/account.ts';
 import { organizationRoutes } from './overview/organization.ts';
@@ -23,6 +25,8 @@ import { themeRoutes } from './theme.ts';
 export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
   readonly version: string;
   readonly search: SearchSource;
+  /** Undefined: no evidence is shown. */
+  readonly shownEvidence?: ShownEvidence | undefined;
   readonly streams: StreamLimits;
   readonly logger: Logger;
 }
@@ -48,6 +52,7 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       overviewRoutes(pages, frame, options);
       organizationRoutes(pages, frame, options);
       accountRoutes(pages, frame, options);
+      evidencePages(pages, frame, options.shownEvidence);
       explorerRoutes(pages, frame, options.search, options.streams);
     });
   });

@@ -5,6 +5,7 @@ import { type Html, html } from './html.ts';
 const menu = [
   { href: '/', name: 'Overview' },
   { href: '/events', name: 'Events' },
+  { href: '/evidence-log', name: 'Evidence' },
 ] as const;
 
 /** What all pages of a console share. Made once by `consoleRoutes`. */

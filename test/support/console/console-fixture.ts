@@ -2,6 +2,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
+import { createLogin } from '../accounts/login.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/database.ts';
 import { until } from '../process/until.ts';
 import { launchChromium } from './chromium.ts';
@@ -39,12 +40,19 @@ export interface ConsoleFixture extends AsyncDisposable {
   untilStored(): Promise<void>;
 }
 
+interface ConsoleOptions {
+  readonly simulator?: SimulatorOptions;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Of the account of the daemon, if not that of a collector alone. */
+  readonly roles?: readonly string[];
+}
+
 /** For a test file: `beforeAll` opens it, `afterAll` disposes of it. Resolves once all events are stored. */
-export const openConsole = async (
-  options: { readonly simulator?: SimulatorOptions; readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<ConsoleFixture> => {
+export const openConsole = async (options: ConsoleOptions = {}): Promise<ConsoleFixture> => {
   const database = await createTestDatabase();
-  const running = await startConsoleDaemon({ DATABASE_URL: database.daemonUrl, ...options.env }, options.simulator);
+  const login = options.roles && (await createLogin(database, options.roles));
+  const accountUrl = login?.url ?? database.daemonUrl;
+  const running = await startConsoleDaemon({ DATABASE_URL: accountUrl, ...options.env }, options.simulator);
   const browser = await launchChromium();
   const { url, simulator, daemon } = running;
   const untilStored = () =>
@@ -69,6 +77,7 @@ export const openConsole = async (
     [Symbol.asyncDispose]: async () => {
       await browser.close();
       await running[Symbol.asyncDispose]();
+      await login?.[Symbol.asyncDispose]();
       await database.close();
     },
   };

@@ -1,3 +1,4 @@
+import { createShownEvidence } from '../../../src/evidence/shown/shown-evidence.sql.ts';
 import { type HttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { readSchemaState } from '../../../src/postgres/schema/migrate.ts';
 import { createOverviewSource } from '../../../src/status/overview/overview-source.ts';
@@ -49,6 +50,8 @@ export const serve = async (
     streams: run.app.streams,
     access: run.app.access,
     observer: run.metrics.http,
+    evidence: run.app.metricsSource.evidence,
+    shownEvidence: createShownEvidence(run.app.database.pool, run.config.evidence !== undefined),
     overview: createOverviewSource(run.app.database.pool, run.config, run.app.metricsSource, run.metrics.registry),
   });
   const base = server.url.replace('0.0.0.0', '127.0.0.1');

@@ -14,12 +14,16 @@ import { type StatusWithStates, sinkState, statesOf, worst } from '../../../stat
 import { type Html, html } from '../html.ts';
 import { agoText, countOf, countText, spanText } from '../words.ts';
 
+/** What else is known to go wrong. */
+interface Troubled {
+  readonly tickMs: number;
+  readonly trouble?: () => string | undefined;
+  /** The state of the evidence, if nothing is signed. */
+  readonly stopped?: string | undefined;
+}
+
 /** How everything is, in one line. */
-export const stateLine = (
-  status: StatusWithStates,
-  sinks: readonly SinkStatus[],
-  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
-): Html => {
+export const stateLine = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): Html => {
   const troubles = troublesOf(status, sinks, options);
   const known = worst(statesOf(status, sinks));
   const state = troubles.length > 0 && known === 'ok' ? 'failing' : known;
@@ -49,14 +53,11 @@ const vanishedTrouble = (what: string, names: readonly string[]): string[] => {
   return [`${countOf(names.length, what)} vanished from Cloudflare: ${names.slice(0, NAMED).join(', ')}${more}`];
 };
 
-const troublesOf = (
-  status: StatusWithStates,
-  sinks: readonly SinkStatus[],
-  options: { readonly tickMs: number; readonly trouble?: () => string | undefined },
-): readonly string[] => {
+const troublesOf = (status: StatusWithStates, sinks: readonly SinkStatus[], options: Troubled): readonly string[] => {
   const troubles: string[] = [];
   const syncing = options.trouble?.();
   if (syncing !== undefined) troubles.push(`Syncing fails: ${syncing}`);
+  if (options.stopped !== undefined) troubles.push(`Evidence ${options.stopped}`);
   const { ageSeconds, lastError } = status.discovery;
   const because = lastError === null ? '' : `: ${lastError}`;
   if (ageSeconds === null) troubles.push(`The organizations have not been listed yet${because}`);

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import type { SinkStatus } from '../../../sinks/sink-status.sql.ts';
 import { behindAfterSeconds, nearsLoss, pausesOf } from '../../../status/health.ts';
 import type { OverviewSource } from '../../../status/overview/overview.ts';
@@ -6,6 +7,8 @@ import { sumOf } from '../../../status/source-groups.ts';
 import { isAccount, isOrganization } from '../../../status/source-owner.ts';
 import type { StatusWithStates } from '../../../status/source-state.ts';
 import type { StatusReader } from '../../../status/status-reader.ts';
+import { evidenceLine } from '../evidence/evidence-line.ts';
+import { isStopped } from '../evidence/evidence-words.ts';
 import { type Html, html } from '../html.ts';
 import { type Frame, hidden, sendPage } from '../page.ts';
 import { accountsPanel } from './accounts-panel.ts';
@@ -27,6 +30,8 @@ export interface OverviewOptions {
   readonly sinks: () => Promise<readonly SinkStatus[]>;
   readonly trouble?: () => string | undefined;
   readonly overview: OverviewSource;
+  /** How the evidence stands; undefined if there is none. */
+  readonly evidence?: () => Promise<EvidenceStatus | undefined>;
 }
 
 /** Up to here, what has not been read is only what the next turns read. */
@@ -44,7 +49,7 @@ export const overviewRoutes = (pages: FastifyInstance, frame: Frame, options: Ov
 
 const overviewBody = async (options: OverviewOptions, query: Record<string, unknown>): Promise<Html> => {
   const { overview } = options;
-  const [status, sinks, activity, budget, figures, changes, changedEntries] = await Promise.all([
+  const [status, sinks, activity, budget, figures, changes, changedEntries, evidence] = await Promise.all([
     options.status.read(options),
     options.sinks(),
     overview.activity(),
@@ -52,12 +57,14 @@ const overviewBody = async (options: OverviewOptions, query: Record<string, unkn
     overview.figures(),
     overview.changes(CHANGES),
     overview.changedEntries(),
+    options.evidence?.(),
   ]);
   const nowMs = Date.now();
   const organizations = await organizationsOf(status, options, query);
   return html`<div class="stack">
 <div class="row between"><h1>Overview</h1><p class="muted live" data-connection-note role="status"></p></div>
-${stateLine(status, sinks, options)}
+${stateLine(status, sinks, { ...options, stopped: evidence && isStopped(evidence) ? evidence.state : undefined })}
+${evidence === undefined ? null : evidenceLine(evidence)}
 ${summary({ status, budget, figures, changedEntries })}
 <div class="grid-main"><section class="panel" aria-labelledby="activity"><h2 id="activity">Events per hour</h2>${hoursChart(activity)}</section>
 ${latenessPanel(figures)}</div>

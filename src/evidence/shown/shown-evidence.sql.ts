@@ -1,0 +1,111 @@
+import type { Pool } from 'pg';
+import { sqlState } from '../../postgres/sql-state.ts';
+import { EvidenceFault } from '../evidence-fault.ts';
+import { type EventProof, proveEvents } from '../export/prove-events.sql.ts';
+import { readStatement } from '../journal/statement-text.ts';
+import { readEvidenceStatus } from '../stored/evidence-status.sql.ts';
+import { readVkeys } from '../stored/journal-keys.sql.ts';
+import { readNewestCheckpoints } from '../stored/newest-checkpoints.sql.ts';
+import type {
+  NamedSource,
+  ShownEvidence,
+  ShownFork,
+  ShownJournal,
+  ShownLog,
+  ShownStatements,
+} from './shown-evidence.ts';
+
+const SHOWN_GENERATIONS = 20;
+const SHOWN_SOURCES = 20;
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** Of the database of a pool, by what its account may read: `orgtrail_ingest` sees how the log stands, `orgtrail_evidence` the log. */
+export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvidence => ({
+  isConfigured,
+  status: () => readEvidenceStatus(pool),
+  logs: async () => (await pool.query<ShownLog>(logs)).rows,
+  statements: (generation) => readStatements(pool, generation),
+  journal: (generation) => ifAllowed(() => readJournal(pool, generation)),
+  checkpoints: () => ifAllowed(() => readNewestCheckpoints(pool)),
+  prove: (position, signal) =>
+    ifAllowed(async () => {
+      const proofs: EventProof[] = [];
+      await proveEvents(pool, { positions: [position], ids: [], signal }, (proof) => proofs.push(proof));
+      return proofs[0];
+    }),
+});
+
+/** Undefined if the account may not read that. */
+const ifAllowed = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (sqlState(error) === INSUFFICIENT_PRIVILEGE) return undefined;
+    throw error;
+  }
+};
+
+const logs = `
+select name as log, generation, origin, size::float8 as size, signed_size::float8 as "signedSize", signed_at as "signedAt",
+  ended_at as "endedAt", ended_by as "endedBy", ended_reason as "endedReason"
+from evidence_logs where generation > (select max(generation) from evidence_logs) - ${SHOWN_GENERATIONS}
+order by generation desc, name`;
+
+const named = 'coalesce(a.name, o.name) as name';
+const joined = `left join accounts a on a.id = s.account_id
+  left join organizations o on o.id = s.organization_id and s.account_id is null`;
+
+const readStatements = async (pool: Pool, generation: number): Promise<ShownStatements> => {
+  const { rows: unstated } = await pool.query<NamedSource>(
+    `select s.kind, s.id, ${named} from sources s ${joined}
+     where not exists (select from evidence_coverage c
+       where c.generation = $1 and c.source_kind = s.kind and c.source_id = s.id)
+     order by 3, 1, 2 limit ${SHOWN_SOURCES}`,
+    [generation],
+  );
+  // Of a source that is gone nothing is stated any more.
+  const { rows: oldest } = await pool.query<NamedSource & { readonly statedAt: Date }>(
+    `select s.kind, s.id, ${named}, c.stated_at as "statedAt"
+     from sources s ${joined} cross join lateral (select max(c.stated_at) as stated_at from evidence_coverage c
+       where c.generation = $1 and c.source_kind = s.kind and c.source_id = s.id) as c
+     where c.stated_at is not null and coalesce(a.state, o.state) is distinct from 'gone'
+     order by c.stated_at limit 1`,
+    [generation],
+  );
+  return { unstated, oldest: oldest[0] };
+};
+
+const readJournal = async (pool: Pool, generation: number): Promise<ShownJournal> => {
+  const { rows: begun } = await pool.query<{ at: Date }>(
+    'select at from evidence_journal where generation = $1 and index = 0',
+    [generation],
+  );
+  const { rows: forks } = await pool.query<{ generation: number; text: string }>(
+    `select l.generation, j.text from evidence_logs l join evidence_journal j on j.generation = l.generation and j.index = 0
+     where l.name = 'journal' and j.kind = 'fork' order by l.generation desc limit ${SHOWN_GENERATIONS}`,
+  );
+  return {
+    vkeys: await unlessDamaged(() => readVkeys(pool, generation), []),
+    begunAt: begun[0]?.at ?? null,
+    forks: (
+      await Promise.all(forks.map(({ generation: of, text }) => unlessDamaged(() => forkOf(of, text), [])))
+    ).flat(),
+  };
+};
+
+/** That a statement was damaged is for `orgtrail evidence verify` to say. */
+const unlessDamaged = async <T>(read: () => T | Promise<T>, instead: T): Promise<T> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof EvidenceFault) return instead;
+    throw error;
+  }
+};
+
+const forkOf = (generation: number, text: string): ShownFork[] => {
+  const read = readStatement(text);
+  if (!read.known || read.statement.type !== 'fork') return [];
+  const { at, cause, by, common_size: commonSize } = read.statement;
+  return [{ generation, at, cause, by, commonSize }];
+};
