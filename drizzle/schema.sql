@@ -248,7 +248,8 @@ create table evidence_logs (
   schema_version text,
   ended_at timestamp with time zone,
   ended_by text,
-  ended_reason text
+  ended_reason text,
+  anchors text[]
 );
 
 create table evidence_month_keys (
@@ -3115,6 +3116,18 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_note_anchors(p_generation integer, p_anchors text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update evidence_logs l set anchors = p_anchors
+  where l.name = 'events' and l.generation = p_generation and l.anchors is distinct from p_anchors;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_note_checkpoint(p_generation integer, p_epoch bigint, p_log text, p_size bigint, p_root bytea, p_note text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4317,6 +4330,7 @@ comment on column evidence_logs.schema_version is 'The migration that the journa
 comment on column evidence_logs.ended_at is 'When an operator ended the log: no leaf follows, and retention does not wait for it. Null: it goes on.';
 comment on column evidence_logs.ended_by is 'Who is said to have ended it.';
 comment on column evidence_logs.ended_reason is 'Why.';
+comment on column evidence_logs.anchors is 'The anchors that the process that builds has configured; null: not known.';
 comment on table evidence_month_keys is 'What salts the leaves of the events of a month: dropped with the month.';
 comment on column evidence_month_keys.month is 'By action_time in UTC, as 2026-01; -infinity for events without a time.';
 comment on column evidence_month_keys.key is '32 random bytes.';

@@ -99,12 +99,11 @@ interface AnchoringParts {
   readonly targets: readonly AnchorTarget[];
 }
 
-/** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
+/** How the builder reads the anchors and keeps checkpoints there. */
 const anchoringOf = (
   pool: Pool,
   { signer, logger, time, targets }: AnchoringParts,
-): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
-  if (targets.length === 0) return {};
+): Required<Pick<BuildingOptions, 'anchor' | 'readAnchors'>> => {
   const anchors = openAnchors(targets);
   const observer = logAnchors(logger);
   const keysOf = async (generation: number, origins: readonly string[]) => [

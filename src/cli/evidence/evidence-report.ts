@@ -23,9 +23,10 @@ export const evidenceStatusText = (status: EvidenceStatus): string => {
 
 const anchorRows = (status: EvidenceStatus): string[][] => {
   const unanchored = 'unanchored: the owner of database and key could rewrite all of it';
-  const rows = status.anchors.map(({ anchor, size, secondsAgo, error }) => {
+  const rows = status.anchors.map(({ anchor, size, secondsAgo, error, isConfigured }) => {
     const kept = size === null ? 'nothing yet' : `${size} events, ${Math.round(secondsAgo ?? 0)} s ago`;
-    return ['anchor', `${anchor}: ${kept}${error === null ? '' : `; fails: ${error}`}`];
+    const fails = error === null ? '' : `; fails: ${error}`;
+    return ['anchor', `${anchor}: ${kept}${isConfigured ? fails : '; not configured any more'}`];
   });
   return isUnanchored(status) ? [...rows, ['anchors', unanchored]] : rows;
 };

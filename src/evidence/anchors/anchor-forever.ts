@@ -19,10 +19,24 @@ export interface AnchoringOptions {
 
 /** Until the first checkpoint is signed, and after the first failure; doubled with each further one, up to the interval. */
 const FIRST_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 300_000;
 
 /** Brings every new checkpoint to the anchors, each at its own pace, until the signal. Never throws: what fails is noted and retried. */
 export const anchorForever = async (anchors: readonly Anchor[], options: AnchoringOptions): Promise<void> => {
-  await Promise.all(anchors.map((anchor) => keepForever(anchor, options)));
+  await Promise.all([noteConfigured(anchors, options), ...anchors.map((anchor) => keepForever(anchor, options))]);
+};
+
+/** Until it is noted: what keeps it from being noted keeps other statements too, and those tell. */
+const noteConfigured = async (anchors: readonly Anchor[], options: AnchoringOptions): Promise<void> => {
+  const { store, generation, time, signal } = options;
+  const names = anchors.map(({ name }) => name).toSorted();
+  for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+    try {
+      return await store.noteConfigured(generation, names);
+    } catch {
+      await time.sleep(pauseMs, signal).catch(() => {});
+    }
+  }
 };
 
 const keepForever = async (anchor: Anchor, options: AnchoringOptions): Promise<void> => {

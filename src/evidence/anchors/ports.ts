@@ -34,6 +34,8 @@ export interface AnchorStore {
   /** The texts of statements, from one index up to another. */
   readStatements(generation: number, from: number, to: number): Promise<readonly string[]>;
   noteKept(log: LogToAnchor, anchor: string, kept: Kept): Promise<void>;
+  /** Says which anchors are configured here: the others are shown as those that no longer are. */
+  noteConfigured(generation: number, anchors: readonly string[]): Promise<void>;
   noteFailure(log: LogToAnchor, anchor: string, error: string): Promise<void>;
 }
 

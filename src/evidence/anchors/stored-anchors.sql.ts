@@ -34,6 +34,9 @@ export const createAnchorStore = (pool: Pool): AnchorStore => ({
   noteKept: async ({ log, generation, size }, anchor, { receipt, tilesSize }) => {
     await pool.query(note, [generation, log, size, anchor, receipt ?? null, tilesSize, null]);
   },
+  noteConfigured: async (generation, anchors) => {
+    await pool.query('select orgtrail_note_anchors($1, $2)', [generation, anchors]);
+  },
   noteFailure: async ({ log, generation, size, tilesSize }, anchor, error) => {
     await pool.query(note, [generation, log, size, anchor, null, tilesSize, error]);
   },

@@ -11,6 +11,8 @@ export interface AnchorStatus {
   readonly secondsAgo: number | null;
   /** Why the last attempt failed; null: it did not. */
   readonly error: string | null;
+  /** False: the process that builds had it in its settings once, and has it no longer. */
+  readonly isConfigured: boolean;
 }
 
 /** Of all anchors that have kept something, or were tried, by name. */
@@ -29,7 +31,8 @@ with recursive tried (log, anchor) as (
   from tried t where t.anchor is not null)
 select t.anchor, max(kept.size) filter (where t.log = 'events')::float8 as size,
   coalesce(max(kept.size) filter (where t.log = 'events'), max(kept.size), 0) > 0 as "isOfEvents",
-  extract(epoch from clock_timestamp() - min(kept.at))::float8 as "secondsAgo", max(newest.error) as error
+  extract(epoch from clock_timestamp() - min(kept.at))::float8 as "secondsAgo", max(newest.error) as error,
+  coalesce(t.anchor = any ((select l.anchors from evidence_logs l where l.name = 'events' and l.generation = $1)::text[]), true) as "isConfigured"
 from tried t
   cross join lateral (select a.error from evidence_anchors a
     where a.log = t.log and a.generation = $1 and a.anchor = t.anchor order by a.size desc limit 1) newest

@@ -44,9 +44,9 @@ export interface EvidenceStatus extends Row<typeof columns> {
   readonly anchors: readonly AnchorStatus[];
 }
 
-/** Nothing outside the database has ever kept a checkpoint that speaks of events: its owner could rewrite all of it. */
+/** No anchor that is configured has ever kept a checkpoint that speaks of events: the owner of the database could rewrite all of it. */
 export const isUnanchored = ({ anchors }: Pick<EvidenceStatus, 'anchors'>): boolean =>
-  anchors.every(({ isOfEvents }) => !isOfEvents);
+  anchors.every(({ isOfEvents, isConfigured }) => !(isOfEvents && isConfigured));
 
 /** Undefined: there is no log. Needs no more than the account of the collector may read. */
 export const readEvidenceStatus = async (pool: Pool): Promise<EvidenceStatus | undefined> => {

@@ -81,11 +81,12 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   statement_age_seconds: evidence.statedSecondsAgo,
   unstated_sources: evidence.unstatedSources,
   unanchored: isUnanchored(evidence),
-  anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error }) => ({
+  anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error, isConfigured }) => ({
     anchor,
     size,
     age_seconds: secondsAgo,
-    ...(error === null ? {} : { last_error: error }),
+    ...(error === null || !isConfigured ? {} : { last_error: error }),
+    ...(isConfigured ? {} : { configured: false }),
   })),
   held_by: evidence.heldBy,
   ...(evidence.stateReason === null ? {} : { reason: evidence.stateReason }),

@@ -153,6 +153,7 @@ const evidenceCalls = [
   'orgtrail_continue_evidence',
   'orgtrail_thin_checkpoints',
   'orgtrail_note_anchor',
+  'orgtrail_note_anchors',
   'orgtrail_is_evidence_here',
   'orgtrail_ask_coverage',
   'orgtrail_schema_version',

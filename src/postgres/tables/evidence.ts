@@ -21,6 +21,7 @@ export const evidenceLogs = pgTable('evidence_logs', {
   endedAt: instant('ended_at'),
   endedBy: text('ended_by'),
   endedReason: text('ended_reason'),
+  anchors: text('anchors').array(),
 });
 
 /** Hash tiles; `sources` has the number of the source of each leaf, at level 0 of events. */

@@ -20,7 +20,7 @@ export const createEvidenceGauges = (registers: Registry[]) => ({
   }),
   anchorAge: new Gauge({
     name: 'orgtrail_evidence_anchor_age_seconds',
-    help: 'Seconds since an anchor was last seen to have the newest checkpoints; NaN if it never had one. No series: unanchored.',
+    help: 'Seconds since an anchor was last seen to have the newest checkpoints; NaN if it never had one. Only of anchors that are configured; no series: unanchored.',
     labelNames: ['anchor'],
     registers,
   }),
@@ -55,6 +55,8 @@ export const showEvidence = (
   state.reset();
   anchorAge.reset();
   if (evidence === undefined) return;
-  for (const { anchor, secondsAgo } of evidence.anchors) anchorAge.labels(anchor).set(secondsAgo ?? Number.NaN);
+  for (const { anchor, secondsAgo, isConfigured } of evidence.anchors) {
+    if (isConfigured) anchorAge.labels(anchor).set(secondsAgo ?? Number.NaN);
+  }
   for (const each of evidenceStates) state.labels(each).set(each === evidence.state ? 1 : 0);
 };

@@ -1,9 +1,12 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { evidenceStatusText } from '../../../src/cli/evidence/evidence-report.ts';
 import { isUnanchored, readEvidenceStatus } from '../../../src/evidence/stored/evidence-status.sql.ts';
 import { readEntryBundle } from '../../../src/evidence/tree/entry-bundle.ts';
+import { createEvidenceGauges, showEvidence } from '../../../src/telemetry/evidence/evidence-gauges.ts';
 import { directoryAnchor, openAnchoringBuilder } from '../../support/evidence/anchoring-builder.ts';
 import { newSigner } from '../../support/evidence/builder-world.ts';
 import { rememberForRewind } from '../../support/evidence/rewind.ts';
@@ -47,7 +50,14 @@ describe('a directory as an anchor', () => {
     await builder.anchor();
     expect(isUnanchored(await status())).toBe(false);
     expect((await status()).anchors).toEqual([
-      { anchor: `file:${directory}`, size: 700, isOfEvents: true, secondsAgo: expect.any(Number), error: null },
+      {
+        anchor: `file:${directory}`,
+        size: 700,
+        isOfEvents: true,
+        secondsAgo: expect.any(Number),
+        error: null,
+        isConfigured: true,
+      },
     ]);
     expect(await names('events/checkpoints')).toEqual(['00000000000000000700']);
     expect(await names('events/tile/0')).toEqual(['000', '001']);
@@ -100,6 +110,26 @@ describe('a directory as an anchor', () => {
     const later = open('other-host/2/y');
     await later.anchor();
     expect((await status()).anchors.find(({ size }) => size === 10)).toMatchObject({ error: null });
+  });
+
+  test('that is taken out of the settings is shown as such, has no age any more, and no longer makes the log anchored', async () => {
+    const builder = open();
+    await addEvents(10, 'first');
+    await builder.build();
+    await builder.anchor();
+    const registry = new Registry();
+    const gauges = createEvidenceGauges([registry]);
+    showEvidence(gauges, await status());
+    expect(await registry.metrics()).toContain(`orgtrail_evidence_anchor_age_seconds{anchor="file:${directory}"} `);
+    const without = openAnchoringBuilder(database.pool, signer, [], 'other-host/2/y');
+    await without.anchor();
+    expect((await status()).anchors).toMatchObject([{ anchor: `file:${directory}`, size: 10, isConfigured: false }]);
+    expect(isUnanchored(await status())).toBe(true);
+    expect(evidenceStatusText(await status())).toMatch(/10 events, \d+ s ago; not configured any more\n/);
+    showEvidence(gauges, await status());
+    expect(await registry.metrics()).not.toContain('orgtrail_evidence_anchor_age_seconds{');
+    await builder.anchor();
+    expect(isUnanchored(await status())).toBe(false);
   });
 
   test('checkpoints that are kept are not thinned out', async () => {

@@ -48,7 +48,7 @@ describe('a witness', () => {
     expect(builder.failures).toEqual([]);
     expect(new Set(witness.statuses)).toEqual(new Set([200]));
     expect(await anchored()).toEqual([
-      { anchor: NAME, size: 1_307, isOfEvents: true, secondsAgo: expect.any(Number), error: null },
+      { anchor: NAME, size: 1_307, isOfEvents: true, secondsAgo: expect.any(Number), error: null, isConfigured: true },
     ]);
     const { rows } = await database.pool.query<{ note: string; receipt: Buffer }>(
       `select c.note, a.receipt from evidence_anchors a join evidence_checkpoints c using (log, generation, size) order by size`,

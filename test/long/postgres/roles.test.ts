@@ -205,6 +205,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     'orgtrail_history_of',
     'orgtrail_is_evidence_here',
     'orgtrail_note_anchor',
+    'orgtrail_note_anchors',
     'orgtrail_note_checkpoint',
     'orgtrail_note_evidence',
     'orgtrail_open_evidence',
