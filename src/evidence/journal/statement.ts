@@ -152,6 +152,10 @@ const key = z.object({
   new_vkeys: z.array(z.string()),
   /** The first size of `events` that the new key signs. */
   first_size: count,
+  /** Until then the old keys sign as well; absent: they sign nothing any more. */
+  old_signs_until: instant.optional(),
+  /** Who ordered it. */
+  by: z.string().optional(),
 });
 
 /** A migration of the database ran: the tree is the same before and after it. */

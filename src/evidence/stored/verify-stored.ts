@@ -7,7 +7,7 @@ import { leafHash } from '../tree/merkle.ts';
 import { openLogs } from '../verify/open-logs.ts';
 import { Report } from '../verify/report.ts';
 import { verifyFork } from '../verify/statements/verify-fork.ts';
-import { verifyKeys } from '../verify/statements/verify-keys.ts';
+import { verifyKeys, withStatedKeys } from '../verify/statements/verify-keys.ts';
 import { type Anchor, verifyAnchors } from '../verify/verify-anchors.ts';
 import { sayUnanchored } from '../verify/verify-bundle.ts';
 import { beginContent, type Content, endContent } from '../verify/verify-content.ts';
@@ -35,7 +35,8 @@ export const verifyStored = async (
   endContent(report, reader, logs, content);
   verifyFork(report, content.statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements: content.statements, policy });
-  verifyAnchors(report, anchors, { ...logs, policy, statements: content.statements });
+  const { statements } = content;
+  verifyAnchors(report, anchors, { ...logs, policy: withStatedKeys(policy, statements), statements });
   if (anchors.length > 0) report.isAnchored = true;
   sayUnanchored(report);
   verifyStoredChains(report, logs, content, chains);

@@ -806,6 +806,7 @@ class Journal:
         self.journal_origin, self.journal_roots = journal_origin, journal_roots
         self.types, self.adopted, self.vkeys, self.fork = {}, 0, set(), None
         self.new_keys = []  # (first size of the events that they sign, verifier keys)
+        self.stolen = set()  # the bytes of keys that were compromised
         self.size, self.at, self.backwards = 0, -FOREVER, 0  # of the statement before
         self.sources = {}  # number: (kind, id)
         self.organizations = {}  # (kind, id): organization id
@@ -864,8 +865,20 @@ class Journal:
         self.vkeys.update(statement['vkeys'])
 
     def read_key(self, statement, size, at, who):
+        if 'old_signs_until' in statement:
+            microseconds(statement['old_signs_until'])
+        if 'by' in statement:
+            text_of(statement['by'])
+        for vkey in statement['old_vkeys']:
+            if self.vkeys and vkey not in self.vkeys:
+                self.report.fault('journal', '%s replaces a key that this log never had: %.200s' % (who, vkey))
+                break
         self.vkeys.update(statement['old_vkeys'] + statement['new_vkeys'])
         self.new_keys.append((statement['first_size'], statement['new_vkeys']))
+        if statement['reason'] == 'compromised':
+            self.stolen.update(key.public for key in plain_keys(statement['old_vkeys']))
+            self.report.note('That what the key before %s signed is the log\'s: it was compromised. A checkpoint of it counts only as far '
+                             'as an anchor, a cosignature or a time stamp is older than the theft.' % who)
 
     def read_timestamp(self, statement, size, at, who):
         self.expect(statement['checkpoint'], self.journal_origin, self.journal_roots, who)
@@ -1442,7 +1455,7 @@ def check_changes(bundle, journal, journal_holds, report):
         report.claim(['changes'], 'The later content of %d changed events is the one that was stated' % (len(journal.changes) - len(left)))
 
 
-def expect_anchor(note, who, logs, keys, fork, report, kept=True):
+def expect_anchor(note, who, logs, keys, journal, report, kept=True):
     """Holds a kept checkpoint against the log it is of. `logs`: origin: Roots. `kept`: by the auditor, or the policy is that of the bundle."""
     try:
         checkpoint = Checkpoint(note)
@@ -1451,8 +1464,11 @@ def expect_anchor(note, who, logs, keys, fork, report, kept=True):
         if not kept and len(strangers) == len(checkpoint.signatures):
             report.note('That %s is a checkpoint: the policy has no key that signed it.' % who)
             return None
-        if not any(key.name == checkpoint.origin and key.is_ed25519(LOG_KEY) for key in checkpoint.signers(keys)):
+        signers = [key for key in checkpoint.signers(keys) if key.name == checkpoint.origin and key.is_ed25519(LOG_KEY)]
+        if not signers:
             raise Unreadable('has no signature of a known key of its log')
+        if all(key.public in journal.stolen for key in signers):
+            report.note('When %s was made: a key that was stolen signed it, so it counts if it was kept before the theft.' % who)
         origin = next((one for one in logs if one == checkpoint.origin or same_log(one, checkpoint.origin)), None)
         if origin is None:
             raise Unreadable('is of another log: %s' % checkpoint.origin)
@@ -1465,7 +1481,7 @@ def expect_anchor(note, who, logs, keys, fork, report, kept=True):
                 return None
             if origin.endswith('/journal'):
                 raise Unreadable('is of generation %d, and this is generation %d' % (theirs, ours))
-            is_common = theirs == ours - 1 and checkpoint.size <= (fork['common_size'] if fork else 0)
+            is_common = theirs == ours - 1 and checkpoint.size <= (journal.fork['common_size'] if journal.fork else 0)
             otherwise = None if theirs > ours or is_common else otherwise
         logs[origin].expect(checkpoint.size, checkpoint.root, 'anchors', who, otherwise)
         return checkpoint
@@ -1473,12 +1489,12 @@ def expect_anchor(note, who, logs, keys, fork, report, kept=True):
         report.fault('anchors', '%s %s' % (who, problem))
 
 
-def anchors_in(bundle, logs, keys, fork, report, kept):
+def anchors_in(bundle, logs, keys, journal, report, kept):
     """Every file below anchors/ is a checkpoint."""
     found = []
     for path in [path for path in bundle.files('anchors') if not is_hidden(path)]:
         try:
-            found += [path] if expect_anchor(bundle.bytes(path), path, logs, keys, fork, report, kept) else []
+            found += [path] if expect_anchor(bundle.bytes(path), path, logs, keys, journal, report, kept) else []
         except Unreadable as problem:
             report.fault('anchors', str(problem))
     return found
@@ -1509,22 +1525,27 @@ def check_fork(journal, events_head, roots, keys, report):
         report.fault('journal', 'The fork %s' % problem)
 
 
-def check_new_key(journal, head, report):
-    """From the size that a statement `key` names on, the new key signs. Who has stolen the old one cannot take that statement away."""
-    new = ([vkeys for first, vkeys in journal.new_keys if first <= head.size] or [[]])[-1]
-    keys = []
-    for vkey in new:
+def plain_keys(vkeys):
+    """Those that are keys of a log: another text announces nothing."""
+    found = []
+    for vkey in vkeys:
         try:
-            key = Key(vkey)
-            if key.name == head.origin and key.is_ed25519(LOG_KEY):
-                keys.append(key)
+            found.append(Key(vkey))
         except Unreadable:
-            pass  # announces nothing
+            pass
+    return [key for key in found if key.is_ed25519(LOG_KEY)]
+
+
+def check_new_key(journal, size, head, path, report):
+    """From the size of the events that a statement `key` names on, the new key signs both logs. Who has stolen the old one cannot take that
+    statement away."""
+    new = ([vkeys for first, vkeys in journal.new_keys if first <= size] or [[]])[-1]
+    keys = [key for key in plain_keys(new) if key.name == head.origin]
     try:
         if keys and not head.signers(keys):
             raise Unreadable('is not signed by the key that signs from its size on')
     except Unreadable as problem:
-        report.fault('signatures', 'events/checkpoint %s' % problem)
+        report.fault('signatures', '%s %s' % (path, problem))
 
 
 def check_timestamps(bundle, checkpoint_paths, authority, report):
@@ -1683,10 +1704,14 @@ def verify(folder, options, report):
             report.fault('journal', 'The journal is empty: it has no genesis')
     except Unreadable as problem:
         report.fault('journal', str(problem))
-    anchors = [(path, expect_anchor(note, path, logs, trust.keys, journal.fork, report)) for path, note in options.anchor]
-    packed = anchors_in(bundle, logs, trust.keys, journal.fork, report, not trust.given)
+    # A checkpoint that was kept may be signed by a key that was replaced since: the signed statements name it.
+    known = {key.vkey for key in trust.keys}
+    keys = trust.keys + [key for key in plain_keys(sorted(journal.vkeys)) if key.vkey not in known]
+    anchors = [(path, expect_anchor(note, path, logs, keys, journal, report)) for path, note in options.anchor]
+    packed = anchors_in(bundle, logs, keys, journal, report, not trust.given)
     check_fork(journal, events_head, roots, trust.keys, report)
-    check_new_key(journal, events_head, report)
+    for head, path in ((events_head, 'events/checkpoint'), (journal_head, 'journal/checkpoint')):
+        check_new_key(journal, events_head.size, head, path, report)
     try:
         if is_part:
             journal_part.check_roots(journal_roots, report)

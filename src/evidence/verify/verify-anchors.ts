@@ -5,6 +5,7 @@ import { type OpenCheckpoint, openCheckpoint } from '../notes/open-checkpoint.ts
 import type { Policy } from '../notes/policy.ts';
 import { parseNote } from '../notes/signed-note.ts';
 import type { Report } from './report.ts';
+import { isByStolenKey } from './statements/verify-keys.ts';
 import type { VerifiedLog } from './verified-log.ts';
 import type { SignedStatements, VerifiedLogs } from './verify-journal.ts';
 
@@ -23,6 +24,7 @@ const anchorsOf = (reader: BundleReader): Anchor[] =>
 
 /** What anchors are held against. */
 export interface Anchored extends VerifiedLogs {
+  /** With the keys that the journal names: one that was kept may be by a key that is replaced. */
   readonly policy: Policy;
   readonly statements: SignedStatements;
 }
@@ -81,9 +83,13 @@ const compare = (report: Report, name: string, anchor: OpenCheckpoint, anchored:
     return false;
   }
   if (log === undefined) report.fault('anchor', `${name} is a checkpoint of another log, ${origin}`);
-  else if (isBeginning(log, anchor))
+  else if (isBeginning(log, anchor)) {
     report.claim(['anchor'], `the first ${size} leaves of ${origin} are those of ${name}`);
-  else if (origin !== log.origin) compareGenerations(report, name, anchor, anchored, log);
+    if (isByStolenKey(anchor, anchored.statements))
+      report.note(
+        `when ${name} was made: a key that was stolen signed it, so it counts if it was kept before the theft`,
+      );
+  } else if (origin !== log.origin) compareGenerations(report, name, anchor, anchored, log);
   else if (size > log.size)
     report.fault(
       'anchor',

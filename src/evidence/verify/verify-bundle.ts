@@ -5,7 +5,7 @@ import { isOfOneSource } from './part/part-of-log.ts';
 import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
 import { verifyFork } from './statements/verify-fork.ts';
-import { verifyKeys } from './statements/verify-keys.ts';
+import { verifyKeys, withStatedKeys } from './statements/verify-keys.ts';
 import { type Anchor, verifyAnchors, verifyOwnAnchors } from './verify-anchors.ts';
 import { beginContent, type Content, endContent } from './verify-content.ts';
 import { verifyFiles } from './verify-files.ts';
@@ -73,7 +73,7 @@ const verifyBeside = (
   verifyChanges(report, reader, statements);
   verifyFork(report, statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements, policy });
-  const anchored = { ...logs, policy, statements };
+  const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };
   if (verifyAnchors(report, anchors, anchored) > 0) report.isAnchored = true;
   verifyOwnAnchors(report, reader, anchored, isPolicyOfBundle);
   sayUnanchored(report);

@@ -5,6 +5,7 @@ import { verifyBundle } from '../../../src/evidence/verify/verify-bundle.ts';
 import { mutationOf, numbersOf, richBundle } from '../../support/evidence/mutations.ts';
 import { contentShapes } from '../../support/evidence/shapes/content.ts';
 import { dropShapes } from '../../support/evidence/shapes/drops.ts';
+import { keyShapes } from '../../support/evidence/shapes/keys.ts';
 import type { Shape } from '../../support/evidence/shapes/shape.ts';
 import { statementShapes } from '../../support/evidence/shapes/statements.ts';
 import { coverageShapes, trustShapes } from '../../support/evidence/shapes/trust.ts';
@@ -20,7 +21,7 @@ if (!isThere) console.warn('The two verifiers are not compared: there is no pyth
 describe.skipIf(!isThere)('both verifiers', () => {
   const verifiers = new TwoVerifiers();
   afterAll(() => verifiers.close());
-  const shapes = [...contentShapes, ...statementShapes, ...dropShapes, ...coverageShapes, ...trustShapes];
+  const shapes = [...contentShapes, ...statementShapes, ...dropShapes, ...coverageShapes, ...trustShapes, ...keyShapes];
 
   test('have bundles of different names', () => {
     expect(new Set(shapes.map(({ name }) => name)).size).toBe(shapes.length);

@@ -117,8 +117,18 @@ export const statementTexts: readonly (readonly [Statement, string])[] = (() => 
         `"released_by":null,"released_as":"admin","released_at":"${at}"}`,
     ],
     [
-      { type: 'key', ...common, reason: 'rotation', old_vkeys: ['a'], new_vkeys: ['b'], first_size: 44 },
-      `{"type":"key",${head},"reason":"rotation","old_vkeys":["a"],"new_vkeys":["b"],"first_size":44}`,
+      {
+        type: 'key',
+        ...common,
+        reason: 'rotation',
+        old_vkeys: ['a'],
+        new_vkeys: ['b'],
+        first_size: 44,
+        old_signs_until: '2026-03-08T00:00:00Z',
+        by: 'J. Doe',
+      },
+      `{"type":"key",${head},"reason":"rotation","old_vkeys":["a"],"new_vkeys":["b"],"first_size":44,` +
+        '"old_signs_until":"2026-03-08T00:00:00Z","by":"J. Doe"}',
     ],
     [
       { type: 'schema', ...common, from_version: '0030', to_version: '0031', size_before: 43, size_after: 43 },

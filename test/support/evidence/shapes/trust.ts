@@ -1,8 +1,7 @@
 import { writePolicy } from '../../../../src/evidence/notes/policy.ts';
 import { writeNote } from '../../../../src/evidence/notes/signed-note.ts';
-import { printVerifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
 import { begun, eventsOrigin, TestHistory, usualHistory } from '../test-history.ts';
-import { logSigner, witnessSigner } from '../test-keys.ts';
+import { logSigner } from '../test-keys.ts';
 import { type Files, failing, grown, holding, kept, rewritten, type Shape, small, withFile } from './shape.ts';
 
 const journalOrigin = eventsOrigin.replace('/events', '/journal');
@@ -16,26 +15,6 @@ const signedBy = (history: TestHistory, by: ReturnType<typeof logSigner>): Files
   withFile(history, checkpoint, (bytes) => Buffer.concat([bytes, Buffer.from(lineOf(history, by))]));
 const stray = (text: string): string =>
   text.replace(/(.)==\n$/, (_, digit: string) => `${digit === 'A' ? 'B' : 'A'}==\n`);
-const newKey = logSigner(eventsOrigin, 'new key');
-const newJournalKey = logSigner(journalOrigin, 'new key');
-/** The journal names a new key, which signs from a size on. */
-const announced = (first_size = 20, vkeys = [newKey.key, newJournalKey.key].map(printVerifierKey)): TestHistory =>
-  small().state({
-    type: 'key',
-    reason: 'rotation',
-    old_vkeys: logs.map(printVerifierKey),
-    new_vkeys: vkeys,
-    first_size,
-  });
-const policyOfBoth = (files: Files): Files => {
-  const witness = { name: 'w1', ...witnessSigner('witness.example.com/w1') };
-  return withFile(files, 'policy.txt', () =>
-    Buffer.from(writePolicy([...logs, newKey.key, newJournalKey.key], [witness], 1)),
-  );
-};
-/** Both keys sign for a week, and the policy has both. */
-const rotated = (): Files => policyOfBoth(signedBy(announced(), newKey));
-
 const passes = (...ranges: readonly (readonly [string, string])[]) => ({
   passes: [{ pass: 0, ranges: ranges.map(([from, to]): [string, string] => [from, to]) }],
 });
@@ -113,9 +92,6 @@ const otherFeed = (): Buffer => {
 /** Checkpoints, anchors, keys and generations. */
 export const trustShapes: readonly Shape[] = [
   ...holding({
-    'two keys': rotated(),
-    'a new key that does not sign yet': announced(21),
-    'a new key that is none': announced(0, ['x']),
     'a later generation': forked(),
     'a fork without a checkpoint': forked(20, ''),
     'a generation that has its genesis as well': grown(begun(0, generation(2, '', 0)), 5),
@@ -129,15 +105,6 @@ export const trustShapes: readonly Shape[] = [
     'an anchor in the bundle that is empty': [withFile(small(), 'anchors/1', () => Buffer.alloc(0)), 'anchors/1'],
     'an anchor in the bundle of another tree': [bundled(rewritten(30, 7), small(20).checkpoint('events')), 'anchors/1'],
     'an anchor in the bundle of another feed': [bundled(small(), otherFeed()), 'anchors/1'],
-    'the old key only, behind the new one': [policyOfBoth(announced().bundle()), checkpoint],
-    'the old key only, and a policy without the new one': [announced(), checkpoint],
-    'a wrong signature of the new key': [
-      withFile(rotated(), checkpoint, (bytes) => {
-        const text = bytes.toString();
-        return Buffer.from(text.slice(0, -8) + (text.at(-8) === 'A' ? 'B' : 'A') + text.slice(-7));
-      }),
-      checkpoint,
-    ],
     'not cosigned': [withFile(small(), checkpoint, () => small().checkpoint('events', false)), checkpoint],
     'the journal not cosigned': [
       withFile(small(), 'journal/checkpoint', () => small().checkpoint('journal', false)),
@@ -245,11 +212,6 @@ export const trustShapes: readonly Shape[] = [
     ...word(checkpoint),
   }),
   shape('a policy with fewer witnesses', small().bundle(), { policy: own(writePolicy(logs, [], 0)) }),
-  shape('a policy of the old key only', rotated(), { policy: own(writePolicy(logs, [], 0)) }),
-  shape('a policy of the new key only', rotated(), {
-    policy: own(writePolicy([newKey.key], [], 0)),
-    ...word('journal/checkpoint'),
-  }),
   shape(
     'a policy of the auditor, and an anchor in the bundle by another key',
     bundled(small(), new TestHistory(1, 'old').checkpoint('events')),
