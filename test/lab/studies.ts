@@ -21,6 +21,11 @@ export const studies: readonly Study[] = [
   },
   { name: 'bundle', runs: 'test/lab/evidence/bundle.ts', is: 'export and both verifiers on a million events' },
   { name: 'chaos', runs: 'test/lab/chaos/chaos.ts', is: 'ten minutes of kills, stops and crashes (docs/chaos.md)' },
+  {
+    name: 'chaos-evidence',
+    runs: 'test/lab/chaos-evidence/chaos-evidence.ts',
+    is: 'three builders, the same disruptions, and a failover that loses signed checkpoints (docs/chaos.md)',
+  },
   { name: 'compose', runs: 'test/scripts/docker/compose.sh', is: 'the stack of deploy/compose; needs Docker' },
   { name: 'container', runs: 'test/scripts/docker/container.sh', is: 'the image, locked down; needs Docker' },
   { name: 'demo', runs: 'test/scripts/docker/hold-demo.ts', is: 'the demo, open for ten minutes on a busy machine' },

@@ -8,12 +8,12 @@ import type { Tally } from './tally.ts';
 
 export interface Battlefield {
   readonly replicas: readonly Replica[];
-  readonly cluster: PostgresCluster;
+  readonly cluster: Pick<PostgresCluster, 'crash' | 'start'>;
   readonly load: Load;
   readonly aim: Aim;
   readonly tally: Tally;
   readonly leaseMs: number;
-  readonly httpReader: HttpFeedReader;
+  readonly httpReader: Pick<HttpFeedReader, 'stalledAtPort'>;
 }
 
 const AIM_TIMEOUT_MS = 1_000;
