@@ -35,6 +35,8 @@ export const timeStampPath = (authority: number, size: number): string =>
 export interface BundleReader {
   /** Of all files, by `/`. */
   readonly paths: readonly string[];
+  /** What is there and is no file: a link, a pipe. It is in no `paths`, and nothing reads it. */
+  readonly others?: readonly string[];
   /** The SHA-256 of each file by its own name, in hexadecimal digits. Without it the files are read for it. */
   readonly hashes?: ReadonlyMap<string, string>;
   /** Undefined if there is no such file. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, type Dirent, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { OrgtrailError } from '../../errors.ts';
@@ -25,7 +25,7 @@ const PIECE_BYTES = 1_048_576;
  * is no folder or cannot be read.
  */
 export const openFolder = async (folder: string, options: ReadFolderOptions = {}): Promise<FolderReader> => {
-  const names = filesBelow(folder);
+  const { names, others } = contentsOf(folder);
   const nameOf = new Map([...names].map((name) => [pathOf(name, names), name]));
   const fileOf = (path: string) => {
     const name = nameOf.get(path) ?? path;
@@ -34,19 +34,23 @@ export const openFolder = async (folder: string, options: ReadFolderOptions = {}
   const hashes = names.has(bundleFiles.readme) ? await hashAll(folder, names, options) : undefined;
   return {
     paths: [...nameOf.keys()],
+    others,
     ...(hashes && { hashes }),
     fileOf,
     read: (path) => (nameOf.has(path) ? readFileSync(fileOf(path).file) : undefined),
   };
 };
 
-const filesBelow = (folder: string): ReadonlySet<string> => {
+/** What a link leads to is not in the bundle, and a pipe may never end: only files are read. */
+const contentsOf = (folder: string): { readonly names: ReadonlySet<string>; readonly others: readonly string[] } => {
   try {
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => !entry.isDirectory());
-    return new Set(
-      files.map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll(sep, '/')).sort(),
-    );
+    const namesOf = (some: readonly Dirent[]): string[] =>
+      some.map(({ parentPath, name }) => relative(folder, join(parentPath, name)).replaceAll(sep, '/')).sort();
+    return {
+      names: new Set(namesOf(entries.filter((entry) => entry.isFile()))),
+      others: namesOf(entries.filter((entry) => !entry.isFile() && !entry.isDirectory())),
+    };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     throw new OrgtrailError('usage', `${folder} cannot be read as a folder (${code})`);

@@ -28,6 +28,7 @@ import io
 import json
 import os
 import re
+import stat
 import struct
 import subprocess
 import sys
@@ -371,7 +372,7 @@ class Bundle:
     """The files of a bundle, by their paths in it, and which of them were looked at."""
 
     def __init__(self, folder):
-        self.folder, self.read, self.links = folder, set(), set()
+        self.folder, self.read, self.others = folder, set(), set()
         self.real = os.path.realpath(folder)
 
     def has(self, path):
@@ -393,10 +394,15 @@ class Bundle:
         return data
 
     def files(self, under=''):
+        """The paths of all files; `others` gets what is no file, a link or a pipe, which is never read."""
         found = []
         for folder, folders, names in os.walk(os.path.join(self.folder, under)):
-            self.links.update(os.path.join(folder, name) for name in folders + names if os.path.islink(os.path.join(folder, name)))
-            found += [os.path.relpath(os.path.join(folder, name), self.folder).replace(os.sep, '/') for name in names]
+            for path in [os.path.join(folder, name) for name in folders + names]:
+                kind, inside = os.lstat(path).st_mode, os.path.relpath(path, self.folder).replace(os.sep, '/')
+                if stat.S_ISREG(kind):
+                    found.append(inside)
+                elif not stat.S_ISDIR(kind):
+                    self.others.add(inside)
         return sorted(found)
 
 
@@ -1676,6 +1682,9 @@ def claim_coverage(journal, events, options, report):
 
 def verify(folder, options, report):
     bundle = Bundle(folder)
+    bundle.files()
+    for path in sorted(bundle.others):
+        report.fault('files', '%s is a link, or no file: what it leads to is not in the bundle' % path)
     check_listed_hashes(bundle, report)
     trust = Trust(bundle, options)
     (events_head, witnesses), (journal_head, _) = (trust.checkpoint(bundle, log, report) for log in ('events', 'journal'))
@@ -1734,8 +1743,6 @@ def verify(folder, options, report):
     claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1] and pair[0] in met], sum(path in met for path in packed), (events_head, journal_head), report)
     claim_coverage(journal, events, options, report)
     check_timestamps(bundle, ['journal/checkpoint'] + bundle.files('anchors'), options.tsa_ca, report)
-    for path in sorted(bundle.links):
-        report.fault('files', '%s is a link: what it leads to is not in the bundle' % os.path.relpath(path, bundle.folder))
     unread = sorted(set(bundle.files()) - bundle.read - {'verify.py'})
     for path in unread:
         if re.match('(events|journal)/tile/|events/sources/', path) and not is_hidden(path):

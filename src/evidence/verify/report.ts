@@ -20,7 +20,7 @@ export type FaultCode =
   | 'change' // a later content is not the one that is stated, or is missing
   | 'fork' // says that it goes on from another log than it does
   | 'anchor' // says that the log was another one
-  | 'manifest'; // a file is not the one that README.txt lists, or is there twice
+  | 'manifest'; // a file is not the one that README.txt lists, is there twice, or is a link
 
 /** Faults after which nothing else that a bundle says can be believed. */
 const fundamental = ['policy', 'checkpoint', 'root', 'tile'] as const satisfies readonly FaultCode[];

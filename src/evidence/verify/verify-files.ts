@@ -5,10 +5,12 @@ import { sha256 } from '../crypto/sha256.ts';
 import type { Report } from './report.ts';
 
 /**
- * That every file which README.txt lists is there as listed, and that no file of the two logs is unlisted: damage on the way, not evidence,
+ * That nothing but files is there, that every file which README.txt lists is there as listed, and that no file of the two logs is unlisted: damage on the way, not evidence,
  * since nothing signs it. Other files are an auditor's own, and are named.
  */
 export const verifyFiles = (report: Report, reader: BundleReader): void => {
+  for (const path of reader.others ?? [])
+    report.fault('manifest', `${path} is a link, or no file: what it leads to is not in the bundle`);
   const readme = reader.read(bundleFiles.readme);
   const listed = readManifest(readme ?? Buffer.alloc(0));
   if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
