@@ -396,7 +396,9 @@ create table sinks (
   last_attempt_at timestamp with time zone,
   last_success_at timestamp with time zone,
   last_error text,
-  created_at timestamp with time zone not null default clock_timestamp()
+  created_at timestamp with time zone not null default clock_timestamp(),
+  skipped bigint not null default 0,
+  max_age_seconds bigint
 );
 
 create table sources (
@@ -2831,6 +2833,25 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_finish_delivery_and_skip(p_name text, p_epoch bigint, p_until bigint, p_accepted bigint, p_refused_in_row integer, p_refused bigint[], p_reasons text[], p_skipped bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
+begin
+  if was is null then return false; end if;
+  perform orgtrail_require_skipped(p_name, p_skipped, was, p_until);
+  if not orgtrail_finish_delivery(p_name, p_epoch, p_until, p_accepted, p_refused_in_row, p_refused, p_reasons, p_lease_ms) then
+    return false;
+  end if;
+  update sinks set skipped = skipped + p_skipped where name = p_name;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_fork_evidence(p_generation integer, p_next integer, p_size bigint, p_root bytea, p_events_origin text, p_journal_origin text, p_journal_root bytea, p_tile_levels integer[], p_tile_ns bigint[], p_tile_hashes bytea[], p_kinds text[], p_refs text[], p_texts text[])
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3355,6 +3376,20 @@ AS $function$
   on conflict (name) do update set kind = excluded.kind, target = excluded.target, next_attempt_at = null
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_register_sinks_with_ages(p_names text[], p_kinds text[], p_targets text[], p_starts text[], p_max_ages_seconds bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform orgtrail_register_sinks(p_names, p_kinds, p_targets, p_starts);
+  update sinks s set max_age_seconds = given.max_age_seconds
+  from unnest(p_names, p_max_ages_seconds) as given (name, max_age_seconds)
+  where s.name = given.name and s.max_age_seconds is distinct from given.max_age_seconds;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_release_evidence(p_generation integer, p_epoch bigint)
  RETURNS void
  LANGUAGE sql
@@ -3433,6 +3468,17 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.orgtrail_require_skipped(p_name text, p_skipped bigint, p_from bigint, p_to bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (p_skipped >= 0 and p_skipped <= p_to - p_from) is not true then
+    raise exception 'the sink % cannot skip % events between % and %', p_name, p_skipped, p_from, p_to using errcode = 'check_violation';
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.orgtrail_require_stopped_evidence(p_generation integer, p_next integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -3507,6 +3553,24 @@ begin
   update sinks set position = p_until, batch_until = null, failures = 0, next_attempt_at = null, last_error = null,
     lease_until = clock_timestamp() + orgtrail_span(p_lease_ms)
   where name = p_name;
+  return true;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_skip_old_events(p_name text, p_epoch bigint, p_until bigint, p_skipped bigint, p_lease_ms double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  was bigint := (select s.position from sinks s where s.name = p_name and s.lease_epoch = p_epoch for update);
+begin
+  if was is null then return false; end if;
+  perform orgtrail_require_skipped(p_name, p_skipped, was, p_until);
+  if not orgtrail_skip_events(p_name, p_epoch, p_until, p_lease_ms) then return false; end if;
+  update sinks set skipped = skipped + p_skipped where name = p_name;
+  delete from sink_dead_letters d where d.sink = p_name and d.position > was and d.position <= p_until;
   return true;
 end
 $function$;
@@ -4454,6 +4518,8 @@ comment on column sinks.last_attempt_at is 'When something was last tried.';
 comment on column sinks.last_success_at is 'When it last succeeded.';
 comment on column sinks.last_error is 'What went wrong last, in words; null since the last success.';
 comment on column sinks.created_at is 'When it was first served.';
+comment on column sinks.skipped is 'Events skipped so far since they were older than max_age, those of replays included.';
+comment on column sinks.max_age_seconds is 'Events whose action is older than this are skipped; null: none is.';
 comment on table sources is 'One row per log that is pulled; also the lease that lets one replica at a time walk it.';
 comment on column sources.kind is 'organization: its audit log.';
 comment on column sources.id is 'Within the kind: the organization''s id.';

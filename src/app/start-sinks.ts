@@ -42,10 +42,11 @@ export const startSinks = async (config: Config, app: App, options: SinkAppOptio
   const { logger, metrics, secrets = fixedSecrets(config) } = options;
   const sinkConfigs = config.sinks.map((sink) => configuredSink(sink, secrets));
   if (sinkConfigs.length === 0) return { ended: Promise.resolve(), close: async () => {} };
-  const registrations = config.sinks.map(({ name, settings: { type, start } }, index) => ({
+  const registrations = config.sinks.map(({ name, settings: { type, start, max_age: maxAgeMs } }, index) => ({
     name,
     kind: type,
     start,
+    maxAgeMs,
     target: sinkConfigs[index]?.sink.target ?? '',
   }));
   await registerSinks(app.database.pool, registrations);
@@ -87,8 +88,15 @@ const configuredSink = ({ name, settings }: NamedSink, secrets: LiveSecrets): Co
   };
   const sink = createLiveSink({ settings: current, refresh: secrets.reload });
   const redact = (text: string) => redactorOf(current())(text);
-  const { format, batch_events: batchEvents, organizations, accounts, copies } = settings;
-  return { name, sink, format, batchEvents, organizationIds: organizations, accountIds: accounts, copies, redact };
+  const { format, organizations, accounts, copies } = settings;
+  const batchEvents = Math.min(settings.batch_events, sink.maxEvents ?? settings.batch_events);
+  const limits = {
+    maxAgeMs: settings.max_age,
+    maxEventBytes: settings.max_event_bytes,
+    maxIntervalMs: settings.max_interval,
+  };
+  const wanted = { organizationIds: organizations, accountIds: accounts, copies };
+  return { name, sink, format, batchEvents, ...wanted, ...limits, redact };
 };
 
 /** Woken by the notification that comes with each commit. */
@@ -101,6 +109,7 @@ const waitForNews = async (feed: FeedSource, after: number, signal: AbortSignal)
 
 const deliveryEvents = [
   'delivered',
+  'skipped',
   'split',
   'failed',
   'lost',

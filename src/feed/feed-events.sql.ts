@@ -21,16 +21,24 @@ export interface FeedEventsRange {
   readonly accountIds?: readonly string[] | undefined;
   /** Undefined: all. The first of those that are wanted. */
   readonly copies?: Copies | undefined;
+  /** Events whose action is older, by the clock of the database, are left out and counted. One without a time is not. */
+  readonly maxAgeMs?: number | undefined;
 }
 
 export interface FeedEvents {
   readonly events: readonly FeedEvent[];
   /** All wanted events after `after` and up to here are among them. Never below `after`. */
   readonly scannedTo: number;
+  /** More events follow at once: these are as many as were asked for, or as large. */
+  readonly isFull: boolean;
+  /** Milliseconds since the first of them was stored; 0 without any. */
+  readonly waitedMs: number;
+  /** Wanted events up to `scannedTo` that are too old, and not among them. */
+  readonly tooOld: number;
 }
 
 /** Without an event, if the range has none that is wanted. */
-type Row = { readonly scannedTo: number } & (FeedEvent | { readonly position: null });
+type Row = Omit<FeedEvents, 'events'> & (FeedEvent | { readonly position: null });
 
 const { position, sourceKind, sourceId, organizationId, id, accountId, accountName, zoneId, zoneName, defects } =
   auditEvents;
@@ -52,8 +60,18 @@ const utc = (column: string): string => `to_char(${column} at time zone 'UTC', '
 const meetsIds = (row: string): string =>
   `($5::text[] is null or ${row}.organization_id = any($5)) and ($6::text[] is null or ${row}.account_id = any($6))`;
 
+const cutoff = 'now() - make_interval(secs => $7)';
+/** An entry without a time that can be read is at -infinity: its age is not known. */
+const isYoung = `(e.action_time >= ${cutoff} or e.action_time = '-infinity')`;
+
+/** Of what was left out on the way, by the same clock. */
+const countTooOld = (wanted: string): string => `
+  select count(*) as events from audit_events e
+  where e.position > $1 and e.position <= (select scanned_to from reached) and ${wanted}
+    and e.action_time < ${cutoff} and e.action_time > '-infinity'`;
+
 /** Positions and sizes first; the entries themselves only of those that fit. */
-const statement = (wanted: string): string => `
+const statement = (wanted: string, tooOld = 'select 0 as events'): string => `
 with head as (
   select feed_id, greatest($1::bigint, least(position, coalesce($2, position), (
     select position - 1 + ${MAX_POSITIONS} from audit_events where position > $1 order by position limit 1))) as last
@@ -70,8 +88,10 @@ fitting as (
     count(*) < $3 and count(*) = count(*) filter (where bytes <= $4 or n = 1) as complete
   from sized),
 reached as (
-  select feed_id, fitting.last, case when complete then head.last else fitting.last end as scanned_to from head, fitting)
-select r.scanned_to::float8 as "scannedTo", r.feed_id as "feedId", o.name as "organizationName",
+  select feed_id, fitting.last, complete, case when complete then head.last else fitting.last end as scanned_to from head, fitting),
+too_old as (${tooOld})
+select r.scanned_to::float8 as "scannedTo", not r.complete as "isFull", (select events from too_old)::float8 as "tooOld",
+  coalesce(extract(epoch from clock_timestamp() - e.received_at) * 1000, 0)::float8 as "waitedMs", r.feed_id as "feedId", o.name as "organizationName",
   ${selectList('e', columns)},
   case when e.action_time > '-infinity' then ${utc('e.action_time')} end as "actionTime",
   ${utc('e.received_at')} as "receivedAt", e.raw::text as "rawText"
@@ -84,9 +104,17 @@ left join lateral (
 left join organizations o on o.id = e.organization_id
 order by e.position`;
 
-const statements: Readonly<Record<Copies, string>> = {
-  all: statement(meetsIds('e')),
-  first: statement(`${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}`),
+const statementsOf = (wanted: string) => ({
+  ofEveryAge: statement(wanted),
+  young: statement(`${isYoung} and ${wanted}`, countTooOld(wanted)),
+});
+const conditions: Readonly<Record<Copies, string>> = {
+  all: meetsIds('e'),
+  first: `${meetsIds('e')} and ${isFirstCopy('e', meetsIds)}`,
+};
+const statements: Readonly<Record<Copies, { readonly ofEveryAge: string; readonly young: string }>> = {
+  all: statementsOf(conditions.all),
+  first: statementsOf(conditions.first),
 };
 
 /**
@@ -94,17 +122,25 @@ const statements: Readonly<Record<Copies, string>> = {
  * safe to go on from `scannedTo` (invariant 6). Used by the sinks.
  */
 export const readFeedEvents = async (pool: Pool, range: FeedEventsRange): Promise<FeedEvents> => {
-  const { after, until, maxEvents, maxBytes, organizationIds, accountIds, copies = 'all' } = range;
-  const { rows } = await pool.query<Row>(statements[copies], [
+  const { after, until, maxEvents, maxBytes, organizationIds, accountIds, copies = 'all', maxAgeMs } = range;
+  const { ofEveryAge, young } = statements[copies];
+  const { rows } = await pool.query<Row>(maxAgeMs === undefined ? ofEveryAge : young, [
     after,
     until ?? null,
     maxEvents,
     maxBytes,
     organizationIds ?? null,
     accountIds ?? null,
+    ...(maxAgeMs === undefined ? [] : [maxAgeMs / 1_000]),
   ]);
+  const [first] = rows;
   return {
-    events: rows.flatMap(({ scannedTo, ...event }) => (event.position === null ? [] : [event])),
-    scannedTo: rows[0]?.scannedTo ?? after,
+    events: rows.flatMap(({ scannedTo, isFull, waitedMs, tooOld, ...event }) =>
+      event.position === null ? [] : [event],
+    ),
+    scannedTo: first?.scannedTo ?? after,
+    isFull: first?.isFull ?? false,
+    waitedMs: first?.waitedMs ?? 0,
+    tooOld: first?.tooOld ?? 0,
   };
 };

@@ -3,9 +3,9 @@ import type { FeedEvents } from '../feed/feed-events.sql.ts';
 import { type KeptLease, LeaseLostError } from '../postgres/leases/keep-lease.ts';
 import { LeaseRefused, leasedRun } from '../postgres/leases/leased-run.ts';
 import { sinkBackoffMs } from '../time/backoff.ts';
-import type { Delivery, DeliveryOutcome } from './delivery.ts';
+import type { DeliveryOutcome } from './delivery.ts';
 import { type DeliverySizes, decideDelivery, firstSizes } from './delivery-decision.ts';
-import { createDelivery } from './outgoing.ts';
+import { createOutgoing, type Outgoing, outcomeOfAll } from './outgoing.ts';
 import type { DeliveryContext, DeliveryResult, SinkConfig, SinkTurn } from './ports.ts';
 
 /** Of the raw entries of one delivery: what a sink may hold of the memory. */
@@ -13,7 +13,7 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** If another replica delivers: how soon its end is noticed. */
 const MAX_WAIT_MS = 5_000;
 const MIN_WAIT_MS = 20;
-/** If there is no news: how soon a replay is noticed. */
+/** If there is no news, or a delivery waits to be filled: how soon a replay is noticed. */
 const MAX_IDLE_MS = 2_000;
 const DATABASE_PAUSE_MS = 1_000;
 const MAX_REASON = 500;
@@ -117,14 +117,20 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
     organizationIds: config.organizationIds,
     accountIds: config.accountIds,
     copies: config.copies,
+    maxAgeMs: config.maxAgeMs,
     maxEvents: worker.sizes.ceiling,
     maxBytes: MAX_BATCH_BYTES,
   });
-  if (part.events.length > 0) return await deliver(worker, turn, part, kept);
+  if (part.events.length > 0) {
+    const restMs = mayWaitMs(config, turn, part);
+    return restMs > 0 ? await waitForMore(worker, turn, restMs, kept) : await deliver(worker, turn, part, kept);
+  }
   // Nothing is left to deliver, so the sink no longer fails.
   if (part.scannedTo > turn.position || turn.failures > 0) {
-    requireHeld(await context.store.skip(turn, Math.max(part.scannedTo, turn.position)));
-    return { ...turn, position: Math.max(part.scannedTo, turn.position), batchUntil: undefined, failures: 0 };
+    const position = Math.max(part.scannedTo, turn.position);
+    requireHeld(await context.store.skip(turn, position, part.tooOld));
+    if (part.tooOld > 0) context.observer.skipped?.({ sink: config.name, events: part.tooOld, position });
+    return { ...turn, position, batchUntil: undefined, failures: 0 };
   }
   context.observer.caughtUp?.({ sink: config.name });
   const over = AbortSignal.any([stop.asked, kept.lost, AbortSignal.timeout(MAX_IDLE_MS)]);
@@ -136,6 +142,21 @@ const step = async (worker: SinkWorker, turn: SinkTurn, kept: KeptLease): Promis
   return turn;
 };
 
+/** How long these events may still wait for others; 0: they go. What was begun before has waited. */
+const mayWaitMs = ({ maxIntervalMs = 0 }: SinkConfig, turn: SinkTurn, part: FeedEvents): number =>
+  turn.batchUntil !== undefined || part.isFull ? 0 : Math.max(0, maxIntervalMs - part.waitedMs);
+
+/** What is there by then is read again, so that each commit need not be. */
+const waitForMore = async (worker: SinkWorker, turn: SinkTurn, restMs: number, kept: KeptLease): Promise<SinkTurn> => {
+  const { context, stop } = worker;
+  const over = AbortSignal.any([stop.asked, kept.lost]);
+  await context.time.sleep(Math.min(restMs, MAX_IDLE_MS), over).catch((error: unknown) => {
+    if (!over.aborted) throw error;
+  });
+  if (!stop.asked.aborted) requireHeld(await context.store.renew(turn));
+  return turn;
+};
+
 const deliver = async (
   worker: SinkWorker,
   turn: SinkTurn,
@@ -143,27 +164,30 @@ const deliver = async (
   kept: KeptLease,
 ): Promise<SinkTurn | undefined> => {
   const { context, config } = worker;
-  const delivery = await createDelivery(part.events, config.format);
+  const outgoing = await createOutgoing(part.events, config);
   if (worker.stop.asked.aborted) return undefined;
   const sentAtMs = context.time.nowMs();
   requireHeld(await context.store.begin(turn, part.scannedTo));
   kept.renewed(sentAtMs);
-  const outcome = await attempt(worker, delivery, kept);
+  const outcome = await attempt(worker, outgoing, kept);
   const begun = { ...turn, batchUntil: part.scannedTo };
-  return await settle(worker, begun, delivery, outcome);
+  return await settle(worker, begun, { ...outgoing, skipped: part.tooOld }, outcome);
 };
 
 /** What a sink makes of it. Throws LeaseLostError if the lease has gone meanwhile. */
 const attempt = async (
   { context, config, stop }: SinkWorker,
-  delivery: Delivery,
+  outgoing: Outgoing,
   kept: KeptLease,
 ): Promise<DeliveryOutcome> => {
+  const { delivery } = outgoing;
+  if (delivery === undefined) return outcomeOfAll(outgoing, { kind: 'delivered', refused: [] });
   const signal = AbortSignal.any([stop.hard, kept.lost]);
   let outcome: DeliveryOutcome;
   try {
     signal.throwIfAborted();
-    outcome = withPlainReasons(context, delivery, await config.sink.deliver(delivery, signal));
+    const all = outcomeOfAll(outgoing, await config.sink.deliver(delivery, signal));
+    outcome = withPlainReasons(context, outgoing, all);
   } catch (error) {
     outcome = { kind: 'failed', reason: plainReason(context, reasonOf(error)) };
   }
@@ -175,7 +199,7 @@ const attempt = async (
 /** Reasons are what others say: they are shown and stored short, and without what is secret. Each event is refused once. */
 const withPlainReasons = (
   context: DeliveryContext,
-  { events }: Delivery,
+  { events }: Outgoing,
   outcome: DeliveryOutcome,
 ): DeliveryOutcome => {
   if (outcome.kind !== 'delivered') return { ...outcome, reason: plainReason(context, outcome.reason) };
@@ -197,7 +221,7 @@ const plainReason = (context: DeliveryContext, reason: string): string => {
 const settle = async (
   worker: SinkWorker,
   turn: SinkTurn & { readonly batchUntil: number },
-  { events }: Delivery,
+  { events, skipped }: Outgoing & { readonly skipped: number },
   outcome: DeliveryOutcome,
 ): Promise<SinkTurn | undefined> => {
   const { context, config, stop } = worker;
@@ -221,8 +245,9 @@ const settle = async (
     position: events[index]?.event.position ?? turn.batchUntil,
     reason,
   }));
-  const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow };
+  const result: DeliveryResult = { until: turn.batchUntil, accepted, deadLetters, refusedInRow, skipped };
   requireHeld(await store.finish(turn, result));
+  if (skipped > 0) observer.skipped?.({ sink: config.name, events: skipped, position: result.until });
   observer.delivered?.({ sink: config.name, accepted, deadLetters, position: result.until });
   return { ...turn, position: result.until, batchUntil: undefined, failures: 0, refusedInRow };
 };

@@ -13,6 +13,7 @@ import {
   releaseSink,
   renewSink,
   skipEvents,
+  skipOldEvents,
 } from './sinks.sql.ts';
 
 /** Joins the statements of the store to the port that delivery declares. */
@@ -29,7 +30,8 @@ export const createDeliveryStore = (pool: Pool, owner: string, leaseMs: number):
   read: (range) => readFeedEvents(pool, range),
   begin: (turn, until) => beginDelivery(pool, turn, until, leaseMs),
   finish: (turn, result) => finishDelivery(pool, turn, result, leaseMs),
-  skip: (turn, until) => skipEvents(pool, turn, until, leaseMs),
+  skip: (turn, until, skipped) =>
+    skipped === 0 ? skipEvents(pool, turn, until, leaseMs) : skipOldEvents(pool, turn, { until, skipped }, leaseMs),
   fail: (turn, failure) => failDelivery(pool, turn, failure),
   note: (name, failure) => noteSinkFailure(pool, name, failure),
   release: (turn) => releaseSink(pool, turn),

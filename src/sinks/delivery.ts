@@ -32,6 +32,10 @@ export type DeliveryOutcome =
 export interface Sink {
   /** Where it delivers to, for logs: no credential in it. */
   readonly target: string;
+  /** Most events of one delivery, whatever the settings say. Default: no limit of its own. */
+  readonly maxEvents?: number | undefined;
+  /** What an event takes as this sink writes it. Default: the bytes of its text. */
+  eventBytes?(event: OutgoingEvent): number;
   /** Resolves with the outcome. May reject: that counts as `failed`. Ends early, by rejecting, when `signal` aborts. */
   deliver(delivery: Delivery, signal: AbortSignal): Promise<DeliveryOutcome>;
   close(): Promise<void>;

@@ -1,4 +1,5 @@
 import type { Sink } from './delivery.ts';
+import { textBytes } from './outgoing.ts';
 import { createSink, type SinkSettings } from './registry.ts';
 
 export interface LatestSettings {
@@ -27,6 +28,8 @@ export const createLiveSink = ({ settings, refresh }: LatestSettings): Sink => {
   };
   return {
     target: sink.target,
+    maxEvents: sink.maxEvents,
+    eventBytes: (event) => sink.eventBytes?.(event) ?? textBytes(event),
     deliver: async (delivery, signal) => {
       try {
         const outcome = await (await latest()).deliver(delivery, signal);

@@ -15,6 +15,12 @@ export interface SinkConfig {
   readonly organizationIds: readonly string[] | undefined;
   readonly accountIds?: readonly string[] | undefined;
   readonly copies?: Copies | undefined;
+  /** Events whose action is older are skipped; none without it. */
+  readonly maxAgeMs?: number | undefined;
+  /** An event that takes more is not sent: it becomes a dead letter. */
+  readonly maxEventBytes?: number | undefined;
+  /** So long a delivery that is not full may wait for more, from when its first event was stored; at once without it. */
+  readonly maxIntervalMs?: number | undefined;
 }
 
 /** The right of this process to deliver to a sink, and where it is. */
@@ -35,6 +41,8 @@ export interface DeliveryResult {
   readonly accepted: number;
   readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
   readonly refusedInRow: number;
+  /** Events up to there that were too old. */
+  readonly skipped: number;
 }
 
 /** Where positions are kept. Methods that take a lease return false, without side effects, if the lease has been superseded. */
@@ -46,8 +54,8 @@ export interface DeliveryStore {
   /** Before the first attempt: after a crash, the next worker sends exactly these events again, under the same id. */
   begin(turn: SinkTurn, until: number): Promise<boolean>;
   finish(turn: SinkTurn, result: DeliveryResult): Promise<boolean>;
-  /** Nothing up to there is for this sink. */
-  skip(turn: SinkTurn, until: number): Promise<boolean>;
+  /** Nothing up to there is for this sink; `skipped` events only because they are too old. */
+  skip(turn: SinkTurn, until: number, skipped: number): Promise<boolean>;
   /** Ends the turn and lets the sink rest. */
   fail(turn: SinkTurn, failure: { readonly reason: string; readonly afterMs: number }): Promise<boolean>;
   /** Notes a failure without a turn, and lets the sink rest; nothing while another replica delivers. */
@@ -65,6 +73,8 @@ export interface DeliveryObserver {
     readonly deadLetters: DeliveryResult['deadLetters'];
     readonly position: number;
   }): void;
+  /** Older than the sink may have them: they are not sent. */
+  skipped?(event: { readonly sink: string; readonly events: number; readonly position: number }): void;
   /** Refused as a whole: smaller ones are tried. */
   split?(event: { readonly sink: string; readonly events: number }): void;
   failed?(event: {

@@ -28,6 +28,48 @@ export const durationMs = (fallback: string) =>
       return ms ?? 0;
     });
 
+/** `none`, or milliseconds from a text such as `18h`; a second at least. */
+const maxAgeSetting = (fallback?: string) =>
+  z
+    .string()
+    .optional()
+    .transform((given, issue): number | undefined => {
+      const text = given ?? fallback ?? 'none';
+      const ms = text === 'none' ? undefined : parseDurationMs(text);
+      if (text !== 'none' && (ms === undefined || ms < 1_000)) {
+        issue.addIssue({ code: 'custom', message: 'must be a duration such as 18h, or none' });
+      }
+      return ms;
+    });
+
+/** As long as Logpush lets a file grow: an event that is to be seen is not held back for longer. */
+const MAX_INTERVAL_MS = 300_000;
+
+/** Milliseconds; undefined: at once. */
+const maxIntervalSetting = z
+  .string()
+  .transform((text, issue): number => {
+    const ms = parseDurationMs(text) ?? 0;
+    if (ms < 1_000 || ms > MAX_INTERVAL_MS) {
+      issue.addIssue({ code: 'custom', message: 'must be a duration from 1s to 5m' });
+    }
+    return ms;
+  })
+  .optional();
+
+/** Undefined: an event may have any size. */
+const maxEventBytesSetting = (fallback?: number) =>
+  z
+    .int()
+    .min(1)
+    .optional()
+    .transform((bytes): number | undefined => bytes ?? fallback);
+
+/** Where a new sink begins: with all that is stored, or with what comes next. */
+const startSetting = (fallback: 'beginning' | 'now') => z.enum(['beginning', 'now']).default(fallback);
+
+const batchEventsSetting = (fallback: number, most: number) => z.int().min(1).max(most).default(fallback);
+
 /** A URL without a user and a password, which would end up in logs. */
 export const urlOf = (...protocols: readonly string[]) =>
   z.string().superRefine((text, issue) => {
@@ -37,10 +79,15 @@ export const urlOf = (...protocols: readonly string[]) =>
       issue.addIssue({ code: 'custom', message: `must be a URL with ${protocols.join(' or ')} and no password` });
   });
 
-/** Settings of every kind. */
+/** Settings of every kind. A kind may have other defaults, by the functions above. */
 export const commonSettings = {
-  /** Where a new sink begins: with all that is stored, or with what comes next. */
-  start: z.enum(['beginning', 'now']).default('beginning'),
+  start: startSetting('beginning'),
+  /** Events whose action is older when they would be sent are skipped. */
+  max_age: maxAgeSetting(),
+  /** An event that takes more, as it is sent, becomes a dead letter. */
+  max_event_bytes: maxEventBytesSetting(),
+  /** A delivery that is not full waits so long for more events. */
+  max_interval: maxIntervalSetting,
   /** Only these organizations; all without it. */
   organizations: z.array(z.string().min(1)).min(1).optional(),
   /** Only these accounts, in the same way; with both, an event must meet both. */
@@ -48,7 +95,7 @@ export const commonSettings = {
   /** Of an entry about a user, which stands in many accounts: every copy, or the first that meets the settings above. */
   copies: z.enum(copiesChoices).default('all'),
   /** Most events of one delivery. */
-  batch_events: z.int().min(1).max(10_000).default(500),
+  batch_events: batchEventsSetting(500, 10_000),
   timeout: durationMs('30s'),
   format: formatSetting('native'),
 };

@@ -18,6 +18,9 @@ const columns = {
     select received_at from audit_events e where e.position > ${sinks.position} order by e.position limit 1)), 0)::float8`,
   delivered: sinks.delivered,
   deadLetters: sql<number>`(select count(*) from sink_dead_letters d where d.sink = ${sinks.name})::integer`,
+  /** Since they were too old. */
+  skipped: sinks.skipped,
+  maxAgeSeconds: sinks.maxAgeSeconds,
   failures: sinks.failures,
   lastError: sinks.lastError,
   lastSuccessAt: sinks.lastSuccessAt,
@@ -60,6 +63,8 @@ export const unknownSink = (name: string, type: string, reason: string): SinkSta
   lagSeconds: 0,
   delivered: 0,
   deadLetters: 0,
+  skipped: 0,
+  maxAgeSeconds: null,
   failures: 1,
   lastError: reason,
   lastSuccessAt: null,

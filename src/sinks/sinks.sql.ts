@@ -13,6 +13,8 @@ export interface SinkRegistration {
   readonly target: string;
   /** Where a new one begins. */
   readonly start: 'beginning' | 'now';
+  /** Events whose action is older are skipped; none without it. */
+  readonly maxAgeMs?: number | undefined;
 }
 
 /** The right to deliver to a sink, and how far it is. */
@@ -31,11 +33,12 @@ type Turn = Pick<ClaimedSink, 'name' | 'epoch'>;
 
 /** Makes the sinks known, at every start of a daemon. One that is known keeps its position; what it rests is over. */
 export const registerSinks = async (pool: Pool, wanted: readonly SinkRegistration[]): Promise<void> => {
-  await pool.query('select orgtrail_register_sinks($1, $2, $3, $4)', [
+  await pool.query('select orgtrail_register_sinks_with_ages($1, $2, $3, $4, $5)', [
     wanted.map(({ name }) => name),
     wanted.map(({ kind }) => kind),
     wanted.map(({ target }) => target),
     wanted.map(({ start }) => start),
+    wanted.map(({ maxAgeMs }) => (maxAgeMs === undefined ? null : Math.round(maxAgeMs / 1_000))),
   ]);
 };
 
@@ -105,6 +108,8 @@ export interface FinishedDelivery {
   readonly accepted: number;
   readonly deadLetters: readonly { readonly position: number; readonly reason: string }[];
   readonly refusedInRow: number;
+  /** Events of the stretch that were too old. */
+  readonly skipped: number;
 }
 
 /**
@@ -114,23 +119,28 @@ export interface FinishedDelivery {
 export const finishDelivery = (
   pool: Pool,
   { name, epoch }: Turn,
-  { until, accepted, deadLetters, refusedInRow }: FinishedDelivery,
+  { until, accepted, deadLetters, refusedInRow, skipped }: FinishedDelivery,
   leaseMs: number,
-): Promise<boolean> =>
-  call(pool, 'orgtrail_finish_delivery', [
-    name,
-    epoch,
-    until,
-    accepted,
-    refusedInRow,
-    deadLetters.map((letter) => letter.position),
-    deadLetters.map(({ reason }) => reason),
-    leaseMs,
-  ]);
+): Promise<boolean> => {
+  const positions = deadLetters.map((letter) => letter.position);
+  const reasons = deadLetters.map(({ reason }) => reason);
+  const facts = [name, epoch, until, accepted, refusedInRow, positions, reasons];
+  return skipped === 0
+    ? call(pool, 'orgtrail_finish_delivery', [...facts, leaseMs])
+    : call(pool, 'orgtrail_finish_delivery_and_skip', [...facts, skipped, leaseMs]);
+};
 
 /** Moves on over events that are not for this sink, or stays; what failed before is over. False if the turn is over. */
 export const skipEvents = (pool: Pool, { name, epoch }: Turn, until: number, leaseMs: number): Promise<boolean> =>
   call(pool, 'orgtrail_skip_events', [name, epoch, until, leaseMs]);
+
+/** Moves on over events that are not for this sink, and counts those that are too old. False if the turn is over. */
+export const skipOldEvents = (
+  pool: Pool,
+  { name, epoch }: Turn,
+  { until, skipped }: Pick<FinishedDelivery, 'until' | 'skipped'>,
+  leaseMs: number,
+): Promise<boolean> => call(pool, 'orgtrail_skip_old_events', [name, epoch, until, skipped, leaseMs]);
 
 /** Notes a failure, lets the sink rest and gives the turn back: another replica may have the better way to it. */
 export const failDelivery = (

@@ -8,6 +8,7 @@ import { onceADay } from './once-a-day.ts';
  */
 export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserver => {
   const mayWarn = onceADay(nowMs);
+  const maySaySkipped = onceADay(nowMs);
   const states = new Map<string, string>();
   /** True if that is news. */
   const enter = (sink: string, state: string): boolean => {
@@ -27,6 +28,12 @@ export const logDelivery = (logger: Logger, nowMs: () => number): DeliveryObserv
       }
       if (accepted > 0 && enter(sink, 'delivers')) logger.info(facts, 'sink recovered');
       else logger.debug(facts, 'delivered');
+    },
+    skipped: ({ sink, events, position }) => {
+      const facts = { sink, events, position };
+      const words = 'sink skips events that are older than its max_age';
+      if (maySaySkipped(sink)) logger.warn(facts, words);
+      else logger.debug(facts, words);
     },
     split: ({ sink, events }) =>
       logger.debug({ sink, events }, 'batch rejected as a whole; retrying with smaller batches'),

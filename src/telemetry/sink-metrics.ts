@@ -23,6 +23,10 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
       'Consecutive failures, of the receiver or of a rejected database statement; 0 while it delivers.',
     ),
     deadLetters: perSink('orgtrail_sink_dead_letters', 'Events that the sink rejected permanently.'),
+    skipped: perSink(
+      'orgtrail_sink_skipped_events',
+      'Events skipped so far because they were older than max_age of the sink, those of replays included.',
+    ),
   };
   const delivered = new Counter({
     name: 'orgtrail_sink_delivered_total',
@@ -56,6 +60,7 @@ export const createSinkMetrics = (registers: Registry[]): SinkMetrics => {
         gauges.lagSeconds.labels(name).set(sink.lagSeconds);
         gauges.failures.labels(name).set(sink.failures);
         gauges.deadLetters.labels(name).set(sink.deadLetters);
+        gauges.skipped.labels(name).set(sink.skipped);
       }
     },
   };

@@ -4,6 +4,7 @@ import { countPositions, readFeedHead, readMissedEvents } from '../../feed/feed.
 import type { Pool } from '../../postgres/pool.ts';
 import { type DeadLetterRow, readDeadLetters, readSinkStatus, type SinkStatus } from '../../sinks/sink-status.sql.ts';
 import { replaySink } from '../../sinks/sinks.sql.ts';
+import { formatDuration } from '../../time/duration.ts';
 import type { CliContext } from '../cli-context.ts';
 import { noteCommand } from '../note-command.ts';
 import { sinkTable } from '../output/sink-table.ts';
@@ -21,6 +22,7 @@ Examples:
 const replayHelp = `
 The daemon continues from there within a few seconds; a delivery in progress does not undo it. Receivers that use the
 idempotency keys store no event twice. Dead letters in that range are retried, too, and are removed once accepted.
+Events that are older than max_age of the sink are skipped again: raise it first to send them.
 Needs a DATABASE_URL of the account that owns the schema: the account of the daemon may not reset a sink.
 
 Examples:
@@ -81,7 +83,9 @@ const replay = async (pool: Pool, name: string, options: { after: string; skip?:
   const left = skipped > 0 ? `${skipped} will not be sent` : `${again} will be sent again`;
   const missed = (await readMissedEvents(pool, after, 0))?.events ?? 0;
   const gone = missed === 0 ? '' : `; retention has dropped up to ${missed} of them`;
-  return `${name} continues after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}`;
+  const age = sink.maxAgeSeconds;
+  const old = age === null ? '' : `; those older than ${formatDuration(age * 1_000)}, its max_age, will be skipped`;
+  return `${name} continues after ${after}: of ${await countPositions(pool, after, head)} events to send, ${left}${gone}${old}`;
 };
 
 const deadLettersCommand = (context: CliContext): Command =>

@@ -4,7 +4,7 @@ import { formatDuration } from '../../time/duration.ts';
 import { counted } from './counted.ts';
 import { alignColumns, printable } from './terminal-table.ts';
 
-const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'WORKER', 'TARGET'];
+const header = ['SINK', 'STATE', 'TYPE', 'POSITION', 'BEHIND', 'DELAY', 'DEAD LETTERS', 'SKIPPED', 'WORKER', 'TARGET'];
 
 /** How sinks stand, for people: a table, those in trouble first, and a line for each error, which may be long. */
 export const sinkTable = (sinks: readonly SinkStatus[]): string => {
@@ -18,6 +18,7 @@ export const sinkTable = (sinks: readonly SinkStatus[]): string => {
     String(sink.lagEvents),
     formatDuration(sink.lagSeconds * 1_000),
     String(sink.deadLetters),
+    String(sink.skipped),
     sink.heldBy ?? '-',
     printable(sink.target, 60),
   ]);

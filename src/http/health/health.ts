@@ -109,6 +109,7 @@ const sinkHealth = (sink: SinkStatus) => ({
   lag_events: sink.lagEvents,
   lag_seconds: sink.lagSeconds,
   dead_letters: sink.deadLetters,
+  skipped_events: sink.skipped,
   failures: sink.failures,
   held_by: sink.heldBy,
   ...(sink.lastError === null ? {} : { last_error: sink.lastError }),

@@ -95,6 +95,9 @@ const ingestCalls = [
   'orgtrail_note_sink_failure',
   'orgtrail_release_sink',
   'orgtrail_release_sinks_of',
+  'orgtrail_register_sinks_with_ages',
+  'orgtrail_skip_old_events',
+  'orgtrail_finish_delivery_and_skip',
   'orgtrail_note_access',
 ].join(', ');
 /** What only those call; earlier versions gave it to the role. */

@@ -19,6 +19,8 @@ export const sinks = pgTable('sinks', {
   lastSuccessAt: instant('last_success_at'),
   lastError: text('last_error'),
   createdAt: instant('created_at').notNull().default(databaseTime),
+  skipped: integer64('skipped').notNull().default(0),
+  maxAgeSeconds: integer64('max_age_seconds'),
 });
 
 /** Events that a sink rejects permanently, and why. */

@@ -67,8 +67,8 @@ test('a part of it: after, until, and no more than so many', async () => {
   });
   const some = await read({ after: 3, maxEvents: 4 });
   expect([positions(some), some.scannedTo]).toEqual([range(4, 7), 7]);
-  expect(await read({ after: 13 })).toEqual({ events: [], scannedTo: 13 });
-  expect(await read({ after: 20 }), 'never back').toEqual({ events: [], scannedTo: 20 });
+  expect(await read({ after: 13 })).toMatchObject({ events: [], scannedTo: 13 });
+  expect(await read({ after: 20 }), 'never back').toMatchObject({ events: [], scannedTo: 20 });
 });
 
 test('no more than so many bytes, but always one event', async () => {
@@ -88,8 +88,24 @@ test('of some organizations: it comes as far as it has looked', async () => {
   expect([positions(none), none.scannedTo]).toEqual([[], 9]);
 });
 
+test('of limited age: older ones are counted, and only wanted ones', async () => {
+  // Between the third and the fourth of each organization.
+  const maxAgeMs = Date.now() - (T0 - 2.5 * MONTH_MS);
+  const all = await read({ maxAgeMs });
+  expect([positions(all), all.scannedTo, all.tooOld]).toEqual([[1, 2, 3, 7, 8, 9, 13], 13, 6]);
+  const few = await read({ maxAgeMs, maxEvents: 4 });
+  expect([positions(few), few.scannedTo, few.tooOld, few.isFull]).toEqual([[1, 2, 3, 7], 7, 3, true]);
+  const a = await read({ maxAgeMs, organizationIds: ['a'] });
+  expect([positions(a), a.scannedTo, a.tooOld, a.isFull]).toEqual([[1, 2, 3, 13], 13, 3, false]);
+  const old = await read({ maxAgeMs, after: 3, until: 6, copies: 'first' });
+  expect([positions(old), old.scannedTo, old.tooOld]).toEqual([[], 6, 3]);
+});
+
 test('through a long stretch in which nothing is wanted it goes in steps', async () => {
   await database.pool.query('update feed_head set position = 200000');
-  expect(await read({ organizationIds: ['unknown'] })).toEqual({ events: [], scannedTo: 50_000 });
-  expect(await read({ after: 150_000, organizationIds: ['unknown'] })).toEqual({ events: [], scannedTo: 200_000 });
+  expect(await read({ organizationIds: ['unknown'] })).toMatchObject({ events: [], scannedTo: 50_000 });
+  expect(await read({ after: 150_000, organizationIds: ['unknown'] })).toMatchObject({
+    events: [],
+    scannedTo: 200_000,
+  });
 });

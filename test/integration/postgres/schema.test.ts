@@ -40,7 +40,8 @@ const contract: Readonly<Record<string, string>> = {
     action_result action_description actor_id actor_type actor_context actor_email actor_ip_address actor_token_id
     actor_token_name raw_cf_ray_id raw_method raw_status_code raw_uri raw_user_agent resource_id resource_product
     resource_type resource_scope raw defects`,
-  sinks: 'name kind target position batch_until lease_owner failures delivered last_success_at last_error',
+  sinks: `name kind target position batch_until lease_owner failures delivered last_success_at last_error skipped
+    max_age_seconds`,
   sink_dead_letters: 'sink position reason refused_at',
   holds: 'id organization_id since before reason created_by created_as created_at released_by released_as released_at',
   retention_drops: 'id partition month events first_position last_position bytes dropped_at',

@@ -56,6 +56,7 @@ const finish = (turn: ClaimedSink, until: number, refused: readonly number[] = [
       until,
       accepted: until - turn.position - refused.length,
       refusedInRow: 0,
+      skipped: 0,
       deadLetters: refused.map((position) => ({ position, reason: `no ${position}` })),
     },
     LEASE_MS,

@@ -114,7 +114,7 @@ describe('retention', () => {
     });
     const turn = { name: 'siem', epoch: 1, position: 3 };
     const deadLetters = [{ position: 4, reason: 'no' }];
-    await finishDelivery(pool, turn, { until: 5, accepted: 1, deadLetters, refusedInRow: 0 }, 1_000);
+    await finishDelivery(pool, turn, { until: 5, accepted: 1, deadLetters, refusedInRow: 0, skipped: 0 }, 1_000);
     expect(await drop()).toMatchObject({
       dropped: [],
       kept: [{ month: '2024-01', reason: 'position 4 is a dead letter of the sink siem' }],

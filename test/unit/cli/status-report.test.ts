@@ -41,6 +41,8 @@ const sink = (name: string, more: Partial<SinkStatus> = {}): SinkStatus => ({
   lagSeconds: 0,
   delivered: 7,
   deadLetters: 0,
+  skipped: 0,
+  maxAgeSeconds: null,
   failures: 0,
   lastError: null,
   lastSuccessAt: null,

@@ -80,6 +80,7 @@ describe('ORGTRAIL_SINKS', () => {
         f: { type: 'splunk_hec', url: 'https://s', token_file: join(folder, 'none') },
         g: { type: 'syslog', url: 'tls://s', batch_events: 1.5, facility: 24 },
         h: { type: 'webhook', url: 'https://h' },
+        i: { type: 'file', path: '/i', max_age: 'old', max_event_bytes: 0, max_interval: '6m' },
       }),
     ).toEqual([
       'ORGTRAIL_SINKS.a.path is missing',
@@ -101,6 +102,9 @@ describe('ORGTRAIL_SINKS', () => {
       'ORGTRAIL_SINKS.g.batch_events must be an integer',
       'ORGTRAIL_SINKS.g.facility must be at most 23',
       `ORGTRAIL_SINKS.h.secret is missing: ${makeOne}`,
+      'ORGTRAIL_SINKS.i.max_age must be a duration such as 18h, or none',
+      'ORGTRAIL_SINKS.i.max_event_bytes must be at least 1',
+      'ORGTRAIL_SINKS.i.max_interval must be a duration from 1s to 5m',
     ]);
   });
 

@@ -57,7 +57,7 @@ const sinkRow = (
 ): Html => html`<tr><th scope="row">${sink.name}<p class="sub">${sink.type} to ${sink.target}</p>
 ${sink.lastError === null ? null : html`<p class="error-text">${countOf(sink.failures, 'failure')} in a row: ${sink.lastError}</p>`}</th>
 <td>${stateMark(sinkState(sink))}</td><td class="number">${countOf(sink.lagEvents, 'event')}<p class="sub">${spanText(sink.lagSeconds)}</p></td>
-<td class="number">${countText(sink.deadLetters)}</td><td class="number">${agoOf(sink.lastSuccessAt, nowMs)}</td></tr>`;
+<td class="number">${countText(sink.deadLetters)}${sink.skipped === 0 ? null : html`<p class="sub">${countOf(sink.skipped, 'event')} skipped as too old</p>`}</td><td class="number">${agoOf(sink.lastSuccessAt, nowMs)}</td></tr>`;
 
 /** Changes of organizations. */
 export const changesPanel = (
