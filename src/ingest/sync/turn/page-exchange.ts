@@ -75,7 +75,7 @@ export const commitPart = async (
   const { lane } = job;
   const seen = walk && observationIn(turn, walk);
   const eventRate = seen && observed(turn.eventRate, seen);
-  const largestPage = largestOf(turn, page);
+  const largestPage = noteSize(turn, page);
   const sentAtMs = context.time.nowMs();
   const { filterHash } = kindPolicyOf(context, source);
   const reading = walk && readingOf(turn, walk);
@@ -102,8 +102,6 @@ export const commitPart = async (
   turn.isReleased = endsTurn;
   turn.lease = result.lease;
   turn.eventRate = eventRate ?? turn.eventRate;
-  turn.largestPage = largestPage;
-  context.windows.sawPage(largestPage);
   turn.state = state ?? turn.state;
   turn.progress = advance(turn, claims, holes);
   notePage(turn, page, result);
@@ -138,9 +136,15 @@ const observationIn = ({ job, progress }: Turn, walk: Walk): Observation | undef
   return job.lane === 'backfill' && readMs <= 2 * FIRST_LOOK_MS ? historyObservationOf(walk) : undefined;
 };
 
-/** Entries that come twice on a page do not make it larger: a page that is cut shorter would then look whole. */
-const largestOf = ({ largestPage }: Turn, page: Page): number =>
-  page.entries <= largestPage ? largestPage : Math.max(largestPage, idsOf(page).size);
+/**
+ * Notes how large pages get, and returns how large the largest of the source is. Entries that come twice on a page do not make it larger: a page
+ * that is cut shorter would then look whole.
+ */
+export const noteSize = (turn: Turn, page: Page): number => {
+  if (page.entries > turn.largestPage) turn.largestPage = Math.max(turn.largestPage, idsOf(page).size);
+  turn.context.windows.sawPage(turn.largestPage);
+  return turn.largestPage;
+};
 
 const advance = (
   { progress, job, state, largestPage, eventRate }: Turn,

@@ -11,6 +11,7 @@ import {
 } from '../../planning/proof.ts';
 import { afterPage, isBeyondClaim, isOnlyMiscounted, missesSentinel, type Walk } from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
+import type { HeldPage } from './held-page.ts';
 import { commitPart, fetchPage, notePage, nothingNew, suspicion } from './page-exchange.ts';
 import { blameOf } from './turn-errors.ts';
 import type { Turn } from './turn-state.ts';
@@ -32,18 +33,22 @@ export interface Prover {
 export interface WalkMemory {
   /** Of its last page; undefined: not known. */
   readonly lastIds?: ReadonlySet<string> | undefined;
-  /** A page that this turn has stored and has not given back: what comes of it again need not go to the database. */
-  readonly storedPage?: Page | undefined;
+  /** Its only page, which this turn has in memory: what comes of it again need not go to the database. */
+  readonly heldPage?: HeldPage | undefined;
 }
 
-/** In a turn of the daemon: what comes is stored. */
-export const prove = async (turn: Turn, walk: Walk, { lastIds, storedPage }: WalkMemory = {}): Promise<boolean> =>
-  await proveWith(proverOf(turn, storedPage), walk, lastIds);
+/** In a turn of the daemon: what comes is stored, but for a page that is held. */
+export const prove = async (turn: Turn, walk: Walk, { lastIds, heldPage }: WalkMemory = {}): Promise<boolean> =>
+  await proveWith(proverOf(turn, heldPage), walk, lastIds);
 
-const proverOf = (turn: Turn, storedPage?: Page): Prover => ({
-  fetch: (asked) => fetchPage(turn, asked),
+const proverOf = (turn: Turn, heldPage?: HeldPage): Prover => ({
+  fetch: (asked) => {
+    const answer = fetchPage(turn, asked);
+    return heldPage?.during(answer) ?? answer;
+  },
   take: async (page) => {
-    if (storedPage === undefined || !isRepetition(page, storedPage)) {
+    if (heldPage === undefined || !isRepetition(page, heldPage.page)) {
+      await heldPage?.store();
       return (await commitPart(turn, page, undefined)).stored;
     }
     notePage(turn, page, nothingNew(page));

@@ -118,10 +118,15 @@ const sized = async (turn: Turn, walk: Walk): Promise<Walk> => {
   return { ...walk, claim: { ...walk.claim, fromMs } };
 };
 
+/** No page of it had an entry, and version 0.1, which noted no sizes, has read nothing of it: no sentinel need be looked for. */
+const hasNothingStored = ({ largestPage, progress: { unproven = [] } }: Turn): boolean =>
+  largestPage === 0 && unproven.length === 0;
+
 /** A new walk as it is asked for: cut to size, and over a stored entry that must come at its end. */
 const prepared = async (turn: Turn, planned: Walk): Promise<Walk> => {
   if (planned.pages > 0 || planned.hasSentinel === true) return planned;
   const walk = await sized(turn, planned);
+  if (hasNothingStored(turn)) return walk;
   const { nowMs, job, progress, source, context } = turn;
   const { horizonMs, widestMs } = job.policy;
   const limited = turn.state.widthMs !== undefined || widestMs !== undefined;

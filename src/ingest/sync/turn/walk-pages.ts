@@ -6,6 +6,7 @@ import { SCRUB_PASS } from '../../planning/scrub.ts';
 import { SHORT_ANSWER } from '../../planning/sentinel.ts';
 import { afterPage, isOnlyMiscounted, mayBeCut, startWalk, type Walk, type WalkStep } from '../../planning/walk.ts';
 import { FEW_EMPTY_PAGES } from '../window-limit.ts';
+import { type HeldPage, holdPage } from './held-page.ts';
 import { commitPart, fetchPage, finish, suspicion } from './page-exchange.ts';
 import { isMiscounted, isSentinelGone, prove } from './prove.ts';
 import { leaveHole, readSecond } from './read-second.ts';
@@ -80,29 +81,41 @@ const endWalk = async (turn: Turn, before: Walk, page: Page, step: WalkStep): Pr
     page.release?.();
     return;
   }
-  // Should the process die now, the page is asked for again.
-  await commitPart(turn, page, { ...turn.state, walk: before });
   const { kind } = step;
+  const state = { ...turn.state, walk: before };
   // Its only page comes again when it is proven.
-  const storedPage =
-    kind === 'doubtful' && step.walk.pages === 1 && page.sizeBytes <= LARGE_PAGE_BYTES ? page : undefined;
-  if (storedPage === undefined) page.release?.();
+  const isHeld = kind === 'doubtful' && step.walk.pages === 1 && page.sizeBytes <= LARGE_PAGE_BYTES;
+  if (!isHeld) {
+    // Should the process die now, the page is asked for again.
+    await commitPart(turn, page, state);
+    page.release?.();
+  }
+  // What is new is not held back.
+  const heldPage = isHeld ? holdPage(turn, page, state, turn.job.lane === 'live' ? 0 : undefined) : undefined;
   const isCredible =
-    (kind === 'doubtful' && (await isProven(turn, step.walk, storedPage))) ||
+    (kind === 'doubtful' && (await isProven(turn, step.walk, heldPage))) ||
     (kind === 'short' && (await isSentinelGone(turn, step.walk)));
-  storedPage?.release?.();
-  if (isCredible) await finish(turn, step.walk, emptyPage, 'proven');
-  else if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
+  if (isCredible) await finish(turn, step.walk, heldPage?.isStored === false ? page : emptyPage, 'proven');
+  heldPage?.page.release?.();
+  if (isCredible) return;
+  if (isOnlyMiscounted(step, page, suspicion(turn))) await recount(turn, step.walk);
   else await narrow(turn, step.walk, step.kind === 'broken' ? step.fault : doubtOf(step));
 };
 
 const doubtOf = ({ kind, walk }: WalkStep): string =>
   kind === 'short' ? SHORT_ANSWER : walk.emptyPages > 1 ? 'too_many_empty_pages' : 'cut';
 
-const isProven = async (turn: Turn, walk: Walk, storedPage: Page | undefined): Promise<boolean> => {
-  const result = await prove(turn, walk, { storedPage });
-  if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
-  return result;
+/** A page that is held is stored unless what it proves may be claimed together with it. */
+const isProven = async (turn: Turn, walk: Walk, heldPage: HeldPage | undefined): Promise<boolean> => {
+  try {
+    const result = await prove(turn, walk, { heldPage });
+    if (walk.emptyPages > FEW_EMPTY_PAGES) turn.context.windows.endedWithEmptyPages(turn.source.id, result);
+    if (!result) await heldPage?.store();
+    return result;
+  } catch (error) {
+    if (error instanceof ApiError) await heldPage?.store();
+    throw error;
+  }
 };
 
 /**
