@@ -122,16 +122,6 @@ describe('the queries of the dashboards', () => {
       'orgtrail_account_gap_seconds',
       'orgtrail_account_coverage_holes',
       'orgtrail_account_retention_slack_seconds',
-      // An option that is off: health and `orgtrail evidence status` show them.
-      'orgtrail_evidence_tree_size',
-      'orgtrail_evidence_lag_events',
-      'orgtrail_evidence_checkpoint_age_seconds',
-      'orgtrail_evidence_anchor_age_seconds',
-      'orgtrail_evidence_statement_age_seconds',
-      'orgtrail_evidence_unanchored',
-      'orgtrail_evidence_unstated_sources',
-      'orgtrail_evidence_overdue_sources',
-      'orgtrail_evidence_state',
     ];
     const own = names.filter((name) => name.startsWith('orgtrail_') && !unshown.includes(name));
     for (const name of own) expect(shown.flatMap(metricsAsked)).toContain(name);

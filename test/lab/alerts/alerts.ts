@@ -19,7 +19,8 @@ deploy/prometheus/rules.yml, in which all that takes time is shortened by ${FACT
 other may. Where Prometheus is not installed (Debian: apt-get install prometheus), one line says so, and the exit code is 0.
 
 Options:
-  --only WORLD       two-replicas, refused, budget or empty: only the alerts that are provoked there
+  --only WORLD       two-replicas, refused, budget, empty, evidence, unanchored, behind or forked: only the alerts that are
+                     provoked there
   --report FILE      writes the table as Markdown, too
   --json             one object on stdout instead of the table
   --help
@@ -28,7 +29,7 @@ DATABASE_URL, where it is set, is a server on which databases are created and dr
 Exit codes: 0 all as it should be, 1 something was not, 2 usage.
 
 Examples:
-  $ npm run lab alerts                           about three minutes
+  $ npm run lab alerts                           about six minutes
   $ npm run lab alerts -- --report /tmp/alerts.md
 `;
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { evidenceWorlds } from './evidence-scenarios.ts';
 import type { AlertWorld, WorldPlan } from './world.ts';
 
 /** One cause, and the alerts that it must bring, with what each must say. */
@@ -226,4 +227,5 @@ const noOrganization: WorldScenarios = {
 export const schedule: readonly (readonly WorldScenarios[])[] = [
   [refused, noBudget, noOrganization],
   [daemonsInTrouble],
+  ...evidenceWorlds,
 ];

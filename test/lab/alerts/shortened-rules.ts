@@ -18,7 +18,7 @@ const shortened = (text: string, shortestMs: number, longestMs = Number.POSITIVE
 /**
  * deploy/prometheus/rules.yml for a run of minutes: every `for`, every window, and every threshold that is a number of seconds since
  * something happened is divided by FACTOR. Everything else is as it is: the seven days of OrgtrailGapNearsRetention, by how much
- * clocks may differ, and how far coverage may reach.
+ * clocks may differ, how far coverage may reach, and how old an anchor may be, which is visited every five minutes.
  */
 export const shortenedRules = (): string => {
   const { groups } = readRuleFile();
@@ -29,7 +29,7 @@ export const shortenedRules = (): string => {
       expr: rule.expr
         .replace(/\[(\w+)\]/g, (_, window: string) => `[${shortened(window, MIN_WINDOW_MS)}]`)
         .replace(
-          /(?<!clock_difference|coverage_future)(_seconds\)+ >) (\d+)/g,
+          /(?<!clock_difference|coverage_future)(_seconds\)+ (?:>|<=)) (\d+)/g,
           (_, before: string, seconds: string) => `${before} ${Number(seconds) / FACTOR}`,
         ),
       ...('for' in rule && rule.for !== undefined ? { for: shortened(rule.for, MIN_FOR_MS, MAX_FOR_MS) } : {}),

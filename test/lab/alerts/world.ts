@@ -5,10 +5,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { makeKeyFile } from '../../../src/evidence/keys/key-file.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import type { Simulator } from '../../../src/simulator/simulator-interface.ts';
 import type { SimulatorOptions } from '../../../src/simulator/simulator-options.ts';
 import { prepareForDaemon } from '../../support/accounts/daemon-account.ts';
+import { rememberForRewind } from '../../support/evidence/rewind.ts';
 import { type ApiGate, startApiGate } from '../../support/network/api-gate.ts';
 import { withDatabase } from '../../support/postgres/postgres-server.ts';
 import { retryDeadlocks } from '../../support/postgres/retry-deadlocks.ts';
@@ -26,6 +28,8 @@ export interface WorldPlan {
   readonly prepare?: (simulator: Simulator) => void;
   /** With a webhook sink. */
   readonly sink?: true;
+  /** With the signed log of what is stored; settings beside its name and key. `directory` is of the world. */
+  readonly evidence?: (directory: string) => Readonly<Record<string, string>>;
 }
 
 /** What a webhook receiver does: take all, be away (503), or refuse (400) deliveries with this text in them. */
@@ -44,6 +48,14 @@ export interface AlertWorld extends AsyncDisposable {
   removeOld(): Promise<string>;
   /** Changes the database behind the back of the daemons. */
   execute(statement: string): Promise<void>;
+  /** The rows of a question, as the owner of the database. */
+  query(statement: string): Promise<readonly unknown[]>;
+  /** Remembers how feed and evidence stand; what it returns puts them back to that at once, as a restore does. */
+  rememberForRewind(): Promise<() => Promise<void>>;
+  /** A folder of its own. */
+  readonly directory: string;
+  /** The account of the daemons. */
+  readonly account: string;
 }
 
 const LIVE_PER_SECOND = 2;
@@ -60,10 +72,13 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
     const gate = stack.use(await startApiGate(Number(new URL(simulator.baseUrl).port)));
     const receiver = await startReceiver(stack);
     const replicas: OrgtrailProcess[] = [];
+    const daemonUrl = await prepareForDaemon(url);
+    const ownUrl = plan.evidence && (await createEvidenceAccount(client, url, stack));
+    if (plan.evidence !== undefined) makeKeyFile(join(directory, 'key.pem'));
     const env = {
       CLOUDFLARE_API_TOKEN: 'token-of-the-alert-run',
       CLOUDFLARE_BASE_URL: simulator.baseUrl.replace(/:\d+/, `:${gate.port}`),
-      DATABASE_URL: await prepareForDaemon(url),
+      DATABASE_URL: ownUrl ?? daemonUrl,
       ORGTRAIL_HTTP_PORT: '0',
       ORGTRAIL_SCHEDULE: '* * * * * *',
       ORGTRAIL_LEASE: '3s',
@@ -71,6 +86,8 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
       ORGTRAIL_SCRUB_EVERY: '2s',
       ORGTRAIL_API_BUDGET: '1000000',
       ...(plan.sink === undefined ? {} : { ORGTRAIL_SINKS: sinkSetting(receiver.url) }),
+      ...(plan.evidence && evidenceSettings(directory)),
+      ...plan.evidence?.(directory),
       ...plan.env,
     };
     stack.defer(() => stopAll(replicas));
@@ -106,10 +123,49 @@ export const openAlertWorld = async (plan: WorldPlan, serverUrl: string, parent:
         return rows[0].id;
       },
       execute: async (statement) => void (await retryDeadlocks(() => client.query(statement))),
+      query: async (statement) => (await client.query(statement)).rows,
+      rememberForRewind: async () => {
+        const rewind = await rememberForRewind(client);
+        return async () => await retryDeadlocks(() => inOneTransaction(client, rewind));
+      },
+      directory,
+      account: new URL(ownUrl ?? daemonUrl).username,
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     };
   } catch (error) {
     await stack.disposeAsync();
+    throw error;
+  }
+};
+
+const evidenceSettings = (directory: string) => ({
+  ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence',
+  ORGTRAIL_EVIDENCE_INTERVAL: '1s',
+  ORGTRAIL_EVIDENCE_KEY_FILE: join(directory, 'key.pem'),
+});
+
+/** An account that may build, of this world alone. Its URL. */
+const createEvidenceAccount = async (client: Client, url: string, stack: AsyncDisposableStack): Promise<string> => {
+  const name = `orgtrail_alerts_${randomBytes(6).toString('hex')}`;
+  await client.query(`create role ${name} login password '${name}'`);
+  stack.defer(async () => {
+    await client.query(`drop owned by ${name}`);
+    await client.query(`drop role ${name}`);
+  });
+  await client.query(`grant orgtrail_ingest, orgtrail_evidence to ${name}`);
+  const own = new URL(url);
+  own.username = name;
+  own.password = name;
+  return own.href;
+};
+
+const inOneTransaction = async (client: Client, work: () => Promise<void>): Promise<void> => {
+  await client.query('begin');
+  try {
+    await work();
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback');
     throw error;
   }
 };

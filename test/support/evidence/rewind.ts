@@ -11,7 +11,7 @@ const tables = [
 ];
 
 /** Remembers how feed and evidence stand; what it returns puts them back to that, as a restore of a backup does. */
-export const rememberForRewind = async (pool: Pool): Promise<() => Promise<void>> => {
+export const rememberForRewind = async (pool: Pick<Pool, 'query'>): Promise<() => Promise<void>> => {
   for (const table of tables) await pool.query(`create table rewind_${table} as select * from ${table}`);
   await pool.query('create table rewind_feed_head as select position from feed_head');
   return async () => {
