@@ -1,8 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accessibilityFaults } from '../support/console/accessibility.ts';
 import { type ConsoleFixture, expectNoFaults, openConsole } from '../support/console/console-fixture.ts';
 import { newSigner, openBuilder } from '../support/evidence/builder-world.ts';
+import { runInProcess } from '../support/process/run-in-process.ts';
 
 const hostile = `</title><script>window.hacked=1</script><img src="https://evil.example/x" onerror="window.hacked=1">"'\u202egnp.exe`;
 
@@ -81,10 +84,29 @@ describe('the page of the evidence', () => {
   });
 });
 
+describe('the proof of an event', () => {
+  test('is the pair that the command verifies, under the names that the browser gives', async () => {
+    const { page, faults } = await console.newPage();
+    await page.goto(`${console.url}/events/7`);
+    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-proof-'));
+    for (const name of ['Download event 7.json', 'Download proof 7.tlog-proof']) {
+      const link = page.getByRole('link', { name });
+      await link.focus();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+      await download.saveAs(join(folder, download.suggestedFilename()));
+    }
+    const verified = await runInProcess(['evidence', 'verify', join(folder, '7.tlog-proof')], {});
+    await rm(folder, { recursive: true });
+    expect(verified).toMatchObject({ code: 0, stderr: '' });
+    expect(await accessibilityFaults(page)).toEqual([]);
+    expectNoFaults(faults);
+  });
+});
+
 describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
   test.each([360, 1280])('at %i px: nothing that axe finds, nothing wider than the screen', async (width) => {
     const { page } = await console.newPage({ colorScheme, viewport: { width, height: 800 } });
-    for (const path of ['/', '/evidence-log']) {
+    for (const path of ['/', '/events/7', '/evidence-log']) {
       await page.goto(`${console.url}${path}`);
       expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBe(width);
       expect(await accessibilityFaults(page), path).toEqual([]);

@@ -4,13 +4,11 @@ import fastifyHelmet from '@fastify/helmet';
 import fastifyRateLimit from '@fastify/rate-limit';
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import type { ShownEvidence } from '../../evidence/shown/shown-evidence.ts';
-import type { StreamLimits } from '../../limits/stream-limits.ts';
-import type { SearchSource } from '../../search/ports.ts';
 import { failureOf } from '../failure.ts';
 import { sendNotFound, wantsPage } from '../not-found.ts';
 import { assetRoutes } from './assets.ts';
-import { explorerRoutes } from './events/routes.ts';
+import { type ExplorerOptions, explorerRoutes } from './events/routes.ts';
+import { proofRoutes } from './evidence/proof-routes.ts';
 import { evidencePages } from './evidence/routes.ts';
 import { type Html, html } from './html.ts';
 import { accountRoutes } from './overview/account.ts';
@@ -22,12 +20,8 @@ import { sameOrigin } from './sign-in/same-origin.ts';
 import { type ConsoleAccess, requireSession, signInRoutes } from './sign-in/sign-in.ts';
 import { themeRoutes } from './theme.ts';
 
-export interface ConsoleOptions extends ConsoleAccess, OverviewOptions {
+export interface ConsoleOptions extends ConsoleAccess, OverviewOptions, ExplorerOptions {
   readonly version: string;
-  readonly search: SearchSource;
-  /** Undefined: no evidence is shown. */
-  readonly shownEvidence?: ShownEvidence | undefined;
-  readonly streams: StreamLimits;
   readonly logger: Logger;
 }
 
@@ -53,7 +47,8 @@ export const consoleRoutes = async (server: FastifyInstance, options: ConsoleOpt
       organizationRoutes(pages, frame, options);
       accountRoutes(pages, frame, options);
       evidencePages(pages, frame, options.shownEvidence);
-      explorerRoutes(pages, frame, options.search, options.streams);
+      explorerRoutes(pages, frame, options);
+      proofRoutes(pages, options.shownEvidence, options.streams, options.logger);
     });
   });
 };

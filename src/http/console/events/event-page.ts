@@ -1,7 +1,9 @@
+import type { EvidenceStatus } from '../../../evidence/stored/evidence-status.sql.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { EventDetail, FoundEvent } from '../../../search/found-event.ts';
 import { printSearch, type Search } from '../../../search/search.ts';
 import { printCursor } from '../../../search/search-cursor.ts';
+import { proofPanel } from '../evidence/proof-panel.ts';
 import { type Html, html } from '../html.ts';
 import { changesOf } from './event-changes.ts';
 import { copiesOf } from './event-copies.ts';
@@ -13,6 +15,8 @@ export interface EventView {
   /** Show all of the original, however large. */
   readonly whole: boolean;
   readonly nowMs: number;
+  /** How the evidence stands; undefined without a log. */
+  readonly evidence: EvidenceStatus | undefined;
 }
 
 /** What a page bears at once; the rest on demand. */
@@ -27,6 +31,7 @@ ${event.defects === null ? null : defectsOf(event.defects)}
 <div class="grid-3 facts">${groupsOf(detail).map(groupOf)}</div>
 ${copiesOf(detail)}
 ${changesOf(detail)}
+${proofPanel(event, view.evidence, view.nowMs)}
 ${originalOf(detail, view)}
 </div>`;
 };

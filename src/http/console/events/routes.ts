@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../../../errors.ts';
+import type { ShownEvidence } from '../../../evidence/shown/shown-evidence.ts';
 import { exactText } from '../../../ingest/entries/entry.ts';
 import type { StreamLimits } from '../../../limits/stream-limits.ts';
 import { logOf } from '../../../search/history/resource-history.ts';
@@ -28,12 +29,19 @@ type Query = Readonly<Record<string, unknown>>;
 
 const mistake = (statusCode: number, reason: string): Error => Object.assign(new Error(reason), { statusCode });
 
+/** What the explorer is made from. */
+export interface ExplorerOptions {
+  readonly search: SearchSource;
+  readonly streams: StreamLimits;
+  /** Undefined: no evidence is shown. */
+  readonly shownEvidence?: ShownEvidence | undefined;
+}
+
 /** The explorer: `/events`, a search whose link reproduces it, and `/events/:position`, one event with all that is kept of it. */
 export const explorerRoutes = (
   pages: FastifyInstance,
   frame: Frame,
-  source: SearchSource,
-  streams: StreamLimits,
+  { search: source, streams, shownEvidence }: ExplorerOptions,
 ): void => {
   pages.get<{ Querystring: Query }>('/events', { schema: hidden, config: { trail: 'search' } }, (request, reply) =>
     streams.aheadOfExports(() => sendEvents(request, reply, frame, source)),
@@ -67,7 +75,8 @@ export const explorerRoutes = (
       beginsGiving(request, 1);
       const whole = request.query['whole'] === 'true';
       const { position } = detail.event;
-      const body = eventBody(detail, { whole, nowMs: Date.now() });
+      const evidence = await shownEvidence?.status();
+      const body = eventBody(detail, { whole, nowMs: Date.now(), evidence });
       return sendPage(request, reply, frame, { title: `Event ${position}`, current: '/events', body });
     },
   );
