@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Sink } from './delivery.ts';
 import { elasticsearch } from './elasticsearch/elasticsearch.ts';
 import { file } from './file/file.ts';
+import { http } from './http/http.ts';
 import type { SinkKind } from './sink-kind.ts';
 import { splunkHec } from './splunk-hec/splunk-hec.ts';
 import { syslog } from './syslog/syslog.ts';
@@ -17,6 +18,7 @@ const registry = {
   elasticsearch,
   webhook,
   file,
+  http,
 };
 
 export type SinkType = keyof typeof registry;

@@ -14,6 +14,8 @@ const gzipped = promisify(gzip);
 export interface HttpPostOptions {
   /** Only its host ever gets the headers. */
   readonly url: string;
+  /** Default: POST. */
+  readonly method?: 'POST' | 'PUT' | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** From sending to the end of the answer. */
   readonly timeoutMs: number;
@@ -55,7 +57,8 @@ export interface HttpPost {
 }
 
 /** Throws OrgtrailError `configuration` if `caFile` cannot be read. */
-export const createHttpPost = ({ url, headers, timeoutMs, caFile, secrets }: HttpPostOptions): HttpPost => {
+export const createHttpPost = (given: HttpPostOptions): HttpPost => {
+  const { url, method = 'POST', headers, timeoutMs, caFile, secrets } = given;
   const target = new URL(url);
   const reasonText = createReasonText(secrets);
   const agent = new Agent({
@@ -78,7 +81,7 @@ export const createHttpPost = ({ url, headers, timeoutMs, caFile, secrets }: Htt
         const response = await agent.request({
           origin: target.origin,
           path: options.path ?? `${target.pathname}${target.search}`,
-          method: 'POST',
+          method,
           headers: {
             'user-agent': 'orgtrail',
             ...headers,

@@ -131,6 +131,26 @@ describe('ORGTRAIL_SINKS', () => {
     ],
     ['no such file', { type: 'syslog', url: 'tls://s', ca_file: '/none/ca.pem' }, '.ca_file: the file cannot be read'],
     [
+      'two ways of authenticating over HTTP',
+      { type: 'http', url: 'https://h', token: SECRET, headers: { Authorization: SECRET } },
+      '.token and .headers.authorization are both set: set only one',
+    ],
+    [
+      'a header that the request says itself',
+      { type: 'http', url: 'https://h', headers: { Host: SECRET } },
+      '.headers must not have connection, content-encoding, content-length, host, idempotency-key, transfer-encoding',
+    ],
+    [
+      'a header twice',
+      { type: 'http', url: 'https://h', headers: { 'X-A': SECRET, 'x-a': SECRET } },
+      '.headers must not have a name twice',
+    ],
+    [
+      'a header over two lines',
+      { type: 'http', url: 'https://h', headers: { 'X-A': `${SECRET}\n` } },
+      '.headers must have values of printable ASCII',
+    ],
+    [
       'a secret twice',
       { type: 'splunk_hec', url: 'https://s', token: SECRET, token_file: '/dev/null' },
       '.token and ORGTRAIL_SINKS.x.token_file are both set: set only one',
@@ -158,6 +178,22 @@ describe('ORGTRAIL_SINKS', () => {
     ]);
     expect(hec('http://127.0.0.1:8088')).toEqual([]);
     expect(hec('https://splunk.example.com')).toEqual([]);
+  });
+});
+
+describe('headers of a sink', () => {
+  it('come from a file, a name and a value on each line', () => {
+    const headers_file = file('headers', `X-Api-Key: ${SECRET}\nX-Team:  a b \n\n`);
+    const config = load({ lake: { type: 'http', url: 'https://h', headers_file } });
+    expect(config.sinks[0]?.settings).toMatchObject({ headers: { 'x-api-key': SECRET, 'x-team': 'a b' } });
+    expect(secretsOf(config)).toContain(SECRET);
+  });
+
+  it('that are no headers are named by the file, and not shown', () => {
+    const headers_file = file('token-alone', SECRET);
+    expect(faultsOf({ lake: { type: 'http', url: 'https://h', headers_file } })).toEqual([
+      'ORGTRAIL_SINKS.lake.headers_file must be an object of headers; in a file, a "Name: value" on each line',
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { startBulkReceiver } from '../http/http-receivers.ts';
 import { basicAuthorization, bulkIndex, credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
-import { type OverHttp, overHttp, receiverOver } from './http.ts';
+import { type OverHttp, overHttp, receiverOver } from '../receivers-over-http.ts';
 
 const trouble = { status: 400, type: 'document_parsing_exception', reason: 'failed to parse' };
 

@@ -1,7 +1,7 @@
 import { startHecReceiver } from '../http/http-receivers.ts';
 import { credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
-import { type OverHttp, overHttp, receiverOver } from './http.ts';
+import { type OverHttp, overHttp, receiverOver } from '../receivers-over-http.ts';
 
 const token = credentials.hecToken;
 

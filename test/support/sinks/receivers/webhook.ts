@@ -3,7 +3,7 @@ import type { ReceivedRequest } from '../http/http-receiver.ts';
 import { startWebhookReceiver } from '../http/http-receivers.ts';
 import { credentials } from '../http/http-sinks.ts';
 import { isPoison, type ReceiverKind } from '../receivers.ts';
-import { type OverHttp, overHttp, receiverOver } from './http.ts';
+import { type OverHttp, overHttp, receiverOver } from '../receivers-over-http.ts';
 
 const { webhookSecret: secret, queryCode } = credentials;
 

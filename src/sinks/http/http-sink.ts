@@ -1,0 +1,73 @@
+import type { FormatName } from '../../formats/formats.ts';
+import { formats } from '../../formats/formats.ts';
+import type { Delivery, DeliveryOutcome, OutgoingEvent, Sink } from '../delivery.ts';
+import { type Checks, failedWithoutAnswer, outcomeOfStatus } from './http-outcome.ts';
+import { createHttpPost, type HttpAnswer, type HttpPostOptions } from './http-post.ts';
+import type { ReasonText } from './reason-text.ts';
+
+/** How events stand in the body: each on a line, in a JSON array, or one alone in each request. */
+export const bodies = ['ndjson', 'array', 'each'] as const;
+type Body = (typeof bodies)[number];
+
+export interface HttpSinkOptions extends HttpPostOptions {
+  /** Where it delivers to, for logs: no credential in it. */
+  readonly target: string;
+  readonly gzip: boolean;
+  readonly body: Body;
+  readonly format: FormatName;
+  /** One event as it stands in the body: one line. It is JSON, if the body is an array. */
+  readonly write: (event: OutgoingEvent) => string;
+  /** A larger body, before it is packed, is not sent: its events go out in halves. */
+  readonly maxRequestBytes: number | undefined;
+  readonly checks: Checks;
+  /** What an answer with 2xx means for so many events. Default: all are delivered. */
+  readonly readSuccess?: (answer: HttpAnswer, eventCount: number, reasonText: ReasonText) => DeliveryOutcome;
+}
+
+const delivered: DeliveryOutcome = { kind: 'delivered', refused: [] };
+
+/**
+ * A sink that makes one request of each delivery, without an envelope around its events. The header `idempotency-key` names these
+ * events: it is the same at every attempt. Used by the kinds whose receiver takes plain events.
+ */
+export const createHttpSink = (options: HttpSinkOptions): Sink => {
+  const { body, write, maxRequestBytes, readSuccess = () => delivered } = options;
+  const headers = { 'content-type': contentTypeOf(options), ...options.headers };
+  const http = createHttpPost({ ...options, headers });
+  const deliver = async ({ id, events }: Delivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
+    const text = joined[body](events.map(write));
+    const bytes = Buffer.byteLength(text, 'utf8');
+    if (maxRequestBytes !== undefined && bytes > maxRequestBytes) {
+      signal.throwIfAborted();
+      return {
+        kind: 'refused',
+        reason: `not sent: it takes ${bytes} bytes, and max_request_bytes is ${maxRequestBytes}`,
+      };
+    }
+    const answer = await http.post(text, { signal, gzip: options.gzip, headers: { 'idempotency-key': id } });
+    const isSuccess = answer.status >= 200 && answer.status < 300;
+    return isSuccess
+      ? readSuccess(answer, events.length, http.reasonText)
+      : outcomeOfStatus(answer, options.checks, http.reasonText);
+  };
+  return {
+    target: options.target,
+    maxEvents: body === 'each' ? 1 : undefined,
+    eventBytes: (event) => Buffer.byteLength(write(event), 'utf8'),
+    deliver: (delivery, signal) => failedWithoutAnswer(deliver(delivery, signal)),
+    close: http.close,
+  };
+};
+
+/** `each` never has more than one. */
+const joined: Readonly<Record<Body, (items: readonly string[]) => string>> = {
+  ndjson: (items) => items.map((item) => `${item}\n`).join(''),
+  array: (items) => `[${items.join(',')}]`,
+  each: (items) => items.join('\n'),
+};
+
+const contentTypeOf = ({ body, format }: HttpSinkOptions): string => {
+  if (body === 'array') return 'application/json';
+  if (!formats[format].json) return 'text/plain; charset=utf-8';
+  return body === 'ndjson' ? 'application/x-ndjson' : 'application/json';
+};
