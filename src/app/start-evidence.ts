@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config, EvidenceConfig } from '../config/config.ts';
 import { anchorForever, bothLogs } from '../evidence/anchors/anchor-forever.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
-import { openAnchors } from '../evidence/anchors/open-anchors.ts';
+import { openAnchors, type S3Settings } from '../evidence/anchors/open-anchors.ts';
 import { readAnchors } from '../evidence/anchors/read-anchors.ts';
 import { createAnchorStore, readEveryKey } from '../evidence/anchors/stored-anchors.sql.ts';
 import { type BuildingOptions, buildForever } from '../evidence/builder/build-forever.ts';
@@ -76,7 +76,13 @@ export const startEvidence = (config: Config, app: App, { signer, logger, signal
     );
   }
   const { pool, close } = openPool({ url: app.database.latestUrl, size: CONNECTIONS, logger });
-  const anchoring = anchoringOf(pool, { signer, logger, time: app.sync.time, targets: evidence.anchors });
+  const anchoring = anchoringOf(pool, {
+    signer,
+    logger,
+    time: app.sync.time,
+    targets: evidence.anchors,
+    s3: evidence.s3,
+  });
   const ended = buildForever({
     ...anchoring,
     store: createEvidenceStore(pool, app.owner, leaseMs),
@@ -105,15 +111,16 @@ interface AnchoringParts {
   readonly logger: Logger;
   readonly time: Time;
   readonly targets: readonly AnchorTarget[];
+  readonly s3: S3Settings;
 }
 
 /** How the builder reads the anchors and keeps checkpoints there; nothing if none is configured. */
 const anchoringOf = (
   pool: Pool,
-  { signer, logger, time, targets }: AnchoringParts,
+  { signer, logger, time, targets, s3 }: AnchoringParts,
 ): Pick<BuildingOptions, 'anchor' | 'readAnchors'> => {
   if (targets.length === 0) return {};
-  const anchors = openAnchors(targets);
+  const anchors = openAnchors(targets, s3);
   const observer = logAnchors(logger);
   const keysOf = async (generation: number, origins: readonly string[]) => [
     ...origins.map((origin) => keyOfLog(origin, signer.publicKey)),

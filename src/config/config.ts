@@ -1,11 +1,13 @@
 import { OrgtrailError } from '../errors.ts';
 import type { AnchorTarget } from '../evidence/anchors/anchor-targets.ts';
+import type { S3Settings } from '../evidence/anchors/open-anchors.ts';
 import type { Credential, NamedCredential } from '../ingest/cloudflare/credential.ts';
 import type { Filter } from '../ingest/planning/filters.ts';
 import type { SourceKindName } from '../ingest/sources/registry.ts';
 import { tickIntervalMs } from '../ingest/sync/scheduler.ts';
 import { databaseUrlWarning } from '../postgres/database-url.ts';
 import { isLoopbackHost } from '../postgres/loopback.ts';
+import { awsVariables } from '../s3/aws-credentials.ts';
 import { formatDuration } from '../time/duration.ts';
 import { DEFAULT_CREDENTIAL, readCredentials } from './credentials.ts';
 import {
@@ -87,6 +89,8 @@ export interface EvidenceConfig {
   readonly intervalMs: number;
   /** Where checkpoints are kept outside the database. */
   readonly anchors: readonly AnchorTarget[];
+  /** What signs the requests of those that are object storage. */
+  readonly s3: S3Settings;
   /** How long a statement of what is covered of a source is good for. */
   readonly statementsMs: number;
 }
@@ -177,6 +181,10 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   if (parsed.data?.ORGTRAIL_EVIDENCE_SIGNER !== undefined && parsed.data.ORGTRAIL_EVIDENCE_KEY_FILE === undefined) {
     faults.push('ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key');
   }
+  const { ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: accessKey, ORGTRAIL_EVIDENCE_S3_SECRET_KEY: secretKey } = parsed.data ?? {};
+  if ((accessKey === undefined) !== (secretKey === undefined)) {
+    faults.push('ORGTRAIL_EVIDENCE_S3_ACCESS_KEY and ORGTRAIL_EVIDENCE_S3_SECRET_KEY belong together: set both');
+  }
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -208,7 +216,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
       trustedProxies: values.ORGTRAIL_TRUSTED_PROXIES,
       healthAccess: values.ORGTRAIL_HEALTH_ACCESS,
     },
-    evidence: evidenceOf(values),
+    evidence: evidenceOf(values, env),
     sinks,
     log: {
       level:
@@ -222,7 +230,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   };
 };
 
-const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
+const evidenceOf = (values: Settings, env: Record<string, string>): EvidenceConfig | undefined =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
     ? undefined
     : {
@@ -231,6 +239,11 @@ const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
         anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
+        s3: {
+          accessKey: values.ORGTRAIL_EVIDENCE_S3_ACCESS_KEY,
+          secretKey: values.ORGTRAIL_EVIDENCE_S3_SECRET_KEY,
+          environment: Object.fromEntries(awsVariables.map((name) => [name, env[name]])),
+        },
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,
       };
 

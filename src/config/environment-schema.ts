@@ -109,6 +109,13 @@ const organizationIds = (text: string): readonly string[] | undefined | null => 
   return ids.every((id) => /^[\w-]{1,64}$/.test(id)) ? ids : undefined;
 };
 
+/** The message shows none of it. */
+const s3Key = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
+  .optional();
+
 /** What each variable may hold, and what counts if it is not set. Called by config.ts. */
 export const environmentSchema = z.object({
   CLOUDFLARE_BASE_URL: setting('https://api.cloudflare.com/client/v4', 'an http or https URL and no more', httpUrl),
@@ -192,6 +199,9 @@ export const environmentSchema = z.object({
       return z.NEVER;
     })
     .optional(),
+  /** Of the buckets that name no file of their own. */
+  ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: s3Key,
+  ORGTRAIL_EVIDENCE_S3_SECRET_KEY: s3Key,
   ORGTRAIL_EVIDENCE_STATEMENTS: setting('24h', 'a duration from 1m to 90d', (text) => {
     const everyMs = parseDurationMs(text);
     const fits = everyMs !== undefined && everyMs >= MIN_STATEMENTS_MS && everyMs <= MAX_STATEMENTS_MS;

@@ -9,6 +9,8 @@ export const secretsOf = (config: Config): string[] => {
     secrets.push(...(credential.kind === 'token' ? [credential.token] : [credential.key, credential.email]));
   }
   for (const { settings } of config.sinks) secrets.push(...secretsOfSink(settings));
+  const { secretKey, environment } = config.evidence?.s3 ?? {};
+  secrets.push(secretKey, environment?.['AWS_SECRET_ACCESS_KEY'], environment?.['AWS_SESSION_TOKEN']);
   if (config.databaseUrl !== undefined) secrets.push(...databasePasswords(config.databaseUrl));
   return secrets.filter((secret): secret is string => secret !== undefined && secret !== '');
 };

@@ -10,6 +10,8 @@ export const secretNames = [
   'DATABASE_URL',
   'ORGTRAIL_FEED_TOKEN',
   'ORGTRAIL_SINKS',
+  'ORGTRAIL_EVIDENCE_S3_ACCESS_KEY',
+  'ORGTRAIL_EVIDENCE_S3_SECRET_KEY',
 ] as const;
 
 /** What is read from `NAME_FILE`: the secrets, and what is no secret but may be long. */

@@ -134,9 +134,15 @@ export const settingsList: Readonly<Record<SettingName, ListedSetting>> = {
   ORGTRAIL_EVIDENCE_ANCHORS: {
     form: 'list',
     means:
-      'Where signed checkpoints are kept outside the database: directories, witnesses, time stamps; docs/evidence.md.',
+      'Where signed checkpoints are kept outside the database: directories, object storage, witnesses, time stamps; docs/evidence.md.',
     example: '[file:/mnt/worm/orgtrail]',
   },
+  ORGTRAIL_EVIDENCE_S3_ACCESS_KEY: {
+    form: 'text',
+    means: 'The access key of s3 anchors; without it, what Amazon gives the machine or the container.',
+    example: 'the-access-key',
+  },
+  ORGTRAIL_EVIDENCE_S3_SECRET_KEY: { form: 'text', means: 'The secret key of that.', example: 'the-secret-key' },
   ORGTRAIL_EVIDENCE_INTERVAL: { form: 'text', means: 'How often a checkpoint is signed while there are new events.' },
   ORGTRAIL_EVIDENCE_STATEMENTS: {
     form: 'text',

@@ -89,11 +89,18 @@ export interface FeedCursor {
 export const nextCursorOf = ({ nextPosition: position, feedId, check, dropped }: FeedCursor): string =>
   printFeedCursor({ position, feedId, check, dropped });
 
-/** The last line on request: in any format it is this JSON object. */
-export const lastLine = (cursor: FeedCursor): string => {
+/** The last signed checkpoint of the evidence. */
+export interface FeedEvidence {
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+/** The last line on request: in any format it is this JSON object. Without evidence it has no `evidence`. */
+export const lastLine = (cursor: FeedCursor, evidence?: FeedEvidence): string => {
   const { nextPosition, feedId, check } = cursor;
   const parts = { next_position: nextPosition, feed_id: feedId, check: check ?? null };
-  return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor) })}\n`;
+  const signed = evidence && { evidence: { size: evidence.size, root: evidence.root.toString('base64') } };
+  return `${JSON.stringify({ ...parts, next_cursor: nextCursorOf(cursor), ...signed })}\n`;
 };
 
 /** The place that a reader presents. */

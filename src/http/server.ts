@@ -13,7 +13,7 @@ import { totalsOf } from '../status/source-groups.ts';
 import { watchAnswers } from './access-trail.ts';
 import { consoleRoutes } from './console/console.ts';
 import { evidenceRoutes } from './evidence/routes.ts';
-import { signedHeader } from './evidence/signed-header.ts';
+import { recentlySigned } from './evidence/signed-header.ts';
 import { failureOf } from './failure.ts';
 import { feedRoutes } from './feed/routes.ts';
 import { createGuard, type FeedToken } from './guard.ts';
@@ -122,7 +122,7 @@ export const startHttpServer = async (options: HttpOptions): Promise<HttpServer>
     },
   );
   const { servedEvidence } = options;
-  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), signedHeader(servedEvidence));
+  feedRoutes(server, options.feed, options.streams, guard.requireScope('feed'), recentlySigned(servedEvidence));
   evidenceRoutes(server, servedEvidence, guard.requireScope('feed'));
   searchRoutes(server, options.search, options.streams, guard.requireScope('search'));
   await consoleRoutes(server, { ...options, guard });

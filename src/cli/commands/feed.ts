@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { OrgtrailError, reasonOf } from '../../errors.ts';
+import { createServedStore } from '../../evidence/served/served-store.sql.ts';
 import { type Copies, copiesChoices } from '../../feed/copies.ts';
 import {
   conflictOf,
+  type FeedEvidence,
   type FeedHead,
   type FeedSource,
   goneBehind,
@@ -17,6 +19,7 @@ import {
 } from '../../feed/feed.ts';
 import { type Feed, openFeed } from '../../feed/feed-source.ts';
 import { type FormatName, formatNames } from '../../formats/formats.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
@@ -97,12 +100,19 @@ export const feedCommand = (context: CliContext): Command =>
         const feed = openFeed(url, logger);
         try {
           const named = { ...(organization && { organization }), ...(account && { account }) };
-          await writeFeed(feed, { ...options, ...named, place }, context, logger);
+          const lastSigned = () => lastSignedIn(pool);
+          await writeFeed(feed, { ...options, ...named, place, lastSigned }, context, logger);
         } finally {
           await feed.close();
         }
       });
     });
+
+/** Undefined without evidence, and for an account that may not read it. */
+const lastSignedIn = (pool: Pool): Promise<FeedEvidence | undefined> =>
+  createServedStore(pool)
+    .lastSigned()
+    .catch(() => undefined);
 
 /** Where the reader is. Throws OrgtrailError `usage`. */
 const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Presented => {
@@ -120,7 +130,7 @@ const requirePlace = ({ cursor, after, feedId, check, dropped }: Options): Prese
 /** Writes what there is, and with --follow what comes, until it is stopped. */
 const writeFeed = async (
   feed: Feed,
-  options: Options & { readonly place: Presented },
+  options: Options & { readonly place: Presented; readonly lastSigned: () => Promise<FeedEvidence | undefined> },
   context: CliContext,
   logger: Logger,
 ): Promise<void> => {
@@ -154,7 +164,8 @@ const writeFeed = async (
   if (options.lastLine === true) {
     const check = await source.checkOf(state.after);
     const { dropped = 0 } = place;
-    context.stdout.write(lastLine({ nextPosition: state.after, feedId: state.feedId, check, dropped }));
+    const cursor = { nextPosition: state.after, feedId: state.feedId, check, dropped };
+    context.stdout.write(lastLine(cursor, await options.lastSigned()));
   }
 };
 

@@ -1,9 +1,10 @@
 import { reasonOf } from '../../errors.ts';
+import { parseS3Address, type S3Address } from '../../s3/s3-address.ts';
 import type { Witness } from '../notes/policy.ts';
 import { parseVerifierKey, signatureTypes, type VerifierKey } from '../notes/verifier-key.ts';
 
 /** A place outside the database that keeps checkpoints, as ORGTRAIL_EVIDENCE_ANCHORS names it. */
-export type AnchorTarget = DirectoryTarget | WitnessTarget | TimeStampTarget;
+export type AnchorTarget = DirectoryTarget | ObjectsTarget | WitnessTarget | TimeStampTarget;
 
 interface DirectoryTarget {
   readonly kind: 'file';
@@ -11,6 +12,13 @@ interface DirectoryTarget {
   readonly name: string;
   /** An absolute path. */
   readonly directory: string;
+}
+
+interface ObjectsTarget {
+  readonly kind: 's3';
+  /** Bucket, prefix and endpoint: what is left out may change without another name. */
+  readonly name: string;
+  readonly address: S3Address;
 }
 
 interface WitnessTarget {
@@ -49,7 +57,16 @@ export const parseAnchors = (text: string): readonly AnchorTarget[] | string => 
 
 const parseAnchor = (text: string): AnchorTarget | string => {
   if (text.startsWith('witness:')) return parseWitness(text);
+  if (text.startsWith('s3:')) return parseObjects(text);
   return text.startsWith('tsa:') ? parseAuthority(text) : parseDirectory(text);
+};
+
+/** Nothing of the text is repeated: it may have a credential by mistake. */
+const parseObjects = (text: string): AnchorTarget | string => {
+  const address = parseS3Address(text);
+  return typeof address === 'string'
+    ? `has an s3 anchor that cannot be used: it ${address}`
+    : { kind: 's3', name: address.name, address };
 };
 
 const parseAuthority = (name: string): AnchorTarget | string => {
@@ -63,7 +80,7 @@ const parseDirectory = (name: string): AnchorTarget | string => {
   const match = /^file:(?:\/\/)?(\/(?!\/)[^\0]*)$/.exec(name);
   const directory = match?.[1];
   return directory === undefined
-    ? `has ${JSON.stringify(name)}: an anchor must be like file:/mnt/worm/orgtrail, with an absolute path, or like witness:https://witness.example.com+VKEY`
+    ? `has ${JSON.stringify(name)}: an anchor must be like file:/mnt/worm/orgtrail, with an absolute path, like s3://bucket/prefix, or like witness:https://witness.example.com+VKEY`
     : { kind: 'file', name, directory };
 };
 

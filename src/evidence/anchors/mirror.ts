@@ -15,7 +15,7 @@ const MAX_STEPS = 100;
 const MAX_NEWEST = 20;
 
 /**
- * An anchor that has checkpoints, full tiles and statements as files, so that not only the root but every leaf hash is out of the reach of
+ * An anchor that has checkpoints, full tiles and statements as files or objects, so that not only the root but every leaf hash is out of the reach of
  * the database's owner: `events/checkpoints/00000000000000001234`, `events/tile/…`, `journal/tile/entries/…`. Files of later generations
  * are below `generation-2/` and so on.
  */
@@ -24,23 +24,22 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
   intervalMs,
   newest: async ({ log, generation }) => {
     const folder = checkpointsOf(log, generation);
-    const names = (await files.list(folder)).filter((each) => /^\d{20}$/.test(each)).sort();
-    const newest = names.slice(-MAX_NEWEST).reverse();
+    const newest = await files.newestNumbers(folder, MAX_NEWEST);
     return await Promise.all(newest.map((each) => files.read(`${folder}/${each}`)));
   },
   keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
     const path = `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
-    const put = await files.put(path, Buffer.from(note));
-    if (put === 'other' && textOf(await files.read(path)) !== textOf(Buffer.from(note))) {
+    const { outcome, receipt } = await files.put(path, Buffer.from(note));
+    if (outcome === 'other' && textOf(await files.read(path)) !== textOf(Buffer.from(note))) {
       throw new EvidenceFault(`${path} is another checkpoint of ${size} ${log}`);
     }
-    return { tilesSize };
+    return { tilesSize, ...(receipt && { receipt }) };
   },
   keepTiles: async (log, store, signal) => {
     let from = log.tilesSize;
     for (let step = 0; step < MAX_STEPS && from < log.size && !signal.aborted; step += 1) {
       const to = Math.min(log.size, (Math.floor(from / STEP) + 1) * STEP);
-      await mirrorStep(files, store, log, { from, to });
+      await mirrorStep(files, store, log, { from, to }, signal);
       from = to;
     }
     return { tilesSize: from };
@@ -58,10 +57,13 @@ const mirrorStep = async (
   store: AnchorStore,
   { log, generation, size }: LogToAnchor,
   { from, to }: { readonly from: number; readonly to: number },
+  signal: AbortSignal,
 ): Promise<void> => {
   const put = async (path: string, bytes: Buffer): Promise<void> => {
+    signal.throwIfAborted();
     const at = `${folderOf(generation)}${path}`;
-    if ((await files.put(at, bytes)) === 'other') throw new EvidenceFault(`${at} is not as it is in the database`);
+    if ((await files.put(at, bytes)).outcome === 'other')
+      throw new EvidenceFault(`${at} is not as it is in the database`);
   };
   const full = fullTiles(from, to);
   for (const { hashes, ...tile } of await store.readTiles(log, generation, full)) {

@@ -4,11 +4,18 @@ import { dirname, join } from 'node:path';
 
 /** Files that are written once and never again, by paths with `/`. */
 export interface WriteOnceFiles {
-  /** `other`: there is such a file, and it has other bytes. What is `kept` outlives a crash of the machine. */
-  put(path: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'>;
-  /** The names in a folder, in any order; none if there is no such folder. */
-  list(folder: string): Promise<readonly string[]>;
+  /** What is `kept` outlives a crash of the machine. */
+  put(path: string, bytes: Uint8Array): Promise<PutResult>;
+  /** The names in a folder that have twenty digits, the largest first, so many at most; none if there is no such folder. */
+  newestNumbers(folder: string, most: number): Promise<readonly string[]>;
   read(path: string): Promise<Buffer>;
+}
+
+export interface PutResult {
+  /** `other`: there is such a file, and it has other bytes. */
+  readonly outcome: 'kept' | 'same' | 'other';
+  /** What the storage answered: the version. */
+  readonly receipt?: Buffer;
 }
 
 const READ_ONLY = 0o444;
@@ -19,14 +26,19 @@ export const filesIn = (directory: string): WriteOnceFiles => ({
     await (await open(directory, 'r')).close();
     const file = join(directory, path);
     await mkdir(dirname(file), { recursive: true });
-    return await putFile(file, bytes);
+    return { outcome: await putFile(file, bytes) };
   },
-  list: async (folder) => {
+  newestNumbers: async (folder, most) => {
     await (await open(directory, 'r')).close();
-    return await readdir(join(directory, folder)).catch((error: unknown) => {
+    const names = await readdir(join(directory, folder)).catch((error: unknown) => {
       if (codeOf(error) === 'ENOENT') return [];
       throw error;
     });
+    return names
+      .filter((name) => /^\d{20}$/.test(name))
+      .sort()
+      .slice(-most)
+      .toReversed();
   },
   read: (path) => readFile(join(directory, path)),
 });

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { SignedLog } from '../../evidence/served/served-evidence.ts';
 import {
   conflictOf,
   type FeedCursor,
@@ -16,6 +17,7 @@ import {
 import { formats } from '../../formats/formats.ts';
 import type { StreamLimits, StreamPlace } from '../../limits/stream-limits.ts';
 import { beginsGiving, counted } from '../access-trail.ts';
+import { signedHeader } from '../evidence/signed-header.ts';
 import { goneSignal } from '../gone-signal.ts';
 import { withToken } from '../openapi.ts';
 import { type FeedQuery, feedQuerySchema, feedResponses } from './schema.ts';
@@ -31,13 +33,13 @@ interface Answer {
   readonly lastDrop: number;
 }
 
-/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the header of the last signed checkpoint. */
+/** `GET /v1/events`. `authorized` is the hook that checks the token, `evidence` gives the last signed checkpoint. */
 export const feedRoutes = (
   server: FastifyInstance,
   source: FeedSource,
   streams: StreamLimits,
   authorized: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
-  evidence: () => Promise<Readonly<Record<string, string>>>,
+  evidence: () => Promise<SignedLog | undefined>,
 ): void => {
   server.get<{ Querystring: FeedQuery }>(
     '/v1/events',
@@ -142,8 +144,8 @@ const hasEvents = async (source: FeedSource, range: FeedRange): Promise<boolean>
 interface Sending {
   readonly answer: Answer;
   readonly gone: AbortSignal;
-  /** The header of the evidence. */
-  readonly signed: Readonly<Record<string, string>>;
+  /** The last signed checkpoint of the evidence. */
+  readonly signed: SignedLog | undefined;
   readonly place: StreamPlace;
 }
 
@@ -168,10 +170,10 @@ const send = (
     'orgtrail-next-cursor': nextCursorOf(cursor),
     'orgtrail-next-position': cursor.nextPosition,
     'orgtrail-head-position': head,
-    ...signed,
+    ...signedHeader(signed),
     ...(cursor.check !== undefined && { 'orgtrail-next-check': cursor.check }),
     ...(encoding !== undefined && { 'content-encoding': encoding }),
   });
   const pieces = counted(request, source.pieces({ feedId: cursor.feedId, lastDrop }, range, format, gone));
-  return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor) : '', place);
+  return streamFeed(reply.raw, encoding, pieces, query.last_line === true ? lastLine(cursor, signed) : '', place);
 };

@@ -88,7 +88,7 @@ export const feedQuerySchema = {
     last_line: {
       type: 'boolean',
       description:
-        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers.',
+        'A last line {"next_position":…,"feed_id":…,"check":…,"next_cursor":…}, for readers that do not see headers; with evidence also "evidence":{"size":…,"root":…}.',
     },
   },
 } as const;

@@ -97,6 +97,11 @@ test('beside a daemon an operator forks a log that cannot go on; the daemon sign
   const [, size, root] = checkpoint.split('\n');
   const feed = await daemon.get('/v1/events?limit=1');
   expect(feed.headers.get('orgtrail-evidence')).toBe(`${size} ${root}`);
+  const lastOf = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1) ?? '');
+  const withLastLine = await daemon.get('/v1/events?limit=1&last_line=true');
+  expect(lastOf(withLastLine.text)).toMatchObject({ next_position: 1, evidence: { size: Number(size), root } });
+  const printed = await runOrgtrail(['feed', '--limit', '1', '--last-line'], env);
+  expect(lastOf(printed.stdout)).toEqual(lastOf(withLastLine.text));
   expect((await daemon.get('/evidence/policy')).text).toContain(`log ${shown.vkeys[0]}`);
 
   const ended = await runOrgtrail(['evidence', 'end', '--reason', 'it is over', '--by', 'J. Doe', '--json'], operator);

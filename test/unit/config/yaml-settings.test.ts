@@ -50,7 +50,7 @@ describe('a YAML file says what the environment would say:', () => {
   test('every setting has a key, no two the same', () => {
     const keys = settingNames.map(keyOf);
     expect(new Set(keys).size).toBe(keys.length);
-    for (const key of keys) expect(key).toMatch(/^(cloudflare\.|database\.)?[a-z_]+$/);
+    for (const key of keys) expect(key).toMatch(/^(cloudflare\.|database\.)?[a-z][a-z0-9_]+$/);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAnchors } from '../../../../src/evidence/anchors/anchor-targets.ts';
+import { type AnchorTarget, parseAnchors } from '../../../../src/evidence/anchors/anchor-targets.ts';
 import { printVerifierKey, signatureTypes, verifierKey } from '../../../../src/evidence/notes/verifier-key.ts';
 
 describe('ORGTRAIL_EVIDENCE_ANCHORS', () => {
@@ -34,6 +34,18 @@ describe('ORGTRAIL_EVIDENCE_ANCHORS', () => {
     );
     expect(parseAnchors('witness:https://witness.example.com')).toContain('a witness must be like');
     expect(parseAnchors('witness:https://witness.example.com+name+00000000+AAAA')).toContain('key cannot be read');
+  });
+
+  test('a bucket has a name that does not change with its region and its lock', () => {
+    const [target] = parseAnchors('s3://worm/orgtrail?region=eu-west-1&lock=400d') as readonly AnchorTarget[];
+    expect(target).toMatchObject({ kind: 's3', name: 's3://worm/orgtrail', address: { region: 'eu-west-1' } });
+    const both =
+      's3://worm/orgtrail,s3://worm/orgtrail?endpoint=https://s3.example.com&credentials_file=/run/secrets/worm';
+    const names = (parseAnchors(both) as readonly AnchorTarget[]).map(({ name }) => name);
+    expect(names).toEqual(['s3://worm/orgtrail', 's3://worm/orgtrail?endpoint=https://s3.example.com']);
+    expect(parseAnchors('s3://key:secret@worm/orgtrail')).toBe(
+      'has an s3 anchor that cannot be used: it must have no credential: set it beside the address',
+    );
   });
 
   test('names a place once', () => {

@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import type { S3Address } from './s3-address.ts';
+import { createKeySource, type S3KeySettings } from './s3-credentials.ts';
+import { faultOf, S3Fault, textIn } from './s3-fault.ts';
+import { createTransport, type S3Answer, type S3Request, type S3Transport } from './s3-request.ts';
+
+/** What is known of an object without its bytes. */
+interface ObjectFacts {
+  readonly sizeBytes: number;
+  /** If the bucket has versions. */
+  readonly versionId: string | undefined;
+  /** Until when it can be neither changed nor deleted, in RFC 3339; undefined: it is not locked, or the key may not ask. */
+  readonly lockedUntil: string | undefined;
+}
+
+interface StoredObject extends ObjectFacts {
+  readonly bytes: Buffer;
+}
+
+interface PutOptions {
+  /** Neither the owner of the bucket nor its provider can change or delete it before: COMPLIANCE. */
+  readonly lockedUntilMs?: number;
+  /** Asks the storage to refuse with `exists` if there is such an object. Some storages ignore that. */
+  readonly once?: boolean;
+  readonly contentType?: string;
+}
+
+interface ListOptions {
+  /** Below the prefix of the address. */
+  readonly folder: string;
+  /** Only keys behind this one. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** Keys below the prefix of the address, in their order as bytes. */
+interface ListedKeys {
+  readonly keys: readonly string[];
+  /** False: these are all. */
+  readonly more: boolean;
+}
+
+/** Objects below the prefix of an address; keys are without it. Every call rejects with an S3Fault, or with the reason of its signal. */
+export interface S3Bucket {
+  readonly address: S3Address;
+  put(
+    key: string,
+    bytes: Uint8Array,
+    options?: PutOptions,
+    signal?: AbortSignal,
+  ): Promise<{ readonly versionId: string | undefined }>;
+  /** Undefined: there is none. With a range, from its first byte up to, not including, the one after its last. */
+  get(
+    key: string,
+    range?: { readonly from: number; readonly to: number },
+    signal?: AbortSignal,
+  ): Promise<StoredObject | undefined>;
+  /** Undefined: there is none, or the whole bucket is missing, which the answer to HEAD does not tell apart. */
+  head(key: string, signal?: AbortSignal): Promise<ObjectFacts | undefined>;
+  list(options: ListOptions, signal?: AbortSignal): Promise<ListedKeys>;
+  close(): Promise<void>;
+}
+
+export interface BucketOptions extends Omit<S3KeySettings, 'credentialsFile'> {
+  readonly timeoutMs?: number;
+  readonly maxBytes?: number;
+  readonly nowMs?: () => number;
+}
+
+const TIMEOUT_MS = 10_000;
+const MAX_BYTES = 64 * 1024 * 1024;
+const never = new AbortController().signal;
+
+/** Nothing is connected or read yet. Throws OrgtrailError `configuration` for a ca_file that cannot be read. */
+export const openBucket = (address: S3Address, options: BucketOptions): S3Bucket => {
+  const { timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES, nowMs = Date.now, ...settings } = options;
+  const keys = createKeySource({ ...settings, credentialsFile: address.credentialsFile });
+  const transport = createTransport({ address, keys, timeoutMs, maxBytes, nowMs });
+  const keyOf = (key: string) => (address.prefix === '' ? key : `${address.prefix}/${key}`);
+  const send = (request: S3Request, signal = never) => sendTwice(transport, keys, address, request, signal);
+  return {
+    address,
+    put: (key, bytes, put, signal) => putObject(send, keyOf(key), bytes, put, signal),
+    get: (key, range, signal) => getObject(send, keyOf(key), range, signal),
+    head: async (key, signal) => {
+      const answer = await send({ method: 'HEAD', key: keyOf(key) }, signal);
+      return answer.status === 404
+        ? undefined
+        : { ...factsOf(answer), sizeBytes: Number(answer.header('content-length')) };
+    },
+    list: async ({ folder, after, limit = 1_000 }, signal) => {
+      const start = keyOf('');
+      const prefix = `${keyOf(folder)}/`;
+      const query = { 'list-type': '2', 'encoding-type': 'url', 'max-keys': String(limit), prefix };
+      const answer = await send(
+        { method: 'GET', key: '', query: after === undefined ? query : { ...query, 'start-after': keyOf(after) } },
+        signal,
+      );
+      return keysOf(answer.body.toString('utf8'), start, after);
+    },
+    close: transport.close,
+  };
+};
+
+type Send = (request: S3Request, signal?: AbortSignal) => Promise<S3Answer>;
+
+/** Once more with keys that are read again, if these are refused: they may have been renewed. Resolves for 2xx, and for 404 of an object. */
+const sendTwice = async (
+  transport: S3Transport,
+  keys: { forget(): void },
+  address: S3Address,
+  request: S3Request,
+  signal: AbortSignal,
+): Promise<S3Answer> => {
+  const first = await transport.send(request, signal);
+  const fault = refusalOf(first, address, request);
+  if (fault === undefined) return first;
+  if (fault.kind !== 'wrong_secret' && fault.kind !== 'expired') throw fault;
+  keys.forget();
+  const second = await transport.send(request, signal);
+  const again = refusalOf(second, address, request);
+  if (again !== undefined) throw again;
+  return second;
+};
+
+const refusalOf = (answer: S3Answer, { bucket }: S3Address, { method, key }: S3Request): S3Fault | undefined => {
+  const { status } = answer;
+  if (status === 200 || status === 206 || status === 204) return undefined;
+  const body = answer.body.toString('utf8');
+  if (status === 404 && method !== 'PUT' && key !== '' && textIn(body, 'Code') !== 'NoSuchBucket') return undefined;
+  const region = answer.header('x-amz-bucket-region');
+  return faultOf({ status, body, region }, bucket, `${method} of ${key === '' ? 'the list' : key}`);
+};
+
+const putObject = async (
+  send: Send,
+  key: string,
+  bytes: Uint8Array,
+  { lockedUntilMs, once = false, contentType = 'application/octet-stream' }: PutOptions = {},
+  signal?: AbortSignal,
+): Promise<{ readonly versionId: string | undefined }> => {
+  const headers = {
+    'content-type': contentType,
+    // A lock is refused without it, and bytes that were damaged on the way too.
+    'content-md5': createHash('md5').update(bytes).digest('base64'),
+    ...(lockedUntilMs !== undefined && {
+      'x-amz-object-lock-mode': 'COMPLIANCE',
+      'x-amz-object-lock-retain-until-date': new Date(lockedUntilMs).toISOString(),
+    }),
+  };
+  const request: S3Request = { method: 'PUT', key, headers, body: bytes };
+  const sendPut = (put: S3Request) =>
+    send(put, signal).catch((error: unknown) => Promise.reject(withLockHint(error, lockedUntilMs)));
+  const versionOf = (answer: S3Answer) => ({ versionId: versionOfAnswer(answer) });
+  if (!once) return versionOf(await sendPut(request));
+  try {
+    return versionOf(await sendPut({ ...request, headers: { ...headers, 'if-none-match': '*' } }));
+  } catch (error) {
+    // Storages that do not have the condition refuse it.
+    if (!(error instanceof S3Fault) || error.code !== 'NotImplemented') throw error;
+    return versionOf(await sendPut(request));
+  }
+};
+
+/** What storages say of a bucket that cannot lock is a code that says nothing. */
+const withLockHint = (error: unknown, lockedUntilMs: number | undefined): unknown =>
+  lockedUntilMs !== undefined && error instanceof S3Fault && error.code.startsWith('Invalid') && error.kind === 'other'
+    ? new S3Fault('no_lock', `${error.message}; is object lock switched on for the bucket?`, error.code)
+    : error;
+
+const getObject = async (
+  send: Send,
+  key: string,
+  range: { readonly from: number; readonly to: number } | undefined,
+  signal?: AbortSignal,
+): Promise<StoredObject | undefined> => {
+  const headers = range && { range: `bytes=${range.from}-${range.to - 1}` };
+  const answer = await send({ method: 'GET', key, ...(headers && { headers }) }, signal);
+  if (answer.status === 404) return undefined;
+  const { body: bytes } = answer;
+  if (
+    range !== undefined &&
+    (answer.status !== 206 || !(answer.header('content-range') ?? '').startsWith(`bytes ${range.from}-`))
+  ) {
+    throw new S3Fault('other', `the storage does not give the range that was asked for: GET of ${key}`);
+  }
+  return { ...factsOf(answer), bytes, sizeBytes: bytes.length };
+};
+
+/** Of a bucket without versions some storages say `null`. */
+const versionOfAnswer = (answer: S3Answer): string | undefined => {
+  const version = answer.header('x-amz-version-id');
+  return version === 'null' ? undefined : version;
+};
+
+const factsOf = (answer: S3Answer) => ({
+  versionId: versionOfAnswer(answer),
+  lockedUntil: answer.header('x-amz-object-lock-retain-until-date'),
+});
+
+const keysOf = (xml: string, start: string, after: string | undefined): ListedKeys => {
+  if (!xml.includes('<ListBucketResult')) throw new S3Fault('other', 'the storage answers with no list');
+  const all = [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) =>
+    decodeURIComponent(key.replaceAll('+', ' ')),
+  );
+  const own = all.filter((key) => key.startsWith(start)).map((key) => key.slice(start.length));
+  // Some storages begin with the key itself.
+  const from = Buffer.from(after ?? '');
+  const keys = own.filter((key) => after === undefined || Buffer.compare(Buffer.from(key), from) > 0);
+  const more = textIn(xml, 'IsTruncated') === 'true';
+  if (more && keys.length === 0) throw new S3Fault('other', 'the storage does not list keys from one on');
+  return { keys, more };
+};

@@ -1,0 +1,136 @@
+/** What an operator can do something about, told apart. */
+export type S3FaultKind =
+  | 'wrong_secret' // the access key is unknown, or the secret key is not its own
+  | 'expired' // credentials for a time, whose time is over
+  | 'no_credentials'
+  | 'no_bucket'
+  | 'denied'
+  | 'wrong_region'
+  | 'clock_skew'
+  | 'full'
+  | 'slow_down'
+  | 'no_lock' // the bucket does not lock objects, or the lock is not one that it takes
+  | 'exists' // an object that was to be written once
+  | 'network' // no complete answer
+  | 'other';
+
+/** A request that failed. The message can be shown: no credential is in it. */
+export class S3Fault extends Error {
+  override readonly name = 'S3Fault';
+  readonly kind: S3FaultKind;
+  /** As the storage names it; HTTP without a code has its status. */
+  readonly code: string;
+
+  constructor(kind: S3FaultKind, message: string, code = '') {
+    super(message);
+    this.kind = kind;
+    this.code = code;
+  }
+}
+
+/** What the storage answered. */
+export interface S3Refusal {
+  readonly status: number;
+  readonly body: string;
+  /** Of `x-amz-bucket-region`. */
+  readonly region: string | undefined;
+}
+
+const kinds: Readonly<Record<string, S3FaultKind>> = {
+  InvalidAccessKeyId: 'wrong_secret',
+  SignatureDoesNotMatch: 'wrong_secret',
+  ExpiredToken: 'expired',
+  TokenRefreshRequired: 'expired',
+  InvalidToken: 'expired',
+  NoSuchBucket: 'no_bucket',
+  AccessDenied: 'denied',
+  AllAccessDisabled: 'denied',
+  AccountProblem: 'denied',
+  PermanentRedirect: 'wrong_region',
+  TemporaryRedirect: 'wrong_region',
+  AuthorizationHeaderMalformed: 'wrong_region',
+  IllegalLocationConstraintException: 'wrong_region',
+  RequestTimeTooSkewed: 'clock_skew',
+  QuotaExceeded: 'full',
+  InsufficientCapacity: 'full',
+  XMinioStorageFull: 'full',
+  XMinioAdminBucketQuotaExceeded: 'full',
+  SlowDown: 'slow_down',
+  TooManyRequests: 'slow_down',
+  RequestLimitExceeded: 'slow_down',
+  ServiceUnavailable: 'slow_down',
+  PreconditionFailed: 'exists',
+};
+
+/** For answers without a body, as those to HEAD are, and for codes that are not known. */
+const kindsByStatus: Readonly<Record<number, S3FaultKind>> = {
+  301: 'wrong_region',
+  307: 'wrong_region',
+  403: 'denied',
+  412: 'exists',
+  429: 'slow_down',
+  503: 'slow_down',
+  507: 'full',
+};
+
+/** `what`: the request, in words such as `PUT of events/checkpoints/1`. */
+export const faultOf = (refusal: S3Refusal, bucket: string, what: string): S3Fault => {
+  const code = textIn(refusal.body, 'Code') ?? `HTTP ${refusal.status}`;
+  const kind = kinds[code] ?? kindsByStatus[refusal.status] ?? 'other';
+  return new S3Fault(kind, `${words(kind, { ...refusal, code, bucket })}: ${what}`, code);
+};
+
+interface Told extends S3Refusal {
+  readonly code: string;
+  readonly bucket: string;
+}
+
+const words = (kind: S3FaultKind, { code, bucket, body, region }: Told): string => {
+  switch (kind) {
+    case 'wrong_secret':
+      return code === 'InvalidAccessKeyId'
+        ? `the storage does not know the access key (${code})`
+        : `the secret key is not that of the access key (${code})`;
+    case 'expired':
+      return `the credentials have expired (${code})`;
+    case 'no_bucket':
+      return `there is no bucket ${bucket} (${code})`;
+    case 'denied':
+      return `the access key is not allowed to do this (${code})`;
+    case 'wrong_region': {
+      const right = region ?? textIn(body, 'Region');
+      const hint = right === undefined ? 'check region and endpoint' : `it is in ${right}: set region=${right}`;
+      return `the bucket ${bucket} is not in this region, ${hint} (${code})`;
+    }
+    case 'clock_skew':
+      return `the clock of this host and that of the storage differ by too much (${code})`;
+    case 'full':
+      return `the storage or its quota is full (${code})`;
+    case 'slow_down':
+      return `the storage is busy or limits requests (${code})`;
+    case 'exists':
+      return `there is such an object already (${code})`;
+    default:
+      return otherWords(code, body);
+  }
+};
+
+const MAX_MESSAGE = 200;
+
+const otherWords = (code: string, body: string): string => {
+  const message = textIn(body, 'Message')?.slice(0, MAX_MESSAGE);
+  return message === undefined || message === '' ? code : `${code} (${message})`;
+};
+
+/** The text of the first element with this name; undefined if there is none. */
+export const textIn = (xml: string, name: string): string | undefined => {
+  const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
+  return text?.replace(/&(lt|gt|quot|apos|amp|#x?[0-9a-fA-F]+);/g, (entity, named: string) => unescaped(entity, named));
+};
+
+const named: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
+
+const unescaped = (entity: string, name: string): string => {
+  const point = name.startsWith('#x') ? Number.parseInt(name.slice(2), 16) : Number(name.slice(1));
+  return named[name] ?? (point <= 0x10_ff_ff ? String.fromCodePoint(point) : entity);
+};

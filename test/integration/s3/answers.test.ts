@@ -1,0 +1,193 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openBucket } from '../../../src/s3/s3-bucket.ts';
+import { addressOf } from '../../support/s3/storages.ts';
+
+interface Said {
+  readonly status: number;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+let server: Server;
+let endpoint: string;
+let asked: IncomingMessage[];
+/** By `METHOD path`, or `*`; each is said once, the last again and again. */
+let says: Record<string, Said[]>;
+let folder: string;
+
+beforeEach(async () => {
+  asked = [];
+  says = {};
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-s3-'));
+  server = createServer(async (request, response) => {
+    asked.push(request);
+    for await (const _ of request);
+    const [path] = (request.url ?? '').split('?');
+    const all = says[`${request.method} ${path}`] ?? says['*'] ?? [];
+    const { status, body = '', headers = {} } = (all.length > 1 ? all.shift() : all[0]) ?? { status: 404 };
+    response.writeHead(status, headers).end(body);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const refusal = (code: string, rest = '') => `<?xml version="1.0"?><Error><Code>${code}</Code>${rest}</Error>`;
+const keys = { accessKey: 'the-access-key', secretKey: 'the-secret-key' };
+type Options = Parameters<typeof openBucket>[1];
+
+const putWith = async (options: Partial<Options> = {}, parameters = '') => {
+  const address = addressOf(`s3://worm/a?endpoint=${endpoint}${parameters}`);
+  const bucket = openBucket(address, { ...keys, environment: {}, ...options });
+  const result = await bucket.put('one', Buffer.from('x'), { once: true }).catch((error: unknown) => error);
+  await bucket.close();
+  return result;
+};
+const signedBy = () =>
+  asked
+    .filter(({ method }) => method === 'PUT')
+    .flatMap(({ headers }) => /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1] ?? []);
+
+describe('what a storage answers', () => {
+  test.each([
+    [403, 'SignatureDoesNotMatch', 'wrong_secret', 'the secret key is not that of the access key'],
+    [403, 'AccessDenied', 'denied', 'the access key is not allowed to do this'],
+    [403, 'RequestTimeTooSkewed', 'clock_skew', 'the clock of this host and that of the storage differ'],
+    [403, 'QuotaExceeded', 'full', 'the storage or its quota is full'],
+    [507, 'XMinioStorageFull', 'full', 'the storage or its quota is full'],
+    [503, 'SlowDown', 'slow_down', 'the storage is busy or limits requests'],
+    [400, 'ExpiredToken', 'expired', 'the credentials have expired'],
+    [404, 'NoSuchBucket', 'no_bucket', 'there is no bucket worm'],
+  ])('%i %s is a fault of its own', async (status, code, kind, words) => {
+    says['*'] = [{ status, body: refusal(code) }];
+    const fault = await putWith();
+    expect(fault).toMatchObject({ kind, code });
+    expect(String(fault)).toContain(`${words}`);
+    expect(String(fault)).toContain(`(${code}): PUT of a/one`);
+  });
+
+  test('a bucket of another region says which; what is not known is shown as it is', async () => {
+    says['*'] = [{ status: 301, body: refusal('PermanentRedirect'), headers: { 'x-amz-bucket-region': 'eu-west-1' } }];
+    expect(String(await putWith())).toContain('it is in eu-west-1: set region=eu-west-1');
+    says['*'] = [{ status: 400, body: refusal('Strange', '<Message>a &lt;b&gt; &amp; c</Message>') }];
+    expect(String(await putWith())).toContain('Strange (a <b> & c): PUT of a/one');
+    says['*'] = [{ status: 500, body: 'oops' }];
+    expect(String(await putWith())).toContain('HTTP 500: PUT of a/one');
+  });
+
+  test('none at all is a fault of the network, with the host', async () => {
+    server.close();
+    server.closeAllConnections();
+    const fault = await putWith();
+    expect(fault).toMatchObject({
+      kind: 'network',
+      message: expect.stringContaining(`${new URL(endpoint).host} does not answer`),
+    });
+  });
+
+  test('a storage without conditions is asked once more without', async () => {
+    says['*'] = [{ status: 501, body: refusal('NotImplemented') }, { status: 200 }];
+    expect(await putWith()).toEqual({ versionId: undefined });
+    expect(asked.map(({ headers }) => headers['if-none-match'])).toEqual(['*', undefined]);
+  });
+});
+
+describe('keys', () => {
+  const given = (accessKey: string, more = {}) =>
+    JSON.stringify({
+      AccessKeyId: accessKey,
+      SecretAccessKey: 'secret',
+      Token: 'session',
+      Expiration: '2999-01-01T00:00:00Z',
+      ...more,
+    });
+  const none = { accessKey: undefined, secretKey: undefined };
+
+  test('of a file are read again when they are refused', async () => {
+    const file = join(folder, 'credentials');
+    const write = (key: string) =>
+      writeFile(file, `[default]\naws_access_key_id = ${key}\naws_secret_access_key=secret\n`);
+    await write('old');
+    says['*'] = [{ status: 200 }, { status: 403, body: refusal('InvalidAccessKeyId') }, { status: 200 }];
+    const bucket = openBucket(addressOf(`s3://worm/a?endpoint=${endpoint}&credentials_file=${file}`), {
+      ...keys,
+      environment: {},
+    });
+    await bucket.put('one', Buffer.from('x'));
+    await write('new');
+    await bucket.put('two', Buffer.from('x'));
+    await bucket.close();
+    expect(signedBy()).toEqual(['old', 'old', 'new']);
+    expect(await putWith({}, `&credentials_file=${file}.none`)).toMatchObject({ kind: 'no_credentials' });
+  });
+
+  test('of the environment come before those of a machine', async () => {
+    says['*'] = [{ status: 200 }];
+    const environment = { AWS_ACCESS_KEY_ID: 'variable', AWS_SECRET_ACCESS_KEY: 's', AWS_SESSION_TOKEN: 'session' };
+    await putWith({ ...none, environment });
+    expect(signedBy()).toEqual(['variable']);
+    expect(asked[0]?.headers['x-amz-security-token']).toBe('session');
+  });
+
+  test('of a container (ECS, EKS Pod Identity) are asked for with its token', async () => {
+    says = { 'GET /v1/credentials': [{ status: 200, body: given('container') }], '*': [{ status: 200 }] };
+    const token = join(folder, 'token');
+    await writeFile(token, 'from-a-file\n');
+    const AWS_CONTAINER_CREDENTIALS_FULL_URI = `${endpoint}/v1/credentials`;
+    await putWith({
+      ...none,
+      environment: { AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token },
+    });
+    expect(signedBy()).toEqual(['container']);
+    expect(asked[0]?.headers.authorization).toBe('from-a-file');
+    const far = { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://192.0.2.1/', AWS_CONTAINER_AUTHORIZATION_TOKEN: 'token' };
+    expect(String(await putWith({ ...none, environment: far }))).toContain(
+      '192.0.2.1 is not an address of a container',
+    );
+  });
+
+  test('of a machine are asked for by IMDSv2, and again before they end', async () => {
+    const path = '/latest/meta-data/iam/security-credentials/';
+    says = {
+      'PUT /latest/api/token': [{ status: 200, body: 'imds-token' }],
+      [`GET ${path}`]: [{ status: 200, body: 'the-role' }],
+      [`GET ${path}the-role`]: [
+        { status: 200, body: given('ending', { Expiration: new Date(Date.now() + 30_000).toISOString() }) },
+        { status: 200, body: given('next') },
+      ],
+      '*': [{ status: 200 }],
+    };
+    const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoint };
+    const bucket = openBucket(addressOf(`s3://worm/a?endpoint=${endpoint}`), { ...none, environment });
+    for (const key of ['one', 'two', 'three']) await bucket.put(key, Buffer.from('x'));
+    await bucket.close();
+    expect(signedBy()).toEqual(['ending', 'next', 'next']);
+    expect(asked.find(({ url }) => url === path)?.headers['x-aws-ec2-metadata-token']).toBe('imds-token');
+  });
+
+  test('of a token of Kubernetes (IRSA) come from STS', async () => {
+    const xml =
+      '<Credentials><AccessKeyId>assumed</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken></Credentials>';
+    says = { 'POST /': [{ status: 200, body: xml }], '*': [{ status: 200 }] };
+    const file = join(folder, 'token');
+    await writeFile(file, 'jwt');
+    const environment = { AWS_WEB_IDENTITY_TOKEN_FILE: file, AWS_ROLE_ARN: 'arn:role', AWS_ENDPOINT_URL_STS: endpoint };
+    await putWith({ ...none, environment });
+    expect(signedBy()).toEqual(['assumed']);
+  });
+
+  test('that are nowhere are said to be missing', async () => {
+    const fault = await putWith({ ...none, environment: { AWS_EC2_METADATA_DISABLED: 'true' } });
+    expect(fault).toMatchObject({ kind: 'no_credentials', message: 'there is no access key' });
+  });
+});
