@@ -281,7 +281,9 @@ create table feed_head (
   feed_id uuid not null default gen_random_uuid(),
   "position" bigint not null default 0,
   timeline text,
-  timeline_since timestamp with time zone
+  timeline_since timestamp with time zone,
+  alive_at timestamp with time zone,
+  paced_until timestamp with time zone
 );
 
 create table holds (
@@ -3055,16 +3057,26 @@ declare
 begin
   if current is null then return new; end if;
   if old.timeline is not null then
-    select e.received_at into last_kept from audit_events e where e.position <= old.position order by e.position desc limit 1;
-    jump := 1000000 + 100000 * ceil(greatest(0,
-      extract(epoch from clock_timestamp() - greatest(last_kept, old.timeline_since))))::bigint;
+    if old.alive_at is not null then
+      jump := 250000
+        + ceil(20000 * greatest(0, least(25, coalesce(extract(epoch from old.alive_at - old.paced_until), 25))))::bigint
+        + 25000 * ceil(greatest(0, extract(epoch from clock_timestamp() - old.alive_at)))::bigint;
+    else
+      -- Of before this migration, when nothing was paced.
+      select e.received_at into last_kept from audit_events e where e.position <= old.position order by e.position desc limit 1;
+      jump := 1000000 + 100000 * ceil(greatest(0,
+        extract(epoch from clock_timestamp() - greatest(last_kept, old.timeline_since))))::bigint;
+    end if;
     new.position := new.position + jump;
     -- Numbered with the drops, so that readers acknowledge both alike; beyond the number of any drop that was lost.
     insert into position_jumps (id, from_position, to_position, old_timeline, new_timeline)
     values (pg_catalog.setval(numbers, pg_catalog.nextval(numbers) + 1000), old.position, old.position + jump, old.timeline, current);
     raise warning 'positions go on after % instead of %: the timeline changed from % to %, and commits may have been lost',
       old.position + jump, old.position, old.timeline, current using errcode = 'OT001';
+    -- Nothing is given out at once behind a jump: another standby may not know of it.
+    new.paced_until := clock_timestamp();
   end if;
+  new.alive_at := clock_timestamp();
   new.timeline := current;
   new.timeline_since := clock_timestamp();
   return new;
@@ -3110,6 +3122,23 @@ begin
   from jsonb_array_elements(p_notes) as notes (note) limit 1000;
   delete from access_log where id in (
     select id from access_log where at < clock_timestamp() - interval '400 days' order by at limit 1000);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_note_alive()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then return; end if;
+  -- While it waits for a standby, nothing could be committed. What follows it in the log is lost with it.
+  perform set_config('synchronous_commit', 'off', true);
+  update feed_head h set alive_at = clock_timestamp() where h.only_row in (
+    select f.only_row from feed_head f
+    where f.timeline = orgtrail_timeline(f.tableoid) and f.alive_at not between clock_timestamp() - interval '4 s' and clock_timestamp()
+    for update skip locked);
 end
 $function$;
 
@@ -3341,6 +3370,28 @@ begin
   insert into evidence_logs (name, generation, origin, root, adopted_size, timeline)
   values ('events', 1, p_events_origin, empty, head, line), ('journal', 1, p_journal_origin, empty, 0, line)
   on conflict (name, generation) do nothing;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.orgtrail_pace_positions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  begun constant timestamptz := clock_timestamp();
+  given constant bigint := new.position - old.position;
+begin
+  if given > 250000 and pg_has_role(session_user, (select c.relowner from pg_class c where c.oid = tg_relid), 'usage') then
+    new.paced_until := begun;
+  else
+    -- What lies in the future is of another clock.
+    new.paced_until := least(begun, greatest(old.paced_until, begun - interval '25 s')) + make_interval(secs => given / 20000.0);
+    if new.paced_until > begun then perform pg_sleep(extract(epoch from new.paced_until - begun)); end if;
+  end if;
+  new.alive_at := clock_timestamp();
+  return new;
 end
 $function$;
 
@@ -3685,6 +3736,7 @@ CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.account_l
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE ON public.discovery FOR EACH ROW WHEN (((new.last_success_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.last_attempt_at > (clock_timestamp() + '00:01:00'::interval)) OR (new.lease_until > (clock_timestamp() + '01:00:00'::interval)))) EXECUTE FUNCTION orgtrail_refuse_row('nothing was listed in the future, and no lease is longer than an hour');
 CREATE TRIGGER statement_is_noted AFTER INSERT ON public.evidence_journal FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['coverage'::text, 'schema'::text, 'genesis'::text, 'fork'::text]))) EXECUTE FUNCTION orgtrail_note_statement();
 CREATE TRIGGER evidence_logs_ended BEFORE UPDATE ON public.evidence_logs FOR EACH ROW WHEN (((old.ended_at IS NOT NULL) AND ((new.size <> old.size) OR (new.root <> old.root) OR (new.ended_at IS DISTINCT FROM old.ended_at)))) EXECUTE FUNCTION orgtrail_keep_evidence_ended();
+CREATE TRIGGER positions_are_paced BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((new."position" > old."position")) EXECUTE FUNCTION orgtrail_pace_positions();
 CREATE TRIGGER timeline_is_watched BEFORE UPDATE OF "position" ON public.feed_head FOR EACH ROW WHEN ((old.timeline IS DISTINCT FROM orgtrail_timeline(old.tableoid))) EXECUTE FUNCTION orgtrail_jump_positions();
 CREATE TRIGGER leases_end BEFORE INSERT OR UPDATE OF lease_until ON public.sources FOR EACH ROW WHEN ((new.lease_until > (clock_timestamp() + '01:00:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('no lease is longer than an hour');
 CREATE TRIGGER nothing_of_the_future BEFORE INSERT OR UPDATE OF wanted_since, wanted_history ON public.sources FOR EACH ROW WHEN (((new.wanted_since > (clock_timestamp() - '00:04:00'::interval)) OR (new.wanted_history < '00:05:00'::interval))) EXECUTE FUNCTION orgtrail_refuse_row('what is wanted begins five minutes ago or earlier: otherwise nothing would ever be missing');
@@ -4421,6 +4473,8 @@ comment on column feed_head.feed_id is 'Names this numbering of positions: made 
 comment on column feed_head."position" is 'The last one given out.';
 comment on column feed_head.timeline is 'The timeline of the server (the first part of the names of its WAL files) and the oid of this table, as of the last position given out. When either changes, positions jump: position_jumps.';
 comment on column feed_head.timeline_since is 'When timeline was last set.';
+comment on column feed_head.alive_at is 'When this row was last written under its lock, by a commit that stored events or by a daemon every few seconds. What a failover loses was given out later.';
+comment on column feed_head.paced_until is 'When all positions that were given out would have been at 20,000 in a second. It may be 25 seconds ago at the most: so many more may be given out at once.';
 comment on table holds is 'Legal holds: while one is in force, no partition that has events of its organization and time is dropped. Released ones stay, as evidence.';
 comment on column holds.id is 'Its number: orgtrail hold release takes it.';
 comment on column holds.organization_id is 'Whose events are held; null: those of every organization.';

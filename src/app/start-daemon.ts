@@ -14,6 +14,7 @@ import { startRetention } from '../retention/retention-loop.ts';
 import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
+import { noteAliveForever } from './note-alive.ts';
 import { type App, openApp } from './open-app.ts';
 import { serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
@@ -76,6 +77,7 @@ export const startDaemon = async (
     logger,
     signal: stop.signal,
   });
+  const noting = noteAliveForever(pool, app.sync.time, stop.signal);
   // Else a log that only a new credential may read would rest on, up to a quarter of an hour.
   secrets.onChanged(() => {
     endRestsOfRefused(pool).catch((error: unknown) =>
@@ -94,7 +96,7 @@ export const startDaemon = async (
     stop: async () => {
       stop.abort();
       await Promise.race([
-        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention]),
+        Promise.all([syncing.stop(), sinks.ended, evidence.ended, retention, noting]),
         sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false }),
       ]);
       await running.disposeAsync();

@@ -85,6 +85,7 @@ const ingestCalls = [
   'orgtrail_end_rests',
   'orgtrail_trim_coverage',
   'orgtrail_check_timeline',
+  'orgtrail_note_alive',
   'orgtrail_register_sinks',
   'orgtrail_claim_sink',
   'orgtrail_renew_sink',

@@ -71,6 +71,8 @@ export const feedHead = pgTable('feed_head', {
   position: integer64('position').notNull().default(0),
   timeline: text('timeline'),
   timelineSince: instant('timeline_since'),
+  aliveAt: instant('alive_at'),
+  pacedUntil: instant('paced_until'),
 });
 
 /** Where positions were left out after a failover or a restore. */

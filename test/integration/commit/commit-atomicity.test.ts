@@ -205,8 +205,8 @@ describe('invariant 1: page, cursor, coverage and position commit together', () 
       ],
       coverage_readings: [reading],
       walks: [old],
-      // The other one sets the position to what it is, for the trigger that compares timelines.
-      feed_head: ['orgtrail_check_timeline', old, own, before],
+      // The first one sets the position to what it is, for the trigger that compares timelines; the last one notes the time alone.
+      feed_head: ['orgtrail_check_timeline', old, own, before, 'orgtrail_note_alive'],
     });
   });
 });

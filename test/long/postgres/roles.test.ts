@@ -185,6 +185,7 @@ const expectRights = async (pool: Pool): Promise<void> => {
     { role: 'orgtrail_ingest', function: 'orgtrail_history_of' },
     { role: 'orgtrail_reader', function: 'orgtrail_history_of' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_access' },
+    { role: 'orgtrail_ingest', function: 'orgtrail_note_alive' },
     { role: 'orgtrail_ingest', function: 'orgtrail_note_sink_failure' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks' },
     { role: 'orgtrail_ingest', function: 'orgtrail_register_sinks_with_ages' },
