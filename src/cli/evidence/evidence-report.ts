@@ -52,8 +52,18 @@ export const reportText = ({ subject, holds, faults, claims, notClaimed }: Repor
 };
 
 /** The same for programs. */
-export const reportJson = ({ isOfOneSource, source, holds, claims, faults, faultCounts, notClaimed }: Report) => ({
+export const reportJson = ({
+  isOfOneSource,
+  source,
+  time,
+  holds,
+  claims,
+  faults,
+  faultCounts,
+  notClaimed,
+}: Report) => ({
   ...(isOfOneSource && { source: source ?? null }),
+  ...(time && { time }),
   holds,
   claims,
   faults,

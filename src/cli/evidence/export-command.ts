@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
 import { witnessesOf } from '../../evidence/anchors/anchor-targets.ts';
+import type { ExportedTime } from '../../evidence/export/copy-payload.sql.ts';
 import { type Exported, exportBundle } from '../../evidence/export/export-bundle.ts';
 import type { OneSource } from '../../evidence/export/part/disclosed-statements.sql.ts';
 import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
@@ -9,6 +10,7 @@ import type { Pool } from '../../postgres/pool.ts';
 import { accountIds } from '../account-ids.ts';
 import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
+import { readTime, timeHelp } from '../time-options.ts';
 import { withDatabase } from '../with-database.ts';
 import { readInput } from './evidence-input.ts';
 import { showWork } from './work-line.ts';
@@ -23,9 +25,14 @@ With --organization or --account it has the events of that log alone, and proves
 coverage (\`orgtrail evidence statement\` makes one now). Of other events it has nothing but salted hashes.
 It can be compared with the checkpoints that --anchor names, and with few others.
 
+With --since or --before it has the content of the events that happened then, and of those without a time. Of others it has the leaf: position,
+times, source, ids, and the SHA-256 of the content. So it proves that no event of that time is left out. With --hashes-only it has
+nothing but salted hashes of them, and proves of each event that is there that it was stored, not that these are all.
+
 Examples:
   $ orgtrail evidence export bundle-2026
   $ orgtrail evidence export bundle-acme --organization 'Acme Aerospace'
+  $ orgtrail evidence export bundle-may --since 2026-05-01 --before 2026-06-01
   $ orgtrail evidence export /mnt/auditor/bundle-2026 --gzip --json
   $ orgtrail evidence verify bundle-2026
   $ python3 bundle-2026/verify.py`;
@@ -33,6 +40,9 @@ Examples:
 interface ExportCommandOptions {
   readonly organization?: string;
   readonly account?: string;
+  readonly since?: string;
+  readonly before?: string;
+  readonly hashesOnly?: boolean;
   readonly anchor: readonly string[];
   readonly gzip?: boolean;
   readonly despiteFaults?: boolean;
@@ -45,6 +55,9 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .argument('<dir>', 'the folder to make')
     .option('--organization <name or id>', 'only what is of the log of this organization')
     .option('--account <name or id>', 'only what is of the log of this account')
+    .option('--since <time>', `only what happened from this time on: ${timeHelp('inclusive')}`)
+    .option('--before <time>', `only what happened before this time: ${timeHelp('exclusive')}`)
+    .option('--hashes-only', 'of events of other times nothing but salted hashes')
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere, to compare with; may be repeated', collect, [])
     .option('--gzip', 'pack the events')
     .option('--despite-faults', 'write the bundle even if it does not hold; the exit code is still 5')
@@ -52,6 +65,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
     .addHelpText('after', help)
     .action(async (dir: string, options: ExportCommandOptions) => {
       const { gzip = false, despiteFaults = false, json = false } = options;
+      const time = timeOf(options);
       const work = showWork(context);
       const exported = await withDatabase(context, async (pool, { config }) => {
         const { keyFile, anchors = [] } = config.evidence ?? {};
@@ -60,6 +74,7 @@ export const exportCommand = (context: CliContext, report: (exitCode: number) =>
           isPacked: gzip,
           despiteFaults,
           source: await sourceOf(pool, options),
+          time,
           anchors: options.anchor.map((name) => ({ name, note: readInput(name) })),
           version,
           publicKey: keyFile === undefined ? undefined : publicKeyOfFile(keyFile),
@@ -92,26 +107,49 @@ const sourceOf = async (
   return accountId === undefined ? undefined : { kind: 'account', id: accountId };
 };
 
-const exportedJson = (folder: string, { logs, events, part, bytes, files, report, anchored }: Exported) => ({
+/** Undefined: all. */
+const timeOf = ({ since, before, hashesOnly = false }: ExportCommandOptions): ExportedTime | undefined => {
+  if (since === undefined && before === undefined) {
+    if (hashesOnly)
+      throw new OrgtrailError('usage', '--hashes-only is for a bundle of a time: give --since or --before');
+    return undefined;
+  }
+  const nowMs = Date.now();
+  const readMs = (name: string, text: string | undefined) => (text === undefined ? null : readTime(name, text, nowMs));
+  const [sinceMs, beforeMs] = [readMs('--since', since), readMs('--before', before)];
+  if (sinceMs !== null && beforeMs !== null && sinceMs >= beforeMs)
+    throw new OrgtrailError('usage', '--before must be later than --since');
+  const instant = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  return { since: instant(sinceMs), before: instant(beforeMs), isHashesOnly: hashesOnly };
+};
+
+const exportedJson = (folder: string, { logs, events, withheld, part, bytes, files, report, anchored }: Exported) => ({
   folder,
   ...(part && { source: report.source ?? null, complete_to: part.completeTo }),
+  ...(report.time && { time: report.time }),
   holds: report.holds,
   state: logs.state,
   unanchored: anchored.length === 0,
   anchors: anchored,
   generation: logs.generation,
-  events: { origin: logs.events.origin, size: logs.events.size, with_content: events },
+  events: { origin: logs.events.origin, size: logs.events.size, with_content: events, withheld },
   journal: { origin: logs.journal.origin, size: logs.journal.size },
   files,
   bytes,
   faults: report.faults.map(({ message }) => message),
 });
 
-const exportedText = (folder: string, { logs, events, part, bytes, files, report, anchored }: Exported): string => {
-  const ofSource = part && `${report.subject}: ${part.leaves} events, all up to position ${part.completeTo}`;
+const exportedText = (
+  folder: string,
+  { logs, events, withheld, part, bytes, files, report, anchored }: Exported,
+): string => {
+  const ofSource = part && `${part.leaves} events of the source, all up to position ${part.completeTo}`;
   const lines = [
-    ...(ofSource === undefined ? [] : [ofSource]),
+    ...[report.subject, ofSource].filter((line) => line !== undefined),
     `${folder}: ${logs.events.size} positions, ${events} events with their content, ${logs.journal.size} statements; ${files} files, ${bytes} bytes`,
+    ...(withheld === 0
+      ? []
+      : [`of ${withheld} other events it shows when they happened, their ids, and the SHA-256 of their content`]),
     ...report.faults.map(({ message }) => `does not hold: ${message}`),
     ...(logs.state === 'ok' ? [] : [`the log is ${logs.state}`]),
     ...(anchored.length === 0

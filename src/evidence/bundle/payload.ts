@@ -12,6 +12,9 @@ export interface PayloadRecord {
 export const writePayloadRecord = ({ leaf, raw }: PayloadRecord): Buffer =>
   Buffer.concat([uint16(leaf.length), leaf, uint32(raw.length), raw]);
 
+/** One of `events/withheld/000000.leaves`: the data of the leaf after its length in two bytes. */
+export const writeWithheldRecord = (leaf: Uint8Array): Buffer => Buffer.concat([uint16(leaf.length), leaf]);
+
 /** The events of such a file, as views of it. Throws an EvidenceFault if it is cut. */
 export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
   const splitter = new PayloadSplitter();
@@ -21,6 +24,7 @@ export function* readPayload(bytes: Uint8Array): Generator<PayloadRecord> {
 
 /** Reads such a file piece by piece: a file may be larger than memory, a record is not. */
 export class PayloadSplitter {
+  readonly #hasRaw: boolean;
   /** What has not been handed over yet, from `#start` to `#end`. One place for all pieces: a buffer for each would cost more than the hashes. */
   #room = Buffer.alloc(0);
   #start = 0;
@@ -28,13 +32,18 @@ export class PayloadSplitter {
   /** How long the first record of it is at least. */
   #needed = 0;
 
+  /** `hasRaw`: else a record is the length of the leaf and the leaf, and its raw is empty. */
+  constructor(hasRaw = true) {
+    this.#hasRaw = hasRaw;
+  }
+
   /** The records that end in this piece, as views that are valid until the next call. */
   *push(piece: Uint8Array): Generator<PayloadRecord> {
     this.#append(piece);
     if (this.#end < this.#needed) return;
     const bytes = this.#room.subarray(0, this.#end);
     for (;;) {
-      const length = leastLength(bytes, this.#start);
+      const length = leastLength(bytes, this.#start, this.#hasRaw);
       const start = this.#start;
       if (start + length > bytes.length) {
         this.#needed = length;
@@ -42,7 +51,8 @@ export class PayloadSplitter {
       }
       const leafEnd = start + 2 + bytes.readUInt16BE(start);
       this.#start = start + length;
-      yield { leaf: bytes.subarray(start + 2, leafEnd), raw: bytes.subarray(leafEnd + 4, this.#start) };
+      const raw = this.#hasRaw ? bytes.subarray(leafEnd + 4, this.#start) : nothing;
+      yield { leaf: bytes.subarray(start + 2, leafEnd), raw };
     }
   }
 
@@ -62,9 +72,12 @@ export class PayloadSplitter {
   }
 }
 
-/** How long the record at this place is at least: exactly so, once its two lengths are there. */
-const leastLength = (bytes: Buffer, at: number): number => {
+const nothing = new Uint8Array();
+
+/** How long the record at this place is at least: exactly so, once its lengths are there. */
+const leastLength = (bytes: Buffer, at: number, hasRaw: boolean): number => {
   if (bytes.length < at + 2) return 2;
   const leafEnd = 2 + bytes.readUInt16BE(at);
+  if (!hasRaw) return leafEnd;
   return bytes.length < at + leafEnd + 4 ? leafEnd + 4 : leafEnd + 4 + bytes.readUInt32BE(at + leafEnd);
 };

@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { type BinaryRow, copyWithin } from '../../postgres/copy-out.ts';
 import { longStatement } from '../../postgres/pool.ts';
 import { bundleFiles, checkpointPath, logTilePath, tileSourcesPath } from '../bundle/layout.ts';
+import type { BundleTime } from '../bundle/time-of-bundle.ts';
 import { HASH_BYTES } from '../crypto/sha256.ts';
 import type { FolderWriter } from '../files/folder-writer.ts';
 import type { LogName } from '../notes/origin.ts';
@@ -13,14 +14,14 @@ export const copyLogs = async (
   client: PoolClient,
   logs: ExportedLogs,
   writer: FolderWriter,
-  signal: AbortSignal | undefined,
+  { time, signal }: ChangesOptions,
 ): Promise<void> => {
   for (const log of ['events', 'journal'] as const) {
     writer.write(checkpointPath(log), Buffer.from(logs[log].note));
     await copyTiles(client, log, logs, writer, signal);
   }
   await copyJournal(client, logs, writer, signal);
-  await copyChanges(client, logs, writer, { signal });
+  await copyChanges(client, logs, writer, { time, signal });
 };
 
 const copyTiles = async (
@@ -71,6 +72,8 @@ export interface ChangesOptions {
   readonly signal?: AbortSignal | undefined;
   /** Only of this one. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
+  /** Only of events that happened then, or have no time. */
+  readonly time?: BundleTime | undefined;
 }
 
 /** The later contents that are stated, in the order of their statements. */
@@ -78,11 +81,14 @@ export const copyChanges = async (
   client: PoolClient,
   { generation, journal }: ExportedLogs,
   writer: FolderWriter,
-  { signal, source }: ChangesOptions,
+  { signal, source, time }: ChangesOptions,
 ): Promise<void> => {
+  const isOfTime =
+    time && `and exists (select from audit_events e where e.position = c.position ${ofTime(client, 'e', time)})`;
   const query = `select c.position, c.event_id, to_char(c.seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), c.raw::text
     from evidence_journal s join audit_event_changes c on c.id::text = s.ref
-    where s.kind = 'change' and s.generation = ${integer(generation)} and s.index < ${integer(journal.size)} ${ofSource(client, 'c', source)} order by s.index`;
+    where s.kind = 'change' and s.generation = ${integer(generation)} and s.index < ${integer(journal.size)} ${ofSource(client, 'c', source)}
+      ${isOfTime ?? ''} order by s.index`;
   const file = writer.open(bundleFiles.changes);
   const take = (row: BinaryRow) => {
     const [eventId, seenAt, raw] = [1, 2, 3].map((at) => field(row, at).toString()) as [string, string, string];
@@ -115,6 +121,14 @@ export const ofSource = (client: PoolClient, table: string, source: ChangesOptio
   source === undefined
     ? ''
     : `and ${table}.source_kind = ${client.escapeLiteral(source.kind)} and ${table}.source_id = ${client.escapeLiteral(source.id)}`;
+
+/** The same of the time of an event; one without a time is of every time. */
+export const ofTime = (client: PoolClient, table: string, { since, before }: BundleTime): string => {
+  const time = `${table}.action_time`;
+  const from = since === null ? '' : `and ${time} >= ${client.escapeLiteral(since)}::timestamptz`;
+  const to = before === null ? '' : `and ${time} < ${client.escapeLiteral(before)}::timestamptz`;
+  return `and (${time} = '-infinity' or (true ${from} ${to}))`;
+};
 
 const lineEnd = Buffer.from('\n');
 

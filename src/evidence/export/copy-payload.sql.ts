@@ -1,12 +1,13 @@
 import type { PoolClient } from 'pg';
 import { type BinaryRow, copyWithin } from '../../postgres/copy-out.ts';
 import { LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
-import { writePayloadRecord } from '../bundle/payload.ts';
+import { writePayloadRecord, writeWithheldRecord } from '../bundle/payload.ts';
+import { type BundleTime, isOfTime, withheldPath } from '../bundle/time-of-bundle.ts';
 import type { FileWriter, FolderWriter } from '../files/folder-writer.ts';
 import { eventFields, readEventRow } from '../growth/event-row.ts';
 import { SALT_BYTES, writeEventLeaf } from '../leaves/leaf.ts';
 import { monthOf, saltOf } from '../leaves/month-key.ts';
-import { field, integer, ofSource } from './copy-logs.sql.ts';
+import { field, integer, ofSource, ofTime } from './copy-logs.sql.ts';
 
 export interface PayloadOptions {
   readonly size: number;
@@ -14,46 +15,73 @@ export interface PayloadOptions {
   readonly isPacked: boolean;
   /** Only of this one, and no files without an event. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
+  /** Only the content of this one, and no files without an event. */
+  readonly time?: ExportedTime | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Up to this position events are written. */
   readonly onEvent?: (position: number) => void;
 }
 
+/** A bundle of a time. */
+export interface ExportedTime extends BundleTime {
+  /** Without the leaves of other events, which show ids and times: nothing shows then that no event of the time is left out. */
+  readonly isHashesOnly: boolean;
+}
+
+/** How many events are in a bundle with their content, and how many with their leaf alone. */
+export interface CopiedEvents {
+  readonly events: number;
+  readonly withheld: number;
+}
+
 /**
  * Writes every stored event with its leaf, made from what is stored now: whether that is the leaf in the tree is for the verifier to say.
- * Gives the number of events.
+ * Of a time, other events go with their leaf alone.
  */
 export const copyPayload = async (
   client: PoolClient,
   writer: FolderWriter,
-  { size, monthKeys, isPacked, source, signal, onEvent }: PayloadOptions,
-): Promise<number> => {
-  const files = new PayloadFiles(writer, { size, isPacked, isSparse: source !== undefined });
-  let events = 0;
+  { size, monthKeys, isPacked, source, time, signal, onEvent }: PayloadOptions,
+): Promise<CopiedEvents> => {
+  const isSparse = source !== undefined || time !== undefined;
+  const files = new PayloadFiles(writer, payloadPath, { size, isPacked, isSparse });
+  const others = new PayloadFiles(writer, withheldPath, { size, isPacked, isSparse: true });
+  const isShown = isOfTime(time ?? { since: null, before: null });
+  let [events, withheld] = [0, 0];
   const take = (row: BinaryRow) => {
     const event = readEventRow(row);
     const { position } = event;
     const key = monthKeys.get(monthOf(event.actionTimeUs));
     const salt = key === undefined ? Buffer.alloc(SALT_BYTES) : saltOf(key, position);
-    const raw = field(row, eventFields.length - 1);
-    files.fileOf(position).write(writePayloadRecord({ leaf: writeEventLeaf({ ...event, salt }), raw }));
-    events += 1;
+    const leaf = writeEventLeaf({ ...event, salt });
+    if (isShown(event.actionTimeUs)) {
+      const raw = field(row, eventFields.length - 1);
+      files.fileOf(position).write(writePayloadRecord({ leaf, raw }));
+      events += 1;
+    } else {
+      others.fileOf(position).write(writeWithheldRecord(leaf));
+      withheld += 1;
+    }
     onEvent?.(position);
   };
   const query = `select ${eventFields.join(', ')} from audit_events e
-    where position > 0 and position <= ${integer(size)} ${ofSource(client, 'e', source)} order by position`;
+    where position > 0 and position <= ${integer(size)} ${ofSource(client, 'e', source)}
+      ${time?.isHashesOnly === true ? ofTime(client, 'e', time) : ''} order by position`;
   try {
     await copyWithin(client, query, take, { signal, long: true });
     files.end();
+    others.end();
   } finally {
     files.close();
+    others.close();
   }
-  return events;
+  return { events, withheld };
 };
 
 /** One file after the other; each that a leaf could be in is there, even if no event is, unless they are sparse. */
 class PayloadFiles {
   readonly #writer: FolderWriter;
+  readonly #pathOf: (index: number) => string;
   readonly #isPacked: boolean;
   readonly #isSparse: boolean;
   readonly #count: number;
@@ -62,9 +90,11 @@ class PayloadFiles {
 
   constructor(
     writer: FolderWriter,
+    pathOf: (index: number) => string,
     { size, isPacked, isSparse }: { readonly size: number; readonly isPacked: boolean; readonly isSparse: boolean },
   ) {
     this.#writer = writer;
+    this.#pathOf = pathOf;
     this.#isPacked = isPacked;
     this.#isSparse = isSparse;
     this.#count = Math.ceil(size / LEAVES_PER_PAYLOAD);
@@ -92,7 +122,7 @@ class PayloadFiles {
     before?.end();
     this.#number += 1;
     if (this.#number >= this.#count || !isWritten) return;
-    const path = payloadPath(this.#number * LEAVES_PER_PAYLOAD);
+    const path = this.#pathOf(this.#number * LEAVES_PER_PAYLOAD);
     this.#current = this.#writer.open(this.#isPacked ? `${path}.gz` : path, this.#isPacked);
   }
 }

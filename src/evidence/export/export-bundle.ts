@@ -4,6 +4,7 @@ import { OrgtrailError } from '../../errors.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import { keyOfLog } from '../builder/sign-log.ts';
 import { bundleFiles } from '../bundle/layout.ts';
+import { BUNDLE_TIME_PATH, writeBundleTime } from '../bundle/time-of-bundle.ts';
 import { openFolder } from '../files/folder-reader.ts';
 import { FolderWriter } from '../files/folder-writer.ts';
 import { verifierFile } from '../files/verifier-file.ts';
@@ -14,7 +15,7 @@ import type { Anchor } from '../verify/verify-anchors.ts';
 import { bundlePolicy } from './bundle-policy.ts';
 import { copyAnchors, type ExportedAnchor } from './copy-anchors.sql.ts';
 import { copyLogs, readKeys } from './copy-logs.sql.ts';
-import { copyPayload } from './copy-payload.sql.ts';
+import { copyPayload, type ExportedTime } from './copy-payload.sql.ts';
 import { type CopiedPart, copyPart } from './part/copy-part.sql.ts';
 import type { OneSource } from './part/disclosed-statements.sql.ts';
 import { writeReadme } from './readme.ts';
@@ -29,6 +30,8 @@ export interface ExportOptions {
   readonly despiteFaults: boolean;
   /** A bundle of this source alone. */
   readonly source?: OneSource | undefined;
+  /** A bundle of this time alone. */
+  readonly time?: ExportedTime | undefined;
   /** Checkpoints that were kept: the bundle must go on from them, and can be compared with them. */
   readonly anchors?: readonly Anchor[] | undefined;
   /** Of orgtrail. */
@@ -52,7 +55,10 @@ interface ExportObserver {
 
 export interface Exported {
   readonly logs: ExportedLogs;
+  /** With their content. */
   readonly events: number;
+  /** Without it, in a bundle of a time. */
+  readonly withheld: number;
   /** Of a bundle of one source. */
   readonly part?: CopiedPart | undefined;
   readonly bytes: number;
@@ -88,8 +94,8 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
     writer.write(bundleFiles.readme, Buffer.from(readme));
     signal?.throwIfAborted();
     writer.finish();
-    const { logs, events, part, anchored } = content;
-    return { logs, events, part, anchored, bytes: writer.bytes, files: writer.hashes.size, report };
+    const { logs, events, withheld, part, anchored } = content;
+    return { logs, events, withheld, part, anchored, bytes: writer.bytes, files: writer.hashes.size, report };
   } finally {
     writer.discard();
   }
@@ -98,6 +104,7 @@ export const exportBundle = async (pool: Pool, options: ExportOptions): Promise<
 interface WrittenContent {
   readonly logs: ExportedLogs;
   readonly events: number;
+  readonly withheld: number;
   readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
   readonly anchored: readonly ExportedAnchor[];
@@ -110,9 +117,10 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const logs = requireLogs(found);
       if (isToWait(logs) && performance.now() < untilMs) return undefined;
       requireStated(logs, options);
-      const { source } = options;
+      const { source, time } = options;
       const part = source && (await copyPart(client, logs, { ...options, source }, writer));
-      if (part === undefined) await copyLogs(client, logs, writer, options.signal);
+      if (part === undefined) await copyLogs(client, logs, writer, options);
+      if (time !== undefined) writer.write(BUNDLE_TIME_PATH, Buffer.from(writeBundleTime(time)));
       const { texts, monthKeys } = await readKeys(client, logs);
       const { publicKey, isPacked, signal, observer, witnesses = [] } = options;
       // Of one source there are not the tiles to compare with every checkpoint.
@@ -124,8 +132,9 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
-      const events = await copyPayload(client, writer, { size, monthKeys, isPacked, source, signal, onEvent });
-      return { logs, events, part, vkeys, anchored };
+      const toCopy = { size, monthKeys, isPacked, source, time, signal, onEvent };
+      const copied = await copyPayload(client, writer, toCopy);
+      return { logs, ...copied, part, vkeys, anchored };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

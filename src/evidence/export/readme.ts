@@ -1,5 +1,7 @@
 import { writeManifestLines } from '../bundle/manifest.ts';
+import { bundleTimeText } from '../bundle/time-of-bundle.ts';
 import type { ExportedAnchor } from './copy-anchors.sql.ts';
+import type { ExportedTime } from './copy-payload.sql.ts';
 import type { ExportedLogs } from './snapshot.sql.ts';
 
 export interface ReadmeFacts {
@@ -10,6 +12,10 @@ export interface ReadmeFacts {
   /** Events whose payload is in the bundle. */
   readonly events: number;
   readonly isPacked: boolean;
+  /** Undefined: of all times. */
+  readonly time?: ExportedTime | undefined;
+  /** Events whose leaf is in it, and not their payload. */
+  readonly withheld: number;
   /** Undefined: of all sources. */
   readonly source?: { readonly kind: string; readonly id: string } | undefined;
   readonly part?: { readonly leaves: number; readonly completeTo: number } | undefined;
@@ -24,6 +30,7 @@ export const writeReadme = (facts: ReadmeFacts): string =>
   [
     head(facts),
     ofOneSource(facts),
+    ofTime(facts),
     findings(facts),
     howToVerify(facts),
     contents(facts),
@@ -78,6 +85,27 @@ journal/leaves          the same for each line of journal/entries.ndjson: statem
 events/tile/...         only the hashes that lead from these leaves to the signed root. The root of a full tile is
                         a hash of the tile above it; the tiles that are not full give the root
 There is no events/sources. All else is as described below.
+`;
+
+const ofTime = ({ time, withheld }: ReadmeFacts): string =>
+  time === undefined
+    ? ''
+    : `A BUNDLE OF A TIME: ${bundleTimeText(time)}
+
+It has the content of the events that happened in that time (by the time that Cloudflare gives them, in UTC, the end not
+included), and of those that have no time, since they may have. ${
+        time.isHashesOnly
+          ? `Of all other events it has nothing but salted hashes.
+So it does not show that these are all events of that time: any of the others may be of it. Of each event that is here it
+shows that it was stored so, and when the log of events had which size.`
+          : `Of ${withheld} other events it has the leaf (HOW IT IS
+MADE, below), which shows when they happened, their source and ids, and the SHA-256 of their content, not the content itself.
+So it shows that no event of that time is left out, but for those that retention has dropped: statements "drop" name their months.`
+      }
+
+events/time             which time
+events/withheld/...     for each leaf without content its length (2 bytes) and its data; cut like events/payload
+Without events/time, this folder does not verify: events would be missing.
 `;
 
 const stateOf = ({ state, stateReason, head: position, events: { size } }: ExportedLogs): string => {

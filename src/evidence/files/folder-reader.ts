@@ -57,10 +57,10 @@ const contentsOf = (folder: string): { readonly names: ReadonlySet<string>; read
   }
 };
 
-/** Only payload may be packed. If a file is there both ways, the packed one keeps its own name, which no leaf has. */
+/** Only payload and withheld leaves may be packed. If a file is there both ways, the packed one keeps its own name, which no leaf has. */
 const pathOf = (name: string, names: ReadonlySet<string>): string => {
   const plain = name.slice(0, -PACKED.length);
-  const isPacked = name.startsWith('events/payload/') && name.endsWith(PACKED) && !names.has(plain);
+  const isPacked = /^events\/(?:payload|withheld)\//.test(name) && name.endsWith(PACKED) && !names.has(plain);
   return isPacked ? plain : name;
 };
 

@@ -16,6 +16,7 @@ What it does, in this order (`verify`, near the end of the file, calls it all):
                          and the chain of each source
   4. the rest            later contents, time stamps, coverage and its gaps, and the list of what is not claimed
 
+A bundle of a time (`Time`) has the content of the events of that time; of others it may have the leaf, which shows when they happened.
 A bundle of one source (`OneSource`) has some leaves of the two logs, and the tiles that lead from these to the signed roots (`Part`).
 """
 import argparse
@@ -24,6 +25,7 @@ import bisect
 import datetime
 import gzip
 import hashlib
+import heapq
 import io
 import json
 import os
@@ -1160,8 +1162,44 @@ def is_utf8(data):
         return False
 
 
-def payload_of_file(file, path, first, report):
-    """(position, leaf data, whether raw is the one of the leaf) for each event of a payload file."""
+class Time:
+    """The time that a bundle is of, `events/time`: an object with `since` and `before`, each an instant or null. Nothing signs it: it
+    says of which events the content must be here, no more. An event without a time is of every time."""
+
+    def __init__(self, data):
+        value = strict_json(data)
+        if set(value) != {'since', 'before'}:
+            raise Unreadable('is not since and before')
+        self.since = -FOREVER if value['since'] is None else microseconds(value['since'])
+        self.before = FOREVER if value['before'] is None else microseconds(value['before'])
+        if self.since >= self.before:
+            raise Unreadable('is an empty time')
+        self.stated = value
+        self.text = '%s to %s' % (value['since'] or 'the beginning', value['before'] or 'the end')
+
+    def has(self, leaf):
+        return not has_time(leaf) or self.since <= int.from_bytes(leaf[50:58], 'big', signed=True) < self.before
+
+    def has_some_of(self, month):
+        start, end = (-FOREVER, FOREVER) if month == '-infinity' else month_times(month)
+        return start < self.before and end > self.since
+
+
+def has_time(leaf):
+    return leaf[50:58] != b'\x80' + bytes(7)
+
+
+def time_of(bundle, report):
+    if bundle.has('events/time'):
+        try:
+            return Time(bundle.bytes('events/time'))
+        except (Unreadable, ValueError, RecursionError) as problem:
+            report.fault('events', 'events/time: it %s' % problem)
+    return None
+
+
+def records_of_file(file, path, first, has_content, report):
+    """(position, leaf data, whether raw is the one of the leaf; None without content) for each event of a file."""
     before = first
     while True:
         start = file.read(2)
@@ -1170,23 +1208,36 @@ def payload_of_file(file, path, first, report):
         if len(start) < 2:
             raise Unreadable('ends in the middle of an event')
         leaf = read_exactly(file, (start[0] << 8) + start[1])
-        length = read_exactly(file, 4)
-        actual = raw_hash(file, int.from_bytes(length, 'big'))
+        if has_content:
+            length = read_exactly(file, 4)
+            actual = raw_hash(file, int.from_bytes(length, 'big'))
         position = int.from_bytes(leaf[34:42], 'big')
         if not leaf.startswith(EVENT) or len(leaf) < 104:
             report.fault('events', '%s has a record after position %d that is no event' % (path, before))
         elif not before < position <= first + FILE_LEAVES:
             report.fault('events', '%s has position %d after position %d' % (path, position, before), position)
         else:
-            yield position, leaf, leaf[-36:] == length + actual
+            yield position, leaf, leaf[-36:] == length + actual if has_content else None
             before = position
 
 
-def payload(bundle, size, report):
-    """The events of all payload files, in order of position."""
+def shown(bundle, size, time, report):
+    """The events in order of position: those with content; in a bundle of a time also those of which the leaf is here without it."""
+    before = 0
+    withheld = records(bundle, size, 'withheld/%s.leaves', report) if time else ()
+    for event in heapq.merge(records(bundle, size, 'payload/%s.oev', report), withheld, key=lambda one: one[0]):
+        if event[0] == before:
+            report.fault('events', 'Position %d: the event is here with and without its content' % before, before)
+        else:
+            yield event
+        before = event[0]
+
+
+def records(bundle, size, name, report):
+    """The events of all files of one kind, in order of position."""
     before = -1
-    for path in bundle.files('events/payload'):
-        match = re.fullmatch(r'events/payload/(\d{6})\.oev(\.gz)?', path)
+    for path in bundle.files('events/' + name.split('/')[0]):
+        match = re.fullmatch(r'events/%s(\.gz)?' % name.replace('.', r'\.') % '([0-9]{6})', path)
         if not match or int(match.group(1)) * FILE_LEAVES >= size or int(match.group(1)) == before:
             if not is_hidden(path):
                 report.fault('events', '%s belongs to no position of the checkpoint, or is there twice' % path)
@@ -1196,7 +1247,7 @@ def payload(bundle, size, report):
         with bundle.open(path) as plain:
             file = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20) if packed else plain
             try:
-                yield from payload_of_file(file, path, number * FILE_LEAVES, report)
+                yield from records_of_file(file, path, number * FILE_LEAVES, name.startswith('payload'), report)
             except (Unreadable, EOFError, OSError, gzip.zlib.error) as problem:
                 report.fault('events', '%s cannot be read to its end: %s' % (path, problem))
 
@@ -1214,7 +1265,11 @@ class Progress:
 class Events:
     """Walks over the leaves and the payload together."""
 
-    def __init__(self, bundle, checkpoint, journal, roots, report, asked=None):
+    def __init__(self, bundle, checkpoint, journal, roots, report, time=None, asked=None):
+        self.time, self.until = time, checkpoint.size
+        self.withheld = self.unshown = 0  # in a bundle of a time: leaves without content, hashes without leaf
+        self.of_time = self.timeless = 0  # those with content up to position `until`; those without a time
+        self.changed, self.left_out = {position for position, _ in journal.changes}, set()  # of the changed ones, those without content
         self.bundle, self.checkpoint, self.journal, self.roots, self.report = bundle, checkpoint, journal, roots, report
         self.asked = asked.encode() if asked else None
         self.of_organization = {}  # (kind, id): events whose leaf names the organization that is asked for
@@ -1226,7 +1281,7 @@ class Events:
 
     def check(self):
         tree, report, sizes, chains = Tree(), self.report, self.roots.sizes, self.journal.chains
-        progress, found = Progress(self.checkpoint.size), payload(self.bundle, self.checkpoint.size, self.report)
+        progress, found = Progress(self.checkpoint.size), shown(self.bundle, self.checkpoint.size, self.time, self.report)
         event = next(found, None)
         self.at_size(tree)
         for path, tile in leaf_tiles(self.bundle, 'events', self.checkpoint.size):
@@ -1263,14 +1318,21 @@ class Events:
 
     def check_event(self, event, stored, number):
         position, leaf, raw_holds = event
-        self.present += 1
-        if not raw_holds:
+        if raw_holds is None:
+            self.withheld += 1
+            self.leave_out(position)
+        else:
+            self.present += 1
+            self.of_time += position <= self.until
+        if raw_holds is False:
             self.report.fault('events', 'Position %d: the content is not that of its leaf' % position, position)
         if sha256(b'\x00' + leaf).digest() != stored:
             self.report.fault('events', 'Position %d: the event is not the one in the tree' % position, position)
         if self.journal.dropped and self.journal.is_dropped(position):
             self.contradicted += 1
         self.check_jump(position)
+        if self.time:
+            self.check_time(position, leaf, raw_holds is not None)
         source = source_in(leaf)
         if source is None:
             self.report.fault('events', 'Position %d: the fields of the leaf do not fill it' % position, position)
@@ -1283,6 +1345,18 @@ class Events:
             name = self.journal.sources[self.numbers[source]]
             self.of_organization[name] = self.of_organization.get(name, 0) + 1
         self.grow_chain(source, stored)
+
+    def leave_out(self, position):
+        if position in self.changed:
+            self.left_out.add(position)
+
+    def check_time(self, position, leaf, has_content):
+        if has_content and not has_time(leaf):
+            self.timeless += 1
+        if has_content and not self.time.has(leaf):
+            self.report.fault('events', 'Position %d: its content is here, and it is not of the time of the bundle' % position, position)
+        if not has_content and self.time.has(leaf):
+            self.report.fault('events', 'Position %d: it is of the time of the bundle, and its content is not here' % position, position)
 
     def check_jump(self, position):
         if self.journal.jumped and is_in(self.journal.jumped, position):
@@ -1302,16 +1376,25 @@ class Events:
                 self.report.fault('events', 'Position %d: a hole is given to a source' % position, position)
         elif self.journal.is_dropped(position):
             self.dropped += 1
-            self.check_jump(position)
-            if number is None:
-                self.unknown += 1
-            elif number in self.journal.sources:
+            if number in self.journal.sources:
                 self.check_held(position, number)
-                self.grow_chain(source_key(*self.journal.sources[number]), stored)
-            else:
-                self.report.fault('events', 'Position %d: events/sources gives it to a source that no statement names' % position, position)
+            self.check_hash_alone(position, stored, number)
+        elif self.time:
+            self.unshown += 1
+            self.leave_out(position)
+            self.check_hash_alone(position, stored, number)
         else:
             self.report.fault('events', 'Position %d: the event is missing, and no drop declares that' % position, position)
+
+    def check_hash_alone(self, position, stored, number):
+        """Of an event nothing is here but its hash: its source is that of events/sources."""
+        self.check_jump(position)
+        if number is None:
+            self.unknown += 1
+        elif number in self.journal.sources:
+            self.grow_chain(source_key(*self.journal.sources[number]), stored)
+        else:
+            self.report.fault('events', 'Position %d: events/sources gives it to a source that no statement names' % position, position)
 
     def check_held(self, position, number):
         for held in [one for one in self.journal.held.get(number, ()) if is_in(one[0], position)]:
@@ -1336,16 +1419,37 @@ class Events:
                 self.unproven[source] = 'its chain, since the bundle does not say which dropped events were its own'
 
 
+    def without_content(self):
+        return ', %s without content, %s as hashes alone' % (format(self.withheld, ','), format(self.unshown, ',')) if self.time else ''
+
+    def conclude_time(self, held, of):
+        if not self.time:
+            return
+        if self.unshown:
+            self.report.note('That none of %s events that are here as hashes alone is of the time from %s. What is here is in the log; more '
+                             'of that time may be.' % (format(self.unshown, ','), self.time.text))
+        else:
+            self.report.claim(held, 'These are all events %sthat happened from %s, or have no time, up to position %s, but for what was dropped: %s'
+                              % (of, self.time.text, format(self.until, ','), format(self.of_time, ',')))
+        self.report.note('What %s other events say, which are not of that time. %s events without a time are here.'
+                         % (format(self.withheld + self.unshown, ','), format(self.timeless, ',')))
+        months = sorted({drop[2]['month'] for drop in self.journal.drops if self.time.has_some_of(drop[2]['month'])})
+        if months:
+            self.report.note('What happened from %s and was dropped: month %s.' % (self.time.text, ', '.join(months)))
+
+
 class OneSource(Events):
     """The leaves of one source, and the payload of these: `events/leaves` instead of the whole log."""
 
-    def __init__(self, bundle, checkpoint, journal, roots, report, part):
-        super().__init__(bundle, checkpoint, journal, roots, report)
+    def __init__(self, bundle, checkpoint, journal, roots, report, part, time=None):
+        super().__init__(bundle, checkpoint, journal, roots, report, time)
         self.part = part
         named_ones = sorted(set(journal.sources.values()) | set(journal.coverage))
         self.source = named_ones[0] if len(named_ones) == 1 else None
         report.facts['source'] = self.source and {'kind': self.source[0], 'id': self.source[1]}
         report.facts['bundle'] = 'This is a bundle of one source: %s.' % (named(self.source) if self.source else 'which one, it does not say clearly')
+        if self.source in journal.coverage:
+            self.until = journal.coverage[self.source][2]
         if len(named_ones) != 1:
             report.fault('events', 'The statements of the bundle are about %d sources and not about one%s'
                          % (len(named_ones), ''.join(', ' + named(one) for one in named_ones[:5])))
@@ -1354,12 +1458,11 @@ class OneSource(Events):
         self.number = min(journal.sources, default=None)
         if part.records and self.number is None:
             report.fault('journal', 'There are leaves, and no statement names their source')
-        changed = {position for position, _ in journal.changes}
-        for position in sorted(changed - {index + 1 for index, _ in part.leaves() if index + 1 in changed}):
+        for position in sorted(self.changed - {index + 1 for index, _ in part.leaves() if index + 1 in self.changed}):
             report.fault('changes', 'Position %d: a statement about a changed event that is not listed' % position, position)
 
     def check(self):
-        report, found = self.report, payload(self.bundle, self.checkpoint.size, self.report)
+        report, found = self.report, shown(self.bundle, self.checkpoint.size, self.time, self.report)
         sizes = sorted(size for size in self.journal.chains if size <= self.checkpoint.size)
         event = next(found, None)
         for index, stored in self.part.leaves():
@@ -1388,9 +1491,11 @@ class OneSource(Events):
         report, who, size = self.report, named(self.source), self.journal.coverage[self.source][2]
         listed = len(self.part.records) // 40
         count = sum(index < size for index, _ in self.part.leaves())
-        report.claim(held + ['coverage'], 'These are all events of %s up to position %s: %s' % (who, format(size, ','), format(count, ',')))
-        report.claim(held, 'Each of its %s positions is accounted for: %s with unchanged content, %s dropped as declared'
-                     % tuple(format(number, ',') for number in (listed, self.present, self.dropped)))
+        report.claim(held + ['coverage'], 'These are all events of %s up to position %s: %s%s'
+                     % (who, format(size, ','), format(count, ','), ', some without their content' if self.time else ''))
+        report.claim(held, 'Each of its %s positions is accounted for: %s with unchanged content, %s dropped as declared%s'
+                     % (*(format(number, ',') for number in (listed, self.present, self.dropped)), self.without_content()))
+        self.conclude_time(held + ['coverage'], 'of %s ' % who)
         if size < self.checkpoint.size:
             report.note('That none of the events of %s after position %s is left out: %s are here.'
                         % (who, format(size, ','), format(listed - count, ',')))
@@ -1431,7 +1536,7 @@ def check_listed_hashes(bundle, report):
         report.note('That no file was damaged by accident: README.txt lists no SHA-256 of files.')
 
 
-def check_changes(bundle, journal, journal_holds, report):
+def check_changes(bundle, journal, events, journal_holds, report):
     """changes.ndjson: the content that Cloudflare gave later, one object a line with `position` and `raw`, each stated. It may repeat
     `event_id` and `seen_at` of the statement."""
     paths = [path for path in ('changes.ndjson', 'journal/changes.ndjson') if bundle.has(path)]
@@ -1452,13 +1557,18 @@ def check_changes(bundle, journal, journal_holds, report):
                         raise Unreadable('is not what a statement `change` says')
                 except (Unreadable, ValueError, TypeError, AttributeError, RecursionError) as problem:
                     report.fault('changes', 'Line %d of %s %s' % (number, path, problem))
+    withheld = [change for change in left if change[0] in events.left_out]  # the later content goes with the content
+    if withheld:
+        report.note('The later content of %d changed events, which are not of the time of the bundle.' % len(withheld))
+    for change in withheld:
+        del left[change]
     lost = sorted(position for position, _ in left if not journal.is_dropped(position))
     for position in lost:
         report.fault('changes', 'The later content of the changed event %d is stated and not in the bundle' % position, position)
     if len(left) > len(lost):
         report.note('The later content of %d changed events: the events were dropped.' % (len(left) - len(lost)))
     if journal.changes and journal_holds:
-        report.claim(['changes'], 'The later content of %d changed events is the one that was stated' % (len(journal.changes) - len(left)))
+        report.claim(['changes'], 'The later content of %d changed events is the one that was stated' % (len(journal.changes) - len(left) - len(withheld)))
 
 
 def expect_anchor(note, who, logs, keys, journal, report, kept=True):
@@ -1701,7 +1811,7 @@ def verify(folder, options, report):
     roots, journal_roots = Roots(), Roots()
     logs = {events_head.origin: roots, journal_head.origin: journal_roots}
     journal = Journal(events_head.origin, roots, journal_head.origin, journal_roots, report)
-    is_part = 'events/leaves' in bundle.files('events')
+    is_part, time = 'events/leaves' in bundle.files('events'), time_of(bundle, report)
     try:
         if is_part:
             report.facts['bundle'] = 'This is a bundle of one source.'
@@ -1730,14 +1840,17 @@ def verify(folder, options, report):
         report.fault('journal', str(problem))
     journal.finish()
     if is_part:
-        events = OneSource(bundle, events_head, journal, roots, report, Part(bundle, 'events', events_head, report))
+        events = OneSource(bundle, events_head, journal, roots, report, Part(bundle, 'events', events_head, report), time)
     else:
-        events = Events(bundle, events_head, journal, roots, report, options.organization)
+        events = Events(bundle, events_head, journal, roots, report, time, options.organization)
+    if time:
+        report.facts['time'] = time.stated
+        report.facts['bundle'] = ' '.join([report.facts[name] for name in ('bundle',) if name in report.facts] + ['This is a bundle of a time: %s.' % time.text])
     try:
         events.check()
     except Unreadable as problem:
         report.fault('events', str(problem))
-    check_changes(bundle, journal, not report.count.get('journal'), report)
+    check_changes(bundle, journal, events, not report.count.get('journal'), report)
     conclude(bundle, trust, journal, events, (events_head, journal_head), report)
     met = roots.met | journal_roots.met
     claim_anchors(trust, witnesses, [pair for pair in anchors if pair[1] and pair[0] in met], sum(path in met for path in packed), (events_head, journal_head), report)
@@ -1745,7 +1858,7 @@ def verify(folder, options, report):
     check_timestamps(bundle, ['journal/checkpoint'] + bundle.files('anchors'), options.tsa_ca, report)
     unread = sorted(set(bundle.files()) - bundle.read - {'verify.py'})
     for path in unread:
-        if re.match('(events|journal)/tile/|events/sources/', path) and not is_hidden(path):
+        if re.match('(events|journal)/tile/|events/(sources|withheld)/', path) and not is_hidden(path):
             report.fault('files', '%s belongs to no tree of this size' % path)
     if unread:
         report.note('%d files that this verifier does not read: %s.' % (len(unread), ', '.join(unread[:5]) + (', …' if unread[5:] else '')))
@@ -1757,8 +1870,10 @@ def conclude(bundle, trust, journal, events, heads, report):
     if isinstance(events, OneSource):
         events.conclude(held)
     else:
-        report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed'
-                     % tuple(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)))
+        report.claim(held, 'Each of the %s positions is accounted for: %s with unchanged content, %s dropped as declared, %s dropped before they were hashed%s'
+                     % (*(format(number, ',') for number in (heads[0].size, events.present, events.dropped, events.holes - events.jumped)),
+                        events.without_content()))
+        events.conclude_time(held, '')
     if events.jumped:
         report.claim(held, '%s positions were left out after failovers, as stated' % format(events.jumped, ','))
     if journal.backwards:

@@ -1,10 +1,10 @@
 import type { LeafList } from '../bundle/leaf-list.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
 
-const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4, hidden: 5 } as const;
+const states = { absent: 0, present: 1, hole: 2, dropped: 3, faulty: 4, hidden: 5, withheld: 6, unshown: 7 } as const;
 /**
  * What is known of a leaf: its payload is there, it never had one, a drop has taken it, what is there is another one, or the bundle is of
- * another source.
+ * another source. In a bundle of a time: its data is there without payload, or nothing but its hash.
  */
 export type LeafState = keyof typeof states;
 const names = Object.keys(states) as LeafState[];
@@ -41,6 +41,12 @@ export class LeafStates {
   set(index: number, state: LeafState, source = NO_SOURCE): void {
     this.#states[index] = states[state];
     this.#sources[index] = source;
+  }
+
+  /** The source of a leaf whose data is not here, as something unsigned says: it is believed until the chain is compared. */
+  believeSource(index: number, source: number): void {
+    const state = this.stateOf(index);
+    if (state === 'dropped' || state === 'unshown') this.set(index, state, source);
   }
 
   count(state: LeafState): number {

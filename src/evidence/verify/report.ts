@@ -1,4 +1,5 @@
 import { withoutControls } from '../../text/terminal.ts';
+import { type BundleTime, bundleTimeText } from '../bundle/time-of-bundle.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 
 /** What does not hold. Stable names. */
@@ -12,6 +13,7 @@ export type FaultCode =
   | 'missing' // an event has no payload, and no drop says why
   | 'statement' // cannot be read, or speaks of a tree that never was
   | 'journal' // has other statements than those that are signed
+  | 'time' // of a bundle cannot be read, or is that of an event whose content is not there
   | 'chain' // of a source: an event is missing or stands elsewhere
   | 'source' // of a leaf is stated otherwise
   | 'coverage' // shrank without a reason
@@ -47,6 +49,8 @@ export class Report {
   /** Whether the bundle is of one source, and which, once that is known. */
   isOfOneSource = false;
   source: { readonly kind: string; readonly id: string } | undefined;
+  /** The time that the bundle is of, if it is not of all. */
+  time: BundleTime | undefined;
   /** Sentences. */
   readonly notClaimed: string[] = [];
   readonly #claims: { readonly needs: readonly FaultCode[]; readonly text: string }[] = [];
@@ -60,10 +64,13 @@ export class Report {
 
   /** What is said before all else: what the bundle is of, if it is not of everything. */
   get subject(): string | undefined {
-    if (!this.isOfOneSource) return undefined;
-    return onOneLine(
-      `a bundle of one source: ${this.source === undefined ? 'unknown' : `${this.source.kind} ${this.source.id}`}`,
-    );
+    const { source, time } = this;
+    const named = source === undefined ? 'unknown' : `${source.kind} ${source.id}`;
+    const parts = [
+      ...(this.isOfOneSource ? [`a bundle of one source: ${named}`] : []),
+      ...(time === undefined ? [] : [`a bundle of a time: ${bundleTimeText(time)}`]),
+    ];
+    return parts.length === 0 ? undefined : onOneLine(parts.join('; '));
   }
 
   get holds(): boolean {

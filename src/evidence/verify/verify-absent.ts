@@ -9,12 +9,12 @@ import type { Report } from './report.ts';
 import type { SourceNumbers } from './source-numbers.ts';
 import type { VerifiedLog } from './verified-log.ts';
 
-/** So many events are there, although a drop names them. */
+/** So many events are there, or their leaves, although a drop names them. */
 export const countUndropped = (states: LeafStates, drops: readonly StatementOf<'drop'>[]): number => {
   let count = 0;
   for (const [from, to] of unitedPositions(drops.flatMap(({ positions }) => positions))) {
     for (let index = from - 1; index < Math.min(to - 1, states.size); index += 1) {
-      if (states.stateOf(index) === 'present') count += 1;
+      if (['present', 'withheld'].includes(states.stateOf(index))) count += 1;
     }
   }
   return count;
@@ -22,7 +22,7 @@ export const countUndropped = (states: LeafStates, drops: readonly StatementOf<'
 
 /**
  * Every leaf without payload must be in a drop that is stated, or be that of a position which was dropped before it was hashed. Marks
- * them so, with the source that a dropped one had.
+ * them so. In a bundle of a time, the others are here as hashes alone.
  */
 export const verifyAbsent = (
   report: Report,
@@ -40,6 +40,7 @@ export const verifyAbsent = (
       states.set(index, 'hole');
       if (events.listed !== undefined) report.fault('leaf', `event ${position} is listed, and is a hole`, position);
     } else if ((ranges[at]?.[0] ?? Number.POSITIVE_INFINITY) <= position) states.set(index, 'dropped');
+    else if (report.time !== undefined) states.set(index, 'unshown');
     else report.fault('missing', `event ${position} has no payload, and no drop says why`, position);
   }
 };
@@ -64,8 +65,8 @@ export const verifyTileSources = (
       const index = tile.n * TILE_WIDTH + place;
       if (!isSourceOf(states, index, number, sources)) {
         report.fault('source', `${path} says that event ${index + 1} is of source ${number}`, index + 1);
-      } else if (states.stateOf(index) === 'dropped') {
-        states.set(index, 'dropped', number);
+      } else {
+        states.believeSource(index, number);
       }
     }
   }
@@ -78,9 +79,9 @@ export const verifyTileSources = (
 
 const isSourceOf = (states: LeafStates, index: number, number: number, sources: SourceNumbers): boolean => {
   const state = states.stateOf(index);
-  if (state === 'dropped') return sources.has(number);
+  if (state === 'dropped' || state === 'unshown') return sources.has(number);
   // What is neither there nor dropped is a fault already.
-  return (state !== 'present' && state !== 'hole') || number === states.sourceOf(index);
+  return !['present', 'hole', 'withheld'].includes(state) || number === states.sourceOf(index);
 };
 
 /** Whether the source of this leaf is known, or it has none, or is one that the bundle is not of. */

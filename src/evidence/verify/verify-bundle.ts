@@ -1,6 +1,7 @@
 import { type BundleReader, bundleFiles } from '../bundle/layout.ts';
 import { type Policy, parsePolicy } from '../notes/policy.ts';
 import { openLogs } from './open-logs.ts';
+import { verifyTimeFile } from './part/of-a-time.ts';
 import { isOfOneSource } from './part/part-of-log.ts';
 import { Report } from './report.ts';
 import { verifyChanges } from './statements/verify-changes.ts';
@@ -46,10 +47,11 @@ export function* verificationOf(
   if (policy === undefined) return report;
   if (own === undefined) report.note('whose keys these are: those of the policy in the bundle are believed');
   report.isOfOneSource = isOfOneSource(reader);
+  report.time = verifyTimeFile(report, reader);
   const logs = openLogs(report, reader, policy, own === undefined);
   if (logs === undefined) return report;
   const content = beginContent(report, reader, logs);
-  yield* verifyPayload(report, reader, logs.events, content.states, content.sources);
+  yield* verifyPayload(report, reader, logs.events, content);
   endContent(report, reader, logs, content);
   verifyBeside(report, reader, { logs, content, policy, isPolicyOfBundle: own === undefined, anchors });
   report.note('that Cloudflare told everything, and the truth; that the clock was right');
@@ -68,9 +70,10 @@ interface Beside {
 const verifyBeside = (
   report: Report,
   reader: BundleReader,
-  { logs, content: { statements }, policy, isPolicyOfBundle, anchors }: Beside,
+  { logs, content, policy, isPolicyOfBundle, anchors }: Beside,
 ): void => {
-  verifyChanges(report, reader, statements);
+  const { statements } = content;
+  verifyChanges(report, reader, content);
   verifyFork(report, statements, logs.events, policy);
   verifyKeys(report, reader, { ...logs, statements, policy });
   const anchored = { ...logs, policy: withStatedKeys(policy, statements), statements };

@@ -1,6 +1,7 @@
 import type { BundleReader } from '../bundle/layout.ts';
 import { unitedPositions } from '../journal/position-ranges.ts';
 import { LeafStates } from './leaf-states.ts';
+import { concludeTime, EventsOfTime, withoutContent } from './part/of-a-time.ts';
 import { verifyCompleteness, verifySource } from './part/one-source.ts';
 import type { Report } from './report.ts';
 import { SourceNumbers } from './source-numbers.ts';
@@ -15,6 +16,7 @@ export interface Content {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
+  readonly ofTime: EventsOfTime;
 }
 
 /** Reads the statements. After it, each payload is to be compared with its leaf, and its state set. */
@@ -27,6 +29,7 @@ export const beginContent = (report: Report, reader: BundleReader, logs: Verifie
     statements,
     states,
     sources: new SourceNumbers(report, statements.of('source')),
+    ofTime: new EventsOfTime(report),
   };
 };
 
@@ -52,13 +55,14 @@ const adoptedOf = (statements: SignedStatements): number =>
   (statements.of('genesis')[0] ?? statements.of('fork')[0])?.adopted ?? 0;
 
 /** That each leaf of the log is accounted for. */
-const concludeWhole = (report: Report, size: number, { statements, states }: Content): void => {
+const concludeWhole = (report: Report, size: number, { statements, states, ofTime }: Content): void => {
   const leftOut = leftOutFrom(0, states, statements);
   report.claim(
     ['missing'],
     `of ${size} events ${states.count('present')} are as they were hashed, ${states.count('dropped')} were dropped as ` +
-      `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed`,
+      `stated, and ${states.count('hole') - leftOut} were dropped before they were hashed${withoutContent(report, states)}`,
   );
+  concludeTime(report, { statements, states, ofTime }, { until: size });
   if (leftOut > 0) report.claim(['journal'], `${leftOut} positions were left out after failovers, as stated`);
   const adopted = adoptedOf(statements);
   const unexplained = states.countFrom(adopted, 'hole') - leftOutFrom(adopted, states, statements);

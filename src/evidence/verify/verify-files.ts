@@ -1,6 +1,7 @@
 import { type BundleReader, bundleFiles, changesPaths, isHidden, TIME_STAMPS_FOLDER } from '../bundle/layout.ts';
 import { leafListPath } from '../bundle/leaf-list.ts';
 import { readManifest } from '../bundle/manifest.ts';
+import { BUNDLE_TIME_PATH } from '../bundle/time-of-bundle.ts';
 import { sha256 } from '../crypto/sha256.ts';
 import type { Report } from './report.ts';
 
@@ -44,6 +45,7 @@ const readNames = new Set<string>([
   ...changesPaths,
   leafListPath('events'),
   leafListPath('journal'),
+  BUNDLE_TIME_PATH,
   'events/checkpoint',
   'journal/checkpoint',
   'verify.py',
@@ -59,7 +61,7 @@ const nameUnread = (report: Report, paths: readonly string[]): void => {
   const isRead = (path: string): boolean =>
     readNames.has(path) ||
     path.startsWith(TIME_STAMPS_FOLDER) ||
-    (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources)|anchors)\//.test(path) && !isHidden(path));
+    (/^(?:(?:events|journal)\/tile|events\/(?:payload|sources|withheld)|anchors)\//.test(path) && !isHidden(path));
   const unread = paths.filter((path) => !isRead(path)).sort();
   if (unread.length === 0) return;
   const more = unread.length > 5 ? ', …' : '';

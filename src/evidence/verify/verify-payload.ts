@@ -1,11 +1,13 @@
 import { type BundleReader, isHidden, LEAVES_PER_PAYLOAD, payloadPath } from '../bundle/layout.ts';
 import { type PayloadRecord, PayloadSplitter } from '../bundle/payload.ts';
+import { withheldPath } from '../bundle/time-of-bundle.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { type EventLeaf, rawFacts, readEventLeaf } from '../leaves/leaf.ts';
 import { NO_SOURCE } from '../leaves/source-chain.ts';
 import { leafHash } from '../tree/merkle.ts';
 import type { LeafRange } from '../tree/proofs.ts';
 import type { LeafState, LeafStates } from './leaf-states.ts';
+import type { EventsOfTime } from './part/of-a-time.ts';
 import type { Report } from './report.ts';
 import type { SourceNumbers } from './source-numbers.ts';
 import type { VerifiedLog } from './verified-log.ts';
@@ -18,46 +20,71 @@ export interface PayloadPieces {
   fail(why: string): void;
 }
 
+/** What is known of the leaves, to which each payload adds. */
+export interface KnownLeaves {
+  readonly states: LeafStates;
+  readonly sources: SourceNumbers;
+  readonly ofTime: EventsOfTime;
+}
+
 /**
  * Reads every payload and hashes it again: the leaf must be the one in the tree at its position, and the payload the one that the leaf
- * speaks of. Marks those leaves as present.
+ * speaks of. Marks those leaves as present; in a bundle of a time, those that are there without payload as withheld.
  */
 export function* verifyPayload(
   report: Report,
   reader: BundleReader,
   events: VerifiedLog,
-  states: LeafStates,
-  sources: SourceNumbers,
+  leaves: KnownLeaves,
 ): Generator<PayloadPieces> {
   const known = new Set<string>();
   const there = new Set(reader.paths);
+  const kinds = report.time === undefined ? [payloadPath] : [payloadPath, withheldPath];
   for (let start = 0; start < events.size; start += LEAVES_PER_PAYLOAD) {
-    const path = payloadPath(start);
-    known.add(path);
-    if (!there.has(path)) continue;
     const end = Math.min(events.size, start + LEAVES_PER_PAYLOAD);
-    const judgeRecord = (record: PayloadRecord, leaf: EventLeaf): void => {
-      if (events.listed !== undefined && events.listed.placeOf(leaf.position - 1) === undefined) {
-        report.fault('leaf', `event ${leaf.position} has payload, and is not listed`, leaf.position);
-        return;
-      }
-      const { state, isInTree } = judge(report, record, leaf, events);
-      states.set(leaf.position - 1, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
-    };
-    const file = new PayloadFile(report, path, { start, end }, judgeRecord);
-    yield file;
-    file.end();
+    for (const pathOf of kinds) {
+      const path = pathOf(start);
+      known.add(path);
+      if (!there.has(path)) continue;
+      const hasRaw = pathOf === payloadPath;
+      const file = new PayloadFile(report, { path, hasRaw }, { start, end }, (record, leaf) =>
+        judgeRecord(report, record, { leaf, hasRaw }, events, leaves),
+      );
+      yield file;
+      file.end();
+    }
   }
   for (const path of reader.paths) {
-    if (path.startsWith('events/payload/') && !known.has(path) && !isHidden(path))
+    if (/^events\/(?:payload|withheld)\//.test(path) && !known.has(path) && !isHidden(path))
       report.fault('payload', `${path} is of no leaf`);
   }
 }
 
+const judgeRecord = (
+  report: Report,
+  record: PayloadRecord,
+  { leaf, hasRaw }: { readonly leaf: EventLeaf; readonly hasRaw: boolean },
+  events: VerifiedLog,
+  { states, sources, ofTime }: KnownLeaves,
+): void => {
+  const { position } = leaf;
+  if (events.listed !== undefined && events.listed.placeOf(position - 1) === undefined) {
+    report.fault('leaf', `event ${position} has payload, and is not listed`, position);
+    return;
+  }
+  if (states.stateOf(position - 1) !== 'absent') {
+    report.fault('payload', `event ${position} is there with and without its content`, position);
+    return;
+  }
+  const { state, isInTree } = judge(report, record, leaf, { events, hasRaw });
+  states.set(position - 1, state, isInTree ? sources.numberOf(report, leaf) : NO_SOURCE);
+  if (isInTree) ofTime.judge(leaf, hasRaw);
+};
+
 class PayloadFile implements PayloadPieces {
   readonly path: string;
   readonly #report: Report;
-  readonly #splitter = new PayloadSplitter();
+  readonly #splitter: PayloadSplitter;
   readonly #end: number;
   readonly #judge: (record: PayloadRecord, leaf: EventLeaf) => void;
   #next: number;
@@ -65,11 +92,12 @@ class PayloadFile implements PayloadPieces {
 
   constructor(
     report: Report,
-    path: string,
+    { path, hasRaw }: { readonly path: string; readonly hasRaw: boolean },
     { start, end }: LeafRange,
     judgeRecord: (record: PayloadRecord, leaf: EventLeaf) => void,
   ) {
     this.path = path;
+    this.#splitter = new PayloadSplitter(hasRaw);
     this.#report = report;
     this.#next = start;
     this.#end = end;
@@ -115,15 +143,16 @@ const judge = (
   report: Report,
   { leaf, raw }: PayloadRecord,
   said: EventLeaf,
-  events: VerifiedLog,
+  { events, hasRaw }: { readonly events: VerifiedLog; readonly hasRaw: boolean },
 ): { readonly state: LeafState; readonly isInTree: boolean } => {
   const { position } = said;
   const isInTree = leafHash(leaf).equals(events.leafHash(position - 1));
-  const isRaw = isRawOf(said, raw);
+  const isRaw = !hasRaw || isRawOf(said, raw);
   if (!isInTree) report.fault('leaf', `event ${position} is not the one in the tree`, position);
   if (!isRaw)
     report.fault('payload', `the payload of event ${position} is not the one that its leaf speaks of`, position);
-  return { state: isInTree && isRaw ? 'present' : 'faulty', isInTree };
+  if (!isInTree || !isRaw) return { state: 'faulty', isInTree };
+  return { state: hasRaw ? 'present' : 'withheld', isInTree };
 };
 
 /** Whether a leaf speaks of this payload. */

@@ -18,6 +18,7 @@ export interface Verdict {
   /** The sentences of its faults. */
   readonly faults: readonly string[];
   readonly claims: readonly string[];
+  readonly notClaimed: readonly string[];
 }
 
 export const hasPython = (): boolean =>
@@ -55,6 +56,7 @@ export class TwoVerifiers {
       positions: report.faults.flatMap(({ position }) => (position === undefined ? [] : [position])),
       faults: report.faults.map(({ message }) => message),
       claims: report.claims,
+      notClaimed: report.notClaimed,
     };
     const folder = this.write(files);
     const python = await this.judgeFolder(folder, anchors, policy);
@@ -85,12 +87,13 @@ export class TwoVerifiers {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) throw new Error('verify.py has ended');
-    const { holds, faults, claims } = JSON.parse(value) as PythonReport;
+    const { holds, faults, claims, not_claimed: notClaimed } = JSON.parse(value) as PythonReport;
     return {
       holds,
       positions: faults.flatMap(({ position }) => (position === null ? [] : [position])),
       faults: faults.map(({ text }) => text),
       claims,
+      notClaimed,
     };
   }
 }
@@ -164,4 +167,6 @@ interface PythonReport {
   readonly holds: boolean;
   readonly faults: readonly { readonly position: number | null; readonly text: string }[];
   readonly claims: readonly string[];
+  readonly not_claimed: readonly string[];
+  readonly notClaimed: readonly string[];
 }

@@ -4,6 +4,7 @@ import { copyWithin } from '../../../postgres/copy-out.ts';
 import { readTiles } from '../../builder/load-logs.sql.ts';
 import { bundleFiles, checkpointPath, logTilePath } from '../../bundle/layout.ts';
 import { leafListPath, writeListedLeaf } from '../../bundle/leaf-list.ts';
+import type { BundleTime } from '../../bundle/time-of-bundle.ts';
 import { HASH_BYTES } from '../../crypto/sha256.ts';
 import { EvidenceFault } from '../../evidence-fault.ts';
 import type { FolderWriter } from '../../files/folder-writer.ts';
@@ -30,6 +31,8 @@ export interface PartOptions {
   readonly source: OneSource;
   /** Kept checkpoints that the bundle is to be compared with: hashes for their sizes are in it. */
   readonly anchors?: readonly Anchor[] | undefined;
+  /** Later contents only of events of this time. */
+  readonly time?: BundleTime | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,7 +46,7 @@ const CHUNK = 256;
 export const copyPart = async (
   client: PoolClient,
   logs: ExportedLogs,
-  { source, anchors = [], signal }: PartOptions,
+  { source, anchors = [], time, signal }: PartOptions,
   writer: FolderWriter,
 ): Promise<CopiedPart> => {
   const disclosed = await readDisclosed(client, logs, source, signal);
@@ -63,7 +66,7 @@ export const copyPart = async (
   await copyTiles(client, logs, { log: 'events', leafTiles: tiles, prefixes: prefixes.events }, writer);
   await copyTiles(client, logs, { log: 'journal', leafTiles: statementTiles, prefixes: prefixes.journal }, writer);
   for (const log of ['events', 'journal'] as const) writer.write(checkpointPath(log), Buffer.from(logs[log].note));
-  await copyChanges(client, logs, writer, { signal, source });
+  await copyChanges(client, logs, writer, { signal, source, time });
   return { leaves, completeTo: last.tree.size };
 };
 

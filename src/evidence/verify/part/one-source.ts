@@ -5,12 +5,14 @@ import type { LeafStates } from '../leaf-states.ts';
 import type { Report } from '../report.ts';
 import type { SourceNumbers } from '../source-numbers.ts';
 import type { SignedStatements, VerifiedLogs } from '../verify-journal.ts';
+import { concludeTime, type EventsOfTime, withoutContent } from './of-a-time.ts';
 
 /** What a bundle of one source has in common with one of all. */
 export interface PartContent {
   readonly statements: SignedStatements;
   readonly states: LeafStates;
   readonly sources: SourceNumbers;
+  readonly ofTime: EventsOfTime;
 }
 
 /** The source that the statements of the bundle name; a fault if they name none, or several. */
@@ -36,9 +38,7 @@ export const verifySource = (
     if (path.startsWith('events/sources/')) report.fault('source', `${path} is in a bundle of one source`);
   }
   const number = source === undefined ? NO_SOURCE : sources.find(source.kind, source.id);
-  for (let index = 0; index < states.size; index += 1) {
-    if (states.stateOf(index) === 'dropped') states.set(index, 'dropped', number);
-  }
+  for (let index = 0; index < states.size; index += 1) states.believeSource(index, number);
 };
 
 /** That what was cut out of the log is all of one source, up to where its last coverage statement says so. */
@@ -46,7 +46,7 @@ export const verifyCompleteness = (
   report: Report,
   { events, journal }: VerifiedLogs,
   listed: LeafList,
-  { statements, states, sources }: PartContent,
+  { statements, states, sources, ofTime }: PartContent,
 ): void => {
   const { source } = report;
   if (source === undefined) return;
@@ -66,12 +66,13 @@ export const verifyCompleteness = (
   const later = listed.count - listed.countBelow(until);
   report.claim(
     ['chain', 'coverage', 'journal', 'leaf', 'missing', 'payload', 'source', 'statement'],
-    `these are all events of ${name} up to position ${until}: ${last.events}`,
+    `these are all events of ${name} up to position ${until}: ${last.events}${report.time === undefined ? '' : ', some without their content'}`,
   );
   report.claim(
     ['leaf', 'missing', 'payload', 'source'],
-    `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated`,
+    `of ${listed.count} events of ${name} ${states.count('present')} are as they were hashed, and ${states.count('dropped')} were dropped as stated${withoutContent(report, states)}`,
   );
+  concludeTime(report, { statements, states, ofTime }, { name, until });
   if (events.size > until)
     report.note(`that none of the events of ${name} after position ${until} is left out: ${later} are here`);
   report.note(

@@ -1,0 +1,66 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { expectAlike, expectMutationsFound, mutations, seed } from '../../support/evidence/judged-alike.ts';
+import { richBundle } from '../../support/evidence/mutations.ts';
+import { cutToSource } from '../../support/evidence/one-source-bundle.ts';
+import { cut, oneSourceShapes } from '../../support/evidence/shapes/one-source.ts';
+import { timeShapes, whole } from '../../support/evidence/shapes/time.ts';
+import { cutToTime } from '../../support/evidence/time-bundle.ts';
+import { hasPython, TwoVerifiers } from '../../support/evidence/two-verifiers.ts';
+
+describe.skipIf(!hasPython())('both verifiers, of a part', () => {
+  const verifiers = new TwoVerifiers();
+  afterAll(() => verifiers.close());
+
+  test.each([...oneSourceShapes, ...timeShapes].map((shape) => [shape.name, shape] as const))(
+    'judge alike: %s',
+    async (_name, shape) => {
+      await expectAlike(verifiers, shape);
+    },
+  );
+
+  test('claim completeness of a source only as far as the last coverage statement', async () => {
+    const { here, python } = await verifiers.judge({ files: cut() });
+    expect(here.claims).toContain('these are all events of organization o1 up to position 701: 233');
+    expect(python.claims).toContain('These are all events of organization o1 up to position 701: 233');
+  });
+
+  const within = 'that happened from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z, or have no time, up to position';
+
+  test('claim that all events of a time are here, if all others show when they happened', async () => {
+    const shown = await verifiers.judge({ files: cutToTime(whole) });
+    const ofSource = await verifiers.judge({ files: cutToTime(cutToSource(whole, { source: 'o2' })) });
+    for (const { claims } of [shown.here, shown.python].map(small))
+      expect(claims).toContain(`these are all events ${within} 40, but for what was dropped: 30`);
+    for (const { claims } of [ofSource.here, ofSource.python].map(small))
+      expect(claims).toContain(`these are all events of organization o2 ${within} 30, but for what was dropped: 7`);
+  });
+
+  test('do not claim it if of others nothing but hashes is here, and say of how many', async () => {
+    for (const hide of [[], [2, 3]]) {
+      const { here, python } = await verifiers.judge({ files: cutToTime(whole, { isHashesOnly: true, hide }) });
+      for (const { holds, claims, notClaimed } of [here, python].map(small)) {
+        expect(holds).toBe(true);
+        expect(claims.filter((claim) => claim.includes('happened from'))).toEqual([]);
+        const alone = `that none of ${10 + hide.length} events that are here as hashes alone is of the time`;
+        expect(notClaimed.filter((note) => note.startsWith(alone))).toHaveLength(1);
+      }
+    }
+  });
+
+  test.each([
+    ['one source', cut()],
+    ['a time', cutToTime(richBundle())],
+  ])(`find the same ${mutations} changed bits and lines in a bundle of %s, from seed ${seed}`, async (_what, files) => {
+    await expectMutationsFound(verifiers, files);
+  });
+});
+
+/** Sentences of both begin alike then. */
+const small = <T extends { readonly claims: readonly string[]; readonly notClaimed: readonly string[] }>(
+  one: T,
+): T => ({
+  ...one,
+  claims: one.claims.map(lowered),
+  notClaimed: one.notClaimed.map(lowered),
+});
+const lowered = (text: string): string => `${text[0]?.toLowerCase()}${text.slice(1)}`;
