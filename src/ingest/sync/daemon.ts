@@ -113,6 +113,7 @@ const createListing = (context: SyncContext, options: DaemonOptions, plan: () =>
       const paceMs = context.discoveryPace.organizationsMs(context.organizationListing.requests);
       const result = await discoverInTurn(context, paceMs <= tickMs ? tickMs / 2 : paceMs, signal, {
         accountsForMs: tickMs,
+        everyMs: Math.max(1, Math.ceil(paceMs / tickMs)) * tickMs,
         organizationsListed: organizations.resolve,
       });
       if (!('appeared' in result) || stopping()) return;

@@ -121,8 +121,11 @@ export interface SyncStore {
   recordLogAnswer(organizationId: string, answer: 'open' | 'refused'): Promise<boolean>;
   withoutChildrenListed(limit: number): Promise<readonly string[]>;
   recordChildrenListed(organizationId: string): Promise<void>;
-  /** The listings of accounts that are due, the longest waiting first. Makes those that are missing. */
-  dueAccountListings(limit: number): Promise<readonly DueListing[]>;
+  /**
+   * The listings of accounts that are due, the longest waiting first. Makes those that are missing. `mostOfOrganizations`: once a credential has
+   * listed all accounts that it reaches, of single organizations no more than so many, beside those whose own logs tell of accounts.
+   */
+  dueAccountListings(limit: number, mostOfOrganizations: number): Promise<readonly DueListing[]>;
   /** Stores what a page of a listing names, and what changed. */
   recordAccounts(scope: string, accounts: readonly FoundAccount[]): Promise<readonly AccountChange[]>;
   /** `complete`: what was seen is all there is, and others of the scope are counted as missed. Rests for `restMs`. */

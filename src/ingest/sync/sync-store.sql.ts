@@ -157,7 +157,8 @@ const accountsOf = (pool: Pool, options: SyncStoreOptions): Pick<SyncStore, Acco
   const { scope, accountIds, credentials = () => ['default'] } = options;
   const { organizationIds, accounts: wanted } = scope;
   return {
-    dueAccountListings: (limit) => dueListings(pool, { limit, organizationIds, wanted, credentials: credentials() }),
+    dueAccountListings: (limit, mostOfOrganizations) =>
+      dueListings(pool, { limit, mostOfOrganizations, organizationIds, wanted, credentials: credentials() }),
     recordAccounts: (listing, accounts) => recordAccounts(pool, listing, accounts),
     endAccountListing: (listing, end) => endListing(pool, listing, end, credentials()),
     countAccountListings: () => countListings(pool),

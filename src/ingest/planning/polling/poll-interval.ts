@@ -31,6 +31,8 @@ const PLANNED_LONGEST_TURNS = 1.9;
 /** Share of expected events that may be delayed beyond round-robin polling. Small enough that p99 latency, including
  * sources that suddenly wake up, is no worse than with round-robin. */
 const LATE_SHARE = 0.001;
+/** Of longer turns less: the longer a silent source is left alone, the more of them wake meanwhile. */
+const LATE_SHARE_TURN_MS = 2_400_000;
 /** All others, in turns: rounded to a tick, still sooner than the slowest hundredth of asking all equally often. */
 const ORDINARY_LONGEST_TURNS = 0.985;
 /** Pauses go as 1/rate to this power: 1/2 makes the mean delay of events least; a little more, their median, in uneven worlds. */
@@ -64,7 +66,7 @@ export const pollIntervals = (sources: readonly PolledSource[], budget: PollBudg
   const spread = sources.map(({ id }) => 1 - JITTER * fraction(id));
   // Break ties among equally quiet sources so that some can exceed the bound.
   const ranked = expected.map((perHour, n) => perHour / (spread[n] ?? 1));
-  const silentBelow = silenceOf(ranked);
+  const silentBelow = silenceOf(ranked, LATE_SHARE * Math.min(1, LATE_SHARE_TURN_MS / equalMs));
   const wanted = expected.map((perHour, n) => (spread[n] ?? 1) / perHour ** STEEPNESS);
   const shortestMs = Math.max(tickMs, MIN_MS);
   const longest = ranked.map((perHour, n) => {
@@ -102,11 +104,11 @@ const urgency = (unreadMs: number, intervalMs: number, boundMs: number): number 
 };
 
 /** Below this rate sources are silent: together they have so few of all events that these may wait. */
-const silenceOf = (expected: Float64Array): number => {
+const silenceOf = (expected: Float64Array, lateShare: number): number => {
   const ascending = expected.slice().sort();
   let whole = 0;
   for (const perHour of ascending) whole += perHour;
-  let left = (LATE_SHARE / (1 - 1 / MAX_TURNS)) * whole;
+  let left = (lateShare / (1 - 1 / MAX_TURNS)) * whole;
   for (const perHour of ascending) {
     left -= perHour;
     if (left < 0) return perHour;

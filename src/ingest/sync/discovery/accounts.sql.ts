@@ -16,6 +16,8 @@ const LATE_INTERVAL = "interval '5 minutes'";
 
 interface ListingsWanted {
   readonly limit: number;
+  /** Of organizations, once a credential has listed all accounts that it reaches; those that an organization's own log asks for are not counted. */
+  readonly mostOfOrganizations: number;
   readonly organizationIds: readonly string[] | undefined;
   readonly wanted: SourceScope['accounts'];
   /** The names of those that accounts are read with. */
@@ -28,22 +30,35 @@ interface ListingsWanted {
  */
 export const dueListings = async (
   pool: Pool,
-  { limit, organizationIds, wanted, credentials }: ListingsWanted,
+  { limit, mostOfOrganizations, organizationIds, wanted, credentials }: ListingsWanted,
 ): Promise<readonly DueListing[]> => {
   if (typeof wanted !== 'string') return [];
   const { rows } = await pool.query<{ scope: string }>(
     `with wanted (scope) as (
        select '${ORGANIZATION_SCOPE}' || id from organizations where state <> 'gone' and ($2::text[] is null or id = any($2))
        union all select '${CREDENTIAL_SCOPE}' || name from unnest($3::text[]) name),
-     made as (insert into account_listings (scope) select scope from wanted on conflict do nothing)
-     select w.scope from wanted w left join account_listings l using (scope)
-     where l.next_at is null or l.next_at <= clock_timestamp() or l.last_failure is null and exists (
-       select from audit_events e
-       where e.source_kind = 'organization' and e.source_id = substr(w.scope, ${ORGANIZATION_SCOPE.length + 1})
-         and e.organization_id = e.source_id and e.action_time > l.last_attempt_at - ${LATE_INTERVAL}
-         and e.received_at > l.last_attempt_at and e.resource_product in ('accounts', 'account'))
-     order by l.last_attempt_at nulls first, w.scope limit $1`,
-    [limit, organizationIds ?? null, wanted === 'all' && organizationIds === undefined ? credentials : []],
+     made as (insert into account_listings (scope) select scope from wanted on conflict do nothing),
+     known as (
+       select w.scope, l.last_attempt_at, coalesce(l.next_at <= clock_timestamp(), true) as is_due,
+         l.last_failure is null and exists (
+           select from audit_events e
+           where e.source_kind = 'organization' and e.source_id = substr(w.scope, ${ORGANIZATION_SCOPE.length + 1})
+             and e.organization_id = e.source_id and e.action_time > l.last_attempt_at - ${LATE_INTERVAL}
+             and e.received_at > l.last_attempt_at and e.resource_product in ('accounts', 'account')) as is_told,
+         w.scope like '${CREDENTIAL_SCOPE}%' as is_credential, l.last_success_at
+       from wanted w left join account_listings l using (scope)),
+     ranked as (
+       select scope, last_attempt_at, is_told or is_credential
+         or not exists (select from known where is_credential and last_success_at is not null)
+         or row_number() over (partition by is_credential, is_told order by last_attempt_at nulls first, scope) <= $4 as has_room
+       from known where is_due or is_told)
+     select scope from ranked where has_room order by last_attempt_at nulls first, scope limit $1`,
+    [
+      limit,
+      organizationIds ?? null,
+      wanted === 'all' && organizationIds === undefined ? credentials : [],
+      Math.min(mostOfOrganizations, ALL_LISTINGS),
+    ],
   );
   return rows.map(({ scope }) => ({
     scope,
@@ -54,6 +69,8 @@ export const dueListings = async (
 
 const afterPrefix = (text: string, prefix: string): string | undefined =>
   text.startsWith(prefix) ? text.slice(prefix.length) : undefined;
+
+const ALL_LISTINGS = 1_000_000;
 
 /** How many listings there are. */
 export const countListings = async (pool: Pool): Promise<number> => {

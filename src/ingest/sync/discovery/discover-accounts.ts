@@ -19,6 +19,13 @@ const ATTEMPTS_OF_COMMAND = 5;
 /** Asked for at once: what is due changes meanwhile. */
 const LISTINGS_AT_ONCE = 20;
 
+export interface AccountsDiscovery {
+  /** Listings are begun for so long; infinite: until none is due. */
+  readonly forMs: number;
+  /** So often discoveries come; undefined: it is the only one. */
+  readonly everyMs?: number | undefined;
+}
+
 /**
  * Walks the listings of accounts that are due, for `forMs` at most, and makes known those that the configuration names. Each listing is for itself: one that fails
  * rests, and the others go on. Returns how many accounts are new, or are there again, and why a listing failed, if one did and was not refused, or all were. Throws when the database fails, the signal aborts or the lease is lost.
@@ -27,16 +34,21 @@ export const discoverAccounts = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
-  forMs: number,
+  { forMs, everyMs }: AccountsDiscovery,
 ): Promise<{ readonly appeared: number; readonly error?: ApiError }> => {
-  const { store, kinds, observer, time } = context;
+  const { store, kinds, observer, time, discoveryPace } = context;
   if (!kinds.some((each) => kindOf(each).owner === 'account')) return { appeared: 0 };
   let appeared = tell(context, await store.nameAccounts());
   const untilMs = time.nowMs() + forMs;
   let listings = 0;
   let failure: ApiError | undefined;
   const attempts = Number.isFinite(forMs) ? 1 : ATTEMPTS_OF_COMMAND;
-  for (let due = await store.dueAccountListings(LISTINGS_AT_ONCE); due.length > 0; ) {
+  const most =
+    everyMs === undefined
+      ? Number.POSITIVE_INFINITY
+      : discoveryPace.accountsOfAtOnce(everyMs, await store.countAccountListings());
+  const nextDue = () => store.dueAccountListings(LISTINGS_AT_ONCE, Math.max(0, most - listings));
+  for (let due = await nextDue(); due.length > 0; ) {
     for (const listing of due) {
       lease.throwIfLost();
       const ended = await listOne(context, listing, { signal, lease, attempts });
@@ -44,7 +56,7 @@ export const discoverAccounts = async (
       failure = ended.error ?? failure;
       listings += 1;
     }
-    due = time.nowMs() < untilMs ? await store.dueAccountListings(LISTINGS_AT_ONCE) : [];
+    due = time.nowMs() < untilMs ? await nextDue() : [];
   }
   tell(context, await store.takeGoneAccounts());
   const accounts = appeared === 0 ? 0 : await store.countAccounts();

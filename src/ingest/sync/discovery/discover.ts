@@ -20,6 +20,8 @@ export interface Discovered {
 export interface DiscoveryOptions {
   /** Listings of accounts are begun for so long; if it is undefined, until none is due. */
   readonly accountsForMs?: number;
+  /** So often discoveries come, so that the accounts of so many organizations are listed by each; if it is undefined, it is the only one. */
+  readonly everyMs?: number;
   /** Called when the organizations are known, before accounts are listed, which may take much longer. */
   readonly organizationsListed?: () => void;
 }
@@ -59,7 +61,7 @@ export const discover = async (
   context: SyncContext,
   signal: AbortSignal,
   lease: Pick<KeptLease, 'throwIfLost'>,
-  { accountsForMs = Number.POSITIVE_INFINITY, organizationsListed }: DiscoveryOptions = {},
+  { accountsForMs = Number.POSITIVE_INFINITY, everyMs, organizationsListed }: DiscoveryOptions = {},
 ): Promise<Discovered> => {
   const { store, observer } = context;
   const recorder = createRecorder(context, lease);
@@ -71,7 +73,7 @@ export const discover = async (
     organizationsListed?.();
     const { ids, appeared } = recorder;
     const accounts = await recordingSources(context, listed, () =>
-      discoverAccounts(context, signal, lease, accountsForMs),
+      discoverAccounts(context, signal, lease, { forMs: accountsForMs, everyMs }),
     );
     await store.recordDiscovery({ organizations: ids.size, serverTimeMs: knownNowMs(context) });
     observer.discovered?.({ organizations: ids.size, complete });

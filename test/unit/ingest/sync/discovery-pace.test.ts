@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { discoveryPace } from '../../../../src/ingest/sync/discovery/discovery-pace.ts';
-import { type DiscoveryWorld, discoveryShare } from '../../../lab/freshness/discovery-share.ts';
+import { type DiscoveryWorld, discoveryShare, discoveryWorstHour } from '../../../lab/freshness/discovery-share.ts';
 
 const TICK_MS = 30_000;
 
@@ -15,6 +15,20 @@ test.each<DiscoveryWorld>([
   { organizations: 20, accounts: 200, budget: 100 },
 ])('listings and details take at most 5 % of the budget: %o', (world) => {
   expect(discoveryShare(world)).toBeLessThanOrEqual(0.05);
+});
+
+test.each<DiscoveryWorld>([
+  { organizations: 2_000, accounts: 2_000, budget: 900 },
+  { organizations: 2_000, accounts: 5_000, budget: 900 },
+  { organizations: 5_000, accounts: 5_000, budget: 900 },
+])('no hour of a new installation takes more than that, once everything has been listed: %o', (world) => {
+  expect(discoveryWorstHour(world)).toBeLessThanOrEqual(0.05);
+});
+
+test('of few organizations all are listed at once, of many each still once a day', () => {
+  const pace = discoveryPace(900);
+  expect(pace.accountsOfAtOnce(30_000, 1_000)).toBe(Number.POSITIVE_INFINITY);
+  expect(pace.accountsOfAtOnce(150_000, 5_000) * (86_400_000 / 150_000)).toBeGreaterThanOrEqual(5_000);
 });
 
 test('a listing costs what its requests cost, whichever it is', () => {

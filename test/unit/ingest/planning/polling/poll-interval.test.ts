@@ -112,6 +112,16 @@ describe('the pauses', () => {
     expect(a).toBeLessThan(EQUAL_MS / 3);
   });
 
+  test('the longer asking all in turn takes, the fewer sources pause for longer than that', () => {
+    // As uneven as sources are.
+    const sources = Array.from({ length: 2_000 }, (_, n) => source(200 / (n + 1) ** 1.1, { id: `o${n}` }));
+    const late = (equalMs: number): number =>
+      pollIntervals(sources, { ...budget, equalMs }).filter((each) => each > equalMs).length;
+    expect(late(1_200_000)).toBe(late(2_400_000));
+    expect(late(2_400_000) / late(4_800_000)).toBeCloseTo(2, 0);
+    expect(late(9_600_000)).toBeGreaterThan(0);
+  });
+
   test('the same knowledge gives the same plan; sources that are alike are spread a little by their ids', () => {
     const rates = [...Array.from({ length: 200 }, () => 0.0001), 500];
     const sources = rates.map((each, n) => source(each, { id: `o${n}` }));

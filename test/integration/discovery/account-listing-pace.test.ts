@@ -1,0 +1,36 @@
+import { expect, test, vi } from 'vitest';
+import { discoverInTurn } from '../../../src/ingest/sync/discovery/discover.ts';
+import { openWorld } from '../../support/sync/sync-world.ts';
+
+const env = { ORGTRAIL_SOURCES: 'organizations,accounts' };
+const AT_ONCE = 2;
+
+test('once all accounts have been listed, a discovery lists those of a few organizations, the longest waiting first', async () => {
+  await using world = await openWorld({ organizations: 7, accounts: 1, entries: 7, accountEntries: 7 }, env);
+  await using run = await world.open();
+  const { sync } = run.app;
+  vi.spyOn(sync.discoveryPace, 'accountsOfAtOnce').mockReturnValue(AT_ONCE);
+  const change = (set: string, of: string) =>
+    world.database.pool.query(`update account_listings set ${set} where scope like $1`, [`${of}:%`]);
+  const listed = async (everyMs: number | undefined): Promise<readonly string[]> => {
+    const from = world.simulator.requestCount;
+    await discoverInTurn(sync, 0, new AbortController().signal, { accountsForMs: 30_000, ...(everyMs && { everyMs }) });
+    return world.simulator
+      .requests()
+      .slice(from)
+      .flatMap(({ path }) => /\/organizations\/([^/]+)\/accounts(?:\?|$)/.exec(path)?.[1] ?? []);
+  };
+  expect(await listed(30_000), 'what is not listed by any credential').toHaveLength(7);
+
+  await change('next_at = null, last_attempt_at = null', 'organization');
+  const some = [await listed(30_000), await listed(30_000), await listed(30_000), await listed(30_000)];
+  expect(some.map(({ length }) => length)).toEqual([2, 2, 2, 1]);
+  expect(new Set(some.flat()).size, 'each in its turn').toBe(7);
+
+  await change('next_at = null', 'organization');
+  expect(await listed(undefined), 'by a command that lists once').toHaveLength(7);
+
+  await change('next_at = null', 'organization');
+  await change('last_success_at = null', 'credential');
+  expect(await listed(30_000), 'as long as nothing else names all accounts').toHaveLength(7);
+});
