@@ -19,6 +19,25 @@ export interface ExportPiece {
   readonly lines: Buffer;
 }
 
+/** Some events of a search, with what holds for all of them. */
+export interface FoundPiece {
+  readonly feedId: string;
+  /** Later positions are not looked at. */
+  readonly untilPosition: number;
+  readonly events: readonly { readonly event: FoundEvent; readonly rawText: string }[];
+}
+
+/** A stretch of time that could not be read. */
+export interface SearchHole {
+  readonly sourceKind: string;
+  readonly sourceId: string;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly before: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
 /**
  * What searching is served from. All reject with SearchError, with BusyError, or if the database does not answer; what is under way
  * is cancelled when a signal aborts.
@@ -29,7 +48,9 @@ export interface SearchSource {
     page: { readonly cursor: SearchCursor | undefined; readonly limit: number; readonly signal?: AbortSignal },
   ): Promise<SearchPage>;
   /** To be read before the search: what it calls collected must be stored by then. */
-  coverage(search: Search): Promise<SearchCoverage>;
+  coverage(search: Search, gaps?: number): Promise<SearchCoverage>;
+  /** Time within that of the search that could not be read, so many at most, the newest first. */
+  holes(search: Search, limit: number): Promise<readonly SearchHole[]>;
   /** Why a search found nothing, with its values as they were written. `nothing`: the search looked at all events. Takes 2 s at most. */
   explain(search: Search, given: SearchReading['given'], nothing: boolean): Promise<EmptyReport>;
   /** What an id or a name of an organization leads to. */
@@ -44,6 +65,8 @@ export interface SearchSource {
   history(position: number, page: HistoryPage): Promise<ResourceHistory | undefined>;
   /** The events in the feed's native format, some at a time. */
   native(events: readonly FoundEvent[]): AsyncIterable<readonly string[]>;
+  /** All events of the search with their exact texts, newest first, as of the moment of the first piece. Throws as `export` does. */
+  found(search: Search, signal?: AbortSignal): AsyncIterable<FoundPiece>;
   /** All events of the search. Throws if it cannot go on: an export that ends is whole. */
   export(search: Search, format: ExportFormat, signal?: AbortSignal): AsyncIterable<ExportPiece>;
 }

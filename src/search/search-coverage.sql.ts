@@ -21,7 +21,7 @@ export interface CollectionRules {
  * Logs that are collected: organizations $1, accounts $2. An account counts even if this process pulls none, as a command on the
  * database alone does not: what is not read of it may be missing.
  */
-const collected = `sources s
+export const collected = `sources s
   left join accounts a on a.id = s.account_id
   left join organizations o on o.id = coalesce(s.organization_id, a.organization_id)
   where coalesce(a.state, o.state) <> 'gone' and case
@@ -37,12 +37,13 @@ export type SearchedPart = Readonly<Record<'since' | 'before' | 'organization', 
 
 /**
  * Of one organization with its accounts, of one account, or of all. Times are RFC 3339; undefined: without an end on that side. Read it before the search: whatever it
- * calls collected is stored by then.
+ * calls collected is stored by then. `gaps`: so many are named.
  */
 export const readSearchCoverage = (
   pool: Pool,
   { since, before, organization, account }: SearchedPart,
   { organizationIds, accounts, behindAfterSeconds }: CollectionRules,
+  gaps = SHOWN_GAPS,
 ): Promise<SearchCoverage> =>
   readOnly(pool, TIMEOUT_MS, async (client) => {
     const allowed = [organizationIds ?? null, Array.isArray(accounts) ? accounts : null];
@@ -54,6 +55,7 @@ export const readSearchCoverage = (
       since ?? null,
       before ?? null,
       behindAfterSeconds(all.rows[0]?.count ?? 0),
+      gaps,
     ]);
     return rows[0] as SearchCoverage;
   });
@@ -76,7 +78,7 @@ const statement = `
     from coverage_gaps g join searched on searched.kind = g.source_kind and searched.id = g.source_id, asked
     where g.since < asked.before and g.before > asked.since),
   shown as (
-    select * from missing where not is_delay order by before - since desc, source_id limit ${SHOWN_GAPS})
+    select * from missing where not is_delay order by before - since desc, source_id limit $8)
   select (select count(*)::integer from searched where account_id is null) as organizations,
     (select count(*)::integer from searched where account_id is not null) as accounts,
     (select count(distinct (source_kind, source_id))::integer from missing where not is_delay) as incomplete,

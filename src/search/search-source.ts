@@ -15,13 +15,14 @@ import { explainEmpty } from './empty/explain-empty.sql.ts';
 import { eventCsvHeader, eventCsvRecord } from './export/event-csv.ts';
 import type { FoundEvent, SearchPage } from './found-event.ts';
 import { readResourceHistory } from './history/resource-history.sql.ts';
-import type { ExportFormat, ExportPiece, SearchSource } from './ports.ts';
+import type { ExportFormat, ExportPiece, FoundPiece, SearchSource } from './ports.ts';
 import { readRawTexts } from './raw-texts.sql.ts';
 import { readEvent } from './read-event.sql.ts';
 import { instantOfBound, type Search } from './search.ts';
-import { type CollectionRules, readSearchCoverage } from './search-coverage.sql.ts';
+import { type CollectionRules, readSearchCoverage, type SearchedPart } from './search-coverage.sql.ts';
 import type { SearchCursor } from './search-cursor.ts';
 import { type SearchTimeLimit, searchEvents } from './search-events.sql.ts';
+import { readSearchHoles } from './search-holes.sql.ts';
 
 /** Searches may take seconds: with connections of their own, nothing else waits for them; nor do they wait for exports. */
 const CONNECTIONS = 3;
@@ -70,12 +71,8 @@ const createSearchSource = (
   rules: CollectionRules,
 ): SearchSource => ({
   search: (search, page) => searchEvents(pool, queryOf(search, nowMs()), page, PAGE_TIME_LIMIT),
-  coverage: (search) => {
-    const { since, before, organization, account } = queryOf(search, nowMs());
-    // The clock of the database may be a little ahead: now is no end.
-    const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
-    return readSearchCoverage(pool, { since, before: isOpen ? undefined : before, organization, account }, rules);
-  },
+  coverage: (search, gaps) => readSearchCoverage(pool, partOf(search, nowMs()), rules, gaps),
+  holes: (search, limit) => readSearchHoles(pool, partOf(search, nowMs()), rules, limit),
   explain: (search, given, nothing) =>
     explainEmpty(pool, queryOf(search, nowMs()), given, { totalMs: EXPLAIN_MS, nothing }),
   organization: (given) => lookUpOrganization(pool, given),
@@ -88,8 +85,17 @@ const createSearchSource = (
     const { feedId } = await readFeedHead(pool);
     yield* nativeTexts(pool, feedId, events);
   },
+  found: (search, signal) => foundPieces(exports, queryOf(search, nowMs()), signal),
   export: (search, format, signal) => exportPieces(exports, queryOf(search, nowMs()), format, signal),
 });
+
+/** What coverage is asked of. */
+const partOf = (search: Search, nowMs: number): SearchedPart => {
+  const { since, before, organization, account } = queryOf(search, nowMs);
+  // The clock of the database may be a little ahead: now is no end.
+  const isOpen = search.before?.kind === 'ago' && search.before.ms === 0;
+  return { since, before: isOpen ? undefined : before, organization, account };
+};
 
 const queryOf = ({ since, before, ...rest }: Search, nowMs: number): EventQuery => ({
   ...rest,
@@ -104,12 +110,23 @@ async function* nativeTexts(
   events: readonly FoundEvent[],
   signal?: AbortSignal,
 ): AsyncGenerator<readonly string[], void, void> {
+  for await (const batch of withTexts(pool, events, signal)) {
+    yield batch.map(({ event, rawText }) => formatNative({ ...event, feedId, rawText }));
+  }
+}
+
+/** The events with their exact texts, some at a time. */
+async function* withTexts(
+  pool: Pool,
+  events: readonly FoundEvent[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FoundPiece['events'], void, void> {
   for (const batch of batchesOf(events)) {
     const raws = await readRawTexts(pool, batch, signal);
     yield batch.map((event) => {
       const rawText = raws.get(event.position);
       if (rawText === undefined) throw new Error(`event ${event.position} was removed while it was read`);
-      return formatNative({ ...event, feedId, rawText });
+      return { event, rawText };
     });
   }
 }
@@ -138,23 +155,46 @@ async function* exportPieces(
   format: ExportFormat,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportPiece, void, void> {
-  const { feedId, position } = await readFeedHead(pool);
-  const frozen = { ...query, untilPosition: position };
+  const head = await readFeedHead(pool);
   if (format === 'csv') yield { lines: Buffer.from(eventCsvHeader()) };
-  let cursor: SearchCursor | undefined;
-  let limit = FIRST_EXPORT_EVENTS;
-  do {
-    const page: SearchPage = await searchEvents(pool, frozen, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
-    cursor = nextCursor(page);
-    limit = fittingEvents(page.events) ?? limit;
+  for await (const events of exportPages(pool, { ...query, untilPosition: head.position }, signal)) {
     // Also with nothing in it: only by writing does it show that the reader has gone.
-    if (page.events.length === 0) yield { lines: Buffer.alloc(0) };
-    if (format === 'csv') yield* csvPieces(page.events);
+    if (events.length === 0) yield { lines: Buffer.alloc(0) };
+    if (format === 'csv') yield* csvPieces(events);
     else {
-      for await (const texts of nativeTexts(pool, feedId, page.events, signal)) {
+      for await (const texts of nativeTexts(pool, head.feedId, events, signal)) {
         yield { lines: Buffer.from(texts.map((text) => `${text}\n`).join('')), events: texts.length };
       }
     }
+  }
+}
+
+/** The same with their texts. */
+async function* foundPieces(
+  pool: Pool,
+  query: EventQuery,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FoundPiece, void, void> {
+  const { feedId, position: untilPosition } = await readFeedHead(pool);
+  yield { feedId, untilPosition, events: [] };
+  for await (const page of exportPages(pool, { ...query, untilPosition }, signal)) {
+    for await (const events of withTexts(pool, page, signal)) yield { feedId, untilPosition, events };
+  }
+}
+
+/** The pages of an export; some may be empty. */
+async function* exportPages(
+  pool: Pool,
+  query: EventQuery,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly FoundEvent[], void, void> {
+  let cursor: SearchCursor | undefined;
+  let limit = FIRST_EXPORT_EVENTS;
+  do {
+    const page: SearchPage = await searchEvents(pool, query, { cursor, limit, signal }, EXPORT_TIME_LIMIT);
+    cursor = nextCursor(page);
+    limit = fittingEvents(page.events) ?? limit;
+    yield page.events;
   } while (cursor !== undefined);
 }
 

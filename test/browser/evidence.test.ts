@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,10 +104,29 @@ describe('the proof of an event', () => {
   });
 });
 
+describe('a search', () => {
+  test('is exported as a bundle that tar unpacks and the command verifies', async () => {
+    const { page, faults } = await console.newPage();
+    await page.goto(`${console.url}/events?since=30d`);
+    const folder = await mkdtemp(join(tmpdir(), 'orgtrail-bundle-'));
+    await page.getByRole('link', { name: 'Evidence bundle' }).focus();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+    expect(download.suggestedFilename()).toMatch(/^orgtrail-search-[\dTZ-]+\.tar$/);
+    await download.saveAs(join(folder, download.suggestedFilename()));
+    execFileSync('tar', ['-xf', download.suggestedFilename()], { cwd: folder });
+    const bundle = join(folder, download.suggestedFilename().replace('.tar', ''));
+    const verified = await runInProcess(['evidence', 'verify', bundle], {});
+    await rm(folder, { recursive: true });
+    expect(verified.stdout).toContain('200 events are in audit.example.com/');
+    expect(verified.code).toBe(0);
+    expectNoFaults(faults);
+  });
+});
+
 describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
   test.each([360, 1280])('at %i px: nothing that axe finds, nothing wider than the screen', async (width) => {
     const { page } = await console.newPage({ colorScheme, viewport: { width, height: 800 } });
-    for (const path of ['/', '/events/7', '/evidence-log']) {
+    for (const path of ['/', '/events', '/events/7', '/evidence-log']) {
       await page.goto(`${console.url}${path}`);
       expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBe(width);
       expect(await accessibilityFaults(page), path).toEqual([]);

@@ -13,6 +13,7 @@ import type { CliContext } from '../cli-context.ts';
 import { organizationIds } from '../organization-ids.ts';
 import { historyJson, historyText } from '../output/history-report.ts';
 import { answerSearch, searchJson, searchText, verdict } from '../output/search-report.ts';
+import { bundleJson, bundleSearch, bundleText } from '../search-bundle.ts';
 import { readTime, timeHelp } from '../time-options.ts';
 import { withDatabase } from '../with-database.ts';
 
@@ -27,6 +28,9 @@ address or network, the name or id of a token, an id, or a beginning (mira*); --
 --json prints a page as GET /v1/search does; continue with --cursor and its "next". --ndjson prints all matching events, newest
 first, one per line in the native format of the feed; stderr says whether they are complete.
 
+--bundle writes all matching events to a folder for others: the question, the exact entries, what was not collected at the time and, if
+there is a log of evidence, the proof that each is in it. \`orgtrail evidence verify DIR\` verifies the folder without a database.
+
 --history-of prints what became of the resource of one event, from all that is stored: every event about it, newest first, and
 the lines that each changed. It is exact if the entry names its resource by an id or a path.
 
@@ -36,6 +40,7 @@ Examples:
   $ orgtrail search --ray 8f2c0d1e4b7a6c35
   $ orgtrail search --since 2026-01-01 --before 2026-02-01 --resource-type zone --ndjson > zones.ndjson
   $ orgtrail search --since 30d --text 'api.example.com' --json | jq '.events[].actor_email'
+  $ orgtrail search --since 2026-01-01 --before 2026-02-01 --result failure --bundle failures-january
   $ orgtrail search --history-of 48213`;
 
 const descriptions: Partial<Readonly<Record<SearchField, string>>> = {
@@ -62,6 +67,7 @@ type Options = Readonly<Record<string, string | boolean | number | undefined>> &
   readonly limit: number;
   readonly cursor?: string;
   readonly historyOf?: number;
+  readonly bundle?: string;
   readonly json?: boolean;
   readonly ndjson?: boolean;
 };
@@ -86,6 +92,7 @@ export const searchCommand = (context: CliContext): Command => {
   }
   return command
     .option('--history-of <position>', 'all changes of the resource of the event at this position', readPosition)
+    .option('--bundle <dir>', 'write all matching events with their proofs to a folder that does not exist yet')
     .option('--limit <number>', 'events per page', readLimit, DEFAULT_LIMIT)
     .option('--cursor <cursor>', 'continue with another page: the cursor from the last line or "next"')
     .option('--json', 'print a page as JSON')
@@ -104,6 +111,8 @@ export const searchCommand = (context: CliContext): Command => {
         try {
           if (options.historyOf !== undefined)
             await writeHistory(explorer.source, options.historyOf, { options, context });
+          else if (options.bundle !== undefined)
+            await writeBundle(pool, explorer.source, { folder: options.bundle, reading, nowMs, options, context });
           else if (options.ndjson === true) await writeAll(explorer.source, reading.search, context);
           else await writePage(explorer.source, reading, { cursor, options, context });
         } finally {
@@ -147,7 +156,9 @@ const readOptions = async (pool: Pool, options: Options, nowMs: number): Promise
   throw new OrgtrailError('usage', faults.map(({ field, reason }) => `${optionOf(field)} ${reason}`).join('; '));
 };
 
-const readPage = ({ cursor: text, ndjson }: Options): SearchCursor | undefined => {
+const readPage = ({ cursor: text, ndjson, bundle }: Options): SearchCursor | undefined => {
+  if (bundle !== undefined && (text !== undefined || ndjson === true))
+    throw new OrgtrailError('usage', '--bundle has all events: it cannot be used with --cursor or --ndjson');
   if (text === undefined) return undefined;
   if (ndjson === true) throw new OrgtrailError('usage', '--ndjson prints all events: it has no --cursor');
   const cursor = readCursor(text);
@@ -161,6 +172,7 @@ const refuseFilters = (options: Options): void => {
     ...searchFields.map((field) => [optionOf(field), keyOf(field)] as const),
     ['--cursor', 'cursor'] as const,
     ['--ndjson', 'ndjson'] as const,
+    ['--bundle', 'bundle'] as const,
   ];
   const given = names.flatMap(([name, key]) => (options[key] === undefined ? [] : [name]));
   if (given.length === 0) return;
@@ -200,6 +212,29 @@ const writePage = async (
   const answer = await answerSearch(source, reading, { cursor, limit: options.limit });
   if (options.json === true) for await (const text of searchJson(source, answer)) context.stdout.write(text);
   else context.stdout.write(searchText(answer));
+};
+
+const writeBundle = async (
+  pool: Pool,
+  source: SearchSource,
+  {
+    folder,
+    reading,
+    nowMs,
+    options,
+    context,
+  }: {
+    readonly folder: string;
+    readonly reading: SearchReading;
+    readonly nowMs: number;
+    readonly options: Options;
+    readonly context: CliContext;
+  },
+): Promise<void> => {
+  const bundle = await bundleSearch(pool, folder, { source, reading, nowMs, signal: context.signal });
+  context.stdout.write(
+    options.json === true ? `${JSON.stringify(bundleJson(folder, bundle), null, 2)}\n` : bundleText(folder, bundle),
+  );
 };
 
 /** Every event: what cannot be read is thrown, so an output that ends with exit code 0 is whole. */

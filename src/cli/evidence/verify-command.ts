@@ -2,8 +2,12 @@ import { existsSync, realpathSync } from 'node:fs';
 import { sep } from 'node:path';
 import { Command } from 'commander';
 import { exitCodes, OrgtrailError } from '../../errors.ts';
+import { foundFiles } from '../../evidence/bundle/found-events.ts';
+import { checkpointPath } from '../../evidence/bundle/layout.ts';
+import { foundInFolder } from '../../evidence/files/file-lines.ts';
 import { openFolder } from '../../evidence/files/folder-reader.ts';
 import { verifyFolder } from '../../evidence/files/verify-folder.ts';
+import { type FoundReader, verifyFound } from '../../evidence/verify/found/verify-found.ts';
 import type { Report } from '../../evidence/verify/report.ts';
 import type { Anchor } from '../../evidence/verify/verify-anchors.ts';
 import type { CliContext } from '../cli-context.ts';
@@ -15,7 +19,7 @@ import { isProofFile, verifyProofFile } from './verify-proof-file.ts';
 import { showWork } from './work-line.ts';
 
 const help = `
-With DIR, a bundle of \`orgtrail evidence export\`, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
+With DIR, a bundle of \`orgtrail evidence export\` or of a search, or the proof of one event of \`orgtrail evidence prove\`: needs neither database nor
 settings. Without it, the database: hashes every stored event again and compares it with the log as of its last signed checkpoint; reads
 all events, and 32 bytes of memory for each. The keys are those of --policy; else of the bundle, or of ORGTRAIL_EVIDENCE_KEY_FILE; else the
 one that the database names is believed. The report says so. Exit code 5 if something does not hold.
@@ -80,11 +84,24 @@ const verifyBundleFolder = async (context: CliContext, dir: string, { anchors, p
   try {
     const onHashed = (bytes: number) => work.at('comparing the files with the list in README.txt', bytes / 1e6, 'MB');
     const reader = await openFolder(dir, { signal, onHashed });
+    if (isFound(reader.paths)) return await verifySearch(foundInFolder(reader), { anchors, policy });
     const onPayload = (bytes: number) => work.at('verifying', bytes / 1e6, 'MB of events');
     return await verifyFolder(reader, { anchors, ...(policy && { policy }), signal, onPayload });
   } finally {
     work.finish();
   }
+};
+
+/** Whether it is a bundle of a search, and not one of a log. */
+const isFound = (paths: readonly string[]): boolean =>
+  paths.includes(foundFiles.query) && !paths.includes(checkpointPath('events'));
+
+const verifySearch = async (reader: FoundReader, { anchors, policy }: Given): Promise<Report> => {
+  if (anchors.length === 0) return await verifyFound(reader, policy);
+  throw new OrgtrailError(
+    'usage',
+    '--anchor is for bundles of a log and the database: a bundle of a search does not show what else is in the log',
+  );
 };
 
 /** A bundle agrees with itself. Throws OrgtrailError `usage`. */

@@ -48,7 +48,7 @@ const jsonOf = ({ leaf, raw, policy }: ProvenEvent) => {
 const US_PER_SECOND = 1_000_000n;
 
 /** RFC 3339 in UTC, to the microsecond. A number of microseconds for years that it cannot name. */
-const instantOf = (us: bigint): string => {
+export const instantOf = (us: bigint): string => {
   const fraction = ((us % US_PER_SECOND) + US_PER_SECOND) % US_PER_SECOND;
   const second = new Date(Number((us - fraction) / 1_000n));
   if (Number.isNaN(second.getTime())) return `${us} microseconds since 1970`;

@@ -80,7 +80,8 @@ const positionsOf = async (client: PoolClient, { positions, ids }: ProveOptions)
   return [...new Set([...positions, ...rows.map(({ position }) => position)])];
 };
 
-const readEvents = async (
+/** The events at these positions, with the leaves that they have now. */
+export const readEvents = async (
   client: PoolClient,
   positions: readonly number[],
   monthKeys: ReadonlyMap<string, Buffer>,
@@ -88,6 +89,7 @@ const readEvents = async (
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<number, ProvenEvent>> => {
   const events = new Map<number, ProvenEvent>();
+  if (positions.length === 0) return events;
   const query = `select ${eventFields.join(', ')} from audit_events where position in (${positions.map(integer).join()})`;
   await copyWithin(
     client,

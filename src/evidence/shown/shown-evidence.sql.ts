@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { sqlState } from '../../postgres/sql-state.ts';
 import { EvidenceFault } from '../evidence-fault.ts';
 import { type EventProof, proveEvents } from '../export/prove-events.sql.ts';
+import { proveLeaves } from '../export/prove-leaves.sql.ts';
 import { readStatement } from '../journal/statement-text.ts';
 import { readEvidenceStatus } from '../stored/evidence-status.sql.ts';
 import { readVkeys } from '../stored/journal-keys.sql.ts';
@@ -33,6 +34,7 @@ export const createShownEvidence = (pool: Pool, isConfigured: boolean): ShownEvi
       await proveEvents(pool, { positions: [position], ids: [], signal }, (proof) => proofs.push(proof));
       return proofs[0];
     }),
+  proveAll: (positions, take, signal) => ifAllowed(() => proveLeaves(pool, positions, take, signal)),
 });
 
 /** Undefined if the account may not read that. */

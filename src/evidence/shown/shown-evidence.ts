@@ -1,4 +1,7 @@
+import type { LeafProof } from '../bundle/found-events.ts';
 import type { EventProof } from '../export/prove-events.sql.ts';
+import type { ProvenUnder } from '../export/prove-leaves.sql.ts';
+import type { NothingToExport } from '../export/snapshot.sql.ts';
 import type { LogName } from '../notes/origin.ts';
 import type { EvidenceStatus } from '../stored/evidence-status.sql.ts';
 import type { NewestCheckpoint } from '../stored/newest-checkpoints.sql.ts';
@@ -71,4 +74,10 @@ export interface ShownEvidence {
    * `evidence_fails` if it is not the event that was signed. Undefined as above.
    */
   prove(position: number, signal: AbortSignal): Promise<EventProof | undefined>;
+  /** Proofs of many events (`proveLeaves`); why nothing is signed, if so. Undefined as above. */
+  proveAll(
+    positions: readonly number[],
+    take: (proofs: readonly LeafProof[]) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<ProvenUnder | NothingToExport | undefined>;
 }

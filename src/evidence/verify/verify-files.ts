@@ -10,10 +10,24 @@ import type { Report } from './report.ts';
  * since nothing signs it. Other files are an auditor's own, and are named.
  */
 export const verifyFiles = (report: Report, reader: BundleReader): void => {
+  const paths = new Set(reader.hashes?.keys() ?? reader.paths);
+  const known = verifyListed(report, reader);
+  if (known.size > 0) {
+    for (const path of paths) {
+      if (!known.has(path) && isOfLogs(path)) report.fault('manifest', `${path} is not listed`);
+    }
+  }
+  nameUnread(report, [...paths]);
+};
+
+/** What comparing with the list takes of a bundle. */
+export type ListedReader = Pick<BundleReader, 'paths' | 'hashes' | 'read' | 'others'>;
+
+/** That every file which README.txt lists is there as listed. Gives their paths. */
+export const verifyListed = (report: Report, reader: ListedReader): ReadonlySet<string> => {
   for (const path of reader.others ?? [])
     report.fault('manifest', `${path} is a link, or no file: what it leads to is not in the bundle`);
-  const readme = reader.read(bundleFiles.readme);
-  const listed = readManifest(readme ?? Buffer.alloc(0));
+  const listed = readManifest(reader.read(bundleFiles.readme) ?? Buffer.alloc(0));
   if (listed.length === 0) report.note(`that no file was damaged by accident: ${bundleFiles.readme} lists none`);
   const paths = new Set(reader.hashes?.keys() ?? reader.paths);
   for (const [path, hash] of listed) {
@@ -21,17 +35,11 @@ export const verifyFiles = (report: Report, reader: BundleReader): void => {
     if (actual === undefined) report.fault('manifest', `${path} is listed, and missing`);
     else if (actual !== hash) report.fault('manifest', `${path} is not the file that is listed`);
   }
-  if (listed.length > 0) {
-    const known = new Set(listed.map(([path]) => path));
-    for (const path of paths) {
-      if (!known.has(path) && isOfLogs(path)) report.fault('manifest', `${path} is not listed`);
-    }
-    report.claim(['manifest'], `${listed.length} files are as ${bundleFiles.readme} lists them`);
-  }
-  nameUnread(report, [...paths]);
+  if (listed.length > 0) report.claim(['manifest'], `${listed.length} files are as ${bundleFiles.readme} lists them`);
+  return new Set(listed.map(([path]) => path));
 };
 
-const hashOf = (reader: BundleReader, path: string): string =>
+const hashOf = (reader: ListedReader, path: string): string =>
   reader.hashes?.get(path) ?? sha256(reader.read(path) ?? Buffer.alloc(0)).toString('hex');
 
 const isOfLogs = (path: string): boolean =>

@@ -103,7 +103,7 @@ const sendPage = async (
   try {
     const { cursor, limit } = asked;
     const answer = await answerSearch(source, asked.reading, { cursor, limit, signal });
-    await send(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events), {
+    await sendPieces(request, reply, 'application/json; charset=utf-8', pageBody(source, answer.page.events), {
       last: pageEnd(answer, cursor),
       place,
     });
@@ -184,7 +184,7 @@ export const sendExport = async (
     // Before the head is written, so that a search that cannot begin is answered as such.
     const first = await pieces.next();
     const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '');
-    await send(request, reply, contentTypes[format], resumed(first, pieces, streams), {
+    await sendPieces(request, reply, contentTypes[format], resumed(first, pieces, streams), {
       disposition: `attachment; filename="orgtrail-events-${stamp}Z.${format}"`,
       place,
     });
@@ -208,15 +208,21 @@ async function* resumed(
   }
 }
 
-const send = (
+/** Sends pieces as the body of an answer: `isPlain`: never packed on the way. Leaves the place at the end. */
+export const sendPieces = (
   request: FastifyRequest,
   reply: FastifyReply,
   contentType: string,
   pieces: AsyncIterable<ExportPiece>,
-  answer: { readonly disposition?: string; readonly last?: string; readonly place: StreamPlace },
+  answer: {
+    readonly disposition?: string;
+    readonly last?: string;
+    readonly isPlain?: boolean;
+    readonly place: StreamPlace;
+  },
 ): Promise<void> => {
-  const { disposition, last = '', place } = answer;
-  const encoding = encodingFor(request.headers['accept-encoding']);
+  const { disposition, last = '', isPlain = false, place } = answer;
+  const encoding = isPlain ? undefined : encodingFor(request.headers['accept-encoding']);
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }

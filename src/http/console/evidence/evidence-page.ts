@@ -108,7 +108,7 @@ const anchorRow = (
 const verifyPanel = html`<section class="panel" aria-labelledby="verify"><h2 id="verify">For an auditor</h2>
 <ul class="points"><li><code>orgtrail evidence verify</code> hashes all that is stored again, and compares it with the last checkpoint.</li>
 <li><code>orgtrail evidence export DIR</code> writes a bundle that verifies offline, with its own verifier; with <code>--organization</code> or <code>--account</code> one of one log.</li>
-<li>The page of each <a href="/events">event</a> has its proof.</li>
+<li>The page of each <a href="/events">event</a> has its proof; a result of a search can be exported as a bundle.</li>
 <li>Give the keys to auditors on another way than the evidence, and keep checkpoints elsewhere.</li></ul></section>`;
 
 /** Without a log: what it would be, and how to begin. */

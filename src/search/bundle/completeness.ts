@@ -1,0 +1,53 @@
+import type { SearchCoverage } from '../found-event.ts';
+import type { SearchHole } from '../ports.ts';
+import type { EmptyReport, IncompleteReason } from '../search-answer.ts';
+
+/** So many gaps and holes are named; all are counted in the seconds. */
+export const MAX_NAMED = 1_000;
+
+/** What is known of what an answer may lack. */
+export interface Completeness {
+  readonly coverage: SearchCoverage;
+  readonly holes: readonly SearchHole[];
+  readonly empty: EmptyReport | undefined;
+  readonly incomplete: readonly IncompleteReason[];
+}
+
+/** `completeness.json`, with the names of `GET /v1/search`. */
+export const completenessJson = ({ coverage, holes, empty, incomplete }: Completeness) => ({
+  complete: incomplete.length === 0,
+  incomplete_because: incomplete,
+  organizations: coverage.organizations,
+  accounts: coverage.accounts,
+  incomplete: coverage.incomplete,
+  not_collected_seconds: coverage.notCollectedSeconds,
+  read_until: coverage.collectedUntil,
+  collected_since: coverage.collectedSince,
+  begins_before_collection: coverage.beginsEarlier,
+  filtered: coverage.filtered,
+  gaps: coverage.gaps.map((gap) => ({
+    organization_id: gap.organizationId,
+    organization_name: gap.organizationName,
+    account_id: gap.accountId,
+    account_name: gap.accountName,
+    since: gap.since,
+    before: gap.before,
+  })),
+  holes: holes.map(({ sourceKind, sourceId, since, before, reason, message }) => ({
+    source_kind: sourceKind,
+    source_id: sourceId,
+    since,
+    before,
+    reason,
+    message,
+  })),
+  empty:
+    empty === undefined
+      ? null
+      : empty.filters.map(({ field, value, occurs, occursInRange }) => ({
+          field,
+          value,
+          occurs,
+          occurs_in_range: occursInRange,
+        })),
+});

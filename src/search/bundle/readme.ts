@@ -1,0 +1,119 @@
+import { foundFiles } from '../../evidence/bundle/found-events.ts';
+import { writeManifestLines } from '../../evidence/bundle/manifest.ts';
+import type { SearchBundle, SearchBundleParts } from './search-bundle.ts';
+
+/** README.txt of a bundle of a search: what it shows, the commands that verify it, and the list of files. No text of others is in it. */
+export const bundleReadme = (
+  bundle: SearchBundle,
+  parts: Pick<SearchBundleParts, 'version' | 'nowMs'>,
+  hashes: ReadonlyMap<string, string>,
+): string =>
+  [
+    head(bundle, parts),
+    bundle.under === undefined ? unsignedText : verifyText,
+    contents(bundle),
+    `FILES (SHA-256)\n\n${writeManifestLines([...hashes].sort(([a], [b]) => (a < b ? -1 : 1)))}`,
+  ].join('\n');
+
+const head = (
+  { events, unsigned, completeness, under }: SearchBundle,
+  { version, nowMs }: Pick<SearchBundleParts, 'version' | 'nowMs'>,
+): string => `A SEARCH OF CLOUDFLARE AUDIT LOGS
+
+This folder is the answer of orgtrail, a program that copies the audit logs of Cloudflare into a database, to one
+question. The question, and who asked, is in ${foundFiles.query}.
+
+Asked at            ${new Date(nowMs).toISOString()}, of orgtrail ${version}
+Events found        ${events}
+Signed              ${
+  under === undefined
+    ? 'nothing: there is no signed log'
+    : `${events - unsigned} of them, under the checkpoint of ${under.size} positions of
+                    ${under.origin}${under.state === 'ok' || under.state === 'building' ? '' : `\nState of the log    ${under.state}: nothing is signed any more`}`
+}
+Complete            ${completeness.incomplete.length === 0 ? 'yes' : `no: ${completeness.incomplete.join(', ')}`}, as orgtrail says; ${foundFiles.completeness} has the gaps and holes
+
+What it shows:      ${under === undefined ? 'nothing that a signature proves. The list below shows damage on the way.' : 'each of these events is what orgtrail stored, unchanged since the checkpoint was signed.'}
+What it does not:   that these are all events that match. That is what orgtrail answered, of what had been collected
+                    (${foundFiles.completeness}). That nothing is left out of one organization's or account's log is what a bundle
+                    of that log proves: orgtrail evidence export DIR --organization NAME.
+                    That Cloudflare told the truth or everything, or who did something.
+`;
+
+const unsignedText = `HOW TO CHECK IT
+
+The files are as they were written, unless this prints something:
+
+       grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
+`;
+
+/** The program is RFC 9162, 2.1.3.2, in so few lines that they can be read. */
+const verifyText = `HOW TO VERIFY IT (offline, in this folder)
+
+1. With orgtrail (npm package or container image), without a database; exit code 5 if something does not hold:
+
+       orgtrail evidence verify .
+
+2. Or with Python 3 and what is here. It prints how many events are in the log, or stops at the first that is not:
+
+       sed -n '/^#begin$/,/^#end$/p' README.txt > /tmp/check.py && python3 /tmp/check.py
+
+#begin
+import base64, hashlib, itertools, json
+H = lambda data: hashlib.sha256(data).digest()
+name, size, root = open("checkpoint", encoding="utf-8").read().split("\\n")[:3]
+root, found = base64.b64decode(root), 0
+lines = itertools.zip_longest(open("events.ndjson", "rb"), open("proofs.ndjson", "rb"))
+for number, (event, proof) in enumerate(lines, 1):
+    proof = json.loads(proof)
+    if proof["leaf"] is None:
+        print("line", number, "is not signed yet")
+        continue
+    leaf = base64.b64decode(proof["leaf"])
+    i, s, h = proof["position"] - 1, int(size) - 1, H(b"\\0" + leaf)
+    for sibling in map(base64.b64decode, proof["hashes"]):
+        if i % 2 or i == s:
+            h = H(b"\\1" + sibling + h)
+            while i and i % 2 == 0:
+                i, s = i // 2, s // 2
+        else:
+            h = H(b"\\1" + h + sibling)
+        i, s = i // 2, s // 2
+    assert s == 0 and h == root, f"line {number}: the event is not in the log"
+    cut = event.index(b',"raw":')
+    said = json.loads(event[:cut] + b"}")
+    raw = said["raw_text"].encode() if "raw_text" in said else event[cut + 7:-2]
+    assert leaf[-32:] == H(raw), f"line {number}: the content is another one"
+    assert int.from_bytes(leaf[34:42], "big") == said["position"] == proof["position"], f"line {number}: another position"
+    found += 1
+print(found, "events are in", name, "as it was among", size)
+#end
+
+3. The signature of the checkpoint (it prints "Signature Verified Successfully"). Compare policy.txt with the key that you
+   were given on another way; the checkpoint with one of the same size that was kept elsewhere:
+
+       T=$(mktemp -d)
+       head -n 3 checkpoint > $T/text
+       grep "^— $(head -n 1 checkpoint) " checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c 64 > $T/signature
+       (printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'
+        grep events+ policy.txt | head -n 1 | sed 's/.*events+[0-9a-f]*+//' | base64 -d | tail -c 32) > $T/key
+       openssl pkeyutl -verify -pubin -keyform DER -inkey $T/key -rawin -in $T/text -sigfile $T/signature
+
+4. The files, for damage on the way (it prints nothing if all are the same):
+
+       grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet
+`;
+
+const contents = ({ under }: SearchBundle): string => `WHAT IS IN IT
+
+${foundFiles.query}          the question with its times made out, as it was written, when, by whom
+${foundFiles.events}       the events, newest first, one a line: words of the leaf, and the content exactly as Cloudflare sent it
+${foundFiles.completeness}   what had been read of the time that was asked for, gaps, holes
+${
+  under === undefined
+    ? ''
+    : `${foundFiles.proofs}       for each line of ${foundFiles.events} the leaf (base64) and the hashes from there to the root
+${foundFiles.checkpoint}          name, size and root of the log, signed (c2sp.org/tlog-checkpoint)
+${foundFiles.policy}          its key (c2sp.org/tlog-policy)
+`
+}`;

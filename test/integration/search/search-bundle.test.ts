@@ -1,0 +1,275 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readAccessLog, untilNoted } from '../../support/accounts/access-log.ts';
+import { createLogin, type Login } from '../../support/accounts/login.ts';
+import { newSigner, openBuilder } from '../../support/evidence/builder-world.ts';
+import { runInProcess } from '../../support/process/run-in-process.ts';
+import { until } from '../../support/process/until.ts';
+import { defectiveText, hostileText } from '../../support/search/search-entries.ts';
+import { type Served, serve } from '../../support/sync/served.ts';
+import { openWorld, type SyncRun, type SyncWorld } from '../../support/sync/sync-world.ts';
+
+const signer = newSigner();
+const at = new Date(Date.now() - 3_600_000).toISOString();
+/** JSON may have line breaks between its tokens, and numbers that no program keeps. */
+const broken = `{"id":"broken-entry",\r\n  "action":{"type":"create","result":"success","time":"${at}"},\n "n": ${'9'.repeat(5_000)}, "t":"\u2028,\\"raw\\":"}`;
+
+let world: SyncWorld;
+let login: Login;
+let run: SyncRun;
+let folder: string;
+let env: Readonly<Record<string, string>>;
+
+/** 63 stored events, three of them hostile, and an account that may read the log, if there is one. */
+beforeEach(async () => {
+  world = await openWorld({ organizations: 2, entries: 60 });
+  const [organization] = world.simulator.summary().organizations;
+  world.simulator.append(organization?.id ?? '', [hostileText, defectiveText, broken]);
+  login = await createLogin(world.database, ['orgtrail_ingest', 'orgtrail_evidence']);
+  env = { ...world.env, DATABASE_URL: login.url, ORGTRAIL_EVIDENCE_ORIGIN: 'audit.example.com/evidence' };
+  run = await world.open(env);
+  await run.cycle();
+  folder = await mkdtemp(join(tmpdir(), 'orgtrail-search-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+  await run?.close();
+  await login?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+const build = () => openBuilder(world.database.pool, signer).build();
+const inBundle = (name: string): string => join(folder, 'bundle', name);
+const read = (name: string): string => readFileSync(inBundle(name), 'utf8');
+const json = (name: string) => JSON.parse(read(name));
+const linesOf = (name: string): string[] => read(name).split('\n').slice(0, -1);
+
+const write = (...args: string[]) => runInProcess(['search', ...args, '--bundle', join(folder, 'bundle')], env);
+const verify = () => runInProcess(['evidence', 'verify', join(folder, 'bundle'), '--json'], {});
+/** The commands of README.txt, as they stand there. */
+const inShell = (command: string): string =>
+  execFileSync('bash', ['-ec', command], { cwd: join(folder, 'bundle'), encoding: 'utf8', stdio: 'pipe' });
+const byPython = () =>
+  inShell(`sed -n '/^#begin$/,/^#end$/p' README.txt > ../check.py && python3 ../check.py 2>&1 || echo FAILS`);
+const listed = "grep -E '^[0-9a-f]{64}  ' README.txt | sha256sum --check --quiet";
+
+describe('a search as a bundle', () => {
+  test('has exact originals, question, proofs and completeness, and verifies by each way that it names', async () => {
+    await build();
+    const written = await write('--since', '30d');
+    expect(written).toMatchObject({ code: 0, stderr: '' });
+    expect(written.stdout).toContain('63 of them proven under the checkpoint of 63 positions');
+    expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
+      'README.txt',
+      'checkpoint',
+      'completeness.json',
+      'events.ndjson',
+      'policy.txt',
+      'proofs.ndjson',
+      'query.json',
+    ]);
+    const { rows } = await world.database.pool.query<{ position: number; raw: string }>(
+      'select position::float8 as position, raw::text as raw from audit_events order by action_time desc, position desc',
+    );
+    const lines = linesOf('events.ndjson');
+    expect(lines).toHaveLength(63);
+    for (const [index, { position, raw }] of rows.entries()) {
+      const line = lines[index] ?? '';
+      expect(line.startsWith(`{"position":${position},`)).toBe(true);
+      if (raw.includes('\n')) expect(JSON.parse(line).raw_text).toBe(raw);
+      else expect(line.endsWith(`,"raw":${raw}}`)).toBe(true);
+    }
+    expect(json('query.json')).toMatchObject({
+      query: { since: expect.stringMatching(/Z$/) },
+      asked_by: { by: 'command', name: login.name },
+      events: 63,
+      not_signed: 0,
+    });
+    const { stdout, code } = await verify();
+    const report = JSON.parse(stdout);
+    expect([code, report.faults]).toEqual([0, []]);
+    expect(report.claims).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^63 events are in audit\.example\.com/),
+        expect.stringContaining('6 files'),
+      ]),
+    );
+    expect(report.not_claimed).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^that these are all events that match/)]),
+    );
+    expect(byPython()).toMatch(/^63 events are in audit\.example\.com\/\S+ as it was among 63\n$/);
+    expect(inShell(listed)).toBe('');
+    const signature = /^ {7}T=\$\(mktemp -d\)[\s\S]*?-sigfile \$T\/signature$/m.exec(read('README.txt'))?.[0] ?? '';
+    expect(inShell(signature)).toContain('Verified Successfully');
+  });
+
+  test.each([
+    ['a content', 'events.ndjson', (text: string) => text.replace('"type":"create"', '"type":"delete"')],
+    ['a word beside it', 'events.ndjson', (text: string) => text.replace(/"source_id":"\w/, '"source_id":"_')],
+    ['an event that is left out', 'events.ndjson', (text: string) => text.slice(text.indexOf('\n') + 1)],
+    ['an event that is there twice', 'events.ndjson', (text: string) => text + text.slice(0, text.indexOf('\n') + 1)],
+    ['a field more', 'events.ndjson', (text: string) => text.replace('{"position"', '{"actor":"x","position"')],
+    ['a leaf', 'proofs.ndjson', (text: string) => text.replace(/"leaf":"(.{30})./, '"leaf":"$1_')],
+    [
+      'a hash',
+      'proofs.ndjson',
+      (text: string) => text.replace(/"hashes":\["(.{9})(.)/, (_, a, b) => `"hashes":["${a}${b === 'A' ? 'B' : 'A'}`),
+    ],
+    ['a size', 'checkpoint', (text: string) => text.replace('\n63\n', '\n64\n')],
+    ['the key', 'policy.txt', (text: string) => text.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
+  ])('shows that %s was changed, also if the list was made again', async (_what, name, change) => {
+    await build();
+    await write();
+    const before = read(name);
+    writeFileSync(inBundle(name), change(before));
+    expect(read(name)).not.toBe(before);
+    expect((await verify()).code).toBe(5);
+    const hash = inShell(`sha256sum ${name}`).slice(0, 64);
+    writeFileSync(
+      inBundle('README.txt'),
+      read('README.txt').replace(new RegExp(`[0-9a-f]{64}(?=  ${name}$)`, 'm'), hash),
+    );
+    expect(inShell(listed)).toBe('');
+    const again = await verify();
+    expect([again.code, JSON.parse(again.stdout).holds]).toEqual([5, false]);
+  });
+
+  test('without a log has the events and the list, and says that nothing is signed', async () => {
+    const written = await write();
+    expect(written).toMatchObject({ code: 0, stderr: '' });
+    expect(written.stdout).toContain('nothing is signed');
+    expect(readdirSync(join(folder, 'bundle')).sort()).toEqual([
+      'README.txt',
+      'completeness.json',
+      'events.ndjson',
+      'query.json',
+    ]);
+    expect(inShell(listed)).toBe('');
+    const { code, stdout } = await verify();
+    const report = JSON.parse(stdout);
+    expect([code, report.claims.length]).toEqual([0, 1]);
+    expect(report.not_claimed).toContain('that anything here is what was stored: nothing is signed');
+    writeFileSync(inBundle('events.ndjson'), read('events.ndjson').replace('"type":"create"', '"type":"delete"'));
+    expect((await verify()).code).toBe(5);
+  });
+
+  test('names events that are not signed yet, and what had not been collected', async () => {
+    await build();
+    const { pool } = world.database;
+    const [organization] = world.simulator.summary().organizations;
+    const entry = { id: 'later', action: { type: 'create', result: 'success', time: new Date().toISOString() } };
+    world.simulator.append(organization?.id ?? '', [JSON.stringify(entry)]);
+    await until('the later entry is stored', async () => {
+      // What counts as unread is read again.
+      await pool.query("update coverage set ranges = '{}' where pass = 0");
+      await run.cycle();
+      const { rows } = await pool.query("select from audit_events where id = 'later'");
+      return rows.length === 1;
+    });
+    await pool.query(
+      `update coverage set ranges = ranges - tstzmultirange(tstzrange(now() - interval '10 hours', now() - interval '9 hours'))
+       where source_id = $1 and pass = 0`,
+      [organization?.id],
+    );
+    await pool.query(
+      `insert into coverage_holes (source_kind, source_id, filter_hash, pass, since, before, reason, message, next_attempt_at)
+       select kind, id, filter_hash, 0, now() - interval '9 hours 30 minutes', now() - interval '9 hours 29 minutes', 'capped', $2, now()
+       from sources where id = $1`,
+      [organization?.id, '<b>one page</b>'],
+    );
+    const written = await write();
+    expect(written.stdout).toMatch(/1 not signed yet[\s\S]*may be incomplete: time_not_collected/);
+    const completeness = json('completeness.json');
+    expect(completeness).toMatchObject({
+      complete: false,
+      incomplete_because: ['time_not_collected'],
+      gaps: [{ organization_id: organization?.id }],
+      holes: [{ source_id: organization?.id, reason: 'capped', message: '<b>one page</b>' }],
+    });
+    expect(completeness.not_collected_seconds).toBeGreaterThanOrEqual(3_600);
+    const { code, stdout } = await verify();
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).not_claimed).toEqual(
+      expect.arrayContaining([
+        'that all 64 events are in the log: 1 of them not signed yet',
+        expect.stringMatching(/not complete \(time_not_collected\): \d+ seconds not collected, gaps: 1, holes: 1/),
+      ]),
+    );
+    expect(byPython()).toMatch(/^line 1 is not signed yet\n63 events are in/);
+  });
+
+  test('that finds nothing says why, and verifies', async () => {
+    await build();
+    await write('--action', 'no-such-action');
+    expect(json('completeness.json')).toMatchObject({ complete: false, incomplete_because: ['value_never_occurs'] });
+    expect(await verify()).toMatchObject({ code: 0 });
+  });
+
+  test('is not written if an event is not the one that was signed, if there is a folder, or without the right', async () => {
+    await build();
+    const { pool } = world.database;
+    mkdirSync(join(folder, 'bundle'));
+    copyFileSync(new URL(import.meta.url), inBundle('mine'));
+    expect(await write()).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') });
+    await rm(join(folder, 'bundle'), { recursive: true });
+    const plain = await runInProcess(['search', '--bundle', join(folder, 'bundle')], world.env);
+    expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('orgtrail_evidence') });
+    for (const more of ['--ndjson', '--cursor=x', '--history-of=1']) expect((await write(more)).code).toBe(2);
+    await pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    expect(await write()).toMatchObject({ code: 5, stderr: expect.stringContaining('event 5 is not in') });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('in the console', () => {
+  let served: Served;
+  beforeEach(async () => {
+    served = await serve(run);
+  });
+  afterEach(async () => await served?.[Symbol.asyncDispose]());
+
+  const get = (path: string) => fetch(`${served.server.url}${path}`, { redirect: 'manual' });
+
+  test('is an archive that tar unpacks and the command verifies, and is noted as an export with its events', async () => {
+    await build();
+    const page = await (await get('/events?result=success&since=30d')).text();
+    expect(page).toContain('href="/events/bundle?since=30d&amp;result=success"');
+    const response = await get('/events/bundle?since=30d&result=success');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('application/x-tar');
+    expect(response.headers.get('content-disposition')).toMatch(
+      /^attachment; filename="orgtrail-search-[\dTZ-]+\.tar"$/,
+    );
+    writeFileSync(join(folder, 'bundle.tar'), Buffer.from(await response.arrayBuffer()));
+    execFileSync('bash', ['-ec', 'mkdir bundle && tar -xf bundle.tar --strip-components=1 -C bundle'], { cwd: folder });
+    const { query, asked_by, events } = json('query.json');
+    expect([query.result, asked_by]).toEqual(['success', { by: 'console', name: null }]);
+    expect(linesOf('events.ndjson')).toHaveLength(events);
+    expect(await verify()).toMatchObject({ code: 0 });
+    expect(byPython()).toMatch(new RegExp(`^${events} events are in`));
+    const noted = { kind: 'export', route: 'GET /events/bundle' };
+    await untilNoted(world.database.pool, { ...noted, outcome: 'begun' });
+    expect(await untilNoted(world.database.pool, { ...noted, outcome: 'ok' })).toMatchObject({
+      events,
+      what: { since: '30d', result: 'success' },
+    });
+  });
+
+  test('is refused for a question that cannot be read, and for events that are not those that were signed', async () => {
+    await build();
+    for (const query of ['acton=create', 'since=soon', 'format=csv', 'organization=no-such-organization']) {
+      expect((await get(`/events/bundle?${query}`)).status, query).toBe(400);
+    }
+    await world.database.pool.query(`update audit_events set raw = '{"changed": true}' where position = 5`);
+    const response = await get('/events/bundle');
+    expect([response.status, await response.text()]).toEqual([
+      409,
+      expect.stringContaining('The evidence does not hold: event 5'),
+    ]);
+    expect((await readAccessLog(world.database.pool)).filter(({ kind }) => kind === 'export')).toEqual([]);
+  });
+});
