@@ -3,7 +3,8 @@ import { OrgtrailError, reasonOf } from '../../errors.ts';
 import { createEvidenceStore } from '../../evidence/builder/evidence-store.sql.ts';
 import type { StoredLogs } from '../../evidence/builder/ports.ts';
 import { EvidenceFault } from '../../evidence/evidence-fault.ts';
-import { type Fork, forkLog, requireStopped } from '../../evidence/generations/fork-log.ts';
+import { readConfiguredAnchors } from '../../evidence/generations/configured-anchors.ts';
+import { type Fork, forkLog, requireStopped, rootAt } from '../../evidence/generations/fork-log.ts';
 import { createGenerationStore } from '../../evidence/generations/generation-store.sql.ts';
 import { type KnownNote, openKnownNote } from '../../evidence/generations/known-notes.ts';
 import { publicKeyOfFile } from '../../evidence/keys/key-file.ts';
@@ -20,7 +21,8 @@ import { readInput, toldText } from './evidence-input.ts';
 const help = `
 For a log that is behind or forked, and for one that was ended: it signs nothing any more, and the next generation goes on with its tree,
 under the next name. Its journal begins with the fork: the reason, who ordered it, the last known checkpoint of the old log, and how many
-leaves are certain to be the same. That is what the largest known checkpoint says: give each that was kept outside the database with --anchor.
+leaves are certain to be the same. That is what the largest known checkpoint says: the anchors of the settings are read; give each other one that
+was kept outside the database with --anchor. An anchor that cannot be read stops the command, unless --without-anchor names it.
 The daemon then states what happened before once more, and signs. Nothing is hashed again and nothing is deleted. If the command is
 interrupted, repeat it. Needs an account that owns the schema.
 
@@ -32,6 +34,7 @@ interface Options {
   readonly reason: string;
   readonly by: string;
   readonly anchor: readonly string[];
+  readonly withoutAnchor: readonly string[];
   readonly json?: boolean;
 }
 
@@ -41,6 +44,12 @@ export const forkCommand = (context: CliContext): Command =>
     .requiredOption('--reason <text>', 'what happened, for the journal')
     .requiredOption('--by <name>', 'who orders it, for the journal')
     .option('--anchor <file>', 'a checkpoint that was kept elsewhere; may be repeated', collect, [])
+    .option(
+      '--without-anchor <name>',
+      'an anchor that cannot be read, as the status names it; may be repeated',
+      collect,
+      [],
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -61,13 +70,22 @@ const collect = (file: string, before: readonly string[]): readonly string[] => 
 const forkStored = async (
   pool: Pool,
   context: CliContext,
-  { base, keyFile }: EvidenceWithKey,
-  { reason, by, anchor, json }: Options,
+  evidence: EvidenceWithKey,
+  { reason, by, anchor, withoutAnchor, json }: Options,
 ): Promise<Fork> => {
   const store = createEvidenceStore(pool, 'fork', 0);
   const logs = requireStopped(await store.readLogs());
+  const { base, keyFile } = evidence;
   const publicKey = publicKeyOfFile(keyFile);
-  const kept = anchor.map((file) => readKept(file, logs, base, publicKey));
+  const given = anchor.map((file) => readKept(file, logs, base, publicKey));
+  const anchored = await readConfiguredAnchors(pool, evidence, withoutAnchor, {
+    base,
+    feedId: logs.feedId,
+    generation: logs.generation,
+    publicKey,
+    isHeld: async ({ size, root }) => size <= logs.events.size && (await rootAt(store, logs, size)).equals(root),
+  });
+  const kept = [...given, ...anchored];
   let copied = '';
   const { draw, finish } = drawLine({ ...context, stdout: context.stderr }, () => copied);
   const onCopied = (tiles: number, of: number) => {

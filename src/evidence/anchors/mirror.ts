@@ -27,6 +27,11 @@ export const mirrorTo = (name: string, files: WriteOnceFiles, intervalMs: number
     const newest = await files.newestNumbers(folder, MAX_NEWEST);
     return await Promise.all(newest.map((each) => files.read(`${folder}/${each}`)));
   },
+  history: async ({ log, generation }) => {
+    const folder = checkpointsOf(log, generation);
+    const names = (await files.allNumbers(folder)).toSorted();
+    return { sizes: names.map(Number), read: (index) => files.read(`${folder}/${names[index]}`) };
+  },
   keepCheckpoint: async ({ log, generation, size, note, tilesSize }) => {
     const path = `${checkpointsOf(log, generation)}/${String(size).padStart(20, '0')}`;
     const { outcome, receipt } = await files.put(path, Buffer.from(note));

@@ -37,6 +37,14 @@ export interface AnchorStore {
   noteFailure(log: LogToAnchor, anchor: string, error: string): Promise<void>;
 }
 
+/** What lies at an anchor of one log; nothing of it is verified. */
+export interface AnchorHistory {
+  /** By their names, ascending. */
+  readonly sizes: readonly number[];
+  /** The checkpoint by its index in `sizes`. */
+  read(index: number): Promise<Buffer>;
+}
+
 /** Keeps signed checkpoints outside the database. Everything of it may fail, for as long as it likes: building goes on. */
 export interface Anchor {
   readonly name: string;
@@ -45,6 +53,8 @@ export interface Anchor {
   readonly logs?: readonly LogName[];
   /** The checkpoints that it has of a log, the newest first, as they lie there: nothing is verified. None: it keeps none that can be read. */
   newest(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<readonly Buffer[]>;
+  /** All checkpoints that it has of a log, for an operator who can wait; absent: it keeps none that can be read. */
+  history?(log: Pick<LogToAnchor, 'log' | 'generation'>): Promise<AnchorHistory>;
   /**
    * Keeps the checkpoint; does nothing if it is there. Resolves with undefined if it is not time yet. Throws an EvidenceFault if another one of
    * this size is there.

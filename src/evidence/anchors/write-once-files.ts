@@ -8,6 +8,8 @@ export interface WriteOnceFiles {
   put(path: string, bytes: Uint8Array): Promise<PutResult>;
   /** The names in a folder that have twenty digits, the largest first, so many at most; none if there is no such folder. */
   newestNumbers(folder: string, most: number): Promise<readonly string[]>;
+  /** All of them, in any order. */
+  allNumbers(folder: string): Promise<readonly string[]>;
   read(path: string): Promise<Buffer>;
 }
 
@@ -28,20 +30,19 @@ export const filesIn = (directory: string): WriteOnceFiles => ({
     await mkdir(dirname(file), { recursive: true });
     return { outcome: await putFile(file, bytes) };
   },
-  newestNumbers: async (folder, most) => {
-    await (await open(directory, 'r')).close();
-    const names = await readdir(join(directory, folder)).catch((error: unknown) => {
-      if (codeOf(error) === 'ENOENT') return [];
-      throw error;
-    });
-    return names
-      .filter((name) => /^\d{20}$/.test(name))
-      .sort()
-      .slice(-most)
-      .toReversed();
-  },
+  newestNumbers: async (folder, most) => (await numbersIn(directory, folder)).toSorted().slice(-most).toReversed(),
+  allNumbers: (folder) => numbersIn(directory, folder),
   read: (path) => readFile(join(directory, path)),
 });
+
+const numbersIn = async (directory: string, folder: string): Promise<string[]> => {
+  await (await open(directory, 'r')).close();
+  const names = await readdir(join(directory, folder)).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => /^\d{20}$/.test(name));
+};
 
 const putFile = async (file: string, bytes: Uint8Array): Promise<'kept' | 'same' | 'other'> => {
   const there = await readIfThere(file);

@@ -31,6 +31,13 @@ export const objectsIn = (bucket: S3Bucket): WriteOnceFiles => {
       }
     },
     newestNumbers: (folder, most) => newestNumbers(bucket, folder, most),
+    allNumbers: async (folder) => {
+      const names: string[] = [];
+      for (let page = await readPage(bucket, folder); ; page = await readPage(bucket, folder, lastOf(page))) {
+        names.push(...page.names);
+        if (!page.more || page.names.length === 0) return names;
+      }
+    },
     read: async (path) => {
       const there = await bucket.get(path);
       if (there === undefined) throw new Error(`${path} is not there any more`);

@@ -9,7 +9,7 @@ export interface CommonTree {
 /**
  * The largest known checkpoint that the stored tree goes on from, below the smallest of `kept` that it contradicts; the empty tree if there
  * is none. What is kept elsewhere is the history that was given out. What the database itself has may be of after it went back, so it counts
- * only below that. `stored` comes in descending order and is read only as far as needed.
+ * only below that, and if none of `kept` is held below that. `stored` comes in descending order and is read only as far as needed.
  */
 export const commonTree = async (
   size: number,
@@ -26,7 +26,9 @@ export const commonTree = async (
   for (const known of kept) {
     if (known.size < bound && known.size > common && (await isHeld(known))) common = known.size;
   }
-  for (const known of stored) {
+  // Between both, one that is stored may be of after the database went back.
+  const isBounded = bound < Number.POSITIVE_INFINITY && common > 0;
+  for (const known of isBounded ? [] : stored) {
     if (known.size <= common) break;
     if (known.size < bound && (await isHeld(known))) {
       common = known.size;

@@ -121,7 +121,8 @@ const notesOf = (...all: Parameters<typeof readNotes>): Iterable<KnownNote> => (
   [Symbol.iterator]: () => readNotes(...all),
 });
 
-const rootAt = async (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) => {
+/** The root that the stored log of events had with so many leaves, no more than it has. */
+export const rootAt = async (store: EvidenceStore, { generation, events: { size } }: StoredLogs, at: number) => {
   const ids = at === 0 ? [] : tilesOfRanges([{ start: 0, end: at }], size);
   return rootOfPrefix(at, size, among(await store.readTiles('events', generation, ids)));
 };

@@ -1,0 +1,83 @@
+import type { Anchor, AnchorHistory } from '../anchors/ports.ts';
+import { believed, type KnownNote } from './known-notes.ts';
+
+/** The log that stopped, and what its stored tree is. */
+export interface StoppedLog {
+  readonly base: string;
+  readonly feedId: string;
+  readonly generation: number;
+  /** Of the key that signs. */
+  readonly publicKey: Buffer;
+  /** Whether the stored tree goes on from a checkpoint. */
+  readonly isHeld: (known: KnownNote) => Promise<boolean>;
+}
+
+/** So many generations without a checkpoint may lie between two that have one. */
+const MAX_MISSING = 10;
+/** Files that the log has not signed are passed over, so many in a row at most. */
+const MAX_UNSIGNED = 20;
+
+/**
+ * What an anchor has that a fork must know: the newest checkpoint of this generation and of each later one, whose number must not be given
+ * again; and of this one the largest that the stored tree holds beside the smallest that it contradicts, which give the common size. Rejects
+ * if the anchor cannot be read.
+ */
+export const readAnchoredNotes = async (anchor: Anchor, log: StoppedLog): Promise<readonly KnownNote[]> => {
+  if (anchor.history === undefined) return [];
+  const found: KnownNote[] = [];
+  for (let generation = log.generation, missing = 0; missing < MAX_MISSING; generation += 1) {
+    const history = await anchor.history({ log: 'events', generation });
+    const notes = new SignedNotes(history, { ...log, generation });
+    const newest = await notes.before(history.sizes.length);
+    missing = newest === undefined ? missing + 1 : 0;
+    if (newest === undefined) continue;
+    found.push(newest.known);
+    if (generation === log.generation) found.push(...(await whereTheyPart(notes, newest.index, log.isHeld)));
+  }
+  return found;
+};
+
+/** Both ends of the step at which the stored tree and what was given out part: up to there each checkpoint is held, and none after it. */
+const whereTheyPart = async (
+  notes: SignedNotes,
+  newest: number,
+  isHeld: StoppedLog['isHeld'],
+): Promise<KnownNote[]> => {
+  let held: KnownNote | undefined;
+  let contradicted: KnownNote | undefined;
+  let [low, high] = [0, newest + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const at = await notes.before(middle + 1);
+    // Nothing from `low` to the middle is signed.
+    if (at === undefined || at.index < low) low = middle + 1;
+    else if (await isHeld(at.known)) {
+      held = at.known;
+      low = middle + 1;
+    } else {
+      contradicted = at.known;
+      high = at.index;
+    }
+  }
+  return [held, contradicted].filter((known) => known !== undefined);
+};
+
+/** Those of a history that the log has signed. */
+class SignedNotes {
+  readonly #history: AnchorHistory;
+  readonly #of: Omit<StoppedLog, 'isHeld'>;
+
+  constructor(history: AnchorHistory, of: Omit<StoppedLog, 'isHeld'>) {
+    this.#history = history;
+    this.#of = of;
+  }
+
+  /** The last one before an index of the history; undefined: none is near. */
+  async before(end: number): Promise<{ readonly known: KnownNote; readonly index: number } | undefined> {
+    for (let index = end - 1; index >= Math.max(0, end - MAX_UNSIGNED); index -= 1) {
+      const known = believed(await this.#history.read(index), this.#of, this.#of.publicKey);
+      if (known !== undefined) return { known, index };
+    }
+    return undefined;
+  }
+}
