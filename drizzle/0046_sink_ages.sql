@@ -73,6 +73,8 @@ begin
 end
 $do$;
 --> statement-breakpoint
+comment on column sinks.kind is 'The type, as in ORGTRAIL_SINKS.';
+--> statement-breakpoint
 comment on column sinks.skipped is 'Events skipped so far since they were older than max_age, those of replays included.';
 --> statement-breakpoint
 comment on column sinks.max_age_seconds is 'Events whose action is older than this are skipped; null: none is.';

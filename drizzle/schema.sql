@@ -4557,7 +4557,7 @@ comment on column sink_dead_letters.reason is 'What the receiver said.';
 comment on column sink_dead_letters.refused_at is 'When it was last refused.';
 comment on table sinks is 'Where events are pushed to, one row per sink of ORGTRAIL_SINKS, and how far each is.';
 comment on column sinks.name is 'As in ORGTRAIL_SINKS.';
-comment on column sinks.kind is 'syslog, splunk_hec, elasticsearch, webhook or file.';
+comment on column sinks.kind is 'The type, as in ORGTRAIL_SINKS.';
 comment on column sinks.target is 'Where it delivers to, without any credential.';
 comment on column sinks."position" is 'All events up to here are delivered or in sink_dead_letters. May be set back: orgtrail sink replay.';
 comment on column sinks.batch_until is 'The last position of the delivery under way: after a restart the same events go out under the same key.';

@@ -1,10 +1,14 @@
 import { z } from 'zod';
+import { axiom } from './axiom/axiom.ts';
+import { datadog } from './datadog/datadog.ts';
 import type { Sink } from './delivery.ts';
 import { elasticsearch } from './elasticsearch/elasticsearch.ts';
 import { file } from './file/file.ts';
 import { http } from './http/http.ts';
+import { panther } from './panther/panther.ts';
 import type { SinkKind } from './sink-kind.ts';
 import { splunkHec } from './splunk-hec/splunk-hec.ts';
+import { sumo } from './sumo/sumo.ts';
 import { syslog } from './syslog/syslog.ts';
 import { webhook } from './webhook/webhook.ts';
 
@@ -19,6 +23,10 @@ const registry = {
   webhook,
   file,
   http,
+  datadog,
+  panther,
+  sumo,
+  axiom,
 };
 
 export type SinkType = keyof typeof registry;

@@ -29,7 +29,7 @@ export const durationMs = (fallback: string) =>
     });
 
 /** `none`, or milliseconds from a text such as `18h`; a second at least. */
-const maxAgeSetting = (fallback?: string) =>
+export const maxAgeSetting = (fallback?: string) =>
   z
     .string()
     .optional()
@@ -58,7 +58,7 @@ const maxIntervalSetting = z
   .optional();
 
 /** Undefined: an event may have any size. */
-const maxEventBytesSetting = (fallback?: number) =>
+export const maxEventBytesSetting = (fallback?: number) =>
   z
     .int()
     .min(1)
@@ -66,9 +66,9 @@ const maxEventBytesSetting = (fallback?: number) =>
     .transform((bytes): number | undefined => bytes ?? fallback);
 
 /** Where a new sink begins: with all that is stored, or with what comes next. */
-const startSetting = (fallback: 'beginning' | 'now') => z.enum(['beginning', 'now']).default(fallback);
+export const startSetting = (fallback: 'beginning' | 'now') => z.enum(['beginning', 'now']).default(fallback);
 
-const batchEventsSetting = (fallback: number, most: number) => z.int().min(1).max(most).default(fallback);
+export const batchEventsSetting = (fallback: number, most: number) => z.int().min(1).max(most).default(fallback);
 
 /** A URL without a user and a password, which would end up in logs. */
 export const urlOf = (...protocols: readonly string[]) =>

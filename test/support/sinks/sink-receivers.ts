@@ -9,6 +9,7 @@ import { seededRandom } from '../process/seeded-random.ts';
 import type { HttpReceiver, ReceivedEvent } from './http/http-receiver.ts';
 import { startBulkReceiver, startHecReceiver, startWebhookReceiver } from './http/http-receivers.ts';
 import { basicAuthorization, bulkIndex, credentials } from './http/http-sinks.ts';
+import { startPlainReceiver } from './http/plain-receiver.ts';
 import { documentedKey } from './judge-received.ts';
 import { type SyslogReceiver, startRsyslog, startSyslogNg } from './syslog-receivers.ts';
 
@@ -67,6 +68,7 @@ export const startSinkReceivers = async (
   );
   receivers.set('splunk', await splunk(stack, seed + 4));
   receivers.set('elasticsearch', await elasticsearch(stack, seed + 5));
+  receivers.set('http', await plainHttp(stack, seed + 6));
   receivers.set('file', await file(join(directory, 'archive')));
   return receivers;
 };
@@ -158,6 +160,16 @@ const elasticsearch = async (stack: AsyncDisposableStack, seed: number): Promise
   };
 };
 
+/** Lines without an envelope, packed. */
+const plainHttp = async (stack: AsyncDisposableStack, seed: number): Promise<SinkReceiver> => {
+  const plain = stack.use(await startPlainReceiver({ body: 'ndjson', tls: true }));
+  const settings = { type: 'http', headers: { 'x-api-key': 'key-of-the-receiver' } };
+  return {
+    ...(await behindCuts(stack, http(plain, settings), { port: portOf(plain), seed, mostBytes: 80_000 })),
+    received: async () => plain.events().map(({ text }) => eventOfLine(text)),
+  };
+};
+
 /** Its trouble is that the directory is away for a while. */
 const file = async (directory: string): Promise<SinkReceiver> => {
   await mkdir(directory);
@@ -181,13 +193,10 @@ const readFiles = async (directory: string): Promise<ReceivedEvent[]> => {
   const aside = names.filter((name) => name.startsWith('audit-')).sort();
   const current = names.filter((name) => name === 'audit.ndjson');
   const texts = await Promise.all([...aside, ...current].map((name) => readFile(join(directory, name), 'utf8')));
-  return texts.flatMap((text) =>
-    text
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => {
-        const { position, source_kind, source_id, id } = JSON.parse(line);
-        return { key: documentedKey(source_kind, source_id, id), position, text: line };
-      }),
-  );
+  return texts.flatMap((text) => text.split('\n').slice(0, -1).map(eventOfLine));
+};
+
+const eventOfLine = (line: string): ReceivedEvent => {
+  const { position, source_kind, source_id, id } = JSON.parse(line);
+  return { key: documentedKey(source_kind, source_id, id), position, text: line };
 };

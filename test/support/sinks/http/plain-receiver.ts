@@ -15,6 +15,7 @@ export interface PlainReceiverOptions {
   readonly readItem?: (item: string) => Partial<ReceivedEvent> & Pick<ReceivedEvent, 'text'>;
   /** Answers 400, and takes nothing in, if this is true for any event. */
   readonly refuses?: ((text: string) => boolean) | undefined;
+  readonly tls?: boolean;
   readonly success?: (count: number) => ReceiverAnswer;
 }
 
@@ -41,7 +42,7 @@ export const startPlainReceiver = async (options: PlainReceiverOptions): Promise
     events.push(...found);
     return success(found.length);
   };
-  const server = await startHttpReceiver({ handle, received: () => [] });
+  const server = await startHttpReceiver({ handle, received: () => [] }, { tls: options.tls === true });
   return { ...server, events: () => events };
 };
 
