@@ -31,12 +31,14 @@ export const runEvidenceChaos = async (options: EvidenceChaosOptions, say: Say):
   say(`logs, key and bundle are in ${world.folder} until all is well`);
   const startedAtMs = performance.now();
   const { pool, simulator, replicas, seen, tally } = world;
-  await disrupt(world, options, 'primary', options.durationMs * BEFORE_FAILOVER);
+  // One for both: it numbers the ids of large pages.
+  const load = new Load(simulator, seededRandom(options.seed + 2));
+  await disrupt(world, options, { on: 'primary', load, durationMs: options.durationMs * BEFORE_FAILOVER });
   say(`${tally.kills} kills, ${tally.postgresRestarts} restarts; now the failover`);
   for (const replica of replicas) replica.start();
   const { lost, ...failover } = await failOverAndFork(world, options.isAnchored);
   say(`the log is ${failover.state} and was forked at ${failover.commonSize}; disrupting the next generation`);
-  await disrupt(world, options, 'standby', options.durationMs * (1 - BEFORE_FAILOVER));
+  await disrupt(world, options, { on: 'standby', load, durationMs: options.durationMs * (1 - BEFORE_FAILOVER) });
   say('no more disruptions; waiting until all is read and signed');
   for (const replica of replicas) replica.start();
   const complete = await catchUp(world, options);
@@ -72,8 +74,7 @@ export const runEvidenceChaos = async (options: EvidenceChaosOptions, say: Say):
 const disrupt = async (
   world: EvidenceWorld,
   options: EvidenceChaosOptions,
-  on: 'primary' | 'standby',
-  durationMs: number,
+  { on, load, durationMs }: { readonly on: 'primary' | 'standby'; readonly load: Load; readonly durationMs: number },
 ): Promise<void> => {
   const { simulator, pool, replicas, tally } = world;
   const seed = options.seed + (on === 'primary' ? 0 : 100);
@@ -83,7 +84,7 @@ const disrupt = async (
     tally,
     leaseMs: options.leaseMs,
     cluster: { crash: () => server.stop('immediate'), start: () => server.start() },
-    load: new Load(simulator, seededRandom(seed + 2)),
+    load,
     aim: createAim(simulator, pool, replicas),
     httpReader: { stalledAtPort: undefined },
   };

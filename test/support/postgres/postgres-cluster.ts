@@ -108,6 +108,19 @@ export const startStandby = async (
   };
 };
 
+/** Starts a server on a copy of another one's data, in `data` below `base`, which is removed with it. Resolves when it takes statements. */
+export const startCopy = async (base: string): Promise<PostgresCluster> => {
+  const directory = join(base, 'data');
+  const { run } = await createRunner(await findBinaries(), directory);
+  const cluster = clusterIn(run, directory, await freePort(), base);
+  await cluster.start();
+  await until('the copy has come to its end', async () => {
+    const [row] = await cluster.sql('select not pg_is_in_recovery() as is_open');
+    return row?.['is_open'] === true;
+  });
+  return cluster;
+};
+
 const clusterIn = (run: Runner, directory: string, port: number, base: string): PostgresCluster => {
   const host = '127.0.0.1';
   const logFile = join(directory, 'server.log');
