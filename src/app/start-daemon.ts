@@ -14,7 +14,7 @@ import { createOverviewSource } from '../status/overview/overview-source.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { gracefulStop } from './graceful-stop.ts';
 import { type App, openApp } from './open-app.ts';
-import { serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
+import { nextSignerOf, serveEvidence, signerOf, startEvidence } from './start-evidence.ts';
 import { startSinks } from './start-sinks.ts';
 import { createSyncTrouble, type SyncTrouble } from './sync-trouble.ts';
 
@@ -40,6 +40,7 @@ export const startDaemon = async (
   secrets: LiveSecrets = fixedSecrets(config),
 ): Promise<Daemon> => {
   const signer = signerOf(config.evidence);
+  const nextSigner = nextSignerOf(config.evidence);
   const metrics = createMetrics(version);
   const app = await openApp(config, {
     logger,
@@ -54,7 +55,7 @@ export const startDaemon = async (
   const { stopping, signal: hardStop } = gracefulStop(stop.signal);
   const sinks = await startSinks(config, app, { logger, metrics, secrets, asked: stop.signal, hard: hardStop });
   opened.defer(() => sinks.close());
-  const evidence = startEvidence(config, app, { signer, logger, signal: stop.signal });
+  const evidence = startEvidence(config, app, { signer, nextSigner, logger, signal: stop.signal });
   opened.defer(() => evidence.close());
   const trouble = createSyncTrouble(config.tickMs, () => performance.now());
   const served = serveEvidence(config, app, logger);

@@ -84,6 +84,9 @@ export interface EvidenceConfig {
   readonly keyFile: string | undefined;
   /** A command that signs; `keyFile` is that of its public key then. */
   readonly signer: string | undefined;
+  /** The key that is to follow, or that has followed, and what signs with it. */
+  readonly nextKeyFile: string | undefined;
+  readonly nextSigner: string | undefined;
   readonly intervalMs: number;
   /** Where checkpoints are kept outside the database. */
   readonly anchors: readonly AnchorTarget[];
@@ -177,6 +180,7 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   if (parsed.data?.ORGTRAIL_EVIDENCE_SIGNER !== undefined && parsed.data.ORGTRAIL_EVIDENCE_KEY_FILE === undefined) {
     faults.push('ORGTRAIL_EVIDENCE_SIGNER needs ORGTRAIL_EVIDENCE_KEY_FILE beside it, with the public key');
   }
+  if (parsed.data !== undefined) faults.push(...nextKeyFaults(parsed.data));
   if (faults.length > 0 || !parsed.success) return undefined;
   const values = parsed.data;
   const unknown = unknownSettings(Object.keys(env));
@@ -222,6 +226,15 @@ const readEnvironment = (env: Record<string, string>, options: LoadOptions, faul
   };
 };
 
+const nextKeyFaults = (values: Settings): string[] => [
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_SIGNER !== undefined && values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_SIGNER needs ORGTRAIL_EVIDENCE_NEXT_KEY_FILE beside it, with the public key']
+    : []),
+  ...(values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE !== undefined && values.ORGTRAIL_EVIDENCE_KEY_FILE === undefined
+    ? ['ORGTRAIL_EVIDENCE_NEXT_KEY_FILE needs ORGTRAIL_EVIDENCE_KEY_FILE beside it: a single key is that one']
+    : []),
+];
+
 const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
   values.ORGTRAIL_EVIDENCE_ORIGIN === undefined
     ? undefined
@@ -229,6 +242,8 @@ const evidenceOf = (values: Settings): EvidenceConfig | undefined =>
         base: values.ORGTRAIL_EVIDENCE_ORIGIN,
         keyFile: values.ORGTRAIL_EVIDENCE_KEY_FILE,
         signer: values.ORGTRAIL_EVIDENCE_SIGNER,
+        nextKeyFile: values.ORGTRAIL_EVIDENCE_NEXT_KEY_FILE,
+        nextSigner: values.ORGTRAIL_EVIDENCE_NEXT_SIGNER,
         intervalMs: values.ORGTRAIL_EVIDENCE_INTERVAL,
         anchors: values.ORGTRAIL_EVIDENCE_ANCHORS ?? [],
         statementsMs: values.ORGTRAIL_EVIDENCE_STATEMENTS,

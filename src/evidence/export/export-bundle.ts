@@ -8,6 +8,7 @@ import { openFolder } from '../files/folder-reader.ts';
 import { FolderWriter } from '../files/folder-writer.ts';
 import { verifierFile } from '../files/verifier-file.ts';
 import { verifyFolder } from '../files/verify-folder.ts';
+import { type KeyHistory, keyHistory } from '../growth/keys-in-force.ts';
 import type { Witness } from '../notes/policy.ts';
 import type { Report } from '../verify/report.ts';
 import type { Anchor } from '../verify/verify-anchors.ts';
@@ -33,8 +34,8 @@ export interface ExportOptions {
   readonly anchors?: readonly Anchor[] | undefined;
   /** Of orgtrail. */
   readonly version: string;
-  /** Of the key that this process has. */
-  readonly publicKey?: Uint8Array | undefined;
+  /** Of the keys that this process has. */
+  readonly publicKeys?: readonly Uint8Array[];
   /** Those that cosign the log. */
   readonly witnesses?: readonly Witness[];
   /** How long to wait for the statement about a month that was dropped a moment ago. */
@@ -100,6 +101,7 @@ interface WrittenContent {
   readonly events: number;
   readonly part: CopiedPart | undefined;
   readonly vkeys: readonly string[];
+  readonly keys: KeyHistory;
   readonly anchored: readonly ExportedAnchor[];
 }
 
@@ -114,18 +116,19 @@ const writeContent = async (pool: Pool, writer: FolderWriter, options: ExportOpt
       const part = source && (await copyPart(client, logs, { ...options, source }, writer));
       if (part === undefined) await copyLogs(client, logs, writer, options.signal);
       const { texts, monthKeys } = await readKeys(client, logs);
-      const { publicKey, isPacked, signal, observer, witnesses = [] } = options;
-      // Of one source there are not the tiles to compare with every checkpoint.
-      const anchored = part === undefined ? await copyAnchors(client, logs, writer, witnesses) : [];
+      const { publicKeys = [], isPacked, signal, observer, witnesses = [] } = options;
       const origins = [logs.events.origin, logs.journal.origin];
-      const own = publicKey && origins.map((origin) => keyOfLog(origin, publicKey));
-      const { text, vkeys } = bundlePolicy(texts, own ?? [], { witnesses });
+      const own = publicKeys.flatMap((publicKey) => origins.map((origin) => keyOfLog(origin, publicKey)));
+      const notes = [logs.events.note, logs.journal.note];
+      const { text, vkeys, policy } = bundlePolicy(texts, own, { notes, witnesses });
+      // Of one source there are not the tiles to compare with every checkpoint.
+      const anchored = part === undefined ? await copyAnchors(client, logs, writer, policy) : [];
       writer.write(bundleFiles.policy, Buffer.from(text));
       writer.write(bundleFiles.verifier, readFileSync(verifierFile));
       const { size } = logs.events;
       const onEvent = (position: number) => observer?.onWritten?.(position, size);
       const events = await copyPayload(client, writer, { size, monthKeys, isPacked, source, signal, onEvent });
-      return { logs, events, part, vkeys, anchored };
+      return { logs, events, part, vkeys, keys: keyHistory(texts), anchored };
     });
     if (content !== undefined) return content;
     await setTimeout(LOOK_EVERY_MS, undefined, { signal: options.signal });

@@ -81,6 +81,8 @@ const evidenceHealth = (evidence: EvidenceStatus) => ({
   statement_age_seconds: evidence.statedSecondsAgo,
   unstated_sources: evidence.unstatedSources,
   unanchored: isUnanchored(evidence),
+  ...(evidence.keyOrdered === null ? {} : { key_ordered: evidence.keyOrdered }),
+  ...(evidence.oldKeyUntil === null ? {} : { old_key_until: evidence.oldKeyUntil }),
   anchors: evidence.anchors.map(({ anchor, size, secondsAgo, error }) => ({
     anchor,
     size,
